@@ -1,0 +1,9 @@
+"""The requests that one IP may make: completion-keyed slots, and where they live."""
+
+from __future__ import annotations
+
+from goedgepickt_async.budget.local import LocalBudget
+from goedgepickt_async.budget.protocol import Budget, BudgetSnapshot
+from goedgepickt_async.budget.slots import Lane
+
+__all__ = ["Budget", "BudgetSnapshot", "Lane", "LocalBudget"]

@@ -1,0 +1,232 @@
+"""Every way in which a call can fail, as one tree of exceptions.
+
+All of them are a `GoedGepicktError`; no exception of aiohttp, cattrs or the standard library's network
+modules leaves this package. No message, repr or argument holds an API key or a customer's personal data;
+the body of an answer is kept on `APIError.body` for programs to look at and is shown nowhere.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+__all__ = [
+    "APIError",
+    "AlreadyExistsError",
+    "AuthenticationError",
+    "BudgetExhaustedError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConnectFailedError",
+    "ConnectionLostError",
+    "DecodeError",
+    "Evidence",
+    "GoedGepicktError",
+    "MultipleFoundError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PagingError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RedirectedError",
+    "RequestTimeoutError",
+    "ServerError",
+    "TransportError",
+    "ValidationError",
+    "WebhookVerificationError",
+]
+
+
+class Evidence(enum.StrEnum):
+    """What is known of a request's fate at the server when a call ends in an error."""
+
+    NOT_SENT = "not_sent"
+    """Not a byte of it left: the connection was never made, or it waited for the budget."""
+    REJECTED = "rejected"
+    """The server's throttle refused it (429) before it did anything."""
+    UNKNOWN = "unknown"
+    """It was sent, and nothing trustworthy came back: it may have been carried out, or be carried out later."""
+    APPLIED = "applied"
+    """The server said success, but the answer could not be read."""
+    FINAL = "final"
+    """The server answered, and sending it again would bring the same answer."""
+
+
+class GoedGepicktError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        evidence: What is known of the request's fate; None where no request was involved.
+        attempts: How many times the request went out on the wire, also behind aiohttp's back.
+        method: The HTTP method, or None.
+        path: The path below the base URL, without the query, or None.
+        resume: Where a list can be taken up again (`Paginator.pages(resume=…)`); only on errors out of lists.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        evidence: Evidence | None = None,
+        attempts: int = 0,
+        method: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.evidence = evidence
+        self.attempts = attempts
+        self.method = method
+        self.path = path
+        self.resume: str | None = None
+
+    def __str__(self) -> str:
+        """The message, and which call it was."""
+        if self.method is None:
+            return self.message
+        tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
+        return f"{self.message} ({self.method} {self.path}{tries})"
+
+
+class ConfigurationError(GoedGepicktError, ValueError):
+    """The client was given something it cannot work with: no key, a bad base URL, a resume token of another list."""
+
+
+class BudgetExhaustedError(GoedGepicktError):
+    """The request would have to wait longer for the rate limit than the caller allows; nothing was sent.
+
+    Attributes:
+        wait: Seconds until the request could probably have gone.
+    """
+
+    def __init__(self, message: str, *, wait: float, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.wait = wait
+
+
+class TransportError(GoedGepicktError):
+    """The network did not carry the request there and the answer back."""
+
+
+class ConnectFailedError(TransportError):
+    """No connection was made (DNS, refused, TLS, time-out while connecting); the request was never sent."""
+
+
+class ClientClosedError(TransportError):
+    """The client was closed while the call was under way; `evidence` tells whether the request had been sent."""
+
+
+class ConnectionLostError(TransportError):
+    """The connection broke after the request was sent."""
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """No whole answer came in time; `evidence` tells whether the request had been sent."""
+
+
+class OutcomeUnknownError(GoedGepicktError):
+    """A write was sent, nobody can say whether it was carried out, and it has not been sent again.
+
+    Attributes:
+        body: What was sent, to finish by hand. It may hold personal data; it is in no message.
+    """
+
+    def __init__(self, message: str, *, body: Any = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.body = body
+
+
+class DecodeError(GoedGepicktError):
+    """The server answered with something that is not what the API's reference describes.
+
+    Attributes:
+        problems: One line for each bad value, with where it stands, as `$.items[3].totalPaid: expected …`.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.problems = tuple(problems)
+
+
+class PagingError(GoedGepicktError):
+    """A list cannot be read whole; `resume` tells where it stopped."""
+
+
+class MultipleFoundError(GoedGepicktError):
+    """A search for the one thing found several; `uuids` names them."""
+
+    def __init__(self, message: str, *, uuids: Sequence[str] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.uuids = tuple(uuids)
+
+
+class WebhookVerificationError(GoedGepicktError):
+    """A webhook delivery did not come from GoedGepickt, as far as its signature can tell."""
+
+
+class APIError(GoedGepicktError):
+    """The server answered, and the answer is not a success.
+
+    Attributes:
+        status: The HTTP status; None when the client refused the input itself, before a request was spent.
+        fields: What is wrong with which field, by Python field name (`billing.house_number`).
+        body: The answer's parsed JSON, or its text; it may hold personal data.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        fields: Mapping[str, Sequence[str]] | None = None,
+        body: Any = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.status = status
+        self.fields: Mapping[str, tuple[str, ...]] = MappingProxyType(
+            {name: tuple(texts) for name, texts in (fields or {}).items()}
+        )
+        self.body = body
+
+
+class AuthenticationError(APIError):
+    """401: the API key is not accepted, here. A key of one API kind is refused by the other."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the key is known but may not do this."""
+
+
+class NotFoundError(APIError):
+    """404: no such thing, or no such path."""
+
+
+class AlreadyExistsError(APIError):
+    """What was to be created is already there."""
+
+
+class ValidationError(APIError):
+    """422, or input that the client refused before a request was spent (`status` is None then)."""
+
+
+class RateLimitedError(APIError):
+    """429: the server's throttle refused the request, again and again, in spite of the budget.
+
+    Attributes:
+        retry_after: Seconds that the server asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.retry_after = retry_after
+
+
+class RedirectedError(APIError):
+    """3xx: the server points elsewhere. It was not followed, and the key was not sent along."""
+
+
+class ServerError(APIError):
+    """5xx: the server or a gateway before it failed."""

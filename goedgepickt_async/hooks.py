@@ -1,0 +1,80 @@
+"""Callables that a user may hang into a client, to see what it does. They see no key, no body and no personal data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.errors import Evidence
+
+__all__ = ["AnswerSeen", "Hooks", "RetrySeen"]
+
+_log = logging.getLogger("goedgepickt_async")
+
+
+@attrs.frozen(kw_only=True)
+class AnswerSeen:
+    """An answer came, of whatever status.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        status: The HTTP status.
+        attempts: Requests on the wire so far in this call.
+        waited: Seconds that this attempt waited for the budget.
+    """
+
+    method: str
+    path: str
+    status: int
+    attempts: int
+    waited: float
+
+
+@attrs.frozen(kw_only=True)
+class RetrySeen:
+    """A call will be sent again.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        evidence: What is known of the attempt that failed.
+        reason: What happened.
+        pause: Seconds until it queues again.
+        attempts: Requests on the wire so far in this call.
+    """
+
+    method: str
+    path: str
+    evidence: Evidence
+    reason: str
+    pause: float
+    attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class Hooks:
+    """What to call when; a hook that raises is logged and otherwise ignored.
+
+    Attributes:
+        answer: On every answer.
+        retry: Before a call is sent again.
+        throttled: On every 429, which ought never to come; gets the `AnswerSeen`.
+    """
+
+    answer: Callable[[AnswerSeen], object] | None = None
+    retry: Callable[[RetrySeen], object] | None = None
+    throttled: Callable[[AnswerSeen], object] | None = None
+
+
+def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
+    """Call it, if there is one; what it raises is its own affair."""
+    if hook is None:
+        return
+    try:
+        hook(event)
+    except Exception:  # noqa: BLE001  a user's code may raise anything
+        _log.exception("a hook failed on %s", type(event).__name__)

@@ -1,0 +1,8 @@
+"""Lists: read whole or raised, whatever the server and the moving rows do."""
+
+from __future__ import annotations
+
+from goedgepickt_async.paging.paginator import ListSource, Page, Paginator
+from goedgepickt_async.paging.walk import RawPage
+
+__all__ = ["ListSource", "Page", "Paginator", "RawPage"]

@@ -1,0 +1,198 @@
+"""Paginator: a list as an async iterator of items or of pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import date
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import GoedGepicktError
+from goedgepickt_async.models import PageInfo
+from goedgepickt_async.paging.positions import LARGEST_PAGE, Ask, Position
+from goedgepickt_async.paging.tokens import read_token, write_token
+from goedgepickt_async.paging.walk import Batch, RawPage, Walk
+
+__all__ = ["ListSource", "Page", "Paginator"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Page(Generic[T]):
+    """The new items that one request brought.
+
+    Attributes:
+        items: In the list's order; rows that an earlier page brought are left out.
+        number: Which page of this reading, from 1.
+        info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
+        resume: Hand it to `pages(resume=…)` to read on after this page, in another process if need be.
+        left_out: New rows that the server sent although they are not what was asked for.
+    """
+
+    items: tuple[T, ...]
+    number: int
+    info: PageInfo
+    resume: str
+    left_out: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ListSource(Generic[T]):
+    """What a paginator reads from.
+
+    Attributes:
+        path: Of the list; together with `query` it tells the list apart in resume tokens.
+        query: The filters, as sent.
+        fetch: Sends one request: the query without paging, what to ask for, and the lane.
+        decode: Raw rows to items; what the server's filter let through wrongly is left out by `keep`.
+        keep: Whether an item belongs to what was asked for.
+        key: The wire names under which rows carry what tells them apart.
+        by_date: Whether the list takes `createdAfter`.
+    """
+
+    path: str
+    query: tuple[tuple[str, str], ...]
+    fetch: Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
+    decode: Callable[[list[Any]], list[T]]
+    keep: Callable[[T], bool] | None = None
+    key: tuple[str, ...] = ("uuid",)
+    by_date: bool = False
+
+
+class Paginator(Generic[T]):
+    """A list of the API, read page by page as it is consumed. Nothing is sent before it is iterated.
+
+    Iterating gives the items: `async for order in gg.orders.list(): …`. It can be iterated again, which reads the list
+    again. While a page is worked on, the next one is fetched (from the second page on, so that looking at the first
+    items costs one request). A list is read whole or raises: rows that were there from the beginning to the end of the
+    reading come exactly once, also while others come and go.
+
+    Raises, while iterated:
+        PagingError: The list cannot be read whole.
+        GoedGepicktError: Any error of a call; its `resume` tells where to go on.
+    """
+
+    def __init__(self, source: ListSource[T], *, limit: int | None = None) -> None:
+        self._source = source
+        self._limit = limit
+
+    def __repr__(self) -> str:
+        return f"<Paginator of {self._source.path}>"
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """The items, one by one."""
+        return self._items()
+
+    def limit(self, number: int) -> Paginator[T]:
+        """The same list, of which at most `number` items are read.
+
+        Raises:
+            ValueError: The number is negative.
+        """
+        if number < 0:
+            raise ValueError("limit must not be negative")
+        return Paginator(self._source, limit=number if self._limit is None else min(number, self._limit))
+
+    async def first(self) -> T | None:
+        """The first item, or None if there is none; one request, as a rule."""
+        items = await self.collect(limit=1)
+        return items[0] if items else None
+
+    async def collect(self, *, limit: int | None = None) -> list[T]:
+        """All items as a list.
+
+        Args:
+            limit: At most so many.
+        """
+        paginator = self if limit is None else self.limit(limit)
+        return [item async for item in paginator]
+
+    async def pages(self, *, resume: str | None = None) -> AsyncGenerator[Page[T]]:
+        """The pages, one by one.
+
+        Args:
+            resume: The `resume` of a page or of an error, to read on after it.
+
+        Raises:
+            ConfigurationError: The token is none, or of another list.
+        """
+        source = self._source
+        position = Position() if resume is None else read_token(resume, source.path, source.query)
+        walk = Walk(self._ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
+        left = self._limit
+        before = position
+        ahead: asyncio.Task[Batch | None] | None = None
+        came_back = False
+        try:
+            while left is None or left > 0:
+                with self._resumable(before):
+                    batch = await (walk.next_batch() if ahead is None else ahead)
+                    ahead = None
+                    if batch is None:
+                        return
+                    page = self._page(batch, left)
+                before = batch.after
+                left = None if left is None else left - len(page.items)
+                if came_back and (left is None or left > 0):
+                    ahead = asyncio.create_task(walk.next_batch(), name=f"next page of {source.path}")
+                yield page
+                came_back = True
+        finally:
+            if ahead is not None:
+                await _end(ahead)
+
+    async def _items(self) -> AsyncGenerator[T]:
+        async with aclosing(self.pages()) as pages:
+            async for page in pages:
+                for item in page.items:
+                    yield item
+
+    def _page(self, batch: Batch, left: int | None) -> Page[T]:
+        source = self._source
+        rows = source.decode(batch.page.rows)
+        items = [rows[index] for index in batch.fresh if source.keep is None or source.keep(rows[index])]
+        return Page(
+            items=tuple(items if left is None else items[:left]),
+            number=batch.after.pages,
+            info=batch.page.info,
+            resume=write_token(source.path, source.query, batch.after),
+            left_out=len(batch.fresh) - len(items),
+        )
+
+    @contextmanager
+    def _resumable(self, position: Position) -> Iterator[None]:
+        """An error in here tells where the list can be taken up again."""
+        try:
+            yield
+        except GoedGepicktError as error:
+            error.resume = write_token(self._source.path, self._source.query, position)
+            error.method, error.path = "GET", self._source.path
+            raise
+
+    async def _ask(self, ask: Ask, window: date | None) -> RawPage:
+        source = self._source
+        query = [pair for pair in source.query if window is None or pair[0] != "createdAfter"]
+        if window is not None:
+            query.append(("createdAfter", window.isoformat()))
+        query.append(("perPage", str(ask.per_page)))
+        query.append(("page", str(ask.page)) if ask.cursor is None else ("cursor", ask.cursor))
+        first = ask.cursor is None and ask.page == 1 and window is None
+        return await source.fetch(tuple(query), Lane.INTERACTIVE if first else Lane.NORMAL)
+
+    def _largest(self) -> int:
+        if self._limit is None or self._source.keep is not None:
+            return LARGEST_PAGE
+        return max(1, min(LARGEST_PAGE, self._limit))
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel what was fetched ahead and see it end; what it ended in is of no interest any more."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

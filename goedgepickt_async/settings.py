@@ -1,0 +1,145 @@
+"""What a client can be told; frozen values, checked when they are made."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from goedgepickt_async._version import __version__
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.wire.retry import RetryPolicy
+
+__all__ = ["BASE_URLS", "Settings"]
+
+BASE_URLS: Mapping[str, str] = {
+    "fulfilment": "https://account.goedgepickt.nl/api/fulfilment/v1",
+    "account": "https://account.goedgepickt.nl/api/v1",
+}
+"""The two APIs (reference section 1): account, confidence A; the fulfilment path, confidence B."""
+
+_ENVIRONMENT = {
+    "api_key": "GOEDGEPICKT_API_KEY",
+    "api": "GOEDGEPICKT_API",
+    "base_url": "GOEDGEPICKT_BASE_URL",
+    "webshop_uuid": "GOEDGEPICKT_WEBSHOP_UUID",
+}
+
+
+def _key(value: str | None) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        raise ConfigurationError(
+            "there is no API key: pass api_key=, or set GOEDGEPICKT_API_KEY (make one under Settings → GoedGepickt API)"
+        )
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigurationError("the API key holds characters that no key has: was it copied whole, and nothing else?")
+    return text
+
+
+def _base_url(value: str) -> str:
+    text = value.strip()
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"base_url is no http(s) URL with a host: {text!r}")
+    if parts.username or parts.query or parts.fragment:
+        raise ConfigurationError("base_url must hold no user, query or fragment")
+    return text.rstrip("/")
+
+
+def _lane(value: Lane | str | None) -> Lane | None:
+    if value is None or isinstance(value, Lane):
+        return value
+    try:
+        return Lane[value.upper()]
+    except (KeyError, AttributeError):
+        raise ConfigurationError(f"lane must be one of interactive, normal, bulk, not {value!r}") from None
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ConfigurationError(f"a duration must be a number of seconds, not {value!r}")
+    return float(value)
+
+
+def _positive(_settings: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if value <= 0:
+        raise ConfigurationError(f"{attribute.name} must be more than 0")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The settings of one client; durations in seconds.
+
+    Attributes:
+        api_key: The key, made under Settings → GoedGepickt API. Never shown.
+        base_url: Of the API, without a slash at the end.
+        webshop_uuid: The webshop that writes are for when they don't say.
+        timeout: For one attempt, from the moment it may be sent to the last byte of its answer.
+        connect_timeout: To connect, TLS included.
+        max_wait: For the rate limit, at one time; a call that would wait longer raises at once. None: no bound.
+        deadline: For a whole call, waits and retries included. None: no bound.
+        lane: Who goes first; None: interactive, and normal for a list's pages past the first.
+        retry: How often and when a call is sent again.
+        max_body: Bytes that an answer may have, decompressed.
+        user_agent: The header of that name.
+    """
+
+    api_key: str = attrs.field(converter=_key, repr=False)
+    base_url: str = attrs.field(converter=_base_url, default=BASE_URLS["fulfilment"])
+    webshop_uuid: str | None = None
+    timeout: float = attrs.field(default=30.0, converter=_seconds, validator=_positive)
+    connect_timeout: float = attrs.field(default=10.0, converter=_seconds, validator=_positive)
+    max_wait: float | None = attrs.field(default=None, converter=attrs.converters.optional(_seconds))
+    deadline: float | None = attrs.field(default=None, converter=attrs.converters.optional(_seconds))
+    lane: Lane | None = attrs.field(default=None, converter=_lane)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=attrs.validators.instance_of(RetryPolicy))
+    max_body: int = attrs.field(default=16 * 1024 * 1024, validator=attrs.validators.gt(0))
+    user_agent: str = f"goedgepickt-async/{__version__} Python/{platform.python_version()}"
+
+    @classmethod
+    def of(cls, api_key: str | None, *, api: str | None, base_url: str | None, **others: Any) -> Settings:
+        """Settings from arguments, and from the environment where those are None.
+
+        Args:
+            api_key: Else `GOEDGEPICKT_API_KEY`.
+            api: `"fulfilment"` or `"account"`; else `GOEDGEPICKT_API`, else fulfilment.
+            base_url: Wins over `api`; else `GOEDGEPICKT_BASE_URL`.
+            others: Further fields; a `webshop_uuid` of None is read from `GOEDGEPICKT_WEBSHOP_UUID`.
+
+        Raises:
+            ConfigurationError: No key, an unknown API, a bad URL.
+        """
+        url = base_url or (None if api else _from_environment("base_url"))
+        if url is None:
+            url = _url_of_api(api or _from_environment("api") or "fulfilment")
+        if others.get("webshop_uuid") is None:
+            others["webshop_uuid"] = _from_environment("webshop_uuid")
+        return cls(
+            api_key=_key(api_key if api_key is not None else _from_environment("api_key")), base_url=url, **others
+        )
+
+    @classmethod
+    def from_env(cls, **others: Any) -> Settings:
+        """Settings from the environment: `GOEDGEPICKT_API_KEY`, `_API`, `_BASE_URL`, `_WEBSHOP_UUID`."""
+        return cls.of(None, api=None, base_url=None, **others)
+
+
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(_ENVIRONMENT[name]) or None
+
+
+def _url_of_api(api: str) -> str:
+    try:
+        return BASE_URLS[api]
+    except KeyError:
+        raise ConfigurationError(f"api must be 'fulfilment' or 'account', not {api!r}") from None

@@ -1,0 +1,300 @@
+"""The one path that every call takes: deadline, slot, send, decide."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import attrs
+
+from goedgepickt_async.budget.headers import parse_retry_after
+from goedgepickt_async.budget.protocol import Budget
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.convert import parse
+from goedgepickt_async.errors import (
+    BudgetExhaustedError,
+    ClientClosedError,
+    DecodeError,
+    Evidence,
+    GoedGepicktError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ValidationError,
+)
+from goedgepickt_async.hooks import AnswerSeen, Hooks, RetrySeen, call_hook
+from goedgepickt_async.settings import Settings
+from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
+from goedgepickt_async.wire.refusal import complains, is_refusal, refusal
+from goedgepickt_async.wire.request import NO_BODY, Request, Safety
+from goedgepickt_async.wire.retry import RetryQuota, backoff, may_send_again
+from goedgepickt_async.wire.session import LoopSession, SessionOwner
+from goedgepickt_async.wire.transport import Limits, Meter, exchange
+
+__all__ = ["Delivered", "Pipeline", "Sender", "outcome_unknown"]
+
+_log = logging.getLogger("goedgepickt_async.wire")
+
+
+@attrs.frozen(kw_only=True)
+class Delivered:
+    """A success.
+
+    Attributes:
+        data: The body's parsed JSON; None if it is empty and may be.
+        answer: The answer.
+        request: What it answers.
+        attempts: Requests that went out on the wire for it.
+    """
+
+    data: Any
+    answer: Answer
+    request: Request
+    attempts: int
+
+
+@attrs.frozen
+class Sender:
+    """A pipeline with one client's settings: all that a resource needs."""
+
+    pipeline: Pipeline
+    settings: Settings
+
+    async def send(self, request: Request, lane: Lane = Lane.INTERACTIVE) -> Delivered:
+        """Send a call; see `Pipeline.send`."""
+        return await self.pipeline.send(request, self.settings, lane)
+
+
+@attrs.define(kw_only=True)
+class _Call:
+    """One call, and what it has been through so far."""
+
+    request: Request
+    settings: Settings
+    body: bytes | None
+    meter: Meter
+    session: LoopSession | None = None
+    failures: int = 0
+    refusals: int = 0
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The context that an error of it carries."""
+        return {"attempts": self.meter.on_wire, "method": self.request.method, "path": self.request.path}
+
+
+class Pipeline:
+    """Sends calls for one client; shared by everything that is made from it."""
+
+    def __init__(self, sessions: SessionOwner, budget: Budget, hooks: Hooks, quota: RetryQuota) -> None:
+        self.sessions = sessions
+        self.budget = budget
+        self._hooks = hooks
+        self._quota = quota
+
+    async def send(self, request: Request, settings: Settings, lane: Lane = Lane.INTERACTIVE) -> Delivered:
+        """Send a call until it succeeds, or until the decision table says to stop.
+
+        Args:
+            request: What is to be sent.
+            settings: How; a lane in it wins over `lane`.
+            lane: Who goes first.
+
+        Raises:
+            GoedGepicktError: The error of the tree that tells what happened, with its evidence.
+        """
+        meter = Meter(self.budget, lane if settings.lane is None else settings.lane, request.safety)
+        call = _Call(request=request, settings=settings, body=_encoded(request), meter=meter)
+        deadline = asyncio.timeout(settings.deadline)
+        try:
+            async with deadline:
+                return await self._until_decided(call, deadline)
+        except TimeoutError as exc:
+            if isinstance(exc, GoedGepicktError) or not deadline.expired():
+                raise
+            raise _out_of_time(call) from None
+
+    async def _until_decided(self, call: _Call, deadline: asyncio.Timeout) -> Delivered:
+        while True:
+            outcome = await self._attempt(call, deadline)
+            result = _result(outcome, call)
+            if isinstance(result, Delivered):
+                self._quota.earn()
+                return result
+            pause = self._pause(outcome, result, call)
+            if pause is None:
+                _raise(result, call)
+            self._tell_retry(call, result, pause)
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, call: _Call, deadline: asyncio.Timeout) -> Exchange:
+        settings, request = call.settings, call.request
+        limits = Limits(
+            timeout=settings.timeout,
+            connect_timeout=min(settings.connect_timeout, settings.timeout),
+            max_wait=_shorter(settings.max_wait, _left(deadline)),
+            max_body=settings.max_body,
+        )
+        session = call.session = await self._session(call)
+        try:
+            outcome = await exchange(
+                session,
+                call.meter,
+                limits,
+                request.method,
+                request.url(settings.base_url),
+                headers=_headers(call),
+                body=call.body,
+            )
+        except BudgetExhaustedError as error:
+            raise BudgetExhaustedError(error.message, wait=error.wait, evidence=error.evidence, **call.where) from None
+        if isinstance(outcome, Answer):
+            self._tell_answer(call, outcome)
+        return outcome
+
+    async def _session(self, call: _Call) -> LoopSession:
+        """The loop's session; a call that was under way when it was closed does not open another."""
+        if call.session is not None and call.session.closing:
+            raise ClientClosedError(
+                "the client was closed while the call was waiting to be sent again",
+                evidence=Evidence.NOT_SENT,
+                **call.where,
+            )
+        return await self.sessions.get()
+
+    def _pause(self, outcome: Exchange, error: GoedGepicktError, call: _Call) -> float | None:
+        """Seconds until the next attempt, or None: there is none."""
+        assert error.evidence is not None
+        policy, request = call.settings.retry, call.request
+        if isinstance(error, RateLimitedError):
+            return self._pause_after_429(error, call)
+        call.failures += 1
+        if isinstance(error, ClientClosedError):
+            return None
+        if not may_send_again(error.evidence, request.safety) or call.failures >= policy.max_attempts:
+            return None
+        if not self._quota.spend():
+            _log.warning("no retry of %s %s: too many calls fail", request.method, request.path)
+            return None
+        asked = parse_retry_after(outcome.headers) or 0.0 if isinstance(outcome, Answer) else 0.0
+        if asked > policy.max_retry_after:
+            return None
+        return max(asked, backoff(policy, call.failures, random.random()))  # noqa: S311  jitter is no secret
+
+    def _pause_after_429(self, error: RateLimitedError, call: _Call) -> float | None:
+        """A 429 pauses everybody, in the budget; so the call itself only has to queue again, at its old place."""
+        if error.status != HTTPStatus.TOO_MANY_REQUESTS:  # the throttle's text: the budget has not heard of it yet
+            self.budget.pause(error.retry_after)
+        call.refusals += 1
+        policy = call.settings.retry
+        endured = call.refusals <= policy.max_refusals and (error.retry_after or 0.0) <= policy.max_retry_after
+        return 0.0 if endured else None
+
+    def _tell_answer(self, call: _Call, answer: Answer) -> None:
+        seen = AnswerSeen(status=answer.status, waited=call.meter.waited, **call.where)
+        call_hook(self._hooks.answer, seen)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            _log.warning("throttled: %s %s was answered 429 in spite of the budget", seen.method, seen.path)
+            call_hook(self._hooks.throttled, seen)
+
+    def _tell_retry(self, call: _Call, error: GoedGepicktError, pause: float) -> None:
+        request = call.request
+        assert error.evidence is not None
+        _log.info("retry: %s %s in %.1f s: %s", request.method, request.path, pause, error.message)
+        seen = RetrySeen(evidence=error.evidence, reason=error.message, pause=pause, **call.where)
+        call_hook(self._hooks.retry, seen)
+
+
+def _result(outcome: Exchange, call: _Call) -> Delivered | GoedGepicktError:
+    """What an exchange amounts to: the success, or the error with its evidence."""
+    if isinstance(outcome, Failure):
+        error = outcome.error(outcome.message, evidence=outcome.evidence, **call.where)
+        error.__cause__ = outcome.cause
+        return error
+    if is_refusal(outcome):
+        return _refusal(outcome, call)
+    try:
+        data = None if call.request.may_be_empty and not outcome.body.strip() else parse(outcome.body)
+    except DecodeError as error:
+        return _unreadable(outcome, error, call)
+    if complains(data):
+        return _refusal(outcome, call)
+    return Delivered(data=data, answer=outcome, request=call.request, attempts=call.meter.on_wire)
+
+
+def _refusal(answer: Answer, call: _Call) -> GoedGepicktError:
+    return refusal(answer, secret=call.settings.api_key, rename=call.request.rename, **call.where)
+
+
+def _unreadable(answer: Answer, error: DecodeError, call: _Call) -> DecodeError:
+    if "html" not in answer.headers.get("Content-Type", ""):
+        return DecodeError(error.message, evidence=Evidence.APPLIED, **call.where)
+    # A page for people is no glitch: it would come again.
+    evidence = Evidence.APPLIED if call.request.safety is Safety.ONCE else Evidence.FINAL
+    return DecodeError("a web page came instead of JSON: is base_url right?", evidence=evidence, **call.where)
+
+
+def _raise(error: GoedGepicktError, call: _Call) -> NoReturn:
+    if call.request.safety is Safety.ONCE and error.evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
+        raise outcome_unknown(error.message, error.evidence, call.request, call.meter.on_wire) from error
+    raise error
+
+
+def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: int) -> OutcomeUnknownError:
+    """The error for a write that happens once, and that perhaps has."""
+    return OutcomeUnknownError(
+        f"nobody can say whether this write was carried out, so it was not sent again: {why}",
+        body=None if request.body is NO_BODY else request.body,
+        evidence=evidence,
+        attempts=attempts,
+        method=request.method,
+        path=request.path,
+    )
+
+
+def _out_of_time(call: _Call) -> GoedGepicktError:
+    message = f"no answer within the call's deadline of {call.settings.deadline:g} s"
+    evidence = call.meter.evidence
+    if call.request.safety is Safety.ONCE and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
+        return outcome_unknown(message, evidence, call.request, call.meter.on_wire)
+    return RequestTimeoutError(message, evidence=evidence, **call.where)
+
+
+def _headers(call: _Call) -> Mapping[str, str]:
+    settings = call.settings
+    headers = {
+        "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
+        "Authorization": f"Bearer {settings.api_key}",
+        "User-Agent": settings.user_agent,
+    }
+    if call.body is not None:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
+def _encoded(request: Request) -> bytes | None:
+    if request.body is NO_BODY:
+        return None
+    try:
+        return json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ValidationError(
+            f"the body is no JSON: {type(exc).__name__}",
+            evidence=Evidence.NOT_SENT,
+            method=request.method,
+            path=request.path,
+        ) from None
+
+
+def _left(deadline: asyncio.Timeout) -> float | None:
+    when = deadline.when()
+    return None if when is None else max(0.0, when - asyncio.get_running_loop().time())
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    return min((value for value in (one, other) if value is not None), default=None)

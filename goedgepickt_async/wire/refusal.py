@@ -1,0 +1,161 @@
+"""An answer that is no success, as an error of ours. Decides by status, but for the API's two markers in the text.
+
+Shapes: reference section 7 (confidence A/B): `error`, `errorMessage`, `message`, and Laravel's `errors`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from goedgepickt_async.budget.headers import parse_retry_after
+from goedgepickt_async.errors import (
+    AlreadyExistsError,
+    APIError,
+    AuthenticationError,
+    Evidence,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectedError,
+    ServerError,
+    ValidationError,
+)
+from goedgepickt_async.wire.exchange import Answer
+
+__all__ = ["complains", "evidence_of", "is_refusal", "refusal"]
+
+_THROTTLED = "too many attempts"
+_EXISTS = "already exists"
+_E_MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
+_DIGITS = re.compile(r"\+?\d[\d ()-]{7,}\d")
+_LONGEST_TEXT = 300
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether the status is no success, or the throttle speaks behind one (seen; reference section 2, B)."""
+    return not 200 <= answer.status < 300 or (len(answer.body) < 200 and _is_throttle_text(answer))
+
+
+def evidence_of(answer: Answer) -> Evidence:
+    """What a refusal says of the request's fate."""
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or _is_throttle_text(answer):
+        return Evidence.REJECTED
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Evidence.UNKNOWN
+    return Evidence.FINAL
+
+
+def complains(data: Any) -> bool:
+    """Whether a body that came with a success status is an error; a `message` alone is none, creates carry one too."""
+    if not isinstance(data, Mapping) or "items" in data or "uuid" in data or "orderUuid" in data:
+        return False
+    return any(data.get(key) for key in ("error", "errorMessage", "errors"))
+
+
+def refusal(
+    answer: Answer, *, secret: str, rename: Callable[[str], str], attempts: int, method: str, path: str
+) -> APIError:
+    """The error that a refusal is.
+
+    Args:
+        answer: The answer.
+        secret: The API key, which is struck out wherever the server repeats it.
+        rename: From a wire field's name to the Python one.
+        attempts: For the error's context.
+        method: Likewise.
+        path: Likewise.
+    """
+    body = _strike_out(_parsed(answer.body), secret)
+    text = _presentable(_texts_of(body))
+    context = {
+        "status": answer.status,
+        "fields": _fields(body, rename),
+        "body": body,
+        "attempts": attempts,
+        "method": method,
+        "path": path,
+        "evidence": evidence_of(answer),
+    }
+    if context["evidence"] is Evidence.REJECTED:
+        return RateLimitedError(
+            text or "the server's throttle refused the request",
+            retry_after=parse_retry_after(answer.headers),
+            **context,
+        )
+    if 300 <= answer.status < 400:
+        host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
+        return RedirectedError(f"the server redirects to {host}; that was not followed: is base_url right?", **context)
+    return _by_status(answer.status, text)(text or f"HTTP {answer.status}", **context)
+
+
+def _by_status(status: int, text: str) -> Callable[..., APIError]:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerError
+    return AlreadyExistsError if _EXISTS in text.lower() else _BY_STATUS.get(status, APIError)
+
+
+def _authentication_error(text: str, **context: Any) -> AuthenticationError:
+    hint = "a key of the account API is refused by the fulfilment API and the other way round: see `api=`"
+    return AuthenticationError(f"{text} (is the key right? {hint})", **context)
+
+
+_BY_STATUS: Mapping[int, Callable[..., APIError]] = {
+    HTTPStatus.UNAUTHORIZED: _authentication_error,
+    HTTPStatus.FORBIDDEN: PermissionDeniedError,
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.UNPROCESSABLE_ENTITY: ValidationError,
+}
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")
+
+
+def _is_throttle_text(answer: Answer) -> bool:
+    return len(answer.body) < 10_000 and _THROTTLED.encode() in answer.body.lower()
+
+
+def _texts_of(body: Any) -> str:
+    if not isinstance(body, Mapping):
+        return ""  # an HTML page or the like says nothing to people
+    for key in ("message", "error", "errorMessage"):
+        if isinstance(body.get(key), str) and body[key]:
+            return str(body[key])
+    return "; ".join(text for texts in _fields(body, str).values() for text in texts)
+
+
+def _fields(body: Any, rename: Callable[[str], str]) -> dict[str, list[str]]:
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    if not isinstance(errors, Mapping):
+        return {}
+    return {rename(str(name)): _as_texts(texts) for name, texts in errors.items()}
+
+
+def _as_texts(texts: Any) -> list[str]:
+    return [_presentable(str(text)) for text in (texts if isinstance(texts, list) else [texts])]
+
+
+def _presentable(text: str) -> str:
+    """What may be shown: no addresses, no phone numbers, not endless."""
+    text = _DIGITS.sub("…", _E_MAIL.sub("…", text))
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+
+
+def _strike_out(value: Any, secret: str) -> Any:
+    """The body with the key struck out, should the server repeat it."""
+    match value:
+        case str():
+            return value.replace(secret, "***") if secret else value
+        case dict():
+            return {_strike_out(key, secret): _strike_out(inner, secret) for key, inner in value.items()}
+        case list():
+            return [_strike_out(inner, secret) for inner in value]
+    return value

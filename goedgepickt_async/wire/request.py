@@ -1,0 +1,108 @@
+"""What is to be sent: a value, no IO."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from goedgepickt_async.errors import ConfigurationError, Evidence, ValidationError
+
+__all__ = ["NO_BODY", "Request", "Safety", "path_to", "query_pairs", "raw_path"]
+
+
+class Safety(enum.Enum):
+    """What sending it twice would do: a property of the endpoint, not of the HTTP method."""
+
+    READ = "read"
+    """Changes nothing."""
+    SETS = "sets"
+    """Sets a state; a second time sets the same."""
+    ONCE = "once"
+    """A second time creates or changes something again (`PUT …/stock-mutation` is such a one)."""
+
+
+class _NoBody(enum.Enum):
+    NO_BODY = enum.auto()
+
+
+NO_BODY = _NoBody.NO_BODY
+"""No body at all, in contrast to a JSON null."""
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One call of the API.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below the base URL, quoted, with a leading slash.
+        query: Pairs, unquoted.
+        body: JSON-ready, or `NO_BODY`.
+        safety: What sending it twice would do.
+        may_be_empty: Whether an empty body is a success too.
+        rename: From a wire field's name to the Python one, for what the server complains of.
+    """
+
+    method: str = "GET"
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = attrs.field(default=NO_BODY, repr=False)
+    safety: Safety = Safety.READ
+    may_be_empty: bool = False
+    rename: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
+
+    def url(self, base_url: str) -> str:
+        """The whole URL, quoted."""
+        url = base_url.rstrip("/") + self.path
+        return f"{url}?{urlencode(self.query, quote_via=quote)}" if self.query else url
+
+
+def path_to(*segments: str) -> str:
+    """A path out of segments, each quoted.
+
+    Raises:
+        ValidationError: A segment is empty or no text, which would address the list above it.
+    """
+    for segment in segments:
+        if str(segment).strip() in {"", ".", "..", "None"}:
+            raise ValidationError(
+                "an identifier in the path is empty or unusable: nothing was sent",
+                fields={"uuid": ["must be a non-empty text"]},
+                evidence=Evidence.NOT_SENT,
+            )
+    return "/" + "/".join(quote(segment.strip(), safe="") for segment in segments)
+
+
+def raw_path(path: str) -> str:
+    """A path that a user wrote, checked to stay below the base URL, where the key may go.
+
+    Raises:
+        ConfigurationError: It is a whole URL, has a query, or climbs out of the base.
+    """
+    path = "/" + path.removeprefix("/")
+    if path.startswith("//") or "://" in path or "?" in path or "#" in path or ".." in path.split("/"):
+        raise ConfigurationError(
+            "the path must lie below the base URL, such as '/suppliers'; query parameters go into `query`"
+        )
+    return quote(path, safe="/%:@!$&'()*+,;=~-._")
+
+
+def query_pairs(query: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Query parameters as text; those that are None are left out."""
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return tuple((name, _text(value)) for name, value in pairs if value is not None)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, enum.Enum):
+        return str(value.value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)

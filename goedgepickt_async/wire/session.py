@@ -1,0 +1,177 @@
+"""Who owns the aiohttp session: one for each event loop of each process, opened on first use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+
+import aiohttp
+import attrs
+
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import ConfigurationError
+
+__all__ = ["LoopSession", "SessionOwner"]
+
+
+@attrs.define(eq=False)
+class LoopSession:
+    """What one event loop has of a client.
+
+    Attributes:
+        http: The aiohttp session.
+        permits: How many requests of a lane may be under way at once; taken before a slot, so that slots never idle.
+        closing: The client is being closed, and what is under way ends.
+    """
+
+    http: aiohttp.ClientSession
+    permits: dict[Lane, asyncio.Semaphore]
+    _lifetime: AsyncGenerator[None]
+    closing: bool = False
+    _clocks: set[asyncio.Timeout] = attrs.field(factory=set)
+
+    @asynccontextmanager
+    async def clock(self) -> AsyncGenerator[asyncio.Timeout]:
+        """A time limit, still unset, that also ends when the session is closed: aiohttp wakes nobody then."""
+        async with asyncio.timeout(None) as clock:
+            self._clocks.add(clock)
+            try:
+                yield clock
+            finally:
+                self._clocks.discard(clock)
+
+    async def close(self) -> None:
+        """End what is under way; close the session, if it is ours to close."""
+        self.closing = True
+        for clock in self._clocks:
+            clock.reschedule(0)
+        await self._lifetime.aclose()
+
+
+class SessionOwner:
+    """Opens and closes aiohttp sessions.
+
+    An event loop gets its session on the first call from it, and whichever task calls, it is the same one. It ends
+    with `close`, or at the latest with its loop (`asyncio.run` ends it with the loop's asynchronous generators). A
+    forked child leaves its parent's sessions alone and opens its own.
+
+    Args:
+        borrowed: A session of the user's, for its own loop; never closed.
+        concurrency: Requests of one lane under way at once, in one loop.
+    """
+
+    def __init__(self, *, borrowed: aiohttp.ClientSession | None, concurrency: int) -> None:
+        self._borrowed = borrowed
+        self._concurrency = concurrency
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._by_loop: dict[asyncio.AbstractEventLoop, LoopSession] = {}
+        self._inherited: list[object] = []
+
+    @property
+    def open_here(self) -> bool:
+        """Whether this process has a session of ours that is still open."""
+        if self._borrowed is not None or self._pid != os.getpid():
+            return False
+        return any(not loop.is_closed() and not held.http.closed for loop, held in list(self._by_loop.items()))
+
+    async def get(self) -> LoopSession:
+        """The session of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            self._notice_fork()
+            held = self._by_loop.get(loop)
+            if held is not None and not held.http.closed:
+                return held
+            self._forget_ended_loops()
+            held = self._by_loop[loop] = self._open()
+        # The first step suspends nothing; it registers the generator with the loop, which ends it at shutdown.
+        await anext(held._lifetime)  # noqa: SLF001  same module
+        return held
+
+    async def close(self) -> None:
+        """Close what this process has open, in whichever loop; twice is once."""
+        with self._lock:
+            self._notice_fork()
+            held = list(self._by_loop.items())
+            self._by_loop.clear()
+        here = asyncio.get_running_loop()
+        for loop, session in held:
+            if loop is here:
+                await session.close()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.close(), loop))
+
+    def _open(self) -> LoopSession:
+        http = self._borrow() if self._borrowed is not None else _new_session()
+        permits = {lane: asyncio.Semaphore(self._concurrency) for lane in Lane}
+        return LoopSession(http, permits, _lifetime(http, owned=self._borrowed is None))
+
+    def _borrow(self) -> aiohttp.ClientSession:
+        session = self._borrowed
+        assert session is not None
+        if session.closed:
+            raise ConfigurationError("the aiohttp session that was passed in is closed")
+        if self._by_loop:
+            raise ConfigurationError("the aiohttp session that was passed in belongs to another event loop")
+        # It tells "sent" from "never sent", and does nothing to requests that are not ours.
+        if _TRACE not in session.trace_configs:
+            session.trace_configs.append(_TRACE)
+        return session
+
+    def _forget_ended_loops(self) -> None:
+        for loop in [loop for loop, held in self._by_loop.items() if loop.is_closed() or held.http.closed]:
+            del self._by_loop[loop]
+
+    def _notice_fork(self) -> None:
+        if self._pid == os.getpid():
+            return
+        # Closing the parent's connections here would disturb its selector: keep them alive and untouched.
+        self._inherited.append(self._by_loop)
+        self._by_loop = {}
+        self._pid = os.getpid()
+
+
+async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerator[None]:
+    """The session lives as long as this generator; a loop that shuts down closes its generators."""
+    try:
+        yield
+    finally:
+        if owned:
+            await http.close()
+
+
+async def _mark_sent(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    with suppress(AttributeError):  # a request of the user's own on a borrowed session
+        context.trace_request_ctx.mark_sent()
+
+
+def _make_trace() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(_mark_sent)
+    trace.freeze()
+    return trace
+
+
+_TRACE = _make_trace()
+
+
+def _new_session() -> aiohttp.ClientSession:
+    """A session without cookies, without time limits of its own (ours begin after the grant), without redirects.
+
+    The connector does not limit connections: permits and slots do, and a slot must not idle in its queue. The TLS
+    context is the one that aiohttp builds when it is imported, so none is ever built inside a running loop.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        trace_configs=[_TRACE],
+        raise_for_status=False,
+    )

@@ -1,0 +1,261 @@
+"""Sends a request once and turns whatever happens into an answer, or into a failure with evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from goedgepickt_async.budget.headers import parse_retry_after, read_rate_headers
+from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Outcome, Refused
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import (
+    ClientClosedError,
+    ConnectFailedError,
+    ConnectionLostError,
+    Evidence,
+    GoedGepicktError,
+    RequestTimeoutError,
+    TransportError,
+)
+from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
+from goedgepickt_async.wire.request import Safety
+from goedgepickt_async.wire.session import LoopSession
+
+__all__ = ["Limits", "Meter", "exchange"]
+
+_GATEWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+_ENOUGH = 1 << 18
+"""Bytes of a refusal's text."""
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What one attempt may cost.
+
+    Attributes:
+        timeout: Seconds from the grant of a slot to the last byte of the answer.
+        connect_timeout: Seconds to connect, TLS included.
+        max_wait: Seconds to wait for a slot; None: as long as it takes.
+        max_body: Bytes of an answer, decompressed.
+    """
+
+    timeout: float
+    connect_timeout: float
+    max_wait: float | None
+    max_body: int
+
+
+class _NotSentAgainError(Exception):
+    """aiohttp was about to re-send what must happen once."""
+
+
+class _BodyTooLargeError(Exception):
+    """A success whose body is larger than the caller allows."""
+
+
+class Meter:
+    """What one call uses of the budget: an aiohttp client middleware that takes a slot for each request on the wire.
+
+    aiohttp re-sends GET, PUT and DELETE by itself when a kept-alive connection turns out to be dead. Each of those
+    passes through here again, is counted, and is refused where it would do something twice.
+
+    Attributes:
+        on_wire: Requests that went out, over all attempts of the call.
+        waited: Seconds that the latest attempt waited for the budget.
+        sent: Whether the latest request went out.
+    """
+
+    def __init__(self, budget: Budget, lane: Lane, safety: Safety) -> None:
+        self.on_wire = 0
+        self.waited = 0.0
+        self._budget = budget
+        self._safety = safety
+        self.lane = lane
+        self._place: int | None = None
+        self.sent = False
+        self._status: int | None = None
+
+    def begin(self, limits: Limits, clock: asyncio.Timeout) -> None:
+        """A new attempt; `clock` runs while it is on the wire and stands still while it waits for a slot."""
+        self._limits = limits
+        self._clock = clock
+        self.waited = 0.0
+        self.sent, self._status = False, None
+
+    def mark_sent(self) -> None:
+        """The headers of a request are about to leave."""
+        self.sent = True
+        self.on_wire += 1
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Take a slot, send, and say what came of it."""
+        if self.sent and self._safety is Safety.ONCE:
+            raise _NotSentAgainError
+        self._clock.reschedule(None)
+        grant = await self._budget.take(
+            self.lane, life=self._limits.timeout, max_wait=self._limits.max_wait, place=self._place
+        )
+        self._place, self.waited, self.sent = grant.place, self.waited + grant.waited, False
+        self._clock.reschedule(asyncio.get_running_loop().time() + self._limits.timeout)
+        try:
+            response = await handler(request)
+        except BaseException:
+            self._budget.settle(grant, Lost() if self.sent else NeverSent())
+            raise
+        self._status = response.status
+        self._budget.settle(grant, _outcome(response.status, response.headers, self._budget.limit))
+        return response
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of the request's fate, should the attempt end here."""
+        if not self.sent:
+            return Evidence.NOT_SENT
+        if self._status is None:
+            return Evidence.UNKNOWN
+        if self._status == HTTPStatus.TOO_MANY_REQUESTS:
+            return Evidence.REJECTED
+        return Evidence.APPLIED if _is_success(self._status) else Evidence.UNKNOWN
+
+
+async def exchange(
+    session: LoopSession,
+    meter: Meter,
+    limits: Limits,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> Exchange:
+    """Send a request once.
+
+    Args:
+        session: What carries it.
+        meter: What counts it.
+        limits: What it may cost.
+        method: The HTTP method.
+        url: Whole and quoted.
+        headers: All of them, but for those of the connection.
+        body: The bytes, or None.
+
+    Raises:
+        BudgetExhaustedError: The wait for a slot would be too long.
+    """
+    try:
+        async with session.clock() as clock, session.permits[meter.lane]:
+            meter.begin(limits, clock)
+            return await _send(session.http, meter, limits, method, URL(url, encoded=True), headers, body)
+    except GoedGepicktError:
+        raise
+    except _NotSentAgainError:
+        return _broken(meter, "dropped on a kept-alive connection", None)
+    except _BodyTooLargeError as exc:
+        return _failure(meter, TransportError, f"the answer is larger than {limits.max_body} bytes", exc)
+    except TimeoutError as exc:
+        return _closed(meter) if session.closing else _timed_out(meter, limits, exc)
+    except (aiohttp.ClientError, OSError, ValueError) as exc:
+        return _broken(meter, _why(exc), exc)
+    except (RuntimeError, AssertionError):  # aiohttp's, on a session that was closed a moment ago
+        if not session.http.closed:
+            raise
+        return _closed(meter)
+
+
+async def _send(  # noqa: PLR0917  they are what a request is made of
+    http: aiohttp.ClientSession,
+    meter: Meter,
+    limits: Limits,
+    method: str,
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> Answer:
+    async with http.request(
+        method,
+        url,
+        headers=headers,
+        data=body,
+        allow_redirects=False,
+        raise_for_status=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout),
+        # On a session of the user's, their own middlewares stay outside ours: one slot for each request on the wire.
+        middlewares=(*getattr(http, "_middlewares", ()), meter),
+        trace_request_ctx=meter,
+    ) as response:
+        read = _read_whole if _is_success(response.status) else _read_some
+        return Answer(
+            status=response.status, headers=response.headers, body=await read(response.content, limits.max_body)
+        )
+
+
+async def _read_whole(content: aiohttp.StreamReader, most: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in content.iter_any():
+        size += len(chunk)
+        if size > most:
+            raise _BodyTooLargeError
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _read_some(content: aiohttp.StreamReader, most: int) -> bytes:
+    """Of a refusal the status is what counts; as much of its text as can be had."""
+    text = bytearray()
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        async for chunk in content.iter_any():
+            text += chunk
+            if len(text) > min(most, _ENOUGH):
+                break
+    return bytes(text)
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def _outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
+    rate = read_rate_headers(headers)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Refused(parse_retry_after(headers))
+    if status in _GATEWAY and rate.remaining is None:
+        return Lost()  # a gateway spoke: the application may still count it
+    return Answered(rate.counter(limit))
+
+
+def _timed_out(meter: Meter, limits: Limits, exc: TimeoutError) -> Failure:
+    if not meter.sent:
+        return _failure(meter, ConnectFailedError, f"no connection within {limits.connect_timeout:g} s", exc)
+    return _failure(meter, RequestTimeoutError, f"no whole answer within {limits.timeout:g} s", exc)
+
+
+def _closed(meter: Meter) -> Failure:
+    return _failure(meter, ClientClosedError, "the client was closed while the call was under way", None)
+
+
+def _broken(meter: Meter, why: str, exc: Exception | None) -> Failure:
+    # What a ClientResponseError holds are the request's headers, the key among them: it is no cause to show.
+    cause = None if isinstance(exc, aiohttp.ClientResponseError) else exc
+    if not meter.sent:
+        return _failure(meter, ConnectFailedError, f"no connection: {why}", cause)
+    return _failure(meter, ConnectionLostError, f"the connection broke before the whole answer was here: {why}", cause)
+
+
+def _failure(meter: Meter, error: type[TransportError], message: str, cause: Exception | None) -> Failure:
+    return Failure(evidence=meter.evidence, error=error, message=message, cause=cause)
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return f"the host {exc.host!r} has no address"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return f"{exc.host}:{exc.port}: {exc.os_error.strerror or type(exc.os_error).__name__}"
+    return type(exc).__name__

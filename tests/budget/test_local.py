@@ -1,0 +1,230 @@
+"""LocalBudget: the queue before the slots, over tasks, loops, threads and forks."""
+
+import asyncio
+import os
+import threading
+
+import pytest
+
+from goedgepickt_async import BudgetExhaustedError, LocalBudget
+from goedgepickt_async.budget.protocol import Answered, NeverSent, Refused
+from goedgepickt_async.budget.slots import Lane
+
+SECOND = 1_000_000_000
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def plain(limit: int = 3, period: float = 60.0, **options: object) -> LocalBudget:
+    return LocalBudget(limit, period, **({"use_server_counter": False, "headroom": 0} | options))  # type: ignore[arg-type]
+
+
+async def take(budget: LocalBudget, lane: Lane = Lane.INTERACTIVE, *, max_wait: float | None = None) -> None:
+    budget.settle(await budget.take(lane, life=1, max_wait=max_wait), Answered())
+
+
+async def test_within_a_lane_it_is_first_come_first_served() -> None:
+    budget = plain(1)
+    held = await budget.take(Lane.NORMAL, life=1)
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        grant = await budget.take(Lane.NORMAL, life=1)
+        order.append(number)
+        await asyncio.sleep(0)
+        budget.settle(grant, NeverSent())
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(one(number))
+        await asyncio.sleep(0)
+        budget.settle(held, NeverSent())
+    assert order == list(range(20))
+
+
+async def test_a_more_urgent_lane_goes_first() -> None:
+    budget = plain(1)
+    held = await budget.take(Lane.NORMAL, life=1)
+    order: list[Lane] = []
+
+    async def one(lane: Lane) -> None:
+        grant = await budget.take(lane, life=1)
+        order.append(lane)
+        budget.settle(grant, NeverSent())
+
+    async with asyncio.TaskGroup() as group:
+        for lane in (Lane.BULK, Lane.NORMAL, Lane.INTERACTIVE):
+            group.create_task(one(lane))
+        await asyncio.sleep(0)
+        budget.settle(held, NeverSent())
+    assert order == [Lane.INTERACTIVE, Lane.NORMAL, Lane.BULK]
+
+
+async def test_a_refused_request_keeps_its_place() -> None:
+    budget = LocalBudget(5, 0.02, guard=0.02)
+    first = await budget.take(Lane.INTERACTIVE, life=1)
+    order: list[str] = []
+
+    async def one(name: str, place: int | None = None) -> None:
+        grant = await budget.take(Lane.INTERACTIVE, life=1, place=place)
+        order.append(name)
+        budget.settle(grant, Answered(1))
+
+    budget.settle(first, Refused(0))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one("newcomer"))
+        await asyncio.sleep(0)
+        group.create_task(one("refused", first.place))
+    assert order == ["refused", "newcomer"]
+
+
+async def test_cancelled_waiters_leave_nothing_behind() -> None:
+    budget = plain(1)
+    held = await budget.take(Lane.INTERACTIVE, life=1)
+    waiters = [asyncio.create_task(take(budget)) for _ in range(10)]
+    await asyncio.sleep(0)
+    for waiter in waiters[::2]:
+        waiter.cancel()
+    await asyncio.sleep(0)
+    assert budget.snapshot().waiting[Lane.INTERACTIVE] == 5
+    for waiter in waiters:
+        waiter.cancel()
+    await asyncio.wait(waiters)
+    assert budget.snapshot().waiting[Lane.INTERACTIVE] == 0
+    budget.settle(held, NeverSent())
+    await take(budget)
+
+
+async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_it_back() -> None:
+    budget = plain(1)
+    held = await budget.take(Lane.INTERACTIVE, life=1)
+    granted, following = asyncio.create_task(take(budget)), asyncio.create_task(take(budget))
+    await asyncio.sleep(0)
+    budget.settle(held, NeverSent())
+    granted.cancel()
+    await asyncio.wait([granted, following], timeout=2)
+    assert granted.cancelled()
+    assert following.done()
+    assert budget.snapshot().used == 1
+
+
+async def test_a_wait_that_is_too_long_is_refused_before_queueing() -> None:
+    clock = Clock()
+    budget = plain(1, clock=clock)
+    await take(budget)
+    with pytest.raises(BudgetExhaustedError) as caught:
+        await take(budget, max_wait=60.9)
+    assert caught.value.wait == pytest.approx(61)
+    assert budget.snapshot().waiting[Lane.INTERACTIVE] == 0
+    assert budget.predicted_wait(Lane.INTERACTIVE) == pytest.approx(61)
+
+
+async def test_a_wait_that_turns_out_too_long_ends_in_time() -> None:
+    budget = plain(1, period=0.02, guard=0.0)
+    await budget.take(Lane.INTERACTIVE, life=30)
+    with pytest.raises(BudgetExhaustedError):
+        await asyncio.wait_for(take(budget, max_wait=0.05), 2)
+
+
+async def test_time_alone_wakes_whoever_waits() -> None:
+    budget = plain(2, period=0.03, guard=0.0)
+    async with asyncio.timeout(2):
+        for _ in range(6):
+            await take(budget)
+
+
+async def test_a_429_pauses_everybody_and_nobodys_finishing_ends_the_pause() -> None:
+    budget = LocalBudget(10, 0.1, guard=0.05)
+    probe = await budget.take(Lane.INTERACTIVE, life=1)
+    budget.settle(probe, Answered(1))
+    one, other = await budget.take(Lane.NORMAL, life=1), await budget.take(Lane.NORMAL, life=1)
+    budget.settle(one, Refused(None))
+    assert budget.snapshot().paused_for > 0.1
+    budget.settle(other, Answered(2))
+    assert budget.snapshot().free == 0
+    with pytest.raises(BudgetExhaustedError):
+        await take(budget, max_wait=0.01)
+    await asyncio.wait_for(take(budget), 2)
+    assert budget.snapshot().throttled == 1
+
+
+async def test_an_absurd_retry_after_is_not_waited_out() -> None:
+    budget = LocalBudget(10, 60)
+    budget.pause(1e9)
+    assert budget.snapshot().paused_for <= 5 * 60 + 1
+
+
+def test_it_serves_one_event_loop_after_another() -> None:
+    budget = plain(2, period=0.02, guard=0.0)
+    for _ in range(3):
+        asyncio.run(asyncio.wait_for(_take_many(budget, 3), 2))
+
+
+async def _take_many(budget: LocalBudget, number: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(number):
+            group.create_task(take(budget))
+
+
+def test_it_serves_several_event_loops_in_several_threads_at_once() -> None:
+    budget = plain(10, period=0.02, guard=0.0)
+    threads = [threading.Thread(target=asyncio.run, args=(_take_many(budget, 30),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sum(budget.snapshot().waiting.values()) == 0
+
+
+def test_a_loop_that_closes_with_waiters_in_it_does_not_hold_the_others_up() -> None:
+    budget = plain(1)
+    loop = asyncio.new_event_loop()
+    held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, life=1))
+    waiting = budget.take(Lane.INTERACTIVE, life=1)
+    forgotten = loop.create_task(waiting)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert budget.snapshot().waiting[Lane.INTERACTIVE] == 1
+    budget.settle(held, NeverSent())
+    asyncio.run(asyncio.wait_for(take(budget), 2))
+    forgotten._log_destroy_pending = False  # type: ignore[attr-defined]  # it can never end: its loop is closed
+    waiting.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_waits_for_nobody_who_stayed_behind() -> None:
+    budget = LocalBudget(5, 0.05, guard=0.0, late=0.0)
+    asyncio.run(_leave_a_probe_in_flight(budget))
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(asyncio.wait_for(take(budget), 2))
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+async def _leave_a_probe_in_flight(budget: LocalBudget) -> None:
+    await budget.take(Lane.INTERACTIVE, life=60)
+
+
+async def test_the_snapshot_tells_how_it_stands() -> None:
+    clock = Clock()
+    budget = plain(3, clock=clock)
+    await budget.take(Lane.INTERACTIVE, life=1)
+    await take(budget)
+    snapshot = budget.snapshot()
+    assert (snapshot.limit, snapshot.used, snapshot.free, snapshot.in_flight) == (3, 2, 1, 1)
+    await take(budget)
+    clock.now += SECOND
+    assert budget.snapshot().next_free_in == pytest.approx(60)

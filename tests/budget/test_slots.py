@@ -1,0 +1,322 @@
+"""The slots against four servers, with arrivals as unkind as they can be."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
+
+from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+
+LIMIT, WINDOW, LATE = 5, 10.0, 3.0
+EPOCH = 1_700_000_000 * SECOND
+
+
+@attrs.frozen
+class Sending:
+    """One request: when after the last one it is wanted, how long it takes, when on the way it is counted."""
+
+    gap: float
+    latency: float
+    counted_at: float
+    fate: str
+
+
+sendings = st.lists(
+    st.builds(
+        Sending,
+        gap=st.floats(0, 4),
+        latency=st.floats(0.001, 6),
+        counted_at=st.floats(0, 1),
+        fate=st.sampled_from(["answered", "answered", "answered", "lost", "never sent"]),
+    ),
+    min_size=6,
+    max_size=60,
+)
+phases = st.floats(0, 0.999)
+
+SERVERS: dict[str, Callable[[float], Throttle]] = {
+    "redis": lambda _: CacheThrottle(LIMIT, WINDOW, "redis"),
+    "file": lambda _: CacheThrottle(LIMIT, WINDOW, "file"),
+    "memcached": lambda phase: CacheThrottle(LIMIT, WINDOW, "memcached", phase),
+    "duration limiter": lambda _: DurationThrottle(LIMIT, WINDOW),
+}
+
+
+def rules(**changes: object) -> Rules:
+    values: dict[str, object] = {"limit": LIMIT, "window": WINDOW, "guard": 1.0, "late": LATE}
+    return Rules(**(values | {"use_server_counter": False} | changes))  # type: ignore[arg-type]
+
+
+class World:
+    """Runs requests through slots against a server, one event after the other."""
+
+    def __init__(self, slots: Slots, server: Throttle, phase: float) -> None:
+        self.slots = slots
+        self.server = server
+        self.offset = EPOCH + round(phase * SECOND)
+        self.refusals = 0
+        self.arrivals: list[int] = []
+        self._events: list[tuple[int, int, Callable[[int], None]]] = []
+        self._order = itertools.count()
+
+    def at(self, instant: int, act: Callable[[int], None]) -> None:
+        heapq.heappush(self._events, (instant, next(self._order), act))
+
+    def run_until(self, instant: int) -> None:
+        while self._events and self._events[0][0] <= instant:
+            when, _, act = heapq.heappop(self._events)
+            act(when)
+
+    def take(self, now: int, lane: Lane = Lane.INTERACTIVE) -> tuple[int, int]:
+        """Wait for a slot; nobody waits for ever, and time goes on."""
+        while (slot := self.slots.take(now, lane, nanoseconds(6.0))) is None:
+            following = min(self.slots.next_change(now), self._events[0][0] if self._events else FAR)
+            assert now < following < FAR
+            now = following
+            self.run_until(now)
+        return slot, now
+
+    def count(self, now: int) -> None:
+        self.arrivals.append(now)
+        self.refusals += not self.server.arrive(self.offset + now)
+
+    def send(self, slot: int, now: int, sending: Sending) -> None:
+        ended = now + nanoseconds(sending.latency)
+        span = sending.latency + (LATE if sending.fate == "lost" else 0)
+        if sending.fate != "never sent":
+            self.at(now + nanoseconds(sending.counted_at * span), self.count)
+        match sending.fate:
+            case "answered":
+                self.at(ended, lambda when: self.slots.answered(slot, when))
+            case "lost":
+                self.at(ended, lambda when: self.slots.lost(slot, when))
+            case _:
+                self.at(ended, lambda _: self.slots.give_back(slot))
+
+
+def drive(world: World, wanted: list[Sending]) -> None:
+    now = due = 0
+    for sending in wanted:
+        due = max(due + nanoseconds(sending.gap), now)
+        world.run_until(due)
+        slot, now = world.take(due)
+        assert world.slots.used(now) <= LIMIT
+        world.send(slot, now, sending)
+    world.run_until(FAR)
+    assert world.slots.free(now + nanoseconds(WINDOW + LATE + 10)) == LIMIT
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@settings(max_examples=150, deadline=None)
+@given(wanted=sendings, phase=phases)
+def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: list[Sending], phase: float) -> None:
+    world = World(Slots(rules()), SERVERS[name](phase), phase)
+    drive(world, wanted)
+    assert world.refusals == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(wanted=sendings)
+def test_no_window_wherever_it_starts_holds_more_than_the_limit(wanted: list[Sending]) -> None:
+    world = World(Slots(rules(guard=0.0)), CacheThrottle(LIMIT, WINDOW), 0.0)
+    drive(world, wanted)
+    arrived = sorted(world.arrivals)
+    window = nanoseconds(WINDOW)
+    assert all(later - first >= window for first, later in zip(arrived, arrived[LIMIT:], strict=False))
+
+
+def refusals_of(make: Callable[[], Slots], store: str, seeds: int) -> int:
+    """A plain fuzz: how many of so many random jobs are refused something."""
+    bad = 0
+    for seed in range(seeds):
+        draw = random.Random(seed)
+        wanted = [
+            Sending(draw.uniform(0, 1), draw.uniform(0.001, 6), draw.random(), draw.choice(["answered"] * 3 + ["lost"]))
+            for _ in range(40)
+        ]
+        phase = draw.random()
+        world = World(make(), CacheThrottle(LIMIT, WINDOW, store, draw.random()), phase)
+        drive(world, wanted)
+        bad += world.refusals > 0
+    return bad
+
+
+class FreedAfterSending(Slots):
+    """The wrong way: a slot comes free a window after it was taken, not after the answer."""
+
+    def take(self, now: int, lane: Lane, life: int) -> int | None:
+        slot = super().take(now, lane, life)
+        if slot is not None:
+            self._rows.move_earlier(slot, now + self._hold)
+        return slot
+
+
+def test_negative_control_a_guard_below_zero_is_refused() -> None:
+    assert refusals_of(lambda: Slots(rules(guard=-0.5)), "redis", 150) > 10
+
+
+def test_negative_control_a_slot_keyed_to_sending_is_refused() -> None:
+    assert refusals_of(lambda: FreedAfterSending(rules(guard=0.0)), "redis", 150) > 10
+
+
+def test_positive_control_of_the_same_fuzz() -> None:
+    assert refusals_of(lambda: Slots(rules(guard=0.0)), "redis", 150) == 0
+    assert refusals_of(lambda: Slots(rules(guard=1.0)), "memcached", 150) == 0
+
+
+@attrs.frozen
+class Restart:
+    gap: float
+    latency: float
+    counted_at: float
+    read_at: float
+    restart: bool
+
+
+restarts = st.lists(
+    st.builds(
+        Restart,
+        gap=st.floats(0, 20),
+        latency=st.floats(0.001, 3),
+        counted_at=st.floats(0, 1),
+        read_at=st.floats(0, 1),
+        restart=st.booleans(),
+    ),
+    min_size=6,
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(wanted=restarts, phase=phases)
+def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list[Restart], phase: float) -> None:
+    """The server's counter alone keeps a forgetful process safe; nobody can know more before the first answer."""
+
+    def fresh() -> Slots:
+        return Slots(rules(late=0.0, use_server_counter=True, guard=0.001))
+
+    world = World(fresh(), CacheThrottle(LIMIT, WINDOW), phase)
+    in_flight = 0
+    now = due = 0
+    for one in wanted:
+        due = max(due + nanoseconds(one.gap), now)
+        world.run_until(due)
+        if one.restart and not in_flight:
+            world.slots = fresh()
+        slot, now = world.take(due)
+        slots, is_probe = world.slots, world.slots._probe == slot
+        counted = now + nanoseconds(one.counted_at * one.latency)
+        ended = now + nanoseconds(one.latency)
+        left = counted + round(one.read_at * (ended - counted))
+        seen: dict[str, int | bool] = {}
+        in_flight += 1  # noqa: SIM113  it also goes down
+
+        def count(when: int, seen: dict[str, int | bool] = seen, *, is_probe: bool = is_probe) -> None:
+            seen["admitted"] = world.server.arrive(world.offset + when)
+            assert seen["admitted"] or is_probe
+
+        def leave(when: int, seen: dict[str, int | bool] = seen) -> None:
+            seen["count"] = world.server.counter(world.offset + when)
+
+        def end(when: int, seen: dict[str, int | bool] = seen, slot: int = slot, slots: Slots = slots) -> None:
+            nonlocal in_flight
+            in_flight -= 1
+            if seen["admitted"]:
+                slots.answered(slot, when, int(seen["count"]))
+            else:
+                slots.refused(slot, when, nanoseconds(WINDOW))
+
+        world.at(counted, count)
+        world.at(left, leave)
+        world.at(ended, end)
+    world.run_until(FAR)
+
+
+def test_lanes_other_than_the_interactive_leave_a_headroom() -> None:
+    slots = Slots(Rules(limit=100, use_server_counter=False))
+    life = nanoseconds(30)
+    taken = [slots.take(0, Lane.BULK, life) for _ in range(100)]
+    assert sum(slot is not None for slot in taken) == 90
+    assert slots.take(0, Lane.NORMAL, life) is None
+    assert all(slots.take(0, Lane.INTERACTIVE, life) is not None for _ in range(10))
+    assert slots.take(0, Lane.INTERACTIVE, life) is None
+
+
+def test_headroom_counts_what_comes_free_soon() -> None:
+    slots = Slots(Rules(limit=100, window=60, guard=0, use_server_counter=False))
+    taken = [slots.take(0, Lane.BULK, nanoseconds(30)) for _ in range(90)]
+    for slot in taken:
+        assert slot is not None
+        slots.answered(slot, 0)
+    assert slots.take(nanoseconds(58.9), Lane.BULK, nanoseconds(30)) is None
+    assert slots.next_change(nanoseconds(58.9)) == nanoseconds(59)
+    assert slots.take(nanoseconds(59), Lane.BULK, nanoseconds(30)) is not None
+
+
+def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> None:
+    slots = Slots(Rules(limit=10))
+    slot = slots.take(0, Lane.INTERACTIVE, SECOND)
+    assert slot is not None
+    slots.refused(slot, SECOND, 5 * SECOND)
+    assert slots.take(2 * SECOND, Lane.INTERACTIVE, SECOND) is None
+    assert slots.next_change(2 * SECOND) == 6 * SECOND
+    probe = slots.take(6 * SECOND, Lane.INTERACTIVE, SECOND)
+    assert probe is not None
+    assert slots.take(6 * SECOND, Lane.INTERACTIVE, SECOND) is None
+    slots.answered(probe, 7 * SECOND, 1)
+    assert slots.take(7 * SECOND, Lane.INTERACTIVE, SECOND) is not None
+
+
+def test_a_probe_that_is_not_answered_does_not_hold_everybody_up() -> None:
+    slots = Slots(Rules(limit=10))
+    assert slots.take(0, Lane.INTERACTIVE, 30 * SECOND) is not None
+    assert slots.take(2 * SECOND, Lane.INTERACTIVE, SECOND) is None
+    assert slots.next_change(2 * SECOND) == 3 * SECOND
+    assert slots.take(3 * SECOND, Lane.INTERACTIVE, SECOND) is not None
+    assert slots.take(4 * SECOND, Lane.INTERACTIVE, SECOND) is None
+
+
+def test_a_holder_that_dies_gives_its_slot_back_by_itself() -> None:
+    slots = Slots(rules(limit=1))
+    assert slots.take(0, Lane.INTERACTIVE, nanoseconds(6)) is not None
+    dead = nanoseconds(6 + LATE + WINDOW + 1)
+    assert slots.take(dead - 1, Lane.INTERACTIVE, nanoseconds(6)) is None
+    assert slots.take(dead, Lane.INTERACTIVE, nanoseconds(6)) is not None
+    assert slots.in_flight(dead) == 1
+
+
+def test_settling_twice_changes_nothing() -> None:
+    slots = Slots(rules())
+    slot = slots.take(0, Lane.INTERACTIVE, SECOND)
+    assert slot is not None
+    slots.lost(slot, SECOND)
+    slots.answered(slot, SECOND)
+    slots.give_back(slot)
+    assert slots.used(nanoseconds(1 + LATE + WINDOW + 1) - 1) == 1
+
+
+def test_a_stranger_on_the_ip_is_noticed_and_reckoned_with() -> None:
+    slots = Slots(Rules(limit=100))
+    slot = slots.take(0, Lane.INTERACTIVE, SECOND)
+    assert slot is not None
+    slots.answered(slot, SECOND, 40)
+    assert slots.strangers_seen(SECOND)
+    assert slots.free(SECOND) == 100 - 40 - 2
+
+
+@given(ahead=st.integers(0, 400), answered=st.integers(0, 100))
+def test_the_predicted_wait_is_zero_only_if_a_slot_is_free(ahead: int, answered: int) -> None:
+    slots = Slots(Rules(limit=100, use_server_counter=False))
+    for _ in range(answered):
+        slot = slots.take(0, Lane.INTERACTIVE, SECOND)
+        assert slot is not None
+        slots.answered(slot, 0)
+    wait = slots.predicted_wait(0, ahead)
+    assert (wait == 0) == (ahead < 100 - answered)
+    assert wait % nanoseconds(61) == 0

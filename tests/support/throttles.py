@@ -1,0 +1,83 @@
+"""Laravel's throttle in its four flavours, with the time passed in (in nanoseconds): what the slots must never anger."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+SECOND = 1_000_000_000
+
+
+class Throttle(Protocol):
+    def arrive(self, now: int) -> bool:
+        """A request arrives: whether it is admitted (and counted)."""
+        ...
+
+    def counter(self, now: int) -> int:
+        """What the server puts on an answer that leaves now."""
+        ...
+
+
+class CacheThrottle:
+    """`ThrottleRequests`: a counter and a timer, which both end a window after the first hit.
+
+    Args:
+        limit: Hits in a window.
+        window: In seconds.
+        store: `redis` keeps milliseconds; `file` whole seconds, rounded down; `memcached` compares whole seconds with
+            a clock that ticks at a phase of its own.
+        phase: Of memcached's clock, in [0, 1) seconds.
+    """
+
+    def __init__(self, limit: int, window: float, store: str = "redis", phase: float = 0.0) -> None:
+        self.limit = limit
+        self._window = round(window * SECOND)
+        self._store = store
+        self._phase = round(phase * SECOND)
+        self._hits = 0
+        self._ends: int | None = None
+
+    def arrive(self, now: int) -> bool:
+        if not self._is_live(now):
+            self._hits = 0
+            self._ends = (now if self._store == "redis" else _floor(now)) + self._window
+        if self._hits >= self.limit:
+            return False
+        self._hits += 1
+        return True
+
+    def counter(self, now: int) -> int:
+        return self._hits if self._is_live(now) else 0
+
+    def _is_live(self, now: int) -> bool:
+        if self._ends is None:
+            return False
+        if self._store == "memcached":
+            now = _floor(now - self._phase)
+        return (now if self._store == "redis" else _floor(now)) < self._ends
+
+
+class DurationThrottle:
+    """`ThrottleRequestsWithRedis`: a window from the whole second of the first hit, its end included."""
+
+    def __init__(self, limit: int, window: float) -> None:
+        self.limit = limit
+        self._window = round(window * SECOND)
+        self._start: int | None = None
+        self._hits = 0
+
+    def arrive(self, now: int) -> bool:
+        if not self._is_live(now):
+            self._start, self._hits = _floor(now), 0
+        self._hits += 1
+        return self._hits <= self.limit
+
+    def counter(self, now: int) -> int:
+        return min(self._hits, self.limit) if self._is_live(now) else 0
+
+    def _is_live(self, now: int) -> bool:
+        return self._start is not None and self._start <= now <= self._start + self._window
+
+
+def _floor(now: int) -> int:
+    return math.floor(now / SECOND) * SECOND
