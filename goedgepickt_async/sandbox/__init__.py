@@ -1,0 +1,23 @@
+"""A GoedGepickt to develop and test against: in memory, seeded, on a real socket, with faults on demand.
+
+It shares no code with the client, so that a mistake there cannot hide itself here.
+
+```python
+async with Sandbox(orders=300, seed=1, limit=150, period=2.0) as sandbox:
+    sandbox.url, sandbox.api_key  # what a client needs, in any language
+    sandbox.world.add_order(status="backorder")  # change the state behind the API's back
+    sandbox.lies.total_items = 7  # make `pageInfo` lie
+    sandbox.fail("POST", "/orders", faults.Drop(applied=True))  # lose the next order's answer
+    sandbox.ledger  # everything that arrived
+```
+"""
+
+from __future__ import annotations
+
+from goedgepickt_async.sandbox import faults
+from goedgepickt_async.sandbox.ledger import Arrival
+from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.server import Sandbox
+from goedgepickt_async.sandbox.world import World
+
+__all__ = ["Arrival", "Lies", "Sandbox", "World", "faults"]

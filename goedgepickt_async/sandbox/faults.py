@@ -1,0 +1,326 @@
+"""What can go wrong on purpose. Give one of these to `Sandbox.fail`.
+
+A fault either stands *before* the application (a gateway, a broken line: nothing is counted, nothing is done) or lets
+it do its work and spoils what follows. Each says which, or can be told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+from aiohttp import web
+
+from goedgepickt_async.sandbox.answers import Answer, encode_json, error
+from goedgepickt_async.sandbox.exchange import Exchange
+from goedgepickt_async.sandbox.world import World
+
+__all__ = [
+    "ChangeWorld",
+    "CutBody",
+    "Drop",
+    "EchoAuthorization",
+    "Fault",
+    "Garbage",
+    "InvalidUtf8",
+    "KeptAliveDrop",
+    "NeverAnswer",
+    "Redirect",
+    "Slow",
+    "SlowBody",
+    "Status",
+    "TooManyRequests",
+]
+
+_GATEWAY_STATUSES: Final = frozenset({413, 429, 502, 503, 504})
+"""Statuses that are answered before Laravel sees the request, unless a fault says otherwise."""
+
+
+class Fault(Protocol):
+    """Something that is done to a request in the place of, or around, the usual answer."""
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer the request, or break its connection and return anything."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """Answer with any status and body.
+
+    Attributes:
+        status: The HTTP status.
+        json: The body as JSON; given no body at all, Laravel's own error in JSON or HTML, as the client asked.
+        body: The body as it is (an empty one too), as text or bytes, with `content_type`.
+        content_type: The type of `body`.
+        headers: More headers.
+        applied: Whether the controller runs before: the work is done, the answer is this one.
+        counted: Whether the request passes the throttle (and can be refused by it), and the answer carries rate
+            headers. None: unless the status is a gateway's (413, 429, 502, 503, 504).
+    """
+
+    status: int = attrs.field(kw_only=False)
+    json: Any = None
+    body: str | bytes | None = None
+    content_type: str = "text/html; charset=UTF-8"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    applied: bool = False
+    counted: bool | None = None
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Count, apply, and answer with the status."""
+        counted = self.counted if self.counted is not None else self.status not in _GATEWAY_STATUSES
+        answer = self._answer(exchange)
+        if self.applied:
+            await exchange.answer()
+        elif counted and (refusal := exchange.admit()) is not None:
+            return exchange.reply(refusal)
+        return exchange.reply(answer.with_headers(exchange.rate_headers()) if counted else answer)
+
+    def _answer(self, exchange: Exchange) -> Answer:
+        if self.body is not None:
+            body = self.body.encode() if isinstance(self.body, str) else self.body
+            return Answer(self.status, body, {"Content-Type": self.content_type, **self.headers})
+        if self.json is not None:
+            return Answer(self.status, encode_json(self.json), {"Content-Type": "application/json", **self.headers})
+        wants_json = exchange.incoming.wants_json and self.status not in _GATEWAY_STATUSES
+        return error(self.status, "Server Error", wants_json=wants_json).with_headers(dict(self.headers))
+
+
+@attrs.frozen(kw_only=True)
+class TooManyRequests:
+    """Answer 429 though the throttle would not, as a storm from somebody else on the same IP looks.
+
+    Attributes:
+        retry_after: The text of `Retry-After`, sensible or not; None leaves it out.
+        headers: Whether the other rate headers are there.
+        limit: The limit that they speak of.
+        body: The body, if it is not Laravel's own.
+        status: The status; the throttle's text has been seen with others than 429.
+    """
+
+    retry_after: str | None = "1"
+    headers: bool = True
+    limit: int = 150
+    body: str | None = None
+    status: int = 429
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Refuse the request."""
+        answer = error(self.status, "Too Many Attempts.", wants_json=exchange.incoming.wants_json)
+        if self.body is not None:
+            answer = attrs.evolve(answer, body=self.body.encode())
+        headers: dict[str, str] = {}
+        if self.headers:
+            headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": "0"}
+            headers["X-RateLimit-Reset"] = str(int(exchange.arrival.at) + 1)
+        if self.retry_after is not None:
+            headers["Retry-After"] = self.retry_after
+        return exchange.reply(answer.with_headers(headers))
+
+
+@attrs.frozen(kw_only=True)
+class CutBody:
+    """Answer as usual, but close the connection in the middle of the body.
+
+    Attributes:
+        share: How much of the body arrives, from 0 to 1.
+        chunked: Whether the body comes in chunks without its end, instead of shorter than its Content-Length.
+    """
+
+    share: float = 0.5
+    chunked: bool = False
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Send the first part of the answer."""
+        answer = await exchange.answer()
+        exchange.arrival.status = answer.status
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        if self.chunked:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = len(answer.body) + 1
+        await response.prepare(exchange.request)
+        await response.write(answer.body[: int(len(answer.body) * self.share)])
+        exchange.hang_up(flush=True)
+        return response
+
+
+@attrs.frozen(kw_only=True)
+class Drop:
+    """Break the connection without an answer.
+
+    Attributes:
+        applied: Whether the controller runs before: the work is done and nobody hears of it.
+    """
+
+    applied: bool = False
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Apply or not, and hang up."""
+        if self.applied:
+            await exchange.answer()
+        return exchange.hang_up()
+
+
+@attrs.frozen(kw_only=True)
+class KeptAliveDrop:
+    """Answer as usual, then break the connection when the next request has arrived on it.
+
+    It is what an idle time-out of the server looks like when it crosses a request: many clients re-send in silence.
+
+    Attributes:
+        applied: Whether the controller runs for that next request.
+    """
+
+    applied: bool = False
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer, and lay the trap."""
+        exchange.connections.doom(exchange.arrival.connection, Drop(applied=self.applied))
+        return exchange.reply(await exchange.answer())
+
+
+@attrs.frozen(kw_only=True)
+class Slow:
+    """Answer late.
+
+    Attributes:
+        seconds: How long the answer is held back, after the controller ran.
+    """
+
+    seconds: float = attrs.field(kw_only=False)
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Have it answered, wait, send."""
+        answer = await exchange.answer()
+        await exchange.pause(self.seconds)
+        return exchange.reply(answer)
+
+
+@attrs.frozen(kw_only=True)
+class SlowBody:
+    """Send the headers at once and the body in pieces.
+
+    Attributes:
+        seconds: How long the whole body takes.
+        pieces: In how many pieces it comes.
+    """
+
+    seconds: float = attrs.field(kw_only=False)
+    pieces: int = 5
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Send the body bit by bit."""
+        answer = await exchange.answer()
+        exchange.arrival.status = answer.status
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response.content_length = len(answer.body)
+        await response.prepare(exchange.request)
+        size = max(1, -(-len(answer.body) // self.pieces))
+        for start in range(0, len(answer.body), size):
+            await exchange.pause(self.seconds / self.pieces)
+            await response.write(answer.body[start : start + size])
+        return response
+
+
+@attrs.frozen(kw_only=True)
+class NeverAnswer:
+    """Read the request and stay silent until the sandbox closes.
+
+    Attributes:
+        applied: Whether the controller runs all the same.
+    """
+
+    applied: bool = False
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Wait for ever."""
+        if self.applied:
+            await exchange.answer()
+        await exchange.pause(None)
+        return exchange.hang_up()
+
+
+@attrs.frozen(kw_only=True)
+class Garbage:
+    """Answer with something that is not HTTP.
+
+    Attributes:
+        data: The bytes that are sent before the connection closes.
+        applied: Whether the controller runs before.
+    """
+
+    data: bytes = b"\x00\x01 this is not HTTP \xff\xfe\r\n\r\n"
+    applied: bool = False
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Write the bytes past aiohttp."""
+        if self.applied:
+            await exchange.answer()
+        transport = exchange.request.transport
+        if transport is not None:
+            transport.write(self.data)
+        return exchange.hang_up(flush=True)
+
+
+@attrs.frozen
+class InvalidUtf8:
+    """Answer as usual, but with a byte in the JSON that no UTF-8 text can have."""
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Spoil the body."""
+        answer = await exchange.answer()
+        spoiled = b'{"broken":"\xff\xfe",' + answer.body[1:]
+        return exchange.reply(attrs.evolve(answer, body=spoiled))
+
+
+@attrs.frozen
+class Redirect:
+    """Point to another URL, which may be of another host.
+
+    Attributes:
+        url: Where to.
+        status: The HTTP status, 3xx.
+    """
+
+    url: str
+    status: int = 302
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Send the client away."""
+        return exchange.reply(Answer(self.status, b"", {"Location": self.url}))
+
+
+@attrs.frozen(kw_only=True)
+class EchoAuthorization:
+    """Answer with an error whose body repeats the request's headers, the API key among them.
+
+    Attributes:
+        status: The HTTP status; a 200 too is possible.
+    """
+
+    status: int = 500
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Give the key back."""
+        said = {"message": f"Bad request: Authorization: {exchange.request.headers.get('Authorization', '')}"}
+        return exchange.reply(Answer(self.status, json.dumps(said).encode(), {"Content-Type": "application/json"}))
+
+
+@attrs.frozen
+class ChangeWorld:
+    """Change the state just before the request is answered, as another user of the account would; then go on.
+
+    Attributes:
+        change: Called with the world. It runs beside any other fault on the same request.
+    """
+
+    change: Callable[[World], object]
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Change the world, then answer as usual."""
+        self.change(exchange.world)
+        return exchange.reply(await exchange.answer())

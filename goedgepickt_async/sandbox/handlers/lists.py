@@ -1,0 +1,152 @@
+"""GET on the collections: webshops, products, pick locations, orders, shipments, webhooks."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from goedgepickt_async.sandbox.answers import Answer, Refusal, json_answer, validation_error
+from goedgepickt_async.sandbox.dutch import validation_text
+from goedgepickt_async.sandbox.handlers.routes import Controller
+from goedgepickt_async.sandbox.incoming import Incoming
+from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.listing import Listing, ListQuery
+from goedgepickt_async.sandbox.paging import BadCursorError, PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.world import Table, World
+
+__all__ = ["Lists"]
+
+
+class Lists:
+    """Answers every list of one world."""
+
+    def __init__(self, world: World, limits: PageLimits, lies: Lies) -> None:
+        """Take what to list, how large pages are, and where to lie."""
+        self._world = world
+        self._lies = lies
+        self._pager = Pager(limits, lies)
+        self.webshops = _plain(world.webshops, "uuid", "name", "url", "platform")
+        self.pick_locations = _plain(world.pick_locations, "uuid", "name")
+        self.webhooks = _plain(world.webhooks, "webhookUuid", "webhookEvent", "targetUrl", "webshopUuid", "webshopName")
+        self.products = self._list_products()
+        self.orders = self._list_orders()
+        self.shipments = self._list_shipments()
+
+    def of(self, listing: Listing) -> Controller:
+        """Return the controller of a list."""
+        return lambda request: self._answer(listing, request)
+
+    def _answer(self, listing: Listing, request: Incoming) -> Answer:
+        errors: dict[str, list[str]] = {}
+        query = self._read_query(listing, request, errors)
+        asked = PageRequest(
+            number=_positive(request.query.get("page")) or 1,
+            size=_positive(request.query.get("perPage")),
+            cursor=request.query.get("cursor") or None,
+        )
+        if not errors:
+            try:
+                return json_answer(self._pager.page(listing, query, asked))
+            except BadCursorError:
+                errors["cursor"] = [validation_text("in", "cursor")]
+        raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
+
+    def _read_query(self, listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> ListQuery:
+        query = request.query
+        webshop = query.get("webshopUuid")
+        statuses = query.get("orderstatus")
+        by_date, descending = _read_order(listing, request, errors)
+        return ListQuery(
+            webshop=self._webshop(webshop) if webshop else None,
+            created_after=_read_day(request, errors) if listing.created else None,
+            search=_read_search(listing, request, errors),
+            status=frozenset(statuses.split(",")) if statuses and listing.status else None,
+            leaks=self._lies.orderstatus_leaks,
+            by_date=by_date,
+            descending=descending,
+        )
+
+    def _webshop(self, uuid: str) -> int:
+        index = self._world.webshops.find(uuid)
+        return -1 if index is None else index
+
+    def _list_products(self) -> Listing:
+        table = self._world.products
+        listing = _plain(table, "uuid", "productId", "sku", "name", "ean", "barcode", "type")
+        listing.searchable["supplierUuid"] = lambda index: (table.bare(index)["supplier"] or {}).get("uuid")
+        listing.candidates["sku"] = self._world.products_with_sku
+        listing.webshop = self._world.product_webshop
+        return listing
+
+    def _list_orders(self) -> Listing:
+        world = self._world
+        listing = _plain(world.orders, "uuid", "externalDisplayId")
+        listing.searchable["status"] = world.order_status
+        # The database knows the shop's own id also where the answer leaves it out.
+        listing.searchable["orderId"] = listing.searchable["orderNumber"] = world.order_id
+        for attribute in ("externalDisplayId", "orderNumber", "orderId"):
+            listing.candidates[attribute] = world.orders_with_number
+        listing.webshop = world.order_webshop
+        listing.created = world.order_created
+        listing.status = world.order_status
+        return listing
+
+    def _list_shipments(self) -> Listing:
+        world = self._world
+        attributes = ("uuid", "status", "trackTraceCode", "externalId", "referenceText", "shippingMethod")
+        listing = _plain(world.shipments, *attributes)
+        listing.webshop = world.shipment_webshop
+        listing.created = world.shipment_created
+        return listing
+
+
+def _plain(table: Table, *attributes: str) -> Listing:
+    listing = Listing(table=table, searchable={name: _reader(table, name) for name in attributes})
+
+    def by_uuid(uuid: str) -> list[int]:
+        index = table.find(uuid)
+        return [] if index is None else [index]
+
+    listing.candidates[attributes[0]] = by_uuid
+    return listing
+
+
+def _reader(table: Table, attribute: str) -> Any:
+    return lambda index: table.bare(index).get(attribute)
+
+
+def _positive(text: str | None) -> int | None:
+    # Laravel's paginator takes what is no positive whole number for nothing at all.
+    return int(text) if text and text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
+def _read_day(request: Incoming, errors: dict[str, list[str]]) -> date | None:
+    text = request.query.get("createdAfter")
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        errors["createdAfter"] = [validation_text("date", "createdAfter")]
+        return None
+
+
+def _read_search(listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> tuple[str, str] | None:
+    attribute = request.query.get("searchAttribute")
+    if not attribute:
+        return None
+    if attribute not in listing.searchable:
+        errors["searchAttribute"] = [validation_text("in", "searchAttribute")]
+    if request.query.get("searchDelimiter", "=") != "=":
+        errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]
+    return attribute, request.query.get("searchValue", "")
+
+
+def _read_order(listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> tuple[bool, bool]:
+    column = request.query.get("orderBy")
+    direction = request.query.get("orderByDirection", "asc").lower()
+    if column and (column != "createDate" or not listing.created):
+        errors["orderBy"] = [validation_text("in", "orderBy")]
+    if direction not in {"asc", "desc"}:
+        errors["orderByDirection"] = [validation_text("in", "orderByDirection")]
+    return bool(column), bool(column) and direction == "desc"

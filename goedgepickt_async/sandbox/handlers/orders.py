@@ -1,0 +1,100 @@
+"""/orders: one order, and a new one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from goedgepickt_async.sandbox.answers import Answer, json_answer
+from goedgepickt_async.sandbox.handlers.common import checked, found, refuse
+from goedgepickt_async.sandbox.handlers.order_input import order_fields, order_row
+from goedgepickt_async.sandbox.incoming import Incoming
+from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.world import World
+
+__all__ = ["Orders"]
+
+
+class Orders:
+    """The controllers of orders."""
+
+    def __init__(self, world: World, lies: Lies) -> None:
+        """Take the world and where to lie."""
+        self._world = world
+        self._lies = lies
+        self._fields = order_fields(world)
+
+    def get(self, request: Incoming, uuid: str) -> Answer:
+        """GET /orders/{uuid}."""
+        return json_answer(self._world.orders.row(found(self._world.orders, uuid, "Order", request)))
+
+    def create(self, request: Incoming) -> Answer:
+        """POST /orders."""
+        data = checked(self._fields, request)
+        first = self._first_with_id(data["webshopUuid"], data["orderId"])
+        if first is not None and self._lies.duplicate_order == "refuse":
+            raise refuse(422, f"Order {data['orderId']} already exists", self._lies, "orderId")
+        if first is not None and self._lies.duplicate_order == "return_first":
+            return self._answer(self._world.orders.uuid(first))
+        return self._answer(self._place(data))
+
+    def _place(self, data: dict[str, Any]) -> str:
+        webshop = int(data["webshopUuid"])
+        lines, needs = self._lines(webshop, data["orderItems"])
+        unknown = [line["sku"] for line in lines if line["productUuid"] is None]
+        blocked = bool(unknown) and not data.get("ignoreUnknownProductWarnings")
+        if blocked and self._lies.unknown_sku == "refuse":
+            raise refuse(422, f"Unknown products: {', '.join(unknown)}", self._lies, "orderItems")
+        blocked = blocked and data["orderStatus"] == "open"
+        asked = "on_hold" if blocked else str(data["orderStatus"])
+        status = self._world.desk.place(self._world.orders.size, needs, asked)
+        row = order_row(self._world, data, lines, status)
+        if blocked:
+            row["attentionNeeded"] = 1 if self._world.settings.oddities else True
+        return self._world.orders.uuid(self._world.insert_order(webshop, row))
+
+    def _lines(self, webshop: int, items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Counter[int]]:
+        needs: Counter[int] = Counter()
+        lines = []
+        for item in items:
+            product = self._product(webshop, item["sku"])
+            if product is not None:
+                needs[product] += item["productQuantity"]
+            lines.append(
+                {
+                    "productUuid": None if product is None else self._world.products.uuid(product),
+                    "productName": item["productName"],
+                    "sku": item["sku"],
+                    "productQuantity": item["productQuantity"],
+                    "pickedQuantity": 0,
+                    "productPrice": item.get("unitPriceIncl") or "0.00",
+                    "type": "normal",
+                }
+            )
+        return lines, needs
+
+    def _product(self, webshop: int, sku: str) -> int | None:
+        """Return the product that a line means: of the order's webshop if one has the SKU there, else any."""
+        same = self._world.products_with_sku(sku)
+        own = [index for index in same if self._world.product_webshop(index) == webshop]
+        return next(iter(own or same), None)
+
+    def _first_with_id(self, webshop: int, order_id: str) -> int | None:
+        world = self._world
+        same = (
+            index
+            for index in world.orders_with_number(order_id)
+            if world.order_webshop(index) == webshop and world.order_id(index) == order_id
+        )
+        return next(same, None)
+
+    def _answer(self, uuid: str) -> Answer:
+        message = "Order created"
+        shapes: dict[str, Answer] = {
+            "orderUuid": json_answer({"message": message, "orderUuid": uuid}),
+            "uuid": json_answer({"message": message, "uuid": uuid}),
+            "order.uuid": json_answer({"message": message, "order": {"uuid": uuid}}),
+            "data.uuid": json_answer({"message": message, "data": {"uuid": uuid}}),
+            "empty": Answer(200),
+        }
+        return shapes[self._lies.order_answer]

@@ -1,0 +1,103 @@
+"""/products: one product, a new one, a changed one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.sandbox import validation as check
+from goedgepickt_async.sandbox.answers import Answer, json_answer
+from goedgepickt_async.sandbox.handlers.common import checked, found, refuse
+from goedgepickt_async.sandbox.incoming import Incoming
+from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.validation import Field
+from goedgepickt_async.sandbox.world import World
+
+__all__ = ["Products"]
+
+
+class Products:
+    """The controllers of products."""
+
+    def __init__(self, world: World, lies: Lies) -> None:
+        """Take the world and where to lie."""
+        self._world = world
+        self._lies = lies
+        self._fields = (
+            Field("webshopUuid", check.known(world.webshops.find)),
+            Field("name", check.text),
+            Field("sku", check.text),
+            Field("productId", check.text),
+            Field("stockManagement", check.boolean),
+            Field("url", check.url),
+            Field("picture", check.url),
+            Field("price", check.decimal),
+        )
+        required = {"webshopUuid", "name", "sku"}
+        self._new_fields = tuple(attrs.evolve(field, required=field.name in required) for field in self._fields)
+
+    def get(self, request: Incoming, uuid: str) -> Answer:
+        """GET /products/{uuid}."""
+        return json_answer(self._world.products.row(found(self._world.products, uuid, "Product", request)))
+
+    def create(self, request: Incoming) -> Answer:
+        """POST /products."""
+        data = checked(self._new_fields, request)
+        webshop, sku = int(data["webshopUuid"]), str(data["sku"])
+        if self._is_taken(webshop, sku):
+            raise refuse(422, f"Product with SKU {sku} already exists", self._lies, "sku")
+        return self._answer(self._world.insert_product(webshop, self._new_row(data)))
+
+    def update(self, request: Incoming, uuid: str) -> Answer:
+        """PUT /products/{uuid}."""
+        index = found(self._world.products, uuid, "Product", request)
+        data = checked(self._fields, request)
+        webshop = self._world.product_webshop(index)
+        sku = data.get("sku")
+        if sku and sku != self._world.products.bare(index)["sku"] and self._is_taken(webshop, sku):
+            raise refuse(422, f"Product with SKU {sku} already exists", self._lies, "sku")
+        self._world.change_product(index, **_served(data))
+        return self._answer(index)
+
+    def _is_taken(self, webshop: int, sku: str) -> bool:
+        same = self._world.products_with_sku(sku)
+        return any(self._world.product_webshop(index) == webshop for index in same)
+
+    def _new_row(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "uuid": self._world.products.uuid(self._world.products.size),
+            "productId": None,
+            "sku": None,
+            "name": None,
+            "ean": None,
+            "barcode": None,
+            "description": None,
+            "internalComment": None,
+            "price": None,
+            "costPrice": None,
+            "taxRate": None,
+            "weight": None,
+            "length": None,
+            "height": None,
+            "width": None,
+            "picture": None,
+            "productAttributes": [],
+            "supplier": None,
+            "allowBackorders": True,
+            "type": "normal",
+            **_served(data),
+        }
+
+    def _answer(self, index: int) -> Answer:
+        product = self._world.products.row(index)
+        if self._lies.product_answer == "bare":
+            return json_answer(product)
+        return json_answer({"items": [product] if self._lies.product_answer == "items" else []})
+
+
+def _served(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the input that products show, as they show them."""
+    shown = ("name", "sku", "productId", "picture", "price")
+    # A SKU is never null: emptied, it is an empty text.
+    return {name: data[name] or ("" if name == "sku" else data[name]) for name in shown if name in data}

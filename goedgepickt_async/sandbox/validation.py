@@ -1,0 +1,208 @@
+"""Input checked as Laravel checks it: rules for fields, all errors at once, texts in Dutch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from goedgepickt_async.sandbox.dutch import validation_text
+from goedgepickt_async.sandbox.world.calendar import parse_moment
+
+__all__ = ["BrokenRule", "Errors", "Field", "Rule", "validate"]
+
+Errors = dict[str, list[str]]
+"""Field name, with dots for what is nested, to what is wrong with it."""
+
+Rule = Callable[[Any], Any]
+"""Returns the value as it is kept; raises `BrokenRule` if it cannot be."""
+
+_TRUE: Final = frozenset({"1", "true", "on", "yes"})
+_FALSE: Final = frozenset({"0", "false", "off", "no"})
+
+# What a database's TIMESTAMP can hold, about.
+_EARLIEST: Final = 0
+_LATEST: Final = 4_102_444_800
+
+
+class BrokenRule(Exception):  # noqa: N818 - it is no error of ours
+    """A value breaks a rule; the rule's name leads to the text."""
+
+    def __init__(self, rule: str, **values: object) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.values = values
+
+
+@attrs.frozen
+class Field:
+    """One field of the input.
+
+    Attributes:
+        name: Its name on the wire.
+        rule: What its value must be, if it has one.
+        required: Whether it must have one.
+        items: The fields of each element, for a list of objects; the rule is not used then.
+        fields: The fields of an object; the rule is not used then.
+    """
+
+    name: str
+    rule: Rule = attrs.field(default=lambda value: value)
+    required: bool = False
+    items: tuple[Field, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+
+def validate(fields: Iterable[Field], data: dict[str, Any], errors: Errors, prefix: str = "") -> dict[str, Any]:
+    """Check all fields of an input.
+
+    Args:
+        fields: The fields to check; others are ignored, as Laravel does.
+        data: The input, trimmed, with None for what was empty.
+        errors: Where errors are added.
+        prefix: What stands before the names in the errors.
+
+    Returns:
+        The values that were given and hold, as they are kept.
+    """
+    kept: dict[str, Any] = {}
+    for field in fields:
+        value, name = data.get(field.name), prefix + field.name
+        if value is None or (field.required and value in ([], {})):
+            if field.required:
+                errors[name] = [validation_text("required", name)]
+            elif field.name in data:
+                kept[field.name] = None
+            continue
+        try:
+            kept[field.name] = _check(field, value, errors, name)
+        except BrokenRule as broken:
+            errors[name] = [validation_text(broken.rule, name, **broken.values)]
+    return kept
+
+
+def _check(field: Field, value: Any, errors: Errors, name: str) -> Any:
+    if field.items:
+        if not isinstance(value, list):
+            raise BrokenRule("array")
+        return [_check_object(field.items, item, errors, f"{name}.{number}") for number, item in enumerate(value)]
+    if field.fields:
+        return _check_object(field.fields, value, errors, name)
+    return field.rule(value)
+
+
+def _check_object(fields: tuple[Field, ...], value: Any, errors: Errors, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        errors[name] = [validation_text("array", name)]
+        return {}
+    return validate(fields, value, errors, f"{name}.")
+
+
+def text(value: Any) -> str:
+    """Take text, and numbers as text; what PHP calls a scalar."""
+    if isinstance(value, (dict, list, bool)):
+        raise BrokenRule("string")
+    return str(value)
+
+
+def strict_text(value: Any) -> str:
+    """Take text alone: a JSON number is refused, a form can send nothing else."""
+    if not isinstance(value, str):
+        raise BrokenRule("string")
+    return value
+
+
+def whole(minimum: int | None = None) -> Rule:
+    """Take a whole number, as a number or as text."""
+
+    def check(value: Any) -> int:
+        number = _to_int(value)
+        if number is None:
+            raise BrokenRule("integer")
+        if minimum is not None and number < minimum:
+            raise BrokenRule("min", minimum=minimum)
+        return number
+
+    return check
+
+
+def decimal(value: Any) -> str:
+    """Take a number, as a number or as text, and keep it as text."""
+    try:
+        finite = not isinstance(value, bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        finite = False
+    if not finite:
+        raise BrokenRule("numeric")
+    return str(value)
+
+
+def boolean(value: Any) -> bool:
+    """Take true and false, 1 and 0, and the words that forms send for them."""
+    spelled = str(value).lower()
+    if spelled in _TRUE:
+        return True
+    if spelled in _FALSE:
+        return False
+    raise BrokenRule("boolean")
+
+
+def moment(value: Any) -> int:
+    """Take an ISO date or date-time and keep its Unix second; without an offset it is Dutch local time."""
+    try:
+        second = parse_moment(str(value))
+    except (ValueError, OverflowError) as problem:
+        raise BrokenRule("date") from problem
+    if not _EARLIEST <= second <= _LATEST:
+        raise BrokenRule("date")
+    return second
+
+
+def url(value: Any) -> str:
+    """Take an http or https URL."""
+    address = text(value)
+    try:
+        parts = urlsplit(address)
+    except ValueError as problem:
+        raise BrokenRule("url") from problem
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise BrokenRule("url")
+    return address
+
+
+def one_of(values: Container[str]) -> Rule:
+    """Take one of the values, letter for letter."""
+
+    def check(value: Any) -> str:
+        word = text(value)
+        if word not in values:
+            raise BrokenRule("in")
+        return word
+
+    return check
+
+
+def known(find: Callable[[str], int | None]) -> Rule:
+    """Take the uuid of something that exists, and keep its index."""
+
+    def check(value: Any) -> int:
+        index = find(text(value))
+        if index is None:
+            raise BrokenRule("exists")
+        return index
+
+    return check
+
+
+def _to_int(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    try:
+        return int(value) if isinstance(value, int) or value.isascii() else None
+    except ValueError:
+        return None

@@ -1,0 +1,196 @@
+"""Generated orders: their few columns that lists filter on, and the whole row when it is read."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from functools import cached_property
+from typing import Final
+
+from goedgepickt_async.sandbox.world import pools
+from goedgepickt_async.sandbox.world.calendar import Calendar, write_moment
+from goedgepickt_async.sandbox.world.identity import Identity
+from goedgepickt_async.sandbox.world.products import ProductMaker
+from goedgepickt_async.sandbox.world.settings import WorldSettings
+from goedgepickt_async.sandbox.world.table import Row
+
+__all__ = ["STATUSES", "OrderMaker"]
+
+STATUSES: Final = (
+    "open",
+    "ready_for_picking",
+    "backorder",
+    "on_hold",
+    "completed",
+    "cancelled",
+    "awaiting_prescription",
+)
+"""Every status of a generated order; the last one is on no list of known ones."""
+
+_UNKNOWN: Final = len(STATUSES) - 1
+_COMPLETED: Final = STATUSES.index("completed")
+# How one random byte becomes a status: long ago nearly all is done, of late all is in motion.
+_OLD: Final = bytes([_COMPLETED] * 244 + [5] * 12)
+_RECENT: Final = bytes([0] * 40 + [1] * 80 + [2] * 40 + [3] * 20 + [_COMPLETED] * 64 + [5] * 12)
+_RECENT_SHARE: Final = 0.3
+
+
+class OrderMaker:
+    """Makes order `index` from the seed. Status and webshop are one byte each; the rest is made when asked for."""
+
+    def __init__(self, settings: WorldSettings, identity: Identity, products: ProductMaker) -> None:
+        """Take the world's settings, its source of randomness and the maker of what can be ordered."""
+        self._settings = settings
+        self._identity = identity
+        self._products = products
+        self._odd = settings.oddities
+        self._calendar = Calendar(settings.today, settings.orders)
+        self._statuses = self._draw_statuses()
+        shop_of_byte = bytes(byte % settings.webshops for byte in range(256))
+        self._webshops = random.Random(settings.seed + 1).randbytes(settings.orders).translate(shop_of_byte)  # noqa: S311 - play data
+
+    def _draw_statuses(self) -> bytearray:
+        count = self._settings.orders
+        recent = int(count * (1 - _RECENT_SHARE))
+        raw = random.Random(self._settings.seed).randbytes(count)  # noqa: S311 - play data
+        statuses = bytearray(raw[:recent].translate(_OLD) + raw[recent:].translate(_RECENT))
+        if self._odd:
+            places = range(36, count, 37)
+            statuses[36::37] = bytes([_UNKNOWN]) * len(places)
+        return statuses
+
+    def status(self, index: int) -> str:
+        """Return its status."""
+        return STATUSES[self._statuses[index]]
+
+    def webshop(self, index: int) -> int:
+        """Return the index of its webshop."""
+        return self._webshops[index]
+
+    def created(self, index: int) -> int:
+        """Return the Unix second of its creation; it grows with the index."""
+        return self._calendar.moment(index)
+
+    @cached_property
+    def completed(self) -> array[int]:
+        """The indices of the orders that are generated as completed, four bytes each."""
+        return array("I", (index for index, status in enumerate(self._statuses) if status == _COMPLETED))
+
+    def status_counts(self) -> dict[str, int]:
+        """How many orders are generated with each status."""
+        return {name: self._statuses.count(code) for code, name in enumerate(STATUSES)}
+
+    def order_id(self, index: int) -> str:
+        """Return the id that the webshop gave it."""
+        return str(10_000 + index)
+
+    def display_id(self, index: int) -> str:
+        """Return the id that people see; in an odd world it may start with a #."""
+        return f"#{self.order_id(index)}" if self._odd and index % 3 == 0 else self.order_id(index)
+
+    def with_number(self, number: str) -> list[int]:
+        """Return the index of the order that has this text as its id or display id; at most one is generated."""
+        digits = number.removeprefix("#")
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 12):
+            return []
+        index = int(digits) - 10_000
+        return [index] if 0 <= index < self._settings.orders else []
+
+    def row(self, index: int) -> Row:
+        """Return the order as the API serves it, without webshop and shipments."""
+        draw = self._identity.draw("order", index)
+        status = self.status(index)
+        lines = self._lines(index, draw, picked=status == "completed")
+        created = self.created(index)
+        style = index % 3 if self._odd else 0
+        done = write_moment(created + 86_400, style) if status == "completed" else None
+        row: Row = {
+            "uuid": self._identity.uuid("order", index),
+            "externalDisplayId": self.display_id(index),
+            "orderNumber": self.order_id(index),
+            "orderId": self.order_id(index),
+            "status": status,
+            "createDate": write_moment(created, style),
+            "finishDate": done,
+            "shippedDate": done,
+            "totalPaid": _total(lines),
+            "paymentMethod": pools.PAYMENTS[draw[1] % len(pools.PAYMENTS)],
+            "shippingMethod": pools.CARRIERS[draw[2] % len(pools.CARRIERS)],
+            "customerNote": pools.NOTES[draw[3] % len(pools.NOTES)] if draw[3] % 6 == 0 else None,
+            "internComment": None,
+            "attentionNeeded": draw[4] % 16 == 0,
+            "tags": [pools.TAGS[draw[5] % len(pools.TAGS)]] if draw[5] % 4 == 0 else [],
+            **_address("billing", draw[16:26], index, odd=self._odd),
+            **_address("shipping", draw[16:26] if draw[6] % 4 else draw[26:36], index, odd=self._odd),
+            "products": lines,
+        }
+        return self._odd_row(index, row) if self._odd else row
+
+    def _odd_row(self, index: int, row: Row) -> Row:
+        row["attentionNeeded"] = (0, 1, "1", False, True)[index % 5]
+        if index % 7 == 2:
+            row["totalPaid"] = "" if index % 14 == 2 else None
+        if index % 5 == 4:
+            del row["orderNumber"], row["orderId"]
+        if index % 8 == 3:
+            row["fulfilmentHints"] = {"box": "M", "weightGrams": 1200}
+            row["isGift"] = 1
+        if index % 10 == 6:
+            row["paymentMethod"] = None
+        return row
+
+    def _lines(self, index: int, draw: bytes, *, picked: bool) -> list[Row]:
+        if not self._settings.products:
+            return []
+        lines: list[Row] = []
+        for step in range(1 + draw[0] % 4):
+            number = int.from_bytes(draw[40 + 2 * step : 42 + 2 * step]) % self._settings.products
+            lines += self._line_and_children(index, number, 1 + draw[50 + step] % 3, picked=picked)
+        if self._odd and index % 23 == 5:
+            lines[0]["productUuid"] = None
+        return lines
+
+    def _line_and_children(self, index: int, number: int, quantity: int, *, picked: bool) -> list[Row]:
+        kind = self._products.type(number)
+        line = self._line(index, number, quantity, "parent" if kind == "parent" else "normal", picked=picked)
+        if kind != "parent" or number + 1 >= self._settings.products:
+            return [line]
+        return [line, self._line(index, number + 1, quantity * 2, "child", picked=picked)]
+
+    def _line(self, index: int, number: int, quantity: int, kind: str, *, picked: bool) -> Row:
+        cents = 0 if kind == "child" else self._products.cents(number)
+        price = f"{cents // 100}.{cents % 100:02d}"
+        return {
+            "productUuid": self._identity.uuid("product", number),
+            "productName": self._products.name(number),
+            "sku": self._products.sku(number),
+            "productQuantity": quantity,
+            "pickedQuantity": quantity if picked else 0,
+            "productPrice": cents / 100 if self._odd and index % 2 and cents % 100 else price,
+            "type": kind,
+        }
+
+
+def _total(lines: list[Row]) -> str:
+    cents = sum(round(float(line["productPrice"]) * 100) * int(line["productQuantity"]) for line in lines)
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+def _address(side: str, draw: bytes, index: int, *, odd: bool) -> Row:
+    city, country = pools.CITIES[draw[3] % len(pools.CITIES)]
+    first = pools.FIRST_NAMES[draw[0] % len(pools.FIRST_NAMES)]
+    address: Row = {
+        f"{side}FirstName": None if odd and index % 9 == 7 else first,
+        f"{side}LastName": pools.LAST_NAMES[draw[1] % len(pools.LAST_NAMES)],
+        f"{side}Company": pools.COMPANIES[draw[2] % len(pools.COMPANIES)] if draw[2] % 4 == 0 else None,
+        f"{side}Address": pools.STREETS[draw[4] % len(pools.STREETS)],
+        f"{side}Address2": None,
+        f"{side}HouseNumber": str(1 + draw[5]),
+        f"{side}HousenumberAddition": "ABC-"[draw[6] % 4] if draw[6] % 3 == 0 else None,
+        f"{side}Zipcode": f"{1000 + draw[7] * 30} {chr(65 + draw[8] % 26)}{chr(65 + draw[9] % 26)}",
+        f"{side}City": city,
+        f"{side}Country": country,
+        f"{side}Email": f"klant{index}@example.test",
+        f"{side}Phone": f"+310000{index % 100_000:05d}",
+    }
+    return address

@@ -1,0 +1,169 @@
+"""Generated products and where their stock lies."""
+
+from __future__ import annotations
+
+import attrs
+
+from goedgepickt_async.sandbox.world import pools
+from goedgepickt_async.sandbox.world.identity import Identity
+from goedgepickt_async.sandbox.world.settings import WorldSettings
+from goedgepickt_async.sandbox.world.table import Row
+
+__all__ = ["LocationStock", "ProductMaker", "Stock"]
+
+
+@attrs.define
+class LocationStock:
+    """What lies of a product at one pick location (`location` is its index)."""
+
+    location: int
+    quantity: int
+    priority: int
+
+
+@attrs.define
+class Stock:
+    """The stock of one product."""
+
+    locations: list[LocationStock]
+    reserved: int
+    unlimited: bool = False
+    minimal: int = 0
+    fill_to: int = 0
+
+    @property
+    def total(self) -> int:
+        """All that lies anywhere."""
+        return sum(place.quantity for place in self.locations)
+
+    @property
+    def free(self) -> int:
+        """What can still be sold; negative when more is reserved than there is."""
+        return self.total - self.reserved
+
+    def at(self, location: int) -> LocationStock | None:
+        """Return what lies at a location, or None if the product is not linked to it."""
+        return next((place for place in self.locations if place.location == location), None)
+
+
+class ProductMaker:
+    """Makes product `index` from the seed; cheap parts can be asked for alone."""
+
+    def __init__(self, settings: WorldSettings, identity: Identity) -> None:
+        """Take the world's settings and its source of randomness."""
+        self._settings = settings
+        self._identity = identity
+        self._odd = settings.oddities
+
+    def webshop(self, index: int) -> int:
+        """Return the index of the webshop that sells it."""
+        return index % self._settings.webshops
+
+    def sku(self, index: int) -> str:
+        """Return its SKU: in an odd world sometimes number-like, empty, non-ASCII, or another product's."""
+        if self._odd and index % 17 == 3:
+            return f"{index:04d}"
+        if self._odd and index % 41 == 7:
+            return ""
+        if self._odd and index % 29 == 11:
+            return self.sku(max(0, index - self._settings.webshops))
+        if self._odd and index % 53 == 9:
+            return f"KØB-{index:05d}/é"
+        return f"SB-{index:05d}"
+
+    def name(self, index: int) -> str | None:
+        """Return its name; in an odd world sometimes None."""
+        if self._odd and index % 31 == 13:
+            return None
+        adjective = pools.ADJECTIVES[index % len(pools.ADJECTIVES)]
+        noun = pools.NOUNS[index // len(pools.ADJECTIVES) % len(pools.NOUNS)]
+        return f"{adjective} {noun} {index}"
+
+    def cents(self, index: int) -> int:
+        """Return its price in euro cents."""
+        return 195 + index * 7919 % 9800
+
+    def type(self, index: int) -> str:
+        """Return `parent` for a bundle's header, `child` for the product after it, else `normal`."""
+        if not self._odd:
+            return "normal"
+        return {4: "parent", 5: "child"}.get(index % 19, "normal")
+
+    def stock(self, index: int) -> Stock:
+        """Return the stock that it has before anything happens."""
+        draw = self._identity.draw("stock", index)
+        places = self._settings.pick_locations
+        first = int.from_bytes(draw[:2]) % places
+        chosen = sorted({(first + step * (1 + draw[2])) % places for step in range(1 + draw[3] % 3)})
+        locations = [LocationStock(place, 5 + draw[8 + order] % 60, order + 1) for order, place in enumerate(chosen)]
+        stock = Stock(locations, reserved=draw[4] % 5, minimal=draw[5] % 10, fill_to=20 + draw[6] % 30)
+        if self._odd:
+            self._make_odd(index, stock)
+        return stock
+
+    def _make_odd(self, index: int, stock: Stock) -> None:
+        if index % 13 == 6:
+            stock.reserved = stock.total + 1 + index % 7
+        if index % 37 == 8:
+            stock.unlimited = True
+        if index % 43 == 10:
+            stock.locations, stock.reserved = [], 0
+
+    def row(self, index: int) -> Row:
+        """Return the product as the API serves it, without its stock."""
+        draw = self._identity.draw("product", index)
+        row: Row = {
+            "uuid": self._identity.uuid("product", index),
+            "productId": str(100_000 + index),
+            "sku": self.sku(index),
+            "name": self.name(index),
+            "ean": _ean(index) if draw[0] % 4 else None,
+            "barcode": _ean(index) if draw[1] % 3 else None,
+            "description": f"Omschrijving van artikel {index}" if draw[2] % 2 else None,
+            "internalComment": pools.NOTES[draw[3] % len(pools.NOTES)] if draw[3] % 5 == 0 else None,
+            "price": _euros(self.cents(index)),
+            "costPrice": _euros(self.cents(index) // 2) if draw[4] % 3 else None,
+            "taxRate": "21" if draw[5] % 4 else "9",
+            "weight": None if draw[6] % 5 == 0 else 50 + draw[6] * 10,
+            "length": f"{draw[7] % 80 + 1}.5" if draw[7] % 3 else None,
+            "height": f"{draw[8] % 80 + 1}" if draw[8] % 3 else None,
+            "width": f"{draw[9] % 80 + 1}.25" if draw[9] % 3 else None,
+            "picture": f"https://cdn.example.test/products/{100_000 + index}.jpg",
+            "productAttributes": [],
+            "supplier": self._supplier(index, draw),
+            "allowBackorders": draw[10] % 8 != 0,
+            "type": self.type(index),
+        }
+        return self._odd_row(index, row) if self._odd else row
+
+    def _supplier(self, index: int, draw: bytes) -> Row | None:
+        if draw[11] % 3 == 0:
+            return None
+        return {"uuid": self._identity.uuid("supplier", draw[12] % 5), "supplierSku": f"LEV-{index}"}
+
+    def _odd_row(self, index: int, row: Row) -> Row:
+        if index % 4 == 1:
+            row["picture"] = pools.PLACEHOLDER_PICTURE if index % 8 == 1 else None
+        if index % 5 == 2:
+            row["productAttributes"] = [{"name": "Kleur", "value": "crème"}]
+        if index % 6 == 3:
+            row["weight"] = 0.35
+        if index % 11 == 4:
+            row["price"] = None
+        if index % 9 == 5:
+            row["allowBackorders"] = None
+        if index % 10 == 7:
+            row["hsCode"] = "6912.00"
+            row["customsInfo"] = {"originCountry": "NL", "declared": 1}
+        return row
+
+
+def _euros(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+def _ean(index: int) -> str:
+    # 20 to 29 is the range that shops may use inside their own walls: no real article has such a number.
+    body = f"20{index:010d}"
+    weighed = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(body))
+    return f"{body}{-weighed % 10}"
