@@ -1,0 +1,77 @@
+"""From the bytes of an answer to plain JSON values."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from goedgepickt_async.errors import DecodeError
+
+__all__ = ["parse"]
+
+_ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def parse(body: bytes) -> Any:
+    """Reads JSON; with orjson where it is installed (the extra `speed`), else with the standard library, alike.
+
+    Args:
+        body: The bytes as they came, in UTF-8.
+
+    Returns:
+        What they say, as dict, list, str, int, float, bool or None.
+
+    Raises:
+        DecodeError: It is not JSON: empty, cut short, not UTF-8, NaN or Infinity, or nested absurdly deep. The
+            message says where it broke, and nothing of the content.
+    """
+    if not body:
+        raise DecodeError("the answer is empty, not JSON")
+    try:
+        return _LOADS(body)
+    except RecursionError:
+        problem = "is nested too deep"
+    except ValueError as error:
+        problem = f"is not valid JSON{_place_of(error)}"
+    # Raised out here so that the parser's error, which holds the whole text, is not chained to it.
+    raise DecodeError(f"the answer of {len(body)} bytes {problem}")
+
+
+def _place_of(error: ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f": no UTF-8 at byte {error.start}"
+    return f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+
+
+def _standard_loads(body: bytes) -> Any:
+    """`json.loads`, as strict as orjson."""
+    read = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite)
+    if _ESCAPED_SURROGATE.search(body):
+        # Half of a surrogate pair is no text: it could not be written to a file later.
+        json.dumps(read, ensure_ascii=False).encode()
+    return read
+
+
+def _no_constant(_: str) -> float:
+    raise ValueError
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError
+    return number
+
+
+def _fastest_loads() -> Callable[[bytes], Any]:
+    try:
+        import orjson  # noqa: PLC0415 - the extra `speed` may not be installed
+    except ImportError:
+        return _standard_loads
+    return orjson.loads
+
+
+_LOADS: Final = _fastest_loads()

@@ -1,0 +1,116 @@
+"""The hooks for single values: tolerant of the API's spellings, never making sense of nonsense.
+
+All have the signature of cattrs structure hooks; the second argument, the type, is not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from goedgepickt_async.models import OpenEnum, Secret
+
+from .mismatch import Mismatch, mismatch
+
+__all__ = ["AMSTERDAM", "boolean", "decimal", "identifier", "integer", "member", "moment", "secret", "text"]
+
+AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+"""The zone of the API's date-times that lack an offset (reference 4.5, A/B)."""
+
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.0{1,30})?", re.ASCII)
+_EXACT_FLOAT: Final = 2**53
+_BOOLEANS: Final[dict[Any, bool]] = {"0": False, "1": True, "false": False, "true": True}
+
+
+def text(value: Any, _: Any = None) -> str:
+    """Text. A whole number becomes text too: the API writes digits (sku, zip code, phone) either way."""
+    if value.__class__ is str:
+        return value
+    if value.__class__ is int:
+        return str(value)
+    return mismatch("text", value)
+
+
+def identifier(value: Any, _: Any = None) -> str:
+    """A uuid: text that is not empty."""
+    if value.__class__ is not str:
+        mismatch("an identifier", value)
+    if not value:
+        raise Mismatch("expected an identifier, got empty text")
+    return value
+
+
+def integer(value: Any, _: Any = None) -> int:
+    """A whole number, also as text (`"5"`, `"5.0"`) or as a float without a fraction."""
+    if value.__class__ is int:
+        return value
+    if value.__class__ is str and _WHOLE.fullmatch(value):
+        return int(value.partition(".")[0])
+    if value.__class__ is float:
+        if value.is_integer() and abs(value) <= _EXACT_FLOAT:
+            return int(value)
+        raise Mismatch("expected an integer, got a number with a fraction or out of range")
+    return mismatch("an integer", value)
+
+
+def boolean(value: Any, _: Any = None) -> bool:
+    """True or false, also as 0, 1, or the text of either."""
+    if value.__class__ is bool:
+        return value
+    if value.__class__ is int and value in {0, 1}:
+        return bool(value)
+    if value.__class__ is str and (found := _BOOLEANS.get(value.lower())) is not None:
+        return found
+    return mismatch("true or false", value)
+
+
+def decimal(value: Any, _: Any = None) -> Decimal:
+    """An exact decimal number from text or a number; a float counts as the digits it is written with."""
+    if value.__class__ is str:
+        return _decimal_of(value)
+    if value.__class__ is int:
+        return Decimal(value)
+    if value.__class__ is float:
+        return _decimal_of(repr(value))
+    return mismatch("a decimal number", value)
+
+
+def _decimal_of(digits: str) -> Decimal:
+    try:
+        read = Decimal(digits)
+    except InvalidOperation:
+        raise Mismatch("expected a decimal number, got other text") from None
+    if not read.is_finite() or "_" in digits:
+        raise Mismatch("expected a decimal number, got other text")
+    return read
+
+
+def moment(value: Any, _: Any = None) -> datetime:
+    """An aware date-time from ISO 8601 with `T` or a space; without an offset it is Dutch local time.
+
+    Dutch local time is ambiguous for one hour in autumn: the first of the two instants is taken. An hour that the
+    clocks skipped in spring is read with the offset from before the change.
+    """
+    if value.__class__ is not str:
+        mismatch("a date and time", value)
+    try:
+        read = datetime.fromisoformat(value)
+    except ValueError:
+        raise Mismatch("expected a date and time, got other text") from None
+    if read.tzinfo is not None:
+        return read
+    # datetime.replace(tzinfo=) costs four times as much before Python 3.13.
+    return datetime.combine(read, read.time(), AMSTERDAM)
+
+
+def secret(value: Any, _: Any = None) -> Secret:
+    """Text that is not to be shown."""
+    return Secret(text(value))
+
+
+def member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
+    """A member of an open enumeration, known or not."""
+    return cls(value) if value.__class__ is str else mismatch("text", value)

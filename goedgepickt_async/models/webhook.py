@@ -1,0 +1,31 @@
+"""A webhook subscription, as the API answers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from .enumerations import WebhookEvent
+from .secret import Secret
+from .wire_names import Identifier, wire
+
+__all__ = ["Webhook"]
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Webhook:
+    """One subscription (A); the list of them is account-wide.
+
+    Attributes:
+        secret: The key that signs this subscription's deliveries; `secret.reveal()` gives it.
+    """
+
+    uuid: Identifier = attrs.field(metadata=wire("webhookUuid", "uuid"))
+    event: WebhookEvent | None = attrs.field(default=None, metadata=wire("webhookEvent"))
+    secret: Secret | None = attrs.field(default=None, metadata=wire("webhookSecret"))
+    # A target URL may carry credentials of its owner.
+    target_url: str | None = attrs.field(default=None, repr=False, metadata=wire("targetUrl"))
+    webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName"))
+    webshop_uuid: str | None = attrs.field(default=None, metadata=wire("webshopUuid"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -1,0 +1,89 @@
+"""A shape that cannot be read is one error that says where, in wire names, and never what the value was."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from goedgepickt_async.convert import decode, decode_rows
+from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.models import Order, Product, Shipment
+
+MARK = "Persoonlijk"
+
+
+def test_every_problem_is_named_with_its_place(order_data: dict[str, Any]) -> None:
+    bad = copy.deepcopy(order_data)
+    bad["products"][1]["productQuantity"] = "abc"
+    bad["products"].append(5)
+    bad["billingCity"] = [MARK]
+    bad["shippingHousenumberAddition"] = {}
+    bad["totalPaid"] = MARK
+    bad["tags"] = ["a", {}]
+    bad["shipments"] = {"0": {}}
+    missing = {key: value for key, value in order_data.items() if key != "uuid"}
+    with pytest.raises(DecodeError) as caught:
+        decode_rows([order_data, bad, missing, None, [], MARK], Order)
+    assert sorted(caught.value.problems) == [
+        "$.items[1].billingCity: expected text, got a list",
+        "$.items[1].products[1].productQuantity: expected an integer, got text",
+        "$.items[1].products[2]: expected an object, got a number",
+        "$.items[1].shipments: expected a list, got an object",
+        "$.items[1].shippingHousenumberAddition: expected text, got an object",
+        "$.items[1].tags[1]: expected text, got an object",
+        "$.items[1].totalPaid: expected a decimal number, got other text",
+        "$.items[2].uuid: required, but missing",
+        "$.items[3]: expected an object, got null",
+        "$.items[4]: expected an object, got a list",
+        "$.items[5]: expected an object, got text",
+    ]
+    assert "and 6 more" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_no_value_is_in_the_error_and_no_other_error_behind_it(order_data: dict[str, Any]) -> None:
+    errors = []
+    for key in order_data:
+        for value in (MARK, [MARK], {MARK: MARK}, 3.25):
+            try:
+                decode({**order_data, key: value}, Order)
+            except DecodeError as error:
+                errors.append(error)
+    assert len(errors) > 40
+    for caught in errors:
+        assert MARK not in str(caught) + repr(caught) + repr(caught.problems)
+        assert "3.25" not in str(caught)
+        assert caught.__context__ is None
+        assert caught.__cause__ is None
+
+
+def test_the_place_of_the_rows_is_the_callers_to_say() -> None:
+    with pytest.raises(DecodeError, match=r"\$\.stockLocations\[0\]\.uuid: required"):
+        decode_rows([{}], Order, path="$.stockLocations")
+    with pytest.raises(DecodeError, match=r"^the answer cannot be read as Order: \$\.uuid: required, but missing$"):
+        decode({}, Order)
+
+
+@pytest.mark.parametrize("data", [None, [], "", 5, True, [{"uuid": "x"}]])
+def test_what_is_no_object_is_refused(data: object) -> None:
+    with pytest.raises(DecodeError, match=r"\$: expected an object"):
+        decode(data, Order)
+
+
+def test_objects_inside_are_objects_or_null() -> None:
+    assert decode({"uuid": "p", "supplier": None, "stock": None}, Product).stock is None
+    with pytest.raises(DecodeError, match=r"\$\.supplier: expected an object, got text"):
+        decode({"uuid": "p", "supplier": "x"}, Product)
+    with pytest.raises(DecodeError, match=r"\$\.stock: expected an object, got a list"):
+        decode({"uuid": "p", "stock": []}, Product)
+    with pytest.raises(DecodeError, match=r"\$\.linkedOrder\.uuid: required"):
+        decode({"linkedOrder": {}}, Shipment)
+
+
+def test_a_page_that_is_bad_all_over_gives_a_short_message() -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_rows([{"uuid": 5}] * 1000, Order)
+    assert len(caught.value.problems) == 1000
+    assert len(str(caught.value)) < 500

@@ -1,0 +1,96 @@
+"""Bytes become JSON values or one of our errors, with orjson and without, alike and without a word of the content."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async.convert import parse, parsing
+from goedgepickt_async.errors import DecodeError
+
+MARK = "Persoonlijk"
+PARSERS = ["orjson", "json"]
+
+
+@pytest.fixture(params=PARSERS)
+def _each_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "json":
+        monkeypatch.setattr(parsing, "_LOADS", parsing._standard_loads)
+    else:
+        pytest.importorskip("orjson")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON, st.booleans())
+def test_what_is_json_is_read_the_same_by_both_parsers(data: Any, as_php: bool) -> None:
+    body = json.dumps(data, ensure_ascii=as_php).replace("/", "\\/" if as_php else "/").encode()
+    assert parsing._standard_loads(body) == data
+    assert parse(body) == data
+
+
+@pytest.mark.usefixtures("_each_parser")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"<html><body>" + MARK.encode() + b"</body></html>",
+        b'{"name": "' + MARK.encode(),
+        b'{"name": "' + MARK.encode() + b'", "uuid": }',
+        b'{"name": "' + MARK.encode() + b'\xff\xfe"}',
+        b"\xef\xbb\xbf{}",
+        '{"a": "é"}'.encode("latin-1"),
+        '{"a": 1}'.encode("utf-16"),
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": -Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": "\\ud800"}',
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b"[" * 5_000 + b"]" * 5_000,
+        b"{}{}",
+        b"{'a': 1}",
+        b'{"a": 01}',
+        b"\x00",
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_what_is_no_json_is_one_error_that_echoes_nothing(body: bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        parse(body)
+    error = caught.value
+    assert MARK not in str(error) + repr(error) + repr(error.args)
+    assert len(str(error)) < 120
+    assert error.__context__ is None
+
+
+@pytest.mark.usefixtures("_each_parser")
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused_as_ours(body: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        parse(body)
+
+
+@pytest.mark.usefixtures("_each_parser")
+def test_escaped_pairs_of_surrogates_are_the_character_that_they_mean() -> None:
+    assert parse(b'{"a": "\\ud83d\\ude00 \\\\ud800"}') == {"a": "\U0001f600 \\ud800"}
+
+
+def test_the_error_says_where_it_broke() -> None:
+    with pytest.raises(DecodeError, match=r"of 9 bytes is not valid JSON at character [78]"):
+        parse(b'{"a": 1,}')
