@@ -48,7 +48,7 @@ def _base_url(value: str) -> str:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        usable = False
+        raise ConfigurationError(f"base_url is no URL: {text!r}") from None
     if not usable:
         raise ConfigurationError(f"base_url is no http(s) URL with a host: {text!r}")
     if parts.username or parts.query or parts.fragment:

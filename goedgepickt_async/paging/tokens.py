@@ -49,11 +49,22 @@ def read_token(token: str, path: str, query: tuple[tuple[str, str], ...]) -> Pos
 
 
 def _position(values: dict[str, Any]) -> Position:
-    days = {name: date.fromisoformat(values[name]) for name in ("window", "last_day") if values[name] is not None}
-    position = Position(**values | days | {"seam": tuple(map(str, values["seam"]))})
+    whole = {name: int(values[name]) for name in ("covered", "per_page", "last_rows", "rows", "pages")}
+    position = Position(
+        **whole,
+        cursor=None if values["cursor"] is None else str(values["cursor"]),
+        window=_day(values["window"]),
+        joining=bool(values["joining"]),
+        last_day=_day(values["last_day"]),
+        seam=tuple(map(str, values["seam"])),
+    )
     if not 0 <= position.covered <= REACH or not 1 <= position.per_page <= REACH:
         raise ValueError
     return position
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def _fingerprint(path: str, query: tuple[tuple[str, str], ...]) -> str:

@@ -240,8 +240,9 @@ def _unreadable(answer: Answer, error: DecodeError, call: _Call) -> DecodeError:
 
 
 def _raise(error: GoedGepicktError, call: _Call) -> NoReturn:
-    if call.request.safety is Safety.ONCE and error.evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
-        raise outcome_unknown(error.message, error.evidence, call.request, call.meter.on_wire) from error
+    evidence = error.evidence or Evidence.UNKNOWN
+    if call.request.safety is Safety.ONCE and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
+        raise outcome_unknown(error.message, evidence, call.request, call.meter.on_wire) from error
     raise error
 
 

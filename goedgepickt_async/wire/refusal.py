@@ -99,14 +99,19 @@ def _by_status(status: int, text: str) -> Callable[..., APIError]:
     return AlreadyExistsError if _EXISTS in text.lower() else _BY_STATUS.get(status, APIError)
 
 
-def _authentication_error(text: str, **context: Any) -> AuthenticationError:
-    hint = "a key of the account API is refused by the fulfilment API and the other way round: see `api=`"
-    return AuthenticationError(f"{text} (is the key right? {hint})", **context)
+def _with_hint(error: type[APIError]) -> Callable[..., APIError]:
+    """A refused key says nothing of why: the likeliest reason is that it is one of the other API."""
+    hint = "is the key right, and of this API? A key of the account API is refused by the fulfilment API and vice versa"
+
+    def make(text: str, **context: Any) -> APIError:
+        return error(f"{text} ({hint}: see `api=`)", **context)
+
+    return make
 
 
 _BY_STATUS: Mapping[int, Callable[..., APIError]] = {
-    HTTPStatus.UNAUTHORIZED: _authentication_error,
-    HTTPStatus.FORBIDDEN: PermissionDeniedError,
+    HTTPStatus.UNAUTHORIZED: _with_hint(AuthenticationError),
+    HTTPStatus.FORBIDDEN: _with_hint(PermissionDeniedError),
     HTTPStatus.NOT_FOUND: NotFoundError,
     HTTPStatus.UNPROCESSABLE_ENTITY: ValidationError,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -92,10 +92,9 @@ def raw_path(path: str) -> str:
     return quote(path, safe="/%:@!$&'()*+,;=~-._")
 
 
-def query_pairs(query: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
+def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Query parameters as text; those that are None are left out."""
-    pairs = query.items() if isinstance(query, Mapping) else query
-    return tuple((name, _text(value)) for name, value in pairs if value is not None)
+    return tuple((name, _text(value)) for name, value in query.items() if value is not None)
 
 
 def _text(value: Any) -> str:

@@ -9,9 +9,9 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 LIMIT, WINDOW, LATE = 5, 10.0, 3.0
 EPOCH = 1_700_000_000 * SECOND

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ def page(keys: list[int], asked: Ask, **info: Any) -> RawPage:
     rows = [
         {"uuid": f"u{key}", "createDate": f"2026-{key // 28 % 12 + 1:02}-{key % 28 + 1:02} 10:00:00"} for key in keys
     ]
-    return RawPage(rows=rows, info=PageInfo(**({"items_per_page": asked.per_page} | info)))
+    return RawPage(rows=rows, info=attrs.evolve(PageInfo(items_per_page=asked.per_page), **info))
 
 
 async def read(fetch: Fetch, position: Position | None = None, **options: Any) -> list[str]:

@@ -1,0 +1,267 @@
+"""GoedGepickt, the session manager: opens, closes, wires; no logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import attrs
+
+from goedgepickt_async.budget import Budget
+from goedgepickt_async.budget.registry import shared_budget
+from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.hooks import Hooks
+from goedgepickt_async.resources import Orders, PickLocations, Products, Shipments, Stock, Webhooks, Webshops
+from goedgepickt_async.settings import Settings
+from goedgepickt_async.wire.pipeline import Pipeline, Sender
+from goedgepickt_async.wire.request import NO_BODY, Request, Safety, query_pairs, raw_path
+from goedgepickt_async.wire.retry import RetryQuota
+from goedgepickt_async.wire.session import SessionOwner
+
+__all__ = ["GoedGepickt", "Response"]
+
+
+@attrs.frozen(kw_only=True)
+class Response:
+    """The answer to a raw request.
+
+    Attributes:
+        status: The HTTP status, a success.
+        headers: Case-insensitive.
+        json: The parsed body; None if it was empty.
+        attempts: Requests that went out on the wire for it.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    json: Any = attrs.field(repr=False)
+    attempts: int
+
+
+class GoedGepickt:
+    """A client of the GoedGepickt API.
+
+    It opens nothing before the first call, and may then be used from any task, and from several event loops in
+    several threads. Use it with `async with`, or call `close` when done.
+
+    Args:
+        api_key: Made under Settings → GoedGepickt API; else from `GOEDGEPICKT_API_KEY`.
+        api: `"fulfilment"` (the default) or `"account"`: a key of one kind is refused by the other (A).
+        base_url: Instead of `api`, for a sandbox or a proxy.
+        webshop_uuid: The webshop that writes are for when they don't say.
+        session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
+            and a tracer that tells sent from never sent is added to its `trace_configs`.
+        budget: The requests that may be made; by default one that all clients of this process share, by server.
+        hooks: Callables to watch what happens.
+        concurrency: Requests under way at once, in one lane and one event loop.
+        settings: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`, `user_agent`: see
+            `Settings`.
+
+    Raises:
+        ConfigurationError: No key, an unknown API, a bad URL or setting.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        api: str | None = None,
+        base_url: str | None = None,
+        webshop_uuid: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        budget: Budget | None = None,
+        hooks: Hooks | None = None,
+        concurrency: int = 25,
+        **settings: Any,
+    ) -> None:
+        _check_names(settings)
+        chosen = Settings.of(api_key, api=api, base_url=base_url, webshop_uuid=webshop_uuid, **settings)
+        if concurrency < 1:
+            raise ConfigurationError("concurrency must be at least 1")
+        pipeline = Pipeline(
+            SessionOwner(borrowed=session, concurrency=concurrency),
+            budget or shared_budget(chosen.base_url),
+            hooks or Hooks(),
+            RetryQuota(chosen.retry.quota),
+        )
+        # The resources hold the sender, not the client: no cycle keeps a forgotten client from being noticed.
+        self._sender = Sender(pipeline, chosen)
+        self._parent: GoedGepickt | None = None
+        caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
+        self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self._made_in = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<GoedGepickt {self._sender.settings.base_url}>"
+
+    def _sharing(self, settings: Settings) -> GoedGepickt:
+        client = object.__new__(type(self))
+        client._sender = Sender(self._sender.pipeline, settings)
+        client._parent = self
+        return client
+
+    # -- the resources ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def webshops(self) -> Webshops:
+        """Webshops of the account."""
+        return Webshops(self._sender)
+
+    @cached_property
+    def products(self) -> Products:
+        """What lies in the warehouse."""
+        return Products(self._sender)
+
+    @cached_property
+    def stock(self) -> Stock:
+        """How much of a product lies where."""
+        return Stock(self._sender)
+
+    @cached_property
+    def pick_locations(self) -> PickLocations:
+        """The places in the warehouse."""
+        return PickLocations(self._sender)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """What is to be picked and sent."""
+        return Orders(self._sender)
+
+    @cached_property
+    def shipments(self) -> Shipments:
+        """Parcels and where they are."""
+        return Shipments(self._sender)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Where GoedGepickt reports changes to."""
+        return Webhooks(self._sender)
+
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return self._sender.settings
+
+    @property
+    def budget(self) -> Budget:
+        """The requests that may be made; `budget.snapshot()` tells how it stands."""
+        return self._sender.pipeline.budget
+
+    def with_options(self, **options: Any) -> GoedGepickt:
+        """The same client with other settings: it shares the session, the budget and the hooks, and is not closed.
+
+        Args:
+            options: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `webshop_uuid`, `max_body`,
+                `user_agent`; see `Settings`.
+
+        Raises:
+            ConfigurationError: There is no such option, or it has no such value.
+        """
+        _check_names(options, also={"webshop_uuid"})
+        return self._sharing(attrs.evolve(self._sender.settings, **options))
+
+    def for_key(self, api_key: str, *, webshop_uuid: str | None = None) -> GoedGepickt:
+        """The same client with another key, of another tenant: the limit is per IP, so the budget is shared too.
+
+        Args:
+            api_key: The other key, for the same API.
+            webshop_uuid: The webshop that its writes are for.
+
+        Raises:
+            ConfigurationError: It is no key.
+        """
+        return self._sharing(attrs.evolve(self._sender.settings, api_key=api_key, webshop_uuid=webshop_uuid))
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = NO_BODY,
+        idempotent: bool | None = None,
+    ) -> Response:
+        """Call what is not wrapped, under the same budget, retries and errors.
+
+        Args:
+            method: The HTTP method.
+            path: Below the base URL, such as `/suppliers`.
+            query: Parameters; those that are None are left out.
+            json: The body, JSON-ready; left out, there is none.
+            idempotent: Whether sending it twice does what sending it once does. By default GET and HEAD are;
+                anything else is never blindly sent again.
+
+        Raises:
+            ConfigurationError: The path leads out of the base URL, where the key must not go.
+            OutcomeUnknownError: A write that is not idempotent may or may not have been carried out.
+            GoedGepicktError: Any other of the tree.
+        """
+        verb = method.upper()
+        if not verb.isascii() or not verb.isalpha():
+            raise ConfigurationError(f"this is no HTTP method: {method!r}")
+        reads = verb in {"GET", "HEAD"}
+        request = Request(
+            method=verb,
+            path=raw_path(path),
+            query=query_pairs(query or {}),
+            body=json,
+            safety=Safety.READ if reads else Safety.SETS if idempotent else Safety.ONCE,
+            may_be_empty=True,
+        )
+        if reads and idempotent is False:
+            request = attrs.evolve(request, safety=Safety.ONCE)
+        delivered = await self._sender.send(request)
+        answer = delivered.answer
+        return Response(status=answer.status, headers=answer.headers, json=delivered.data, attempts=delivered.attempts)
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close the session, in whichever event loops it is open. Twice is once, and the next call opens it again.
+
+        A client made by `with_options` or `for_key` leaves that to the one it was made from.
+        """
+        if self._parent is None:
+            await self._sender.pipeline.sessions.close()
+
+    async def __aenter__(self) -> Self:
+        await self._sender.pipeline.sessions.get()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_parent", self) is not None or self._made_in != os.getpid():
+            return
+        if self._sender.pipeline.sessions.open_here:
+            warnings.warn(
+                f"a GoedGepickt client was not closed; it was made at {self._made_at}",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+
+_OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url", "webshop_uuid"}
+
+
+def _check_names(options: Mapping[str, Any], also: AbstractSet[str] = frozenset()) -> None:
+    unknown = options.keys() - _OPTIONS - also
+    if unknown:
+        raise ConfigurationError(
+            f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS | also))}"
+        )

@@ -1,0 +1,134 @@
+"""Orders (reference section 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.convert import encode, python_name
+from goedgepickt_async.errors import MultipleFoundError
+from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus
+from goedgepickt_async.paging import Paginator
+from goedgepickt_async.resources.base import Resource, search
+from goedgepickt_async.resources.filters import DUTCH, day
+from goedgepickt_async.resources.lookup import create_once
+from goedgepickt_async.wire.request import Request, Safety, path_to
+
+__all__ = ["CreatedOrder", "Orders"]
+
+_MOST_LOOKED_AT = 3_000
+"""Rows that a look-up reads at most: 30 requests."""
+
+
+@attrs.frozen(kw_only=True)
+class CreatedOrder:
+    """What creating an order gave.
+
+    Attributes:
+        uuid: GoedGepickt's id of it.
+        order_id: The shop's own id, as sent.
+        looked_up: The answer was lost, and the order was found by looking it up.
+    """
+
+    uuid: str
+    order_id: str
+    looked_up: bool = False
+
+
+class Orders(Resource):
+    """What is to be picked and sent."""
+
+    def list(
+        self,
+        *,
+        created_after: date | None = None,
+        status: OrderStatus | str | None = None,
+        webshop_uuid: str | None = None,
+    ) -> Paginator[Order]:
+        """All orders, oldest first: `GET /orders` (A).
+
+        Args:
+            created_after: A day (A), Dutch time; an aware datetime is taken as the Dutch day that it falls on.
+            status: Only those (A/B); compared again here, since the answer may contain others (B).
+            webshop_uuid: Only this webshop's (B).
+
+        Raises:
+            ConfigurationError: A naive datetime.
+        """
+        query = {
+            "orderBy": "createDate",
+            "orderByDirection": "asc",
+            "createdAfter": day(created_after),
+            "webshopUuid": webshop_uuid,
+        }
+        keep = None if status is None else (lambda order: order.status == status)
+        query |= search("status", status)
+        return self._list("/orders", Order, query, keep=keep, key=("uuid", "orderUuid"), by_date=True)
+
+    async def get(self, uuid: str) -> Order:
+        """One order: `GET /orders/{uuid}` (A).
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._get(path_to("orders", uuid), Order)
+
+    async def create(self, order: NewOrder) -> CreatedOrder:
+        """Create an order: `POST /orders` (A).
+
+        What a second one does is unknown, so it is never blindly sent again: if its fate is unknown, it is looked up
+        by the shop's id among the orders since then.
+
+        Raises:
+            ValidationError: The API, or the client before a request was spent, refuses a field.
+            OutcomeUnknownError: It may or may not have been created; `body` is what was sent.
+        """
+        webshop = self._webshop(order.webshop_uuid)
+        request = Request(
+            method="POST",
+            path="/orders",
+            body=encode(attrs.evolve(order, webshop_uuid=webshop)),
+            safety=Safety.ONCE,
+            may_be_empty=True,
+            rename=lambda name: python_name(NewOrder, name),
+        )
+
+        def created(data: Any) -> CreatedOrder | None:
+            uuid = _created_uuid(data)
+            return CreatedOrder(uuid=uuid, order_id=order.order_id) if uuid else None
+
+        return await create_once(self._sender, request, created, lambda: self._find(order, webshop))
+
+    async def _find(self, new: NewOrder, webshop_uuid: str) -> CreatedOrder | None:
+        """The order that was just created, if it is there, by the id that the shop gave it."""
+        orders = self.list(created_after=_since(new), webshop_uuid=webshop_uuid).limit(_MOST_LOOKED_AT)
+        found = [order.uuid async for order in orders if _is_same(order, new)]
+        if len(found) > 1:
+            raise MultipleFoundError(f"{len(found)} orders have this id", uuids=found)
+        return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
+
+
+def _since(new: NewOrder) -> date:
+    """The day before the order's own date, or before today: the API's filter knows days only."""
+    today = datetime.now(DUTCH).date()
+    created = today if new.created_at is UNSET else min(today, new.created_at.astimezone(DUTCH).date())
+    return created - timedelta(days=1)
+
+
+def _is_same(order: Order, new: NewOrder) -> bool:
+    if order.order_id is not None:  # it may be absent (C)
+        return order.order_id == new.order_id
+    shown = new.order_id if new.display_id is UNSET else new.display_id
+    return order.display_id is not None and order.display_id.removeprefix("#") == shown.removeprefix("#")
+
+
+def _created_uuid(data: Any) -> str | None:
+    """Seen as `orderUuid`, `uuid`, `order.uuid`, `data.uuid`, or nothing (reference section 4.5, B)."""
+    if not isinstance(data, Mapping):
+        return None
+    inner = [data, data.get("order"), data.get("data")]
+    candidates = [part.get(name) for part in inner if isinstance(part, Mapping) for name in ("orderUuid", "uuid")]
+    return next((uuid for uuid in candidates if isinstance(uuid, str) and uuid), None)

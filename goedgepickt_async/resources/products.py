@@ -1,0 +1,129 @@
+"""Products (reference section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.convert import decode, encode, python_name
+from goedgepickt_async.errors import MultipleFoundError, ValidationError
+from goedgepickt_async.models import NewProduct, Product, ProductUpdate
+from goedgepickt_async.paging import Paginator
+from goedgepickt_async.resources.base import Resource, search
+from goedgepickt_async.resources.lookup import create_once
+from goedgepickt_async.resources.reading import read
+from goedgepickt_async.wire.request import Request, Safety, path_to
+
+__all__ = ["Products"]
+
+
+class Products(Resource):
+    """What lies in the warehouse."""
+
+    def list(
+        self, *, webshop_uuid: str | None = None, sku: str | None = None, supplier_uuid: str | None = None
+    ) -> Paginator[Product]:
+        """All products, oldest first: `GET /products` (A).
+
+        Args:
+            webshop_uuid: Only this webshop's (B).
+            sku: Only those with exactly this SKU (A); compared again here.
+            supplier_uuid: Only this supplier's (A/B); compared again here where the answer names a supplier.
+
+        Raises:
+            ValidationError: Both a SKU and a supplier: the API searches for one thing at a time.
+        """
+        if sku is not None and supplier_uuid is not None:
+            raise ValidationError("search by sku or by supplier_uuid, not by both", fields={"sku": ["one of the two"]})
+        query = {"webshopUuid": webshop_uuid} | search("sku", sku) | search("supplierUuid", supplier_uuid)
+        return self._list("/products", Product, query, keep=_keep(sku, supplier_uuid))
+
+    async def get(self, uuid: str) -> Product:
+        """One product: `GET /products/{uuid}` (A).
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._get(path_to("products", uuid), Product)
+
+    async def find_by_sku(self, sku: str, *, webshop_uuid: str | None = None) -> Product | None:
+        """The one product with this SKU, or None: the search of three (A).
+
+        Raises:
+            MultipleFoundError: Several have it; a SKU is not unique (A).
+            ValidationError: The SKU is empty, which a search cannot find.
+        """
+        if not sku:
+            raise ValidationError("sku: must not be empty", fields={"sku": ["must not be empty"]})
+        found: list[Product] = []
+        async for page in self.list(sku=sku, webshop_uuid=webshop_uuid).pages():
+            found += page.items
+            if len(found) > 1:
+                uuids = [product.uuid for product in found]
+                raise MultipleFoundError(f"{len(found)} products have the SKU {sku!r}", uuids=uuids)
+            if page.left_out == 0:  # the server's search is exact: it has said all
+                break
+        return found[0] if found else None
+
+    async def create(self, product: NewProduct) -> Product:
+        """Create a product: `POST /products` (A). Never blindly sent again: if its fate is unknown it is looked up.
+
+        Raises:
+            AlreadyExistsError: There is one with this SKU (A).
+            ValidationError: The API, or the client before a request was spent, refuses a field.
+            OutcomeUnknownError: It may or may not have been created.
+        """
+        webshop = self._webshop(product.webshop_uuid)
+        request = Request(
+            method="POST",
+            path="/products",
+            body=encode(attrs.evolve(product, webshop_uuid=webshop)),
+            safety=Safety.ONCE,
+            may_be_empty=True,
+            rename=lambda name: python_name(NewProduct, name),
+        )
+        return await create_once(
+            self._sender, request, _product, lambda: self.find_by_sku(product.sku, webshop_uuid=webshop)
+        )
+
+    async def update(self, uuid: str, changes: ProductUpdate) -> Product | None:
+        """Change a product: `PUT /products/{uuid}` (A); what is left UNSET stays as it is.
+
+        Returns:
+            The product as the API answers it; None where it answers nothing that tells (B).
+
+        Raises:
+            NotFoundError: There is none.
+            ValidationError: The API, or the client before a request was spent, refuses a field.
+        """
+        request = Request(
+            method="PUT",
+            path=path_to("products", uuid),
+            body=encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid))),
+            safety=Safety.SETS,
+            may_be_empty=True,
+            rename=lambda name: python_name(ProductUpdate, name),
+        )
+        return read(await self._sender.send(request), _product)
+
+
+def _keep(sku: str | None, supplier_uuid: str | None) -> Callable[[Product], bool] | None:
+    """The same search, here: a server that ignored it would otherwise answer the whole list."""
+    if sku is not None:
+        return lambda product: product.sku == sku
+    if supplier_uuid is not None:
+        return lambda product: product.supplier is None or product.supplier.uuid == supplier_uuid
+    return None
+
+
+def _product(data: Any) -> Product | None:
+    """Seen as `{"items": [product]}`, a bare product, or an empty list (reference section 4.2, B)."""
+    if isinstance(data, Mapping) and "items" in data:
+        data = data["items"]
+    if isinstance(data, list):
+        data = data[0] if data else None
+    if not data or (isinstance(data, Mapping) and "uuid" not in data):
+        return None
+    return decode(data, Product)

@@ -1,0 +1,32 @@
+"""Shipments (reference section 4.6)."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from goedgepickt_async.models import Shipment, ShipmentStatus
+from goedgepickt_async.paging import Paginator
+from goedgepickt_async.resources.base import Resource
+from goedgepickt_async.resources.filters import day
+
+__all__ = ["Shipments"]
+
+
+class Shipments(Resource):
+    """Parcels and where they are."""
+
+    def list(
+        self, *, created_after: date | None = None, status: ShipmentStatus | str | None = None
+    ) -> Paginator[Shipment]:
+        """All shipments, oldest first: `GET /shipments` (A/B).
+
+        Args:
+            created_after: A day (Dutch time); an aware datetime is taken as the Dutch day that it falls on.
+            status: Only those; compared here, since the API is not known to filter by it, so all are read.
+
+        Raises:
+            ConfigurationError: A naive datetime.
+        """
+        query = {"createdAfter": day(created_after)}
+        keep = None if status is None else (lambda shipment: shipment.status == status)
+        return self._list("/shipments", Shipment, query, keep=keep, by_date=True)

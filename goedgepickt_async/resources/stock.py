@@ -1,0 +1,143 @@
+"""Stock of products at their pick locations (reference section 4.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from goedgepickt_async.convert import decode_rows
+from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
+from goedgepickt_async.models import StockLocation
+from goedgepickt_async.resources.base import Resource
+from goedgepickt_async.resources.lookup import create_once
+from goedgepickt_async.resources.reading import read
+from goedgepickt_async.wire.request import Request, Safety, path_to
+
+__all__ = ["Stock"]
+
+
+class Stock(Resource):
+    """How much of a product lies where. GoedGepickt keeps it; a shop takes the free stock over."""
+
+    async def get(self, product_uuid: str) -> list[StockLocation]:
+        """How much lies where: `GET /products/{uuid}/stock` (A).
+
+        Raises:
+            NotFoundError: There is no such product.
+        """
+        delivered = await self._sender.send(Request(path=path_to("products", product_uuid, "stock")))
+        return read(delivered, _locations)
+
+    async def mutate(
+        self, product_uuid: str, quantity: int, *, reason: str | None = None, pick_location_uuid: str | None = None
+    ) -> None:
+        """Add to or take from the stock: `PUT /products/{uuid}/stock-mutation` (A/B). Never blindly sent again.
+
+        Args:
+            product_uuid: Of which product.
+            quantity: Pieces; negative takes away.
+            reason: For people who read the log.
+            pick_location_uuid: At which location; None leaves it to GoedGepickt.
+
+        Raises:
+            OutcomeUnknownError: It may or may not have been done, and the API cannot be asked which.
+            NotFoundError: There is no such product.
+            ValidationError: The API refuses it, or the quantity is no whole number or 0; then nothing was sent.
+        """
+        if _whole(quantity, "quantity") == 0:
+            raise _refused("quantity", "must not be 0")
+        body = {"mutation": quantity, "mutationReason": reason, "pickLocationUuid": pick_location_uuid}
+        path = path_to("products", product_uuid, "stock-mutation")
+        await self._put(path, {name: value for name, value in body.items() if value is not None}, Safety.ONCE)
+
+    async def set(
+        self, product_uuid: str, pick_location_uuid: str, quantity: int, *, reason: str | None = None
+    ) -> None:
+        """Set the quantity at a location: `PUT /products/{uuid}/stock/{pickLocationUuid}` (A/B).
+
+        Args:
+            product_uuid: Of which product.
+            pick_location_uuid: At which location; it must be linked to the product.
+            quantity: Pieces that are to lie there.
+            reason: For people who read the log.
+
+        Raises:
+            NotFoundError: There is no such product or location.
+            ValidationError: The API refuses it, or the quantity is no whole number or negative; then nothing was sent.
+        """
+        body: dict[str, Any] = {"stockQuantity": _not_negative(quantity, "quantity")}
+        if reason is not None:
+            body["reason"] = reason
+        await self._put(path_to("products", product_uuid, "stock", pick_location_uuid), body, Safety.SETS)
+
+    async def link(
+        self, product_uuid: str, pick_location_uuid: str, *, quantity: int = 0, priority: int | None = None
+    ) -> None:
+        """Link a product to a location: `POST /products/{uuid}/stock/{pickLocationUuid}` (A/B).
+
+        What a second one does is unknown, so it is never blindly sent again: it is looked up.
+
+        Args:
+            product_uuid: Which product.
+            pick_location_uuid: Which location.
+            quantity: Pieces that lie there.
+            priority: Of this location among the product's.
+
+        Raises:
+            OutcomeUnknownError: It may or may not have been done.
+            NotFoundError: There is no such product or location.
+            ValidationError: The API refuses it, or a number is none; then nothing was sent.
+        """
+        body = {"stockQuantity": _not_negative(quantity, "quantity")}
+        if priority is not None:
+            body["priority"] = _whole(priority, "priority")
+        path = path_to("products", product_uuid, "stock", pick_location_uuid)
+        request = Request(
+            method="POST", path=path, body=body, safety=Safety.ONCE, may_be_empty=True, rename=_python_name
+        )
+        await create_once(
+            self._sender, request, lambda _: True, lambda: self._is_linked(product_uuid, pick_location_uuid, quantity)
+        )
+
+    async def _put(self, path: str, body: dict[str, Any], safety: Safety) -> None:
+        request = Request(method="PUT", path=path, body=body, safety=safety, may_be_empty=True, rename=_python_name)
+        await self._sender.send(request)
+
+    async def _is_linked(self, product_uuid: str, pick_location_uuid: str, quantity: int) -> bool | None:
+        for location in await self.get(product_uuid):
+            if location.pick_location_uuid == pick_location_uuid and location.quantity == quantity:
+                return True
+        return None
+
+
+_PYTHON_NAMES = {
+    "mutation": "quantity",
+    "mutationReason": "reason",
+    "pickLocationUuid": "pick_location_uuid",
+    "stockQuantity": "quantity",
+}
+
+
+def _python_name(name: str) -> str:
+    return _PYTHON_NAMES.get(name, name)
+
+
+def _locations(data: Any) -> list[StockLocation]:
+    if not isinstance(data, dict):
+        raise DecodeError("stock came without its wrapper", problems=["$: expected an object with stockLocations"])
+    return decode_rows(data.get("stockLocations"), StockLocation, path="$.stockLocations")
+
+
+def _whole(value: int, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _refused(name, "must be a whole number")
+    return value
+
+
+def _not_negative(value: int, name: str) -> int:
+    if _whole(value, name) < 0:
+        raise _refused(name, "must not be negative")
+    return value
+
+
+def _refused(name: str, why: str) -> ValidationError:
+    return ValidationError(f"{name}: {why}; nothing was sent", fields={name: [why]}, evidence=Evidence.NOT_SENT)

@@ -1,0 +1,224 @@
+"""The client against the sandbox, promise by promise."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import BudgetExhaustedError, GoedGepickt, Hooks, LocalBudget, Order, PagingError, ServerError
+from goedgepickt_async.sandbox import Sandbox, faults
+
+Make = Callable[..., GoedGepickt]
+
+
+def scaled(period: float = 2.0) -> LocalBudget:
+    """The budget for a throttle whose window is scaled from 60 s: everything in it shrinks alike."""
+    scale = period / 60
+    return LocalBudget(150, period, guard=0.05, late=30 * scale, soon=scale)
+
+
+@pytest.mark.parametrize("api", ["fulfilment", "account"])
+async def test_six_hundred_requests_twenty_at_once_are_never_throttled(make_client: Make, api: str) -> None:
+    async with Sandbox(orders=3, products=3, limit=150, period=2.0, latency=(0.0, 0.08), seed=3) as sandbox:
+        url, key = (sandbox.url, sandbox.api_key) if api == "fulfilment" else (sandbox.account_url, sandbox.account_key)
+        client = make_client(url, key, budget=scaled(), concurrency=20)
+        started = time.monotonic()
+        answers = await asyncio.gather(*(client.request("GET", "/webshops") for _ in range(600)))
+        took = time.monotonic() - started
+    assert sandbox.throttled == 0
+    assert len(answers) == 600
+    assert client.budget.snapshot().throttled == 0
+    assert took > 3 * 2.0  # (600 - 1) // 150 windows cannot be beaten: the throttle was real
+
+
+async def test_an_interactive_call_does_not_wait_behind_a_bulk_job(make_client: Make) -> None:
+    async with Sandbox(orders=3, products=3, limit=150, period=2.0, seed=3) as sandbox:
+        client = make_client(sandbox.url, sandbox.api_key, budget=scaled())
+        bulk = client.with_options(lane="bulk")
+        job = [asyncio.create_task(bulk.request("GET", "/webshops")) for _ in range(250)]
+        await asyncio.sleep(0.5)
+        assert client.budget.snapshot().used >= 140
+        started = time.monotonic()
+        await client.with_options(max_wait=0.5).request("GET", "/webshops")
+        assert time.monotonic() - started < 1
+        assert not all(call.done() for call in job)
+        for call in job:
+            call.cancel()
+        await asyncio.wait(job)
+
+
+async def test_a_wait_over_max_wait_raises_at_once_and_says_how_long(make_client: Make) -> None:
+    async with Sandbox(orders=3, products=3, limit=5, period=60) as sandbox:
+        client = make_client(sandbox.url, sandbox.api_key, budget=LocalBudget(5, 60))
+        await asyncio.gather(*(client.request("GET", "/webshops") for _ in range(5)))
+        with pytest.raises(BudgetExhaustedError) as caught:
+            await client.with_options(max_wait=1).webshops.list().collect()
+    assert 55 < caught.value.wait <= 61
+    assert len(sandbox.ledger) == 5
+
+
+async def test_a_429_in_spite_of_all_costs_nobody_their_answer(make_client: Make) -> None:
+    async with Sandbox(orders=500, products=3, limit=None) as sandbox:
+        seen: list[int] = []
+        sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after="0"), times=3, after=2)
+        client = make_client(
+            sandbox.url,
+            sandbox.api_key,
+            budget=LocalBudget(1000, 0.05, guard=0.01),
+            hooks=Hooks(throttled=lambda answer: seen.append(answer.status)),
+        )
+        orders = await client.orders.list().collect()
+    assert len({order.uuid for order in orders}) == 500
+    assert seen == [429, 429, 429]
+
+
+async def uuids_of(client: GoedGepickt) -> list[str]:
+    return [order.uuid async for order in client.orders.list()]
+
+
+async def test_a_list_is_whole_while_rows_come_and_go(make_client: Make) -> None:
+    async with Sandbox(orders=900, products=3, limit=None, seed=5) as sandbox:
+        before = {str(order["uuid"]) for order in sandbox.world.orders}
+        gone: list[str] = []
+
+        def move(world: Any) -> None:
+            gone.extend(world.delete_order(0) for _ in range(2))
+            world.add_order(webshop=0)
+
+        sandbox.fail("GET", "/orders", faults.ChangeWorld(move), times=None, after=1)
+        found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
+    assert len(found) == len(set(found))
+    assert before - set(gone) <= set(found)
+    assert gone
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.Status(500),
+        faults.Status(503),
+        faults.Status(502, body="<html>Bad gateway</html>"),
+        faults.CutBody(),
+        faults.CutBody(chunked=True),
+        faults.Drop(),
+        faults.Drop(applied=True),
+        faults.KeptAliveDrop(),
+        faults.Garbage(),
+        faults.InvalidUtf8(),
+        faults.Slow(0.5),
+        faults.SlowBody(1.0),
+        faults.NeverAnswer(),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_a_list_is_whole_through_faults(make_client: Make, fault: Any) -> None:
+    async with Sandbox(orders=420, products=3, limit=None, seed=5) as sandbox:
+        sandbox.fail("GET", "/orders", fault, times=2, after=2)
+        client = make_client(sandbox.url, sandbox.api_key, timeout=0.3)
+        found = await uuids_of(client)
+        assert found == [str(order["uuid"]) for order in sandbox.world.orders]
+        assert sum(arrival.fault is not None for arrival in sandbox.ledger) >= 2
+
+
+async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(make_client: Make) -> None:
+    async with Sandbox(orders=420, products=3, limit=None, seed=5) as sandbox:
+        client = make_client(sandbox.url, sandbox.api_key)
+        sandbox.fail("GET", "/orders", faults.Status(500), times=None, after=2)
+        read: list[Order] = []
+
+        async def read_on(resume: str | None) -> None:
+            async for page in client.orders.list().pages(resume=resume):
+                read.extend(page.items)
+
+        with pytest.raises(ServerError, match="Server Error") as caught:
+            await read_on(None)
+        sandbox.heal()
+        await read_on(caught.value.resume)
+        assert [order.uuid for order in read] == [str(order["uuid"]) for order in sandbox.world.orders]
+
+
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"total_items": 1, "last_page": 1},
+        {"last_page_for": 15},
+        {"freeze_page_info": True},
+        {"drop_page_info": True},
+        {"ignore_per_page": True},
+        {"hide_clamp": True},
+        {"drop_empty_items": True},
+    ],
+    ids=lambda lies: next(iter(lies)),
+)
+@pytest.mark.parametrize("largest", [100, 50])
+async def test_a_list_is_whole_whatever_the_server_says_of_it(
+    make_client: Make, lies: dict[str, Any], largest: int
+) -> None:
+    async with Sandbox(orders=333, products=3, limit=None, seed=5, per_page_max=largest) as sandbox:
+        for name, value in lies.items():
+            setattr(sandbox.lies, name, value)
+        found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
+        assert found == [str(order["uuid"]) for order in sandbox.world.orders]
+
+
+async def test_a_list_that_repeats_its_last_page_raises(make_client: Make) -> None:
+    async with Sandbox(orders=150, products=3, limit=None) as sandbox:
+        sandbox.lies.repeat_last_page = True
+        with pytest.raises(PagingError, match="same page twice"):
+            await uuids_of(make_client(sandbox.url, sandbox.api_key))
+
+
+@pytest.mark.parametrize("cursor", [True, False])
+async def test_a_list_past_the_reach_of_page_numbers_is_whole(make_client: Make, cursor: bool) -> None:
+    async with Sandbox(orders=12_345, products=3, limit=None, cursor=cursor) as sandbox:
+        found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
+        assert len(found) == len(set(found)) == 12_345
+        assert len(sandbox.ledger) < 12_345 / 100 * 1.35
+
+
+async def test_a_list_of_products_past_the_reach_without_a_cursor_raises(make_client: Make) -> None:
+    async with Sandbox(orders=3, products=10_050, limit=None, cursor=False) as sandbox:
+        with pytest.raises(PagingError, match="10000 rows"):
+            await make_client(sandbox.url, sandbox.api_key).products.list().collect()
+
+
+async def test_looking_at_the_first_items_costs_one_request(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    async for _ in gg.orders.list():
+        break
+    assert (await gg.orders.list().first()) is not None
+    assert len(await gg.orders.list().collect(limit=20)) == 20
+    assert len(sandbox.ledger) == 3
+    assert [arrival.query["perPage"] for arrival in sandbox.ledger] == ["100", "1", "20"]
+
+
+async def test_the_next_page_is_fetched_while_one_is_worked_on(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    requests: list[int] = []
+    async for _ in gg.orders.list().pages():
+        await asyncio.sleep(0.1)
+        requests.append(len(sandbox.ledger))
+    assert requests == [1, 3, 4]
+
+
+async def test_leaving_a_list_half_way_ends_what_was_fetched_ahead(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    sandbox.fail("GET", "/orders", faults.NeverAnswer(), times=None, after=2)
+    pages = gg.orders.list().pages()
+    await anext(pages)
+    await anext(pages)
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(2):
+        await pages.aclose()
+    assert gg.budget.snapshot().in_flight == 0
+    assert asyncio.all_tasks() - {asyncio.current_task()} == {
+        task for task in asyncio.all_tasks() if "sandbox" in repr(task) or "web_protocol" in repr(task)
+    }
+
+
+async def test_resuming_yields_each_row_once(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    page = await anext(gg.orders.list().pages())
+    found = [order.uuid for order in page.items]
+    sandbox.world.delete_order(0)
+    async for rest in gg.orders.list().pages(resume=page.resume):
+        found += [order.uuid for order in rest.items]
+    assert len(found) == len(set(found)) == 230

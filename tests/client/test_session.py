@@ -1,0 +1,274 @@
+"""Who owns the aiohttp session: over tasks, event loops, threads, forks, and when it ends."""
+
+import asyncio
+import gc
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from goedgepickt_async import ClientClosedError, ConfigurationError, GoedGepickt, LocalBudget, OutcomeUnknownError
+from goedgepickt_async.sandbox import Sandbox, faults
+
+Make = Callable[..., GoedGepickt]
+
+
+@pytest.fixture
+def lasting_sandbox() -> Iterator[Sandbox]:
+    """A sandbox in an event loop of its own, for tests that run loops themselves."""
+    loop = asyncio.new_event_loop()
+    running = loop.run_until_complete(_started())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield running
+    asyncio.run_coroutine_threadsafe(running.close(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+async def _started() -> Sandbox:
+    sandbox = Sandbox(orders=3, products=3, limit=None)
+    await sandbox.start()
+    return sandbox
+
+
+def client_of(sandbox: Sandbox, **options: Any) -> GoedGepickt:
+    return GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(10_000, 60), **options)
+
+
+async def test_fifty_tasks_share_one_session_that_one_of_them_opened(sandbox: Sandbox) -> None:
+    async with client_of(sandbox) as client:
+        opened = (await client._sender.pipeline.sessions.get()).http
+
+        async def call() -> aiohttp.ClientSession:
+            await client.request("GET", "/webshops")
+            return (await client._sender.pipeline.sessions.get()).http
+
+        sessions = await asyncio.gather(*(call() for _ in range(50)))
+    assert set(sessions) == {opened}
+    assert len(sandbox.ledger) == 50
+    assert len({arrival.connection for arrival in sandbox.ledger}) <= 25
+
+
+async def test_opened_lazily_by_many_tasks_at_once_it_is_still_one(sandbox: Sandbox) -> None:
+    client = client_of(sandbox)
+    await asyncio.gather(*(client.request("GET", "/webshops") for _ in range(20)))
+    assert len(client._sender.pipeline.sessions._by_loop) == 1
+    await client.close()
+
+
+async def test_closed_twice_and_opened_again(sandbox: Sandbox) -> None:
+    client = client_of(sandbox)
+    await client.request("GET", "/webshops")
+    await client.close()
+    await client.close()
+    async with client:
+        await client.request("GET", "/webshops")
+    await client.request("GET", "/webshops")
+    await client.close()
+    assert not client._sender.pipeline.sessions.open_here
+
+
+def test_four_event_loops_in_four_threads_each_have_a_session(lasting_sandbox: Sandbox) -> None:
+    client = client_of(lasting_sandbox)
+    failures: list[BaseException] = []
+
+    async def work() -> None:
+        await asyncio.gather(*(client.request("GET", "/webshops") for _ in range(10)))
+
+    def run() -> None:
+        try:
+            asyncio.run(work())
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not failures
+    assert len(lasting_sandbox.ledger) == 40
+    assert not client._sender.pipeline.sessions.open_here  # each ended with its loop
+
+
+def test_one_event_loop_after_another(lasting_sandbox: Sandbox) -> None:
+    client = client_of(lasting_sandbox)
+    for _ in range(3):
+        asyncio.run(client.request("GET", "/webshops"))
+    assert len(lasting_sandbox.ledger) == 3
+
+
+def test_close_reaches_the_sessions_of_other_running_loops(lasting_sandbox: Sandbox) -> None:
+    client = client_of(lasting_sandbox)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(_use(client), loop).result(5)
+    assert client._sender.pipeline.sessions.open_here
+    asyncio.run(client.close())
+    assert not client._sender.pipeline.sessions.open_here
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+async def _use(client: GoedGepickt) -> None:
+    await client.request("GET", "/webshops")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandbox: Sandbox) -> None:
+    client = client_of(lasting_sandbox)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_use(client))
+    child = os.fork()
+    if child == 0:
+        try:
+            warnings.simplefilter("error")
+            asyncio.run(_use_and_close(client))
+            del client
+            gc.collect()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    loop.run_until_complete(_use_and_close(client))
+    loop.close()
+    connections = [arrival.connection for arrival in lasting_sandbox.ledger]
+    assert connections[0] == connections[2] != connections[1]
+
+
+async def _use_and_close(client: GoedGepickt) -> None:
+    await client.request("GET", "/webshops")
+    await client.close()
+
+
+async def test_a_client_that_is_forgotten_says_where_it_was_made(sandbox: Sandbox) -> None:
+    client = client_of(sandbox)
+    await client.orders.list().first()
+    with pytest.warns(ResourceWarning, match=r"not closed; it was made at .*test_session\.py:\d+"):
+        del client
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+
+
+def test_a_client_that_was_never_used_warns_of_nothing() -> None:
+    client = GoedGepickt("key")
+    del client
+    gc.collect()
+
+
+async def test_a_borrowed_session_is_used_and_never_closed(sandbox: Sandbox) -> None:
+    seen: list[str] = []
+
+    async def theirs(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        seen.append(request.method)
+        return await handler(request)
+
+    async with aiohttp.ClientSession(middlewares=(theirs,), headers={"X-Theirs": "1"}) as session:
+        async with client_of(sandbox, session=session) as client:
+            await client.request("GET", "/webshops")
+            assert client.budget.snapshot().used == 1
+        assert not session.closed
+        async with session.get(sandbox.url + "/webshops", headers={"Accept": "application/json"}) as response:
+            assert response.status == 401
+    assert seen == ["GET", "GET"]
+    assert sandbox.ledger[0].headers["X-Theirs"] == "1"
+
+
+async def test_a_borrowed_session_that_is_closed_is_said_so() -> None:
+    session = aiohttp.ClientSession()
+    await session.close()
+    client = GoedGepickt("key", session=session, base_url="http://127.0.0.1:9/x")
+    with pytest.raises(ConfigurationError, match="closed"):
+        await client.request("GET", "/a")
+
+
+async def test_closing_ends_the_calls_that_are_under_way_with_our_error(sandbox: Sandbox) -> None:
+    sandbox.fail("*", "*", faults.NeverAnswer(), times=None)
+    client = client_of(sandbox, concurrency=2)
+    reads = [asyncio.create_task(client.request("GET", "/orders")) for _ in range(4)]
+    write = asyncio.create_task(client.request("POST", "/orders", json={}))
+    await asyncio.sleep(0.05)
+    await client.close()
+    results = await asyncio.wait_for(asyncio.gather(*reads, write, return_exceptions=True), 5)
+    assert [type(result) for result in results[:4]] == [ClientClosedError] * 4
+    assert isinstance(results[4], ClientClosedError | OutcomeUnknownError)
+    assert not client._sender.pipeline.sessions.open_here
+    assert client.budget.snapshot().in_flight == 0
+
+
+async def test_options_and_keys_share_the_session_and_the_budget(sandbox: Sandbox) -> None:
+    async with client_of(sandbox) as client:
+        web = client.with_options(timeout=3, max_wait=1, lane="bulk")
+        other = client.for_key("another-key", webshop_uuid="w")
+        assert web.budget is client.budget is other.budget
+        assert (web.settings.timeout, web.settings.max_wait, client.settings.timeout) == (3, 1, 30)
+        assert other.settings.webshop_uuid == "w"
+        await web.request("GET", "/webshops")
+        await web.close()
+        await client.request("GET", "/webshops")
+    assert len({arrival.connection for arrival in sandbox.ledger}) == 1
+
+
+def test_clients_of_one_server_share_one_budget_by_default() -> None:
+    one, other = GoedGepickt("a"), GoedGepickt("b", api="account")
+    elsewhere = GoedGepickt("c", base_url="http://127.0.0.1:9/x")
+    assert one.budget is other.budget
+    assert elsewhere.budget is not one.budget
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({}, "GOEDGEPICKT_API_KEY"),
+        ({"api_key": ""}, "no API key"),
+        ({"api_key": "  \n"}, "no API key"),
+        ({"api_key": "two words"}, "copied whole"),
+        ({"api_key": "evil\r\nHost: x"}, "copied whole"),
+        ({"api_key": "k", "api": "other"}, "fulfilment"),
+        ({"api_key": "k", "base_url": "account.goedgepickt.nl"}, "base_url"),
+        ({"api_key": "k", "base_url": "ftp://a.example.test"}, "base_url"),
+        ({"api_key": "k", "base_url": "http://user:pass@a.example.test"}, "user"),
+        ({"api_key": "k", "timeout": 0}, "timeout"),
+        ({"api_key": "k", "timeout": "5"}, "seconds"),
+        ({"api_key": "k", "max_wait": -1}, "seconds"),
+        ({"api_key": "k", "lane": "fast"}, "interactive"),
+        ({"api_key": "k", "time_out": 5}, "time_out"),
+        ({"api_key": "k", "concurrency": 0}, "concurrency"),
+    ],
+)
+def test_a_bad_setting_is_refused_when_the_client_is_made(
+    arguments: dict[str, Any], hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOEDGEPICKT_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match=hint):
+        GoedGepickt(**arguments)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOEDGEPICKT_API_KEY", " from-env \n")
+    monkeypatch.setenv("GOEDGEPICKT_API", "account")
+    monkeypatch.setenv("GOEDGEPICKT_WEBSHOP_UUID", "w")
+    client = GoedGepickt()
+    assert client.settings.api_key == "from-env"
+    assert client.settings.base_url.endswith("/api/v1")
+    assert client.settings.webshop_uuid == "w"
+    assert "from-env" not in repr(client.settings)
+    monkeypatch.setenv("GOEDGEPICKT_BASE_URL", "http://127.0.0.1:9/x/")
+    assert GoedGepickt().settings.base_url == "http://127.0.0.1:9/x"
+    assert GoedGepickt(api="fulfilment").settings.base_url.endswith("/fulfilment/v1")
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+async def test_a_slash_at_the_end_of_the_base_url_does_not_matter(
+    sandbox: Sandbox, make_client: Make, ending: str
+) -> None:
+    client = make_client(sandbox.url + ending, sandbox.api_key)
+    assert (await client.request("GET", "webshops")).status == 200

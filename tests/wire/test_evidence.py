@@ -1,0 +1,500 @@
+"""What is known of a request when things go wrong on the wire, and what is done about it; against bare sockets."""
+
+import asyncio
+import gc
+import random
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from goedgepickt_async import (
+    APIError,
+    BudgetExhaustedError,
+    ConfigurationError,
+    ConnectFailedError,
+    ConnectionLostError,
+    DecodeError,
+    Evidence,
+    GoedGepickt,
+    GoedGepicktError,
+    LocalBudget,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RedirectedError,
+    RequestTimeoutError,
+    RetryPolicy,
+    ServerError,
+    TransportError,
+)
+from tests.support.raw_server import Exchange, raw_server
+
+Make = Callable[..., GoedGepickt]
+KEY = "a-secret-key-of-the-tests"
+ONE_TRY = RetryPolicy(max_attempts=1)
+
+WRITES = [("POST", "/orders", False), ("PUT", "/products/a/stock-mutation", False)]
+
+
+async def test_a_dropped_kept_alive_connection_costs_a_second_slot_when_aiohttp_sends_again(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        if exchange.number == 2:
+            exchange.drop()
+        else:
+            await exchange.answer(b"{}")
+
+    budget = LocalBudget(100, 60)
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=budget)
+        await client.request("GET", "/a")
+        answer = await client.request("GET", "/a")
+    assert len(server.arrivals) == 3
+    assert answer.attempts == 2
+    assert budget.snapshot().used == 3
+
+
+@pytest.mark.parametrize(("method", "path", "idempotent"), WRITES)
+async def test_a_write_on_a_dropped_kept_alive_connection_is_not_sent_again(
+    make_client: Make, method: str, path: str, idempotent: bool
+) -> None:
+    async def play(exchange: Exchange) -> None:
+        if exchange.number == 2:
+            exchange.drop()
+        else:
+            await exchange.answer(b"{}")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url)
+        await client.request("GET", "/a")
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client.request(method, path, json={"a": 1}, idempotent=idempotent)
+    assert len(server.arrivals) == 2
+    assert caught.value.evidence is Evidence.UNKNOWN
+    assert caught.value.body == {"a": 1}
+    assert caught.value.attempts == 1
+
+
+async def test_aiohttp_by_itself_would_have_sent_that_put_twice() -> None:
+    """The control: what the meter guards against."""
+
+    async def play(exchange: Exchange) -> None:
+        if exchange.number == 2:
+            exchange.drop()
+        else:
+            await exchange.answer(b"{}")
+
+    async with raw_server(play) as server, aiohttp.ClientSession() as session:
+        async with session.get(server.url):
+            pass
+        async with session.put(server.url, data=b"{}"):
+            pass
+    assert [exchange.request_line.split()[0] for exchange in server.arrivals] == ["GET", "PUT", "PUT"]
+
+
+async def test_nobody_listens_and_nothing_was_sent(make_client: Make) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    budget = LocalBudget(10, 60)
+    client = make_client(f"http://127.0.0.1:{port}/api/v1", budget=budget)
+    with pytest.raises(ConnectFailedError) as caught:
+        await client.request("POST", "/orders", json={})
+    assert caught.value.evidence is Evidence.NOT_SENT
+    assert caught.value.attempts == 0
+    assert budget.snapshot().used == 0
+
+
+async def test_a_host_without_an_address_is_a_connect_failure(make_client: Make) -> None:
+    client = make_client("http://nowhere.invalid/api/v1", retry=ONE_TRY)
+    with pytest.raises(ConnectFailedError, match=r"nowhere\.invalid"):
+        await client.request("GET", "/orders")
+
+
+async def test_a_write_that_was_never_sent_is_sent_again(make_client: Make, unused_port: int) -> None:
+    arrived = asyncio.Event()
+
+    async def play(exchange: Exchange) -> None:
+        arrived.set()
+        await exchange.answer(b"{}")
+
+    async def serve_late() -> None:
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            server = await asyncio.start_server(_serving(play), "127.0.0.1", unused_port)
+            async with server:
+                await arrived.wait()
+                await asyncio.sleep(0.05)
+
+    client = make_client(f"http://127.0.0.1:{unused_port}/x", retry=RetryPolicy(max_attempts=100, base=0.01, cap=0.02))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve_late())
+        answer = await client.request("POST", "/orders", json={})
+        await client.close()
+    assert answer.status == 200
+    assert answer.attempts == 1
+
+
+def _serving(play: Callable[[Exchange], Any]) -> Any:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await play(Exchange(1, 1, head, writer))
+        await asyncio.sleep(0.02)
+        writer.close()
+
+    return serve
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _silence(_: Exchange) -> None:
+    await asyncio.sleep(0)
+
+
+async def _drop(exchange: Exchange) -> None:
+    exchange.drop()
+
+
+async def _half_a_head(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Le")
+    exchange.drop()
+
+
+async def _half_a_body(exchange: Exchange) -> None:
+    await exchange.send(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"items": [')
+    exchange.writer.write_eof()
+    exchange.writer.close()
+
+
+async def _no_http(exchange: Exchange) -> None:
+    await exchange.send(b"\x00\x01\x02 what is this?\r\n\r\n")
+    exchange.drop()
+
+
+async def _bad_chunks(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n")
+    exchange.drop()
+
+
+async def _bad_gzip(exchange: Exchange) -> None:
+    await exchange.answer(b"no gzip at all", "200 OK", "Content-Encoding: gzip")
+
+
+@pytest.mark.parametrize(
+    ("play", "evidence", "error"),
+    [
+        (_silence, Evidence.UNKNOWN, RequestTimeoutError),
+        (_drop, Evidence.UNKNOWN, ConnectionLostError),
+        (_half_a_head, Evidence.UNKNOWN, ConnectionLostError),
+        (_no_http, Evidence.UNKNOWN, ConnectionLostError),
+        (_half_a_body, Evidence.APPLIED, ConnectionLostError),
+        (_bad_chunks, Evidence.UNKNOWN, ConnectionLostError),
+        (_bad_gzip, Evidence.APPLIED, ConnectionLostError),
+    ],
+)
+async def test_without_a_whole_answer_reads_are_sent_again_and_writes_are_unknown(
+    make_client: Make, play: Callable[[Exchange], Any], evidence: Evidence, error: type[TransportError]
+) -> None:
+    async with raw_server(play) as server:
+        client = make_client(server.url, timeout=0.1)
+        with pytest.raises(error) as read:
+            await client.request("GET", "/orders")
+        assert read.value.evidence is evidence
+        reads = len(server.arrivals)
+        assert reads >= 4
+        assert read.value.attempts == reads
+        with pytest.raises(OutcomeUnknownError) as write:
+            await client.request("POST", "/orders", json={})
+        assert write.value.evidence is evidence
+        assert len(server.arrivals) == reads + 1
+
+
+async def test_an_answer_that_never_ends_is_given_up_in_time(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n[")
+        for _ in range(100):
+            await exchange.send(b" ")
+            await asyncio.sleep(0.01)
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, timeout=0.1, retry=ONE_TRY)
+        with pytest.raises(RequestTimeoutError) as caught:
+            await client.request("GET", "/orders")
+    assert caught.value.evidence is Evidence.APPLIED
+
+
+async def test_an_answer_that_is_too_large_is_refused_before_it_fills_the_memory(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"[" + b" " * 20_000_000 + b"]")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, retry=ONE_TRY)
+        with pytest.raises(TransportError, match="larger than 16777216 bytes"):
+            await client.request("GET", "/orders")
+        roomy = make_client(server.url, max_body=30_000_000)
+        assert (await roomy.request("GET", "/orders")).json == []
+
+
+@pytest.mark.parametrize("location", ["http://elsewhere.example.test/login", "/login", ""])
+async def test_a_redirect_is_not_followed_and_the_key_is_not_sent_along(make_client: Make, location: str) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"", "302 Found", f"Location: {location}")
+
+    async with raw_server(play) as server:
+        with pytest.raises(RedirectedError, match="redirects"):
+            await make_client(server.url).request("GET", "/orders")
+    assert len(server.arrivals) == 1
+
+
+async def test_a_login_page_instead_of_json_says_to_look_at_the_base_url(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>")
+
+    async with raw_server(play) as server:
+        with pytest.raises(DecodeError, match="base_url"):
+            await make_client(server.url).request("GET", "/orders")
+    assert len(server.arrivals) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"12",
+        b'{"items": 5}',
+        b'{"items": [5]}',
+        b'{"items": [{}]}',
+        b'{"items',
+        b"\xff\xfe",
+    ],
+)
+async def test_a_list_of_another_shape_is_a_decode_error(make_client: Make, body: bytes) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(body)
+
+    async with raw_server(play) as server:
+        with pytest.raises(DecodeError) as caught:
+            await make_client(server.url).orders.list().collect()
+    assert caught.value.resume is not None
+    assert caught.value.method == "GET"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error": "mislukt"}', b'{"errorMessage": "mislukt"}', b'{"errors": {"x": ["mislukt"]}}']
+)
+async def test_an_error_behind_a_success_status_is_an_error(make_client: Make, body: bytes) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(body)
+
+    async with raw_server(play) as server:
+        with pytest.raises(APIError, match="mislukt") as caught:
+            await make_client(server.url).orders.list().collect()
+        assert caught.value.status == 200
+        with pytest.raises(APIError, match="mislukt"):
+            await make_client(server.url).request("POST", "/orders", json={})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ("Retry-After: 0",),
+        ("Retry-After: -5",),
+        ("Retry-After: soon",),
+        ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", "Date: Wed, 21 Oct 2026 07:28:00 GMT"),
+    ],
+)
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "403 Forbidden", "200 OK"])
+async def test_a_throttled_call_is_sent_again_whatever_the_headers_say(
+    make_client: Make, headers: tuple[str, ...], status: str
+) -> None:
+    async def play(exchange: Exchange) -> None:
+        if exchange.number == 1:
+            await exchange.answer(b'{\n    "message": "Too Many Attempts."\n}', status, *headers)
+        else:
+            await exchange.answer(b'{"fine": true}')
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=LocalBudget(100, 0.05, guard=0.01))
+        answer = await asyncio.wait_for(client.request("POST", "/orders", json={}), 5)
+    assert answer.json == {"fine": True}
+    assert len(server.arrivals) == 2
+    assert client.budget.snapshot().throttled == 1
+
+
+async def test_a_huge_retry_after_is_raised_not_waited_out(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"", "429 Too Many Requests", "Retry-After: 99999999")
+
+    async with raw_server(play) as server:
+        with pytest.raises(RateLimitedError) as caught:
+            await make_client(server.url, budget=LocalBudget(100, 60)).request("GET", "/orders")
+    assert caught.value.retry_after == 99999999
+    assert caught.value.evidence is Evidence.REJECTED
+
+
+async def test_a_throttle_that_never_lets_go_ends_in_an_error(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"", "429 Too Many Requests", "Retry-After: 0")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=LocalBudget(100, 0.01, guard=0.001), retry=RetryPolicy(max_refusals=3))
+        with pytest.raises(RateLimitedError):
+            await client.request("GET", "/orders")
+    assert len(server.arrivals) == 4
+
+
+async def test_server_errors_of_a_read_are_retried_and_of_a_write_are_unknown(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"<h1>Bad gateway</h1>", "502 Bad Gateway")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url)
+        with pytest.raises(ServerError) as read:
+            await client.request("GET", "/orders")
+        assert (read.value.status, len(server.arrivals)) == (502, 4)
+        with pytest.raises(OutcomeUnknownError):
+            await client.request("POST", "/orders", json={})
+        assert len(server.arrivals) == 5
+        with pytest.raises(ServerError):
+            await client.request("PUT", "/products/a", json={}, idempotent=True)
+        assert len(server.arrivals) == 9
+
+
+async def test_an_outage_is_not_multiplied(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"", "503 Service Unavailable")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, retry=RetryPolicy(base=0, quota=10))
+        results = await asyncio.gather(*(client.request("GET", "/a") for _ in range(40)), return_exceptions=True)
+    assert all(isinstance(result, ServerError) for result in results)
+    assert len(server.arrivals) == 40 + 10
+
+
+async def test_a_deadline_ends_the_whole_call_and_says_what_is_known(make_client: Make) -> None:
+    async with raw_server(_silence) as server:
+        client = make_client(server.url, deadline=0.1)
+        with pytest.raises(OutcomeUnknownError) as write:
+            await client.request("POST", "/orders", json={})
+        assert write.value.attempts == 1
+        with pytest.raises(RequestTimeoutError) as read:
+            await client.request("GET", "/orders")
+        assert read.value.evidence is Evidence.UNKNOWN
+
+
+async def test_a_wait_beyond_the_deadline_is_refused_at_once(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"{}")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=LocalBudget(1, 60, use_server_counter=False), deadline=5)
+        await client.request("GET", "/a")
+        async with asyncio.timeout(1):
+            with pytest.raises(BudgetExhaustedError) as caught:
+                await client.request("POST", "/orders", json={})
+    assert caught.value.evidence is Evidence.NOT_SENT
+    assert caught.value.wait > 50
+    assert (caught.value.method, caught.value.path) == ("POST", "/orders")
+
+
+async def test_waiting_for_the_budget_does_not_use_up_the_timeout(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"{}")
+
+    async with raw_server(play) as server:
+        client = make_client(
+            server.url, budget=LocalBudget(1, 0.3, guard=0.0, use_server_counter=False), timeout=0.2, retry=ONE_TRY
+        )
+        await client.request("GET", "/a")
+        answer = await client.request("GET", "/a")
+    assert answer.attempts == 1
+
+
+async def test_cancelling_at_any_moment_leaks_no_slot_and_no_task(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await asyncio.sleep(0.01)
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        await asyncio.sleep(0.01)
+        await exchange.send(b"}")
+
+    budget = LocalBudget(20, 0.05, guard=0.0, late=0.0, use_server_counter=False)
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=budget)
+        for step in range(30):
+            calls = [asyncio.create_task(client.request("GET", "/a")) for _ in range(3)]
+            await asyncio.sleep(step * 0.001)
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+        assert budget.snapshot().in_flight == 0
+        await asyncio.sleep(0.06)
+        assert budget.snapshot().free == 20
+        assert (await client.request("GET", "/a")).status == 200
+        ours = [task for task in asyncio.all_tasks() if "raw_server" not in repr(task)]
+        assert ours == [asyncio.current_task()]
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "422 Unprocessable", "500 Server Error"])
+async def test_a_body_that_repeats_the_key_is_shown_nowhere(make_client: Make, status: str) -> None:
+    async def play(exchange: Exchange) -> None:
+        text = f'{{"message": "bad key {KEY}, ask jan@example.test", "errors": {{"{KEY}": ["{KEY}"]}}}}'
+        await exchange.answer(text.encode(), status)
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, KEY, retry=ONE_TRY)
+        with pytest.raises(APIError) as caught:
+            await client.request("GET", "/orders")
+    error = caught.value
+    shown = (
+        f"{error!r} {error} {error.args} {error.body} {error.fields} {error.__cause__!r} {client!r} {client.settings!r}"
+    )
+    assert KEY not in shown
+    assert "jan@" not in str(error)
+
+
+@pytest.mark.parametrize("path", ["https://evil.example.test/x", "//evil.example.test/x", "/../x", "/x?a=1", "/x#y"])
+async def test_a_raw_path_cannot_lead_the_key_elsewhere(make_client: Make, path: str) -> None:
+    with pytest.raises(ConfigurationError):
+        await make_client("http://127.0.0.1:9/api").request("GET", path)
+
+
+async def test_no_exception_of_another_library_escapes_from_random_bytes(make_client: Make) -> None:
+    draw = random.Random(11)
+    pieces = [
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 999 \r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 5\r\n",
+        b"\r\n",
+        b"{}",
+    ]
+    pieces += [
+        b"Transfer-Encoding: chunked\r\n",
+        b"Content-Encoding: br\r\n",
+        b"\xff\x00",
+        b"Set-Cookie: ===\r\n",
+        b"0\r\n\r\n",
+    ]
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.send(b"".join(draw.choices(pieces, k=draw.randint(1, 6))))
+        exchange.drop()
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, timeout=0.3, retry=RetryPolicy(max_attempts=1))
+        for _ in range(150):
+            try:
+                await client.request("GET", "/a")
+            except GoedGepicktError as error:
+                assert error.evidence is not None
+    gc.collect()
