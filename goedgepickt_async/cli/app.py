@@ -1,0 +1,187 @@
+"""The commands, their options and their help.
+
+What a command does is in the module of its name, imported when it runs: `--help` must not wait for aiohttp.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Group, Parameter
+
+from goedgepickt_async._version import __version__
+from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
+from goedgepickt_async.cli.options import ServerOptions
+
+__all__ = ["app"]
+
+_ANY_SERVER = ServerOptions()
+_EXPORT = Group("Export", sort_key=1)
+_NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
+
+app = App(
+    name="goedgepickt",
+    help="The GoedGepickt warehouse API on the command line, under its rate limit.\n\n"
+    "The API key comes from GOEDGEPICKT_API_KEY. Without one, --sandbox runs a command against a seeded GoedGepickt "
+    "of its own.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 key refused, 4 stopped part-way and resumable.",
+    help_format="markdown",
+    version=__version__,
+    default_parameter=Parameter(negative=(), show_default=False),
+    result_action="return_value",
+)
+
+
+@app.command(group_parameters=_EXPORT)
+async def export(
+    resource: Literal["orders", "products", "shipments", "webshops", "pick-locations", "webhooks"],
+    /,
+    *,
+    format: Annotated[Literal["jsonl", "csv", "table"] | None, Parameter(name="--format")] = None,  # noqa: A002
+    output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
+    created_after: date | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+    lines: bool = False,
+    resume: Path | None = None,
+    background: bool = False,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Export a whole list: the data to stdout or a file, everything else to stderr.
+
+    JSON Lines has all that the API gave, one object a line. CSV has addresses and stock flattened (billing.city,
+    stock.free_stock), lists joined by "; ", unknown fields as JSON in "extra"; text that a spreadsheet would run as a
+    formula has an apostrophe before it. Secrets of webhooks are masked.
+
+    An output file is written over, once the first page is there. Ctrl-C leaves whole rows and says how to go on.
+
+    Args:
+        resource: What to export.
+        format: By default what the file's ending says (.jsonl, .csv), else jsonl.
+        output: A file, or - for stdout.
+        created_after: Only what was created from that day on, YYYY-MM-DD (orders, shipments).
+        status: Only what has this status (orders, shipments).
+        limit: So many rows at most.
+        lines: A row for each line of an order, with the order's columns repeated (orders, CSV).
+        resume: A small file that keeps how far the export came, after each page. If it is there, the export goes on
+            from it, also after a crash, and each row is in the output once. It is removed at the end. To stdout, the
+            rows that follow the last whole page are written.
+        background: Go behind all other work on the same rate limit, and leave room for it.
+        server: Where from.
+    """
+    from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
+    from goedgepickt_async.cli.export.plan import ExportPlan  # noqa: PLC0415
+
+    plan = ExportPlan(
+        resource=resource,
+        format=format,
+        output=output,
+        created_after=created_after,
+        status=status,
+        limit=limit,
+        lines=lines,
+        resume=resume,
+    )
+    return await work(plan, server, background=background)
+
+
+@app.command
+async def doctor(
+    *, json: Annotated[bool, Parameter(name="--json")] = False, server: ServerOptions = _ANY_SERVER
+) -> int:
+    """Look whether all is well: the key, its API, the webshops, the rate limit, the clock, the versions.
+
+    It costs one request, or two if the key is refused: then the other API is asked with the same key. Exit code: 0 if
+    the configured API takes the key, 3 if it refuses it, 1 otherwise.
+
+    Args:
+        json: Report as JSON.
+        server: Which one.
+    """
+    from goedgepickt_async.cli.doctor.command import doctor as work  # noqa: PLC0415
+
+    return await work(server, as_json=json)
+
+
+@app.command
+async def request(
+    method: str,
+    path: str,
+    /,
+    *,
+    query: list[str] | None = None,
+    json: Annotated[str | None, Parameter(name="--json")] = None,
+    idempotent: bool = False,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Call what has no command: the answer as JSON on stdout, status and attempts on stderr.
+
+    Args:
+        method: GET, POST, PUT, ...
+        path: Below the API's base, such as /suppliers.
+        query: A parameter, as name=value; can be given several times.
+        json: The body: JSON, or @FILE, or - for stdin.
+        idempotent: Sending it twice does what sending it once does, so it may be sent again when nobody knows what
+            became of it. Anything but GET and HEAD is otherwise never blindly sent again.
+        server: Where to.
+    """
+    from goedgepickt_async.cli.request_command import request as work  # noqa: PLC0415
+
+    return await work(method, path, query or [], json, server, idempotent=idempotent)
+
+
+async def sandbox(
+    *,
+    seed: int = 1,
+    orders: int = 5000,
+    products: int = 500,
+    rate: str = "150/60",
+    faults: Annotated[list[str] | None, Parameter(show_default=False)] = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    debug: Annotated[bool, Parameter(show_default=False)] = False,  # noqa: ARG001  read from the arguments
+) -> int:
+    """Serve a seeded GoedGepickt until Ctrl-C, and say how to use it.
+
+    Args:
+        seed: What its data and keys are made from: the same seed, the same data.
+        orders: How many orders it has.
+        products: How many products it has.
+        rate: Its rate limit, as requests/seconds, or off.
+        faults: What goes wrong; see above. Can be given several times.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        debug: Show the traceback of an error.
+    """
+    from goedgepickt_async.cli.sandbox_command import serve  # noqa: PLC0415
+
+    return await serve(
+        seed=seed, orders=orders, products=products, rate=rate, faults=faults or [], host=host, port=port
+    )
+
+
+app.command(
+    sandbox,
+    default_parameter=Parameter(show_default=True),
+    help=f"""Serve a seeded GoedGepickt until Ctrl-C, and say how to use it.
+
+What goes wrong in it is METHOD:PATH:WHAT, several with commas between them.
+
+```text
+  GET:/orders:500x3     the first three reads of /orders answer 500
+  GET:/orders:429+20    the 21st is refused, as by the rate limit
+  *:*:drop%2            every second request of any kind is hung up on
+  POST:/orders:drop-applied,GET:/orders:500x2
+
+  METHOD  GET, POST, PUT, or *
+  PATH    below the API's base; * stands for anything
+  WHAT    a status, or a name below, and then
+          x3  three times (once, if nothing is said)
+          %2  every second one, for ever
+          +5  after the first five, which go unharmed
+
+{_NAMES}
+```""",
+)

@@ -1,0 +1,1 @@
+"""`goedgepickt doctor`: is the key good, for what, and how much may still be asked."""

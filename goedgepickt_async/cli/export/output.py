@@ -1,0 +1,157 @@
+"""Where the rows go: a file that can be taken up again at an offset, or a stream that can not."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from goedgepickt_async.cli.outcome import CommandError, UsageError
+
+__all__ = ["FileOutput", "StreamOutput", "open_output"]
+
+_TAIL = 1024
+
+
+class FileOutput:
+    """A regular file. It is not touched before the first page is there: a failed start leaves an old file alone.
+
+    Attributes:
+        path: Absolute.
+        offset: Bytes of whole pages so far.
+    """
+
+    is_terminal = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self._file: int | None = None
+
+    def check(self) -> None:
+        """See early whether it can be written.
+
+        Raises:
+            CommandError: It cannot.
+        """
+        if self.path.is_dir():
+            raise CommandError(f"{self.path} is a directory; --output wants a file")
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise CommandError(f"there is no directory {folder} to write {self.path.name} into")
+        if not os.access(self.path if self.path.exists() else folder, os.W_OK):
+            raise CommandError(f"{self.path} cannot be written: permission denied")
+
+    def begin(self, offset: int | None, tail: str | None) -> None:
+        """Open it; what stands behind the offset is cut off.
+
+        Raises:
+            UsageError: It is not the file that was written so far.
+        """
+        if offset is None:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
+            return
+        try:
+            self._file = os.open(self.path, os.O_RDWR | _BINARY)
+        except FileNotFoundError:
+            raise UsageError(f"{self.path} is gone, so the export cannot go on; start it afresh") from None
+        self.offset = offset
+        if os.fstat(self._file).st_size < offset or self.tail() != tail:
+            raise UsageError(f"{self.path} was changed since the export stopped; start it afresh")
+        os.ftruncate(self._file, offset)
+        os.lseek(self._file, offset, os.SEEK_SET)
+
+    def append(self, data: bytes) -> None:
+        """Write a page whole or not at all."""
+        assert self._file is not None
+        try:
+            _write_all(self._file, data)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.offset)
+            raise
+        self.offset += len(data)
+
+    def tail(self) -> str | None:
+        """A digest of the last bytes before the offset."""
+        assert self._file is not None
+        start = max(0, self.offset - _TAIL)
+        os.lseek(self._file, start, os.SEEK_SET)
+        data = os.read(self._file, self.offset - start)
+        os.lseek(self._file, self.offset, os.SEEK_SET)
+        return hashlib.sha256(data).hexdigest()[:16]
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class StreamOutput:
+    """Stdout, a pipe or a device: written as it comes, never taken back.
+
+    Args:
+        path: Absolute; None is stdout.
+
+    Attributes:
+        offset: Bytes of whole pages so far.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.offset = 0
+        self._file = 1
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people see the rows as they come."""
+        return self.path is None and os.isatty(1)
+
+    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  nothing to compare with
+        """Open it; going on means that the rows from there on follow."""
+        self.offset = offset or 0
+        if self.path is not None:
+            self._file = os.open(self.path, os.O_WRONLY)
+
+    def append(self, data: bytes) -> None:
+        """Write a page."""
+        _write_all(self._file, data)
+        self.offset += len(data)
+
+    def tail(self) -> str | None:
+        """Nothing: what was written cannot be read again."""
+        return None
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self.path is not None and self._file != 1:
+            os.close(self._file)
+            self._file = 1
+
+
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def open_output(name: str) -> FileOutput | StreamOutput:
+    """What `--output` names; nothing is opened yet.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+    if name == "-":
+        return StreamOutput()
+    path = Path(name).absolute()
+    if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+        return StreamOutput(path)
+    output = FileOutput(path)
+    output.check()
+    return output
+
+
+def _write_all(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]

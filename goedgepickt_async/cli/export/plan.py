@@ -1,0 +1,105 @@
+"""What one export is to do: its options, checked against each other and against the resource."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from goedgepickt_async.cli.export.resources import RESOURCES, ResourceSpec
+from goedgepickt_async.cli.outcome import UsageError
+
+__all__ = ["ExportPlan", "Format"]
+
+Format: TypeAlias = Literal["jsonl", "csv", "table"]
+
+_BY_ENDING: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+_FORMAT_OF: dict[str, str] = {
+    ".json": "JSON Lines (--format jsonl) is what there is",
+    ".xlsx": "spreadsheets open --format csv",
+}
+
+
+@attrs.frozen(kw_only=True)
+class ExportPlan:
+    """One export.
+
+    Attributes:
+        resource: The name of what is exported.
+        format: The format, as given.
+        output: A path, or `-` for stdout.
+        created_after: A filter of the list.
+        status: Likewise.
+        limit: Rows at most.
+        lines: Whether each line of an order is a row.
+        resume: The file that keeps how far it came.
+    """
+
+    resource: str
+    format: Format | None = None
+    output: str = "-"
+    created_after: date | None = None
+    status: str | None = None
+    limit: int | None = None
+    lines: bool = False
+    resume: Path | None = None
+
+    @property
+    def spec(self) -> ResourceSpec:
+        """The resource."""
+        return RESOURCES[self.resource]
+
+    @property
+    def chosen_format(self) -> Format:
+        """The format: as given, else by the file's ending, else JSON Lines."""
+        return self.format or _BY_ENDING.get(Path(self.output).suffix.lower(), "jsonl")
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The filters of the list that were given, by the names that `list` knows them under."""
+        given = {"created_after": self.created_after, "status": self.status}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def said(self) -> dict[str, str]:
+        """All that decides which rows come, by option, for the resume file."""
+        said = {f"--{name.replace('_', '-')}": str(value) for name, value in self.filters.items()}
+        said |= {} if self.limit is None else {"--limit": str(self.limit)}
+        return said | ({"--lines": "given"} if self.lines else {})
+
+    @property
+    def state_path(self) -> Path | None:
+        """Where how far it came is written down when it stops; None: nowhere."""
+        if self.resume is not None:
+            return self.resume
+        return None if self.output == "-" else Path(self.output + ".resume").absolute()
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises:
+            UsageError: It says which option.
+        """
+        for name in self.filters.keys() - self.spec.filters:
+            known = ", ".join(name for name, spec in RESOURCES.items() if self.filters.keys() & spec.filters)
+            raise UsageError(f"--{name.replace('_', '-')} is not known for {self.resource}; it is for {known}")
+        if self.lines and self.spec.lines is None:
+            raise UsageError(f"--lines is not known for {self.resource}; only orders have lines")
+        if self.lines and self.chosen_format != "csv":
+            raise UsageError(
+                "--lines makes rows of a CSV file: add --format csv (JSON Lines has the lines inside each order)"
+            )
+        if self.limit is not None and self.limit < 1:
+            raise UsageError("--limit must be at least 1")
+        self._check_output()
+
+    def _check_output(self) -> None:
+        ending = Path(self.output).suffix.lower()
+        if self.format is None and ending in _FORMAT_OF:
+            raise UsageError(f"no export makes {ending} files: {_FORMAT_OF[ending]}")
+        if self.chosen_format == "table" and (self.output != "-" or self.resume is not None):
+            raise UsageError("a table goes to the terminal: leave out --output and --resume, or choose csv or jsonl")
+        if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
+            raise UsageError("--resume is a small file of its own, not the output: name another one")

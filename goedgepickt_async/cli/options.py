@@ -1,0 +1,81 @@
+"""The options that commands share: which server, which key, how patient."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from goedgepickt_async.cli.fault_grammar import PlannedFault, parse_faults
+from goedgepickt_async.cli.outcome import UsageError
+from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
+
+__all__ = ["ServerOptions"]
+
+_SERVER = Group("Server", sort_key=10)
+_SANDBOX = Group("Embedded sandbox", sort_key=20)
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Which server to talk to, and how. The key comes from `GOEDGEPICKT_API_KEY`, never from an option."""
+
+    api: Annotated[Literal["account", "fulfilment"] | None, Parameter(group=_SERVER)] = None
+    """Which of the two APIs the key is for; else `GOEDGEPICKT_API`, else fulfilment."""
+    base_url: Annotated[str | None, Parameter(group=_SERVER)] = None
+    """The API's address, for a proxy or a sandbox; else `GOEDGEPICKT_BASE_URL`."""
+    timeout: Annotated[float | None, Parameter(group=_SERVER)] = None
+    """Seconds that one attempt may take (30)."""
+    max_wait: Annotated[float | None, Parameter(group=_SERVER)] = None
+    """Seconds to wait for the rate limit at one time, at most; a longer wait fails at once. No bound by default."""
+    debug: Annotated[bool, Parameter(group=_SERVER)] = False
+    """Show the traceback of an error."""
+
+    sandbox: Annotated[bool, Parameter(group=_SANDBOX)] = False
+    """Run against a seeded GoedGepickt inside this process: no key, no network."""
+    sandbox_orders: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    """How many orders it has (5000)."""
+    sandbox_products: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    """How many products it has (500)."""
+    sandbox_seed: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    """What its data is made from (1): the same seed, the same data."""
+    sandbox_rate: Annotated[str | None, Parameter(group=_SANDBOX)] = None
+    """Its rate limit, as requests/seconds (150/60), or off."""
+    sandbox_faults: Annotated[list[str] | None, Parameter(group=_SANDBOX)] = None
+    """What goes wrong in it; see `goedgepickt sandbox --help`."""
+
+    def check(self) -> None:
+        """Refuse what makes no sense together, before anything is opened.
+
+        Raises:
+            UsageError: It says which options.
+        """
+        given = [name for name in _SANDBOX_OPTIONS if getattr(self, name) is not None]
+        if given and not self.sandbox:
+            raise UsageError(f"{_option(given[0])} is for --sandbox, which is not there")
+        if self.sandbox and self.base_url is not None:
+            raise UsageError("--sandbox is a server of its own; leave out --base-url")
+        if self.api is not None and self.base_url is not None:
+            raise UsageError("--api and --base-url both say where to go; give one of them")
+        if any((number or 0) < 0 for number in (self.sandbox_orders, self.sandbox_products)):
+            raise UsageError("a sandbox cannot have fewer than 0 orders or products")
+        _ = self.rate, self.faults
+
+    @property
+    def rate(self) -> Rate:
+        """The embedded sandbox's rate limit."""
+        return Rate() if self.sandbox_rate is None else parse_rate(self.sandbox_rate)
+
+    @property
+    def faults(self) -> list[PlannedFault]:
+        """What goes wrong in the embedded sandbox."""
+        return parse_faults(self.sandbox_faults or [])
+
+
+_SANDBOX_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions) if field.name.startswith("sandbox_")]
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

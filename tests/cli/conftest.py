@@ -1,0 +1,137 @@
+"""The real command as a process: run to its end, or started and signalled."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import goedgepickt_async
+from goedgepickt_async.cli import main
+
+_ROOT = Path(goedgepickt_async.__file__).parents[1]
+_PATIENCE = 30.0
+
+
+@attrs.frozen
+class Finished:
+    """A command that ended."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return jsonl(self.out)
+
+
+def jsonl(data: bytes) -> list[dict[str, Any]]:
+    """The rows of JSON Lines; the last one must be whole too."""
+    assert data == b"" or data.endswith(b"\n")
+    return [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+
+def uuids(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["uuid"] for row in rows]
+
+
+@attrs.frozen
+class Goedgepickt:
+    """Runs `goedgepickt` in a directory of its own, with nothing set in its environment but what a test sets."""
+
+    folder: Path
+    started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+
+    def __call__(self, *arguments: str, **environment: str) -> Finished:
+        return self._run("-m", "goedgepickt_async", *arguments, environment=environment)
+
+    def feed(self, stdin: bytes, *arguments: str) -> Finished:
+        """Run it with something on stdin."""
+        return self._run("-m", "goedgepickt_async", *arguments, stdin=stdin)
+
+    def python(self, code: str, *arguments: str) -> Finished:
+        """Run Python code with arguments."""
+        return self._run("-c", code, *arguments)
+
+    def _run(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Finished:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=_environment(environment or {}),
+            input=stdin,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr.decode())
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start it; it is killed at the end of the test, if it is still there."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "goedgepickt_async", *arguments],
+            cwd=self.folder,
+            env=_environment(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.started.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[bytes]) -> Finished:
+        """Wait for its end."""
+        out, err = process.communicate(timeout=_PATIENCE)
+        return Finished(process.returncode, out, err.decode())
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GOEDGEPICKT_")}
+    return ours | {"PYTHONPATH": str(_ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "100", **more}
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something to come true."""
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Callable[..., Finished]:
+    """Runs the command in this process, which is quicker; its working directory is `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("GOEDGEPICKT_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str) -> Finished:
+        code = main(arguments)
+        seen = capfdbinary.readouterr()
+        return Finished(int(code), seen.out, seen.err.decode())
+
+    return run
+
+
+@pytest.fixture
+def goedgepickt(tmp_path: Path) -> Iterator[Goedgepickt]:
+    command = Goedgepickt(tmp_path)
+    yield command
+    for process in command.started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()

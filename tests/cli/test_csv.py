@@ -1,0 +1,175 @@
+"""Flat rows and their cells: stable columns, no formulas, nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async import (
+    Address,
+    Order,
+    OrderLine,
+    OrderShipment,
+    OrderStatus,
+    Product,
+    ProductStock,
+    Secret,
+    Webhook,
+)
+from goedgepickt_async.cli.export.columns import column_names, flat_rows
+from goedgepickt_async.cli.export.csv_cells import cell, unescape
+from goedgepickt_async.cli.export.encoders import CsvEncoder, JsonLinesEncoder
+from goedgepickt_async.cli.export.resources import RESOURCES
+
+from .conftest import jsonl
+
+ORDERS, PRODUCTS, WEBHOOKS = RESOURCES["orders"], RESOURCES["products"], RESOURCES["webhooks"]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(TEXT | st.text(alphabet="'=+-@\t\r\n0a", max_size=6))
+def test_no_text_is_a_formula_and_none_is_lost(text: str) -> None:
+    written = cell(text)
+    assert not written.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert unescape(written) == text
+
+
+@given(st.lists(TEXT | st.text(alphabet="'\"=,;\r\n", max_size=6), min_size=1, max_size=3))
+def test_csv_gives_back_any_text(tags: list[str]) -> None:
+    product = Product(uuid="u", name=tags[0], description=tags[-1])
+    encoder = CsvEncoder(PRODUCTS)
+    data = encoder.head + encoder.encode([product])
+    (row,) = csv.DictReader(io.StringIO(data.decode(), newline=""))
+    assert (unescape(row["name"]), unescape(row["description"])) == (tags[0], tags[-1])
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, ""),
+        (-2, "-2"),
+        (Decimal("-1.50"), "-1.50"),
+        (Decimal("1E+3"), "1000"),
+        (True, "true"),
+        ("-2", "'-2"),
+        ("+31201234567", "'+31201234567"),
+        ("'s-Hertogenbosch", "'s-Hertogenbosch"),
+        ("'=1", "''=1"),
+        ("\uff1d1", "'\uff1d1"),
+        (OrderStatus.OPEN, "open"),
+        (Secret("hush"), "***"),
+        (datetime(2026, 11, 1, 12, tzinfo=UTC), "2026-11-01T12:00:00+00:00"),
+    ],
+)
+def test_numbers_stay_numbers_and_unsafe_text_gets_an_apostrophe(value: object, written: str) -> None:
+    assert cell(value) == written
+
+
+def test_the_columns_of_orders_are_these() -> None:
+    address = [
+        "first_name",
+        "last_name",
+        "company",
+        "address",
+        "address2",
+        "house_number",
+        "house_number_addition",
+        "zipcode",
+        "city",
+        "country",
+        "email",
+        "phone",
+    ]
+    assert column_names(ORDERS) == [
+        *[
+            "uuid",
+            "display_id",
+            "order_number",
+            "order_id",
+            "status",
+            "created_at",
+            "finished_at",
+            "shipped_at",
+            "total_paid",
+        ],
+        *[
+            "payment_method",
+            "shipping_method",
+            "customer_note",
+            "internal_comment",
+            "webshop_name",
+            "attention_needed",
+            "tags",
+        ],
+        *(f"billing.{name}" for name in address),
+        *(f"shipping.{name}" for name in address),
+        *(f"shipments.{name}" for name in ("track_trace_code", "track_trace_url", "created_at", "extra")),
+        "extra",
+    ]
+    assert column_names(ORDERS, lines=True)[-9:] == [
+        "line.number",
+        *(
+            f"line.{name}"
+            for name in ["product_uuid", "product_name", "sku", "quantity", "picked_quantity", "price", "type", "extra"]
+        ),
+    ]
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_the_columns_of_a_table_exist(name: str) -> None:
+    assert set(RESOURCES[name].table) <= set(column_names(RESOURCES[name]))
+
+
+def test_parts_become_columns_lists_one_cell_and_the_unknown_json() -> None:
+    order = Order(
+        uuid="u",
+        shipping=Address(city="Testdam"),
+        tags=("fragile", "gift"),
+        shipments=(OrderShipment(track_trace_code="A1"), OrderShipment(), OrderShipment(track_trace_code="B2")),
+        extra={"colour": "é"},
+    )
+    (row,) = flat_rows(ORDERS, order)
+    assert row["shipping.city"] == "Testdam"
+    assert row["billing.city"] is None
+    assert row["tags"] == "fragile; gift"
+    assert row["shipments.track_trace_code"] == "A1; B2"
+    assert row["shipments.extra"] is None
+    assert row["extra"] == '{"colour": "é"}'
+    assert list(row) == column_names(ORDERS)
+
+
+def test_a_product_without_stock_has_the_same_columns_as_one_with() -> None:
+    (bare,) = flat_rows(PRODUCTS, Product(uuid="a"))
+    (full,) = flat_rows(PRODUCTS, Product(uuid="b", stock=ProductStock(free_stock=-3), product_attributes=[{"a": 1}]))
+    assert list(bare) == list(full) == column_names(PRODUCTS)
+    assert (bare["stock.free_stock"], full["stock.free_stock"]) == (None, -3)
+    assert full["product_attributes"] == '[{"a": 1}]'
+
+
+def test_an_order_without_lines_is_one_row_among_the_lines() -> None:
+    (row,) = flat_rows(ORDERS, Order(uuid="u"), lines=True)
+    assert list(row) == column_names(ORDERS, lines=True)
+    assert (row["line.number"], row["line.sku"]) == (None, None)
+    rows = list(flat_rows(ORDERS, Order(uuid="u", lines=(OrderLine(sku="a"), OrderLine(sku="b"))), lines=True))
+    assert [(row["uuid"], row["line.number"], row["line.sku"]) for row in rows] == [("u", 1, "a"), ("u", 2, "b")]
+
+
+def test_no_format_gives_a_secret_away() -> None:
+    hook = Webhook(uuid="u", secret=Secret("hush-hush"))
+    for data in (JsonLinesEncoder().encode([hook]), CsvEncoder(WEBHOOKS).encode([hook])):
+        assert b"***" in data
+        assert b"hush" not in data
+
+
+def test_half_a_surrogate_pair_does_not_stop_an_export() -> None:
+    product = Product(uuid="u", name="\ud83d", extra={"note": "café\u2028"})
+    (row,) = jsonl(JsonLinesEncoder().encode([product]))
+    assert row["name"] == "\ud83d"
+    assert row["extra"] == {"note": "café\u2028"}
+    assert b"u," in CsvEncoder(PRODUCTS).encode([product])

@@ -1,0 +1,207 @@
+"""`goedgepickt export`, as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Finished, Goedgepickt, jsonl, uuids
+
+Inside = Callable[..., Finished]
+FAST = ("--sandbox", "--sandbox-rate", "off")
+
+
+def rows_of_csv(data: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+
+
+def test_every_row_past_the_cap_comes_once(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("export", "orders", *FAST, "--sandbox-orders", "12000", "--output", "orders.jsonl")
+    assert done.code == 0, done.err
+    assert done.out == b""
+    rows = jsonl(goedgepickt.read("orders.jsonl"))
+    assert len(rows) == len(set(uuids(rows))) == 12_000
+    assert done.err.startswith("12,000 orders in ")
+    assert done.err.endswith(" requests, 0 refusals\n")
+
+
+def test_under_the_throttle_no_request_is_refused(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt(
+        "export", "orders", "--sandbox", "--sandbox-orders", "1500", "--sandbox-rate", "6/0.3", "-o", "o.jsonl"
+    )
+    assert done.code == 0, done.err
+    assert len(set(uuids(jsonl(goedgepickt.read("o.jsonl"))))) == 1500
+    assert done.err.endswith(", 0 refusals\n")
+
+
+def test_data_is_on_stdout_and_all_else_on_stderr(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("export", "products", *FAST, "--limit", "150", "--output", "-")
+    assert done.code == 0
+    assert len(set(uuids(done.rows))) == 150
+    assert done.err.startswith("150 products in ")
+
+
+def test_a_csv_file_has_one_row_an_order_with_its_addresses_in_columns(inside: Inside, tmp_path: Path) -> None:
+    done = inside("export", "orders", *FAST, "--sandbox-orders", "250", "-o", "orders.csv")
+    assert done.code == 0, done.err
+    rows = rows_of_csv((tmp_path / "orders.csv").read_bytes())
+    plain = inside("export", "orders", *FAST, "--sandbox-orders", "250").rows
+    assert [(row["uuid"], row["shipping.city"], row["total_paid"]) for row in rows] == [
+        (order["uuid"], order["shipping"]["city"] or "", order["total_paid"] or "") for order in plain
+    ]
+    assert not any(name.startswith("line") for name in rows[0])
+
+
+def test_lines_makes_a_row_of_each_line_and_repeats_the_order(inside: Inside) -> None:
+    options = (*FAST, "--sandbox-orders", "120")
+    done = inside("export", "orders", *options, "--lines", "--format", "csv")
+    assert done.code == 0, done.err
+    rows = rows_of_csv(done.out)
+    expected = [
+        (order["uuid"], str(number), line["sku"] or "", "" if line["quantity"] is None else str(line["quantity"]))
+        for order in inside("export", "orders", *options).rows
+        for number, line in enumerate(order["lines"], start=1)
+    ]
+    assert [(row["uuid"], row["line.number"], row["line.sku"], row["line.quantity"]) for row in rows] == expected
+    assert len(expected) > 120
+
+
+def test_a_table_shows_the_few_columns_one_line_a_row(inside: Inside) -> None:
+    done = inside("export", "orders", *FAST, "--limit", "30", "--format", "table")
+    assert done.code == 0, done.err
+    lines = [line for line in done.out.decode().splitlines() if line.strip()]
+    assert lines[0].split() == [
+        "display_id",
+        "status",
+        "created_at",
+        "total_paid",
+        "shipping.city",
+        "shipping.country",
+        "webshop_name",
+    ]
+    assert len(lines) == 2 + 30
+
+
+def test_filters_reach_the_list(inside: Inside) -> None:
+    done = inside("export", "orders", *FAST, "--created-after", "2026-10-01", "--status", "backorder")
+    assert done.code == 0, done.err
+    assert done.rows
+    assert all(row["status"] == "backorder" and row["created_at"] >= "2026-10-01" for row in done.rows)
+
+
+def test_secrets_of_webhooks_are_masked(goedgepickt: Goedgepickt) -> None:
+    # A sandbox starts without subscriptions, so one process makes one and exports it.
+    code = """
+import asyncio, sys
+from goedgepickt_async import GoedGepickt
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.cli import main
+import os
+async def go():
+    async with Sandbox(orders=1, products=1, limit=None) as sandbox:
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url) as gg:
+            shop = await gg.webshops.list().first()
+            made = await gg.webhooks.create("order.statusChanged", "https://hook.example.test/", webshop_uuid=shop.uuid)
+        os.environ |= {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
+        for format in ("jsonl", "csv", "table"):
+            arguments = [sys.executable, "-m", "goedgepickt_async", "export", "webhooks", "--format", format]
+            process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
+            out, _ = await process.communicate()
+            assert made.uuid.encode() in out and b"***" in out, out
+            assert made.secret.reveal().encode() not in out
+        print("seen")
+asyncio.run(go())
+"""
+    done = goedgepickt.python(code)
+    assert (done.code, done.out) == (0, b"seen\n"), done.err
+
+
+def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> None:
+    assert inside("export", "orders", *FAST, "--sandbox-orders", "0", "-o", "none.csv").code == 0
+    assert rows_of_csv((tmp_path / "none.csv").read_bytes()) == []
+    assert (tmp_path / "none.csv").read_bytes().startswith(b"uuid,display_id,")
+    assert inside("export", "orders", *FAST, "--sandbox-orders", "0", "-o", "none.jsonl").code == 0
+    assert (tmp_path / "none.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("webshops", "--status", "open"), "--status is not known for webshops; it is for orders, shipments"),
+        (("products", "--created-after", "2026-01-01"), "--created-after is not known for products"),
+        (("products", "--lines", "--format", "csv"), "--lines is not known for products"),
+        (("orders", "--lines"), "add --format csv"),
+        (("orders", "--limit", "0"), "--limit must be at least 1"),
+        (("orders", "--output", "orders.json"), "--format jsonl"),
+        (("orders", "--format", "table", "--output", "orders.txt"), "a table goes to the terminal"),
+        (("orders", "--output", "same", "--resume", "./same"), "name another one"),
+        (("order",), "pick-locations"),
+        (("orders", "--created-after", "yesterday"), "--created-after"),
+        (("orders", "--sandbox-rate", "150"), "requests/seconds"),
+        (("orders", "--sandbox-faults", "GET:/orders:boom"), "this is no fault"),
+        (("orders", "--base-url", "http://x.example.test"), "leave out --base-url"),
+    ],
+)
+def test_options_that_make_no_sense_are_a_usage_error_that_says_so(
+    inside: Inside, options: tuple[str, ...], said: str
+) -> None:
+    done = inside("export", *options, "--sandbox")
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == b""
+
+
+def test_options_of_the_sandbox_need_the_sandbox(inside: Inside) -> None:
+    done = inside("export", "orders", "--sandbox-orders", "5")
+    assert done.code == 2
+    assert "--sandbox-orders is for --sandbox" in done.err
+
+
+def test_without_a_key_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("old")
+    done = inside("export", "orders", "-o", "orders.csv")
+    assert done.code == 2
+    assert "GOEDGEPICKT_API_KEY" in done.err
+    assert done.err.count("\n") == 1
+    assert (tmp_path / "orders.csv").read_bytes() == b"old"
+
+
+def test_a_refused_key_is_exit_code_3_and_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("old")
+    done = inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:401", "-o", "orders.csv")
+    assert done.code == 3
+    assert "the API key is refused" in done.err
+    assert done.err.count("\n") == 1
+    assert (tmp_path / "orders.csv").read_bytes() == b"old"
+
+
+def test_a_server_that_is_not_there_is_one_line(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("export", "orders", "--base-url", "http://127.0.0.1:1/api/v1", GOEDGEPICKT_API_KEY="a-key")
+    assert done.code == 1
+    assert "no connection" in done.err
+    assert done.err.count("\n") == 1
+    assert "a-key" not in done.err
+
+
+def test_a_directory_that_is_not_there_is_said_before_a_request_is_spent(inside: Inside) -> None:
+    done = inside("export", "orders", *FAST, "--sandbox-faults", "*:*:500%1", "-o", "nowhere/orders.csv")
+    assert done.code == 1
+    assert "there is no directory" in done.err
+
+
+def test_debug_shows_the_traceback(inside: Inside) -> None:
+    done = inside("export", "orders", "--debug")
+    assert done.code == 2
+    assert "Traceback" in done.err
+
+
+def test_faults_are_endured_and_counted(inside: Inside) -> None:
+    faults = ("--sandbox-faults", "GET:/orders:500,GET:/orders:drop+3")
+    done = inside("export", "orders", *FAST, *faults, "--sandbox-orders", "150", "--background")
+    assert done.code == 0, done.err
+    assert len(set(uuids(done.rows))) == 150

@@ -1,0 +1,149 @@
+"""`doctor`, `request`, `sandbox`, and the command line as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import urllib.request
+
+from goedgepickt_async.sandbox import Sandbox
+
+from .conftest import Finished, Goedgepickt
+
+
+async def against(
+    goedgepickt: Goedgepickt, sandbox: Sandbox, *arguments: str, key: str | None = None, **environment: str
+) -> Finished:
+    settings = {"GOEDGEPICKT_API_KEY": key or sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url} | environment
+    return await asyncio.to_thread(lambda: goedgepickt(*arguments, **settings))
+
+
+async def test_doctor_says_what_is_well_with_one_request(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+    done = await against(goedgepickt, sandbox, "doctor", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["configured"]["api"] == "fulfilment"
+    assert len(found["configured"]["webshops"]) == 2
+    assert found["configured"]["budget"]["limit"] == 150
+    assert abs(found["configured"]["clock"]["ahead"]) < 2
+    assert found["configured"]["round_trip"] > 0
+    assert set(found["versions"]) == {"goedgepickt-async", "Python", "aiohttp", "orjson"}
+    assert len(sandbox.ledger) == 1
+    assert sandbox.api_key.encode() not in done.out
+
+
+async def test_doctor_finds_the_api_that_a_key_is_for(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+    done = await against(goedgepickt, sandbox, "doctor", key=sandbox.account_key)
+    assert done.code == 3
+    assert "GOEDGEPICKT_API=account" in done.out.decode()
+    assert [(arrival.base, arrival.status) for arrival in sandbox.ledger] == [("fulfilment", 401), ("account", 200)]
+
+
+async def test_doctor_says_that_neither_api_takes_a_key(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+    done = await against(goedgepickt, sandbox, "doctor", key="wrong")
+    assert done.code == 3
+    assert "neither API takes the key" in done.out.decode()
+
+
+def test_doctor_without_a_key_says_where_to_get_one(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("doctor")
+    assert done.code == 1
+    assert "GOEDGEPICKT_API_KEY" in done.out.decode()
+
+
+def test_doctor_knows_a_web_page_from_the_api(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("doctor", "--sandbox", "--sandbox-faults", "GET:/webshops:html")
+    assert done.code == 1
+    assert "a web page came" in done.out.decode()
+    assert done.err == ""
+
+
+async def test_request_sends_query_and_body_and_prints_the_answer(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+    read = await against(goedgepickt, sandbox, "request", "GET", "/orders", "--query", "perPage=2", "--query", "page=3")
+    assert read.code == 0
+    assert json.loads(read.out)["pageInfo"]["currentPage"] == 3
+    assert read.err == "HTTP 200, 1 attempt\n"
+
+    (goedgepickt.folder / "body.json").write_text('{"webshopUuid": "none"}')
+    refused = await against(goedgepickt, sandbox, "request", "post", "/webhooks", "--json", "@body.json")
+    assert refused.code == 1
+    assert "errors" in json.loads(refused.out)
+    assert sandbox.ledger[-1].body == {"webshopUuid": "none"}
+    assert refused.err.startswith("HTTP 422, 1 attempt\ngoedgepickt: ")
+
+
+def test_request_takes_its_body_from_stdin(goedgepickt: Goedgepickt) -> None:
+    post = ("request", "POST", "/orders", "--json", "-", "--sandbox")
+    done = goedgepickt.feed(b'{"orderId": "7"}', *post)
+    assert "orderId" not in json.loads(done.out)["errors"]
+    broken = goedgepickt.feed(b"{", *post)
+    assert broken.code == 2
+    assert "stdin is no JSON" in broken.err
+
+
+def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: Goedgepickt) -> None:
+    write = ("request", "POST", "/orders", "--json", "{}", "--sandbox", "--sandbox-faults", "POST:/orders:drop")
+    once = goedgepickt(*write)
+    assert once.code == 1
+    assert "no answer, 1 attempt" in once.err
+    assert "Look whether it was carried out" in once.err
+    assert "HTTP 422, 2 attempts" in goedgepickt(*write, "--idempotent").err
+
+
+def test_the_sandbox_says_how_to_use_it_serves_and_ends_on_ctrl_c(goedgepickt: Goedgepickt) -> None:
+    process = goedgepickt.start("sandbox", "--orders", "7", "--rate", "off", "--faults", "GET:/products:503x1")
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if line.startswith(b"export ")).decode()
+    said = dict(pair.split("=", 1) for pair in line.split()[1:])
+    request = urllib.request.Request(
+        said["GOEDGEPICKT_BASE_URL"] + "/orders",
+        headers={"Authorization": f"Bearer {said['GOEDGEPICKT_API_KEY']}", "Accept": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert json.load(response)["pageInfo"]["totalItems"] == 7
+    doctor = goedgepickt("doctor", **said)
+    assert doctor.code == 0
+    process.send_signal(signal.SIGINT)
+    ended = goedgepickt.finish(process)
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_a_port_that_is_taken_is_one_line(goedgepickt: Goedgepickt) -> None:
+    process = goedgepickt.start("sandbox", "--orders", "1")
+    assert process.stdout is not None
+    url = next(line for line in process.stdout if line.startswith(b"fulfilment")).split()[-1].decode()
+    done = goedgepickt("sandbox", "--port", url.split(":")[2].split("/")[0])
+    assert done.code == 1
+    assert "cannot listen on" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -> None:
+    code = (
+        "import sys; sys.modules['cyclopts'] = None; from goedgepickt_async.cli import main; sys.exit(main(['doctor']))"
+    )
+    done = goedgepickt.python(code)
+    assert done.code == 2
+    assert done.err == "goedgepickt: the command line is an extra: pip install 'goedgepickt-async[cli]'\n"
+
+
+def test_help_does_not_wait_for_aiohttp(goedgepickt: Goedgepickt) -> None:
+    code = """
+import sys
+from goedgepickt_async.cli import main
+assert main(["export", "--help"]) == 0
+assert main(["sandbox", "--help"]) == 0
+sys.exit("aiohttp" in sys.modules)
+"""
+    done = goedgepickt.python(code)
+    assert done.code == 0, done.err
+    assert "--created-after" in done.out.decode()
+    assert "kept-alive-drop" in done.out.decode()
+
+
+def test_a_command_that_is_not_there_is_a_usage_error(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("exprot", "orders")
+    assert done.code == 2
+    assert "export" in done.err
+    assert done.err.count("\n") == 1

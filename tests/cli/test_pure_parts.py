@@ -1,0 +1,228 @@
+"""The parts of the command line that do no IO, and the resume file."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async.cli.doctor.examination import clock_of, other_api
+from goedgepickt_async.cli.export.durations import clock, count, duration
+from goedgepickt_async.cli.export.eta import requests_left, seconds_left
+from goedgepickt_async.cli.export.state import State, load, refuse_difference, save
+from goedgepickt_async.cli.export.stopping import command_again
+from goedgepickt_async.cli.fault_grammar import FAULT_NAMES, PlannedFault, arm, parse_faults
+from goedgepickt_async.cli.messages import sentences
+from goedgepickt_async.cli.outcome import UsageError
+from goedgepickt_async.cli.request_command import parse_query
+from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
+from goedgepickt_async.sandbox import Sandbox
+
+# -- the grammar of faults ----------------------------------------------------------------------------------------
+
+
+def test_a_fault_is_read_as_it_is_written() -> None:
+    assert parse_faults(["GET:/orders:500x3,*:*:drop%2", "put:/products/*:slow=0.5x2+7"]) == [
+        PlannedFault(method="GET", path="/orders", what="500", times=3),
+        PlannedFault(method="*", path="*", what="drop", times=None, every=2),
+        PlannedFault(method="PUT", path="/products/*", what="slow", seconds=0.5, times=2, after=7),
+    ]
+
+
+@pytest.mark.parametrize("what", ["429", "503", *(f"{name}=1" if name == "slow" else name for name in FAULT_NAMES)])
+def test_every_fault_of_the_grammar_can_be_played(what: str) -> None:
+    arm(Sandbox(orders=1, products=1), parse_faults([f"GET:/orders:{what}", f"GET:/orders:{what}%3"]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "GET", "GET:/orders", "GET:/orders:boom", "GET:orders:500", "GET:/o:500x0", "GET:/o:200", "GET:/o:500x"],
+)
+def test_what_is_no_fault_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_faults([text or "x"])
+
+
+@pytest.mark.parametrize("text", ["GET:/o:slow", "GET:/o:drop=3"])
+def test_seconds_belong_to_slow_alone(text: str) -> None:
+    with pytest.raises(UsageError, match="seconds belong to slow"):
+        parse_faults([text])
+
+
+# -- rates, queries, words ----------------------------------------------------------------------------------------
+
+
+def test_a_rate_is_requests_in_seconds_or_off() -> None:
+    assert parse_rate("150/60") == Rate(150, 60.0)
+    assert parse_rate("6/0.5") == Rate(6, 0.5)
+    assert parse_rate("off") == Rate(None)
+
+
+@pytest.mark.parametrize("text", ["", "150", "0/60", "150/0", "-1/2", "1/x", "1/" + "9" * 400])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="requests/seconds"):
+        parse_rate(text)
+
+
+def test_a_query_is_names_and_values() -> None:
+    assert parse_query(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(UsageError):
+            parse_query(wrong)
+
+
+def test_durations_and_counts_are_written_for_people() -> None:
+    assert [duration(seconds) for seconds in (0.04, 9.94, 12.4, 59.6, 62, 3599.6, 7384)] == [
+        "0.0 s",
+        "9.9 s",
+        "12 s",
+        "1 min 00 s",
+        "1 min 02 s",
+        "1 h 00 min",
+        "2 h 03 min",
+    ]
+    assert [clock(seconds) for seconds in (0, 62, 725, 7384)] == ["0:00", "1:02", "12:05", "2:03:04"]
+    assert [count(1, "orders"), count(25_000, "orders"), count(1, "refusals")] == [
+        "1 order",
+        "25,000 orders",
+        "1 refusal",
+    ]
+
+
+def test_parts_become_sentences() -> None:
+    assert (
+        sentences("no connection", "", "Is there a network?", "Try again")
+        == "no connection. Is there a network? Try again"
+    )
+
+
+# -- the time left ------------------------------------------------------------------------------------------------
+
+
+def test_a_list_that_fits_the_budget_takes_its_requests_alone() -> None:
+    assert seconds_left(requests_left(900, [100, 100]), pace=0.2, hold=61, free=150, cooling=[]) == pytest.approx(2.0)
+
+
+def test_a_list_past_the_budget_waits_for_its_slots() -> None:
+    seconds = seconds_left(300, pace=0.0, hold=61, free=150, cooling=[])
+    assert seconds == pytest.approx(61)
+    assert seconds_left(100, pace=0.0, hold=61, free=0, cooling=[30.0] * 150) == pytest.approx(30)
+
+
+@given(
+    st.integers(0, 400),
+    st.floats(0, 2),
+    st.floats(0.1, 60),
+    st.integers(0, 20),
+    st.lists(st.floats(-5, 60), max_size=20),
+)
+def test_more_requests_never_take_less_time(
+    requests: int, pace: float, hold: float, free: int, cooling: list[float]
+) -> None:
+    fewer = seconds_left(requests, pace=pace, hold=hold, free=free, cooling=cooling)
+    more = seconds_left(requests + 1, pace=pace, hold=hold, free=free, cooling=cooling)
+    assert fewer <= more
+    assert (fewer == math.inf) == (not free and not cooling)
+
+
+# -- the resume file ----------------------------------------------------------------------------------------------
+
+STATE = State(
+    resource="orders",
+    source="https://api.example.test/v1",
+    filters={"--status": "open"},
+    format="csv",
+    output="orders.csv",
+    offset=7,
+    tail="ab",
+    token="a-token",
+    rows=3,
+    read=4,
+)
+
+
+def test_a_resume_file_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    assert load(tmp_path / "state") is None
+    save(attrs.evolve(STATE, rows=1), tmp_path / "state")
+    save(STATE, tmp_path / "state")
+    assert load(tmp_path / "state") == STATE
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b'{"version": 1}',
+        b'{"version": 2}',
+        json.dumps({"version": 1, **attrs.asdict(STATE), "offset": "7"}).encode(),
+        json.dumps({"version": 1, **attrs.asdict(STATE), "more": 7}).encode(),
+    ],
+)
+def test_a_damaged_resume_file_is_refused(tmp_path: Path, spoiled: bytes) -> None:
+    (tmp_path / "state").write_bytes(spoiled)
+    with pytest.raises(UsageError):
+        load(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"resource": "products"}, "the resource was orders and is now products"),
+        ({"source": "elsewhere"}, "the server was https"),
+        ({"format": "jsonl"}, "--format was csv and is now jsonl"),
+        ({"output": "-"}, "--output was orders.csv and is now -"),
+        ({"filters": {}}, "--status was open and is now not given"),
+        ({"filters": {"--status": "open", "--limit": "5"}}, "--limit was not given and is now 5"),
+    ],
+)
+def test_what_differs_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        refuse_difference(STATE, attrs.evolve(STATE, **change))
+
+
+def test_how_far_it_came_is_no_difference() -> None:
+    refuse_difference(STATE, attrs.evolve(STATE, offset=0, tail=None, token=None, rows=0, read=0))
+
+
+def test_the_command_that_goes_on_is_the_same_with_its_resume_file(tmp_path: Path) -> None:
+    state = tmp_path / "my orders.csv.resume"
+    bare = ["/usr/bin/goedgepickt", "export", "orders", "-o", "my orders.csv"]
+    assert command_again(bare, state) == f"goedgepickt export orders -o 'my orders.csv' --resume '{state}'"
+    assert command_again([*bare, "--resume=x"], state) == "goedgepickt export orders -o 'my orders.csv' --resume=x"
+    module = ["/somewhere/goedgepickt_async/__main__.py", "export"]
+    assert command_again(module, state).startswith(f"{sys.executable} -m goedgepickt_async export --resume")
+
+
+# -- the doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_the_other_api_is_found_from_either() -> None:
+    assert other_api("https://h.example.test/api/v1") == "https://h.example.test/api/fulfilment/v1"
+    assert other_api("https://h.example.test/api/fulfilment/v1") == "https://h.example.test/api/v1"
+    assert other_api("https://h.example.test/") is None
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 5), st.floats(0, 1))
+def test_a_clock_that_is_ahead_is_seen_to_be_within_the_uncertainty(ahead: float, trip: float, share: float) -> None:
+    asked = 1_800_000_000.25
+    server = int(asked + trip * share + ahead)
+    found = clock_of(formatdate(server, usegmt=True), asked, asked + trip)
+    assert found is not None
+    assert abs(found.ahead - ahead) <= found.uncertainty + 1e-3
+
+
+def test_a_server_without_a_date_has_no_clock() -> None:
+    assert clock_of(None, 0, 1) is None
+    assert clock_of("soon", 0, 1) is None

@@ -1,0 +1,227 @@
+"""An export that is stopped, killed or cut off: what is left is whole, and going on gives each row once."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goedgepickt_async.sandbox import Sandbox, faults
+
+from .conftest import Finished, Goedgepickt, jsonl, until, uuids
+from .test_export import rows_of_csv
+
+# Five pages, then half a minute of waiting for the rate limit: it is never done before the signal.
+SLOW = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/30")
+FAST = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "off")
+
+
+Inside = Callable[..., Finished]
+
+
+def has_rows(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepickt, number: signal.Signals) -> None:
+    process = goedgepickt.start("export", "orders", *SLOW, "-o", "orders.csv")
+    until(lambda: has_rows(goedgepickt.folder / "orders.csv"))
+    process.send_signal(number)
+    stopped = goedgepickt.finish(process)
+    assert stopped.code == 4, stopped.err
+    assert "Traceback" not in stopped.err
+    so_far = rows_of_csv(goedgepickt.read("orders.csv"))
+    assert 0 < len(so_far) < 1000
+    assert all(None not in row.values() for row in so_far)
+    assert f"{len(so_far):,} orders are written and whole" in stopped.err
+
+    command = stopped.err.splitlines()[-1].replace("5/30", "off")
+    assert shlex.split(command)[-2:] == ["--resume", "orders.csv.resume"]
+    program, _, _, *arguments = shlex.split(command)
+    assert program == sys.executable
+    done = goedgepickt(*arguments)
+    assert done.code == 0, done.err
+    rows = rows_of_csv(goedgepickt.read("orders.csv"))
+    assert rows[: len(so_far)] == so_far
+    assert len(rows) == len({row["uuid"] for row in rows}) == 1000
+    assert not (goedgepickt.folder / "orders.csv.resume").exists()
+
+
+def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) -> None:
+    options = ("-o", "orders.jsonl", "--resume", "state.json")
+    process = goedgepickt.start("export", "orders", *SLOW, *options)
+    until((goedgepickt.folder / "state.json").exists)
+    process.send_signal(signal.SIGKILL)
+    goedgepickt.finish(process)
+    with (goedgepickt.folder / "orders.jsonl").open("ab") as file:
+        file.write(b'{"uuid":"a row that was being writ')
+    done = goedgepickt("export", "orders", *FAST, *options)
+    assert done.code == 0, done.err
+    assert "(1,000 in all)" in done.err  # it went on, and did not begin again
+    rows = jsonl(goedgepickt.read("orders.jsonl"))
+    assert len(rows) == len(set(uuids(rows))) == 1000
+    assert not (goedgepickt.folder / "state.json").exists()
+
+
+def stop_part_way(inside: Inside, tmp_path: Path) -> bytes:
+    """An export of orders.csv that failed after its first page."""
+    failing = ("--sandbox-faults", "GET:/orders:403+1")
+    done = inside("export", "orders", *FAST, *failing, "-o", "orders.csv", "--resume", "state.json")
+    assert done.code == 3
+    assert "100 orders are written and whole" in done.err
+    return (tmp_path / "orders.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("orders", *FAST, "-o", "orders.csv", "--status", "open"), "--status was not given and is now open"),
+        (("orders", *FAST, "-o", "orders.csv", "--limit", "9"), "--limit was not given"),
+        (("orders", *FAST, "-o", "orders.csv", "--lines"), "--lines was not given"),
+        (("orders", *FAST, "-o", "orders.csv", "--format", "jsonl"), "--format was csv and is now jsonl"),
+        (("orders", *FAST, "-o", "other.csv"), "--output was"),
+        (("shipments", *FAST, "-o", "orders.csv"), "the resource was orders"),
+        (("orders", *FAST, "-o", "orders.csv", "--sandbox-seed", "2"), "the server was"),
+    ],
+)
+def test_going_on_with_another_export_is_refused(
+    inside: Inside, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    before = stop_part_way(inside, tmp_path)
+    done = inside("export", *options, "--resume", "state.json")
+    assert done.code == 2
+    assert said in done.err
+    assert (tmp_path / "orders.csv").read_bytes() == before
+    assert (tmp_path / "state.json").exists()
+
+
+def test_going_on_with_a_file_that_was_changed_is_refused(inside: Inside, tmp_path: Path) -> None:
+    before = stop_part_way(inside, tmp_path)
+    changed = before[:-20] + b"x" * 20
+    (tmp_path / "orders.csv").write_bytes(changed)
+    done = inside("export", "orders", *FAST, "-o", "orders.csv", "--resume", "state.json")
+    assert done.code == 2
+    assert "was changed since" in done.err
+    assert (tmp_path / "orders.csv").read_bytes() == changed
+
+
+def test_a_resume_file_that_is_something_else_is_refused_and_kept(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = inside("export", "orders", *FAST, "-o", "orders.csv", "--resume", "notes.txt")
+    assert done.code == 2
+    assert "no resume file" in done.err
+    assert (tmp_path / "notes.txt").read_bytes() == b"mine"
+
+
+def test_starting_afresh_drops_what_an_earlier_stop_left(inside: Inside, tmp_path: Path) -> None:
+    failing = ("--sandbox-faults", "GET:/orders:404+1")
+    assert inside("export", "orders", *FAST, *failing, "-o", "orders.jsonl").code == 4
+    assert (tmp_path / "orders.jsonl.resume").exists()
+    done = inside("export", "orders", *FAST, "-o", "orders.jsonl")
+    assert done.code == 0
+    assert "orders.jsonl.resume" in done.err
+    assert not (tmp_path / "orders.jsonl.resume").exists()
+    assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 1000
+
+
+def test_a_limit_counts_over_all_runs(inside: Inside, tmp_path: Path) -> None:
+    options = ("-o", "orders.jsonl", "--limit", "250", "--resume", "state.json")
+    assert inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options).code == 4
+    assert inside("export", "orders", *FAST, *options).code == 0
+    rows = jsonl((tmp_path / "orders.jsonl").read_bytes())
+    assert len(rows) == len(set(uuids(rows))) == 250
+
+
+def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goedgepickt) -> None:
+    options = ("--limit", "300", "--resume", "state.json")
+    first = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options)
+    second = goedgepickt("export", "orders", *FAST, *options)
+    assert (first.code, second.code) == (4, 0)
+    assert first.rows
+    assert uuids(first.rows + second.rows) == uuids(goedgepickt("export", "orders", *FAST, "--limit", "300").rows)
+
+
+def test_an_export_to_stdout_without_a_resume_file_says_that_it_cannot_go_on(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1")
+    assert done.code == 1
+    assert "only if --resume FILE was given" in done.err
+    assert len(done.rows) == 100
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(goedgepickt: Goedgepickt) -> None:
+    process = goedgepickt.start("export", "orders", *FAST)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["uuid"]
+    process.stdout.close()
+    assert process.wait(timeout=30) == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+
+
+def test_a_second_signal_ends_it_at_once(goedgepickt: Goedgepickt) -> None:
+    process = goedgepickt.start("export", "orders", *FAST)
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
+    # Nobody reads: the export hangs in a write and cannot heed the first signal.
+    until(lambda: struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0] >= 60_000)
+    for _ in range(50):
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=0.1)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_full_device_is_one_line(goedgepickt: Goedgepickt) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    done = goedgepickt("export", "orders", *FAST, "-o", "/dev/full")
+    assert done.code == 1
+    assert "No space left" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_disk_that_fills_up_leaves_whole_rows_and_the_export_goes_on(goedgepickt: Goedgepickt) -> None:
+    code = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+from goedgepickt_async.cli import main
+sys.exit(main())
+"""
+    full = goedgepickt.python(code, "export", "orders", *FAST, "-o", "orders.jsonl")
+    assert full.code == 4, full.err
+    assert "cannot write to orders.jsonl" in full.err
+    so_far = jsonl(goedgepickt.read("orders.jsonl"))
+    assert 0 < len(so_far) < 1000
+    done = goedgepickt("export", "orders", *FAST, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
+    assert done.code == 0, done.err
+    rows = jsonl(goedgepickt.read("orders.jsonl"))
+    assert len(rows) == len(set(uuids(rows))) == 1000
+
+
+async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
+    goedgepickt: Goedgepickt, sandbox: Sandbox
+) -> None:
+    (goedgepickt.folder / "orders.jsonl").write_text("old")
+    sandbox.fail("GET", "/orders", faults.NeverAnswer())
+    server = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
+    process = goedgepickt.start("export", "orders", "-o", "orders.jsonl", **server)
+    while not sandbox.ledger:  # noqa: ASYNC110  a list has no event
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stopped = await asyncio.to_thread(goedgepickt.finish, process)
+    assert (stopped.code, stopped.err) == (1, "goedgepickt: stopped. Nothing was written\n")
+    assert goedgepickt.read("orders.jsonl") == b"old"
