@@ -1,0 +1,34 @@
+"""The code blocks of the README are run, against a sandbox, with `await` at the top level."""
+
+import ast
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, SkipParser
+
+from goedgepickt_async.sandbox import Sandbox
+
+
+async def _run(code: str, namespace: dict[str, Any]) -> None:
+    async with Sandbox(orders=230, products=40, seed=7, limit=None) as sandbox:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+            patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+            patch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(sandbox.world.webshops[0]["uuid"]))
+            compiled = compile(code, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            result = eval(compiled, namespace)  # noqa: S307  our own README
+            if inspect.iscoroutine(result):
+                await result
+
+
+def evaluate(example: Example) -> None:
+    """Run one block."""
+    asyncio.run(_run(example.parsed, example.namespace))
+
+
+pytest_collect_file = Sybil(
+    parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()], patterns=["README.md", "docs/*.md"]
+).pytest()

@@ -1,0 +1,81 @@
+"""What must pass: a plain `nox` runs it all."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "package"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+OLDEST = ["aiohttp==3.12.0", "aiolimiter==1.2.1", "attrs==24.2.0", "cattrs==24.1.2", "cyclopts==4.0.0", "rich==13.7.0"]
+
+
+def groups(*names: str) -> list[str]:
+    """The dependency groups of pyproject.toml, as requirements."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and what ruff knows to be wrong."""
+    session.install(*groups("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Mypy and pyright agree that the types are right."""
+    session.install(*groups("typing"), "nox", ".[cli,redis,speed]")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything, with all extras and the newest dependencies, and what of the code it reached."""
+    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def tests_oldest(session: nox.Session) -> None:
+    """The same with the lowest allowed dependencies, and without the extra that makes JSON fast."""
+    session.install(*groups("tests"), ".[cli]", *OLDEST)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def dev_mode(session: nox.Session) -> None:
+    """Nothing leaks: Python's development mode and asyncio's debug mode find no fault in what is asynchronous."""
+    session.install(*groups("tests"), ".[cli,redis,speed]")
+    env = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
+    session.run("pytest", "tests/budget", "tests/client", "tests/wire", "tests/paging", "tests/resources", env=env)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The wheel and the sdist are whole: built, checked, installed apart from the source, and run."""
+    session.install("build", "twine")
+    built = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(built))
+    session.run("twine", "check", "--strict", *map(str, built.iterdir()))
+    wheel = next(built.glob("*.whl"))
+    session.install(f"{wheel}[cli]")
+    with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
+        session.run("goedgepickt", "export", "orders", "--sandbox", "--sandbox-orders", "250", "--output", "orders.jsonl")
+        session.run("goedgepickt", "doctor", "--sandbox")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Ratios, measured side by side in one run."""
+    session.install(".[speed]")
+    session.run("python", "benchmarks/decode.py")
