@@ -14,7 +14,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = ["aiohttp==3.12.0", "aiolimiter==1.2.1", "attrs==24.2.0", "cattrs==24.1.2", "cyclopts==4.0.0", "rich==13.7.0"]
 
 
-def groups(*names: str) -> list[str]:
+def groups(*names: str) -> tuple[str, ...]:
     """The dependency groups of pyproject.toml, as requirements."""
     return nox.project.dependency_groups(PROJECT, *names)
 
@@ -70,7 +70,9 @@ def package(session: nox.Session) -> None:
     wheel = next(built.glob("*.whl"))
     session.install(f"{wheel}[cli]")
     with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
-        session.run("goedgepickt", "export", "orders", "--sandbox", "--sandbox-orders", "250", "--output", "orders.jsonl")
+        session.run(
+            "goedgepickt", "export", "orders", "--sandbox", "--sandbox-orders", "250", "--output", "orders.jsonl"
+        )
         session.run("goedgepickt", "doctor", "--sandbox")
 
 

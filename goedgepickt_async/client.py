@@ -83,8 +83,8 @@ class GoedGepickt:
     ) -> None:
         _check_names(settings)
         chosen = Settings.of(api_key, api=api, base_url=base_url, webshop_uuid=webshop_uuid, **settings)
-        if concurrency < 1:
-            raise ConfigurationError("concurrency must be at least 1")
+        if type(concurrency) is not int or concurrency < 1:
+            raise ConfigurationError("concurrency must be a whole number, at least 1")
         pipeline = Pipeline(
             SessionOwner(borrowed=session, concurrency=concurrency),
             budget or shared_budget(chosen.base_url),

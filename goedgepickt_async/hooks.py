@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from goedgepickt_async.errors import Evidence
+from goedgepickt_async.errors import ConfigurationError, Evidence
 
 __all__ = ["AnswerSeen", "Hooks", "RetrySeen"]
 
@@ -55,9 +56,14 @@ class RetrySeen:
     attempts: int
 
 
+def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise ConfigurationError(f"the hook {attribute.name} must be a plain function: nobody would await it")
+
+
 @attrs.frozen(kw_only=True)
 class Hooks:
-    """What to call when; a hook that raises is logged and otherwise ignored.
+    """What to call when: plain functions, quick ones; one that raises is logged and otherwise ignored.
 
     Attributes:
         answer: On every answer.
@@ -65,9 +71,9 @@ class Hooks:
         throttled: On every 429, which ought never to come; gets the `AnswerSeen`.
     """
 
-    answer: Callable[[AnswerSeen], object] | None = None
-    retry: Callable[[RetrySeen], object] | None = None
-    throttled: Callable[[AnswerSeen], object] | None = None
+    answer: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    retry: Callable[[RetrySeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    throttled: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
 
 
 def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:

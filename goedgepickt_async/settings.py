@@ -23,6 +23,9 @@ BASE_URLS: Mapping[str, str] = {
 }
 """The two APIs (reference section 1): account, confidence A; the fulfilment path, confidence B."""
 
+_LONGEST = 86_400 * 365
+"""Seconds that a duration may last; infinity is said by None, where it is allowed."""
+
 _ENVIRONMENT = {
     "api_key": "GOEDGEPICKT_API_KEY",
     "api": "GOEDGEPICKT_API",
@@ -42,16 +45,19 @@ def _key(value: str | None) -> str:
     return text
 
 
-def _base_url(value: str) -> str:
+def _base_url(value: Any) -> str:
+    """Never shown when it is wrong: somebody may have put the key there."""
+    if not isinstance(value, str) or not value.strip().isprintable():
+        raise ConfigurationError("base_url must be the text of a URL")
     text = value.strip()
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        raise ConfigurationError(f"base_url is no URL: {text!r}") from None
+        usable = False
     if not usable:
-        raise ConfigurationError(f"base_url is no http(s) URL with a host: {text!r}")
-    if parts.username or parts.query or parts.fragment:
+        raise ConfigurationError("base_url is no URL of http or https with a host")
+    if "@" in urlsplit(text).netloc or "?" in text or "#" in text:
         raise ConfigurationError("base_url must hold no user, query or fragment")
     return text.rstrip("/")
 
@@ -66,9 +72,27 @@ def _lane(value: Lane | str | None) -> Lane | None:
 
 
 def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ConfigurationError(f"a duration must be a number of seconds, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+        raise ConfigurationError(f"a duration must be a number of seconds, at most {_LONGEST}, not {value!r}")
     return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not value.isascii():
+        raise ConfigurationError("webshop_uuid and user_agent must be plain text")
+    return value
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError("max_body must be a number of bytes, at least 1")
+    return value
+
+
+def _policy(value: Any) -> RetryPolicy:
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError("retry must be a RetryPolicy")
+    return value
 
 
 def _positive(_settings: object, attribute: attrs.Attribute[float], value: float) -> None:
@@ -96,15 +120,17 @@ class Settings:
 
     api_key: str = attrs.field(converter=_key, repr=False)
     base_url: str = attrs.field(converter=_base_url, default=BASE_URLS["fulfilment"])
-    webshop_uuid: str | None = None
+    webshop_uuid: str | None = attrs.field(default=None, converter=attrs.converters.optional(_text))
     timeout: float = attrs.field(default=30.0, converter=_seconds, validator=_positive)
     connect_timeout: float = attrs.field(default=10.0, converter=_seconds, validator=_positive)
     max_wait: float | None = attrs.field(default=None, converter=attrs.converters.optional(_seconds))
     deadline: float | None = attrs.field(default=None, converter=attrs.converters.optional(_seconds))
     lane: Lane | None = attrs.field(default=None, converter=_lane)
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=attrs.validators.instance_of(RetryPolicy))
-    max_body: int = attrs.field(default=16 * 1024 * 1024, validator=attrs.validators.gt(0))
-    user_agent: str = f"goedgepickt-async/{__version__} Python/{platform.python_version()}"
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, converter=_policy)
+    max_body: int = attrs.field(default=16 * 1024 * 1024, converter=_bytes)
+    user_agent: str = attrs.field(
+        default=f"goedgepickt-async/{__version__} Python/{platform.python_version()}", converter=_text
+    )
 
     @classmethod
     def of(cls, api_key: str | None, *, api: str | None, base_url: str | None, **others: Any) -> Settings:

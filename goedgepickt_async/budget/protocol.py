@@ -117,8 +117,13 @@ class Budget(Protocol):
         """The throttle spoke in an answer that was settled already: pause everybody."""
         ...
 
-    def predicted_wait(self, lane: Lane) -> float:
-        """Seconds that a newcomer in this lane would wait, if all goes as usual."""
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
+        """Seconds that a newcomer in this lane would wait, if all goes as usual.
+
+        Args:
+            lane: Which lane.
+            ahead: How many will queue before them who do not yet.
+        """
         ...
 
     def snapshot(self) -> BudgetSnapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from urllib.parse import urlsplit
 
@@ -16,6 +17,18 @@ _budgets: dict[str, Budget] = {}
 
 def shared_budget(base_url: str) -> Budget:
     """The budget of this process for the server behind a base URL."""
-    server = urlsplit(base_url).netloc.rpartition("@")[2].lower()
+    parts = urlsplit(base_url)
+    server = f"{(parts.hostname or '').rstrip('.')}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     with _lock:
-        return _budgets.setdefault(server, LocalBudget())
+        if server not in _budgets:
+            _budgets[server] = LocalBudget()
+        return _budgets[server]
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

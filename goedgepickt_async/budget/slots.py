@@ -150,6 +150,8 @@ class _ServerCounter:
     def unseen(self, now: int) -> None:
         """An answer without the counter: it may have been counted all the same."""
         if self.highest is not None:
+            if not self.highest:
+                self.ends = now + self._hold  # no window was running; this one may have begun one
             self.highest += 1
             self._overlapping.append((now, self.highest))
 
@@ -166,6 +168,7 @@ class Slots:
     MOST_MARGIN = 16
     PROBES = 20
     """While nothing is known, at most so many go in a window, should the first ones not be answered."""
+    SILENT = 3
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -185,6 +188,7 @@ class Slots:
         self._cold = rules.use_server_counter
         self._cold_since = -FAR
         self._probe: int | None = None
+        self._silent = 0  # answers without a counter while cold
         self._patience = nanoseconds(rules.window) // self.PROBES
         self._probe_until = -FAR  # a probe that is not answered by then is not waited for any longer
 
@@ -231,17 +235,24 @@ class Slots:
             instants.append(self._next_after(now, self._hold))  # a lost one stops being "may still arrive"
         return min((instant for instant in instants if instant > now), default=FAR)
 
-    def predicted_wait(self, now: int, ahead: int) -> int:
+    def predicted_wait(self, now: int, ahead: int, lane: Lane = Lane.INTERACTIVE) -> int:
         """Nanoseconds until somebody with `ahead` others before them would get a slot, if all goes as usual."""
         self._pass_time(now)
-        start = max(now, self._paused_until)
-        lacking = ahead - self.free(now)
-        if lacking < 0:
-            return start - now
-        rounds, nth = divmod(lacking, self.rules.limit)
-        # What is in flight will be answered about now, not at the end of its longest life.
-        free_at = min(self._rows.nth_free_at(nth), now + self._hold)
-        return max(start, free_at) + rounds * self._hold - now
+        own = self.rules.limit - len(self._rows)
+        instant = max(now, self._paused_until, self._freed(now, ahead + 1 - own))
+        if lane is not Lane.INTERACTIVE and self._headroom:
+            instant = max(instant, self._freed(now, ahead + 1 - own + self._headroom) - self._soon)
+        by_server = self._counter.highest
+        if by_server is not None and by_server + self._margin + ahead >= self.rules.limit and self._counter.ends < FAR:
+            instant = max(instant, self._counter.ends)
+        return instant - now
+
+    def _freed(self, now: int, number: int) -> int:
+        """When so many more slots will have come free; what is in flight will be answered about now."""
+        if number <= 0:
+            return now
+        rounds, nth = divmod(number - 1, self.rules.limit)
+        return min(self._rows.nth_free_at(nth), now + self._hold) + rounds * self._hold
 
     # -- the life of a slot -------------------------------------------------------------------------------------
 
@@ -264,13 +275,14 @@ class Slots:
 
     def answered(self, slot: int, now: int, count: int | None = None) -> None:
         """The answer's headers are here; `count` is the server's counter on them, if it spoke of our limit."""
-        sent = self._settle(slot)
+        self._pass_time(now)
+        sent = self._sent.pop(slot, None)
         if sent is None:
             return
         self._rows.move_earlier(slot, now + self._hold)
         if sent < self._cold_since:
             return
-        self._cold, self._probe = False, None
+        self._warm(told=count is not None)
         if count is None:
             self._counter.unseen(now)
         elif self.rules.use_server_counter:
@@ -279,18 +291,19 @@ class Slots:
 
     def lost(self, slot: int, now: int) -> None:
         """It was sent and no answer came (or a gateway's): it may be counted up to `late` from now."""
-        if self._settle(slot) is not None:
+        if self._sent.pop(slot, None) is not None:
             self._rows.move_earlier(slot, now + self._late + self._hold)
 
     def give_back(self, slot: int) -> None:
         """It was never sent."""
-        if self._settle(slot) is not None:
+        if self._sent.pop(slot, None) is not None:
             self._rows.remove(slot)
+        if self._probe == slot:
+            self._probe = None
 
     def refused(self, slot: int, now: int, pause: int) -> None:
         """The server answered 429, which it does not count: everybody pauses, then one request goes alone."""
-        if self._settle(slot) is not None:
-            self._rows.remove(slot)
+        self.give_back(slot)
         self.throttled(now, pause)
 
     def throttled(self, now: int, pause: int) -> None:
@@ -303,15 +316,14 @@ class Slots:
 
     def orphan_all(self, now: int) -> None:
         """Whoever held the slots in flight will never settle them here (a fork); the requests may well arrive."""
-        for slot in list(self._sent):
-            self.lost(slot, now)
+        self._sent.clear()  # the rows stay as they are, which covers the longest life
         self._forget(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _pass_time(self, now: int) -> None:
         for slot in self._rows.drop_free(now):
-            self._settle(slot)  # only where its holder died: its longest life is over
+            self._sent.pop(slot, None)  # only where its holder died: its longest life is over
         if now >= self._counter.ends:
             if now < self._shared_until:
                 self._forget(now)  # a stranger may have begun the next window already
@@ -322,13 +334,15 @@ class Slots:
     def _forget(self, now: int) -> None:
         """What is known of the server's window is over; one request alone is to find out anew."""
         self._counter.forget()
+        self._probe, self._silent = None, 0
         self._cold, self._cold_since = self.rules.use_server_counter, now
 
-    def _settle(self, slot: int) -> int | None:
-        """End the attempt; when it was taken, or None if it was settled before."""
-        if self._probe == slot:
-            self._probe = None
-        return self._sent.pop(slot, None)
+    def _warm(self, *, told: bool) -> None:
+        """An answer came. One with the counter opens the rest; so do a few without: this server tells nothing."""
+        self._probe = None
+        self._silent = 0 if told else self._silent + 1
+        if told or self._silent >= self.SILENT:
+            self._cold, self._silent = False, 0
 
     def _may_still_arrive(self, now: int) -> int:
         return len(self._rows) - self._rows.free_by(now + self._hold)

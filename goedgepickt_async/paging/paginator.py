@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import date
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, GoedGepicktError
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.positions import LARGEST_PAGE, Ask, Position
 from goedgepickt_async.paging.tokens import read_token, write_token
@@ -20,6 +21,9 @@ from goedgepickt_async.paging.walk import Batch, RawPage, Walk
 __all__ = ["ListSource", "Page", "Paginator"]
 
 T = TypeVar("T")
+
+_SMALLEST_PAGE = 20
+"""However few are wanted: smaller pages could not overlap well, should the list be read on."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,14 +45,18 @@ class Page(Generic[T]):
     left_out: int = 0
 
 
+Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
+
+
 @attrs.frozen(kw_only=True)
 class ListSource(Generic[T]):
     """What a paginator reads from.
 
     Attributes:
-        path: Of the list; together with `query` it tells the list apart in resume tokens.
+        path: Of the list.
         query: The filters, as sent.
-        fetch: Sends one request: the query without paging, what to ask for, and the lane.
+        identity: What tells it apart from other lists: the server, the path, and all filters.
+        reading: Begins a reading: what it returns sends one request, given the whole query and the lane.
         decode: Raw rows to items; what the server's filter let through wrongly is left out by `keep`.
         keep: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
@@ -57,7 +65,8 @@ class ListSource(Generic[T]):
 
     path: str
     query: tuple[tuple[str, str], ...]
-    fetch: Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
+    identity: tuple[str, ...]
+    reading: Callable[[], Fetch]
     decode: Callable[[list[Any]], list[T]]
     keep: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
@@ -92,10 +101,10 @@ class Paginator(Generic[T]):
         """The same list, of which at most `number` items are read.
 
         Raises:
-            ValueError: The number is negative.
+            ConfigurationError: It is no whole number, or negative.
         """
-        if number < 0:
-            raise ValueError("limit must not be negative")
+        if type(number) is not int or number < 0:
+            raise ConfigurationError(f"limit must be a whole number, not {number!r}")
         return Paginator(self._source, limit=number if self._limit is None else min(number, self._limit))
 
     async def first(self) -> T | None:
@@ -122,8 +131,9 @@ class Paginator(Generic[T]):
             ConfigurationError: The token is none, or of another list.
         """
         source = self._source
-        position = Position() if resume is None else read_token(resume, source.path, source.query)
-        walk = Walk(self._ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
+        position = Position() if resume is None else read_token(resume, source.identity)
+        ask = partial(self._ask, source.reading())
+        walk = Walk(ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
         left = self._limit
         before = position
         ahead: asyncio.Task[Batch | None] | None = None
@@ -155,13 +165,20 @@ class Paginator(Generic[T]):
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
         rows = source.decode(batch.page.rows)
-        items = [rows[index] for index in batch.fresh if source.keep is None or source.keep(rows[index])]
+        kept = [
+            (number, rows[index])
+            for number, index in enumerate(batch.fresh, start=1)
+            if source.keep is None or source.keep(rows[index])
+        ]
+        given = kept if left is None else kept[:left]
+        is_cut = len(given) < len(kept)
+        after = batch.position_after(given[-1][0] if given else 0) if is_cut else batch.after
         return Page(
-            items=tuple(items if left is None else items[:left]),
+            items=tuple(item for _, item in given),
             number=batch.after.pages,
             info=batch.page.info,
-            resume=write_token(source.path, source.query, batch.after),
-            left_out=len(batch.fresh) - len(items),
+            resume=write_token(source.identity, after),
+            left_out=len(batch.fresh) - len(kept),
         )
 
     @contextmanager
@@ -170,11 +187,11 @@ class Paginator(Generic[T]):
         try:
             yield
         except GoedGepicktError as error:
-            error.resume = write_token(self._source.path, self._source.query, position)
+            error.resume = write_token(self._source.identity, position)
             error.method, error.path = "GET", self._source.path
             raise
 
-    async def _ask(self, ask: Ask, window: date | None) -> RawPage:
+    async def _ask(self, fetch: Fetch, ask: Ask, window: date | None) -> RawPage:
         source = self._source
         query = [pair for pair in source.query if window is None or pair[0] != "createdAfter"]
         if window is not None:
@@ -182,12 +199,12 @@ class Paginator(Generic[T]):
         query.append(("perPage", str(ask.per_page)))
         query.append(("page", str(ask.page)) if ask.cursor is None else ("cursor", ask.cursor))
         first = ask.cursor is None and ask.page == 1 and window is None
-        return await source.fetch(tuple(query), Lane.INTERACTIVE if first else Lane.NORMAL)
+        return await fetch(tuple(query), Lane.INTERACTIVE if first else Lane.NORMAL)
 
     def _largest(self) -> int:
         if self._limit is None or self._source.keep is not None:
             return LARGEST_PAGE
-        return max(1, min(LARGEST_PAGE, self._limit))
+        return min(LARGEST_PAGE, max(_SMALLEST_PAGE, self._limit))
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -1,10 +1,9 @@
-"""Which page to ask for next, and what of it is new: pure arithmetic of lists that move while they are read.
+"""Which page to ask for next: pure arithmetic of lists that move while they are read.
 
 The API knows page numbers and a page size, and no offset. A row that leaves the list shifts all later rows one
 place to the front; whoever asks for page after page misses one at each seam. So the size is varied from page to page
-such that each page begins a few rows before the last one ended. It must then contain a row that was read before
-(the joint); what follows the joint is new, what precedes it is not. Without a joint the list has shifted further than
-the overlap, and the reader steps back.
+such that each page begins a few rows before the last one ended. Its first row must then be one that was read before;
+else the list has shifted further than the overlap, and the reader steps back.
 
 Facts used: reference section 3. Only an empty page ends a list (B); the server may clamp the size (A/B);
 page numbers reach 10,000 results, then a cursor (B), or a later `createdAfter` (A).
@@ -12,13 +11,11 @@ page numbers reach 10,000 results, then a cursor (B), or a later `createdAfter` 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
 from datetime import date
 
 import attrs
 
-__all__ = ["LARGEST_PAGE", "OVERLAP", "REACH", "TRAIL", "Ask", "Position", "Trail", "next_ask"]
+__all__ = ["LARGEST_PAGE", "OVERLAP", "REACH", "Ask", "Position", "overlapping", "plain", "reaching_back"]
 
 LARGEST_PAGE = 100
 """Works on products, pick locations and shipments (A/B); the answer says what was given."""
@@ -27,13 +24,7 @@ REACH = 10_000
 """Results that page numbers reach (B)."""
 
 OVERLAP = 3
-"""Rows by which a page overlaps the one before."""
-
-_SEAM = 10
-"""Rows that a resume token remembers."""
-
-TRAIL = 1_000
-"""Rows that a reader remembers."""
+"""Rows by which a page overlaps the one before, at least."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,8 +42,13 @@ class Ask:
 
     @property
     def end(self) -> int:
-        """The place after the last one that it covers."""
-        return self.start + self.per_page
+        """The place after the last one that it covers; page numbers do not reach further than `REACH`."""
+        return min(self.start + self.per_page, REACH)
+
+    @property
+    def size(self) -> int:
+        """How many rows it covers."""
+        return self.end - self.start
 
 
 @attrs.frozen(kw_only=True)
@@ -61,94 +57,48 @@ class Position:
 
     Attributes:
         covered: The places below this one were read.
-        per_page: The size of the page read last.
-        last_rows: How many rows it had; fewer than its size means that the list seemed to end there.
+        short: The page read last was not full, so the list seemed to end there.
         cursor: Read on from here instead of by place.
         window: The `createdAfter` that took over where page numbers no longer reach.
-        joining: After a new window: skip until the joint is found.
         last_day: When the row read last was created, to read on from by date.
+        first: The keys of the list's first rows: a server that ignores cursors shows them again.
         seam: The keys of the rows read last, newest last.
         rows: Rows read so far.
         pages: Pages read so far.
     """
 
     covered: int = 0
-    per_page: int = LARGEST_PAGE
-    last_rows: int = LARGEST_PAGE
+    short: bool = False
     cursor: str | None = None
     window: date | None = None
-    joining: bool = False
     last_day: date | None = None
+    first: tuple[str, ...] = ()
     seam: tuple[str, ...] = ()
     rows: int = 0
     pages: int = 0
 
-    @property
-    def short(self) -> bool:
-        """Whether the list seemed to end with the page read last."""
-        return self.last_rows < self.per_page
+
+def plain(covered: int, per_page: int) -> Ask:
+    """The first page of this size that begins at `covered` or behind it: there is nothing, if the list has ended."""
+    return Ask(page=-(-covered // per_page) + 1, per_page=per_page)
 
 
-class Trail:
-    """The keys of the rows read last, bounded, so that a list of any length is read in the same memory."""
+def overlapping(covered: int, largest: int, overlap: int) -> Ask:
+    """The page that begins at least `overlap` rows before `covered`, and reaches furthest.
 
-    def __init__(self, seam: Iterable[str], *, whole: bool) -> None:
-        self._keys = deque(seam, maxlen=TRAIL)
-        self._known = set(self._keys)
-        self.whole = whole  # whether all rows read so far are in it
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._known
-
-    def extend(self, keys: Iterable[str]) -> None:
-        """Remember more, and forget the oldest."""
-        for key in keys:
-            if len(self._keys) == TRAIL:
-                self._known.discard(self._keys[0])
-                self.whole = False
-            self._keys.append(key)
-            self._known.add(key)
-
-    def joint(self, keys: Sequence[str]) -> int | None:
-        """The index of the last of these keys that was read before; None: not one of them was."""
-        return next((index for index in reversed(range(len(keys))) if keys[index] in self._known), None)
-
-    def new(self, keys: Sequence[str], start: int) -> list[int]:
-        """The indexes from `start` on whose key was not read before; a key that comes twice counts once."""
-        seen: set[str] = set()
-        fresh = []
-        for index in range(start, len(keys)):
-            if keys[index] not in self._known and keys[index] not in seen:
-                seen.add(keys[index])
-                fresh.append(index)
-        return fresh
-
-    @property
-    def seam(self) -> tuple[str, ...]:
-        """The last few of them."""
-        return tuple(self._keys)[-_SEAM:]
-
-
-def next_ask(position: Position, largest: int, *, back: int = OVERLAP, fixed: bool = False) -> Ask:
-    """What to ask for next.
-
-    Args:
-        position: How far the list was read.
-        largest: The largest page size.
-        back: Rows before the end of what was read from which on to read again.
-        fixed: The server knows only this one size, so pages cannot overlap.
+    Where so small a page cannot both overlap that much and bring anything new, it overlaps less.
     """
-    if position.cursor is not None:
-        return Ask(page=None, per_page=largest, cursor=position.cursor)
-    plain = position.short or fixed or position.joining
-    if position.covered == 0 or (plain and back == OVERLAP and position.covered % position.per_page == 0):
-        size = position.per_page if position.covered else largest
-        return Ask(page=position.covered // size + 1, per_page=size)
-    return _overlapping(max(0, position.covered - back), largest, fixed=fixed)
+    asks = (_furthest(covered - less, largest) for less in range(min(overlap, covered), -1, -1))
+    return next(ask for ask in asks if ask.end > covered)
 
 
-def _overlapping(start: int, largest: int, *, fixed: bool) -> Ask:
+def reaching_back(covered: int, largest: int, back: int) -> Ask:
+    """A page that begins `back` rows before `covered`, or a little before that."""
+    return _furthest(max(0, covered - back), largest)
+
+
+def _furthest(start: int, largest: int) -> Ask:
     """The page that begins at `start` or a little before and reaches furthest."""
-    sizes = (largest,) if fixed else range(1, largest + 1)
-    asks = (Ask(page=start // size + 1, per_page=size) for size in sizes)
-    return max((ask for ask in asks if ask.end <= REACH or fixed), key=lambda ask: (ask.end, ask.per_page))
+    asks = (Ask(page=start // size + 1, per_page=size) for size in range(1, largest + 1))
+    within = [ask for ask in asks if ask.start + ask.per_page <= REACH]
+    return max(within, key=lambda ask: (ask.end, ask.per_page))

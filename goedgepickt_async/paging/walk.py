@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +12,17 @@ import attrs
 
 from goedgepickt_async.errors import PagingError
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.paging.positions import LARGEST_PAGE, OVERLAP, REACH, TRAIL, Ask, Position, Trail, next_ask
+from goedgepickt_async.paging.positions import (
+    LARGEST_PAGE,
+    OVERLAP,
+    REACH,
+    Ask,
+    Position,
+    overlapping,
+    plain,
+    reaching_back,
+)
+from goedgepickt_async.paging.trail import MEMORY, SEAM, Trail, key_of
 
 __all__ = ["Batch", "RawPage", "Walk"]
 
@@ -21,6 +30,9 @@ _log = logging.getLogger("goedgepickt_async.paging")
 
 _MOST_WITHOUT_NEWS = 10
 """Pages in a row that may bring nothing new, beside those that the trail explains, until the list never ends."""
+
+_MOST_TIES = 20
+"""Rows of one instant at a page's end by which the overlap grows: nobody fixes the order among them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +57,34 @@ class Batch:
     Attributes:
         page: The page.
         fresh: The indexes of the new rows in `page.rows`.
+        before: The position before them.
         after: The position after them.
+        keys: The keys of `page.rows`.
+        start: The place of the first row; None on a cursor's page.
     """
 
     page: RawPage
     fresh: list[int]
+    before: Position
     after: Position
+    keys: list[str]
+    start: int | None
+
+    def position_after(self, number: int) -> Position:
+        """The position after only the first `number` of the new rows."""
+        if number >= len(self.fresh):
+            return self.after
+        read = tuple(self.keys[index] for index in self.fresh[:number])
+        base = self.before if self.start is None else attrs.evolve(self.after, covered=self.start + self.fresh[number])
+        return attrs.evolve(
+            base,
+            short=False,
+            cursor=self.before.cursor,
+            first=self.after.first,
+            seam=(self.before.seam + read)[-SEAM:],
+            rows=self.before.rows + number,
+            pages=self.after.pages,
+        )
 
 
 Fetch = Callable[[Ask, date | None], Awaitable[RawPage]]
@@ -63,7 +97,7 @@ class Walk:
         fetch: Asks the server; its second argument replaces the list's own `createdAfter`, if not None.
         position: Where to begin.
         largest: The page size to ask for.
-        key: The names under which a row carries what tells it apart.
+        key: The wire names of what tells a row apart, the best first.
         by_date: Whether the list can be narrowed by `createdAfter`.
     """
 
@@ -73,20 +107,29 @@ class Walk:
         position: Position,
         *,
         largest: int = LARGEST_PAGE,
-        key: tuple[str, ...] = ("uuid",),
+        key: Sequence[str] = ("uuid",),
         by_date: bool = False,
     ) -> None:
-        self.position = position
+        # Where the list ended when it was left it may have grown: go on there as at any other place.
+        self.position = attrs.evolve(position, short=False)
         self._fetch = fetch
-        self._largest = min(largest, position.per_page) if position.covered else largest
+        self._largest = largest
         self._key = key
         self._by_date = by_date
         self._trail = Trail(position.seam, whole=position.rows == len(position.seam))
-        self._sizes: dict[int, int] = {}  # asked -> given
-        self._last_keys: list[str] | None = None
         self._ended = False
         self._without_news = 0
-        self._back = OVERLAP
+        self._last_keys: list[str] = []
+        self._before_last_keys: list[str] = []
+        self._overlap = OVERLAP  # rows by which the next page is to overlap
+        self._back = 0  # rows by which to step back, as the overlap was not enough
+        self._has_gaps = False  # pages are not full in the middle of the list
+        self._claims_more = False  # the last page was not full, and yet the server says that there is more
+        self._looked_twice = False
+        self._joining = False  # in a new window: skip what was read before; True until the first new row
+        self._met = False  # … and something that was read before was met
+        self._fixed: int | None = None  # the one page size that the server knows, if it knows only one
+        self._again: int | None = None  # then: a page to read again, as pages cannot overlap
 
     async def next_batch(self) -> Batch | None:
         """The next rows; None at the end of the list.
@@ -95,135 +138,168 @@ class Walk:
             PagingError: The list cannot be read whole.
         """
         while not self._ended:
-            if self.position.cursor is None and self.position.covered >= REACH:
-                if self.position.short:
-                    return None
-                self._open_window()
-            ask = next_ask(self.position, self._largest, back=self._back, fixed=self._fixed)
+            ask = self._next_ask()
             page = await self._fetch(ask, self.position.window)
-            step = self._in_cursor if ask.cursor is not None else self._by_number
-            batch = step(ask, page)
-            if batch is None:
-                return None
-            if batch.fresh:
+            batch = self._in_cursor(ask, page) if ask.cursor is not None else self._by_number(ask, page)
+            if batch is not None and batch.fresh:
+                self._without_news = 0
                 return batch
+            self._without_news += not self._joining
+            if self._without_news > _MOST_WITHOUT_NEWS + MEMORY // self._largest:
+                raise PagingError("the list does not end: page after page brings nothing new")
         return None
+
+    def _next_ask(self) -> Ask:
+        if self.position.cursor is None and self.position.covered >= REACH:
+            self._open_window()
+        position = self.position
+        if position.cursor is not None:
+            return Ask(page=None, per_page=self._largest, cursor=position.cursor)
+        if self._fixed is not None:
+            return Ask(page=self._again or position.covered // self._fixed + 1, per_page=self._fixed)
+        behind = plain(position.covered, self._largest)
+        if position.covered == 0 or self._joining or (position.short and behind.start < REACH):
+            return behind
+        if self._back:
+            return reaching_back(position.covered, self._largest, self._back)
+        return overlapping(position.covered, self._largest, self._overlap)
 
     # -- by page number -----------------------------------------------------------------------------------------
 
     def _by_number(self, ask: Ask, page: RawPage) -> Batch | None:
-        given = self._note_size(ask, page)
-        if given is not None:
+        given = _size_given(ask, page)
+        if given != ask.per_page:
+            self._learn_size(ask, given)
             if ask.page != 1:
-                return self._nothing(page, self.position)  # ask again, in the size that the server gives
+                return None  # ask again, in a size that the server gives
             ask = attrs.evolve(ask, per_page=given)
         if not page.rows:
-            return self._at_empty_page(ask, page)
-        keys = [self._key_of(row) for row in page.rows]
+            self._at_empty_page(ask)
+            return None
+        keys = [key_of(row, self._key) for row in page.rows]
         if keys == self._last_keys and ask.start >= self.position.covered:
-            self._refuse_repetition(page)
+            self._at_repetition(page)
             return None
-        self._last_keys = keys
-        joint = self._trail.joint(keys)
-        is_blind = self._fixed and ask.start >= self.position.covered
-        if joint is None and self.position.rows and not is_blind and not self._may_begin_anew(ask):
-            return self._without_joint(ask, page)
-        self._back = OVERLAP
-        fresh = self._trail.new(keys, 0 if joint is None else joint + 1)
-        return self._advance(ask, page, keys, fresh)
+        self._before_last_keys, self._last_keys = self._last_keys, keys
+        remembers = self._trail.whole or ask.start >= self.position.covered - len(self._trail) // 2
+        if self._is_continuous(ask, keys, remembers=remembers):
+            return self._advance(ask, page, keys, remembers=remembers)
+        self._at_a_gap(ask)
+        return None
 
-    def _note_size(self, ask: Ask, page: RawPage) -> int | None:
-        """The size that the server gave, if it is another than asked for."""
-        given = page.info.items_per_page
-        if given is None or given < 1:
-            given = ask.per_page
-        self._sizes[ask.per_page] = given
-        if given == ask.per_page:
-            return None
+    def _learn_size(self, ask: Ask, given: int) -> None:
         self._largest = given
-        if self._fixed:
-            _log.warning(
-                "the server knows only pages of %d rows: rows that leave the list meanwhile may be missed", given
-            )
-        return given
+        if given > ask.per_page:
+            self._fixed = given
+            _log.info("the server knows only pages of %d rows; as they cannot overlap, each is read twice", given)
 
-    @property
-    def _fixed(self) -> bool:
-        """The server gives one size, whatever is asked for: it gave more than that once."""
-        return any(given > asked for asked, given in self._sizes.items())
+    def _is_continuous(self, ask: Ask, keys: list[str], *, remembers: bool) -> bool:
+        """Whether nothing can lie between what was read and this page."""
+        if self._joining:
+            self._met = self._met or any(key in self._trail for key in keys)
+            return self._met
+        if not self.position.rows or self._fixed is not None:
+            return True
+        if ask.start >= self.position.covered and not self.position.short:
+            return True  # pages so small that they cannot overlap
+        if not remembers:
+            return any(key in self._trail for key in keys)
+        # At the list's beginning, with all that was read in memory, whatever is unknown is new.
+        return keys[0] in self._trail or (ask.start == 0 and self._trail.whole)
 
-    def _at_empty_page(self, ask: Ask, page: RawPage) -> Batch | None:
-        if ask.start >= self.position.covered or ask.start == 0:
-            if self.position.joining:
-                raise PagingError("the list lost its last rows while it was read on by date")
-            return None
-        # It overlaps what was read, and yet nothing is there: the list has become shorter.
-        return self._step_back(ask, page)
-
-    def _may_begin_anew(self, ask: Ask) -> bool:
-        """All that was read is known and gone, and here the list begins: whatever stands here is new."""
-        return ask.start == 0 and self._trail.whole and not self.position.joining
-
-    def _without_joint(self, ask: Ask, page: RawPage) -> Batch:
-        if self.position.joining:  # rows of the window before, up to the last one that was read
-            covered = attrs.evolve(self.position, covered=ask.end, per_page=ask.per_page)
-            return self._nothing(page, covered)
-        if self.position.short and ask.start >= self.position.covered:
-            return self._beyond_a_short_page(page)
-        if ask.start == 0:
-            raise PagingError(
-                "the list changes faster than it can be read: none of the rows read last is there any more"
-            )
-        return self._step_back(ask, page)
-
-    def _beyond_a_short_page(self, page: RawPage) -> Batch:
-        """The list went on after a page that was not full: perhaps its size was clamped in silence."""
-        position = self.position
-        self._largest = position.last_rows
-        covered = position.covered - position.per_page + position.last_rows
-        return self._nothing(page, attrs.evolve(position, covered=covered, last_rows=position.per_page))
-
-    def _step_back(self, ask: Ask, page: RawPage) -> Batch:
-        self._back = max(self._back * 4, self.position.covered - ask.start + self._largest)
-        return self._nothing(page, self.position)
-
-    def _advance(self, ask: Ask, page: RawPage, keys: list[str], fresh: list[int]) -> Batch:
-        self._count_news(fresh)
-        self._trail.extend(keys[index] for index in fresh)
-        after = attrs.evolve(
-            self.position,
-            covered=ask.end,
-            per_page=ask.per_page,
-            last_rows=len(page.rows),
-            joining=False,
-            cursor=page.info.cursor if ask.end >= REACH else None,
-            last_day=_day(page.rows[-1]) or self.position.last_day,
-            seam=self._trail.seam,
-            rows=self.position.rows + len(fresh),
-            pages=self.position.pages + bool(fresh),
+    def _advance(self, ask: Ask, page: RawPage, keys: list[str], *, remembers: bool) -> Batch:
+        before, trail = self.position, self._trail
+        fresh = trail.unknown(keys) if remembers and not self._joining else trail.after_joint(keys)
+        trail.extend(keys[index] for index in fresh)
+        rows = before.rows + len(fresh)
+        is_full = len(keys) >= ask.size
+        self._claims_more = not is_full and before.window is None and (page.info.total_items or 0) > rows
+        self._looked_twice = self._looked_twice and not fresh
+        self._joining = self._joining and not fresh
+        self._overlap, self._back = OVERLAP + _ties(page.rows), 0
+        self.position = attrs.evolve(
+            before,
+            covered=ask.end if is_full or self._has_gaps or self._fixed else ask.start + len(keys),
+            short=not is_full and not (self._has_gaps and fresh),
+            last_day=_day(page.rows[-1]) or before.last_day,
+            first=before.first or tuple(keys[:3]),
+            seam=trail.seam,
+            rows=rows,
+            pages=before.pages + bool(fresh),
         )
-        self.position = after
-        return Batch(page=page, fresh=fresh, after=after)
+        if self._fixed is not None:
+            self._read_again(ask, before, fresh)
+        if ask.end >= REACH:
+            self._at_the_reach(page, is_full=is_full)
+        return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=ask.start)
 
-    def _nothing(self, page: RawPage, after: Position) -> Batch:
-        self._count_news([])
-        self.position = after
-        return Batch(page=page, fresh=[], after=after)
+    def _at_the_reach(self, page: RawPage, *, is_full: bool) -> None:
+        """Page numbers go no further: a cursor or a later date tells whether the list does."""
+        if page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= REACH:
+            self.position = attrs.evolve(self.position, covered=REACH, short=False, cursor=page.info.cursor or None)
+        else:
+            self._ended = True
 
-    def _refuse_repetition(self, page: RawPage) -> None:
+    def _read_again(self, ask: Ask, before: Position, fresh: list[int]) -> None:
+        """Pages that cannot overlap: after each, the one before it is read again, for what has moved into it."""
+        if self._again is not None:
+            self._again = None
+            self.position = attrs.evolve(self.position, covered=before.covered, short=before.short and not fresh)
+        elif ask.page is not None and ask.page > 1:
+            self._again = ask.page - 1
+
+    def _at_empty_page(self, ask: Ask) -> None:
+        position = self.position
+        if self._joining and not self._met:
+            raise PagingError("the list lost the rows that were read last, while it was read on by date")
+        if ask.start and ask.start < position.covered and self._fixed is None:
+            self._step_back(ask)  # it overlaps what was read, and yet nothing is there: the list has become shorter
+        elif self._looked_twice or not (self._claims_more or (self._fixed and position.rows)):
+            self._ended = True
+        else:
+            self._look_twice(ask)
+
+    def _look_twice(self, ask: Ask) -> None:
+        """The list seems to end where the server says that it goes on: perhaps it clamps its pages in silence."""
+        self._looked_twice = True
+        if self._fixed is not None:
+            self._again = (ask.page or 1) - 1 or None
+            return
+        self._largest = max(1, min(self._largest, len(self._last_keys)))
+        self.position = attrs.evolve(self.position, short=False)
+
+    def _at_repetition(self, page: RawPage) -> None:
         if page.has_info:
             raise PagingError("the server gives the same page twice; whether the list ends here cannot be known")
-        # No `pageInfo` and the same again: this list has no pages.
+        self._ended = True  # no `pageInfo`, and the same again: this list has no pages
 
-    def _count_news(self, fresh: list[int]) -> None:
-        self._without_news = 0 if fresh or self.position.joining else self._without_news + 1
-        if self._without_news > _MOST_WITHOUT_NEWS + TRAIL // self._largest:
-            raise PagingError("the list does not end: page after page brings nothing new")
+    def _at_a_gap(self, ask: Ask) -> None:
+        """Nothing on the page was read before."""
+        position = self.position
+        if self._joining:  # not yet where the window before it ended
+            self.position = attrs.evolve(position, covered=ask.end)
+        elif position.short and ask.start >= position.covered:
+            self._go_on_behind_a_short_page()
+        elif ask.start == 0:
+            raise PagingError("the list changes faster than it can be read: none of the rows read last is there now")
+        else:
+            self._step_back(ask)
+
+    def _go_on_behind_a_short_page(self) -> None:
+        """It was not the end: pages are clamped in silence, or rows are left out of them."""
+        if not self._has_gaps:
+            self._largest = max(1, min(self._largest, len(self._before_last_keys)))
+        self._has_gaps = True
+        self.position = attrs.evolve(self.position, short=False)
+
+    def _step_back(self, ask: Ask) -> None:
+        self._back = max(self._back * 4, self.position.covered - ask.start + self._largest)
+        self.position = attrs.evolve(self.position, short=False)
 
     # -- past the reach of page numbers -------------------------------------------------------------------------
 
     def _open_window(self) -> None:
-        """No cursor was offered: read on from the day before the last row, by date."""
+        """No cursor was offered: read on by date, from the day before the last row."""
         last = self.position.last_day if self._by_date else None
         if last is None:
             raise PagingError(
@@ -231,32 +307,49 @@ class Walk:
             )
         window = last - timedelta(days=1)
         if self.position.window is not None and window <= self.position.window:
+            window = last
+        if self.position.window is not None and window <= self.position.window:
             raise PagingError(f"more than {REACH} rows since {window}, and the server offers no cursor")
         _log.info("past %d rows: reading on by date, from %s", REACH, window)
-        self.position = attrs.evolve(self.position, covered=0, window=window, joining=True)
+        self._joining, self._met, self._back = True, False, 0
+        self.position = attrs.evolve(self.position, covered=0, short=False, window=window)
 
     def _in_cursor(self, ask: Ask, page: RawPage) -> Batch | None:
-        if not page.rows:
-            return None
-        keys = [self._key_of(row) for row in page.rows]
-        fresh = self._trail.new(keys, 0)
-        self._count_news(fresh)
+        keys = [key_of(row, self._key) for row in page.rows]
+        if any(key in keys for key in self.position.first):
+            raise PagingError("the server ignores its own cursor and shows the list from its beginning")
+        fresh = self._trail.unknown(keys)
         self._trail.extend(keys[index] for index in fresh)
-        self._ended = page.info.cursor is None or page.info.cursor == ask.cursor
+        following = page.info.cursor or None
+        self._ended = not page.rows or following in {None, ask.cursor}
+        before = self.position
         self.position = attrs.evolve(
-            self.position,
-            cursor=ask.cursor if self._ended else page.info.cursor,
+            before,
+            cursor=ask.cursor if self._ended else following,
             seam=self._trail.seam,
-            rows=self.position.rows + len(fresh),
-            pages=self.position.pages + bool(fresh),
+            rows=before.rows + len(fresh),
+            pages=before.pages + bool(fresh),
         )
-        return Batch(page=page, fresh=fresh, after=self.position)
+        return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=None)
 
-    def _key_of(self, row: Any) -> str:
-        for name in self._key if isinstance(row, dict) else ():
-            if isinstance(row.get(name), str) and row[name]:
-                return str(row[name])
-        return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:32]
+
+def _size_given(ask: Ask, page: RawPage) -> int:
+    """The page size that the server used: what it says, as far as what it gave bears it out."""
+    claimed, rows = page.info.items_per_page or ask.per_page, len(page.rows)
+    if rows > max(claimed, ask.per_page):
+        return rows
+    if claimed < 1 or rows > claimed or (claimed > ask.per_page and rows <= ask.per_page):
+        return ask.per_page
+    return claimed
+
+
+def _ties(rows: list[Any]) -> int:
+    """How many rows before the last one were created in the same instant: nobody fixes the order among those."""
+    moments = [row.get("createDate") if isinstance(row, dict) else None for row in rows[-_MOST_TIES:]]
+    if moments[-1] is None:
+        return 0
+    same = itertools.takewhile(lambda moment: moment == moments[-1], reversed(moments))
+    return sum(1 for _ in same) - 1
 
 
 def _day(row: Any) -> date | None:

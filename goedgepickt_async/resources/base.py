@@ -10,7 +10,7 @@ from goedgepickt_async.convert import decode, decode_rows
 from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.models.unset import UNSET, Unset
-from goedgepickt_async.paging import ListSource, Paginator, RawPage
+from goedgepickt_async.paging import Fetch, ListSource, Paginator, RawPage
 from goedgepickt_async.resources.reading import read
 from goedgepickt_async.wire.pipeline import Sender
 from goedgepickt_async.wire.request import Request, query_pairs
@@ -37,22 +37,31 @@ class Resource:
         query: Mapping[str, Any] | None = None,
         *,
         keep: Callable[[T], bool] | None = None,
+        kept_by: tuple[str, ...] = (),
         key: tuple[str, ...] = ("uuid",),
         by_date: bool = False,
     ) -> Paginator[T]:
-        async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
-            return read(await self._sender.send(Request(path=path, query=pairs), lane), _raw_page)
-
+        pairs = query_pairs(query or {})
         source = ListSource(
             path=path,
-            query=query_pairs(query or {}),
-            fetch=fetch,
+            query=pairs,
+            identity=(self._sender.settings.base_url, path, *map("=".join, sorted(pairs)), *kept_by),
+            reading=lambda: self._reading(path),
             decode=lambda rows: decode_rows(rows, cls),
             keep=keep,
             key=key,
             by_date=by_date,
         )
         return Paginator(source)
+
+    def _reading(self, path: str) -> Fetch:
+        """Requests of one reading of a list; it ends with the session that it began on, and opens no other."""
+        sender = self._sender.for_one_session()
+
+        async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
+            return read(await sender.send(Request(path=path, query=pairs), lane), _raw_page)
+
+        return fetch
 
     def _webshop(self, given: str | Unset | None) -> str:
         """The webshop that a write is for.

@@ -29,4 +29,7 @@ class Shipments(Resource):
         """
         query = {"createdAfter": day(created_after)}
         keep = None if status is None else (lambda shipment: shipment.status == status)
-        return self._list("/shipments", Shipment, query, keep=keep, by_date=True)
+        kept_by = () if status is None else (f"status is {status}",)
+        # A shipment's uuid was seen once only (B): without one, its code tells it apart.
+        key = ("uuid", "trackTraceCode", "externalId")
+        return self._list("/shipments", Shipment, query, keep=keep, kept_by=kept_by, key=key, by_date=True)

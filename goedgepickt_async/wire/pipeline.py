@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 import attrs
 
@@ -64,10 +65,15 @@ class Sender:
 
     pipeline: Pipeline
     settings: Settings
+    era: int | None = None
 
     async def send(self, request: Request, lane: Lane = Lane.INTERACTIVE) -> Delivered:
         """Send a call; see `Pipeline.send`."""
-        return await self.pipeline.send(request, self.settings, lane)
+        return await self.pipeline.send(request, self.settings, lane, self.era)
+
+    def for_one_session(self) -> Sender:
+        """The same, for calls that belong together: once the client is closed, they open no other session."""
+        return attrs.evolve(self, era=self.pipeline.sessions.era)
 
 
 @attrs.define(kw_only=True)
@@ -78,7 +84,7 @@ class _Call:
     settings: Settings
     body: bytes | None
     meter: Meter
-    session: LoopSession | None = None
+    era: int
     failures: int = 0
     refusals: int = 0
 
@@ -97,19 +103,23 @@ class Pipeline:
         self._hooks = hooks
         self._quota = quota
 
-    async def send(self, request: Request, settings: Settings, lane: Lane = Lane.INTERACTIVE) -> Delivered:
+    async def send(
+        self, request: Request, settings: Settings, lane: Lane = Lane.INTERACTIVE, era: int | None = None
+    ) -> Delivered:
         """Send a call until it succeeds, or until the decision table says to stop.
 
         Args:
             request: What is to be sent.
             settings: How; a lane in it wins over `lane`.
             lane: Who goes first.
+            era: How often the client was closed when this began; None: it begins now.
 
         Raises:
             GoedGepicktError: The error of the tree that tells what happened, with its evidence.
         """
         meter = Meter(self.budget, lane if settings.lane is None else settings.lane, request.safety)
-        call = _Call(request=request, settings=settings, body=_encoded(request), meter=meter)
+        era = self.sessions.era if era is None else era
+        call = _Call(request=request, settings=settings, body=_encoded(request), meter=meter, era=era)
         deadline = asyncio.timeout(settings.deadline)
         try:
             async with deadline:
@@ -127,7 +137,7 @@ class Pipeline:
                 self._quota.earn()
                 return result
             pause = self._pause(outcome, result, call)
-            if pause is None:
+            if pause is None or pause >= _left(deadline, math.inf):
                 _raise(result, call)
             self._tell_retry(call, result, pause)
             await asyncio.sleep(pause)
@@ -137,10 +147,10 @@ class Pipeline:
         limits = Limits(
             timeout=settings.timeout,
             connect_timeout=min(settings.connect_timeout, settings.timeout),
-            max_wait=_shorter(settings.max_wait, _left(deadline)),
+            max_wait=_left(deadline, settings.max_wait),
             max_body=settings.max_body,
         )
-        session = call.session = await self._session(call)
+        session = await self._session(call)
         try:
             outcome = await exchange(
                 session,
@@ -152,17 +162,18 @@ class Pipeline:
                 body=call.body,
             )
         except BudgetExhaustedError as error:
-            raise BudgetExhaustedError(error.message, wait=error.wait, evidence=error.evidence, **call.where) from None
+            evidence = call.meter.evidence
+            raise BudgetExhaustedError(error.message, wait=error.wait, evidence=evidence, **call.where) from None
         if isinstance(outcome, Answer):
             self._tell_answer(call, outcome)
         return outcome
 
     async def _session(self, call: _Call) -> LoopSession:
         """The loop's session; a call that was under way when it was closed does not open another."""
-        if call.session is not None and call.session.closing:
+        if call.era != self.sessions.era:
             raise ClientClosedError(
-                "the client was closed while the call was waiting to be sent again",
-                evidence=Evidence.NOT_SENT,
+                "the client was closed, and the call does not open it again",
+                evidence=call.meter.evidence,
                 **call.where,
             )
         return await self.sessions.get()
@@ -171,7 +182,7 @@ class Pipeline:
         """Seconds until the next attempt, or None: there is none."""
         assert error.evidence is not None
         policy, request = call.settings.retry, call.request
-        if isinstance(error, RateLimitedError):
+        if isinstance(error, RateLimitedError) and error.evidence is Evidence.REJECTED:
             return self._pause_after_429(error, call)
         call.failures += 1
         if isinstance(error, ClientClosedError):
@@ -240,6 +251,8 @@ def _unreadable(answer: Answer, error: DecodeError, call: _Call) -> DecodeError:
 
 
 def _raise(error: GoedGepicktError, call: _Call) -> NoReturn:
+    if error.evidence is not Evidence.FINAL:
+        error.evidence = call.meter.evidence  # an earlier attempt may have done more than the last one
     evidence = error.evidence or Evidence.UNKNOWN
     if call.request.safety is Safety.ONCE and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
         raise outcome_unknown(error.message, evidence, call.request, call.meter.on_wire) from error
@@ -292,10 +305,14 @@ def _encoded(request: Request) -> bytes | None:
         ) from None
 
 
-def _left(deadline: asyncio.Timeout) -> float | None:
+@overload
+def _left(deadline: asyncio.Timeout, most: float) -> float: ...
+@overload
+def _left(deadline: asyncio.Timeout, most: float | None) -> float | None: ...
+def _left(deadline: asyncio.Timeout, most: float | None) -> float | None:
+    """Seconds until the deadline, `most` at most."""
     when = deadline.when()
-    return None if when is None else max(0.0, when - asyncio.get_running_loop().time())
-
-
-def _shorter(one: float | None, other: float | None) -> float | None:
-    return min((value for value in (one, other) if value is not None), default=None)
+    if when is None:
+        return most
+    left = max(0.0, when - asyncio.get_running_loop().time())
+    return left if most is None else min(left, most)

@@ -34,20 +34,24 @@ _EXISTS = "already exists"
 _E_MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
 _DIGITS = re.compile(r"\+?\d[\d ()-]{7,}\d")
 _LONGEST_TEXT = 300
+_LONGEST_THROTTLE_TEXT = 10_000
+_THROTTLE_KEYS = {"message", "error", "errorMessage", "exception", "file", "line", "trace", "status", "code"}
+"""What Laravel's own answer has, in its debug mode too."""
 
 
 def is_refusal(answer: Answer) -> bool:
     """Whether the status is no success, or the throttle speaks behind one (seen; reference section 2, B)."""
-    return not 200 <= answer.status < 300 or (len(answer.body) < 200 and _is_throttle_text(answer))
+    return not 200 <= answer.status < 300 or _is_throttles(answer)
 
 
 def evidence_of(answer: Answer) -> Evidence:
     """What a refusal says of the request's fate."""
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or _is_throttle_text(answer):
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Evidence.REJECTED
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Evidence.UNKNOWN
-    return Evidence.FINAL
+    if _is_throttles(answer):
+        # Behind a success nobody can be sure; a write that happens once is not to be risked on a text.
+        return Evidence.UNKNOWN if answer.status < 300 else Evidence.REJECTED
+    return Evidence.UNKNOWN if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Evidence.FINAL
 
 
 def complains(data: Any) -> bool:
@@ -81,7 +85,7 @@ def refusal(
         "path": path,
         "evidence": evidence_of(answer),
     }
-    if context["evidence"] is Evidence.REJECTED:
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or _is_throttles(answer):
         return RateLimitedError(
             text or "the server's throttle refused the request",
             retry_after=parse_retry_after(answer.headers),
@@ -124,8 +128,15 @@ def _parsed(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _is_throttle_text(answer: Answer) -> bool:
-    return len(answer.body) < 10_000 and _THROTTLED.encode() in answer.body.lower()
+def _is_throttles(answer: Answer) -> bool:
+    """Whether the body is the throttle's own, and not one that happens to speak of attempts."""
+    if len(answer.body) > _LONGEST_THROTTLE_TEXT or _THROTTLED.encode() not in answer.body.lower():
+        return False
+    body = _parsed(answer.body)
+    if not isinstance(body, Mapping) or body.keys() - _THROTTLE_KEYS:
+        return False
+    texts = (body.get(key) for key in ("message", "error", "errorMessage"))
+    return any(isinstance(text, str) and text.strip(" .!").lower() == _THROTTLED for text in texts)
 
 
 def _texts_of(body: Any) -> str:

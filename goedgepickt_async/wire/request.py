@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import attrs
 
@@ -85,7 +85,8 @@ def raw_path(path: str) -> str:
         ConfigurationError: It is a whole URL, has a query, or climbs out of the base.
     """
     path = "/" + path.removeprefix("/")
-    if path.startswith("//") or "://" in path or "?" in path or "#" in path or ".." in path.split("/"):
+    plain = unquote(path)
+    if plain.startswith("//") or "://" in plain or "?" in path or "#" in path or {".", ".."} & set(plain.split("/")):
         raise ConfigurationError(
             "the path must lie below the base URL, such as '/suppliers'; query parameters go into `query`"
         )

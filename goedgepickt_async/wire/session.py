@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -15,7 +16,38 @@ import attrs
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
 
-__all__ = ["LoopSession", "SessionOwner"]
+__all__ = ["LoopSession", "Permits", "SessionOwner"]
+
+
+class Permits:
+    """How many requests of one lane may be under way at once, in one event loop.
+
+    Attributes:
+        waiting: How many wait for one.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._semaphore = asyncio.Semaphore(number)
+        self.waiting = 0
+
+    @property
+    def are_out(self) -> bool:
+        """Whether the next one has to be waited for."""
+        return self._semaphore.locked()
+
+    @asynccontextmanager
+    async def one(self, max_wait: float | None) -> AsyncGenerator[None]:
+        """Hold one; TimeoutError if that takes longer than `max_wait` seconds."""
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(max_wait):
+                await self._semaphore.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._semaphore.release()
 
 
 @attrs.define(eq=False)
@@ -29,7 +61,7 @@ class LoopSession:
     """
 
     http: aiohttp.ClientSession
-    permits: dict[Lane, asyncio.Semaphore]
+    permits: dict[Lane, Permits]
     _lifetime: AsyncGenerator[None]
     closing: bool = False
     _clocks: set[asyncio.Timeout] = attrs.field(factory=set)
@@ -48,7 +80,8 @@ class LoopSession:
         """End what is under way; close the session, if it is ours to close."""
         self.closing = True
         for clock in self._clocks:
-            clock.reschedule(0)
+            with suppress(RuntimeError):  # it is ending anyway
+                clock.reschedule(0)
         await self._lifetime.aclose()
 
 
@@ -71,6 +104,8 @@ class SessionOwner:
         self._pid = os.getpid()
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopSession] = {}
         self._inherited: list[object] = []
+        self.era = 0  # how often it was closed
+        _living.add(self)
 
     @property
     def open_here(self) -> bool:
@@ -99,6 +134,7 @@ class SessionOwner:
             self._notice_fork()
             held = list(self._by_loop.items())
             self._by_loop.clear()
+            self.era += 1
         here = asyncio.get_running_loop()
         for loop, session in held:
             if loop is here:
@@ -108,7 +144,7 @@ class SessionOwner:
 
     def _open(self) -> LoopSession:
         http = self._borrow() if self._borrowed is not None else _new_session()
-        permits = {lane: asyncio.Semaphore(self._concurrency) for lane in Lane}
+        permits = {lane: Permits(self._concurrency) for lane in Lane}
         return LoopSession(http, permits, _lifetime(http, owned=self._borrowed is None))
 
     def _borrow(self) -> aiohttp.ClientSession:
@@ -116,7 +152,7 @@ class SessionOwner:
         assert session is not None
         if session.closed:
             raise ConfigurationError("the aiohttp session that was passed in is closed")
-        if self._by_loop:
+        if getattr(session, "_loop", asyncio.get_running_loop()) is not asyncio.get_running_loop():
             raise ConfigurationError("the aiohttp session that was passed in belongs to another event loop")
         # It tells "sent" from "never sent", and does nothing to requests that are not ours.
         if _TRACE not in session.trace_configs:
@@ -134,6 +170,18 @@ class SessionOwner:
         self._inherited.append(self._by_loop)
         self._by_loop = {}
         self._pid = os.getpid()
+
+
+_living: weakref.WeakSet[SessionOwner] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for owner in list(_living):
+        owner._lock = threading.Lock()  # noqa: SLF001  another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerator[None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
 
 import aiohttp
@@ -15,6 +15,7 @@ from goedgepickt_async.budget.headers import parse_retry_after, read_rate_header
 from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Outcome, Refused
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import (
+    BudgetExhaustedError,
     ClientClosedError,
     ConnectFailedError,
     ConnectionLostError,
@@ -27,9 +28,8 @@ from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
 from goedgepickt_async.wire.request import Safety
 from goedgepickt_async.wire.session import LoopSession
 
-__all__ = ["Limits", "Meter", "exchange"]
+__all__ = ["Limits", "Meter", "exchange", "is_success"]
 
-_GATEWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 _ENOUGH = 1 << 18
 """Bytes of a refusal's text."""
 
@@ -51,6 +51,10 @@ class Limits:
     max_body: int
 
 
+class _ClosedError(Exception):
+    """The client was closed before the request could go."""
+
+
 class _NotSentAgainError(Exception):
     """aiohttp was about to re-send what must happen once."""
 
@@ -69,24 +73,25 @@ class Meter:
         on_wire: Requests that went out, over all attempts of the call.
         waited: Seconds that the latest attempt waited for the budget.
         sent: Whether the latest request went out.
+        answer: The latest answer's status and headers, as soon as they are here.
     """
 
     def __init__(self, budget: Budget, lane: Lane, safety: Safety) -> None:
         self.on_wire = 0
         self.waited = 0.0
-        self._budget = budget
-        self._safety = safety
-        self.lane = lane
-        self._place: int | None = None
         self.sent = False
-        self._status: int | None = None
+        self.answer: tuple[int, Mapping[str, str]] | None = None
+        self.lane = lane
+        self.safety = safety
+        self._budget = budget
+        self._place: int | None = None
+        self._worst = Evidence.NOT_SENT
 
-    def begin(self, limits: Limits, clock: asyncio.Timeout) -> None:
+    def begin(self, session: LoopSession, limits: Limits, clock: asyncio.Timeout) -> None:
         """A new attempt; `clock` runs while it is on the wire and stands still while it waits for a slot."""
-        self._limits = limits
-        self._clock = clock
+        self._session, self._limits, self._clock = session, limits, clock
         self.waited = 0.0
-        self.sent, self._status = False, None
+        self._forget()
 
     def mark_sent(self) -> None:
         """The headers of a request are about to leave."""
@@ -97,33 +102,59 @@ class Meter:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Take a slot, send, and say what came of it."""
-        if self.sent and self._safety is Safety.ONCE:
+        if self.sent and self.safety is Safety.ONCE:
             raise _NotSentAgainError
+        limits = self._limits
         self._clock.reschedule(None)
-        grant = await self._budget.take(
-            self.lane, life=self._limits.timeout, max_wait=self._limits.max_wait, place=self._place
-        )
-        self._place, self.waited, self.sent = grant.place, self.waited + grant.waited, False
-        self._clock.reschedule(asyncio.get_running_loop().time() + self._limits.timeout)
+        grant = await self._budget.take(self.lane, life=limits.timeout, max_wait=limits.max_wait, place=self._place)
+        if self._session.closing:
+            self._budget.settle(grant, NeverSent())
+            raise _ClosedError
+        self._forget()
+        self._place, self.waited = grant.place, self.waited + grant.waited
+        self._clock.reschedule(asyncio.get_running_loop().time() + limits.timeout)
         try:
             response = await handler(request)
         except BaseException:
             self._budget.settle(grant, Lost() if self.sent else NeverSent())
             raise
-        self._status = response.status
+        self.answer = (response.status, response.headers)
         self._budget.settle(grant, _outcome(response.status, response.headers, self._budget.limit))
         return response
 
     @property
-    def evidence(self) -> Evidence:
-        """What is known of the request's fate, should the attempt end here."""
+    def latest(self) -> Evidence:
+        """What is known of the latest request's fate, should the attempt end here."""
         if not self.sent:
             return Evidence.NOT_SENT
-        if self._status is None:
+        if self.answer is None:
             return Evidence.UNKNOWN
-        if self._status == HTTPStatus.TOO_MANY_REQUESTS:
+        status, _ = self.answer
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Evidence.REJECTED
-        return Evidence.APPLIED if _is_success(self._status) else Evidence.UNKNOWN
+        return Evidence.APPLIED if is_success(status) else Evidence.UNKNOWN
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of the call's fate: of all its requests, the one that may have done most."""
+        return max(self._worst, self.latest, key=_ORDER.index)
+
+    def check_wait(self, ahead: int, most: float) -> None:
+        """Raise BudgetExhaustedError if the wait behind so many others is longer."""
+        wait = self._budget.predicted_wait(self.lane, ahead=ahead)
+        if wait > most:
+            raise BudgetExhaustedError(
+                f"{ahead} calls of this client wait for the rate limit before this one, about {wait:.1f} s",
+                wait=wait,
+                evidence=self.evidence,
+            )
+
+    def _forget(self) -> None:
+        self._worst = self.evidence
+        self.sent, self.answer = False, None
+
+
+_ORDER = [Evidence.NOT_SENT, Evidence.REJECTED, Evidence.UNKNOWN, Evidence.APPLIED]
 
 
 async def exchange(
@@ -151,23 +182,43 @@ async def exchange(
         BudgetExhaustedError: The wait for a slot would be too long.
     """
     try:
-        async with session.clock() as clock, session.permits[meter.lane]:
-            meter.begin(limits, clock)
+        async with session.clock() as clock, _permit(session, meter, limits.max_wait) as left:
+            meter.begin(session, attrs.evolve(limits, max_wait=left), clock)
             return await _send(session.http, meter, limits, method, URL(url, encoded=True), headers, body)
     except GoedGepicktError:
         raise
+    except _ClosedError:
+        return _closed(meter)
     except _NotSentAgainError:
         return _broken(meter, "dropped on a kept-alive connection", None)
     except _BodyTooLargeError as exc:
-        return _failure(meter, TransportError, f"the answer is larger than {limits.max_body} bytes", exc)
+        return _too_large(meter, limits, exc)
     except TimeoutError as exc:
         return _closed(meter) if session.closing else _timed_out(meter, limits, exc)
-    except (aiohttp.ClientError, OSError, ValueError) as exc:
-        return _broken(meter, _why(exc), exc)
-    except (RuntimeError, AssertionError):  # aiohttp's, on a session that was closed a moment ago
-        if not session.http.closed:
+    except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as exc:
+        # The last two are aiohttp's way to say that the session is closed.
+        return _closed(meter) if session.http.closed else _broken(meter, _why(exc), exc)
+
+
+@asynccontextmanager
+async def _permit(session: LoopSession, meter: Meter, max_wait: float | None) -> AsyncGenerator[float | None]:
+    """One of the lane's permits; what is left of `max_wait`, as those who wait for one wait for a slot next.
+
+    Raises:
+        BudgetExhaustedError: It would take too long.
+    """
+    permits, began = session.permits[meter.lane], asyncio.get_running_loop().time()
+    if max_wait is not None and permits.are_out:
+        meter.check_wait(permits.waiting, max_wait)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(permits.one(max_wait))
+        except TimeoutError:
+            if not session.closing:
+                meter.check_wait(permits.waiting, -1)
             raise
-        return _closed(meter)
+        waited = asyncio.get_running_loop().time() - began
+        yield None if max_wait is None else max(0.0, max_wait - waited)
 
 
 async def _send(  # noqa: PLR0917  they are what a request is made of
@@ -191,7 +242,7 @@ async def _send(  # noqa: PLR0917  they are what a request is made of
         middlewares=(*getattr(http, "_middlewares", ()), meter),
         trace_request_ctx=meter,
     ) as response:
-        read = _read_whole if _is_success(response.status) else _read_some
+        read = _read_whole if is_success(response.status) else _read_some
         return Answer(
             status=response.status, headers=response.headers, body=await read(response.content, limits.max_body)
         )
@@ -210,7 +261,7 @@ async def _read_whole(content: aiohttp.StreamReader, most: int) -> bytes:
 async def _read_some(content: aiohttp.StreamReader, most: int) -> bytes:
     """Of a refusal the status is what counts; as much of its text as can be had."""
     text = bytearray()
-    with contextlib.suppress(aiohttp.ClientError, OSError):
+    with suppress(aiohttp.ClientError, OSError):
         async for chunk in content.iter_any():
             text += chunk
             if len(text) > min(most, _ENOUGH):
@@ -218,7 +269,7 @@ async def _read_some(content: aiohttp.StreamReader, most: int) -> bytes:
     return bytes(text)
 
 
-def _is_success(status: int) -> bool:
+def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
@@ -226,15 +277,23 @@ def _outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
     rate = read_rate_headers(headers)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Refused(parse_retry_after(headers))
-    if status in _GATEWAY and rate.remaining is None:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and rate.remaining is None:
         return Lost()  # a gateway spoke: the application may still count it
     return Answered(rate.counter(limit))
 
 
-def _timed_out(meter: Meter, limits: Limits, exc: TimeoutError) -> Failure:
+def _timed_out(meter: Meter, limits: Limits, exc: TimeoutError) -> Exchange:
+    if meter.answer is not None and not is_success(meter.answer[0]):
+        return Answer(status=meter.answer[0], headers=meter.answer[1], body=b"")  # its text does not matter
     if not meter.sent:
-        return _failure(meter, ConnectFailedError, f"no connection within {limits.connect_timeout:g} s", exc)
+        return _failure(meter, ConnectFailedError, "no connection in time", exc)
     return _failure(meter, RequestTimeoutError, f"no whole answer within {limits.timeout:g} s", exc)
+
+
+def _too_large(meter: Meter, limits: Limits, exc: Exception) -> Failure:
+    failure = _failure(meter, TransportError, f"the answer is larger than {limits.max_body} bytes", exc)
+    # It would be as large again.
+    return failure if meter.safety is Safety.ONCE else attrs.evolve(failure, evidence=Evidence.FINAL)
 
 
 def _closed(meter: Meter) -> Failure:
@@ -250,7 +309,7 @@ def _broken(meter: Meter, why: str, exc: Exception | None) -> Failure:
 
 
 def _failure(meter: Meter, error: type[TransportError], message: str, cause: Exception | None) -> Failure:
-    return Failure(evidence=meter.evidence, error=error, message=message, cause=cause)
+    return Failure(evidence=meter.latest, error=error, message=message, cause=cause)
 
 
 def _why(exc: Exception) -> str:

@@ -1,13 +1,16 @@
 """LocalBudget: the queue before the slots, over tasks, loops, threads and forks."""
 
 import asyncio
+import gc
 import os
 import threading
+import time
 
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, LocalBudget
-from goedgepickt_async.budget.protocol import Answered, NeverSent, Refused
+from goedgepickt_async.budget.pacing import Pacer
+from goedgepickt_async.budget.protocol import Answered, Grant, NeverSent, Refused
 from goedgepickt_async.budget.slots import Lane
 
 SECOND = 1_000_000_000
@@ -198,6 +201,83 @@ def test_a_loop_that_closes_with_waiters_in_it_does_not_hold_the_others_up() -> 
     asyncio.run(asyncio.wait_for(take(budget), 2))
     forgotten._log_destroy_pending = False  # type: ignore[attr-defined]  # it can never end: its loop is closed
     waiting.close()
+
+
+def test_waiters_that_the_garbage_collector_finds_do_not_lock_the_budget_up() -> None:
+    budget = plain(1, period=0.01, guard=0.0)
+
+    def leave_a_cycle() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(budget.take(Lane.INTERACTIVE, life=1))
+        loop.run_until_complete(asyncio.sleep(0))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+
+    thresholds = gc.get_threshold()
+    worker = threading.Thread(target=lambda: asyncio.run(_take_many(budget, 50)))
+    held = asyncio.run(_held(budget))
+    for _ in range(20):
+        leave_a_cycle()
+    gc.set_threshold(1)
+    try:
+        budget.settle(held, NeverSent())
+        worker.start()
+        worker.join(10)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert not worker.is_alive()
+
+
+async def _held(budget: LocalBudget) -> Grant:
+    return await budget.take(Lane.INTERACTIVE, life=1)
+
+
+async def test_the_pace_of_the_bulk_lane_is_a_burst_and_then_an_even_flow() -> None:
+    budget = LocalBudget(150, 3.0, guard=0.0, use_server_counter=False)
+    began = time.monotonic()
+    for _ in range(20):
+        budget.settle(await budget.take(Lane.BULK, life=1), Answered())
+    assert time.monotonic() - began >= 10 * 3.0 / (0.92 * 150) * 0.9
+
+
+async def test_a_token_of_the_pace_that_nobody_used_stays_with_the_turn() -> None:
+    pacer = Pacer(15, 60)
+
+    async def never() -> None:
+        await asyncio.sleep(60)
+
+    async def at_once() -> int:
+        return 1
+
+    waiting = asyncio.create_task(pacer.in_turn(never))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    async with asyncio.timeout(1):
+        assert await pacer.in_turn(at_once) == 1
+    assert pacer.waiting() == 0
+
+
+async def test_who_waits_too_long_moves_up_a_lane() -> None:
+    clock = Clock()
+    budget = plain(1, clock=clock)
+    held = await budget.take(Lane.NORMAL, life=30)
+    order: list[str] = []
+
+    async def one(name: str, lane: Lane) -> None:
+        grant = await budget.take(lane, life=1)
+        order.append(name)
+        budget.settle(grant, NeverSent())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one("old", Lane.NORMAL))
+        await asyncio.sleep(0)
+        clock.now += 301 * SECOND
+        for _ in range(3):
+            group.create_task(one("new", Lane.INTERACTIVE))
+        await asyncio.sleep(0)
+        budget.settle(held, NeverSent())
+    assert order == ["old", "new", "new", "new"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

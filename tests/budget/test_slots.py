@@ -320,3 +320,40 @@ def test_the_predicted_wait_is_zero_only_if_a_slot_is_free(ahead: int, answered:
     wait = slots.predicted_wait(0, ahead)
     assert (wait == 0) == (ahead < 100 - answered)
     assert wait % nanoseconds(61) == 0
+
+
+def test_answers_without_a_counter_after_a_counter_of_zero_lock_nobody_out() -> None:
+    slots = Slots(Rules(limit=5, window=10))
+    now = 0
+    for index in range(50):
+        while (slot := slots.take(now, Lane.INTERACTIVE, SECOND)) is None:
+            following = slots.next_change(now)
+            assert now < following < FAR
+            now = following
+        slots.answered(slot, now, 0 if index == 0 else None)
+
+
+def test_the_predicted_wait_knows_the_headroom_and_the_end_of_the_servers_window() -> None:
+    slots = Slots(Rules(limit=100, window=60, guard=1, use_server_counter=False))
+    for _ in range(90):
+        slot = slots.take(0, Lane.INTERACTIVE, SECOND)
+        assert slot is not None
+        slots.answered(slot, 0)
+    assert slots.predicted_wait(0, 0, Lane.INTERACTIVE) == 0
+    assert slots.predicted_wait(0, 0, Lane.NORMAL) == 60 * SECOND
+    shared = Slots(Rules(limit=100, window=60, guard=1))
+    slot = shared.take(0, Lane.INTERACTIVE, SECOND)
+    assert slot is not None
+    shared.answered(slot, SECOND, 100)
+    assert shared.predicted_wait(50 * SECOND, 0) == 12 * SECOND
+
+
+def test_probes_that_are_lost_are_not_followed_by_a_burst() -> None:
+    slots = Slots(Rules(limit=100, window=60))
+    taken = 0
+    for now in range(0, 6 * SECOND, SECOND // 10):
+        slot = slots.take(now, Lane.INTERACTIVE, SECOND)
+        if slot is not None:
+            taken += 1
+            slots.lost(slot, now)
+    assert taken == 2

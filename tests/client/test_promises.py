@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import BudgetExhaustedError, GoedGepickt, Hooks, LocalBudget, Order, PagingError, ServerError
+from goedgepickt_async import (
+    BudgetExhaustedError,
+    ClientClosedError,
+    ConfigurationError,
+    GoedGepickt,
+    Hooks,
+    LocalBudget,
+    Order,
+    PagingError,
+    ServerError,
+)
 from goedgepickt_async.sandbox import Sandbox, faults
 
 Make = Callable[..., GoedGepickt]
@@ -33,13 +43,14 @@ async def test_six_hundred_requests_twenty_at_once_are_never_throttled(make_clie
     assert took > 3 * 2.0  # (600 - 1) // 150 windows cannot be beaten: the throttle was real
 
 
-async def test_an_interactive_call_does_not_wait_behind_a_bulk_job(make_client: Make) -> None:
+@pytest.mark.parametrize("lane", ["normal", "bulk"])
+async def test_an_interactive_call_does_not_wait_behind_a_long_job(make_client: Make, lane: str) -> None:
     async with Sandbox(orders=3, products=3, limit=150, period=2.0, seed=3) as sandbox:
         client = make_client(sandbox.url, sandbox.api_key, budget=scaled())
-        bulk = client.with_options(lane="bulk")
+        bulk = client.with_options(lane=lane)
         job = [asyncio.create_task(bulk.request("GET", "/webshops")) for _ in range(250)]
         await asyncio.sleep(0.5)
-        assert client.budget.snapshot().used >= 140
+        assert (client.budget.snapshot().used >= 140) == (lane == "normal")
         started = time.monotonic()
         await client.with_options(max_wait=0.5).request("GET", "/webshops")
         assert time.monotonic() - started < 1
@@ -190,7 +201,7 @@ async def test_looking_at_the_first_items_costs_one_request(gg: GoedGepickt, san
     assert (await gg.orders.list().first()) is not None
     assert len(await gg.orders.list().collect(limit=20)) == 20
     assert len(sandbox.ledger) == 3
-    assert [arrival.query["perPage"] for arrival in sandbox.ledger] == ["100", "1", "20"]
+    assert [arrival.query["perPage"] for arrival in sandbox.ledger] == ["100", "20", "20"]
 
 
 async def test_the_next_page_is_fetched_while_one_is_worked_on(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -222,3 +233,55 @@ async def test_resuming_yields_each_row_once(gg: GoedGepickt, sandbox: Sandbox) 
     async for rest in gg.orders.list().pages(resume=page.resume):
         found += [order.uuid for order in rest.items]
     assert len(found) == len(set(found)) == 230
+
+
+@pytest.mark.parametrize("status", [None, "completed"])
+async def test_resuming_a_limited_list_goes_on_with_the_next_row(
+    gg: GoedGepickt, sandbox: Sandbox, status: str | None
+) -> None:
+    whole = [order.uuid for order in await gg.orders.list(status=status).collect()]
+    found: list[str] = []
+    token: str | None = None
+    while len(found) < len(whole):
+        async for page in gg.orders.list(status=status).limit(7).pages(resume=token):
+            found += [order.uuid for order in page.items]
+            token = page.resume
+    assert found == whole
+
+
+async def test_leaving_a_list_on_its_second_page_opens_no_second_session(sandbox: Sandbox) -> None:
+    client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(10_000, 60))
+    async with client:
+        seen = 0
+        async for _ in client.orders.list():
+            seen += 1
+            if seen == 150:
+                break
+    await asyncio.sleep(0.05)
+    assert not client._sender.pipeline.sessions.open_here
+
+
+async def test_a_reading_ends_when_its_client_is_closed(sandbox: Sandbox) -> None:
+    client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(10_000, 60))
+    pages = client.orders.list().pages()
+    await anext(pages)
+    await client.close()
+    with pytest.raises(ClientClosedError):
+        await anext(pages)
+    assert not client._sender.pipeline.sessions.open_here
+
+
+async def test_a_token_of_another_list_or_another_filter_is_refused(gg: GoedGepickt) -> None:
+    page = await anext(gg.shipments.list(status="delivered").pages())
+    for other in (gg.orders.list(), gg.shipments.list(), gg.shipments.list(status="problem")):
+        with pytest.raises(ConfigurationError, match="another list"):
+            await anext(other.pages(resume=page.resume))
+    for broken in ("", "x", page.resume[:-8], "eJxz", "\u00e9"):
+        with pytest.raises(ConfigurationError):
+            await anext(gg.shipments.list(status="delivered").pages(resume=broken))
+
+
+@pytest.mark.parametrize("limit", [-1, 2.5, True, "3"])
+async def test_a_limit_that_is_no_number_of_items_is_refused(gg: GoedGepickt, limit: Any) -> None:
+    with pytest.raises(ConfigurationError, match="limit"):
+        await gg.orders.list().collect(limit=limit)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from goedgepickt_async import ClientClosedError, ConfigurationError, GoedGepickt, LocalBudget, OutcomeUnknownError
+from goedgepickt_async import (
+    ClientClosedError,
+    ConfigurationError,
+    GoedGepickt,
+    GoedGepicktError,
+    Hooks,
+    LocalBudget,
+    OutcomeUnknownError,
+)
 from goedgepickt_async.sandbox import Sandbox, faults
 
 Make = Callable[..., GoedGepickt]
@@ -204,6 +213,39 @@ async def test_closing_ends_the_calls_that_are_under_way_with_our_error(sandbox:
     assert client.budget.snapshot().in_flight == 0
 
 
+async def test_closing_while_the_loop_was_busy_raises_nothing_and_closes(sandbox: Sandbox) -> None:
+    sandbox.fail("*", "*", faults.NeverAnswer(), times=None)
+    client = client_of(sandbox, timeout=0.05)
+    call = asyncio.create_task(client.request("GET", "/orders"))
+    await asyncio.sleep(0.04)
+    time.sleep(0.1)  # noqa: ASYNC251  the time limit expires while nobody looks
+    await client.close()
+    with pytest.raises(GoedGepicktError):
+        await call
+    assert not client._sender.pipeline.sessions.open_here
+
+
+def test_a_borrowed_session_of_another_loop_is_said_so() -> None:
+    loop = asyncio.new_event_loop()
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    session = loop.run_until_complete(make())
+    client = GoedGepickt("key", session=session, base_url="http://127.0.0.1:9/x")
+    with pytest.raises(ConfigurationError, match="another event loop"):
+        asyncio.run(_use(client))
+    loop.run_until_complete(session.close())
+    loop.close()
+
+
+def test_a_hook_that_nobody_would_await_is_refused() -> None:
+    async def hook(_: object) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="plain function"):
+        Hooks(retry=hook)
+
+
 async def test_options_and_keys_share_the_session_and_the_budget(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
         web = client.with_options(timeout=3, max_wait=1, lane="bulk")
@@ -219,6 +261,8 @@ async def test_options_and_keys_share_the_session_and_the_budget(sandbox: Sandbo
 
 def test_clients_of_one_server_share_one_budget_by_default() -> None:
     one, other = GoedGepickt("a"), GoedGepickt("b", api="account")
+    same = GoedGepickt("d", base_url="https://ACCOUNT.goedgepickt.nl.:443/api/v1")
+    assert same.budget is one.budget
     elsewhere = GoedGepickt("c", base_url="http://127.0.0.1:9/x")
     assert one.budget is other.budget
     assert elsewhere.budget is not one.budget
@@ -236,6 +280,15 @@ def test_clients_of_one_server_share_one_budget_by_default() -> None:
         ({"api_key": "k", "base_url": "account.goedgepickt.nl"}, "base_url"),
         ({"api_key": "k", "base_url": "ftp://a.example.test"}, "base_url"),
         ({"api_key": "k", "base_url": "http://user:pass@a.example.test"}, "user"),
+        ({"api_key": "k", "base_url": "http://:s3cret@a.example.test/"}, "user"),
+        ({"api_key": "k", "base_url": "http://a.example.test:bad/s3cret"}, "no URL"),
+        ({"api_key": "k", "timeout": float("inf")}, "seconds"),
+        ({"api_key": "k", "max_body": 0}, "max_body"),
+        ({"api_key": "k", "max_body": "1"}, "max_body"),
+        ({"api_key": "k", "retry": "x"}, "RetryPolicy"),
+        ({"api_key": "k", "user_agent": "a\nb"}, "plain text"),
+        ({"api_key": "k", "webshop_uuid": 5}, "plain text"),
+        ({"api_key": "k", "concurrency": "5"}, "concurrency"),
         ({"api_key": "k", "timeout": 0}, "timeout"),
         ({"api_key": "k", "timeout": "5"}, "seconds"),
         ({"api_key": "k", "max_wait": -1}, "seconds"),
@@ -248,8 +301,9 @@ def test_a_bad_setting_is_refused_when_the_client_is_made(
     arguments: dict[str, Any], hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOEDGEPICKT_API_KEY", raising=False)
-    with pytest.raises(ConfigurationError, match=hint):
+    with pytest.raises(ConfigurationError, match=hint) as caught:
         GoedGepickt(**arguments)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.errors import PagingError
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.paging.positions import REACH, Ask, Position, next_ask
+from goedgepickt_async.paging.positions import REACH, Ask, Position, overlapping, plain
 from goedgepickt_async.paging.walk import RawPage, Walk
 
 Fetch = Callable[[Ask, date | None], Awaitable[RawPage]]
@@ -222,6 +222,22 @@ async def test_without_a_cursor_and_a_date_it_raises_instead_of_stopping() -> No
         await read(fetch)
 
 
+async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
+    rows = list(range(31_000))
+
+    def day(key: int) -> date:
+        return date.fromordinal(date(2026, 1, 1).toordinal() + key // 6000)
+
+    async def fetch(ask: Ask, window: date | None) -> RawPage:
+        within = [key for key in rows if window is None or day(key) >= window]
+        answer = page(within[ask.start : ask.end], ask)
+        for row in answer.rows:
+            row["createDate"] = day(int(row["uuid"][1:])).isoformat() + f" 10:00:{int(row['uuid'][1:]) % 60:02}"
+        return answer
+
+    assert await read(fetch, by_date=True) == [f"u{key}" for key in rows]
+
+
 async def test_a_day_with_more_rows_than_page_numbers_reach_raises() -> None:
     async def fetch(ask: Ask, _: date | None) -> RawPage:
         answer = page(list(range(ask.start, ask.end)), ask)
@@ -233,9 +249,209 @@ async def test_a_day_with_more_rows_than_page_numbers_reach_raises() -> None:
         await read(fetch, by_date=True)
 
 
-@given(covered=st.integers(1, REACH), largest=st.integers(1, 100))
-def test_the_next_page_overlaps_what_was_read_and_stays_within_reach(covered: int, largest: int) -> None:
-    ask = next_ask(Position(covered=covered, per_page=largest, last_rows=largest), largest)
-    assert ask.start <= max(0, covered - 3)
-    assert ask.end <= REACH
+@given(covered=st.integers(1, REACH - 1), largest=st.integers(1, 100))
+def test_the_next_page_overlaps_what_was_read_brings_something_new_and_stays_within_reach(
+    covered: int, largest: int
+) -> None:
+    ask = overlapping(covered, largest, 3)
+    assert ask.start <= (max(0, covered - 3) if largest >= 20 else covered)
+    assert covered < ask.end <= REACH
     assert ask.per_page <= largest
+
+
+@given(covered=st.integers(0, REACH), per_page=st.integers(1, 100))
+def test_a_plain_page_begins_where_nothing_was_read(covered: int, per_page: int) -> None:
+    assert covered <= plain(covered, per_page).start < covered + per_page
+
+
+async def resumed_everywhere(fetch: Fetch, **options: Any) -> list[str]:
+    """Read a list in as many readings as it has pages: each goes on where the one before stopped."""
+    found: list[str] = []
+    position = Position()
+    while True:
+        batch = await Walk(fetch, position, **options).next_batch()
+        if batch is None:
+            return found
+        found += [batch.page.rows[index]["uuid"] for index in batch.fresh]
+        position = batch.after
+
+
+@pytest.mark.parametrize("cursor", [True, False])
+@pytest.mark.parametrize("number", [37, 100, 1234, 12_345])
+async def test_resuming_after_every_page_yields_each_row_once(number: int, cursor: bool) -> None:
+    fetch, _ = reaching(list(range(number)), cursor=cursor)
+    assert await resumed_everywhere(fetch, by_date=True) == [f"u{key}" for key in range(number)]
+
+
+@pytest.mark.parametrize("number", [5, 137, 10_250])
+async def test_a_position_in_the_middle_of_a_page_goes_on_with_the_next_row(number: int) -> None:
+    fetch, _ = reaching(list(range(number)), cursor=True)
+    found: list[str] = []
+    position = Position()
+    while (batch := await Walk(fetch, position).next_batch()) is not None:
+        some = max(1, len(batch.fresh) // 3)
+        found += [batch.page.rows[index]["uuid"] for index in batch.fresh[:some]]
+        position = batch.position_after(some)
+    assert found == [f"u{key}" for key in range(number)]
+
+
+async def test_rows_that_came_after_the_last_reading_are_found_by_resuming() -> None:
+    rows = list(range(37))
+    fetch, _ = serving(rows)
+    walk = Walk(fetch, Position())
+    while await walk.next_batch() is not None:
+        pass
+    rows += range(37, 60)
+    assert await read(fetch, walk.position) == [f"u{key}" for key in range(37, 60)]
+
+
+async def test_resuming_in_a_list_of_somebody_else_raises() -> None:
+    fetch, _ = serving(list(range(300)))
+    walk = Walk(fetch, Position())
+    await walk.next_batch()
+    await walk.next_batch()
+    other, _ = serving(list(range(1000, 1300)))
+    with pytest.raises(PagingError):
+        await read(other, walk.position)
+
+
+async def test_a_row_that_moves_to_the_back_takes_no_others_with_it() -> None:
+    rows = list(range(300))
+    moved = False
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        nonlocal moved
+        answer = page(rows[ask.start : ask.end], ask)
+        if not moved:
+            rows.insert(150, rows.pop(5))
+            moved = True
+        return answer
+
+    assert sorted(await read(fetch)) == sorted(f"u{key}" for key in range(300))
+
+
+async def test_rows_of_one_instant_whose_order_nobody_fixes_are_all_read() -> None:
+    """SQL orders ties as it likes, and differently for another page size."""
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        order = sorted(range(1000), key=lambda key: (key // 8, key * (ask.per_page * 7919) % 1009))
+        answer = page(order[ask.start : ask.end], ask)
+        for row in answer.rows:
+            row["createDate"] = (
+                f"2026-01-01 10:{int(row['uuid'][1:]) // 8 // 60:02}:{int(row['uuid'][1:]) // 8 % 60:02}"
+            )
+        return answer
+
+    found = await read(fetch)
+    assert len(found) == 1000
+    assert len(set(found)) == 1000
+
+
+@pytest.mark.parametrize("cursor", ["", "ignored"])
+async def test_a_cursor_that_is_empty_or_ignored_does_not_repeat_the_beginning_and_drop_the_rest(cursor: str) -> None:
+    rows = list(range(12_345))
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        return page(rows[ask.start : ask.start + ask.per_page], ask, cursor=cursor)
+
+    with pytest.raises(PagingError):
+        await read(fetch)
+
+
+@pytest.mark.parametrize("hidden", [{9_950}, {9_999}, {3, 500, 9_998}])
+async def test_a_page_that_is_not_full_where_page_numbers_end_does_not_end_the_list(hidden: set[int]) -> None:
+    fetch, _ = reaching(list(range(12_345)), cursor=False)
+
+    async def hiding(ask: Ask, window: date | None) -> RawPage:
+        answer = await fetch(ask, window)
+        kept = [row for row in answer.rows if int(row["uuid"][1:]) not in hidden]
+        return attrs.evolve(answer, rows=kept)
+
+    found = await read(hiding, by_date=True)
+    assert found == [f"u{key}" for key in range(12_345) if key not in hidden]
+
+
+async def test_a_list_that_ends_just_before_the_reach_ends_there() -> None:
+    fetch, _ = serving(list(range(9_950)), total_items=9_950)
+    assert len(await read(fetch)) == 9_950
+
+
+async def test_rows_that_are_left_out_of_every_page_do_not_hold_the_reading_up() -> None:
+    """As where a server filters after it has paged."""
+    asks = 0
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        nonlocal asks
+        asks += 1
+        return page([key for key in range(ask.start, min(ask.end, 1000)) if key % 30], ask)
+
+    assert await read(fetch) == [f"u{key}" for key in range(1000) if key % 30]
+    assert asks < 25
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 10, 15])
+async def test_small_pages_are_read_too(size: int) -> None:
+    rows = list(range(200))
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        assert ask.page is not None
+        given = min(ask.per_page, size)
+        start = (ask.page - 1) * given
+        return page(rows[start : start + given], ask, items_per_page=given)
+
+    assert await read(fetch) == [f"u{key}" for key in rows]
+
+
+@pytest.mark.parametrize("says", [100, 15])
+async def test_a_page_size_that_is_said_wrongly_changes_nothing(says: int) -> None:
+    rows = list(range(500))
+    asks = 0
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        nonlocal asks
+        asks += 1
+        answer = page(rows[ask.start : ask.end], ask, items_per_page=says)
+        if asks in {2, 4}:
+            del rows[:5]
+        return answer
+
+    found = await read(fetch)
+    assert {f"u{key}" for key in rows} <= set(found)
+    assert len(found) == len(set(found))
+    assert asks < 12
+
+
+async def test_where_pages_cannot_overlap_rows_that_leave_cost_none_of_the_others() -> None:
+    rows = list(range(200))
+    asks = 0
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        nonlocal asks
+        asks += 1
+        assert ask.page is not None
+        answer = page(rows[(ask.page - 1) * 15 : ask.page * 15], ask, items_per_page=15)
+        if asks % 4 == 0:
+            del rows[2]
+        return answer
+
+    found = await read(fetch)
+    assert {f"u{key}" for key in rows} <= set(found)
+    assert len(found) == len(set(found))
+
+
+async def test_a_silent_clamp_with_rows_that_leave_is_found_by_looking_twice() -> None:
+    rows = list(range(42))
+    first = True
+
+    async def fetch(ask: Ask, _: date | None) -> RawPage:
+        nonlocal first
+        assert ask.page is not None
+        given = min(ask.per_page, 40)
+        start = (ask.page - 1) * given
+        answer = page(rows[start : start + given], ask, total_items=len(rows))
+        if first:
+            del rows[:3]
+            first = False
+        return answer
+
+    assert await read(fetch) == [f"u{key}" for key in range(42)]

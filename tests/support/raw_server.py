@@ -40,6 +40,7 @@ class RawServer:
     def __init__(self) -> None:
         self.arrivals: list[Exchange] = []
         self.url = ""
+        self.stop_listening: Callable[[], None] = lambda: None
 
 
 @asynccontextmanager
@@ -69,6 +70,7 @@ async def raw_server(play: Play) -> AsyncIterator[RawServer]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1"
+    state.stop_listening = server.close
     try:
         yield state
     finally:

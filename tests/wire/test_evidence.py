@@ -5,6 +5,7 @@ import gc
 import random
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,7 @@ from goedgepickt_async import (
     RetryPolicy,
     ServerError,
     TransportError,
+    ValidationError,
 )
 from tests.support.raw_server import Exchange, raw_server
 
@@ -45,7 +47,7 @@ async def test_a_dropped_kept_alive_connection_costs_a_second_slot_when_aiohttp_
         else:
             await exchange.answer(b"{}")
 
-    budget = LocalBudget(100, 60)
+    budget = LocalBudget(100, 60, use_server_counter=False)
     async with raw_server(play) as server:
         client = make_client(server.url, budget=budget)
         await client.request("GET", "/a")
@@ -325,10 +327,119 @@ async def test_a_throttled_call_is_sent_again_whatever_the_headers_say(
 
     async with raw_server(play) as server:
         client = make_client(server.url, budget=LocalBudget(100, 0.05, guard=0.01))
-        answer = await asyncio.wait_for(client.request("POST", "/orders", json={}), 5)
+        method = "GET" if status.startswith("200") else "POST"
+        answer = await asyncio.wait_for(client.request(method, "/orders"), 5)
     assert answer.json == {"fine": True}
     assert len(server.arrivals) == 2
-    assert client.budget.snapshot().throttled == 1
+    assert client.budget.snapshot().throttled == (0 if status.startswith("200") else 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("200 OK", b'{"message": "Too Many Attempts."}'),
+        ("200 OK", b'{"message": "ok", "reason": "Too many attempts to pick it"}'),
+        ("500 Error", b'{"message": "Too many attempts to connect to the database"}'),
+    ],
+)
+async def test_a_write_is_not_sent_again_because_a_text_speaks_of_attempts(
+    make_client: Make, status: str, body: bytes
+) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(body, status)
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=LocalBudget(100, 0.05, guard=0.01))
+        with suppress(OutcomeUnknownError):
+            await client.stock.mutate("p", -1, reason="Too many attempts to pick it")
+    assert len(server.arrivals) == 1
+    assert client.budget.snapshot().throttled == 0
+
+
+@pytest.mark.parametrize("ending", ["refused", "empty budget", "429", "404"])
+async def test_the_evidence_is_that_of_the_attempt_that_may_have_done_most(make_client: Make, ending: str) -> None:
+    async def play(exchange: Exchange) -> None:
+        if exchange.number == 1:
+            if ending == "refused":
+                server.stop_listening()
+            exchange.drop()
+        elif ending == "429":
+            await exchange.answer(b"", "429 Too Many Requests", "Retry-After: 999999")
+        else:
+            await exchange.answer(b"{}", "404 Not Found")
+
+    budget = LocalBudget(1 if ending == "empty budget" else 100, 60, use_server_counter=False)
+    retry = RetryPolicy(base=0.2, cap=0.2, max_attempts=2)
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=budget, retry=retry, max_wait=1)
+        with pytest.raises(GoedGepicktError) as caught:
+            await client.request("PUT", "/products/a", json={}, idempotent=True)
+    assert caught.value.evidence is (Evidence.FINAL if ending == "404" else Evidence.UNKNOWN)
+    assert caught.value.attempts == (1 if ending in {"refused", "empty budget"} else 2)
+
+
+async def test_a_deadline_is_not_slept_through(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"", "503 Service Unavailable", "Retry-After: 60")
+
+    async with raw_server(play) as server:
+        async with asyncio.timeout(1):
+            with pytest.raises(ServerError):
+                await make_client(server.url, deadline=30).request("GET", "/a")
+    assert len(server.arrivals) == 1
+
+
+async def test_retry_after_of_a_server_error_is_kept(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        moment = asyncio.get_running_loop().time()
+        arrived.append(moment)
+        if exchange.number == 1:
+            await exchange.answer(b"", "503 Service Unavailable", "Retry-After: 1")
+        else:
+            await exchange.answer(b"{}")
+
+    arrived: list[float] = []
+    async with raw_server(play) as server:
+        await make_client(server.url).request("GET", "/a")
+    assert arrived[1] - arrived[0] >= 0.99
+
+
+async def test_max_wait_holds_for_calls_that_stand_behind_others_of_their_own_client(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"{}")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, budget=LocalBudget(3, 60, use_server_counter=False), concurrency=2)
+        others = [asyncio.create_task(client.request("GET", "/a")) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(2):
+            with pytest.raises(BudgetExhaustedError) as caught:
+                await client.with_options(max_wait=0.2).request("GET", "/a")
+        assert caught.value.wait > 60
+        for other in others:
+            other.cancel()
+        await asyncio.wait(others)
+
+
+async def test_a_refusal_whose_text_never_comes_is_still_a_refusal(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 100\r\n\r\n{")
+        await asyncio.sleep(1)
+
+    async with raw_server(play) as server:
+        with pytest.raises(ValidationError) as caught:
+            await make_client(server.url, timeout=0.1).request("POST", "/orders", json={})
+    assert caught.value.evidence is Evidence.FINAL
+
+
+async def test_an_answer_that_is_too_large_is_not_fetched_again(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b" " * 5000)
+
+    async with raw_server(play) as server:
+        with pytest.raises(TransportError):
+            await make_client(server.url, max_body=1000).request("GET", "/a")
+    assert len(server.arrivals) == 1
 
 
 async def test_a_huge_retry_after_is_raised_not_waited_out(make_client: Make) -> None:
@@ -462,7 +573,9 @@ async def test_a_body_that_repeats_the_key_is_shown_nowhere(make_client: Make, s
     assert "jan@" not in str(error)
 
 
-@pytest.mark.parametrize("path", ["https://evil.example.test/x", "//evil.example.test/x", "/../x", "/x?a=1", "/x#y"])
+@pytest.mark.parametrize(
+    "path", ["https://evil.example.test/x", "//evil.example.test/x", "/../x", "/%2e%2E/x", "/x?a=1", "/x#y"]
+)
 async def test_a_raw_path_cannot_lead_the_key_elsewhere(make_client: Make, path: str) -> None:
     with pytest.raises(ConfigurationError):
         await make_client("http://127.0.0.1:9/api").request("GET", path)

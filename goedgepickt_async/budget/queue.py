@@ -1,0 +1,312 @@
+"""The queue before the slots, over tasks, event loops and threads of one process. Where the slots live is a store's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Protocol
+
+from goedgepickt_async.budget.lanes import Lanes, Waiter
+from goedgepickt_async.budget.pacing import Pacer
+from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Lost, NeverSent, Outcome, Refused
+from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.errors import BudgetExhaustedError, Evidence
+
+__all__ = ["QueuedBudget", "SlotStore"]
+
+_log = logging.getLogger("goedgepickt_async.budget")
+
+_SECOND = 1_000_000_000
+_LONGEST_PAUSE = 5
+"""In windows: a longer Retry-After is not the throttle's; after this pause one request alone asks again."""
+_AGED = nanoseconds(300)
+"""After so long a waiter moves up a lane."""
+_WORTH_TELLING = 5.0
+"""Seconds of waiting from which on the log is told, once a window."""
+
+
+class SlotStore(Protocol):
+    """Where slots live."""
+
+    def open(self) -> AbstractContextManager[tuple[Slots, int]]:
+        """The slots, and the time now on their clock in nanoseconds; what was changed is kept on leaving."""
+        ...
+
+    def look_again_in(self, slots: Slots, now: int) -> int:
+        """Nanoseconds until a request may go that may not go now; FAR if only an answer in this process can tell."""
+        ...
+
+    def after_fork(self) -> None:
+        """This process is a child now: what its parent holds is none of its own."""
+        ...
+
+
+_living: weakref.WeakSet[QueuedBudget] = weakref.WeakSet()
+
+
+class QueuedBudget:
+    """A budget for this process's tasks, event loops and threads, over slots that live in a store.
+
+    Args:
+        store: Where the slots live.
+        rules: Their numbers.
+        clock: The time in nanoseconds, never going back, for what happens in this process.
+    """
+
+    def __init__(self, store: SlotStore, rules: Rules, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self.rules = rules
+        self._store = store
+        self._clock = clock
+        self._last_place = 0
+        self._told_at = -FAR
+        self._start_afresh()
+        _living.add(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(limit={self.rules.limit}, period={self.rules.window:g})"
+
+    @property
+    def limit(self) -> int:
+        """Requests in a period."""
+        return self.rules.limit
+
+    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
+        """Wait for the right to send one request; see `Budget.take`."""
+        if lane is not Lane.BULK or place is not None:  # who was refused has had their turn
+            return await self._take(lane, life, max_wait, place)
+        if max_wait is not None and self._pacer.wait() > max_wait:
+            raise _exhausted(self._pacer.wait())
+        try:
+            async with asyncio.timeout(max_wait):
+                return await self._pacer.in_turn(lambda: self._take(lane, life, None, None))
+        except TimeoutError:
+            raise _exhausted(self.predicted_wait(lane)) from None
+
+    def settle(self, grant: Grant, outcome: Outcome) -> None:
+        """Say what came of a grant; see `Budget.settle`."""
+        if self._holder == threading.get_ident():  # the garbage collector came by while this thread was in here
+            self._deferred.append(partial(self.settle, grant, outcome))
+            return
+        with self._open() as (slots, now):
+            match outcome:
+                case Answered(count):
+                    slots.answered(grant.slot, now, count)
+                case Lost():
+                    slots.lost(grant.slot, now)
+                case NeverSent():
+                    slots.give_back(grant.slot)
+                case Refused(retry_after):
+                    slots.refused(grant.slot, now, self._pause_for(retry_after))
+            self._hand_out(slots, now)
+
+    def pause(self, retry_after: float | None) -> None:
+        """Pause everybody, because the throttle spoke; see `Budget.pause`."""
+        with self._open() as (slots, now):
+            slots.throttled(now, self._pause_for(retry_after))
+            self._hand_out(slots, now)
+
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
+        """Seconds that a newcomer in this lane would wait, if all goes as usual; see `Budget.predicted_wait`."""
+        with self._open() as (slots, now):
+            return slots.predicted_wait(now, ahead + self._lanes.up_to(lane), lane) / _SECOND
+
+    def snapshot(self) -> BudgetSnapshot:
+        """The state now."""
+        with self._open() as (slots, now):
+            free, change, paused = slots.free(now), slots.next_change(now), slots.paused_until(now)
+            waiting = self._lanes.counts()
+            waiting[Lane.BULK] = max(waiting[Lane.BULK], self._pacer.waiting())
+            return BudgetSnapshot(
+                limit=self.rules.limit,
+                period=self.rules.window,
+                used=slots.used(now),
+                free=0 if paused else max(0, free),
+                in_flight=slots.in_flight(now),
+                next_free_in=0.0 if free > 0 and not paused else None if change == FAR else (change - now) / _SECOND,
+                waiting=waiting,
+                strangers_seen=slots.strangers_seen(now),
+                paused_for=(paused - now) / _SECOND if paused else 0.0,
+                throttled=slots.throttled_count,
+            )
+
+    # -- one at a time ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[Slots, int]]:
+        with self._lock:
+            self._holder = threading.get_ident()
+            try:
+                with self._store.open() as opened:
+                    yield opened
+            finally:
+                self._holder = 0
+        while self._deferred:
+            self._deferred.popleft()()
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._holder = 0  # the thread that is in here
+        self._deferred: deque[Callable[[], object]] = deque()
+        self._lanes = Lanes()
+        self._alarms: dict[asyncio.AbstractEventLoop, tuple[int, asyncio.TimerHandle]] = {}
+        self._pacer = Pacer(self.rules.limit, self.rules.window)
+
+    def _after_fork(self) -> None:
+        """A child: nobody waits here, and the parent's lock may be held for ever."""
+        self._start_afresh()
+        self._store.after_fork()
+
+    async def _take(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
+        while True:
+            asked = self._clock()
+            grant = await self._wait_for_grant(lane, life, max_wait, place)
+            if self._clock() - asked - nanoseconds(grant.waited) <= nanoseconds(life):
+                return grant
+            # The loop stood still for an attempt's whole life (a suspended machine, a debugger): take another.
+            self.settle(grant, NeverSent())
+            place = grant.place
+
+    async def _wait_for_grant(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
+        with self._open() as (slots, now):
+            waiter = self._newcomer(lane, life, place)
+            self._lanes.join(waiter)
+            self._hand_out(slots, now)
+            if waiter.grant is not None:
+                return waiter.grant
+            wait = slots.predicted_wait(now, self._lanes.before(waiter), lane) / _SECOND
+            if max_wait is not None and wait > max_wait:
+                self._lanes.leave(waiter)
+                raise _exhausted(wait)
+            self._tell(wait)
+        try:
+            async with asyncio.timeout(max_wait):
+                return await waiter.granted
+        except TimeoutError:
+            raise _exhausted(self._abandon(waiter)) from None
+        except asyncio.CancelledError:
+            self._abandon(waiter)
+            raise
+        except GeneratorExit:  # thrown away with its loop, perhaps by the garbage collector: no lock may be taken now
+            self._deferred.append(partial(self._abandon, waiter))
+            raise
+
+    def _newcomer(self, lane: Lane, life: float, place: int | None) -> Waiter:
+        loop = asyncio.get_running_loop()
+        if place is None:
+            self._last_place += 1
+            place = self._last_place
+        return Waiter(place, lane, nanoseconds(life), self._clock(), loop, loop.create_future())
+
+    def _abandon(self, waiter: Waiter) -> float:
+        """Its caller gave up: out of the queue, or give back what it was granted a moment ago; the wait foregone."""
+        with self._open() as (slots, now):
+            wait = slots.predicted_wait(now, self._lanes.before(waiter), waiter.lane)
+            wait = wait or min(slots.next_change(now) - now, slots.rules.hold)  # a probe is out: it cannot be said
+            self._lanes.leave(waiter)
+            if waiter.grant is not None:
+                slots.give_back(waiter.grant.slot)
+            self._hand_out(slots, now)
+            return wait / _SECOND
+
+    # -- handing out --------------------------------------------------------------------------------------------
+
+    def _hand_out(self, slots: Slots, now: int) -> None:
+        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for."""
+        here = self._clock()
+        self._lanes.move_up(here - _AGED)
+        for waiter in self._lanes.in_order():
+            slot = slots.take(now, waiter.lane, waiter.life)
+            if slot is None:
+                break
+            self._lanes.leave(waiter)
+            waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
+            try:
+                waiter.loop.call_soon_threadsafe(_wake, waiter)
+            except RuntimeError:  # its loop is closed: nobody will ever use the slot
+                slots.give_back(slot)
+        self._set_alarms(slots, now)
+
+    def _set_alarms(self, slots: Slots, now: int) -> None:
+        """Each loop that has a waiter looks again when time alone, or somebody elsewhere, may have freed a slot."""
+        here = _running_loop()
+        for loop in [loop for loop in self._alarms if loop not in self._lanes.loops]:
+            _, ringing = self._alarms.pop(loop)
+            if loop is here:  # the others' are theirs to cancel; they ring in vain
+                ringing.cancel()
+        if not self._lanes.loops:
+            return
+        due = self._clock() + min(self._store.look_again_in(slots, now), _AGED)
+        for loop in list(self._lanes.loops):
+            alarm = self._alarms.get(loop)
+            if alarm is not None and alarm[0] <= due:
+                continue
+            if loop is here:
+                self._set_alarm(loop, due)
+                continue
+            try:
+                loop.call_soon_threadsafe(self._look_again)
+            except RuntimeError:  # closed with waiters in it
+                self._lanes.leave_with(loop)
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int) -> None:
+        before = self._alarms.pop(loop, None)
+        if before is not None:
+            before[1].cancel()
+        delay = max(0, due - self._clock()) / _SECOND
+        self._alarms[loop] = (due, loop.call_later(delay, self._look_again))
+
+    def _look_again(self) -> None:
+        with self._open() as (slots, now):
+            self._alarms.pop(asyncio.get_running_loop(), None)
+            self._hand_out(slots, now)
+
+    def _pause_for(self, retry_after: float | None) -> int:
+        """The pause after a 429: what the server asks and a second more, since it rounds down."""
+        asked = self.rules.window if retry_after is None else retry_after
+        return nanoseconds(min(asked, _LONGEST_PAUSE * self.rules.window) + self.rules.guard)
+
+    def _tell(self, wait: float) -> None:
+        now = self._clock()
+        if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.rules.window):
+            return
+        self._told_at = now
+        _log.info(
+            "waiting %.0f s for the rate limit, %d requests in the queue", wait, sum(self._lanes.counts().values())
+        )
+
+
+def _wake(waiter: Waiter) -> None:
+    if waiter.grant is not None and not waiter.granted.done():
+        waiter.granted.set_result(waiter.grant)
+
+
+def _exhausted(wait: float) -> BudgetExhaustedError:
+    return BudgetExhaustedError(
+        f"the rate limit lets this request go in {wait:.1f} s, which is longer than the caller will wait",
+        wait=wait,
+        evidence=Evidence.NOT_SENT,
+    )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _after_fork_in_child() -> None:
+    for budget in list(_living):
+        budget._after_fork()  # noqa: SLF001  same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
