@@ -65,7 +65,12 @@ def test_aiohttp_is_known_where_the_wire_is_and_nowhere_else() -> None:
 
 
 def test_the_command_line_uses_public_names_only() -> None:
-    allowed = {"goedgepickt_async", "goedgepickt_async.convert", "goedgepickt_async.sandbox", "goedgepickt_async.models"}
+    allowed = {
+        "goedgepickt_async",
+        "goedgepickt_async.convert",
+        "goedgepickt_async.sandbox",
+        "goedgepickt_async.models",
+    }
     for path in (ROOT / "cli").rglob("*.py"):
         for name in imports_of(path):
             if name.startswith("goedgepickt_async.") and not name.startswith("goedgepickt_async.cli"):

@@ -2,16 +2,17 @@
 
 `parse` reads bytes, `decode` and `decode_rows` read models out of what it gave, `encode` writes the body of a request,
 `to_plain` and `field_names` serve exports. `converters` gives the cattrs converters behind it, to register hooks on.
+The module `nothing` lists the odd values that are taken for "nothing said" instead of being refused.
 """
 
 from __future__ import annotations
 
-from .decoding import decode, decode_rows
-from .encoding import encode
-from .naming import python_name
-from .parsing import parse
-from .plain import field_names, to_plain
-from .registry import Converters, converters
+from goedgepickt_async.convert.decoding import decode, decode_rows
+from goedgepickt_async.convert.encoding import encode
+from goedgepickt_async.convert.naming import python_name
+from goedgepickt_async.convert.parsing import parse
+from goedgepickt_async.convert.plain import field_names, to_plain
+from goedgepickt_async.convert.registry import Converters, converters
 
 __all__ = [
     "Converters",

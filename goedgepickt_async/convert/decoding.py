@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar, cast
 
+from goedgepickt_async.convert.explain import problems_of
+from goedgepickt_async.convert.mismatch import kind_of
+from goedgepickt_async.convert.registry import converters
 from goedgepickt_async.errors import DecodeError
-
-from .explain import problems_of
-from .mismatch import kind_of
-from .registry import converters
 
 __all__ = ["decode", "decode_rows"]
 

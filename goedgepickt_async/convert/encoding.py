@@ -9,12 +9,10 @@ from typing import Any
 
 import attrs
 
+from goedgepickt_async.convert.scalars import AMSTERDAM
 from goedgepickt_async.models import UNSET, OpenEnum
 from goedgepickt_async.models.outgoing import is_outgoing
 from goedgepickt_async.models.wire_names import Wire, wire_of
-
-from .decimal_text import decimal_text
-from .scalars import AMSTERDAM
 
 __all__ = ["encode"]
 
@@ -23,7 +21,8 @@ def encode(model: Any) -> dict[str, Any]:
     """The body of a request, as values that JSON takes.
 
     Fields that are UNSET are left out, None is null. Decimals become text (`"12.34"`), instants Dutch local time
-    (`2026-11-01 09:30:00`, A), addresses flat keys.
+    (`2026-11-01 09:30:00`, A), addresses flat keys. The API takes no offset, so in the hour that comes twice in autumn
+    two instants an hour apart are written alike.
 
     Args:
         model: A `NewOrder`, `NewProduct`, `ProductUpdate`, `NewWebhook` or another model that is sent.
@@ -59,7 +58,7 @@ def _sent(model: Any) -> Iterator[tuple[Wire, Any]]:
 
 def _json(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return decimal_text(value)
+        return format(value, "f")
     if isinstance(value, datetime):
         return value.astimezone(AMSTERDAM).replace(tzinfo=None).isoformat(" ", "seconds")
     if isinstance(value, OpenEnum):

@@ -9,10 +9,9 @@ import attrs
 from cattrs import AttributeValidationNote, ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
+from goedgepickt_async.convert.mismatch import Mismatch, mismatch
+from goedgepickt_async.convert.read_plan import ReadField, ReadPlan
 from goedgepickt_async.models.wire_names import Wire, wire_of
-
-from .mismatch import Mismatch, mismatch
-from .read_plan import ReadField, ReadPlan
 
 __all__ = ["generate_class", "problems_of"]
 

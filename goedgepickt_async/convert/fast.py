@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from cattrs import Converter
 
-from .read_plan import ReadPlan
-from .source import twin_of, write
+from goedgepickt_async.convert.read_plan import ReadPlan
+from goedgepickt_async.convert.source import Name, write
+from goedgepickt_async.convert.twin import twin_of
 
 __all__ = ["compile_class"]
 
@@ -26,39 +27,48 @@ Read = Callable[..., Any]
 
 
 def compile_class(plan: ReadPlan, converter: Converter) -> Read | None:
-    """The structure function of a class, or None where its layout does not allow one."""
-    if any(twin_of(part.cls) is None for part in (plan, *(field.parts for field in plan.flat))):
+    """The structure function of a class, or None where its `__init__` has a say or its layout does not allow one."""
+    if not plan.is_fillable or any(twin_of(part.cls) is None for part in (plan, *(field.parts for field in plan.flat))):
         return None
     shapes = _Shapes(plan, converter)
 
     def structure(value: Any, _: Any = None) -> Any:
         return shapes[(*value,)](value)
 
-    structure.read_all = shapes.read_all  # type: ignore[attr-defined]  # for lists, where it saves a call an object
+    # For the source of other classes, which knows already that it has a list or an object in hand.
+    structure.read_all = shapes.read_all  # type: ignore[attr-defined]
+    structure.read_object = structure  # type: ignore[attr-defined]
     return structure
 
 
 class _Lookup:
     """Raw values by key, for objects of any shape."""
 
-    opening = "get = o.get"
+    opening = "get = data.get"
 
     def value(self, keys: list[str], *, is_required: bool) -> str:
-        found = f"o[{keys[-1]!r}]" if is_required else f"get({keys[-1]!r})"
+        found = f"data[{keys[-1]!r}]" if is_required else f"get({keys[-1]!r})"
         for key in reversed(keys[:-1]):
-            found = f"(w if (w := get({key!r})) is not None else {found})"
+            found = f"(found if (found := get({key!r})) is not None else {found})"
         return found
 
-    def unknown(self, known: frozenset[str], name: Callable[[Any], str]) -> str:
-        return f"{{k: w for k, w in o.items() if k not in {name(known)}}}"
+    def unknown(self, known: frozenset[str], name: Name) -> str:
+        return f"{{key: value for key, value in data.items() if key not in {name('known_keys', known)}}}"
 
 
 class _Unpacked:
     """Raw values in local variables, for objects of one shape. All its required keys are there."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._variables = {key: f"v{index}" for index, key in enumerate(keys)}
-        self.opening = f"{', '.join(self._variables.values())}, = o.values()"
+    def __init__(self, keys: Keys, known: frozenset[str]) -> None:
+        self._variables = {key: self._variable(index, key, known) for index, key in enumerate(keys)}
+        self.opening = f"{', '.join(self._variables.values())}, = data.values()"
+
+    @staticmethod
+    def _variable(index: int, key: str, known: frozenset[str]) -> str:
+        """A key that the classes do not know came with an answer, so it must not become source code."""
+        if key not in known:
+            return f"unknown_{index}"
+        return f"raw_{key}" if key.isidentifier() and key.isascii() else f"raw_{index}"
 
     def value(self, keys: list[str], *, is_required: bool) -> str | None:  # noqa: ARG002 - as the protocol says
         found: str | None = None
@@ -68,8 +78,12 @@ class _Unpacked:
                 found = variable if found is None else f"({variable} if {variable} is not None else {found})"
         return found
 
-    def unknown(self, known: frozenset[str], name: Callable[[Any], str]) -> str:
-        pairs = (f"{name(key)}: {variable}" for key, variable in self._variables.items() if key not in known)
+    def unknown(self, known: frozenset[str], name: Name) -> str:
+        pairs = (
+            f"{name(f'key_of_{variable}', key)}: {variable}"
+            for key, variable in self._variables.items()
+            if key not in known
+        )
         return f"{{{', '.join(pairs)}}}"
 
 
@@ -80,7 +94,7 @@ class _Shapes(dict[Keys, Read]):
         super().__init__()
         self._plan = plan
         self._converter = converter
-        self._any_shape = write(plan, _Lookup(), converter)
+        self._any_shape = write(plan, _Lookup(), converter).compiled(plan.cls.__qualname__)
         self._seen: dict[Keys, int] = {}
         self._latest: tuple[list[str], Read] = ([], self._any_shape)
 
@@ -97,7 +111,8 @@ class _Shapes(dict[Keys, Read]):
         if seen < _HOT or len(self) >= _MOST_SHAPES or not self._is_fit(keys):
             return self._any_shape
         self._seen.pop(keys, None)
-        read = write(self._plan, _Unpacked(keys), self._converter)
+        source = _Unpacked(keys, self._plan.known)
+        read = write(self._plan, source, self._converter).compiled(self._plan.cls.__qualname__)
         self[keys] = read
         self._latest = ([*keys], read)
         return read

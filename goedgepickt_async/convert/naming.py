@@ -24,19 +24,18 @@ def python_name(cls: type[Any], path: str) -> str:
     Returns:
         `billing.house_number`, `lines[0].sku`; what is unknown stays as it is.
     """
-    name, *rest = [part for part in _SEPARATOR.split(path) if part]
-    known, below = _names(cls).get(name.lower(), (name, None))
-    for part in rest:
+    python = ""
+    model: type[Any] | None = cls
+    for part in filter(None, _SEPARATOR.split(path)):
         if part.isdigit():
-            known += f"[{part}]"
-        elif below is not None:
-            known += "." + python_name(below, part)
-        else:
-            known += "." + part
-    return known
+            python += f"[{part}]"
+            continue
+        name, model = (part, None) if model is None else _names(model).get(part.lower(), (part, None))
+        python += f".{name}" if python else name
+    return python or path
 
 
-def _names(cls: Any) -> dict[str, tuple[str, type[Any] | None]]:
+def _names(cls: type[Any]) -> dict[str, tuple[str, type[Any] | None]]:
     """Wire name (any case) -> Python path, and the model below it."""
     attrs.resolve_types(cls)
     names: dict[str, tuple[str, type[Any] | None]] = {}
@@ -44,11 +43,8 @@ def _names(cls: Any) -> dict[str, tuple[str, type[Any] | None]]:
         wire = wire_of(field.metadata)
         below = _model_in(field.type)
         if wire is not None and wire.is_flat and below is not None:
-            flat = {
-                wire.sent.lower() + name: (f"{field.name}.{path}", inner)
-                for name, (path, inner) in _names(below).items()
-            }
-            names |= flat
+            parts = _names(below).items()
+            names |= {wire.sent.lower() + name: (f"{field.name}.{path}", inner) for name, (path, inner) in parts}
         elif wire is not None:
             names[wire.sent.lower()] = (field.name, below)
     return names

@@ -12,6 +12,10 @@ from goedgepickt_async.errors import DecodeError
 
 __all__ = ["parse"]
 
+_SURELY_64_BITS: Final = 18
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**64 - 1
+
 _ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -22,7 +26,7 @@ def parse(body: bytes) -> Any:
         body: The bytes as they came, in UTF-8.
 
     Returns:
-        What they say, as dict, list, str, int, float, bool or None.
+        What they say, as dict, list, str, int, float, bool or None. A whole number of more than 64 bits is a float.
 
     Raises:
         DecodeError: It is not JSON: empty, cut short, not UTF-8, NaN or Infinity, or nested absurdly deep. The
@@ -48,7 +52,7 @@ def _place_of(error: ValueError) -> str:
 
 def _standard_loads(body: bytes) -> Any:
     """`json.loads`, as strict as orjson."""
-    read = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite)
+    read = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     if _ESCAPED_SURROGATE.search(body):
         # Half of a surrogate pair is no text: it could not be written to a file later.
         json.dumps(read, ensure_ascii=False).encode()
@@ -64,6 +68,15 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError
     return number
+
+
+def _whole(digits: str) -> int | float:
+    """An int, or a float if it takes more than 64 bits; orjson knows no wider ones."""
+    if len(digits) <= _SURELY_64_BITS:
+        return int(digits)
+    number = _finite(digits)  # first, because int() of thousands of digits is slow and then refused
+    whole = int(digits)
+    return whole if _LEAST <= whole <= _MOST else number
 
 
 def _fastest_loads() -> Callable[[bytes], Any]:

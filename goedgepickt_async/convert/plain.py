@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from goedgepickt_async.models import UNSET, OpenEnum, Secret
 
-from .decimal_text import decimal_text
-
 __all__ = ["field_names", "to_plain"]
+
+_WIDEST_AMOUNT: Final = 64
 
 
 def field_names(cls: type[Any]) -> tuple[str, ...]:
@@ -44,7 +44,12 @@ def _plain_scalar(value: Any) -> Any:
     if isinstance(value, OpenEnum):
         return value.value
     if isinstance(value, Decimal):
-        return decimal_text(value)
+        return _amount_text(value)
     if isinstance(value, datetime):
         return value.isoformat()
     return to_plain(value) if attrs.has(type(value)) else value
+
+
+def _amount_text(value: Decimal) -> str:
+    """`12.34`, without an exponent unless spelling it out would take pages of zeros, as only an answer can want it."""
+    return f"{value:f}" if abs(value.adjusted()) < _WIDEST_AMOUNT else str(value)

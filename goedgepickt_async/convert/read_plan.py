@@ -21,13 +21,15 @@ class ReadField:
 
     Attributes:
         name: In Python.
-        type: Without the `| None`.
+        declared: The type as the class has it.
+        type: That without the `| None`.
         is_optional: None is a value, and the default.
         is_required: It must be on the wire.
         wire: Its names there.
     """
 
     name: str
+    declared: Any
     type: Any
     is_optional: bool
     is_required: bool
@@ -52,6 +54,7 @@ class ReadPlan:
         flat: The flat ones.
         keeps_extra: There is a field `extra` for unknown keys.
         known: All wire keys that fields take, aliases and flat parts too.
+        is_fillable: Setting all fields is all that making an object takes, so that it can be done without `__init__`.
     """
 
     cls: type[Any]
@@ -59,6 +62,7 @@ class ReadPlan:
     flat: tuple[FlatField, ...]
     keeps_extra: bool
     known: frozenset[str]
+    is_fillable: bool
 
 
 def inner_of_optional(tp: Any) -> Any:
@@ -76,50 +80,79 @@ def item_of_tuple(tp: Any) -> Any:
 
 
 def read_plan(cls: type[Any]) -> ReadPlan | None:
-    """The plan of a read model of ours, or of a user's class that follows the same rules; None for all other classes.
+    """The plan of a read model of ours, of a subclass of one, or of a user's class with wire names beside its fields.
 
-    The rules: every field but `extra` has a wire name, none has a validator or converter, there is no pre- or
-    post-init; a field is required, or `X | None` with default None, or `tuple[X, ...]` with default `()`, or flat.
+    A field without a wire name is called there as in Python; fields that `__init__` does not take are left to the class.
+
+    Returns:
+        The plan; None for a class without a single wire name, for one that is sent, and for one with a flat field of
+        a type that has no plan or flat fields itself.
     """
-    if is_outgoing(cls) or hasattr(cls, "__attrs_post_init__") or hasattr(cls, "__attrs_pre_init__"):
+    if is_outgoing(cls):
         return None
     attrs.resolve_types(cls)
-    fields: list[ReadField] = []
-    flat: list[FlatField] = []
-    keeps_extra = False
-    for attribute in attrs.fields(cls):
-        made = _planned(attribute)
-        if made is None:
-            return None
-        keeps_extra |= made is _EXTRA
-        if isinstance(made, ReadField):
-            fields.append(made)
-        if isinstance(made, FlatField):
-            flat.append(made)
+    attributes = attrs.fields(cls)
+    if all(wire_of(attribute.metadata) is None for attribute in attributes):
+        return None
+    made = [_planned(attribute) for attribute in attributes if attribute.init]
+    if None in made:
+        return None
+    fields = tuple(field for field in made if isinstance(field, ReadField))
+    flat = tuple(field for field in made if isinstance(field, FlatField))
     known = [key for field in fields for key in (field.wire.name, *field.wire.aliases)]
     known += [part.wire.name + key for part in flat for key in part.parts.known]
-    return ReadPlan(cls, tuple(fields), tuple(flat), keeps_extra, frozenset(known))
+    return ReadPlan(
+        cls=cls,
+        fields=fields,
+        flat=flat,
+        keeps_extra=_EXTRA in made,
+        known=frozenset(known),
+        is_fillable=_is_made_by_attrs_alone(cls)
+        and all(_is_settable(attribute) for attribute in attributes)
+        and all(part.parts.is_fillable for part in flat),
+    )
 
 
 def _planned(attribute: attrs.Attribute[Any]) -> ReadField | FlatField | object | None:
-    """A field's plan; `_EXTRA` for the field of unknown keys; None if it breaks the rules."""
+    """A field's plan; `_EXTRA` for the field of unknown keys; None for a flat one that cannot be one."""
     wire = wire_of(attribute.metadata)
-    if attribute.validator is not None or attribute.converter is not None or not attribute.init:
-        return None
-    if wire is None:
-        return _EXTRA if attribute.name == "extra" else None
-    if wire.is_flat:
-        parts = read_plan(attribute.type) if attribute.type is not None else None
+    if wire is None and attribute.name == "extra":
+        return _EXTRA
+    if wire is not None and wire.is_flat:
+        parts = read_plan(attribute.type) if isinstance(attribute.type, type) and attrs.has(attribute.type) else None
         return None if parts is None or parts.flat else FlatField(attribute.name, wire, parts)
     inner = inner_of_optional(attribute.type)
-    takes_none = inner is not None or attribute.type is Any
-    field = ReadField(attribute.name, inner or attribute.type, takes_none, attribute.default is attrs.NOTHING, wire)
-    return field if _is_plain(field, attribute.default) else None
+    return ReadField(
+        name=attribute.name,
+        declared=attribute.type,
+        type=inner or attribute.type,
+        is_optional=inner is not None or attribute.type is Any,
+        is_required=attribute.default is attrs.NOTHING,
+        wire=wire or Wire(attribute.name),
+    )
 
 
-def _is_plain(field: ReadField, default: Any) -> bool:
-    if field.is_required:
-        return not field.is_optional
-    if field.is_optional:
-        return default is None
-    return item_of_tuple(field.type) is not None and default == ()
+def _is_made_by_attrs_alone(cls: type[Any]) -> bool:
+    new, init = (_owner(cls, name) for name in ("__new__", "__init__"))
+    has_own_steps = any(hasattr(cls, f"__attrs_{step}__") for step in ("pre_init", "init", "post_init"))
+    return new is object and "__attrs_attrs__" in init.__dict__ and not has_own_steps
+
+
+def _owner(cls: type[Any], name: str) -> type[Any]:
+    """The class that a method comes from."""
+    return next(base for base in cls.__mro__ if name in base.__dict__)
+
+
+def _is_settable(attribute: attrs.Attribute[Any]) -> bool:
+    """Whether a field takes what was read as it is, and None, the empty tuple or nothing else where it is missing."""
+    if not attribute.init or attribute.validator is not None or attribute.converter is not None:
+        return False
+    wire = wire_of(attribute.metadata)
+    if (wire is not None and wire.is_flat) or (wire is None and attribute.name == "extra"):
+        return True
+    takes_none = inner_of_optional(attribute.type) is not None or attribute.type is Any
+    if attribute.default is attrs.NOTHING:
+        return attribute.type is not None and not takes_none
+    if takes_none:
+        return attribute.default is None
+    return item_of_tuple(attribute.type) is not None and attribute.default == ()

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import attrs
 from cattrs import Converter, IterableValidationError, IterableValidationNote
 
+from goedgepickt_async.convert import scalars
+from goedgepickt_async.convert.explain import generate_class
+from goedgepickt_async.convert.fast import compile_class
+from goedgepickt_async.convert.mismatch import mismatch
+from goedgepickt_async.convert.nothing import is_empty_list, nothing_for, skips_nulls
+from goedgepickt_async.convert.read_plan import inner_of_optional, item_of_tuple, read_plan
 from goedgepickt_async.models import OpenEnum, ProductStock, Secret
-from goedgepickt_async.models.wire_names import Identifier
-
-from . import scalars
-from .explain import generate_class
-from .fast import compile_class
-from .mismatch import mismatch
-from .read_plan import inner_of_optional, item_of_tuple, read_plan
+from goedgepickt_async.models.wire_names import Identifier, Label
 
 __all__ = ["Converters", "converters"]
 
@@ -66,6 +66,7 @@ def _register_scalars(converter: Converter) -> None:
     converter.register_structure_hook(dt.datetime, scalars.moment)
     converter.register_structure_hook(Secret, scalars.secret)
     converter.register_structure_hook_factory(lambda tp: tp == Identifier, lambda _: scalars.identifier)
+    converter.register_structure_hook_factory(lambda tp: tp == Label, lambda _: scalars.label)
     # By class, not by predicate: cattrs would take the hook of str, their base class, first.
     converter.register_structure_hook(OpenEnum, scalars.member)
 
@@ -74,23 +75,24 @@ def _register_containers(converter: Converter) -> None:
     def optional(tp: Any) -> Hook:
         inner = inner_of_optional(tp)
         hook = converter.get_structure_hook(inner)
-        if inner is Decimal or inner is dt.datetime:
-            # The API says nothing of money and dates by an empty text too (reference 4.5).
-            return lambda value, _: None if value is None or value == "" else hook(value, inner)
-        return lambda value, _: None if value is None else hook(value, inner)
+        is_nothing = nothing_for(inner)
+        return lambda value, _: None if is_nothing(value) else hook(value, inner)
 
     def many(tp: Any) -> Hook:
         item = item_of_tuple(tp)
         read_all = _all_in_detail if converter.detailed_validation else _all
         hook = converter.get_structure_hook(item)
-        return lambda value, _: () if value is None else read_all(value, hook, item)
+        return lambda value, _: () if is_empty_list(value) else read_all(value, hook, item)
 
     converter.register_structure_hook_factory(lambda tp: inner_of_optional(tp) is not None, optional)
     converter.register_structure_hook_factory(lambda tp: item_of_tuple(tp) is not None, many)
 
 
 def _all(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
-    return tuple([hook(value, item) for value in values]) if values.__class__ is list else mismatch("a list", values)
+    if values.__class__ is not list:
+        mismatch("a list", values)
+    is_sparse = skips_nulls(item)
+    return tuple([hook(value, item) for value in values if not (is_sparse and value is None)])
 
 
 def _all_in_detail(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
@@ -98,7 +100,10 @@ def _all_in_detail(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
         mismatch("a list", values)
     read: list[Any] = []
     errors: list[Exception] = []
+    is_sparse = skips_nulls(item)
     for index, value in enumerate(values):
+        if is_sparse and value is None:
+            continue
         try:
             read.append(hook(value, item))
         except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
@@ -131,6 +136,7 @@ def _or_bare(hook: Hook) -> Hook:
             return ProductStock(free_stock=scalars.integer(value))
         return hook(value, tp)
 
+    structure.read_object = hook  # type: ignore[attr-defined]  # for the source of other classes
     return structure
 
 

@@ -1,21 +1,21 @@
 """The hooks for single values: tolerant of the API's spellings, never making sense of nonsense.
 
-All have the signature of cattrs structure hooks; the second argument, the type, is not looked at.
+What they make None or leave out where nothing is said is in `nothing.py`, not here. All have the signature of cattrs structure hooks; the second argument, the type, is not looked at.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from goedgepickt_async.convert.mismatch import Mismatch, mismatch
 from goedgepickt_async.models import OpenEnum, Secret
 
-from .mismatch import Mismatch, mismatch
-
-__all__ = ["AMSTERDAM", "boolean", "decimal", "identifier", "integer", "member", "moment", "secret", "text"]
+__all__ = ["AMSTERDAM", "boolean", "decimal", "identifier", "integer", "label", "member", "moment", "secret", "text"]
 
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 """The zone of the API's date-times that lack an offset (reference 4.5, A/B)."""
@@ -41,6 +41,15 @@ def identifier(value: Any, _: Any = None) -> str:
     if not value:
         raise Mismatch("expected an identifier, got empty text")
     return value
+
+
+def label(value: Any, _: Any = None) -> str:
+    """Text; anything else is kept as its JSON text, so that nothing is lost and users have one type to deal with."""
+    if value.__class__ is str:
+        return value
+    if value is None:
+        mismatch("text", value)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def integer(value: Any, _: Any = None) -> int:

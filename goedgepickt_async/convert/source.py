@@ -2,6 +2,10 @@
 
 What the common case does not cover goes to the converter's hooks, and they decide; so the source is never more
 tolerant than the hooks, only faster. It holds field names and wire names of classes, never a text from an answer.
+
+Names in the source never meet: what comes from outside begins with `read_`, `type_`, `class_`, `twin_`, `members_`,
+`known_` or `key_`; raw values with `raw_` or `unknown_`; what is made is `made` or begins with `made_`.
+`tests/convert/test_source.py` shows the source of a small class as a whole.
 """
 
 from __future__ import annotations
@@ -9,27 +13,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from cattrs import Converter
 
+from goedgepickt_async.convert import scalars
+from goedgepickt_async.convert.nothing import skips_nulls
+from goedgepickt_async.convert.read_plan import ReadField, ReadPlan, item_of_tuple
+from goedgepickt_async.convert.twin import twin_of
 from goedgepickt_async.models import OpenEnum
 
-from . import scalars
-from .read_plan import ReadField, ReadPlan, item_of_tuple
-
-__all__ = ["Source", "twin_of", "write"]
+__all__ = ["Name", "Source", "Written", "write"]
 
 _IN_LINE: Final = ((scalars.text, "str"), (scalars.integer, "int"), (scalars.boolean, "bool"))
+_TEXTS: Final = (scalars.text, scalars.label)
 _MOST_MEMBERS: Final = 256
 _LONGEST_MEMBER: Final = 64
 _NAMES: Final[Mapping[str, Any]] = {
     "new": object.__new__,
     "Decimal": Decimal,
-    "iso": datetime.fromisoformat,
+    "from_iso": datetime.fromisoformat,
     "combine": datetime.combine,
     "AMSTERDAM": scalars.AMSTERDAM,
 }
+
+Name = Callable[[str, Any], str]
+"""Makes a value known to the source, under the suggested name or one like it, and returns that name."""
 
 
 class Source(Protocol):
@@ -42,9 +51,28 @@ class Source(Protocol):
         """The first value of these keys that is there and not null; None if they are surely not there."""
         ...
 
-    def unknown(self, known: frozenset[str], name: Callable[[Any], str]) -> str:
-        """A dict of what no field takes; `name` gives a value a name in the source."""
+    def unknown(self, known: frozenset[str], name: Name) -> str:
+        """A dict of what no field takes."""
         ...
+
+
+class Written(NamedTuple):
+    """A function as source.
+
+    Attributes:
+        text: The source.
+        names: What it refers to.
+    """
+
+    text: str
+    names: dict[str, Any]
+
+    def compiled(self, title: str) -> Callable[..., Any]:
+        """The function; tracebacks show it under the title."""
+        names = dict(self.names)
+        exec(compile(self.text, f"<structure {title}>", "exec"), names)  # noqa: S102 - see the module's docstring
+        made: Callable[..., Any] = names["structure"]
+        return made
 
 
 class _Members(dict[Any, Any]):
@@ -62,25 +90,8 @@ class _Members(dict[Any, Any]):
         return found
 
 
-def twin_of(cls: type[Any]) -> type[Any] | None:
-    """A class of the same layout whose attributes take assignment; an object is filled as one, then made a `cls`.
-
-    A frozen attrs class refuses assignment, and going around that for each attribute costs twice the time. None if
-    the layout does not allow it (no slots, or a slot for weak references beside them).
-    """
-    slots = cls.__dict__.get("__slots__")
-    if slots is None:
-        return None
-    try:
-        twin = type(cls.__name__, cls.__bases__, {"__slots__": slots})
-        object.__setattr__(object.__new__(twin), "__class__", cls)
-    except TypeError:
-        return None
-    return twin
-
-
-def write(plan: ReadPlan, source: Source, converter: Converter) -> Callable[..., Any]:
-    """Writes and compiles the function that reads an object of `plan.cls` from `source`."""
+def write(plan: ReadPlan, source: Source, converter: Converter) -> Written:
+    """Writes the function that reads an object of `plan.cls` from `source`."""
     return _Writer(source, converter).function(plan)
 
 
@@ -92,76 +103,92 @@ class _Writer:
         self._converter = converter
         self._names: dict[str, Any] = dict(_NAMES)
 
-    def function(self, plan: ReadPlan) -> Callable[..., Any]:
-        """The compiled function."""
-        lines = ["def structure(o, _=None):", f"    {self._source.opening}"]
-        for field in plan.flat:
-            lines += [f"    {line}" for line in self._made(field.parts, f"p_{field.name}", field.wire.name)]
-        lines += [f"    {line}" for line in self._made(plan, "r", "")]
-        lines.append("    return r")
-        code = compile("\n".join(lines), f"<structure {plan.cls.__qualname__}>", "exec")
-        exec(code, self._names)  # noqa: S102 - see the module's docstring
-        made: Callable[..., Any] = self._names["structure"]
-        return made
+    def function(self, plan: ReadPlan) -> Written:
+        """The whole function."""
+        body = [self._source.opening]
+        for flat in plan.flat:
+            body += self._made(flat.parts, f"made_{flat.name}", f"{flat.name}_", flat.wire.name)
+        body += [*self._made(plan, "made", "", ""), "return made"]
+        text = "\n".join(["def structure(data, _=None):", *(f"    {line}" for line in body), ""])
+        return Written(text, self._names)
 
-    def _made(self, plan: ReadPlan, target: str, prefix: str) -> list[str]:
-        """The lines that make one object and put it into the variable `target`."""
-        stores = [f"{target}.{field.name} = {self._converted(field, prefix)}" for field in plan.fields]
-        stores += [f"{target}.{field.name} = p_{field.name}" for field in plan.flat]
+    def _made(self, plan: ReadPlan, target: str, owner: str, prefix: str) -> list[str]:
+        """The lines that make one object and put it into the variable `target`.
+
+        Args:
+            plan: Of the object.
+            target: The variable.
+            owner: What the names of helpers begin with.
+            prefix: What the wire names begin with.
+        """
+        stores = [f"{target}.{field.name} = {self._read(field, owner + field.name, prefix)}" for field in plan.fields]
+        stores += [f"{target}.{flat.name} = made_{flat.name}" for flat in plan.flat]
         if plan.keeps_extra:
             stores.append(f"{target}.extra = {self._source.unknown(plan.known, self._name)}")
-        twin = self._name(twin_of(plan.cls))
-        return [f"{target} = new({twin})", *stores, f"{target}.__class__ = {self._name(plan.cls)}"]
+        title = plan.cls.__name__
+        twin = self._name(f"twin_of_{title}", twin_of(plan.cls))
+        return [f"{target} = new({twin})", *stores, f"{target}.__class__ = {self._name(f'class_{title}', plan.cls)}"]
 
-    def _name(self, value: Any) -> str:
-        name = f"n{len(self._names)}"
+    def _name(self, suggested: str, value: Any) -> str:
+        name = suggested
+        while name in self._names and self._names[name] is not value:
+            name += "_"
         self._names[name] = value
         return name
 
-    def _converted(self, field: ReadField, prefix: str) -> str:
-        """The expression for a field's value."""
+    def _call(self, hook: Callable[..., Any], what: str, raw: str, tp: Any) -> str:
+        return f"{self._name(f'read_{what}', hook)}({raw}, {self._name(f'type_{what}', tp)})"
+
+    def _read(self, field: ReadField, what: str, prefix: str) -> str:
+        """The expression for a field's value; `what` tells its helpers from others."""
         keys = [prefix + key for key in (field.wire.name, *field.wire.aliases)]
         raw = self._source.value(keys, is_required=field.is_required)
         if raw is None:
             return "None" if field.is_optional else "()"
         if field.type is Any:
             return raw
-        hook = self._converter.get_structure_hook(field.type)
         if field.is_optional:
-            return self._optional(field.type, raw, hook)
+            return self._optional(field, what, raw)
         item = item_of_tuple(field.type)
-        return self._call(hook, raw, field.type) if item is None else self._tuple(field.type, item, raw, hook)
+        if item is not None:
+            return self._tuple(field.type, item, what, raw)
+        return self._call(self._converter.get_structure_hook(field.type), what, raw, field.type)
 
-    def _call(self, hook: Callable[..., Any], raw: str, tp: Any) -> str:
-        return f"{self._name(hook)}({raw}, {self._name(tp)})"
-
-    def _optional(self, tp: Any, raw: str, hook: Callable[..., Any]) -> str:
+    def _optional(self, field: ReadField, what: str, raw: str) -> str:
         # A raw value that is a variable already needs no other one.
-        v, first = (raw, raw) if raw.isidentifier() else ("v", f"(v := {raw})")
-        otherwise = self._call(hook, v, tp)
+        value, first = (raw, raw) if raw.isidentifier() else ("value", f"(value := {raw})")
+        hook = self._converter.get_structure_hook(field.type)
+        if hook is scalars.member:
+            members = self._name(f"members_of_{what}", _Members(field.type))
+            return f"None if {first} is None else {members}[{value}]"
+        # Only this hook knows what else means None.
+        otherwise = self._call(self._converter.get_structure_hook(field.declared), what, value, field.declared)
         for ours, cls in _IN_LINE:
             if hook is ours:
-                return f"{v} if {first}.__class__ is {cls} or {v} is None else {otherwise}"
-        if hook is scalars.member:
-            return f"None if {first} is None else {self._name(_Members(tp))}[{v}]"
+                return f"{value} if {first}.__class__ is {cls} or {value} is None else {otherwise}"
         if hook is scalars.decimal:
-            exact = f"d if {v}.__class__ is str and '_' not in {v} and (d := Decimal({v})).is_finite() else {otherwise}"
-            return f"None if {first} is None or {v} == '' else {exact}"
+            digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
+            return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"
         if hook is scalars.moment:
-            aware = f"d if (d := iso({v})).tzinfo is not None else combine(d, d.time(), AMSTERDAM)"
-            return f"None if {first} is None or {v} == '' else {aware}"
-        if tp is Decimal or tp is datetime:  # a user's hook; the empty text still means None
-            return f"None if {first} is None or {v} == '' else {otherwise}"
-        return f"None if {first} is None else {otherwise}"
+            # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
+            aware = f"moment if (moment := from_iso({value})).tzinfo is not None"
+            local = "combine(moment, moment.time(), AMSTERDAM)"
+            return f"None if {first} is None else {otherwise} if {value} < '1' else {aware} else {local}"
+        read_object = getattr(hook, "read_object", None)
+        if read_object is None:
+            return f"None if {first} is None else {otherwise}"
+        made = f"{self._name(f'read_object_{what}', read_object)}({value})"
+        return f"{made} if {first}.__class__ is dict and {value} else None if {value} is None else {otherwise}"
 
-    def _tuple(self, tp: Any, item: Any, raw: str, hook: Callable[..., Any]) -> str:
-        read = self._converter.get_structure_hook(item)
-        read_all = getattr(read, "read_all", None)
+    def _tuple(self, tp: Any, item: Any, what: str, raw: str) -> str:
+        hook = self._converter.get_structure_hook(item)
+        read_all = getattr(hook, "read_all", None)
         if read_all is not None:  # a compiled class reads lists of itself
-            all_read = f"{self._name(read_all)}(v)"
-        elif read is scalars.text:
-            all_read = f"[x if x.__class__ is str else {self._call(read, 'x', item)} for x in v]"
+            all_read = f"{self._name(f'read_all_{what}', read_all)}(value)"
         else:
-            all_read = f"[{self._call(read, 'x', item)} for x in v]"
-        some = f"tuple({all_read}) if v else ()"
-        return f"({some}) if (v := {raw}).__class__ is list else {self._call(hook, 'v', tp)}"
+            read = self._call(hook, f"item_of_{what}", "item", item)
+            read = f"item if item.__class__ is str else {read}" if hook in _TEXTS else read
+            kept = " if item is not None" if skips_nulls(item) else ""
+            all_read = f"[{read} for item in value{kept}]"
+        otherwise = self._call(self._converter.get_structure_hook(tp), what, "value", tp)
+        return f"(tuple({all_read}) if value else ()) if (value := {raw}).__class__ is list else {otherwise}"

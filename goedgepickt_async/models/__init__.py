@@ -6,22 +6,22 @@ models that are sent (`New…`, `…Update`) refuse unfit input at construction,
 
 from __future__ import annotations
 
-from .address import Address
-from .enumerations import LineType, OrderStatus, ProductType, ShipmentStatus, WebhookEvent
-from .new_order import NewOrder, NewOrderLine, PickupLocation
-from .new_product import NewProduct, ProductUpdate
-from .new_webhook import NewWebhook
-from .open_enum import OpenEnum
-from .order import Order, OrderLine, OrderShipment
-from .page_info import PageInfo
-from .pick_location import PickLocation
-from .product import Product, ProductStock, Supplier
-from .secret import Secret
-from .shipment import LinkedOrder, Shipment
-from .stock_location import StockLocation
-from .unset import UNSET, Unset
-from .webhook import Webhook
-from .webshop import Webshop
+from goedgepickt_async.models.address import Address
+from goedgepickt_async.models.enumerations import LineType, OrderStatus, ProductType, ShipmentStatus, WebhookEvent
+from goedgepickt_async.models.new_order import NewOrder, NewOrderLine, PickupLocation
+from goedgepickt_async.models.new_product import NewProduct, ProductUpdate
+from goedgepickt_async.models.new_webhook import NewWebhook
+from goedgepickt_async.models.open_enum import OpenEnum
+from goedgepickt_async.models.order import Order, OrderLine, OrderShipment
+from goedgepickt_async.models.page_info import PageInfo
+from goedgepickt_async.models.pick_location import PickLocation
+from goedgepickt_async.models.product import Product, ProductStock, Supplier
+from goedgepickt_async.models.secret import Secret
+from goedgepickt_async.models.shipment import LinkedOrder, Shipment
+from goedgepickt_async.models.stock_location import StockLocation
+from goedgepickt_async.models.unset import UNSET, Unset
+from goedgepickt_async.models.webhook import Webhook
+from goedgepickt_async.models.webshop import Webshop
 
 __all__ = [
     "UNSET",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from .wire_names import wire
+from goedgepickt_async.models.wire_names import wire
 
 __all__ = ["Address"]
 
@@ -19,7 +19,7 @@ class Address:
     Attributes:
         house_number: Text, also when it looks like a number; the API refuses JSON numbers (A).
         house_number_addition: Answers spell it `HousenumberAddition`, requests `HouseNumberAddition` (A/B).
-        country: ISO 3166-1 alpha-2, upper-case (A).
+        country: ISO 3166-1 alpha-2, upper-case (A). Sent, an empty one counts as None, `XK` (Kosovo) as a country.
     """
 
     first_name: str | None = attrs.field(default=None, repr=False, metadata=wire("FirstName"))

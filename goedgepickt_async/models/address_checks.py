@@ -6,11 +6,11 @@ from typing import Any
 
 import attrs
 
-from .address import Address
-from .checks import any_text, house_number
-from .countries import COUNTRY_CODES
-from .refusal import Refused, describe
-from .unset import UNSET, Unset
+from goedgepickt_async.models.address import Address
+from goedgepickt_async.models.checks import any_text, house_number
+from goedgepickt_async.models.countries import COUNTRY_CODES
+from goedgepickt_async.models.refusal import Refused, describe
+from goedgepickt_async.models.unset import UNSET, Unset
 
 __all__ = ["optional_address", "optional_country"]
 
@@ -24,12 +24,12 @@ def country(value: str) -> str:
 
 
 def optional_country(value: str | Unset) -> str | Unset:
-    """`country`, or UNSET."""
-    return UNSET if value is UNSET else country(value)
+    """`country`, or UNSET. An empty text, as forms have it, says as much as UNSET."""
+    return UNSET if value is UNSET or value == "" else country(value)
 
 
 def optional_address(value: Address | Unset) -> Address | Unset:
-    """A copy of an address that is fit to be sent, or UNSET. What is None in it is not sent."""
+    """A copy of an address that is fit to be sent, or UNSET. What is None in it is not sent, nor is an empty country."""
     if value is UNSET:
         return UNSET
     if not isinstance(value, Address):
@@ -38,8 +38,9 @@ def optional_address(value: Address | Unset) -> Address | Unset:
     problems: dict[str, str] = {}
     for name, part in attrs.asdict(value, recurse=False).items():
         try:
-            if part is not None:
-                kept[name] = _CHECKS.get(name, any_text)(part)
+            checked = UNSET if part is None else _CHECKS.get(name, any_text)(part)
+            if checked is not UNSET:
+                kept[name] = checked
         except Refused as refused:
             problems.update(refused.below(name))
     if problems:
@@ -47,4 +48,8 @@ def optional_address(value: Address | Unset) -> Address | Unset:
     return Address(**kept)
 
 
-_CHECKS: dict[str, Any] = {"country": country, "house_number": house_number, "house_number_addition": house_number}
+_CHECKS: dict[str, Any] = {
+    "country": optional_country,
+    "house_number": house_number,
+    "house_number_addition": house_number,
+}

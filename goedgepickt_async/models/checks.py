@@ -6,14 +6,15 @@ takes None (sent as null, which empties the field). Type checkers read the argum
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from .enumerations import OrderStatus, WebhookEvent
-from .refusal import Refused, describe
-from .unset import UNSET, Unset
+from goedgepickt_async.models.enumerations import OrderStatus, WebhookEvent
+from goedgepickt_async.models.refusal import Refused, describe
+from goedgepickt_async.models.unset import UNSET, Unset
 
 __all__ = [
     "amount",
@@ -38,6 +39,9 @@ __all__ = [
 _T = TypeVar("_T")
 _FIRST_YEAR: Final = 1900
 _LAST_YEAR: Final = 9998  # the last one that every time zone can express
+_PLAIN_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_MOST_WHOLE_DIGITS: Final = 12
+_MOST_DECIMALS: Final = 6
 _CREATION: Final = frozenset(
     {OrderStatus.OPEN, OrderStatus.ON_HOLD, OrderStatus.COMPLETED, OrderStatus.CANCELLED},
 )
@@ -63,15 +67,21 @@ def text(value: str) -> str:
 
 
 def amount(value: Decimal | str | int) -> Decimal:
-    """An exact decimal number. Floats are refused: 0.1 is not what it says."""
+    """An exact decimal number of at most 12 digits before the point and 6 behind it.
+
+    Floats are refused: 0.1 is not what it says. So is text that is more than a sign, digits, a point and digits: an
+    exponent, a space, an underscore or a decimal comma is more often a mistake than an amount.
+    """
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
         raise Refused(f"must be a Decimal, a whole number or text such as '12.34', not {describe(value)}")
-    try:
-        kept = Decimal(value)
-    except (InvalidOperation, ValueError):
-        raise Refused("must be a decimal number such as '12.34'") from None
-    if not kept.is_finite():
+    if isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(value):
+        raise Refused("must be plain decimal text such as '12.34'")
+    kept = Decimal(value)
+    exponent = kept.as_tuple().exponent
+    if not isinstance(exponent, int):
         raise Refused("must be a finite number")
+    if kept.adjusted() >= _MOST_WHOLE_DIGITS or -exponent > _MOST_DECIMALS:
+        raise Refused(f"must have at most {_MOST_WHOLE_DIGITS} digits before the point and {_MOST_DECIMALS} behind it")
     return kept
 
 

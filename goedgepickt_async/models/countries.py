@@ -1,4 +1,4 @@
-"""The country codes of ISO 3166-1 alpha-2: the 249 officially assigned ones."""
+"""The country codes of ISO 3166-1 alpha-2: the 249 officially assigned ones, and one that parcels need."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ _BY_FIRST_LETTER: Final = """
     ZA ZM ZW
 """
 
-COUNTRY_CODES: Final = frozenset(_BY_FIRST_LETTER.split())
-"""Not in it, because ISO assigns no such code: `UK` (it is `GB`), `EL` (`GR`), `XK`."""
+COUNTRY_CODES: Final = frozenset(_BY_FIRST_LETTER.split()) | {"XK"}
+"""`XK` is of ISO's user-assigned range; carriers know Kosovo by it. Not in it: `UK` (it is `GB`), `EL` (`GR`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .open_enum import OpenEnum
+from goedgepickt_async.models.open_enum import OpenEnum
 
 __all__ = ["LineType", "OrderStatus", "ProductType", "ShipmentStatus", "WebhookEvent"]
 

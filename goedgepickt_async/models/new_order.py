@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import attrs
 
-from .address import Address
-from .address_checks import optional_address, optional_country
-from .checks import (
+from goedgepickt_async.models.address import Address
+from goedgepickt_async.models.address_checks import optional_address, optional_country
+from goedgepickt_async.models.checks import (
     creation_status,
     nullable_moment,
     nullable_text,
@@ -24,11 +24,11 @@ from .checks import (
     quantity,
     text,
 )
-from .enumerations import OrderStatus
-from .outgoing import build, outgoing
-from .refusal import Refused, describe
-from .unset import UNSET, Unset
-from .wire_names import flat, wire
+from goedgepickt_async.models.enumerations import OrderStatus
+from goedgepickt_async.models.outgoing import build, outgoing
+from goedgepickt_async.models.refusal import Refused, describe
+from goedgepickt_async.models.unset import UNSET, Unset
+from goedgepickt_async.models.wire_names import flat, wire
 
 __all__ = ["NewOrder", "NewOrderLine", "PickupLocation"]
 
@@ -38,7 +38,8 @@ __all__ = ["NewOrder", "NewOrderLine", "PickupLocation"]
 class NewOrderLine:
     """One line of an order to be created. `sku`, `product_name`, `quantity`, `tax_rate` suffice (A); the others are B.
 
-    Amounts take a Decimal, an int or text such as `"12.34"`; floats are refused.
+    Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
+    floats are refused.
 
     Attributes:
         quantity: Pieces, at least 1.
@@ -141,8 +142,10 @@ def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> Pi
 class NewOrder:
     """An order to be created (A; `completed`, `cancelled`, `paid_total` and `paid_tax` B).
 
-    Amounts take a Decimal, an int or text such as `"12.34"`; floats are refused. Instants must have a time zone and
-    are written as Dutch local time. Lines (and the pick-up location) may be mappings of their fields' Python names.
+    Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
+    floats are refused. Instants must have a time zone and are written as Dutch local time, to the second and without an
+    offset (A); so in the hour that comes twice in autumn, two instants an hour apart are written alike. Lines (and the
+    pick-up location) may be mappings of their fields' Python names.
 
     Attributes:
         webshop_uuid: Left UNSET, the client fills in its own.

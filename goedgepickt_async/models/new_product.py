@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import attrs
 
-from .checks import (
+from goedgepickt_async.models.checks import (
     nullable_amount,
     nullable_text,
     optional_amount,
@@ -15,9 +15,9 @@ from .checks import (
     optional_text,
     text,
 )
-from .outgoing import outgoing
-from .unset import UNSET, Unset
-from .wire_names import wire
+from goedgepickt_async.models.outgoing import outgoing
+from goedgepickt_async.models.unset import UNSET, Unset
+from goedgepickt_async.models.wire_names import wire
 
 __all__ = ["NewProduct", "ProductUpdate"]
 
@@ -32,7 +32,8 @@ class NewProduct:
         product_id: The shop's own id.
         stock_management: Whether GoedGepickt keeps the stock of it.
         picture: A URL.
-        price: A Decimal, an int or text such as `"12.34"`; floats are refused.
+        price: A Decimal, an int or text such as `"12.34"`, 12 digits before the point and 6 behind at most;
+            floats are refused.
 
     Raises:
         ValidationError: Something is missing or unfit; `fields` names every bad field.
@@ -58,7 +59,8 @@ class ProductUpdate:
     Attributes:
         webshop_uuid: Left UNSET, the client fills in its own.
         picture: A URL. Leave it UNSET unless it is new: GoedGepickt complained of clients that send it each time (A).
-        price: A Decimal, an int or text such as `"12.34"`; floats are refused.
+        price: A Decimal, an int or text such as `"12.34"`, 12 digits before the point and 6 behind at most;
+            floats are refused.
 
     Raises:
         ValidationError: Something is unfit; `fields` names every bad field.

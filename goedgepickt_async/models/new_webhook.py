@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from .checks import event, optional_name, text
-from .enumerations import WebhookEvent
-from .outgoing import outgoing
-from .unset import UNSET, Unset
-from .wire_names import wire
+from goedgepickt_async.models.checks import event, optional_name, text
+from goedgepickt_async.models.enumerations import WebhookEvent
+from goedgepickt_async.models.outgoing import outgoing
+from goedgepickt_async.models.unset import UNSET, Unset
+from goedgepickt_async.models.wire_names import wire
 
 __all__ = ["NewWebhook"]
 

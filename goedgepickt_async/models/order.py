@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from .address import Address
-from .enumerations import LineType, OrderStatus
-from .wire_names import Identifier, flat, wire
+from goedgepickt_async.models.address import Address
+from goedgepickt_async.models.enumerations import LineType, OrderStatus
+from goedgepickt_async.models.wire_names import Identifier, Label, flat, wire
 
 __all__ = ["Order", "OrderLine", "OrderShipment"]
 
@@ -55,6 +55,7 @@ class Order:
         created_at: Aware. The API may leave the offset out (A/B); then it is Dutch local time.
         total_paid: Decimal (A); None when the API says null or the empty text.
         attention_needed: GoedGepickt wants somebody to look at it (B).
+        tags: Texts are expected (B); an object or a number among them is kept as its JSON text (`'{"name": "spoed"}'`).
         billing: Always an `Address`, of all None if the API sent nothing; so is `shipping`.
         extra: What the API sent and this class has no field for.
     """
@@ -74,7 +75,7 @@ class Order:
     internal_comment: str | None = attrs.field(default=None, repr=False, metadata=wire("internComment"))
     webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName"))
     attention_needed: bool | None = attrs.field(default=None, repr=False, metadata=wire("attentionNeeded"))
-    tags: tuple[str, ...] = attrs.field(default=(), repr=False, metadata=wire("tags"))
+    tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=wire("tags"))
     billing: Address = attrs.field(factory=Address, repr=False, metadata=flat("billing"))
     shipping: Address = attrs.field(factory=Address, repr=False, metadata=flat("shipping"))
     lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False, metadata=wire("products"))

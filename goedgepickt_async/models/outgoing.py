@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from .refusal import Refused, refuse
+from goedgepickt_async.models.refusal import Refused, refuse
 
 __all__ = ["build", "is_outgoing", "outgoing"]
 

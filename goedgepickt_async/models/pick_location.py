@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from .wire_names import Identifier, wire
+from goedgepickt_async.models.wire_names import Identifier, wire
 
 __all__ = ["PickLocation"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from .enumerations import ProductType
-from .wire_names import Identifier, wire
+from goedgepickt_async.models.enumerations import ProductType
+from goedgepickt_async.models.wire_names import Identifier, wire
 
 __all__ = ["Product", "ProductStock", "Supplier"]
 

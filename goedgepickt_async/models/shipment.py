@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from .enumerations import ShipmentStatus
-from .wire_names import Identifier, wire
+from goedgepickt_async.models.enumerations import ShipmentStatus
+from goedgepickt_async.models.wire_names import Identifier, wire
 
 __all__ = ["LinkedOrder", "Shipment"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
-from .enumerations import WebhookEvent
-from .secret import Secret
-from .wire_names import Identifier, wire
+from goedgepickt_async.models.enumerations import WebhookEvent
+from goedgepickt_async.models.secret import Secret
+from goedgepickt_async.models.wire_names import Identifier, wire
 
 __all__ = ["Webhook"]
 

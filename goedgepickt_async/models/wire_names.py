@@ -7,10 +7,13 @@ from typing import Annotated, Any, Final
 
 import attrs
 
-__all__ = ["Identifier", "Wire", "flat", "wire", "wire_of"]
+__all__ = ["Identifier", "Label", "Wire", "flat", "wire", "wire_of"]
 
 Identifier = Annotated[str, "identifier"]
 """A uuid: text that is never empty and never a number, because rows are told apart by it."""
+
+Label = Annotated[str, "label"]
+"""Text in a list whose items are not sure to be text: what is none is kept as its JSON text."""
 
 _KEY: Final = "goedgepickt_async.wire"
 

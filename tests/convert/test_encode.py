@@ -110,6 +110,49 @@ def test_unset_is_not_sent_and_none_is_null() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-6"), "0.000001"),
+        (Decimal("0E-6"), "0.000000"),
+        (Decimal("0E+5"), "0"),
+        ("+5", "5"),
+        ("0012.30", "12.30"),
+        (-5, "-5"),
+        (999999999999, "999999999999"),
+    ],
+)
+def test_an_amount_is_always_written_plainly(amount: Decimal | str | int, text: str) -> None:
+    assert encode(ProductUpdate(price=amount)) == {"price": text}
+
+
+@given(st.decimals(-(10**11), 10**11, places=6) | st.integers(0, 10**12 - 1).map(Decimal))
+def test_every_sendable_amount_is_plain_and_says_the_same_number(amount: Decimal) -> None:
+    written = encode(ProductUpdate(price=amount))["price"]
+    assert set(written) <= set("-.0123456789")
+    assert Decimal(written) == amount
+    assert encode(ProductUpdate(price=written))["price"] == written
+
+
+def test_an_empty_country_is_not_sent() -> None:
+    address = Address(city="Utrecht", country="", email="")
+    body = encode(order(billing=address, shipping=address, pickup_location=PickupLocation(city="x", country="")))
+    assert not any("country" in key.lower() for key in [*body, *body["pickupLocationData"]])
+    assert body["billingCity"] == "Utrecht"
+    assert body["billingEmail"] == ""
+
+
+def test_a_parcel_can_go_to_kosovo() -> None:
+    assert encode(order(shipping=Address(country="xk")))["shippingCountry"] == "XK"
+
+
+def test_two_instants_of_the_doubled_hour_are_written_alike() -> None:
+    first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    assert encode(order(created_at=first)) == encode(order(created_at=second))
+    assert encode(order(created_at=first))["createDate"] == "2026-10-25 02:30:00"
+
+
 def test_events_are_plain_text() -> None:
     body = encode(NewWebhook(event=WebhookEvent.PRODUCT_STOCK_CHANGED, target_url="https://x.test"))
     assert body == {"webhookEvent": "product.stockChanged", "targetUrl": "https://x.test"}

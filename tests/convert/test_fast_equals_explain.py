@@ -6,9 +6,11 @@ The fast path has two generations: one function for any shape, and one for each 
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Any, Final
 from unittest import mock
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +33,7 @@ from goedgepickt_async.models import (
     Webhook,
     Webshop,
 )
+from goedgepickt_async.models.wire_names import wire
 
 ORDER: Final[dict[str, Any]] = {
     "uuid": "o-1",
@@ -77,6 +80,15 @@ SHIPMENT: Final[dict[str, Any]] = {
 }
 WEBHOOK: Final[dict[str, Any]] = {"webhookUuid": "h-1", "webhookEvent": "order.statusChanged", "webhookSecret": "x"}
 PLACE: Final[dict[str, Any]] = {"picklocationUuid": "l-1", "stockQuantity": "4", "stockPriority": 1}
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class OwnOrder(Order):
+    """A user's order, with a field more."""
+
+    own: datetime | None = attrs.field(default=None, metadata=wire("ownField"))
+
+
 EXAMPLES: Final[list[tuple[type[Any], dict[str, Any]]]] = [
     (Order, ORDER),
     (Product, PRODUCT),
@@ -85,6 +97,7 @@ EXAMPLES: Final[list[tuple[type[Any], dict[str, Any]]]] = [
     (StockLocation, PLACE),
     (Webshop, {"uuid": "w-1", "name": "x", "url": "https://x.test"}),
     (PageInfo, {"totalItems": 1, "itemsPerPage": "15", "cursor": None}),
+    (OwnOrder, {**ORDER, "ownField": "2026-11-01 09:30:00"}),
 ]
 JUNK: Final[list[Any]] = [
     *(
@@ -101,9 +114,28 @@ JUNK: Final[list[Any]] = [
         "brand_new",
         "2026-11-01",
         "2026-11-01T00:00:00Z",
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+        "-0001-11-30T00:00:00.000000Z",
+        "0000-00-00 ?",
+        "0",
+        " ",
     ),
     *(0, 1, 5, -1, 5.0, 5.9, 2**70, 1e300, True, False),
-    *([], [5], ["a", None], [{}], [[]], {}, {"uuid": "x"}, {"a": []}, [{"uuid": 1}]),
+    *(
+        [],
+        [5],
+        ["a", None],
+        [None],
+        ["a", {"name": "b"}, 1.5, True],
+        [{}],
+        [[]],
+        {},
+        {"a": None},
+        {"uuid": "x"},
+        {"a": []},
+        [{"uuid": 1}],
+    ),
 ]
 VALUES = st.sampled_from(JUNK).map(copy.deepcopy)
 
@@ -185,7 +217,7 @@ HOT: Final = registry._configured(is_fast=True)
 def test_every_read_model_is_on_the_fast_path() -> None:
     fast_path = registry.converters().fast
     models = [Order, OrderLine, OrderShipment, Product, Supplier, Shipment, LinkedOrder, Webhook]
-    models += [StockLocation, PickLocation, Webshop, PageInfo]
+    models += [StockLocation, PickLocation, Webshop, PageInfo, OwnOrder]
     for cls in models:
         assert hasattr(fast_path.get_structure_hook(cls), "read_all"), cls
     # Stock has a hook of its own before the compiled one, and an address lies flat in its order.

@@ -18,7 +18,13 @@ from goedgepickt_async.models import NewOrder, ProductUpdate
         ("orderItems.2.productQuantity", "lines[2].quantity"),
         ("orderItems[0][sku]", "lines[0].sku"),
         ("pickupLocationData.houseNumber", "pickup_location.house_number"),
+        ("ORDERITEMS.0.SKU", "lines[0].sku"),
+        ("orderItems.0.colour.1", "lines[0].colour[1]"),
         ("somethingNew", "somethingNew"),
+        ("somethingNew.0.sku", "somethingNew[0].sku"),
+        ("0", "[0]"),
+        ("", ""),
+        (".", "."),
     ],
 )
 def test_wire_paths_become_python_paths(wire: str, python: str) -> None:

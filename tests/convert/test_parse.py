@@ -28,7 +28,7 @@ def _each_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 JSON = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**53), 2**53)
+    | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -89,6 +89,34 @@ def test_any_bytes_are_read_or_refused_as_ours(body: bytes) -> None:
 @pytest.mark.usefixtures("_each_parser")
 def test_escaped_pairs_of_surrogates_are_the_character_that_they_mean() -> None:
     assert parse(b'{"a": "\\ud83d\\ude00 \\\\ud800"}') == {"a": "\U0001f600 \\ud800"}
+
+
+@pytest.mark.usefixtures("_each_parser")
+@pytest.mark.parametrize(
+    ("digits", "read"),
+    [
+        ("0", 0),
+        ("-0", 0),
+        ("999999999999999999", 999999999999999999),
+        ("9223372036854775808", 2**63),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", float(2**64)),
+        ("-9223372036854775808", -(2**63)),
+        ("-9223372036854775809", -float(2**63)),
+        ("123456789012345678901234", 123456789012345678901234.0),
+    ],
+)
+def test_a_whole_number_of_more_than_64_bits_is_a_float(digits: str, read: float) -> None:
+    found = parse(f'{{"a": {digits}}}'.encode())["a"]
+    assert found == read
+    assert type(found) is type(read)
+
+
+@pytest.mark.usefixtures("_each_parser")
+@pytest.mark.parametrize("length", [400, 5000])
+def test_a_number_beyond_all_floats_is_refused(length: int) -> None:
+    with pytest.raises(DecodeError, match="is not valid JSON"):
+        parse(b'{"a": ' + b"1" * length + b"}")
 
 
 def test_the_error_says_where_it_broke() -> None:

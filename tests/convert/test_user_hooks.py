@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -75,6 +75,63 @@ class Plain:
     name: str = "x"
 
 
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class OwnOrder(Order):
+    """A user's order with a field more, of the layout of ours."""
+
+    colour: str | None = attrs.field(default=None, metadata=wire("colour"))
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class OwnerOrder(OwnOrder):
+    """A subclass of a subclass."""
+
+    owner: str | None = attrs.field(default=None, metadata=wire("owner"))
+
+
+class BareOrder(Order):
+    """A user's order that only adds behaviour, so its objects have a dict."""
+
+    def title(self) -> str:
+        return f"{self.display_id} ({self.status})"
+
+
+@attrs.frozen(kw_only=True)
+class WeakOrder(Order):
+    """A user's order with a slot for weak references, as attrs gives by default."""
+
+    colour: str | None = attrs.field(default=None, metadata=wire("colour"))
+
+
+class CountingOrder(Order):
+    """A user's order that does more at its making than attrs does."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        object.__setattr__(self, "count", len(self.lines))
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class CheckedOrder(Order):
+    """A user's order with a field that is checked, one with a default of its own, one that is not on the wire."""
+
+    colour: str = attrs.field(default="red", validator=attrs.validators.in_(("red", "blue")), metadata=wire("colour"))
+    seen: bool = False
+    title: str = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "title", f"{self.display_id} {self.colour}")
+
+
+class MadeOrder(Order):
+    """A user's order that has a say in which object is made."""
+
+    def __new__(cls, **_: Any) -> Self:
+        made = super().__new__(cls)
+        object.__setattr__(made, "stamp", "new")
+        return made
+
+
 @attrs.define(slots=False)
 class Loose:
     """A user's class with wire names, but without slots."""
@@ -82,14 +139,49 @@ class Loose:
     size: int | None = attrs.field(default=None, metadata=wire("theSize"))
 
 
-def test_classes_that_break_the_rules_are_read_by_cattrs_own_functions() -> None:
+def test_classes_that_check_or_work_out_something_are_read_by_their_own_init_and_by_wire_names() -> None:
     assert decode({"size": "5"}, Plain) == Plain(5)
-    assert decode({"size": 5, "name": "y"}, Picky) == Picky(5, "y")
+    assert decode({"theSize": "5", "name": "y"}, Picky) == Picky(5, "y")
     assert decode({"size": "5"}, Derived).twice == 10
     with pytest.raises(DecodeError):
-        decode({"size": -1}, Picky)
+        decode({"theSize": -1}, Picky)
     with pytest.raises(DecodeError, match=r"\$\.size: required"):
         decode({}, Plain)
+
+
+@pytest.mark.parametrize("cls", [OwnOrder, OwnerOrder, BareOrder, Loose])
+def test_subclasses_and_classes_without_slots_are_read_by_a_compiled_function(cls: type[Any]) -> None:
+    hook: Any = converters().fast.get_structure_hook(cls)
+    assert hasattr(hook, "read_all")
+    data = {"uuid": "o-1", "theSize": 5, "colour": "red", "owner": "x"}
+    read = hook(data, cls)
+    assert type(read) is cls
+    assert read == converters().explain.structure(data, cls)
+
+
+def test_a_subclass_of_a_read_model_is_as_frozen_as_it_and_has_its_fields() -> None:
+    read = decode({"uuid": "o-1", "colour": "red", "owner": "x", "new": 1, "billingCity": "Utrecht"}, OwnerOrder)
+    assert (read.colour, read.owner, read.billing.city, read.extra) == ("red", "x", "Utrecht", {"new": 1})
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        read.colour = "blue"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    assert decode({"uuid": "o-1", "externalDisplayId": "#1", "status": "open"}, BareOrder).title() == "#1 (open)"
+
+
+@pytest.mark.parametrize("cls", [WeakOrder, CheckedOrder, CountingOrder, MadeOrder])
+def test_a_subclass_that_cannot_be_filled_directly_is_not_tried_to_be(cls: type[Any]) -> None:
+    hook = converters().fast.get_structure_hook(cls)
+    assert not hasattr(hook, "read_all")
+    read = hook({"uuid": "o-1", "externalDisplayId": 1, "products": [{}], "billingCity": "Utrecht", "new": 1}, cls)
+    assert (read.display_id, len(read.lines), read.billing.city, read.extra) == ("1", 1, "Utrecht", {"new": 1})
+
+
+def test_what_a_subclass_does_at_its_making_is_done() -> None:
+    for converter in converters():
+        assert vars(converter.structure({"uuid": "o-1", "products": [{}, {}]}, CountingOrder))["count"] == 2
+        assert vars(converter.structure({"uuid": "o-1"}, MadeOrder))["stamp"] == "new"
+        assert converter.structure({"uuid": "o-1", "externalDisplayId": "#1"}, CheckedOrder).title == "#1 red"
+    with pytest.raises(DecodeError, match=r"\$: could not be read \(ValueError\)"):
+        decode({"uuid": "o-1", "colour": "green"}, CheckedOrder)
 
 
 def test_a_class_without_slots_is_read_by_its_wire_names() -> None:

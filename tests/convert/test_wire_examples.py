@@ -108,12 +108,6 @@ def test_the_house_number_addition_is_read_in_both_spellings(side: str, spelling
     assert order.extra == {}
 
 
-@pytest.mark.parametrize("empty", [None, []])
-def test_null_lists_are_empty(empty: object) -> None:
-    order = decode({"uuid": "o-1", "products": empty, "shipments": empty, "tags": empty}, Order)
-    assert (order.lines, order.shipments, order.tags) == ((), (), ())
-
-
 @pytest.mark.parametrize(("bare", "free"), [(5, 5), ("5", 5), ("-2", -2), (0, 0), (7.0, 7)])
 def test_stock_as_a_bare_number_is_free_stock(bare: object, free: int) -> None:
     assert decode({"uuid": "p-1", "stock": bare}, Product).stock == ProductStock(free_stock=free)

@@ -51,8 +51,8 @@ def test_an_unfit_webhook_is_refused(field: str, value: object) -> None:
     assert set(caught.value.fields) == {field}
 
 
-def test_the_country_codes_are_those_of_iso_3166_1() -> None:
-    assert len(COUNTRY_CODES) == 249
+def test_the_country_codes_are_those_of_iso_3166_1_and_kosovo() -> None:
+    assert len(COUNTRY_CODES) == 250
     assert all(len(code) == 2 and code.isascii() and code.isalpha() and code.isupper() for code in COUNTRY_CODES)
-    assert {"NL", "BE", "DE", "FR", "GB", "GR", "IE", "CW", "AW", "BQ", "SX", "US"} <= COUNTRY_CODES
-    assert not {"UK", "EL", "XK", "EU", "AN", "XX"} & COUNTRY_CODES
+    assert {"NL", "BE", "DE", "FR", "GB", "GR", "IE", "CW", "AW", "BQ", "SX", "US", "XK"} <= COUNTRY_CODES
+    assert not {"UK", "EL", "EU", "AN", "XX"} & COUNTRY_CODES

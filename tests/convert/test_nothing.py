@@ -1,0 +1,150 @@
+"""What the API writes where it has nothing to say is nothing, and does not make a whole list unreadable."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from goedgepickt_async.convert import decode, decode_rows, to_plain
+from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.models import Order, OrderLine, Product, ProductStock, Shipment, ShipmentStatus, StockLocation
+from goedgepickt_async.models.wire_names import Identifier, wire
+
+EMPTY_TEXT_FIELDS: list[tuple[type[Any], dict[str, Any], str, str]] = [
+    (OrderLine, {}, "productQuantity", "quantity"),
+    (OrderLine, {}, "productPrice", "price"),
+    (Order, {"uuid": "o-1"}, "totalPaid", "total_paid"),
+    (Order, {"uuid": "o-1"}, "attentionNeeded", "attention_needed"),
+    (Order, {"uuid": "o-1"}, "createDate", "created_at"),
+    (Product, {"uuid": "p-1"}, "stock", "stock"),
+    (Product, {"uuid": "p-1"}, "supplier", "supplier"),
+    (ProductStock, {}, "unlimitedStock", "unlimited_stock"),
+    (ProductStock, {}, "freeStock", "free_stock"),
+    (Shipment, {}, "linkedOrder", "linked_order"),
+    (Shipment, {}, "uuid", "uuid"),
+]
+
+
+@pytest.mark.parametrize(("cls", "least", "key", "name"), EMPTY_TEXT_FIELDS, ids=lambda value: str(value)[:20])
+def test_an_empty_text_where_no_text_belongs_is_none(
+    cls: type[Any], least: dict[str, Any], key: str, name: str
+) -> None:
+    read = decode({**least, key: ""}, cls)
+    assert getattr(read, name) is None
+    assert read == decode(least, cls)
+
+
+def test_an_empty_text_where_text_belongs_is_that_text() -> None:
+    order = decode({"uuid": "o-1", "customerNote": "", "status": "", "billingCity": ""}, Order)
+    assert (order.customer_note, order.status, order.billing.city) == ("", "", "")
+    assert decode({"status": ""}, Shipment).status is ShipmentStatus.EMPTY
+
+
+@pytest.mark.parametrize("empty", [[], {}, ""])
+def test_an_empty_object_as_php_writes_it_is_none(empty: Any) -> None:
+    product = decode({"uuid": "p-1", "stock": empty, "supplier": empty}, Product)
+    assert (product.stock, product.supplier) == (None, None)
+    assert decode({"linkedOrder": empty}, Shipment).linked_order is None
+
+
+@pytest.mark.parametrize("empty", [None, [], {}, ""])
+def test_an_empty_list_as_php_writes_it_is_empty(empty: Any) -> None:
+    order = decode({"uuid": "o-1", "products": empty, "shipments": empty, "tags": empty}, Order)
+    assert (order.lines, order.shipments, order.tags) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+        "0000-00-00T00:00:00",
+        "0000-00-00 00:00:00.000000",
+        "0000-00-00T00:00:00Z",
+        "0000-00-00T00:00:00+01:00",
+        "-0001-11-30T00:00:00.000000Z",
+        "-0001-11-29T23:40:28.000000Z",
+        "-0001-11-30 00:00:00",
+    ],
+)
+def test_a_zero_date_is_none(raw: str) -> None:
+    assert decode({"uuid": "o-1", "createDate": raw}, Order).created_at is None
+    assert decode({"deliveredDate": raw}, Shipment).delivered_at is None
+
+
+@pytest.mark.parametrize(
+    "raw", ["0000-00-01", "0000-00-00 gisteren", "0000", "-", " ", "0", "x0000-00-00", "0000-00-00\n"]
+)
+def test_what_only_resembles_a_zero_date_is_refused(raw: str) -> None:
+    with pytest.raises(DecodeError, match=r"\$\.createDate: expected a date and time, got other text"):
+        decode({"uuid": "o-1", "createDate": raw}, Order)
+
+
+def test_tags_are_texts_and_what_is_none_is_kept_as_its_json_text() -> None:
+    tags = ["spoed", None, 5, {"name": "zoë", "id": 3}, 1.5, True, ["a"], "", None]
+    order = decode({"uuid": "o-1", "tags": tags}, Order)
+    assert order.tags == ("spoed", "5", '{"name": "zoë", "id": 3}', "1.5", "true", '["a"]', "")
+    assert hash(order) == hash(decode({"uuid": "o-1", "tags": tags}, Order))
+    assert to_plain(order)["tags"] == list(order.tags)
+
+
+@pytest.mark.parametrize(
+    ("cls", "data", "problem"),
+    [
+        (Product, {"uuid": "p", "stock": [1]}, "$.stock: expected an object, got a list"),
+        (Product, {"uuid": "p", "supplier": [[]]}, "$.supplier: expected an object, got a list"),
+        (Product, {"uuid": "p", "supplier": False}, "$.supplier: expected an object, got true/false"),
+        (Product, {"uuid": "p", "stock": {"freeStock": "5.50"}}, "$.stock.freeStock: expected an integer, got text"),
+        (Product, {"uuid": "p", "price": " "}, "$.price: expected a decimal number, got other text"),
+        (Product, {"uuid": "p", "name": []}, "$.name: expected text, got a list"),
+        (OrderLine, {"productQuantity": []}, "$.productQuantity: expected an integer, got a list"),
+        (OrderLine, {"productQuantity": " "}, "$.productQuantity: expected an integer, got text"),
+        (Order, {"uuid": "o", "products": [None]}, "$.products[0]: expected an object, got null"),
+        (Order, {"uuid": "o", "products": {"0": {}}}, "$.products: expected a list, got an object"),
+        (Order, {"uuid": "o", "tags": "spoed"}, "$.tags: expected a list, got text"),
+        (Order, {"uuid": "o", "tags": 0}, "$.tags: expected a list, got a number"),
+    ],
+)
+def test_what_is_something_but_unreadable_stays_refused(cls: Any, data: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(data, cls)
+    assert caught.value.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("cls", "data"), [(Order, {"uuid": ""}), (Order, {"uuid": []}), (StockLocation, {"picklocationUuid": ""})]
+)
+def test_what_must_be_there_takes_no_nothing(cls: Any, data: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError, match="expected an identifier"):
+        decode(data, cls)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Parcel:
+    """A user's class whose fields must all be there."""
+
+    uuid: Identifier = attrs.field(metadata=wire("uuid"))
+    price: Decimal = attrs.field(metadata=wire("price"))
+    codes: tuple[str, ...] = attrs.field(default=(), metadata=wire("codes"))
+
+
+def test_a_users_required_number_takes_no_empty_text_and_its_lists_of_text_skip_nulls() -> None:
+    assert decode({"uuid": "x", "price": "1", "codes": [None, "a", 5]}, Parcel).codes == ("a", "5")
+    with pytest.raises(DecodeError, match=r"\$\.price: expected a decimal number"):
+        decode({"uuid": "x", "price": ""}, Parcel)
+    with pytest.raises(DecodeError, match=r"\$\.codes\[2\]: expected text, got an object"):
+        decode({"uuid": "x", "price": "1", "codes": [None, "a", {}]}, Parcel)
+
+
+def test_one_page_with_every_kind_of_nothing_is_read_whole() -> None:
+    odd: list[dict[str, Any]] = [
+        {"uuid": "p-1", "stock": []},
+        {"uuid": "p-2", "stock": {"freeStock": "", "unlimitedStock": ""}, "supplier": ""},
+        {"uuid": "p-3", "price": "", "allowBackorders": "", "stock": 5},
+    ]
+    rows = decode_rows(odd, Product)
+    assert [row.uuid for row in rows] == ["p-1", "p-2", "p-3"]
+    assert [row.stock for row in rows] == [None, ProductStock(), ProductStock(free_stock=5)]
