@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.convert import encode, python_name
-from goedgepickt_async.errors import MultipleFoundError
-from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus
+from goedgepickt_async.errors import MultipleFoundError, PagingError
+from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Webshop
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, search
 from goedgepickt_async.resources.filters import DUTCH, day
@@ -103,12 +103,26 @@ class Orders(Resource):
         return await create_once(self._sender, request, created, lambda: self._find(order, webshop))
 
     async def _find(self, new: NewOrder, webshop_uuid: str) -> CreatedOrder | None:
-        """The order that was just created, if it is there, by the id that the shop gave it."""
+        """The order of this webshop with the id that the shop gave it, among those since then."""
+        shop = await self._name_of(webshop_uuid)
         orders = self.list(created_after=_since(new), webshop_uuid=webshop_uuid).limit(_MOST_LOOKED_AT)
-        found = [order.uuid async for order in orders if _is_same(order, new)]
+        seen, found = 0, []
+        async for order in orders:
+            seen += 1
+            # The filter by webshop was seen once only (B): the same id in two shops is nothing unusual.
+            if _is_same(order, new) and shop in {None, order.webshop_name or shop}:
+                found.append(order.uuid)
         if len(found) > 1:
             raise MultipleFoundError(f"{len(found)} orders have this id", uuids=found)
+        if not found and seen >= _MOST_LOOKED_AT:
+            raise PagingError(f"there are more than {_MOST_LOOKED_AT} orders since {_since(new)}; not all were looked at")
         return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
+
+    async def _name_of(self, webshop_uuid: str) -> str | None:
+        async for webshop in self._list("/webshops", Webshop):
+            if webshop.uuid == webshop_uuid:
+                return webshop.name
+        return None
 
 
 def _since(new: NewOrder) -> date:
@@ -119,8 +133,9 @@ def _since(new: NewOrder) -> date:
 
 
 def _is_same(order: Order, new: NewOrder) -> bool:
-    if order.order_id is not None:  # it may be absent (C)
-        return order.order_id == new.order_id
+    for shops_id in (order.order_id, order.order_number):  # either may be absent (C)
+        if shops_id is not None:
+            return shops_id == new.order_id
     shown = new.order_id if new.display_id is UNSET else new.display_id
     return order.display_id is not None and order.display_id.removeprefix("#") == shown.removeprefix("#")
 

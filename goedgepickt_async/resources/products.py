@@ -9,7 +9,7 @@ import attrs
 
 from goedgepickt_async.convert import decode, encode, python_name
 from goedgepickt_async.errors import MultipleFoundError, ValidationError
-from goedgepickt_async.models import NewProduct, Product, ProductUpdate
+from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, search
 from goedgepickt_async.resources.lookup import create_once
@@ -55,8 +55,8 @@ class Products(Resource):
             MultipleFoundError: Several have it; a SKU is not unique (A).
             ValidationError: The SKU is empty, which a search cannot find.
         """
-        if not sku:
-            raise ValidationError("sku: must not be empty", fields={"sku": ["must not be empty"]})
+        if not isinstance(sku, str) or not sku:
+            raise ValidationError("sku: must be text that is not empty", fields={"sku": ["must be text, not empty"]})
         found: list[Product] = []
         async for page in self.list(sku=sku, webshop_uuid=webshop_uuid).pages():
             found += page.items
@@ -68,7 +68,10 @@ class Products(Resource):
         return found[0] if found else None
 
     async def create(self, product: NewProduct) -> Product:
-        """Create a product: `POST /products` (A). Never blindly sent again: if its fate is unknown it is looked up.
+        """Create a product: `POST /products` (A).
+
+        It is never blindly sent again: if its fate is unknown it is looked up by its SKU, and taken for the one that
+        was to be created only if name, price and the shop's own id agree too.
 
         Raises:
             AlreadyExistsError: There is one with this SKU (A).
@@ -84,9 +87,13 @@ class Products(Resource):
             may_be_empty=True,
             rename=lambda name: python_name(NewProduct, name),
         )
-        return await create_once(
-            self._sender, request, _product, lambda: self.find_by_sku(product.sku, webshop_uuid=webshop)
-        )
+        return await create_once(self._sender, request, _product, lambda: self._find(product, webshop))
+
+    async def _find(self, new: NewProduct, webshop_uuid: str) -> Product | None:
+        found = await self.find_by_sku(new.sku, webshop_uuid=webshop_uuid)
+        if found is not None and not _is_same(found, new):
+            raise MultipleFoundError("another product with this SKU is there", uuids=[found.uuid])
+        return found
 
     async def update(self, uuid: str, changes: ProductUpdate) -> Product | None:
         """Change a product: `PUT /products/{uuid}` (A); what is left UNSET stays as it is.
@@ -107,6 +114,12 @@ class Products(Resource):
             rename=lambda name: python_name(ProductUpdate, name),
         )
         return read(await self._sender.send(request), _product)
+
+
+def _is_same(found: Product, new: NewProduct) -> bool:
+    """Whether it can be the one that was just sent: one that existed before may have the same SKU."""
+    sent = ((new.name, found.name), (new.price, found.price), (new.product_id, found.product_id))
+    return all(wanted is UNSET or there is None or there == wanted for wanted, there in sent)
 
 
 def _keep(sku: str | None, supplier_uuid: str | None) -> Callable[[Product], bool] | None:

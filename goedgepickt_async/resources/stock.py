@@ -95,16 +95,17 @@ class Stock(Resource):
             method="POST", path=path, body=body, safety=Safety.ONCE, may_be_empty=True, rename=_python_name
         )
         await create_once(
-            self._sender, request, lambda _: True, lambda: self._is_linked(product_uuid, pick_location_uuid, quantity)
+            self._sender, request, lambda _: True, lambda: self._is_linked(product_uuid, pick_location_uuid, body)
         )
 
     async def _put(self, path: str, body: dict[str, Any], safety: Safety) -> None:
         request = Request(method="PUT", path=path, body=body, safety=safety, may_be_empty=True, rename=_python_name)
         await self._sender.send(request)
 
-    async def _is_linked(self, product_uuid: str, pick_location_uuid: str, quantity: int) -> bool | None:
+    async def _is_linked(self, product_uuid: str, pick_location_uuid: str, body: dict[str, int]) -> bool | None:
         for location in await self.get(product_uuid):
-            if location.pick_location_uuid == pick_location_uuid and location.quantity == quantity:
+            there = {"stockQuantity": location.quantity, "priority": location.priority}
+            if location.pick_location_uuid == pick_location_uuid and body.items() <= there.items():
                 return True
         return None
 

@@ -37,7 +37,7 @@ class Webhooks(Resource):
             ValidationError: The API, or the client before a request was spent, refuses a field.
             OutcomeUnknownError: It may or may not have been created.
         """
-        new = NewWebhook(webshop_uuid=self._webshop(webshop_uuid), event=WebhookEvent(event), target_url=target_url)
+        new = NewWebhook(webshop_uuid=self._webshop(webshop_uuid), event=event, target_url=target_url)
         request = Request(
             method="POST",
             path="/webhooks",

@@ -407,3 +407,42 @@ async def test_the_look_up_looks_where_an_older_order_lies(gg: GoedGepickt, sand
     created_at = datetime.now(UTC) - timedelta(days=40)
     created = await gg.orders.create(new_order(created_at=created_at))
     assert created.looked_up
+
+
+async def test_a_product_that_was_there_before_is_not_taken_for_the_one_that_was_sent(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    sandbox.world.add_product(sku="A1", name="Old", price="5.00")
+    sandbox.fail("POST", "/products", faults.Status(503))
+    with pytest.raises(OutcomeUnknownError, match="another product"):
+        await gg.products.create(NewProduct(sku="A1", name="New", price="99.00"))
+
+
+async def test_an_order_of_another_webshop_is_not_taken_for_ours_where_the_filter_is_ignored(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    shops = await gg.webshops.list().collect()
+    await gg.orders.create(new_order(webshop_uuid=shops[1].uuid))
+    orders = await gg.request("GET", "/orders", query={"createdAfter": "2026-11-01", "perPage": 100})
+    sandbox.fail("POST", "/orders", faults.Drop())
+    sandbox.fail("GET", "/orders", faults.Status(200, json=orders.json), times=1)
+    with pytest.raises(OutcomeUnknownError):
+        await gg.orders.create(new_order(webshop_uuid=shops[0].uuid))
+
+
+async def test_a_link_that_is_there_with_another_priority_is_not_taken_for_ours(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    product, _ = await _stocked(gg)
+    linked = {level.pick_location_uuid for level in await gg.stock.get(product)}
+    other = next(place.uuid for place in await gg.pick_locations.list().collect() if place.uuid not in linked)
+    await gg.stock.link(product, other, quantity=5, priority=1)
+    sandbox.fail("POST", "/products/*", faults.Drop())
+    with pytest.raises(OutcomeUnknownError):
+        await gg.stock.link(product, other, quantity=5, priority=9)
+
+
+@pytest.mark.parametrize("event", [None, 5, ""])
+async def test_an_event_that_is_none_is_refused_with_our_error(gg: GoedGepickt, event: Any) -> None:
+    with pytest.raises(ValidationError):
+        await gg.webhooks.create(event, "https://shop.example.test/hooks")
