@@ -9,7 +9,7 @@ from goedgepickt_async._version import __version__
 
 if TYPE_CHECKING:
     from goedgepickt_async import errors
-    from goedgepickt_async.budget import Budget, BudgetSnapshot, Lane, LocalBudget
+    from goedgepickt_async.budget import Budget, BudgetSnapshot, HostBudget, Lane, LocalBudget
     from goedgepickt_async.client import GoedGepickt, Response
     from goedgepickt_async.errors import (
         AlreadyExistsError,
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. Importing the package imports none of it: aiohttp alone costs a quarter of a second.
 _HOMES = {
-    "budget": ("Budget", "BudgetSnapshot", "Lane", "LocalBudget"),
+    "budget": ("Budget", "BudgetSnapshot", "HostBudget", "Lane", "LocalBudget"),
     "client": ("GoedGepickt", "Response"),
     "errors": (
         "APIError",
@@ -161,6 +161,7 @@ __all__ = [
     "GoedGepickt",
     "GoedGepicktError",
     "Hooks",
+    "HostBudget",
     "Lane",
     "LineType",
     "LinkedOrder",

@@ -15,8 +15,8 @@ __all__ = ["LocalBudget", "LocalStore"]
 class LocalStore:
     """Slots in this process's memory."""
 
-    def __init__(self, rules: Rules, clock: Callable[[], int]) -> None:
-        self._slots = Slots(rules)
+    def __init__(self, rules: Rules, clock: Callable[[], int], *, first_id: int = 0) -> None:
+        self._slots = Slots(rules, first_id=first_id)
         self._clock = clock
 
     @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import threading
 from urllib.parse import urlsplit
 
+from goedgepickt_async.budget.host import HostBudget
 from goedgepickt_async.budget.local import LocalBudget
 from goedgepickt_async.budget.protocol import Budget
 
@@ -16,13 +18,22 @@ _budgets: dict[str, Budget] = {}
 
 
 def shared_budget(base_url: str) -> Budget:
-    """The budget of this process for the server behind a base URL."""
+    """The budget for the server behind a base URL: all of this host's processes share it, by a file."""
     parts = urlsplit(base_url)
-    server = f"{(parts.hostname or '').rstrip('.')}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    host = (parts.hostname or "").rstrip(".")
+    server = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     with _lock:
         if server not in _budgets:
-            _budgets[server] = LocalBudget()
+            # A server on this machine is a sandbox: nobody else's limit, and its port is another's tomorrow.
+            _budgets[server] = LocalBudget() if _is_loopback(host) else HostBudget(name=server)
         return _budgets[server]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _after_fork_in_child() -> None:

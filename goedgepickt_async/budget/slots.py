@@ -26,6 +26,7 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
+from typing import Any
 
 import attrs
 
@@ -112,6 +113,10 @@ class _Rows:
         if before is not None:
             self.add(slot, min(before, free_at))
 
+    def dump(self) -> list[tuple[int, int]]:
+        """All of them: when they come free, and which."""
+        return list(self._order)
+
     def free_by(self, instant: int) -> int:
         """How many of them are free by then."""
         return bisect_right(self._order, (instant, FAR))
@@ -159,6 +164,19 @@ class _ServerCounter:
         self._overlapping.clear()
         self.highest, self.ends = None, FAR
 
+    def dump(self) -> dict[str, Any]:
+        return {
+            "overlapping": list(self._overlapping),
+            "newest_sent": self._newest_sent,
+            "highest": self.highest,
+            "ends": self.ends,
+        }
+
+    def load(self, values: dict[str, Any]) -> None:
+        self._overlapping = deque((int(at), int(count)) for at, count in values["overlapping"])
+        self._newest_sent, self.ends = int(values["newest_sent"]), int(values["ends"])
+        self.highest = None if values["highest"] is None else int(values["highest"])
+
 
 class Slots:
     """The state machine. Every method takes `now`, which never goes back."""
@@ -169,8 +187,20 @@ class Slots:
     PROBES = 20
     """While nothing is known, at most so many go in a window, should the first ones not be answered."""
     SILENT = 3
+    _SCALARS = (
+        "throttled_count",
+        "_last_id",
+        "_paused_until",
+        "_shared_until",
+        "_margin",
+        "_cold",
+        "_cold_since",
+        "_probe",
+        "_probe_until",
+        "_silent",
+    )
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, first_id: int = 0) -> None:
         self.rules = rules
         self.throttled_count = 0
         self._hold = rules.hold
@@ -179,7 +209,7 @@ class Slots:
         self._headroom = min(rules.headroom, rules.limit // 10)
         self._rows = _Rows()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
-        self._last_id = 0
+        self._last_id = first_id
         self._counter = _ServerCounter(self._hold)
         self._paused_until = -FAR
         self._shared_until = -FAR
@@ -318,6 +348,34 @@ class Slots:
         """Whoever held the slots in flight will never settle them here (a fork); the requests may well arrive."""
         self._sent.clear()  # the rows stay as they are, which covers the longest life
         self._forget(now)
+
+    # -- as data ------------------------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """All of it, as JSON-ready values."""
+        scalars = {name.lstrip("_"): getattr(self, name) for name in self._SCALARS}
+        return scalars | {"rows": self._rows.dump(), "sent": list(self._sent.items()), "counter": self._counter.dump()}
+
+    def load(self, values: dict[str, Any]) -> None:
+        """Become what `dump` gave.
+
+        Raises:
+            LookupError, TypeError, ValueError: It is something else.
+        """
+        for name in self._SCALARS:
+            value = values[name.lstrip("_")]
+            setattr(self, name, value if value is None or isinstance(value, bool) else int(value))
+        self._rows = _Rows()
+        for free_at, slot in values["rows"]:
+            self._rows.add(int(slot), int(free_at))
+        self._sent = {int(slot): int(at) for slot, at in values["sent"]}
+        self._counter.load(values["counter"])
+
+    def adopt(self, others: Slots) -> None:
+        """Reckon with what was sent under other slots for the same server, by the same clock."""
+        for free_at, _ in others._rows.dump():
+            self._last_id += 1
+            self._rows.add(self._last_id, free_at)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

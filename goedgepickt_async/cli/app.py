@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Group, Parameter
 
-from goedgepickt_async._version import __version__
+from goedgepickt_async import __version__
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
 from goedgepickt_async.cli.options import ServerOptions
 

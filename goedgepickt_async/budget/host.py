@@ -1,0 +1,157 @@
+"""HostBudget: the slots live in a file of the user's own, for all processes on this host, and for the next start.
+
+The file is a SQLite database of one row: the same pure core as everywhere, read, changed and written back in one
+transaction, a few tenths of a millisecond. The time is the system's monotonic clock, which all processes of a host
+share and no clock step moves; after a reboot it starts anew, and so do the slots, with one request alone.
+
+Containers that do not share the file do not share the budget: that is what `RedisBudget` is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from goedgepickt_async.budget.host_file import HostFile, UnusableFileError
+from goedgepickt_async.budget.local import LocalStore
+from goedgepickt_async.budget.queue import QueuedBudget
+from goedgepickt_async.budget.slots import Rules, Slots
+
+__all__ = ["HostBudget"]
+
+_log = logging.getLogger("goedgepickt_async.budget")
+
+_SECOND = 1_000_000_000
+_TRY_AGAIN = 5 * _SECOND
+"""After so long a file that could not be used is tried again."""
+_POLL_ANSWERS = _SECOND // 20
+"""While requests are in flight, in whichever process: one of them may be answered at any moment."""
+_POLL = _SECOND
+_FALLBACK_IDS = 1 << 48
+"""Slots of the fallback are numbered from here, so that nobody takes them for the file's."""
+
+
+class HostStore:
+    """Slots in a file; in this process's memory, and fewer, while the file cannot be used."""
+
+    def __init__(self, rules: Rules, file: HostFile, fallback: float, clock: Callable[[], int]) -> None:
+        self._rules = rules
+        self._file = file
+        self._clock = clock
+        self._reduced = attrs.evolve(rules, limit=max(1, int(rules.limit * fallback)))
+        self._fallback: LocalStore | None = None
+        self._try_again_at = 0
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Slots, int]]:
+        """The slots and the time, alone among all processes; what was changed is kept on leaving."""
+        slots = self._begin()
+        if slots is None:
+            with self._reduced_store().open() as opened:
+                yield opened
+            return
+        try:
+            yield slots, self._clock()
+        finally:
+            self._keep(slots)
+
+    def look_again_in(self, slots: Slots, now: int) -> int:
+        """When time alone may free a slot, or another process may have done something."""
+        poll = _POLL_ANSWERS if slots.in_flight(now) else _POLL
+        return min(poll, max(0, slots.next_change(now) - now))
+
+    def after_fork(self) -> None:
+        """The child opens the file itself; what is in flight there is settled by whoever took it."""
+        self._file.after_fork()
+        if self._fallback is not None:
+            self._fallback.after_fork()
+
+    def _begin(self) -> Slots | None:
+        if self._fallback is not None and self._clock() < self._try_again_at:
+            return None
+        try:
+            slots = self._file.begin(self._rules, self._clock)
+        except UnusableFileError as error:
+            self._fall_back(error)
+            return None
+        if self._fallback is not None:
+            with self._fallback.open() as (others, _):
+                slots.adopt(others)
+            self._fallback = None
+            _log.info("the budget's file can be used again: %s", self._file.path)
+        return slots
+
+    def _keep(self, slots: Slots) -> None:
+        try:
+            self._file.commit(slots, self._clock())
+        except UnusableFileError as error:
+            self._fall_back(error)
+            with self._reduced_store().open() as (reduced, _):
+                reduced.adopt(slots)  # what was granted a moment ago is not forgotten
+
+    def _fall_back(self, error: UnusableFileError) -> None:
+        if self._fallback is None:
+            _log.warning(
+                "the budget's file cannot be used (%s): this process keeps to %d requests in %g s by itself",
+                error,
+                self._reduced.limit,
+                self._rules.window,
+            )
+        self._try_again_at = self._clock() + _TRY_AGAIN
+        self._reduced_store()
+
+    def _reduced_store(self) -> LocalStore:
+        if self._fallback is None:
+            self._fallback = LocalStore(self._reduced, self._clock, first_id=_FALLBACK_IDS)
+        return self._fallback
+
+
+class HostBudget(QueuedBudget):
+    """A budget for all processes of this user on this host: web workers, cron jobs, restarts.
+
+    Args:
+        limit: Requests that the server allows in a period (150; confidence A).
+        period: The server's window in seconds (60; confidence B).
+        name: What the file is named after: the server that the budget is for.
+        directory: Where the file lies; by default the user's runtime directory, which a reboot empties.
+        fallback: Which part of the limit this process keeps to by itself while the file cannot be used (a full or
+            read-only disk, a file of somebody else).
+        guard: As in `LocalBudget`, like the following.
+        late: Likewise.
+        headroom: Likewise.
+        soon: Likewise.
+        use_server_counter: Likewise.
+        clock: The time in nanoseconds, the same in all processes and never going back; for tests.
+    """
+
+    def __init__(
+        self,
+        limit: int = 150,
+        period: float = 60.0,
+        *,
+        name: str = "account.goedgepickt.nl",
+        directory: Path | str | None = None,
+        fallback: float = 0.25,
+        guard: float = 1.0,
+        late: float = 30.0,
+        headroom: int = 10,
+        soon: float = 1.0,
+        use_server_counter: bool = True,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        rules = Rules(
+            limit=limit,
+            window=period,
+            guard=guard,
+            late=late,
+            headroom=headroom,
+            soon=soon,
+            use_server_counter=use_server_counter,
+        )
+        file = HostFile(name, None if directory is None else Path(directory))
+        super().__init__(HostStore(rules, file, fallback, clock), rules, clock)

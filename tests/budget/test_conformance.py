@@ -1,0 +1,137 @@
+"""What every budget must do, wherever its slots live."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import BudgetExhaustedError, HostBudget, LocalBudget
+from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Refused
+from goedgepickt_async.budget.slots import Lane
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture(params=["local", "host"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Makes a budget of a kind: quick, without headroom and without the server's counter unless told."""
+    kind = request.param
+
+    def make(limit: int, period: float = 60.0, **options: Any) -> Budget:
+        options = {"guard": 0.0, "headroom": 0, "use_server_counter": False} | options
+        if kind == "host":
+            return HostBudget(limit, period, directory=tmp_path, name="test", **options)
+        return LocalBudget(limit, period, **options)
+
+    return make
+
+
+async def use(budget: Budget, lane: Lane = Lane.INTERACTIVE, max_wait: float | None = None) -> None:
+    budget.settle(await budget.take(lane, life=1, max_wait=max_wait), Answered())
+
+
+async def test_it_grants_its_limit_at_once_and_no_more(make: Make) -> None:
+    budget = make(5)
+    for _ in range(5):
+        await use(budget)
+    with pytest.raises(BudgetExhaustedError) as caught:
+        await use(budget, max_wait=1)
+    assert 59 < caught.value.wait <= 60
+    assert (budget.snapshot().used, budget.snapshot().free) == (5, 0)
+
+
+async def test_no_window_holds_more_than_the_limit(make: Make) -> None:
+    budget = make(10, 0.2)
+    began: list[float] = []
+
+    async def one() -> None:
+        grant = await budget.take(Lane.NORMAL, life=1)
+        began.append(time.monotonic())
+        budget.settle(grant, Answered())
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(one() for _ in range(45)))
+    began.sort()
+    assert all(later - first >= 0.199 for first, later in zip(began, began[10:], strict=False))
+
+
+async def test_what_was_never_sent_is_free_at_once_and_what_is_lost_later_than_what_was_answered(make: Make) -> None:
+    budget = make(3, late=30)
+    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), NeverSent())
+    assert budget.snapshot().used == 0
+    budget.settle(await budget.take(Lane.INTERACTIVE, life=100), Lost())
+    assert 89 < (budget.snapshot().next_free_in or 90) <= 90
+    assert (budget.snapshot().used, budget.snapshot().in_flight) == (1, 0)
+
+
+async def test_a_refusal_pauses_everybody(make: Make) -> None:
+    budget = make(5)
+    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Refused(3))
+    assert 2.9 < budget.snapshot().paused_for <= 3
+    with pytest.raises(BudgetExhaustedError):
+        await use(budget, max_wait=1)
+
+
+async def test_lanes_are_served_in_order_and_each_first_come_first_served(make: Make) -> None:
+    budget = make(1)
+    held = await budget.take(Lane.INTERACTIVE, life=1)
+    order: list[tuple[Lane, int]] = []
+
+    async def one(lane: Lane, number: int) -> None:
+        grant = await budget.take(lane, life=1)
+        order.append((lane, number))
+        budget.settle(grant, NeverSent())
+
+    async with asyncio.TaskGroup() as group, asyncio.timeout(5):
+        for number in range(5):
+            for lane in (Lane.NORMAL, Lane.INTERACTIVE):
+                group.create_task(one(lane, number))
+        await asyncio.sleep(0.01)
+        budget.settle(held, NeverSent())
+    assert order == [(lane, number) for lane in (Lane.INTERACTIVE, Lane.NORMAL) for number in range(5)]
+
+
+async def test_a_storm_of_cancellations_loses_no_slot(make: Make) -> None:
+    budget = make(8, 0.05, late=0.0)
+    for round_ in range(10):
+        calls = [asyncio.create_task(use(budget, Lane(number % 3))) for number in range(30)]
+        await asyncio.sleep(0.004 * round_)
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+    assert sum(budget.snapshot().waiting.values()) == 0
+    await asyncio.sleep(0.06)
+    assert budget.snapshot().free == 8
+
+
+def test_it_serves_loops_in_threads_and_one_after_another(make: Make) -> None:
+    budget = make(10, 0.05)
+
+    async def many() -> None:
+        await asyncio.gather(*(use(budget) for _ in range(15)))
+
+    for _ in range(2):
+        threads = [threading.Thread(target=asyncio.run, args=(many(),)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+
+
+async def test_a_cold_start_sends_one_request_alone(make: Make) -> None:
+    budget = make(10, use_server_counter=True)
+    probe = await budget.take(Lane.INTERACTIVE, life=1)
+    with pytest.raises(BudgetExhaustedError):
+        await use(budget, max_wait=0.05)
+    budget.settle(probe, Answered(1))
+    await use(budget, max_wait=0.05)
+
+
+async def test_it_is_a_budget(make: Make) -> None:
+    assert isinstance(make(1), Budget)
+    assert "limit=1" in repr(make(1))

@@ -1,0 +1,260 @@
+"""HostBudget: one budget for all processes of a host, over kills, reboots, forks and files that cannot be trusted."""
+
+import asyncio
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goedgepickt_async import BudgetExhaustedError, HostBudget
+from goedgepickt_async.budget.protocol import Answered
+from goedgepickt_async.budget.slots import Lane
+
+SECOND = 1_000_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000 * SECOND
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def budget_in(directory: Path, limit: int = 10, period: float = 60.0, **options: object) -> HostBudget:
+    values: dict[str, object] = {"guard": 0.0, "headroom": 0, "use_server_counter": False}
+    return HostBudget(limit, period, directory=directory, name="test", **(values | options))  # type: ignore[arg-type]
+
+
+def file_of(directory: Path) -> Path:
+    return directory / "budget-test.sqlite3"
+
+
+async def use(budget: HostBudget, number: int = 1, max_wait: float | None = None) -> None:
+    for _ in range(number):
+        budget.settle(await budget.take(Lane.INTERACTIVE, life=1, max_wait=max_wait), Answered())
+
+
+def python(code: str, directory: Path) -> subprocess.Popen[str]:
+    """Run code in a process of its own, in which `budget` is a budget in the directory."""
+    prelude = f"""
+        import asyncio, os, sys
+        from goedgepickt_async import HostBudget
+        from goedgepickt_async.budget.protocol import Answered
+        from goedgepickt_async.budget.slots import Lane
+        def budget_of(limit=10, period=60.0, **options):
+            options = dict(guard=0.0, headroom=0, use_server_counter=False) | options
+            return HostBudget(limit, period, directory={str(directory)!r}, name="test", **options)
+        async def use(budget, number):
+            for _ in range(number):
+                budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Answered())
+        """
+    program = textwrap.dedent(prelude) + textwrap.dedent(code)
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+
+
+async def test_the_next_start_remembers_what_the_one_before_sent(tmp_path: Path) -> None:
+    await use(budget_in(tmp_path), 7)
+    later = budget_in(tmp_path)
+    assert later.snapshot().used == 7
+    await use(later, 3)
+    with pytest.raises(BudgetExhaustedError):
+        await use(budget_in(tmp_path), max_wait=1)
+
+
+async def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
+    await use(budget_in(tmp_path))
+    for path in tmp_path.iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_processes_share_one_limit(tmp_path: Path) -> None:
+    code = """
+        import time
+        async def main():
+            budget = budget_of(20, 0.5)
+            for _ in range(20):
+                grant = await budget.take(Lane.NORMAL, life=1)
+                print(time.monotonic())
+                budget.settle(grant, Answered())
+        asyncio.run(main())
+    """
+    running = [python(code, tmp_path) for _ in range(3)]
+    outputs = [process.communicate(timeout=30)[0] for process in running]
+    assert all(process.returncode == 0 for process in running)
+    sent = sorted(float(line) for output in outputs for line in output.split())
+    assert len(sent) == 60
+    assert all(later - first >= 0.499 for first, later in zip(sent, sent[20:], strict=False))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp_path: Path) -> None:
+    code = """
+        async def main():
+            budget = budget_of()
+            for _ in range(4):
+                await budget.take(Lane.INTERACTIVE, life=1)
+            print("holding", flush=True)
+            await asyncio.sleep(60)
+        asyncio.run(main())
+    """
+    process = python(code, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holding\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait(5)
+    process.stdout.close()
+    budget = budget_in(tmp_path)
+    assert (budget.snapshot().used, budget.snapshot().in_flight) == (4, 4)
+    await use(budget, 6)
+
+
+async def test_slots_of_a_killed_holder_come_free_by_themselves(tmp_path: Path) -> None:
+    clock = Clock()
+    await budget_in(tmp_path, 1, late=30.0, clock=clock).take(Lane.INTERACTIVE, life=5)
+    clock.now += int(94.9 * SECOND)
+    assert budget_in(tmp_path, 1, late=30.0, clock=clock).snapshot().used == 1
+    clock.now += int(0.2 * SECOND)
+    assert budget_in(tmp_path, 1, late=30.0, clock=clock).snapshot().used == 0
+
+
+async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -> None:
+    clock = Clock()
+    await use(budget_in(tmp_path, clock=clock), 10)
+    clock.now = 5 * SECOND
+    fresh = budget_in(tmp_path, clock=clock, use_server_counter=True)
+    assert fresh.snapshot().used == 0
+    await fresh.take(Lane.INTERACTIVE, life=1)
+    with pytest.raises(BudgetExhaustedError):
+        await fresh.take(Lane.INTERACTIVE, life=1, max_wait=0.05)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
+    budget = budget_in(tmp_path)
+    asyncio.run(use(budget, 3))
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(use(budget, 3))
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert budget.snapshot().used == 6
+
+
+def spoil_bytes(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.write_bytes(b"this is no database" * 100)
+
+
+def spoil_row(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE state SET slots = '[1, 2'")
+    connection.close()
+
+
+async def test_a_file_that_makes_no_sense_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for spoil in (spoil_bytes, spoil_row):
+        await use(budget_in(tmp_path), 2)
+        spoil(file_of(tmp_path))
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            await use(budget_in(tmp_path), 2)
+        assert "damaged" in caplog.text or "makes no sense" in caplog.text
+        await use(budget_in(tmp_path), 2)
+        assert budget_in(tmp_path).snapshot().used >= 2
+        file_of(tmp_path).unlink()
+
+
+def make_link(path: Path) -> None:
+    target = path.with_name("target")
+    target.write_bytes(b"")
+    path.symlink_to(target)
+
+
+def make_open_to_all(path: Path) -> None:
+    path.touch()
+    path.chmod(0o666)
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def make_newer_version(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE state (id INTEGER PRIMARY KEY, version, boot, at, slots)")
+        connection.execute("INSERT INTO state VALUES (1, 999, '', 0, '{}')")
+    connection.close()
+    path.chmod(0o600)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are another matter there")
+@pytest.mark.parametrize("spoil", [make_link, make_open_to_all, make_directory, make_newer_version])
+async def test_a_file_that_cannot_be_trusted_is_left_alone_and_a_part_of_the_limit_kept_to(
+    tmp_path: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(file_of(tmp_path))
+    before = [(path.name, path.lstat().st_mode, path.lstat().st_size) for path in sorted(tmp_path.iterdir())]
+    budget = budget_in(tmp_path, 20, fallback=0.25)
+    with caplog.at_level(logging.WARNING):
+        await use(budget, 5)
+        with pytest.raises(BudgetExhaustedError):
+            await use(budget, max_wait=0.1)
+    assert len(caplog.records) == 1
+    assert "keeps to 5 requests" in caplog.text
+    after = [(path.name, path.lstat().st_mode, path.lstat().st_size) for path in sorted(tmp_path.iterdir())]
+    assert after == before
+
+
+async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tmp_path: Path) -> None:
+    clock = Clock()
+    file_of(tmp_path).mkdir()
+    budget = budget_in(tmp_path, 20, clock=clock)
+    await use(budget, 4)
+    file_of(tmp_path).rmdir()
+    clock.now += 6 * SECOND
+    await use(budget, 1)
+    assert budget_in(tmp_path, 20, clock=clock).snapshot().used == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path) -> None:
+    code = """
+        import resource, signal
+        async def main():
+            budget = budget_of(20)
+            await use(budget, 2)
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+            await use(budget, 3)
+            print(budget.snapshot().limit, budget._store._fallback is not None)
+        asyncio.run(main())
+    """
+    process = python(code, tmp_path)
+    assert process.communicate(timeout=20)[0] == "20 True\n"
+
+
+async def test_a_file_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+    budget = budget_in(tmp_path)
+    await use(budget, 2)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    await use(budget, 1)
+    assert budget_in(tmp_path).snapshot().used == 1
+
+
+def test_the_runtime_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    asyncio.run(use(HostBudget(name="api.example.test:443")))
+    assert (tmp_path / "goedgepickt-async" / "budget-api.example.test_443.sqlite3").exists()
