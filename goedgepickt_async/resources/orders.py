@@ -115,7 +115,9 @@ class Orders(Resource):
         if len(found) > 1:
             raise MultipleFoundError(f"{len(found)} orders have this id", uuids=found)
         if not found and seen >= _MOST_LOOKED_AT:
-            raise PagingError(f"there are more than {_MOST_LOOKED_AT} orders since {_since(new)}; not all were looked at")
+            raise PagingError(
+                f"there are more than {_MOST_LOOKED_AT} orders since {_since(new)}; not all were looked at"
+            )
         return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
 
     async def _name_of(self, webshop_uuid: str) -> str | None:
