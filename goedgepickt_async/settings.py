@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from goedgepickt_async._version import __version__
+from goedgepickt_async.budget.registry import is_loopback
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.wire.retry import RetryPolicy
@@ -131,6 +132,13 @@ class Settings:
     user_agent: str = attrs.field(
         default=f"goedgepickt-async/{__version__} Python/{platform.python_version()}", converter=_text
     )
+
+    @property
+    def server(self) -> str:
+        """What tells this API from others. A sandbox on this machine is the same one on its next port too."""
+        parts = urlsplit(self.base_url)
+        host = "localhost" if is_loopback(parts.hostname or "") else parts.netloc
+        return host + parts.path
 
     @classmethod
     def of(cls, api_key: str | None, *, api: str | None, base_url: str | None, **others: Any) -> Settings:

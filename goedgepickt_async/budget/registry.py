@@ -11,7 +11,7 @@ from goedgepickt_async.budget.host import HostBudget
 from goedgepickt_async.budget.local import LocalBudget
 from goedgepickt_async.budget.protocol import Budget
 
-__all__ = ["shared_budget"]
+__all__ = ["is_loopback", "shared_budget"]
 
 _lock = threading.Lock()
 _budgets: dict[str, Budget] = {}
@@ -25,11 +25,12 @@ def shared_budget(base_url: str) -> Budget:
     with _lock:
         if server not in _budgets:
             # A server on this machine is a sandbox: nobody else's limit, and its port is another's tomorrow.
-            _budgets[server] = LocalBudget() if _is_loopback(host) else HostBudget(name=server)
+            _budgets[server] = LocalBudget() if is_loopback(host) else HostBudget(name=server)
         return _budgets[server]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -45,7 +45,7 @@ class Resource:
         source = ListSource(
             path=path,
             query=pairs,
-            identity=(self._sender.settings.base_url, path, *map("=".join, sorted(pairs)), *kept_by),
+            identity=(self._sender.settings.server, path, *map("=".join, sorted(pairs)), *kept_by),
             reading=lambda: self._reading(path),
             decode=lambda rows: decode_rows(rows, cls),
             keep=keep,
