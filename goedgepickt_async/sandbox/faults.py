@@ -46,7 +46,7 @@ class Fault(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Status:
     """Answer with any status and body.
 
@@ -61,13 +61,13 @@ class Status:
             headers. None: unless the status is a gateway's (413, 429, 502, 503, 504).
     """
 
-    status: int = attrs.field(kw_only=False)
-    json: Any = None
-    body: str | bytes | None = None
-    content_type: str = "text/html; charset=UTF-8"
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-    applied: bool = False
-    counted: bool | None = None
+    status: int
+    json: Any = attrs.field(default=None, kw_only=True)
+    body: str | bytes | None = attrs.field(default=None, kw_only=True)
+    content_type: str = attrs.field(default="text/html; charset=UTF-8", kw_only=True)
+    headers: Mapping[str, str] = attrs.field(kw_only=True, factory=dict)
+    applied: bool = attrs.field(default=False, kw_only=True)
+    counted: bool | None = attrs.field(default=None, kw_only=True)
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Count, apply, and answer with the status."""
@@ -183,7 +183,7 @@ class KeptAliveDrop:
         return exchange.reply(await exchange.answer())
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Slow:
     """Answer late.
 
@@ -191,7 +191,7 @@ class Slow:
         seconds: How long the answer is held back, after the controller ran.
     """
 
-    seconds: float = attrs.field(kw_only=False)
+    seconds: float
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Have it answered, wait, send."""
@@ -200,7 +200,7 @@ class Slow:
         return exchange.reply(answer)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class SlowBody:
     """Send the headers at once and the body in pieces.
 
@@ -209,8 +209,8 @@ class SlowBody:
         pieces: In how many pieces it comes.
     """
 
-    seconds: float = attrs.field(kw_only=False)
-    pieces: int = 5
+    seconds: float
+    pieces: int = attrs.field(default=5, kw_only=True)
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Send the body bit by bit."""
