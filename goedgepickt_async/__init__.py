@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         ValidationError,
         WebhookVerificationError,
     )
-    from goedgepickt_async.hooks import AnswerSeen, Hooks, RetrySeen
+    from goedgepickt_async.hooks import AnswerSeen, Hooks, PauseSeen, RetrySeen, StrangersSeen, WaitSeen
     from goedgepickt_async.models import (
         UNSET,
         Address,
@@ -102,7 +102,7 @@ _HOMES = {
         "ValidationError",
         "WebhookVerificationError",
     ),
-    "hooks": ("AnswerSeen", "Hooks", "RetrySeen"),
+    "hooks": ("AnswerSeen", "Hooks", "PauseSeen", "RetrySeen", "StrangersSeen", "WaitSeen"),
     "models": (
         "UNSET",
         "Address",
@@ -182,6 +182,7 @@ __all__ = [
     "PageInfo",
     "Paginator",
     "PagingError",
+    "PauseSeen",
     "PermissionDeniedError",
     "PickLocation",
     "PickupLocation",
@@ -201,10 +202,12 @@ __all__ = [
     "Shipment",
     "ShipmentStatus",
     "StockLocation",
+    "StrangersSeen",
     "Supplier",
     "TransportError",
     "Unset",
     "ValidationError",
+    "WaitSeen",
     "Webhook",
     "WebhookEvent",
     "WebhookVerificationError",

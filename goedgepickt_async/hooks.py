@@ -9,9 +9,10 @@ from typing import Any
 
 import attrs
 
+from goedgepickt_async.budget.events import BudgetEvent, PauseSeen, StrangersSeen, WaitSeen
 from goedgepickt_async.errors import ConfigurationError, Evidence
 
-__all__ = ["AnswerSeen", "Hooks", "RetrySeen"]
+__all__ = ["AnswerSeen", "Hooks", "PauseSeen", "RetrySeen", "StrangersSeen", "WaitSeen"]
 
 _log = logging.getLogger("goedgepickt_async")
 
@@ -69,11 +70,27 @@ class Hooks:
         answer: On every answer.
         retry: Before a call is sent again.
         throttled: On every 429, which ought never to come; gets the `AnswerSeen`.
+        wait: When a call queues for the rate limit, of whichever client shares the budget, like the following.
+        pause: When a 429 makes everybody pause.
+        strangers: When the server counts requests of somebody else on this IP, once until they are gone.
     """
 
     answer: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     retry: Callable[[RetrySeen], object] | None = attrs.field(default=None, validator=_is_plain)
     throttled: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    wait: Callable[[WaitSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    pause: Callable[[PauseSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    strangers: Callable[[StrangersSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+
+    def hear(self, event: BudgetEvent) -> None:
+        """Pass on what a budget tells."""
+        match event:
+            case WaitSeen():
+                call_hook(self.wait, event)
+            case PauseSeen():
+                call_hook(self.pause, event)
+            case StrangersSeen():
+                call_hook(self.strangers, event)
 
 
 def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:

@@ -18,7 +18,7 @@ MAY_KNOW = {
     "models": {"errors"},
     "convert": {"models", "errors"},
     "budget": {"errors"},
-    "hooks": {"errors"},
+    "hooks": {"errors", "budget"},
     "settings": {"errors", "budget", "wire", "_version"},
     "wire": {"errors", "budget", "hooks", "settings", "convert"},
     "paging": {"errors", "models", "budget"},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
+from goedgepickt_async.budget.events import BudgetEvent
 from goedgepickt_async.budget.slots import Lane
 
 __all__ = ["Answered", "Budget", "BudgetSnapshot", "Grant", "Lost", "NeverSent", "Outcome", "Refused"]
@@ -128,4 +130,8 @@ class Budget(Protocol):
 
     def snapshot(self) -> BudgetSnapshot:
         """The state now."""
+        ...
+
+    def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
+        """Tell a bound method of waits, pauses and strangers, for as long as its object lives."""
         ...

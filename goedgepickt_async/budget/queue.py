@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
+from goedgepickt_async.budget.events import BudgetEvent, Listeners, PauseSeen, StrangersSeen, WaitSeen
 from goedgepickt_async.budget.lanes import Lanes, Waiter
 from goedgepickt_async.budget.pacing import Pacer
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Lost, NeverSent, Outcome, Refused
@@ -27,6 +28,8 @@ _log = logging.getLogger("goedgepickt_async.budget")
 _SECOND = 1_000_000_000
 _LONGEST_PAUSE = 5
 """In windows: a longer Retry-After is not the throttle's; after this pause one request alone asks again."""
+_CLOSE = nanoseconds(0.001)
+"""Two alarms so close are one: else loops would wake each other for ever, each a moment earlier."""
 _AGED = nanoseconds(300)
 """After so long a waiter moves up a lane."""
 _WORTH_TELLING = 5.0
@@ -67,6 +70,7 @@ class QueuedBudget:
         self._clock = clock
         self._last_place = 0
         self._told_at = -FAR
+        self._listeners = Listeners()
         self._start_afresh()
         _living.add(self)
 
@@ -96,22 +100,30 @@ class QueuedBudget:
             self._deferred.append(partial(self.settle, grant, outcome))
             return
         with self._open() as (slots, now):
+            knew_strangers = slots.strangers_seen(now)
             match outcome:
                 case Answered(count):
                     slots.answered(grant.slot, now, count)
+                    if slots.strangers_seen(now) and not knew_strangers:
+                        self._announce(StrangersSeen(counted=count or 0, ours=slots.used(now)))
                 case Lost():
                     slots.lost(grant.slot, now)
                 case NeverSent():
                     slots.give_back(grant.slot)
                 case Refused(retry_after):
-                    slots.refused(grant.slot, now, self._pause_for(retry_after))
+                    slots.give_back(grant.slot)
+                    self._pause(slots, now, retry_after)
             self._hand_out(slots, now)
 
     def pause(self, retry_after: float | None) -> None:
         """Pause everybody, because the throttle spoke; see `Budget.pause`."""
         with self._open() as (slots, now):
-            slots.throttled(now, self._pause_for(retry_after))
+            self._pause(slots, now, retry_after)
             self._hand_out(slots, now)
+
+    def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
+        """Tell a bound method of events; see `Budget.listen`."""
+        self._listeners.add(method)
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
         """Seconds that a newcomer in this lane would wait, if all goes as usual; see `Budget.predicted_wait`."""
@@ -185,7 +197,7 @@ class QueuedBudget:
             if max_wait is not None and wait > max_wait:
                 self._lanes.leave(waiter)
                 raise _exhausted(wait)
-            self._tell(wait)
+            self._tell(wait, lane)
         try:
             async with asyncio.timeout(max_wait):
                 return await waiter.granted
@@ -243,44 +255,52 @@ class QueuedBudget:
                 ringing.cancel()
         if not self._lanes.loops:
             return
-        due = self._clock() + min(self._store.look_again_in(slots, now), _AGED)
+        due = now + min(self._store.look_again_in(slots, now), _AGED)
         for loop in list(self._lanes.loops):
             alarm = self._alarms.get(loop)
-            if alarm is not None and alarm[0] <= due:
+            if alarm is not None and alarm[0] <= due + _CLOSE:
                 continue
             if loop is here:
-                self._set_alarm(loop, due)
+                self._set_alarm(loop, due, now)
                 continue
             try:
                 loop.call_soon_threadsafe(self._look_again)
             except RuntimeError:  # closed with waiters in it
                 self._lanes.leave_with(loop)
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int) -> None:
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int, now: int) -> None:
+        self._drop_alarm(loop)
+        self._alarms[loop] = (due, loop.call_later(max(0, due - now) / _SECOND, self._look_again))
+
+    def _drop_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         before = self._alarms.pop(loop, None)
         if before is not None:
             before[1].cancel()
-        delay = max(0, due - self._clock()) / _SECOND
-        self._alarms[loop] = (due, loop.call_later(delay, self._look_again))
 
     def _look_again(self) -> None:
         with self._open() as (slots, now):
-            self._alarms.pop(asyncio.get_running_loop(), None)
+            self._drop_alarm(asyncio.get_running_loop())
             self._hand_out(slots, now)
 
-    def _pause_for(self, retry_after: float | None) -> int:
-        """The pause after a 429: what the server asks and a second more, since it rounds down."""
+    def _pause(self, slots: Slots, now: int, retry_after: float | None) -> None:
+        """A 429: everybody waits for what the server asks, and a second more, since it rounds down."""
         asked = self.rules.window if retry_after is None else retry_after
-        return nanoseconds(min(asked, _LONGEST_PAUSE * self.rules.window) + self.rules.guard)
+        pause = min(asked, _LONGEST_PAUSE * self.rules.window) + self.rules.guard
+        slots.throttled(now, nanoseconds(pause))
+        self._announce(PauseSeen(seconds=pause, throttled=slots.throttled_count))
 
-    def _tell(self, wait: float) -> None:
+    def _tell(self, wait: float, lane: Lane) -> None:
+        queued = sum(self._lanes.counts().values())
+        self._announce(WaitSeen(lane=lane, seconds=wait, queued=queued))
         now = self._clock()
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.rules.window):
             return
         self._told_at = now
-        _log.info(
-            "waiting %.0f s for the rate limit, %d requests in the queue", wait, sum(self._lanes.counts().values())
-        )
+        _log.info("waiting %.0f s for the rate limit, %d requests in the queue", wait, queued)
+
+    def _announce(self, event: BudgetEvent) -> None:
+        """Tell the listeners, once the lock is free."""
+        self._deferred.append(partial(self._listeners.tell, event))
 
 
 def _wake(waiter: Waiter) -> None:

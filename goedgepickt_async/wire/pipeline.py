@@ -101,6 +101,7 @@ class Pipeline:
         self.sessions = sessions
         self.budget = budget
         self._hooks = hooks
+        budget.listen(hooks.hear)
         self._quota = quota
 
     async def send(

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, HostBudget, LocalBudget
+from goedgepickt_async.budget.events import BudgetEvent, PauseSeen, StrangersSeen, WaitSeen
 from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Refused
+from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Lane
 
 Make = Callable[..., Any]
@@ -123,6 +125,30 @@ def test_it_serves_loops_in_threads_and_one_after_another(make: Make) -> None:
         assert not any(thread.is_alive() for thread in threads)
 
 
+def test_loops_that_wait_do_not_wake_each_other_for_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    look = QueuedBudget._look_again
+
+    def counted(self: QueuedBudget) -> None:
+        nonlocal looks
+        looks += 1
+        look(self)
+
+    monkeypatch.setattr(QueuedBudget, "_look_again", counted)
+    budget = make(3, 0.4)
+
+    async def many() -> None:
+        await asyncio.gather(*(use(budget) for _ in range(3)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(many(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    assert looks < 200
+
+
 async def test_a_cold_start_sends_one_request_alone(make: Make) -> None:
     budget = make(10, use_server_counter=True)
     probe = await budget.take(Lane.INTERACTIVE, life=1)
@@ -135,3 +161,26 @@ async def test_a_cold_start_sends_one_request_alone(make: Make) -> None:
 async def test_it_is_a_budget(make: Make) -> None:
     assert isinstance(make(1), Budget)
     assert "limit=1" in repr(make(1))
+
+
+async def test_who_listens_hears_of_waits_pauses_and_strangers_for_as_long_as_they_live(make: Make) -> None:
+    class Ear:
+        def __init__(self) -> None:
+            self.heard: list[BudgetEvent] = []
+
+        def hear(self, event: BudgetEvent) -> None:
+            self.heard.append(event)
+
+    ear, budget = Ear(), make(10, 0.05, use_server_counter=True)
+    budget.listen(ear.hear)
+    first = await budget.take(Lane.INTERACTIVE, life=1)
+    waiting = asyncio.create_task(use(budget))
+    await asyncio.sleep(0)
+    budget.settle(first, Answered(5))
+    await waiting
+    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Refused(0))
+    assert [type(event) for event in ear.heard] == [WaitSeen, StrangersSeen, PauseSeen]
+    heard = ear.heard
+    del ear
+    budget.pause(0)
+    assert len(heard) == 3
