@@ -10,6 +10,7 @@ from goedgepickt_async._version import __version__
 if TYPE_CHECKING:
     from goedgepickt_async import errors
     from goedgepickt_async.budget import Budget, BudgetSnapshot, HostBudget, Lane, LocalBudget
+    from goedgepickt_async.budget.redis import RedisBudget
     from goedgepickt_async.client import GoedGepickt, Response
     from goedgepickt_async.errors import (
         AlreadyExistsError,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 # Where each public name lives. Importing the package imports none of it: aiohttp alone costs a quarter of a second.
 _HOMES = {
     "budget": ("Budget", "BudgetSnapshot", "HostBudget", "Lane", "LocalBudget"),
+    "budget.redis": ("RedisBudget",),
     "client": ("GoedGepickt", "Response"),
     "errors": (
         "APIError",
@@ -192,6 +194,7 @@ __all__ = [
     "ProductUpdate",
     "RateLimitedError",
     "RedirectedError",
+    "RedisBudget",
     "RequestTimeoutError",
     "Response",
     "RetryPolicy",

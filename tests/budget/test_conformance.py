@@ -171,7 +171,7 @@ async def test_who_listens_hears_of_waits_pauses_and_strangers_for_as_long_as_th
         def hear(self, event: BudgetEvent) -> None:
             self.heard.append(event)
 
-    ear, budget = Ear(), make(10, 0.05, use_server_counter=True)
+    ear, budget = Ear(), make(10, use_server_counter=True)
     budget.listen(ear.hear)
     first = await budget.take(Lane.INTERACTIVE, life=1)
     waiting = asyncio.create_task(use(budget))

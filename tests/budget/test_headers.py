@@ -1,0 +1,112 @@
+"""What the server says about its limit, sensible or not."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from goedgepickt_async.budget.headers import RateHeaders, parse_retry_after, read_rate_headers
+
+
+def headers(**values: str) -> Mapping[str, str]:
+    return CIMultiDict({name.replace("_", "-"): value for name, value in values.items()})
+
+
+def counter(limit: str, remaining: str, ours: int = 150) -> int | None:
+    return read_rate_headers(headers(X_RateLimit_Limit=limit, X_RateLimit_Remaining=remaining)).counter(ours)
+
+
+@pytest.mark.parametrize(("remaining", "count"), [("150", 0), ("149", 1), ("1", 149), ("0", 150)])
+def test_the_counter_is_the_limit_less_what_remains(remaining: str, count: int) -> None:
+    assert counter("150", remaining) == count
+
+
+@pytest.mark.parametrize("remaining", ["-1", "-20", "-150"])
+def test_a_negative_remaining_is_a_full_window(remaining: str) -> None:
+    """Laravel before 12.40 says so when it admitted more than the limit."""
+    assert counter("150", remaining) == 150
+
+
+@pytest.mark.parametrize("remaining", ["151", "9999"])
+def test_a_remaining_above_the_limit_is_an_empty_window(remaining: str) -> None:
+    assert counter("150", remaining) == 0
+
+
+@pytest.mark.parametrize("limit", ["60", "1000", "149", "151", "0", "-150", "1e2", "150.0", "", "a lot"])
+def test_headers_that_speak_of_another_limit_are_ignored(limit: str) -> None:
+    """Stacked limiters show the lowest of several: it may be another bucket's."""
+    assert counter(limit, "3") is None
+
+
+@pytest.mark.parametrize("remaining", ["", "many", "1.5", "0x10", "1e2", "9" * 100, "9" * 5000, "½"])
+def test_a_remaining_that_is_no_number_is_no_counter(remaining: str) -> None:
+    assert counter("150", remaining) is None
+
+
+@pytest.mark.parametrize(
+    "present",
+    [{}, {"X_RateLimit_Limit": "150"}, {"X_RateLimit_Remaining": "10"}],
+)
+def test_one_header_without_the_other_is_no_counter(present: dict[str, str]) -> None:
+    assert read_rate_headers(headers(**present)).counter(150) is None
+
+
+@pytest.mark.parametrize("name", ["X-RateLimit", "x-ratelimit", "X-Ratelimit", "X-RATELIMIT"])
+def test_the_case_of_the_names_does_not_matter(name: str) -> None:
+    found = read_rate_headers(CIMultiDict({f"{name}-Limit": "150", f"{name}-Remaining": " 7 "}))
+    assert found == RateHeaders(150, 7)
+
+
+@given(remaining=st.text() | st.integers().map(str), limit=st.integers(1, 10_000))
+def test_whatever_the_server_says_the_counter_lies_within_the_limit(remaining: str, limit: int) -> None:
+    count = counter(str(limit), remaining, limit)
+    assert count is None or 0 <= count <= limit
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("1", 1), ("60", 60), (" 7 ", 7), ("-5", 0), ("99999999", 99999999)]
+)
+def test_retry_after_in_seconds(text: str, seconds: float) -> None:
+    assert parse_retry_after(headers(Retry_After=text)) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "1.5", "9" * 100, "9" * 5000, "Wed, 99 Foo 2026", "Wed, 21 Oct 99999999999 07:28:00 GMT", "\x00", "½"],
+)
+def test_a_retry_after_that_makes_no_sense_is_none(text: str) -> None:
+    assert parse_retry_after(headers(Retry_After=text)) is None
+
+
+def test_without_retry_after_there_is_none() -> None:
+    assert parse_retry_after(headers(Date="Wed, 21 Oct 2026 07:28:00 GMT")) is None
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Wed, 21 Oct 1998 07:28:30 GMT", 30),
+        ("Wed, 21 Oct 1998 09:28:30 +0200", 30),
+        ("Wed, 21 Oct 1998 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 1998 07:27:00 GMT", 0),
+        ("Wed, 21 Oct 1998 07:28:30 -0000", 30),
+    ],
+)
+def test_a_date_is_relative_to_the_servers_own_clock(until: str, seconds: float) -> None:
+    """Which may be years from ours."""
+    assert parse_retry_after(headers(Retry_After=until, Date="Wed, 21 Oct 1998 07:28:00 GMT")) == seconds
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "rubbish"}])
+def test_a_date_without_the_servers_own_is_relative_to_our_clock(date: dict[str, str]) -> None:
+    past, future = "Wed, 21 Oct 1998 07:28:00 GMT", "Wed, 21 Oct 2999 07:28:00 GMT"
+    assert parse_retry_after(headers(Retry_After=past, **date)) == 0
+    assert (parse_retry_after(headers(Retry_After=future, **date)) or 0) > 1e9
+
+
+@given(text=st.text(), date=st.text())
+def test_no_header_makes_it_fail(text: str, date: str) -> None:
+    wait = parse_retry_after(CIMultiDict({"Retry-After": text, "Date": date}))
+    assert wait is None or wait >= 0

@@ -1,0 +1,96 @@
+"""What a RedisBudget is given: URLs, clients, numbers, and what it says of those that it cannot work with."""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from goedgepickt_async.budget.protocol import Answered, Budget
+from goedgepickt_async.budget.redis import RedisBudget
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import ConfigurationError
+from tests.support.redis_server import RedisServer, needs_redis, redis_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+def with_client(client: Any) -> RedisBudget:
+    return RedisBudget(2, client=client, name=uuid.uuid4().hex, use_server_counter=False, headroom=0)
+
+
+async def take(budget: Budget) -> None:
+    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Answered())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": None},
+        {"url": "redis://127.0.0.1:1", "client": lambda: None},
+        {"url": "http://127.0.0.1:1"},
+        {"fallback": 0},
+        {"fallback": 1.5},
+        {"retry_every": 0},
+        {"patience": -1},
+        {"name": "a{b}"},
+        {"name": ""},
+    ],
+)
+def test_what_it_cannot_work_with_is_said_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        RedisBudget(**{"url": "redis://127.0.0.1:1", **options})
+
+
+def test_a_password_is_in_no_repr() -> None:
+    assert "secret" not in repr(RedisBudget(url="redis://:secret@127.0.0.1:1/0"))
+
+
+def test_redis_that_is_not_installed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigurationError, match=r"goedgepickt-async\[redis\]"):
+        RedisBudget(url="redis://127.0.0.1:1")
+
+
+@needs_redis
+async def test_a_client_of_the_users_is_used_and_left_open(server: RedisServer) -> None:
+    redis = pytest.importorskip("redis.asyncio")
+    async with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        budget = with_client(client)
+        await take(budget)
+        await budget.close()
+        assert await client.ping()
+
+
+@needs_redis
+async def test_clients_of_a_users_maker_are_closed(server: RedisServer) -> None:
+    redis = pytest.importorskip("redis.asyncio")
+    made: list[Any] = []
+
+    def make_client() -> Any:
+        made.append(redis.Redis.from_url(server.url))
+        return made[-1]
+
+    budget = with_client(make_client)
+    await take(budget)
+    await take(budget)
+    await budget.close()
+    assert len(made) == 1
+    assert not made[0].connection_pool._in_use_connections
+
+
+@needs_redis
+async def test_a_client_of_another_loop_is_refused(server: RedisServer) -> None:
+    redis = pytest.importorskip("redis.asyncio")
+    async with redis.Redis.from_url(server.url) as client:
+        budget = with_client(client)
+        await take(budget)
+        with pytest.raises(ConfigurationError):
+            await asyncio.to_thread(asyncio.run, take(budget))
+        await budget.close()

@@ -1,0 +1,119 @@
+"""RedisBudget between processes, against the sandbox's throttle: whatever happens, not one 429."""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from goedgepickt_async.budget.redis import RedisBudget
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import BudgetExhaustedError
+from goedgepickt_async.sandbox import Sandbox
+from tests.support.redis_server import RedisServer, needs_redis, redis_server
+from tests.support.redis_worker import start_worker
+
+pytestmark = needs_redis
+
+PERIOD = 2.0
+SCALED: dict[str, Any] = {"period": PERIOD, "guard": 0.05, "late": 1.0, "soon": PERIOD / 60}
+"""The budget for a throttle whose window is scaled from 60 s: everything in it shrinks alike."""
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@contextmanager
+def worker(work: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that ends with the block."""
+    process = start_worker(work, **options)
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+    finally:
+        process.wait()
+
+
+async def hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 30)
+    heard: dict[str, Any] = json.loads(line)
+    return heard
+
+
+def say_go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+@pytest.fixture
+def crew() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+async def test_processes_whose_clocks_disagree_share_one_limit_and_are_never_throttled(
+    server: RedisServer, crew: ExitStack
+) -> None:
+    budget = {"url": server.url, **SCALED}
+    async with Sandbox(orders=3, products=3, limit=150, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
+        work = {"url": sandbox.url, "key": sandbox.api_key, "requests": 150, "budget": budget}
+        workers = [crew.enter_context(worker("send", skew=skew, **work)) for skew in (0.0, 4000.0, -0.5)]
+        for process in workers:
+            assert await hear(process) == {"ready": True}
+        started = time.monotonic()
+        for process in workers:
+            say_go(process)
+        assert [await hear(process) for process in workers] == [{"answered": 150}] * 3
+        took = time.monotonic() - started
+    assert sandbox.throttled == 0
+    assert len(sandbox.ledger) == 450
+    assert took > 2 * PERIOD  # (450 - 1) // 150 windows cannot be beaten: the throttle was real
+
+
+async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: RedisServer, crew: ExitStack) -> None:
+    budget = {"url": server.url, "retry_every": 0.2, "patience": 0.3, **SCALED}
+    async with Sandbox(orders=3, products=3, limit=150, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
+        work = {"url": sandbox.url, "key": sandbox.api_key, "requests": 150, "budget": budget}
+        workers = [crew.enter_context(worker("send", **work)) for _ in range(2)]
+        for process in workers:
+            assert await hear(process) == {"ready": True}
+        for process in workers:
+            say_go(process)
+        async with asyncio.timeout(20):
+            while len(sandbox.ledger) < 60:  # noqa: ASYNC110  in the middle of the first burst
+                await asyncio.sleep(0.001)
+        before = len(sandbox.ledger)
+        server.kill()
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(server.start)
+        assert [await hear(process) for process in workers] == [{"answered": 150}] * 2
+    assert before < 300
+    assert sandbox.throttled == 0
+
+
+async def test_the_slots_of_a_process_that_is_killed_come_free_by_themselves(
+    server: RedisServer, crew: ExitStack
+) -> None:
+    numbers = {"limit": 5, "period": 0.4, "guard": 0.05, "late": 0.2, "use_server_counter": False}
+    holder = crew.enter_context(worker("hold", slots=5, life=1.5, budget={"url": server.url, **numbers}))
+    assert await hear(holder) == {"held": 5}
+    holder.kill()
+    budget = RedisBudget(url=server.url, **numbers)  # type: ignore[arg-type]
+    with pytest.raises(BudgetExhaustedError):
+        await budget.take(Lane.INTERACTIVE, life=1, max_wait=0)
+    async with asyncio.timeout(6):
+        for _ in range(5):
+            await budget.take(Lane.INTERACTIVE, life=1)
+    await budget.close()

@@ -1,0 +1,73 @@
+"""A process of its own that shares a budget: `python -m tests.support.redis_worker JSON`, for the tests to start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from goedgepickt_async import GoedGepickt
+from goedgepickt_async.budget.redis import RedisBudget
+from goedgepickt_async.budget.slots import Lane
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_worker(work: str, **options: Any) -> subprocess.Popen[str]:
+    """Start one; it writes one line of JSON when it has something to tell."""
+    options["work"] = work
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.redis_worker", json.dumps(options)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def tell(**what: Any) -> None:
+    """Write a line for the test to read."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+async def send_requests(budget: RedisBudget, url: str, key: str, requests: int) -> None:
+    """Send so many, twenty at once, from the moment that the test says so."""
+    async with GoedGepickt(key, base_url=url, budget=budget, concurrency=20) as client:
+        tell(ready=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        answers = await asyncio.gather(*(client.request("GET", "/webshops") for _ in range(requests)))
+        tell(answered=sum(answer.status == 200 for answer in answers))
+    await budget.close()
+
+
+async def hold_slots(budget: RedisBudget, slots: int, life: float) -> None:
+    """Take so many and settle none."""
+    for _ in range(slots):
+        await budget.take(Lane.INTERACTIVE, life=life)
+    tell(held=slots)
+    await asyncio.sleep(30)
+
+
+def skew_clocks(seconds: float) -> None:
+    """Let every clock of the process be off, but for the event loop's own."""
+    wall, monotonic = time.time, time.monotonic_ns
+    time.time = lambda: wall() + seconds
+    time.monotonic_ns = lambda: monotonic() + round(seconds * 1e9)
+
+
+def main() -> None:
+    """Do what the argument says."""
+    options = json.loads(sys.argv[1])
+    skew_clocks(options.pop("skew", 0.0))
+    work: Any = {"send": send_requests, "hold": hold_slots}[options.pop("work")]
+    budget = RedisBudget(**options.pop("budget"))
+    asyncio.run(work(budget, **options))
+
+
+if __name__ == "__main__":
+    main()
