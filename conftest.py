@@ -26,6 +26,7 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
 
 def evaluate(example: Example) -> None:
     """Run one block."""
+    example.namespace.setdefault("__name__", "example")
     asyncio.run(_run(example.parsed, example.namespace))
 
 

@@ -10,6 +10,7 @@ import re
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,18 @@ _VERSION = 1
 """Of what stands in the row. A later one may add keys; one that means something else gets a higher number."""
 _PATIENCE = 0.5
 """Seconds to wait for another process that is in the file; it needs less than one of a thousand of it."""
+_TRIES, _MOMENT = 20, 0.01
+"""How often, and every how many seconds, to try while another process makes the file."""
 _OURS_ALONE = 0o077
 """Permissions that nobody but the owner may have."""
 
 
 class UnusableFileError(Exception):
     """The file cannot be used, for now; the text says why."""
+
+
+class _BusyError(sqlite3.OperationalError):
+    """Another process is making the file."""
 
 
 class HostFile:
@@ -50,9 +57,7 @@ class HostFile:
             UnusableFileError: It cannot be used.
         """
         try:
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            row = connection.execute("SELECT version, boot, at, slots FROM state WHERE id = 1").fetchone()
+            row = self._read_locked()
         except sqlite3.OperationalError as error:  # locked, full, read-only: not the file's fault
             self._close()
             raise UnusableFileError(str(error)) from None
@@ -67,6 +72,26 @@ class HostFile:
         except BaseException:
             self._close()
             raise
+
+    def _read_locked(self) -> tuple[Any, ...] | None:
+        for _ in range(_TRIES):
+            with contextlib.suppress(_BusyError):
+                return self._try_to_read_locked()
+            time.sleep(_MOMENT)  # two processes made the file at once, which SQLite's own patience does not cover
+        return self._try_to_read_locked()
+
+    def _try_to_read_locked(self) -> tuple[Any, ...] | None:
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            row: tuple[Any, ...] | None = connection.execute(
+                "SELECT version, boot, at, slots FROM state WHERE id = 1"
+            ).fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and self._connection is None:
+                raise _BusyError(str(error)) from None
+            raise
+        return row
 
     def commit(self, slots: Slots, now: int) -> None:
         """Write the slots back and let the others in.
