@@ -125,7 +125,10 @@ def _budget(client: GoedGepickt, response: Response) -> Budget:
     return Budget(
         limit=snapshot.limit,
         period=snapshot.period,
+        used=snapshot.used,
         free=snapshot.free,
+        next_free_in=snapshot.next_free_in,
+        strangers=snapshot.strangers_seen,
         server_limit=_number(response.headers.get("X-RateLimit-Limit")),
         server_remaining=_number(response.headers.get("X-RateLimit-Remaining")),
     )

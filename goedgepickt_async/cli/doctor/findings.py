@@ -35,14 +35,20 @@ class Budget:
     Attributes:
         limit: In a period, by our own count.
         period: In seconds.
+        used: On the wire, or not long ago, by any process that shares the budget.
         free: That may go now.
+        next_free_in: Seconds until the next one may go; None if only an answer can tell.
+        strangers: Whether the server counts requests of somebody else on this IP.
         server_limit: What the server says; None if it says nothing.
         server_remaining: Likewise.
     """
 
     limit: int
     period: float
+    used: int
     free: int
+    next_free_in: float | None
+    strangers: bool
     server_limit: int | None = None
     server_remaining: int | None = None
 

@@ -60,10 +60,17 @@ def _of_shops(probe: Probe) -> Iterator[tuple[str, str]]:
 
 
 def _of_budget(budget: Budget) -> str:
-    ours = f"{budget.free} of {budget.limit} requests free now, per {budget.period:g} s"
-    if budget.server_limit is None or budget.server_remaining is None:
-        return f"{ours}; the server tells no counter"
-    return f"{ours}; the server says {budget.server_remaining} of {budget.server_limit} left"
+    ours = f"{budget.used} of {budget.limit} requests used, {budget.free} free now, per {budget.period:g} s"
+    if not budget.free and budget.next_free_in is not None:
+        ours += f"; the next in {budget.next_free_in:.0f} s"
+    told = budget.server_limit is not None and budget.server_remaining is not None
+    theirs = (
+        f"the server says {budget.server_remaining} of {budget.server_limit} left"
+        if told
+        else "the server says nothing"
+    )
+    others = "somebody else sends from this IP too" if budget.strangers else "nobody else seen on this IP"
+    return f"{ours}; {theirs}; {others}"
 
 
 def _of_clock(clock: Clock | None) -> str:

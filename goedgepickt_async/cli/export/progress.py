@@ -123,7 +123,8 @@ class ExportProgress:
         snapshot = self._budget.snapshot()
         if snapshot.limit >= _UNLIMITED:
             return "no rate limit"
-        used = f"budget {snapshot.used}/{snapshot.limit}"
+        others = ", others on this IP" if snapshot.strangers_seen else ""
+        used = f"budget {snapshot.used}/{snapshot.limit}{others}"
         if snapshot.paused_for:
             return f"{used}, paused by the server for {clock(snapshot.paused_for)}"
         if _waits(snapshot):
