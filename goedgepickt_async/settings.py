@@ -147,13 +147,17 @@ class Settings:
         Args:
             api_key: Else `GOEDGEPICKT_API_KEY`.
             api: `"fulfilment"` or `"account"`; else `GOEDGEPICKT_API`, else fulfilment.
-            base_url: Wins over `api`; else `GOEDGEPICKT_BASE_URL`.
+            base_url: Wins over `api`; else `GOEDGEPICKT_BASE_URL`, which `api` must not contradict.
             others: Further fields; a `webshop_uuid` of None is read from `GOEDGEPICKT_WEBSHOP_UUID`.
 
         Raises:
             ConfigurationError: No key, an unknown API, a bad URL.
         """
-        url = base_url or (None if api else _from_environment("base_url"))
+        url = base_url or _from_environment("base_url")
+        if api and url and not base_url:
+            raise ConfigurationError(
+                "GOEDGEPICKT_BASE_URL is set, and api= would go past it: pass base_url=, or unset the variable"
+            )
         if url is None:
             url = _url_of_api(api or _from_environment("api") or "fulfilment")
         if others.get("webshop_uuid") is None:

@@ -21,6 +21,7 @@ from goedgepickt_async.budget.host_file import HostFile, UnusableFileError
 from goedgepickt_async.budget.local import LocalStore
 from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Rules, Slots
+from goedgepickt_async.errors import ConfigurationError
 
 __all__ = ["HostBudget"]
 
@@ -45,6 +46,7 @@ class HostStore:
         self._clock = clock
         self._reduced = attrs.evolve(rules, limit=max(1, int(rules.limit * fallback)))
         self._fallback: LocalStore | None = None
+        self._last: Slots | None = None  # as the file had them when it could last be used
         self._try_again_at = 0
 
     @contextmanager
@@ -75,7 +77,7 @@ class HostStore:
         if self._fallback is not None and self._clock() < self._try_again_at:
             return None
         try:
-            slots = self._file.begin(self._rules, self._clock)
+            slots = self._file.begin(self._rules, self._clock, patient=self._fallback is None)
         except UnusableFileError as error:
             self._fall_back(error)
             return None
@@ -87,12 +89,11 @@ class HostStore:
         return slots
 
     def _keep(self, slots: Slots) -> None:
+        self._last = slots
         try:
             self._file.commit(slots, self._clock())
         except UnusableFileError as error:
             self._fall_back(error)
-            with self._reduced_store().open() as (reduced, _):
-                reduced.adopt(slots)  # what was granted a moment ago is not forgotten
 
     def _fall_back(self, error: UnusableFileError) -> None:
         if self._fallback is None:
@@ -108,6 +109,10 @@ class HostStore:
     def _reduced_store(self) -> LocalStore:
         if self._fallback is None:
             self._fallback = LocalStore(self._reduced, self._clock, first_id=_FALLBACK_IDS)
+            if self._last is not None:
+                with self._fallback.open() as (reduced, _):
+                    reduced.adopt(self._last)  # what is known to have been sent stays sent
+                self._last = None
         return self._fallback
 
 
@@ -118,7 +123,8 @@ class HostBudget(QueuedBudget):
         limit: Requests that the server allows in a period (150; confidence A).
         period: The server's window in seconds (60; confidence B).
         name: What the file is named after: the server that the budget is for.
-        directory: Where the file lies; by default the user's runtime directory, which a reboot empties.
+        directory: Where the file lies; by default a directory of the user's own below the one for temporary files, the
+            same for a login shell, a cron job and a service of that user.
         fallback: Which part of the limit this process keeps to by itself while the file cannot be used (a full or
             read-only disk, a file of somebody else).
         guard: As in `LocalBudget`, like the following.
@@ -144,6 +150,8 @@ class HostBudget(QueuedBudget):
         use_server_counter: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        if not 0 < fallback <= 1:
+            raise ConfigurationError("fallback must be a part of the limit: more than 0, at most 1")
         rules = Rules(
             limit=limit,
             window=period,
@@ -155,3 +163,9 @@ class HostBudget(QueuedBudget):
         )
         file = HostFile(name, None if directory is None else Path(directory))
         super().__init__(HostStore(rules, file, fallback, clock), rules, clock)
+        self._file = file
+
+    @property
+    def path(self) -> Path:
+        """The file; whoever shares it shares the budget."""
+        return self._file.path

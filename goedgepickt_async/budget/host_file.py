@@ -6,27 +6,31 @@ import contextlib
 import json
 import logging
 import os
+import random
 import re
 import sqlite3
 import stat
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from goedgepickt_async.budget.slots import Rules, Slots
 
 __all__ = ["HostFile", "UnusableFileError"]
 
+T = TypeVar("T")
+
 _log = logging.getLogger("goedgepickt_async.budget")
 
 _VERSION = 1
 """Of what stands in the row. A later one may add keys; one that means something else gets a higher number."""
-_PATIENCE = 0.5
-"""Seconds to wait for another process that is in the file; it needs less than one of a thousand of it."""
-_TRIES, _MOMENT = 20, 0.01
-"""How often, and every how many seconds, to try while another process makes the file."""
+_PATIENCE = 1.0
+"""Seconds to wait for another process that is in the file: a thousand times what it needs, should it be given time."""
+_MOMENT = 0.001
+"""Seconds between two tries, at most."""
 _OURS_ALONE = 0o077
 """Permissions that nobody but the owner may have."""
 
@@ -35,29 +39,30 @@ class UnusableFileError(Exception):
     """The file cannot be used, for now; the text says why."""
 
 
-class _BusyError(sqlite3.OperationalError):
-    """Another process is making the file."""
-
-
 class HostFile:
     """One budget's file. Not for several threads at once."""
 
     def __init__(self, name: str, directory: Path | None) -> None:
+        self._connection: sqlite3.Connection | None = None
         self._name = f"budget-{re.sub('[^A-Za-z0-9.-]', '_', name)}.sqlite3"
         self._directory = directory
-        self._connection: sqlite3.Connection | None = None
         self._inode = 0
         self._inherited: list[sqlite3.Connection] = []
         self.path = Path(self._name)
 
-    def begin(self, rules: Rules, clock: Callable[[], int]) -> Slots:
+    def begin(self, rules: Rules, clock: Callable[[], int], *, patient: bool) -> Slots:
         """The slots in the file, locked for all others until `commit`. The clock is read within the lock.
+
+        Args:
+            rules: The numbers to read them by.
+            clock: The time.
+            patient: Wait for another process that is in the file, for a while.
 
         Raises:
             UnusableFileError: It cannot be used.
         """
         try:
-            row = self._read_locked()
+            row = _persistently(self._read_locked, _PATIENCE if patient else 0.0)
         except sqlite3.OperationalError as error:  # locked, full, read-only: not the file's fault
             self._close()
             raise UnusableFileError(str(error)) from None
@@ -74,23 +79,12 @@ class HostFile:
             raise
 
     def _read_locked(self) -> tuple[Any, ...] | None:
-        for _ in range(_TRIES):
-            with contextlib.suppress(_BusyError):
-                return self._try_to_read_locked()
-            time.sleep(_MOMENT)  # two processes made the file at once, which SQLite's own patience does not cover
-        return self._try_to_read_locked()
-
-    def _try_to_read_locked(self) -> tuple[Any, ...] | None:
-        try:
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            row: tuple[Any, ...] | None = connection.execute(
-                "SELECT version, boot, at, slots FROM state WHERE id = 1"
-            ).fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and self._connection is None:
-                raise _BusyError(str(error)) from None
-            raise
+        """The row, in a transaction that keeps all others out; they are out of it again within a millisecond."""
+        connection = self._open()
+        connection.execute("BEGIN IMMEDIATE")
+        row: tuple[Any, ...] | None = connection.execute(
+            "SELECT version, boot, at, slots FROM state WHERE id = 1"
+        ).fetchone()
         return row
 
     def commit(self, slots: Slots, now: int) -> None:
@@ -107,7 +101,7 @@ class HostFile:
                 " at = excluded.at, slots = excluded.slots",
                 (_VERSION, _boot(), now, json.dumps(slots.dump())),
             )
-            self._connection.execute("COMMIT")
+            _persistently(partial(self._connection.execute, "COMMIT"), _PATIENCE)  # others may be reading the schema
         except sqlite3.Error as error:
             self._close()
             raise UnusableFileError(str(error)) from None
@@ -126,11 +120,13 @@ class HostFile:
             if _inode_of(self.path) == self._inode:
                 return self._connection
             self._close()  # somebody removed or replaced it
-        self.path = (self._directory or _runtime_directory()) / self._name
+        if self._directory is None:
+            self._directory = _directory_of_the_user()
+        self.path = self._directory / self._name
         _make_ours(self.path)
-        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_mode = TRUNCATE")  # no second file that could be lost by itself
             connection.execute("PRAGMA synchronous = OFF")  # what a power cut takes, the reboot makes up for
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS state"
@@ -151,9 +147,25 @@ class HostFile:
     def _start_anew(self, why: str) -> None:
         self._close()
         _log.warning("the budget's file %s is damaged (%s): it is made anew", self.path, why)
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-journal"):
             with contextlib.suppress(OSError):
                 Path(f"{self.path}{suffix}").unlink()
+
+
+def _persistently(act: Callable[[], T], patience: float) -> T:
+    """Do it, again and again while another process is in the file.
+
+    SQLite's own patience sleeps longer than a transaction takes, and the event loop with it.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+            if not is_busy or time.monotonic() >= until:
+                raise
+        time.sleep(random.uniform(0.2, 1.0) * _MOMENT)  # noqa: S311  no secret
 
 
 def _slots_in(row: tuple[Any, ...] | None, rules: Rules, now: int) -> Slots:
@@ -181,14 +193,16 @@ def _boot() -> str:
         return ""
 
 
-def _runtime_directory() -> Path:
-    """A directory of the user's own that a reboot empties, or else one in the directory for temporary files."""
-    given = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("LOCALAPPDATA")
-    if given and Path(given).is_dir():
-        directory = Path(given) / "goedgepickt-async"
+def _directory_of_the_user() -> Path:
+    """The user's own, and the same whoever starts the process: a cron job has no XDG_RUNTIME_DIR, a shell its TMPDIR.
+
+    It need not be emptied by a reboot: the file knows which run of the system it speaks of.
+    """
+    if hasattr(os, "getuid"):
+        below = Path("/tmp")  # noqa: S108  checked to be ours alone, and no link
+        directory = (below if below.is_dir() else Path(tempfile.gettempdir())) / f"goedgepickt-async-{os.getuid()}"
     else:
-        user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-        directory = Path(tempfile.gettempdir()) / f"goedgepickt-async-{user}"
+        directory = Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / "goedgepickt-async"
     directory.mkdir(mode=0o700, exist_ok=True)
     _refuse_unless_ours(directory, stat.S_ISDIR)
     return directory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 __all__ = ["OpenEnum"]
 
@@ -23,6 +23,16 @@ class OpenEnum(enum.StrEnum):
     def is_known(self) -> bool:
         """Whether this version of the SDK has a name for the value."""
         return type(self)._value2member_map_.get(self._value_) is self
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+        """By value: some releases of Python go by the name, which an unknown value has none of."""
+        return type(self), (self._value_,)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from goedgepickt_async import BudgetExhaustedError, HostBudget
+from goedgepickt_async import BudgetExhaustedError, ConfigurationError, HostBudget
 from goedgepickt_async.budget.protocol import Answered
 from goedgepickt_async.budget.slots import Lane
 
@@ -152,8 +152,6 @@ def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
 
 
 def spoil_bytes(path: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
     path.write_bytes(b"this is no database" * 100)
 
 
@@ -254,7 +252,52 @@ async def test_a_file_that_somebody_removed_is_made_again(tmp_path: Path) -> Non
     assert budget_in(tmp_path).snapshot().used == 1
 
 
-def test_the_runtime_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    asyncio.run(use(HostBudget(name="api.example.test:443")))
-    assert (tmp_path / "goedgepickt-async" / "budget-api.example.test_443.sqlite3").exists()
+async def test_what_the_file_showed_is_not_forgotten_when_it_cannot_be_used_any_more(tmp_path: Path) -> None:
+    budget = budget_in(tmp_path, 20, fallback=0.5)
+    await use(budget_in(tmp_path, 20), 18)
+    await use(budget, 1)
+    file_of(tmp_path).unlink()
+    file_of(tmp_path).mkdir()
+    with pytest.raises(BudgetExhaustedError):
+        await use(budget, max_wait=0.1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+async def test_a_process_that_is_stopped_in_the_file_holds_nobody_up_for_long(tmp_path: Path) -> None:
+    code = """
+        import sqlite3
+        budget = budget_of()
+        asyncio.run(use(budget, 1))
+        budget._file._connection.execute("BEGIN IMMEDIATE")
+        print("inside", flush=True)
+        import time; time.sleep(60)
+    """
+    process = python(code, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "inside\n"
+    budget = budget_in(tmp_path)
+    async with asyncio.timeout(5):
+        await use(budget)
+    process.kill()
+    process.wait(5)
+    process.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users are another matter there")
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR", "LOCALAPPDATA"])
+def test_the_file_is_the_same_whatever_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path))
+    budget = HostBudget(name="api.example.test:443")
+    budget.snapshot()
+    assert budget.path.name == "budget-api.example.test_443.sqlite3"
+    assert budget.path.parent.name == f"goedgepickt-async-{os.getuid()}"
+    assert tmp_path not in budget.path.parents
+    budget.path.unlink()
+
+
+@pytest.mark.parametrize("fallback", [0, -1, 99])
+def test_a_fallback_that_is_no_part_of_the_limit_is_refused(fallback: float) -> None:
+    with pytest.raises(ConfigurationError, match="fallback"):
+        HostBudget(fallback=fallback)

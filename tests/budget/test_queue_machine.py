@@ -61,7 +61,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.budget.settle(grant, data.draw(self.outcomes()))
         waiting = [caller for caller in self.callers if caller.waits]
         if storm and waiting:  # in the very tick in which it may have been granted
-            waiting[0].task.cancel()
+            min(waiting, key=lambda caller: (caller.lane, caller.number)).task.cancel()
         self.settle_down()
 
     def outcomes(self) -> st.SearchStrategy[Outcome]:

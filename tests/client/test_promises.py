@@ -49,8 +49,8 @@ async def test_an_interactive_call_does_not_wait_behind_a_long_job(make_client: 
         client = make_client(sandbox.url, sandbox.api_key, budget=scaled())
         bulk = client.with_options(lane=lane)
         job = [asyncio.create_task(bulk.request("GET", "/webshops")) for _ in range(250)]
-        await asyncio.sleep(0.5)
-        assert (client.budget.snapshot().used >= 140) == (lane == "normal")
+        while client.budget.snapshot().used < (140 if lane == "normal" else 10):  # noqa: ASYNC110  it has no event
+            await asyncio.sleep(0.01)
         started = time.monotonic()
         await client.with_options(max_wait=0.5).request("GET", "/webshops")
         assert time.monotonic() - started < 1

@@ -317,7 +317,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert "from-env" not in repr(client.settings)
     monkeypatch.setenv("GOEDGEPICKT_BASE_URL", "http://127.0.0.1:9/x/")
     assert GoedGepickt().settings.base_url == "http://127.0.0.1:9/x"
-    assert GoedGepickt(api="fulfilment").settings.base_url.endswith("/fulfilment/v1")
+    with pytest.raises(ConfigurationError, match="GOEDGEPICKT_BASE_URL"):
+        GoedGepickt(api="fulfilment")
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
