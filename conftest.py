@@ -18,6 +18,9 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
             patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
             patch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(sandbox.world.webshops[0]["uuid"]))
+            if "asyncio.run(" in code:  # a whole program, with an event loop of its own
+                await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)
+                return
             compiled = compile(code, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             result = eval(compiled, namespace)  # noqa: S307  our own README
             if inspect.iscoroutine(result):
