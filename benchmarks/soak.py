@@ -1,0 +1,224 @@
+"""Never throttled, and hardly slower than allowed: four processes against Laravel's throttle, for about three minutes.
+
+Run it as `python benchmarks/soak.py [--budget local|host|redis]`, or with `--unscaled` for one run of 450 requests at
+the real 150 a minute. It exits with 1 if a bound is broken. The window is scaled to 6 seconds, and with it the guard,
+the lateness, the time-outs and the latency (up to 1.5 s, scaled); figures are printed scaled back to 60 seconds.
+
+How the share of the allowed rate is reckoned: a slot's shortest cycle is the window, the guard and the mean round trip
+(measured from the grant to the answer's headers). In so many of these cycles, the server could at best see so many
+times the limit arrive. What it did see is counted over as many whole cycles as there are, the first window left out;
+as arrivals come in bursts, it is the mean over all places in a cycle at which one may begin to count.
+Interactive calls ride along in all phases but the first, eight in a window: their wait is that for the
+budget, not the request itself. In the last phase calls are cancelled at any moment, kept-alive connections drop, and
+processes are killed and started again; there nothing is asked but that nothing is refused and nobody waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import random
+import statistics
+import sys
+import tempfile
+import time
+from bisect import bisect
+from typing import Any
+
+import attrs
+from _budgets import KINDS, WINDOW, make_budget
+from _workers import Heard, Workers
+
+from goedgepickt_async import GoedGepickt
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.sandbox.faults import KeptAliveDrop
+
+LIMIT, PROCESSES = 150, 4
+_WAIT = 1.0
+_RATIO = 1.03
+
+
+@attrs.frozen
+class Phase:
+    """A part of the soak.
+
+    Attributes:
+        name: What is printed.
+        windows: How long.
+        lanes: The lane that each process works in.
+        interactive: Interactive calls in a window, over all processes.
+        least: The share of the allowed rate that must be reached; None where things go wrong on purpose.
+    """
+
+    name: str
+    windows: int
+    lanes: tuple[str, ...]
+    interactive: int = 8
+    least: float | None = None
+
+
+PHASES = (
+    Phase("the normal lane alone", 7, ("normal",) * PROCESSES, interactive=0, least=0.98),
+    Phase("normal and interactive", 6, ("normal",) * PROCESSES, least=0.98),
+    Phase("bulk and interactive", 6, ("bulk",) * PROCESSES, least=0.90),
+    Phase("all three, and trouble", 9, ("normal", "bulk") * (PROCESSES // 2)),
+)
+
+
+class Soak:
+    """One sandbox, and the processes that work against it.
+
+    Args:
+        kind: Which budget.
+        period: The scaled window in seconds.
+        directory: For the host budget's file.
+        redis_url: For the Redis budget.
+        seed: Of everything that is drawn.
+    """
+
+    def __init__(self, kind: str, period: float, directory: str, redis_url: str, seed: int) -> None:
+        self.kind, self.period, self.seed = kind, period, seed
+        self.scale = WINDOW / period
+        self.waits: list[float] = []
+        self.broken: list[str] = []
+        # Each process's share of a local budget is a whole number of requests.
+        self.limit = LIMIT // PROCESSES * PROCESSES if kind == "local" else LIMIT
+        self._budget = {
+            "kind": kind,
+            "limit": LIMIT,
+            "period": period,
+            "directory": directory,
+            "redis_url": redis_url,
+            "processes": PROCESSES,
+        }
+        self._draw = random.Random(seed)
+
+    async def run(self) -> None:
+        latency = (0.0, 1.5 / self.scale)
+        async with Sandbox(
+            orders=1, products=1, seed=self.seed, limit=LIMIT, period=self.period, latency=latency
+        ) as sandbox:
+            for phase in PHASES:
+                await self._play(phase, sandbox)
+        self._check(self._percentile(99) < _WAIT, f"interactive p99 wait {self._percentile(99):.2f} s")
+        print(
+            f"interactive wait over {len(self.waits)} calls: p50 {self._percentile(50):.2f} s, "
+            f"p99 {self._percentile(99):.2f} s, max {max(self.waits) * self.scale:.2f} s (goal: p99 under {_WAIT:g} s)"
+        )
+
+    async def _play(self, phase: Phase, sandbox: Sandbox) -> None:
+        first, refused = len(sandbox.ledger), sandbox.throttled
+        began = time.time()
+        async with Workers([self._plan(sandbox, phase, number) for number in range(PROCESSES)]) as workers:
+            if phase.least is None:
+                await self._make_trouble(sandbox, workers, phase.windows * self.period)
+            else:
+                await asyncio.sleep(phase.windows * self.period)
+            ended = time.time()
+        sandbox.heal()
+        self.waits += workers.heard.waits
+        arrivals = [arrival.at for arrival in sandbox.ledger[first:] if arrival.at < ended]
+        self._report(phase, workers, arrivals, began, refused=sandbox.throttled - refused)
+
+    async def _make_trouble(self, sandbox: Sandbox, workers: Workers, seconds: float) -> None:
+        """Kept-alive connections drop, processes are killed and come back; calls are cancelled by the processes."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            await asyncio.sleep(self.period / 4)
+            sandbox.fail("*", "*", KeptAliveDrop(applied=self._draw.random() < 0.5))
+            # Shares of a local budget have no memory; what they know ends with the process.
+            if self.kind != "local" and self._draw.random() < 0.5:
+                await workers.kill_and_restart(self._draw.randrange(PROCESSES))
+
+    def _plan(self, sandbox: Sandbox, phase: Phase, number: int) -> dict[str, Any]:
+        return {
+            "budget": self._budget,
+            "key": sandbox.api_key,
+            "url": sandbox.url,
+            "timeout": 30 / self.scale,
+            "lane": phase.lanes[number],
+            "seed": self.seed * 100 + number,
+            "gap": PROCESSES * self.period / phase.interactive if phase.interactive else None,
+            "cancelled": 0.05 if phase.least is None else 0.0,
+        }
+
+    def _report(self, phase: Phase, workers: Workers, arrivals: list[float], began: float, *, refused: int) -> None:
+        heard = workers.heard
+        steady = sorted(at for at in arrivals if at >= began + self.period)
+        line = f"{phase.name}: {len(arrivals)} requests, {refused} refused"
+        self._check(refused == 0, f"{refused} requests were refused in phase {phase.name}")
+        if phase.least is None:
+            print(f"{line}, {workers.killed} processes killed, {len(heard.errors)} calls failed as they should")
+            return
+        self._check(not heard.errors, f"errors in phase {phase.name}: {heard.errors[:3]}")
+        ideal = self.period + self.period / WINDOW + heard.round_trip
+        share = self._share(steady, ideal)
+        print(
+            f"{line}, {share * self.limit * WINDOW / ideal / self.scale:.1f} a minute; the shortest cycle is "
+            f"{ideal * self.scale:.2f} s ({self._parts(heard)}): {share:.1%} of what it allows (goal: {phase.least:.0%})",
+            flush=True,
+        )
+        self._check(share >= phase.least, f"only {share:.1%} of the allowed rate: {phase.name}")
+
+    def _parts(self, heard: Heard) -> str:
+        return f"window {WINDOW:g}, guard 1, round trip {heard.round_trip * self.scale:.2f}"
+
+    def _share(self, arrivals: list[float], cycle: float) -> float:
+        """Of the requests that could have come in whole cycles, how many did."""
+        cycles = int((arrivals[-1] - arrivals[0]) / cycle) - 1
+        starts = [arrivals[0] + cycle * place / 100 for place in range(100)]
+        counts = [bisect(arrivals, start + cycles * cycle) - bisect(arrivals, start) for start in starts]
+        return statistics.fmean(counts) / (cycles * self.limit)
+
+    def _percentile(self, percent: int) -> float:
+        waits = sorted(self.waits)
+        return waits[min(len(waits) - 1, math.ceil(len(waits) * percent / 100) - 1)] * self.scale
+
+    def _check(self, holds: bool, broken: str) -> None:  # noqa: FBT001  what holds is computed where it is said
+        if not holds:
+            self.broken.append(broken)
+
+
+async def unscaled(kind: str, directory: str, redis_url: str) -> list[str]:
+    """450 requests at the real limit, by one process."""
+    number, latency = 450, (0.02, 0.1)
+    budget = make_budget(kind, LIMIT, WINDOW, directory=directory, redis_url=redis_url, processes=1)
+    async with (
+        Sandbox(orders=1, products=1, limit=LIMIT, period=WINDOW, latency=latency) as sandbox,
+        GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=budget) as client,
+    ):
+        began = time.monotonic()
+        await asyncio.gather(*(client.request("GET", "/orders", query={"perPage": 1}) for _ in range(number)))
+        took = time.monotonic() - began
+        refused = sandbox.throttled
+    bound = (number - 1) // LIMIT * WINDOW
+    print(
+        f"{number} requests at {LIMIT} per {WINDOW:g} s: {took:.1f} s, {took / bound:.3f} of the bound; {refused} refused"
+    )
+    broken = [f"{refused} requests were refused"] if refused else []
+    return [*broken, f"{took / bound:.3f} of the lower bound"] if took > bound * _RATIO else broken
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--budget", choices=KINDS, default="host")
+    parser.add_argument("--redis-url", default="redis://127.0.0.1:6379/0")
+    parser.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unscaled", action="store_true", help="450 requests at the real 150 a minute instead")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        if asked.unscaled:
+            broken = asyncio.run(unscaled(asked.budget, directory, asked.redis_url))
+        else:
+            soak = Soak(asked.budget, asked.period, directory, asked.redis_url, asked.seed)
+            asyncio.run(soak.run())
+            broken = soak.broken
+    for what in broken:
+        print(f"BROKEN: {what}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
