@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from goedgepickt_async.cli.standard_streams import prepare
+
 __all__ = ["main"]
 
 _INTERRUPTED = 130
@@ -20,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see `goedgepickt_async.cli.outcome.Exit`.
     """
+    prepare()
     try:
         from goedgepickt_async.cli.entry import run  # noqa: PLC0415  what is not installed is said in one line
     except ModuleNotFoundError as error:

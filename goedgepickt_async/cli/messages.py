@@ -63,7 +63,9 @@ def _of_ours(error: errors.GoedGepicktError) -> str:
 
 def _of_decode(error: errors.GoedGepicktError) -> str:
     problems = error.problems[:_SHOWN_PROBLEMS] if isinstance(error, errors.DecodeError) else ()
-    return " | ".join(problems) or "Is that the API's address? `goedgepickt doctor` looks."
+    if not problems:
+        return "Is that the API's address? `goedgepickt doctor` looks."
+    return " | ".join(problem for problem in problems if problem not in error.message)
 
 
 # The first that fits; what is not here says enough by itself.
@@ -74,7 +76,7 @@ _ADVICE: tuple[tuple[type[errors.GoedGepicktError], Callable[[errors.GoedGepickt
             "Is GOEDGEPICKT_API_KEY whole, and of this API (--api account|fulfilment)? `goedgepickt doctor` looks."
         ),
     ),
-    (errors.PermissionDeniedError, lambda _: "The key may be of the other API (--api); `goedgepickt doctor` looks"),
+    (errors.PermissionDeniedError, lambda _: "Here that is --api; `goedgepickt doctor` looks"),
     (errors.NotFoundError, lambda _: "Is the path right, and the API (--api, --base-url)?"),
     (errors.RequestTimeoutError, lambda _: "Try again, or give it longer with --timeout"),
     (errors.ConnectFailedError, lambda _: "Is there a network, and is the address right (--base-url)?"),

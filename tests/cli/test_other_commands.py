@@ -46,6 +46,35 @@ async def test_doctor_says_that_neither_api_takes_a_key(goedgepickt: Goedgepickt
     assert "neither API takes the key" in done.out.decode()
 
 
+async def test_doctor_at_an_address_without_an_api_does_not_blame_the_key(
+    goedgepickt: Goedgepickt, sandbox: Sandbox
+) -> None:
+    page = b"<!doctype html><title>Not Found</title>"
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
+        writer.write(head.encode() + page)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        address = {"GOEDGEPICKT_BASE_URL": f"http://127.0.0.1:{port}/api/v1"}
+        done = await against(goedgepickt, sandbox, "doctor", **address)
+    assert done.code == 1
+    assert "no GoedGepickt API is at this address" in done.out.decode()
+    assert "refused" not in done.out.decode()
+
+
+def test_a_403_says_once_that_the_key_may_be_of_the_other_api(goedgepickt: Goedgepickt) -> None:
+    done = goedgepickt("request", "GET", "/orders", "--sandbox", "--sandbox-faults", "GET:/orders:403")
+    assert done.code == 3
+    line = done.err.splitlines()[-1]
+    assert line.count("API") == line.replace("account API", "").count("API") + 1
+    assert "may be of the other API" not in line
+    assert "--api" in line
+
+
 def test_doctor_without_a_key_says_where_to_get_one(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("doctor")
     assert done.code == 1

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goedgepickt_async import DecodeError
 from goedgepickt_async.cli.doctor.examination import clock_of, other_api
 from goedgepickt_async.cli.export.durations import clock, count, duration
 from goedgepickt_async.cli.export.eta import requests_left, seconds_left
 from goedgepickt_async.cli.export.state import State, load, refuse_difference, save
 from goedgepickt_async.cli.export.stopping import command_again
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES, PlannedFault, arm, parse_faults
-from goedgepickt_async.cli.messages import sentences
+from goedgepickt_async.cli.messages import describe, sentences
 from goedgepickt_async.cli.outcome import UsageError
 from goedgepickt_async.cli.request_command import parse_query
 from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
@@ -102,6 +103,17 @@ def test_parts_become_sentences() -> None:
         sentences("no connection", "", "Is there a network?", "Try again")
         == "no connection. Is there a network? Try again"
     )
+
+
+@pytest.mark.parametrize("told", [0, 1, 3, 5])
+def test_each_problem_of_an_answer_is_said_once(told: int) -> None:
+    problems = [f"$.items[{number}].name: expected text" for number in range(5)]
+    line, _ = describe(DecodeError("cannot be read: " + "; ".join(problems[:told]), problems=problems))
+    assert [line.count(problem) for problem in problems] == [1] * max(3, told) + [0] * (5 - max(3, told))
+
+
+def test_an_answer_without_known_problems_leads_to_the_doctor() -> None:
+    assert "`goedgepickt doctor`" in describe(DecodeError("it is no JSON"))[0]
 
 
 # -- the time left ------------------------------------------------------------------------------------------------

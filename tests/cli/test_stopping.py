@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,24 @@ def has_rows(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture
+def heard_hang_up() -> Iterator[None]:
+    """SIGHUP as a terminal has it: a test run under nohup would hand "ignore" on to what it starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def ignored_hang_up() -> Iterator[None]:
+    """SIGHUP as under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard_hang_up")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepickt, number: signal.Signals) -> None:
     process = goedgepickt.start("export", "orders", *SLOW, "-o", "orders.csv")
     until(lambda: has_rows(goedgepickt.folder / "orders.csv"))
@@ -56,6 +73,36 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     assert rows[: len(so_far)] == so_far
     assert len(rows) == len({row["uuid"] for row in rows}) == 1000
     assert not (goedgepickt.folder / "orders.csv.resume").exists()
+
+
+@pytest.mark.usefixtures("ignored_hang_up")
+def test_under_nohup_a_closed_terminal_does_not_stop_it(goedgepickt: Goedgepickt) -> None:
+    slow = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/0.5")
+    process = goedgepickt.start("export", "orders", *slow, "-o", "orders.jsonl")
+    until(lambda: has_rows(goedgepickt.folder / "orders.jsonl"))
+    process.send_signal(signal.SIGHUP)
+    done = goedgepickt.finish(process)
+    assert done.code == 0, done.err
+    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 1000
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume", "state.json")])
+def test_a_second_export_into_the_same_file_is_refused_and_harms_nothing(
+    goedgepickt: Goedgepickt, resume: tuple[str, ...]
+) -> None:
+    first = goedgepickt.start("export", "orders", *SLOW, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
+    until((goedgepickt.folder / "orders.jsonl.resume").exists)
+    second = goedgepickt("export", "orders", *FAST, "--sandbox-seed", "2", "-o", "orders.jsonl", *resume)
+    assert second.code == 2
+    assert "another export is writing to" in second.err
+    assert second.err.count("\n") == 1
+    assert (goedgepickt.folder / "orders.jsonl.resume").exists()
+    first.send_signal(signal.SIGTERM)
+    assert goedgepickt.finish(first).code == 4
+    done = goedgepickt("export", "orders", *FAST, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
+    assert done.code == 0, done.err
+    rows = jsonl(goedgepickt.read("orders.jsonl"))
+    assert len(rows) == len(set(uuids(rows))) == 1000
 
 
 def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) -> None:
@@ -143,6 +190,23 @@ def test_a_limit_counts_over_all_runs(inside: Inside, tmp_path: Path) -> None:
     assert len(rows) == len(set(uuids(rows))) == 250
 
 
+def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: Path) -> None:
+    options = ("-o", "orders.jsonl", "--limit", "750", "--resume", "state.json")
+    before = 0
+    for pages in (3, 2):
+        stopped = inside("export", "orders", *FAST, "--sandbox-faults", f"GET:/orders:404+{pages}", *options)
+        assert stopped.code == 4
+        written = len(jsonl((tmp_path / "orders.jsonl").read_bytes()))
+        assert written > before + 100  # more than a page
+        assert f"{written} orders are written and whole" in stopped.err
+        assert json.loads((tmp_path / "state.json").read_bytes())["rows"] == written
+        before = written
+    done = inside("export", "orders", *FAST, *options)
+    assert done.err.startswith(f"{750 - before} orders (750 in all) in ")
+    rows = jsonl((tmp_path / "orders.jsonl").read_bytes())
+    assert len(rows) == len(set(uuids(rows))) == 750
+
+
 def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goedgepickt) -> None:
     options = ("--limit", "300", "--resume", "state.json")
     first = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options)
@@ -225,3 +289,19 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
     stopped = await asyncio.to_thread(goedgepickt.finish, process)
     assert (stopped.code, stopped.err) == (1, "goedgepickt: stopped. Nothing was written\n")
     assert goedgepickt.read("orders.jsonl") == b"old"
+
+
+@pytest.mark.parametrize(("columns", "shown"), [("40", False), ("100", True)])
+def test_a_narrow_terminal_has_the_time_left_and_neither_speed_nor_budget(
+    goedgepickt: Goedgepickt, columns: str, shown: bool
+) -> None:
+    code = """
+import os, pty, sys
+sys.exit(os.waitstatus_to_exitcode(pty.spawn([sys.executable, "-m", "goedgepickt_async", *sys.argv[1:]])))
+"""
+    slow = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/0.5")
+    environment = f"import os; os.environ |= dict(COLUMNS={columns!r}, TERM='xterm')\n"
+    done = goedgepickt.python(environment + code, "export", "orders", *slow, "-o", "orders.jsonl")
+    assert done.code == 0, done.out
+    assert b"ETA" in done.out
+    assert (b"rows/s" in done.out, b"budget" in done.out) == (shown, shown)

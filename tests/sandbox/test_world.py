@@ -130,7 +130,7 @@ def test_an_odd_world_has_the_oddities_of_the_real_one() -> None:
     assert any("shipments" not in order for order in orders)
     assert any("fulfilmentHints" in order for order in orders)
     assert any(not order["billingFirstName"] for order in orders)
-    assert not any(order["shippingCity"].isascii() for order in orders if order["shippingCountry"] == "DE")
+    assert not any((order["shippingCity"] or "ü").isascii() for order in orders if order["shippingCountry"] == "DE")
     assert any(order["externalDisplayId"].startswith("#") for order in orders)
     lines = [line for order in orders for line in order["products"]]
     assert {line["type"] for line in lines} == {"normal", "parent", "child"}
@@ -142,10 +142,48 @@ def test_an_odd_world_has_the_oddities_of_the_real_one() -> None:
     assert len(set(skus)) < len(skus)
     assert any(product["name"] is None for product in products)
     assert any("image_placeholder" in (product["picture"] or "") for product in products)
-    stocks = [product["stock"] for product in products]
+    stocks = [product["stock"] for product in products if product["stock"]]
     assert any(stock["freeStock"] < 0 for stock in stocks)
     assert {type(stock["unlimitedStock"]) for stock in stocks} == {bool, int}
     assert "" in {shipment["status"] for shipment in shipments}
+
+
+ADDRESS = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "Email", "Phone")
+SELDOM_NULL = [f"{side}{name}" for side in ("billing", "shipping") for name in ADDRESS]
+
+
+@pytest.mark.parametrize("field", ["shippingMethod", *SELDOM_NULL])
+def test_in_an_odd_world_a_few_percent_of_the_orders_have_null_there(field: str) -> None:
+    nulls = [order[field] for order in make_world(orders=2000).orders].count(None)
+    assert 20 <= nulls <= 100
+
+
+@pytest.mark.parametrize("field", ["internComment", "billingAddress2", "shippingAddress2"])
+def test_in_an_odd_world_a_few_percent_of_the_orders_have_text_there(field: str) -> None:
+    texts = [order[field] for order in make_world(orders=2000).orders if order[field]]
+    assert 20 <= len(texts) <= 100
+    assert len(set(texts)) > 1
+
+
+def test_in_an_odd_world_some_completed_orders_lack_a_date_but_none_its_creation() -> None:
+    orders = list(make_world(orders=2000).orders)
+    completed = [order for order in orders if order["status"] == "completed"]
+    for field in ("finishDate", "shippedDate"):
+        assert 0 < [order[field] for order in completed].count(None) < len(completed) / 10
+    assert all(order["createDate"] for order in orders)
+
+
+def test_in_an_odd_world_some_products_have_no_tax_rate_or_no_stock() -> None:
+    products = list(make_world(products=500).products)
+    for field in ("taxRate", "stock"):
+        assert 5 <= [product[field] for product in products].count(None) <= 25
+
+
+def test_a_product_without_stock_has_some_as_soon_as_it_is_set() -> None:
+    world = make_world()
+    product = next(product for product in world.products if product["stock"] is None)
+    world.set_stock(product["uuid"], world.pick_locations[0]["uuid"], 4)
+    assert next(row for row in world.products if row["uuid"] == product["uuid"])["stock"]["freeStock"] == 4
 
 
 def test_a_tidy_world_has_none_of_them() -> None:
@@ -157,12 +195,14 @@ def test_a_tidy_world_has_none_of_them() -> None:
     assert {len(order["createDate"]) for order in orders} == {19}
     assert len({product["sku"] for product in products}) == len(products)
     assert all(product["name"] and product["stock"]["freeStock"] >= 0 for product in products)
+    assert all(product["taxRate"] for product in products)
+    assert not any(order[field] is None for order in orders for field in ("shippingMethod", *SELDOM_NULL))
 
 
 def test_free_stock_is_total_minus_reserved() -> None:
     for product in make_world().products:
         stock = product["stock"]
-        assert stock["freeStock"] == stock["totalStock"] - stock["reservedStock"]
+        assert stock is None or stock["freeStock"] == stock["totalStock"] - stock["reservedStock"]
 
 
 @pytest.mark.parametrize("sizes", [{"orders": 0}, {"products": 0}, {"orders": 0, "products": 0, "shipments": 3}])

@@ -84,9 +84,8 @@ async def _probe(client: GoedGepickt) -> Probe:
     try:
         response = await client.request("GET", "/webshops", query={"perPage": 100})
     except GoedGepicktError as error:
-        refused = isinstance(error, AuthenticationError | PermissionDeniedError | NotFoundError)
-        said = f"refused (HTTP {error.status})" if isinstance(error, APIError) and refused else describe(error)[0]
-        return Probe(api=_kind(url), base_url=url, accepted=False, refused=refused, error=said)
+        refused = _is_of_key(error)
+        return Probe(api=_kind(url), base_url=url, accepted=False, refused=refused, error=_why(error, refused=refused))
     took = time.perf_counter() - began
     shops = _shops(response.json)
     if shops is None:
@@ -101,6 +100,21 @@ async def _probe(client: GoedGepickt) -> Probe:
         clock=clock_of(response.headers.get("Date"), asked, asked + took),
         budget=_budget(client, response),
     )
+
+
+def _is_of_key(error: GoedGepicktError) -> bool:
+    """Whether it was the key. Some servers hide what a key may not see behind a 404, but in JSON, as the API does."""
+    if isinstance(error, NotFoundError):
+        return isinstance(error.body, Mapping)
+    return isinstance(error, AuthenticationError | PermissionDeniedError)
+
+
+def _why(error: GoedGepicktError, *, refused: bool) -> str:
+    if isinstance(error, APIError) and refused:
+        return f"refused (HTTP {error.status})"
+    if isinstance(error, NotFoundError):
+        return "no GoedGepickt API is at this address (HTTP 404, and not in JSON): is it right (--base-url)?"
+    return describe(error)[0]
 
 
 def _kind(base_url: str) -> str | None:

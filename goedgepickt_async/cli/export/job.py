@@ -105,8 +105,8 @@ class ExportJob:
         if self.begun:
             self._output.begin(self.state.offset, self.state.tail)
             return
-        self._drop_old_state()
         self._output.begin(None, None)
+        self._drop_old_state()  # only now: it may be of an export that is running, which `begin` refuses to disturb
         self._output.append(self._encoder.head)
 
     def _drop_old_state(self) -> None:

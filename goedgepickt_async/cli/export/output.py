@@ -45,18 +45,23 @@ class FileOutput:
             raise CommandError(f"{self.path} cannot be written: permission denied")
 
     def begin(self, offset: int | None, tail: str | None) -> None:
-        """Open it; what stands behind the offset is cut off.
+        """Open it for this export alone; what stands behind the offset is cut off.
 
         Raises:
-            UsageError: It is not the file that was written so far.
+            UsageError: Another export is writing to it, or it is not the file that was written so far.
         """
-        if offset is None:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
-            return
+        create = os.O_CREAT if offset is None else 0
         try:
-            self._file = os.open(self.path, os.O_RDWR | _BINARY)
+            self._file = os.open(self.path, os.O_RDWR | create | _BINARY, 0o666)
         except FileNotFoundError:
+            if create:
+                raise
             raise UsageError(f"{self.path} is gone, so the export cannot go on; start it afresh") from None
+        if not _lock(self._file):
+            raise UsageError(f"another export is writing to {self.path}; wait for its end, or choose another --output")
+        if offset is None:
+            os.ftruncate(self._file, 0)
+            return
         self.offset = offset
         if os.fstat(self._file).st_size < offset or self.tail() != tail:
             raise UsageError(f"{self.path} was changed since the export stopped; start it afresh")
@@ -149,6 +154,21 @@ def open_output(name: str) -> FileOutput | StreamOutput:
     output = FileOutput(path)
     output.check()
     return output
+
+
+def _lock(file: int) -> bool:
+    """Whether nobody else has it; it is ours until it is closed. Where files cannot be locked, nobody has."""
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems
+        return True
+    return True
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -69,13 +69,6 @@ class ExportPlan:
         said |= {} if self.limit is None else {"--limit": str(self.limit)}
         return said | ({"--lines": "given"} if self.lines else {})
 
-    @property
-    def state_path(self) -> Path | None:
-        """Where how far it came is written down when it stops; None: nowhere."""
-        if self.resume is not None:
-            return self.resume
-        return None if self.output == "-" else Path(self.output + ".resume").absolute()
-
     def check(self) -> None:
         """Refuse what makes no sense together.
 

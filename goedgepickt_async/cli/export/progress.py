@@ -24,6 +24,7 @@ __all__ = ["ExportProgress"]
 
 _UNLIMITED = 1_000_000
 _RECENT = 20
+_NARROW = 40
 
 
 class ExportProgress:
@@ -160,15 +161,14 @@ class _Bar:
     """rich's progress bar on stderr."""
 
     def __init__(self, progress: ExportProgress, *, visible: bool) -> None:
+        console = Console(stderr=True)
         self._rich = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             _Live(lambda task: f"{task.fields['rows']:,}" + (f"/{task.total:,.0f}" if task.total else "")),
-            _Live(lambda _: progress.speed()),
-            _Live(lambda _: progress.remaining(), "cyan"),
-            _Live(lambda _: progress.allowance(), "dim"),
-            console=Console(stderr=True),
+            *_told(progress, narrow=console.width <= _NARROW),
+            console=console,
             refresh_per_second=4,
             transient=True,
             expand=True,
@@ -186,6 +186,14 @@ class _Bar:
 
     def update(self, rows: int, read: int, total: int | None) -> None:
         self._rich.update(self._task, completed=read, total=total, rows=rows)
+
+
+def _told(progress: ExportProgress, *, narrow: bool) -> list[_Live]:
+    """What stands behind the bar; a narrow terminal has room for the time left alone."""
+    remaining = _Live(lambda _: progress.remaining(), "cyan")
+    if narrow:
+        return [remaining]
+    return [_Live(lambda _: progress.speed()), remaining, _Live(lambda _: progress.allowance(), "dim")]
 
 
 class _Live(ProgressColumn):

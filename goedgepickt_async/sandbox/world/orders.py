@@ -33,6 +33,7 @@ _COMPLETED: Final = STATUSES.index("completed")
 _OLD: Final = bytes([_COMPLETED] * 244 + [5] * 12)
 _RECENT: Final = bytes([0] * 40 + [1] * 80 + [2] * 40 + [3] * 20 + [_COMPLETED] * 64 + [5] * 12)
 _RECENT_SHARE: Final = 0.3
+_NULLABLE: Final = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "Email", "Phone")
 
 
 class OrderMaker:
@@ -137,6 +138,15 @@ class OrderMaker:
             row["isGift"] = 1
         if index % 10 == 6:
             row["paymentMethod"] = None
+        if index % 47 == 22:
+            row["shippingMethod"] = None
+        if index % 43 == 18:
+            row["internComment"] = pools.NOTES[index % len(pools.NOTES)]
+        if index % 41 == 20:
+            row["finishDate"] = None
+        if index % 31 == 8:
+            row["shippedDate"] = None
+        _make_addresses_odd(index, row)
         return row
 
     def _lines(self, index: int, draw: bytes, *, picked: bool) -> list[Row]:
@@ -194,3 +204,11 @@ def _address(side: str, draw: bytes, index: int, *, odd: bool) -> Row:
         f"{side}Phone": f"+310000{index % 100_000:05d}",
     }
     return address
+
+
+def _make_addresses_odd(index: int, row: Row) -> None:
+    for side, place in (("billing", index % 59), ("shipping", (index + 29) % 59)):
+        if place < len(_NULLABLE):
+            row[f"{side}{_NULLABLE[place]}"] = None
+        if place == len(_NULLABLE):
+            row[f"{side}Address2"] = pools.SECOND_LINES[index % len(pools.SECOND_LINES)]

@@ -17,6 +17,7 @@ STREETS: Final = (
     "Voorbeeldstraat", "Testlaan", "Proefweg", "Zandbakplein", "Modelkade", "Oefensingel", "Fictiehof",
     "Weiße Gasse", "Rue de l'Épreuve", "Nepgracht",
 )  # fmt: skip
+SECOND_LINES: Final = ("3e verdieping", "t.a.v. het magazijn", "Gebouw Ø, achteringang")
 CITIES: Final = (
     ("Voorbeeldstad", "NL"), ("Testdam", "NL"), ("Proefhoven", "NL"), ("'s-Zandbakhage", "NL"),
     ("Oefenwoude", "NL"), ("Modelgem", "BE"), ("Prüfstadt", "DE"), ("Villefictive", "FR"),

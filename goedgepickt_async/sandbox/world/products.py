@@ -101,12 +101,16 @@ class ProductMaker:
             self._make_odd(index, stock)
         return stock
 
+    def has_no_stock(self, index: int) -> bool:
+        """Whether no stock was ever kept of it, in an odd world: the API serves null then (reference 4.2, A)."""
+        return self._odd and index % 67 == 30
+
     def _make_odd(self, index: int, stock: Stock) -> None:
         if index % 13 == 6:
             stock.reserved = stock.total + 1 + index % 7
         if index % 37 == 8:
             stock.unlimited = True
-        if index % 43 == 10:
+        if index % 43 == 10 or self.has_no_stock(index):
             stock.locations, stock.reserved = [], 0
 
     def row(self, index: int) -> Row:
@@ -150,6 +154,8 @@ class ProductMaker:
             row["weight"] = 0.35
         if index % 11 == 4:
             row["price"] = None
+        if index % 61 == 12:
+            row["taxRate"] = None
         if index % 9 == 5:
             row["allowBackorders"] = None
         if index % 10 == 7:

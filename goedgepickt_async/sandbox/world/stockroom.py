@@ -24,6 +24,10 @@ class Stockroom:
         """Return the stock of a product, to look at."""
         return self._kept.get(product) or self._generate(product)
 
+    def is_untouched(self, product: int) -> bool:
+        """Whether its stock is still as it was generated."""
+        return product not in self._kept
+
     def open(self, product: int, stock: Stock) -> None:
         """Give a new product its first stock; nobody is told."""
         self._kept[product] = stock

@@ -276,7 +276,8 @@ class World:
         return self._skus
 
     def _dress_product(self, index: int, row: Row) -> Row:
-        row["stock"] = self.stockroom.summary(index)
+        none = self._product_maker.has_no_stock(index) and self.stockroom.is_untouched(index)
+        row["stock"] = None if none else self.stockroom.summary(index)
         return row
 
     def _dress_order(self, index: int, row: Row) -> Row:

@@ -1,0 +1,67 @@
+"""Closed standard descriptors, and a stdout that cannot show every character."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import pytest
+
+from .conftest import Finished, Goedgepickt, jsonl
+
+FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "250")
+
+
+def with_closed(goedgepickt: Goedgepickt, closing: str, *arguments: str) -> Finished:
+    """Run the command from a shell that closes descriptors, as `>&-` does."""
+    command = shlex.join([sys.executable, "-m", "goedgepickt_async", *arguments])
+    code = f"import subprocess, sys; sys.exit(subprocess.call(['sh', '-c', {f'{command} {closing}'!r}]))"
+    return goedgepickt.python(code)
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_file_is_whole_and_holds_rows_alone_whatever_is_closed(goedgepickt: Goedgepickt, closing: str) -> None:
+    done = with_closed(goedgepickt, closing, "export", "orders", *FAST, "-o", "orders.jsonl")
+    assert done.code == 0, done.err
+    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 250
+    assert done.out == b""
+
+
+def test_rows_for_a_closed_stdout_are_not_said_to_be_written(goedgepickt: Goedgepickt) -> None:
+    done = with_closed(goedgepickt, ">&-", "export", "orders", *FAST)
+    assert done.code == 1
+    assert done.err.startswith("goedgepickt: cannot write to stdout: ")
+    assert done.err.count("\n") == 1
+
+
+def test_a_closed_stderr_does_not_change_the_exit_code_nor_the_data(goedgepickt: Goedgepickt) -> None:
+    done = with_closed(goedgepickt, "2>&-", "export", "orders", *FAST)
+    assert (done.code, done.err) == (0, "")
+    assert len(done.rows) == 250
+    assert with_closed(goedgepickt, "2>&-", "export", "orders", *FAST, "--limit", "0").code == 2
+
+
+def test_doctor_needs_no_stdout_for_its_exit_code(goedgepickt: Goedgepickt) -> None:
+    assert with_closed(goedgepickt, ">&-", "doctor", "--sandbox").code == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_table_on_a_stdout_that_is_not_utf_8_has_question_marks_and_no_error(
+    goedgepickt: Goedgepickt, encoding: str
+) -> None:
+    table = ("export", "products", *FAST, "--format", "table")
+    done = goedgepickt(*table, PYTHONIOENCODING=encoding)
+    assert done.code == 0, done.err
+    seen, whole = done.out.decode(encoding), goedgepickt(*table, PYTHONIOENCODING="utf-8").out.decode()
+    assert "Geëmailleerde" in whole
+    assert ("Ge?mailleerde" if encoding == "ascii" else "Geëmailleerde") in seen
+
+
+def test_a_stream_that_is_missing_is_replaced(goedgepickt: Goedgepickt) -> None:
+    code = """
+import sys
+from goedgepickt_async.cli import main
+sys.stdin = sys.stdout = sys.stderr = None
+sys.exit(main(["doctor", "--sandbox"]))
+"""
+    assert goedgepickt.python(code).code == 0
