@@ -201,7 +201,9 @@ def test_the_fields_are_named_as_in_python() -> None:
         "0612345678",
         "+31 6 1234 5678",
         "+31 (0)6-12345678",
-        "020-123 45 67", "06.12.34.56.78", "12345678",
+        "020-123 45 67",
+        "06.12.34.56.78",
+        "12345678",
     ],
 )
 def test_e_mail_addresses_and_telephone_numbers_are_masked_in_what_is_shown(personal: str) -> None:
