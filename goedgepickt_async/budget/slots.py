@@ -47,9 +47,9 @@ class Lane(enum.IntEnum):
     INTERACTIVE = 0
     """A person or a web request waits for it; may use every slot."""
     NORMAL = 1
-    """Lists past their first page; leaves a third of the headroom to the interactive lane."""
+    """Lists past their first page; leaves a headroom for the interactive lane."""
     BULK = 2
-    """Long jobs; leaves the whole headroom."""
+    """Long jobs; leaves the headroom too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,8 +61,7 @@ class Rules:
         window: The server's window (60 s; confidence B).
         guard: Added to the window, for stores that keep whole seconds and for clock drift.
         late: How long after a client gave up the server may still come to count its request.
-        headroom: Slots that the bulk lane leaves free, at most a tenth of the limit; the normal lane leaves a third
-            of them, so that a list alone reaches 98 % of the allowed rate.
+        headroom: Slots that lanes other than the interactive one leave free; at most a tenth of the limit.
         soon: A slot that comes free within this time counts as headroom.
         use_server_counter: Obey the server's counter as well.
     """
@@ -79,11 +78,6 @@ class Rules:
     def hold(self) -> int:
         """Nanoseconds for which a slot cools after its answer."""
         return nanoseconds(self.window) + nanoseconds(self.guard)
-
-    def headroom_of(self, lane: Lane) -> int:
-        """Slots that a lane leaves free for those that go before it."""
-        whole = min(self.headroom, self.limit // 10)
-        return {Lane.INTERACTIVE: 0, Lane.NORMAL: whole // 3, Lane.BULK: whole}[lane]
 
 
 class _Rows:
@@ -212,7 +206,7 @@ class Slots:
         self._hold = rules.hold
         self._late = nanoseconds(rules.late)
         self._soon = nanoseconds(rules.soon)
-        self._headroom = {lane: rules.headroom_of(lane) for lane in Lane}
+        self._headroom = min(rules.headroom, rules.limit // 10)
         self._rows = _Rows()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._last_id = first_id
@@ -265,7 +259,7 @@ class Slots:
         instants = [self._rows.nth_free_at(0), self._counter.ends]
         if self._probe is not None:
             instants.append(self._probe_until)
-        if self._headroom[Lane.BULK] and len(self._rows):
+        if self._headroom and len(self._rows):
             instants.append(self._next_after(now, self._soon))
         if self._counter.highest is not None:
             instants.append(self._next_after(now, self._hold))  # a lost one stops being "may still arrive"
@@ -276,8 +270,8 @@ class Slots:
         self._pass_time(now)
         own = self.rules.limit - len(self._rows)
         instant = max(now, self._paused_until, self._freed(now, ahead + 1 - own))
-        if self._headroom[lane]:
-            instant = max(instant, self._freed(now, ahead + 1 - own + self._headroom[lane]) - self._soon)
+        if lane is not Lane.INTERACTIVE and self._headroom:
+            instant = max(instant, self._freed(now, ahead + 1 - own + self._headroom) - self._soon)
         by_server = self._counter.highest
         if by_server is not None and by_server + self._margin + ahead >= self.rules.limit and self._counter.ends < FAR:
             instant = max(instant, self._counter.ends)
@@ -412,8 +406,9 @@ class Slots:
         return len(self._rows) - self._rows.free_by(now + self._hold)
 
     def _leaves_headroom(self, now: int, lane: Lane, free: int) -> bool:
-        headroom = self._headroom[lane]
-        return free > headroom or free - 1 + self._rows.free_by(now + self._soon) >= headroom
+        if lane is Lane.INTERACTIVE or free > self._headroom:
+            return True
+        return free - 1 + self._rows.free_by(now + self._soon) >= self._headroom
 
     def _next_after(self, now: int, before: int) -> int:
         """When the next row is `before` nanoseconds from coming free."""

@@ -63,7 +63,7 @@ class RedisBudget:
         name: Of the budget, in the names of its keys; one for each IP (and server).
         guard: Seconds added to the period, for server clocks that tick in whole seconds.
         late: Seconds after which a request whose client gave up is certain not to be counted any more.
-        headroom: Slots that bulk jobs leave to interactive calls (at most a tenth of the limit); lists leave a third.
+        headroom: Slots that lists and bulk jobs leave to interactive calls (at most a tenth of the limit).
         soon: Seconds within which a slot that comes free counts as headroom.
         use_server_counter: Obey the server's counter too; it makes restarts and strangers on the same IP harmless.
         fallback: The fraction of the limit that this process keeps to while Redis is away.

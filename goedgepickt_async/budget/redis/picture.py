@@ -55,9 +55,9 @@ class Picture:
     def predicted_wait(self, now: int, ahead: int, lane: Lane, rules: Rules) -> int:
         """Nanoseconds until somebody with `ahead` others before them would get a slot; as `Slots.predicted_wait`."""
         lacking = ahead + 1 - (rules.limit - self.used)
-        headroom = rules.headroom_of(lane)
+        headroom = min(rules.headroom, rules.limit // 10)
         instant = max(now, self.paused_until, self._freed(now, lacking, rules))
-        if headroom:
+        if lane is not Lane.INTERACTIVE and headroom:
             instant = max(instant, self._freed(now, lacking + headroom, rules) - nanoseconds(rules.soon))
         by_server = self.highest
         if by_server is not None and by_server + self.margin + ahead >= rules.limit and self.counter_ends < FAR:

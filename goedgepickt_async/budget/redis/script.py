@@ -135,9 +135,8 @@ local function free()
 end
 
 local function leaves_headroom(lane, left)
-  if lane == 0 then return true end
-  local kept = lane == 1 and math.floor(headroom / 3) or headroom
-  return left > kept or left - 1 + free_by(now + soon) >= kept
+  if lane == 0 or left > headroom then return true end
+  return left - 1 + free_by(now + soon) >= headroom
 end
 
 local function is_probing() return s.probe ~= '' and now < s.probe_until end

@@ -61,7 +61,7 @@ def script_header(rules: Rules) -> tuple[int, ...]:
         microseconds(rules.hold),
         microseconds(nanoseconds(rules.late)),
         microseconds(nanoseconds(rules.soon)),
-        rules.headroom_of(Lane.BULK),
+        min(rules.headroom, rules.limit // 10),
         microseconds(nanoseconds(rules.window) // Slots.PROBES),
         int(rules.use_server_counter),
         Slots.SHARED_FOR,
