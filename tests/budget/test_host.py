@@ -136,6 +136,14 @@ async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -
         await fresh.take(Lane.INTERACTIVE, life=1, max_wait=0.05)
 
 
+async def test_another_run_of_the_system_is_told_by_its_name_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await use(budget_in(tmp_path), 10)
+    monkeypatch.setattr("goedgepickt_async.budget.host_file._boot", lambda: "another run")
+    assert budget_in(tmp_path).snapshot().used == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
     budget = budget_in(tmp_path)
@@ -262,8 +270,7 @@ async def test_what_the_file_showed_is_not_forgotten_when_it_cannot_be_used_any_
         await use(budget, max_wait=0.1)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
-async def test_a_process_that_is_stopped_in_the_file_holds_nobody_up_for_long(tmp_path: Path) -> None:
+async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_path: Path) -> None:
     code = """
         import sqlite3
         budget = budget_of()
@@ -278,6 +285,7 @@ async def test_a_process_that_is_stopped_in_the_file_holds_nobody_up_for_long(tm
     budget = budget_in(tmp_path)
     async with asyncio.timeout(5):
         await use(budget)
+    assert budget._store._fallback is not None  # type: ignore[attr-defined]
     process.kill()
     process.wait(5)
     process.stdout.close()
