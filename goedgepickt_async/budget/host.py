@@ -145,7 +145,7 @@ class HostBudget(QueuedBudget):
         fallback: float = 0.25,
         guard: float = 1.0,
         late: float = 30.0,
-        headroom: int = 10,
+        headroom: int = 30,
         soon: float = 1.0,
         use_server_counter: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,

@@ -18,6 +18,16 @@ process, a stranger on the same IP, the time before this start. It admits only w
 
     highest counter among the answers that overlap the newest one  +  what may still arrive  <  limit - margin
 
+(`server_counter.py`). The margin is for strangers whose requests cross ours. There is none once the counter has been
+seen to be ours alone some while into a window, and goes on to be.
+
+Lanes that are not interactive leave room: after each of theirs there is a slot left for an interactive call, and as
+many as seconds (`soon`) pass, rounded, until the next one comes free; and so on for the next ones:
+
+    free now + what comes free before an instant  >=  1/2 + (that instant - now) / soon,  or the whole headroom
+
+So a long job fills all slots but one or two, and the last of them come free one by one instead of all at once.
+
 All instants are integer nanoseconds: an instant is computed once, stored, and only compared afterwards.
 """
 
@@ -25,15 +35,13 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
 from typing import Any
 
 import attrs
 
-__all__ = ["FAR", "Lane", "Rules", "Slots", "nanoseconds"]
+from goedgepickt_async.budget.server_counter import FAR, ServerCounter
 
-FAR = 1 << 62
-"""An instant that never comes."""
+__all__ = ["FAR", "Lane", "Rules", "Slots", "nanoseconds"]
 
 
 def nanoseconds(seconds: float) -> int:
@@ -47,9 +55,9 @@ class Lane(enum.IntEnum):
     INTERACTIVE = 0
     """A person or a web request waits for it; may use every slot."""
     NORMAL = 1
-    """Lists past their first page; leaves a headroom for the interactive lane."""
+    """Lists past their first page; leaves room for the interactive calls until the next slots come free."""
     BULK = 2
-    """Long jobs; leaves the headroom too."""
+    """Long jobs; leaves that room too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,8 +69,9 @@ class Rules:
         window: The server's window (60 s; confidence B).
         guard: Added to the window, for stores that keep whole seconds and for clock drift.
         late: How long after a client gave up the server may still come to count its request.
-        headroom: Slots that lanes other than the interactive one leave free; at most a tenth of the limit.
-        soon: A slot that comes free within this time counts as headroom.
+        headroom: Slots that lanes other than the interactive one leave free at most, and a fifth of the limit at most.
+        soon: How far apart the interactive calls come that the headroom is for: until the next slots come free, one
+            slot is left for each `soon`.
         use_server_counter: Obey the server's counter as well.
     """
 
@@ -70,14 +79,37 @@ class Rules:
     window: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
     guard: float = 1.0
     late: float = 30.0
-    headroom: int = attrs.field(default=10, validator=attrs.validators.ge(0))
-    soon: float = 1.0
+    headroom: int = attrs.field(default=30, validator=attrs.validators.ge(0))
+    soon: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
     use_server_counter: bool = True
 
     @property
     def hold(self) -> int:
         """Nanoseconds for which a slot cools after its answer."""
         return nanoseconds(self.window) + nanoseconds(self.guard)
+
+    @property
+    def headroom_kept(self) -> int:
+        """Slots that are left free at most."""
+        return min(self.headroom, self.limit // 5)
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Kept between the server's counter and the limit: while strangers are about, and while that is not known."""
+        return min(Slots.MARGIN, self.limit // 10), self.limit // 15
+
+    def part(self, number: int) -> int:
+        """So many parts of the window make it whole; in nanoseconds, on a whole microsecond, as Redis counts."""
+        return nanoseconds(round(self.window / number, 6))
+
+    def room_until(self, more_come: int, left: int) -> int:
+        """From when on `left` slots are room enough for the interactive calls until more come free; FAR: never."""
+        if left >= self.headroom_kept:
+            return -FAR
+        if left < 1 or more_come >= FAR:
+            return FAR
+        soon = nanoseconds(self.soon)
+        return more_come - left * soon + soon // 2
 
 
 class _Rows:
@@ -126,64 +158,18 @@ class _Rows:
         return self._order[n][0] if n < len(self._order) else FAR
 
 
-class _ServerCounter:
-    """A sound upper bound of the server's counter, out of the answers that it put its counter on.
-
-    Let R be the answered request that was sent last. Whatever was answered after R was sent overlaps it; the highest
-    counter among those is one that no answered request has raised since. So the counter now is at most that, plus
-    what is in flight, plus what strangers sent since.
-    """
-
-    def __init__(self, hold: int) -> None:
-        self._hold = hold
-        self._overlapping: deque[tuple[int, int]] = deque()  # (answered at, counter)
-        self._newest_sent = -FAR
-        self.highest: int | None = None  # None: nothing is known
-        self.ends = FAR  # the window that `highest` speaks of is over by then
-
-    def observe(self, sent: int, now: int, count: int) -> None:
-        self._newest_sent = max(self._newest_sent, sent)
-        self._overlapping.append((now, count))
-        while self._overlapping[0][0] < self._newest_sent:
-            self._overlapping.popleft()
-        highest = max(counter for _, counter in self._overlapping)
-        if not self.highest or highest < self.highest:
-            # A new window, begun not later than now. A counter of zero says that none is running.
-            self.ends = now + self._hold if highest else FAR
-        self.highest = highest
-
-    def unseen(self, now: int) -> None:
-        """An answer without the counter: it may have been counted all the same."""
-        if self.highest is not None:
-            if not self.highest:
-                self.ends = now + self._hold  # no window was running; this one may have begun one
-            self.highest += 1
-            self._overlapping.append((now, self.highest))
-
-    def forget(self) -> None:
-        self._overlapping.clear()
-        self.highest, self.ends = None, FAR
-
-    def dump(self) -> dict[str, Any]:
-        return {
-            "overlapping": list(self._overlapping),
-            "newest_sent": self._newest_sent,
-            "highest": self.highest,
-            "ends": self.ends,
-        }
-
-    def load(self, values: dict[str, Any]) -> None:
-        self._overlapping = deque((int(at), int(count)) for at, count in values["overlapping"])
-        self._newest_sent, self.ends = int(values["newest_sent"]), int(values["ends"])
-        self.highest = None if values["highest"] is None else int(values["highest"])
-
-
 class Slots:
     """The state machine. Every method takes `now`, which never goes back."""
 
     SHARED_FOR = 5
     """For how many windows a stranger who was seen is reckoned with."""
+    MARGIN = 3
+    """Kept between the server's counter and the limit while somebody else may be on the IP, for what crosses ours."""
     MOST_MARGIN = 16
+    LISTEN = 6
+    """A stranger who matters shows in the server's counter within this part of a window; who does not is not there."""
+    HEARD = 15
+    """If the server has said nothing for this part of a window, one may go although it leaves no room, to hear."""
     PROBES = 20
     """While nothing is known, at most so many go in a window, should the first ones not be answered."""
     SILENT = 3
@@ -192,6 +178,7 @@ class Slots:
         "_last_id",
         "_paused_until",
         "_shared_until",
+        "_alone_until",
         "_margin",
         "_cold",
         "_cold_since",
@@ -206,20 +193,24 @@ class Slots:
         self._hold = rules.hold
         self._late = nanoseconds(rules.late)
         self._soon = nanoseconds(rules.soon)
-        self._headroom = min(rules.headroom, rules.limit // 10)
+        self._headroom = rules.headroom_kept
         self._rows = _Rows()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._last_id = first_id
-        self._counter = _ServerCounter(self._hold)
+        self._counter = ServerCounter(self._hold)
         self._paused_until = -FAR
         self._shared_until = -FAR
+        self._alone_until = -FAR
         self._margin = 0
         # Cold: nothing is known of the server's window, so one request goes alone. What was sent before tells nothing.
         self._cold = rules.use_server_counter
         self._cold_since = -FAR
         self._probe: int | None = None
         self._silent = 0  # answers without a counter while cold
-        self._patience = nanoseconds(rules.window) // self.PROBES
+        self._patience = rules.part(self.PROBES)
+        self._listen = rules.part(self.LISTEN)
+        self._heard = rules.part(self.HEARD)
+        self._careful, self._unsure = rules.margins
         self._probe_until = -FAR  # a probe that is not answered by then is not waited for any longer
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -227,11 +218,7 @@ class Slots:
     def free(self, now: int) -> int:
         """How many requests may go now, by our own rows and by the server's counter."""
         self._pass_time(now)
-        own = self.rules.limit - len(self._rows)
-        if self._counter.highest is None:
-            return own
-        by_server = self.rules.limit - self._margin - self._counter.highest - self._may_still_arrive(now)
-        return min(own, by_server)
+        return min(self._free_here(), self._free_there(now))
 
     def in_flight(self, now: int) -> int:
         """How many were taken and not settled."""
@@ -256,11 +243,11 @@ class Slots:
         if self._paused_until > now:
             return self._paused_until
         self._pass_time(now)
-        instants = [self._rows.nth_free_at(0), self._counter.ends]
+        instants = [self._rows.nth_free_at(0), self._counter.ends, self._young_until()]
         if self._probe is not None:
             instants.append(self._probe_until)
-        if self._headroom and len(self._rows):
-            instants.append(self._next_after(now, self._soon))
+        if self._headroom and self.free(now) > 0:
+            instants.append(self._room_from(now))
         if self._counter.highest is not None:
             instants.append(self._next_after(now, self._hold))  # a lost one stops being "may still arrive"
         return min((instant for instant in instants if instant > now), default=FAR)
@@ -268,14 +255,20 @@ class Slots:
     def predicted_wait(self, now: int, ahead: int, lane: Lane = Lane.INTERACTIVE) -> int:
         """Nanoseconds until somebody with `ahead` others before them would get a slot, if all goes as usual."""
         self._pass_time(now)
-        own = self.rules.limit - len(self._rows)
-        instant = max(now, self._paused_until, self._freed(now, ahead + 1 - own))
+        lacking = ahead + 1 - self._free_here()
+        instant = max(now, self._paused_until, self._freed(now, lacking))
         if lane is not Lane.INTERACTIVE and self._headroom:
-            instant = max(instant, self._freed(now, ahead + 1 - own + self._headroom) - self._soon)
-        by_server = self._counter.highest
-        if by_server is not None and by_server + self._margin + ahead >= self.rules.limit and self._counter.ends < FAR:
-            instant = max(instant, self._counter.ends)
-        return instant - now
+            left = max(1, -lacking)
+            instant = max(instant, self._freed(now, lacking + 1))
+            instant = max(instant, self.rules.room_until(self._freed(now, lacking + left + 1), left))
+        return max(instant, self._opens_there(now, ahead)) - now
+
+    def _opens_there(self, now: int, ahead: int) -> int:
+        """When the server's counter lets somebody with `ahead` others before them go."""
+        highest, ends = self._counter.highest, self._counter.ends
+        if highest is None or ends == FAR or highest + self._margin_at(now, highest) + ahead < self.rules.limit:
+            return now
+        return self._young_until() if self._is_unsure(now) and highest + ahead < self.rules.limit else ends
 
     def _freed(self, now: int, number: int) -> int:
         """When so many more slots will have come free; what is in flight will be answered about now."""
@@ -293,7 +286,7 @@ class Slots:
         free = self.free(now)
         if self._probe is not None and now < self._probe_until:
             return None
-        if free < 1 or not self._leaves_headroom(now, lane, free):
+        if free < 1 or (lane is not Lane.INTERACTIVE and self._room_from(now) > now):
             return None
         self._last_id += 1
         slot = self._last_id
@@ -316,8 +309,8 @@ class Slots:
         if count is None:
             self._counter.unseen(now)
         elif self.rules.use_server_counter:
-            self._look_for_strangers(now, count)
             self._counter.observe(sent, now, count)
+            self._look_for_strangers(sent, now, count)
 
     def lost(self, slot: int, now: int) -> None:
         """It was sent and no answer came (or a gateway's): it may be counted up to `late` from now."""
@@ -382,10 +375,8 @@ class Slots:
     def _pass_time(self, now: int) -> None:
         for slot in self._rows.drop_free(now):
             self._sent.pop(slot, None)  # only where its holder died: its longest life is over
-        if now >= self._counter.ends:
-            if now < self._shared_until:
-                self._forget(now)  # a stranger may have begun the next window already
-            self._counter.forget()
+        if self._counter.pass_time(now) and now < self._shared_until:
+            self._forget(now)  # a stranger may have begun the next window already
         if now >= self._shared_until:
             self._margin = 0
 
@@ -402,20 +393,76 @@ class Slots:
         if told or self._silent >= self.SILENT:
             self._cold, self._silent = False, 0
 
+    # -- how many may go ----------------------------------------------------------------------------------------
+
+    def _free_here(self) -> int:
+        """By our own rows."""
+        return self.rules.limit - len(self._rows)
+
+    def _free_there(self, now: int) -> int:
+        """By the server's counter; as many as there are slots, if nothing is known of it."""
+        highest = self._counter.highest
+        if highest is None:
+            return self.rules.limit
+        return self.rules.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
+
+    def _margin_at(self, now: int, highest: int) -> int:
+        if now < self._shared_until:  # since the server last said something, they may have sent what it lets them
+            since = self.rules.limit * (now - self._counter.told_at) // self._hold
+            return self._margin + min(since, self.rules.limit * 2 // 5)
+        if self._is_unsure(now):  # once a stranger would have shown, one goes alone to hear
+            may_listen = now >= self._young_until() and not self._may_still_arrive(now)
+            return self._careful if may_listen else self._unsure
+        return 0 if highest <= self._answered(now) else self._careful
+
+    def _is_unsure(self, now: int) -> bool:
+        """Whether it is not known if strangers are on the IP."""
+        return now >= self._shared_until and now >= self._alone_until
+
+    def _young_until(self) -> int:
+        """When the server's window has run for long enough to show who is on the IP."""
+        return FAR if self._counter.ends == FAR else self._counter.ends - self._hold + self._listen
+
     def _may_still_arrive(self, now: int) -> int:
         return len(self._rows) - self._rows.free_by(now + self._hold)
 
-    def _leaves_headroom(self, now: int, lane: Lane, free: int) -> bool:
-        if lane is Lane.INTERACTIVE or free > self._headroom:
-            return True
-        return free - 1 + self._rows.free_by(now + self._soon) >= self._headroom
+    def _perhaps_counted(self) -> int:
+        """How many of ours the server may have counted in its window: not those answered before it began."""
+        return len(self._rows) - self._rows.free_by(self._counter.began + self._hold)
+
+    def _answered(self, now: int) -> int:
+        """How many of ours are counted in the server's window, lost and unanswered ones left out."""
+        return self._perhaps_counted() - self._may_still_arrive(now)
+
+    def _look_for_strangers(self, sent: int, now: int, count: int) -> None:
+        """Strangers are proven by a counter that is higher than all of ours can have made it.
+
+        A counter no higher than the number of ours that are answered proves that we were alone until then: those
+        were all counted before it was read.
+        """
+        ours = self._perhaps_counted() if sent >= self._counter.since else len(self._rows)
+        if count > ours:
+            self._shared_until = now + self.SHARED_FOR * self._hold
+            self._margin = max(self._margin, self._careful)
+        elif now >= self._young_until() and (self._counter.highest or 0) <= self._answered(now):
+            self._alone_until = now + self.SHARED_FOR * self._hold
+
+    # -- room for interactive calls -----------------------------------------------------------------------------
+
+    def _room_from(self, now: int) -> int:
+        """When other lanes may take one and leave room, if only time passes; FAR if slots must come free first."""
+        if not self._headroom:
+            return now
+        left_there = self._free_there(now) - 1
+        instants = [self.rules.room_until(self._counter.ends, left_there)]
+        for nth, left in enumerate(range(self._free_here() - 1, self._headroom)):
+            instants.append(self.rules.room_until(self._rows.nth_free_at(nth), left))
+        if self._counter.highest is None or self._may_still_arrive(now):
+            return max(instants)
+        # What the server said grows old, and strangers go on: one goes to hear how things stand.
+        return min(max(instants), self._counter.told_at + self._heard)
 
     def _next_after(self, now: int, before: int) -> int:
         """When the next row is `before` nanoseconds from coming free."""
         free_at = self._rows.nth_free_at(self._rows.free_by(now + before))
         return FAR if free_at == FAR else free_at - before
-
-    def _look_for_strangers(self, now: int, count: int) -> None:
-        if count > len(self._rows):
-            self._shared_until = now + self.SHARED_FOR * self._hold
-            self._margin = max(self._margin, min(2, self.rules.limit // 10))

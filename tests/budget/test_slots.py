@@ -242,21 +242,58 @@ def test_lanes_other_than_the_interactive_leave_a_headroom() -> None:
     slots = Slots(Rules(limit=100, use_server_counter=False))
     life = nanoseconds(30)
     taken = [slots.take(0, Lane.BULK, life) for _ in range(100)]
-    assert sum(slot is not None for slot in taken) == 90
+    assert sum(slot is not None for slot in taken) == 80
     assert slots.take(0, Lane.NORMAL, life) is None
-    assert all(slots.take(0, Lane.INTERACTIVE, life) is not None for _ in range(10))
+    assert all(slots.take(0, Lane.INTERACTIVE, life) is not None for _ in range(20))
     assert slots.take(0, Lane.INTERACTIVE, life) is None
 
 
-def test_headroom_counts_what_comes_free_soon() -> None:
-    slots = Slots(Rules(limit=100, window=60, guard=0, use_server_counter=False))
-    taken = [slots.take(0, Lane.BULK, nanoseconds(30)) for _ in range(90)]
-    for slot in taken:
+def test_the_headroom_melts_as_the_slots_that_come_free_draw_nearer_down_to_one() -> None:
+    slots = Slots(Rules(limit=100, window=60, guard=0, headroom=10, use_server_counter=False))
+    for _ in range(90):
+        slot = slots.take(0, Lane.BULK, nanoseconds(30))
         assert slot is not None
         slots.answered(slot, 0)
-    assert slots.take(nanoseconds(58.9), Lane.BULK, nanoseconds(30)) is None
-    assert slots.next_change(nanoseconds(58.9)) == nanoseconds(59)
-    assert slots.take(nanoseconds(59), Lane.BULK, nanoseconds(30)) is not None
+    went = []
+    now = 0
+    while (now := slots.next_change(now)) < 60 * SECOND:
+        if slots.take(now, Lane.BULK, nanoseconds(30)) is not None:
+            went.append(now / SECOND)
+    assert went == [51.5 + number for number in range(9)]
+    assert slots.free(now - 1) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    ages=st.lists(st.floats(0, 60), max_size=60),
+    at=st.floats(0, 30),
+    headroom=st.integers(0, 12),
+    soon=st.floats(0.1, 5),
+)
+def test_after_each_of_theirs_there_is_room_at_every_moment_until_the_headroom_is_whole(
+    ages: list[float], at: float, headroom: int, soon: float
+) -> None:
+    rules = Rules(limit=60, window=60, guard=0, headroom=headroom, soon=soon, use_server_counter=False)
+    slots = Slots(rules)
+    for age in sorted(ages):
+        slot = slots.take(nanoseconds(age), Lane.INTERACTIVE, nanoseconds(1))
+        assert slot is not None
+        slots.answered(slot, nanoseconds(age))
+    now = nanoseconds(60 + at)
+    before = slots.free(now)
+    if slots.take(now, Lane.NORMAL, nanoseconds(1)) is None:
+        assert before < 1 or headroom
+        assert before < 1 or slots.next_change(now) > now
+        return
+    if not headroom:
+        return
+    instants = sorted(free_at for free_at, _ in slots._rows.dump())
+    for more, instant in enumerate(instants):
+        left = before - 1 + more
+        if left >= rules.headroom_kept:
+            break
+        assert left >= 1
+        assert left >= 0.5 + (instant - now) / nanoseconds(soon) - 1e-6
 
 
 def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> None:
@@ -307,7 +344,7 @@ def test_a_stranger_on_the_ip_is_noticed_and_reckoned_with() -> None:
     assert slot is not None
     slots.answered(slot, SECOND, 40)
     assert slots.strangers_seen(SECOND)
-    assert slots.free(SECOND) == 100 - 40 - 2
+    assert slots.free(SECOND) == 100 - 40 - 3
 
 
 @given(ahead=st.integers(0, 400), answered=st.integers(0, 100))
@@ -340,7 +377,7 @@ def test_the_predicted_wait_knows_the_headroom_and_the_end_of_the_servers_window
         assert slot is not None
         slots.answered(slot, 0)
     assert slots.predicted_wait(0, 0, Lane.INTERACTIVE) == 0
-    assert slots.predicted_wait(0, 0, Lane.NORMAL) == 60 * SECOND
+    assert slots.predicted_wait(0, 0, Lane.NORMAL) == (61 - 9) * SECOND + SECOND // 2
     shared = Slots(Rules(limit=100, window=60, guard=1))
     slot = shared.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None

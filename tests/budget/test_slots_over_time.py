@@ -30,11 +30,11 @@ def test_when_the_servers_count_is_full_the_end_of_its_window_is_waited_for_even
 
 def test_the_moment_from_which_a_lost_request_cannot_be_counted_any_more_is_waited_for() -> None:
     desk = Desk(5, window=60, late=30)
-    desk.exchange(0, 1, 4)
+    for count in range(1, 5):
+        desk.exchange(count / 10, count / 10, count)
     desk.slots.lost(desk.take(2), 3 * SECOND)
-    assert desk.try_take(4) is None
-    assert desk.slots.next_change(4 * SECOND) == 33 * SECOND
-    assert desk.try_take(33) is not None
+    assert desk.free(4) == 0
+    assert desk.slots.next_change(12 * SECOND) == 33 * SECOND
 
 
 @pytest.mark.parametrize("at", [62, 64.5])
@@ -64,8 +64,17 @@ def test_where_nothing_is_held_nothing_is_waited_for() -> None:
 def test_the_predicted_wait_reaches_to_the_end_of_a_window_that_strangers_filled() -> None:
     desk = Desk(100)
     desk.exchange(0, 1, 90)
-    assert desk.slots.predicted_wait(2 * SECOND, 7) == 0
-    assert desk.slots.predicted_wait(2 * SECOND, 8) == HOLD - SECOND
+    assert desk.slots.predicted_wait(SECOND, 6) == 0
+    assert desk.slots.predicted_wait(SECOND, 7) == HOLD
+
+
+def test_the_predicted_wait_reaches_to_the_moment_at_which_strangers_would_have_shown() -> None:
+    desk = Desk(100, window=60)
+    for count in range(1, 92):
+        desk.exchange(1, 1, count)
+    assert desk.slots.predicted_wait(2 * SECOND, 2) == 0
+    assert desk.slots.predicted_wait(2 * SECOND, 3) == 9 * SECOND
+    assert desk.slots.predicted_wait(2 * SECOND, 9) == 60 * SECOND
 
 
 @given(pause=st.integers(1, 1000), at=st.integers(0, 1000))
@@ -75,8 +84,8 @@ def test_the_predicted_wait_reaches_to_the_end_of_a_pause(pause: int, at: int) -
     assert desk.slots.predicted_wait(at * SECOND, 0) == max(0, pause - at) * SECOND
 
 
-@pytest.mark.parametrize(("headroom", "limit", "left"), [(3, 100, 3), (10, 100, 10), (10, 50, 5), (10, 9, 0)])
-def test_the_headroom_is_what_was_asked_for_and_a_tenth_of_the_limit_at_most(
+@pytest.mark.parametrize(("headroom", "limit", "left"), [(3, 100, 3), (10, 100, 10), (10, 40, 8), (10, 4, 0)])
+def test_the_headroom_is_what_was_asked_for_and_a_fifth_of_the_limit_at_most(
     headroom: int, limit: int, left: int
 ) -> None:
     slots = Slots(Rules(limit=limit, headroom=headroom, use_server_counter=False))

@@ -30,6 +30,12 @@ class Desk:
     def free(self, at: float) -> int:
         return self.slots.free(nanoseconds(at))
 
+    def counted(self, at: float) -> int | None:
+        """How far the server's counter may have come, by what its answers told; None: nothing is known."""
+        self.slots.free(nanoseconds(at))
+        highest = self.slots._counter.highest
+        return None if highest is None else highest + self.slots._may_still_arrive(nanoseconds(at))
+
     def how_many_go(self, at: float) -> int:
         """How many requests may leave at one moment; they are given back."""
         taken = []

@@ -63,8 +63,9 @@ class RedisBudget:
         name: Of the budget, in the names of its keys; one for each IP (and server).
         guard: Seconds added to the period, for server clocks that tick in whole seconds.
         late: Seconds after which a request whose client gave up is certain not to be counted any more.
-        headroom: Slots that lists and bulk jobs leave to interactive calls (at most a tenth of the limit).
-        soon: Seconds within which a slot that comes free counts as headroom.
+        headroom: Slots that lists and bulk jobs leave to interactive calls at most, and a fifth of the limit at most.
+        soon: Seconds between two interactive calls that there is to be room for: until the next slots come free, lists
+            and bulk jobs leave one slot for each.
         use_server_counter: Obey the server's counter too; it makes restarts and strangers on the same IP harmless.
         fallback: The fraction of the limit that this process keeps to while Redis is away.
         retry_every: Seconds between two tries to reach a Redis that is away; the same for all.
@@ -84,7 +85,7 @@ class RedisBudget:
         name: str = "goedgepickt",
         guard: float = 1.0,
         late: float = 30.0,
-        headroom: int = 10,
+        headroom: int = 30,
         soon: float = 1.0,
         use_server_counter: bool = True,
         fallback: float = 0.25,

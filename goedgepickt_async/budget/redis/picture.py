@@ -7,11 +7,12 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, Rules
 
 __all__ = ["Picture", "blank_picture", "read_picture"]
 
 _MICROSECOND = 1_000
+_UNSAID = -(1 << 53)
 
 
 @attrs.frozen(kw_only=True)
@@ -31,8 +32,9 @@ class Picture:
         throttled: 429s so far, of everybody.
         by_answer: Whether an answer, not time, is what most likely lets the next one go.
         highest: The server's counter, at most; None if it is not known.
-        margin: What is kept between the counter and the limit, while strangers are about.
+        margin: What is kept between the counter and the limit, while strangers may be about.
         counter_ends: When the window that the counter is of is over; FAR if it is not known.
+        young_until: When that window has run for long enough to show strangers; FAR if it is known whether there are.
         cooling: When each row comes free, in order; only where somebody has to wait.
     """
 
@@ -50,19 +52,24 @@ class Picture:
     highest: int | None = None
     margin: int = 0
     counter_ends: int = FAR
+    young_until: int = FAR
     cooling: tuple[int, ...] = ()
 
     def predicted_wait(self, now: int, ahead: int, lane: Lane, rules: Rules) -> int:
         """Nanoseconds until somebody with `ahead` others before them would get a slot; as `Slots.predicted_wait`."""
         lacking = ahead + 1 - (rules.limit - self.used)
-        headroom = min(rules.headroom, rules.limit // 10)
         instant = max(now, self.paused_until, self._freed(now, lacking, rules))
-        if lane is not Lane.INTERACTIVE and headroom:
-            instant = max(instant, self._freed(now, lacking + headroom, rules) - nanoseconds(rules.soon))
-        by_server = self.highest
-        if by_server is not None and by_server + self.margin + ahead >= rules.limit and self.counter_ends < FAR:
-            instant = max(instant, self.counter_ends)
-        return instant - now
+        if lane is not Lane.INTERACTIVE and rules.headroom_kept:
+            left = max(1, -lacking)
+            instant = max(instant, self._freed(now, lacking + 1, rules))
+            instant = max(instant, rules.room_until(self._freed(now, lacking + left + 1, rules), left))
+        return max(instant, self._opens_there(now, ahead, rules)) - now
+
+    def _opens_there(self, now: int, ahead: int, rules: Rules) -> int:
+        highest = self.highest
+        if highest is None or self.counter_ends == FAR or highest + self.margin + ahead < rules.limit:
+            return now
+        return self.young_until if self.young_until < FAR and highest + ahead < rules.limit else self.counter_ends
 
     def _freed(self, now: int, number: int, rules: Rules) -> int:
         if number <= 0:
@@ -80,7 +87,7 @@ def blank_picture(limit: int) -> Picture:
 def read_picture(reply: Sequence[Any], now: int) -> Picture:
     """Read the script's answer, which speaks in microseconds from its own now."""
     era, granted, free, used, in_flight, change, paused, strangers, throttled, by_answer, *counter, cooling = reply
-    highest, margin, ends = counter
+    highest, margin, ends, young = counter
     return Picture(
         seen_at=now,
         era=era.decode() if isinstance(era, bytes) else era,
@@ -96,5 +103,6 @@ def read_picture(reply: Sequence[Any], now: int) -> Picture:
         highest=None if highest < 0 else highest,
         margin=margin,
         counter_ends=FAR if ends < 0 else now + ends * _MICROSECOND,
+        young_until=FAR if young == _UNSAID else now + young * _MICROSECOND,
         cooling=tuple(now + wait * _MICROSECOND for wait in cooling),
     )

@@ -49,12 +49,14 @@ local known, newborn = ARGV[1], ARGV[2]
 local limit, hold, late, soon = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local headroom, patience, obey = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local SHARED_FOR, MOST_MARGIN, SILENT = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local FIRST_OPERATION = 13
+local careful, unsure = tonumber(ARGV[13]), tonumber(ARGV[14])
+local listen, heard = tonumber(ARGV[15]), tonumber(ARGV[16])
+local FIRST_OPERATION = 17
 
 -- 'none' is -1 for a counter, FAR or 0 for an instant, '' for an id.
-local s = {era = '', now = 0, offset = 0, highest = -1, ends = FAR, newest_sent = 0, paused_until = 0,
-           shared_until = 0, margin = 0, cold = obey, cold_since = 0, probe = '', probe_until = 0,
-           silent = 0, throttled = 0, answer = 0}
+local s = {era = '', now = 0, offset = 0, highest = -1, ends = FAR, newest_sent = 0, began = 0, since = 0,
+           told_at = 0, paused_until = 0, shared_until = 0, alone_until = 0, margin = 0, cold = obey, cold_since = 0,
+           probe = '', probe_until = 0, silent = 0, throttled = 0, answer = 0}
 
 local function load_state()
   local flat = redis.call('HGETALL', state)
@@ -95,6 +97,10 @@ end
 
 local function move_earlier(id, free_at) redis.call('ZADD', rows, 'XX', 'LT', text(free_at), id) end
 
+local function began_after(sent)
+  if sent > s.began then s.began, s.since = sent, now end
+end
+
 local function forget_counter()
   redis.call('DEL', answers)
   s.highest, s.ends = -1, FAR
@@ -119,24 +125,62 @@ local function pass_time()
     redis.call('ZREM', rows, id)
   end
   if now >= s.ends then
-    if now < s.shared_until then forget() end
+    began_after(s.newest_sent)
     forget_counter()
+    if now < s.shared_until then forget() end
   end
   if now >= s.shared_until then s.margin = 0 end
 end
 
 local function may_still_arrive() return used() - free_by(now + hold) end
 
-local function free()
-  pass_time()
-  local own = limit - used()
-  if s.highest < 0 then return own end
-  return math.min(own, limit - s.margin - s.highest - may_still_arrive())
+local function perhaps_counted() return used() - free_by(s.began + hold) end
+
+local function free_here() return limit - used() end
+
+local function answered_ours() return perhaps_counted() - may_still_arrive() end
+
+local function young_until() return s.ends >= FAR and FAR or s.ends - hold + listen end
+
+local function is_unsure() return now >= s.shared_until and now >= s.alone_until end
+
+local function margin_now()
+  if now < s.shared_until then
+    local since = math.floor(limit * (now - s.told_at) / hold)
+    return s.margin + math.min(since, math.floor(limit * 2 / 5))
+  end
+  if is_unsure() then
+    return now >= young_until() and may_still_arrive() == 0 and careful or unsure
+  end
+  return s.highest <= answered_ours() and 0 or careful
 end
 
-local function leaves_headroom(lane, left)
-  if lane == 0 or left > headroom then return true end
-  return left - 1 + free_by(now + soon) >= headroom
+local function free_there()
+  if s.highest < 0 then return limit end
+  return limit - margin_now() - s.highest - may_still_arrive()
+end
+
+local function free()
+  pass_time()
+  return math.min(free_here(), free_there())
+end
+
+local function room_until(more_come, left)
+  if left >= headroom then return 0 end
+  if left < 1 or more_come >= FAR then return FAR end
+  return more_come - left * soon + math.floor(soon / 2)
+end
+
+local function room_from()
+  if headroom == 0 then return now end
+  local from, left = room_until(s.ends, free_there() - 1), free_here() - 1
+  local flat = left < headroom and redis.call('ZRANGE', rows, 0, headroom - left - 1, 'WITHSCORES') or {}
+  for i = 2, (headroom - left) * 2, 2 do
+    from = math.max(from, room_until(flat[i] and tonumber(flat[i]) or FAR, left))
+    left = left + 1
+  end
+  if s.highest < 0 or may_still_arrive() > 0 then return from end
+  return math.min(from, s.told_at + heard)
 end
 
 local function is_probing() return s.probe ~= '' and now < s.probe_until end
@@ -145,41 +189,56 @@ local function take(id, lane, life)
   if redis.call('ZSCORE', rows, id) then return true end
   if now < s.paused_until then return false end
   local left = free()
-  if is_probing() or left < 1 or not leaves_headroom(lane, left) then return false end
+  if is_probing() or left < 1 or (lane > 0 and room_from() > now) then return false end
   redis.call('ZADD', rows, text(now + life + late + hold), id)
   redis.call('ZADD', flights, text(now), id)
   if s.cold == 1 then s.probe, s.probe_until = id, now + patience end
   return true
 end
 
-local function note_answer(count)
+local function note_answer(count, sent)
   s.answer = s.answer + 1
-  redis.call('ZADD', answers, text(now), count .. ':' .. s.answer)
+  redis.call('ZADD', answers, text(now), count .. ':' .. text(sent) .. ':' .. s.answer)
 end
 
 local function unseen()
   if s.highest < 0 then return end
   if s.highest == 0 then s.ends = now + hold end
   s.highest = s.highest + 1
-  note_answer(s.highest)
+  note_answer(s.highest, 0)
+end
+
+local function told_by(answer)
+  local count, sent = string.match(answer, '^(%d+):(%d+)')
+  return tonumber(count), tonumber(sent)
 end
 
 local function observe(sent, count)
+  s.told_at = now
   s.newest_sent = math.max(s.newest_sent, sent)
-  note_answer(count)
-  redis.call('ZREMRANGEBYSCORE', answers, '-inf', '(' .. text(s.newest_sent))
+  note_answer(count, sent)
+  local before = '(' .. text(s.newest_sent)
+  local dropped = redis.call('ZRANGEBYSCORE', answers, '-inf', before)
+  redis.call('ZREMRANGEBYSCORE', answers, '-inf', before)
   local highest = 0
-  for _, answer in ipairs(redis.call('ZRANGE', answers, 0, -1)) do
-    highest = math.max(highest, tonumber(string.match(answer, '^%d+')))
+  for _, answer in ipairs(redis.call('ZRANGE', answers, 0, -1)) do highest = math.max(highest, (told_by(answer))) end
+  if count == 0 then began_after(sent) end
+  for _, answer in ipairs(dropped) do
+    local counter, taken = told_by(answer)
+    if count > 0 and counter > highest then began_after(taken) end
   end
   if s.highest <= 0 or highest < s.highest then s.ends = highest > 0 and now + hold or FAR end
   s.highest = highest
 end
 
-local function look_for_strangers(count)
-  if count <= used() then return end
-  s.shared_until = now + SHARED_FOR * hold
-  s.margin = math.max(s.margin, math.min(2, math.floor(limit / 10)))
+local function look_for_strangers(sent, count)
+  local ours = sent >= s.since and perhaps_counted() or used()
+  if count > ours then
+    s.shared_until = now + SHARED_FOR * hold
+    s.margin = math.max(s.margin, careful)
+  elseif now >= young_until() and math.max(s.highest, 0) <= answered_ours() then
+    s.alone_until = now + SHARED_FOR * hold
+  end
 end
 
 local function warm(told)
@@ -197,8 +256,8 @@ local function answered(id, count)
   warm(count >= 0)
   if count < 0 then return unseen() end
   if obey == 1 then
-    look_for_strangers(count)
     observe(sent, count)
+    look_for_strangers(sent, count)
   end
 end
 
@@ -232,9 +291,9 @@ end
 
 local function next_change()
   if s.paused_until > now then return s.paused_until end
-  local instants = {next_after(0), s.ends}
+  local instants = {next_after(0), s.ends, young_until()}
   if s.probe ~= '' then instants[#instants + 1] = s.probe_until end
-  if headroom > 0 then instants[#instants + 1] = next_after(soon) end
+  if headroom > 0 and free() > 0 then instants[#instants + 1] = room_from() end
   if s.highest >= 0 then instants[#instants + 1] = next_after(hold) end
   local first = FAR
   for _, instant in ipairs(instants) do
@@ -286,7 +345,9 @@ expire()
 return {s.era, granted, left, used(), redis.call('ZCARD', flights),
         change < FAR and change - now or -1,
         math.max(0, s.paused_until - now), now < s.shared_until and 1 or 0, s.throttled,
-        by_answer and 1 or 0, s.highest, s.margin, s.ends < FAR and s.ends - now or -1, (denied or left <= headroom) and cooling() or {}}
+        by_answer and 1 or 0, s.highest, s.highest < 0 and 0 or margin_now(),
+        s.ends < FAR and s.ends - now or -1, is_unsure() and s.ends < FAR and young_until() - now or -FAR - 1,
+        (denied or left <= headroom) and cooling() or {}}
 """
 
 SCRIPT = _CLOCK + BODY

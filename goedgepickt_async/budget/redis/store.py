@@ -61,12 +61,15 @@ def script_header(rules: Rules) -> tuple[int, ...]:
         microseconds(rules.hold),
         microseconds(nanoseconds(rules.late)),
         microseconds(nanoseconds(rules.soon)),
-        min(rules.headroom, rules.limit // 10),
-        microseconds(nanoseconds(rules.window) // Slots.PROBES),
+        rules.headroom_kept,
+        microseconds(rules.part(Slots.PROBES)),
         int(rules.use_server_counter),
         Slots.SHARED_FOR,
         Slots.MOST_MARGIN,
         Slots.SILENT,
+        *rules.margins,
+        microseconds(rules.part(Slots.LISTEN)),
+        microseconds(rules.part(Slots.HEARD)),
     )
 
 
