@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, ConfigurationError, HostBudget
-from goedgepickt_async.budget.protocol import Answered
+from goedgepickt_async.budget.protocol import Answered, NeverSent
 from goedgepickt_async.budget.slots import Lane
 
 SECOND = 1_000_000_000
@@ -309,3 +309,57 @@ def test_the_file_is_the_same_whatever_the_environment(
 def test_a_fallback_that_is_no_part_of_the_limit_is_refused(fallback: float) -> None:
     with pytest.raises(ConfigurationError, match="fallback"):
         HostBudget(fallback=fallback)
+
+
+async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_path: Path) -> None:
+    here, elsewhere = budget_in(tmp_path, 1), budget_in(tmp_path, 1)
+    grant = await elsewhere.take(Lane.INTERACTIVE, life=1)
+    waiting = asyncio.ensure_future(here.take(Lane.INTERACTIVE, life=1))
+    await asyncio.sleep(0.01)
+    elsewhere.settle(grant, NeverSent())
+    async with asyncio.timeout(5):
+        await waiting
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
+async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_and_not_before(tmp_path: Path) -> None:
+    clock = Clock()
+    budget = budget_in(tmp_path, clock=clock)
+    file_of(tmp_path).touch(mode=0o644)
+    file_of(tmp_path).chmod(0o644)
+    await use(budget)
+    file_of(tmp_path).chmod(0o600)
+    clock.now += 5 * SECOND - 1
+    await use(budget)
+    assert file_of(tmp_path).stat().st_size == 0
+    clock.now += 1
+    await use(budget)
+    assert budget_in(tmp_path, clock=clock).snapshot().used == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
+async def test_what_was_taken_while_the_file_could_not_be_used_is_nobody_elses_slot_in_it(tmp_path: Path) -> None:
+    clock = Clock()
+    elsewhere = budget_in(tmp_path, clock=clock)
+    await elsewhere.take(Lane.INTERACTIVE, life=30)
+    file_of(tmp_path).chmod(0o644)
+    here = budget_in(tmp_path, clock=clock)
+    grant = await here.take(Lane.INTERACTIVE, life=30)
+    file_of(tmp_path).chmod(0o600)
+    clock.now += 5 * SECOND
+    here.settle(grant, NeverSent())
+    assert elsewhere.snapshot().in_flight == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
+async def test_a_file_of_another_user_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await use(budget_in(tmp_path), 2)
+    before = file_of(tmp_path).read_bytes()
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with caplog.at_level(logging.WARNING, "goedgepickt_async"):
+        await use(budget_in(tmp_path))
+    assert "is not this user's alone" in caplog.text
+    assert file_of(tmp_path).read_bytes() == before
