@@ -19,7 +19,7 @@ process, a stranger on the same IP, the time before this start. It admits only w
     highest counter among the answers that overlap the newest one  +  what may still arrive  <  limit - margin
 
 (`server_counter.py`). The margin is for strangers whose requests cross ours. There is none once the counter has been
-seen to be ours alone some while into a window, and goes on to be.
+seen to be ours alone, and goes on to be.
 
 Lanes that are not interactive leave room: after each of theirs there is a slot left for an interactive call, and as
 many as seconds (`soon`) pass, rounded, until the next one comes free; and so on for the next ones:
@@ -438,13 +438,14 @@ class Slots:
         """Strangers are proven by a counter that is higher than all of ours can have made it.
 
         A counter no higher than the number of ours that are answered proves that we were alone until then: those
-        were all counted before it was read.
+        were all counted before it was read. That says something once a stranger would have shown; or if ours was the
+        one that began the window, for a stranger hardly ever leaves that to us.
         """
         ours = self._perhaps_counted() if sent >= self._counter.since else len(self._rows)
         if count > ours:
             self._shared_until = now + self.SHARED_FOR * self._hold
             self._margin = max(self._margin, self._careful)
-        elif now >= self._young_until() and (self._counter.highest or 0) <= self._answered(now):
+        elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
             self._alone_until = now + self.SHARED_FOR * self._hold
 
     # -- room for interactive calls -----------------------------------------------------------------------------

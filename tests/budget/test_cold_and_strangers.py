@@ -18,7 +18,7 @@ def test_on_a_cold_start_one_request_goes_alone_and_its_answer_opens_the_rest() 
     probe = desk.take(0)
     assert desk.try_take(1) is None
     desk.answer(probe, 2, 1)
-    assert desk.how_many_go(2) == 100 - 1 - UNSURE
+    assert desk.how_many_go(2) == 99
 
 
 def test_a_probe_that_never_left_makes_room_for_another_at_once() -> None:
@@ -94,49 +94,65 @@ def test_after_a_pause_nobody_waits_for_a_probe_from_before_it() -> None:
 # -- alone, or not known -----------------------------------------------------------------------------------------
 
 
-def burst(desk: Desk, at: float) -> int:
+def warm_but_unsure() -> Desk:
+    """Its fourth answer is the first with the counter, which is of a window that others may have begun."""
+    desk = Desk(window=60)
+    for at in (0.1, 0.2, 0.3):
+        desk.exchange(at, at, None)
+    desk.exchange(0.4, 1, 4)
+    return desk
+
+
+def burst(desk: Desk, at: float, counted: int = 0) -> int:
     """Send what may go at one moment, each answered a moment later with the counter of somebody who is alone."""
     sent = 0
     while (slot := desk.try_take(at)) is not None:
         sent += 1
-        desk.answer(slot, at, sent)
-    return sent
+        desk.answer(slot, at, counted + sent)
+    return counted + sent
 
 
 def test_while_it_is_not_known_whether_strangers_are_about_a_burst_leaves_the_last_slots_until_they_would_show() -> (
     None
 ):
-    desk = Desk(window=60)
-    assert burst(desk, 1) == 100 - UNSURE
+    desk = warm_but_unsure()
+    assert burst(desk, 1, 4) == 100 - UNSURE
     assert desk.slots.next_change(SECOND) == 11 * SECOND
     assert desk.how_many_go(10.9) == 0
     assert desk.try_take(11) is not None
     assert desk.try_take(11) is None
 
 
-def test_who_is_seen_to_be_alone_may_use_every_slot_for_five_windows() -> None:
-    desk = Desk(window=60)
-    sent = burst(desk, 1)
+def test_who_is_seen_to_be_alone_some_while_into_a_window_may_use_every_slot_for_five_windows() -> None:
+    desk = warm_but_unsure()
+    sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 1)
-    assert burst(desk, 12) == 100 - sent - 1
-    assert burst(desk, 73) == 100
-    assert burst(desk, 134) == 100
-    assert burst(desk, 12 + 5 * 61) == 100 - UNSURE
+    assert burst(desk, 12, sent + 1) == 100
+    assert desk.how_many_go(80) == 100
+    assert desk.how_many_go(12 + 5 * 61 - 1) == 100
+    slow = desk.take(400)
+    desk.exchange(400, 400, 2)
+    assert desk.how_many_go(400) == 100 - 2 - 1 - UNSURE
+    desk.answer(slow, 401, 2)
+
+
+def test_who_began_the_servers_window_is_alone_until_something_else_shows() -> None:
+    desk = Desk(window=60)
+    assert burst(desk, 1) == 100
 
 
 def test_a_counter_above_our_answers_brings_the_margin_back_before_it_proves_anything() -> None:
     desk = Desk(window=60)
-    sent = burst(desk, 1)
-    desk.exchange(11, 12, sent + 1)
+    desk.exchange(0, 1, 1)
     desk.take(13)
-    desk.exchange(13, 14, sent + 3)
+    desk.exchange(13, 14, 3)
     assert not desk.slots.strangers_seen(14 * SECOND)
-    assert desk.free(14) == 100 - (sent + 3) - 1 - SHARED
+    assert desk.free(14) == 100 - 3 - 1 - SHARED
 
 
 def test_a_stranger_that_shows_while_one_listens_keeps_the_margin() -> None:
-    desk = Desk(window=60)
-    sent = burst(desk, 1)
+    desk = warm_but_unsure()
+    sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 2)
     assert desk.slots.strangers_seen(12 * SECOND)
     assert desk.how_many_go(12) == 100 - (sent + 2) - SHARED
@@ -220,7 +236,7 @@ def test_strangers_are_reckoned_with_for_five_windows() -> None:
     assert desk.slots.strangers_seen(SECOND + 5 * HOLD - 1)
     assert not desk.slots.strangers_seen(SECOND + 5 * HOLD)
     desk.exchange(1 + 5 * 61, 1 + 5 * 61 + 1, 1)
-    assert desk.free(1 + 5 * 61 + 1) == 99 - UNSURE
+    assert desk.free(1 + 5 * 61 + 1) == 99
 
 
 @pytest.mark.parametrize(("limit", "margin"), [(100, 3), (29, 2), (19, 1), (9, 0)])
@@ -248,7 +264,7 @@ def test_the_margin_of_a_429_ends_with_the_strangers() -> None:
     desk = Desk()
     desk.slots.throttled(0, SECOND)
     desk.exchange(5 * 61 - 1, 5 * 61, 1)
-    assert desk.free(5 * 61) == 99 - UNSURE
+    assert desk.free(5 * 61) == 99
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:

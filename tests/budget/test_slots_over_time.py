@@ -70,7 +70,9 @@ def test_the_predicted_wait_reaches_to_the_end_of_a_window_that_strangers_filled
 
 def test_the_predicted_wait_reaches_to_the_moment_at_which_strangers_would_have_shown() -> None:
     desk = Desk(100, window=60)
-    for count in range(1, 92):
+    for _ in range(3):
+        desk.exchange(0, 0, None)
+    for count in range(4, 92):
         desk.exchange(1, 1, count)
     assert desk.slots.predicted_wait(2 * SECOND, 2) == 0
     assert desk.slots.predicted_wait(2 * SECOND, 3) == 9 * SECOND

@@ -49,6 +49,7 @@ class Job:
         headerless: The share of answers without rate headers.
         strangers: Requests of others in a window.
         clump: How many of them come at once.
+        before: For how long they have been there when the job begins.
         restarts: The chance of a restart without memory, whenever nothing is under way.
         make: The slots.
     """
@@ -66,6 +67,7 @@ class Job:
     headerless: float = 0.0
     strangers: float = 0.0
     clump: int = 1
+    before: float = 0.0
     restarts: float = 0.0
     make: Callable[[Rules], Slots] = Slots
 
@@ -119,10 +121,15 @@ class _Play:
     def run(self) -> Tally:
         if self.job.strangers:
             self._expect_strangers()
+        begun = nanoseconds(self.job.before)
+        while self._events and self._events[0][0] < begun:
+            self.now = self._events[0][0]
+            heapq.heappop(self._events)[2]()
+        self.now = begun
         self._send_what_may_go()
         while self.done < self.job.requests:
             self._go_on()
-        self.tally.ended = self.now / SECOND
+        self.tally.ended = (self.now - begun) / SECOND
         return self.tally
 
     def _go_on(self) -> None:

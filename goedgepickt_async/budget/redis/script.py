@@ -236,7 +236,7 @@ local function look_for_strangers(sent, count)
   if count > ours then
     s.shared_until = now + SHARED_FOR * hold
     s.margin = math.max(s.margin, careful)
-  elseif now >= young_until() and math.max(s.highest, 0) <= answered_ours() then
+  elseif (count == 1 or now >= young_until()) and math.max(s.highest, 0) <= answered_ours() then
     s.alone_until = now + SHARED_FOR * hold
   end
 end
