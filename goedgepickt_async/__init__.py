@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         Webshop,
     )
     from goedgepickt_async.paging import Page, Paginator
-    from goedgepickt_async.resources import CreatedOrder
+    from goedgepickt_async.resources import CreatedOrder, EnsuredWebhooks
     from goedgepickt_async.settings import Settings
     from goedgepickt_async.wire.retry import RetryPolicy
 
@@ -137,7 +137,7 @@ _HOMES = {
         "Webshop",
     ),
     "paging": ("Page", "Paginator"),
-    "resources": ("CreatedOrder",),
+    "resources": ("CreatedOrder", "EnsuredWebhooks"),
     "settings": ("Settings",),
     "wire.retry": ("RetryPolicy",),
 }
@@ -159,6 +159,7 @@ __all__ = [
     "ConnectionLostError",
     "CreatedOrder",
     "DecodeError",
+    "EnsuredWebhooks",
     "Evidence",
     "GoedGepickt",
     "GoedGepicktError",
