@@ -103,7 +103,7 @@ def read_recording(path: Path) -> list[Recorded]:
 def _read_line(path: Path, number: int, line: bytes) -> Recorded:
     try:
         row = json.loads(line)
-        return Recorded(line=number, body=_body_of(row), signature=_signature_of(row))
+        return Recorded(line=number, signature=_signature_of(row), body=_body_of(row))
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(f"{path}, line {number}, is no recorded delivery; nothing was sent") from None
 
