@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from goedgepickt_async.webhooks.receiver import WebhookReceiver
-from goedgepickt_async.webhooks.signature import HEADER
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -27,8 +26,8 @@ def django_view(receiver: WebhookReceiver) -> Callable[[HttpRequest], Awaitable[
     async def goedgepickt_webhook(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        answer = await receiver.receive_chunks(pieces(request), request.headers.get(HEADER))
-        return HttpResponse(answer.text, status=answer.status, content_type="text/plain")
+        answer = await receiver.receive_chunks(pieces(request), request.META.get("HTTP_SIGNATURE"))
+        return HttpResponse(answer.text.encode(), status=answer.status, content_type="text/plain")
 
     goedgepickt_webhook.csrf_exempt = True  # type: ignore[attr-defined]  # what Django's middleware looks for
     return goedgepickt_webhook
