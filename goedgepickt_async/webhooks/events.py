@@ -143,7 +143,7 @@ def _decoded(data: dict[str, Any], cls: type[AnyEvent]) -> AnyEvent | None:
         return None
 
 
-def _decode_what_fits(fields: dict[str, Any], cls: type[AnyEvent]) -> AnyEvent:
+def _decode_what_fits(fields: dict[str, Any], cls: Any) -> AnyEvent:
     """The event without its odd fields, which go to `extra`; the id, which comes first, must be as it should."""
     identifier, *others = (wired.name for field in attrs.fields(cls) if (wired := wire_of(field.metadata)))
     fitting = {identifier: fields.get(identifier)}
@@ -155,4 +155,5 @@ def _decode_what_fits(fields: dict[str, Any], cls: type[AnyEvent]) -> AnyEvent:
             continue
         fitting[key] = fields.get(key)
     odd = {key: value for key, value in fields.items() if key not in fitting}
-    return attrs.evolve(decode(fitting, cls), extra=odd)
+    event: AnyEvent = attrs.evolve(decode(fitting, cls), extra=odd)
+    return event
