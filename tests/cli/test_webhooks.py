@@ -260,6 +260,19 @@ async def test_send_tries_ten_times_and_then_has_failed(goedgepickt: Goedgepickt
     assert (once.code, len(once.rows)) == (1, 1)
 
 
+async def test_each_attempt_is_told_as_it_ends(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
+    receiver.answer([503] * 20)
+    arguments = ("webhooks", "send", receiver.url, "stockUpdated", "--first-pause", "60")
+    process = goedgepickt.start(*arguments, **{SECRETS: "geheim"})
+    assert process.stdout is not None
+    line = await asyncio.to_thread(process.stdout.readline)
+    assert json.loads(line)["status"] == 503
+    process.send_signal(signal.SIGINT)
+    stopped = await asyncio.to_thread(goedgepickt.finish, process)
+    assert stopped.code == 1
+    assert stopped.err.endswith("again in 60 s\ngoedgepickt: stopped\n")
+
+
 async def test_send_sends_a_body_as_it_stands(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
     (goedgepickt.folder / "body").write_bytes(b"\xff\x00 no JSON\n")
     assert (await command(goedgepickt, "send", receiver.url, "--body", "@body")).code == 0

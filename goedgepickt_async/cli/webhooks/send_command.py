@@ -39,9 +39,7 @@ async def send(url: str, event: str | None, fields: Sequence[str], body: str | N
     target, secret = checked_url(url), signing_secrets()[0]
     sent = _body(event, fields, body)
     async with Courier(timeout=options.timeout) as courier:
-        attempts = await deliver(courier, target, sent, sign(sent, secret.reveal()), options)
-    for number, attempt in enumerate(attempts, 1):
-        sys.stdout.write(json.dumps(_row(number, attempt)) + "\n")
+        attempts = await deliver(courier, target, sent, sign(sent, secret.reveal()), options, tell=_print)
     return _end(attempts)
 
 
@@ -82,14 +80,16 @@ def _raw_body(text: str) -> bytes:
         raise CommandError(f"{text[1:]} cannot be read: {error.strerror}") from None
 
 
-def _row(number: int, attempt: Attempt) -> dict[str, Any]:
-    return {
+def _print(number: int, attempt: Attempt) -> None:
+    row = {
         "attempt": number,
         "status": attempt.status,
         "problem": attempt.problem,
         "seconds": round(attempt.seconds, 4),
         "delivered": attempt.succeeded,
     }
+    sys.stdout.write(json.dumps(row) + "\n")
+    sys.stdout.flush()
 
 
 def _end(attempts: Sequence[Attempt]) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from goedgepickt_async.cli.messages import note
 from goedgepickt_async.cli.webhooks.options import SendOptions
@@ -11,7 +12,15 @@ from goedgepickt_async.sandbox.deliveries import Attempt, Courier, pauses
 __all__ = ["deliver", "outcome_of"]
 
 
-async def deliver(courier: Courier, url: str, body: bytes, signature: str, options: SendOptions) -> list[Attempt]:
+async def deliver(
+    courier: Courier,
+    url: str,
+    body: bytes,
+    signature: str,
+    options: SendOptions,
+    *,
+    tell: Callable[[int, Attempt], None] = lambda number, attempt: None,  # noqa: ARG005
+) -> list[Attempt]:
     """Try as often as the options say.
 
     Args:
@@ -20,6 +29,7 @@ async def deliver(courier: Courier, url: str, body: bytes, signature: str, optio
         body: What is sent.
         signature: Its header.
         options: How often.
+        tell: Called with each attempt, as it ends, and its number.
 
     Returns:
         What was tried; the last one succeeded, or all failed.
@@ -30,6 +40,7 @@ async def deliver(courier: Courier, url: str, body: bytes, signature: str, optio
             note(f"{outcome_of(attempts[-1])}; again in {pause:g} s")
         await asyncio.sleep(pause)
         attempts.append(await courier.attempt(url, body, signature))
+        tell(len(attempts), attempts[-1])
         if attempts[-1].succeeded:
             break
     return attempts
