@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DecodeError,
         Evidence,
         GoedGepicktError,
+        InboxError,
         MultipleFoundError,
         NotFoundError,
         OutcomeUnknownError,
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
         Webshop,
     )
     from goedgepickt_async.paging import Page, Paginator
-    from goedgepickt_async.resources import CreatedOrder
+    from goedgepickt_async.resources import CreatedOrder, EnsuredWebhooks
     from goedgepickt_async.settings import Settings
     from goedgepickt_async.wire.retry import RetryPolicy
 
@@ -91,6 +92,7 @@ _HOMES = {
         "DecodeError",
         "Evidence",
         "GoedGepicktError",
+        "InboxError",
         "MultipleFoundError",
         "NotFoundError",
         "OutcomeUnknownError",
@@ -137,7 +139,7 @@ _HOMES = {
         "Webshop",
     ),
     "paging": ("Page", "Paginator"),
-    "resources": ("CreatedOrder",),
+    "resources": ("CreatedOrder", "EnsuredWebhooks"),
     "settings": ("Settings",),
     "wire.retry": ("RetryPolicy",),
 }
@@ -159,11 +161,13 @@ __all__ = [
     "ConnectionLostError",
     "CreatedOrder",
     "DecodeError",
+    "EnsuredWebhooks",
     "Evidence",
     "GoedGepickt",
     "GoedGepicktError",
     "Hooks",
     "HostBudget",
+    "InboxError",
     "Lane",
     "LineType",
     "LinkedOrder",

@@ -24,6 +24,7 @@ __all__ = [
     "DecodeError",
     "Evidence",
     "GoedGepicktError",
+    "InboxError",
     "MultipleFoundError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -164,6 +165,10 @@ class MultipleFoundError(GoedGepicktError):
 
 class WebhookVerificationError(GoedGepicktError):
     """A webhook delivery did not come from GoedGepickt, as far as its signature can tell."""
+
+
+class InboxError(GoedGepicktError):
+    """The inbox of a webhook receiver cannot keep or give what it should: a full disk, a file of something else."""
 
 
 class APIError(GoedGepicktError):

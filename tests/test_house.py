@@ -23,6 +23,7 @@ MAY_KNOW = {
     "wire": {"errors", "budget", "hooks", "settings", "convert"},
     "paging": {"errors", "models", "budget"},
     "resources": {"errors", "models", "convert", "paging", "wire", "budget"},
+    "webhooks": {"errors", "models", "convert"},
     "sandbox": set(),
 }
 """Room -> the rooms that it may import from, besides itself."""
@@ -67,7 +68,9 @@ def test_aiohttp_is_known_where_the_wire_is_and_nowhere_else() -> None:
 def test_the_command_line_uses_public_names_only() -> None:
     allowed = {
         "goedgepickt_async",
+        "goedgepickt_async.sandbox.deliveries",
         "goedgepickt_async.sandbox.faults",
+        "goedgepickt_async.webhooks",
         "goedgepickt_async.convert",
         "goedgepickt_async.sandbox",
         "goedgepickt_async.models",

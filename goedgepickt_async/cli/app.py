@@ -14,6 +14,7 @@ from cyclopts import App, Group, Parameter
 from goedgepickt_async import __version__
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
 from goedgepickt_async.cli.options import ServerOptions
+from goedgepickt_async.cli.webhooks.app import webhooks
 
 __all__ = ["app"]
 
@@ -32,6 +33,7 @@ app = App(
     default_parameter=Parameter(negative=(), show_default=False),
     result_action="return_value",
 )
+app.command(webhooks)
 
 
 @app.command(group_parameters=_EXPORT)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from goedgepickt_async.convert import decode, encode, python_name
 from goedgepickt_async.errors import MultipleFoundError
-from goedgepickt_async.models import UNSET, NewWebhook, Unset, Webhook, WebhookEvent
+from goedgepickt_async.models import UNSET, NewWebhook, Unset, Webhook, WebhookEvent, Webshop
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource
 from goedgepickt_async.resources.lookup import create_once
+from goedgepickt_async.resources.one_at_a_time import OneAtATime
+from goedgepickt_async.resources.subscriptions import (
+    EnsuredWebhooks,
+    checked_events,
+    checked_target,
+    checked_webshops,
+    compare,
+    same_target,
+)
 from goedgepickt_async.wire.request import Request, Safety
 
 __all__ = ["Webhooks"]
@@ -48,6 +58,41 @@ class Webhooks(Resource):
         )
         return await create_once(self._sender, request, _webhook, lambda: self._find(new))
 
+    async def ensure(
+        self,
+        url: str,
+        events: WebhookEvent | str | Iterable[WebhookEvent | str],
+        *,
+        webshops: str | Iterable[str] | None = None,
+    ) -> EnsuredWebhooks:
+        """Subscribe to what is not subscribed to yet, and leave the rest: twice is once.
+
+        It costs one request for each page of subscriptions, one for the webshops if they are not given, and one for
+        each subscription that it makes. Two at once in one process wait for each other; two processes cannot, so let
+        one of them do it. What it makes stays when a later one fails: call it again, and it goes on from there.
+
+        Args:
+            url: Where deliveries go.
+            events: What to report: one or several `WebhookEvent`, or their text.
+            webshops: The uuids of the webshops; None is all webshops of the account.
+
+        Returns:
+            What was there, what was made, what points elsewhere, and the secrets that `WebhookReceiver` takes. A
+            subscription that the service has disabled looks like any other: the API does not tell.
+
+        Raises:
+            ValidationError: The API, or the client before a request was spent, refuses something.
+            OutcomeUnknownError: One may or may not have been made; it was looked up and is not there, so far.
+        """
+        target, wanted = checked_target(url), checked_events(events)
+        chosen = None if webshops is None else checked_webshops(webshops)
+        async with OneAtATime(("webhooks", self._sender.settings.server, target)):
+            if chosen is None:
+                chosen = [webshop.uuid async for webshop in self._list("/webshops", Webshop)]
+            standing = compare(target, wanted, chosen, await self.list().collect())
+            created = [await self.create(event, target, webshop_uuid=webshop) for event, webshop in standing.missing]
+        return EnsuredWebhooks(there=standing.there, created=tuple(created), elsewhere=standing.elsewhere)
+
     async def _find(self, new: NewWebhook) -> Webhook | None:
         found = [hook async for hook in self.list() if _is_same(hook, new)]
         if len(found) > 1:
@@ -56,7 +101,8 @@ class Webhooks(Resource):
 
 
 def _is_same(hook: Webhook, new: NewWebhook) -> bool:
-    return (hook.event, hook.target_url, hook.webshop_uuid) == (new.event, new.target_url, new.webshop_uuid)
+    same_webshop = (hook.webshop_uuid or "").casefold() == str(new.webshop_uuid).casefold()
+    return hook.event == new.event and same_webshop and same_target(hook.target_url, new.target_url)
 
 
 def _webhook(data: Any) -> Webhook | None:

@@ -9,15 +9,16 @@ async with Sandbox(orders=300, seed=1, limit=150, period=2.0) as sandbox:
     sandbox.lies.total_items = 7  # make `pageInfo` lie
     sandbox.fail("POST", "/orders", faults.Drop(applied=True))  # lose the next order's answer
     sandbox.ledger  # everything that arrived
+    sandbox.deliveries  # every webhook delivery that was made
 ```
 """
 
 from __future__ import annotations
 
-from goedgepickt_async.sandbox import faults
+from goedgepickt_async.sandbox import deliveries, faults
 from goedgepickt_async.sandbox.ledger import Arrival
 from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.server import Sandbox
 from goedgepickt_async.sandbox.world import World
 
-__all__ = ["Arrival", "Lies", "Sandbox", "World", "faults"]
+__all__ = ["Arrival", "Lies", "Sandbox", "World", "deliveries", "faults"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ _PAGE: Final = (
     '<body class="antialiased"><div class="flex-center"><div class="code">{status}</div>'
     '<div class="message">{title}</div></div></body>\n</html>\n'
 )
+_ESCAPED_DELETE: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u007f")
 
 
 @attrs.frozen
@@ -42,7 +44,8 @@ class Refusal(Exception):  # noqa: N818 - it is no error of ours
 def encode_json(value: Any) -> bytes:
     """Write JSON as PHP does: without spaces, slashes and everything but ASCII escaped."""
     # A slash can stand in JSON only inside a text, so it can be escaped afterwards.
-    return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode()
+    text = json.dumps(value, separators=(",", ":")).replace("/", "\\/")
+    return _ESCAPED_DELETE.sub("\\1\x7f", text).encode()  # which is ASCII to PHP, and a control character to Python
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:

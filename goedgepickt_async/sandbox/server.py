@@ -15,6 +15,7 @@ from multidict import CIMultiDict, MultiDict
 from goedgepickt_async.sandbox.application import Application
 from goedgepickt_async.sandbox.body import clean_input, parse_body
 from goedgepickt_async.sandbox.connections import Connections
+from goedgepickt_async.sandbox.deliveries import Deliveries
 from goedgepickt_async.sandbox.exchange import Exchange, seeded_latency
 from goedgepickt_async.sandbox.faults import Fault
 from goedgepickt_async.sandbox.handlers import build_router
@@ -58,12 +59,16 @@ class Sandbox:
         port: The port to listen on; 0 takes a free one.
         oddities: Whether the data is as untidy as the real service's.
         today: The day before whose noon the generated rows lie, within one year.
+        delivery_pace: What the pauses between the attempts of a webhook delivery are multiplied by: with 0.001 all
+            ten are over within a second.
+        delivery_timeout: How many seconds a receiver may take for an attempt.
         clock: The server's clock in Unix seconds; it drives the throttle, the ledger and the dates of new rows.
 
     Attributes:
         world: The state, to look at and to change.
         lies: Where the server departs from the plain truth; can be changed at any time.
         ledger: Every request that arrived, in order.
+        deliveries: Every webhook delivery that was made, in order.
         api_key: The key of the fulfilment API.
         account_key: The key of the account API.
     """
@@ -89,6 +94,8 @@ class Sandbox:
         port: int = 0,
         oddities: bool = True,
         today: date = date(2026, 11, 1),
+        delivery_pace: float = 1.0,
+        delivery_timeout: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         settings = WorldSettings(
@@ -105,6 +112,7 @@ class Sandbox:
         self.lies = Lies()
         self.world = World(settings, clock)
         self.ledger: list[Arrival] = []
+        self.deliveries = Deliveries(self.world, pace=delivery_pace, timeout=delivery_timeout, clock=clock)
         throttle = None if limit is None else Throttle(limit, period, cache)
         router = build_router(self.world, limits, self.lies)
         self._application = Application(router, throttle, self.lies, seed=seed, clock=clock)
@@ -173,13 +181,17 @@ class Sandbox:
         self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
+        await self.deliveries.start()
 
     async def close(self) -> None:
-        """Hang up on everybody and stop listening; the world and the ledger stay. Closing twice does nothing."""
+        """Hang up on everybody, stop listening and delivering; the world and the ledger stay. Twice does nothing."""
         runner, self._runner = self._runner, None
-        if runner is not None:
-            self._closing.set()
-            await runner.cleanup()
+        try:
+            await self.deliveries.close()
+        finally:
+            if runner is not None:
+                self._closing.set()
+                await runner.cleanup()
 
     async def __aenter__(self) -> Self:
         """Start."""

@@ -294,6 +294,7 @@ def test_the_sandbox_shares_no_code_with_the_rest_of_the_package() -> None:
         "aiohttp",
         "attrs",
         "multidict",
+        "yarl",
     }
 
 

@@ -75,9 +75,10 @@ class World:
 
     def order_id(self, index: int) -> str:
         """Return the id that the webshop gave order `index`, also where the order does not show it."""
-        if self.orders.keeps(index):
-            return str(self.orders.bare(index).get("orderId"))
-        return self._order_maker.order_id(index)
+        shown = self.orders.bare(index) if self.orders.keeps(index) else {}
+        if "orderId" not in shown and index < self.orders.generated:
+            return self._order_maker.order_id(index)
+        return str(shown.get("orderId"))
 
     def order_created(self, index: int) -> int:
         """Return the Unix second at which order `index` was created, by its own `createDate`."""

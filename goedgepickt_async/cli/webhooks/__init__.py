@@ -1,0 +1,1 @@
+"""The `webhooks` commands: subscriptions, a listener, a sender."""

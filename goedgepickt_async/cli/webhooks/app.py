@@ -1,0 +1,147 @@
+"""The `webhooks` commands, their options and their help; what each does is in the module of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from goedgepickt_async.cli.options import ServerOptions
+from goedgepickt_async.cli.webhooks.options import SendOptions
+
+__all__ = ["webhooks"]
+
+_ANY_SERVER = ServerOptions()
+_AS_THE_SERVICE = SendOptions()
+
+webhooks = App(
+    name="webhooks",
+    help="Subscriptions to live updates, and what is delivered: list, ensure, listen, send, replay.\n\n"
+    "The secrets that deliveries are signed with come from GOEDGEPICKT_WEBHOOK_SECRETS, with commas between them; "
+    "`ensure --show-secrets` prints them.",
+    default_parameter=Parameter(negative=(), show_default=False),
+)
+
+
+@webhooks.command(name="list")
+async def list_(*, json: Annotated[bool, Parameter(name="--json")] = False, server: ServerOptions = _ANY_SERVER) -> int:
+    """List all subscriptions of the account, with their secrets masked.
+
+    Args:
+        json: As JSON, one subscription a line, instead of a table.
+        server: Which ones.
+    """
+    from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
+    from goedgepickt_async.cli.export.plan import ExportPlan  # noqa: PLC0415
+
+    plan = ExportPlan(resource="webhooks", format="jsonl" if json else "table", output="-")
+    return await work(plan, server, background=False)
+
+
+@webhooks.command
+async def ensure(
+    url: str,
+    /,
+    *,
+    event: list[str],
+    webshop: list[str] | None = None,
+    show_secrets: bool = False,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Subscribe a URL to what it is not subscribed to yet, and leave the rest: twice is once.
+
+    A subscription cannot be taken back through the API. Says what was made, what was there, and what points elsewhere.
+
+    Args:
+        url: Where deliveries are to go.
+        event: What to report, order.statusChanged or product.stockChanged; can be given several times.
+        webshop: The uuid of a webshop; can be given several times. All of the account by default.
+        show_secrets: Print what deliveries are signed with. Whoever has it can sign deliveries.
+        json: As JSON, one subscription a line.
+        server: Of which account.
+    """
+    from goedgepickt_async.cli.webhooks.ensure_command import ensure as work  # noqa: PLC0415
+
+    return await work(url, event, webshop, server, show_secrets=show_secrets, as_json=json)
+
+
+@webhooks.command
+async def listen(
+    *,
+    host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1",
+    port: Annotated[int, Parameter(show_default=True)] = 8642,
+    record: Path | None = None,
+    count: int | None = None,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Receive deliveries until Ctrl-C: verify each, answer 200, and print it as JSON, one a line.
+
+    Deliveries with a bad signature are answered 401 and told on stderr. With --sandbox there is something to see at
+    once: orders and stock change in a sandbox that delivers to this listener.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        record: A file that verified deliveries are added to, byte for byte, for `replay`; for its owner's eyes only.
+        count: End after so many verified deliveries.
+        server: The sandbox, if there is one.
+    """
+    from goedgepickt_async.cli.webhooks.listen_command import listen as work  # noqa: PLC0415
+
+    return await work(host, port, record, count, server)
+
+
+@webhooks.command
+async def send(
+    url: str,
+    event: str | None = None,
+    /,
+    *,
+    field: list[str] | None = None,
+    body: str | None = None,
+    options: SendOptions = _AS_THE_SERVICE,
+) -> int:
+    """Deliver a signed event, as the service does: ten attempts with growing pauses, success is exactly 200.
+
+    It is signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS. Each attempt is a line of JSON on stdout. Exit code: 0
+    if it was delivered, 1 if not.
+
+    Args:
+        url: Where to.
+        event: What a delivery calls itself: orderStatusChanged, stockUpdated, compoundProductStockUpdated, or anything.
+        field: A field of the event, as name=value, such as newStatus=completed; can be given several times. The rest of
+            a known event is made up.
+        body: Instead of an event: what is sent, as it stands; or @FILE, or - for stdin.
+        options: How stubbornly.
+    """
+    from goedgepickt_async.cli.webhooks.send_command import send as work  # noqa: PLC0415
+
+    return await work(url, event, field or [], body, options)
+
+
+@webhooks.command
+async def replay(
+    file: Path,
+    url: str,
+    /,
+    *,
+    from_line: int = 1,
+    sign_again: bool = False,
+    options: SendOptions = _AS_THE_SERVICE,
+) -> int:
+    """Send what `listen --record` recorded again: the same bytes with the same signatures, in the same order.
+
+    It stops at the first delivery that does not get there, and says how to go on (exit code 4).
+
+    Args:
+        file: The recording.
+        url: Where to.
+        from_line: The line to begin with.
+        sign_again: Sign with the first of GOEDGEPICKT_WEBHOOK_SECRETS instead of sending the signature that was recorded.
+        options: How stubbornly.
+    """
+    from goedgepickt_async.cli.webhooks.replay_command import replay as work  # noqa: PLC0415
+
+    return await work(file, url, options, from_line=from_line, sign_again=sign_again)

@@ -1,0 +1,91 @@
+"""The `webhooks ensure` command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from goedgepickt_async import EnsuredWebhooks, ValidationError, Webhook
+from goedgepickt_async.cli.connecting import connect
+from goedgepickt_async.cli.messages import note, plain
+from goedgepickt_async.cli.options import ServerOptions
+from goedgepickt_async.cli.outcome import Exit, UsageError
+from goedgepickt_async.cli.webhooks.signing_secrets import VARIABLE
+from goedgepickt_async.convert import to_plain
+
+__all__ = ["ensure"]
+
+
+async def ensure(
+    url: str,
+    events: Sequence[str],
+    webshops: Sequence[str] | None,
+    server: ServerOptions,
+    *,
+    show_secrets: bool,
+    as_json: bool,
+) -> int:
+    """Subscribe, and say how it stands.
+
+    Args:
+        url: Where to.
+        events: To what.
+        webshops: Of which webshops; None is all.
+        server: Of which account.
+        show_secrets: Whether secrets are printed.
+        as_json: Whether the report is JSON Lines.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: Something of it cannot be subscribed to.
+        GoedGepicktError: The API refuses, or cannot be reached; what was made before stays.
+    """
+    server.check()
+    async with connect(server) as connection:
+        try:
+            done = await connection.client.webhooks.ensure(url, events, webshops=webshops)
+        except ValidationError as error:
+            if error.status is None:
+                raise UsageError(error.message) from None
+            raise
+    lines = _as_json(done, show_secrets=show_secrets) if as_json else _as_text(done, show_secrets=show_secrets)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    note(f"{len(done.created)} made, {len(done.there)} there already, {len(done.elsewhere)} to another URL")
+    return Exit.DONE
+
+
+def _by_state(done: EnsuredWebhooks) -> Iterator[tuple[str, Webhook]]:
+    for state in ("created", "there", "elsewhere"):
+        for hook in getattr(done, state):
+            yield state, hook
+
+
+def _as_json(done: EnsuredWebhooks, *, show_secrets: bool) -> Iterator[str]:
+    for state, hook in _by_state(done):
+        row: dict[str, Any] = {"state": state, **to_plain(hook)}
+        if show_secrets and state != "elsewhere":
+            row["secret"] = None if hook.secret is None else hook.secret.reveal()
+        yield json.dumps(row, ensure_ascii=False)
+
+
+def _as_text(done: EnsuredWebhooks, *, show_secrets: bool) -> Iterator[str]:
+    rows = [
+        (state, str(hook.event or ""), hook.webshop_name or hook.webshop_uuid or "", hook.uuid, _where(state, hook))
+        for state, hook in _by_state(done)
+    ]
+    shown = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if show_secrets:
+        secrets = ",".join(secret.reveal() for secret in done.secrets)
+        yield f"export {VARIABLE}={shlex.quote(secrets)}"
+
+
+def _where(state: str, hook: Webhook) -> str:
+    return hook.target_url or "" if state == "elsewhere" else ""

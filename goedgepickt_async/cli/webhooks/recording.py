@@ -1,0 +1,127 @@
+"""Recorded deliveries: a line of JSON each, from which the same bytes can be sent again.
+
+`{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`: when it came, the header, and the body's text;
+a body that is no UTF-8 stands under `body_base64` instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import stat
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.cli.outcome import CommandError, UsageError
+
+__all__ = ["Recorded", "Recorder", "read_recording"]
+
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class Recorded:
+    """One delivery out of a recording.
+
+    Attributes:
+        line: Where it stands in the file, from 1.
+        body: Its bytes.
+        signature: Its header.
+    """
+
+    line: int
+    body: bytes
+    signature: str
+
+
+class Recorder:
+    """Adds deliveries to a file that only its owner can read.
+
+    Args:
+        path: Made if it is not there.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
+            self._prepare()
+        except OSError as error:
+            raise CommandError(f"--record {path} cannot be written: {error.strerror}") from None
+
+    def add(self, at: datetime, signature: str, body: bytes) -> None:
+        """Write one down.
+
+        Raises:
+            CommandError: It cannot be.
+        """
+        row = {"at": at.isoformat(), "signature": signature, **_body_fields(body)}
+        rest = memoryview(json.dumps(row).encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError as error:
+            raise CommandError(f"--record {self.path} cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _prepare(self) -> None:
+        """An older file becomes private too, and a line that was cut short does not spoil the next one."""
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            return
+        if status.st_mode & 0o077 and hasattr(os, "fchmod"):
+            os.fchmod(self._file, 0o600)
+        if status.st_size and not self.path.read_bytes().endswith(b"\n"):
+            os.write(self._file, b"\n")
+
+
+def read_recording(path: Path) -> list[Recorded]:
+    """All deliveries of a recording; empty lines are none.
+
+    Raises:
+        CommandError: It cannot be read.
+        UsageError: A line is no delivery.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+    return [_read_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read_line(path: Path, number: int, line: bytes) -> Recorded:
+    try:
+        row = json.loads(line)
+        return Recorded(line=number, signature=_signature_of(row), body=_body_of(row))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UsageError(f"{path}, line {number}, is no recorded delivery; nothing was sent") from None
+
+
+def _body_fields(body: bytes) -> dict[str, str]:
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"body_base64": base64.b64encode(body).decode()}
+
+
+def _signature_of(row: dict[str, Any]) -> str:
+    text = row["signature"]
+    if not isinstance(text, str) or _SIGNATURE.fullmatch(text) is None:
+        raise ValueError
+    return text
+
+
+def _body_of(row: dict[str, Any]) -> bytes:
+    text = row.get("body")
+    return base64.b64decode(row["body_base64"], validate=True) if text is None else str.encode(text)

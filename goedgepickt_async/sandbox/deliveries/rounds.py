@@ -1,0 +1,47 @@
+"""The task that owns all deliveries under way, from the sandbox's start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from goedgepickt_async.sandbox.deliveries.courier import Courier
+from goedgepickt_async.sandbox.deliveries.record import Delivery
+
+__all__ = ["Rounds"]
+
+Carry = Callable[[Delivery, Courier], Coroutine[Any, Any, None]]
+
+
+class Rounds:
+    """Has each delivery carried in a task of its own; all of them end with it.
+
+    Args:
+        carry: Does the work on one delivery.
+        courier: Makes what it works with.
+    """
+
+    def __init__(self, carry: Carry, courier: Callable[[], Courier]) -> None:
+        self._carry = carry
+        self._courier = courier
+        self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="webhook deliveries of a sandbox")
+
+    def put(self, delivery: Delivery) -> None:
+        """Have a delivery carried; the world may be changed from any thread."""
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, delivery)
+
+    async def close(self) -> None:
+        """End all that is under way, and wait for that."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.result()  # it cannot have ended well
+
+    async def _run(self) -> None:
+        async with self._courier() as courier, asyncio.TaskGroup() as group:
+            while True:
+                delivery = await self._queue.get()
+                group.create_task(self._carry(delivery, courier))
