@@ -39,13 +39,15 @@ async def export(
     resource: Literal["orders", "products", "shipments", "webshops", "pick-locations", "webhooks"],
     /,
     *,
-    format: Annotated[Literal["jsonl", "csv", "table"] | None, Parameter(name="--format")] = None,  # noqa: A002
+    format: Annotated[Literal["jsonl", "csv", "parquet", "table"] | None, Parameter(name="--format")] = None,  # noqa: A002
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
     created_after: date | None = None,
     status: str | None = None,
     limit: int | None = None,
     lines: bool = False,
     resume: Path | None = None,
+    since_last: bool = False,
+    checkpoint: Path | None = None,
     background: bool = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
@@ -53,13 +55,14 @@ async def export(
 
     JSON Lines has all that the API gave, one object a line. CSV has addresses and stock flattened (billing.city,
     stock.free_stock), lists joined by "; ", unknown fields as JSON in "extra"; text that a spreadsheet would run as a
-    formula has an apostrophe before it. Secrets of webhooks are masked.
+    formula has an apostrophe before it. Secrets of webhooks are masked. Parquet has one fixed schema a resource (orders,
+    products, shipments; the extra `arrow`) and is there as a whole or not at all.
 
     An output file is written over, once the first page is there. Ctrl-C leaves whole rows and says how to go on.
 
     Args:
         resource: What to export.
-        format: By default what the file's ending says (.jsonl, .csv), else jsonl.
+        format: By default what the file's ending says (.jsonl, .csv, .parquet), else jsonl.
         output: A file, or - for stdout.
         created_after: Only what was created from that day on, YYYY-MM-DD (orders, shipments).
         status: Only what has this status (orders, shipments).
@@ -68,6 +71,12 @@ async def export(
         resume: A small file that keeps how far the export came, after each page. If it is there, the export goes on
             from it, also after a crash, and each row is in the output once. It is removed at the end. To stdout, the
             rows that follow the last whole page are written.
+        since_last: Only what is new since the last export with the same filters: the first one brings all, a later one
+            reads on from a day before the newest row and adds what it does not know to the file (or makes a new one,
+            if another --output is given). Stopped or killed, the same command goes on, and no row is lost or comes
+            twice. New rows alone: what changes in older ones does not come again (orders, shipments).
+        checkpoint: The file that --since-last keeps what it knows in. By default one for each resource, server, key and
+            set of filters, in the user's state directory (~/.local/state/goedgepickt, or below $XDG_STATE_HOME).
         background: Go behind all other work on the same rate limit, and leave room for it.
         server: Where from.
     """
@@ -83,6 +92,8 @@ async def export(
         limit=limit,
         lines=lines,
         resume=resume,
+        since_last=since_last,
+        checkpoint=checkpoint,
     )
     return await work(plan, server, background=background)
 
