@@ -57,7 +57,7 @@ class Reach:
             day = created_day(row)
             more.setdefault(_UNDATED if day is None else day.isoformat(), set()).add(row_key(row))
             if day is not None:
-                newest = max(newest or day, min(day, today))
+                newest = max(newest or date.min, min(day, today))
         since = self.since if newest is None else max(self.since or date.min, newest - _OVERLAP)
         seen = {name: self.seen.get(name, frozenset()) | keys for name, keys in more.items()}
         kept = {name: keys for name, keys in {**self.seen, **seen}.items() if _may_come_again(name, since)}
