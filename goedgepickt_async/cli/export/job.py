@@ -188,7 +188,7 @@ def _encoder(plan: ExportPlan) -> Encoder:
         case "csv":
             return CsvEncoder(plan.spec, plan.lines)
         case "parquet":
-            from goedgepickt_async.cli.export.parquet import ParquetEncoder  # noqa: PLC0415  an extra
+            from goedgepickt_async.cli.export.parquet import ParquetEncoder  # noqa: PLC0415  needs an extra
 
             return ParquetEncoder(plan.resource)
     return JsonLinesEncoder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -113,6 +114,8 @@ class ExportPlan:
         if not self.spec.has_schema:
             known = ", ".join(name for name, spec in RESOURCES.items() if spec.has_schema)
             raise UsageError(f"there is no Parquet schema for {self.resource}; there is one for {known}")
+        if find_spec("pyarrow") is None:
+            raise UsageError("Parquet is an extra: pip install 'goedgepickt-async[arrow]'")
 
     def _check_since_last(self) -> None:
         if self.checkpoint is not None and not self.since_last:
