@@ -13,7 +13,7 @@ try:
 except ImportError:
     raise ConfigurationError("Arrow and Parquet need pyarrow: install the extra, goedgepickt-async[arrow]") from None
 
-from goedgepickt_async.contrib.arrow.rows import to_batch
+from goedgepickt_async.contrib.arrow.rows import to_batch, to_rows
 from goedgepickt_async.contrib.arrow.schemas import SCHEMA_VERSION, schema
 
-__all__ = ["SCHEMA_VERSION", "schema", "to_batch"]
+__all__ = ["SCHEMA_VERSION", "schema", "to_batch", "to_rows"]

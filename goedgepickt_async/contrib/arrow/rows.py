@@ -13,7 +13,7 @@ import pyarrow as pa
 from goedgepickt_async.contrib.arrow.schemas import AMOUNT, JSON_COLUMNS, schema
 from goedgepickt_async.models import OpenEnum
 
-__all__ = ["to_batch"]
+__all__ = ["to_batch", "to_rows"]
 
 _STEP: Final = Decimal(1).scaleb(-AMOUNT.scale)
 _EXACT: Final = Context(prec=AMOUNT.precision, traps=[Inexact, InvalidOperation])
@@ -38,11 +38,25 @@ def to_batch(resource: str, items: Iterable[Any]) -> pa.RecordBatch:
         ConfigurationError: There is no schema for it.
     """
     columns = schema(resource)
-    rows = [_row(columns, item) for item in items]
+    rows = to_rows(resource, items)
     try:
         return pa.RecordBatch.from_pylist(rows, schema=columns)
     except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
         return pa.RecordBatch.from_pylist([_utf8(row) for row in rows], schema=columns)
+
+
+def to_rows(resource: str, items: Iterable[Any]) -> list[dict[str, Any]]:
+    """Models as mappings that have the schema's columns and hold what `to_batch` holds: for tools that take no Arrow.
+
+    Args:
+        resource: `orders`, `products` or `shipments`.
+        items: `Order`, `Product` or `Shipment`, according to the resource.
+
+    Raises:
+        ConfigurationError: There is no schema for it.
+    """
+    columns = schema(resource)
+    return [_row(columns, item) for item in items]
 
 
 def _row(fields: Iterable[pa.Field], item: Any) -> dict[str, Any]:
