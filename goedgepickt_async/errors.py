@@ -26,6 +26,7 @@ __all__ = [
     "DecodeError",
     "Evidence",
     "GoedGepicktError",
+    "InputFileError",
     "JournalBusyError",
     "JournalError",
     "JournalMismatchError",
@@ -179,6 +180,18 @@ class BulkStoppedError(GoedGepicktError):
         super().__init__(message, **context)
         self.done = done
         self.failed = failed
+
+
+class InputFileError(GoedGepicktError, ValueError):
+    """A file of rows cannot be read, or some of its rows cannot.
+
+    Attributes:
+        problems: One line for each, with where it stands, as `stock.csv:12: voorraad: …`.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.problems = tuple(problems)
 
 
 class ConflictError(GoedGepicktError):
