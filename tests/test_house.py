@@ -69,6 +69,8 @@ def test_the_command_line_uses_public_names_only() -> None:
     allowed = {
         "goedgepickt_async",
         "goedgepickt_async.sandbox.faults",
+        "goedgepickt_async.bulk",
+        "goedgepickt_async.bulk.files",
         "goedgepickt_async.contrib.arrow",
         "goedgepickt_async.convert",
         "goedgepickt_async.sandbox",

@@ -13,11 +13,12 @@ from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
-from goedgepickt_async.cli.options import ServerOptions
+from goedgepickt_async.cli.options import RowOptions, ServerOptions
 
 __all__ = ["app"]
 
 _ANY_SERVER = ServerOptions()
+_ANY_ROWS = RowOptions()
 _EXPORT = Group("Export", sort_key=1)
 _NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
 
@@ -96,6 +97,69 @@ async def export(
         checkpoint=checkpoint,
     )
     return await work(plan, server, background=background)
+
+
+@app.command
+async def plan(
+    kind: Literal["products", "stock", "orders"],
+    file: Path,
+    /,
+    *,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    rows: RowOptions = _ANY_ROWS,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Compare a file of desired rows with what is there, and say what would be written. Nothing is.
+
+    The file is CSV with a head, or JSON Lines. Columns are known by their names in exports of common shops, by plain
+    Dutch and English names, or by --column. Exit code: 0, or 1 if there are bad rows or conflicts.
+
+    Args:
+        kind: What the rows are.
+        file: Of rows.
+        json: The plan as JSON.
+        output: Save the plan there, for `goedgepickt apply`. That of orders holds personal data.
+        rows: How to read and compare them.
+        server: Which one.
+    """
+    from goedgepickt_async.cli.bulk.plan_command import plan as work  # noqa: PLC0415
+    from goedgepickt_async.cli.bulk.task import PlanTask  # noqa: PLC0415
+
+    return await work(PlanTask(kind=kind, file=file, **rows.given), server, as_json=json, output=output)
+
+
+@app.command
+async def apply(
+    file: Path,
+    /,
+    *,
+    kind: Literal["products", "stock", "orders"] | None = None,
+    journal: Path | None = None,
+    dry_run: bool = False,
+    rows: RowOptions = _ANY_ROWS,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Do what a saved plan says, or plan a file of rows and do that: only the writes that are needed, each once.
+
+    What was sent is written into a journal first. Ctrl-C or a crash leaves it resumable (exit code 4): the same command
+    does what is left, and nothing twice. If there are bad rows or conflicts nothing is sent, unless --skip-bad.
+
+    Args:
+        file: A plan that `goedgepickt plan --output` saved, or rows; then --kind says of what.
+        kind: What the rows are.
+        journal: The file that remembers what was sent; by default one beside the file.
+        dry_run: Send nothing but reads, and say what would be done.
+        rows: How to read and compare rows.
+        server: Where to.
+    """
+    from goedgepickt_async.cli.bulk.apply_command import apply as work  # noqa: PLC0415
+    from goedgepickt_async.cli.bulk.apply_command import task_for  # noqa: PLC0415
+    from goedgepickt_async.cli.bulk.task import PlanTask  # noqa: PLC0415
+
+    found = task_for(kind, file)
+    task = None if found is None else PlanTask(kind=found, file=file, **rows.given)
+    return await work(file, task, server, journal=journal, dry_run=dry_run)
 
 
 @app.command
