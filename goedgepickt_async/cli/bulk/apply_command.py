@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from goedgepickt_async import BulkStoppedError, GoedGepickt, GoedGepicktError
 from goedgepickt_async.bulk import Plan
-from goedgepickt_async.cli.bulk.task import PlanTask
+from goedgepickt_async.cli.bulk.task import PlanTask, shown
 from goedgepickt_async.cli.connecting import connect
 from goedgepickt_async.cli.export.durations import clock
 from goedgepickt_async.cli.messages import describe, note, plain, say
@@ -52,7 +52,7 @@ async def apply(
     async with connect(server, lane="bulk") as connection:
         plan = await _plan(connection.client, task, saved, skip_bad=task is not None and task.skip_bad)
         if task is not None and not dry_run:
-            write_private(saved.absolute(), plan.to_json() + "\n")  # what is begun is gone on with, not planned anew
+            write_private(saved, plan.to_json() + "\n")  # what is begun is gone on with, not planned anew
         code = await _run(plan, None if dry_run else kept, dry_run=dry_run)
     if code is Exit.DONE and not dry_run and task is not None:
         saved.unlink(missing_ok=True)
@@ -64,22 +64,32 @@ async def apply(
 
 async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool) -> Plan:
     bulk: Any = client.bulk
-    if task is None or saved.exists():
-        try:
-            loaded: Plan = bulk.load_plan(saved.read_bytes())
-        except OSError as error:
-            raise CommandError(f"{saved}: {error.strerror or 'cannot be read'}") from None
+    text = _saved(saved, must=task is None)
+    if text is not None:
+        loaded: Plan = bulk.load_plan(text)
         note(f"goes on with the plan in {saved}" if task is not None else f"the plan in {saved}")
         return loaded
+    assert task is not None
     task.check()
     rows = task.read()
     plan = await task.plan(client, rows)
     if plan.conflicts and not skip_bad:
-        note(plan.render(where=rows.where))
+        note(shown(plan, rows))
         raise CommandError(
             f"{len(plan.conflicts):,} conflicts; nothing was sent. --skip-bad goes on without those rows"
         )
     return plan
+
+
+def _saved(path: Path, *, must: bool) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not must:
+            return None
+        raise CommandError(f"there is no file {path}") from None
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or 'cannot be read'}") from None
 
 
 async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from goedgepickt_async.cli.bulk.task import PlanTask
+from goedgepickt_async.cli.bulk.task import PlanTask, shown
 from goedgepickt_async.cli.connecting import connect
 from goedgepickt_async.cli.messages import note, say
 from goedgepickt_async.cli.options import ServerOptions
@@ -30,9 +30,9 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
     async with connect(server) as connection:
         made = await task.plan(connection.client, rows)
     if output is not None:
-        write_private(output.absolute(), made.to_json() + "\n")
+        write_private(output, made.to_json() + "\n")
         note(f"the plan is in {output}: goedgepickt apply {output}")
-    sys.stdout.write(made.to_json() + "\n" if as_json else made.render(where=rows.where) + "\n")
+    sys.stdout.write(made.to_json() + "\n" if as_json else shown(made, rows) + "\n")
     if made.conflicts:
         say(f"{len(made.conflicts):,} conflicts: for those rows nothing can safely be done")
         return Exit.FAILED

@@ -16,7 +16,7 @@ from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.cli.messages import note, plain
 from goedgepickt_async.cli.outcome import CommandError, UsageError
 
-__all__ = ["PlanTask"]
+__all__ = ["PlanTask", "shown"]
 
 _SHOWN_PROBLEMS = 20
 
@@ -107,7 +107,13 @@ class PlanTask:
         """Compare the rows with what is there."""
         values = [row.values for row in rows.rows]
         webshop = self.webshop or client.settings.webshop_uuid or await _only_webshop(client)
-        return await _PLANNERS[self.kind](self, client, values, webshop)
+        made: Plan = await _PLANNERS[self.kind](self, client, values, webshop)
+        return made
+
+
+def shown(plan: Any, rows: FileRows) -> str:
+    """A plan for people, its rows named by file and line."""
+    return str(plan.render(where=rows.where))
 
 
 async def _only_webshop(client: GoedGepickt) -> str:
