@@ -8,7 +8,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "package"]
+nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -17,6 +17,7 @@ OLDEST = [
     "attrs==24.2.0",
     "cattrs==24.1.2",
     "cyclopts==4.0.0",
+    "pyarrow==17.0.0",
     "redis==5.2.0",
     "rich==13.7.0",
 ]
@@ -38,7 +39,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right."""
-    session.install(*groups("typing"), "nox", ".[cli,redis,speed]")
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,redis,speed]")
     session.run("mypy")
     session.run("pyright")
 
@@ -65,6 +66,13 @@ def dev_mode(session: nox.Session) -> None:
     session.install(*groups("tests"), ".[cli,redis,speed]")
     env = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
     session.run("pytest", "tests/budget/test_conformance.py", "tests/client", "tests/wire", "tests/resources", env=env)
+
+
+@nox.session
+def contrib(session: nox.Session) -> None:
+    """The bridges to other tools work with those tools: dlt, DuckDB and Arrow."""
+    session.install(*groups("contrib"), ".[arrow,cli,dlt,speed]")
+    session.run("pytest", "tests/contrib", *session.posargs)
 
 
 @nox.session

@@ -16,9 +16,11 @@ import attrs
 
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
+from goedgepickt_async.bulk.facade import Bulk
+from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
-from goedgepickt_async.resources import Orders, PickLocations, Products, Shipments, Stock, Webhooks, Webshops
+from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
 from goedgepickt_async.settings import Settings
 from goedgepickt_async.wire.pipeline import Pipeline, Sender
 from goedgepickt_async.wire.request import NO_BODY, Request, Safety, query_pairs, raw_path
@@ -115,14 +117,14 @@ class GoedGepickt:
         return Webshops(self._sender)
 
     @cached_property
-    def products(self) -> Products:
+    def products(self) -> PlanningProducts:
         """What lies in the warehouse."""
-        return Products(self._sender)
+        return PlanningProducts(self._sender)
 
     @cached_property
-    def stock(self) -> Stock:
+    def stock(self) -> PlanningStock:
         """How much of a product lies where."""
-        return Stock(self._sender)
+        return PlanningStock(self._sender)
 
     @cached_property
     def pick_locations(self) -> PickLocations:
@@ -130,9 +132,9 @@ class GoedGepickt:
         return PickLocations(self._sender)
 
     @cached_property
-    def orders(self) -> Orders:
+    def orders(self) -> PlanningOrders:
         """What is to be picked and sent."""
-        return Orders(self._sender)
+        return PlanningOrders(self._sender)
 
     @cached_property
     def shipments(self) -> Shipments:
@@ -143,6 +145,11 @@ class GoedGepickt:
     def webhooks(self) -> Webhooks:
         """Where GoedGepickt reports changes to."""
         return Webhooks(self._sender)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Many items."""
+        return Bulk(self._sender)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 

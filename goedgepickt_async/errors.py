@@ -17,14 +17,20 @@ __all__ = [
     "AlreadyExistsError",
     "AuthenticationError",
     "BudgetExhaustedError",
+    "BulkStoppedError",
     "ClientClosedError",
     "ConfigurationError",
+    "ConflictError",
     "ConnectFailedError",
     "ConnectionLostError",
     "DecodeError",
     "Evidence",
     "GoedGepicktError",
     "InboxError",
+    "InputFileError",
+    "JournalBusyError",
+    "JournalError",
+    "JournalMismatchError",
     "MultipleFoundError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -161,6 +167,51 @@ class MultipleFoundError(GoedGepicktError):
     def __init__(self, message: str, *, uuids: Sequence[str] = (), **context: Any) -> None:
         super().__init__(message, **context)
         self.uuids = tuple(uuids)
+
+
+class BulkStoppedError(GoedGepicktError):
+    """Too many items of a bulk job failed, so no further ones were begun; all that had begun was finished and told.
+
+    Attributes:
+        done: Items that have an outcome.
+        failed: How many of them failed.
+    """
+
+    def __init__(self, message: str, *, done: int, failed: int, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.done = done
+        self.failed = failed
+
+
+class InputFileError(GoedGepicktError, ValueError):
+    """A file of rows cannot be read, or some of its rows cannot.
+
+    Attributes:
+        problems: One line for each, with where it stands, as `stock.csv:12: voorraad: …`.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.problems = tuple(problems)
+
+
+class ConflictError(GoedGepicktError):
+    """What is at the server now is not what the plan was made from, so nothing was sent for this item."""
+
+
+class JournalError(GoedGepicktError):
+    """The journal of a plan that is applied cannot be used: damaged, of another version, on a full disk.
+
+    Nothing is lost by it: what was written stands there, and what could not be written was not sent.
+    """
+
+
+class JournalBusyError(JournalError):
+    """Another process, or another plan of this one, is using the journal."""
+
+
+class JournalMismatchError(JournalError):
+    """The journal is of another account, server or webshop."""
 
 
 class WebhookVerificationError(GoedGepicktError):

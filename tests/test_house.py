@@ -24,6 +24,7 @@ MAY_KNOW = {
     "paging": {"errors", "models", "budget"},
     "resources": {"errors", "models", "convert", "paging", "wire", "budget"},
     "webhooks": {"errors", "models", "convert"},
+    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "resources"},
     "sandbox": set(),
 }
 """Room -> the rooms that it may import from, besides itself."""
@@ -71,6 +72,9 @@ def test_the_command_line_uses_public_names_only() -> None:
         "goedgepickt_async.sandbox.deliveries",
         "goedgepickt_async.sandbox.faults",
         "goedgepickt_async.webhooks",
+        "goedgepickt_async.bulk",
+        "goedgepickt_async.bulk.files",
+        "goedgepickt_async.contrib.arrow",
         "goedgepickt_async.convert",
         "goedgepickt_async.sandbox",
         "goedgepickt_async.models",

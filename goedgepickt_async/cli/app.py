@@ -13,12 +13,13 @@ from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
-from goedgepickt_async.cli.options import ServerOptions
 from goedgepickt_async.cli.webhooks.app import webhooks
+from goedgepickt_async.cli.options import RowOptions, ServerOptions
 
 __all__ = ["app"]
 
 _ANY_SERVER = ServerOptions()
+_ANY_ROWS = RowOptions()
 _EXPORT = Group("Export", sort_key=1)
 _NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
 
@@ -41,13 +42,15 @@ async def export(
     resource: Literal["orders", "products", "shipments", "webshops", "pick-locations", "webhooks"],
     /,
     *,
-    format: Annotated[Literal["jsonl", "csv", "table"] | None, Parameter(name="--format")] = None,  # noqa: A002
+    format: Annotated[Literal["jsonl", "csv", "parquet", "table"] | None, Parameter(name="--format")] = None,  # noqa: A002
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
     created_after: date | None = None,
     status: str | None = None,
     limit: int | None = None,
     lines: bool = False,
     resume: Path | None = None,
+    since_last: bool = False,
+    checkpoint: Path | None = None,
     background: bool = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
@@ -55,13 +58,14 @@ async def export(
 
     JSON Lines has all that the API gave, one object a line. CSV has addresses and stock flattened (billing.city,
     stock.free_stock), lists joined by "; ", unknown fields as JSON in "extra"; text that a spreadsheet would run as a
-    formula has an apostrophe before it. Secrets of webhooks are masked.
+    formula has an apostrophe before it. Secrets of webhooks are masked. Parquet has one fixed schema a resource (orders,
+    products, shipments; the extra `arrow`) and is there as a whole or not at all.
 
     An output file is written over, once the first page is there. Ctrl-C leaves whole rows and says how to go on.
 
     Args:
         resource: What to export.
-        format: By default what the file's ending says (.jsonl, .csv), else jsonl.
+        format: By default what the file's ending says (.jsonl, .csv, .parquet), else jsonl.
         output: A file, or - for stdout.
         created_after: Only what was created from that day on, YYYY-MM-DD (orders, shipments).
         status: Only what has this status (orders, shipments).
@@ -70,6 +74,12 @@ async def export(
         resume: A small file that keeps how far the export came, after each page. If it is there, the export goes on
             from it, also after a crash, and each row is in the output once. It is removed at the end. To stdout, the
             rows that follow the last whole page are written.
+        since_last: Only what is new since the last export with the same filters: the first one brings all, a later one
+            reads on from a day before the newest row and adds what it does not know to the file (or makes a new one,
+            if another --output is given). Stopped or killed, the same command goes on, and no row is lost or comes
+            twice. New rows alone: what changes in older ones does not come again (orders, shipments).
+        checkpoint: The file that --since-last keeps what it knows in. By default one for each resource, server, key and
+            set of filters, in the user's state directory (~/.local/state/goedgepickt, or below $XDG_STATE_HOME).
         background: Go behind all other work on the same rate limit, and leave room for it.
         server: Where from.
     """
@@ -85,8 +95,73 @@ async def export(
         limit=limit,
         lines=lines,
         resume=resume,
+        since_last=since_last,
+        checkpoint=checkpoint,
     )
     return await work(plan, server, background=background)
+
+
+@app.command
+async def plan(
+    kind: Literal["products", "stock", "orders"],
+    file: Path,
+    /,
+    *,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    rows: RowOptions = _ANY_ROWS,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Compare a file of desired rows with what is there, and say what would be written. Nothing is.
+
+    The file is CSV with a head, or JSON Lines. Columns are known by their names in exports of common shops, by plain
+    Dutch and English names, or by --column. Exit code: 0, or 1 if there are bad rows or conflicts.
+
+    Args:
+        kind: What the rows are.
+        file: Of rows.
+        json: The plan as JSON.
+        output: Save the plan there, for `goedgepickt apply`. That of orders holds personal data.
+        rows: How to read and compare them.
+        server: Which one.
+    """
+    from goedgepickt_async.cli.bulk.plan_command import plan as work  # noqa: PLC0415
+    from goedgepickt_async.cli.bulk.task import PlanTask  # noqa: PLC0415
+
+    return await work(PlanTask(kind=kind, file=file, **rows.given), server, as_json=json, output=output)
+
+
+@app.command
+async def apply(
+    file: Path,
+    /,
+    *,
+    kind: Literal["products", "stock", "orders"] | None = None,
+    journal: Path | None = None,
+    dry_run: bool = False,
+    rows: RowOptions = _ANY_ROWS,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Do what a saved plan says, or plan a file of rows and do that: only the writes that are needed, each once.
+
+    What was sent is written into a journal first. Ctrl-C or a crash leaves it resumable (exit code 4): the same command
+    does what is left, and nothing twice. If there are bad rows or conflicts nothing is sent, unless --skip-bad.
+
+    Args:
+        file: A plan that `goedgepickt plan --output` saved, or rows; then --kind says of what.
+        kind: What the rows are.
+        journal: The file that remembers what was sent; by default one beside the file.
+        dry_run: Send nothing but reads, and say what would be done.
+        rows: How to read and compare rows.
+        server: Where to.
+    """
+    from goedgepickt_async.cli.bulk.apply_command import apply as work  # noqa: PLC0415
+    from goedgepickt_async.cli.bulk.apply_command import task_for  # noqa: PLC0415
+    from goedgepickt_async.cli.bulk.task import PlanTask  # noqa: PLC0415
+
+    found = task_for(kind, file)
+    task = None if found is None else PlanTask(kind=found, file=file, **rows.given)
+    return await work(file, task, server, journal=journal, dry_run=dry_run)
 
 
 @app.command

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -11,7 +12,7 @@ from goedgepickt_async.cli.fault_grammar import PlannedFault, parse_faults
 from goedgepickt_async.cli.outcome import UsageError
 from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
 
-__all__ = ["ServerOptions"]
+__all__ = ["RowOptions", "ServerOptions"]
 
 _SERVER = Group("Server", sort_key=10)
 _SANDBOX = Group("Embedded sandbox", sort_key=20)
@@ -72,6 +73,47 @@ class ServerOptions:
     def faults(self) -> list[PlannedFault]:
         """What goes wrong in the embedded sandbox."""
         return parse_faults(self.sandbox_faults or [])
+
+
+_ROWS = Group("Rows", sort_key=2)
+_COMPARING = Group("Comparing", sort_key=3)
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """How a file of rows is read, and compared with what is there."""
+
+    column: Annotated[list[str] | None, Parameter(group=_ROWS)] = None
+    """Which column holds a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves it out. Can be given several times."""
+    delimiter: Annotated[str | None, Parameter(group=_ROWS)] = None
+    """Between cells: one character, or tab. By default the one that makes sense of the head."""
+    encoding: Annotated[str | None, Parameter(group=_ROWS)] = None
+    """By default UTF-8, else Windows-1252."""
+    decimal: Annotated[Literal[",", "."] | None, Parameter(group=_ROWS)] = None
+    """The sign before decimals. Without it, 1.234 and the like are refused."""
+    skip_bad: Annotated[bool, Parameter(group=_ROWS)] = False
+    """Go on without the rows that are bad or in conflict."""
+    key: Annotated[Literal["sku", "product_id"], Parameter(group=_COMPARING)] = "sku"
+    """What tells products apart."""
+    update_pictures: Annotated[bool, Parameter(group=_COMPARING)] = False
+    """Send pictures also where there is one already (products)."""
+    mode: Annotated[Literal["free", "set"], Parameter(group=_COMPARING)] = "free"
+    """Bring the free stock to the level, or set what lies at --location (stock)."""
+    location: Annotated[str | None, Parameter(group=_COMPARING)] = None
+    """The uuid of a pick location (stock)."""
+    one_location: Annotated[bool, Parameter(group=_COMPARING)] = False
+    """Each of these products lies at --location and nowhere else, which saves a request each (stock)."""
+    since: Annotated[date | None, Parameter(group=_COMPARING)] = None
+    """None of the orders was created before that day, YYYY-MM-DD (orders)."""
+    webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
+    """The uuid of the webshop; else `GOEDGEPICKT_WEBSHOP_UUID`, else the only one."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """By the names that a task has for them."""
+        values = dataclasses.asdict(self)
+        return {"columns": values.pop("column") or [], **values}
 
 
 _SANDBOX_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions) if field.name.startswith("sandbox_")]

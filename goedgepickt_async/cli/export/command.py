@@ -8,16 +8,17 @@ from typing import Any
 
 from goedgepickt_async import GoedGepicktError
 from goedgepickt_async.cli.connecting import Connection, connect
-from goedgepickt_async.cli.export.job import ExportJob
-from goedgepickt_async.cli.export.output import open_output
+from goedgepickt_async.cli.export.job import ExportJob, Output
+from goedgepickt_async.cli.export.output import FileOutput, open_output
 from goedgepickt_async.cli.export.plan import ExportPlan
 from goedgepickt_async.cli.export.progress import ExportProgress
 from goedgepickt_async.cli.export.stopping import stop_part_way
 from goedgepickt_async.cli.export.table import print_table
 from goedgepickt_async.cli.export.traffic import Traffic
+from goedgepickt_async.cli.export.whole_file import WholeFileOutput
 from goedgepickt_async.cli.messages import describe, note, say
 from goedgepickt_async.cli.options import ServerOptions
-from goedgepickt_async.cli.outcome import CommandError, Exit
+from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
 
 __all__ = ["export"]
 
@@ -48,9 +49,9 @@ async def export(plan: ExportPlan, server: ServerOptions, *, background: bool) -
 
 
 async def _as_file(plan: ExportPlan, connection: Connection, traffic: Traffic) -> int:
-    output = open_output(plan.output)
+    output = _open(plan)
     job = ExportJob(plan, output, connection, traffic)
-    keeps_state = plan.resume is not None
+    keeps_state = plan.resume is not None or plan.since_last
     try:
         await job.run()
     except asyncio.CancelledError:
@@ -64,10 +65,20 @@ async def _as_file(plan: ExportPlan, connection: Connection, traffic: Traffic) -
         return stop_part_way(job, reason, code, keeps_state=keeps_state)
     finally:
         output.close()
+        job.close()
     if job.remark is not None:
         note(job.remark)
     note(job.progress.summary())
     return Exit.DONE
+
+
+def _open(plan: ExportPlan) -> Output:
+    output = open_output(plan.output)
+    if isinstance(output, FileOutput) and plan.chosen_format == "parquet":
+        return WholeFileOutput(output.path)
+    if plan.since_last and not isinstance(output, FileOutput):
+        raise UsageError("--since-last needs --output FILE, a regular one: what a device or a pipe got may be lost")
+    return output
 
 
 async def _as_table(plan: ExportPlan, connection: Connection, traffic: Traffic) -> int:

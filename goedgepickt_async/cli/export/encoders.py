@@ -30,6 +30,10 @@ class Encoder(Protocol):
         """The rows of one page."""
         ...
 
+    def foot(self) -> bytes:
+        """What stands behind the last row, also if there is none."""
+        ...
+
 
 @attrs.frozen
 class JsonLinesEncoder:
@@ -40,6 +44,10 @@ class JsonLinesEncoder:
     def encode(self, items: Sequence[Any]) -> bytes:
         """The rows of one page."""
         return b"".join(_json_line(to_plain(item)) for item in items)
+
+    def foot(self) -> bytes:
+        """Nothing."""
+        return b""
 
 
 def _json_line(plain: dict[str, Any]) -> bytes:
@@ -65,6 +73,10 @@ class CsvEncoder:
         """The rows of one page."""
         rows = (row for item in items for row in flat_rows(self.spec, item, lines=self.lines))
         return _csv([[cell(value) for value in row.values()] for row in rows])
+
+    def foot(self) -> bytes:
+        """Nothing."""
+        return b""
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from goedgepickt_async.cli.outcome import CommandError, UsageError
+from goedgepickt_async.cli.private_files import lock_file
 
 __all__ = ["FileOutput", "StreamOutput", "open_output"]
 
@@ -24,6 +25,7 @@ class FileOutput:
     """
 
     is_terminal = False
+    grows = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,7 +59,7 @@ class FileOutput:
             if create:
                 raise
             raise UsageError(f"{self.path} is gone, so the export cannot go on; start it afresh") from None
-        if not _lock(self._file):
+        if not lock_file(self._file):
             raise UsageError(f"another export is writing to {self.path}; wait for its end, or choose another --output")
         if offset is None:
             os.ftruncate(self._file, 0)
@@ -88,6 +90,14 @@ class FileOutput:
         os.lseek(self._file, self.offset, os.SEEK_SET)
         return hashlib.sha256(data).hexdigest()[:16]
 
+    def seal(self) -> None:
+        """See that what was written is on the disk, whatever happens to this machine next."""
+        assert self._file is not None
+        os.fsync(self._file)
+
+    def finish(self) -> None:
+        """It is complete; there is nothing to do, since it was whole all the time."""
+
     def close(self) -> None:
         """Close it, if it is open."""
         if self._file is not None:
@@ -104,6 +114,8 @@ class StreamOutput:
     Attributes:
         offset: Bytes of whole pages so far.
     """
+
+    grows = True
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
@@ -130,6 +142,12 @@ class StreamOutput:
         """Nothing: what was written cannot be read again."""
         return None
 
+    def seal(self) -> None:
+        """Nothing: whether it is kept is up to the reader."""
+
+    def finish(self) -> None:
+        """It is complete."""
+
     def close(self) -> None:
         """Close what was opened."""
         if self.path is not None and self._file != 1:
@@ -154,21 +172,6 @@ def open_output(name: str) -> FileOutput | StreamOutput:
     output = FileOutput(path)
     output.check()
     return output
-
-
-def _lock(file: int) -> bool:
-    """Whether nobody else has it; it is ours until it is closed. Where files cannot be locked, nobody has."""
-    try:
-        import fcntl  # noqa: PLC0415  not on Windows
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network file systems
-        return True
-    return True
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,9 +14,9 @@ from goedgepickt_async.cli.outcome import UsageError
 
 __all__ = ["ExportPlan", "Format"]
 
-Format: TypeAlias = Literal["jsonl", "csv", "table"]
+Format: TypeAlias = Literal["jsonl", "csv", "parquet", "table"]
 
-_BY_ENDING: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+_BY_ENDING: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _FORMAT_OF: dict[str, str] = {
     ".json": "JSON Lines (--format jsonl) is what there is",
     ".xlsx": "spreadsheets open --format csv",
@@ -35,6 +36,8 @@ class ExportPlan:
         limit: Rows at most.
         lines: Whether each line of an order is a row.
         resume: The file that keeps how far it came.
+        since_last: Whether only what is new since the last export is wanted.
+        checkpoint: The file that keeps what the last export brought.
     """
 
     resource: str
@@ -45,6 +48,8 @@ class ExportPlan:
     limit: int | None = None
     lines: bool = False
     resume: Path | None = None
+    since_last: bool = False
+    checkpoint: Path | None = None
 
     @property
     def spec(self) -> ResourceSpec:
@@ -87,6 +92,8 @@ class ExportPlan:
         if self.limit is not None and self.limit < 1:
             raise UsageError("--limit must be at least 1")
         self._check_output()
+        self._check_parquet()
+        self._check_since_last()
 
     def _check_output(self) -> None:
         ending = Path(self.output).suffix.lower()
@@ -96,3 +103,37 @@ class ExportPlan:
             raise UsageError("a table goes to the terminal: leave out --output and --resume, or choose csv or jsonl")
         if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
             raise UsageError("--resume is a small file of its own, not the output: name another one")
+
+    def _check_parquet(self) -> None:
+        if self.chosen_format != "parquet":
+            return
+        if self.output == "-":
+            raise UsageError("a Parquet file ends in its index, so it cannot be a stream: add --output FILE.parquet")
+        if self.resume is not None:
+            raise UsageError("a Parquet file is there as a whole or not at all, so --resume has nothing to go on with")
+        if not self.spec.has_schema:
+            known = ", ".join(name for name, spec in RESOURCES.items() if spec.has_schema)
+            raise UsageError(f"there is no Parquet schema for {self.resource}; there is one for {known}")
+        if find_spec("pyarrow") is None:
+            raise UsageError("Parquet is an extra: pip install 'goedgepickt-async[arrow]'")
+
+    def _check_since_last(self) -> None:
+        if self.checkpoint is not None and not self.since_last:
+            raise UsageError("--checkpoint is for --since-last, which is not there")
+        if not self.since_last:
+            return
+        if "created_after" not in self.spec.filters:
+            known = ", ".join(name for name, spec in RESOURCES.items() if "created_after" in spec.filters)
+            raise UsageError(
+                f"--since-last is not known for {self.resource}: the API does not say when they were made, so nobody can "
+                f"tell which are new; it is for {known}. Export the whole list, which costs a request for 100 rows"
+            )
+        if self.output == "-" or self.chosen_format == "table":
+            raise UsageError(
+                "--since-last needs --output FILE: rows that went into a pipe may not have been kept, and they would not "
+                "be exported again"
+            )
+        if self.resume is not None:
+            raise UsageError("--since-last keeps by itself how far it came, in its checkpoint: leave out --resume")
+        if self.limit is not None:
+            raise UsageError("--since-last brings all that is new: leave out --limit")

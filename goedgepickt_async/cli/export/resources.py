@@ -39,6 +39,7 @@ class ResourceSpec:
         nested: Fields that hold another model: their columns are `field.part`.
         joined: Fields that hold several of another model: columns `field.part`, values joined by "; ".
         lines: The field whose parts `--lines` makes rows of, and their class.
+        has_schema: Whether there is a Parquet schema for it.
     """
 
     model: type[Any]
@@ -48,6 +49,7 @@ class ResourceSpec:
     nested: Mapping[str, type[Any]] = attrs.field(factory=dict)
     joined: Mapping[str, type[Any]] = attrs.field(factory=dict)
     lines: tuple[str, type[Any]] | None = None
+    has_schema: bool = False
 
 
 def _lister(name: str) -> Callable[..., Paginator[Any]]:
@@ -67,12 +69,14 @@ RESOURCES: Mapping[str, ResourceSpec] = {
         nested={"billing": Address, "shipping": Address},
         joined={"shipments": OrderShipment},
         lines=("lines", OrderLine),
+        has_schema=True,
     ),
     "products": ResourceSpec(
         model=Product,
         lists=_lister("products"),
         table=("sku", "name", "type", "price", "stock.free_stock", "stock.total_stock"),
         nested={"supplier": Supplier, "stock": ProductStock},
+        has_schema=True,
     ),
     "shipments": ResourceSpec(
         model=Shipment,
@@ -80,6 +84,7 @@ RESOURCES: Mapping[str, ResourceSpec] = {
         filters=frozenset({"created_after", "status"}),
         table=("status", "created_at", "delivered_at", "shipping_method", "track_trace_code", "shipping_city"),
         nested={"linked_order": LinkedOrder},
+        has_schema=True,
     ),
     "webshops": ResourceSpec(model=Webshop, lists=_lister("webshops"), table=("uuid", "name", "url", "platform")),
     "pick-locations": ResourceSpec(model=PickLocation, lists=_lister("pick_locations"), table=("uuid", "name")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.cli.outcome import UsageError
+from goedgepickt_async.cli.private_files import write_private
 
-__all__ = ["State", "load", "refuse_difference", "save"]
+__all__ = ["State", "load", "refuse_difference", "save", "state_of"]
 
 _VERSION = 1
 
@@ -47,15 +47,7 @@ class State:
 
 def save(state: State, path: Path) -> None:
     """Write it in the place of the one before; whoever is killed here leaves one of the two."""
-    fresh = path.with_name(path.name + ".new")
-    text = json.dumps({"version": _VERSION, **attrs.asdict(state)}, indent=1)
-    try:
-        fresh.write_text(text + "\n", encoding="utf-8")
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise
+    write_private(path, json.dumps({"version": _VERSION, **attrs.asdict(state)}, indent=1) + "\n")
 
 
 def load(path: Path) -> State | None:
@@ -74,13 +66,30 @@ def load(path: Path) -> State | None:
         raise _no_state(path)
     if values.pop("version") != _VERSION:
         raise UsageError(f"{path} is of another version of goedgepickt-async; start the export afresh")
-    if not _is_sound(values):
-        raise _no_state(path)
+    try:
+        return state_of(values)
+    except ValueError:
+        raise _no_state(path) from None
+
+
+def state_of(values: Any) -> State:
+    """The state that `attrs.asdict` made these values from.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    if not isinstance(values, dict) or not _is_sound(values):
+        raise ValueError
     return State(**values)
 
 
-def refuse_difference(before: State, now: State) -> None:
+def refuse_difference(before: State, now: State, otherwise: str = "start afresh without its resume file") -> None:
     """Refuse to go on with anything but the same export.
+
+    Args:
+        before: The export so far.
+        now: What is asked for.
+        otherwise: What can be done instead of giving the same options.
 
     Raises:
         UsageError: It says which option differs.
@@ -94,8 +103,7 @@ def refuse_difference(before: State, now: State) -> None:
     for said, old, new in pairs:
         if old != new:
             raise UsageError(
-                f"the stopped export cannot go on so: {said} was {old} and is now {new}; give the same options, "
-                "or start afresh without its resume file"
+                f"the export cannot go on so: {said} was {old} and is now {new}; give the same options, or {otherwise}"
             )
 
 

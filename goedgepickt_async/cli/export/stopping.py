@@ -30,10 +30,13 @@ def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool)
     if code is Exit.USAGE:
         say(reason)
         return code
-    if not job.begun:
+    if not job.begun or not job.keeps_rows:
         say(sentences(reason, "Nothing was written" if code is not Exit.KEY_REFUSED else ""))
-        return Exit.RESUMABLE if keeps_state and code is not Exit.KEY_REFUSED else code
+        return Exit.RESUMABLE if keeps_state and job.keeps_rows and code is not Exit.KEY_REFUSED else code
     done = f"{count(job.state.rows, job.progress.noun)} are written and whole"
+    if job.since is not None:
+        say(sentences(reason, f"{done}. The same command goes on from there"))
+        return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
     if job.state_path is None:
         say(sentences(reason, f"{done}, but a stream can be gone on with only if --resume FILE was given"))
         return code

@@ -1,0 +1,168 @@
+"""The `apply` command: does what a plan says, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from goedgepickt_async import BulkStoppedError, GoedGepickt, GoedGepicktError
+from goedgepickt_async.bulk import Plan
+from goedgepickt_async.cli.bulk.task import PlanTask, shown
+from goedgepickt_async.cli.connecting import connect
+from goedgepickt_async.cli.export.durations import clock
+from goedgepickt_async.cli.messages import describe, note, plain, say
+from goedgepickt_async.cli.options import ServerOptions
+from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
+from goedgepickt_async.cli.private_files import write_private
+
+__all__ = ["apply", "task_for"]
+
+_SHOWN_FAILURES = 20
+
+
+async def apply(
+    file: Path, task: PlanTask | None, server: ServerOptions, *, journal: Path | None, dry_run: bool
+) -> int:
+    """Run it.
+
+    Args:
+        file: A saved plan, or rows.
+        task: How rows are to be read; None: it is a plan.
+        server: Where to.
+        journal: What remembers what was sent; None: a file beside the other.
+        dry_run: Send nothing but reads.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: It cannot begin; or there are bad rows or conflicts, and nothing was sent.
+    """
+    server.check()
+    saved = file if task is None else file.with_name(f"{file.name}.{task.digest}.plan.json")
+    kept = journal or file.with_name(f"{saved.name.removesuffix('.plan.json')}.journal")
+    async with connect(server, lane="bulk") as connection:
+        plan = await _plan(connection.client, task, saved, skip_bad=task is not None and task.skip_bad)
+        if task is not None and not dry_run:
+            write_private(saved, plan.to_json() + "\n")  # what is begun is gone on with, not planned anew
+        code = await _run(plan, None if dry_run else kept, dry_run=dry_run)
+    if code is Exit.DONE and not dry_run and task is not None:
+        saved.unlink(missing_ok=True)
+        if journal is None:
+            for name in (kept, *kept.parent.glob(f"{kept.name}-*")):
+                name.unlink(missing_ok=True)
+    return code
+
+
+async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool) -> Plan:
+    bulk: Any = client.bulk
+    text = _saved(saved, must=task is None)
+    if text is not None:
+        loaded: Plan = bulk.load_plan(text)
+        note(f"goes on with the plan in {saved}" if task is not None else f"the plan in {saved}")
+        return loaded
+    assert task is not None
+    task.check()
+    rows = task.read()
+    plan = await task.plan(client, rows)
+    if plan.conflicts and not skip_bad:
+        note(shown(plan, rows))
+        raise CommandError(
+            f"{len(plan.conflicts):,} conflicts; nothing was sent. --skip-bad goes on without those rows"
+        )
+    return plan
+
+
+def _saved(path: Path, *, must: bool) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not must:
+            return None
+        raise CommandError(f"there is no file {path}") from None
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or 'cannot be read'}") from None
+
+
+async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
+    told: Counter[str] = Counter()
+    stream: Any = plan.apply(journal=journal, dry_run=dry_run)
+    try:
+        with _bar(plan.requests) as bar:
+            async with stream:
+                async for outcome in stream:
+                    bar(stream.progress)
+                    if outcome.ok:
+                        told[str(outcome.unwrap().how)] += 1
+                        continue
+                    told["failed"] += 1
+                    if told["failed"] <= _SHOWN_FAILURES:
+                        note(f"{plain(outcome.item.key)}: {describe(outcome.error)[0]}")
+    except asyncio.CancelledError:
+        return _stopped("stopped", told, journal)
+    except BulkStoppedError as error:
+        return _stopped(plain(str(error)), told, journal)
+    except GoedGepicktError as error:
+        line, code = describe(error)
+        if code is not Exit.FAILED:
+            raise
+        return _stopped(line, told, journal)
+    note(_summary(told, plan))
+    return Exit.FAILED if told["failed"] else Exit.DONE
+
+
+def _stopped(reason: str, told: Counter[str], journal: Path | None) -> Exit:
+    done = sum(told.values()) - told["failed"]
+    if journal is None:
+        say(f"{reason}. Nothing was sent")
+        return Exit.FAILED
+    say(f"{reason}. {done:,} writes are done, and {journal} remembers them: the same command does what is left")
+    return Exit.RESUMABLE
+
+
+def _summary(told: Counter[str], plan: Plan) -> str:
+    done = ", ".join(f"{number:,} {name}" for name, number in sorted(told.items()) if number)
+    return f"{plan.requests:,} writes: {done or 'nothing to do'}; {len(plan.unchanged):,} rows were right already"
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Any]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("writes"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
+        task = progress.add_task("writes", total=total, left="")
+
+        def show(seen: Any) -> None:
+            left = "ETA -:--" if seen.eta is None else f"ETA {clock(seen.eta)}"
+            progress.update(task, completed=seen.done, left=left)
+
+        yield show
+
+
+def task_for(kind: str | None, file: Path) -> str | None:
+    """The kind that a file of rows needs; None for a saved plan.
+
+    Raises:
+        UsageError: It is a file of rows, and nobody says of what.
+    """
+    if kind is not None:
+        return kind
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror or 'cannot be read'}") from None
+    if file.suffix.lower() == ".json" or head.lstrip().startswith(b'{"version"'):
+        return None
+    raise UsageError(f"{file.name} is no saved plan; say what its rows are with --kind products, stock or orders")

@@ -1,0 +1,1 @@
+"""Bridges to other tools; each is an extra, and imported only when it is used."""

@@ -1,0 +1,180 @@
+"""A source for dlt: orders, products and shipments, incrementally, into whatever dlt loads into.
+
+It needs the extra `dlt`, and imports it when `goedgepickt_source` is called. The requests are those of any list of this
+package: the same budget, retries and checks, so that a load beside other jobs on the same IP keeps the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from goedgepickt_async.client import GoedGepickt
+from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.resources.filters import DUTCH, day
+
+if TYPE_CHECKING:
+    from dlt.sources import DltSource
+
+__all__ = ["goedgepickt_source"]
+
+_RESOURCES: Final = ("orders", "products", "shipments")
+_NEWEST: Final = "newest_day"
+_SOURCE: Final = "goedgepickt"
+
+Client = Callable[[], AbstractAsyncContextManager[GoedGepickt]]
+
+
+def goedgepickt_source(
+    client: GoedGepickt | None = None,
+    *,
+    resources: Sequence[str] = _RESOURCES,
+    created_after: date | None = None,
+    overlap_days: int = 1,
+) -> DltSource:
+    """A dlt source with a resource for each of orders, products and shipments.
+
+    The first run of a pipeline loads all; a later one asks for what was created since a day before the newest row that
+    it knows (orders and shipments; products have no such date in the API, so all of them are read, a request for 100).
+    Rows are merged by their uuid: nothing comes twice, and what is read again is brought up to date. What changes in
+    older orders is not seen, unless `overlap_days` reaches back to them.
+
+    Columns are those of `goedgepickt_async.contrib.arrow.schema`; the lines of an order are a table of their own. A
+    shipment's uuid may be absent in the API, so shipments are told apart by a column `key`.
+
+    Args:
+        client: An open client, whose owner closes it; None: one with the settings of the environment, for each run.
+        resources: Which of them.
+        created_after: The first day that is of interest; None: all.
+        overlap_days: Days before the newest row that are read again, at least 1.
+
+    Raises:
+        ConfigurationError: dlt is not installed; or there is no such resource, or no such overlap.
+    """
+    strangers = [name for name in resources if name not in _RESOURCES]
+    if strangers or not resources:
+        raise ConfigurationError(f"resources must be some of {', '.join(_RESOURCES)}")
+    if type(overlap_days) is not int or overlap_days < 1:
+        raise ConfigurationError("overlap_days must be a whole number, at least 1")
+    dlt = _dlt()
+    opening = _lend(client) if client is not None else GoedGepickt
+    overlap = timedelta(days=overlap_days)
+
+    def source() -> Iterator[Any]:
+        for name in resources:
+            yield _resource(dlt, name, opening, day(created_after), overlap)
+
+    made: DltSource = dlt.source(source, name=_SOURCE, max_table_nesting=1)()
+    return made
+
+
+def _dlt() -> Any:
+    try:
+        import dlt  # noqa: PLC0415  the extra may not be installed
+
+        import goedgepickt_async.contrib.arrow  # noqa: F401, PLC0415  says if pyarrow is not
+    except ImportError:
+        raise ConfigurationError(
+            "goedgepickt_source needs dlt: install the extra, as in goedgepickt-async[dlt]"
+        ) from None
+    return dlt
+
+
+def _lend(client: GoedGepickt) -> Client:
+    @asynccontextmanager
+    async def lend() -> AsyncIterator[GoedGepickt]:
+        yield client
+
+    return lend
+
+
+def _resource(dlt: Any, name: str, opening: Client, first: date | None, overlap: timedelta) -> Any:
+    by_date = name != "products"
+
+    def rows() -> AsyncIterator[list[dict[str, Any]]]:
+        # dlt iterates in a thread of its own, where it does not know the state; it is kept when the rows are.
+        state: MutableMapping[str, Any] = dlt.current.resource_state(name)
+        return _read(name, opening, _Since(state, first, overlap) if by_date else None)
+
+    return dlt.resource(
+        rows,
+        name=name,
+        primary_key="key" if name == "shipments" else "uuid",
+        write_disposition="merge",
+        columns=_hints(name),
+    )
+
+
+class _Since:
+    """From which day on to read, kept in dlt's state."""
+
+    def __init__(self, state: MutableMapping[str, Any], first: date | None, overlap: timedelta) -> None:
+        self._state = state
+        self._today = datetime.now(DUTCH).date()
+        known = state.get(_NEWEST)
+        self._newest = None if known is None else date.fromisoformat(known)
+        days = [first, None if self._newest is None else self._newest - overlap]
+        self.day = max((each for each in days if each is not None), default=None)
+
+    def saw(self, rows: Sequence[Any]) -> None:
+        """These rows are about to be loaded. One of the future does not move the beginning past today."""
+        days = [min(day(row.created_at) or date.min, self._today) for row in rows if row.created_at is not None]
+        self._newest = max([*days, self._newest or date.min])
+        if self._newest > date.min:
+            self._state[_NEWEST] = self._newest.isoformat()
+
+
+async def _read(name: str, opening: Client, since: _Since | None) -> AsyncIterator[list[dict[str, Any]]]:
+    from goedgepickt_async.contrib.arrow import to_rows  # noqa: PLC0415  needs pyarrow
+
+    async with opening() as client:
+        listing = getattr(client, name).list(**({} if since is None else {"created_after": since.day}))
+        async with aclosing(listing.pages()) as pages:
+            async for page in pages:
+                rows = to_rows(name, page.items)
+                if name == "shipments":
+                    rows = [{"key": _key(row)} | row for row in rows]
+                yield [_told(row) for row in rows]
+                if since is not None:
+                    since.saw(page.items)
+
+
+def _told(value: Any) -> Any:
+    """Without what is None: dlt would make a column of it whose type it cannot know."""
+    if isinstance(value, dict):
+        return {name: _told(part) for name, part in value.items() if part is not None}
+    return [_told(part) for part in value] if isinstance(value, list) else value
+
+
+def _key(row: dict[str, Any]) -> str:
+    for name in ("uuid", "track_trace_code", "external_id"):
+        if row[name]:
+            return row[name] if name == "uuid" else f"{name}:{row[name]}"
+    fixed = {name: row[name] for name in row if name not in {"status", "delivered_at", "extra"}}
+    return f"row:{fixed}"
+
+
+def _hints(name: str) -> dict[str, Any]:
+    """The columns that are no lists, so that a table is complete also where its first rows have nothing in them."""
+    import pyarrow as pa  # noqa: PLC0415  needs the extra
+
+    from goedgepickt_async.contrib.arrow import schema  # noqa: PLC0415
+
+    flat: dict[str, pa.DataType] = {"key": pa.string()} if name == "shipments" else {}
+    for field in schema(name):
+        if pa.types.is_struct(field.type):
+            flat |= {f"{field.name}__{part.name}": part.type for part in field.type}
+        elif not pa.types.is_list(field.type):
+            flat[field.name] = field.type
+    return {column: _hint(kind) for column, kind in flat.items()}
+
+
+def _hint(kind: Any) -> dict[str, Any]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_decimal(kind):
+        return {"data_type": "decimal", "precision": kind.precision, "scale": kind.scale, "nullable": True}
+    names = {pa.types.is_timestamp: "timestamp", pa.types.is_int64: "bigint", pa.types.is_boolean: "bool"}
+    return {"data_type": next((said for is_it, said in names.items() if is_it(kind)), "text"), "nullable": True}

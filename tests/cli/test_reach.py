@@ -1,0 +1,94 @@
+"""What `--since-last` knows of the rows it saw, as a pure thing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async import Order, Shipment
+from goedgepickt_async.cli.export.reach import Reach, created_day, row_key
+
+START = date(2026, 3, 1)
+TODAY = date(2026, 12, 31)
+
+
+def order(uuid: str, day: int | None) -> Order:
+    created = None if day is None else datetime(2026, 3, 1, 11, 0, tzinfo=UTC) + timedelta(days=day)
+    return Order(uuid=uuid, created_at=created)
+
+
+def read(world: list[Order], since: date | None) -> list[Order]:
+    """What the API would answer."""
+    return [row for row in world if since is None or (created_day(row) or START) >= since]
+
+
+# Each night some orders come, of the newest day, the day before or a later one.
+nights = st.lists(st.lists(st.integers(-1, 4), max_size=6), max_size=8)
+
+
+@given(nights, st.booleans())
+def test_every_row_that_comes_at_most_a_day_late_is_new_exactly_once(
+    growth: list[list[int]], through_json: bool
+) -> None:
+    world: list[Order] = []
+    brought: list[str] = []
+    reach, newest = Reach(), 0
+    for steps in growth:
+        base = newest
+        for step in steps:
+            day = max(0, base + step)
+            newest = max(newest, day)
+            world.append(order(f"order {len(world)}", day))
+        rows = read(world, reach.since)
+        brought += [row.uuid for row in rows if row not in reach]
+        reach = reach.plus(rows, TODAY)
+        if through_json:
+            reach = Reach.load(json.loads(json.dumps(reach.dump())))
+    assert brought == [row.uuid for row in world]
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_it_does_not_matter_in_what_order_or_pages_rows_come(days: list[int], random: Random) -> None:
+    rows = [order(f"order {number}", day) for number, day in enumerate(days)]
+    at_once = Reach().plus(rows, TODAY)
+    shuffled = random.sample(rows, len(rows))
+    bit_by_bit = Reach()
+    for row in shuffled:
+        bit_by_bit = bit_by_bit.plus([row], TODAY)
+    assert (bit_by_bit.since, bit_by_bit.newest) == (at_once.since, at_once.newest)
+    assert all((row in bit_by_bit) == (row in at_once) for row in rows)
+
+
+def test_only_two_days_are_remembered() -> None:
+    reach = Reach().plus([order(str(day), day) for day in range(300)], TODAY)
+    assert sum(map(len, reach.seen.values())) == 2
+
+
+def test_a_row_of_the_future_does_not_hide_those_of_tomorrow() -> None:
+    today = START + timedelta(days=10)
+    reach = Reach().plus([order("now", 10), order("typo", 4000)], today)
+    assert reach.since == START + timedelta(days=9)
+    assert order("typo", 4000) in reach
+    assert order("tomorrow", 11) not in reach
+
+
+def test_a_clock_that_was_set_back_reads_nothing_twice() -> None:
+    before = Reach().plus([order("a", 20)], START + timedelta(days=20))
+    after = before.plus([order("b", 21)], START)
+    assert after.since == before.since
+
+
+def test_rows_without_a_date_are_remembered() -> None:
+    reach = Reach().plus([order("undated", None), order("x", 9)], TODAY)
+    assert order("undated", None) in reach
+
+
+def test_a_shipment_without_a_uuid_is_told_by_its_code_and_else_by_what_does_not_change() -> None:
+    assert row_key(Shipment(track_trace_code="3S1")) != row_key(Shipment(track_trace_code="3S2"))
+    assert row_key(Shipment(shipping_city="Ede", status="shipped")) == row_key(  # type: ignore[arg-type]
+        Shipment(shipping_city="Ede", status="delivered")  # type: ignore[arg-type]
+    )

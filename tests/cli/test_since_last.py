@@ -1,0 +1,319 @@
+"""`goedgepickt export --since-last`: night after night each row comes once, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from goedgepickt_async.cli.export import checkpoint as checkpoints
+from goedgepickt_async.cli.private_files import Lock
+from goedgepickt_async.sandbox import Sandbox, faults
+
+from ..support.served import served  # noqa: TID252
+from .conftest import Finished, Goedgepickt, jsonl, until, uuids
+from .test_export import rows_of_csv
+
+Inside = Callable[..., Finished]
+NIGHTLY = ("orders", "-o", "orders.jsonl", "--since-last")
+
+
+@pytest.fixture
+def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox that `inside` talks to."""
+    with served(orders=330, products=5, limit=None) as running:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        yield running
+
+
+def grow(sandbox: Sandbox, *days: str) -> None:
+    for day in days:
+        sandbox.world.add_order(createDate=f"{day} 10:00:00")
+
+
+def the_checkpoint(tmp_path: Path) -> Path:
+    return next((tmp_path / "state" / "goedgepickt").glob("export-orders-*.json"))
+
+
+def rows_in(path: Path) -> list[str]:
+    return uuids(jsonl(path.read_bytes()))
+
+
+def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    first = inside("export", *NIGHTLY)
+    assert first.code == 0, first.err
+    assert first.err.startswith("330 orders in ")
+    before = (tmp_path / "orders.jsonl").read_bytes()
+    grow(sandbox, "2026-11-01", "2026-11-02", "2026-11-02")
+    sandbox.ledger.clear()
+    second = inside("export", *NIGHTLY)
+    assert second.code == 0, second.err
+    assert second.err.startswith("3 orders in ")
+    assert len(sandbox.ledger) <= 2
+    after = (tmp_path / "orders.jsonl").read_bytes()
+    assert after.startswith(before)
+    assert len(set(uuids(jsonl(after)))) == len(jsonl(after)) == 333
+
+
+def test_a_night_without_anything_new_changes_nothing(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    before = (tmp_path / "orders.jsonl").read_bytes()
+    done = inside("export", *NIGHTLY)
+    assert (done.code, done.err.startswith("0 orders in ")) == (0, True)
+    assert (tmp_path / "orders.jsonl").read_bytes() == before
+
+
+def test_a_row_that_comes_a_day_late_is_brought(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    grow(sandbox, "2026-11-10")
+    assert inside("export", *NIGHTLY).code == 0
+    grow(sandbox, "2026-11-09", "2026-11-10")
+    assert inside("export", *NIGHTLY).code == 0
+    rows = rows_in(tmp_path / "orders.jsonl")
+    assert len(rows) == len(set(rows)) == 333
+
+
+def test_a_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    rows = []
+    for night in (1, 2, 3):
+        grow(sandbox, f"2026-11-0{night}")
+        done = inside("export", "orders", "-o", f"night-{night}.csv", "--since-last")
+        assert done.code == 0, done.err
+        rows += [row["uuid"] for row in rows_of_csv((tmp_path / f"night-{night}.csv").read_bytes())]
+    assert len(rows) == len(set(rows)) == 333
+    assert len(rows_of_csv((tmp_path / "night-3.csv").read_bytes())) == 1
+
+
+def test_a_csv_file_that_grows_has_one_head(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    for night in (1, 2):
+        grow(sandbox, f"2026-11-0{night}")
+        assert inside("export", "orders", "-o", "orders.csv", "--lines", "--since-last").code == 0
+    data = (tmp_path / "orders.csv").read_bytes()
+    assert data.count(b"uuid,display_id,") == 1
+    assert len({row["uuid"] for row in rows_of_csv(data)}) == 332
+
+
+def test_filters_and_resources_have_checkpoints_of_their_own(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    done = inside("export", "orders", "-o", "late.jsonl", "--since-last", "--created-after", "2026-10-01")
+    assert done.code == 0, done.err
+    assert 0 < len(rows_in(tmp_path / "late.jsonl")) < 330
+    done = inside("export", "shipments", "-o", "shipments.jsonl", "--since-last")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "state" / "goedgepickt").glob("*.json"))) == 3
+
+
+def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.fail("GET", "/orders", faults.Status(404), after=2)
+    stopped = inside("export", *NIGHTLY)
+    assert stopped.code == 4
+    assert "The same command goes on from there" in stopped.err
+    written = len(rows_in(tmp_path / "orders.jsonl"))
+    assert 0 < written < 330
+    with (tmp_path / "orders.jsonl").open("ab") as file:
+        file.write(b'{"uuid":"torn')
+    done = inside("export", *NIGHTLY)
+    assert done.code == 0, done.err
+    rows = rows_in(tmp_path / "orders.jsonl")
+    assert len(rows) == len(set(rows)) == 330
+
+
+def test_a_stopped_night_goes_on_in_the_next_nights_file(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.fail("GET", "/orders", faults.Status(404), after=2)
+    assert inside("export", "orders", "-o", "monday.jsonl", "--since-last").code == 4
+    with (tmp_path / "monday.jsonl").open("ab") as file:
+        file.write(b'{"uuid":"torn')
+    done = inside("export", "orders", "-o", "tuesday.jsonl", "--since-last")
+    assert done.code == 0, done.err
+    assert "monday.jsonl" in done.err
+    rows = rows_in(tmp_path / "monday.jsonl") + rows_in(tmp_path / "tuesday.jsonl")
+    assert len(rows) == len(set(rows)) == 330
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    calls = iter(range(1_000))
+    save = checkpoints.save
+
+    def crash(checkpoint: checkpoints.Checkpoint, path: Path) -> None:
+        if next(calls) == moment:
+            raise OSError(28, "No space left on device")
+        save(checkpoint, path)
+
+    monkeypatch.setattr(checkpoints, "save", crash)
+    assert inside("export", *NIGHTLY).code in {0, 4}
+    grow(sandbox, "2026-11-02")
+    assert inside("export", *NIGHTLY).code in {0, 4}
+    done = inside("export", *NIGHTLY)
+    assert done.code == 0, done.err
+    rows = rows_in(tmp_path / "orders.jsonl")
+    assert len(rows) == len(set(rows)) == 331
+
+
+def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
+    options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "1000")
+    process = goedgepickt.start("export", *options, "--sandbox-rate", "5/30")
+    kept = goedgepickt.folder / "kept.json"
+    until(lambda: kept.exists() and '"running":{' in kept.read_text())
+    process.send_signal(signal.SIGKILL)
+    goedgepickt.finish(process)
+    done = goedgepickt("export", *options, "--sandbox-rate", "off")
+    assert done.code == 0, done.err
+    assert "(1,000 in all)" in done.err
+    rows = rows_in(goedgepickt.folder / "orders.jsonl")
+    assert len(rows) == len(set(rows)) == 1000
+
+
+def test_the_checkpoint_is_for_its_owner_alone_and_does_not_hold_the_key(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    path = the_checkpoint(tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert sandbox.api_key not in path.read_text()
+    assert sorted(name.name for name in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
+def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    lock = Lock(the_checkpoint(tmp_path).with_suffix(".json.lock"))
+    assert lock.take()
+    try:
+        done = inside("export", "orders", "-o", "other.jsonl", "--since-last")
+    finally:
+        lock.release()
+    assert done.code == 2
+    assert "another export is using the checkpoint" in done.err
+    assert not (tmp_path / "other.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("products", "-o", "p.jsonl", "--since-last"), "the API does not say when they were made"),
+        (("orders", "--since-last"), "--since-last needs --output FILE"),
+        (("orders", "--since-last", "-o", "/dev/null"), "--since-last needs --output FILE"),
+        (("orders", "--since-last", "-o", "a.jsonl", "--resume", "b"), "leave out --resume"),
+        (("orders", "--since-last", "-o", "a.jsonl", "--limit", "5"), "leave out --limit"),
+        (("orders", "-o", "a.jsonl", "--checkpoint", "c.json"), "--checkpoint is for --since-last"),
+    ],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_what_makes_no_sense_with_it_is_refused(inside: Inside, options: tuple[str, ...], said: str) -> None:
+    done = inside("export", *options)
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_file_that_it_did_not_write_is_left_alone(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    (tmp_path / "mine.jsonl").write_text("mine")
+    done = inside("export", "orders", "-o", "mine.jsonl", "--since-last")
+    assert done.code == 2
+    assert "is there already" in done.err
+    assert (tmp_path / "mine.jsonl").read_text() == "mine"
+
+
+def test_a_file_that_was_changed_since_is_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    (tmp_path / "orders.jsonl").write_text("edited")
+    done = inside("export", *NIGHTLY)
+    assert done.code == 2
+    assert "was changed since" in done.err
+
+
+def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    (tmp_path / "orders.jsonl").unlink()
+    grow(sandbox, "2026-11-02")
+    done = inside("export", *NIGHTLY)
+    assert done.code == 0
+    assert "was gone" in done.err
+    assert len(rows_in(tmp_path / "orders.jsonl")) == 1
+
+
+def test_another_format_into_the_same_file_is_refused(inside: Inside, sandbox: Sandbox) -> None:
+    assert inside("export", *NIGHTLY).code == 0
+    done = inside("export", *NIGHTLY, "--format", "csv")
+    assert done.code == 2
+    assert "--format was jsonl and is now csv" in done.err
+
+
+def test_a_checkpoint_of_another_key_server_or_filter_is_refused(
+    inside: Inside, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = (*NIGHTLY, "--checkpoint", "kept.json")
+    assert inside("export", *options).code == 0
+    done = inside("export", *options, "--created-after", "2026-10-01")
+    assert (done.code, "its --created-after was not given" in done.err) == (2, True)
+    done = inside("export", "shipments", *options[1:])
+    assert (done.code, "its resource was orders" in done.err) == (2, True)
+    monkeypatch.setenv("GOEDGEPICKT_API_KEY", "another-key")
+    done = inside("export", *options)
+    assert (done.code, "its API key was another one" in done.err) == (2, True)
+    assert "another-key" not in done.err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"mine",
+        b"[1]",
+        b"{}",
+        b'{"version":1}',
+        b"\xff\xfe",
+        b'{"version":1,"account":"a","done":3,"running":null,"renaming":null}',
+    ],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_no_checkpoint_is_refused_and_kept(inside: Inside, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "kept.json").write_bytes(content)
+    done = inside("export", *NIGHTLY, "--checkpoint", "kept.json")
+    assert done.code == 2
+    assert "is no checkpoint" in done.err
+    assert (tmp_path / "kept.json").read_bytes() == content
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_checkpoint_of_another_version_is_refused(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text('{"version": 99}')
+    done = inside("export", *NIGHTLY, "--checkpoint", "kept.json")
+    assert (done.code, "another version" in done.err) == (2, True)
+
+
+def test_the_checkpoint_never_runs_ahead_of_the_file(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fsync, save = os.fsync, checkpoints.save
+
+    def noted_fsync(file: int) -> None:
+        order.append("fsync")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+
+    def noted(checkpoint: checkpoints.Checkpoint, path: Path) -> None:
+        order.append("save")
+        save(checkpoint, path)
+        mark = checkpoint.running or checkpoint.done
+        assert mark is not None
+        assert (tmp_path / "orders.jsonl").stat().st_size >= mark.state.offset
+        assert json.loads(path.read_text())["version"] == 1
+
+    monkeypatch.setattr(checkpoints, "save", noted)
+    assert inside("export", *NIGHTLY).code == 0
+    assert all(order[index - 1] == "fsync" for index, what in enumerate(order) if what == "save")

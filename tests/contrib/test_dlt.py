@@ -1,0 +1,155 @@
+"""The dlt source, with real dlt and DuckDB: incremental, merged, under the same limit as everything."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget
+from goedgepickt_async.sandbox import Sandbox, faults
+
+from ..support.served import served  # noqa: TID252
+
+dlt: Any = pytest.importorskip("dlt", reason="the dependency group contrib is not installed")
+pytest.importorskip("duckdb", reason="the dependency group contrib is not installed")
+
+from dlt.pipeline.exceptions import PipelineStepFailed  # noqa: E402
+
+from goedgepickt_async.contrib.dlt import goedgepickt_source  # noqa: E402
+
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # dlt's own
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    with served(orders=230, products=40, limit=None) as running:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
+        yield running
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Any:
+    return dlt.pipeline(
+        "mirror",
+        destination=dlt.destinations.duckdb(str(tmp_path / "mirror.duckdb")),
+        dataset_name="goedgepickt",
+        pipelines_dir=str(tmp_path / "pipelines"),
+    )
+
+
+def ask(pipeline: Any, query: str) -> list[Any]:
+    with pipeline.sql_client() as client:
+        return [row[0] if len(row) == 1 else tuple(row) for row in client.execute_sql(query)]
+
+
+def count(pipeline: Any, table: str) -> int:
+    (number,) = ask(pipeline, f"select count(*) from {table}")
+    return int(number)
+
+
+def test_all_of_it_is_loaded_and_then_only_what_is_new(sandbox: Sandbox, pipeline: Any) -> None:
+    pipeline.run(goedgepickt_source())
+    shipments = len(ask(pipeline, "select distinct key from shipments"))
+    assert (count(pipeline, "orders"), count(pipeline, "products")) == (230, 40)
+    assert count(pipeline, "shipments") == shipments > 0
+    assert count(pipeline, "orders__lines") >= 230
+
+    new = sandbox.world.add_order(createDate="2026-11-02 10:00:00")
+    sandbox.ledger.clear()
+    pipeline.run(goedgepickt_source())
+    asked = [arrival.query["createdAfter"] for arrival in sandbox.ledger if arrival.path == "/orders"]
+    assert set(asked) == {"2026-10-30"}  # the last order of the sandbox is of the 31st
+    assert count(pipeline, "orders") == len(ask(pipeline, "select distinct uuid from orders")) == 231
+    assert ask(pipeline, f"select count(*) from orders where uuid = '{new['uuid']}'") == [1]
+
+
+def test_what_is_read_again_is_brought_up_to_date(sandbox: Sandbox, pipeline: Any) -> None:
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    lines = count(pipeline, "orders__lines")
+    (newest,) = ask(pipeline, "select uuid from orders order by created_at desc limit 1")
+    sandbox.world.set_order_status(newest, "cancelled")
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    assert ask(pipeline, f"select status from orders where uuid = '{newest}'") == ["cancelled"]
+    assert (count(pipeline, "orders"), count(pipeline, "orders__lines")) == (230, lines)
+
+
+def test_a_longer_overlap_reaches_older_orders(sandbox: Sandbox, pipeline: Any) -> None:
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    (older,) = ask(pipeline, "select uuid from orders where created_at < '2026-10-15' order by created_at desc limit 1")
+    sandbox.world.set_order_status(older, "on_hold")
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    assert ask(pipeline, f"select status from orders where uuid = '{older}'") != ["on_hold"]
+    pipeline.run(goedgepickt_source(resources=["orders"], overlap_days=30))
+    assert ask(pipeline, f"select status from orders where uuid = '{older}'") == ["on_hold"]
+
+
+def test_a_load_that_fails_does_not_move_where_the_next_one_begins(sandbox: Sandbox, pipeline: Any) -> None:
+    sandbox.fail("GET", "/orders", faults.Status(404), after=2)
+    with pytest.raises(PipelineStepFailed):
+        pipeline.run(goedgepickt_source(resources=["orders"]))
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    assert count(pipeline, "orders") == 230
+
+
+def test_an_order_of_the_future_does_not_hide_those_of_tomorrow(sandbox: Sandbox, pipeline: Any) -> None:
+    sandbox.world.add_order(createDate="2036-01-01 10:00:00")
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    sandbox.world.add_order()
+    pipeline.run(goedgepickt_source(resources=["orders"]))
+    assert count(pipeline, "orders") == 232
+
+
+def test_an_empty_account_has_whole_tables(monkeypatch: pytest.MonkeyPatch, pipeline: Any) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    with served(orders=1, products=1, limit=None, oddities=False) as sandbox:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+        pipeline.run(goedgepickt_source(resources=["orders", "products"], created_after=date(2026, 1, 1)))
+    columns = ask(pipeline, "select column_name from information_schema.columns where table_name = 'products'")
+    assert {"price", "stock__free_stock", "supplier__supplier_sku", "extra"} <= set(columns)
+
+
+def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    with served(orders=1000, products=1, limit=5, period=0.3) as sandbox:
+        client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(5, 0.3, guard=0.02))
+        pipeline.run(goedgepickt_source(client, resources=["orders"]))
+        assert count(pipeline, "orders") == 1000
+        assert sandbox.throttled == 0
+        assert asyncio.run(_first_page(client)) == 20
+        asyncio.run(client.close())
+
+
+async def _first_page(client: GoedGepickt) -> int:
+    async with client:
+        return len(await client.orders.list().collect(limit=20))
+
+
+@pytest.mark.parametrize("wrong", [{"resources": ["webshops"]}, {"resources": []}, {"overlap_days": 0}])
+def test_what_it_does_not_know_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        goedgepickt_source(**wrong)
+
+
+def test_without_dlt_it_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["dlt"] = None
+from goedgepickt_async import ConfigurationError
+from goedgepickt_async.contrib.dlt import goedgepickt_source
+try:
+    goedgepickt_source()
+except ConfigurationError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "goedgepickt-async[dlt]" in ran.stdout
