@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from goedgepickt_async.webhooks import Claim, Entry, MemoryInbox
 from goedgepickt_async.webhooks.inbox.sqlite_table import SCHEMA, SqliteTable
 from tests.webhooks.support import Clock
 
+T = TypeVar("T")
 ROUTES = ("r", "s")
 indexes = st.integers(0, 20)
 seconds = st.sampled_from([0.0, 0.5, 2.0, 10.0])
@@ -31,8 +34,7 @@ class BothInboxes(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.connection.close()
 
-    def run(self, coroutine):  # type: ignore[no-untyped-def]
-        """Nothing of the inbox in memory ever waits, but for a claim that may."""
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(coroutine)
 
     @rule(route=st.sampled_from(ROUTES), topic=st.sampled_from("tu"), key=st.sampled_from("ab"), delay=seconds)
