@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from goedgepickt_async.errors import ConfigurationError, NotFoundError
-from goedgepickt_async.models import Order, Product
 from goedgepickt_async.webhooks.calling import Threads
 from goedgepickt_async.webhooks.events import AnyEvent, OrderStatusChanged
 
 __all__ = ["Client", "look_at_order", "look_at_product"]
 
-T_co = TypeVar("T_co", covariant=True)
-
 Act = Callable[[AnyEvent], Awaitable[None]]
 Handler = Callable[..., Any]
 
 
-class Reads(Protocol[T_co]):
+class Reads(Protocol):
     """Reads one thing by its uuid."""
 
-    async def get(self, uuid: str) -> T_co: ...
+    async def get(self, uuid: str) -> Any: ...
 
 
 class Client(Protocol):
-    """What is needed of a client; `GoedGepickt` is one."""
+    """What is needed of a client; `GoedGepickt` is one. Both give a `Reads`; type checkers see no cached property so."""
 
     @property
-    def products(self) -> Reads[Product]: ...
+    def products(self) -> Any: ...
 
     @property
-    def orders(self) -> Reads[Order]: ...
+    def orders(self) -> Any: ...
 
 
 def look_at_product(
@@ -63,7 +60,7 @@ def _reads(client: Callable[[], Client | None]) -> Client:
     return found
 
 
-async def _look(reads: Reads[Any], uuid: str, handler: Handler, gone: Handler | None, threads: Threads) -> None:
+async def _look(reads: Reads, uuid: str, handler: Handler, gone: Handler | None, threads: Threads) -> None:
     try:
         found = await reads.get(uuid)
     except NotFoundError:

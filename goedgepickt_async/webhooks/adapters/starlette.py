@@ -16,11 +16,14 @@ __all__ = ["starlette_endpoint"]
 
 
 def starlette_endpoint(receiver: WebhookReceiver) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint of Starlette or FastAPI that lets deliveries in."""
-    from starlette.responses import PlainTextResponse  # noqa: PLC0415
+    """An endpoint of Starlette, or a path operation of FastAPI, that lets deliveries in."""
+    from starlette.requests import Request  # noqa: PLC0415
+    from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
 
     async def goedgepickt_webhook(request: Request) -> Response:
         answer = await receiver.receive_chunks(request.stream(), request.headers.get(HEADER))
         return PlainTextResponse(answer.text, status_code=answer.status)
 
+    # FastAPI looks at the classes, and would not find them by their names in this module.
+    goedgepickt_webhook.__annotations__ = {"request": Request, "return": Response}
     return goedgepickt_webhook

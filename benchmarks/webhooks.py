@@ -1,0 +1,151 @@
+"""How long a sender waits for the answer: our receiver, on its inbox in a file and with slow handlers behind it, beside a
+plain aiohttp handler that does nothing, in one run and with one client.
+
+Run it as `python benchmarks/webhooks.py`. It sends 500 deliveries a second, whether or not the ones before were answered,
+in turns to each of the contenders; the servers share a process of their own. It exits with 1 where the 99th percentile of
+a receiver is 50 ms or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from goedgepickt_async.webhooks import (
+    Intake,
+    MemoryInbox,
+    SqliteInbox,
+    StockUpdated,
+    WebhookReceiver,
+    aiohttp_handler,
+    sign,
+)
+
+_SECRET = "a secret for a benchmark"
+_GOAL = 0.050
+_HANDLER = 1.0
+"""Seconds that the slow handler takes: it falls behind hopelessly, as it should here."""
+
+
+def main() -> int:
+    """A line for each contender; 1 if a goal is missed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", type=float, default=500.0, help="deliveries a second")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of one turn")
+    parser.add_argument("--turns", type=int, default=3)
+    chosen = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    with tempfile.TemporaryDirectory() as directory:
+        server = context.Process(target=_serve, args=(theirs, directory))
+        server.start()
+        try:
+            waits = asyncio.run(_measure(ours.recv(), chosen.rate, chosen.seconds, chosen.turns))
+        finally:
+            ours.send(None)
+            server.join(60)
+    return _report(waits, chosen.rate)
+
+
+def _report(waits: dict[str, list[float]], rate: float) -> int:
+    floor = _percentile(waits["plain handler"], 99)
+    missed = 0
+    for name, samples in waits.items():
+        last = _percentile(samples, 99)
+        missed += name != "plain handler" and last >= _GOAL
+        print(
+            f"{name:42} {len(samples):6} at {rate:g}/s   median {statistics.median(samples) * 1000:6.2f} ms"
+            f"   p99 {last * 1000:6.2f} ms   max {max(samples) * 1000:6.1f} ms   p99 in plain ones {last / floor:5.2f}"
+        )
+    return 1 if missed else 0
+
+
+def _percentile(samples: list[float], percent: int) -> float:
+    return statistics.quantiles(samples, n=100)[percent - 1]
+
+
+async def _measure(urls: dict[str, str], rate: float, seconds: float, turns: int) -> dict[str, list[float]]:
+    waits: dict[str, list[float]] = {name: [] for name in urls}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        for turn in range(turns + 1):
+            for name, url in urls.items():
+                found = await _bombard(session, url, rate, seconds if turn else 1.0, f"{name}-{turn}")
+                waits[name] += found if turn else []  # the first one warms up
+    return waits
+
+
+async def _bombard(session: aiohttp.ClientSession, url: str, rate: float, seconds: float, label: str) -> list[float]:
+    """The waits of deliveries that are sent by the clock, each counted from the moment it was due."""
+    waits: list[float] = []
+
+    async def send(number: int, due: float) -> None:
+        body = json.dumps(
+            {"event": "stockUpdated", "newStock": str(number), "productSku": "0012", "productUuid": f"{label}-{number}"}
+        ).encode()
+        async with session.post(url, data=body, headers={"Signature": sign(body, _SECRET)}) as answer:
+            assert answer.status == 200, answer.status
+            await answer.read()
+        waits.append(time.perf_counter() - due)
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            due = start + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(send(number, due))
+    return waits
+
+
+def _serve(pipe: Connection, directory: str) -> None:
+    asyncio.run(_serve_all(pipe, Path(directory)))
+
+
+async def _serve_all(pipe: Connection, directory: Path) -> None:
+    inboxes: dict[str, Callable[[], Intake]] = {
+        "receiver, file, survives a power cut": lambda: SqliteInbox(directory / "full"),
+        "receiver, file, survives a kill": lambda: SqliteInbox(directory / "normal", survives_power_cut=False),
+        "receiver, memory": MemoryInbox,
+    }
+    application = web.Application()
+    application.router.add_post("/plain", _plain)
+    names = {"plain handler": "/plain"}
+    receivers = {}
+    for name, make in inboxes.items():
+        receivers[name] = WebhookReceiver(_SECRET, inbox=make(), grace=0.0)
+        receivers[name].on(StockUpdated)(_slow)
+        names[name] = f"/{len(names)}"
+        application.router.add_post(names[name], aiohttp_handler(receivers[name]))
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    one, two, three = receivers.values()
+    async with one, two, three:
+        pipe.send({name: f"http://127.0.0.1:{port}{path}" for name, path in names.items()})
+        await asyncio.to_thread(pipe.recv)
+    await runner.cleanup()
+
+
+async def _plain(request: web.Request) -> web.Response:
+    await request.read()
+    return web.Response(text="accepted")
+
+
+async def _slow(_: StockUpdated) -> None:
+    await asyncio.sleep(_HANDLER)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Processes that end in the middle of it, in whatever way, and processes that share an inbox."""
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from goedgepickt_async import ConfigurationError
+from goedgepickt_async.webhooks import SqliteInbox, StockUpdated, WebhookReceiver, sign
+from goedgepickt_async.webhooks.inbox.places import default_place
+from tests.webhooks.support import SECRET, stock, until
+
+WORKER = Path(__file__).parent / "serving_worker.py"
+ROUTE = "StockUpdated:main.<locals>.handle"
+
+
+@asynccontextmanager
+async def a_process(tmp_path: Path, seconds: float = 0.002) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    arguments = [str(tmp_path / "inbox"), str(tmp_path / "handled"), str(seconds)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, str(WORKER), *arguments, stdout=pipe)
+    assert process.stdout is not None
+    try:
+        yield process, (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def handled(tmp_path: Path) -> Counter[str]:
+    file = tmp_path / "handled"
+    return Counter(file.read_text().split()) if file.exists() else Counter()
+
+
+async def send(session: aiohttp.ClientSession, url: str, product: str) -> bool:
+    """As the service does: whether the answer was exactly 200."""
+    body = stock(product)
+    try:
+        async with session.post(url, data=body, headers={"Signature": sign(body, SECRET)}) as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_nothing_accepted_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+    accepted: set[str] = set()
+    async with aiohttp.ClientSession() as session:
+        for start in range(3):
+            async with a_process(tmp_path, seconds=0.05) as (process, url):
+
+                async def bombard(lane: int, start: int = start, url: str = url) -> None:
+                    number = 0
+                    while await send(session, url, product := f"p-{start}-{lane}-{number}"):
+                        accepted.add(product)
+                        number += 1
+
+                bombarding = asyncio.gather(*map(bombard, range(8)))
+                want = 100 * (start + 1)
+                await until(lambda want=want: len(accepted) >= want, 30)  # type: ignore[misc]
+                process.kill()
+                await bombarding
+    assert set(handled(tmp_path)) != accepted, "some were killed between the answer and the handler's end"
+    async with a_process(tmp_path):
+        await until(lambda: accepted <= set(handled(tmp_path)), 30)
+    assert accepted <= set(handled(tmp_path))
+    assert len(accepted) >= 300
+
+
+async def test_two_processes_on_one_inbox_share_the_work_and_do_it_once(tmp_path: Path) -> None:
+    products = {f"p-{number}" for number in range(120)}
+    async with (
+        aiohttp.ClientSession() as session,
+        a_process(tmp_path, 0.01) as (_, one),
+        a_process(tmp_path, 0.01) as (
+            _,
+            other,
+        ),
+    ):
+        sent = await asyncio.gather(*(send(session, (one, other)[len(p) % 2], p) for p in sorted(products)))
+        assert all(sent)
+        await until(lambda: set(handled(tmp_path)) == products, 30)
+        await asyncio.sleep(0.2)
+    assert handled(tmp_path) == Counter(products)
+
+
+async def test_the_other_process_takes_over_what_a_killed_one_had_in_hand(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with a_process(tmp_path, seconds=3600) as (process, url):
+            assert await send(session, url, "p-1")
+            await asyncio.sleep(0.1)
+            process.kill()
+        async with a_process(tmp_path):
+            await until(lambda: handled(tmp_path) == {"p-1": 1}, 30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_it_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
+    async with aiohttp.ClientSession() as session, a_process(tmp_path, seconds=0.3) as (process, url):
+        assert await send(session, url, "p-1")
+        await asyncio.sleep(0.1)
+        process.send_signal(number)
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"stopped: 0 running\n"
+        assert await process.wait() == 0
+    assert handled(tmp_path) == {"p-1": 1}
+
+
+async def test_a_second_signal_stops_it_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session, a_process(tmp_path, seconds=3600) as (process, url):
+        assert await send(session, url, "p-1")
+        await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 8)
+    inbox = SqliteInbox(tmp_path / "inbox")
+    assert len(await inbox.claim([ROUTE], limit=1, lease=1, wait=0)) == 1, "it was handed back, and is due at once"
+    await inbox.close()
+
+
+# -- run, in this process ---------------------------------------------------------------------------------------
+
+
+async def test_run_serves_until_it_is_cancelled_and_its_inbox_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_port: int
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    for product in ("p-1", "p-2"):
+        receiver = WebhookReceiver(SECRET)
+        seen: list[StockUpdated] = []
+        receiver.on(StockUpdated)(seen.append)
+        urls: list[str] = []
+        running = asyncio.create_task(receiver.run(port=unused_port, ready=urls.append))
+        await until(lambda: urls or running.done())  # noqa: B023  it is awaited here
+        async with aiohttp.ClientSession() as session:
+            assert await send(session, urls[0], product)
+            async with session.post(urls[0] + "elsewhere") as answer:
+                assert answer.status == 404
+        await until(lambda: seen)  # noqa: B023
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    place = default_place(unused_port)
+    assert place.is_relative_to(tmp_path)
+    assert place.stat().st_mode & 0o077 == 0
+
+
+async def test_run_says_when_it_cannot_listen(tmp_path: Path, unused_port: int) -> None:
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_port)
+    async with server:
+        with pytest.raises(ConfigurationError, match="cannot listen"):
+            await WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "i")).run(port=unused_port)
+    with pytest.raises(ConfigurationError, match="inbox"):
+        await WebhookReceiver(SECRET).run(port=0)
+
+
+@pytest.fixture
+async def unused_port() -> int:
+    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+async def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "i")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    receiver = WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "i"))
+    receiver.on(StockUpdated)(print)
+    body = stock()
+    assert (await receiver.receive(body, sign(body, SECRET))).status == 503
