@@ -74,7 +74,6 @@ class Engine(Generic[T, R]):
         self._given = 0
         self._done = 0
         self._failed = 0
-        self._last_error: Exception | None = None
         self._raise: BaseException | None = None  # after the last outcome
         self._is_ending = False
         self._began = 0.0
@@ -119,8 +118,18 @@ class Engine(Generic[T, R]):
                 await self._news.wait()
         finally:
             await self._end()
+        if isinstance(self._raise, BulkStoppedError):
+            raise self._counted(self._raise) from self._raise.__cause__
         if self._raise is not None:
             raise self._raise
+
+    def _counted(self, stopped: BulkStoppedError) -> BulkStoppedError:
+        """With the numbers as they are after the last outcome."""
+        return BulkStoppedError(
+            f"{stopped.message}: {self._failed} of the {self._done} that had begun; no further ones were begun",
+            done=self._done,
+            failed=self._failed,
+        )
 
     def _take(self) -> Outcome[T, R] | None:
         """The next outcome that can be handed out now."""
@@ -175,15 +184,10 @@ class Engine(Generic[T, R]):
         if outcome.error is None:
             return
         self._failed += 1
-        self._last_error = outcome.error
         if isinstance(outcome.error, self._fatal):
             self._begin_no_more(outcome.error)
         elif self._stop is not None and self._stop.is_reached(self._done, self._failed):
-            stopped = BulkStoppedError(
-                f"stopped: {self._failed} of {self._done} items failed, and no further ones were begun",
-                done=self._done,
-                failed=self._failed,
-            )
+            stopped = BulkStoppedError("stopped: too many items failed", done=0, failed=0)
             stopped.__cause__ = outcome.error
             self._begin_no_more(stopped)
 

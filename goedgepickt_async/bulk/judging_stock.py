@@ -110,9 +110,9 @@ def _one(wish: Wish, seen: StockSeen) -> Product | Conflict | LeftAlone:
     """The product that the wish is about, if its stock can be written."""
     if not seen.products:
         return Conflict(key=wish.key, indexes=(wish.index,), reason="no product has this SKU")
-    if len(seen.products) > 1:
+    product, *others = seen.products
+    if others:
         return several_there(wish, seen.products)
-    product = seen.products[0]
     if product.type == ProductType.PARENT:
         return _left_alone(wish, product, "a compound product: its stock is that of its parts")
     if product.stock is not None and product.stock.unlimited_stock:
