@@ -23,7 +23,7 @@ MAY_KNOW = {
     "wire": {"errors", "budget", "hooks", "settings", "convert"},
     "paging": {"errors", "models", "budget"},
     "resources": {"errors", "models", "convert", "paging", "wire", "budget"},
-    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "resources"},
+    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources"},
     "sandbox": set(),
 }
 """Room -> the rooms that it may import from, besides itself."""

@@ -52,10 +52,10 @@ class Bulk:
         return OutcomeStream(engine)
 
     def load_plan(self, text: str | bytes) -> Plan:
-        """A plan that `to_json` saved, to be applied by this client.
+        """A plan that `to_json` saved, to be applied by this client, for the webshop that it was made for.
 
         Raises:
             ConfigurationError: It is no plan, or one of another version.
-            JournalMismatchError: It was made for another account, server or webshop.
+            JournalMismatchError: It was made for another server or API key.
         """
         return bound(Plan.from_json(text), self._sender)

@@ -64,11 +64,11 @@ async def make_plan(sender: Sender, kind: Kind[Any], rows: Iterable[Any] | Async
 
 
 def bound(plan: Plan, sender: Sender) -> Plan:
-    """A plan that was saved, to be applied by this client.
+    """A plan that was saved, to be applied by this client, for the webshop that it was made for.
 
     Raises:
         ConfigurationError: It is of a kind that this version does not know.
-        JournalMismatchError: It was made for another account, server or webshop.
+        JournalMismatchError: It was made for another server or API key.
     """
     webshop = plan.account.webshop
     plan.account.check(sender.settings, webshop, "the plan")
