@@ -24,7 +24,7 @@ MAY_KNOW = {
     "paging": {"errors", "models", "budget"},
     "resources": {"errors", "models", "convert", "paging", "wire", "budget"},
     "webhooks": {"errors", "models", "convert"},
-    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "resources"},
+    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources"},
     "sandbox": set(),
 }
 """Room -> the rooms that it may import from, besides itself."""

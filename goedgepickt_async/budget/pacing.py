@@ -14,7 +14,7 @@ from typing import TypeVar
 import attrs
 from aiolimiter import AsyncLimiter
 
-__all__ = ["Pacer"]
+__all__ = ["Pacer", "bulk_rate"]
 
 T = TypeVar("T")
 
@@ -22,6 +22,16 @@ _SHARE = 0.92
 """Of the allowed rate: 2.3 of 2.5 requests a second."""
 _BURST = 15
 """A fifteenth of the limit goes at once: 10 of 150."""
+
+
+def bulk_rate(limit: int, window: float) -> float:
+    """Requests a second that the bulk lane lets through in the long run.
+
+    Args:
+        limit: Requests that the server allows in a window.
+        window: In seconds.
+    """
+    return _SHARE * limit / window
 
 
 @attrs.define(eq=False)
@@ -44,7 +54,7 @@ class Pacer:
 
     def __init__(self, limit: int, window: float) -> None:
         self._burst = max(1, limit // _BURST)
-        self._each = window / (_SHARE * limit)
+        self._each = 1 / bulk_rate(limit, window)
         self._by_loop: dict[asyncio.AbstractEventLoop, _Turns] = {}
 
     async def in_turn(self, take: Callable[[], Awaitable[T]]) -> T:

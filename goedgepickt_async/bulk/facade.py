@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from goedgepickt_async.bulk.engine import Engine
 from goedgepickt_async.bulk.plan import Plan
+from goedgepickt_async.bulk.plan_making import bound
 from goedgepickt_async.bulk.stopping import StopAfter
 from goedgepickt_async.bulk.stream import OutcomeStream
 from goedgepickt_async.wire.pipeline import Sender
@@ -41,14 +43,19 @@ class Bulk:
             ordered: Outcomes in the order of the items, instead of as they come.
             total: How many items there are, for the progress; None: what `len` says, if it does.
             stop: When to give up.
+
+        Raises:
+            ConfigurationError: `concurrency` is no whole number of at least 1.
         """
-        raise NotImplementedError
+        budget = self._sender.pipeline.budget
+        engine = Engine(operation, items, budget, concurrency=concurrency, ordered=ordered, total=total, stop=stop)
+        return OutcomeStream(engine)
 
     def load_plan(self, text: str | bytes) -> Plan:
-        """A plan that `to_json` saved, to be applied by this client.
+        """A plan that `to_json` saved, to be applied by this client, for the webshop that it was made for.
 
         Raises:
             ConfigurationError: It is no plan, or one of another version.
-            JournalMismatchError: It was made for another account, server or webshop.
+            JournalMismatchError: It was made for another server or API key.
         """
-        raise NotImplementedError
+        return bound(Plan.from_json(text), self._sender)

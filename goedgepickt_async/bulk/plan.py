@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sized
 from datetime import datetime
 from os import PathLike
 from typing import Any
 
 import attrs
 
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.bulk.account import Account
 from goedgepickt_async.bulk.applied import Applied
+from goedgepickt_async.bulk.applier import Application, Applier
+from goedgepickt_async.bulk.engine import Engine
+from goedgepickt_async.bulk.kinds import Kind
 from goedgepickt_async.bulk.planned import Conflict, LeftAlone, PlannedWrite, Unchanged
 from goedgepickt_async.bulk.stopping import StopAfter
 from goedgepickt_async.bulk.stream import OutcomeStream
+from goedgepickt_async.errors import AuthenticationError, ClientClosedError, ConfigurationError, JournalError
+from goedgepickt_async.wire.pipeline import Sender
 
 __all__ = ["Plan"]
+
+_FATAL = (JournalError, AuthenticationError, ClientClosedError)
+
+
+def _counted(rows: Sized) -> str:
+    return f"<{len(rows)}>"
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +38,8 @@ class Plan:
 
     Attributes:
         kind: `products`, `stock` or `orders`.
+        options: What it was asked for besides.
+        account: Which server, webshop and key it is for; of the key only a keyed hash.
         creates: What will be made.
         updates: What will be changed, field by field.
         unchanged: Rows whose wish is fulfilled already.
@@ -32,16 +47,21 @@ class Plan:
         conflicts: Rows for which nothing can safely be done.
         read_at: When the reading of what is there began.
         requests_read: Requests that planning took.
+        rate: Requests a second at which it is applied.
     """
 
     kind: str
-    creates: tuple[PlannedWrite, ...]
-    updates: tuple[PlannedWrite, ...]
-    unchanged: tuple[Unchanged, ...]
-    left_alone: tuple[LeftAlone, ...]
-    conflicts: tuple[Conflict, ...]
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    account: Account = attrs.field(repr=False)
+    creates: tuple[PlannedWrite, ...] = attrs.field(default=(), repr=_counted)
+    updates: tuple[PlannedWrite, ...] = attrs.field(default=(), repr=_counted)
+    unchanged: tuple[Unchanged, ...] = attrs.field(default=(), repr=_counted)
+    left_alone: tuple[LeftAlone, ...] = attrs.field(default=(), repr=_counted)
+    conflicts: tuple[Conflict, ...] = attrs.field(default=(), repr=_counted)
     read_at: datetime
     requests_read: int
+    rate: float
+    _applying: tuple[Sender, Kind[Any]] | None = attrs.field(default=None, alias="applying", repr=False, eq=False)
 
     @property
     def writes(self) -> tuple[PlannedWrite, ...]:
@@ -55,20 +75,34 @@ class Plan:
 
     @property
     def minutes(self) -> float:
-        """Minutes that applying it takes at the pace of the bulk lane."""
-        raise NotImplementedError
+        """Minutes that applying it takes, at the pace of the bulk lane."""
+        return self.requests / self.rate / 60
 
-    def render(self, *, limit: int | None = None) -> str:
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, *, limit: int | None = None, where: Callable[[int], str] | None = None) -> str:
         """The plan as text that reads like a diff; `str(plan)` is that.
 
         Args:
             limit: Rows of each kind to show; None: all.
+            where: How people know a row of the input by its place (from 0); by default `row 1` is the first.
         """
-        raise NotImplementedError
+        from goedgepickt_async.bulk.plan_text import render  # noqa: PLC0415  it knows plans
+
+        return render(self, limit=limit, where=where or (lambda index: f"row {index + 1}"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `to_json` writes, as values that JSON takes."""
+        from goedgepickt_async.bulk.plan_json import to_dict  # noqa: PLC0415  it knows plans
+
+        return to_dict(self)
 
     def to_json(self) -> str:
         """The plan as JSON, to be saved. That of orders holds personal data: keep it as you keep those."""
-        raise NotImplementedError
+        from goedgepickt_async.bulk.plan_json import to_json  # noqa: PLC0415  it knows plans
+
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
@@ -77,7 +111,9 @@ class Plan:
         Raises:
             ConfigurationError: It is no plan, or one of another version.
         """
-        raise NotImplementedError
+        from goedgepickt_async.bulk.plan_json import from_json  # noqa: PLC0415  it knows plans
+
+        return from_json(text)
 
     def apply(
         self,
@@ -99,9 +135,32 @@ class Plan:
             concurrency: Writes under way at once.
             stop: When to give up.
             settle: Seconds that the server may still be at a write whose answer was lost; it is looked up after that.
-        """
-        raise NotImplementedError
 
-    def as_dict(self) -> Mapping[str, Any]:
-        """What `to_json` writes, as values that JSON takes."""
-        raise NotImplementedError
+        Raises:
+            ConfigurationError: It was loaded by `Plan.from_json`, and belongs to no client; or a number is unfit.
+            JournalError: (while iterated) The journal cannot be used.
+        """
+        if self._applying is None:
+            raise ConfigurationError("this plan belongs to no client: load it with gg.bulk.load_plan")
+        sender, kind = self._applying
+        how = Application(
+            mark=self._mark(),
+            writes=self.writes,
+            read_at=self.read_at.timestamp(),
+            journal=journal,
+            dry_run=dry_run,
+            max_age=max_age,
+            settle=settle,
+        )
+        applier = Applier(kind, sender.settings, how)
+        engine = Engine(
+            applier.apply, how.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop, fatal=_FATAL,
+            lane=Lane.BULK,
+        )  # fmt: skip
+        return OutcomeStream(engine, applier.opened)
+
+    def _mark(self) -> str:
+        """What tells this plan apart from all others: what it will do, and when it was made."""
+        from goedgepickt_async.bulk.plan_json import mark  # noqa: PLC0415  it knows plans
+
+        return mark(self)

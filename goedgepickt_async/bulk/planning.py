@@ -6,9 +6,14 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import date
 from typing import Any, Literal
 
+from goedgepickt_async.bulk.kind_orders import OrderKind
+from goedgepickt_async.bulk.kind_products import ProductKind
+from goedgepickt_async.bulk.kind_stock import StockKind
 from goedgepickt_async.bulk.plan import Plan
+from goedgepickt_async.bulk.plan_making import make_plan
 from goedgepickt_async.models import NewOrder, NewProduct, ProductUpdate
 from goedgepickt_async.resources import Orders, Products, Stock
+from goedgepickt_async.resources.filters import day
 
 __all__ = ["PlanningOrders", "PlanningProducts", "PlanningStock"]
 
@@ -42,7 +47,8 @@ class PlanningProducts(Products):
             ValidationError: Neither the call nor the client names a webshop.
             GoedGepicktError: What is there could not be read.
         """
-        raise NotImplementedError
+        kind = ProductKind(self._sender, webshop=self._webshop(webshop_uuid), key=key, update_pictures=update_pictures)
+        return await make_plan(self._sender, kind, desired)
 
 
 class PlanningStock(Stock):
@@ -73,7 +79,11 @@ class PlanningStock(Stock):
             ConfigurationError: There is no such mode, or it needs a location.
             GoedGepicktError: What is there could not be read.
         """
-        raise NotImplementedError
+        webshop = webshop_uuid or self._sender.settings.webshop_uuid
+        kind = StockKind(
+            self._sender, webshop=webshop, mode=mode, location=location, one_location=one_location, reason=reason
+        )
+        return await make_plan(self._sender, kind, levels.items() if isinstance(levels, Mapping) else levels)
 
 
 class PlanningOrders(Orders):
@@ -99,4 +109,5 @@ class PlanningOrders(Orders):
             ValidationError: Neither the call nor the client names a webshop.
             GoedGepicktError: What is there could not be read.
         """
-        raise NotImplementedError
+        kind = OrderKind(self._sender, webshop=self._webshop(webshop_uuid), since=day(since))
+        return await make_plan(self._sender, kind, new_orders)

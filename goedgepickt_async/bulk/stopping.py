@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from goedgepickt_async.errors import ConfigurationError
@@ -9,9 +11,9 @@ from goedgepickt_async.errors import ConfigurationError
 __all__ = ["StopAfter"]
 
 
-def _check(_policy: object, attribute: attrs.Attribute[int | float | None], value: float | None) -> None:
-    if value is not None and (isinstance(value, bool) or value <= 0):
-        raise ConfigurationError(f"{attribute.name} must be more than 0")
+def _check(_policy: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+        raise ConfigurationError(f"{attribute.name} must be a number, more than 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -24,9 +26,9 @@ class StopAfter:
         at_least: For `ratio`: not before so many items are done.
     """
 
-    errors: int | None = attrs.field(default=None, validator=_check)
-    ratio: float | None = attrs.field(default=None, validator=_check)
-    at_least: int = attrs.field(default=20, validator=_check)
+    errors: int | None = attrs.field(default=None, validator=[_check])
+    ratio: float | None = attrs.field(default=None, validator=[_check])
+    at_least: int = attrs.field(default=20, validator=[_check])
 
     def is_reached(self, done: int, failed: int) -> bool:
         """Whether to give up."""

@@ -129,6 +129,7 @@ class Walk:
         self._joining = False  # in a new window: skip what was read before; True until the first new row
         self._met = False  # … and something that was read before was met
         self._fixed: int | None = None  # the one page size that the server knows, if it knows only one
+        self._gives_cursors = False  # the server names a way on from pages that are not the last
         self._again: int | None = None  # then: a page to read again, as pages cannot overlap
 
     async def next_batch(self) -> Batch | None:
@@ -176,6 +177,7 @@ class Walk:
         if not page.rows:
             self._at_empty_page(ask)
             return None
+        self._gives_cursors = self._gives_cursors or bool(page.info.cursor)
         keys = [key_of(row, self._key) for row in page.rows]
         if keys == self._last_keys and ask.start >= self.position.covered:
             self._at_repetition(page)
@@ -235,7 +237,9 @@ class Walk:
 
     def _at_the_reach(self, page: RawPage, *, is_full: bool) -> None:
         """Page numbers go no further: a cursor or a later date tells whether the list does."""
-        if page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= REACH:
+        if not page.info.cursor and self._gives_cursors:
+            self._ended = True  # every page before offered one, as something followed
+        elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= REACH:
             self.position = attrs.evolve(self.position, covered=REACH, short=False, cursor=page.info.cursor or None)
         else:
             self._ended = True

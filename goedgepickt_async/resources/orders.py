@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import attrs
 
 from goedgepickt_async.convert import encode, python_name
 from goedgepickt_async.errors import MultipleFoundError, PagingError
-from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Webshop
+from goedgepickt_async.models import NewOrder, Order, OrderStatus, Webshop
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, search
-from goedgepickt_async.resources.filters import DUTCH, day
+from goedgepickt_async.resources.filters import day
 from goedgepickt_async.resources.lookup import create_once
+from goedgepickt_async.resources.order_identity import created_on_or_after, is_same_order
 from goedgepickt_async.wire.request import Request, Safety, path_to
 
 __all__ = ["CreatedOrder", "Orders"]
@@ -104,20 +105,18 @@ class Orders(Resource):
 
     async def _find(self, new: NewOrder, webshop_uuid: str) -> CreatedOrder | None:
         """The order of this webshop with the id that the shop gave it, among those since then."""
-        shop = await self._name_of(webshop_uuid)
-        orders = self.list(created_after=_since(new), webshop_uuid=webshop_uuid).limit(_MOST_LOOKED_AT)
+        shop, since = await self._name_of(webshop_uuid), created_on_or_after(new.created_at)
+        orders = self.list(created_after=since, webshop_uuid=webshop_uuid).limit(_MOST_LOOKED_AT)
         seen, found = 0, []
         async for order in orders:
             seen += 1
             # The filter by webshop was seen once only (B): the same id in two shops is nothing unusual.
-            if _is_same(order, new) and shop in {None, order.webshop_name or shop}:
+            if is_same_order(order, new) and shop in {None, order.webshop_name or shop}:
                 found.append(order.uuid)
         if len(found) > 1:
             raise MultipleFoundError(f"{len(found)} orders have this id", uuids=found)
         if not found and seen >= _MOST_LOOKED_AT:
-            raise PagingError(
-                f"there are more than {_MOST_LOOKED_AT} orders since {_since(new)}; not all were looked at"
-            )
+            raise PagingError(f"there are more than {_MOST_LOOKED_AT} orders since {since}; not all were looked at")
         return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
 
     async def _name_of(self, webshop_uuid: str) -> str | None:
@@ -125,21 +124,6 @@ class Orders(Resource):
             if webshop.uuid == webshop_uuid:
                 return webshop.name
         return None
-
-
-def _since(new: NewOrder) -> date:
-    """The day before the order's own date, or before today: the API's filter knows days only."""
-    today = datetime.now(DUTCH).date()
-    created = today if new.created_at is UNSET else min(today, new.created_at.astimezone(DUTCH).date())
-    return created - timedelta(days=1)
-
-
-def _is_same(order: Order, new: NewOrder) -> bool:
-    for shops_id in (order.order_id, order.order_number):  # either may be absent (C)
-        if shops_id is not None:
-            return shops_id == new.order_id
-    shown = new.order_id if new.display_id is UNSET else new.display_id
-    return order.display_id is not None and order.display_id.removeprefix("#") == shown.removeprefix("#")
 
 
 def _created_uuid(data: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import attrs
@@ -55,17 +56,27 @@ class Products(Resource):
             MultipleFoundError: Several have it; a SKU is not unique (A).
             ValidationError: The SKU is empty, which a search cannot find.
         """
+        found = await self.find_all_by_sku(sku, webshop_uuid=webshop_uuid)
+        if len(found) > 1:
+            uuids = [product.uuid for product in found]
+            raise MultipleFoundError(f"{len(found)} products have the SKU {sku!r}", uuids=uuids)
+        return found[0] if found else None
+
+    async def find_all_by_sku(self, sku: str, *, webshop_uuid: str | None = None) -> tuple[Product, ...]:
+        """The products with this SKU: the search of three (A). A SKU is not unique (A); the first page of them will do.
+
+        Raises:
+            ValidationError: The SKU is empty, which a search cannot find.
+        """
         if not isinstance(sku, str) or not sku:
             raise ValidationError("sku: must be text that is not empty", fields={"sku": ["must be text, not empty"]})
-        found: list[Product] = []
-        async for page in self.list(sku=sku, webshop_uuid=webshop_uuid).pages():
-            found += page.items
-            if len(found) > 1:
-                uuids = [product.uuid for product in found]
-                raise MultipleFoundError(f"{len(found)} products have the SKU {sku!r}", uuids=uuids)
-            if page.left_out == 0:  # the server's search is exact: it has said all
-                break
-        return found[0] if found else None
+        found: tuple[Product, ...] = ()
+        async with aclosing(self.list(sku=sku, webshop_uuid=webshop_uuid).pages()) as pages:
+            async for page in pages:
+                found += page.items
+                if len(found) > 1 or page.left_out == 0:  # the server's search is exact: it has said all
+                    break
+        return found
 
     async def create(self, product: NewProduct) -> Product:
         """Create a product: `POST /products` (A).

@@ -7,7 +7,8 @@ it do its work and spoils what follows. Each says which, or can be told.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -30,6 +31,7 @@ __all__ = [
     "Redirect",
     "Slow",
     "SlowBody",
+    "Sometimes",
     "Status",
     "TooManyRequests",
 ]
@@ -308,6 +310,34 @@ class EchoAuthorization:
         """Give the key back."""
         said = {"message": f"Bad request: Authorization: {exchange.request.headers.get('Authorization', '')}"}
         return exchange.reply(Answer(self.status, json.dumps(said).encode(), {"Content-Type": "application/json"}))
+
+
+@attrs.define
+class Sometimes:
+    """Play one of several faults, now and then; the same seed and requests bring the same faults.
+
+    Attributes:
+        faults: What to draw from.
+        share: On which part of the requests, from 0 to 1.
+        seed: What the drawing begins with.
+    """
+
+    faults: Sequence[Fault]
+    share: float = 0.1
+    seed: int = 0
+    _random: random.Random = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(lambda self: random.Random(self.seed), takes_self=True),  # noqa: S311  no secret
+    )
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Draw; answer as usual, or play what was drawn."""
+        if self._random.random() >= self.share:
+            return exchange.reply(await exchange.answer())
+        fault = self._random.choice(self.faults)
+        exchange.arrival.fault = type(fault).__name__
+        return await fault.play(exchange)
 
 
 @attrs.frozen

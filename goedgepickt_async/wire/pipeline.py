@@ -30,6 +30,7 @@ from goedgepickt_async.errors import (
 )
 from goedgepickt_async.hooks import AnswerSeen, Hooks, RetrySeen, call_hook
 from goedgepickt_async.settings import Settings
+from goedgepickt_async.wire.errand import current_errand
 from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
 from goedgepickt_async.wire.refusal import complains, is_refusal, refusal
 from goedgepickt_async.wire.request import NO_BODY, Request, Safety
@@ -111,14 +112,17 @@ class Pipeline:
 
         Args:
             request: What is to be sent.
-            settings: How; a lane in it wins over `lane`.
-            lane: Who goes first.
+            settings: How; a lane in it wins over all others.
+            lane: Who goes first, unless an errand that this is part of says otherwise.
             era: How often the client was closed when this began; None: it begins now.
 
         Raises:
             GoedGepicktError: The error of the tree that tells what happened, with its evidence.
         """
-        meter = Meter(self.budget, lane if settings.lane is None else settings.lane, request.safety)
+        errand = current_errand()
+        if errand is not None and errand.lane is not None:
+            lane = errand.lane
+        meter = Meter(self.budget, lane if settings.lane is None else settings.lane, request.safety, errand)
         era = self.sessions.era if era is None else era
         call = _Call(request=request, settings=settings, body=_encoded(request), meter=meter, era=era)
         deadline = asyncio.timeout(settings.deadline)

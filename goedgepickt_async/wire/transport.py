@@ -24,6 +24,7 @@ from goedgepickt_async.errors import (
     RequestTimeoutError,
     TransportError,
 )
+from goedgepickt_async.wire.errand import Errand
 from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
 from goedgepickt_async.wire.request import Safety
 from goedgepickt_async.wire.session import LoopSession
@@ -76,7 +77,7 @@ class Meter:
         answer: The latest answer's status and headers, as soon as they are here.
     """
 
-    def __init__(self, budget: Budget, lane: Lane, safety: Safety) -> None:
+    def __init__(self, budget: Budget, lane: Lane, safety: Safety, errand: Errand | None = None) -> None:
         self.on_wire = 0
         self.waited = 0.0
         self.sent = False
@@ -84,6 +85,7 @@ class Meter:
         self.lane = lane
         self.safety = safety
         self._budget = budget
+        self._errand = errand
         self._place: int | None = None
         self._worst = Evidence.NOT_SENT
 
@@ -97,6 +99,8 @@ class Meter:
         """The headers of a request are about to leave."""
         self.sent = True
         self.on_wire += 1
+        if self._errand is not None:
+            self._errand.count_request()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -114,6 +118,7 @@ class Meter:
         self._place, self.waited = grant.place, self.waited + grant.waited
         self._clock.reschedule(asyncio.get_running_loop().time() + limits.timeout)
         try:
+            self._announce()
             response = await handler(request)
         except BaseException:
             self._budget.settle(grant, Lost() if self.sent else NeverSent())
@@ -148,6 +153,11 @@ class Meter:
                 wait=wait,
                 evidence=self.evidence,
             )
+
+    def _announce(self) -> None:
+        """Whoever keeps a journal writes down what is about to be done; a read does nothing."""
+        if self.safety is not Safety.READ and self._errand is not None and self._errand.before_write is not None:
+            self._errand.before_write()
 
     def _forget(self) -> None:
         self._worst = self.evidence

@@ -210,6 +210,12 @@ async def test_past_the_reach_of_page_numbers_a_cursor_goes_on() -> None:
     assert asks[-1][0].cursor is not None
 
 
+@pytest.mark.parametrize("number", [9_999, 10_000, 10_001])
+async def test_where_pages_offer_cursors_the_page_at_the_reach_that_offers_none_is_the_last(number: int) -> None:
+    fetch, _ = reaching(list(range(number)), cursor=True)
+    assert await read(fetch) == [f"u{key}" for key in range(number)]
+
+
 async def test_without_a_cursor_a_later_date_goes_on() -> None:
     fetch, asks = reaching(list(range(21_000)), cursor=False)
     assert await read(fetch, by_date=True) == [f"u{key}" for key in range(21_000)]

@@ -1,0 +1,208 @@
+"""Requests and time: a plan that is applied, beside search-then-write an item with the same limiter, in one run.
+
+Run it as `python benchmarks/bulk.py`; it takes some minutes, as the window of the sandbox's throttle is scaled down: to
+6 s for plans, to 1 s for the long way. Durations are printed scaled back to a window of 60; what the processor does is
+scaled with them, so they are upper bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import resource
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from goedgepickt_async import GoedGepickt, LocalBudget, NewOrder, NewOrderLine, NewProduct, ProductUpdate
+from goedgepickt_async.sandbox import Sandbox
+
+_LIMIT, _WINDOW = 150, 60.0
+_ITEMS = 1_000_000
+Job = Callable[[GoedGepickt, Sandbox], Awaitable[None]]
+
+
+@attrs.frozen
+class Case:
+    """The same task, done in two ways."""
+
+    name: str
+    world: dict[str, Any]
+    planned: Job
+    each: Job
+
+
+@asynccontextmanager
+async def _client(case: Case, period: float) -> AsyncIterator[tuple[GoedGepickt, Sandbox]]:
+    async with Sandbox(**case.world, webshops=1, limit=_LIMIT, period=period, oddities=False) as sandbox:
+        # The guard is scaled down with the window; the sandbox's counter is exact.
+        budget = LocalBudget(_LIMIT, period, guard=period / _WINDOW)
+        shop = str(sandbox.world.webshops[0]["uuid"])
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, webshop_uuid=shop, budget=budget) as gg:
+            yield gg, sandbox
+
+
+async def _all(stream: Any) -> None:
+    async with stream as outcomes:
+        async for outcome in outcomes:
+            outcome.unwrap()
+
+
+# -- 10,000 products of which 1 % changed
+
+
+def _catalogue(sandbox: Sandbox, number: int) -> Iterator[dict[str, Any]]:
+    for index in range(number):
+        row = sandbox.world.products.bare(index)
+        price = "0.01" if index % 100 == 0 else str(row["price"])
+        yield {"sku": row["sku"], "name": row["name"], "price": price}
+
+
+async def _products_planned(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await gg.products.plan(_catalogue(sandbox, sandbox.world.settings.products))
+    await _all(plan.apply())
+
+
+async def _products_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    async def push(row: dict[str, Any]) -> None:
+        found = await gg.products.find_by_sku(row["sku"])
+        if found is None:
+            await gg.products.create(NewProduct(**row))
+        else:
+            await gg.products.update(found.uuid, ProductUpdate(name=row["name"], price=row["price"]))
+
+    await _all(gg.bulk.map(push, _catalogue(sandbox, sandbox.world.settings.products)))
+
+
+# -- 2,000 stock levels of which 5 % changed
+
+
+def _levels(sandbox: Sandbox, number: int) -> dict[str, int]:
+    world = sandbox.world
+    return {
+        str(world.products.bare(index)["sku"]): world.stockroom.stock(index).free + (7 if index % 20 == 0 else 0)
+        for index in range(number)
+    }
+
+
+async def _stock_planned(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await gg.stock.plan(_levels(sandbox, sandbox.world.settings.products))
+    await _all(plan.apply())
+
+
+async def _stock_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    async def push(pair: tuple[str, int]) -> None:
+        found = await gg.products.find_by_sku(pair[0])
+        assert found is not None
+        assert found.stock is not None
+        delta = pair[1] - (found.stock.free_stock or 0)
+        # Search-then-write writes what has not changed too, where that can be said; a mutation of 0 cannot.
+        if delta:
+            await gg.stock.mutate(found.uuid, delta)
+        else:
+            await gg.stock.get(found.uuid)
+
+    await _all(gg.bulk.map(push, _levels(sandbox, sandbox.world.settings.products).items()))
+
+
+# -- 1,000 orders of which 400 exist
+
+
+def _orders(number: int) -> list[NewOrder]:
+    line = NewOrderLine(sku="SB-00001", product_name="Mok", quantity=1)
+    now = datetime.now(UTC)
+    return [NewOrder(order_id=f"S-{n}", status="on_hold", created_at=now, lines=[line]) for n in range(number)]
+
+
+def _add_some(sandbox: Sandbox, number: int) -> None:
+    for order in _orders(number):
+        sandbox.world.add_order(orderId=order.order_id, orderNumber=order.order_id, externalDisplayId=order.order_id)
+
+
+async def _orders_planned(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    _add_some(sandbox, 400)
+    await _all((await gg.orders.plan(_orders(1_000))).apply())
+
+
+async def _orders_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    _add_some(sandbox, 400)
+
+    async def push(order: NewOrder) -> None:
+        query = {"searchAttribute": "orderId", "searchDelimiter": "=", "searchValue": order.order_id}
+        found = await gg.request(
+            "GET", "/orders", query=query
+        )  # the sandbox knows it; of the service that is not known
+        if not found.json["items"]:
+            await gg.orders.create(order)
+
+    await _all(gg.bulk.map(push, _orders(1_000)))
+
+
+def cases(scale: float) -> list[Case]:
+    products, levels = int(10_000 * scale), int(2_000 * scale)
+    return [
+        Case(
+            f"{products:,} products, 1 % changed",
+            {"products": products, "orders": 0},
+            _products_planned,
+            _products_each,
+        ),
+        Case(f"{levels:,} stock levels, 5 % changed", {"products": levels, "orders": 0}, _stock_planned, _stock_each),
+        Case("1,000 orders, 400 exist", {"products": 10, "orders": 0}, _orders_planned, _orders_each),
+    ]
+
+
+async def measure(case: Case, job: Job, period: float) -> tuple[int, float, int]:
+    async with _client(case, period) as (gg, sandbox):
+        began = time.monotonic()
+        await job(gg, sandbox)
+        took = (time.monotonic() - began) * _WINDOW / period
+        return len(sandbox.ledger), took, sandbox.throttled
+
+
+async def memory(number: int) -> tuple[float, float]:
+    """Mebibytes above the start, and seconds, of bulk.map over so many items."""
+
+    async def nothing(item: int) -> int:
+        return item
+
+    async with GoedGepickt("no-key", base_url="http://127.0.0.1:9", budget=LocalBudget()) as gg:
+        await _all(gg.bulk.map(nothing, range(1_000)))
+        gc.collect()
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+        seen = 0
+        async with gg.bulk.map(nothing, iter(range(number)), concurrency=100) as outcomes:
+            async for outcome in outcomes:
+                seen += outcome.unwrap() is not None
+        assert seen == number
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, time.monotonic() - began
+
+
+async def run(scale: float, period: float, period_each: float) -> None:
+    above, took = await memory(int(_ITEMS * scale))
+    print(f"bulk.map over {int(_ITEMS * scale):,} items: {above:.1f} MiB above the start, {took:.0f} s\n")
+    print("| task | | requests | minutes | 429s |\n|---|---|---|---|---|")
+    for case in cases(scale):
+        ways = (("plan, then apply", case.planned, period), ("search, then write", case.each, period_each))
+        for way, job, window in ways:
+            requests, seconds, refusals = await measure(case, job, window)
+            print(f"| {case.name} | {way} | {requests:,} | {seconds / 60:.1f} | {refusals} |", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds, for plans")
+    parser.add_argument("--period-each", type=float, default=1.0, help="and for the long way")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of items")
+    chosen = parser.parse_args()
+    asyncio.run(run(chosen.scale, chosen.period, chosen.period_each))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

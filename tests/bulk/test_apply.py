@@ -1,0 +1,392 @@
+"""A plan is applied once: whatever the journal has been through, and whatever moves meanwhile."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from goedgepickt_async import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    GoedGepickt,
+    How,
+    JournalBusyError,
+    JournalError,
+    JournalMismatchError,
+    NewOrder,
+    NewOrderLine,
+    OutcomeUnknownError,
+    Plan,
+)
+from goedgepickt_async.sandbox import Sandbox, faults
+
+MUTATIONS = "/products/*/stock-mutation"
+
+
+@pytest.fixture
+async def sandbox() -> Any:
+    async with Sandbox(orders=60, products=250, webshops=1, seed=7, limit=None, oddities=False) as running:
+        yield running
+
+
+async def outcomes_of(plan: Plan, **options: Any) -> list[Any]:
+    async with plan.apply(**{"settle": 0.02, **options}) as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+def applied(sandbox: Sandbox, method: str = "PUT") -> list[str]:
+    return [arrival.path for arrival in sandbox.ledger if arrival.applied and arrival.method == method]
+
+
+def free(sandbox: Sandbox, index: int) -> int:
+    return sandbox.world.stockroom.stock(index).free
+
+
+async def stock_plan(gg: GoedGepickt, number: int = 6, **options: Any) -> Plan:
+    return await gg.stock.plan({f"SB-{n:05d}": 100 + n for n in range(number)}, **options)
+
+
+async def test_a_plan_reads_in_large_pages_and_writes_only_what_differs(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    there = await gg.products.list().collect()
+    rows: list[dict[str, Any]] = [{"sku": p.sku, "name": p.name, "price": p.price} for p in there]
+    rows[3]["price"], rows[9]["name"] = "0.99", "Anders"
+    sandbox.ledger.clear()
+    plan = await gg.products.plan(rows)
+    assert plan.requests_read == len(sandbox.ledger) <= 5
+    assert (plan.requests, len(plan.unchanged)) == (2, 248)
+    sandbox.ledger.clear()
+    assert all(outcome.ok for outcome in await outcomes_of(plan))
+    assert len(sandbox.ledger) == 2
+    assert (await gg.products.plan(rows)).requests == 0
+
+
+async def test_few_rows_are_searched_for_where_that_is_fewer_requests(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    await gg.stock.plan({"SB-00004": 1})
+    assert len(sandbox.ledger) == 1
+    assert sandbox.ledger[0].query["searchValue"] == "SB-00004"
+
+
+async def test_orders_that_exist_are_not_made_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    known = str(sandbox.world.orders[5]["orderId"])
+    line = NewOrderLine(sku="SB-00001", product_name="Mok", quantity=1)
+    orders = [NewOrder(order_id=name, status="open", lines=[line]) for name in (known, "S-1", "S-2", "S-2")]
+    plan = await gg.orders.plan(orders)
+    assert [write.key for write in plan.creates] == ["S-1"]
+    assert [row.key for row in plan.unchanged] == [known]
+    assert [row.indexes for row in plan.conflicts] == [(2, 3)]
+    await outcomes_of(plan)
+    assert (await gg.orders.plan(orders)).requests == 0
+
+
+async def test_a_saved_plan_is_the_same_plan(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await stock_plan(gg)
+    assert gg.bulk.load_plan(plan.to_json()) == plan
+    assert sandbox.api_key not in plan.to_json()
+    with pytest.raises(ConfigurationError):
+        Plan.from_json(plan.to_json()).apply()
+    for damaged in ("", "[]", "{}", plan.to_json()[:-9], plan.to_json().replace('"version": 1', '"version": 2')):
+        with pytest.raises(ConfigurationError):
+            gg.bulk.load_plan(damaged)
+    with pytest.raises(JournalMismatchError):
+        gg.for_key("another-key").bulk.load_plan(plan.to_json())
+    assert gg.with_options(webshop_uuid="another-shop").bulk.load_plan(plan.to_json()) == plan
+
+
+async def test_applying_again_does_nothing_twice(gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path) -> None:
+    plan = await stock_plan(gg)
+    first = await outcomes_of(plan, journal=tmp_path / "j")
+    again = await outcomes_of(gg.bulk.load_plan(plan.to_json()), journal=tmp_path / "j")
+    assert {o.result.how for o in first} == {How.SENT}
+    assert {o.result.how for o in again} == {How.JOURNAL}
+    assert len(applied(sandbox)) == plan.requests
+    assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
+    assert sandbox.api_key.encode() not in (tmp_path / "j").read_bytes()
+
+
+async def test_the_same_wish_planned_anew_is_done_again(gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path) -> None:
+    await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
+    sandbox.world.stockroom.mutate(3, -4)
+    await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
+    assert free(sandbox, 3) == 103
+
+
+async def test_leaving_early_ends_cleanly_and_the_rest_is_done_later(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    plan = await stock_plan(gg, 30)
+    async with plan.apply(journal=tmp_path / "j", settle=0.02) as outcomes:
+        async for _ in outcomes:
+            break
+    assert not [task for task in asyncio.all_tasks() if "Engine" in str(task.get_coro())]
+    rest = await outcomes_of(plan, journal=tmp_path / "j")
+    assert all(outcome.ok for outcome in rest)
+    assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
+    assert [free(sandbox, n) for n in range(30)] == [100 + n for n in range(30)]
+
+
+async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    plan = await stock_plan(gg)
+    sandbox.world.stockroom.mutate(2, 1)
+    outcomes = await outcomes_of(plan, journal=tmp_path / "j", dry_run=True, max_age=0)
+    assert [o.index for o in outcomes if isinstance(o.error, ConflictError)] == [2]
+    assert {o.result.how for o in outcomes if o.ok} == {How.DRY_RUN}
+    assert {arrival.method for arrival in sandbox.ledger} == {"GET"}
+    assert not (tmp_path / "j").exists()
+
+
+# -- what moves meanwhile
+
+
+async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await stock_plan(gg)
+    moved = free(sandbox, 2) - 1
+    sandbox.world.stockroom.mutate(2, -1)
+    outcomes = {o.index: o for o in await outcomes_of(plan, max_age=0)}
+    assert isinstance(outcomes[2].error, ConflictError)
+    assert "free_stock" in str(outcomes[2].error)
+    assert free(sandbox, 2) == moved
+    assert [o.ok for index, o in outcomes.items() if index != 2] == [True] * 5
+
+
+async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await stock_plan(gg)
+    sandbox.world.stockroom.mutate(2, 102 - free(sandbox, 2))
+    outcomes = {o.index: o for o in await outcomes_of(plan, max_age=0)}
+    assert outcomes[2].result.how is How.FOUND
+    assert len(applied(sandbox)) == 5
+
+
+async def test_a_young_plan_is_not_read_again_and_an_old_one_in_pages(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await stock_plan(gg, 40)
+    sandbox.ledger.clear()
+    await outcomes_of(plan)
+    assert {arrival.method for arrival in sandbox.ledger} == {"PUT"}
+    plan = await gg.stock.plan({f"SB-{n:05d}": 7 for n in range(40)})
+    sandbox.ledger.clear()
+    await outcomes_of(attrs.evolve(plan, read_at=plan.read_at.replace(year=2020)))
+    assert sum(arrival.method == "GET" for arrival in sandbox.ledger) <= 5
+
+
+async def test_a_quantity_is_set_only_where_it_differs_and_where_the_product_lies(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    place = (await gg.stock.get(str(sandbox.world.products[0]["uuid"])))[0].pick_location_uuid
+    plan = await gg.stock.plan({"SB-00000": 77, "nobody": 1}, mode="set", location=place)
+    await outcomes_of(plan)
+    assert (await gg.stock.get(str(sandbox.world.products[0]["uuid"])))[0].quantity == 77
+    assert (await gg.stock.plan({"SB-00000": 77}, mode="set", location=place)).requests == 0
+    with pytest.raises(ConfigurationError):
+        await gg.stock.plan({}, mode="set")
+    with pytest.raises(ConfigurationError):
+        await gg.stock.plan({}, mode="add")  # type: ignore[arg-type]
+
+
+# -- answers that are lost
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+async def test_a_mutation_whose_answer_is_lost_is_told_by_the_numbers(
+    gg: GoedGepickt, sandbox: Sandbox, carried_out: bool
+) -> None:
+    sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=carried_out), times=2)
+    outcomes = await outcomes_of(await stock_plan(gg), concurrency=1)
+    assert all(outcome.ok for outcome in outcomes)
+    assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
+    assert [free(sandbox, n) for n in range(6)] == [100 + n for n in range(6)]
+    assert sum(o.result.how is How.FOUND for o in outcomes) == (2 if carried_out else 0)
+
+
+async def test_where_other_stock_moved_too_nothing_is_sent_again(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    plan = await stock_plan(gg, 1)
+    sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=True))
+    sandbox.fail("PUT", MUTATIONS, faults.ChangeWorld(lambda world: world.stockroom.mutate(0, -1)))
+    for _ in range(2):
+        (outcome,) = await outcomes_of(plan, journal=tmp_path / "j")
+        assert isinstance(outcome.error, OutcomeUnknownError)
+    assert len(applied(sandbox)) == 1
+
+
+async def test_a_mutation_that_is_never_carried_out_is_given_up_and_reported(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    sandbox.fail("PUT", MUTATIONS, faults.Drop(), times=None)
+    (outcome,) = await outcomes_of(await stock_plan(gg, 1))
+    assert isinstance(outcome.error, OutcomeUnknownError)
+    assert len([arrival for arrival in sandbox.ledger if arrival.method == "PUT"]) == 3
+
+
+async def test_a_key_that_is_refused_stops_the_job(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    plan = await stock_plan(gg, 200)
+    sandbox.fail("PUT", "*", faults.Status(401), times=None)
+    sandbox.ledger.clear()
+    with pytest.raises(AuthenticationError):
+        await outcomes_of(plan)
+    assert len(sandbox.ledger) < 40
+
+
+# -- the journal
+
+
+async def test_a_journal_in_use_is_refused_here_and_in_another_process(gg: GoedGepickt, tmp_path: Path) -> None:
+    plan = await stock_plan(gg)
+    async with plan.apply(journal=tmp_path / "j") as outcomes:
+        await anext(outcomes)
+        with pytest.raises(JournalBusyError):
+            await outcomes_of(plan, journal=tmp_path / "j")
+        code = f"import sqlite3; sqlite3.connect({str(tmp_path / 'j')!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
+        ran = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert "locked" in ran.stderr
+    await outcomes_of(plan, journal=tmp_path / "j")
+
+
+async def test_a_journal_of_another_account_is_refused(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, make_client: Callable[..., GoedGepickt]
+) -> None:
+    await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
+    content = (tmp_path / "j").read_bytes()
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    account = make_client(sandbox.account_url, sandbox.account_key, webshop_uuid=shop)
+    with pytest.raises(JournalMismatchError, match="server"):
+        await outcomes_of(await stock_plan(account), journal=tmp_path / "j")
+    keyless = gg.with_options(webshop_uuid=None)
+    with pytest.raises(JournalMismatchError, match="webshop"):
+        await outcomes_of(await stock_plan(keyless), journal=tmp_path / "j")
+    assert (tmp_path / "j").read_bytes() == content
+
+
+def _spoil_version(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    connection.close()
+
+
+def _other_database(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+
+
+def _spoil_bytes(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_spoil_version, "version 9"),
+        (_other_database, "something else"),
+        (_spoil_bytes, "damaged"),
+        (lambda path: path.write_bytes(b"no database at all" * 99), "damaged"),
+        (lambda path: (path.unlink(), path.mkdir()), "regular file"),
+    ],
+)
+async def test_a_journal_that_cannot_be_used_is_said_and_nothing_is_sent(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    path = tmp_path / "j"
+    await outcomes_of(await stock_plan(gg, 2), journal=path)
+    plan = await stock_plan(gg, 4)
+    spoil(path)
+    content = path.read_bytes() if path.is_file() else None
+    sandbox.ledger.clear()
+    with pytest.raises(JournalError, match=why):
+        await outcomes_of(plan, journal=path)
+    assert not sandbox.ledger
+    assert (path.read_bytes() if path.is_file() else None) == content
+
+
+async def test_a_directory_that_is_not_there_is_said(gg: GoedGepickt, tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="No such file"):
+        await outcomes_of(await stock_plan(gg), journal=tmp_path / "no" / "j")
+
+
+async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    plan = await stock_plan(gg, 200)
+    (tmp_path / "plan").write_text(plan.to_json())
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    script = f"""
+        import asyncio, resource
+        from goedgepickt_async import GoedGepickt, JournalError, LocalBudget
+        resource.setrlimit(resource.RLIMIT_FSIZE, (28_000, 28_000))
+        async def main():
+            async with GoedGepickt({sandbox.api_key!r}, base_url={sandbox.url!r}, webshop_uuid={shop!r},
+                                   budget=LocalBudget(100_000, 1.0, guard=0.0)) as gg:
+                plan = gg.bulk.load_plan(open({str(tmp_path / "plan")!r}).read())
+                try:
+                    async for outcome in plan.apply(journal={str(tmp_path / "j")!r}):
+                        pass
+                except JournalError as error:
+                    print("JournalError", error)
+        asyncio.run(main())
+    """
+    ran = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
+    )
+    assert "JournalError" in ran.stdout, ran.stderr
+    assert 0 < len(applied(sandbox)) < 200
+    outcomes = await outcomes_of(plan, journal=tmp_path / "j")
+    assert all(outcome.ok for outcome in outcomes)
+    assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
+    assert [free(sandbox, n) for n in range(200)] == [100 + n for n in range(200)]
+
+
+async def test_an_order_that_another_plan_made_is_not_made_again_though_the_list_does_not_show_it(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    orders = [NewOrder(order_id="S-1", status="open", lines=[NewOrderLine(sku="a", product_name="b", quantity=1)])]
+    first, second = await gg.orders.plan(orders), await gg.orders.plan(orders)
+    await outcomes_of(first, journal=tmp_path / "j")
+    (outcome,) = await outcomes_of(second, journal=tmp_path / "j")
+    assert outcome.result.how is How.JOURNAL
+    assert len(applied(sandbox, "POST")) == 1
+
+
+async def test_two_plans_from_one_reading_do_not_mutate_twice(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    first, second = await stock_plan(gg), await stock_plan(gg)
+    await outcomes_of(first, journal=tmp_path / "j")
+    outcomes = await outcomes_of(second, journal=tmp_path / "j")
+    assert {o.result.how for o in outcomes} == {How.FOUND}
+    assert [free(sandbox, n) for n in range(6)] == [100 + n for n in range(6)]
+
+
+async def test_a_plan_reads_like_a_diff_and_no_terminal_obeys_it(gg: GoedGepickt) -> None:
+    plan = await gg.products.plan(
+        [
+            {"sku": "SB-00001", "price": "1.00"},
+            {"sku": "N\x1b[31m", "name": "Nieuwe mok", "price": "2.50"},
+            {"sku": ""},
+        ]
+    )
+    text = str(plan)
+    assert "1 to create, 1 to change, 0 unchanged, 1 in conflict" in text
+    assert "~ SB-00001" in text
+    assert "→ 1.00" in text
+    assert "! (empty)  row 3: the sku is empty" in text
+    assert "\x1b" not in text
+    assert "line 7" in plan.render(where=lambda index: f"line {index + 5}")
+    assert json.loads(plan.to_json())["writes"]
+
+
+async def test_a_long_plan_is_shown_as_far_as_asked(gg: GoedGepickt) -> None:
+    text = (await stock_plan(gg, 20)).render(limit=3)
+    assert "… and 17 more" in text
+    assert text.count("~ ") == 3

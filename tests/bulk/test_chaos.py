@@ -1,0 +1,18 @@
+"""Dropped connections, cut answers, 5xx, a 429 and `kill -9`: each write is applied once, each set at its level.
+
+The long version, 50 seeds of 2,000 writes, is `benchmarks/chaos.py`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.chaos import KINDS, Ordeal
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_begun_is_finished_and_nothing_is_done_twice(kind: str, tmp_path: Path) -> None:
+    report = await Ordeal(kind=kind, seed=11, writes=40, kills=2, share=0.15, directory=tmp_path).endure()
+    assert report.wrong == []
+    assert report.kills
+    assert report.faults

@@ -1,0 +1,244 @@
+"""What is compared is what values mean, not how they are written; and what is unfit says why."""
+
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async import UNSET, NewOrder, NewOrderLine, NewProduct, Product, ProductStock, ProductType
+from goedgepickt_async.bulk import Action, Conflict, LeftAlone, PlannedWrite, Unchanged, Wish
+from goedgepickt_async.bulk.judging_orders import new_order, wished_order
+from goedgepickt_async.bulk.judging_products import judge_product, wished_product
+from goedgepickt_async.bulk.judging_stock import StockSeen, judge_free, judge_set, settle_mutation, wished_level
+from goedgepickt_async.bulk.meaning import say_the_same
+from goedgepickt_async.bulk.planned import UNTOLD
+from goedgepickt_async.bulk.rows import without_doubles
+from goedgepickt_async.models import StockLocation
+
+SHOP = "shop"
+amounts = st.decimals(min_value=0, max_value=10**6, places=2)
+
+
+def judged(row: Any, *present: Product, **options: Any) -> Any:
+    wish = wished_product(row, 0, key="sku", webshop=SHOP)
+    if isinstance(wish, Conflict):
+        return wish
+    return judge_product(wish, present, **{"webshop": SHOP, "update_pictures": False, **options})
+
+
+def changes(verdict: Any) -> dict[str, tuple[Any, Any]]:
+    assert isinstance(verdict, PlannedWrite)
+    return {change.field: (change.before, change.after) for change in verdict.changes}
+
+
+@given(amount=amounts, zeros=st.integers(0, 3))
+def test_an_amount_is_the_same_however_it_is_written(amount: Decimal, zeros: int) -> None:
+    text = f"{amount:f}" + "0" * zeros
+    assert say_the_same("price", text, amount)
+    assert not say_the_same("price", text, amount + Decimal("0.01"))
+
+
+@given(text=st.text(max_size=12), pad=st.sampled_from(["", " ", "  ", "\t"]))
+def test_a_text_is_the_same_with_white_space_around_it_and_nothing_is_nothing(text: str, pad: str) -> None:
+    assert say_the_same("name", text, pad + text + pad)
+    assert say_the_same("name", None, pad)
+    assert say_the_same("product_id", "12", 12)
+
+
+@given(
+    name=st.text(min_size=1, max_size=9).filter(str.strip),
+    price=amounts,
+    product_id=st.none() | st.integers(1, 10**6).map(str),
+)
+def test_what_was_created_as_wished_is_unchanged_afterwards(name: str, price: Decimal, product_id: str | None) -> None:
+    row = {"sku": "0012", "name": name, "price": str(price)} | ({"product_id": product_id} if product_id else {})
+    created = judged(row)
+    assert created.action is Action.CREATE
+    there = Product(uuid="u", sku="0012", name=name.strip(), price=price + Decimal("0.000"), product_id=product_id)
+    assert isinstance(judged(row, there), Unchanged)
+
+
+@given(
+    name=st.sampled_from(["a", "b", None]), price=st.none() | amounts, wanted=st.sampled_from(["a", "b"]), to=amounts
+)
+def test_an_update_brings_what_is_there_to_what_is_wanted_and_touches_nothing_else(
+    name: str | None, price: Decimal | None, wanted: str, to: Decimal
+) -> None:
+    there = Product(uuid="u", sku="x", name=name, price=price, product_id="7")
+    row = {"sku": "x", "name": wanted, "price": to}
+    verdict = judged(row, there)
+    if isinstance(verdict, PlannedWrite):
+        assert set(changes(verdict)) <= {"name", "price"}
+        after = {field: new for field, (_, new) in changes(verdict).items()}
+        there = attrs.evolve(there, name=after.get("name", name), price=Decimal(str(after.get("price", price))))
+    assert isinstance(judged(row, there), Unchanged)
+
+
+def test_unset_is_left_alone_and_none_empties() -> None:
+    there = Product(uuid="u", sku="x", name="n", price=Decimal(5), product_id="7")
+    assert isinstance(judged(NewProduct(sku="x", name="n"), there), Unchanged)
+    assert isinstance(judged({"sku": "x", "price": UNSET}, there), Unchanged)
+    assert changes(judged({"sku": "x", "price": None, "product_id": None}, there)) == {
+        "price": ("5", None),
+        "product_id": ("7", None),
+    }
+    empty = Product(uuid="u", sku="x", name="n")
+    assert isinstance(judged({"sku": "x", "price": None, "product_id": ""}, empty), Unchanged)
+
+
+@pytest.mark.parametrize("placeholder", [None, "", "https://x.test/Image_Placeholder.png"])
+def test_a_picture_is_sent_where_there_is_none(placeholder: str | None) -> None:
+    row = {"sku": "x", "picture": "https://x.test/a.png"}
+    assert "picture" in changes(judged(row, Product(uuid="u", sku="x", picture=placeholder)))
+
+
+def test_a_picture_is_not_sent_where_there_is_one_unless_asked() -> None:
+    row = {"sku": "x", "picture": "https://x.test/a.png"}
+    there = Product(uuid="u", sku="x", picture="https://x.test/b.png")
+    assert isinstance(judged(row, there), Unchanged)
+    assert "picture" in changes(judged(row, there, update_pictures=True))
+    nobody_wants = {"sku": "x", "picture": "https://x.test/image_placeholder.png"}
+    assert isinstance(judged(nobody_wants, Product(uuid="u", sku="x")), Unchanged)
+
+
+def test_what_the_api_does_not_tell_goes_along_and_is_no_change_by_itself() -> None:
+    row = {"sku": "x", "name": "b", "url": "https://x.test", "stock_management": True}
+    assert isinstance(judged(row, Product(uuid="u", sku="x", name="b")), Unchanged)
+    assert changes(judged(row, Product(uuid="u", sku="x", name="a")))["url"] == (UNTOLD, "https://x.test")
+    told = Product(uuid="u", sku="x", name="b", extra={"url": "https://x.test", "stockManagement": 1})
+    assert isinstance(judged(row, told), Unchanged)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"sku": ""}, "the sku is empty"),
+        ({"sku": "  ", "name": "a"}, "the sku is empty"),
+        ({"name": "a"}, "the sku is empty"),
+        ({"sku": 1.5, "name": "a"}, "sku: must be text"),
+        ({"sku": "x", "price": 1.5}, "price"),
+        ({"sku": "x", "price": "1,50"}, "price"),
+        ({"sku": "x", "prijs": "1.50"}, "prijs"),
+        ({"sku": "x", "name": ""}, "name"),
+        ({"sku": "x"}, "name: is required"),
+        ({"sku": "x", "name": "a", "webshop_uuid": "other"}, "another webshop"),
+        ("x", "must be a mapping"),
+        (None, "must be a mapping"),
+    ],
+)
+def test_an_unfit_row_is_a_conflict_that_says_why(row: Any, why: str) -> None:
+    verdict = judged(row)
+    assert isinstance(verdict, Conflict)
+    assert why in verdict.reason
+    assert verdict.indexes == (0,)
+
+
+def test_leading_zeros_stay_and_a_number_is_its_digits() -> None:
+    assert judged({"sku": "0012", "name": "a"}).key == "0012"
+    assert judged({"sku": 12, "name": "a"}).key == "12"
+    assert judged({"sku": " 0012 ", "name": "a"}).key == "0012"
+
+
+@given(keys=st.lists(st.sampled_from("abc"), max_size=8))
+def test_a_key_that_comes_twice_is_one_conflict_and_nothing_else(keys: list[str]) -> None:
+    wishes = [Wish(key=key, index=index, values={}) for index, key in enumerate(keys)]
+    single, doubled = without_doubles(wishes, "sku")
+    assert {wish.key for wish in single} == {key for key in keys if keys.count(key) == 1}
+    assert sorted(index for conflict in doubled for index in conflict.indexes) == [
+        index for index, key in enumerate(keys) if keys.count(key) > 1
+    ]
+
+
+def stocked(free: int | None = 5, *, total: int | None = 7, **fields: Any) -> StockSeen:
+    stock = ProductStock(free_stock=free, total_stock=total, unlimited_stock=fields.pop("unlimited", None))
+    return StockSeen(products=(Product(uuid="u", sku="x", stock=stock, **fields),), locations=fields.pop("at", None))
+
+
+def level(value: Any) -> Any:
+    return wished_level(("x", value), 0)
+
+
+@given(free=st.integers(-50, 50), wanted=st.integers(0, 50))
+def test_a_mutation_is_the_difference_to_the_free_stock_also_to_a_negative_one(free: int, wanted: int) -> None:
+    verdict = judge_free(level(wanted), stocked(free))
+    if free == wanted:
+        assert isinstance(verdict, Unchanged)
+    else:
+        assert changes(verdict) == {"free_stock": (free, wanted)}
+
+
+def test_unlimited_and_compound_products_are_left_alone_and_said() -> None:
+    for seen in (stocked(unlimited=True), stocked(type=ProductType.PARENT)):
+        for verdict in (judge_free(level(3), seen), judge_set(level(3), seen, location="l")):
+            assert isinstance(verdict, LeftAlone)
+            assert verdict.reason
+
+
+def test_what_cannot_be_done_safely_is_a_conflict() -> None:
+    assert isinstance(judge_free(level(3), stocked(None)), Conflict)
+    assert isinstance(judge_free(level(3), StockSeen()), Conflict)
+    twice = StockSeen(products=stocked().products * 2)
+    assert isinstance(judge_free(level(3), twice), Conflict)
+    elsewhere = attrs.evolve(stocked(), locations=(StockLocation(pick_location_uuid="m", quantity=7),))
+    assert isinstance(judge_set(level(3), elsewhere, location="l"), Conflict)
+    assert changes(judge_set(level(3), elsewhere, location="m")) == {"quantity": (7, 3)}
+    assert changes(judge_set(level(3), stocked(), location="l")) == {"quantity": (7, 3)}
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, True, "1,5", "", None, "1e3", Decimal("1.5"), Decimal("1e99"), 10**15])
+def test_a_level_that_is_no_whole_number_of_pieces_is_refused(bad: Any) -> None:
+    assert isinstance(level(bad), Conflict)
+
+
+@pytest.mark.parametrize("good", [4, "4", " 4 ", "4.0", Decimal(4), Decimal("4.00")])
+def test_a_level_may_be_written_in_many_ways(good: Any) -> None:
+    assert level(good).values["level"] == 4
+
+
+@given(delta=st.integers(-9, 9).filter(bool), moved=st.integers(-9, 9), reserved=st.integers(0, 1))
+def test_a_mutation_is_told_by_the_numbers_only_where_they_leave_no_other_reading(
+    delta: int, moved: int, reserved: int
+) -> None:
+    settled = settle_mutation(delta, {"total": 5, "reserved": 0}, {"total": 5 + moved, "reserved": reserved})
+    expected = None if reserved else {delta: True, 0: False}.get(moved)
+    assert settled.is_done is expected
+    assert settled.is_done is not None or settled.why
+
+
+def test_an_order_survives_being_written_down() -> None:
+    order = {
+        "order_id": "S-1",
+        "status": "open",
+        "created_at": "2026-11-01T09:30:00+01:00",
+        "billing": {"first_name": "Sien", "house_number": "12", "country": "NL"},
+        "lines": [{"sku": "0012", "product_name": "Mok", "quantity": 2, "tax_rate": "21"}],
+        "paid_total": "12.50",
+    }
+    wish = wished_order(order, 0, webshop=SHOP)
+    assert isinstance(wish, Wish)
+    again = new_order(wish.values)
+    assert again == attrs.evolve(new_order(order), webshop_uuid=SHOP)
+    assert isinstance(again, NewOrder)
+    assert isinstance(again.lines[0], NewOrderLine)
+    assert "Sien" not in repr(wish)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"created_at": "yesterday"}, "created_at"),
+        ({"created_at": "2026-11-01T09:30:00"}, "created_at"),
+        ({"billing": {"street": "x"}}, "billing"),
+        ({"lines": []}, "lines"),
+        ({"order_id": ""}, "order_id"),
+        ({"webshop_uuid": "other"}, "another webshop"),
+    ],
+)
+def test_an_unfit_order_is_a_conflict_that_says_why(change: dict[str, Any], why: str) -> None:
+    order = {"order_id": "S-1", "status": "open", "lines": [{"sku": "a", "product_name": "b", "quantity": 1}]}
+    conflict = wished_order(order | change, 3, webshop=SHOP)
+    assert isinstance(conflict, Conflict)
+    assert why in conflict.reason

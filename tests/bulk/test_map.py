@@ -1,0 +1,255 @@
+"""bulk.map: one outcome for each item, in bounded memory, and nothing left behind however it is left."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goedgepickt_async import BulkStoppedError, ConfigurationError, GoedGepickt, Lane, StopAfter
+from goedgepickt_async.bulk.engine import Engine
+from goedgepickt_async.bulk.progress import eta
+from goedgepickt_async.bulk.stream import OutcomeStream
+from goedgepickt_async.sandbox import Sandbox
+from tests.conftest import ample_budget
+from tests.support.recording_budget import RecordingBudget
+
+
+def stream(operation: Any, items: Any, **options: Any) -> OutcomeStream[Any, Any]:
+    return OutcomeStream(Engine(operation, items, ample_budget(), **{"concurrency": 3, **options}))
+
+
+async def drained(outcomes: OutcomeStream[Any, Any]) -> tuple[list[Any], Exception | None]:
+    """All outcomes, and what was raised after them."""
+    seen: list[Any] = []
+    try:
+        async for outcome in outcomes:
+            seen.append(outcome)  # noqa: PERF401  they are wanted in spite of the error
+    except Exception as error:
+        return seen, error
+    return seen, None
+
+
+async def double(number: int) -> int:
+    await asyncio.sleep(0)
+    return number * 2
+
+
+async def numbers(most: int) -> AsyncIterator[int]:
+    for number in range(most):
+        await asyncio.sleep(0)
+        yield number
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("items", [lambda: list(range(50)), lambda: (n for n in range(50)), lambda: numbers(50)])
+async def test_each_item_of_whatever_source_has_one_outcome(items: Callable[[], Any], ordered: bool) -> None:
+    outcomes = [outcome async for outcome in stream(double, items(), ordered=ordered)]
+    assert sorted((o.index, o.item, o.unwrap()) for o in outcomes) == [(n, n, 2 * n) for n in range(50)]
+    if ordered:
+        assert [o.index for o in outcomes] == list(range(50))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    fates=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=25),
+    concurrency=st.integers(1, 6),
+    ordered=st.booleans(),
+)
+def test_whatever_takes_how_long_and_fails_none_is_lost_and_none_comes_twice(
+    fates: list[tuple[int, bool]], concurrency: int, ordered: bool
+) -> None:
+    under_way = most = 0
+
+    async def work(fate: tuple[int, bool]) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(fate[0]):
+            await asyncio.sleep(0)
+        under_way -= 1
+        if fate[1]:
+            raise LookupError
+
+    async def run() -> list[Any]:
+        return [o async for o in stream(work, fates, concurrency=concurrency, ordered=ordered)]
+
+    outcomes = asyncio.run(run())
+    assert sorted(o.index for o in outcomes) == list(range(len(fates)))
+    assert all(o.ok != fates[o.index][1] for o in outcomes)
+    assert most <= concurrency
+
+
+async def test_items_are_taken_only_as_room_comes_free() -> None:
+    taken = 0
+
+    def endless() -> Any:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    async with stream(double, endless(), concurrency=4) as outcomes:
+        for _ in range(10):
+            await anext(outcomes)
+        await asyncio.sleep(0.01)
+        assert taken <= 10 + 4 + 1
+
+
+async def test_leaving_the_loop_ends_all_work_and_closes_the_source() -> None:
+    ended: list[str] = []
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            for number in range(1000):
+                yield number
+        finally:
+            ended.append("source")
+
+    async def work(number: int) -> int:
+        try:
+            await asyncio.sleep(60 if number else 0)
+        finally:
+            ended.append("work")
+        return number
+
+    before = asyncio.all_tasks()
+    async with stream(work, source()) as outcomes:
+        async for outcome in outcomes:
+            assert outcome.item == 0
+            break
+    assert asyncio.all_tasks() == before
+    assert ended.count("source") == 1
+    with pytest.raises(StopAsyncIteration):
+        await anext(outcomes)
+
+
+async def test_a_stream_that_is_forgotten_ends_a_moment_later() -> None:
+    before = asyncio.all_tasks()
+    outcomes = stream(double, numbers(100))
+    await anext(outcomes)
+    gone = weakref.ref(outcomes)
+    del outcomes
+    gc.collect()
+    assert gone() is None
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_cancelling_the_consumer_ends_all_work_also_when_it_is_cancelled_twice() -> None:
+    cleaned = 0
+
+    async def work(_: int) -> None:
+        nonlocal cleaned
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.02)
+            cleaned += 1
+
+    async def consume() -> None:
+        async with aclosing(stream(work, range(9))) as outcomes:
+            async for _ in outcomes:
+                pass
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(consume())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == 3
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("stop", [StopAfter(errors=1), StopAfter(errors=3), StopAfter(ratio=0.5, at_least=4)])
+async def test_it_stops_as_was_asked_and_tells_of_all_that_had_begun(stop: StopAfter) -> None:
+    begun: list[int] = []
+
+    async def work(number: int) -> None:
+        begun.append(number)
+        await asyncio.sleep(0)
+        raise LookupError
+
+    outcomes, stopped = await drained(stream(work, range(1000), stop=stop))
+    assert sorted(o.index for o in outcomes) == begun
+    assert len(begun) < 20
+    assert isinstance(stopped, BulkStoppedError)
+    assert (stopped.failed, stopped.done) == (len(begun), len(begun))
+
+
+async def test_what_the_source_raises_comes_after_the_outcomes() -> None:
+    def source() -> Any:
+        yield from range(5)
+        raise OSError("no more")
+
+    outcomes, error = await drained(stream(double, source()))
+    assert isinstance(error, OSError)
+    assert sorted(o.item for o in outcomes) == list(range(5))
+
+
+async def test_a_cancellation_inside_an_operation_is_that_items_outcome() -> None:
+    async def work(number: int) -> int:
+        if number == 2:
+            inner = asyncio.ensure_future(asyncio.sleep(60))
+            inner.cancel()
+            await inner
+        return number
+
+    outcomes = [o async for o in stream(work, range(5))]
+    assert [o.index for o in outcomes if not o.ok] == [2]
+    assert len(outcomes) == 5
+
+
+async def test_what_cannot_be_iterated_or_makes_no_sense_is_refused(gg: GoedGepickt) -> None:
+    with pytest.raises(ConfigurationError):
+        gg.bulk.map(double, [1], concurrency=0)
+    with pytest.raises(ConfigurationError):
+        await anext(gg.bulk.map(double, 5))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError):
+        StopAfter(errors=0)
+
+
+async def test_calls_inside_it_go_on_the_bulk_lane_unless_the_client_says_otherwise(sandbox: Sandbox) -> None:
+    budget = RecordingBudget()
+    async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=budget) as gg:
+        uuid = str(sandbox.world.orders[0]["uuid"])
+        plain = gg.with_options(lane="normal")
+        for client, expected in ((gg, Lane.BULK), (plain, Lane.NORMAL)):
+            budget.asked.clear()
+            async for outcome in gg.bulk.map(client.orders.get, [uuid] * 3):
+                assert outcome.ok
+            assert [asked.lane for asked in budget.asked] == [expected] * 3
+        budget.asked.clear()
+        await gg.orders.get(uuid)
+        assert [asked.lane for asked in budget.asked] == [Lane.INTERACTIVE]
+
+
+async def test_progress_counts_items_and_requests_and_reckons_with_the_budget(gg: GoedGepickt) -> None:
+    uuids = [order.uuid async for order in gg.orders.list().limit(6)]
+    outcomes = gg.bulk.map(gg.orders.get, uuids, concurrency=2)
+    async with outcomes:
+        await anext(outcomes)
+        halfway = outcomes.progress
+        assert halfway.total == 6
+        assert 1 <= halfway.done < 6
+        assert halfway.eta is not None
+        async for _ in outcomes:
+            pass
+    assert outcomes.progress.requests == 6
+    assert outcomes.progress.eta == 0.0
+
+
+def test_the_eta_is_by_the_budgets_rate_and_without_requests_by_the_clock() -> None:
+    assert eta(left=100, done=10, requests=20, elapsed=0.1, rate=2.0) == pytest.approx(100)
+    assert eta(left=100, done=10, requests=0, elapsed=5.0, rate=2.0) == pytest.approx(50)
+    assert eta(left=100, done=0, requests=0, elapsed=5.0, rate=2.0) is None
+    assert eta(left=0, done=0, requests=0, elapsed=5.0, rate=2.0) == 0.0

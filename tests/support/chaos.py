@@ -1,0 +1,191 @@
+"""A plan that is applied through random faults and `kill -9`, and what the sandbox says of it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from goedgepickt_async import GoedGepickt, LocalBudget, Plan
+from goedgepickt_async.sandbox import Sandbox, faults
+
+__all__ = ["KINDS", "Ordeal", "Report"]
+
+KINDS = ("products", "stock", "levels", "orders")
+_WORKER = Path(__file__).with_name("chaos_worker.py")
+_FAULTS: tuple[faults.Fault, ...] = (
+    faults.Drop(),
+    faults.Drop(applied=True),
+    faults.KeptAliveDrop(),
+    faults.KeptAliveDrop(applied=True),
+    faults.CutBody(),
+    faults.CutBody(share=0.0, chunked=True),
+    faults.Status(500),
+    faults.Status(500, applied=True),
+    faults.Status(502),
+    faults.Status(503, applied=True),
+    faults.Garbage(applied=True),
+    faults.InvalidUtf8(),
+)
+_MOST_RUNS = 60
+"""After so many runs a plan that is not done will not be."""
+
+
+@attrs.define
+class Report:
+    """What came of one ordeal."""
+
+    writes: int = 0
+    runs: int = 0
+    kills: int = 0
+    faults: Counter[str] = attrs.field(factory=Counter)
+    wrong: list[str] = attrs.field(factory=list)
+    said: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class Ordeal:
+    """One plan of one kind, with its faults and kills drawn from a seed.
+
+    Attributes:
+        kind: `products` (creates and updates), `stock` (mutations), `levels` (quantities that are set) or `orders`.
+        seed: What all is drawn from.
+        writes: How many.
+        kills: How often its process is killed, at most.
+        share: Of the requests that a fault is played on.
+        refusals: How many 429s, each of which pauses everybody for more than a second.
+        directory: Where the plan and the journal lie.
+    """
+
+    kind: str
+    seed: int
+    writes: int
+    kills: int
+    share: float = 0.1
+    refusals: int = 1
+    directory: Path
+
+    async def endure(self) -> Report:
+        """Plan, apply with faults and kills until it is done, and look at what is there."""
+        drawn = random.Random(self.seed)
+        report = Report()
+        async with Sandbox(
+            orders=30, products=self.writes, webshops=1, pick_locations=4, seed=self.seed, limit=None, oddities=False
+        ) as sandbox:
+            plan = await self._plan(sandbox)
+            report.writes = plan.requests
+            self._path("plan").write_text(plan.to_json())
+            sandbox.ledger.clear()
+            sandbox.fail("*", "*", faults.TooManyRequests(retry_after="0"), times=self.refusals, after=self.writes // 2)
+            sandbox.fail("*", "*", faults.Sometimes(_FAULTS, share=self.share, seed=self.seed), times=None)
+            await self._apply(sandbox, drawn, report)
+            played = {"Sometimes", None}
+            report.faults.update(str(seen.fault) for seen in sandbox.ledger if seen.fault not in played)
+            self._judge(sandbox, plan, report)
+        return report
+
+    async def _plan(self, sandbox: Sandbox) -> Plan:
+        async with _client(sandbox) as gg:
+            products = await gg.products.list().collect()
+            if self.kind == "products":
+                half = self.writes // 2
+                new: list[dict[str, Any]] = [
+                    {"sku": f"NEW-{n}", "name": f"Nieuw {n}", "price": "1.50"} for n in range(self.writes - half)
+                ]
+                changed: list[dict[str, Any]] = [{"sku": p.sku, "price": "9999.00"} for p in products[:half]]
+                return await gg.products.plan(changed + new)
+            if self.kind == "stock":
+                return await gg.stock.plan({str(p.sku): 100 + n for n, p in enumerate(products)})
+            if self.kind == "levels":
+                location = str(sandbox.world.pick_locations[0]["uuid"])
+                for product in products:
+                    sandbox.world.set_stock(product.uuid, location, 1)
+                return await gg.stock.plan(
+                    {str(p.sku): 200 + n for n, p in enumerate(products)}, mode="set", location=location
+                )
+            lines = [{"sku": "SB-00001", "product_name": "Mok", "quantity": 1}]
+            return await gg.orders.plan(
+                [{"order_id": f"S-{n}", "status": "on_hold", "lines": lines} for n in range(self.writes)],
+                since=sandbox.world.settings.today,
+            )
+
+    async def _apply(self, sandbox: Sandbox, drawn: random.Random, report: Report) -> None:
+        while report.runs < _MOST_RUNS:
+            report.runs += 1
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, str(_WORKER), json.dumps(self._order(sandbox)), stdout=asyncio.subprocess.PIPE
+            )
+            assert process.stdout is not None
+            await process.stdout.readline()
+            if report.kills < self.kills:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), drawn.uniform(0.0, 0.004 * self.writes))
+                if process.returncode is None:
+                    process.kill()
+                    report.kills += 1
+            said = await process.stdout.read()
+            report.said = said.decode().splitlines()
+            if await process.wait() == 0:
+                return
+        report.wrong.append(f"not done after {report.runs} runs: {report.said[:3]}")
+
+    def _order(self, sandbox: Sandbox) -> dict[str, Any]:
+        return {
+            "key": sandbox.api_key,
+            "url": sandbox.url,
+            "shop": str(sandbox.world.webshops[0]["uuid"]),
+            "plan": str(self._path("plan")),
+            "journal": str(self._path("journal")),
+            "settle": 0.05,
+            "max_age": 600.0,
+        }
+
+    def _path(self, name: str) -> Path:
+        return self.directory / f"{self.kind}-{self.seed}.{name}"
+
+    def _judge(self, sandbox: Sandbox, plan: Plan, report: Report) -> None:
+        applied = Counter(
+            (arrival.method, arrival.path, _own_id(arrival.body))
+            for arrival in sandbox.ledger
+            if arrival.applied and arrival.method != "GET"
+        )
+        if self.kind != "levels":
+            report.wrong += [
+                f"applied {number} times: {call}"
+                for call, number in applied.items()
+                if number != 1 and (call[0] == "POST" or call[1].endswith("stock-mutation"))
+            ]
+        wished = {write.key: write.wish.values for write in plan.writes}
+        report.wrong += [
+            f"{key} is not as wished" for key in wished if not self._is_as_wished(sandbox, key, wished[key])
+        ]
+
+    def _is_as_wished(self, sandbox: Sandbox, key: str, values: Any) -> bool:
+        world = sandbox.world
+        if self.kind == "orders":
+            return sum(world.order_id(index) == key for index in world.orders_with_number(key)) == 1
+        (index,) = world.products_with_sku(key)
+        if self.kind == "products":
+            return bool(world.products.row(index)["price"] == values["price"])
+        stock = world.stockroom.stock(index)
+        place = stock.at(0)
+        quantity = stock.free if self.kind == "stock" else place.quantity if place is not None else None
+        return bool(quantity == values["level"])
+
+
+def _own_id(body: Any) -> str:
+    """What tells one create from another."""
+    return str(body.get("orderId") or body.get("sku") or "") if isinstance(body, dict) else ""
+
+
+def _client(sandbox: Sandbox) -> GoedGepickt:
+    budget = LocalBudget(1_000_000, 1.0, guard=0.0, use_server_counter=False)
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    return GoedGepickt(sandbox.api_key, base_url=sandbox.url, webshop_uuid=shop, budget=budget)
