@@ -13,8 +13,8 @@ from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
-from goedgepickt_async.cli.webhooks.app import webhooks
 from goedgepickt_async.cli.options import RowOptions, ServerOptions
+from goedgepickt_async.cli.webhooks.app import webhooks
 
 __all__ = ["app"]
 
