@@ -10,7 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["Threads"]
+__all__ = ["HandlerCancelledItselfError", "Threads"]
+
+
+class HandlerCancelledItselfError(Exception):
+    """A user's function awaited something that was cancelled; nobody cancelled the function."""
 
 
 class Threads:
@@ -29,7 +33,20 @@ class Threads:
         """Call and, if it gives something to await, await it.
 
         A plain function that runs cannot be interrupted: to cancel this is to wait for it, and to carry on.
+
+        Raises:
+            HandlerCancelledItselfError: It ended as if it were cancelled, and was not: a failure like any other.
         """
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task else 0
+        try:
+            return await self._call(function, *arguments)
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling() > cancelled_before:
+                raise
+            raise HandlerCancelledItselfError("it awaited something that was cancelled") from error
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
             return await function(*arguments)
         result = await self._in_thread(function, *arguments)
