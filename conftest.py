@@ -1,8 +1,10 @@
-"""The code blocks of the README are run, against a sandbox, with `await` at the top level."""
+"""The code blocks of the README and of docs/ are run, against a sandbox, with `await` at the top level."""
 
 import ast
 import asyncio
 import inspect
+import sys
+import types
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+            patch.setenv("GOEDGEPICKT_WEBHOOK_SECRETS", "geheim")
             patch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(sandbox.world.webshops[0]["uuid"]))
+            patch.setitem(sys.modules, "example", types.ModuleType("example"))  # where its functions say they are from
             if "asyncio.run(" in code:  # a whole program, with an event loop of its own
                 await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)
                 return
