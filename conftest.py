@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sybil import Example, Sybil
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from goedgepickt_async.sandbox import Sandbox
@@ -40,3 +41,12 @@ def evaluate(example: Example) -> None:
 pytest_collect_file = Sybil(
     parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()], patterns=["README.md", "docs/*.md"]
 ).pytest()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The blocks of a page stand in its order, whatever the order of the tests: a later one may go on from an earlier one."""
+    places = [place for place, item in enumerate(items) if isinstance(item, SybilItem)]
+    examples = sorted((items[place] for place in places), key=lambda item: (item.path, item.example.line))  # type: ignore[attr-defined]
+    for place, item in zip(places, examples, strict=True):
+        items[place] = item
