@@ -10,11 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["HandlerCancelledItselfError", "Threads"]
-
-
-class HandlerCancelledItselfError(Exception):
-    """A user's function awaited something that was cancelled; nobody cancelled the function."""
+__all__ = ["Threads", "is_being_cancelled"]
 
 
 class Threads:
@@ -33,20 +29,7 @@ class Threads:
         """Call and, if it gives something to await, await it.
 
         A plain function that runs cannot be interrupted: to cancel this is to wait for it, and to carry on.
-
-        Raises:
-            HandlerCancelledItselfError: It ended as if it were cancelled, and was not: a failure like any other.
         """
-        task = asyncio.current_task()
-        cancelled_before = task.cancelling() if task else 0
-        try:
-            return await self._call(function, *arguments)
-        except asyncio.CancelledError as error:
-            if task is None or task.cancelling() > cancelled_before:
-                raise
-            raise HandlerCancelledItselfError("it awaited something that was cancelled") from error
-
-    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
             return await function(*arguments)
         result = await self._in_thread(function, *arguments)
@@ -56,7 +39,7 @@ class Threads:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="goedgepickt-webhook")
-            running = self._pool.submit(contextvars.copy_context().run, function, *arguments)
+            running = self._pool.submit(contextvars.copy_context().run, _call, function, *arguments)
         future = asyncio.wrap_future(running)
         while not future.done():
             try:
@@ -72,3 +55,16 @@ class Threads:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except StopIteration as error:  # no future can carry it: whoever awaits it would wait for ever
+        raise RuntimeError("the function raised StopIteration") from error
+
+
+def is_being_cancelled() -> bool:
+    """Whether a `CancelledError` here is meant for this task, and not the end of something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

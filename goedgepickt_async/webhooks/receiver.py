@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.webhooks.answers import Answer
-from goedgepickt_async.webhooks.calling import Threads
+from goedgepickt_async.webhooks.calling import Threads, is_being_cancelled
 from goedgepickt_async.webhooks.door import Door
 from goedgepickt_async.webhooks.events import (
     AnyEvent,
@@ -353,7 +353,9 @@ class WebhookReceiver:
         for hook in self._error_hooks:
             try:
                 await self._threads.call(hook, failed)
-            except Exception:  # noqa: BLE001  a user's code may raise anything
+            except (Exception, asyncio.CancelledError) as error:  # a user's code may raise anything
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
                 _log.exception("a hook for errors failed")
 
 

@@ -27,7 +27,7 @@ async def test_a_handler_that_awaits_what_was_cancelled_has_failed(handler: Any)
     async with receiver:
         await deliver(receiver, stock())
         await until(lambda: failed)
-    assert [(one.attempts, type(one.error).__name__) for one in failed] == [(3, "HandlerCancelledItselfError")]
+    assert [(one.attempts, type(one.error).__name__) for one in failed] == [(3, "RuntimeError")]
     assert receiver.snapshot().given_up == 1
 
 
