@@ -283,7 +283,11 @@ class WebhookReceiver:
             raise ConfigurationError("this receiver is at work already")
         inbox = self._working_inbox()
         self._client = _in_background(self._client)
-        await _say_what_strays(inbox, self._routes.names)
+        try:
+            await _say_what_strays(inbox, self._routes.names)
+        except BaseException:
+            await inbox.close()
+            raise
         self._worker = self._make_worker(inbox)
         self._work = asyncio.create_task(self._worker.work(self._grace), name="goedgepickt-webhooks")
         return self
@@ -319,8 +323,8 @@ class WebhookReceiver:
         """Serve by itself, with aiohttp, until SIGINT or SIGTERM, or until cancelled.
 
         A receiver that was given no inbox takes a file of the user's own, named after the port, so that nothing that
-        was accepted is lost by a crash. The first signal ends it in good order, the second one at once; both lose
-        nothing.
+        was accepted is lost by a crash. The first signal ends it in good order, the second one at once, but for plain
+        handlers that run, which are waited for; both lose nothing.
 
         Args:
             host: Where to listen.

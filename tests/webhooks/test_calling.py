@@ -33,7 +33,8 @@ async def test_a_handler_that_awaits_what_was_cancelled_has_failed(handler: Any)
 
 async def test_a_handler_that_is_cancelled_while_it_stops_is_handed_back_all_the_same() -> None:
     receiver = WebhookReceiver(SECRET, grace=0.0)
-    begun, errors = asyncio.Event(), []
+    begun = asyncio.Event()
+    errors: list[FailedDelivery] = []
 
     @receiver.on(Event)
     async def hang(_: Event) -> None:
