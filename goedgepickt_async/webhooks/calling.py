@@ -10,7 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["Threads", "is_being_cancelled"]
+from goedgepickt_async.errors import ConfigurationError
+
+__all__ = ["Threads", "check_function", "is_being_cancelled"]
 
 
 class Threads:
@@ -62,6 +64,20 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except StopIteration as error:  # no future can carry it: whoever awaits it would wait for ever
         raise RuntimeError("the function raised StopIteration") from error
+
+
+def check_function(function: object) -> None:
+    """Refuse what could be called, and do nothing.
+
+    Raises:
+        ConfigurationError: It is no function, or one with a `yield`, whose body a call does not run.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"a handler must be a function, not {type(function).__name__}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"the handler {function.__qualname__} has a yield, so that calling it would do nothing"
+        )
 
 
 def is_being_cancelled() -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.webhooks.answers import Answer
-from goedgepickt_async.webhooks.calling import Threads, is_being_cancelled
+from goedgepickt_async.webhooks.calling import Threads, check_function, is_being_cancelled
 from goedgepickt_async.webhooks.door import Door
 from goedgepickt_async.webhooks.events import (
     AnyEvent,
@@ -86,6 +86,8 @@ class WebhookReceiver:
         patience: float = 10.0,
     ) -> None:
         _check_number("concurrency", concurrency, least=1)
+        if not isinstance(concurrency, int):
+            raise ConfigurationError("concurrency must be a whole number")
         _check_number("lease", lease, least=0.001)
         _check_number("again_after", again_after)
         _check_number("grace", grace)
@@ -138,13 +140,15 @@ class WebhookReceiver:
             name: What it is called in the inbox; by default the handler's own name.
 
         Raises:
-            ConfigurationError: There is no such event, or another handler of that name for it.
+            ConfigurationError: There is no such event, another handler of that name for it, or a handler with a `yield`.
         """
         if not events or not all(isinstance(cls, type) and issubclass(cls, Event) for cls in events):
             raise ConfigurationError("say which events: receiver.on(StockUpdated), or receiver.on(Event) for all")
         kind = "+".join(cls.__name__ for cls in events)
 
         def register(handler: H) -> H:
+            check_function(handler)
+
             async def act(event: AnyEvent) -> None:
                 await self._threads.call(handler, event)
 
@@ -176,6 +180,7 @@ class WebhookReceiver:
         Raises:
             ConfigurationError: Another such handler has that name.
         """
+        check_function(handler)
         act = look_at_product(lambda: self._client, handler, gone, self._threads)
         self._add_look((StockUpdated, CompoundProductStockUpdated), act, within, name or name_of(handler, "product"))
         return handler
@@ -192,12 +197,14 @@ class WebhookReceiver:
 
         The rest is as in `on_product_changed`.
         """
+        check_function(handler)
         act = look_at_order(lambda: self._client, handler, gone, self._threads)
         self._add_look((OrderStatusChanged,), act, within, name or name_of(handler, "order"))
         return handler
 
     def on_error(self, hook: H) -> H:
         """Registers a function, sync or async, that is given the `FailedDelivery` when a handler has failed for good."""
+        check_function(hook)
         self._error_hooks.append(hook)
         return hook
 

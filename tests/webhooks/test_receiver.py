@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -455,12 +455,25 @@ async def until_failed(inbox: SqliteInbox) -> None:
         await asyncio.sleep(0.005)
 
 
+async def yields(_: Any) -> AsyncIterator[None]:
+    yield
+
+
+def yields_plainly(_: Any) -> Iterator[None]:
+    yield
+
+
 @pytest.mark.parametrize(
     "register",
     [
         lambda receiver: receiver.on()(print),
         lambda receiver: receiver.on(str)(print),
         lambda receiver: receiver.on(StockUpdated)(object()),
+        lambda receiver: receiver.on(StockUpdated, name="five")(5),
+        lambda receiver: receiver.on(StockUpdated)(yields),
+        lambda receiver: receiver.on_product_changed(yields),
+        lambda receiver: receiver.on_order_changed(yields_plainly),
+        lambda receiver: receiver.on_error(yields),
         lambda receiver: receiver.on_product_changed(print, within=-1),
         lambda receiver: [receiver.on(StockUpdated)(print) for _ in range(2)],
         lambda receiver: [receiver.on_order_changed(print) for _ in range(2)],
@@ -472,7 +485,8 @@ def test_a_handler_that_cannot_be_is_refused(receiver: WebhookReceiver, register
 
 
 @pytest.mark.parametrize(
-    "setting", [{"concurrency": 0}, {"lease": 0}, {"grace": -1}, {"max_body": "x"}, {"again_after": True}]
+    "setting",
+    [{"concurrency": 0}, {"concurrency": 2.5}, {"lease": 0}, {"grace": -1}, {"max_body": "x"}, {"again_after": True}],
 )
 def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
