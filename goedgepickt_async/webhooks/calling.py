@@ -66,7 +66,7 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
         raise RuntimeError("the function raised StopIteration") from error
 
 
-def check_function(function: object) -> None:
+def check_function(function: Any) -> None:
     """Refuse what could be called, and do nothing.
 
     Raises:
@@ -75,9 +75,7 @@ def check_function(function: object) -> None:
     if not callable(function):
         raise ConfigurationError(f"a handler must be a function, not {type(function).__name__}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(
-            f"the handler {function.__qualname__} has a yield, so that calling it would do nothing"
-        )
+        raise ConfigurationError(f"the handler {function.__qualname__} has a yield: calling it would do nothing")
 
 
 def is_being_cancelled() -> bool:
