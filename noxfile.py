@@ -22,6 +22,8 @@ OLDEST = [
     "rich==13.7.0",
 ]
 
+IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
+
 
 def groups(*names: str) -> tuple[str, ...]:
     """The dependency groups of pyproject.toml, as requirements."""
@@ -46,18 +48,25 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything, with all extras and the newest dependencies, and what of the code it reached."""
+    """Everything, with all extras and the newest dependencies."""
     session.install(*groups("tests"), ".[cli,redis,speed]")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine")
-    session.run("coverage", "report")
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
     """The same with the lowest allowed dependencies, and without the extra that makes JSON fast."""
     session.install(*groups("tests"), ".[cli]", *OLDEST)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """What of the code the tests reach; processes that they start are not looked into."""
+    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
 
 
 @nox.session
