@@ -74,7 +74,16 @@ def dev_mode(session: nox.Session) -> None:
     """Nothing leaks: Python's development mode and asyncio's debug mode find no fault in what is asynchronous."""
     session.install(*groups("tests"), ".[cli,redis,speed]")
     env = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
-    session.run("pytest", "tests/budget/test_conformance.py", "tests/client", "tests/wire", "tests/resources", env=env)
+    session.run(
+        "pytest",
+        *IN_PARALLEL,
+        "tests/budget/test_conformance.py",
+        "tests/client",
+        "tests/wire",
+        "tests/resources",
+        "tests/webhooks/test_receiver.py",
+        env=env,
+    )
 
 
 @nox.session
@@ -115,3 +124,4 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/decode.py")
     session.run("python", "benchmarks/budget.py")
     session.run("python", "benchmarks/bulk.py")
+    session.run("python", "benchmarks/webhooks.py")

@@ -39,7 +39,7 @@ class Threads:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="goedgepickt-webhook")
-            running = self._pool.submit(contextvars.copy_context().run, function, *arguments)
+            running = self._pool.submit(contextvars.copy_context().run, _call, function, *arguments)
         future = asyncio.wrap_future(running)
         while not future.done():
             try:
@@ -55,3 +55,10 @@ class Threads:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except StopIteration as error:  # no future can carry it: whoever awaits it would wait for ever
+        raise RuntimeError("the function raised StopIteration") from error

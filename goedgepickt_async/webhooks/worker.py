@@ -173,6 +173,11 @@ class Worker:
             return
         try:
             await route.act(parse(claim.entry.body))
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            await self._failed(claim, _caused_by(error))  # of the handler's own making: else it would run on and on
+            return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
             await self._failed(claim, error)
             return
@@ -210,6 +215,17 @@ class Worker:
             await step
         except Exception:  # noqa: BLE001  an inbox of a user's may raise anything
             _log.exception("the inbox did not take the end of a delivery; it will be handled again")
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _caused_by(error: BaseException) -> Exception:
+    failure = RuntimeError("what the handler waited for was cancelled")
+    failure.__cause__ = error
+    return failure
 
 
 def _event_in(body: bytes) -> AnyEvent:

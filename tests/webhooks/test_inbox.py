@@ -218,6 +218,31 @@ async def test_who_is_cancelled_while_claiming_keeps_nothing(inbox: AnyInbox) ->
             await inbox.finish(result[0])
 
 
+async def test_what_a_cancelled_claim_took_is_handed_back_also_when_the_inbox_is_closed(
+    tmp_path: Path, clock: Clock
+) -> None:
+    inbox = SqliteInbox(tmp_path / "i", clock=clock)
+    for _ in range(30):
+        await inbox.put([entry()])
+        claiming = asyncio.create_task(inbox.claim(ROUTES, limit=1, lease=3600.0, wait=30.0))
+        await asyncio.sleep(0)
+        claiming.cancel()
+        await asyncio.gather(claiming, return_exceptions=True)
+        await inbox.close()
+        assert inbox._committer is None, "nothing opened it again"
+        (one,) = await claim(inbox)
+        await inbox.finish(one)
+    await inbox.close()
+
+
+async def test_one_step_that_cannot_be_spoils_no_other(tmp_path: Path) -> None:
+    inbox = SqliteInbox(tmp_path / "i")
+    bad = Entry(route="r", topic="\ud800", key="k", body=b"{}")
+    results = await asyncio.gather(*(inbox.put([one]) for one in (entry("a"), bad, entry("b"))), return_exceptions=True)
+    assert (results[0], type(results[1]), results[2]) == (1, InboxError, 1)
+    await inbox.close()
+
+
 async def test_it_serves_several_event_loops(inbox: AnyInbox) -> None:
     async def put(number: int) -> None:
         await inbox.put([entry(str(number))])
