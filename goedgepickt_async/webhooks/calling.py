@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "is_being_cancelled"]
 
 
 class Threads:
@@ -62,3 +62,9 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except StopIteration as error:  # no future can carry it: whoever awaits it would wait for ever
         raise RuntimeError("the function raised StopIteration") from error
+
+
+def is_being_cancelled() -> bool:
+    """Whether a `CancelledError` here is meant for this task, and not the end of something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

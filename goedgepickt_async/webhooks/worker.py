@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.webhooks.calling import is_being_cancelled
 from goedgepickt_async.webhooks.events import AnyEvent, UnknownEvent, parse
 from goedgepickt_async.webhooks.inbox import Claim, Inbox
 from goedgepickt_async.webhooks.patience import HandlerRetry
@@ -174,7 +175,7 @@ class Worker:
         try:
             await route.act(parse(claim.entry.body))
         except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             await self._failed(claim, _caused_by(error))  # of the handler's own making: else it would run on and on
             return
@@ -215,11 +216,6 @@ class Worker:
             await step
         except Exception:  # noqa: BLE001  an inbox of a user's may raise anything
             _log.exception("the inbox did not take the end of a delivery; it will be handled again")
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _caused_by(error: BaseException) -> Exception:

@@ -273,3 +273,29 @@ async def test_memory_forgets_what_it_remembered(clock: Clock) -> None:
     assert len(inbox._handled) <= 3
     assert not inbox._lines
     assert not inbox._rows
+
+
+async def test_a_clock_that_is_set_back_holds_up_nothing(tmp_path: Path, clock: Clock) -> None:
+    inbox = SqliteInbox(tmp_path / "i", clock=clock)
+    await inbox.put([entry("leased"), entry("failed"), entry("done")])
+    leased, failed, done = await claim(inbox, lease=10.0)
+    await inbox.put([entry("delayed", delay=10.0), entry("leased", "behind"), entry("done", "other", delay=10.0)])
+    await inbox.postpone(failed, delay=10.0)
+    await inbox.finish(done, remember=10.0)
+    clock.now -= 3600.0
+    await inbox.put([entry("done")])  # takes heed of it, too
+    assert await claim(inbox) == []
+    await inbox.renew([leased], lease=5.0)
+    clock.now += 10.0
+    assert {one.entry.topic for one in await claim(inbox)} == {"leased", "failed", "delayed", "done"}
+    await inbox.close()
+
+
+async def test_a_clock_that_is_set_back_by_a_hair_moves_nothing(tmp_path: Path, clock: Clock) -> None:
+    inbox = SqliteInbox(tmp_path / "i", clock=clock)
+    await inbox.put([entry(delay=10.0)])
+    clock.now -= 0.5
+    await inbox.put([entry("other", delay=10.0)])
+    clock.now += 10.0
+    assert [one.entry.topic for one in await claim(inbox)] == ["other"]
+    await inbox.close()

@@ -479,6 +479,16 @@ def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
         WebhookReceiver(SECRET, **setting)
 
 
+async def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
+    (tmp_path / "i").write_bytes(b"no database" * 100)
+    inbox = SqliteInbox(tmp_path / "i")
+    with pytest.raises(InboxError):
+        async with WebhookReceiver(SECRET, inbox=inbox):
+            pytest.fail("it cannot be used")  # pragma: no cover
+    assert not [thread for thread in threading.enumerate() if thread.name == "goedgepickt-inbox"]
+    assert inbox.path.exists()
+
+
 async def test_it_works_once_at_a_time(receiver: WebhookReceiver) -> None:
     async with receiver:
         with pytest.raises(ConfigurationError):
