@@ -88,9 +88,9 @@ def dev_mode(session: nox.Session) -> None:
 
 @nox.session
 def contrib(session: nox.Session) -> None:
-    """The bridges to other tools work with those tools: dlt, DuckDB and Arrow."""
-    session.install(*groups("contrib"), ".[arrow,cli,dlt,speed]")
-    session.run("pytest", "tests/contrib", *session.posargs)
+    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
+    session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
+    session.run("pytest", "tests/contrib", "docs/webhooks.md", *session.posargs)
 
 
 @nox.session
