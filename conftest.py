@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import sys
+import tempfile
 import types
 from typing import Any
 
@@ -17,7 +18,8 @@ from goedgepickt_async.sandbox import Sandbox
 
 async def _run(code: str, namespace: dict[str, Any]) -> None:
     async with Sandbox(orders=230, products=40, seed=7, limit=None) as sandbox:
-        with pytest.MonkeyPatch.context() as patch:
+        with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+            patch.chdir(directory)  # where an example may leave a file
             patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
             patch.setenv("GOEDGEPICKT_WEBHOOK_SECRETS", "geheim")
