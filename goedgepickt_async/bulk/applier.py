@@ -31,6 +31,8 @@ __all__ = ["Application", "Applier"]
 
 _ROUNDS: Final = 3
 """How often a write is sent that was looked up and found not done, each time."""
+_ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
+"""What must not be sent again before it is known what became of it; the others set a state, the same one each time."""
 _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
 
 
@@ -106,7 +108,7 @@ class Applier:
         entry = self._journal.entry(write.key)
         if entry is not None and entry.state is State.DONE:
             return Applied(how=How.JOURNAL, uuid=entry.uuid)
-        if entry is not None and entry.state is State.INTENT:
+        if entry is not None and entry.state is State.INTENT and write.action in _ONCE:
             write = attrs.evolve(write, seen=entry.seen)
             found = await self._look_up(write, since=entry.at, unknown=None)
             if found is not None:
@@ -152,7 +154,7 @@ class Applier:
     async def _after(self, write: PlannedWrite, error: GoedGepicktError) -> Applied:
         """What an error amounts to that says what happened."""
         assert self._journal is not None
-        if error.evidence is Evidence.APPLIED and write.action in {Action.UPDATE, Action.SET}:
+        if error.evidence is Evidence.APPLIED and write.action not in _ONCE:
             return self._done(write, How.SENT, write.uuid)  # what was answered is of no interest
         if isinstance(error, AlreadyExistsError):
             settled, uuid = self._kind.settle(write, await self._fresh.present(write))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from goedgepickt_async.bulk.meaning import meaning, plain, say_the_same
 from goedgepickt_async.bulk.planned import UNTOLD, Action, Change, Conflict, PlannedWrite, Unchanged, Verdict, Wish
-from goedgepickt_async.bulk.rows import fields_of, refused
+from goedgepickt_async.bulk.rows import fields_of, is_utf8, refused
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.errors import ValidationError
 from goedgepickt_async.models import NewProduct, Product, ProductUpdate
@@ -44,6 +44,8 @@ def wished_product(row: Any, index: int, *, key: str, webshop: str) -> Wish | Co
     identifier = (found or "").strip()
     if not identifier:
         return Conflict(key="", indexes=(index,), reason=f"the {key} is empty", fields={key: "must not be empty"})
+    if not is_utf8(identifier):
+        return Conflict(key="", indexes=(index,), reason=f"the {key} is no text that UTF-8 can carry")
     if own != webshop:
         return Conflict(key=identifier, indexes=(index,), reason="it is for another webshop than this plan")
     return Wish(key=identifier, index=index, values={key: identifier, **values})

@@ -11,6 +11,7 @@ import attrs
 
 from goedgepickt_async.bulk.judging_products import several_there
 from goedgepickt_async.bulk.planned import Action, Change, Conflict, LeftAlone, PlannedWrite, Unchanged, Verdict, Wish
+from goedgepickt_async.bulk.rows import is_utf8
 from goedgepickt_async.models import Product, ProductStock, ProductType, StockLocation
 
 __all__ = ["Settled", "StockSeen", "evidence_of", "judge_free", "judge_set", "settle_mutation", "wished_level"]
@@ -48,6 +49,8 @@ def wished_level(row: Any, index: int) -> Wish | Conflict:
     text = str(sku) if isinstance(sku, int) and not isinstance(sku, bool) else sku
     if not isinstance(text, str) or not text.strip():
         return Conflict(key="", indexes=(index,), reason="the sku is empty", fields={"sku": "must be text, not empty"})
+    if not is_utf8(text):
+        return Conflict(key="", indexes=(index,), reason="the sku is no text that UTF-8 can carry")
     whole = _whole(level)
     if whole is None or whole < 0:
         why = "must be a whole number" if whole is None else "must not be negative"

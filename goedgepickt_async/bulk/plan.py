@@ -142,6 +142,8 @@ class Plan:
         """
         if self._applying is None:
             raise ConfigurationError("this plan belongs to no client: load it with gg.bulk.load_plan")
+        if settle < 0 or (max_age is not None and max_age < 0):
+            raise ConfigurationError("settle and max_age are seconds, and not negative")
         sender, kind = self._applying
         how = Application(
             mark=self._mark(),

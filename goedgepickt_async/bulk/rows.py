@@ -12,7 +12,7 @@ from goedgepickt_async.bulk.planned import Conflict, Wish
 from goedgepickt_async.errors import ValidationError
 from goedgepickt_async.models import UNSET
 
-__all__ = ["fields_of", "refused", "without_doubles"]
+__all__ = ["fields_of", "is_utf8", "refused", "without_doubles"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,15 @@ def fields_of(row: Any) -> dict[str, Any]:
     else:
         raise TypeError(f"a row must be a mapping or an attrs object, not {type(row).__name__}")
     return {name: value for name, value in named if value is not UNSET}
+
+
+def is_utf8(text: str) -> bool:
+    """Whether it can be sent at all: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Conflict:
