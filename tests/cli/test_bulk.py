@@ -164,3 +164,16 @@ def test_a_dry_run_says_what_would_be_done(inside: Inside, sandbox: Sandbox, tmp
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     done = inside("apply", "p.csv", "--kind", "products", "--dry-run")
     assert (done.code, "+ NIEUW-1" in done.out.decode(), writes(sandbox)) == (0, True, 0)
+
+
+def test_of_several_webshops_none_is_guessed(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    monkeypatch.delenv("GOEDGEPICKT_WEBSHOP_UUID")
+    uuids = [str(shop["uuid"]) for shop in sandbox.world.webshops]
+    assert len(uuids) > 1
+    for command in (("plan", "products", "p.csv"), ("apply", "p.csv", "--kind", "products")):
+        done = inside(*command)
+        assert (done.code, [uuid in done.err for uuid in uuids], writes(sandbox)) == (2, [True] * len(uuids), 0)
+    assert inside("apply", "p.csv", "--kind", "products", "--webshop", uuids[1]).code == 0

@@ -59,7 +59,7 @@ async def apply(
         saved = file if task is None else file.with_name(f"{file.name}.{task.digest}.plan.json")
         kept = journal or file.with_name(f"{saved.name.removesuffix('.plan.json')}.journal")
         async with connect(server, lane="bulk") as connection:
-            plan = await _plan(connection.client, task, saved, skip_bad=skip_bad)
+            plan = await _plan(connection.client, task, saved, skip_bad=skip_bad, sandbox=server.sandbox)
             if dry_run:
                 sys.stdout.write(f"{plan}\n")
             elif task is not None:
@@ -94,7 +94,7 @@ def _alone(file: Path) -> Iterator[None]:
         yield
 
 
-async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool) -> Plan:
+async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool, sandbox: bool) -> Plan:
     bulk: Any = client.bulk
     text = _saved(saved, must=task is None)
     if text is not None:
@@ -105,7 +105,7 @@ async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip
         assert task is not None
         task.check()
         rows = task.read()
-        plan = await task.plan(client, rows)
+        plan = await task.plan(client, rows, sandbox=sandbox)
         shown = plan.render(limit=_SHOWN_FAILURES, where=rows.where)
     if plan.conflicts and not skip_bad:
         note(shown)
