@@ -177,3 +177,15 @@ def test_of_several_webshops_none_is_guessed(
         done = inside(*command)
         assert (done.code, [uuid in done.err for uuid in uuids], writes(sandbox)) == (2, [True] * len(uuids), 0)
     assert inside("apply", "p.csv", "--kind", "products", "--webshop", uuids[1]).code == 0
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_server_that_is_gone_ends_it_soon_and_resumably(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
+    assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
+    monkeypatch.setenv("GOEDGEPICKT_BASE_URL", "http://127.0.0.1:9/api/fulfilment/v1")
+    done = inside("apply", "plan.json")
+    assert (done.code, "the same command does what is left" in done.err) == (4, True), done.err
+    assert done.err.count("NIEUW-") == 10
