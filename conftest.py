@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import tempfile
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from goedgepickt_async.sandbox import Sandbox
 
 async def _run(code: str, namespace: dict[str, Any]) -> None:
     async with Sandbox(orders=230, products=40, seed=7, limit=None) as sandbox:
-        with pytest.MonkeyPatch.context() as patch:
+        with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+            patch.chdir(directory)  # where an example may leave a file
             patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
             patch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(sandbox.world.webshops[0]["uuid"]))

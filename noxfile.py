@@ -105,3 +105,4 @@ def bench(session: nox.Session) -> None:
     session.install(".[redis,speed]")
     session.run("python", "benchmarks/decode.py")
     session.run("python", "benchmarks/budget.py")
+    session.run("python", "benchmarks/bulk.py")

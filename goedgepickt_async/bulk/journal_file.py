@@ -101,7 +101,7 @@ def _make(path: Path) -> None:
 def _lock(connection: sqlite3.Connection) -> None:
     """One transaction, and from now on nobody else can open it: the lock lives as long as the connection."""
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = TRUNCATE")  # nothing beside the file but for a moment
+    connection.execute("PRAGMA journal_mode = DELETE")  # nothing beside the file once it is closed
     connection.execute("PRAGMA synchronous = FULL")  # what is said to be written survives a power cut
     connection.execute("BEGIN EXCLUSIVE")
 

@@ -108,6 +108,7 @@ async def test_applying_again_does_nothing_twice(gg: GoedGepickt, sandbox: Sandb
     assert {o.result.how for o in first} == {How.SENT}
     assert {o.result.how for o in again} == {How.JOURNAL}
     assert len(applied(sandbox)) == plan.requests
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
     assert sandbox.api_key.encode() not in (tmp_path / "j").read_bytes()
 
