@@ -189,3 +189,11 @@ def test_a_server_that_is_gone_ends_it_soon_and_resumably(
     done = inside("apply", "plan.json")
     assert (done.code, "the same command does what is left" in done.err) == (4, True), done.err
     assert done.err.count("NIEUW-") == 10
+
+
+def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
+    sandbox.fail("POST", "/products", faults.Status(403), times=40)
+    done = inside("apply", "p.csv", "--kind", "products")
+    assert (done.code, "10 writes in a row failed" in done.err) == (4, True), done.err
+    assert writes(sandbox) < 40

@@ -14,7 +14,15 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from goedgepickt_async import BulkStoppedError, GoedGepickt, GoedGepicktError, JournalError, TransportError
+from goedgepickt_async import (
+    BulkStoppedError,
+    GoedGepickt,
+    GoedGepicktError,
+    JournalError,
+    PermissionDeniedError,
+    ServerError,
+    TransportError,
+)
 from goedgepickt_async.bulk import Plan
 from goedgepickt_async.cli.bulk.task import PlanTask
 from goedgepickt_async.cli.connecting import connect
@@ -27,8 +35,9 @@ from goedgepickt_async.cli.private_files import lock_file, write_private
 __all__ = ["apply", "task_for"]
 
 _SHOWN_FAILURES = 20
-_LOST_IN_A_ROW = 10
-"""So many writes behind each other that found no server: the others would fail too, each after all its attempts."""
+_HOPELESS = (TransportError, ServerError, PermissionDeniedError)
+_HOPELESS_IN_A_ROW = 10
+"""So many writes behind each other that failed like that: the others would fail too, each after all its attempts."""
 
 
 async def apply(
@@ -134,7 +143,7 @@ def _unreadable(path: Path, error: OSError) -> CommandError:
 
 async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
     told: Counter[str] = Counter()
-    lost = 0
+    hopeless = 0
     stream: Any = plan.apply(journal=journal, dry_run=dry_run)
     try:
         with _bar(plan.requests) as bar:
@@ -143,14 +152,14 @@ async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
                     bar(stream.progress)
                     if outcome.ok:
                         told[str(outcome.unwrap().how)] += 1
-                        lost = 0
+                        hopeless = 0
                         continue
                     told["failed"] += 1
                     if told["failed"] <= _SHOWN_FAILURES:
                         note(f"{plain(outcome.item.key)}: {describe(outcome.error)[0]}")
-                    lost = lost + 1 if isinstance(outcome.error, TransportError) else 0
-                    if lost == _LOST_IN_A_ROW:
-                        return _stopped("the server cannot be reached", told, journal)
+                    hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
+                    if hopeless == _HOPELESS_IN_A_ROW:
+                        return _stopped(f"stopped: {hopeless} writes in a row failed like that", told, journal)
     except asyncio.CancelledError:
         return _stopped("stopped", told, journal)
     except BulkStoppedError as error:
