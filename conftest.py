@@ -1,13 +1,16 @@
-"""The code blocks of the README are run, against a sandbox, with `await` at the top level."""
+"""The code blocks of the README and of docs/ are run, against a sandbox, with `await` at the top level."""
 
 import ast
 import asyncio
 import inspect
+import sys
 import tempfile
+import types
 from typing import Any
 
 import pytest
 from sybil import Example, Sybil
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from goedgepickt_async.sandbox import Sandbox
@@ -19,7 +22,9 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
             patch.chdir(directory)  # where an example may leave a file
             patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+            patch.setenv("GOEDGEPICKT_WEBHOOK_SECRETS", "geheim")
             patch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(sandbox.world.webshops[0]["uuid"]))
+            patch.setitem(sys.modules, "example", types.ModuleType("example"))  # where its functions say they are from
             if "asyncio.run(" in code:  # a whole program, with an event loop of its own
                 await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)
                 return
@@ -38,3 +43,12 @@ def evaluate(example: Example) -> None:
 pytest_collect_file = Sybil(
     parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()], patterns=["README.md", "docs/*.md"]
 ).pytest()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The blocks of a page stand in its order, whatever the order of the tests: a later one may go on from an earlier one."""
+    places = [place for place, item in enumerate(items) if isinstance(item, SybilItem)]
+    examples = sorted((items[place] for place in places), key=lambda item: (item.path, item.example.line))  # type: ignore[attr-defined]
+    for place, item in zip(places, examples, strict=True):
+        items[place] = item

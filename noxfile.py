@@ -22,6 +22,8 @@ OLDEST = [
     "rich==13.7.0",
 ]
 
+IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
+
 
 def groups(*names: str) -> tuple[str, ...]:
     """The dependency groups of pyproject.toml, as requirements."""
@@ -46,7 +48,21 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything, with all extras and the newest dependencies, and what of the code it reached."""
+    """Everything, with all extras and the newest dependencies."""
+    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
+
+
+@nox.session
+def tests_oldest(session: nox.Session) -> None:
+    """The same with the lowest allowed dependencies, and without the extra that makes JSON fast."""
+    session.install(*groups("tests"), ".[cli]", *OLDEST)
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """What of the code the tests reach; processes that they start are not looked into."""
     session.install(*groups("tests"), ".[cli,redis,speed]")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine")
@@ -54,25 +70,27 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-def tests_oldest(session: nox.Session) -> None:
-    """The same with the lowest allowed dependencies, and without the extra that makes JSON fast."""
-    session.install(*groups("tests"), ".[cli]", *OLDEST)
-    session.run("pytest", *session.posargs)
-
-
-@nox.session
 def dev_mode(session: nox.Session) -> None:
     """Nothing leaks: Python's development mode and asyncio's debug mode find no fault in what is asynchronous."""
     session.install(*groups("tests"), ".[cli,redis,speed]")
     env = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
-    session.run("pytest", "tests/budget/test_conformance.py", "tests/client", "tests/wire", "tests/resources", env=env)
+    session.run(
+        "pytest",
+        *IN_PARALLEL,
+        "tests/budget/test_conformance.py",
+        "tests/client",
+        "tests/wire",
+        "tests/resources",
+        "tests/webhooks/test_receiver.py",
+        env=env,
+    )
 
 
 @nox.session
 def contrib(session: nox.Session) -> None:
-    """The bridges to other tools work with those tools: dlt, DuckDB and Arrow."""
-    session.install(*groups("contrib"), ".[arrow,cli,dlt,speed]")
-    session.run("pytest", "tests/contrib", *session.posargs)
+    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
+    session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
+    session.run("pytest", "tests/contrib", "docs/webhooks.md", *session.posargs)
 
 
 @nox.session
@@ -106,3 +124,4 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/decode.py")
     session.run("python", "benchmarks/budget.py")
     session.run("python", "benchmarks/bulk.py")
+    session.run("python", "benchmarks/webhooks.py")

@@ -29,7 +29,13 @@ MAY_KNOW = {
 }
 """Room -> the rooms that it may import from, besides itself."""
 
-AIOHTTP_MAY_BE_IN = {"wire/session.py", "wire/transport.py", "client.py"}
+AIOHTTP_MAY_BE_IN = {
+    "wire/session.py",
+    "wire/transport.py",
+    "client.py",
+    "webhooks/serving.py",
+    "webhooks/adapters/aiohttp_web.py",
+}
 
 
 def imports_of(path: Path) -> set[str]:
@@ -103,6 +109,13 @@ def test_every_public_name_is_there_and_said_once() -> None:
 def test_every_error_and_every_model_is_public() -> None:
     for module in (goedgepickt_async.errors, importlib.import_module("goedgepickt_async.models")):
         assert set(module.__all__) <= set(goedgepickt_async.__all__)
+
+
+def test_every_public_name_of_the_webhooks_is_in_their_docs() -> None:
+    webhooks = importlib.import_module("goedgepickt_async.webhooks")
+    text = "".join((ROOT.parent / file).read_text() for file in ("README.md", "docs/webhooks.md"))
+    assert all(hasattr(webhooks, name) for name in webhooks.__all__)
+    assert {name for name in webhooks.__all__ if name not in text} == set()
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

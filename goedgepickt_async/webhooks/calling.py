@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "is_being_cancelled"]
 
 
 class Threads:
@@ -39,7 +39,7 @@ class Threads:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="goedgepickt-webhook")
-            running = self._pool.submit(contextvars.copy_context().run, function, *arguments)
+            running = self._pool.submit(contextvars.copy_context().run, _call, function, *arguments)
         future = asyncio.wrap_future(running)
         while not future.done():
             try:
@@ -55,3 +55,16 @@ class Threads:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except StopIteration as error:  # no future can carry it: whoever awaits it would wait for ever
+        raise RuntimeError("the function raised StopIteration") from error
+
+
+def is_being_cancelled() -> bool:
+    """Whether a `CancelledError` here is meant for this task, and not the end of something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

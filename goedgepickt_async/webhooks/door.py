@@ -81,6 +81,9 @@ class Door:
             return self._refuse(answers.TOO_SLOW, f"the body was not whole after {self._patience:g} s")
         except Exception as error:  # noqa: BLE001  each framework has its own for a connection that breaks off
             return self._refuse(answers.BROKEN_OFF, f"the body broke off ({type(error).__name__})")
+        finally:
+            if (close := getattr(chunks, "aclose", None)) is not None:
+                await close()
         return await self.receive(body, signature)
 
     async def _take(self, body: bytes, signature: str | bytes | None) -> Answer:

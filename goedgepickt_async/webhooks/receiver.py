@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.webhooks.answers import Answer
-from goedgepickt_async.webhooks.calling import Threads
+from goedgepickt_async.webhooks.calling import Threads, is_being_cancelled
 from goedgepickt_async.webhooks.door import Door
 from goedgepickt_async.webhooks.events import (
     AnyEvent,
@@ -283,7 +283,11 @@ class WebhookReceiver:
             raise ConfigurationError("this receiver is at work already")
         inbox = self._working_inbox()
         self._client = _in_background(self._client)
-        await _say_what_strays(inbox, self._routes.names)
+        try:
+            await _say_what_strays(inbox, self._routes.names)
+        except BaseException:
+            await inbox.close()
+            raise
         self._worker = self._make_worker(inbox)
         self._work = asyncio.create_task(self._worker.work(self._grace), name="goedgepickt-webhooks")
         return self
@@ -319,8 +323,8 @@ class WebhookReceiver:
         """Serve by itself, with aiohttp, until SIGINT or SIGTERM, or until cancelled.
 
         A receiver that was given no inbox takes a file of the user's own, named after the port, so that nothing that
-        was accepted is lost by a crash. The first signal ends it in good order, the second one at once; both lose
-        nothing.
+        was accepted is lost by a crash. The first signal ends it in good order, the second one at once, but for plain
+        handlers that run, which are waited for; both lose nothing.
 
         Args:
             host: Where to listen.
@@ -353,7 +357,9 @@ class WebhookReceiver:
         for hook in self._error_hooks:
             try:
                 await self._threads.call(hook, failed)
-            except Exception:  # noqa: BLE001  a user's code may raise anything
+            except (Exception, asyncio.CancelledError) as error:  # a user's code may raise anything
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
                 _log.exception("a hook for errors failed")
 
 

@@ -38,12 +38,21 @@ class Place:
 
 async def serve(receiver: WebhookReceiver, place: Place, ready: Callable[[str], object] | None) -> None:
     """See `WebhookReceiver.run`."""
-    stopping = asyncio.Event()
+    stopping, hurried = asyncio.Event(), asyncio.Event()
     us = asyncio.current_task()
     assert us is not None
-    with heeding_signals(stopping.set, us.cancel):
-        async with receiver:
-            await _listen(receiver, place, ready, stopping)
+
+    def hurry() -> None:
+        hurried.set()
+        us.cancel()
+
+    with heeding_signals(stopping.set, hurry):
+        try:
+            async with receiver:
+                await _listen(receiver, place, ready, stopping)
+        except asyncio.CancelledError:
+            if not hurried.is_set() or us.uncancel():  # somebody else cancelled us
+                raise
 
 
 async def _listen(

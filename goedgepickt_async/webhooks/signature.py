@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from goedgepickt_async.errors import ConfigurationError, WebhookVerificationError
@@ -54,18 +54,24 @@ def verify(body: Bytes, signature: str | bytes | None, secrets: Secrets) -> None
     Raises:
         WebhookVerificationError: It was not, or there is nothing to tell by. No other exception is raised.
     """
-    if not isinstance(body, Bytes):
-        raise WebhookVerificationError(
-            "only the raw bytes of a body can be verified, not what a framework made of them"
-        )
+    message = _message(body)
     given = _digest(signature)
     keys = _keys(secrets)
     matches = False
     for key in keys:  # all of them: the time it takes tells nobody which one it was
-        matches |= hmac.compare_digest(hmac.digest(key, body, "sha256"), given)
+        matches |= hmac.compare_digest(hmac.digest(key, message, "sha256"), given)
     if not matches:
         which = "the secret" if len(keys) == 1 else f"any of the {len(keys)} secrets"
         raise WebhookVerificationError(f"the signature is not made with {which}" if keys else "there is no secret")
+
+
+def _message(body: object) -> bytes:
+    if isinstance(body, Bytes):
+        try:
+            return bytes(body)
+        except ValueError:  # a view that was released
+            pass
+    raise WebhookVerificationError("only the raw bytes of a body can be verified, not what a framework made of them")
 
 
 def _digest(signature: object) -> bytes:
@@ -78,6 +84,8 @@ def _digest(signature: object) -> bytes:
 
 
 def _keys(secrets: object) -> list[bytes]:
+    if isinstance(secrets, Mapping):  # its names are no secrets: whoever guesses them could sign
+        raise WebhookVerificationError("secrets by event are for a WebhookReceiver; verify takes one or several")
     several = secrets if isinstance(secrets, Iterable) and not isinstance(secrets, (str, bytes)) else [secrets]
     return [key for key in map(_key, several) if key]
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.webhooks.calling import is_being_cancelled
 from goedgepickt_async.webhooks.events import AnyEvent, UnknownEvent, parse
 from goedgepickt_async.webhooks.inbox import Claim, Inbox
 from goedgepickt_async.webhooks.patience import HandlerRetry
@@ -173,6 +174,11 @@ class Worker:
             return
         try:
             await route.act(parse(claim.entry.body))
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            await self._failed(claim, _caused_by(error))  # of the handler's own making: else it would run on and on
+            return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
             await self._failed(claim, error)
             return
@@ -210,6 +216,12 @@ class Worker:
             await step
         except Exception:  # noqa: BLE001  an inbox of a user's may raise anything
             _log.exception("the inbox did not take the end of a delivery; it will be handled again")
+
+
+def _caused_by(error: BaseException) -> Exception:
+    failure = RuntimeError("what the handler waited for was cancelled")
+    failure.__cause__ = error
+    return failure
 
 
 def _event_in(body: bytes) -> AnyEvent:

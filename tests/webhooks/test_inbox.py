@@ -218,6 +218,31 @@ async def test_who_is_cancelled_while_claiming_keeps_nothing(inbox: AnyInbox) ->
             await inbox.finish(result[0])
 
 
+async def test_what_a_cancelled_claim_took_is_handed_back_also_when_the_inbox_is_closed(
+    tmp_path: Path, clock: Clock
+) -> None:
+    inbox = SqliteInbox(tmp_path / "i", clock=clock)
+    for _ in range(30):
+        await inbox.put([entry()])
+        claiming = asyncio.create_task(inbox.claim(ROUTES, limit=1, lease=3600.0, wait=30.0))
+        await asyncio.sleep(0)
+        claiming.cancel()
+        await asyncio.gather(claiming, return_exceptions=True)
+        await inbox.close()
+        assert inbox._committer is None, "nothing opened it again"
+        (one,) = await claim(inbox)
+        await inbox.finish(one)
+    await inbox.close()
+
+
+async def test_one_step_that_cannot_be_spoils_no_other(tmp_path: Path) -> None:
+    inbox = SqliteInbox(tmp_path / "i")
+    bad = Entry(route="r", topic="\ud800", key="k", body=b"{}")
+    results = await asyncio.gather(*(inbox.put([one]) for one in (entry("a"), bad, entry("b"))), return_exceptions=True)
+    assert (results[0], type(results[1]), results[2]) == (1, InboxError, 1)
+    await inbox.close()
+
+
 async def test_it_serves_several_event_loops(inbox: AnyInbox) -> None:
     async def put(number: int) -> None:
         await inbox.put([entry(str(number))])
@@ -248,3 +273,29 @@ async def test_memory_forgets_what_it_remembered(clock: Clock) -> None:
     assert len(inbox._handled) <= 3
     assert not inbox._lines
     assert not inbox._rows
+
+
+async def test_a_clock_that_is_set_back_holds_up_nothing(tmp_path: Path, clock: Clock) -> None:
+    inbox = SqliteInbox(tmp_path / "i", clock=clock)
+    await inbox.put([entry("leased"), entry("failed"), entry("done")])
+    leased, failed, done = await claim(inbox, lease=10.0)
+    await inbox.put([entry("delayed", delay=10.0), entry("leased", "behind"), entry("done", "other", delay=10.0)])
+    await inbox.postpone(failed, delay=10.0)
+    await inbox.finish(done, remember=10.0)
+    clock.now -= 3600.0
+    await inbox.put([entry("done")])  # takes heed of it, too
+    assert await claim(inbox) == []
+    await inbox.renew([leased], lease=5.0)
+    clock.now += 10.0
+    assert {one.entry.topic for one in await claim(inbox)} == {"leased", "failed", "delayed", "done"}
+    await inbox.close()
+
+
+async def test_a_clock_that_is_set_back_by_a_hair_moves_nothing(tmp_path: Path, clock: Clock) -> None:
+    inbox = SqliteInbox(tmp_path / "i", clock=clock)
+    await inbox.put([entry(delay=10.0)])
+    clock.now -= 0.5
+    await inbox.put([entry("other", delay=10.0)])
+    clock.now += 10.0
+    assert [one.entry.topic for one in await claim(inbox)] == ["other"]
+    await inbox.close()

@@ -120,7 +120,7 @@ async def test_a_second_signal_stops_it_at_once_and_loses_nothing(tmp_path: Path
         process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 8)
+        assert await asyncio.wait_for(process.wait(), 8) == 0
     inbox = SqliteInbox(tmp_path / "inbox")
     assert len(await inbox.claim([ROUTE], limit=1, lease=1, wait=0)) == 1, "it was handed back, and is due at once"
     await inbox.close()

@@ -373,6 +373,24 @@ async def test_a_failing_handler_is_tried_again_and_then_reported(receiver: Webh
     assert (receiver.snapshot().retried, receiver.snapshot().given_up) == (2, 1)
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_an_exception_that_means_something_to_python_is_a_failure_like_any_other(
+    receiver: WebhookReceiver, error: type[BaseException], is_plain: bool
+) -> None:
+    async def fail(_: StockUpdated) -> None:
+        raise error
+
+    def fail_plainly(_: StockUpdated) -> None:
+        raise error
+
+    receiver.on(StockUpdated)(fail_plainly if is_plain else fail)
+    async with receiver:
+        await deliver(receiver, stock())
+        await until(lambda: receiver.snapshot().given_up)
+    assert receiver.snapshot().retried == 2
+
+
 async def test_an_error_hook_that_fails_stops_nothing(receiver: WebhookReceiver) -> None:
     seen = recorded(receiver, OrderStatusChanged)
 
@@ -459,6 +477,16 @@ def test_a_handler_that_cannot_be_is_refused(receiver: WebhookReceiver, register
 def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
         WebhookReceiver(SECRET, **setting)
+
+
+async def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
+    (tmp_path / "i").write_bytes(b"no database" * 100)
+    inbox = SqliteInbox(tmp_path / "i")
+    with pytest.raises(InboxError):
+        async with WebhookReceiver(SECRET, inbox=inbox):
+            pytest.fail("it cannot be used")  # pragma: no cover
+    assert not [thread for thread in threading.enumerate() if thread.name == "goedgepickt-inbox"]
+    assert inbox.path.exists()
 
 
 async def test_it_works_once_at_a_time(receiver: WebhookReceiver) -> None:

@@ -94,3 +94,16 @@ def test_no_message_holds_a_secret_a_body_or_a_signature() -> None:
         assert "s3cret" not in said
         assert "stockUpdated" not in said
         assert sign(b"other", "s3cret") not in said
+
+
+def test_any_view_of_bytes_is_verified_or_refused() -> None:
+    every_second = memoryview(b"".join(bytes([byte, 0]) for byte in BODY))[::2]
+    verify(every_second, sign(BODY, "secret"), "secret")
+    every_second.release()
+    with pytest.raises(WebhookVerificationError):
+        verify(every_second, sign(BODY, "secret"), "secret")
+
+
+def test_the_names_of_secrets_by_event_sign_nothing() -> None:
+    with pytest.raises(WebhookVerificationError, match="by event"):
+        verify(BODY, sign(BODY, "order.statusChanged"), {"order.statusChanged": "secret"})

@@ -71,6 +71,8 @@ class Committer:
         try:
             while self._commit_what_is_there():
                 pass
+            while not self._steps.empty():  # what the last steps brought about
+                self._commit_what_is_there()
         finally:
             self._disconnect()
 
@@ -107,13 +109,15 @@ class Committer:
 
     def _fail(self, batch: list[tuple[Step, Future[Any]]], error: Exception) -> None:
         self._disconnect()  # rolls back
-        if len(batch) > 1:  # one of them may be to blame for it: each by itself
+        is_the_file = isinstance(error, (sqlite3.OperationalError, InboxError, OSError))
+        if len(batch) > 1 and not is_the_file:  # one of the steps may be to blame for it: each by itself
             for one in batch:
                 self._commit([one])
             return
-        failure = InboxError(f"the inbox cannot be used: {error}")
-        failure.__cause__ = error
-        batch[0][1].set_exception(failure)
+        for _, future in batch:
+            failure = InboxError(f"the inbox cannot be used: {error}")
+            failure.__cause__ = error
+            future.set_exception(failure)
 
     def _transact(self, steps: list[Step]) -> tuple[list[Any], bool]:
         if self._connection is None:

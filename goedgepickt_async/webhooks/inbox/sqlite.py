@@ -127,17 +127,22 @@ class SqliteInbox:
 
     def _submit(self, step: Callable[[SqliteTable], T]) -> Future[T]:
         with self._lock:
-            if self._committer is None or self._opened_in != os.getpid():
-                self._committer = Committer(partial(_connect, self.path, self._synchronous), self._bell.ring)
-                self._opened_in = os.getpid()
-            return self._committer.submit(step)
+            return self._opened().submit(step)
+
+    def _opened(self) -> Committer:
+        if self._committer is None or self._opened_in != os.getpid():
+            self._committer = Committer(partial(_connect, self.path, self._synchronous), self._bell.ring)
+            self._opened_in = os.getpid()
+        return self._committer
 
     async def _look(self, routes: list[str], limit: int, lease: float) -> tuple[list[Claim], float]:
-        step = self._submit(lambda table: self._claim(table, routes, limit, lease))
+        with self._lock:
+            committer = self._opened()
+            step = committer.submit(lambda table: self._claim(table, routes, limit, lease))
         try:
             return await asyncio.shield(asyncio.wrap_future(step))
         except asyncio.CancelledError:
-            step.add_done_callback(self._hand_back)
+            step.add_done_callback(partial(self._hand_back, committer))
             raise
 
     def _claim(self, table: SqliteTable, routes: list[str], limit: int, lease: float) -> tuple[list[Claim], float]:
@@ -146,12 +151,16 @@ class SqliteInbox:
         due = None if claims else table.next_due(routes)
         return claims, self._poll if due is None else min(self._poll, due - now)
 
-    def _hand_back(self, step: Future[tuple[list[Claim], float]]) -> None:
+    def _hand_back(self, committer: Committer, step: Future[tuple[list[Claim], float]]) -> None:
         """What a claim took whose caller is gone."""
         if step.cancelled() or step.exception() is not None:
             return
         for claim in step.result()[0]:
-            self._submit(lambda table, claim=claim: table.postpone(claim, 0.0, self._clock(), counts=False))  # type: ignore[misc]
+            committer.submit(partial(_postpone_at_once, claim, self._clock()))
+
+
+def _postpone_at_once(claim: Claim, now: float, table: SqliteTable) -> bool:
+    return table.postpone(claim, 0.0, now, counts=False)
 
 
 def _connect(path: Path, synchronous: str) -> sqlite3.Connection:

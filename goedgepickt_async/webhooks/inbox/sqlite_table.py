@@ -3,6 +3,9 @@
 Of each line of entries (one route, one topic) the first one alone has a time in `due`, so that claiming looks at an
 index of those that may be handed out and at nothing else. A claim moves `due` to the end of its lease: whoever dies
 with it has handed it back by that.
+
+The times are the wall clock's, which alone survives a reboot, and which may be set back: then all that is there moves
+with it, or it would lie for as long as the clock was set back.
 """
 
 from __future__ import annotations
@@ -39,7 +42,14 @@ CREATE TABLE IF NOT EXISTS failed (      -- put aside
     route TEXT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
     reason TEXT NOT NULL, at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS clock (       -- one row: when something was last written here
+    id INTEGER PRIMARY KEY CHECK (id = 1), seen REAL NOT NULL
+);
+INSERT OR IGNORE INTO clock (id, seen) VALUES (1, 0);
 """
+
+_SET_BACK = 1.0
+"""Seconds; a clock that is further behind than this was set back."""
 
 
 class SqliteTable:
@@ -54,8 +64,12 @@ class SqliteTable:
 
     def put(self, entries: Sequence[Entry], now: float) -> int:
         """Add entries, but for those whose equal waits; the number of those added."""
+        self._follow_the_clock(now)
         self._sql("DELETE FROM handled WHERE until <= ?", (now,))
-        return sum(self._put(entry, now) for entry in entries)
+        added = sum(self._put(entry, now) for entry in entries)
+        if added:  # what was dropped writes nothing, and so waits for no disk
+            self._see_the_clock(now)
+        return added
 
     def _put(self, entry: Entry, now: float) -> bool:
         line = (entry.route, entry.topic)
@@ -79,6 +93,7 @@ class SqliteTable:
 
     def claim(self, routes: Collection[str], limit: int, lease: float, now: float) -> list[Claim]:
         """Hand out what is due, the longest due first."""
+        self._follow_the_clock(now)
         rows: list[tuple[Any, ...]] = []
         for route in routes:
             rows += self._sql(
@@ -87,6 +102,8 @@ class SqliteTable:
                 (route, now, limit),
             )
         rows.sort(key=lambda row: row[:2])
+        if rows:  # looking alone writes nothing, and so waits for no disk
+            self._see_the_clock(now)
         return [self._hand_out(row, now + lease) for row in rows[:limit]]
 
     def _hand_out(self, row: tuple[Any, ...], until: float) -> Claim:
@@ -103,11 +120,13 @@ class SqliteTable:
 
     def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """Move the ends of leases."""
+        self._heed_the_clock(now)
         for claim in claims:
             self._sql("UPDATE entries SET due = ? WHERE id = ? AND token = ?", (now + lease, claim.id, claim.token))
 
     def finish(self, claim: Claim, remember: float, now: float) -> bool:
         """Forget it, and let the next of its line come forward; whether it was still this claim's."""
+        self._heed_the_clock(now)
         if not self._delete(claim):
             return False
         entry = claim.entry
@@ -134,6 +153,7 @@ class SqliteTable:
 
     def postpone(self, claim: Claim, delay: float, now: float, *, counts: bool) -> bool:
         """Hand it back; whether it was still this claim's."""
+        self._heed_the_clock(now)
         changed = self._sql(
             "UPDATE entries SET due = ?, token = NULL, attempts = attempts - ? WHERE id = ? AND token = ?",
             (now + delay, 0 if counts else 1, claim.id, claim.token),
@@ -173,3 +193,21 @@ class SqliteTable:
         """How many there are for other routes, by route."""
         rows = self._sql("SELECT route, count(*) FROM entries GROUP BY route").fetchall()
         return {route: count for route, count in rows if route not in routes}
+
+    def _heed_the_clock(self, now: float) -> None:
+        """Before times are written."""
+        self._follow_the_clock(now)
+        self._see_the_clock(now)
+
+    def _see_the_clock(self, now: float) -> None:
+        self._sql("UPDATE clock SET seen = ?", (now,))
+
+    def _follow_the_clock(self, now: float) -> None:
+        """If the clock was set back, set back with it all that waits for a time."""
+        (seen,) = self._sql("SELECT seen FROM clock").fetchone()
+        behind = seen - now
+        if behind <= _SET_BACK:
+            return
+        self._sql("UPDATE entries SET not_before = not_before - ?, due = due - ?", (behind, behind))
+        self._sql("UPDATE handled SET until = until - ?", (behind,))
+        self._see_the_clock(now)
