@@ -161,7 +161,7 @@ async def apply(
 
     found = task_for(kind, file)
     task = None if found is None else PlanTask(kind=found, file=file, **rows.given)
-    return await work(file, task, server, journal=journal, dry_run=dry_run)
+    return await work(file, task, server, journal=journal, dry_run=dry_run, skip_bad=rows.skip_bad)
 
 
 @app.command

@@ -119,3 +119,81 @@ def test_what_makes_no_sense_is_refused(inside: Inside, tmp_path: Path, argument
 def test_a_file_that_is_not_there_is_one_line(inside: Inside) -> None:
     done = inside("apply", "nowhere.csv")
     assert (done.code, done.err.count("\n")) == (1, 1)
+
+
+def test_a_saved_plan_with_conflicts_sends_nothing_unless_told_to_whatever_its_name(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50", "DUB;a;1", "DUB;b;2")
+    assert inside("plan", "products", "p.csv", "-o", "saved").code == 1
+    blocked = inside("apply", "saved")
+    assert (blocked.code, "1 conflicts; nothing was sent" in blocked.err, writes(sandbox)) == (1, True, 0)
+    assert inside("apply", "saved", "--skip-bad").code == 0
+    assert writes(sandbox) == 1
+
+
+def test_what_moved_is_planned_anew_the_next_time(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    sandbox.fail("POST", "/products", faults.Status(422, body=b'{"message": "no", "errors": {"name": ["no"]}}'))
+    assert inside("apply", "p.csv", "--kind", "products").code == 1
+    reads = len(sandbox.ledger)
+    done = inside("apply", "p.csv", "--kind", "products")
+    assert (done.code, "goes on with" in done.err, len(sandbox.ledger) > reads + 1) == (0, False, True)
+
+
+def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
+    inside: Inside, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    for path in (".", "p.csv", "/dev/full", "nowhere/x"):
+        done = inside("apply", "p.csv", "--kind", "products", "--journal", path)
+        assert (done.code, "does what is left" in done.err, writes(sandbox)) == (1, False, 0)
+
+
+def test_two_at_once_are_told_no_before_the_second_plans(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    with (tmp_path / "p.csv").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = inside("apply", "p.csv", "--kind", "products")
+        assert (done.code, "another process is applying" in done.err, len(sandbox.ledger)) == (1, True, 0)
+    assert inside("apply", "p.csv", "--kind", "products").code == 0
+
+
+def test_a_dry_run_says_what_would_be_done(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    done = inside("apply", "p.csv", "--kind", "products", "--dry-run")
+    assert (done.code, "+ NIEUW-1" in done.out.decode(), writes(sandbox)) == (0, True, 0)
+
+
+def test_of_several_webshops_none_is_guessed(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    monkeypatch.delenv("GOEDGEPICKT_WEBSHOP_UUID")
+    uuids = [str(shop["uuid"]) for shop in sandbox.world.webshops]
+    assert len(uuids) > 1
+    for command in (("plan", "products", "p.csv"), ("apply", "p.csv", "--kind", "products")):
+        done = inside(*command)
+        assert (done.code, [uuid in done.err for uuid in uuids], writes(sandbox)) == (2, [True] * len(uuids), 0)
+    assert inside("apply", "p.csv", "--kind", "products", "--webshop", uuids[1]).code == 0
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_server_that_is_gone_ends_it_soon_and_resumably(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
+    assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
+    monkeypatch.setenv("GOEDGEPICKT_BASE_URL", "http://127.0.0.1:9/api/fulfilment/v1")
+    done = inside("apply", "plan.json")
+    assert (done.code, "the same command does what is left" in done.err) == (4, True), done.err
+    assert done.err.count("NIEUW-") == 10
+
+
+def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
+    sandbox.fail("POST", "/products", faults.Status(403), times=40)
+    done = inside("apply", "p.csv", "--kind", "products")
+    assert (done.code, "10 writes in a row failed" in done.err) == (4, True), done.err
+    assert writes(sandbox) < 40

@@ -122,6 +122,8 @@ class _Reader:
     def __init__(self, kind: Kind, name: str, said: dict[str, str], decimal: str | None) -> None:
         self._kind, self._name, self._said, self._decimal = kind, name, said, decimal
         self._grouped: dict[str, FileRow] = {}
+        self._spoiled: set[str] = set()
+        self._latest = ""  # the key of the latest row that has one
         self.rows: list[FileRow] = []
         self.problems: list[str] = []
         self.columns: dict[str, str] = {}
@@ -134,11 +136,14 @@ class _Reader:
         places = match(self._kind, names, self._said)
         self.columns = {field: names[place] for field, place in places.items()}
         for line, record in records:
+            cells = {field: record[place] if place < len(record) else "" for field, place in places.items()}
+            cells = {field: cell for field, cell in cells.items() if cell.strip()}
             if len(record) > len(names) and any(cell.strip() for cell in record[len(names) :]):
                 self._refuse(line, "", f"has {len(record)} cells, and the head has {len(names)}")
+                self._spoil("", cells.get(self._kind.grouped or "", "").strip())  # which of the two, nobody can tell
                 continue
-            cells = {field: record[place] if place < len(record) else "" for field, place in places.items()}
-            self._take(line, {field: cell for field, cell in cells.items() if cell.strip()})
+            self._take(line, cells)
+        self.rows = [row for row in self.rows if row.values.get(self._kind.grouped or "") not in self._spoiled]
 
     def read_json(self, text: str) -> None:
         for line, value in json_records(text):
@@ -175,8 +180,11 @@ class _Reader:
                 self._refuse(line, self.columns.get(field, field), "is empty")
             elif spec.required and field in values and values[field] in {None, ""}:
                 self._refuse(line, self.columns[field], "is empty")
+        self._latest = values.get(self._kind.grouped or "") or self._latest
         if len(self.problems) == before:
             self._add(line, values)
+        else:
+            self._spoil(self._latest)
 
     def _add(self, line: int, values: dict[str, Any]) -> None:
         if self._kind.grouped is None:
@@ -192,8 +200,14 @@ class _Reader:
         differing = [name for name in row if name != "lines" and known.values.get(name, row[name]) != row[name]]
         if differing:
             self._refuse(line, differing[0], f"differs from line {known.line}, which is of the same order")
+            self._spoil(key)
             return
         known.values["lines"].extend(row["lines"])
+
+    def _spoil(self, *keys: str) -> None:
+        """An order that lacks a line is no order; a line that does not say of which it is, is of the one before."""
+        if self._kind.grouped is not None:
+            self._spoiled.update(key or self._latest for key in keys)
 
     def _refuse(self, line: int, column: str, why: str) -> None:
         where = f"{self._name}:{line}: "

@@ -7,29 +7,47 @@ import contextlib
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from goedgepickt_async import BulkStoppedError, GoedGepickt, GoedGepicktError
+from goedgepickt_async import (
+    BulkStoppedError,
+    GoedGepickt,
+    GoedGepicktError,
+    JournalError,
+    PermissionDeniedError,
+    ServerError,
+    TransportError,
+)
 from goedgepickt_async.bulk import Plan
-from goedgepickt_async.cli.bulk.task import PlanTask, shown
+from goedgepickt_async.cli.bulk.task import PlanTask
 from goedgepickt_async.cli.connecting import connect
 from goedgepickt_async.cli.export.durations import clock
 from goedgepickt_async.cli.messages import describe, note, plain, say
 from goedgepickt_async.cli.options import ServerOptions
 from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
-from goedgepickt_async.cli.private_files import write_private
+from goedgepickt_async.cli.private_files import lock_file, write_private
 
 __all__ = ["apply", "task_for"]
 
 _SHOWN_FAILURES = 20
+_HOPELESS = (TransportError, ServerError, PermissionDeniedError)
+_HOPELESS_IN_A_ROW = 10
+"""So many writes behind each other that failed like that: the others would fail too, each after all its attempts."""
 
 
 async def apply(
-    file: Path, task: PlanTask | None, server: ServerOptions, *, journal: Path | None, dry_run: bool
+    file: Path,
+    task: PlanTask | None,
+    server: ServerOptions,
+    *,
+    journal: Path | None,
+    dry_run: bool,
+    skip_bad: bool = False,
 ) -> int:
     """Run it.
 
@@ -39,6 +57,7 @@ async def apply(
         server: Where to.
         journal: What remembers what was sent; None: a file beside the other.
         dry_run: Send nothing but reads.
+        skip_bad: Go on without what is in conflict.
 
     Returns:
         The exit code.
@@ -47,34 +66,60 @@ async def apply(
         CommandError: It cannot begin; or there are bad rows or conflicts, and nothing was sent.
     """
     server.check()
-    saved = file if task is None else file.with_name(f"{file.name}.{task.digest}.plan.json")
-    kept = journal or file.with_name(f"{saved.name.removesuffix('.plan.json')}.journal")
-    async with connect(server, lane="bulk") as connection:
-        plan = await _plan(connection.client, task, saved, skip_bad=task is not None and task.skip_bad)
-        if task is not None and not dry_run:
-            write_private(saved, plan.to_json() + "\n")  # what is begun is gone on with, not planned anew
-        code = await _run(plan, None if dry_run else kept, dry_run=dry_run)
-    if code is Exit.DONE and not dry_run and task is not None:
-        saved.unlink(missing_ok=True)
-        if journal is None:
-            for name in (kept, *kept.parent.glob(f"{kept.name}-*")):
-                name.unlink(missing_ok=True)
+    with nullcontext() if dry_run else _alone(file):
+        saved = file if task is None else file.with_name(f"{file.name}.{task.digest}.plan.json")
+        kept = journal or file.with_name(f"{saved.name.removesuffix('.plan.json')}.journal")
+        async with connect(server, lane="bulk") as connection:
+            plan = await _plan(connection.client, task, saved, skip_bad=skip_bad, sandbox=server.sandbox)
+            if dry_run:
+                sys.stdout.write(f"{plan}\n")
+            elif task is not None:
+                write_private(saved, plan.to_json() + "\n")  # what is begun is gone on with, not planned anew
+            code = await _run(plan, None if dry_run else kept, dry_run=dry_run)
+        if task is not None and not dry_run and code is not Exit.RESUMABLE:
+            _tidy(saved, kept if code is Exit.DONE and journal is None else None)
     return code
 
 
-async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool) -> Plan:
+def _tidy(saved: Path, journal: Path | None) -> None:
+    """A plan that came to its end is old: what failed, such as a stock that moved, is planned anew the next time.
+
+    The journal stays until all is done: of what is unknown, it tells the next plan.
+    """
+    saved.unlink(missing_ok=True)
+    if journal is not None:
+        for end in ("", "-journal"):
+            journal.with_name(journal.name + end).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One process at a time, from before it reads what is there: two that plan the same mutation would make both."""
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    with stream:
+        if not lock_file(stream.fileno()):
+            raise CommandError(f"another process is applying {file}; wait for its end")
+        yield
+
+
+async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool, sandbox: bool) -> Plan:
     bulk: Any = client.bulk
     text = _saved(saved, must=task is None)
     if text is not None:
-        loaded: Plan = bulk.load_plan(text)
+        plan: Plan = bulk.load_plan(text)
         note(f"goes on with the plan in {saved}" if task is not None else f"the plan in {saved}")
-        return loaded
-    assert task is not None
-    task.check()
-    rows = task.read()
-    plan = await task.plan(client, rows)
+        shown = plan.render(limit=_SHOWN_FAILURES)
+    else:
+        assert task is not None
+        task.check()
+        rows = task.read()
+        plan = await task.plan(client, rows, sandbox=sandbox)
+        shown = plan.render(limit=_SHOWN_FAILURES, where=rows.where)
     if plan.conflicts and not skip_bad:
-        note(shown(plan, rows))
+        note(shown)
         raise CommandError(
             f"{len(plan.conflicts):,} conflicts; nothing was sent. --skip-bad goes on without those rows"
         )
@@ -89,11 +134,16 @@ def _saved(path: Path, *, must: bool) -> bytes | None:
             return None
         raise CommandError(f"there is no file {path}") from None
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror or 'cannot be read'}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> CommandError:
+    return CommandError(f"{path}: {error.strerror or 'cannot be read'}")
 
 
 async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
     told: Counter[str] = Counter()
+    hopeless = 0
     stream: Any = plan.apply(journal=journal, dry_run=dry_run)
     try:
         with _bar(plan.requests) as bar:
@@ -102,18 +152,22 @@ async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
                     bar(stream.progress)
                     if outcome.ok:
                         told[str(outcome.unwrap().how)] += 1
+                        hopeless = 0
                         continue
                     told["failed"] += 1
                     if told["failed"] <= _SHOWN_FAILURES:
                         note(f"{plain(outcome.item.key)}: {describe(outcome.error)[0]}")
+                    hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
+                    if hopeless == _HOPELESS_IN_A_ROW:
+                        return _stopped(f"stopped: {hopeless} writes in a row failed like that", told, journal)
     except asyncio.CancelledError:
         return _stopped("stopped", told, journal)
     except BulkStoppedError as error:
         return _stopped(plain(str(error)), told, journal)
     except GoedGepicktError as error:
         line, code = describe(error)
-        if code is not Exit.FAILED:
-            raise
+        if code is not Exit.FAILED or (isinstance(error, JournalError) and not told):
+            raise  # there is nothing to go on with
         return _stopped(line, told, journal)
     note(_summary(told, plan))
     return Exit.FAILED if told["failed"] else Exit.DONE
@@ -162,7 +216,7 @@ def task_for(kind: str | None, file: Path) -> str | None:
         with file.open("rb") as stream:
             head = stream.read(4096)
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror or 'cannot be read'}") from None
-    if file.suffix.lower() == ".json" or head.lstrip().startswith(b'{"version"'):
+        raise _unreadable(file, error) from None
+    if file.suffix.lower() == ".json" or b'"goedgepickt-async plan"' in head:
         return None
     raise UsageError(f"{file.name} is no saved plan; say what its rows are with --kind products, stock or orders")

@@ -28,7 +28,7 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
     server.check()
     rows = task.read()
     async with connect(server) as connection:
-        made = await task.plan(connection.client, rows)
+        made = await task.plan(connection.client, rows, sandbox=server.sandbox)
     if output is not None:
         write_private(output, made.to_json() + "\n")
         note(f"the plan is in {output}: goedgepickt apply {output}")

@@ -103,10 +103,10 @@ class PlanTask:
             note("reads " + ", ".join(f"{field} from {plain(name)!r}" for field, name in rows.columns.items()))
         return rows
 
-    async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
-        """Compare the rows with what is there."""
+    async def plan(self, client: GoedGepickt, rows: FileRows, *, sandbox: bool) -> Plan:
+        """Compare the rows with what is there; `sandbox`: in one that is inside this process."""
         values = [row.values for row in rows.rows]
-        webshop = self.webshop or client.settings.webshop_uuid or await _only_webshop(client)
+        webshop = self.webshop or client.settings.webshop_uuid or await _only_webshop(client, sandbox=sandbox)
         made: Plan = await _PLANNERS[self.kind](self, client, values, webshop)
         return made
 
@@ -116,11 +116,18 @@ def shown(plan: Any, rows: FileRows) -> str:
     return str(plan.render(where=rows.where))
 
 
-async def _only_webshop(client: GoedGepickt) -> str:
-    shops = await client.webshops.list().collect(limit=2)
-    if len(shops) == 1 or (shops and client.settings.base_url.startswith("http://127.0.0.1:")):
+async def _only_webshop(client: GoedGepickt, *, sandbox: bool) -> str:
+    """The account's only webshop; of a sandbox in this process, where nothing is at stake, the first.
+
+    Raises:
+        UsageError: There are several, or none.
+    """
+    shops = await client.webshops.list().collect(limit=_SHOWN_PROBLEMS)
+    if len(shops) == 1 or (shops and sandbox):
         return shops[0].uuid
-    raise UsageError("the account has several webshops: say which with --webshop UUID, or GOEDGEPICKT_WEBSHOP_UUID")
+    there = ", ".join(plain(f"{shop.uuid} ({shop.name})") for shop in shops)
+    number = f"several webshops: {there}" if shops else "no webshop that is shown"
+    raise UsageError(f"the account has {number}; say which with --webshop UUID, or GOEDGEPICKT_WEBSHOP_UUID")
 
 
 async def _products(task: PlanTask, client: Any, rows: list[Any], webshop: str) -> Plan:

@@ -152,6 +152,14 @@ def test_rows_of_one_order_are_its_lines_and_must_agree() -> None:
     assert "Piet" not in repr(clash)
 
 
+@pytest.mark.parametrize("bad", ["S1,open,X,half", "S1,open,X,1,1", ",open,X,1", "S1,closed,X,1", "S1,open,,1"])
+def test_an_order_with_a_bad_line_is_left_out_whole_wherever_that_line_stands(bad: str) -> None:
+    rows = ["S1,open,A,1", bad, "S1,open,B,1", "S2,open,A,1"]
+    read = read_bytes("\n".join(["order id,status,sku,aantal", *rows]).encode(), "orders", name="o.csv")
+    assert [problem.split(":")[1] for problem in read.problems] == ["3"]
+    assert [row["order_id"] for row in values(read)] == ["S2"]
+
+
 def test_a_file_that_is_not_there_is_our_error(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="No such file"):
         read_rows(tmp_path / "no.csv", "stock")
