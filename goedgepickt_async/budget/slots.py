@@ -34,11 +34,11 @@ All instants are integer nanoseconds: an instant is computed once, stored, and o
 from __future__ import annotations
 
 import enum
-from bisect import bisect_left, bisect_right, insort
 from typing import Any
 
 import attrs
 
+from goedgepickt_async.budget.rows import Rows
 from goedgepickt_async.budget.server_counter import FAR, ServerCounter
 
 __all__ = ["FAR", "Lane", "Rules", "Slots", "nanoseconds"]
@@ -112,52 +112,6 @@ class Rules:
         return more_come - left * soon + soon // 2
 
 
-class _Rows:
-    """The slots in use, ordered by the instant at which they come free."""
-
-    def __init__(self) -> None:
-        self._free_at: dict[int, int] = {}
-        self._order: list[tuple[int, int]] = []
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def drop_free(self, now: int) -> list[int]:
-        """Drop those that are free by now; which they were."""
-        dropped = [slot for _, slot in self._order[: self.free_by(now)]]
-        for slot in dropped:
-            del self._free_at[slot]
-        del self._order[: len(dropped)]
-        return dropped
-
-    def add(self, slot: int, free_at: int) -> None:
-        self._free_at[slot] = free_at
-        insort(self._order, (free_at, slot))
-
-    def remove(self, slot: int) -> int | None:
-        free_at = self._free_at.pop(slot, None)
-        if free_at is not None:
-            del self._order[bisect_left(self._order, (free_at, slot))]
-        return free_at
-
-    def move_earlier(self, slot: int, free_at: int) -> None:
-        before = self.remove(slot)
-        if before is not None:
-            self.add(slot, min(before, free_at))
-
-    def dump(self) -> list[tuple[int, int]]:
-        """All of them: when they come free, and which."""
-        return list(self._order)
-
-    def free_by(self, instant: int) -> int:
-        """How many of them are free by then."""
-        return bisect_right(self._order, (instant, FAR))
-
-    def nth_free_at(self, n: int) -> int:
-        """When the n-th of them (from 0) comes free."""
-        return self._order[n][0] if n < len(self._order) else FAR
-
-
 class Slots:
     """The state machine. Every method takes `now`, which never goes back."""
 
@@ -194,7 +148,7 @@ class Slots:
         self._late = nanoseconds(rules.late)
         self._soon = nanoseconds(rules.soon)
         self._headroom = rules.headroom_kept
-        self._rows = _Rows()
+        self._rows = Rows()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._last_id = first_id
         self._counter = ServerCounter(self._hold)
@@ -358,7 +312,7 @@ class Slots:
         for name in self._SCALARS:
             value = values[name.lstrip("_")]
             setattr(self, name, value if value is None or isinstance(value, bool) else int(value))
-        self._rows = _Rows()
+        self._rows = Rows()
         for free_at, slot in values["rows"]:
             self._rows.add(int(slot), int(free_at))
         self._sent = {int(slot): int(at) for slot, at in values["sent"]}
