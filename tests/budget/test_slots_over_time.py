@@ -135,3 +135,14 @@ def test_settling_what_was_never_taken_or_is_long_gone_changes_nothing(
     settle(desk.slots, 12345)
     assert desk.slots.used(LONG) == 0
     assert not desk.slots.strangers_seen(LONG)
+
+
+def test_while_the_server_says_nothing_for_a_while_one_request_goes_to_hear_though_it_leaves_no_room() -> None:
+    desk = Desk(100, window=60)
+    for count in range(1, 82):
+        desk.exchange(0, 0, count)
+    heard = 4 * SECOND
+    assert desk.slots.take(heard - 1, Lane.NORMAL, SECOND) is None
+    assert desk.slots.next_change(heard - 1) == heard
+    assert desk.slots.take(heard, Lane.NORMAL, SECOND) is not None
+    assert desk.slots.take(heard, Lane.NORMAL, SECOND) is None
