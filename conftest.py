@@ -41,7 +41,8 @@ def evaluate(example: Example) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()], patterns=["README.md", "docs/*.md"]
+    parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
 ).pytest()
 
 

@@ -90,7 +90,7 @@ def dev_mode(session: nox.Session) -> None:
 def contrib(session: nox.Session) -> None:
     """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
     session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
-    session.run("pytest", "tests/contrib", "docs/webhooks.md", *session.posargs)
+    session.run("pytest", "tests/contrib", "docs/howto/webhooks.md", *session.posargs)
 
 
 @nox.session

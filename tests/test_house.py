@@ -113,7 +113,7 @@ def test_every_error_and_every_model_is_public() -> None:
 
 def test_every_public_name_of_the_webhooks_is_in_their_docs() -> None:
     webhooks = importlib.import_module("goedgepickt_async.webhooks")
-    text = "".join((ROOT.parent / file).read_text() for file in ("README.md", "docs/webhooks.md"))
+    text = "".join((ROOT.parent / file).read_text() for file in ("README.md", "docs/howto/webhooks.md"))
     assert all(hasattr(webhooks, name) for name in webhooks.__all__)
     assert {name for name in webhooks.__all__ if name not in text} == set()
 

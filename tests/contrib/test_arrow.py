@@ -69,7 +69,7 @@ def test_every_field_of_a_part_has_its_place(place: tuple[str, str], model: type
 
 @pytest.mark.parametrize("resource", MODELS)
 def test_a_schema_that_changes_gets_another_version(resource: str) -> None:
-    """Raise SCHEMA_VERSION, tell it in the changelog and in docs/exports.md, and put the new digests here."""
+    """Raise SCHEMA_VERSION, tell it in the changelog and in docs/howto/exports.md, and put the new digests here."""
     assert SCHEMA_VERSION == 1
     columns = "\n".join(f"{field.name}: {field.type}" for field in schema(resource))
     digest = hashlib.sha256(columns.encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""The inbox of docs/webhooks.md that lives in Redis, in a real one."""
+"""The inbox of docs/howto/webhooks.md that lives in Redis, in a real one."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from tests.webhooks.support import SECRET, deliver, stock, until
 
 pytestmark = needs_redis
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "webhooks.md"
+DOCS = Path(__file__).parent.parent.parent / "docs" / "howto" / "webhooks.md"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Models as Arrow: one fixed, versioned schema for orders, products and shipments. It needs the extra `arrow`.
 
 `schema` tells the columns, `to_batch` makes rows of models, `SCHEMA_VERSION` is raised when a schema changes.
-`docs/exports.md` lists them.
+`docs/howto/exports.md` lists them.
 """
 
 from __future__ import annotations
