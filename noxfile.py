@@ -22,6 +22,7 @@ OLDEST = [
     "rich==13.7.0",
 ]
 
+CONTRIB = ("tests/contrib", "tests/recipes/test_workers.py", "docs/howto/webhooks.md", "docs/howto/workers.md")
 IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
@@ -90,7 +91,7 @@ def dev_mode(session: nox.Session) -> None:
 def contrib(session: nox.Session) -> None:
     """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
     session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
-    session.run("pytest", "tests/contrib", "docs/howto/webhooks.md", *session.posargs)
+    session.run("pytest", *CONTRIB, *session.posargs)
 
 
 @nox.session

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
+_NUMBERS = itertools.count()
+
 
 def block(page: str, name: str) -> str:
     """The code of the block that `<!--- name: NAME -->` stands before."""
     text = (HOWTO / page).read_text("utf-8")
-    found = re.search(rf"<!--- name: {name} -->\n(?:<!---.*-->\n)?```python\n(.*?)```", text, re.DOTALL)
+    found = re.search(rf"<!--- name: {name} -->\n(?:<!---[^\n]*-->\n)?```python\n(.*?)```", text, re.DOTALL)
     assert found is not None, f"{page} has no block named {name}"
     return found[1]
 
@@ -24,12 +28,13 @@ def blocks(page: str, *names: str) -> str:
 
 
 def module(folder: Path, name: str, code: str) -> ModuleType:
-    """A module that is made of code, without being in `sys.modules`."""
+    """A module that is made of code; it can be imported by nobody, and found in `sys.modules` by taskiq."""
     path = folder / f"{name}.py"
     path.write_text(code, "utf-8")
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}_{next(_NUMBERS)}", path)
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
     spec.loader.exec_module(made)
     return made
