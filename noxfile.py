@@ -40,10 +40,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Mypy and pyright agree that the types are right."""
+    """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
     session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,redis,speed]")
     session.run("mypy")
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
 
 
 @nox.session

@@ -23,7 +23,7 @@ _ANY_ROWS = RowOptions()
 _EXPORT = Group("Export", sort_key=1)
 _NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
 
-app = App(
+app: App = App(
     name="goedgepickt",
     help="The GoedGepickt warehouse API on the command line, under its rate limit.\n\n"
     "The API key comes from GOEDGEPICKT_API_KEY. Without one, --sandbox runs a command against a seeded GoedGepickt "
