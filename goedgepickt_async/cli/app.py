@@ -5,6 +5,7 @@ What a command does is in the module of its name, imported when it runs: `--help
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -207,6 +208,21 @@ async def request(
     from goedgepickt_async.cli.request_command import request as work  # noqa: PLC0415
 
     return await work(method, path, query or [], json, server, idempotent=idempotent)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the script that lets a shell complete commands, options and their values with Tab.
+
+    For bash: `goedgepickt completion bash > ~/.local/share/bash-completion/completions/goedgepickt`. For fish:
+    `goedgepickt completion fish > ~/.config/fish/completions/goedgepickt.fish`. For zsh: into a file `_goedgepickt` in
+    a folder of `$fpath`. New shells know it.
+
+    Args:
+        shell: Which one it is for.
+    """
+    sys.stdout.write(app.generate_completion(shell=shell))
+    return 0
 
 
 async def sandbox(
