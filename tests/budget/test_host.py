@@ -298,7 +298,9 @@ def test_the_file_is_the_same_whatever_the_environment(
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path))
     budget = HostBudget(name="api.example.test:443")
+    before = budget.path
     budget.snapshot()
+    assert budget.path == before, "it is told before the file is there"
     assert budget.path.name == "budget-api.example.test_443.sqlite3"
     assert budget.path.parent.name == f"goedgepickt-async-{os.getuid()}"
     assert tmp_path not in budget.path.parents

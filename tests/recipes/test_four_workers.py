@@ -12,7 +12,7 @@ from tests.recipes.pages import block, blocks
 from tests.recipes.serving import PAGE, uvicorn_process
 
 LIMIT = 20
-PERIOD = 1.0
+PERIOD = 0.5
 WORKERS = 4
 VISITS = 15
 """Visits to each worker, one after the other."""
