@@ -91,10 +91,9 @@ class GoedGepickt:
             SessionOwner(borrowed=session, concurrency=concurrency),
             budget or shared_budget(chosen.base_url),
             hooks or Hooks(),
-            RetryQuota(chosen.retry.quota),
         )
         # The resources hold the sender, not the client: no cycle keeps a forgotten client from being noticed.
-        self._sender = Sender(pipeline, chosen)
+        self._sender = Sender(pipeline, chosen, RetryQuota(chosen.retry.quota))
         self._parent: GoedGepickt | None = None
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
         self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
@@ -105,7 +104,7 @@ class GoedGepickt:
 
     def _sharing(self, settings: Settings) -> GoedGepickt:
         client = object.__new__(type(self))
-        client._sender = Sender(self._sender.pipeline, settings)
+        client._sender = self._sender.with_settings(settings)
         client._parent = self
         return client
 
@@ -164,7 +163,11 @@ class GoedGepickt:
         return self._sender.pipeline.budget
 
     def with_options(self, **options: Any) -> GoedGepickt:
-        """The same client with other settings: it shares the session, the budget and the hooks, and is not closed.
+        """The same client with other settings: it shares the session, the budget and the hooks.
+
+        It need not be closed. `async with GoedGepickt().with_options(…)` closes the session at the end all the same,
+        as nobody else has entered it; inside the block of the client that it was made from, it leaves it open.
+        A `retry` with a `quota` of another size has a quota of its own; else the quota is shared.
 
         Args:
             options: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `webshop_uuid`, `max_body`,
@@ -237,19 +240,20 @@ class GoedGepickt:
     async def close(self) -> None:
         """Close the session, in whichever event loops it is open. Twice is once, and the next call opens it again.
 
-        A client made by `with_options` or `for_key` leaves that to the one it was made from.
+        A client made by `with_options` or `for_key` leaves that to the one it was made from. Its `async with` block
+        closes the session if that was not open before, and no other block of a client that shares it is left.
         """
         if self._parent is None:
             await self._sender.pipeline.sessions.close()
 
     async def __aenter__(self) -> Self:
-        await self._sender.pipeline.sessions.get()
+        await self._sender.pipeline.sessions.enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await self._sender.pipeline.sessions.leave(is_owner=self._parent is None)
 
     def __del__(self) -> None:
         if getattr(self, "_parent", self) is not None or self._made_in != os.getpid():

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.logs import tell
 
 __all__ = ["BudgetEvent", "Listeners", "PauseSeen", "StrangersSeen", "WaitSeen"]
 
@@ -69,7 +70,14 @@ class Listeners:
         self._methods.append(weakref.WeakMethod(method))
 
     def tell(self, event: BudgetEvent) -> None:
-        """Tell them all."""
+        """Tell them all, and the log."""
+        match event:
+            case PauseSeen(seconds=seconds, throttled=throttled):
+                tell("budget.paused", seconds=seconds, throttled=throttled)
+            case StrangersSeen(counted=counted, ours=ours):
+                tell("budget.strangers", counted=counted, ours=ours)
+            case WaitSeen():
+                pass  # far too many: the budget tells the log of the long ones
         for known in list(self._methods):
             method = known()
             if method is not None:

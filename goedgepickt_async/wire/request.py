@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode
 
 import attrs
@@ -13,6 +14,9 @@ import attrs
 from goedgepickt_async.errors import ConfigurationError, Evidence, ValidationError
 
 __all__ = ["NO_BODY", "Request", "Safety", "path_to", "query_pairs", "raw_path"]
+
+
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}", re.ASCII)
 
 
 class Safety(enum.Enum):
@@ -55,6 +59,19 @@ class Request:
     safety: Safety = Safety.READ
     may_be_empty: bool = False
     rename: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
+
+    @property
+    def route(self) -> str:
+        """The path with `{id}` in the place of each id: fit for metrics and logs, as it names no order or product.
+
+        The API's paths are a collection, an id, a collection and so on. What stands where a collection ought to, and
+        is no plain word, counts as an id.
+        """
+        segments = self.path.removeprefix("/").split("/")
+        return "".join(
+            f"/{segment if index % 2 == 0 and _WORD.fullmatch(segment) else '{id}'}"
+            for index, segment in enumerate(segments)
+        )
 
     def url(self, base_url: str) -> str:
         """The whole URL, quoted."""
