@@ -41,7 +41,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,redis,speed]")
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
     session.run("mypy")
     session.run("pyright")
 
@@ -88,9 +88,10 @@ def dev_mode(session: nox.Session) -> None:
 
 @nox.session
 def contrib(session: nox.Session) -> None:
-    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
-    session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
-    session.run("pytest", "tests/contrib", "docs/howto/webhooks.md", *session.posargs)
+    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, OpenTelemetry, taskiq and Celery."""
+    session.install(*groups("contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    pages = ("docs/howto/observability.md", "docs/howto/webhooks.md")
+    session.run("pytest", "tests/contrib", "tests/observability", *pages, *session.posargs)
 
 
 @nox.session
