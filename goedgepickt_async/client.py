@@ -201,6 +201,7 @@ class GoedGepickt:
         query: Mapping[str, Any] | None = None,
         json: Any = NO_BODY,
         idempotent: bool | None = None,
+        route: str | None = None,
     ) -> Response:
         """Call what is not wrapped, under the same budget, retries and errors.
 
@@ -211,6 +212,8 @@ class GoedGepickt:
             json: The body, JSON-ready; left out, there is none.
             idempotent: Whether sending it twice does what sending it once does. By default GET and HEAD are;
                 anything else is never blindly sent again.
+            route: What logs, hooks and metrics call it, such as `/customers/{id}/notes`; by default
+                `/customers/{id}/{id}`, as they must not name anybody.
 
         Raises:
             ConfigurationError: The path leads out of the base URL, where the key must not go.
@@ -228,6 +231,8 @@ class GoedGepickt:
             body=json,
             safety=Safety.READ if reads else Safety.SETS if idempotent else Safety.ONCE,
             may_be_empty=True,
+            is_raw=True,
+            named=route,
         )
         if reads and idempotent is False:
             request = attrs.evolve(request, safety=Safety.ONCE)

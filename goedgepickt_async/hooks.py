@@ -137,7 +137,7 @@ class RetrySeen:
         route: The path with `{id}` in the place of each id.
         error: The type of the error that this would have been, such as `"ServerError"`.
         evidence: What is known of the attempt that failed.
-        reason: What happened.
+        reason: What happened, in words of ours.
         status: The answer's HTTP status; None if there was none.
         pause: Seconds until it queues again.
         attempts: Requests on the wire so far in this call.

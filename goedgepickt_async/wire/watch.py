@@ -115,7 +115,9 @@ class Watch:
         }
         tell("request.retried", evidence=evidence.value, **facts, **self._log)
         if self._hooks.retry is not None:
-            call_hook(self._hooks.retry, RetrySeen(evidence=evidence, reason=error.message, **facts, **self._what))
+            # The text of an answer may name anybody.
+            reason = f"the answer was {error.status}" if isinstance(error, APIError) else error.message
+            call_hook(self._hooks.retry, RetrySeen(evidence=evidence, reason=reason, **facts, **self._what))
 
     def not_retried(self) -> None:
         """It would have been sent again, but too many calls fail."""

@@ -3,7 +3,7 @@
 import gc
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +26,9 @@ def novel() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _forgotten() -> None:
+def _forgotten() -> Iterator[None]:
+    drift._seen.clear()
+    yield
     drift._seen.clear()
 
 
