@@ -113,6 +113,7 @@ async def test_a_quota_of_the_same_size_is_shared(sandbox: Sandbox, make_client:
     assert await failing_attempts(client.for_key(sandbox.api_key), sandbox) == 1
 
 
+@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
 async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_what_to_do(
     sandbox: Sandbox,
 ) -> None:
@@ -136,3 +137,8 @@ async def test_credentials_from_netrc_are_refused_with_what_to_do(
             await client_of(sandbox, session=session).request("GET", "/webshops")
     assert "s3cret" not in str(caught.value)
     assert len(sandbox.ledger) == 0
+
+
+async def test_an_authorization_header_of_a_borrowed_session_gives_way_to_the_key(sandbox: Sandbox) -> None:
+    async with aiohttp.ClientSession(headers={"Authorization": "Basic c29tZWJvZHk6czNjcmV0"}) as session:
+        assert (await client_of(sandbox, session=session).request("GET", "/webshops")).status == 200

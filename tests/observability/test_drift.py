@@ -26,10 +26,12 @@ def novel() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
+def _a_fresh_memory() -> Iterator[None]:
+    before = dict(drift._seen)
     drift._seen.clear()
     yield
     drift._seen.clear()
+    drift._seen.update(before)  # else nobody would notice those things again in this process
 
 
 def client(**hooks: Any) -> GoedGepickt:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import goedgepickt_async
-from goedgepickt_async import GoedGepickt, GoedGepicktError, LocalBudget
+from goedgepickt_async import GoedGepickt, GoedGepicktError, Hooks, LocalBudget
 from goedgepickt_async.logs import EVENTS, tell
 from goedgepickt_async.sandbox import Sandbox, faults
 
@@ -129,7 +130,8 @@ def test_no_room_logs_past_the_table() -> None:
 
 
 def test_the_page_lists_every_event_as_it_is() -> None:
-    rows = [line.strip("|").split("|") for line in PAGE.read_text().splitlines() if re.match(r"\| `[a-z_]+\.", line)]
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("|").split("|") for line in lines if re.match(r"\| `[a-z_.]+` \| `goedgepickt_async", line)]
     listed = {
         name.strip().strip("`"): (logger.strip().strip("`"), level.strip(), set(re.findall(r"`(\w+)`", fields)))
         for name, logger, level, fields, _ in rows
@@ -142,3 +144,11 @@ def test_the_page_lists_every_event_as_it_is() -> None:
         )
         for event in EVENTS.values()
     }
+
+
+def test_the_page_lists_every_hook_with_what_it_gets() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    listed = dict(found.groups() for line in lines if (found := re.match(r"\| `(\w+)` \| .* \| `(\w+)` \|$", line)))
+    hints = {name: str(hint) for name, hint in get_type_hints(Hooks).items()}
+    assert set(listed) == set(hints)
+    assert all(f".{event}]" in hints[name] for name, event in listed.items())

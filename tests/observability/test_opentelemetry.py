@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -233,3 +235,31 @@ async def test_what_others_hooks_hear_is_the_same_beside_it(
         await client.orders.get("no-such-order")
     assert heard.story == ["call", "request", "answer", "failure", "done"]
     assert len(collected.spans) == 1
+
+
+async def test_every_metric_is_in_the_page_and_every_name_there_is_one(
+    sandbox: Sandbox, make_client: Make, collected: Collected
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "howto" / "observability.md"
+    lines = [
+        line for line in page.read_text(encoding="utf-8").splitlines() if re.match(r"\| `(goedgepickt|http)\.", line)
+    ]
+    listed: set[str] = set()
+    for line in lines:
+        names = re.findall(r"`([a-z_.]+)`", line.split("|")[1])
+        listed |= {name if "." in name.strip(".") else f"goedgepickt.budget{name}" for name in names}
+    budget = LocalBudget(1000, 0.05, guard=0.01)
+    client = make_client(sandbox.url, sandbox.api_key, budget=budget, hooks=collected.telemetry.hooks)
+    collected.telemetry.watch(budget)
+    sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after="0"))
+    await client.orders.list().collect()
+    _ = [outcome async for outcome in client.bulk.map(client.orders.get, ["no-such-order"])]
+    data = collected.reader.get_metrics_data()
+    assert data is not None
+    made = {
+        metric.name
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert made == listed
