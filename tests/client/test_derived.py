@@ -113,7 +113,7 @@ async def test_a_quota_of_the_same_size_is_shared(sandbox: Sandbox, make_client:
     assert await failing_attempts(client.for_key(sandbox.api_key), sandbox) == 1
 
 
-@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer versions of aiohttp advise against auth=
 async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_what_to_do(
     sandbox: Sandbox,
 ) -> None:

@@ -148,7 +148,8 @@ def test_the_page_lists_every_event_as_it_is() -> None:
 
 def test_the_page_lists_every_hook_with_what_it_gets() -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    listed = dict(found.groups() for line in lines if (found := re.match(r"\| `(\w+)` \| .* \| `(\w+)` \|$", line)))
+    rows = [re.match(r"\| `(\w+)` \| .* \| `(\w+)` \|$", line) for line in lines]
+    listed = {row[1]: row[2] for row in rows if row is not None}
     hints = {name: str(hint) for name, hint in get_type_hints(Hooks).items()}
     assert set(listed) == set(hints)
     assert all(f".{event}]" in hints[name] for name, event in listed.items())
