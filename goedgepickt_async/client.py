@@ -59,7 +59,8 @@ class GoedGepickt:
         base_url: Instead of `api`, for a sandbox or a proxy.
         webshop_uuid: The webshop that writes are for when they don't say.
         session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
-            and a tracer that tells sent from never sent is added to its `trace_configs`.
+            and a tracer that tells sent from never sent is added to its `trace_configs`. It must bring no credentials
+            of its own (`auth=`, or `trust_env=True` with an entry in ~/.netrc).
         budget: The requests that may be made; by default one that all clients of this process share, by server.
         hooks: Callables to watch what happens.
         concurrency: Requests under way at once, in one lane and one event loop.

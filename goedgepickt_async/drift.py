@@ -7,6 +7,7 @@ of the client that happened to read it first.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import weakref
@@ -54,6 +55,15 @@ _listeners: Final[list[weakref.WeakMethod[Listener]]] = []
 _lock = threading.Lock()
 
 
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
     """Say that something unknown was read; the first time it is logged, and all who listen are told.
 
@@ -78,10 +88,12 @@ def watch(method: Listener) -> None:
     """Tell this bound method of each thing once, for as long as its object lives; of those noticed already, now.
 
     Args:
-        method: It must be quick and raise nothing.
+        method: It must be quick and raise nothing. Of one object it is told once, however often that is handed over.
     """
     with _lock:
         _listeners[:] = [known for known in _listeners if known() is not None]
+        if any(getattr(known(), "__self__", None) is getattr(method, "__self__", _listeners) for known in _listeners):
+            return
         _listeners.append(weakref.WeakMethod(method))
         seen = list(_seen)
     for thing in seen:

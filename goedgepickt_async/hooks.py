@@ -248,7 +248,7 @@ class Hooks:
         page: When a page of a list was read.
         item: When an item of a bulk job, or of a plan that is applied, is done with.
         drift: When GoedGepickt sends a field, a value or an event that this version does not know; once for each thing.
-            What was noticed in this process before the client was made, it hears of when it is made.
+            What was noticed in this process before, these hooks hear of when the first client with them is made.
         wait: When a call queues for the rate limit, of whichever client shares the budget, like the following.
         pause: When a 429 makes everybody pause.
         strangers: When the server counts requests of somebody else on this IP, once until they are gone.

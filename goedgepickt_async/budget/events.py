@@ -65,8 +65,11 @@ class Listeners:
         self._methods: list[weakref.WeakMethod[Callable[[BudgetEvent], Any]]] = []
 
     def add(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Tell this bound method of events from now on; it must be quick and raise nothing."""
-        self._methods = [known for known in self._methods if known() is not None]
+        """Tell this bound method of events from now on, once each; it must be quick and raise nothing."""
+        alive = [(known, heard) for known in self._methods if (heard := known()) is not None]
+        self._methods = [known for known, _ in alive]
+        if any(getattr(heard, "__self__", None) is getattr(method, "__self__", self) for _, heard in alive):
+            return  # clients that share hooks and a budget
         self._methods.append(weakref.WeakMethod(method))
 
     def tell(self, event: BudgetEvent) -> None:

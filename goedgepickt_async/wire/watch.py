@@ -87,10 +87,14 @@ class Watch:
         self._status = status
         seconds = self._ended()
         tell("request.answered", status=status, attempts=attempts, seconds=seconds, **self._log)
+        is_throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        if is_throttled:
+            tell("request.throttled", attempts=attempts, **self._log)
+        if self._hooks.answer is None and not is_throttled:
+            return
         seen = AnswerSeen(status=status, attempts=attempts, waited=waited, seconds=seconds, **self._what)
         call_hook(self._hooks.answer, seen)
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            tell("request.throttled", attempts=attempts, **self._log)
+        if is_throttled:
             call_hook(self._hooks.throttled, seen)
 
     def unanswered(self, error: str, evidence: Evidence, attempts: int) -> None:

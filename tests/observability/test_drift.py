@@ -133,3 +133,11 @@ def test_it_is_logged_once_in_a_process(records: list[logging.LogRecord], novel:
     assert (record.name, record.levelno) == ("goedgepickt_async.drift", logging.WARNING)
     assert novel in record.getMessage()
     assert "jan@example.test" not in record.getMessage()
+
+
+def test_hooks_that_several_clients_share_hear_of_a_thing_once(heard: Heard, novel: str) -> None:
+    hooks = heard.hooks()
+    clients = [GoedGepickt("a-key", base_url="http://127.0.0.1:9/x", hooks=hooks) for _ in range(3)]
+    decode({"uuid": "a", novel: 1}, Order)
+    assert drifts(heard, "field") == [("Order", novel, "")]
+    del clients

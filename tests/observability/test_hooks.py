@@ -226,3 +226,13 @@ async def test_a_route_can_be_named(watched: GoedGepickt, heard: Heard) -> None:
     with contextlib.suppress(GoedGepicktError):
         await watched.request("GET", "/customers/12/notes", route="/customers/{id}/notes")
     assert heard.of("done")[0].route == "/customers/{id}/notes"
+
+
+async def test_hooks_that_several_clients_share_hear_of_a_pause_once(
+    sandbox: Sandbox, make_client: Make, heard: Heard
+) -> None:
+    hooks, budget = heard.hooks(), LocalBudget(1000, 0.05, guard=0.01)
+    clients = [make_client(sandbox.url, sandbox.api_key, hooks=hooks, budget=budget) for _ in range(3)]
+    sandbox.fail("GET", "/webshops", faults.TooManyRequests(retry_after="0"))
+    await clients[0].request("GET", "/webshops")
+    assert len(heard.of("pause")) == 1
