@@ -113,6 +113,18 @@ def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
     assert (ran.stdout, ran.stderr) == ("", "")
 
 
+def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() -> None:
+    code = (
+        "from goedgepickt_async.cli.entry import run\n"
+        "from goedgepickt_async.logs import tell\n"
+        "run(['sandbox', '--no-such-option'])\n"
+        "tell('budget.reset', why='an invented reason')\n"
+        "tell('drift.seen', kind='field', model='Order', field='novel', value='')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stderr.splitlines()[1:] == ["goedgepickt: an invented reason"]
+
+
 def test_every_event_that_is_told_is_known_and_every_known_one_is_told_somewhere() -> None:
     told: set[str] = set()
     for path in ROOT.rglob("*.py"):
