@@ -32,8 +32,8 @@ from goedgepickt_async.hooks import (
 
 try:
     from opentelemetry import context, metrics, trace
-except ImportError as missing:
-    raise ImportError("this needs an extra: pip install 'goedgepickt-async[opentelemetry]'") from missing
+except ImportError as _missing:
+    raise ImportError("this needs an extra: pip install 'goedgepickt-async[opentelemetry]'") from _missing
 
 __all__ = ["OpenTelemetry"]
 
@@ -87,7 +87,7 @@ class OpenTelemetry:
         self._open: dict[int, _Open] = {}
         self._budgets: dict[str, weakref.ref[Budget]] = {}
         self._make_instruments(metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA))
-        self.hooks = Hooks(
+        self.hooks: Hooks = Hooks(
             call=self._begin,
             request=self._request,
             answer=self._answer,
