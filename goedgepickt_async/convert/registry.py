@@ -39,11 +39,10 @@ class Converters(NamedTuple):
 def converters() -> Converters:
     """Both cattrs converters, to register hooks on. What is registered on one must be registered on the other.
 
-    Example:
-        ```python
+    Example::
+
         for converter in convert.converters():
             converter.register_structure_hook(Colour, lambda value, _: Colour.parse(value))
-        ```
     """
     return _CONVERTERS
 
