@@ -9,7 +9,7 @@ import typing
 from typing import Any
 
 import attrs
-from sphinx.domains.python import PyObject
+from sphinx.domains.python._object import PyObject
 
 import goedgepickt_async
 
@@ -133,7 +133,7 @@ def _show_under_public_names() -> set[str]:
     without = {f"{module}.{cls.__qualname__}" for cls, module in classes if not _is_made_by_users(cls)}
     for cls, _ in classes:
         if attrs.has(cls):
-            cls.__signature__ = _signature(cls)
+            cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # where inspect looks first
     for value, module in _VALUES.values():
         value.__module__ = module
     return without

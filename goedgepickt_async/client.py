@@ -6,10 +6,9 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, Unpack
 
 import aiohttp
 import attrs
@@ -21,7 +20,7 @@ from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, Pl
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
-from goedgepickt_async.settings import Settings
+from goedgepickt_async.settings import Options, Settings
 from goedgepickt_async.wire.pipeline import Pipeline, Sender
 from goedgepickt_async.wire.request import NO_BODY, Request, Safety, query_pairs, raw_path
 from goedgepickt_async.wire.retry import RetryQuota
@@ -57,14 +56,13 @@ class GoedGepickt:
         api_key: Made under Settings → GoedGepickt API; else from `GOEDGEPICKT_API_KEY`.
         api: `"fulfilment"` (the default) or `"account"`: a key of one kind is refused by the other (A).
         base_url: Instead of `api`, for a sandbox or a proxy.
-        webshop_uuid: The webshop that writes are for when they don't say.
         session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
             and a tracer that tells sent from never sent is added to its `trace_configs`.
         budget: The requests that may be made; by default one that all clients of this process share, by server.
         hooks: Callables to watch what happens.
         concurrency: Requests under way at once, in one lane and one event loop.
-        settings: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`, `user_agent`: see
-            `Settings`.
+        settings: `webshop_uuid`, `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`,
+            `user_agent`; see `Settings`.
 
     Raises:
         ConfigurationError: No key, an unknown API, a bad URL or setting.
@@ -74,17 +72,16 @@ class GoedGepickt:
         self,
         api_key: str | None = None,
         *,
-        api: str | None = None,
+        api: Literal["fulfilment", "account"] | None = None,
         base_url: str | None = None,
-        webshop_uuid: str | None = None,
         session: aiohttp.ClientSession | None = None,
         budget: Budget | None = None,
         hooks: Hooks | None = None,
         concurrency: int = 25,
-        **settings: Any,
+        **settings: Unpack[Options],
     ) -> None:
         _check_names(settings)
-        chosen = Settings.of(api_key, api=api, base_url=base_url, webshop_uuid=webshop_uuid, **settings)
+        chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
         pipeline = Pipeline(
@@ -163,7 +160,7 @@ class GoedGepickt:
         """The requests that may be made; `budget.snapshot()` tells how it stands."""
         return self._sender.pipeline.budget
 
-    def with_options(self, **options: Any) -> GoedGepickt:
+    def with_options(self, **options: Unpack[Options]) -> GoedGepickt:
         """The same client with other settings: it shares the session, the budget and the hooks, and is not closed.
 
         Args:
@@ -173,7 +170,7 @@ class GoedGepickt:
         Raises:
             ConfigurationError: There is no such option, or it has no such value.
         """
-        _check_names(options, also={"webshop_uuid"})
+        _check_names(options)
         return self._sharing(attrs.evolve(self._sender.settings, **options))
 
     def for_key(self, api_key: str, *, webshop_uuid: str | None = None) -> GoedGepickt:
@@ -263,12 +260,12 @@ class GoedGepickt:
             )
 
 
-_OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url", "webshop_uuid"}
+_OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url"}
 
 
-def _check_names(options: Mapping[str, Any], also: AbstractSet[str] = frozenset()) -> None:
-    unknown = options.keys() - _OPTIONS - also
+def _check_names(options: Mapping[str, Any]) -> None:
+    unknown = options.keys() - _OPTIONS
     if unknown:
         raise ConfigurationError(
-            f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS | also))}"
+            f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS))}"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import goedgepickt_async
-from goedgepickt_async import contrib
+from goedgepickt_async import ConfigurationError, contrib
 
 DOCS = Path(__file__).parents[2] / "docs"
 _DIRECTIVE = re.compile(r"^\.\. (?:auto(\w+)|py:module):: (\S+)$", re.MULTILINE)
@@ -46,14 +46,17 @@ MODULES = [
 
 
 def the_module(path: str) -> object:
-    if path.startswith("goedgepickt_async.contrib."):
-        pytest.importorskip(path, exc_type=goedgepickt_async.ConfigurationError)
-    return importlib.import_module(path)
+    try:
+        return importlib.import_module(path)
+    except (ImportError, ConfigurationError) as error:
+        if not path.startswith("goedgepickt_async.contrib."):
+            raise
+        pytest.skip(f"an extra is not installed: {error}")
 
 
 def find(path: str) -> object:
     """What a dotted path names: below the longest part of it that is a public module."""
-    module = max((name for name in [*MODULES] if path == name or path.startswith(f"{name}.")), key=len)
+    module = max((name for name in MODULES if path == name or path.startswith(f"{name}.")), key=len)
     found = the_module(module)
     for name in path.removeprefix(module).split("."):
         found = getattr(found, name) if name else found
