@@ -37,7 +37,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-napoleon_custom_sections = [("Raises, while iterated", "Raises")]
+napoleon_custom_sections = [("Raises while iterated", "Raises")]
 add_module_names = False
 python_use_unqualified_type_names = True
 
@@ -121,29 +121,29 @@ def _is_made_by_users(cls: type) -> bool:
     return all(id(kind) in _VALUES for kind in ours)
 
 
-def _show_under_public_names() -> set[str]:
-    """Give each public class and function the module that its users import it from.
-
-    Otherwise the site would speak of `goedgepickt_async.wire.retry.RetryPolicy`, which nobody is to import.
+def _show_fields() -> set[str]:
+    """Give attrs classes a signature of their fields, with plain defaults.
 
     Returns:
         The classes that are shown without what their constructors take.
     """
     classes = [(value, module) for value, module in _VALUES.values() if inspect.isclass(value)]
-    without = {f"{module}.{cls.__qualname__}" for cls, module in classes if not _is_made_by_users(cls)}
     for cls, _ in classes:
         if attrs.has(cls):
             cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # where inspect looks first
-    for value, module in _VALUES.values():
-        value.__module__ = module
-    return without
+    return {f"{module}.{cls.__qualname__}" for cls, module in classes if not _is_made_by_users(cls)}
 
 
-_WITHOUT_SIGNATURE = _show_under_public_names()
+_WITHOUT_SIGNATURE = _show_fields()
 
 
 def _process_signature(_app: object, what: str, name: str, *_: object) -> tuple[str, str] | None:
     return ("", "") if what == "class" and name in _WITHOUT_SIGNATURE else None
+
+
+def _forget_type(_app: object, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
+    if what == "data":
+        lines.clear()  # the docstring of a plain value is that of its type; the page says what it is
 
 
 def _hide_colon(_app: object, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
@@ -165,6 +165,7 @@ def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("missing-reference", _not_on_the_site)
     app.connect("autodoc-process-signature", _process_signature)
+    app.connect("autodoc-process-docstring", _forget_type)
     app.connect("autodoc-process-docstring", _hide_colon, priority=400)  # napoleon comes at 500
     app.connect("autodoc-process-docstring", _show_colon, priority=600)
     for field in PyObject.doc_field_types:
