@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import goedgepickt_async
-from tests.test_house import AIOHTTP_MAY_BE_IN, MAY_KNOW
+from tests.test_house import AIOHTTP_MAY_BE_IN, MAY_KNOW, imports_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "house.md").read_text()
 PACKAGE = Path(goedgepickt_async.__file__).parent
@@ -24,6 +24,16 @@ def test_the_page_names_the_files_that_may_import_aiohttp() -> None:
     assert sentence
     told = set(re.findall(r"`([\w/.]+)`", sentence.group(1)))
     assert told == AIOHTTP_MAY_BE_IN | {"sandbox", "cli"}
+
+
+def test_the_files_that_the_page_calls_free_of_io_are() -> None:
+    sentence = re.search(r"- \*\*No IO\*\* in (.*?):", section("The rooms"), flags=re.DOTALL)
+    assert sentence
+    files = re.findall(r"`([\w/.]+)`", sentence.group(1))
+    assert files
+    for file in files:
+        roots = {name.split(".")[0] for name in imports_of(PACKAGE / file)}
+        assert not roots & {"aiohttp", "asyncio", "os", "pathlib", "socket", "sqlite3", "threading", "time"}, file
 
 
 def test_every_file_that_the_page_names_is_there() -> None:
