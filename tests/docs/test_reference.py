@@ -44,6 +44,9 @@ MODULES = [
 ]
 """The modules whose `__all__` is public."""
 
+NOT_PUBLIC = {"cli", "client", "contrib", "paging", "settings", "wire"}
+"""Rooms that nobody is to import from: what users need of them is in the package, or it is a command."""
+
 
 def the_module(path: str) -> object:
     try:
@@ -79,6 +82,12 @@ def test_every_public_name_stands_in_the_reference(module: str) -> None:
         if not paths & shown_names():
             missing.add(name)
     assert missing == set()
+
+
+def test_every_room_is_public_or_said_not_to_be() -> None:
+    rooms = {module.name for module in pkgutil.iter_modules(goedgepickt_async.__path__)}
+    public = {path.split(".")[1] for path in MODULES if "." in path}
+    assert {room for room in rooms if not room.startswith("_")} == public - {"contrib"} | NOT_PUBLIC
 
 
 @pytest.mark.parametrize("path", sorted(shown_names()))
