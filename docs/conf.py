@@ -155,6 +155,23 @@ def _show_colon(_app: object, _what: str, _name: str, _value: object, _options: 
     lines[:] = [line.replace(_COLON, ":") for line in lines]
 
 
+def _read_fences(_app: object, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
+    """Code in docstrings stands between fences, as editors show it best; Sphinx knows a directive."""
+    read: list[str] = []
+    margin: str | None = None  # of the open fence
+    for line in lines:
+        text = line.strip()
+        if margin is None and text.startswith("```"):
+            margin = line[: line.index("`")]
+            read += ["", f"{margin}.. code-block:: {text[3:] or 'text'}", ""]
+        elif margin is not None and text == "```":
+            margin = None
+            read.append("")
+        else:
+            read.append(line if margin is None or not text else f"   {line}")
+    lines[:] = read
+
+
 def _not_on_the_site(_app: object, _env: object, node: Any, content: Any) -> Any:
     """Types of other projects and internal ones have no page; what stands in single backticks need not be a name."""
     in_reference = node.get("refdomain") == "py" and node.get("refdoc", "").startswith("reference/")
@@ -166,6 +183,7 @@ def setup(app: Any) -> None:
     app.connect("missing-reference", _not_on_the_site)
     app.connect("autodoc-process-signature", _process_signature)
     app.connect("autodoc-process-docstring", _forget_type)
+    app.connect("autodoc-process-docstring", _read_fences, priority=300)
     app.connect("autodoc-process-docstring", _hide_colon, priority=400)  # napoleon comes at 500
     app.connect("autodoc-process-docstring", _show_colon, priority=600)
     for field in PyObject.doc_field_types:

@@ -39,10 +39,11 @@ class Converters(NamedTuple):
 def converters() -> Converters:
     """Both cattrs converters, to register hooks on. What is registered on one must be registered on the other.
 
-    Example::
-
+    Example:
+        ```python
         for converter in convert.converters():
             converter.register_structure_hook(Colour, lambda value, _: Colour.parse(value))
+        ```
     """
     return _CONVERTERS
 

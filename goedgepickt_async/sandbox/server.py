@@ -35,10 +35,10 @@ _BASES: Final = (("fulfilment", "/api/fulfilment/v1"), ("account", "/api/v1"))
 class Sandbox:
     """A GoedGepickt to develop and to test against: in memory, seeded, on a real port of this machine.
 
-    For example::
-
-        async with Sandbox(orders=300, seed=1) as sandbox:
-            print(sandbox.url, sandbox.api_key)
+    ```python
+    async with Sandbox(orders=300, seed=1) as sandbox:
+        print(sandbox.url, sandbox.api_key)
+    ```
 
     Args:
         orders: How many orders there are to begin with.
