@@ -9,7 +9,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "package"]
+nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "docs", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -96,6 +96,13 @@ def contrib(session: nox.Session) -> None:
     session.install(*groups("contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
     pages = ("docs/howto/observability.md", "docs/howto/webhooks.md")
     session.run("pytest", "tests/contrib", "tests/observability", *pages, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site is built without a warning, into build/docs."""
+    session.install(*groups("docs"), ".[arrow,dlt,redis]")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
 
 
 @nox.session

@@ -87,7 +87,7 @@ class Paginator(Generic[T]):
     items costs one request). A list is read whole or raises: rows that were there from the beginning to the end of the
     reading come exactly once, also while others come and go.
 
-    Raises, while iterated:
+    Raises while iterated:
         PagingError: The list cannot be read whole.
         GoedGepicktError: Any error of a call; its `resume` tells where to go on.
     """
