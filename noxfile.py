@@ -9,7 +9,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "package"]
+nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "docs", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -23,7 +23,14 @@ OLDEST = [
     "rich==13.7.0",
 ]
 
-CONTRIB = ("tests/contrib", "tests/recipes/test_workers.py", "docs/howto/webhooks.md", "docs/howto/workers.md")
+CONTRIB = (
+    "tests/contrib",
+    "tests/observability",
+    "tests/recipes/test_workers.py",
+    "docs/howto/observability.md",
+    "docs/howto/webhooks.md",
+    "docs/howto/workers.md",
+)
 IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
@@ -45,7 +52,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,redis,speed]")
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
@@ -93,9 +100,16 @@ def dev_mode(session: nox.Session) -> None:
 
 @nox.session
 def contrib(session: nox.Session) -> None:
-    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
-    session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
+    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, OpenTelemetry, taskiq and Celery."""
+    session.install(*groups("contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
     session.run("pytest", *CONTRIB, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site is built without a warning, into build/docs."""
+    session.install(*groups("docs"), ".[arrow,dlt,redis]")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
 
 
 @nox.session
