@@ -56,6 +56,7 @@ def typing(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
+    session.run("pytest", "tests/recipes/test_types.py")
 
 
 @nox.session
