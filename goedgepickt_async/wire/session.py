@@ -110,9 +110,14 @@ class SessionOwner:
     @property
     def open_here(self) -> bool:
         """Whether this process has a session of ours that is still open."""
+        return bool(self.loops)
+
+    @property
+    def loops(self) -> list[asyncio.AbstractEventLoop]:
+        """The event loops in which this process has a session of ours that is still open."""
         if self._borrowed is not None or self._pid != os.getpid():
-            return False
-        return any(not loop.is_closed() and not held.http.closed for loop, held in list(self._by_loop.items()))
+            return []
+        return [loop for loop, held in list(self._by_loop.items()) if not loop.is_closed() and not held.http.closed]
 
     async def get(self) -> LoopSession:
         """The session of the running loop."""
