@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from goedgepickt_async import GoedGepickt, LocalBudget
+    from goedgepickt_async.budget import LocalBudget
+    from goedgepickt_async.client import GoedGepickt
     from goedgepickt_async.sandbox import Sandbox
     from goedgepickt_async.testing import VirtualClock
 

@@ -26,6 +26,8 @@ MAY_KNOW = {
     "webhooks": {"errors", "models", "convert"},
     "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources"},
     "sandbox": set(),
+    "testing": {"models", "convert", "budget", "wire", "client", "webhooks", "sandbox"},
+    "pytest_plugin": {"budget", "client", "sandbox", "testing"},
 }
 """Room -> the rooms that it may import from, besides itself."""
 
