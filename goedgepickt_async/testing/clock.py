@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Coroutine
 from types import TracebackType
@@ -76,7 +77,7 @@ class VirtualClock:
         """
         if not 0 <= seconds < float("inf"):
             raise ValueError("time passes by a number of seconds, at least 0")
-        self._now += -int(-seconds * _SECOND // 1)  # rounded up: what falls due then, is due then
+        self._now += math.ceil(seconds * _SECOND)  # what falls due then, is due then
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run something asynchronous on this clock, and return what it returns.

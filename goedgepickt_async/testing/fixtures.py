@@ -64,8 +64,8 @@ def check(options: Mapping[str, Any]) -> None:
         raise ValueError(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(_OPTIONS))}")
     try:
         Sandbox(**options)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(error.args[0]) from None  # an attrs validator says more than anybody wants to read
 
 
 def fitting_budget(options: Mapping[str, Any], clock: VirtualClock | None) -> LocalBudget:

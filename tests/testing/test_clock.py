@@ -175,16 +175,25 @@ def test_what_falls_due_by_hand_goes_on_in_the_next_run() -> None:
         assert clock.run(look(task))
 
 
+def test_less_than_it_can_tell_apart_is_rounded_up() -> None:
+    clock = VirtualClock()
+    clock.advance(1e-10)
+    assert clock.monotonic_ns() == 1
+
+
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
 def test_time_does_not_go_back_and_not_to_the_end_of_days(seconds: float) -> None:
     with pytest.raises(ValueError, match="at least 0"):
         VirtualClock().advance(seconds)
 
 
-def test_a_thread_at_work_is_waited_for_and_time_stands_still() -> None:
+def test_a_thread_at_work_is_waited_for_and_time_stands_still_until_it_is_done() -> None:
     async def main() -> str:
         async with asyncio.timeout(3600):
-            return await asyncio.to_thread(work)
+            done = await asyncio.to_thread(work)
+        assert clock.elapsed == PASSES
+        await asyncio.sleep(3600)
+        return done
 
     def work() -> str:
         time.sleep(0.05)
@@ -192,7 +201,7 @@ def test_a_thread_at_work_is_waited_for_and_time_stands_still() -> None:
 
     with VirtualClock() as clock:
         assert clock.run(main()) == "done"
-        assert clock.elapsed == PASSES
+        assert clock.elapsed == about(3600)
 
 
 def test_a_thread_that_never_ends_does_not_hold_up_a_time_limit() -> None:
@@ -232,9 +241,11 @@ def test_bytes_that_the_system_has_not_delivered_yet_are_waited_for(monkeypatch:
             mine, theirs = socket.socketpair()
             with mine, theirs:
                 mine.setblocking(False)
+                reading = asyncio.create_task(loop.sock_recv(mine, 4))
+                await asyncio.sleep(0)
                 theirs.send(b"here")
                 blind[0] = True
-                return await asyncio.wait_for(loop.sock_recv(mine, 4), 3600)
+                return await asyncio.wait_for(reading, 3600)
 
         try:
             mine = loop.run_until_complete(main())

@@ -38,6 +38,10 @@ def test_what_is_delivered_is_verified_and_read_as_the_event_again(event: object
     assert b"/" not in made.body.replace(b"\\/", b"")
 
 
+def test_a_stock_level_is_text_as_the_service_writes_it() -> None:
+    assert json.loads(signed_delivery(stock_updated(new_stock=-3), "geheim").body)["newStock"] == "-3"
+
+
 def test_another_secret_makes_a_forgery() -> None:
     made = signed_delivery(stock_updated(), "theirs")
     with pytest.raises(WebhookVerificationError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -221,11 +222,11 @@ def test_it_says_what_it_offers(pytester: pytest.Pytester) -> None:
         offered.stdout.fnmatch_lines([f"goedgepickt_{name} -- *"])
 
 
-def test_at_pytests_start_it_imports_nothing_but_itself() -> None:
+def test_at_pytests_start_it_imports_nothing_but_itself(tmp_path: Path) -> None:
     def modules(*arguments: str) -> set[str]:
         code = "import sys, pytest; pytest.main(sys.argv[1:]); print('MODULES', *sys.modules)"
         command = [sys.executable, "-c", code, "--version", "--version", *arguments]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         return set(ran.stdout.rpartition("MODULES ")[2].split())
 
     more = modules("-p", "goedgepickt_async.pytest_plugin") - modules("-p", "no:goedgepickt")
