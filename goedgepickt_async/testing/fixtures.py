@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -94,10 +94,26 @@ def client_of(sandbox: Sandbox, budget: LocalBudget, clock: VirtualClock | None)
 
 def close(client: GoedGepickt) -> None:
     """Close a client from plain code: a loop that stands still is run for as long as that takes."""
-    for loop in client._sender.pipeline.sessions.loops:  # noqa: SLF001  nobody else has to know of them
+    sessions = client._sender.pipeline.sessions  # noqa: SLF001  nobody else has to know of them
+    for loop in sessions.loops:
         if not loop.is_running():
-            loop.run_until_complete(client.close())
-    asyncio.run(client.close())
+            loop.run_until_complete(_close(client))
+    if sessions.loops:
+        _run_aside(_close(client))
+
+
+async def _close(client: GoedGepickt) -> None:
+    await client.close()
+    await asyncio.sleep(0)  # connections that are closed end in the next pass of their loop
+
+
+def _run_aside(main: Coroutine[Any, Any, None]) -> None:
+    """Run something in a loop that nobody hears of: `asyncio.run` would take the present one from its owner."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(main)
+    finally:
+        loop.close()
 
 
 def is_asynchronous(test: object) -> bool:

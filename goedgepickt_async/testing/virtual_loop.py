@@ -44,6 +44,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_is_done)
         return future
 
+    async def shutdown_default_executor(self, *timeout: float | None) -> None:
+        """End the threads; since Python 3.12 with a time-out, which is not to be jumped to."""
+        self._jumping.threads_at_work += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self._jumping.threads_at_work -= 1
+
     def _thread_is_done(self, _future: asyncio.Future[Any]) -> None:
         self._jumping.threads_at_work -= 1
 
