@@ -12,8 +12,10 @@ import pytest
 
 from goedgepickt_async import BudgetExhaustedError, GoedGepickt, LocalBudget, RequestTimeoutError, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.sandbox.deliveries import DeliveryState, pauses
 from goedgepickt_async.testing import VirtualClock
 from goedgepickt_async.testing.virtual_loop import VirtualLoop
+from tests.support.receiver import receiving
 
 A_LONG_TIME = 7 * 24 * 3600.0
 PASSES = pytest.approx(0.0, abs=0.001)
@@ -141,6 +143,23 @@ def test_a_call_that_would_wait_too_long_says_how_long() -> None:
     with VirtualClock() as clock:
         assert clock.run(main()) == about(41)
         assert clock.elapsed == about(20)
+
+
+def test_the_pauses_between_the_attempts_of_a_delivery_take_no_time() -> None:
+    async def main() -> tuple[int, str]:
+        async with receiving() as receiver, Sandbox(limit=None, clock=clock.time) as sandbox:
+            receiver.answer([500] * 10)
+            async with client(sandbox, clock) as gg:
+                shop = sandbox.world.webshops[0]
+                await gg.webhooks.create("order.statusChanged", receiver.url, webshop_uuid=shop["uuid"])
+            row = next(row for row in sandbox.world.orders if row["webshopName"] == shop["name"])
+            sandbox.world.set_order_status(row["uuid"], "on_hold")
+            await sandbox.deliveries.settled()
+            return len(receiver.came), sandbox.deliveries[0].state
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == (10, DeliveryState.FAILED)
+        assert clock.elapsed == about(sum(pauses()))
 
 
 def test_what_runs_in_it_goes_on_at_the_next_run() -> None:
