@@ -33,10 +33,12 @@ MODULES = [
             "errors",
             "hooks",
             "models",
+            "pytest_plugin",
             "resources",
             "sandbox",
             "sandbox.deliveries",
             "sandbox.faults",
+            "testing",
             "webhooks",
         )
     ),
