@@ -109,7 +109,7 @@ def contrib(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The site is built without a warning, into build/docs."""
-    session.install(*groups("docs"), ".[arrow,dlt,redis]")
+    session.install(*groups("docs"), ".[arrow,dlt,opentelemetry,redis]")
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
 
 
