@@ -20,9 +20,9 @@ from goedgepickt_async import (
     ValidationError,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
 from tests.recipes.pages import block, module
 from tests.recipes.serving import LIMIT, PAGE, Serve, a_budget, on_aiohttp, on_django, on_fastapi
-from tests.support.served import served
 
 SKU = "SB-00000"
 
@@ -93,7 +93,7 @@ async def test_in_django_a_sync_view_shares_the_client(tmp_path: Path) -> None:
 
 
 def test_without_a_loop_that_lasts_each_call_of_async_to_sync_has_a_connection_and_leaves_none() -> None:
-    with served(orders=0, products=10, seed=7) as sandbox:
+    with serving(Sandbox(orders=0, products=10, seed=7)) as sandbox:
         gg = GoedGepickt(sandbox.api_key, base_url=sandbox.url)
         for _ in range(3):
             assert async_to_sync(gg.products.find_by_sku)(SKU) is not None
