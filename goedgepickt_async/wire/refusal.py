@@ -74,7 +74,7 @@ def refusal(
         method: Likewise.
         path: Likewise.
     """
-    body = _strike_out(_parsed(answer.body), secret)
+    body = _without(secret, answer.body)
     text = _presentable(_texts_of(body))
     context = {
         "status": answer.status,
@@ -163,6 +163,14 @@ def _presentable(text: str) -> str:
     """What may be shown: no addresses, no phone numbers, not endless."""
     text = _DIGITS.sub("…", _E_MAIL.sub("…", text))
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+
+
+def _without(secret: str, body: bytes) -> Any:
+    """The body as JSON, or as text if it is none or nested absurdly deep; with the key struck out."""
+    try:
+        return _strike_out(_parsed(body), secret)
+    except RecursionError:
+        return _strike_out(body.decode(errors="replace"), secret)
 
 
 def _strike_out(value: Any, secret: str) -> Any:
