@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -66,7 +67,7 @@ class QueuedBudget:
         self.rules = rules
         self._store = store
         self._clock = clock
-        self._last_place = 0
+        self._places = itertools.count(1)
         self._told_at = -FAR
         self._listeners = Listeners()
         self._start_afresh()
@@ -185,34 +186,44 @@ class QueuedBudget:
             place = grant.place
 
     async def _wait_for_grant(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
-        with self._open() as (slots, now):
-            waiter = self._newcomer(lane, life, place)
-            self._lanes.join(waiter)
-            self._hand_out(slots, now)
+        waiter = self._newcomer(lane, life, place)
+        try:
+            self._queue_up(waiter, max_wait)
             if waiter.grant is not None:
                 return waiter.grant
-            wait = slots.predicted_wait(now, self._lanes.before(waiter), lane) / _SECOND
-            if max_wait is not None and wait > max_wait:
-                self._lanes.leave(waiter)
-                raise _exhausted(wait)
-            self._tell(wait, lane)
-        try:
             async with asyncio.timeout(max_wait):
                 return await waiter.granted
+        except BudgetExhaustedError:
+            raise
         except TimeoutError:
             raise _exhausted(self._abandon(waiter)) from None
-        except asyncio.CancelledError:
-            self._abandon(waiter)
-            raise
         except GeneratorExit:  # thrown away with its loop, perhaps by the garbage collector: no lock may be taken now
             self._deferred.append(partial(self._abandon, waiter))
             raise
+        except BaseException:  # cancelled; or a hook that heard of the wait ends the program
+            self._abandon(waiter)
+            raise
+
+    def _queue_up(self, waiter: Waiter, max_wait: float | None) -> None:
+        """Into the queue; it may be granted at once.
+
+        Raises:
+            BudgetExhaustedError: It would take too long, and the waiter is out again.
+        """
+        with self._open() as (slots, now):
+            self._lanes.join(waiter)
+            self._hand_out(slots, now)
+            if waiter.grant is not None:
+                return
+            wait = slots.predicted_wait(now, self._lanes.before(waiter), waiter.lane) / _SECOND
+            if max_wait is not None and wait > max_wait:
+                self._lanes.leave(waiter)
+                raise _exhausted(wait)
+            self._tell(wait, waiter.lane)
 
     def _newcomer(self, lane: Lane, life: float, place: int | None) -> Waiter:
         loop = asyncio.get_running_loop()
-        if place is None:
-            self._last_place += 1
-            place = self._last_place
+        place = next(self._places) if place is None else place
         return Waiter(place, lane, nanoseconds(life), self._clock(), loop, loop.create_future())
 
     def _abandon(self, waiter: Waiter) -> float:

@@ -219,6 +219,21 @@ async def test_a_hook_that_ends_the_program_keeps_no_other_from_hearing_the_end(
     assert client.budget.snapshot().in_flight == 0
 
 
+async def test_a_hook_that_ends_the_program_when_it_hears_of_a_wait_leaves_nobody_in_the_queue(
+    sandbox: Sandbox, make_client: Make
+) -> None:
+    """Else those who are gone would be given the next slots."""
+
+    def stop(_: object) -> None:
+        raise StoppedError
+
+    client = make_client(sandbox.url, sandbox.api_key, budget=LocalBudget(1, 60), hooks=Hooks(wait=stop))
+    await client.request("GET", "/webshops")
+    with pytest.raises(StoppedError):
+        await client.request("GET", "/webshops")
+    assert set(client.budget.snapshot().waiting.values()) == {0}
+
+
 async def test_a_hook_cannot_cancel_the_call(make_client: Make, sandbox: Sandbox) -> None:
     """Nobody else has asked for it: a hook that looks at a cancelled future would end the task unnoticed."""
 
