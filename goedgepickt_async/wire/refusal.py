@@ -92,9 +92,18 @@ def refusal(
             **context,
         )
     if 300 <= answer.status < 400:
-        host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
+        host = _host_of(answer.headers.get("Location", ""), secret)
         return RedirectedError(f"the server redirects to {host}; that was not followed: is base_url right?", **context)
     return _by_status(answer.status, text)(text or f"HTTP {answer.status}", **context)
+
+
+def _host_of(location: str, secret: str) -> str:
+    """Where a redirect leads, without what it may have in front of the host."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        return "what is no URL"
+    return str(_strike_out(host, secret.lower())) if host else "another path"
 
 
 def _by_status(status: int, text: str) -> Callable[..., APIError]:
