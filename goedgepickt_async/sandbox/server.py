@@ -236,7 +236,10 @@ class Sandbox:
         if fault is None:
             return exchange.reply(await exchange.answer())
         arrival.fault = type(fault).__name__
-        return await fault.play(exchange)
+        try:
+            return await fault.play(exchange)
+        except ConnectionError:
+            return web.Response()  # the client is gone in the middle of its answer
 
     def _write_down(self, request: web.BaseRequest) -> Arrival:
         base, path = _split(request.path)
