@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -38,6 +41,24 @@ def test_it_ends_also_when_the_code_inside_fails() -> None:
     before = threading.active_count()
     with pytest.raises(ZeroDivisionError), serving(Sandbox(orders=3)):
         raise ZeroDivisionError
+    assert threading.active_count() == before
+
+
+class Reluctant(Sandbox):
+    """One that takes a while to start, in which somebody presses Ctrl-C."""
+
+    async def start(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.2)
+        await super().start()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of another kind there")
+@pytest.mark.timeout(20)
+def test_it_ends_also_when_it_is_interrupted_before_it_has_started() -> None:
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), serving(Reluctant(orders=3)):
+        raise AssertionError("it runs")
     assert threading.active_count() == before
 
 
