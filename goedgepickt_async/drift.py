@@ -100,6 +100,8 @@ def watch(method: Listener) -> None:
         method(thing)
 
 
-def _plain(text: str) -> str:
+def _plain(text: object) -> str:
     """The text, if it is no more than plain words: a key that is somebody's address is nobody's business."""
+    if not isinstance(text, str):  # a key of a mapping that was no JSON
+        return _HIDDEN
     return text if not text or _PLAIN.fullmatch(text) else _HIDDEN

@@ -54,6 +54,16 @@ async def test_a_new_field_is_told_once_however_often_it_comes(
     assert "jan@example.test" not in str(heard.of("drift"))
 
 
+def test_a_key_that_is_no_text_is_noticed_and_read(heard: Heard, novel: str) -> None:
+    """JSON has none, but other formats have."""
+    gg = client(drift=heard.hooks().drift)
+    row: dict[Any, Any] = {"uuid": "a", 5: "five", novel: 1}
+    for _ in range(3):
+        assert decode(row, Order).extra == {5: "five", novel: 1}
+    assert set(drifts(heard, "field")) == {("Order", "(not shown)", ""), ("Order", novel, "")}
+    del gg
+
+
 def test_a_new_status_is_told_once(heard: Heard, novel: str) -> None:
     gg = client(drift=heard.hooks().drift)
     read = decode_rows([{"uuid": "a", "status": novel}] * 300, Order)
