@@ -275,6 +275,9 @@ class Hooks:
     def combined(cls, *several: Hooks) -> Hooks:
         """Hooks that call all of these, in this order; one that raises keeps no other from being called.
 
+        Combine once, and give the result to all clients: what a budget or the reading of answers tells, each `Hooks`
+        hears once, and two that were combined of the same are two.
+
         Args:
             several: For instance your own and those of `contrib.opentelemetry`.
         """
