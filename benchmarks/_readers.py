@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["FLOOR", "PACKAGE", "READERS", "TINY", "Opened"]
+__all__ = ["FLOOR", "GENERATED", "OURS", "OURS_ON_A_FILE", "PACKAGE", "READERS", "TINY", "Opened", "ample_budget"]
 
 # ruff: noqa: PLC0415  a contender's library must not be in the process of another
 
@@ -84,23 +84,15 @@ def _orjson() -> Callable[[bytes], Any]:
 def _ours(kind: str) -> Open:
     @asynccontextmanager
     async def opened(url: str, _: Path) -> AsyncGenerator[Opened]:
-        from goedgepickt_async import GoedGepickt, HostBudget, LocalBudget
+        from goedgepickt_async import GoedGepickt
 
-        second = _PERIOD / 60
         with TemporaryDirectory() as directory:
-            budget = (
-                LocalBudget(_LIMIT, _PERIOD, guard=second)
-                if kind == "local"
-                else HostBudget(_LIMIT, _PERIOD, guard=second, directory=directory)
-            )
+            budget = ample_budget(kind, directory)
             async with GoedGepickt(_KEY, base_url=url, budget=budget) as gg:
 
                 async def read(kind: str) -> int:
-                    number = 0
-                    rows: Any = {"orders": gg.orders.list, "products": gg.products.list}[kind]()
-                    async for page in rows.pages():
-                        number += len(page.items)
-                    return number
+                    rows: Any = gg.orders.list() if kind == "orders" else gg.products.list()
+                    return sum([len(page.items) async for page in rows.pages()])
 
                 async def tiny() -> Any:
                     return await gg.request("GET", "/tiny")
@@ -108,6 +100,16 @@ def _ours(kind: str) -> Open:
                 yield Opened(read, tiny)
 
     return opened
+
+
+def ample_budget(kind: str, directory: str = "") -> Any:
+    """A budget that nobody waits for: `local`, or `host` with a file in the directory."""
+    from goedgepickt_async import HostBudget, LocalBudget
+
+    second = _PERIOD / 60
+    if kind == "local":
+        return LocalBudget(_LIMIT, _PERIOD, guard=second)
+    return HostBudget(_LIMIT, _PERIOD, guard=second, directory=directory)
 
 
 @asynccontextmanager
