@@ -1,6 +1,7 @@
 """What must pass: a plain `nox` runs it all."""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -36,14 +37,17 @@ def lint(session: nox.Session) -> None:
     session.install(*groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    workflows = map(str, Path(".github/workflows").glob("*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Mypy and pyright agree that the types are right."""
+    """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
     session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,redis,speed]")
     session.run("mypy")
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
 
 
 @nox.session
@@ -96,18 +100,30 @@ def contrib(session: nox.Session) -> None:
 @nox.session
 def package(session: nox.Session) -> None:
     """The wheel and the sdist are whole: built, checked, installed apart from the source, and run."""
-    session.install("build", "twine")
-    built = Path(session.create_tmp()) / "dist"
-    shutil.rmtree(built, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(built))
+    session.install("build", "check-wheel-contents", "twine")
+    here = Path(session.create_tmp()).resolve()
+    built, clean = here / "dist", here / "clean"
+    for old in (built, clean):
+        shutil.rmtree(old, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(built))  # the wheel is made from the sdist
+    wheel = str(next(built.glob("*.whl")))
     session.run("twine", "check", "--strict", *map(str, built.iterdir()))
-    wheel = next(built.glob("*.whl"))
-    session.install(f"{wheel}[cli]")
+    session.run("check-wheel-contents", wheel)
+    session.run("python", "-m", "venv", str(clean))
+    python = str(clean / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+
+    def run(*arguments: str) -> None:
+        session.run(python, *arguments, external=True)
+
+    smoke = Path("tests/package/beside_frameworks.py").resolve()
     with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
-        session.run(
-            "goedgepickt", "export", "orders", "--sandbox", "--sandbox-orders", "250", "--output", "orders.jsonl"
-        )
-        session.run("goedgepickt", "doctor", "--sandbox")
+        run("-m", "pip", "install", "--quiet", wheel)
+        run("-c", "import goedgepickt_async as gg; [getattr(gg, name) for name in gg.__all__]")  # without any extra
+        run("-m", "pip", "install", "--quiet", f"{wheel}[cli]", "fastapi", "django")
+        run("-m", "pip", "check")
+        run(str(smoke))
+        run("-m", "goedgepickt_async", "export", "orders", "--sandbox", "--sandbox-orders", "250", "-o", "orders.jsonl")
+        run("-m", "goedgepickt_async", "doctor", "--sandbox")
 
 
 @nox.session(default=False)

@@ -26,6 +26,7 @@ _COMMANDS = {
     _AIOHTTP: ["-c", "import aiohttp"],
     _PACKAGE: ["-c", "import goedgepickt_async"],
     _CLIENT: ["-c", "from goedgepickt_async import GoedGepickt"],
+    "and a client made: `GoedGepickt(key)`": ["-c", "from goedgepickt_async import GoedGepickt; GoedGepickt('key')"],
     "a model alone: `from goedgepickt_async import Order`": ["-c", "from goedgepickt_async import Order"],
     "`goedgepickt --help`": ["-m", "goedgepickt_async", "--help"],
     "`goedgepickt --version`": ["-m", "goedgepickt_async", "--version"],

@@ -6,26 +6,30 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import aiohttp
 import attrs
 
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
-from goedgepickt_async.bulk.facade import Bulk
-from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
-from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
-from goedgepickt_async.settings import Settings
+from goedgepickt_async.settings import Options, Settings
 from goedgepickt_async.wire.pipeline import Pipeline, Sender
 from goedgepickt_async.wire.request import NO_BODY, Request, Safety, query_pairs, raw_path
 from goedgepickt_async.wire.retry import RetryQuota
 from goedgepickt_async.wire.session import SessionOwner
+
+if TYPE_CHECKING:
+    from goedgepickt_async.bulk.facade import Bulk
+    from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
+    from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
+
+# ruff: noqa: PLC0415  what the resources need is imported when the first client is made; whoever only names the class in
+# an annotation, or asks a command for its help, does not wait for it
 
 __all__ = ["GoedGepickt", "Response"]
 
@@ -57,14 +61,13 @@ class GoedGepickt:
         api_key: Made under Settings → GoedGepickt API; else from `GOEDGEPICKT_API_KEY`.
         api: `"fulfilment"` (the default) or `"account"`: a key of one kind is refused by the other (A).
         base_url: Instead of `api`, for a sandbox or a proxy.
-        webshop_uuid: The webshop that writes are for when they don't say.
         session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
             and a tracer that tells sent from never sent is added to its `trace_configs`.
         budget: The requests that may be made; by default one that all clients of this process share, by server.
         hooks: Callables to watch what happens.
         concurrency: Requests under way at once, in one lane and one event loop.
-        settings: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`, `user_agent`: see
-            `Settings`.
+        settings: `webshop_uuid`, `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`,
+            `user_agent`; see `Settings`.
 
     Raises:
         ConfigurationError: No key, an unknown API, a bad URL or setting.
@@ -74,17 +77,16 @@ class GoedGepickt:
         self,
         api_key: str | None = None,
         *,
-        api: str | None = None,
+        api: Literal["fulfilment", "account"] | None = None,
         base_url: str | None = None,
-        webshop_uuid: str | None = None,
         session: aiohttp.ClientSession | None = None,
         budget: Budget | None = None,
         hooks: Hooks | None = None,
         concurrency: int = 25,
-        **settings: Any,
+        **settings: Unpack[Options],
     ) -> None:
         _check_names(settings)
-        chosen = Settings.of(api_key, api=api, base_url=base_url, webshop_uuid=webshop_uuid, **settings)
+        chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
         pipeline = Pipeline(
@@ -99,6 +101,7 @@ class GoedGepickt:
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
         self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._made_in = os.getpid()
+        _bring_in_resources()
 
     def __repr__(self) -> str:
         return f"<GoedGepickt {self._sender.settings.base_url}>"
@@ -114,41 +117,57 @@ class GoedGepickt:
     @cached_property
     def webshops(self) -> Webshops:
         """Webshops of the account."""
+        from goedgepickt_async.resources import Webshops
+
         return Webshops(self._sender)
 
     @cached_property
     def products(self) -> PlanningProducts:
         """What lies in the warehouse."""
+        from goedgepickt_async.bulk.planning import PlanningProducts
+
         return PlanningProducts(self._sender)
 
     @cached_property
     def stock(self) -> PlanningStock:
         """How much of a product lies where."""
+        from goedgepickt_async.bulk.planning import PlanningStock
+
         return PlanningStock(self._sender)
 
     @cached_property
     def pick_locations(self) -> PickLocations:
         """The places in the warehouse."""
+        from goedgepickt_async.resources import PickLocations
+
         return PickLocations(self._sender)
 
     @cached_property
     def orders(self) -> PlanningOrders:
         """What is to be picked and sent."""
+        from goedgepickt_async.bulk.planning import PlanningOrders
+
         return PlanningOrders(self._sender)
 
     @cached_property
     def shipments(self) -> Shipments:
         """Parcels and where they are."""
+        from goedgepickt_async.resources import Shipments
+
         return Shipments(self._sender)
 
     @cached_property
     def webhooks(self) -> Webhooks:
         """Where GoedGepickt reports changes to."""
+        from goedgepickt_async.resources import Webhooks
+
         return Webhooks(self._sender)
 
     @cached_property
     def bulk(self) -> Bulk:
         """Many items."""
+        from goedgepickt_async.bulk.facade import Bulk
+
         return Bulk(self._sender)
 
     # -- what it is ---------------------------------------------------------------------------------------------
@@ -163,7 +182,7 @@ class GoedGepickt:
         """The requests that may be made; `budget.snapshot()` tells how it stands."""
         return self._sender.pipeline.budget
 
-    def with_options(self, **options: Any) -> GoedGepickt:
+    def with_options(self, **options: Unpack[Options]) -> GoedGepickt:
         """The same client with other settings: it shares the session, the budget and the hooks, and is not closed.
 
         Args:
@@ -173,7 +192,7 @@ class GoedGepickt:
         Raises:
             ConfigurationError: There is no such option, or it has no such value.
         """
-        _check_names(options, also={"webshop_uuid"})
+        _check_names(options)
         return self._sharing(attrs.evolve(self._sender.settings, **options))
 
     def for_key(self, api_key: str, *, webshop_uuid: str | None = None) -> GoedGepickt:
@@ -263,12 +282,18 @@ class GoedGepickt:
             )
 
 
-_OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url", "webshop_uuid"}
+def _bring_in_resources() -> None:
+    """Import now what would otherwise stop the event loop for a moment in the middle of the first call."""
+    import goedgepickt_async.bulk.facade
+    import goedgepickt_async.bulk.planning  # noqa: F401
 
 
-def _check_names(options: Mapping[str, Any], also: AbstractSet[str] = frozenset()) -> None:
-    unknown = options.keys() - _OPTIONS - also
+_OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url"}
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    unknown = options.keys() - _OPTIONS
     if unknown:
         raise ConfigurationError(
-            f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS | also))}"
+            f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS))}"
         )

@@ -154,7 +154,7 @@ class DecodeError(GoedGepicktError):
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
         super().__init__(message, **context)
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
 
 
 class PagingError(GoedGepicktError):
@@ -166,7 +166,7 @@ class MultipleFoundError(GoedGepicktError):
 
     def __init__(self, message: str, *, uuids: Sequence[str] = (), **context: Any) -> None:
         super().__init__(message, **context)
-        self.uuids = tuple(uuids)
+        self.uuids: tuple[str, ...] = tuple(uuids)
 
 
 class BulkStoppedError(GoedGepicktError):
@@ -192,7 +192,7 @@ class InputFileError(GoedGepicktError, ValueError):
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
         super().__init__(message, **context)
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
 
 
 class ConflictError(GoedGepicktError):

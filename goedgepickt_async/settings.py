@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,13 +16,31 @@ from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.wire.retry import RetryPolicy
 
-__all__ = ["BASE_URLS", "Settings"]
+__all__ = ["BASE_URLS", "LaneName", "Options", "Settings"]
 
 BASE_URLS: Mapping[str, str] = {
     "fulfilment": "https://account.goedgepickt.nl/api/fulfilment/v1",
     "account": "https://account.goedgepickt.nl/api/v1",
 }
 """The two APIs (reference section 1): account, confidence A; the fulfilment path, confidence B."""
+
+LaneName = Literal["interactive", "normal", "bulk"]
+"""A lane, by its name."""
+
+
+class Options(TypedDict, total=False):
+    """The settings that a client may be told by keyword, and told again by `with_options`: see `Settings`."""
+
+    webshop_uuid: str | None
+    timeout: float
+    connect_timeout: float
+    max_wait: float | None
+    deadline: float | None
+    lane: Lane | LaneName | None
+    retry: RetryPolicy
+    max_body: int
+    user_agent: str
+
 
 _LONGEST = 86_400 * 365
 """Seconds that a duration may last; infinity is said by None, where it is allowed."""

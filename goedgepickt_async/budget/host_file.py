@@ -48,7 +48,7 @@ class HostFile:
         self._directory = directory
         self._inode = 0
         self._inherited: list[sqlite3.Connection] = []
-        self.path = Path(self._name)
+        self.path: Path = Path(self._name)
 
     def begin(self, rules: Rules, clock: Callable[[], int], *, patient: bool) -> Slots:
         """The slots in the file, locked for all others until `commit`. The clock is read within the lock.

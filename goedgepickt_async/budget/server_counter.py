@@ -42,10 +42,10 @@ class ServerCounter:
         self._overlapping: deque[_Told] = deque()
         self._newest_sent = -FAR
         self.highest: int | None = None
-        self.ends = FAR
-        self.began = -FAR
-        self.since = -FAR
-        self.told_at = -FAR
+        self.ends: int = FAR
+        self.began: int = -FAR
+        self.since: int = -FAR
+        self.told_at: int = -FAR
 
     def observe(self, sent: int, now: int, count: int) -> None:
         """An answer bore the counter."""

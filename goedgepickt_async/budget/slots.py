@@ -143,7 +143,7 @@ class Slots:
 
     def __init__(self, rules: Rules, *, first_id: int = 0) -> None:
         self.rules = rules
-        self.throttled_count = 0
+        self.throttled_count: int = 0
         self._hold = rules.hold
         self._late = nanoseconds(rules.late)
         self._soon = nanoseconds(rules.soon)

@@ -23,9 +23,10 @@ class OrderKind(Kind[tuple[str, ...]]):
 
     def __init__(self, sender: Sender, *, webshop: str, since: date | str | None = None) -> None:
         self.noun = "order id"
-        self.webshop = self._shop = webshop
+        self.webshop: str | None = webshop
+        self._shop = webshop
         self._since = date.fromisoformat(since) if isinstance(since, str) else since
-        self.options = {"since": None if self._since is None else self._since.isoformat()}
+        self.options: Mapping[str, Any] = {"since": None if self._since is None else self._since.isoformat()}
         self._sender = sender
         self._orders = Orders(sender)
 

@@ -26,8 +26,9 @@ class ProductKind(Kind[tuple[Product, ...]]):
         if key not in {"sku", "product_id"}:
             raise ConfigurationError(f"key must be 'sku' or 'product_id', not {key!r}")
         self.noun = key
-        self.webshop = self._shop = webshop
-        self.options = {"key": key, "update_pictures": update_pictures}
+        self.webshop: str | None = webshop
+        self._shop = webshop
+        self.options: Mapping[str, Any] = {"key": key, "update_pictures": update_pictures}
         self._sender = sender
         self._products = Products(sender)
         self._key = key

@@ -45,8 +45,13 @@ class StockKind(Kind[StockSeen]):
             raise ConfigurationError("to set quantities, say at which pick location: location=, its uuid")
         self.noun = "sku"
         self.webshop = webshop
-        self.options = {"mode": mode, "location": location, "one_location": one_location, "reason": reason}
-        self.reads_in_pages = mode == "free" or one_location
+        self.options: Mapping[str, Any] = {
+            "mode": mode,
+            "location": location,
+            "one_location": one_location,
+            "reason": reason,
+        }
+        self.reads_in_pages: bool = mode == "free" or one_location
         self._sender = sender
         self._stock = Stock(sender)
         self._sets = mode == "set"

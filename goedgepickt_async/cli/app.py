@@ -5,6 +5,7 @@ What a command does is in the module of its name, imported when it runs: `--help
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +24,7 @@ _ANY_ROWS = RowOptions()
 _EXPORT = Group("Export", sort_key=1)
 _NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
 
-app = App(
+app: App = App(
     name="goedgepickt",
     help="The GoedGepickt warehouse API on the command line, under its rate limit.\n\n"
     "The API key comes from GOEDGEPICKT_API_KEY. Without one, --sandbox runs a command against a seeded GoedGepickt "
@@ -207,6 +208,21 @@ async def request(
     from goedgepickt_async.cli.request_command import request as work  # noqa: PLC0415
 
     return await work(method, path, query or [], json, server, idempotent=idempotent)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the script that lets a shell complete commands, options and their values with Tab.
+
+    For bash: `goedgepickt completion bash > ~/.local/share/bash-completion/completions/goedgepickt`. For fish:
+    `goedgepickt completion fish > ~/.config/fish/completions/goedgepickt.fish`. For zsh: into a file `_goedgepickt` in
+    a folder of `$fpath`. New shells know it.
+
+    Args:
+        shell: Which one it is for.
+    """
+    sys.stdout.write(app.generate_completion(shell=shell))
+    return 0
 
 
 async def sandbox(

@@ -26,7 +26,7 @@ class Trail:
     def __init__(self, seam: Iterable[str], *, whole: bool) -> None:
         self._keys = deque(seam, maxlen=MEMORY)
         self._known = set(self._keys)
-        self.whole = whole  # whether all rows read so far are in it
+        self.whole: bool = whole  # whether all rows read so far are in it
 
     def __contains__(self, key: str) -> bool:
         return key in self._known

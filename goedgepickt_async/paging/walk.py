@@ -111,7 +111,7 @@ class Walk:
         by_date: bool = False,
     ) -> None:
         # Where the list ended when it was left it may have grown: go on there as at any other place.
-        self.position = attrs.evolve(position, short=False)
+        self.position: Position = attrs.evolve(position, short=False)
         self._fetch = fetch
         self._largest = largest
         self._key = key

@@ -36,7 +36,7 @@ class Application:
         self, router: Router, throttle: Throttle | None, lies: Lies, *, seed: int, clock: Callable[[], float]
     ) -> None:
         """Take what answers, what limits (None for no limit), and what the two keys are made from."""
-        self.keys = {kind: make_key(seed, kind) for kind in ("fulfilment", "account")}
+        self.keys: dict[str, str] = {kind: make_key(seed, kind) for kind in ("fulfilment", "account")}
         self._router = router
         self._throttle = throttle
         self._lies = lies

@@ -109,10 +109,10 @@ class Sandbox:
             oddities=oddities,
         )
         limits = PageLimits(default=per_page_default, largest=per_page_max, reach=page_reach, cursor=cursor)
-        self.lies = Lies()
-        self.world = World(settings, clock)
+        self.lies: Lies = Lies()
+        self.world: World = World(settings, clock)
         self.ledger: list[Arrival] = []
-        self.deliveries = Deliveries(self.world, pace=delivery_pace, timeout=delivery_timeout, clock=clock)
+        self.deliveries: Deliveries = Deliveries(self.world, pace=delivery_pace, timeout=delivery_timeout, clock=clock)
         throttle = None if limit is None else Throttle(limit, period, cache)
         router = build_router(self.world, limits, self.lies)
         self._application = Application(router, throttle, self.lies, seed=seed, clock=clock)
@@ -124,8 +124,8 @@ class Sandbox:
         self._port = port
         self._runner: web.ServerRunner | None = None
         self._closing = asyncio.Event()
-        self.api_key = self._application.keys["fulfilment"]
-        self.account_key = self._application.keys["account"]
+        self.api_key: str = self._application.keys["fulfilment"]
+        self.account_key: str = self._application.keys["account"]
 
     @property
     def port(self) -> int:

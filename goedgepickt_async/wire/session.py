@@ -28,7 +28,7 @@ class Permits:
 
     def __init__(self, number: int) -> None:
         self._semaphore = asyncio.Semaphore(number)
-        self.waiting = 0
+        self.waiting: int = 0
 
     @property
     def are_out(self) -> bool:
@@ -104,7 +104,7 @@ class SessionOwner:
         self._pid = os.getpid()
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopSession] = {}
         self._inherited: list[object] = []
-        self.era = 0  # how often it was closed
+        self.era: int = 0  # how often it was closed
         _living.add(self)
 
     @property

@@ -78,9 +78,9 @@ class Meter:
     """
 
     def __init__(self, budget: Budget, lane: Lane, safety: Safety, errand: Errand | None = None) -> None:
-        self.on_wire = 0
-        self.waited = 0.0
-        self.sent = False
+        self.on_wire: int = 0
+        self.waited: float = 0.0
+        self.sent: bool = False
         self.answer: tuple[int, Mapping[str, str]] | None = None
         self.lane = lane
         self.safety = safety

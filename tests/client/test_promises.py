@@ -19,6 +19,7 @@ from goedgepickt_async import (
     ServerError,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.settings import LaneName
 
 Make = Callable[..., GoedGepickt]
 
@@ -44,7 +45,7 @@ async def test_six_hundred_requests_twenty_at_once_are_never_throttled(make_clie
 
 
 @pytest.mark.parametrize("lane", ["normal", "bulk"])
-async def test_an_interactive_call_does_not_wait_behind_a_long_job(make_client: Make, lane: str) -> None:
+async def test_an_interactive_call_does_not_wait_behind_a_long_job(make_client: Make, lane: LaneName) -> None:
     async with Sandbox(orders=3, products=3, limit=150, period=2.0, seed=3) as sandbox:
         client = make_client(sandbox.url, sandbox.api_key, budget=scaled())
         bulk = client.with_options(lane=lane)

@@ -92,7 +92,7 @@ class RedisBudget:
         retry_every: float = 3.0,
         patience: float = 1.0,
     ) -> None:
-        self.rules = Rules(
+        self.rules: Rules = Rules(
             limit=limit,
             window=period,
             guard=guard,

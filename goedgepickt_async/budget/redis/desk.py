@@ -51,8 +51,8 @@ class Desk:
     """
 
     def __init__(self, standing: Standing, store: Store) -> None:
-        self.closed = False
-        self.lifetime = _lifetime(self)
+        self.closed: bool = False
+        self.lifetime: AsyncGenerator[None, None] = _lifetime(self)
         self._loop = asyncio.get_running_loop()
         self._standing = standing
         self._store = store

@@ -88,9 +88,9 @@ class Standing:
 
     def __init__(self, rules: Rules, fraction: float, retry_every: float, patience: float) -> None:
         self.rules = rules
-        self.picture = blank_picture(rules.limit)
+        self.picture: Picture = blank_picture(rules.limit)
         self.outage: Outage | None = None
-        self.listeners = Listeners()
+        self.listeners: Listeners = Listeners()
         self._told_at = -nanoseconds(rules.window)
         self._fraction = fraction
         self._retry_every = nanoseconds(retry_every)
@@ -102,7 +102,7 @@ class Standing:
 
     def start_afresh(self) -> None:
         """A new process (a fork): what is held, posted and open is the parent's."""
-        self.lock = DeferringLock()
+        self.lock: DeferringLock = DeferringLock()
         self.desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
         self._outbox = Outbox(self.rules)
         self._rows = OwnRows(self.rules)

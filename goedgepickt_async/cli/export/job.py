@@ -52,7 +52,7 @@ class ExportJob:
         self.remark: str | None = None
         self.since: SinceLast | None = None
         self.state_path: Path | None = None
-        self.state = self._asked()
+        self.state: State = self._asked()
         if plan.since_last:
             account = fingerprint(connection.client.settings.api_key)
             self.since = SinceLast(self.state, account, plan.checkpoint, grows=output.grows)
@@ -60,7 +60,7 @@ class ExportJob:
         else:
             self.state_path = plan.resume or _beside(output)
             self.state = self._where_it_stands(self.state)
-        self.progress = ExportProgress(
+        self.progress: ExportProgress = ExportProgress(
             plan.resource.replace("-", " "),
             connection.client.budget,
             traffic,

@@ -29,7 +29,7 @@ class FileOutput:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.offset = 0
+        self.offset: int = 0
         self._file: int | None = None
 
     def check(self) -> None:
@@ -119,7 +119,7 @@ class StreamOutput:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self.offset = 0
+        self.offset: int = 0
         self._file = 1
 
     @property

@@ -51,10 +51,12 @@ class ExportProgress:
         limit: int | None = None,
         visible: bool = True,
     ) -> None:
-        self.noun, self._budget, self._traffic = noun, budget, traffic
+        self.noun: str = noun
+        self._budget, self._traffic = budget, traffic
         self._began = time.monotonic()
         self._rows_before, self._read_before = rows, read
-        self.rows, self._read, self._pages = rows, read, 0
+        self.rows: int = rows
+        self._read, self._pages = read, 0
         self._limit = limit
         self._total: int | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)

@@ -52,7 +52,7 @@ class SinceLast:
     def __init__(
         self, asked: State, account: str, path: Path | None, *, grows: bool, today: date | None = None
     ) -> None:
-        self.path = (path or checkpoints.default_path(asked, account)).absolute()
+        self.path: Path = (path or checkpoints.default_path(asked, account)).absolute()
         self.remark: str | None = None
         self._grows = grows
         self._today = today or datetime.now(ZoneInfo("Europe/Amsterdam")).date()
@@ -68,8 +68,8 @@ class SinceLast:
         except BaseException:
             self._lock.release()
             raise
-        self.state = mark.state
-        self.since = self._known.since
+        self.state: State = mark.state
+        self.since: date | None = self._known.since
         self._reach = mark.reach
 
     @property

@@ -24,9 +24,9 @@ class Traffic:
     """
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.refusals = 0
-        self.waited = 0.0
+        self.requests: int = 0
+        self.refusals: int = 0
+        self.waited: float = 0.0
         self.answered: deque[float] = deque(maxlen=_REMEMBERED)
         self._counted: tuple[str, int] | None = None
 

@@ -28,7 +28,7 @@ class WholeFileOutput:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.unnamed = path.with_name(path.name + ".part")
+        self.unnamed: Path = path.with_name(path.name + ".part")
         self._file = FileOutput(self.unnamed)
         self._has_begun = False
 

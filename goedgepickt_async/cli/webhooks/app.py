@@ -15,7 +15,7 @@ __all__ = ["webhooks"]
 _ANY_SERVER = ServerOptions()
 _AS_THE_SERVICE = SendOptions()
 
-webhooks = App(
+webhooks: App = App(
     name="webhooks",
     help="Subscriptions to live updates, and what is delivered: list, ensure, listen, send, replay.\n\n"
     "The secrets that deliveries are signed with come from GOEDGEPICKT_WEBHOOK_SECRETS, with commas between them; "

@@ -39,8 +39,8 @@ class Listener:
 
     def __init__(self, host: str, port: int, take: Take) -> None:
         self.secrets: list[Secret] = []
-        self.taken = 0
-        self.refused = 0
+        self.taken: int = 0
+        self.refused: int = 0
         self._host = host
         self._port = port
         self._take = take

@@ -46,7 +46,7 @@ class Deliveries(Sequence[Delivery]):
         if not 0 <= pace < float("inf") or not 0 < timeout < float("inf"):
             raise ValueError("the pace of deliveries must be at least 0, and their time-out more")
         self.copies = 1
-        self.delay = 0.0
+        self.delay: float = 0.0
         self._world = world
         self._pace = pace
         self._make_courier = lambda: Courier(timeout=timeout, resolver=OwnMachine(), clock=clock)

@@ -25,12 +25,14 @@ class Lists:
         self._world = world
         self._lies = lies
         self._pager = Pager(limits, lies)
-        self.webshops = _plain(world.webshops, "uuid", "name", "url", "platform")
-        self.pick_locations = _plain(world.pick_locations, "uuid", "name")
-        self.webhooks = _plain(world.webhooks, "webhookUuid", "webhookEvent", "targetUrl", "webshopUuid", "webshopName")
-        self.products = self._list_products()
-        self.orders = self._list_orders()
-        self.shipments = self._list_shipments()
+        self.webshops: Listing = _plain(world.webshops, "uuid", "name", "url", "platform")
+        self.pick_locations: Listing = _plain(world.pick_locations, "uuid", "name")
+        self.webhooks: Listing = _plain(
+            world.webhooks, "webhookUuid", "webhookEvent", "targetUrl", "webshopUuid", "webshopName"
+        )
+        self.products: Listing = self._list_products()
+        self.orders: Listing = self._list_orders()
+        self.shipments: Listing = self._list_shipments()
 
     def of(self, listing: Listing) -> Controller:
         """Return the controller of a list."""

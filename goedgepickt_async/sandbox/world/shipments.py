@@ -28,7 +28,7 @@ class ShipmentMaker:
         self._orders = orders
         self._odd = settings.oddities
         completed = orders.status_counts()["completed"]
-        self.count = completed if settings.shipments is None else settings.shipments
+        self.count: int = completed if settings.shipments is None else settings.shipments
         self._completed = completed
         self._calendar = Calendar(settings.today, self.count)
 

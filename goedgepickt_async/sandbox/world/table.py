@@ -35,8 +35,8 @@ class Table(Sequence[Row]):
         """
         self.kind = kind
         self.generated = generated
-        self.size = generated
-        self.version = 0
+        self.size: int = generated
+        self.version: int = 0
         """Grows with every change, so that what was computed from the rows can be kept until then."""
         self._make = make
         self._dress = dress

@@ -41,14 +41,16 @@ class World:
         self._skus: dict[str, list[int]] | None = None
         self._product_webshops: dict[int, int] = {}
         self._order_columns: dict[int, tuple[int, int]] = {}
-        self.stockroom = Stockroom(self._product_maker.stock, self._stock_moved, oddities=settings.oddities)
-        self.desk = OrderDesk(self.stockroom, self.allows_backorders)
-        self.webshops = Table("webshop", settings.webshops, self._make_webshop, identity)
-        self.pick_locations = Table("picklocation", settings.pick_locations, self._make_location, identity)
-        self.products = Table("product", settings.products, self._product_maker.row, identity, self._dress_product)
-        self.orders = Table("order", settings.orders, self._order_maker.row, identity, self._dress_order)
-        self.shipments = Table("shipment", self._shipment_maker.count, self._shipment_maker.row, identity)
-        self.webhooks = Table("webhook", 0, lambda _: {}, identity)
+        self.stockroom: Stockroom = Stockroom(self._product_maker.stock, self._stock_moved, oddities=settings.oddities)
+        self.desk: OrderDesk = OrderDesk(self.stockroom, self.allows_backorders)
+        self.webshops: Table = Table("webshop", settings.webshops, self._make_webshop, identity)
+        self.pick_locations: Table = Table("picklocation", settings.pick_locations, self._make_location, identity)
+        self.products: Table = Table(
+            "product", settings.products, self._product_maker.row, identity, self._dress_product
+        )
+        self.orders: Table = Table("order", settings.orders, self._order_maker.row, identity, self._dress_order)
+        self.shipments: Table = Table("shipment", self._shipment_maker.count, self._shipment_maker.row, identity)
+        self.webhooks: Table = Table("webhook", 0, lambda _: {}, identity)
 
     # Looking
 

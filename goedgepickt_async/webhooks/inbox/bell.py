@@ -15,7 +15,7 @@ class Bell:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: set[asyncio.Future[None]] = set()
-        self.rung = 0
+        self.rung: int = 0
 
     def ring(self) -> None:
         """Wake all who wait; from any thread."""

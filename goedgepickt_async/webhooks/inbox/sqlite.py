@@ -51,7 +51,7 @@ class SqliteInbox:
         poll: float = 0.2,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._synchronous = "FULL" if survives_power_cut else "NORMAL"
         self._poll = poll
         self._clock = clock

@@ -1,0 +1,4 @@
+"""What a user's type checker says: mypy and pyright read these files, and nobody runs them.
+
+A `type: ignore` stands where a mistake must be found: mypy complains of one that is not needed.
+"""
