@@ -137,8 +137,4 @@ def soak(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Ratios, measured side by side in one run."""
     session.install(*groups("bench"), ".[cli,redis,speed]")
-    session.run("python", "benchmarks/decode.py")
-    session.run("python", "benchmarks/decode.py", "--shapes")
-    session.run("python", "benchmarks/budget.py")
-    session.run("python", "benchmarks/bulk.py")
-    session.run("python", "benchmarks/webhooks.py")
+    session.run("python", "benchmarks/run.py", *session.posargs)
