@@ -25,7 +25,7 @@ from goedgepickt_async.models import OpenEnum
 
 __all__ = ["Name", "Source", "Written", "write"]
 
-_IN_LINE: Final = ((scalars.text, "str"), (scalars.integer, "int"), (scalars.boolean, "bool"))
+_IN_LINE: Final = ((scalars.text, "str"), (scalars.integer, "int"))
 _TEXTS: Final = (scalars.text, scalars.label)
 _MOST_MEMBERS: Final = 256
 _LONGEST_MEMBER: Final = 64
@@ -152,28 +152,26 @@ class _Writer:
         item = item_of_tuple(field.type)
         if item is not None:
             return self._tuple(field.type, item, what, raw)
-        return self._call(self._converter.get_structure_hook(field.type), what, raw, field.type)
+        return self._required(field, what, raw)
+
+    def _required(self, field: ReadField, what: str, raw: str) -> str:
+        hook = self._converter.get_structure_hook(field.type)
+        if hook is not scalars.identifier:
+            return self._call(hook, what, raw, field.type)
+        value, first = _named(raw)
+        return f"{value} if {first}.__class__ is str and {value} else {self._call(hook, what, value, field.type)}"
 
     def _optional(self, field: ReadField, what: str, raw: str) -> str:
-        # A raw value that is a variable already needs no other one.
-        value, first = (raw, raw) if raw.isidentifier() else ("value", f"(value := {raw})")
+        value, first = _named(raw)
         hook = self._converter.get_structure_hook(field.type)
         if hook is scalars.member:
             members = self._name(f"members_of_{what}", _Members(field.type))
             return f"None if {first} is None else {members}[{value}]"
         # Only this hook knows what else means None.
         otherwise = self._call(self._converter.get_structure_hook(field.declared), what, value, field.declared)
-        for ours, cls in _IN_LINE:
-            if hook is ours:
-                return f"{value} if {first}.__class__ is {cls} or {value} is None else {otherwise}"
-        if hook is scalars.decimal:
-            digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
-            return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"
-        if hook is scalars.moment:
-            # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
-            aware = f"moment if (moment := from_iso({value})).tzinfo is not None"
-            local = "combine(moment, moment.time(), AMSTERDAM)"
-            return f"None if {first} is None else {otherwise} if {value} < '1' else {aware} else {local}"
+        scalar = _scalar(hook, value, first, otherwise)
+        if scalar is not None:
+            return scalar
         read_object = getattr(hook, "read_object", None)
         if read_object is None:
             return f"None if {first} is None else {otherwise}"
@@ -192,3 +190,27 @@ class _Writer:
             all_read = f"[{read} for item in value{kept}]"
         otherwise = self._call(self._converter.get_structure_hook(tp), what, "value", tp)
         return f"(tuple({all_read}) if value else ()) if (value := {raw}).__class__ is list else {otherwise}"
+
+
+def _named(raw: str) -> tuple[str, str]:
+    """A variable for a raw value, and the expression that it is first used by; what is a variable needs no other one."""
+    return (raw, raw) if raw.isidentifier() else ("value", f"(value := {raw})")
+
+
+def _scalar(hook: Callable[..., Any], value: str, first: str, otherwise: str) -> str | None:
+    """The expression for one value that may be None, its common spellings in line; None for hooks that have none."""
+    if hook is scalars.boolean:
+        digit = f"{value} == 1 if {value}.__class__ is int and 0 <= {value} <= 1 else {otherwise}"
+        return f"{value} if {first}.__class__ is bool or {value} is None else {digit}"
+    for ours, cls in _IN_LINE:
+        if hook is ours:
+            return f"{value} if {first}.__class__ is {cls} or {value} is None else {otherwise}"
+    if hook is scalars.decimal:
+        digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
+        return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"
+    if hook is scalars.moment:
+        # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
+        aware = f"moment if (moment := from_iso({value})).tzinfo is not None"
+        local = "combine(moment, moment.time(), AMSTERDAM)"
+        return f"None if {first} is None else {otherwise} if {value} < '1' else {aware} else {local}"
+    return None
