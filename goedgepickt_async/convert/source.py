@@ -4,7 +4,7 @@ What the common case does not cover goes to the converter's hooks, and they deci
 tolerant than the hooks, only faster. It holds field names and wire names of classes, never a text from an answer.
 
 Names in the source never meet: what comes from outside begins with `read_`, `type_`, `class_`, `twin_`, `members_`,
-`known_` or `key_`; raw values with `raw_` or `unknown_`; what is made is `made` or begins with `made_`.
+`texts_`, `known_` or `key_`; raw values with `raw_` or `unknown_`; what is made is `made` or begins with `made_`.
 `tests/convert/test_source.py` shows the source of a small class as a whole.
 """
 
@@ -90,6 +90,16 @@ class _Members(dict[Any, Any]):
         return found
 
 
+class _Texts(dict[str, str]):
+    """Text → the first one that is equal to it, so that what repeats from row to row is held once."""
+
+    def __missing__(self, text: str) -> str:
+        """Itself; kept while there is room."""
+        if len(self) < _MOST_MEMBERS and len(text) <= _LONGEST_MEMBER:
+            self[text] = text
+        return text
+
+
 def write(plan: ReadPlan, source: Source, converter: Converter) -> Written:
     """Writes the function that reads an object of `plan.cls` from `source`."""
     return _Writer(source, converter).function(plan)
@@ -151,7 +161,7 @@ class _Writer:
             return self._optional(field, what, raw)
         item = item_of_tuple(field.type)
         if item is not None:
-            return self._tuple(field.type, item, what, raw)
+            return self._tuple(field, item, what, raw)
         return self._required(field, what, raw)
 
     def _required(self, field: ReadField, what: str, raw: str) -> str:
@@ -169,6 +179,9 @@ class _Writer:
             return f"None if {first} is None else {members}[{value}]"
         # Only this hook knows what else means None.
         otherwise = self._call(self._converter.get_structure_hook(field.declared), what, value, field.declared)
+        if hook is scalars.text and field.wire.repeats:
+            texts = self._name(f"texts_of_{what}", _Texts())
+            return f"{texts}[{value}] if {first}.__class__ is str else None if {value} is None else {otherwise}"
         scalar = _scalar(hook, value, first, otherwise)
         if scalar is not None:
             return scalar
@@ -178,17 +191,18 @@ class _Writer:
         made = f"{self._name(f'read_object_{what}', read_object)}({value})"
         return f"{made} if {first}.__class__ is dict and {value} else None if {value} is None else {otherwise}"
 
-    def _tuple(self, tp: Any, item: Any, what: str, raw: str) -> str:
+    def _tuple(self, field: ReadField, item: Any, what: str, raw: str) -> str:
         hook = self._converter.get_structure_hook(item)
         read_all = getattr(hook, "read_all", None)
         if read_all is not None:  # a compiled class reads lists of itself
             all_read = f"{self._name(f'read_all_{what}', read_all)}(value)"
         else:
             read = self._call(hook, f"item_of_{what}", "item", item)
-            read = f"item if item.__class__ is str else {read}" if hook in _TEXTS else read
+            kept_once = f"{self._name(f'texts_of_{what}', _Texts())}[item]" if field.wire.repeats else "item"
+            read = f"{kept_once} if item.__class__ is str else {read}" if hook in _TEXTS else read
             kept = " if item is not None" if skips_nulls(item) else ""
             all_read = f"[{read} for item in value{kept}]"
-        otherwise = self._call(self._converter.get_structure_hook(tp), what, "value", tp)
+        otherwise = self._call(self._converter.get_structure_hook(field.type), what, "value", field.type)
         return f"(tuple({all_read}) if value else ()) if (value := {raw}).__class__ is list else {otherwise}"
 
 
