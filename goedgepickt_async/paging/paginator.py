@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.positions import LARGEST_PAGE, Ask, Position
 from goedgepickt_async.paging.tokens import read_token, write_token
@@ -164,12 +164,8 @@ class Paginator(Generic[T]):
 
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
-        rows = source.decode(batch.page.rows)
-        kept = [
-            (number, rows[index])
-            for number, index in enumerate(batch.fresh, start=1)
-            if source.keep is None or source.keep(rows[index])
-        ]
+        rows = self._decoded(batch)
+        kept = [(number, row) for number, row in enumerate(rows, start=1) if source.keep is None or source.keep(row)]
         given = kept if left is None else kept[:left]
         is_cut = len(given) < len(kept)
         after = batch.position_after(given[-1][0] if given else 0) if is_cut else batch.after
@@ -180,6 +176,16 @@ class Paginator(Generic[T]):
             resume=write_token(source.identity, after),
             left_out=len(batch.fresh) - len(kept),
         )
+
+    def _decoded(self, batch: Batch) -> list[T]:
+        """The new rows; those that an earlier page brought are not read again."""
+        rows = batch.page.rows
+        try:
+            return self._source.decode([rows[index] for index in batch.fresh])
+        except DecodeError as error:
+            refusal = error
+        self._source.decode(rows)  # is refused too, and its error has the places in the answer as it came
+        raise refusal
 
     @contextmanager
     def _resumable(self, position: Position) -> Iterator[None]:
