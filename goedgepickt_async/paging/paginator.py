@@ -34,15 +34,23 @@ class Page(Generic[T]):
         items: In the list's order; rows that an earlier page brought are left out.
         number: Which page of this reading, from 1.
         info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
-        resume: Hand it to `pages(resume=…)` to read on after this page, in another process if need be.
         left_out: New rows that the server sent although they are not what was asked for.
     """
 
     items: tuple[T, ...]
     number: int
     info: PageInfo
-    resume: str
     left_out: int = 0
+    _identity: tuple[str, ...] = attrs.field(repr=False)
+    _after: Position = attrs.field(repr=False)
+
+    @property
+    def resume(self) -> str:
+        """A token: hand it to `pages(resume=…)` to read on after this page, in another process if need be.
+
+        It is written when it is asked for, since most readers never ask.
+        """
+        return write_token(self._identity, self._after)
 
 
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
@@ -173,8 +181,9 @@ class Paginator(Generic[T]):
             items=tuple(item for _, item in given),
             number=batch.after.pages,
             info=batch.page.info,
-            resume=write_token(source.identity, after),
             left_out=len(batch.fresh) - len(kept),
+            identity=source.identity,
+            after=after,
         )
 
     def _decoded(self, batch: Batch) -> list[T]:
