@@ -155,6 +155,7 @@ class Paginator(Generic[T]):
                         return
                     page = self._page(batch, left)
                 before = batch.after
+                del batch  # its raw rows are not kept while somebody looks at the page
                 left = None if left is None else left - len(page.items)
                 if came_back and (left is None or left > 0):
                     ahead = asyncio.create_task(walk.next_batch(), name=f"next page of {source.path}")
