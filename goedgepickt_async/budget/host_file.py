@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import logging
 import os
 import random
 import re
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from goedgepickt_async.budget.slots import Rules, Slots
+from goedgepickt_async.logs import tell
 
 __all__ = ["HostFile", "UnusableFileError"]
 
 T = TypeVar("T")
-
-_log = logging.getLogger("goedgepickt_async.budget")
 
 _VERSION = 1
 """Of what stands in the row. A later one may add keys; one that means something else gets a higher number."""
@@ -147,7 +145,7 @@ class HostFile:
 
     def _start_anew(self, why: str) -> None:
         self._close()
-        _log.warning("the budget's file %s is damaged (%s): it is made anew", self.path, why)
+        tell("budget.reset", why=f"the budget's file {self.path} is damaged ({why}): it is made anew")
         for suffix in ("", "-journal"):
             with contextlib.suppress(OSError):
                 Path(f"{self.path}{suffix}").unlink()
@@ -181,7 +179,8 @@ def _slots_in(row: tuple[Any, ...] | None, rules: Rules, now: int) -> Slots:
     try:
         slots.load(json.loads(text))
     except (LookupError, TypeError, ValueError) as error:
-        _log.warning("what stands in the budget's file makes no sense (%s): starting afresh", type(error).__name__)
+        name = type(error).__name__
+        tell("budget.reset", why=f"what stands in the budget's file makes no sense ({name}): starting afresh")
         return Slots(rules)
     return slots
 

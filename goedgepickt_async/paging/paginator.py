@@ -13,6 +13,8 @@ import attrs
 
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError
+from goedgepickt_async.hooks import PageSeen, call_hook
+from goedgepickt_async.logs import tell
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.positions import LARGEST_PAGE, Ask, Position
 from goedgepickt_async.paging.tokens import read_token, write_token
@@ -69,6 +71,8 @@ class ListSource(Generic[T]):
         keep: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
         by_date: Whether the list takes `createdAfter`.
+        route: The path without ids, for whoever watches.
+        told: Hears of each page.
     """
 
     path: str
@@ -79,6 +83,8 @@ class ListSource(Generic[T]):
     keep: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
+    route: str = ""
+    told: Callable[[PageSeen], object] | None = None
 
 
 class Paginator(Generic[T]):
@@ -89,7 +95,7 @@ class Paginator(Generic[T]):
     items costs one request). A list is read whole or raises: rows that were there from the beginning to the end of the
     reading come exactly once, also while others come and go.
 
-    Raises, while iterated:
+    Raises while iterated:
         PagingError: The list cannot be read whole.
         GoedGepicktError: Any error of a call; its `resume` tells where to go on.
     """
@@ -154,6 +160,7 @@ class Paginator(Generic[T]):
                     if batch is None:
                         return
                     page = self._page(batch, left)
+                self._tell(batch, page)
                 before = batch.after
                 del batch  # its raw rows are not kept while somebody looks at the page
                 left = None if left is None else left - len(page.items)
@@ -196,6 +203,20 @@ class Paginator(Generic[T]):
             refusal = error
         self._source.decode(rows)  # is refused too, and its error has the places in the answer as it came
         raise refusal
+
+    def _tell(self, batch: Batch, page: Page[T]) -> None:
+        source, rows = self._source, len(batch.page.rows)
+        facts: dict[str, Any] = {
+            "route": source.route or source.path,
+            "number": page.number,
+            "rows": rows,
+            "new": len(page.items),
+            "known": rows - len(batch.fresh),
+            "requests": batch.asked,
+        }
+        tell("page.read", **facts)
+        if source.told is not None:
+            call_hook(source.told, PageSeen(path=source.path, **facts))
 
     @contextmanager
     def _resumable(self, position: Position) -> Iterator[None]:
