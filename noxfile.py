@@ -9,7 +9,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "package"]
+nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "docs", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,redis,speed]")
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
@@ -92,9 +92,17 @@ def dev_mode(session: nox.Session) -> None:
 
 @nox.session
 def contrib(session: nox.Session) -> None:
-    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, taskiq and Celery."""
-    session.install(*groups("contrib"), ".[arrow,cli,dlt,redis,speed]")
-    session.run("pytest", "tests/contrib", "docs/howto/webhooks.md", *session.posargs)
+    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, OpenTelemetry, taskiq and Celery."""
+    session.install(*groups("contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    pages = ("docs/howto/observability.md", "docs/howto/webhooks.md")
+    session.run("pytest", "tests/contrib", "tests/observability", *pages, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site is built without a warning, into build/docs."""
+    session.install(*groups("docs"), ".[arrow,dlt,redis]")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
 
 
 @nox.session

@@ -81,6 +81,18 @@ def _orjson() -> Callable[[bytes], Any]:
     return orjson.loads
 
 
+def _our_models() -> Callable[[bytes], Any]:
+    """Our decoder alone, to tell what it costs from what the client costs; the floor reads `items` of what it gives."""
+    from goedgepickt_async.convert import decode_rows, parse
+    from goedgepickt_async.models import Order, Product
+
+    def decode(body: bytes) -> dict[str, Any]:
+        rows = parse(body)["items"]
+        return {"items": decode_rows(rows, Order if "products" in (rows or [{}])[0] else Product)}
+
+    return decode
+
+
 def _ours(kind: str) -> Open:
     @asynccontextmanager
     async def opened(url: str, _: Path) -> AsyncGenerator[Opened]:
@@ -176,6 +188,7 @@ GENERATED: Final = "generated httpx client"
 READERS: Final[dict[str, Open]] = {
     OURS: _ours("local"),
     OURS_ON_A_FILE: _ours("host"),
+    "bare aiohttp, our models": _bare(_our_models),
     "httpx, `response.json()`, dicts": _httpx,
     GENERATED: _generated,
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -130,6 +131,8 @@ async def _measure(chosen: argparse.Namespace) -> tuple[list[float], list[float]
         base, work = (_work(opened, chosen) for opened in (floor, contender))
         await _spent(base)
         await _spent(work)
+        gc.collect()
+        gc.freeze()  # or now one of the two, now the other, would pay for looking through the modules of both
         before = await _spent(base)
         ratios, each, floors = [], [], [before]
         for _ in range(chosen.rounds):

@@ -62,7 +62,8 @@ class GoedGepickt:
         api: `"fulfilment"` (the default) or `"account"`: a key of one kind is refused by the other (A).
         base_url: Instead of `api`, for a sandbox or a proxy.
         session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
-            and a tracer that tells sent from never sent is added to its `trace_configs`.
+            and a tracer that tells sent from never sent is added to its `trace_configs`. It must bring no credentials
+            of its own (`auth=`, or `trust_env=True` with an entry in ~/.netrc).
         budget: The requests that may be made; by default one that all clients of this process share, by server.
         hooks: Callables to watch what happens.
         concurrency: Requests under way at once, in one lane and one event loop.
@@ -93,10 +94,9 @@ class GoedGepickt:
             SessionOwner(borrowed=session, concurrency=concurrency),
             budget or shared_budget(chosen.base_url),
             hooks or Hooks(),
-            RetryQuota(chosen.retry.quota),
         )
         # The resources hold the sender, not the client: no cycle keeps a forgotten client from being noticed.
-        self._sender = Sender(pipeline, chosen)
+        self._sender = Sender(pipeline, chosen, RetryQuota(chosen.retry.quota))
         self._parent: GoedGepickt | None = None
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
         self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
@@ -108,7 +108,7 @@ class GoedGepickt:
 
     def _sharing(self, settings: Settings) -> GoedGepickt:
         client = object.__new__(type(self))
-        client._sender = Sender(self._sender.pipeline, settings)
+        client._sender = self._sender.with_settings(settings)
         client._parent = self
         return client
 
@@ -183,7 +183,11 @@ class GoedGepickt:
         return self._sender.pipeline.budget
 
     def with_options(self, **options: Unpack[Options]) -> GoedGepickt:
-        """The same client with other settings: it shares the session, the budget and the hooks, and is not closed.
+        """The same client with other settings: it shares the session, the budget and the hooks.
+
+        It need not be closed. `async with GoedGepickt().with_options(…)` closes the session at the end all the same,
+        as nobody else has entered it; inside the block of the client that it was made from, it leaves it open.
+        A `retry` with a `quota` of another size has a quota of its own; else the quota is shared.
 
         Args:
             options: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `webshop_uuid`, `max_body`,
@@ -217,6 +221,7 @@ class GoedGepickt:
         query: Mapping[str, Any] | None = None,
         json: Any = NO_BODY,
         idempotent: bool | None = None,
+        route: str | None = None,
     ) -> Response:
         """Call what is not wrapped, under the same budget, retries and errors.
 
@@ -227,6 +232,8 @@ class GoedGepickt:
             json: The body, JSON-ready; left out, there is none.
             idempotent: Whether sending it twice does what sending it once does. By default GET and HEAD are;
                 anything else is never blindly sent again.
+            route: What logs, hooks and metrics call it, such as `/customers/{id}/notes`; by default
+                `/customers/{id}/{id}`, as they must not name anybody.
 
         Raises:
             ConfigurationError: The path leads out of the base URL, where the key must not go.
@@ -244,6 +251,8 @@ class GoedGepickt:
             body=json,
             safety=Safety.READ if reads else Safety.SETS if idempotent else Safety.ONCE,
             may_be_empty=True,
+            is_raw=True,
+            named=route,
         )
         if reads and idempotent is False:
             request = attrs.evolve(request, safety=Safety.ONCE)
@@ -256,19 +265,20 @@ class GoedGepickt:
     async def close(self) -> None:
         """Close the session, in whichever event loops it is open. Twice is once, and the next call opens it again.
 
-        A client made by `with_options` or `for_key` leaves that to the one it was made from.
+        A client made by `with_options` or `for_key` leaves that to the one it was made from. Its `async with` block
+        closes the session if that was not open before, and no other block of a client that shares it is left.
         """
         if self._parent is None:
             await self._sender.pipeline.sessions.close()
 
     async def __aenter__(self) -> Self:
-        await self._sender.pipeline.sessions.get()
+        await self._sender.pipeline.sessions.enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await self._sender.pipeline.sessions.leave(is_owner=self._parent is None)
 
     def __del__(self) -> None:
         if getattr(self, "_parent", self) is not None or self._made_in != os.getpid():

@@ -3,18 +3,77 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
 from goedgepickt_async.budget.events import BudgetEvent, PauseSeen, StrangersSeen, WaitSeen
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.drift import DriftSeen
 from goedgepickt_async.errors import ConfigurationError, Evidence
+from goedgepickt_async.logs import tell
 
-__all__ = ["AnswerSeen", "Hooks", "PauseSeen", "RetrySeen", "StrangersSeen", "WaitSeen"]
+__all__ = [
+    "AnswerSeen",
+    "CallSeen",
+    "DoneSeen",
+    "DriftSeen",
+    "Hooks",
+    "ItemSeen",
+    "PageSeen",
+    "PauseSeen",
+    "RequestSeen",
+    "RetrySeen",
+    "StrangersSeen",
+    "UnansweredSeen",
+    "WaitSeen",
+]
 
-_log = logging.getLogger("goedgepickt_async")
+
+@attrs.frozen(kw_only=True)
+class CallSeen:
+    """A call begins; it ends with a `DoneSeen` of the same `call`, whatever happens.
+
+    Attributes:
+        call: A number that tells the calls of a process apart.
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        route: The path with `{id}` in the place of each id.
+        lane: Where it queues.
+        address: The server's host.
+        port: The server's port.
+    """
+
+    call: int
+    method: str
+    path: str
+    route: str
+    lane: Lane
+    address: str
+    port: int
+
+
+@attrs.frozen(kw_only=True)
+class RequestSeen:
+    """A request is about to leave: the rate limit lets it go. A call may take several.
+
+    Attributes:
+        call: The call's number.
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        route: The path with `{id}` in the place of each id.
+        attempt: Which request of the call, from 1.
+        waited: Seconds that it waited for the rate limit.
+    """
+
+    call: int
+    method: str
+    path: str
+    route: str
+    attempt: int
+    waited: float
 
 
 @attrs.frozen(kw_only=True)
@@ -22,18 +81,49 @@ class AnswerSeen:
     """An answer came, of whatever status.
 
     Attributes:
+        call: The call's number.
         method: The HTTP method.
         path: Below the base URL, without the query.
+        route: The path with `{id}` in the place of each id.
         status: The HTTP status.
         attempts: Requests on the wire so far in this call.
         waited: Seconds that this attempt waited for the budget.
+        seconds: From when the request could leave to the answer's last byte.
     """
 
+    call: int
     method: str
     path: str
+    route: str
     status: int
     attempts: int
     waited: float
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class UnansweredSeen:
+    """A request that could leave got no whole answer.
+
+    Attributes:
+        call: The call's number.
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        route: The path with `{id}` in the place of each id.
+        error: The error's type, such as `"ConnectionLostError"`; `"CancelledError"` if nobody waits any more.
+        evidence: What is known of the request's fate.
+        attempts: Requests on the wire so far in this call.
+        seconds: From when the request could leave until it was given up.
+    """
+
+    call: int
+    method: str
+    path: str
+    route: str
+    error: str
+    evidence: Evidence
+    attempts: int
+    seconds: float
 
 
 @attrs.frozen(kw_only=True)
@@ -41,20 +131,98 @@ class RetrySeen:
     """A call will be sent again.
 
     Attributes:
+        call: The call's number.
         method: The HTTP method.
         path: Below the base URL, without the query.
+        route: The path with `{id}` in the place of each id.
+        error: The type of the error that this would have been, such as `"ServerError"`.
         evidence: What is known of the attempt that failed.
-        reason: What happened.
+        reason: What happened, in words of ours.
+        status: The answer's HTTP status; None if there was none.
         pause: Seconds until it queues again.
         attempts: Requests on the wire so far in this call.
     """
 
+    call: int
     method: str
     path: str
+    route: str
+    error: str
     evidence: Evidence
     reason: str
+    status: int | None
     pause: float
     attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class DoneSeen:
+    """A call ended.
+
+    Attributes:
+        call: The call's number.
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        route: The path with `{id}` in the place of each id.
+        error: The type of the error that it raised; `"CancelledError"` if it was cancelled; None if it succeeded.
+        evidence: What is known of its fate, if it did not succeed.
+        status: The HTTP status of the last answer; None if there was none.
+        attempts: Requests that went out on the wire for it.
+        waited: Seconds that it waited for the rate limit, all in all.
+        seconds: From its beginning, waits and pauses included.
+    """
+
+    call: int
+    method: str
+    path: str
+    route: str
+    error: str | None
+    evidence: Evidence | None
+    status: int | None
+    attempts: int
+    waited: float
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class PageSeen:
+    """A page of a list was read, and its items are handed out.
+
+    Attributes:
+        path: Of the list.
+        route: The path with `{id}` in the place of each id.
+        number: Which page of this reading, from 1.
+        rows: How many rows the server sent.
+        new: How many of them become items.
+        known: How many had been read before, as pages overlap; they are left out.
+        requests: How many pages were asked for to get it; more than 1 where the seam to the page before had to be
+            read again.
+    """
+
+    path: str
+    route: str
+    number: int
+    rows: int
+    new: int
+    known: int
+    requests: int
+
+
+@attrs.frozen(kw_only=True)
+class ItemSeen:
+    """An item of a bulk job is done with.
+
+    Attributes:
+        job: `"map"` for `gg.bulk.map`; `"products"`, `"stock"` or `"orders"` where a plan is applied.
+        index: The item's place in the input, from 0.
+        error: The type of the error that it ended in; None if it succeeded.
+        seconds: From when it was begun, waits included.
+    """
+
+    job: str
+    index: int
+    error: str | None
+    seconds: float
 
 
 def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -66,21 +234,53 @@ def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) ->
 class Hooks:
     """What to call when: plain functions, quick ones; one that raises is logged and otherwise ignored.
 
+    Those from `call` to `done` are called in the task that makes the call, so context variables are the caller's.
+
     Attributes:
+        call: When a call begins.
+        request: Before each request, when the rate limit lets it go.
         answer: On every answer.
-        retry: Before a call is sent again.
+        unanswered: When a request that could leave got no whole answer.
         throttled: On every 429, which ought never to come; gets the `AnswerSeen`.
+        retry: Before a call is sent again.
+        failure: When a call raises an error; gets the `DoneSeen`.
+        done: When a call ends, well or not, cancelled or not.
+        page: When a page of a list was read.
+        item: When an item of a bulk job, or of a plan that is applied, is done with.
+        drift: When GoedGepickt sends a field, a value or an event that this version does not know; once for each thing.
+            What was noticed in this process before, these hooks hear of when the first client with them is made.
         wait: When a call queues for the rate limit, of whichever client shares the budget, like the following.
         pause: When a 429 makes everybody pause.
         strangers: When the server counts requests of somebody else on this IP, once until they are gone.
     """
 
+    call: Callable[[CallSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    request: Callable[[RequestSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     answer: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    retry: Callable[[RetrySeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    unanswered: Callable[[UnansweredSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     throttled: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    retry: Callable[[RetrySeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    failure: Callable[[DoneSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    done: Callable[[DoneSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    page: Callable[[PageSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    item: Callable[[ItemSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    drift: Callable[[DriftSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     wait: Callable[[WaitSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     pause: Callable[[PauseSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     strangers: Callable[[StrangersSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+
+    @classmethod
+    def combined(cls, *several: Hooks) -> Hooks:
+        """Hooks that call all of these, in this order; one that raises keeps no other from being called.
+
+        Args:
+            several: For instance your own and those of `contrib.opentelemetry`.
+        """
+        made = {}
+        for field in attrs.fields(cls):
+            present = [hook for hooks in several if (hook := getattr(hooks, field.name)) is not None]
+            made[field.name] = partial(_call_all, present) if len(present) > 1 else next(iter(present), None)
+        return cls(**made)
 
     def hear(self, event: BudgetEvent) -> None:
         """Pass on what a budget tells."""
@@ -92,6 +292,10 @@ class Hooks:
             case StrangersSeen():
                 call_hook(self.strangers, event)
 
+    def hear_drift(self, seen: DriftSeen) -> None:
+        """Pass on what was noticed while reading."""
+        call_hook(self.drift, seen)
+
 
 def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
     """Call it, if there is one; what it raises is its own affair."""
@@ -99,5 +303,10 @@ def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
         return
     try:
         hook(event)
-    except Exception:  # noqa: BLE001  a user's code may raise anything
-        _log.exception("a hook failed on %s", type(event).__name__)
+    except Exception as error:  # noqa: BLE001  a user's code may raise anything
+        tell("hook.failed", exc_info=error, on=type(event).__name__)
+
+
+def _call_all(hooks: list[Callable[[Any], object]], event: object) -> None:
+    for hook in hooks:
+        call_hook(hook, event)

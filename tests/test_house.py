@@ -15,16 +15,18 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 MAY_KNOW = {
     "errors": set(),
+    "logs": set(),
+    "drift": {"logs"},
     "models": {"errors"},
-    "convert": {"models", "errors"},
-    "budget": {"errors"},
-    "hooks": {"errors", "budget"},
+    "convert": {"models", "errors", "drift"},
+    "budget": {"errors", "logs"},
+    "hooks": {"errors", "budget", "drift", "logs"},
     "settings": {"errors", "budget", "wire", "_version"},
-    "wire": {"errors", "budget", "hooks", "settings", "convert"},
-    "paging": {"errors", "models", "budget"},
-    "resources": {"errors", "models", "convert", "paging", "wire", "budget"},
-    "webhooks": {"errors", "models", "convert"},
-    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources"},
+    "wire": {"errors", "budget", "hooks", "drift", "logs", "settings", "convert"},
+    "paging": {"errors", "models", "budget", "hooks", "logs"},
+    "resources": {"errors", "models", "convert", "paging", "wire", "budget", "logs"},
+    "webhooks": {"errors", "models", "convert", "drift", "logs"},
+    "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources", "hooks", "logs"},
     "sandbox": set(),
 }
 """Room -> the rooms that it may import from, besides itself."""

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.logs import tell
 
 __all__ = ["BudgetEvent", "Listeners", "PauseSeen", "StrangersSeen", "WaitSeen"]
 
@@ -64,12 +65,22 @@ class Listeners:
         self._methods: list[weakref.WeakMethod[Callable[[BudgetEvent], Any]]] = []
 
     def add(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Tell this bound method of events from now on; it must be quick and raise nothing."""
-        self._methods = [known for known in self._methods if known() is not None]
+        """Tell this bound method of events from now on, once each; it must be quick and raise nothing."""
+        alive = [(known, heard) for known in self._methods if (heard := known()) is not None]
+        self._methods = [known for known, _ in alive]
+        if any(getattr(heard, "__self__", None) is getattr(method, "__self__", self) for _, heard in alive):
+            return  # clients that share hooks and a budget
         self._methods.append(weakref.WeakMethod(method))
 
     def tell(self, event: BudgetEvent) -> None:
-        """Tell them all."""
+        """Tell them all, and the log."""
+        match event:
+            case PauseSeen(seconds=seconds, throttled=throttled):
+                tell("budget.paused", seconds=seconds, throttled=throttled)
+            case StrangersSeen(counted=counted, ours=ours):
+                tell("budget.strangers", counted=counted, ours=ours)
+            case WaitSeen():
+                pass  # far too many: the budget tells the log of the long ones
         for known in list(self._methods):
             method = known()
             if method is not None:

@@ -9,7 +9,6 @@ Containers that do not share the file do not share the budget: that is what `Red
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +21,9 @@ from goedgepickt_async.budget.local import LocalStore
 from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Rules, Slots
 from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.logs import tell
 
 __all__ = ["HostBudget"]
-
-_log = logging.getLogger("goedgepickt_async.budget")
 
 _SECOND = 1_000_000_000
 _TRY_AGAIN = 5 * _SECOND
@@ -85,7 +83,7 @@ class HostStore:
             with self._fallback.open() as (others, _):
                 slots.adopt(others)
             self._fallback = None
-            _log.info("the budget's file can be used again: %s", self._file.path)
+            tell("budget.back", what=f"the budget's file can be used again: {self._file.path}")
         return slots
 
     def _keep(self, slots: Slots) -> None:
@@ -97,11 +95,12 @@ class HostStore:
 
     def _fall_back(self, error: UnusableFileError) -> None:
         if self._fallback is None:
-            _log.warning(
-                "the budget's file cannot be used (%s): this process keeps to %d requests in %g s by itself",
-                error,
-                self._reduced.limit,
-                self._rules.window,
+            tell(
+                "budget.away",
+                why=f"the budget's file cannot be used ({error})",
+                share=self._reduced.limit,
+                limit=self._rules.limit,
+                period=self._rules.window,
             )
         self._try_again_at = self._clock() + _TRY_AGAIN
         self._reduced_store()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import logging
 import os
 import random
 import re
@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from goedgepickt_async.budget.slots import Rules, Slots
+from goedgepickt_async.logs import tell
 
 __all__ = ["HostFile", "UnusableFileError"]
 
 T = TypeVar("T")
-
-_log = logging.getLogger("goedgepickt_async.budget")
 
 _VERSION = 1
 """Of what stands in the row. A later one may add keys; one that means something else gets a higher number."""
@@ -146,7 +145,7 @@ class HostFile:
 
     def _start_anew(self, why: str) -> None:
         self._close()
-        _log.warning("the budget's file %s is damaged (%s): it is made anew", self.path, why)
+        tell("budget.reset", why=f"the budget's file {self.path} is damaged ({why}): it is made anew")
         for suffix in ("", "-journal"):
             with contextlib.suppress(OSError):
                 Path(f"{self.path}{suffix}").unlink()
@@ -180,13 +179,15 @@ def _slots_in(row: tuple[Any, ...] | None, rules: Rules, now: int) -> Slots:
     try:
         slots.load(json.loads(text))
     except (LookupError, TypeError, ValueError) as error:
-        _log.warning("what stands in the budget's file makes no sense (%s): starting afresh", type(error).__name__)
+        name = type(error).__name__
+        tell("budget.reset", why=f"what stands in the budget's file makes no sense ({name}): starting afresh")
         return Slots(rules)
     return slots
 
 
+@functools.cache
 def _boot() -> str:
-    """What tells this run of the system from others; empty where the system does not say."""
+    """What tells this run of the system from others; empty where the system does not say. No process outlives it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

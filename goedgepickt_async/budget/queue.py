@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 import time
@@ -20,10 +19,9 @@ from goedgepickt_async.budget.pacing import Pacer
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Lost, NeverSent, Outcome, Refused
 from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
 from goedgepickt_async.errors import BudgetExhaustedError, Evidence
+from goedgepickt_async.logs import tell
 
 __all__ = ["QueuedBudget", "SlotStore"]
-
-_log = logging.getLogger("goedgepickt_async.budget")
 
 _SECOND = 1_000_000_000
 _LONGEST_PAUSE = 5
@@ -301,7 +299,7 @@ class QueuedBudget:
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.rules.window):
             return
         self._told_at = now
-        _log.info("waiting %.0f s for the rate limit, %d requests in the queue", wait, queued)
+        tell("budget.waited", seconds=wait, queued=queued)
 
     def _announce(self, event: BudgetEvent) -> None:
         """Tell the listeners, once the lock is free."""

@@ -7,6 +7,7 @@ from goedgepickt_async.bulk.facade import Bulk
 from goedgepickt_async.bulk.outcome import Outcome
 from goedgepickt_async.bulk.plan import Plan
 from goedgepickt_async.bulk.planned import Action, Change, Conflict, LeftAlone, PlannedWrite, Unchanged, Wish
+from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
 from goedgepickt_async.bulk.progress import Progress
 from goedgepickt_async.bulk.stopping import StopAfter
 from goedgepickt_async.bulk.stream import OutcomeStream
@@ -23,6 +24,9 @@ __all__ = [
     "OutcomeStream",
     "Plan",
     "PlannedWrite",
+    "PlanningOrders",
+    "PlanningProducts",
+    "PlanningStock",
     "Progress",
     "StopAfter",
     "Unchanged",

@@ -17,6 +17,8 @@ from goedgepickt_async.bulk.progress import Progress, eta
 from goedgepickt_async.bulk.source import each
 from goedgepickt_async.bulk.stopping import StopAfter
 from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedGepicktError
+from goedgepickt_async.hooks import ItemSeen, call_hook
+from goedgepickt_async.logs import tell
 from goedgepickt_async.wire.errand import Errand
 
 __all__ = ["Engine"]
@@ -41,6 +43,8 @@ class Engine(Generic[T, R]):
         stop: When to give up.
         fatal: Errors that no further item could escape: the job stops, and raises it after the last outcome.
         lane: The lane of the calls that it makes.
+        job: What whoever watches calls it; None: its items are a part of something else, and nobody hears of them.
+        told: Hears of each item that is done with.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Engine(Generic[T, R]):
         stop: StopAfter | None = None,
         fatal: tuple[type[Exception], ...] = (),
         lane: Lane = Lane.BULK,
+        job: str | None = None,
+        told: Callable[[ItemSeen], object] | None = None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
@@ -65,6 +71,8 @@ class Engine(Generic[T, R]):
         self._total = len(items) if total is None and isinstance(items, Sized) else total
         self._stop = stop
         self._fatal = fatal
+        self._job = job
+        self._told = told
         self._errand = Errand(lane=lane)
         self._places = asyncio.Semaphore(concurrency)
         self._ready: dict[int, Outcome[T, R]] = {}
@@ -160,6 +168,7 @@ class Engine(Generic[T, R]):
                     index += 1
 
     async def _work(self, index: int, item: T) -> None:
+        began = time.monotonic()
         try:
             result = await self._operation(item)
         except asyncio.CancelledError:
@@ -167,20 +176,22 @@ class Engine(Generic[T, R]):
                 raise
             # Something inside the operation was cancelled, not we.
             error = GoedGepicktError("the operation was cancelled from within")
-            self._finish(Outcome(index=index, item=item, error=error))
+            self._finish(Outcome(index=index, item=item, error=error), began)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this item's outcome
-            self._finish(Outcome(index=index, item=item, error=error))
+            self._finish(Outcome(index=index, item=item, error=error), began)
         else:
-            self._finish(Outcome(index=index, item=item, result=result))
+            self._finish(Outcome(index=index, item=item, result=result), began)
 
     def _is_cancelled(self) -> bool:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
-    def _finish(self, outcome: Outcome[T, R]) -> None:
+    def _finish(self, outcome: Outcome[T, R], began: float) -> None:
         self._ready[outcome.index] = outcome
         self._done += 1
         self._news.set()
+        if self._job is not None:
+            self._tell(self._job, outcome, time.monotonic() - began)
         if outcome.error is None:
             return
         self._failed += 1
@@ -190,6 +201,13 @@ class Engine(Generic[T, R]):
             stopped = BulkStoppedError("stopped: too many items failed", done=0, failed=0)
             stopped.__cause__ = outcome.error
             self._begin_no_more(stopped)
+
+    def _tell(self, job: str, outcome: Outcome[T, R], seconds: float) -> None:
+        error = None if outcome.error is None else type(outcome.error).__name__
+        if error is not None:
+            tell("item.failed", job=job, index=outcome.index, error=error, seconds=seconds)
+        if self._told is not None:
+            call_hook(self._told, ItemSeen(job=job, index=outcome.index, error=error, seconds=seconds))
 
     def _begin_no_more(self, error: BaseException) -> None:
         """Let those finish that have begun; then raise the error."""

@@ -47,8 +47,11 @@ class Bulk:
         Raises:
             ConfigurationError: `concurrency` is no whole number of at least 1.
         """
-        budget = self._sender.pipeline.budget
-        engine = Engine(operation, items, budget, concurrency=concurrency, ordered=ordered, total=total, stop=stop)
+        pipeline = self._sender.pipeline
+        engine = Engine(
+            operation, items, pipeline.budget, concurrency=concurrency, ordered=ordered, total=total, stop=stop,
+            job="map", told=pipeline.hooks.item,
+        )  # fmt: skip
         return OutcomeStream(engine)
 
     def load_plan(self, text: str | bytes) -> Plan:

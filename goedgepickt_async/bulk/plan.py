@@ -157,7 +157,7 @@ class Plan:
         applier = Applier(kind, sender.settings, how)
         engine = Engine(
             applier.apply, how.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop, fatal=_FATAL,
-            lane=Lane.BULK,
+            lane=Lane.BULK, job=kind.name, told=sender.pipeline.hooks.item,
         )  # fmt: skip
         return OutcomeStream(engine, applier.opened)
 

@@ -23,7 +23,7 @@ class OutcomeStream(Generic[T, R]):
     Leaving the loop early ends all work. `async with` (or `aclosing`) makes sure that it has ended when the block is
     left; without it, that happens a moment later.
 
-    Raises, while iterated:
+    Raises while iterated:
         BulkStoppedError: Too many items failed; after the outcomes of all that had begun.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import os
 import sys
 import traceback
@@ -26,11 +27,18 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: Without the program's name.
     """
+    _show_warnings()
     try:
         command, bound, _ = app.parse_args(_with_bare_dashes(arguments), print_error=False, exit_on_error=False)
     except CycloptsError as error:
         return _refuse(error, arguments)
     return _guarded(lambda: _call(command, bound), debug="--debug" in arguments)
+
+
+def _show_warnings() -> None:
+    """What a person should see of the log; but not what the models do not know, which is for those who write code."""
+    logging.basicConfig(format="goedgepickt: %(message)s")
+    logging.getLogger("goedgepickt_async.drift").setLevel(logging.ERROR)
 
 
 def _with_bare_dashes(arguments: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar, cast
 
 from goedgepickt_async.convert.explain import problems_of
 from goedgepickt_async.convert.mismatch import kind_of
+from goedgepickt_async.convert.novelty import notice_misfit
 from goedgepickt_async.convert.registry import converters
 from goedgepickt_async.errors import DecodeError
 
@@ -93,6 +94,7 @@ def _explained(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> t
 
 
 def _refusal(cls: Any, problems: list[str]) -> DecodeError:
+    notice_misfit(cls, problems)
     shown = "; ".join(problems[:_SHOWN])
     more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     name = getattr(cls, "__name__", str(cls))

@@ -10,6 +10,7 @@ from cattrs import AttributeValidationNote, ClassValidationError, Converter, Ite
 from cattrs.gen import make_dict_structure_fn, override
 
 from goedgepickt_async.convert.mismatch import Mismatch, mismatch
+from goedgepickt_async.convert.novelty import notice_unknown
 from goedgepickt_async.convert.read_plan import ReadField, ReadPlan
 from goedgepickt_async.models.wire_names import Wire, wire_of
 
@@ -45,7 +46,8 @@ def _canonical(data: dict[str, Any], plan: ReadPlan) -> dict[str, Any]:
         if key is not None:
             found[field.wire.name] = data[key]
     if plan.keeps_extra:
-        found["extra"] = {key: value for key, value in data.items() if key not in plan.known}
+        extra = found["extra"] = {key: value for key, value in data.items() if key not in plan.known}
+        notice_unknown(extra, plan)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cattrs import Converter
 
+from goedgepickt_async.convert.novelty import notice_unknown
 from goedgepickt_async.convert.read_plan import ReadPlan
 from goedgepickt_async.convert.source import Name, write
 from goedgepickt_async.convert.twin import twin_of
@@ -108,6 +109,8 @@ class _Shapes(dict[Keys, Read]):
         if len(self._seen) >= _MOST_COUNTED:
             self._seen.clear()
         seen = self._seen[keys] = self._seen.get(keys, 0) + 1
+        if seen == 1:
+            notice_unknown(keys, self._plan)
         if seen < _HOT or len(self) >= _MOST_SHAPES or not self._is_fit(keys):
             return self._any_shape
         self._seen.pop(keys, None)

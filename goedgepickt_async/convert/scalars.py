@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from goedgepickt_async.convert.mismatch import Mismatch, mismatch
+from goedgepickt_async.convert.novelty import notice_value
 from goedgepickt_async.models import OpenEnum, Secret
 
 __all__ = ["AMSTERDAM", "boolean", "decimal", "identifier", "integer", "label", "member", "moment", "secret", "text"]
@@ -122,4 +123,8 @@ def secret(value: Any, _: Any = None) -> Secret:
 
 def member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
     """A member of an open enumeration, known or not."""
-    return cls(value) if value.__class__ is str else mismatch("text", value)
+    if value.__class__ is not str:
+        mismatch("text", value)
+    found = cls(value)
+    notice_value(found)
+    return found

@@ -25,7 +25,6 @@ from goedgepickt_async.models import OpenEnum
 
 __all__ = ["Name", "Source", "Written", "write"]
 
-_IN_LINE: Final = ((scalars.text, "str"), (scalars.integer, "int"))
 _TEXTS: Final = (scalars.text, scalars.label)
 _MOST_MEMBERS: Final = 256
 _LONGEST_MEMBER: Final = 64
@@ -216,9 +215,11 @@ def _scalar(hook: Callable[..., Any], value: str, first: str, otherwise: str) ->
     if hook is scalars.boolean:
         digit = f"{value} == 1 if {value}.__class__ is int and 0 <= {value} <= 1 else {otherwise}"
         return f"{value} if {first}.__class__ is bool or {value} is None else {digit}"
-    for ours, cls in _IN_LINE:
-        if hook is ours:
-            return f"{value} if {first}.__class__ is {cls} or {value} is None else {otherwise}"
+    if hook is scalars.text:
+        return f"{value} if {first}.__class__ is str or {value} is None else {otherwise}"
+    if hook is scalars.integer:
+        digits = f"{value}.__class__ is str and {value}.isdecimal() and {value}.isascii() and len({value}) < 19"
+        return f"{value} if {first}.__class__ is int or {value} is None else int({value}) if {digits} else {otherwise}"
     if hook is scalars.decimal:
         digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
         return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"

@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError
+from goedgepickt_async.hooks import PageSeen, call_hook
+from goedgepickt_async.logs import tell
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.positions import LARGEST_PAGE, Ask, Position
 from goedgepickt_async.paging.tokens import read_token, write_token
@@ -34,15 +36,23 @@ class Page(Generic[T]):
         items: In the list's order; rows that an earlier page brought are left out.
         number: Which page of this reading, from 1.
         info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
-        resume: Hand it to `pages(resume=…)` to read on after this page, in another process if need be.
         left_out: New rows that the server sent although they are not what was asked for.
     """
 
     items: tuple[T, ...]
     number: int
     info: PageInfo
-    resume: str
     left_out: int = 0
+    _identity: tuple[str, ...] = attrs.field(repr=False)
+    _after: Position = attrs.field(repr=False)
+
+    @property
+    def resume(self) -> str:
+        """A token: hand it to `pages(resume=…)` to read on after this page, in another process if need be.
+
+        It is written when it is asked for, since most readers never ask.
+        """
+        return write_token(self._identity, self._after)
 
 
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
@@ -61,6 +71,8 @@ class ListSource(Generic[T]):
         keep: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
         by_date: Whether the list takes `createdAfter`.
+        route: The path without ids, for whoever watches.
+        told: Hears of each page.
     """
 
     path: str
@@ -71,6 +83,8 @@ class ListSource(Generic[T]):
     keep: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
+    route: str = ""
+    told: Callable[[PageSeen], object] | None = None
 
 
 class Paginator(Generic[T]):
@@ -81,7 +95,7 @@ class Paginator(Generic[T]):
     items costs one request). A list is read whole or raises: rows that were there from the beginning to the end of the
     reading come exactly once, also while others come and go.
 
-    Raises, while iterated:
+    Raises while iterated:
         PagingError: The list cannot be read whole.
         GoedGepicktError: Any error of a call; its `resume` tells where to go on.
     """
@@ -146,7 +160,9 @@ class Paginator(Generic[T]):
                     if batch is None:
                         return
                     page = self._page(batch, left)
+                self._tell(batch, page)
                 before = batch.after
+                del batch  # its raw rows are not kept while somebody looks at the page
                 left = None if left is None else left - len(page.items)
                 if came_back and (left is None or left > 0):
                     ahead = asyncio.create_task(walk.next_batch(), name=f"next page of {source.path}")
@@ -164,12 +180,8 @@ class Paginator(Generic[T]):
 
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
-        rows = source.decode(batch.page.rows)
-        kept = [
-            (number, rows[index])
-            for number, index in enumerate(batch.fresh, start=1)
-            if source.keep is None or source.keep(rows[index])
-        ]
+        rows = self._decoded(batch)
+        kept = [(number, row) for number, row in enumerate(rows, start=1) if source.keep is None or source.keep(row)]
         given = kept if left is None else kept[:left]
         is_cut = len(given) < len(kept)
         after = batch.position_after(given[-1][0] if given else 0) if is_cut else batch.after
@@ -177,9 +189,34 @@ class Paginator(Generic[T]):
             items=tuple(item for _, item in given),
             number=batch.after.pages,
             info=batch.page.info,
-            resume=write_token(source.identity, after),
             left_out=len(batch.fresh) - len(kept),
+            identity=source.identity,
+            after=after,
         )
+
+    def _decoded(self, batch: Batch) -> list[T]:
+        """The new rows; those that an earlier page brought are not read again."""
+        rows = batch.page.rows
+        try:
+            return self._source.decode([rows[index] for index in batch.fresh])
+        except DecodeError as error:
+            refusal = error
+        self._source.decode(rows)  # is refused too, and its error has the places in the answer as it came
+        raise refusal
+
+    def _tell(self, batch: Batch, page: Page[T]) -> None:
+        source, rows = self._source, len(batch.page.rows)
+        facts: dict[str, Any] = {
+            "route": source.route or source.path,
+            "number": page.number,
+            "rows": rows,
+            "new": len(page.items),
+            "known": rows - len(batch.fresh),
+            "requests": batch.asked,
+        }
+        tell("page.read", **facts)
+        if source.told is not None:
+            call_hook(source.told, PageSeen(path=source.path, **facts))
 
     @contextmanager
     def _resumable(self, position: Position) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.errors import PagingError
+from goedgepickt_async.logs import tell
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.positions import (
     LARGEST_PAGE,
@@ -25,8 +25,6 @@ from goedgepickt_async.paging.positions import (
 from goedgepickt_async.paging.trail import MEMORY, SEAM, Trail, key_of
 
 __all__ = ["Batch", "RawPage", "Walk"]
-
-_log = logging.getLogger("goedgepickt_async.paging")
 
 _MOST_WITHOUT_NEWS = 10
 """Pages in a row that may bring nothing new, beside those that the trail explains, until the list never ends."""
@@ -60,6 +58,7 @@ class Batch:
         before: The position before them.
         after: The position after them.
         keys: The keys of `page.rows`.
+        asked: How many pages were asked for to get it.
         start: The place of the first row; None on a cursor's page.
     """
 
@@ -69,6 +68,7 @@ class Batch:
     after: Position
     keys: list[str]
     start: int | None
+    asked: int = 1
 
     def position_after(self, number: int) -> Position:
         """The position after only the first `number` of the new rows."""
@@ -138,13 +138,15 @@ class Walk:
         Raises:
             PagingError: The list cannot be read whole.
         """
+        asked = 0
         while not self._ended:
             ask = self._next_ask()
+            asked += 1
             page = await self._fetch(ask, self.position.window)
             batch = self._in_cursor(ask, page) if ask.cursor is not None else self._by_number(ask, page)
             if batch is not None and batch.fresh:
                 self._without_news = 0
-                return batch
+                return attrs.evolve(batch, asked=asked)
             self._without_news += not self._joining
             if self._without_news > _MOST_WITHOUT_NEWS + MEMORY // self._largest:
                 raise PagingError("the list does not end: page after page brings nothing new")
@@ -193,7 +195,7 @@ class Walk:
         self._largest = given
         if given > ask.per_page:
             self._fixed = given
-            _log.info("the server knows only pages of %d rows; as they cannot overlap, each is read twice", given)
+            tell("page.fixed", rows=given)
 
     def _is_continuous(self, ask: Ask, keys: list[str], *, remembers: bool) -> bool:
         """Whether nothing can lie between what was read and this page."""
@@ -314,7 +316,7 @@ class Walk:
             window = last
         if self.position.window is not None and window <= self.position.window:
             raise PagingError(f"more than {REACH} rows since {window}, and the server offers no cursor")
-        _log.info("past %d rows: reading on by date, from %s", REACH, window)
+        tell("page.window", rows=REACH, since=window.isoformat())
         self._joining, self._met, self._back = True, False, 0
         self.position = attrs.evolve(self.position, covered=0, short=False, window=window)
 

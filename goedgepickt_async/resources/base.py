@@ -51,6 +51,8 @@ class Resource:
             keep=keep,
             key=key,
             by_date=by_date,
+            route=Request(path=path).route,
+            told=self._sender.pipeline.hooks.page,
         )
         return Paginator(source)
 

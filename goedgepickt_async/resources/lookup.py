@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from goedgepickt_async.errors import DecodeError, Evidence, GoedGepicktError, OutcomeUnknownError
+from goedgepickt_async.logs import tell
 from goedgepickt_async.resources.reading import read
 from goedgepickt_async.wire.pipeline import Sender, outcome_unknown
 from goedgepickt_async.wire.request import Request
@@ -14,8 +14,6 @@ from goedgepickt_async.wire.request import Request
 __all__ = ["create_once"]
 
 T = TypeVar("T")
-
-_log = logging.getLogger("goedgepickt_async.lookup")
 
 
 async def create_once(
@@ -38,16 +36,17 @@ async def create_once(
     try:
         made = read(await sender.send(request), reader)
     except OutcomeUnknownError as unknown:
-        return await _look_up(find, unknown)
+        return await _look_up(request, find, unknown)
     except DecodeError as error:
-        return await _look_up(find, outcome_unknown(error.message, Evidence.APPLIED, request, error.attempts))
+        lost = outcome_unknown(error.message, Evidence.APPLIED, request, error.attempts)
+        return await _look_up(request, find, lost)
     if made is not None:
         return made
     silent = "the server said success, but not what it made"
-    return await _look_up(find, outcome_unknown(silent, Evidence.APPLIED, request, 1))
+    return await _look_up(request, find, outcome_unknown(silent, Evidence.APPLIED, request, 1))
 
 
-async def _look_up(find: Callable[[], Awaitable[T | None]], unknown: OutcomeUnknownError) -> T:
+async def _look_up(request: Request, find: Callable[[], Awaitable[T | None]], unknown: OutcomeUnknownError) -> T:
     """What is found. Nothing found proves nothing: the server may still be at it."""
     try:
         found = await find()
@@ -57,5 +56,5 @@ async def _look_up(find: Callable[[], Awaitable[T | None]], unknown: OutcomeUnkn
     if found is None:
         unknown.message += "; it was looked up and is not there, so far"
         raise unknown
-    _log.info("found after an uncertain answer: %s %s", unknown.method, unknown.path)
+    tell("request.found", method=request.method, route=request.route)
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import ssl
 from collections.abc import AsyncIterable, Callable
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.logs import tell
 from goedgepickt_async.webhooks.answers import Answer
 from goedgepickt_async.webhooks.calling import Threads, check_function, is_being_cancelled
 from goedgepickt_async.webhooks.door import Door
@@ -36,8 +36,6 @@ from goedgepickt_async.webhooks.tally import ReceiverSnapshot, Tally
 from goedgepickt_async.webhooks.worker import FailedDelivery, Worker
 
 __all__ = ["WebhookReceiver"]
-
-_log = logging.getLogger("goedgepickt_async.webhooks")
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -367,7 +365,7 @@ class WebhookReceiver:
             except (Exception, asyncio.CancelledError) as error:  # a user's code may raise anything
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
-                _log.exception("a hook for errors failed")
+                tell("webhook.trouble", exc_info=error, why="a hook for errors failed")
 
 
 def _in_background(client: Client | None) -> Client | None:
@@ -382,7 +380,7 @@ async def _say_what_strays(inbox: Inbox, names: tuple[str, ...]) -> None:
     """Ask the inbox, so that one that cannot be used is noticed now; and say what nobody will handle."""
     if isinstance(inbox, SqliteInbox):
         for name, count in (await inbox.strays(names)).items():
-            _log.warning("%d deliveries in %s are for the handler %s, which this process has not", count, inbox, name)
+            tell("webhook.unhandled", count=count, inbox=str(inbox), handler=name)
     else:
         await inbox.waiting(names)
 

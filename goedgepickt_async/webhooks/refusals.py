@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
-__all__ = ["Refusals"]
+from goedgepickt_async.logs import tell
 
-_log = logging.getLogger("goedgepickt_async.webhooks")
+__all__ = ["Refusals"]
 
 _PAUSE = 60.0
 
@@ -39,4 +38,4 @@ class Refusals:
         self._next[status] = now + _PAUSE
         count = self._unsaid.pop(status)
         since = f"{count} deliveries" if count > 1 else "a delivery"
-        _log.error("%s refused with %d: %s (said once a minute at most)", since, status, why)
+        tell("webhook.refused", since=since, count=count, status=status, why=why)

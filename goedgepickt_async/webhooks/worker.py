@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
 import attrs
 
 from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.logs import tell
 from goedgepickt_async.webhooks.calling import is_being_cancelled
 from goedgepickt_async.webhooks.events import AnyEvent, UnknownEvent, parse
 from goedgepickt_async.webhooks.inbox import Claim, Inbox
@@ -18,8 +18,6 @@ from goedgepickt_async.webhooks.routes import Routes
 from goedgepickt_async.webhooks.tally import Tally
 
 __all__ = ["FailedDelivery", "Worker"]
-
-_log = logging.getLogger("goedgepickt_async.webhooks")
 
 _LONG = 60.0
 """Seconds of one wait for entries."""
@@ -129,8 +127,9 @@ class Worker:
                 continue
             try:
                 claims = await self._inbox.claim(self._routes.names, limit=free, lease=self._lease, wait=_LONG)
-            except Exception:  # noqa: BLE001  whatever it is, the work goes on
-                _log.exception("the inbox gives no deliveries; it is asked again in %g s", _AFTER_TROUBLE)
+            except Exception as error:  # noqa: BLE001  whatever it is, the work goes on
+                why = f"the inbox gives no deliveries; it is asked again in {_AFTER_TROUBLE:g} s"
+                tell("webhook.trouble", exc_info=error, why=why)
                 await asyncio.sleep(_AFTER_TROUBLE)
                 continue
             for claim in claims:
@@ -154,8 +153,9 @@ class Worker:
             if self._running:
                 try:
                     await self._inbox.renew(list(self._running.values()), lease=self._lease)
-                except Exception:  # noqa: BLE001  the leases may still hold until the next time
-                    _log.exception("the leases of %d deliveries could not be renewed", len(self._running))
+                except Exception as error:  # noqa: BLE001  the leases may still hold until the next time
+                    why = f"the leases of {len(self._running)} deliveries could not be renewed"
+                    tell("webhook.trouble", exc_info=error, why=why)
 
     async def _handle(self, claim: Claim) -> None:
         """One entry, to whatever end; only a cancellation leaves it."""
@@ -164,8 +164,8 @@ class Worker:
         except asyncio.CancelledError:
             await self._settle(self._inbox.postpone(claim, delay=0.0, counts=False))
             raise
-        except Exception:  # noqa: BLE001  one entry must not end the work on all others
-            _log.exception("an entry of %s could not be dealt with", claim.entry.route)
+        except Exception as error:  # noqa: BLE001  one entry must not end the work on all others
+            tell("webhook.trouble", exc_info=error, why=f"an entry of {claim.entry.route} could not be dealt with")
 
     async def _attempt(self, claim: Claim) -> None:
         route = self._routes[claim.entry.route]
@@ -193,14 +193,20 @@ class Worker:
             return
         self._tally.retried += 1
         pause = self._retry.pause(claim.attempt) if wait is None else wait
-        what = f"the handler {claim.entry.route} failed (attempt {claim.attempt}); again in {pause:.1f} s"
-        _log.warning("%s", what, exc_info=error if wait is None else None)
+        tell(
+            "webhook.retried",
+            exc_info=error if wait is None else None,
+            handler=claim.entry.route,
+            attempt=claim.attempt,
+            error=type(error).__name__,
+            pause=pause,
+        )
         await self._settle(self._inbox.postpone(claim, delay=pause, counts=wait is None))
 
     async def _give_up(self, claim: Claim, error: Exception | None) -> None:
         self._tally.given_up += 1
         attempts = min(claim.attempt, self._retry.attempts)
-        _log.error("the handler %s failed %d times, and is given up", claim.entry.route, attempts, exc_info=error)
+        tell("webhook.given_up", exc_info=error, handler=claim.entry.route, attempts=attempts)
         entry = claim.entry
         await self._gave_up(
             FailedDelivery(
@@ -214,8 +220,9 @@ class Worker:
         """Tell the inbox; if it does not listen, the lease ends by itself, and it is handled once more."""
         try:
             await step
-        except Exception:  # noqa: BLE001  an inbox of a user's may raise anything
-            _log.exception("the inbox did not take the end of a delivery; it will be handled again")
+        except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
+            why = "the inbox did not take the end of a delivery; it will be handled again"
+            tell("webhook.trouble", exc_info=error, why=why)
 
 
 def _caused_by(error: BaseException) -> Exception:

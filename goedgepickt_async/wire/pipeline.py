@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 import random
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from goedgepickt_async.budget.headers import parse_retry_after
 from goedgepickt_async.budget.protocol import Budget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import parse
+from goedgepickt_async.drift import watch as watch_drift
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
@@ -28,7 +28,7 @@ from goedgepickt_async.errors import (
     RequestTimeoutError,
     ValidationError,
 )
-from goedgepickt_async.hooks import AnswerSeen, Hooks, RetrySeen, call_hook
+from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.settings import Settings
 from goedgepickt_async.wire.errand import current_errand
 from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
@@ -37,10 +37,9 @@ from goedgepickt_async.wire.request import NO_BODY, Request, Safety
 from goedgepickt_async.wire.retry import RetryQuota, backoff, may_send_again
 from goedgepickt_async.wire.session import LoopSession, SessionOwner
 from goedgepickt_async.wire.transport import Limits, Meter, exchange
+from goedgepickt_async.wire.watch import Watch
 
 __all__ = ["Delivered", "Pipeline", "Sender", "outcome_unknown"]
-
-_log = logging.getLogger("goedgepickt_async.wire")
 
 
 @attrs.frozen(kw_only=True)
@@ -66,11 +65,17 @@ class Sender:
 
     pipeline: Pipeline
     settings: Settings
+    quota: RetryQuota
     era: int | None = None
 
     async def send(self, request: Request, lane: Lane = Lane.INTERACTIVE) -> Delivered:
         """Send a call; see `Pipeline.send`."""
-        return await self.pipeline.send(request, self.settings, lane, self.era)
+        return await self.pipeline.send(request, self.settings, self.quota, lane, self.era)
+
+    def with_settings(self, settings: Settings) -> Sender:
+        """The same with other settings. A retry quota of another size is one of its own, and begins full."""
+        same = settings.retry.quota == self.settings.retry.quota
+        return Sender(self.pipeline, settings, self.quota if same else RetryQuota(settings.retry.quota))
 
     def for_one_session(self) -> Sender:
         """The same, for calls that belong together: once the client is closed, they open no other session."""
@@ -85,6 +90,8 @@ class _Call:
     settings: Settings
     body: bytes | None
     meter: Meter
+    watch: Watch
+    quota: RetryQuota
     era: int
     failures: int = 0
     refusals: int = 0
@@ -98,21 +105,28 @@ class _Call:
 class Pipeline:
     """Sends calls for one client; shared by everything that is made from it."""
 
-    def __init__(self, sessions: SessionOwner, budget: Budget, hooks: Hooks, quota: RetryQuota) -> None:
+    def __init__(self, sessions: SessionOwner, budget: Budget, hooks: Hooks) -> None:
         self.sessions = sessions
         self.budget = budget
-        self._hooks = hooks
+        self.hooks = hooks
         budget.listen(hooks.hear)
-        self._quota = quota
+        if hooks.drift is not None:
+            watch_drift(hooks.hear_drift)
 
     async def send(
-        self, request: Request, settings: Settings, lane: Lane = Lane.INTERACTIVE, era: int | None = None
+        self,
+        request: Request,
+        settings: Settings,
+        quota: RetryQuota,
+        lane: Lane = Lane.INTERACTIVE,
+        era: int | None = None,
     ) -> Delivered:
         """Send a call until it succeeds, or until the decision table says to stop.
 
         Args:
             request: What is to be sent.
             settings: How; a lane in it wins over all others.
+            quota: The retries that it may take from.
             lane: Who goes first, unless an errand that this is part of says otherwise.
             era: How often the client was closed when this began; None: it begins now.
 
@@ -122,10 +136,23 @@ class Pipeline:
         errand = current_errand()
         if errand is not None and errand.lane is not None:
             lane = errand.lane
-        meter = Meter(self.budget, lane if settings.lane is None else settings.lane, request.safety, errand)
+        lane = lane if settings.lane is None else settings.lane
+        body = _encoded(request)
+        watch = Watch(self.hooks, request, settings.base_url, lane)
+        meter = Meter(self.budget, lane, request.safety, watch, errand)
         era = self.sessions.era if era is None else era
-        call = _Call(request=request, settings=settings, body=_encoded(request), meter=meter, era=era)
-        deadline = asyncio.timeout(settings.deadline)
+        call = _Call(request=request, settings=settings, body=body, meter=meter, watch=watch, quota=quota, era=era)
+        watch.begun()
+        try:
+            delivered = await self._in_time(call)
+        except BaseException as error:
+            watch.done(error, meter.evidence, meter.on_wire)
+            raise
+        watch.done(None, meter.evidence, meter.on_wire)
+        return delivered
+
+    async def _in_time(self, call: _Call) -> Delivered:
+        deadline = asyncio.timeout(call.settings.deadline)
         try:
             async with deadline:
                 return await self._until_decided(call, deadline)
@@ -139,12 +166,12 @@ class Pipeline:
             outcome = await self._attempt(call, deadline)
             result = _result(outcome, call)
             if isinstance(result, Delivered):
-                self._quota.earn()
+                call.quota.earn()
                 return result
             pause = self._pause(outcome, result, call)
             if pause is None or pause >= _left(deadline, math.inf):
                 _raise(result, call)
-            self._tell_retry(call, result, pause)
+            call.watch.retried(result, pause, call.meter.on_wire)
             await asyncio.sleep(pause)
 
     async def _attempt(self, call: _Call, deadline: asyncio.Timeout) -> Exchange:
@@ -170,7 +197,9 @@ class Pipeline:
             evidence = call.meter.evidence
             raise BudgetExhaustedError(error.message, wait=error.wait, evidence=evidence, **call.where) from None
         if isinstance(outcome, Answer):
-            self._tell_answer(call, outcome)
+            call.watch.answered(outcome.status, call.meter.on_wire, call.meter.waited)
+        else:
+            call.watch.unanswered(outcome.error.__name__, outcome.evidence, call.meter.on_wire)
         return outcome
 
     async def _session(self, call: _Call) -> LoopSession:
@@ -194,8 +223,8 @@ class Pipeline:
             return None
         if not may_send_again(error.evidence, request.safety) or call.failures >= policy.max_attempts:
             return None
-        if not self._quota.spend():
-            _log.warning("no retry of %s %s: too many calls fail", request.method, request.path)
+        if not call.quota.spend():
+            call.watch.not_retried()
             return None
         asked = parse_retry_after(outcome.headers) or 0.0 if isinstance(outcome, Answer) else 0.0
         if asked > policy.max_retry_after:
@@ -210,20 +239,6 @@ class Pipeline:
         policy = call.settings.retry
         endured = call.refusals <= policy.max_refusals and (error.retry_after or 0.0) <= policy.max_retry_after
         return 0.0 if endured else None
-
-    def _tell_answer(self, call: _Call, answer: Answer) -> None:
-        seen = AnswerSeen(status=answer.status, waited=call.meter.waited, **call.where)
-        call_hook(self._hooks.answer, seen)
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            _log.warning("throttled: %s %s was answered 429 in spite of the budget", seen.method, seen.path)
-            call_hook(self._hooks.throttled, seen)
-
-    def _tell_retry(self, call: _Call, error: GoedGepicktError, pause: float) -> None:
-        request = call.request
-        assert error.evidence is not None
-        _log.info("retry: %s %s in %.1f s: %s", request.method, request.path, pause, error.message)
-        seen = RetrySeen(evidence=error.evidence, reason=error.message, pause=pause, **call.where)
-        call_hook(self._hooks.retry, seen)
 
 
 def _result(outcome: Exchange, call: _Call) -> Delivered | GoedGepicktError:

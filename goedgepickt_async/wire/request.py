@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode
 
 import attrs
@@ -13,6 +14,9 @@ import attrs
 from goedgepickt_async.errors import ConfigurationError, Evidence, ValidationError
 
 __all__ = ["NO_BODY", "Request", "Safety", "path_to", "query_pairs", "raw_path"]
+
+
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}", re.ASCII)
 
 
 class Safety(enum.Enum):
@@ -45,6 +49,8 @@ class Request:
         body: JSON-ready, or `NO_BODY`.
         safety: What sending it twice would do.
         may_be_empty: Whether an empty body is a success too.
+        is_raw: Whether a user wrote the path.
+        named: The route, where a user named it.
         rename: From a wire field's name to the Python one, for what the server complains of.
     """
 
@@ -54,7 +60,25 @@ class Request:
     body: Any = attrs.field(default=NO_BODY, repr=False)
     safety: Safety = Safety.READ
     may_be_empty: bool = False
+    is_raw: bool = False
+    named: str | None = None
     rename: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
+
+    @property
+    def route(self) -> str:
+        """The path with `{id}` in the place of each id: fit for metrics and logs, as it names no order or product.
+
+        The API's paths are a collection, an id, a collection and so on. Of a path that a user wrote, anything behind
+        the first collection counts as an id, unless the user named the route.
+        """
+        if self.named is not None:
+            return self.named
+        segments = self.path.removeprefix("/").split("/")
+        last = 0 if self.is_raw else len(segments)
+        return "".join(
+            f"/{segment if index % 2 == 0 and index <= last and _WORD.fullmatch(segment) else '{id}'}"
+            for index, segment in enumerate(segments)
+        )
 
     def url(self, base_url: str) -> str:
         """The whole URL, quoted."""

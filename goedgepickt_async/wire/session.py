@@ -108,12 +108,18 @@ class SessionOwner:
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopSession] = {}
         self._inherited: list[object] = []
         self.era: int = 0  # how often it was closed
+        self._entered = 0  # blocks of clients that share it
+        self._opened_by_block = False
         _living.add(self)
 
     @property
     def open_here(self) -> bool:
         """Whether this process has a session of ours that is still open."""
-        if self._borrowed is not None or self._pid != os.getpid():
+        return self._borrowed is None and self._is_open
+
+    @property
+    def _is_open(self) -> bool:
+        if self._pid != os.getpid():
             return False
         return any(not loop.is_closed() and not held.http.closed for loop, held in list(self._by_loop.items()))
 
@@ -131,12 +137,39 @@ class SessionOwner:
         await anext(held._lifetime)  # noqa: SLF001  same module
         return held
 
+    async def enter(self) -> None:
+        """A block of a client begins: open the running loop's session."""
+        with self._lock:
+            if not self._entered:
+                self._opened_by_block = not self._is_open
+            self._entered += 1
+        try:
+            await self.get()
+        except BaseException:
+            with self._lock:
+                self._entered -= 1
+            raise
+
+    async def leave(self, *, is_owner: bool) -> None:
+        """A block of a client ends.
+
+        Args:
+            is_owner: It is the client that all others were made from: it closes. A block of another one closes only
+                what a block has opened, and only the last one does.
+        """
+        with self._lock:
+            self._entered -= 1
+            is_last = self._opened_by_block and not self._entered
+        if is_owner or is_last:
+            await self.close()
+
     async def close(self) -> None:
         """Close what this process has open, in whichever loop; twice is once."""
         with self._lock:
             self._notice_fork()
             held = list(self._by_loop.items())
             self._by_loop.clear()
+            self._opened_by_block = False
             self.era += 1
         here = asyncio.get_running_loop()
         for loop, session in held:
@@ -157,6 +190,11 @@ class SessionOwner:
             raise ConfigurationError("the aiohttp session that was passed in is closed")
         if getattr(session, "_loop", asyncio.get_running_loop()) is not asyncio.get_running_loop():
             raise ConfigurationError("the aiohttp session that was passed in belongs to another event loop")
+        if session.auth is not None:
+            raise ConfigurationError(
+                "the aiohttp session that was passed in has auth=, which would take the place of the API key: "
+                "make one without it, or set it on your own requests only"
+            )
         # It tells "sent" from "never sent", and does nothing to requests that are not ours.
         if _TRACE not in session.trace_configs:
             session.trace_configs.append(_TRACE)

@@ -17,6 +17,7 @@ from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
+    ConfigurationError,
     ConnectFailedError,
     ConnectionLostError,
     Evidence,
@@ -28,6 +29,7 @@ from goedgepickt_async.wire.errand import Errand
 from goedgepickt_async.wire.exchange import Answer, Exchange, Failure
 from goedgepickt_async.wire.request import Safety
 from goedgepickt_async.wire.session import LoopSession
+from goedgepickt_async.wire.watch import Watch
 
 __all__ = ["Limits", "Meter", "exchange", "is_success"]
 
@@ -77,7 +79,7 @@ class Meter:
         answer: The latest answer's status and headers, as soon as they are here.
     """
 
-    def __init__(self, budget: Budget, lane: Lane, safety: Safety, errand: Errand | None = None) -> None:
+    def __init__(self, budget: Budget, lane: Lane, safety: Safety, watch: Watch, errand: Errand | None = None) -> None:
         self.on_wire: int = 0
         self.waited: float = 0.0
         self.sent: bool = False
@@ -85,6 +87,7 @@ class Meter:
         self.lane = lane
         self.safety = safety
         self._budget = budget
+        self._watch = watch
         self._errand = errand
         self._place: int | None = None
         self._worst = Evidence.NOT_SENT
@@ -119,6 +122,7 @@ class Meter:
         self._clock.reschedule(asyncio.get_running_loop().time() + limits.timeout)
         try:
             self._announce()
+            self._watch.requested(grant.waited)
             response = await handler(request)
         except BaseException:
             self._budget.settle(grant, Lost() if self.sent else NeverSent())
@@ -207,6 +211,8 @@ async def exchange(
         return _closed(meter) if session.closing else _timed_out(meter, limits, exc)
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as exc:
         # The last two are aiohttp's way to say that the session is closed.
+        if isinstance(exc, ValueError) and "AUTHORIZATION" in str(exc):
+            raise _two_keys() from None
         return _closed(meter) if session.http.closed else _broken(meter, _why(exc), exc)
 
 
@@ -312,6 +318,14 @@ def _too_large(meter: Meter, limits: Limits, exc: Exception) -> Failure:
 
 def _closed(meter: Meter) -> Failure:
     return _failure(meter, ClientClosedError, "the client was closed while the call was under way", None)
+
+
+def _two_keys() -> ConfigurationError:
+    return ConfigurationError(
+        "the aiohttp session that was passed in brings credentials of its own for this host, from ~/.netrc as it has "
+        "trust_env=True: they would take the place of the API key; take the entry out, or pass another session",
+        evidence=Evidence.NOT_SENT,
+    )
 
 
 def _broken(meter: Meter, why: str, exc: Exception | None) -> Failure:

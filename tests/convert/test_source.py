@@ -51,6 +51,7 @@ else read_sender_city(value, type_sender_city)
 else read_uuid(value, type_uuid)
     made.kind = None if (value := get('type')) is None else members_of_kind[value]
     made.pieces = value if (value := get('numberOfPieces')).__class__ is int or value is None \
+else int(value) if value.__class__ is str and value.isdecimal() and value.isascii() and len(value) < 19 \
 else read_pieces(value, type_pieces)
     made.is_heavy = value if (value := get('heavy')).__class__ is bool or value is None \
 else value == 1 if value.__class__ is int and 0 <= value <= 1 else read_is_heavy(value, type_is_heavy)
@@ -82,7 +83,8 @@ else read_sender_city(raw_fromCity, type_sender_city)
     made.uuid = raw_uuid if raw_uuid.__class__ is str and raw_uuid else read_uuid(raw_uuid, type_uuid)
     made.kind = None
     made.pieces = raw_numberOfPieces if raw_numberOfPieces.__class__ is int or raw_numberOfPieces is None \
-else read_pieces(raw_numberOfPieces, type_pieces)
+else int(raw_numberOfPieces) if raw_numberOfPieces.__class__ is str and raw_numberOfPieces.isdecimal() \
+and raw_numberOfPieces.isascii() and len(raw_numberOfPieces) < 19 else read_pieces(raw_numberOfPieces, type_pieces)
     made.is_heavy = None
     made.weight = None
     made.sent_at = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import secrets
 import time
 from functools import partial
@@ -21,10 +20,10 @@ from goedgepickt_async.budget.redis.picture import Picture, blank_picture
 from goedgepickt_async.budget.redis.rows import OwnRow, OwnRows, mark
 from goedgepickt_async.budget.redis.store import Operation, microseconds
 from goedgepickt_async.budget.slots import Lane, Rules, nanoseconds
+from goedgepickt_async.logs import tell
 
 __all__ = ["Standing", "Trip", "Wanted", "running_loop"]
 
-_log = logging.getLogger("goedgepickt_async.budget")
 _SECOND = 1_000_000_000
 _MICROSECONDS = 1_000_000
 _WORTH_TELLING = 5 * _SECOND
@@ -224,11 +223,11 @@ class Standing:
             self._era, self.picture = picture.era, picture
             if forgot:
                 self._rows.all_forgotten()
-                _log.warning(
+                why = (
                     "Redis forgot the slots in use (flushed, evicted, or restarted without them); "
-                    "telling it again of the %d that this process knows of",
-                    len(self._rows),
+                    f"telling it again of the {len(self._rows)} that this process knows of"
                 )
+                tell("budget.reset", why=why)
             if self.outage is not None:
                 self._found(self.outage, picture)
             return not forgot
@@ -251,7 +250,7 @@ class Standing:
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.rules.window):
             return
         self._told_at = now
-        _log.info("waiting %.0f s for the rate limit, %d requests in the queue", wait / _SECOND, waiting)
+        tell("budget.waited", seconds=wait / _SECOND, queued=waiting)
 
     # -- outages ------------------------------------------------------------------------------------------------
 
@@ -271,13 +270,12 @@ class Standing:
             return
         share = Share(self.rules, self._fraction, self.picture, self.listeners)
         self.outage = Outage(now, share, now + self._retry_every)
-        _log.warning(
-            "Redis is away (%s: %s); until it is back, this process keeps to %d of the %d requests in %g s",
-            type(error).__name__,
-            error,
-            share.limit,
-            self.rules.limit,
-            self.rules.window,
+        tell(
+            "budget.away",
+            why=f"Redis is away ({type(error).__name__}: {error})",
+            share=share.limit,
+            limit=self.rules.limit,
+            period=self.rules.window,
         )
 
     def _found(self, outage: Outage, picture: Picture) -> None:
@@ -290,7 +288,8 @@ class Standing:
             self._outbox.put(Operation("throttled", a=microseconds(nanoseconds(paused))))
             return
         self.outage = None
-        _log.info("Redis is back after %.1f s and knows what was sent meanwhile", (self.now() - outage.began) / _SECOND)
+        lasted = (self.now() - outage.began) / _SECOND
+        tell("budget.back", what=f"Redis is back after {lasted:.1f} s and knows what was sent meanwhile")
         for clock, loop in list(outage.waiting.items()):
             try:
                 loop.call_soon_threadsafe(_call_back, outage, clock)

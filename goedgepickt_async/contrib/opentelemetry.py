@@ -1,0 +1,252 @@
+"""Spans and metrics for OpenTelemetry: one span for each call of the API, and numbers to hang a dashboard on.
+
+It needs the extra `opentelemetry`, which is OpenTelemetry's API alone; the SDK and the exporters are the application's
+choice. Names follow the HTTP semantic conventions where those have one. What they ask for and is left out: `url.full`,
+whose query may hold an e-mail address; `url.template` says what was called. No body, no header, no text of an error and
+no id is in any span or metric.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Token
+from typing import Any, Final
+
+import attrs
+
+from goedgepickt_async._version import __version__
+from goedgepickt_async.budget import Budget, BudgetSnapshot
+from goedgepickt_async.hooks import (
+    AnswerSeen,
+    CallSeen,
+    DoneSeen,
+    DriftSeen,
+    Hooks,
+    ItemSeen,
+    PageSeen,
+    RequestSeen,
+    RetrySeen,
+    UnansweredSeen,
+)
+
+try:
+    from opentelemetry import context, metrics, trace
+except ImportError as _missing:
+    raise ImportError("this needs an extra: pip install 'goedgepickt-async[opentelemetry]'") from _missing
+
+__all__ = ["OpenTelemetry"]
+
+_NAME: Final = "goedgepickt_async"
+_SCHEMA: Final = "https://opentelemetry.io/schemas/1.26.0"
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Buckets, as the conventions have them for `http.client.request.duration`."""
+_LONG: Final = (0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+Attributes = dict[str, str | int | float]
+
+
+@attrs.frozen
+class _Open:
+    """A call under way.
+
+    Attributes:
+        span: Its span.
+        token: Takes the span out of the context again.
+        labels: What its metrics are told apart by.
+        lane: Where it queues.
+    """
+
+    span: trace.Span
+    token: Token[context.Context]
+    labels: Attributes
+    lane: str
+
+
+class OpenTelemetry:
+    """Tells OpenTelemetry of what clients do. Make one for a process, and give its `hooks` to each client.
+
+    Spans: one of kind CLIENT for each call, below the span that is current where the call is made; it is current
+    itself while the call lasts. Requests, answers and retries are its events.
+
+    Args:
+        tracer_provider: Where spans go; None: the global one.
+        meter_provider: Where metrics go; None: the global one.
+
+    Attributes:
+        hooks: For `GoedGepickt(hooks=…)`; `Hooks.combined` joins them with your own.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
+    ) -> None:
+        self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA)
+        self._open: dict[int, _Open] = {}
+        self._budgets: dict[str, weakref.ref[Budget]] = {}
+        self._make_instruments(metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA))
+        self.hooks: Hooks = Hooks(
+            call=self._begin,
+            request=self._request,
+            answer=self._answer,
+            unanswered=self._unanswered,
+            throttled=self._throttle,
+            retry=self._retry,
+            done=self._end,
+            page=self._page,
+            item=self._item,
+            drift=self._drift,
+        )
+
+    def watch(self, budget: Budget, *, name: str = "default") -> None:
+        """Report how a budget stands, each time that metrics are collected, for as long as it is in use.
+
+        Args:
+            budget: For instance `gg.budget`.
+            name: What tells it apart from others, as `goedgepickt.budget.name`; a second one of a name takes its place.
+        """
+        self._budgets[name] = weakref.ref(budget)
+
+    def _make_instruments(self, meter: metrics.Meter) -> None:
+        self._duration = meter.create_histogram(
+            "http.client.request.duration",
+            "s",
+            "Duration of HTTP client requests.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self._call_duration = meter.create_histogram(
+            "goedgepickt.call.duration",
+            "s",
+            "Duration of calls, waits and retries included.",
+            explicit_bucket_boundaries_advisory=_LONG,
+        )
+        self._wait = meter.create_histogram(
+            "goedgepickt.budget.wait",
+            "s",
+            "How long requests waited for the rate limit.",
+            explicit_bucket_boundaries_advisory=_LONG,
+        )
+        self._requests = meter.create_counter("goedgepickt.requests", "{request}", "Requests that were let go.")
+        self._retries = meter.create_counter("goedgepickt.retries", "{retry}", "Calls that were sent again.")
+        self._throttled = meter.create_counter("goedgepickt.throttled", "{request}", "Answers of status 429.")
+        self._pages = meter.create_counter("goedgepickt.pages", "{page}", "Pages of lists that were read.")
+        self._rows = meter.create_counter("goedgepickt.rows", "{row}", "Items that those pages brought.")
+        self._items = meter.create_counter("goedgepickt.items", "{item}", "Items of bulk jobs that are done with.")
+        self._drifts = meter.create_counter("goedgepickt.drift", "{thing}", "What this version does not know.")
+        for name, unit, what, value in _GAUGES:
+            meter.create_observable_gauge(f"goedgepickt.budget.{name}", [self._gauge(value)], unit, what)
+
+    def _gauge(
+        self, value: Callable[[BudgetSnapshot], float]
+    ) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
+        def observe(_: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+            for name, known in list(self._budgets.items()):
+                budget = known()
+                if budget is not None:
+                    yield metrics.Observation(value(budget.snapshot()), {"goedgepickt.budget.name": name})
+
+        return observe
+
+    # -- one call -----------------------------------------------------------------------------------------------
+
+    def _begin(self, seen: CallSeen) -> None:
+        labels: Attributes = {
+            "http.request.method": seen.method,
+            "url.template": seen.route,
+            "server.address": seen.address,
+            "server.port": seen.port,
+        }
+        lane = seen.lane.name.lower()
+        span = self._tracer.start_span(
+            f"{seen.method} {seen.route}", kind=trace.SpanKind.CLIENT, attributes={**labels, "goedgepickt.lane": lane}
+        )
+        token = context.attach(trace.set_span_in_context(span))
+        self._open[seen.call] = _Open(span, token, labels, lane)
+
+    def _request(self, seen: RequestSeen) -> None:
+        call = self._open.get(seen.call)
+        if call is None:
+            return
+        call.span.add_event("goedgepickt.request", {"attempt": seen.attempt, "waited": seen.waited})
+        self._requests.add(1, call.labels)
+        self._wait.record(seen.waited, {"goedgepickt.lane": call.lane})
+
+    def _answer(self, seen: AnswerSeen) -> None:
+        call = self._open.get(seen.call)
+        if call is None:
+            return
+        call.span.add_event("goedgepickt.answer", {"http.response.status_code": seen.status})
+        labels = {**call.labels, "http.response.status_code": seen.status}
+        if seen.status >= 400:
+            labels["error.type"] = str(seen.status)
+        self._duration.record(seen.seconds, labels)
+
+    def _unanswered(self, seen: UnansweredSeen) -> None:
+        call = self._open.get(seen.call)
+        if call is None:
+            return
+        call.span.add_event("goedgepickt.unanswered", {"error.type": seen.error})
+        self._duration.record(seen.seconds, {**call.labels, "error.type": seen.error})
+
+    def _throttle(self, seen: AnswerSeen) -> None:
+        call = self._open.get(seen.call)
+        if call is not None:
+            self._throttled.add(1, call.labels)
+
+    def _retry(self, seen: RetrySeen) -> None:
+        call = self._open.get(seen.call)
+        if call is None:
+            return
+        call.span.add_event("goedgepickt.retry", {"error.type": seen.error, "pause": seen.pause})
+        self._retries.add(1, {**call.labels, "error.type": seen.error})
+
+    def _end(self, seen: DoneSeen) -> None:
+        call = self._open.pop(seen.call, None)
+        if call is None:
+            return
+        if trace.get_current_span() is call.span:  # not so if a coroutine is thrown away by the garbage collector
+            context.detach(call.token)
+        if seen.status is not None:
+            call.span.set_attribute("http.response.status_code", seen.status)
+        if seen.attempts > 1:
+            call.span.set_attribute("http.request.resend_count", seen.attempts - 1)
+        labels = call.labels
+        if seen.error is not None:
+            labels = {**labels, "error.type": seen.error}
+            call.span.set_attribute("error.type", seen.error)
+            call.span.set_attribute("goedgepickt.evidence", str(seen.evidence))
+            if seen.error != _CANCELLED:
+                call.span.set_status(trace.StatusCode.ERROR)
+        call.span.end()
+        self._call_duration.record(seen.seconds, labels)
+
+    # -- the rest -----------------------------------------------------------------------------------------------
+
+    def _page(self, seen: PageSeen) -> None:
+        self._pages.add(1, {"url.template": seen.route})
+        self._rows.add(seen.new, {"url.template": seen.route})
+
+    def _item(self, seen: ItemSeen) -> None:
+        labels: Attributes = {"goedgepickt.job": seen.job}
+        if seen.error is not None:
+            labels["error.type"] = seen.error
+        self._items.add(1, labels)
+
+    def _drift(self, seen: DriftSeen) -> None:
+        labels: dict[str, Any] = attrs.asdict(seen)
+        self._drifts.add(1, {f"goedgepickt.drift.{name}": text for name, text in labels.items() if text})
+
+
+_CANCELLED: Final = "CancelledError"
+
+_GAUGES: Final[tuple[tuple[str, str, str, Callable[[BudgetSnapshot], float]], ...]] = (
+    ("limit", "{request}", "Requests that the server allows in a period.", lambda state: state.limit),
+    ("used", "{request}", "Slots in use, those that cool down included.", lambda state: state.used),
+    ("free", "{request}", "Requests that could go now.", lambda state: state.free),
+    ("in_flight", "{request}", "Requests that were sent and not answered yet.", lambda state: state.in_flight),
+    ("waiting", "{call}", "Calls that queue.", lambda state: sum(state.waiting.values())),
+    ("paused", "s", "How long everybody pauses yet, because of a 429.", lambda state: state.paused_for),
+    ("strangers", "1", "1 while somebody else on this IP makes requests.", lambda state: int(state.strangers_seen)),
+)

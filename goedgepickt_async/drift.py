@@ -1,0 +1,115 @@
+"""What GoedGepickt sends that this version of the SDK does not know: each thing is noticed once in a process.
+
+It is noticed where it is read, at a place that is passed the first time only, so reading costs nothing more. Whoever
+listens hears of everything once, of what was noticed before too: what the service sends is a matter of its version, not
+of the client that happened to read it first.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import attrs
+
+from goedgepickt_async.logs import tell
+
+__all__ = ["DriftSeen", "notice", "watch"]
+
+Kind = Literal["field", "value", "event", "type"]
+
+_MOST: Final = 256
+"""Things that are noticed in a process; no server can fill the memory, nor the log."""
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_ .\[\]-]{0,63}", re.ASCII)
+_HIDDEN: Final = "(not shown)"
+
+
+@attrs.frozen(kw_only=True, cache_hash=True)
+class DriftSeen:
+    """GoedGepickt sent something that this version of the SDK does not know; nothing was lost by it, unless by a type.
+
+    Attributes:
+        kind: `"field"`: a key that no field takes; it is in `extra`. `"value"`: of an open enumeration, such as an
+            order's status. `"event"`: of a webhook. `"type"`: a value that could not be read, which raised a
+            `DecodeError`.
+        model: The class that was read, or the enumeration.
+        field: The key on the wire, or the place of the value; empty where there is none.
+        value: The new value of an enumeration or the new event's name; empty for the others. Texts that are no plain
+            words are not shown.
+    """
+
+    kind: Kind
+    model: str
+    field: str = ""
+    value: str = ""
+
+
+Listener = Callable[[DriftSeen], Any]
+
+_seen: Final[dict[DriftSeen, None]] = {}
+_listeners: Final[list[weakref.WeakMethod[Listener]]] = []
+_lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
+    """Say that something unknown was read; the first time it is logged, and all who listen are told.
+
+    Args:
+        kind: What it is.
+        model: What was being read.
+        field: Where it stood.
+        value: The value, where it is the name of something.
+    """
+    if len(_seen) >= _MOST:
+        return
+    seen = _thing(kind, model, field, value)
+    if seen in _seen:  # as a rule; a page of rows that all look different asks thousands of times
+        return
+    with _lock:
+        if seen in _seen or len(_seen) >= _MOST:
+            return
+        _seen[seen] = None
+        listeners = [method for known in _listeners if (method := known()) is not None]
+    tell("drift.seen", kind=kind, model=model, field=seen.field, value=seen.value)
+    for method in listeners:
+        method(seen)
+
+
+def watch(method: Listener) -> None:
+    """Tell this bound method of each thing once, for as long as its object lives; of those noticed already, now.
+
+    Args:
+        method: It must be quick and raise nothing. Of one object it is told once, however often that is handed over.
+    """
+    with _lock:
+        _listeners[:] = [known for known in _listeners if known() is not None]
+        if any(getattr(known(), "__self__", None) is getattr(method, "__self__", _listeners) for known in _listeners):
+            return
+        _listeners.append(weakref.WeakMethod(method))
+        seen = list(_seen)
+    for thing in seen:
+        method(thing)
+
+
+@functools.lru_cache(maxsize=2 * _MOST)
+def _thing(kind: Kind, model: str, field: str, value: str) -> DriftSeen:
+    return DriftSeen(kind=kind, model=model, field=_plain(field), value=_plain(value))
+
+
+def _plain(text: str) -> str:
+    """The text, if it is no more than plain words: a key that is somebody's address is nobody's business."""
+    return text if not text or _PLAIN.fullmatch(text) else _HIDDEN

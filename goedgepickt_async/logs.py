@@ -1,0 +1,228 @@
+"""The log records of this package: each has a stable event name, and no field but those that stand here.
+
+They are made with the standard library's `logging`, below the logger `goedgepickt_async`. Each record carries, as extra
+attributes, `gg_event` (the name) and a `gg_…` attribute for each of its fields. The names and fields are part of the
+public interface; the wording of the messages is not. No record holds a key, a body, a query, or a path with what stands
+in for an id: a route such as `/orders/{id}` takes its place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+__all__ = ["EVENTS", "LogEvent", "tell"]
+
+_TOP: Final = "goedgepickt_async"
+
+logging.getLogger(_TOP).addHandler(logging.NullHandler())  # a library leaves it to its users where records go
+
+
+@attrs.frozen
+class LogEvent:
+    """One kind of log record.
+
+    Attributes:
+        name: What `gg_event` says.
+        logger: The part of the logger's name below `goedgepickt_async`; empty for that one itself.
+        level: Of `logging`.
+        message: With `%(field)s` for its fields.
+        fields: What else it carries; each as `gg_…`.
+    """
+
+    name: str
+    logger: str
+    level: int
+    message: str
+    fields: tuple[str, ...]
+
+
+_CALL: Final = ("call", "method", "route")
+
+EVENTS: Final[Mapping[str, LogEvent]] = {
+    event.name: event
+    for event in (
+        LogEvent(
+            "request.sent",
+            "wire",
+            logging.DEBUG,
+            "%(method)s %(route)s: request %(attempt)d, after %(waited).3f s for the rate limit",
+            (*_CALL, "query", "lane", "attempt", "waited"),
+        ),
+        LogEvent(
+            "request.answered",
+            "wire",
+            logging.DEBUG,
+            "%(method)s %(route)s: %(status)d in %(seconds).3f s",
+            (*_CALL, "status", "attempts", "seconds"),
+        ),
+        LogEvent(
+            "request.unanswered",
+            "wire",
+            logging.DEBUG,
+            "%(method)s %(route)s: no answer (%(error)s, %(evidence)s) in %(seconds).3f s",
+            (*_CALL, "error", "evidence", "attempts", "seconds"),
+        ),
+        LogEvent(
+            "request.throttled",
+            "wire",
+            logging.WARNING,
+            "throttled: %(method)s %(route)s was answered 429 in spite of the budget",
+            (*_CALL, "attempts"),
+        ),
+        LogEvent(
+            "request.retried",
+            "wire",
+            logging.INFO,
+            "retry: %(method)s %(route)s in %(pause).1f s, after %(error)s (%(evidence)s)",
+            (*_CALL, "error", "evidence", "status", "attempts", "pause"),
+        ),
+        LogEvent(
+            "request.given_up",
+            "wire",
+            logging.WARNING,
+            "no retry of %(method)s %(route)s: too many calls fail",
+            _CALL,
+        ),
+        LogEvent(
+            "request.done",
+            "wire",
+            logging.DEBUG,
+            "%(method)s %(route)s: done with %(attempts)d requests in %(seconds).3f s",
+            (*_CALL, "attempts", "seconds"),
+        ),
+        LogEvent(
+            "request.failed",
+            "wire",
+            logging.DEBUG,
+            "%(method)s %(route)s: failed with %(error)s (%(evidence)s) in %(seconds).3f s",
+            (*_CALL, "error", "evidence", "status", "attempts", "seconds"),
+        ),
+        LogEvent(
+            "request.found",
+            "lookup",
+            logging.INFO,
+            "found after an uncertain answer: %(method)s %(route)s",
+            ("method", "route"),
+        ),
+        LogEvent(
+            "budget.waited",
+            "budget",
+            logging.INFO,
+            "waiting %(seconds).0f s for the rate limit, %(queued)d requests in the queue",
+            ("seconds", "queued"),
+        ),
+        LogEvent(
+            "budget.paused",
+            "budget",
+            logging.INFO,
+            "the throttle spoke: everybody pauses for %(seconds).0f s",
+            ("seconds", "throttled"),
+        ),
+        LogEvent(
+            "budget.strangers",
+            "budget",
+            logging.INFO,
+            "the server counts %(counted)d requests of this IP, of which at most %(ours)d are ours",
+            ("counted", "ours"),
+        ),
+        LogEvent(
+            "budget.away",
+            "budget",
+            logging.WARNING,
+            "%(why)s; until that is over, this process keeps to %(share)d of the %(limit)d requests in %(period)g s",
+            ("why", "share", "limit", "period"),
+        ),
+        LogEvent("budget.back", "budget", logging.INFO, "%(what)s", ("what",)),
+        LogEvent("budget.reset", "budget", logging.WARNING, "%(why)s", ("why",)),
+        LogEvent(
+            "page.read",
+            "paging",
+            logging.DEBUG,
+            "%(route)s: page %(number)d, %(new)d new of %(rows)d rows",
+            ("route", "number", "rows", "new", "known", "requests"),
+        ),
+        LogEvent(
+            "page.fixed",
+            "paging",
+            logging.INFO,
+            "the server knows only pages of %(rows)d rows; as they cannot overlap, each is read twice",
+            ("rows",),
+        ),
+        LogEvent(
+            "page.window",
+            "paging",
+            logging.INFO,
+            "past %(rows)d rows: reading on by date, from %(since)s",
+            ("rows", "since"),
+        ),
+        LogEvent(
+            "item.failed",
+            "bulk",
+            logging.DEBUG,
+            "an item of %(job)s failed with %(error)s in %(seconds).3f s",
+            ("job", "index", "error", "seconds"),
+        ),
+        LogEvent(
+            "drift.seen",
+            "drift",
+            logging.WARNING,
+            "GoedGepickt sends what this version does not know: %(kind)s %(model)s %(field)s %(value)s",
+            ("kind", "model", "field", "value"),
+        ),
+        LogEvent("hook.failed", "", logging.ERROR, "a hook failed on %(on)s", ("on",)),
+        LogEvent(
+            "webhook.refused",
+            "webhooks",
+            logging.ERROR,
+            "%(since)s refused with %(status)d: %(why)s (said once a minute at most)",
+            ("since", "count", "status", "why"),
+        ),
+        LogEvent(
+            "webhook.retried",
+            "webhooks",
+            logging.WARNING,
+            "the handler %(handler)s failed (attempt %(attempt)d: %(error)s); again in %(pause).1f s",
+            ("handler", "attempt", "error", "pause"),
+        ),
+        LogEvent(
+            "webhook.given_up",
+            "webhooks",
+            logging.ERROR,
+            "the handler %(handler)s failed %(attempts)d times, and is given up",
+            ("handler", "attempts"),
+        ),
+        LogEvent("webhook.trouble", "webhooks", logging.ERROR, "%(why)s", ("why",)),
+        LogEvent(
+            "webhook.unhandled",
+            "webhooks",
+            logging.WARNING,
+            "%(count)d deliveries in %(inbox)s are for the handler %(handler)s, which this process has not",
+            ("count", "inbox", "handler"),
+        ),
+    )
+}
+"""All of them, by name."""
+
+_LOGGERS: Final = {
+    event.name: logging.getLogger(f"{_TOP}.{event.logger}" if event.logger else _TOP) for event in EVENTS.values()
+}
+
+
+def tell(name: str, *, exc_info: BaseException | bool | None = None, **fields: object) -> None:
+    """Log an event; where nobody listens that costs a look-up, and nothing is formatted.
+
+    Args:
+        name: One of `EVENTS`.
+        exc_info: The exception to show with it, as `logging` takes it.
+        fields: Its fields, all of them.
+    """
+    event, logger = EVENTS[name], _LOGGERS[name]
+    if not logger.isEnabledFor(event.level):
+        return
+    allowed = {field: fields[field] for field in event.fields}
+    extra = {"gg_event": name} | {f"gg_{field}": value for field, value in allowed.items()}
+    logger.log(event.level, event.message, allowed, exc_info=exc_info, extra=extra, stacklevel=2)

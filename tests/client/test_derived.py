@@ -1,0 +1,147 @@
+"""Clients made by `with_options` and `for_key`: what they share, what they close, and whose retries they take."""
+
+import asyncio
+import gc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, RetryPolicy, ServerError
+from goedgepickt_async.sandbox import Sandbox, faults
+
+Make = Callable[..., GoedGepickt]
+
+
+def client_of(sandbox: Sandbox, **options: Any) -> GoedGepickt:
+    return GoedGepickt(
+        sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(10_000, 60, use_server_counter=False), **options
+    )
+
+
+def is_open(client: GoedGepickt) -> bool:
+    return client._sender.pipeline.sessions.open_here
+
+
+async def test_entered_alone_a_derived_client_closes_the_session_at_the_end(sandbox: Sandbox) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with client_of(sandbox).with_options(timeout=5).for_key(sandbox.api_key) as client:
+            await client.request("GET", "/webshops")
+            assert is_open(client)
+        assert not is_open(client)
+        del client
+        gc.collect()
+
+
+async def test_entered_inside_its_parents_block_it_leaves_the_session_open(sandbox: Sandbox) -> None:
+    async with client_of(sandbox) as parent:
+        async with parent.with_options(timeout=5) as derived:
+            await derived.request("GET", "/webshops")
+        assert is_open(parent)
+        await parent.request("GET", "/webshops")
+    assert not is_open(parent)
+    assert len({arrival.connection for arrival in sandbox.ledger}) == 1
+
+
+async def test_entered_while_its_parent_is_in_use_it_leaves_the_session_open(sandbox: Sandbox) -> None:
+    parent = client_of(sandbox)
+    await parent.request("GET", "/webshops")
+    async with parent.with_options(timeout=5) as derived:
+        await derived.request("GET", "/webshops")
+    assert is_open(parent)
+    await parent.close()
+
+
+async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> None:
+    sandbox.fail("GET", "/orders", faults.Slow(0.2))
+    async with aiohttp.ClientSession() as session:
+        parent = client_of(sandbox, session=session)
+        call = asyncio.create_task(parent.request("GET", "/orders"))
+        while not sandbox.ledger:  # noqa: ASYNC110  nothing else tells that it has arrived
+            await asyncio.sleep(0.005)
+        async with parent.with_options(timeout=5) as derived:
+            await derived.request("GET", "/webshops")
+        assert not call.done()
+        assert (await call).status == 200
+
+
+async def test_of_several_blocks_the_last_one_closes(sandbox: Sandbox) -> None:
+    parent = client_of(sandbox)
+    first, second = parent.with_options(timeout=5), parent.with_options(timeout=6)
+    await first.__aenter__()
+    await second.__aenter__()
+    await first.__aexit__(None, None, None)
+    assert is_open(parent)
+    await second.request("GET", "/webshops")
+    await second.__aexit__(None, None, None)
+    assert not is_open(parent)
+
+
+async def test_a_session_that_was_opened_again_is_not_the_blocks_to_close(sandbox: Sandbox) -> None:
+    parent = client_of(sandbox)
+    async with parent.with_options(timeout=5):
+        await parent.close()
+        await parent.request("GET", "/webshops")
+    assert is_open(parent)
+    await parent.close()
+
+
+async def failing_attempts(client: GoedGepickt, sandbox: Sandbox) -> int:
+    sandbox.ledger.clear()
+    with pytest.raises(ServerError):
+        await client.request("GET", "/webshops")
+    return len(sandbox.ledger)
+
+
+async def test_a_quota_of_another_size_is_a_quota_of_its_own(sandbox: Sandbox, make_client: Make) -> None:
+    sandbox.fail("GET", "/webshops", faults.Status(500), times=None)
+    policy = {"base": 0.001, "cap": 0.01, "max_attempts": 4}
+    client = make_client(sandbox.url, sandbox.api_key, retry=RetryPolicy(quota=3, **policy))  # type: ignore[arg-type]
+    none = client.with_options(retry=RetryPolicy(quota=0, **policy))  # type: ignore[arg-type]
+    ample = client.with_options(retry=RetryPolicy(quota=100, **policy))  # type: ignore[arg-type]
+    assert await failing_attempts(none, sandbox) == 1
+    assert [await failing_attempts(client, sandbox) for _ in range(2)] == [4, 1]
+    assert [await failing_attempts(ample, sandbox) for _ in range(2)] == [4, 4]
+
+
+async def test_a_quota_of_the_same_size_is_shared(sandbox: Sandbox, make_client: Make) -> None:
+    sandbox.fail("GET", "/webshops", faults.Status(500), times=None)
+    policy = RetryPolicy(quota=3, base=0.001, cap=0.01)
+    client = make_client(sandbox.url, sandbox.api_key, retry=policy)
+    assert await failing_attempts(client.with_options(timeout=4), sandbox) == 4
+    assert await failing_attempts(client.for_key(sandbox.api_key), sandbox) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer versions of aiohttp advise against auth=
+async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_what_to_do(
+    sandbox: Sandbox,
+) -> None:
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("somebody", "s3cret")) as session:
+        client = client_of(sandbox, session=session)
+        with pytest.raises(ConfigurationError, match="auth=") as caught:
+            await client.request("GET", "/webshops")
+    assert "s3cret" not in str(caught.value)
+    assert len(sandbox.ledger) == 0
+
+
+async def test_credentials_from_netrc_are_refused_with_what_to_do(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password s3cret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        with pytest.raises(ConfigurationError, match="netrc") as caught:
+            await client_of(sandbox, session=session).request("GET", "/webshops")
+    assert "s3cret" not in str(caught.value)
+    assert len(sandbox.ledger) == 0
+
+
+async def test_an_authorization_header_of_a_borrowed_session_gives_way_to_the_key(sandbox: Sandbox) -> None:
+    async with aiohttp.ClientSession(headers={"Authorization": "Basic c29tZWJvZHk6czNjcmV0"}) as session:
+        assert (await client_of(sandbox, session=session).request("GET", "/webshops")).status == 200
