@@ -23,6 +23,14 @@ OLDEST = [
     "rich==13.7.0",
 ]
 
+CONTRIB = (
+    "tests/contrib",
+    "tests/observability",
+    "tests/recipes/test_workers.py",
+    "docs/howto/observability.md",
+    "docs/howto/webhooks.md",
+    "docs/howto/workers.md",
+)
 IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
@@ -48,6 +56,7 @@ def typing(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
+    session.run("pytest", "tests/recipes/test_types.py")
 
 
 @nox.session
@@ -94,14 +103,13 @@ def dev_mode(session: nox.Session) -> None:
 def contrib(session: nox.Session) -> None:
     """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, OpenTelemetry, taskiq and Celery."""
     session.install(*groups("contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
-    pages = ("docs/howto/observability.md", "docs/howto/webhooks.md")
-    session.run("pytest", "tests/contrib", "tests/observability", *pages, *session.posargs)
+    session.run("pytest", *CONTRIB, *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """The site is built without a warning, into build/docs."""
-    session.install(*groups("docs"), ".[arrow,dlt,redis]")
+    session.install(*groups("docs"), ".[arrow,dlt,opentelemetry,redis]")
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
 
 

@@ -54,6 +54,7 @@ PUBLIC = (
     "goedgepickt_async.sandbox",
     "goedgepickt_async.sandbox.faults",
     "goedgepickt_async.sandbox.deliveries",
+    "goedgepickt_async.testing",
 )
 """Where public names are shown; a name of several of them is shown under the first."""
 

@@ -89,12 +89,23 @@ class GoedGepicktError(Exception):
         self.path = path
         self.resume: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole again after pickling and copying: process pools and task queues send errors on."""
+        return _made_again, (type(self), self.args), self.__dict__
+
     def __str__(self) -> str:
         """The message, and which call it was."""
         if self.method is None:
             return self.message
         tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
         return f"{self.message} ({self.method} {self.path}{tries})"
+
+
+def _made_again(kind: type[GoedGepicktError], args: tuple[Any, ...]) -> GoedGepicktError:
+    """An error without its attributes, which pickle sets: what `__init__` wants besides a message differs."""
+    error = kind.__new__(kind)
+    error.args = args  # a TimeoutError leaves that to `__init__`
+    return error
 
 
 class ConfigurationError(GoedGepicktError, ValueError):
@@ -227,7 +238,6 @@ class APIError(GoedGepicktError):
 
     Attributes:
         status: The HTTP status; None when the client refused the input itself, before a request was spent.
-        fields: What is wrong with which field, by Python field name (`billing.house_number`).
         body: The answer's parsed JSON, or its text; it may hold personal data.
     """
 
@@ -242,10 +252,13 @@ class APIError(GoedGepicktError):
     ) -> None:
         super().__init__(message, **context)
         self.status = status
-        self.fields: Mapping[str, tuple[str, ...]] = MappingProxyType(
-            {name: tuple(texts) for name, texts in (fields or {}).items()}
-        )
+        self._fields = {name: tuple(texts) for name, texts in (fields or {}).items()}
         self.body = body
+
+    @property
+    def fields(self) -> Mapping[str, tuple[str, ...]]:
+        """What is wrong with which field, by Python field name (`billing.house_number`)."""
+        return MappingProxyType(self._fields)
 
 
 class AuthenticationError(APIError):

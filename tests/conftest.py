@@ -5,22 +5,23 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import GoedGepickt, LocalBudget, RetryPolicy
+from goedgepickt_async import GoedGepickt, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.testing import ample_budget
 
 QUICK = RetryPolicy(base=0.001, cap=0.01)
 """Retries that hardly pause."""
 
 
-def ample_budget() -> LocalBudget:
-    """A budget that no test comes to the end of."""
-    return LocalBudget(1_000_000, 1.0, guard=0.0, use_server_counter=False)
+@pytest.fixture
+def goedgepickt_sandbox_options() -> dict[str, Any]:
+    return {"orders": 230, "products": 40, "seed": 7}
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(orders=230, products=40, seed=7, limit=None) as running:
-        yield running
+def sandbox(goedgepickt_sandbox: Sandbox) -> Sandbox:
+    """What our plugin gives to everybody."""
+    return goedgepickt_sandbox
 
 
 @pytest.fixture
@@ -40,14 +41,6 @@ async def make_client() -> AsyncIterator[Callable[..., GoedGepickt]]:
 
 
 @pytest.fixture
-async def gg(sandbox: Sandbox, make_client: Callable[..., GoedGepickt]) -> GoedGepickt:
-    """A client of the sandbox."""
-    webshop = next(iter(await _webshops(sandbox)))
-    return make_client(sandbox.url, sandbox.api_key, webshop_uuid=webshop)
-
-
-async def _webshops(sandbox: Sandbox) -> list[str]:
-    async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=ample_budget()) as client:
-        uuids = [webshop.uuid async for webshop in client.webshops.list()]
-    sandbox.ledger.clear()
-    return uuids
+def gg(sandbox: Sandbox, make_client: Callable[..., GoedGepickt]) -> GoedGepickt:
+    """A client of the sandbox, which soon loses its patience."""
+    return make_client(sandbox.url, sandbox.api_key, webshop_uuid=str(sandbox.world.webshops[0]["uuid"]))

@@ -28,6 +28,8 @@ MAY_KNOW = {
     "webhooks": {"errors", "models", "convert", "drift", "logs"},
     "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources", "hooks", "logs"},
     "sandbox": set(),
+    "testing": {"models", "convert", "budget", "wire", "client", "webhooks", "sandbox"},
+    "pytest_plugin": {"budget", "client", "sandbox", "testing"},
 }
 """Room -> the rooms that it may import from, besides itself."""
 

@@ -46,8 +46,13 @@ class HostFile:
         self._name = f"budget-{re.sub('[^A-Za-z0-9.-]', '_', name)}.sqlite3"
         self._directory = directory
         self._inode = 0
+        self._path: Path | None = None
         self._inherited: list[sqlite3.Connection] = []
-        self.path: Path = Path(self._name)
+
+    @property
+    def path(self) -> Path:
+        """Where it is, or will be: until it is used its user may change, as that of a server's workers does."""
+        return self._path or (self._directory or _place_of_the_user()) / self._name
 
     def begin(self, rules: Rules, clock: Callable[[], int], *, patient: bool) -> Slots:
         """The slots in the file, locked for all others until `commit`. The clock is read within the lock.
@@ -119,9 +124,10 @@ class HostFile:
             if _inode_of(self.path) == self._inode:
                 return self._connection
             self._close()  # somebody removed or replaced it
+        self._path = None
+        self._path = self.path
         if self._directory is None:
-            self._directory = _directory_of_the_user()
-        self.path = self._directory / self._name
+            _make_directory_ours(self.path.parent)
         _make_ours(self.path)
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -194,19 +200,22 @@ def _boot() -> str:
         return ""
 
 
-def _directory_of_the_user() -> Path:
-    """The user's own, and the same whoever starts the process: a cron job has no XDG_RUNTIME_DIR, a shell its TMPDIR.
+def _place_of_the_user() -> Path:
+    """A directory of the user's own, and the same whoever starts the process; made when it is first needed.
 
-    It need not be emptied by a reboot: the file knows which run of the system it speaks of.
+    A cron job has no XDG_RUNTIME_DIR, a shell its TMPDIR. It need not be emptied by a reboot: the file knows which run
+    of the system it speaks of.
     """
-    if hasattr(os, "getuid"):
-        below = Path("/tmp")  # noqa: S108  checked to be ours alone, and no link
-        directory = (below if below.is_dir() else Path(tempfile.gettempdir())) / f"goedgepickt-async-{os.getuid()}"
-    else:
-        directory = Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / "goedgepickt-async"
+    if not hasattr(os, "getuid"):
+        return Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / "goedgepickt-async"
+    below = Path("/tmp")  # noqa: S108  checked to be ours alone, and no link
+    return (below if below.is_dir() else Path(tempfile.gettempdir())) / f"goedgepickt-async-{os.getuid()}"
+
+
+def _make_directory_ours(directory: Path) -> None:
+    """The directory, made if it is not there, and nobody's but ours."""
     directory.mkdir(mode=0o700, exist_ok=True)
     _refuse_unless_ours(directory, stat.S_ISDIR)
-    return directory
 
 
 def _make_ours(path: Path) -> None:

@@ -178,11 +178,8 @@ class Applier:
         if settled.is_done:
             return self._done(write, How.FOUND, uuid)
         if settled.is_done is None:
-            raise OutcomeUnknownError(
-                f"{write.key}: nobody can say whether this write was carried out: {settled.why}; it was not sent again",
-                evidence=Evidence.UNKNOWN if unknown is None else unknown.evidence,
-                body=None if unknown is None else unknown.body,
-            ) from unknown
+            message = f"{write.key}: nobody can say whether this write was carried out: {settled.why}"
+            raise _never_known(f"{message}; it was not sent again", unknown) from unknown
         return None
 
     async def _let_settle(self, since: float) -> None:
@@ -203,6 +200,20 @@ class Applier:
         if not self._how.dry_run:
             self._journal.done(write, uuid, self._clock())
         return Applied(how=how, uuid=uuid)
+
+
+def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUnknownError:
+    """What looking up did not settle, with all that the sending knew; of one before a crash that is nothing."""
+    if unknown is None:
+        return OutcomeUnknownError(message, evidence=Evidence.UNKNOWN)
+    return OutcomeUnknownError(
+        message,
+        body=unknown.body,
+        evidence=unknown.evidence,
+        attempts=unknown.attempts,
+        method=unknown.method,
+        path=unknown.path,
+    )
 
 
 def _made_order(entry: Entry, kind: Kind[Any]) -> bool:

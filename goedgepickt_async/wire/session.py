@@ -115,13 +115,14 @@ class SessionOwner:
     @property
     def open_here(self) -> bool:
         """Whether this process has a session of ours that is still open."""
-        return self._borrowed is None and self._is_open
+        return self._borrowed is None and bool(self.loops)
 
     @property
-    def _is_open(self) -> bool:
+    def loops(self) -> list[asyncio.AbstractEventLoop]:
+        """The event loops in which this process has a session that is still open."""
         if self._pid != os.getpid():
-            return False
-        return any(not loop.is_closed() and not held.http.closed for loop, held in list(self._by_loop.items()))
+            return []
+        return [loop for loop, held in list(self._by_loop.items()) if not loop.is_closed() and not held.http.closed]
 
     async def get(self) -> LoopSession:
         """The session of the running loop."""
@@ -141,7 +142,7 @@ class SessionOwner:
         """A block of a client begins: open the running loop's session."""
         with self._lock:
             if not self._entered:
-                self._opened_by_block = not self._is_open
+                self._opened_by_block = not self.loops
             self._entered += 1
         try:
             await self.get()

@@ -16,16 +16,9 @@ import pytest
 from goedgepickt_async import BudgetExhaustedError, ConfigurationError, HostBudget
 from goedgepickt_async.budget.protocol import Answered, NeverSent
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.testing import VirtualClock
 
 SECOND = 1_000_000_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000 * SECOND
-
-    def __call__(self) -> int:
-        return self.now
 
 
 def budget_in(directory: Path, limit: int = 10, period: float = 60.0, **options: object) -> HostBudget:
@@ -117,19 +110,20 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
 
 
 async def test_slots_of_a_killed_holder_come_free_by_themselves(tmp_path: Path) -> None:
-    clock = Clock()
-    await budget_in(tmp_path, 1, late=30.0, clock=clock).take(Lane.INTERACTIVE, life=5)
-    clock.now += int(94.9 * SECOND)
-    assert budget_in(tmp_path, 1, late=30.0, clock=clock).snapshot().used == 1
-    clock.now += int(0.2 * SECOND)
-    assert budget_in(tmp_path, 1, late=30.0, clock=clock).snapshot().used == 0
+    clock = VirtualClock()
+    await budget_in(tmp_path, 1, late=30.0, clock=clock.monotonic_ns).take(Lane.INTERACTIVE, life=5)
+    clock.advance(94.9)
+    assert budget_in(tmp_path, 1, late=30.0, clock=clock.monotonic_ns).snapshot().used == 1
+    clock.advance(0.2)
+    assert budget_in(tmp_path, 1, late=30.0, clock=clock.monotonic_ns).snapshot().used == 0
 
 
 async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -> None:
-    clock = Clock()
-    await use(budget_in(tmp_path, clock=clock), 10)
-    clock.now = 5 * SECOND
-    fresh = budget_in(tmp_path, clock=clock, use_server_counter=True)
+    before, clock = VirtualClock(), VirtualClock()
+    before.advance(1000)
+    clock.advance(5)
+    await use(budget_in(tmp_path, clock=before.monotonic_ns), 10)
+    fresh = budget_in(tmp_path, clock=clock.monotonic_ns, use_server_counter=True)
     assert fresh.snapshot().used == 0
     await fresh.take(Lane.INTERACTIVE, life=1)
     with pytest.raises(BudgetExhaustedError):
@@ -224,14 +218,14 @@ async def test_a_file_that_cannot_be_trusted_is_left_alone_and_a_part_of_the_lim
 
 
 async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = VirtualClock()
     file_of(tmp_path).mkdir()
-    budget = budget_in(tmp_path, 20, clock=clock)
+    budget = budget_in(tmp_path, 20, clock=clock.monotonic_ns)
     await use(budget, 4)
     file_of(tmp_path).rmdir()
-    clock.now += 6 * SECOND
+    clock.advance(6)
     await use(budget, 1)
-    assert budget_in(tmp_path, 20, clock=clock).snapshot().used == 5
+    assert budget_in(tmp_path, 20, clock=clock.monotonic_ns).snapshot().used == 5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
@@ -298,7 +292,9 @@ def test_the_file_is_the_same_whatever_the_environment(
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path))
     budget = HostBudget(name="api.example.test:443")
+    before = budget.path
     budget.snapshot()
+    assert budget.path == before, "it is told before the file is there"
     assert budget.path.name == "budget-api.example.test_443.sqlite3"
     assert budget.path.parent.name == f"goedgepickt-async-{os.getuid()}"
     assert tmp_path not in budget.path.parents
@@ -323,30 +319,30 @@ async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
 async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_and_not_before(tmp_path: Path) -> None:
-    clock = Clock()
-    budget = budget_in(tmp_path, clock=clock)
+    clock = VirtualClock()
+    budget = budget_in(tmp_path, clock=clock.monotonic_ns)
     file_of(tmp_path).touch(mode=0o644)
     file_of(tmp_path).chmod(0o644)
     await use(budget)
     file_of(tmp_path).chmod(0o600)
-    clock.now += 5 * SECOND - 1
+    clock.advance(4.999_999_999)
     await use(budget)
     assert file_of(tmp_path).stat().st_size == 0
-    clock.now += 1
+    clock.advance(1e-9)
     await use(budget)
-    assert budget_in(tmp_path, clock=clock).snapshot().used == 3
+    assert budget_in(tmp_path, clock=clock.monotonic_ns).snapshot().used == 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
 async def test_what_was_taken_while_the_file_could_not_be_used_is_nobody_elses_slot_in_it(tmp_path: Path) -> None:
-    clock = Clock()
-    elsewhere = budget_in(tmp_path, clock=clock)
+    clock = VirtualClock()
+    elsewhere = budget_in(tmp_path, clock=clock.monotonic_ns)
     await elsewhere.take(Lane.INTERACTIVE, life=30)
     file_of(tmp_path).chmod(0o644)
-    here = budget_in(tmp_path, clock=clock)
+    here = budget_in(tmp_path, clock=clock.monotonic_ns)
     grant = await here.take(Lane.INTERACTIVE, life=30)
     file_of(tmp_path).chmod(0o600)
-    clock.now += 5 * SECOND
+    clock.advance(5)
     here.settle(grant, NeverSent())
     assert elsewhere.snapshot().in_flight == 1
 

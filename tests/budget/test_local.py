@@ -12,18 +12,9 @@ from goedgepickt_async import BudgetExhaustedError, LocalBudget
 from goedgepickt_async.budget.pacing import Pacer
 from goedgepickt_async.budget.protocol import Answered, Grant, NeverSent, Refused
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.testing import VirtualClock
 
 SECOND = 1_000_000_000
-
-
-class Clock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def __call__(self) -> int:
-        return self.now
 
 
 def plain(limit: int = 3, period: float = 60.0, **options: object) -> LocalBudget:
@@ -120,8 +111,8 @@ async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_it_back() -> No
 
 
 async def test_a_wait_that_is_too_long_is_refused_before_queueing() -> None:
-    clock = Clock()
-    budget = plain(1, clock=clock)
+    clock = VirtualClock()
+    budget = plain(1, clock=clock.monotonic_ns)
     await take(budget)
     with pytest.raises(BudgetExhaustedError) as caught:
         await take(budget, max_wait=60.9)
@@ -259,8 +250,8 @@ async def test_a_token_of_the_pace_that_nobody_used_stays_with_the_turn() -> Non
 
 
 async def test_who_waits_too_long_moves_up_a_lane() -> None:
-    clock = Clock()
-    budget = plain(1, clock=clock)
+    clock = VirtualClock()
+    budget = plain(1, clock=clock.monotonic_ns)
     held = await budget.take(Lane.NORMAL, life=30)
     order: list[str] = []
 
@@ -272,7 +263,7 @@ async def test_who_waits_too_long_moves_up_a_lane() -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(one("old", Lane.NORMAL))
         await asyncio.sleep(0)
-        clock.now += 301 * SECOND
+        clock.advance(301)
         for _ in range(3):
             group.create_task(one("new", Lane.INTERACTIVE))
         await asyncio.sleep(0)
@@ -299,12 +290,12 @@ async def _leave_a_probe_in_flight(budget: LocalBudget) -> None:
 
 
 async def test_the_snapshot_tells_how_it_stands() -> None:
-    clock = Clock()
-    budget = plain(3, clock=clock)
+    clock = VirtualClock()
+    budget = plain(3, clock=clock.monotonic_ns)
     await budget.take(Lane.INTERACTIVE, life=1)
     await take(budget)
     snapshot = budget.snapshot()
     assert (snapshot.limit, snapshot.used, snapshot.free, snapshot.in_flight) == (3, 2, 1, 1)
     await take(budget)
-    clock.now += SECOND
+    clock.advance(1)
     assert budget.snapshot().next_free_in == pytest.approx(60)

@@ -214,9 +214,10 @@ async def test_where_other_stock_moved_too_nothing_is_sent_again(
     plan = await stock_plan(gg, 1)
     sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=True))
     sandbox.fail("PUT", MUTATIONS, faults.ChangeWorld(lambda world: world.stockroom.mutate(0, -1)))
-    for _ in range(2):
+    for path in (f"/products/{plan.writes[0].uuid}/stock-mutation", None):  # after that, nobody knows of the sending
         (outcome,) = await outcomes_of(plan, journal=tmp_path / "j")
         assert isinstance(outcome.error, OutcomeUnknownError)
+        assert (outcome.error.path, outcome.error.attempts) == (path, 1 if path else 0)
     assert len(applied(sandbox)) == 1
 
 

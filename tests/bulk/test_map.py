@@ -16,7 +16,7 @@ from goedgepickt_async.bulk.engine import Engine
 from goedgepickt_async.bulk.progress import eta
 from goedgepickt_async.bulk.stream import OutcomeStream
 from goedgepickt_async.sandbox import Sandbox
-from tests.conftest import ample_budget
+from goedgepickt_async.testing import ample_budget
 from tests.support.recording_budget import RecordingBudget
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from goedgepickt_async.bulk import Plan
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
 
-from ..support.served import served  # noqa: TID252
 from .conftest import Finished
 
 Inside = Callable[..., Finished]
@@ -22,7 +22,7 @@ needs_plans = pytest.mark.skipif(NO_PLANS_YET, reason="what is behind plans is n
 
 @pytest.fixture
 def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    with served(orders=5, products=40, limit=None) as running:
+    with serving(Sandbox(orders=5, products=40, limit=None)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(running.world.webshops[0]["uuid"]))

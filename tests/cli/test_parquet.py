@@ -17,8 +17,8 @@ from goedgepickt_async.cli.export import parquet as encoding
 from goedgepickt_async.cli.export.whole_file import WholeFileOutput
 from goedgepickt_async.contrib.arrow import schema
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
 
-from ..support.served import served  # noqa: TID252
 from .conftest import Finished, Goedgepickt, until
 
 Inside = Callable[..., Finished]
@@ -27,7 +27,7 @@ FAST = ("--sandbox", "--sandbox-rate", "off")
 
 @pytest.fixture
 def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    with served(orders=330, products=5, limit=None) as running:
+    with serving(Sandbox(orders=330, products=5, limit=None)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

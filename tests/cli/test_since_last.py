@@ -14,8 +14,8 @@ import pytest
 from goedgepickt_async.cli.export import checkpoint as checkpoints
 from goedgepickt_async.cli.private_files import Lock
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
 
-from ..support.served import served  # noqa: TID252
 from .conftest import Finished, Goedgepickt, jsonl, until, uuids
 from .test_export import rows_of_csv
 
@@ -26,7 +26,7 @@ NIGHTLY = ("orders", "-o", "orders.jsonl", "--since-last")
 @pytest.fixture
 def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox that `inside` talks to."""
-    with served(orders=330, products=5, limit=None) as running:
+    with serving(Sandbox(orders=330, products=5, limit=None)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

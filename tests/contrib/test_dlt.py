@@ -14,8 +14,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget
 from goedgepickt_async.sandbox import Sandbox, faults
-
-from ..support.served import served  # noqa: TID252
+from goedgepickt_async.testing import serving
 
 dlt: Any = pytest.importorskip("dlt", reason="the dependency group contrib is not installed")
 pytest.importorskip("duckdb", reason="the dependency group contrib is not installed")
@@ -30,7 +29,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # dlt's
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    with served(orders=230, products=40, limit=None) as running:
+    with serving(Sandbox(orders=230, products=40, limit=None)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         yield running
@@ -110,7 +109,7 @@ def test_an_order_of_the_future_does_not_hide_those_of_tomorrow(sandbox: Sandbox
 
 def test_an_empty_account_has_whole_tables(monkeypatch: pytest.MonkeyPatch, pipeline: Any) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    with served(orders=1, products=1, limit=None, oddities=False) as sandbox:
+    with serving(Sandbox(orders=1, products=1, limit=None, oddities=False)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         pipeline.run(goedgepickt_source(resources=["orders", "products"], created_after=date(2026, 1, 1)))
@@ -120,7 +119,7 @@ def test_an_empty_account_has_whole_tables(monkeypatch: pytest.MonkeyPatch, pipe
 
 def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    with served(orders=1000, products=1, limit=5, period=0.3) as sandbox:
+    with serving(Sandbox(orders=1000, products=1, limit=5, period=0.3)) as sandbox:
         client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(5, 0.3, guard=0.02))
         pipeline.run(goedgepickt_source(client, resources=["orders"]))
         assert count(pipeline, "orders") == 1000

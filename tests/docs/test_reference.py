@@ -33,10 +33,12 @@ MODULES = [
             "errors",
             "hooks",
             "models",
+            "pytest_plugin",
             "resources",
             "sandbox",
             "sandbox.deliveries",
             "sandbox.faults",
+            "testing",
             "webhooks",
         )
     ),
@@ -44,7 +46,7 @@ MODULES = [
 ]
 """The modules whose `__all__` is public."""
 
-NOT_PUBLIC = {"cli", "client", "contrib", "paging", "settings", "wire"}
+NOT_PUBLIC = {"cli", "client", "contrib", "drift", "logs", "paging", "settings", "wire"}
 """Rooms that nobody is to import from: what users need of them is in the package, or it is a command."""
 
 

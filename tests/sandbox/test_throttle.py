@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.throttle import CacheFlavour, Throttle
+from goedgepickt_async.testing import VirtualClock
 
 if TYPE_CHECKING:
     from .conftest import Serve
@@ -93,27 +94,19 @@ def test_remaining_is_whole_again_when_the_window_ended_while_the_controller_ran
     assert throttle.leave(T0 + 61, "ip")["X-RateLimit-Remaining"] == "5"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = T0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 async def test_over_the_wire_it_counts_down_refuses_and_starts_over(serve: Serve) -> None:
-    clock = Clock()
-    api = await serve(limit=3, period=60.0, clock=clock)
+    clock = VirtualClock(start=T0)
+    api = await serve(limit=3, period=60.0, clock=clock.time)
     remaining = [(await api.get("/webshops")).headers["x-ratelimit-remaining"] for _ in range(3)]
     assert remaining == ["2", "1", "0"]
-    clock.now += 58.5
+    clock.advance(58.5)
     refused = await api.get("/orders")
     assert refused.status == 429
     assert refused.raw == b'{\n    "message": "Too Many Attempts."\n}'
     assert refused.headers["Retry-After"] == "2"
     assert refused.headers["X-RateLimit-Reset"] == str(math.floor(T0) + 60)
     assert api.sandbox.throttled == 1
-    clock.now += 1.5
+    clock.advance(1.5)
     after = await api.get("/orders")
     assert (after.status, after.headers["X-RateLimit-Remaining"]) == (200, "2")
 
@@ -137,12 +130,12 @@ async def test_both_bases_and_both_keys_share_one_budget(serve: Serve) -> None:
 
 
 async def test_a_scaled_down_window_ends_exactly(serve: Serve) -> None:
-    clock = Clock()
-    api = await serve(limit=1, period=2.0, clock=clock)
+    clock = VirtualClock(start=T0)
+    api = await serve(limit=1, period=2.0, clock=clock.time)
     await api.get("/webshops")
-    clock.now += 1.99
+    clock.advance(1.99)
     assert (await api.get("/webshops")).status == 429
-    clock.now += 0.01
+    clock.advance(0.01)
     assert (await api.get("/webshops")).status == 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import overload
@@ -53,6 +54,7 @@ class Deliveries(Sequence[Delivery]):
         self._log: list[Delivery] = []
         self._held: list[Delivery] | None = None
         self._open: set[Delivery] = set()
+        self._counting = threading.Lock()  # the world may be changed from any thread
         self._quiet = asyncio.Event()
         self._disabled: set[str] = set()
         self._strange: set[str] = set()
@@ -83,7 +85,8 @@ class Deliveries(Sequence[Delivery]):
 
     async def settled(self) -> None:
         """Wait until nothing is under way: all is delivered, given up, or held."""
-        await self._quiet.wait()
+        if self._rounds is not None:
+            await self._rounds.wait(self._quiet)
 
     # Subscriptions
 
@@ -178,15 +181,17 @@ class Deliveries(Sequence[Delivery]):
         if self._rounds is None:
             return
         delivery.state = DeliveryState.UNDER_WAY
-        self._open.add(delivery)
-        self._quiet.clear()
+        with self._counting:
+            self._open.add(delivery)
+            self._quiet.clear()
         self._rounds.put(delivery)
 
     def _end(self, delivery: Delivery, state: DeliveryState) -> None:
         delivery.state = state
-        self._open.discard(delivery)
-        if not self._open:
-            self._quiet.set()
+        with self._counting:
+            self._open.discard(delivery)
+            if not self._open:
+                self._quiet.set()
 
     async def _carry(self, delivery: Delivery, courier: Courier) -> None:
         state = DeliveryState.DROPPED

@@ -33,6 +33,13 @@ class Rounds:
         """Have a delivery carried; the world may be changed from any thread."""
         self._loop.call_soon_threadsafe(self._queue.put_nowait, delivery)
 
+    async def wait(self, something: asyncio.Event) -> None:
+        """Wait for something that happens in the deliveries' event loop; also from another one, in another thread."""
+        if asyncio.get_running_loop() is self._loop:
+            await something.wait()
+            return
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_happened(something), self._loop))
+
     async def close(self) -> None:
         """End all that is under way, and wait for that."""
         self._task.cancel()
@@ -45,3 +52,7 @@ class Rounds:
             while True:
                 delivery = await self._queue.get()
                 group.create_task(self._carry(delivery, courier))
+
+
+async def _happened(something: asyncio.Event) -> None:
+    await something.wait()

@@ -1,0 +1,53 @@
+"""For tests of code that uses this package: invented models, signed deliveries, a clock that hurries, a served sandbox.
+
+The fixtures of the pytest plugin are made of these; without pytest they are as good. Nothing here belongs into a
+program that runs.
+"""
+
+from __future__ import annotations
+
+from goedgepickt_async.testing.clock import VirtualClock
+from goedgepickt_async.testing.deliveries import (
+    SignedDelivery,
+    compound_product_stock_updated,
+    order_status_changed,
+    signed_delivery,
+    stock_updated,
+)
+from goedgepickt_async.testing.factories import (
+    address,
+    order,
+    order_line,
+    order_shipment,
+    pick_location,
+    product,
+    shipment,
+    stock_location,
+    webhook,
+    webshop,
+)
+from goedgepickt_async.testing.fixtures import ample_budget
+from goedgepickt_async.testing.serving import serving
+from goedgepickt_async.testing.wire import to_wire
+
+__all__ = [
+    "SignedDelivery",
+    "VirtualClock",
+    "address",
+    "ample_budget",
+    "compound_product_stock_updated",
+    "order",
+    "order_line",
+    "order_shipment",
+    "order_status_changed",
+    "pick_location",
+    "product",
+    "serving",
+    "shipment",
+    "signed_delivery",
+    "stock_location",
+    "stock_updated",
+    "to_wire",
+    "webhook",
+    "webshop",
+]

@@ -1,0 +1,259 @@
+"""Models for tests: invented, whole and always the same.
+
+`order()` is the first order that was ever invented, `order(2)` the second; the same number gives the same model, and
+things of the same number belong together: shipment 2 is of order 2. Any field can be given by its name.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+from goedgepickt_async.models import (
+    Address,
+    LineType,
+    LinkedOrder,
+    Order,
+    OrderLine,
+    OrderShipment,
+    OrderStatus,
+    PickLocation,
+    Product,
+    ProductStock,
+    ProductType,
+    Secret,
+    Shipment,
+    ShipmentStatus,
+    StockLocation,
+    Supplier,
+    Webhook,
+    WebhookEvent,
+    Webshop,
+)
+from goedgepickt_async.testing.wire import changed
+
+__all__ = [
+    "address",
+    "identifier",
+    "order",
+    "order_line",
+    "order_shipment",
+    "pick_location",
+    "product",
+    "shipment",
+    "stock_location",
+    "webhook",
+    "webshop",
+]
+
+_ALL: Final = uuid.UUID("6b1f5d0e-64a3-4b57-9d0e-2f1c0a7be001")
+_FIRST_DAY: Final = datetime(2026, 11, 2, 8, 30, tzinfo=UTC)
+_PEOPLE: Final = (("Sanne", "Voorbeeld"), ("Daan", "Proef"), ("Lotte", "Verzonnen"), ("Bram", "Toets"))
+_PLACES: Final = (("Dorpsstraat", "1234 AB", "Ergenshuizen"), ("Kade", "5678 CD", "Nergensdam"))
+
+T = TypeVar("T")
+
+
+def identifier(kind: str, number: int) -> str:
+    """The uuid of the thing of a kind (`"order"`, `"product"`, …) and number."""
+    return str(uuid.uuid5(_ALL, f"{kind} {number}"))
+
+
+def address(number: int = 1, /, **fields: Any) -> Address:
+    """An address of nobody."""
+    first, last = _PEOPLE[number % len(_PEOPLE)]
+    street, zipcode, city = _PLACES[number % len(_PLACES)]
+    made = Address(
+        first_name=first,
+        last_name=last,
+        address=street,
+        house_number=str(number),
+        zipcode=zipcode,
+        city=city,
+        country="NL",
+        email=f"{first.lower()}{number}@example.test",
+        phone="+31000000000",
+    )
+    return changed(made, fields)
+
+
+def order_line(number: int = 1, /, **fields: Any) -> OrderLine:
+    """A line of an order, with one piece of the product of that number."""
+    made = OrderLine(
+        product_uuid=identifier("product", number),
+        product_name=_product_name(number),
+        sku=_sku(number),
+        quantity=1,
+        picked_quantity=0,
+        price=_price(number),
+        type=LineType.NORMAL,
+    )
+    return changed(made, fields)
+
+
+def order_shipment(number: int = 1, /, **fields: Any) -> OrderShipment:
+    """A parcel of an order, as the order shows it."""
+    made = OrderShipment(
+        track_trace_code=_code(number),
+        track_trace_url=f"https://track.example.test/{_code(number)}",
+        created_at=_day(number) + timedelta(hours=5),
+    )
+    return changed(made, fields)
+
+
+def order(number: int = 1, /, **fields: Any) -> Order:
+    """An order of one line, ready for picking.
+
+    Args:
+        number: Which one.
+        fields: Fields of `Order`. `billing` and `shipping` take a mapping that changes the address; `lines` and
+            `shipments` take models, or mappings that change lines of `order_line`: `lines=[{"quantity": 3}]`.
+
+    Raises:
+        TypeError: There is no such field.
+        DecodeError: A value that the API could not answer.
+    """
+    fields = _with_models(fields, lines=order_line, shipments=order_shipment)
+    made = Order(
+        uuid=identifier("order", number),
+        display_id=f"#{1000 + number}",
+        order_number=str(1000 + number),
+        order_id=f"shop-{number}",
+        status=OrderStatus.READY_FOR_PICKING,
+        created_at=_day(number),
+        total_paid=_price(1),
+        payment_method="ideal",
+        shipping_method="Standaard",
+        webshop_name="Webshop 1",
+        attention_needed=False,
+        billing=address(number),
+        shipping=address(number),
+        lines=(order_line(1),),
+    )
+    return changed(made, fields)
+
+
+def product(number: int = 1, /, **fields: Any) -> Product:
+    """A product with ten pieces, two of them reserved.
+
+    Args:
+        number: Which one.
+        fields: Fields of `Product`. `stock` and `supplier` take a mapping that changes them: `stock={"free_stock": 0}`.
+
+    Raises:
+        TypeError: There is no such field.
+        DecodeError: A value that the API could not answer.
+    """
+    made = Product(
+        uuid=identifier("product", number),
+        sku=_sku(number),
+        name=_product_name(number),
+        type=ProductType.NORMAL,
+        product_id=f"shop-{number}",
+        price=_price(number),
+        cost_price=_price(number) / 2,
+        tax_rate=Decimal(21),
+        weight=Decimal(250),
+        picture=f"https://shop.example.test/{number}.jpg",
+        product_attributes=[],
+        supplier=Supplier(uuid=identifier("supplier", 1), supplier_sku=f"LEV-{number}"),
+        allow_backorders=True,
+        stock=ProductStock(
+            free_stock=8, total_stock=10, reserved_stock=2, unlimited_stock=False, minimal_stock=0, fill_stock_to=0
+        ),
+    )
+    return changed(made, fields)
+
+
+def shipment(number: int = 1, /, **fields: Any) -> Shipment:
+    """A shipment on its way, of the order of that number."""
+    recipient = address(number)
+    made = Shipment(
+        uuid=identifier("shipment", number),
+        status=ShipmentStatus.IN_TRANSIT,
+        created_at=_day(number) + timedelta(hours=5),
+        shipping_method="Standaard",
+        track_trace_code=_code(number),
+        track_trace_url=f"https://track.example.test/{_code(number)}",
+        reference_text=f"#{1000 + number}",
+        shipping_first_name=recipient.first_name,
+        shipping_last_name=recipient.last_name,
+        shipping_city=recipient.city,
+        linked_order=LinkedOrder(uuid=identifier("order", number)),
+    )
+    return changed(made, fields)
+
+
+def webshop(number: int = 1, /, **fields: Any) -> Webshop:
+    """A webshop."""
+    made = Webshop(
+        uuid=identifier("webshop", number),
+        name=f"Webshop {number}",
+        url=f"https://shop{number}.example.test",
+        platform="custom",
+    )
+    return changed(made, fields)
+
+
+def pick_location(number: int = 1, /, **fields: Any) -> PickLocation:
+    """A place in the warehouse."""
+    return changed(PickLocation(uuid=identifier("pick location", number), name=f"A-{number:02d}"), fields)
+
+
+def stock_location(number: int = 1, /, **fields: Any) -> StockLocation:
+    """Ten pieces of a product in the pick location of that number."""
+    made = StockLocation(
+        pick_location_uuid=identifier("pick location", number),
+        pick_location_name=f"A-{number:02d}",
+        quantity=10,
+        priority=1,
+    )
+    return changed(made, fields)
+
+
+def webhook(number: int = 1, /, **fields: Any) -> Webhook:
+    """A subscription to changes of stock; its secret is `"secret-1"` for the first, and so on."""
+    made = Webhook(
+        uuid=identifier("webhook", number),
+        event=WebhookEvent.PRODUCT_STOCK_CHANGED,
+        secret=Secret(f"secret-{number}"),
+        target_url=f"https://shop{number}.example.test/webhooks",
+        webshop_name=f"Webshop {number}",
+        webshop_uuid=identifier("webshop", number),
+    )
+    return changed(made, fields)
+
+
+def _with_models(fields: Mapping[str, Any], **factories: Any) -> dict[str, Any]:
+    """The fields, with models in the place of mappings in lists."""
+    made = dict(fields)
+    for name in factories.keys() & fields.keys():
+        if isinstance(fields[name], Iterable):
+            made[name] = [
+                factories[name](place, **row) if isinstance(row, Mapping) else row
+                for place, row in enumerate(fields[name], 1)
+            ]
+    return made
+
+
+def _day(number: int) -> datetime:
+    return _FIRST_DAY + timedelta(minutes=number)
+
+
+def _sku(number: int) -> str:
+    return f"SKU-{number:04d}"
+
+
+def _code(number: int) -> str:
+    return f"3SZZ{number:09d}"
+
+
+def _price(number: int) -> Decimal:
+    return Decimal(1000 + 250 * (number % 40)) / 100
+
+
+def _product_name(number: int) -> str:
+    return f"Artikel {number}"

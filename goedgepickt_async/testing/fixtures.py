@@ -1,0 +1,121 @@
+"""What the fixtures of the pytest plugin do; without pytest, so that any other test runner can do it too."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from goedgepickt_async.budget import LocalBudget
+from goedgepickt_async.client import GoedGepickt
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.testing.clock import VirtualClock
+from goedgepickt_async.testing.serving import serving
+from goedgepickt_async.wire.retry import RetryPolicy
+
+__all__ = ["VirtualClock", "ample_budget", "check", "client_of", "fitting_budget", "is_asynchronous", "running"]
+
+_QUICK: Final = RetryPolicy(base=0.001, cap=0.01)
+"""Retries that hardly pause: they do so in real time."""
+
+_AMPLE: Final = 1_000_000
+
+_OPTIONS: Final = frozenset(inspect.signature(Sandbox).parameters) - {"clock"}
+
+
+def ample_budget(clock: VirtualClock | None = None) -> LocalBudget:
+    """A budget that no test comes to the end of.
+
+    Args:
+        clock: A clock that it goes by. Without one, a 429 of a fault makes it pause for five seconds at most.
+    """
+    if clock is None:
+        return LocalBudget(_AMPLE, 1.0, guard=0.0, use_server_counter=False)
+    return LocalBudget(_AMPLE, 60.0, use_server_counter=False, clock=clock.monotonic_ns)
+
+
+@contextmanager
+def running(options: Mapping[str, Any], clock: VirtualClock | None) -> Iterator[Sandbox]:
+    """A sandbox that runs: in a thread, or on a clock while that runs something.
+
+    Args:
+        options: Arguments of `Sandbox`, but for its clock.
+        clock: The clock, if there is one.
+
+    """
+    if clock is None:
+        with serving(Sandbox(**options)) as sandbox:
+            yield sandbox
+        return
+    sandbox = Sandbox(**options, clock=clock.time)
+    clock.run(sandbox.start())
+    try:
+        yield sandbox
+    finally:
+        clock.run(sandbox.close())
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raises ValueError, in words, unless a sandbox can be made with these arguments."""
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        raise ValueError(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(_OPTIONS))}")
+    try:
+        Sandbox(**options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(error.args[0]) from None  # an attrs validator says more than anybody wants to read
+
+
+def fitting_budget(options: Mapping[str, Any], clock: VirtualClock | None) -> LocalBudget:
+    """A budget for a sandbox with these arguments."""
+    limit, period = options["limit"], options.get("period", 60.0)
+    if limit is None:
+        return ample_budget(clock)
+    return LocalBudget(limit, period) if clock is None else LocalBudget(limit, period, clock=clock.monotonic_ns)
+
+
+@contextmanager
+def client_of(sandbox: Sandbox, budget: LocalBudget, clock: VirtualClock | None) -> Iterator[GoedGepickt]:
+    """A client of a sandbox, which is closed afterwards in whichever loops it was used."""
+    client = GoedGepickt(
+        sandbox.api_key,
+        base_url=sandbox.url,
+        webshop_uuid=str(sandbox.world.webshops[0]["uuid"]),
+        budget=budget,
+        retry=_QUICK if clock is None else RetryPolicy(),
+    )
+    try:
+        yield client
+    finally:
+        close(client)
+
+
+def close(client: GoedGepickt) -> None:
+    """Close a client from plain code: a loop that stands still is run for as long as that takes."""
+    sessions = client._sender.pipeline.sessions  # noqa: SLF001  nobody else has to know of them
+    for loop in sessions.loops:
+        if not loop.is_running():
+            loop.run_until_complete(_close(client))
+    if sessions.loops:
+        _run_aside(_close(client))
+
+
+async def _close(client: GoedGepickt) -> None:
+    await client.close()
+    await asyncio.sleep(0)  # connections that are closed end in the next pass of their loop
+
+
+def _run_aside(main: Coroutine[Any, Any, None]) -> None:
+    """Run something in a loop that nobody hears of: `asyncio.run` would take the present one from its owner."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(main)
+    finally:
+        loop.close()
+
+
+def is_asynchronous(test: object) -> bool:
+    """Whether a test is run in an event loop of somebody else's."""
+    return inspect.iscoroutinefunction(inspect.unwrap(test)) if callable(test) else False

@@ -1,0 +1,25 @@
+"""The recipes that have types have the right ones: whoever pastes them into a strict project hears no complaint."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.recipes.pages import blocks
+
+api = pytest.importorskip("mypy.api", reason="mypy is not installed")
+
+TYPED = [
+    ("web-backends.md", ("answers", "fastapi", "four-workers")),
+    ("web-backends.md", ("answers", "aiohttp")),
+    ("incremental-mirror.md", ("mirror", "reading", "following", "service")),
+    ("unknown-outcomes.md", ("unknown-writes",)),
+    ("workers.md", ("may-run-again",)),
+    ("keys-and-hosts.md", ("redis",)),
+]
+
+
+def test_mypy_finds_no_fault_in_the_recipes(tmp_path: Path) -> None:
+    for number, (page, names) in enumerate(TYPED):
+        (tmp_path / f"recipe_{number}.py").write_text(blocks(page, *names), "utf-8")
+    said, complaints, status = api.run(["--strict", "--config-file=", "--cache-dir", str(tmp_path), str(tmp_path)])
+    assert (status, complaints) == (0, ""), said

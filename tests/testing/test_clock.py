@@ -1,0 +1,296 @@
+"""The clock that hurries on, and its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import BudgetExhaustedError, GoedGepickt, LocalBudget, RequestTimeoutError, RetryPolicy
+from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.sandbox.deliveries import DeliveryState, pauses
+from goedgepickt_async.testing import VirtualClock
+from goedgepickt_async.testing.virtual_loop import VirtualLoop
+from tests.support.receiver import receiving
+
+A_LONG_TIME = 7 * 24 * 3600.0
+PASSES = pytest.approx(0.0, abs=0.001)
+"""What the passes of the loop take."""
+
+
+def about(seconds: float) -> Any:
+    return pytest.approx(seconds, abs=0.01)
+
+
+def client(sandbox: Sandbox, clock: VirtualClock, limit: int = 150, **options: Any) -> GoedGepickt:
+    budget = LocalBudget(limit, 60.0, clock=clock.monotonic_ns)
+    return GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=budget, **options)
+
+
+async def test_a_sandbox_and_a_loop_of_the_tests_own_may_be_beside_it(gg: GoedGepickt) -> None:
+    """The clock changes nothing about other loops."""
+
+    def nap() -> float:
+        with VirtualClock() as clock:
+            clock.run(asyncio.sleep(A_LONG_TIME))
+            return clock.elapsed
+
+    assert await asyncio.to_thread(nap) == about(A_LONG_TIME)
+    assert await gg.webshops.list().collect()
+
+
+def test_nobody_waits_and_the_order_is_kept() -> None:
+    woken: list[tuple[str, float]] = []
+
+    async def nap(name: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        woken.append((name, clock.elapsed))
+
+    async def main() -> str:
+        async with asyncio.TaskGroup() as group:
+            for name, seconds in (("week", A_LONG_TIME), ("second", 1.0), ("hour", 3600.0), ("hour too", 3600.0)):
+                group.create_task(nap(name, seconds))
+        return "done"
+
+    began = time.monotonic()
+    with VirtualClock(start=1_000.0) as clock:
+        assert clock.run(main()) == "done"
+        assert woken == [
+            ("second", about(1)),
+            ("hour", about(3600)),
+            ("hour too", about(3600)),
+            ("week", about(A_LONG_TIME)),
+        ]
+        assert clock.time() == about(1_000.0 + A_LONG_TIME)
+        assert clock.monotonic() == clock.monotonic_ns() / 1e9 == clock.elapsed
+    assert time.monotonic() - began < 30
+
+
+def test_the_limit_of_a_budget_and_the_throttle_of_a_sandbox_go_by_one_clock() -> None:
+    async def main() -> tuple[int, int]:
+        async with Sandbox(limit=10, clock=clock.time) as sandbox, client(sandbox, clock, limit=10) as gg:
+            for _ in range(35):
+                await gg.request("GET", "/webshops")
+            return len(sandbox.ledger), sandbox.throttled
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == (35, 0)
+        assert clock.elapsed == about(3 * 61)
+
+
+def test_a_throttle_goes_by_the_clock_and_not_by_its_loop_alone() -> None:
+    """Else the test above would hold for a sandbox that admits everything."""
+
+    async def main() -> int:
+        async with Sandbox(limit=10, clock=clock.time) as sandbox, client(sandbox, clock, limit=1000) as gg:
+            for _ in range(12):
+                await gg.request("GET", "/webshops")
+            return sandbox.throttled
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == 1
+        assert clock.elapsed == about(61)
+
+
+def test_bulk_work_is_paced_by_it() -> None:
+    async def main() -> int:
+        async with Sandbox(limit=150, clock=clock.time) as sandbox, client(sandbox, clock) as gg:
+            outcomes = [outcome async for outcome in gg.bulk.map(lambda _: gg.request("GET", "/webshops"), range(200))]
+            return sum(outcome.error is None for outcome in outcomes)
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == 200
+        assert clock.elapsed == pytest.approx((200 - 10) / 2.3, abs=1.0)
+
+
+def test_time_limits_and_slow_answers_race_as_they_would_in_reality() -> None:
+    async def main() -> list[float]:
+        took = []
+        once = RetryPolicy(max_attempts=1)
+        async with (
+            Sandbox(limit=None, clock=clock.time) as sandbox,
+            client(sandbox, clock, timeout=30, retry=once) as gg,
+        ):
+            for slow in (faults.Slow(29.9), faults.Slow(30.1), faults.NeverAnswer(), faults.SlowBody(29.9)):
+                sandbox.fail("GET", "/webshops", slow)
+                began = clock.elapsed
+                try:
+                    await gg.request("GET", "/webshops")
+                except RequestTimeoutError:
+                    took.append(began - clock.elapsed)
+                else:
+                    took.append(clock.elapsed - began)
+        return took
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == [about(29.9), about(-30), about(-30), about(29.9)]
+
+
+def test_a_call_that_would_wait_too_long_says_how_long() -> None:
+    async def main() -> float:
+        async with Sandbox(limit=2, clock=clock.time) as sandbox, client(sandbox, clock, limit=2) as gg:
+            await gg.request("GET", "/webshops")
+            await gg.request("GET", "/webshops")
+            await asyncio.sleep(20)
+            with pytest.raises(BudgetExhaustedError) as caught:
+                await gg.with_options(max_wait=5).request("GET", "/webshops")
+            return caught.value.wait
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == about(41)
+        assert clock.elapsed == about(20)
+
+
+def test_the_pauses_between_the_attempts_of_a_delivery_take_no_time() -> None:
+    async def main() -> tuple[int, str]:
+        async with receiving() as receiver, Sandbox(limit=None, clock=clock.time) as sandbox:
+            receiver.answer([500] * 10)
+            async with client(sandbox, clock) as gg:
+                shop = sandbox.world.webshops[0]
+                await gg.webhooks.create("order.statusChanged", receiver.url, webshop_uuid=shop["uuid"])
+            row = next(row for row in sandbox.world.orders if row["webshopName"] == shop["name"])
+            sandbox.world.set_order_status(row["uuid"], "on_hold")
+            await sandbox.deliveries.settled()
+            return len(receiver.came), sandbox.deliveries[0].state
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == (10, DeliveryState.FAILED)
+        assert clock.elapsed == about(sum(pauses()))
+
+
+def test_what_runs_in_it_goes_on_at_the_next_run() -> None:
+    with VirtualClock() as clock:
+        sandbox = Sandbox(limit=None, clock=clock.time)
+        clock.run(sandbox.start())
+        gg = client(sandbox, clock)
+        assert clock.run(gg.request("GET", "/webshops")).status == 200
+        clock.advance(3600)
+        assert clock.run(gg.request("GET", "/webshops")).status == 200
+        assert sandbox.ledger[1].at - sandbox.ledger[0].at == about(3600)
+        clock.run(gg.close())
+        clock.run(sandbox.close())
+
+
+def test_what_falls_due_by_hand_goes_on_in_the_next_run() -> None:
+    async def start() -> asyncio.Task[None]:
+        task = asyncio.create_task(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        return task
+
+    async def look(task: asyncio.Task[None]) -> bool:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return task.done()
+
+    with VirtualClock() as clock:
+        task = clock.run(start())
+        clock.advance(59.9)
+        assert not clock.run(look(task))
+        clock.advance(0.1)
+        assert clock.run(look(task))
+
+
+def test_less_than_it_can_tell_apart_is_rounded_up() -> None:
+    clock = VirtualClock()
+    clock.advance(1e-10)
+    assert clock.monotonic_ns() == 1
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+def test_time_does_not_go_back_and_not_to_the_end_of_days(seconds: float) -> None:
+    with pytest.raises(ValueError, match="at least 0"):
+        VirtualClock().advance(seconds)
+
+
+def test_a_thread_at_work_is_waited_for_and_time_stands_still_until_it_is_done() -> None:
+    async def main() -> str:
+        async with asyncio.timeout(3600):
+            done = await asyncio.to_thread(work)
+        assert clock.elapsed == PASSES
+        await asyncio.sleep(3600)
+        return done
+
+    def work() -> str:
+        time.sleep(0.05)
+        return "done"
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == "done"
+        assert clock.elapsed == about(3600)
+
+
+def test_a_thread_that_never_ends_does_not_hold_up_a_time_limit() -> None:
+    hold = threading.Event()
+
+    async def main() -> None:
+        async with asyncio.timeout(0.05):
+            await asyncio.to_thread(hold.wait)
+
+    with VirtualClock() as clock:
+        try:
+            with pytest.raises(TimeoutError):
+                clock.run(main())
+            assert clock.elapsed == about(0.05)
+        finally:
+            hold.set()
+
+
+def test_bytes_that_the_system_has_not_delivered_yet_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loopback that is late: the selector sees nothing at first, though something was sent."""
+    with VirtualClock() as clock:
+        loop = VirtualLoop(clock.monotonic, clock.advance)
+        selector = loop._jumping
+        below: Any = type(selector).__mro__[1]
+        real, blind = below.select, [False]
+
+        def late(self: Any, timeout: float | None = None) -> Any:
+            return [] if blind[0] else real(self, timeout)
+
+        def arrives() -> None:
+            blind[0] = False
+
+        monkeypatch.setattr(below, "select", late)
+        monkeypatch.setattr(selector._courier, "go", arrives)
+
+        async def main() -> bytes:
+            mine, theirs = socket.socketpair()
+            with mine, theirs:
+                mine.setblocking(False)
+                reading = asyncio.create_task(loop.sock_recv(mine, 4))
+                await asyncio.sleep(0)
+                theirs.send(b"here")
+                blind[0] = True
+                return await asyncio.wait_for(reading, 3600)
+
+        try:
+            mine = loop.run_until_complete(main())
+        finally:
+            loop.close()
+        assert mine == b"here"
+        assert clock.elapsed == PASSES
+
+
+def test_a_byte_of_its_own_goes_over_the_loopback_and_leaves_nothing_behind() -> None:
+    with VirtualClock() as clock:
+        for _ in range(3):
+            clock.run(asyncio.sleep(1))
+    assert clock.elapsed == about(3)  # that nothing is left open is held by warnings being errors
+
+
+async def test_inside_a_loop_it_says_where_to_call_it() -> None:
+    with VirtualClock() as clock, pytest.raises(RuntimeError, match="call run from plain code"):
+        clock.run(asyncio.sleep(0))
+
+
+def test_it_can_be_closed_twice_and_used_again() -> None:
+    clock = VirtualClock()
+    clock.run(asyncio.sleep(1))
+    clock.close()
+    clock.close()
+    clock.run(asyncio.sleep(1))
+    clock.close()
+    assert clock.elapsed == about(2)

@@ -1,0 +1,104 @@
+"""What the fixtures are made of, and the fixtures themselves in this project's own tests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from goedgepickt_async import GoedGepickt, LocalBudget, RetryPolicy
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.testing import VirtualClock, ample_budget, serving
+from goedgepickt_async.testing.fixtures import check, client_of, fitting_budget, is_asynchronous, running
+
+
+async def test_an_asynchronous_test_reads_through_the_client(
+    goedgepickt_client: GoedGepickt, goedgepickt_sandbox: Sandbox
+) -> None:
+    assert len(await goedgepickt_client.products.list().collect()) == len(goedgepickt_sandbox.world.products) == 40
+    assert goedgepickt_client.settings.webshop_uuid == goedgepickt_sandbox.world.webshops[0]["uuid"]
+
+
+@pytest.mark.goedgepickt_sandbox(limit=5, period=60.0)
+def test_a_plain_test_has_an_hour_pass(
+    goedgepickt_client: GoedGepickt, goedgepickt_clock: VirtualClock, goedgepickt_sandbox: Sandbox
+) -> None:
+    async def job() -> None:
+        for _ in range(300):
+            await goedgepickt_client.request("GET", "/webshops")
+
+    goedgepickt_clock.run(job())
+    assert goedgepickt_clock.elapsed == pytest.approx(59 * 61, abs=1)
+    assert goedgepickt_sandbox.throttled == 0
+
+
+def test_on_a_clock_the_sandbox_has_no_thread(goedgepickt_clock: VirtualClock, goedgepickt_sandbox: Sandbox) -> None:
+    assert goedgepickt_sandbox.port > 0
+    assert not [thread for thread in threading.enumerate() if "sandbox" in thread.name]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"oders": 1, "limt": 2}, "there is no limt, oders; there are .*, orders, "),
+        ({"webshops": 0}, r"^'webshops' must be .*\)$"),
+        ({"orders": "many"}, "'str' and 'int'"),
+        ({"clock": None}, "there is no clock"),
+    ],
+)
+def test_options_that_make_no_sandbox_are_refused_in_words(options: dict[str, object], complaint: str) -> None:
+    check({"orders": 1})
+    with pytest.raises(ValueError, match=complaint):
+        check(options)
+
+
+def test_a_budget_fits_the_sandbox() -> None:
+    with VirtualClock() as clock:
+        limited, ample = fitting_budget({"limit": 7, "period": 2.0}, clock), fitting_budget({"limit": None}, clock)
+        assert (limited.limit, limited.rules.window) == (7, 2.0)
+        assert (ample.limit, ample.rules.window) == (ample_budget(clock).limit, 60.0)
+    real = fitting_budget({"limit": 150}, None)
+    assert (real.limit, real.rules.window) == (150, 60.0)
+    assert fitting_budget({"limit": None}, None).limit == ample.limit
+
+
+def test_retries_pause_in_virtual_time_only() -> None:
+    with (
+        serving(Sandbox(orders=1)) as sandbox,
+        VirtualClock() as clock,
+        client_of(sandbox, ample_budget(), None) as quick,
+        client_of(sandbox, ample_budget(), clock) as usual,
+    ):
+        assert usual.settings.retry == RetryPolicy()
+        assert quick.settings.retry.cap <= 0.01
+
+
+@pytest.mark.parametrize("used", [{"still"}, {"moving"}, {"still", "moving"}])
+def test_a_client_is_closed_in_a_loop_that_stands_still_and_in_one_that_runs(used: set[str]) -> None:
+    still, moving = asyncio.new_event_loop(), asyncio.new_event_loop()
+    thread = threading.Thread(target=moving.run_forever)
+    thread.start()
+    try:
+        with running({"orders": 1, "limit": None}, None) as sandbox:
+            with client_of(sandbox, ample_budget(), None) as gg:
+                if "still" in used:
+                    still.run_until_complete(gg.request("GET", "/webshops"))
+                if "moving" in used:
+                    asyncio.run_coroutine_threadsafe(gg.request("GET", "/webshops"), moving).result(10)
+                sessions = gg._sender.pipeline.sessions
+                assert len(sessions.loops) == len(used)
+            assert sessions.loops == []
+    finally:
+        moving.call_soon_threadsafe(moving.stop)
+        thread.join()
+        still.close()
+        moving.close()
+
+
+def test_asynchronous_tests_are_told_from_plain_ones() -> None:
+    async def asynchronous() -> None: ...
+
+    assert is_asynchronous(asynchronous)
+    assert not is_asynchronous(LocalBudget)
+    assert not is_asynchronous(None)

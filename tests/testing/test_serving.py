@@ -1,0 +1,66 @@
+"""A sandbox in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from goedgepickt_async import GoedGepickt
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.testing import serving
+from tests.support.receiver import receiving
+
+
+def ask(sandbox: Sandbox, path: str) -> int:
+    request = urllib.request.Request(sandbox.url + path, headers={"Authorization": f"Bearer {sandbox.api_key}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return int(answer.status)
+
+
+def test_it_serves_plain_code_and_ends_with_its_thread() -> None:
+    before = threading.active_count()
+    with serving(Sandbox(orders=3, limit=None)) as sandbox:
+        assert ask(sandbox, "/orders") == 200
+        assert threading.active_count() == before + 1
+        port = sandbox.port
+    assert threading.active_count() == before
+    assert [arrival.path for arrival in sandbox.ledger] == ["/orders"]
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), 5)
+
+
+def test_it_ends_also_when_the_code_inside_fails() -> None:
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError), serving(Sandbox(orders=3)):
+        raise ZeroDivisionError
+    assert threading.active_count() == before
+
+
+def test_a_port_that_is_taken_is_told_where_it_was_started() -> None:
+    before = threading.active_count()
+    with serving(Sandbox(orders=3)) as first:
+        with pytest.raises(OSError, match="in use"), serving(Sandbox(orders=3, port=first.port)):
+            raise AssertionError("it runs")
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+async def test_deliveries_of_changes_from_another_thread_are_made_and_can_be_waited_for(
+    make_client: Callable[..., GoedGepickt],
+) -> None:
+    async with receiving() as receiver:
+        with serving(Sandbox(orders=20, limit=None)) as sandbox:
+            shop = sandbox.world.webshops[0]
+            gg = make_client(sandbox.url, sandbox.api_key, webshop_uuid=shop["uuid"])
+            await gg.webhooks.create("order.statusChanged", receiver.url)
+            order = next(row for row in sandbox.world.orders if row["webshopName"] == shop["name"])
+            for turn in range(1, 21):
+                sandbox.world.set_order_status(order["uuid"], "on_hold" if turn % 2 else "open")
+                await asyncio.wait_for(sandbox.deliveries.settled(), 10)
+                assert len(receiver.came) == turn
+        await sandbox.deliveries.settled()  # nothing runs any more, so nothing is under way
