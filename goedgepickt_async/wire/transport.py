@@ -146,7 +146,8 @@ class Meter:
     @property
     def evidence(self) -> Evidence:
         """What is known of the call's fate: of all its requests, the one that may have done most."""
-        return max(self._worst, self.latest, key=_ORDER.index)
+        worst, latest = self._worst, self.latest
+        return worst if worst is latest else max(worst, latest, key=_ORDER.index)
 
     def check_wait(self, ahead: int, most: float) -> None:
         """Raise BudgetExhaustedError if the wait behind so many others is longer."""
