@@ -43,8 +43,8 @@ class Page(Generic[T]):
     number: int
     info: PageInfo
     left_out: int = 0
-    _identity: tuple[str, ...] = attrs.field(repr=False)
-    _after: Position = attrs.field(repr=False)
+    _identity: tuple[str, ...] = attrs.field(repr=False, alias="identity")
+    _after: Position = attrs.field(repr=False, alias="after")
 
     @property
     def resume(self) -> str:
