@@ -7,6 +7,7 @@ of the client that happened to read it first.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -24,11 +25,12 @@ Kind = Literal["field", "value", "event", "type"]
 
 _MOST: Final = 256
 """Things that are noticed in a process; no server can fill the memory, nor the log."""
-_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_ .\[\]-]{0,63}", re.ASCII)
+_LONGEST: Final = 64
+_PLAIN: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_ .\[\]-]{{0,{_LONGEST - 1}}}", re.ASCII)
 _HIDDEN: Final = "(not shown)"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class DriftSeen:
     """GoedGepickt sent something that this version of the SDK does not know; nothing was lost by it, unless by a type.
 
@@ -73,7 +75,11 @@ def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
         field: Where it stood.
         value: The value, where it is the name of something.
     """
-    seen = DriftSeen(kind=kind, model=model, field=_plain(field), value=_plain(value))
+    if len(_seen) >= _MOST:
+        return
+    seen = _thing(kind, model, _cut(field), _cut(value))
+    if seen in _seen:  # as a rule; a page of rows that all look different asks thousands of times
+        return
     with _lock:
         if seen in _seen or len(_seen) >= _MOST:
             return
@@ -100,8 +106,16 @@ def watch(method: Listener) -> None:
         method(thing)
 
 
-def _plain(text: object) -> str:
+def _cut(text: object) -> str:
+    """What is enough to tell that it is too long to be shown: nothing longer is kept."""
+    return text[: _LONGEST + 1] if isinstance(text, str) else _HIDDEN  # a key of a mapping that was no JSON
+
+
+@functools.lru_cache(maxsize=2 * _MOST)
+def _thing(kind: Kind, model: str, field: str, value: str) -> DriftSeen:
+    return DriftSeen(kind=kind, model=model, field=_plain(field), value=_plain(value))
+
+
+def _plain(text: str) -> str:
     """The text, if it is no more than plain words: a key that is somebody's address is nobody's business."""
-    if not isinstance(text, str):  # a key of a mapping that was no JSON
-        return _HIDDEN
     return text if not text or _PLAIN.fullmatch(text) else _HIDDEN

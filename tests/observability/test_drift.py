@@ -3,6 +3,7 @@
 import gc
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,6 +63,14 @@ def test_a_key_that_is_no_text_is_noticed_and_read(heard: Heard, novel: str) -> 
         assert decode(row, Order).extra == {5: "five", novel: 1}
     assert set(drifts(heard, "field")) == {("Order", "(not shown)", ""), ("Order", novel, "")}
     del gg
+
+
+def test_a_key_of_any_length_is_noticed_without_being_kept() -> None:
+    long = "k" * 100_000
+    before = sys.getrefcount(long)
+    drift.notice("field", "Order", field=long)
+    assert list(drift._seen) == [drift.DriftSeen(kind="field", model="Order", field="(not shown)")]
+    assert sys.getrefcount(long) == before
 
 
 def test_a_new_status_is_told_once(heard: Heard, novel: str) -> None:
