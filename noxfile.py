@@ -152,8 +152,5 @@ def soak(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Ratios, measured side by side in one run."""
-    session.install(".[redis,speed]")
-    session.run("python", "benchmarks/decode.py")
-    session.run("python", "benchmarks/budget.py")
-    session.run("python", "benchmarks/bulk.py")
-    session.run("python", "benchmarks/webhooks.py")
+    session.install(*groups("bench"), ".[cli,redis,speed]")
+    session.run("python", "benchmarks/run.py", *session.posargs)

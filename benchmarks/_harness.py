@@ -21,6 +21,7 @@ class Ratio:
     """The quartiles of a candidate's ratios to the floor."""
 
     def __init__(self, samples: list[float]) -> None:
+        self.samples = samples
         self.low, self.median, self.high = statistics.quantiles(samples, n=4)
 
     def __str__(self) -> str:

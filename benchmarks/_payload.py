@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
+
+__all__ = ["Row", "as_page", "page", "row"]
+
+Row = dict[str, Any]
 
 _FIRST = ("Anna", "Daan", "Zoë", "Jeroen", "Noor", "Björn", "Thijs", "Femke")
 _LAST = ("Voorbeeld", "Testers", "van den Proef", "Müller", "de Verzonnen")
@@ -14,13 +19,23 @@ _WORDS = ("eiken", "tafel", "stoel", "lamp", "zwart", "wit", "metaal", "hout", "
 _STATUSES = ("open", "ready_for_picking", "backorder", "on_hold", "completed", "cancelled", "awaiting_supplier")
 
 
-def page(kind: str, rows: int, seed: int) -> bytes:
-    """One page of `orders` or `products` as the API would answer it."""
+def page(kind: str, rows: int, seed: int, reshape: Callable[[Row, random.Random], Row] | None = None) -> bytes:
+    """One page of `orders` or `products` as the API would answer it; `reshape` has a say in each row."""
     rng = random.Random(seed)
-    make = {"orders": _order, "products": _product}[kind]
-    info = {"totalItems": 40 * rows, "itemsPerPage": rows, "currentPage": 1, "lastPage": 40}
-    data = {"items": [make(rng) for _ in range(rows)], "pageInfo": info}
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    made = [row(kind, rng) for _ in range(rows)]
+    return as_page(made if reshape is None else [reshape(one, rng) for one in made])
+
+
+def row(kind: str, rng: random.Random) -> Row:
+    """One of `orders` or `products`."""
+    return {"orders": _order, "products": _product}[kind](rng)
+
+
+def as_page(rows: list[Row]) -> bytes:
+    """The answer with these rows."""
+    number = len(rows)
+    info = {"totalItems": 40 * number, "itemsPerPage": number, "currentPage": 1, "lastPage": 40}
+    return json.dumps({"items": rows, "pageInfo": info}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _uuid(rng: random.Random) -> str:

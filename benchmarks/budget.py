@@ -7,7 +7,6 @@ speaks in whole seconds of this clock: a refusal may cost up to ten seconds more
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import time
@@ -15,6 +14,7 @@ import time
 import attrs
 from _budgets import WINDOW
 from _contenders import CONTENDERS, LIMIT, Call, Contender
+from _report import Table, parser, tell
 
 from goedgepickt_async.sandbox import Sandbox
 
@@ -25,10 +25,17 @@ _BESIDE = 4
 _BULK = 50
 """Calls of that job that want to go at once."""
 _LATENCY = (0.05, 0.5)
-_HEAD = (
-    "| way | refusals | seconds | of the bound | burst of 20 | of 100 | of 150 "
-    "| interactive beside bulk: median | longest |\n" + "|---" * 9 + "|"
-)
+_HEAD = [
+    "way",
+    "refusals",
+    "seconds",
+    "of the bound",
+    "burst of 20",
+    "of 100",
+    "of 150",
+    "interactive beside bulk: median",
+    "longest",
+]
 
 
 @attrs.define
@@ -41,7 +48,7 @@ class Row:
     calls: list[float] = attrs.field(factory=list)
 
 
-class Table:
+class Measurement:
     """All contenders, against windows of `period` seconds."""
 
     def __init__(self, period: float) -> None:
@@ -87,16 +94,22 @@ class Table:
         latency = (_LATENCY[0] / self.scale, _LATENCY[1] / self.scale)
         return Sandbox(orders=1, products=1, limit=LIMIT, period=self.period, latency=latency)
 
-    def __str__(self) -> str:
+    def table(self) -> Table:
+        """As a table."""
         bound = (_JOB - 1) // LIMIT * WINDOW
-        lines = [_HEAD]
+        made = Table(
+            f"{_JOB} requests under {LIMIT} per {WINDOW:g} s",
+            _HEAD,
+            f"25 at once, latency {_LATENCY[0]:g} to {_LATENCY[1]:g} s; the bound is {bound / WINDOW:.0f} windows. Measured in "
+            f"windows of {self.period:g} s, all durations scaled by {self.scale:g}, printed scaled back. The bulk job wants "
+            f"{_BULK} calls to go at once; interactive calls include their latency.",
+        )
         for name, row in self.rows.items():
-            bursts = " | ".join(f"{burst:.1f}" for burst in row.bursts)
-            lines.append(
-                f"| {name} | {row.refusals} | {row.took:.0f} | {row.took / bound:.2f} | {bursts} "
-                f"| {statistics.median(row.calls):.1f} | {max(row.calls):.1f} |"
-            )
-        return "\n".join(lines)
+            bursts = [f"{burst:.1f}" for burst in row.bursts]
+            waits = [f"{statistics.median(row.calls):.1f}", f"{max(row.calls):.1f}"]
+            made.add(name, row.refusals, f"{row.took:.0f}", f"{row.took / bound:.2f}", *bursts, *waits)
+        made.at_most("our refusals", self.rows["ours"].refusals, 0)
+        return made
 
 
 async def _for_ever(call: Call) -> None:
@@ -105,19 +118,12 @@ async def _for_ever(call: Call) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
-    table = Table(parser.parse_args().period)
-    asyncio.run(table.fill())
-    bound = (_JOB - 1) // LIMIT
-    print(
-        f"{_JOB} requests, {LIMIT} per {WINDOW:g} s, 25 at once, latency {_LATENCY[0]:g} to {_LATENCY[1]:g} s; "
-        f"the bound is {bound} windows. Measured in windows of {table.period:g} s, all durations scaled by "
-        f"{table.scale:g}, printed scaled back. The bulk job wants {_BULK} calls to go at once; interactive calls "
-        "include their latency.\n"
-    )
-    print(table)
-    return 0
+    made = parser(__doc__)
+    made.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
+    chosen = made.parse_args()
+    measurement = Measurement(chosen.period)
+    asyncio.run(measurement.fill())
+    return tell([measurement.table()], as_json=chosen.json)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ scaled with them, so they are upper bounds.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import resource
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
+from _report import Table, parser, tell
 
 from goedgepickt_async import GoedGepickt, LocalBudget, NewOrder, NewOrderLine, NewProduct, ProductUpdate
 from goedgepickt_async.sandbox import Sandbox
@@ -183,25 +183,32 @@ async def memory(number: int) -> tuple[float, float]:
         return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, time.monotonic() - began
 
 
-async def run(scale: float, period: float, period_each: float) -> None:
-    above, took = await memory(int(_ITEMS * scale))
-    print(f"bulk.map over {int(_ITEMS * scale):,} items: {above:.1f} MiB above the start, {took:.0f} s\n")
-    print("| task | | requests | minutes | 429s |\n|---|---|---|---|---|")
+async def run(scale: float, period: float, period_each: float) -> list[Table]:
+    number = int(_ITEMS * scale)
+    above, took = await memory(number)
+    stream = Table("Memory of `bulk.map`", ["items", "MiB above the start", "seconds"])
+    stream.add(f"{number:,}", f"{above:.1f}", f"{took:.0f}")
+    table = Table(
+        "A plan beside search-then-write, with the same limiter",
+        ["task", "way", "requests", "minutes", "429s"],
+        f"Measured in windows of {period:g} s (plans) and {period_each:g} s (the other way), printed scaled back to {_WINDOW:g}.",
+    )
     for case in cases(scale):
         ways = (("plan, then apply", case.planned, period), ("search, then write", case.each, period_each))
         for way, job, window in ways:
             requests, seconds, refusals = await measure(case, job, window)
-            print(f"| {case.name} | {way} | {requests:,} | {seconds / 60:.1f} | {refusals} |", flush=True)
+            table.add(case.name, way, f"{requests:,}", f"{seconds / 60:.1f}", refusals)
+    return [table, stream]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds, for plans")
-    parser.add_argument("--period-each", type=float, default=1.0, help="and for the long way")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of items")
-    chosen = parser.parse_args()
-    asyncio.run(run(chosen.scale, chosen.period, chosen.period_each))
-    return 0
+    made = parser(__doc__)
+    made.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds, for plans")
+    made.add_argument("--period-each", type=float, default=1.0, help="and for the long way")
+    made.add_argument("--scale", type=float, default=1.0, help="of the numbers of items")
+    chosen = made.parse_args()
+    tables = asyncio.run(run(chosen.scale, chosen.period, chosen.period_each))
+    return tell(tables, as_json=chosen.json)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,10 @@ processes are killed and started again; there nothing is asked but that nothing 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import math
 import random
 import statistics
-import sys
 import tempfile
 import time
 from bisect import bisect
@@ -28,7 +26,8 @@ from typing import Any
 
 import attrs
 from _budgets import KINDS, WINDOW, make_budget
-from _workers import Heard, Workers
+from _report import Table, parser, tell
+from _workers import Workers
 
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
@@ -81,7 +80,11 @@ class Soak:
         self.kind, self.period, self.seed = kind, period, seed
         self.scale = WINDOW / period
         self.waits: list[float] = []
-        self.broken: list[str] = []
+        self.table = Table(
+            f"{PROCESSES} processes on one `{kind}` budget, {LIMIT} requests per {WINDOW:g} s",
+            ["phase", "requests", "refused", "a minute", "shortest cycle, s", "of what it allows", "goal"],
+        )
+        self.broken = self.table.missed
         # Each process's share of a local budget is a whole number of requests.
         self.limit = LIMIT // PROCESSES * PROCESSES if kind == "local" else LIMIT
         self._budget = {
@@ -102,10 +105,12 @@ class Soak:
             for phase in PHASES:
                 await self._play(phase, sandbox)
         self._check(self._percentile(99) < _WAIT, f"interactive p99 wait {self._percentile(99):.2f} s")
-        print(
-            f"interactive wait over {len(self.waits)} calls: p50 {self._percentile(50):.2f} s, "
-            f"p99 {self._percentile(99):.2f} s, max {max(self.waits) * self.scale:.2f} s (goal: p99 under {_WAIT:g} s)"
-        )
+        self.table.note = (
+            f"Measured in windows of {self.period:g} s, all durations scaled by {self.scale:g}, printed scaled back. "
+            f"Interactive wait for the budget over {len(self.waits)} calls: median {self._percentile(50):.2f} s, "
+            f"p99 {self._percentile(99):.2f} s, longest {max(self.waits) * self.scale:.2f} s (goal: p99 under {_WAIT:g} s). "
+            f"{self.table.note}"
+        ).strip()
 
     async def _play(self, phase: Phase, sandbox: Sandbox) -> None:
         first, refused = len(sandbox.ledger), sandbox.throttled
@@ -146,23 +151,18 @@ class Soak:
     def _report(self, phase: Phase, workers: Workers, arrivals: list[float], began: float, *, refused: int) -> None:
         heard = workers.heard
         steady = sorted(at for at in arrivals if at >= began + self.period)
-        line = f"{phase.name}: {len(arrivals)} requests, {refused} refused"
+        counts = (phase.name, f"{len(arrivals):,}", refused)
         self._check(refused == 0, f"{refused} requests were refused in phase {phase.name}")
         if phase.least is None:
-            print(f"{line}, {workers.killed} processes killed, {len(heard.errors)} calls failed as they should")
+            self.table.add(*counts, "", "", "", "")
+            self.table.note = f"In the trouble {workers.killed} processes were killed, and {len(heard.errors)} calls failed as they should."
             return
         self._check(not heard.errors, f"errors in phase {phase.name}: {heard.errors[:3]}")
         ideal = self.period + self.period / WINDOW + heard.round_trip
         share = self._share(steady, ideal)
-        print(
-            f"{line}, {share * self.limit * WINDOW / ideal / self.scale:.1f} a minute; the shortest cycle is "
-            f"{ideal * self.scale:.2f} s ({self._parts(heard)}): {share:.1%} of what it allows (goal: {phase.least:.0%})",
-            flush=True,
-        )
+        minute = f"{share * self.limit * WINDOW / ideal / self.scale:.1f}"
+        self.table.add(*counts, minute, f"{ideal * self.scale:.2f}", f"{share:.1%}", f"{phase.least:.0%}")
         self._check(share >= phase.least, f"only {share:.1%} of the allowed rate: {phase.name}")
-
-    def _parts(self, heard: Heard) -> str:
-        return f"window {WINDOW:g}, guard 1, round trip {heard.round_trip * self.scale:.2f}"
 
     def _share(self, arrivals: list[float], cycle: float) -> float:
         """Of the requests that could have come in whole cycles, how many did."""
@@ -180,7 +180,7 @@ class Soak:
             self.broken.append(broken)
 
 
-async def unscaled(kind: str, directory: str, redis_url: str) -> list[str]:
+async def unscaled(kind: str, directory: str, redis_url: str) -> Table:
     """450 requests at the real limit, by one process."""
     number, latency = 450, (0.02, 0.1)
     budget = make_budget(kind, LIMIT, WINDOW, directory=directory, redis_url=redis_url, processes=1)
@@ -193,31 +193,29 @@ async def unscaled(kind: str, directory: str, redis_url: str) -> list[str]:
         took = time.monotonic() - began
         refused = sandbox.throttled
     bound = (number - 1) // LIMIT * WINDOW
-    print(
-        f"{number} requests at {LIMIT} per {WINDOW:g} s: {took:.1f} s, {took / bound:.3f} of the bound; {refused} refused"
-    )
-    broken = [f"{refused} requests were refused"] if refused else []
-    return [*broken, f"{took / bound:.3f} of the lower bound"] if took > bound * _RATIO else broken
+    table = Table(f"{number} requests at the real {LIMIT} per {WINDOW:g} s", ["seconds", "of the bound", "refused"])
+    table.add(f"{took:.1f}", f"{took / bound:.3f}", refused)
+    table.at_most("of the bound", took / bound, _RATIO)
+    table.at_most("refused", refused, 0)
+    return table
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--budget", choices=KINDS, default="host")
-    parser.add_argument("--redis-url", default="redis://127.0.0.1:6379/0")
-    parser.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--unscaled", action="store_true", help="450 requests at the real 150 a minute instead")
-    asked = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--budget", choices=KINDS, default="host")
+    made.add_argument("--redis-url", default="redis://127.0.0.1:6379/0")
+    made.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--unscaled", action="store_true", help="450 requests at the real 150 a minute instead")
+    asked = made.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         if asked.unscaled:
-            broken = asyncio.run(unscaled(asked.budget, directory, asked.redis_url))
+            table = asyncio.run(unscaled(asked.budget, directory, asked.redis_url))
         else:
             soak = Soak(asked.budget, asked.period, directory, asked.redis_url, asked.seed)
             asyncio.run(soak.run())
-            broken = soak.broken
-    for what in broken:
-        print(f"BROKEN: {what}", file=sys.stderr)
-    return 1 if broken else 0
+            table = soak.table
+    return tell([table], as_json=asked.json)
 
 
 if __name__ == "__main__":

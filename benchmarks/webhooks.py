@@ -8,7 +8,6 @@ a receiver is 50 ms or more.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import multiprocessing
@@ -21,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import aiohttp
+from _report import Table, parser, tell
 from aiohttp import web
 
 from goedgepickt_async.webhooks import (
@@ -41,11 +41,11 @@ _HANDLER = 1.0
 
 def main() -> int:
     """A line for each contender; 1 if a goal is missed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rate", type=float, default=500.0, help="deliveries a second")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of one turn")
-    parser.add_argument("--turns", type=int, default=3)
-    chosen = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--rate", type=float, default=500.0, help="deliveries a second")
+    made.add_argument("--seconds", type=float, default=5.0, help="of one turn")
+    made.add_argument("--turns", type=int, default=3)
+    chosen = made.parse_args()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory() as directory:
@@ -56,20 +56,23 @@ def main() -> int:
         finally:
             ours.send(None)
             server.join(60)
-    return _report(waits, chosen.rate)
+    return tell([_table(waits, chosen.rate)], as_json=chosen.json)
 
 
-def _report(waits: dict[str, list[float]], rate: float) -> int:
+def _table(waits: dict[str, list[float]], rate: float) -> Table:
+    table = Table(
+        f"Wait for the answer at {rate:g} webhook deliveries a second",
+        ["receiver", "deliveries", "median, ms", "p99, ms", "longest, ms", "p99 in plain ones"],
+        f"Each wait counts from the moment the delivery was due; behind the receivers are handlers of {_HANDLER:g} s.",
+    )
     floor = _percentile(waits["plain handler"], 99)
-    missed = 0
     for name, samples in waits.items():
         last = _percentile(samples, 99)
-        missed += name != "plain handler" and last >= _GOAL
-        print(
-            f"{name:42} {len(samples):6} at {rate:g}/s   median {statistics.median(samples) * 1000:6.2f} ms"
-            f"   p99 {last * 1000:6.2f} ms   max {max(samples) * 1000:6.1f} ms   p99 in plain ones {last / floor:5.2f}"
-        )
-    return 1 if missed else 0
+        times = [f"{wait * 1000:.2f}" for wait in (statistics.median(samples), last, max(samples))]
+        table.add(name, f"{len(samples):,}", *times, f"{last / floor:.2f}")
+        if name != "plain handler":
+            table.at_most(f"p99 of the {name}, ms", last * 1000, _GOAL * 1000)
+    return table
 
 
 def _percentile(samples: list[float], percent: int) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from goedgepickt_async._version import __version__
 
+# Checkers take it for true, by its name. Importing `typing` would take longer than everything else in here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from goedgepickt_async import errors
     from goedgepickt_async.budget import Budget, BudgetSnapshot, HostBudget, Lane, LocalBudget
     from goedgepickt_async.budget.redis import RedisBudget

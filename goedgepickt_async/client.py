@@ -8,23 +8,28 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import aiohttp
 import attrs
 
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
-from goedgepickt_async.bulk.facade import Bulk
-from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
-from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
 from goedgepickt_async.settings import Options, Settings
 from goedgepickt_async.wire.pipeline import Pipeline, Sender
 from goedgepickt_async.wire.request import NO_BODY, Request, Safety, query_pairs, raw_path
 from goedgepickt_async.wire.retry import RetryQuota
 from goedgepickt_async.wire.session import SessionOwner
+
+if TYPE_CHECKING:
+    from goedgepickt_async.bulk.facade import Bulk
+    from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
+    from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
+
+# ruff: noqa: PLC0415  what the resources need is imported when the first client is made; whoever only names the class in
+# an annotation, or asks a command for its help, does not wait for it
 
 __all__ = ["GoedGepickt", "Response"]
 
@@ -96,6 +101,7 @@ class GoedGepickt:
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
         self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._made_in = os.getpid()
+        _bring_in_resources()
 
     def __repr__(self) -> str:
         return f"<GoedGepickt {self._sender.settings.base_url}>"
@@ -111,41 +117,57 @@ class GoedGepickt:
     @cached_property
     def webshops(self) -> Webshops:
         """Webshops of the account."""
+        from goedgepickt_async.resources import Webshops
+
         return Webshops(self._sender)
 
     @cached_property
     def products(self) -> PlanningProducts:
         """What lies in the warehouse."""
+        from goedgepickt_async.bulk.planning import PlanningProducts
+
         return PlanningProducts(self._sender)
 
     @cached_property
     def stock(self) -> PlanningStock:
         """How much of a product lies where."""
+        from goedgepickt_async.bulk.planning import PlanningStock
+
         return PlanningStock(self._sender)
 
     @cached_property
     def pick_locations(self) -> PickLocations:
         """The places in the warehouse."""
+        from goedgepickt_async.resources import PickLocations
+
         return PickLocations(self._sender)
 
     @cached_property
     def orders(self) -> PlanningOrders:
         """What is to be picked and sent."""
+        from goedgepickt_async.bulk.planning import PlanningOrders
+
         return PlanningOrders(self._sender)
 
     @cached_property
     def shipments(self) -> Shipments:
         """Parcels and where they are."""
+        from goedgepickt_async.resources import Shipments
+
         return Shipments(self._sender)
 
     @cached_property
     def webhooks(self) -> Webhooks:
         """Where GoedGepickt reports changes to."""
+        from goedgepickt_async.resources import Webhooks
+
         return Webhooks(self._sender)
 
     @cached_property
     def bulk(self) -> Bulk:
         """Many items."""
+        from goedgepickt_async.bulk.facade import Bulk
+
         return Bulk(self._sender)
 
     # -- what it is ---------------------------------------------------------------------------------------------
@@ -268,6 +290,12 @@ class GoedGepickt:
                 source=self,
                 stacklevel=2,
             )
+
+
+def _bring_in_resources() -> None:
+    """Import now what would otherwise stop the event loop for a moment in the middle of the first call."""
+    import goedgepickt_async.bulk.facade
+    import goedgepickt_async.bulk.planning  # noqa: F401
 
 
 _OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url"}

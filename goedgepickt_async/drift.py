@@ -7,6 +7,7 @@ of the client that happened to read it first.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -28,7 +29,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_ .\[\]-]{0,63}", re.ASCII)
 _HIDDEN: Final = "(not shown)"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class DriftSeen:
     """GoedGepickt sent something that this version of the SDK does not know; nothing was lost by it, unless by a type.
 
@@ -73,7 +74,11 @@ def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
         field: Where it stood.
         value: The value, where it is the name of something.
     """
-    seen = DriftSeen(kind=kind, model=model, field=_plain(field), value=_plain(value))
+    if len(_seen) >= _MOST:
+        return
+    seen = _thing(kind, model, field, value)
+    if seen in _seen:  # as a rule; a page of rows that all look different asks thousands of times
+        return
     with _lock:
         if seen in _seen or len(_seen) >= _MOST:
             return
@@ -98,6 +103,11 @@ def watch(method: Listener) -> None:
         seen = list(_seen)
     for thing in seen:
         method(thing)
+
+
+@functools.lru_cache(maxsize=2 * _MOST)
+def _thing(kind: Kind, model: str, field: str, value: str) -> DriftSeen:
+    return DriftSeen(kind=kind, model=model, field=_plain(field), value=_plain(value))
 
 
 def _plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -190,8 +191,9 @@ def _slots_in(row: tuple[Any, ...] | None, rules: Rules, now: int) -> Slots:
     return slots
 
 
+@functools.cache
 def _boot() -> str:
-    """What tells this run of the system from others; empty where the system does not say."""
+    """What tells this run of the system from others; empty where the system does not say. No process outlives it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import FAR, Rules, Slots
@@ -19,10 +19,9 @@ class LocalStore:
         self._slots = Slots(rules, first_id=first_id)
         self._clock = clock
 
-    @contextmanager
-    def open(self) -> Iterator[tuple[Slots, int]]:
+    def open(self) -> AbstractContextManager[tuple[Slots, int]]:
         """The slots and the time."""
-        yield self._slots, self._clock()
+        return nullcontext((self._slots, self._clock()))
 
     def look_again_in(self, slots: Slots, now: int) -> int:
         """When time alone may free a slot."""

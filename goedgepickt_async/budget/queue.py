@@ -188,7 +188,7 @@ class QueuedBudget:
         with self._open() as (slots, now):
             waiter = self._newcomer(lane, life, place)
             self._lanes.join(waiter)
-            self._hand_out(slots, now)
+            self._hand_out(slots, now, newcomer=waiter)
             if waiter.grant is not None:
                 return waiter.grant
             wait = slots.predicted_wait(now, self._lanes.before(waiter), lane) / _SECOND
@@ -228,8 +228,11 @@ class QueuedBudget:
 
     # -- handing out --------------------------------------------------------------------------------------------
 
-    def _hand_out(self, slots: Slots, now: int) -> None:
-        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for."""
+    def _hand_out(self, slots: Slots, now: int, newcomer: Waiter | None = None) -> None:
+        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for.
+
+        A newcomer who is asking at this moment sees the grant without being woken, which spares the loop a turn.
+        """
         here = self._clock()
         self._lanes.move_up(here - _AGED)
         for waiter in self._lanes.in_order():
@@ -238,6 +241,8 @@ class QueuedBudget:
                 break
             self._lanes.leave(waiter)
             waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
+            if waiter is newcomer:
+                continue
             try:
                 waiter.loop.call_soon_threadsafe(_wake, waiter)
             except RuntimeError:  # its loop is closed: nobody will ever use the slot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
 
 from goedgepickt_async.budget.server_counter import FAR
 
@@ -48,6 +49,11 @@ class Rows:
     def dump(self) -> list[tuple[int, int]]:
         """All of them: when they come free, and which."""
         return list(self._order)
+
+    def load(self, values: Iterable[tuple[int, int]]) -> None:
+        """Become what `dump` gave."""
+        self._order = sorted((int(free_at), int(slot)) for free_at, slot in values)
+        self._free_at = {slot: free_at for free_at, slot in self._order}
 
     def free_by(self, instant: int) -> int:
         """How many of them are free by then."""

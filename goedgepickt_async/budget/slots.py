@@ -34,7 +34,7 @@ All instants are integer nanoseconds: an instant is computed once, stored, and o
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -127,19 +127,20 @@ class Slots:
     PROBES = 20
     """While nothing is known, at most so many go in a window, should the first ones not be answered."""
     SILENT = 3
-    _SCALARS = (
-        "throttled_count",
-        "_last_id",
-        "_paused_until",
-        "_shared_until",
-        "_alone_until",
-        "_margin",
-        "_cold",
-        "_cold_since",
-        "_probe",
-        "_probe_until",
-        "_silent",
-    )
+    _SCALARS: Final = {
+        "throttled_count": "throttled_count",
+        "last_id": "_last_id",
+        "paused_until": "_paused_until",
+        "shared_until": "_shared_until",
+        "alone_until": "_alone_until",
+        "margin": "_margin",
+        "cold": "_cold",
+        "cold_since": "_cold_since",
+        "probe": "_probe",
+        "probe_until": "_probe_until",
+        "silent": "_silent",
+    }
+    """What they are called in `dump`, and here."""
 
     def __init__(self, rules: Rules, *, first_id: int = 0) -> None:
         self.rules = rules
@@ -300,7 +301,7 @@ class Slots:
 
     def dump(self) -> dict[str, Any]:
         """All of it, as JSON-ready values."""
-        scalars = {name.lstrip("_"): getattr(self, name) for name in self._SCALARS}
+        scalars = {key: getattr(self, name) for key, name in self._SCALARS.items()}
         return scalars | {"rows": self._rows.dump(), "sent": list(self._sent.items()), "counter": self._counter.dump()}
 
     def load(self, values: dict[str, Any]) -> None:
@@ -309,12 +310,10 @@ class Slots:
         Raises:
             LookupError, TypeError, ValueError: It is something else.
         """
-        for name in self._SCALARS:
-            value = values[name.lstrip("_")]
+        for key, name in self._SCALARS.items():
+            value = values[key]
             setattr(self, name, value if value is None or isinstance(value, bool) else int(value))
-        self._rows = Rows()
-        for free_at, slot in values["rows"]:
-            self._rows.add(int(slot), int(free_at))
+        self._rows.load(values["rows"])
         self._sent = {int(slot): int(at) for slot, at in values["sent"]}
         self._counter.load(values["counter"])
 

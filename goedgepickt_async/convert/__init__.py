@@ -7,12 +7,29 @@ The module `nothing` lists the odd values that are taken for "nothing said" inst
 
 from __future__ import annotations
 
-from goedgepickt_async.convert.decoding import decode, decode_rows
-from goedgepickt_async.convert.encoding import encode
-from goedgepickt_async.convert.naming import python_name
-from goedgepickt_async.convert.parsing import parse
-from goedgepickt_async.convert.plain import field_names, to_plain
-from goedgepickt_async.convert.registry import Converters, converters
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goedgepickt_async.convert.decoding import decode, decode_rows
+    from goedgepickt_async.convert.encoding import encode
+    from goedgepickt_async.convert.naming import python_name
+    from goedgepickt_async.convert.parsing import parse
+    from goedgepickt_async.convert.plain import field_names, to_plain
+    from goedgepickt_async.convert.registry import Converters, converters
+
+# Where each name lives. `parse` alone is needed to send a request; the rest brings in cattrs and all models.
+_HOMES = {
+    "Converters": "registry",
+    "converters": "registry",
+    "decode": "decoding",
+    "decode_rows": "decoding",
+    "encode": "encoding",
+    "field_names": "plain",
+    "parse": "parsing",
+    "python_name": "naming",
+    "to_plain": "plain",
+}
 
 __all__ = [
     "Converters",
@@ -25,3 +42,12 @@ __all__ = [
     "python_name",
     "to_plain",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -17,9 +17,9 @@ _INDEX: Final = re.compile(r"\[[0-9]+\]")
 
 def notice_unknown(keys: Iterable[str], plan: ReadPlan) -> None:
     """Of an object's keys, those that no field of its class takes."""
-    for key in keys:
-        if key not in plan.known:
-            notice("field", plan.cls.__name__, field=key)
+    known = plan.known
+    for key in [key for key in keys if key not in known]:
+        notice("field", plan.cls.__name__, field=key)
 
 
 def notice_value(member: OpenEnum) -> None:

@@ -4,7 +4,7 @@ What the common case does not cover goes to the converter's hooks, and they deci
 tolerant than the hooks, only faster. It holds field names and wire names of classes, never a text from an answer.
 
 Names in the source never meet: what comes from outside begins with `read_`, `type_`, `class_`, `twin_`, `members_`,
-`known_` or `key_`; raw values with `raw_` or `unknown_`; what is made is `made` or begins with `made_`.
+`texts_`, `known_` or `key_`; raw values with `raw_` or `unknown_`; what is made is `made` or begins with `made_`.
 `tests/convert/test_source.py` shows the source of a small class as a whole.
 """
 
@@ -25,7 +25,6 @@ from goedgepickt_async.models import OpenEnum
 
 __all__ = ["Name", "Source", "Written", "write"]
 
-_IN_LINE: Final = ((scalars.text, "str"), (scalars.integer, "int"), (scalars.boolean, "bool"))
 _TEXTS: Final = (scalars.text, scalars.label)
 _MOST_MEMBERS: Final = 256
 _LONGEST_MEMBER: Final = 64
@@ -90,6 +89,16 @@ class _Members(dict[Any, Any]):
         return found
 
 
+class _Texts(dict[str, str]):
+    """Text → the first one that is equal to it, so that what repeats from row to row is held once."""
+
+    def __missing__(self, text: str) -> str:
+        """Itself; kept while there is room."""
+        if len(self) < _MOST_MEMBERS and len(text) <= _LONGEST_MEMBER:
+            self[text] = text
+        return text
+
+
 def write(plan: ReadPlan, source: Source, converter: Converter) -> Written:
     """Writes the function that reads an object of `plan.cls` from `source`."""
     return _Writer(source, converter).function(plan)
@@ -151,44 +160,72 @@ class _Writer:
             return self._optional(field, what, raw)
         item = item_of_tuple(field.type)
         if item is not None:
-            return self._tuple(field.type, item, what, raw)
-        return self._call(self._converter.get_structure_hook(field.type), what, raw, field.type)
+            return self._tuple(field, item, what, raw)
+        return self._required(field, what, raw)
+
+    def _required(self, field: ReadField, what: str, raw: str) -> str:
+        hook = self._converter.get_structure_hook(field.type)
+        if hook is not scalars.identifier:
+            return self._call(hook, what, raw, field.type)
+        value, first = _named(raw)
+        return f"{value} if {first}.__class__ is str and {value} else {self._call(hook, what, value, field.type)}"
 
     def _optional(self, field: ReadField, what: str, raw: str) -> str:
-        # A raw value that is a variable already needs no other one.
-        value, first = (raw, raw) if raw.isidentifier() else ("value", f"(value := {raw})")
+        value, first = _named(raw)
         hook = self._converter.get_structure_hook(field.type)
         if hook is scalars.member:
             members = self._name(f"members_of_{what}", _Members(field.type))
             return f"None if {first} is None else {members}[{value}]"
         # Only this hook knows what else means None.
         otherwise = self._call(self._converter.get_structure_hook(field.declared), what, value, field.declared)
-        for ours, cls in _IN_LINE:
-            if hook is ours:
-                return f"{value} if {first}.__class__ is {cls} or {value} is None else {otherwise}"
-        if hook is scalars.decimal:
-            digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
-            return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"
-        if hook is scalars.moment:
-            # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
-            aware = f"moment if (moment := from_iso({value})).tzinfo is not None"
-            local = "combine(moment, moment.time(), AMSTERDAM)"
-            return f"None if {first} is None else {otherwise} if {value} < '1' else {aware} else {local}"
+        if hook is scalars.text and field.wire.repeats:
+            texts = self._name(f"texts_of_{what}", _Texts())
+            return f"{texts}[{value}] if {first}.__class__ is str else None if {value} is None else {otherwise}"
+        scalar = _scalar(hook, value, first, otherwise)
+        if scalar is not None:
+            return scalar
         read_object = getattr(hook, "read_object", None)
         if read_object is None:
             return f"None if {first} is None else {otherwise}"
         made = f"{self._name(f'read_object_{what}', read_object)}({value})"
         return f"{made} if {first}.__class__ is dict and {value} else None if {value} is None else {otherwise}"
 
-    def _tuple(self, tp: Any, item: Any, what: str, raw: str) -> str:
+    def _tuple(self, field: ReadField, item: Any, what: str, raw: str) -> str:
         hook = self._converter.get_structure_hook(item)
         read_all = getattr(hook, "read_all", None)
         if read_all is not None:  # a compiled class reads lists of itself
             all_read = f"{self._name(f'read_all_{what}', read_all)}(value)"
         else:
             read = self._call(hook, f"item_of_{what}", "item", item)
-            read = f"item if item.__class__ is str else {read}" if hook in _TEXTS else read
+            kept_once = f"{self._name(f'texts_of_{what}', _Texts())}[item]" if field.wire.repeats else "item"
+            read = f"{kept_once} if item.__class__ is str else {read}" if hook in _TEXTS else read
             kept = " if item is not None" if skips_nulls(item) else ""
             all_read = f"[{read} for item in value{kept}]"
-        otherwise = self._call(self._converter.get_structure_hook(tp), what, "value", tp)
+        otherwise = self._call(self._converter.get_structure_hook(field.type), what, "value", field.type)
         return f"(tuple({all_read}) if value else ()) if (value := {raw}).__class__ is list else {otherwise}"
+
+
+def _named(raw: str) -> tuple[str, str]:
+    """A variable for a raw value, and the expression that it is first used by; what is a variable needs no other one."""
+    return (raw, raw) if raw.isidentifier() else ("value", f"(value := {raw})")
+
+
+def _scalar(hook: Callable[..., Any], value: str, first: str, otherwise: str) -> str | None:
+    """The expression for one value that may be None, its common spellings in line; None for hooks that have none."""
+    if hook is scalars.boolean:
+        digit = f"{value} == 1 if {value}.__class__ is int and 0 <= {value} <= 1 else {otherwise}"
+        return f"{value} if {first}.__class__ is bool or {value} is None else {digit}"
+    if hook is scalars.text:
+        return f"{value} if {first}.__class__ is str or {value} is None else {otherwise}"
+    if hook is scalars.integer:
+        digits = f"{value}.__class__ is str and {value}.isdecimal() and {value}.isascii() and len({value}) < 19"
+        return f"{value} if {first}.__class__ is int or {value} is None else int({value}) if {digits} else {otherwise}"
+    if hook is scalars.decimal:
+        digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
+        return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"
+    if hook is scalars.moment:
+        # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
+        aware = f"moment if (moment := from_iso({value})).tzinfo is not None"
+        local = "combine(moment, moment.time(), AMSTERDAM)"
+        return f"None if {first} is None else {otherwise} if {value} < '1' else {aware} else {local}"
+    return None

@@ -35,6 +35,6 @@ class Address:
     )
     zipcode: str | None = attrs.field(default=None, repr=False, metadata=wire("Zipcode"))
     city: str | None = attrs.field(default=None, repr=False, metadata=wire("City"))
-    country: str | None = attrs.field(default=None, metadata=wire("Country"))
+    country: str | None = attrs.field(default=None, metadata=wire("Country", repeats=True))
     email: str | None = attrs.field(default=None, repr=False, metadata=wire("Email"))
     phone: str | None = attrs.field(default=None, repr=False, metadata=wire("Phone"))

@@ -35,7 +35,7 @@ class Shipment:
     status: ShipmentStatus | None = attrs.field(default=None, metadata=wire("status"))
     created_at: datetime | None = attrs.field(default=None, metadata=wire("createDate"))
     delivered_at: datetime | None = attrs.field(default=None, repr=False, metadata=wire("deliveredDate"))
-    shipping_method: str | None = attrs.field(default=None, metadata=wire("shippingMethod"))
+    shipping_method: str | None = attrs.field(default=None, metadata=wire("shippingMethod", repeats=True))
     track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceCode"))
     track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceUrl"))
     external_id: str | None = attrs.field(default=None, metadata=wire("externalId"))

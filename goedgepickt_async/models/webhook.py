@@ -26,6 +26,6 @@ class Webhook:
     secret: Secret | None = attrs.field(default=None, metadata=wire("webhookSecret"))
     # A target URL may carry credentials of its owner.
     target_url: str | None = attrs.field(default=None, repr=False, metadata=wire("targetUrl"))
-    webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName"))
+    webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName", repeats=True))
     webshop_uuid: str | None = attrs.field(default=None, metadata=wire("webshopUuid"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -27,17 +27,19 @@ class Wire:
         aliases: Other keys that answers use for the same thing, tried in order when `name` is absent or null.
         sent: The key in requests, where it differs from the one in answers.
         is_flat: The value is an object whose fields stand beside this class's other fields, behind the prefix.
+        repeats: The same few texts come again and again: equal ones are held in memory once.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     sent: str = ""
     is_flat: bool = False
+    repeats: bool = False
 
 
-def wire(name: str, *aliases: str, sent: str | None = None) -> dict[str, Any]:
+def wire(name: str, *aliases: str, sent: str | None = None, repeats: bool = False) -> dict[str, Any]:
     """Metadata for `attrs.field(metadata=…)`: the key in answers, its other spellings, the key in requests."""
-    return {_KEY: Wire(name, aliases, sent or name)}
+    return {_KEY: Wire(name, aliases, sent or name, repeats=repeats)}
 
 
 def flat(prefix: str) -> dict[str, Any]:

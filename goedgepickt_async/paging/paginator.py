@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError
 from goedgepickt_async.hooks import PageSeen, call_hook
 from goedgepickt_async.logs import tell
 from goedgepickt_async.models import PageInfo
@@ -36,15 +36,23 @@ class Page(Generic[T]):
         items: In the list's order; rows that an earlier page brought are left out.
         number: Which page of this reading, from 1.
         info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
-        resume: Hand it to `pages(resume=…)` to read on after this page, in another process if need be.
         left_out: New rows that the server sent although they are not what was asked for.
     """
 
     items: tuple[T, ...]
     number: int
     info: PageInfo
-    resume: str
     left_out: int = 0
+    _identity: tuple[str, ...] = attrs.field(repr=False, alias="identity")
+    _after: Position = attrs.field(repr=False, alias="after")
+
+    @property
+    def resume(self) -> str:
+        """A token: hand it to `pages(resume=…)` to read on after this page, in another process if need be.
+
+        It is written when it is asked for, since most readers never ask.
+        """
+        return write_token(self._identity, self._after)
 
 
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
@@ -154,6 +162,7 @@ class Paginator(Generic[T]):
                     page = self._page(batch, left)
                 self._tell(batch, page)
                 before = batch.after
+                del batch  # its raw rows are not kept while somebody looks at the page
                 left = None if left is None else left - len(page.items)
                 if came_back and (left is None or left > 0):
                     ahead = asyncio.create_task(walk.next_batch(), name=f"next page of {source.path}")
@@ -171,12 +180,8 @@ class Paginator(Generic[T]):
 
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
-        rows = source.decode(batch.page.rows)
-        kept = [
-            (number, rows[index])
-            for number, index in enumerate(batch.fresh, start=1)
-            if source.keep is None or source.keep(rows[index])
-        ]
+        rows = self._decoded(batch)
+        kept = [(number, row) for number, row in enumerate(rows, start=1) if source.keep is None or source.keep(row)]
         given = kept if left is None else kept[:left]
         is_cut = len(given) < len(kept)
         after = batch.position_after(given[-1][0] if given else 0) if is_cut else batch.after
@@ -184,9 +189,24 @@ class Paginator(Generic[T]):
             items=tuple(item for _, item in given),
             number=batch.after.pages,
             info=batch.page.info,
-            resume=write_token(source.identity, after),
             left_out=len(batch.fresh) - len(kept),
+            identity=source.identity,
+            after=after,
         )
+
+    def _decoded(self, batch: Batch) -> list[T]:
+        """The new rows; those that an earlier page brought are not read again."""
+        rows = batch.page.rows
+        try:
+            return self._source.decode([rows[index] for index in batch.fresh])
+        except DecodeError as error:
+            refusal = error
+        try:
+            self._source.decode(rows)
+        except DecodeError as error:
+            refusal = error  # it has the places in the answer as it came
+        refusal.evidence, refusal.attempts = Evidence.APPLIED, batch.page.attempts
+        raise refusal
 
     def _tell(self, batch: Batch, page: Page[T]) -> None:
         source, rows = self._source, len(batch.page.rows)

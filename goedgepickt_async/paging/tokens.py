@@ -26,8 +26,8 @@ _LONGEST = 10_000
 
 def write_token(identity: Sequence[str], position: Position) -> str:
     """The token for a position in a list; `identity` is what tells the list apart from others."""
-    plain = [_VERSION, _fingerprint(identity), attrs.asdict(position)]
-    packed = zlib.compress(json.dumps(plain, separators=(",", ":"), default=date.isoformat).encode())
+    plain = [_VERSION, _fingerprint(identity), attrs.asdict(position, recurse=False)]
+    packed = zlib.compress(json.dumps(plain, separators=(",", ":"), default=date.isoformat).encode(), level=1)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import Any
 
 __all__ = ["MEMORY", "SEAM", "Trail", "key_of"]
@@ -36,12 +37,13 @@ class Trail:
 
     def extend(self, keys: Iterable[str]) -> None:
         """Remember more, and forget the oldest."""
-        for key in keys:
-            if len(self._keys) == MEMORY:
-                self._known.discard(self._keys[0])
-                self.whole = False
-            self._keys.append(key)
-            self._known.add(key)
+        more = list(keys)
+        too_many = len(self._keys) + len(more) - MEMORY
+        if too_many > 0:
+            self._known.difference_update(islice(chain(self._keys, more), too_many))
+            self.whole = False
+        self._keys.extend(more)
+        self._known.update(more[-MEMORY:])
 
     def unknown(self, keys: Sequence[str]) -> list[int]:
         """The indexes of the keys that were not read before; one that comes twice counts once."""

@@ -40,8 +40,11 @@ class Permits:
         """Hold one; TimeoutError if that takes longer than `max_wait` seconds."""
         self.waiting += 1
         try:
-            async with asyncio.timeout(max_wait):
+            if max_wait is None:
                 await self._semaphore.acquire()
+            else:
+                async with asyncio.timeout(max_wait):
+                    await self._semaphore.acquire()
         finally:
             self.waiting -= 1
         try:

@@ -146,7 +146,8 @@ class Meter:
     @property
     def evidence(self) -> Evidence:
         """What is known of the call's fate: of all its requests, the one that may have done most."""
-        return max(self._worst, self.latest, key=_ORDER.index)
+        worst, latest = self._worst, self.latest
+        return worst if worst is latest else max(worst, latest, key=_ORDER.index)
 
     def check_wait(self, ahead: int, most: float) -> None:
         """Raise BudgetExhaustedError if the wait behind so many others is longer."""
@@ -197,7 +198,7 @@ async def exchange(
     """
     try:
         async with session.clock() as clock, _permit(session, meter, limits.max_wait) as left:
-            meter.begin(session, attrs.evolve(limits, max_wait=left), clock)
+            meter.begin(session, limits if left is limits.max_wait else attrs.evolve(limits, max_wait=left), clock)
             return await _send(session.http, meter, limits, method, URL(url, encoded=True), headers, body)
     except GoedGepicktError:
         raise
@@ -224,7 +225,11 @@ async def _permit(session: LoopSession, meter: Meter, max_wait: float | None) ->
         BudgetExhaustedError: It would take too long.
     """
     permits, began = session.permits[meter.lane], asyncio.get_running_loop().time()
-    if max_wait is not None and permits.are_out:
+    if not permits.are_out:
+        async with permits.one(None):
+            yield max_wait
+        return
+    if max_wait is not None:
         meter.check_wait(permits.waiting, max_wait)
     async with AsyncExitStack() as stack:
         try:

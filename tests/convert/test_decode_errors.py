@@ -5,13 +5,22 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import attrs
 import pytest
 
-from goedgepickt_async.convert import decode, decode_rows
+from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, Product, Shipment
+from goedgepickt_async.models.wire_names import wire
 
 MARK = "Persoonlijk"
+
+
+@attrs.frozen
+class Size:
+    """What only a hook of the user's can read."""
+
+    number: int
 
 
 def test_every_problem_is_named_with_its_place(order_data: dict[str, Any]) -> None:
@@ -87,3 +96,26 @@ def test_a_page_that_is_bad_all_over_gives_a_short_message() -> None:
         decode_rows([{"uuid": 5}] * 1000, Order)
     assert len(caught.value.problems) == 1000
     assert len(str(caught.value)) < 500
+
+
+def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() -> None:
+    @attrs.frozen(kw_only=True, weakref_slot=False)
+    class Box:
+        size: Size | None = attrs.field(default=None, metadata=wire("size"))
+
+    explained = []
+
+    def read(value: Any, _: Any) -> Size:
+        return Size(int(value))
+
+    def read_and_note(value: Any, tp: Any) -> Size:
+        explained.append(value)
+        return read(value, tp)
+
+    fast, explain = converters()
+    fast.register_structure_hook(Size, read)
+    explain.register_structure_hook(Size, read_and_note)
+    with pytest.raises(DecodeError) as caught:
+        decode_rows([{"size": "1"}, {"size": "wide"}, {"size": "3"}], Box)
+    assert caught.value.problems == ("$.items[1].size: could not be read (ValueError)",)
+    assert explained == ["wide"]

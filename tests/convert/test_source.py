@@ -30,6 +30,7 @@ class Parcel:
     uuid: Identifier = attrs.field(metadata=wire("uuid", "parcelUuid"))
     kind: LineType | None = attrs.field(default=None, metadata=wire("type"))
     pieces: int | None = attrs.field(default=None, metadata=wire("numberOfPieces"))
+    is_heavy: bool | None = attrs.field(default=None, metadata=wire("heavy"))
     weight: Decimal | None = attrs.field(default=None, metadata=wire("weight"))
     sent_at: datetime | None = attrs.field(default=None, metadata=wire("sendDate"))
     supplier: Supplier | None = attrs.field(default=None, metadata=wire("supplier"))
@@ -46,10 +47,14 @@ def structure(data, _=None):
 else read_sender_city(value, type_sender_city)
     made_sender.__class__ = class_Place
     made = new(twin_of_Parcel)
-    made.uuid = read_uuid((found if (found := get('uuid')) is not None else data['parcelUuid']), type_uuid)
+    made.uuid = value if (value := (found if (found := get('uuid')) is not None else data['parcelUuid'])).__class__ is str and value \
+else read_uuid(value, type_uuid)
     made.kind = None if (value := get('type')) is None else members_of_kind[value]
     made.pieces = value if (value := get('numberOfPieces')).__class__ is int or value is None \
+else int(value) if value.__class__ is str and value.isdecimal() and value.isascii() and len(value) < 19 \
 else read_pieces(value, type_pieces)
+    made.is_heavy = value if (value := get('heavy')).__class__ is bool or value is None \
+else value == 1 if value.__class__ is int and 0 <= value <= 1 else read_is_heavy(value, type_is_heavy)
     made.weight = None if (value := get('weight')) is None or value == '' \
 else number if value.__class__ is str and '_' not in value and (number := Decimal(value)).is_finite() \
 else read_weight(value, type_weight)
@@ -75,10 +80,12 @@ def structure(data, _=None):
 else read_sender_city(raw_fromCity, type_sender_city)
     made_sender.__class__ = class_Place
     made = new(twin_of_Parcel)
-    made.uuid = read_uuid(raw_uuid, type_uuid)
+    made.uuid = raw_uuid if raw_uuid.__class__ is str and raw_uuid else read_uuid(raw_uuid, type_uuid)
     made.kind = None
     made.pieces = raw_numberOfPieces if raw_numberOfPieces.__class__ is int or raw_numberOfPieces is None \
-else read_pieces(raw_numberOfPieces, type_pieces)
+else int(raw_numberOfPieces) if raw_numberOfPieces.__class__ is str and raw_numberOfPieces.isdecimal() \
+and raw_numberOfPieces.isascii() and len(raw_numberOfPieces) < 19 else read_pieces(raw_numberOfPieces, type_pieces)
+    made.is_heavy = None
     made.weight = None
     made.sent_at = None
     made.supplier = None

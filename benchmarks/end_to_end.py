@@ -1,0 +1,168 @@
+"""What reading a list over loopback costs the client's process, in CPU time: user and system, for 100 rows.
+
+Run it as `python benchmarks/end_to_end.py`. The server has a process of its own, and so has each contender; a sample is a
+list read to its end, and lies between two samples of the floor in the same process: one aiohttp session, page after page,
+`orjson.loads`. The second table has the same for a request with a tiny body: what our layer costs over bare aiohttp.
+
+The generated client is what openapi-python-client makes of `openapi.yaml`, made anew in each run. Our budget has the real
+limit and a window so short that nobody waits; once in memory (`LocalBudget`) and once in a file that the processes of a
+host share (`HostBudget`, the default for a server that is not on this machine).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import attrs
+from _harness import Ratio
+from _pages_server import serve_pages
+from _readers import FLOOR, GENERATED, OURS, OURS_ON_A_FILE, PACKAGE, READERS, TINY, Opened
+from _report import Table, parser, tell
+
+_OPENAPI = Path(__file__).with_name("openapi.yaml")
+_OF_THE_GENERATED = 0.4
+_LAYER = 1.3
+_REQUESTS = 50
+"""Of a sample with tiny bodies."""
+
+
+@attrs.frozen
+class Found:
+    """What one contender costs.
+
+    Attributes:
+        ratio: In floors.
+        each: Milliseconds of CPU, the median.
+        floor: The same of the floor.
+    """
+
+    ratio: Ratio
+    each: float
+    floor: float
+
+
+def main() -> int:
+    made = parser(__doc__)
+    made.add_argument("--kind", choices=["orders", "products"], default="orders")
+    made.add_argument("--rows", type=int, default=2_000, help="of the list; a sample reads it whole")
+    made.add_argument("--rounds", type=int, default=15, help="samples of each contender")
+    made.add_argument("--contender", choices=list(READERS), help=argparse.SUPPRESS)
+    made.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
+    made.add_argument("--url", help=argparse.SUPPRESS)
+    made.add_argument("--generated", type=Path, help=argparse.SUPPRESS)
+    chosen = made.parse_args()
+    if chosen.contender:
+        print(json.dumps(asyncio.run(_measure(chosen))))
+        return 0
+    with tempfile.TemporaryDirectory() as directory, serve_pages(chosen.rows) as url:
+        generate(Path(directory))
+        tables = [_pages(chosen, url, directory), _tiny(chosen, url, directory)]
+    return tell(tables, as_json=chosen.json)
+
+
+def generate(directory: Path) -> None:
+    """Make the generated client in a directory, with the tools beside this interpreter."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(_OPENAPI), "--meta", "none"]
+    command += ["--output-path", str(directory / PACKAGE)]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def _pages(chosen: argparse.Namespace, url: str, directory: str) -> Table:
+    table = Table(
+        f"CPU of the client for 100 {chosen.kind}, over loopback",
+        ["way", "ms", "floors", "quartiles"],
+        f"A list of {chosen.rows:,} rows, read to its end in pages of 100. The floor is one aiohttp session and `orjson.loads`.",
+    )
+    found = {name: _ask(name, chosen, url, directory) for name in READERS}
+    table.add("floor: aiohttp, `orjson.loads`, dicts", f"{found[OURS].floor:.2f}", "1.00", "")
+    for name, one in found.items():
+        table.add(name, f"{one.each:.2f}", f"{one.ratio.median:.2f}", f"{one.ratio.low:.2f} to {one.ratio.high:.2f}")
+    for ours in (OURS, OURS_ON_A_FILE):
+        share = found[ours].ratio.median / found[GENERATED].ratio.median
+        table.note += f" {ours[0].upper()}{ours[1:]}: {share:.2f} of the generated client."
+        table.at_most(f"{ours}, in generated clients", share, _OF_THE_GENERATED)
+    return table
+
+
+def _tiny(chosen: argparse.Namespace, url: str, directory: str) -> Table:
+    table = Table(
+        "CPU of a request with a tiny body, over loopback",
+        ["way", "ms", "of bare aiohttp", "quartiles"],
+        "One request after the other on one connection: all of it is the client's layer over the socket.",
+    )
+    found = {name: _ask(name, chosen, url, directory, "--tiny") for name in TINY}
+    table.add("floor: aiohttp, `orjson.loads`", f"{found[OURS].floor:.3f}", "1.00", "")
+    for name, one in found.items():
+        table.add(name, f"{one.each:.3f}", f"{one.ratio.median:.2f}", f"{one.ratio.low:.2f} to {one.ratio.high:.2f}")
+    for name in (OURS, OURS_ON_A_FILE):
+        table.at_most(name, found[name].ratio.median, _LAYER)
+    return table
+
+
+def _ask(name: str, chosen: argparse.Namespace, url: str, directory: str, *options: str) -> Found:
+    command = [sys.executable, __file__, "--contender", name, "--url", url, "--generated", directory, *options]
+    command += ["--kind", chosen.kind, "--rows", str(chosen.rows), "--rounds", str(chosen.rounds)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    ratios, each, floor = json.loads(done.stdout)
+    return Found(Ratio(ratios), statistics.median(each), statistics.median(floor))
+
+
+# -- a contender in its own process
+
+
+async def _measure(chosen: argparse.Namespace) -> tuple[list[float], list[float], list[float]]:
+    """Ratios to the floor, milliseconds of the contender and of the floor."""
+    async with (
+        FLOOR(chosen.url, chosen.generated) as floor,
+        READERS[chosen.contender](chosen.url, chosen.generated) as contender,
+    ):
+        base, work = (_work(opened, chosen) for opened in (floor, contender))
+        await _spent(base)
+        await _spent(work)
+        gc.collect()
+        gc.freeze()  # or now one of the two, now the other, would pay for looking through the modules of both
+        before = await _spent(base)
+        ratios, each, floors = [], [], [before]
+        for _ in range(chosen.rounds):
+            spent = await _spent(work)
+            after = await _spent(base)
+            ratios.append(2 * spent / (before + after))
+            each.append(spent)
+            floors.append(after)
+            before = after
+    number = _REQUESTS if chosen.tiny else chosen.rows / 100
+    return ratios, [1_000 * spent / number for spent in each], [1_000 * spent / number for spent in floors]
+
+
+def _work(opened: Opened, chosen: argparse.Namespace) -> Callable[[], Awaitable[None]]:
+    async def tiny() -> None:
+        for _ in range(_REQUESTS):
+            await opened.tiny()
+
+    async def read() -> None:
+        number = await opened.read(chosen.kind)
+        assert number == chosen.rows, f"{number} rows of {chosen.rows}"
+
+    return tiny if chosen.tiny else read
+
+
+async def _spent(work: Callable[[], Awaitable[None]]) -> float:
+    start = time.process_time()
+    await work()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""What orders take in memory: 10,000 of them held, and 300,000 of them streaming by.
+
+Run it as `python benchmarks/memory.py`. What is held is counted by tracemalloc, which knows every allocation of Python's and
+repeats to the byte; each way has a process of its own. What streams by is read over loopback, and judged by the peak of the
+process's resident memory (what the operating system gave it, buffers and fragments included): the peak after a tenth of the
+rows beside the peak at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import resource
+import subprocess
+import sys
+import tracemalloc
+from typing import Any
+
+from _decoders import DECODERS, KEEPS, OURS
+from _pages_server import serve_pages
+from _payload import page
+from _readers import ample_budget
+from _report import Table, parser, tell
+
+_PAGE = 100
+_DICTS = "`orjson.loads`, dicts"
+_OF_DICTS = 0.65
+_FLAT = 1.10
+_KIB_OF_MAXRSS = 1024 if sys.platform == "darwin" else 1
+"""macOS tells bytes, others KiB."""
+
+
+def main() -> int:
+    made = parser(__doc__)
+    made.add_argument("--held", type=int, default=10_000, help="orders that are held")
+    made.add_argument("--streamed", type=int, default=300_000, help="orders that stream by")
+    made.add_argument("--contender", choices=[_DICTS, *DECODERS], help=argparse.SUPPRESS)
+    made.add_argument("--stream-from", help=argparse.SUPPRESS)
+    chosen = made.parse_args()
+    if chosen.contender:
+        print(json.dumps(_hold(chosen.contender, chosen.held)))
+        return 0
+    if chosen.stream_from:
+        print(json.dumps(asyncio.run(_stream(chosen.stream_from, chosen.streamed))))
+        return 0
+    return tell([_held(chosen.held), _streamed(chosen.streamed)], as_json=chosen.json)
+
+
+# -- held
+
+
+def _held(number: int) -> Table:
+    table = Table(
+        f"{number:,} orders held in memory",
+        ["as", "bytes an order", "of dicts", "keeps unknown keys"],
+        "Counted by tracemalloc after the pages' bytes are gone.",
+    )
+    found = {name: _ask("--contender", name, "--held", str(number)) / number for name in (_DICTS, *DECODERS)}
+    for name, size in found.items():
+        table.add(name, f"{size:,.0f}", f"{size / found[_DICTS]:.2f}", "yes" if name in {*KEEPS, _DICTS} else "no")
+    table.at_most("ours, of dicts", found[OURS] / found[_DICTS], _OF_DICTS)
+    return table
+
+
+def _hold(name: str, number: int) -> int:
+    """Bytes that so many orders take."""
+    decode = _dicts() if name == _DICTS else DECODERS[name]("orders")
+    bodies = (page("orders", _PAGE, seed) for seed in range(number // _PAGE))
+    for _ in range(3):
+        decode(page("orders", _PAGE, 0))  # what is compiled on first use is not the orders'
+    gc.collect()
+    held: list[Any] = []
+    total = 0
+    for body in bodies:
+        tracemalloc.start()
+        held.append(decode(body))
+        gc.collect()
+        total += tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    assert len(held) == number // _PAGE
+    return total
+
+
+def _dicts() -> Any:
+    import orjson  # noqa: PLC0415  not in the process of another
+
+    return lambda body: orjson.loads(body)["items"]
+
+
+# -- streaming
+
+
+def _streamed(number: int) -> Table:
+    table = Table(
+        f"{number:,} orders streaming by: peak of resident memory",
+        ["after", "MiB", "of the peak after a tenth"],
+        "`async for order in gg.orders.list()` over loopback, nothing kept; the interpreter and all modules included.",
+    )
+    with serve_pages(number) as url:
+        peaks = _ask("--stream-from", url, "--streamed", str(number))
+    for after, peak in peaks:
+        table.add(f"{after:,} orders", f"{peak / 1024:.1f}", f"{peak / peaks[0][1]:.3f}")
+    table.at_most("the peak at the end", peaks[-1][1] / peaks[0][1], _FLAT)
+    return table
+
+
+async def _stream(url: str, number: int) -> list[tuple[int, float]]:
+    """Peaks in KiB after a tenth, a half and all of the orders."""
+    from goedgepickt_async import GoedGepickt  # noqa: PLC0415  not in the processes that hold
+
+    marks, peaks = {number // 10, number // 2, number}, []
+    async with GoedGepickt("no-key", base_url=url, budget=ample_budget("local")) as gg:
+        seen = 0
+        async for _ in gg.orders.list():
+            seen += 1
+            if seen in marks:
+                peaks.append((seen, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_OF_MAXRSS))
+    assert seen == number, f"{seen} orders of {number}"
+    return peaks
+
+
+def _ask(*options: str) -> Any:
+    done = subprocess.run([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

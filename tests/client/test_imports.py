@@ -1,0 +1,48 @@
+"""What is imported when."""
+
+import subprocess
+import sys
+
+_LOADED = (
+    "print(*(name for name in sys.modules if name.startswith('goedgepickt_async') or name in ('typing', 'cattrs')))"
+)
+_SERVED = """
+import asyncio, sys
+from goedgepickt_async import GoedGepickt, LocalBudget
+from goedgepickt_async.sandbox import Sandbox
+
+async def main():
+    async with Sandbox(orders=3, products=3, limit=None) as sandbox:
+        client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget())
+        before = set(sys.modules)
+        async with client:
+            assert len(await client.orders.list().collect()) == 3
+            assert len(await client.products.list().collect()) == 3
+            assert client.bulk and client.stock and client.webhooks and client.shipments and client.webshops
+        return {name for name in set(sys.modules) - before if name.startswith(('goedgepickt_async', 'cattrs'))}
+
+print(*asyncio.run(main()))
+"""
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    return set(done.stdout.split())
+
+
+def test_the_bare_package_imports_nothing_but_its_version() -> None:
+    loaded = loaded_by(f"import sys, goedgepickt_async; {_LOADED}")
+    assert {name for name in loaded if name.startswith("goedgepickt_async")} == {
+        "goedgepickt_async",
+        "goedgepickt_async._version",
+    }
+
+
+def test_naming_the_client_brings_in_neither_models_nor_resources_nor_cattrs() -> None:
+    loaded = loaded_by(f"import sys; from goedgepickt_async import GoedGepickt; {_LOADED}")
+    assert "goedgepickt_async.client" in loaded
+    assert not {"cattrs", "goedgepickt_async.models", "goedgepickt_async.resources", "goedgepickt_async.bulk"} & loaded
+
+
+def test_nothing_of_ours_is_imported_in_the_middle_of_a_call() -> None:
+    assert loaded_by(_SERVED) == set()
