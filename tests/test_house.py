@@ -28,7 +28,7 @@ MAY_KNOW = {
     "webhooks": {"errors", "models", "convert", "drift", "logs"},
     "bulk": {"errors", "models", "convert", "paging", "wire", "budget", "settings", "resources", "hooks", "logs"},
     "sandbox": set(),
-    "testing": {"models", "convert", "budget", "wire", "client", "webhooks", "sandbox"},
+    "testing": {"errors", "models", "convert", "budget", "wire", "client", "webhooks", "sandbox"},
     "pytest_plugin": {"budget", "client", "sandbox", "testing"},
 }
 """Room -> the rooms that it may import from, besides itself."""

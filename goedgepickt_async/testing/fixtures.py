@@ -12,6 +12,7 @@ from goedgepickt_async.budget import LocalBudget
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing.clock import VirtualClock
+from goedgepickt_async.testing.clock_budget import ClockBudget
 from goedgepickt_async.testing.serving import serving
 from goedgepickt_async.wire.retry import RetryPolicy
 
@@ -29,11 +30,11 @@ def ample_budget(clock: VirtualClock | None = None) -> LocalBudget:
     """A budget that no test comes to the end of.
 
     Args:
-        clock: A clock that it goes by. Without one, a 429 of a fault makes it pause for five seconds at most.
+        clock: A clock that it goes by, and in whose event loop alone it may be used. Without one, a 429 of a fault makes it pause for five seconds at most.
     """
     if clock is None:
         return LocalBudget(_AMPLE, 1.0, guard=0.0, use_server_counter=False)
-    return LocalBudget(_AMPLE, 60.0, use_server_counter=False, clock=clock.monotonic_ns)
+    return ClockBudget(clock, _AMPLE, 60.0, use_server_counter=False)
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def fitting_budget(options: Mapping[str, Any], clock: VirtualClock | None) -> Lo
     limit, period = options["limit"], options.get("period", 60.0)
     if limit is None:
         return ample_budget(clock)
-    return LocalBudget(limit, period) if clock is None else LocalBudget(limit, period, clock=clock.monotonic_ns)
+    return LocalBudget(limit, period) if clock is None else ClockBudget(clock, limit, period)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from goedgepickt_async import GoedGepickt, LocalBudget, RetryPolicy
+from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import VirtualClock, ample_budget, serving
 from goedgepickt_async.testing.fixtures import check, client_of, fitting_budget, is_asynchronous, running
@@ -51,6 +51,19 @@ def test_options_that_make_no_sandbox_are_refused_in_words(options: dict[str, ob
     check({"orders": 1})
     with pytest.raises(ValueError, match=complaint):
         check(options)
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_who_forgets_the_clock_is_told_at_once(limit: int | None) -> None:
+    options = {"orders": 1, "limit": limit}
+    with (
+        VirtualClock() as clock,
+        running(options, clock) as sandbox,
+        client_of(sandbox, fitting_budget(options, clock), clock) as gg,
+    ):
+        with pytest.raises(ConfigurationError, match=r"run what uses it with goedgepickt_clock\.run"):
+            asyncio.run(gg.request("GET", "/webshops"))
+        assert clock.run(gg.request("GET", "/webshops")).status == 200
 
 
 def test_a_budget_fits_the_sandbox() -> None:
