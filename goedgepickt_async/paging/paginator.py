@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError
 from goedgepickt_async.hooks import PageSeen, call_hook
 from goedgepickt_async.logs import tell
 from goedgepickt_async.models import PageInfo
@@ -201,7 +201,11 @@ class Paginator(Generic[T]):
             return self._source.decode([rows[index] for index in batch.fresh])
         except DecodeError as error:
             refusal = error
-        self._source.decode(rows)  # is refused too, and its error has the places in the answer as it came
+        try:
+            self._source.decode(rows)
+        except DecodeError as error:
+            refusal = error  # it has the places in the answer as it came
+        refusal.evidence, refusal.attempts = Evidence.APPLIED, batch.page.attempts
         raise refusal
 
     def _tell(self, batch: Batch, page: Page[T]) -> None:

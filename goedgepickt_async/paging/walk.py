@@ -41,11 +41,13 @@ class RawPage:
         rows: The `items`, as JSON objects.
         info: The `pageInfo`, empty if there was none.
         has_info: Whether there was one.
+        attempts: How many requests went out on the wire for it.
     """
 
     rows: list[Any]
     info: PageInfo
     has_info: bool = True
+    attempts: int = 1
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import attrs
+
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import decode, decode_rows
 from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
@@ -61,7 +63,8 @@ class Resource:
         sender = self._sender.for_one_session()
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
-            return read(await sender.send(Request(path=path, query=pairs), lane), _raw_page)
+            delivered = await sender.send(Request(path=path, query=pairs), lane)
+            return attrs.evolve(read(delivered, _raw_page), attempts=delivered.attempts)
 
         return fetch
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.convert import decode, encode, python_name
-from goedgepickt_async.errors import MultipleFoundError, ValidationError
+from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, search
@@ -59,7 +59,13 @@ class Products(Resource):
         found = await self.find_all_by_sku(sku, webshop_uuid=webshop_uuid)
         if len(found) > 1:
             uuids = [product.uuid for product in found]
-            raise MultipleFoundError(f"{len(found)} products have the SKU {sku!r}", uuids=uuids)
+            raise MultipleFoundError(
+                f"{len(found)} products have the SKU {sku!r}",
+                uuids=uuids,
+                evidence=Evidence.FINAL,
+                method="GET",
+                path="/products",
+            )
         return found[0] if found else None
 
     async def find_all_by_sku(self, sku: str, *, webshop_uuid: str | None = None) -> tuple[Product, ...]:

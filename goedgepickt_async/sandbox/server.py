@@ -71,6 +71,9 @@ class Sandbox:
         deliveries: Every webhook delivery that was made, in order.
         api_key: The key of the fulfilment API.
         account_key: The key of the account API.
+
+    Raises:
+        ValueError: An argument makes no sense; the message names it.
     """
 
     def __init__(
@@ -98,6 +101,10 @@ class Sandbox:
         delivery_timeout: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ValueError(f"limit must be a whole number of requests, at least 1, or None: not {limit!r}")
+        if isinstance(period, bool) or not isinstance(period, int | float) or period <= 0:
+            raise ValueError(f"period must be a number of seconds, more than 0: not {period!r}")
         settings = WorldSettings(
             orders=orders,
             products=products,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -212,3 +212,11 @@ async def test_a_form_may_name_its_method(api: Api) -> None:
     uuid = api.sandbox.world.products[0]["uuid"]
     reply = await api.call("POST", f"/products/{uuid}", data={"_method": "PUT", "name": "Anders"})
     assert reply.items[0]["name"] == "Anders"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"limit": 0}, {"limit": True}, {"limit": "150"}, {"period": 0}, {"period": "60"}]
+)
+def test_a_throttle_that_makes_no_sense_is_refused_when_the_sandbox_is_made(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        Sandbox(**arguments)

@@ -286,8 +286,10 @@ async def test_a_list_of_another_shape_is_a_decode_error(make_client: Make, body
     async with raw_server(play) as server:
         with pytest.raises(DecodeError) as caught:
             await make_client(server.url).orders.list().collect()
-    assert caught.value.resume is not None
-    assert caught.value.method == "GET"
+    error = caught.value
+    assert error.resume is not None
+    assert (error.method, error.path, error.evidence) == ("GET", "/orders", Evidence.APPLIED)
+    assert error.attempts >= 1
 
 
 @pytest.mark.parametrize(
