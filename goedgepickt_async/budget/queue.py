@@ -186,9 +186,12 @@ class QueuedBudget:
 
     async def _wait_for_grant(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
         with self._open() as (slots, now):
+            grant = self._grant_at_once(slots, now, lane, life, place)
+            if grant is not None:
+                return grant
             waiter = self._newcomer(lane, life, place)
             self._lanes.join(waiter)
-            self._hand_out(slots, now, newcomer=waiter)
+            self._hand_out(slots, now)
             if waiter.grant is not None:
                 return waiter.grant
             wait = slots.predicted_wait(now, self._lanes.before(waiter), lane) / _SECOND
@@ -208,12 +211,22 @@ class QueuedBudget:
             self._deferred.append(partial(self._abandon, waiter))
             raise
 
+    def _grant_at_once(self, slots: Slots, now: int, lane: Lane, life: float, place: int | None) -> Grant | None:
+        """Where nobody waits, whoever comes is first: no queue, and nobody to be woken."""
+        if self._lanes.loops:
+            return None
+        slot = slots.take(now, lane, nanoseconds(life))
+        return None if slot is None else Grant(slot, self._place(place), 0.0)
+
+    def _place(self, place: int | None) -> int:
+        if place is not None:
+            return place
+        self._last_place += 1
+        return self._last_place
+
     def _newcomer(self, lane: Lane, life: float, place: int | None) -> Waiter:
         loop = asyncio.get_running_loop()
-        if place is None:
-            self._last_place += 1
-            place = self._last_place
-        return Waiter(place, lane, nanoseconds(life), self._clock(), loop, loop.create_future())
+        return Waiter(self._place(place), lane, nanoseconds(life), self._clock(), loop, loop.create_future())
 
     def _abandon(self, waiter: Waiter) -> float:
         """Its caller gave up: out of the queue, or give back what it was granted a moment ago; the wait foregone."""
@@ -228,11 +241,8 @@ class QueuedBudget:
 
     # -- handing out --------------------------------------------------------------------------------------------
 
-    def _hand_out(self, slots: Slots, now: int, newcomer: Waiter | None = None) -> None:
-        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for.
-
-        A newcomer who is asking at this moment sees the grant without being woken, which spares the loop a turn.
-        """
+    def _hand_out(self, slots: Slots, now: int) -> None:
+        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for."""
         here = self._clock()
         self._lanes.move_up(here - _AGED)
         for waiter in self._lanes.in_order():
@@ -241,8 +251,6 @@ class QueuedBudget:
                 break
             self._lanes.leave(waiter)
             waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
-            if waiter is newcomer:
-                continue
             try:
                 waiter.loop.call_soon_threadsafe(_wake, waiter)
             except RuntimeError:  # its loop is closed: nobody will ever use the slot
