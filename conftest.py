@@ -23,7 +23,6 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
             patch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
             patch.setenv("GOEDGEPICKT_WEBHOOK_SECRETS", "geheim")
-            patch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(sandbox.world.webshops[0]["uuid"]))
             patch.setitem(sys.modules, "example", types.ModuleType("example"))  # where its functions say they are from
             if "asyncio.run(" in code:  # a whole program, with an event loop of its own
                 await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)

@@ -49,7 +49,7 @@ _BENCHMARKS = (
     Benchmark("import_time", packages=("aiohttp", "attrs", "cattrs", "cyclopts", "orjson")),
     Benchmark("export"),
     Benchmark("budget", packages=("aiohttp", "aiolimiter")),
-    Benchmark("bulk", ("--scale", "0.5")),
+    Benchmark("bulk"),
     Benchmark("webhooks"),
 )
 _APART = (Benchmark("soak"),)

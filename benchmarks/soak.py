@@ -155,7 +155,7 @@ class Soak:
         self._check(refused == 0, f"{refused} requests were refused in phase {phase.name}")
         if phase.least is None:
             self.table.add(*counts, "", "", "", "")
-            self.table.note = f"In the trouble {workers.killed} processes were killed, and {len(heard.errors)} calls failed as they should."
+            self.table.note = f"In the trouble {workers.killed} processes were killed, and {len(heard.errors)} calls ended with an error."
             return
         self._check(not heard.errors, f"errors in phase {phase.name}: {heard.errors[:3]}")
         ideal = self.period + self.period / WINDOW + heard.round_trip

@@ -64,7 +64,8 @@ class GoedGepickt:
         session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
             and a tracer that tells sent from never sent is added to its `trace_configs`. It must bring no credentials
             of its own (`auth=`, or `trust_env=True` with an entry in ~/.netrc).
-        budget: The requests that may be made; by default one that all clients of this process share, by server.
+        budget: The requests that may be made. By default a `HostBudget` that all processes of this user on this host
+            share; for a server on this machine, such as a sandbox, a `LocalBudget` that all clients of this process do.
         hooks: Callables to watch what happens.
         concurrency: Requests under way at once, in one lane and one event loop.
         settings: `webshop_uuid`, `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`,
@@ -90,6 +91,7 @@ class GoedGepickt:
         chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
+        _check_parts(session, budget, hooks)
         pipeline = Pipeline(
             SessionOwner(borrowed=session, concurrency=concurrency),
             budget or shared_budget(chosen.base_url),
@@ -307,3 +309,12 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS))}"
         )
+
+
+def _check_parts(session: object, budget: object, hooks: object) -> None:
+    if session is not None and not isinstance(session, aiohttp.ClientSession):
+        raise ConfigurationError("session must be an aiohttp.ClientSession")
+    if budget is not None and not isinstance(budget, Budget):
+        raise ConfigurationError("budget must be a budget, such as LocalBudget(150, 60.0)")
+    if hooks is not None and not isinstance(hooks, Hooks):
+        raise ConfigurationError("hooks must be a Hooks, such as Hooks(done=function)")

@@ -90,10 +90,9 @@ def _lane(value: Lane | str | None) -> Lane | None:
         raise ConfigurationError(f"lane must be one of interactive, normal, bulk, not {value!r}") from None
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
-        raise ConfigurationError(f"a duration must be a number of seconds, at most {_LONGEST}, not {value!r}")
-    return float(value)
+def _seconds(value: Any) -> Any:
+    """A whole number as a float; whether it can be a duration is for `_duration`, which knows its name."""
+    return float(value) if type(value) is int and 0 <= value <= _LONGEST else value
 
 
 def _text(value: Any) -> str:
@@ -112,6 +111,11 @@ def _policy(value: Any) -> RetryPolicy:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError("retry must be a RetryPolicy")
     return value
+
+
+def _duration(_settings: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, float) or not 0 <= value <= _LONGEST:
+        raise ConfigurationError(f"{attribute.name} must be a number of seconds, at most {_LONGEST}, not {value!r}")
 
 
 def _positive(_settings: object, attribute: attrs.Attribute[float], value: float) -> None:
@@ -140,10 +144,14 @@ class Settings:
     api_key: str = attrs.field(converter=_key, repr=False)
     base_url: str = attrs.field(converter=_base_url, default=BASE_URLS["fulfilment"])
     webshop_uuid: str | None = attrs.field(default=None, converter=attrs.converters.optional(_text))
-    timeout: float = attrs.field(default=30.0, converter=_seconds, validator=_positive)
-    connect_timeout: float = attrs.field(default=10.0, converter=_seconds, validator=_positive)
-    max_wait: float | None = attrs.field(default=None, converter=attrs.converters.optional(_seconds))
-    deadline: float | None = attrs.field(default=None, converter=attrs.converters.optional(_seconds))
+    timeout: float = attrs.field(default=30.0, converter=_seconds, validator=[_duration, _positive])
+    connect_timeout: float = attrs.field(default=10.0, converter=_seconds, validator=[_duration, _positive])
+    max_wait: float | None = attrs.field(
+        default=None, converter=_seconds, validator=attrs.validators.optional(_duration)
+    )
+    deadline: float | None = attrs.field(
+        default=None, converter=_seconds, validator=attrs.validators.optional(_duration)
+    )
     lane: Lane | None = attrs.field(default=None, converter=_lane)
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, converter=_policy)
     max_body: int = attrs.field(default=16 * 1024 * 1024, converter=_bytes)

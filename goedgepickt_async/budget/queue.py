@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import threading
 import time
@@ -67,7 +66,7 @@ class QueuedBudget:
         self.rules = rules
         self._store = store
         self._clock = clock
-        self._places = itertools.count(1)
+        self._last_place = 0
         self._told_at = -FAR
         self._listeners = Listeners()
         self._start_afresh()
@@ -186,7 +185,11 @@ class QueuedBudget:
             place = grant.place
 
     async def _wait_for_grant(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
-        waiter = self._newcomer(lane, life, place)
+        with self._open() as (slots, now):
+            grant = self._grant_at_once(slots, now, lane, life, place)
+            if grant is not None:
+                return grant
+            waiter = self._newcomer(lane, life, place)
         try:
             self._queue_up(waiter, max_wait)
             if waiter.grant is not None:
@@ -212,7 +215,7 @@ class QueuedBudget:
         """
         with self._open() as (slots, now):
             self._lanes.join(waiter)
-            self._hand_out(slots, now, newcomer=waiter)
+            self._hand_out(slots, now)
             if waiter.grant is not None:
                 return
             wait = slots.predicted_wait(now, self._lanes.before(waiter), waiter.lane) / _SECOND
@@ -221,10 +224,22 @@ class QueuedBudget:
                 raise _exhausted(wait)
             self._tell(wait, waiter.lane)
 
+    def _grant_at_once(self, slots: Slots, now: int, lane: Lane, life: float, place: int | None) -> Grant | None:
+        """Where nobody waits, whoever comes is first: no queue, and nobody to be woken."""
+        if self._lanes.loops:
+            return None
+        slot = slots.take(now, lane, nanoseconds(life))
+        return None if slot is None else Grant(slot, self._place(place), 0.0)
+
+    def _place(self, place: int | None) -> int:
+        if place is not None:
+            return place
+        self._last_place += 1
+        return self._last_place
+
     def _newcomer(self, lane: Lane, life: float, place: int | None) -> Waiter:
         loop = asyncio.get_running_loop()
-        place = next(self._places) if place is None else place
-        return Waiter(place, lane, nanoseconds(life), self._clock(), loop, loop.create_future())
+        return Waiter(self._place(place), lane, nanoseconds(life), self._clock(), loop, loop.create_future())
 
     def _abandon(self, waiter: Waiter) -> float:
         """Its caller gave up: out of the queue, or give back what it was granted a moment ago; the wait foregone."""
@@ -239,11 +254,8 @@ class QueuedBudget:
 
     # -- handing out --------------------------------------------------------------------------------------------
 
-    def _hand_out(self, slots: Slots, now: int, newcomer: Waiter | None = None) -> None:
-        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for.
-
-        A newcomer who is asking at this moment sees the grant without being woken, which spares the loop a turn.
-        """
+    def _hand_out(self, slots: Slots, now: int) -> None:
+        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for."""
         here = self._clock()
         self._lanes.move_up(here - _AGED)
         for waiter in self._lanes.in_order():
@@ -252,8 +264,6 @@ class QueuedBudget:
                 break
             self._lanes.leave(waiter)
             waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
-            if waiter is newcomer:
-                continue
             try:
                 waiter.loop.call_soon_threadsafe(_wake, waiter)
             except RuntimeError:  # its loop is closed: nobody will ever use the slot

@@ -21,7 +21,9 @@ class Rows:
         return len(self._order)
 
     def drop_free(self, now: int) -> list[int]:
-        """Drop those that are free by now; which they were."""
+        """Drop those that are free by now; which they were: as a rule, none."""
+        if not self._order or self._order[0][0] > now:
+            return []
         dropped = [slot for _, slot in self._order[: self.free_by(now)]]
         for slot in dropped:
             del self._free_at[slot]

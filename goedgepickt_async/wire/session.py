@@ -35,9 +35,8 @@ class Permits:
         """Whether the next one has to be waited for."""
         return self._semaphore.locked()
 
-    @asynccontextmanager
-    async def one(self, max_wait: float | None) -> AsyncGenerator[None]:
-        """Hold one; TimeoutError if that takes longer than `max_wait` seconds."""
+    async def take(self, max_wait: float | None) -> None:
+        """Take one, which `give_back` ends; TimeoutError if that takes longer than `max_wait` seconds."""
         self.waiting += 1
         try:
             if max_wait is None:
@@ -47,10 +46,10 @@ class Permits:
                     await self._semaphore.acquire()
         finally:
             self.waiting -= 1
-        try:
-            yield
-        finally:
-            self._semaphore.release()
+
+    def give_back(self) -> None:
+        """One that was taken is free again."""
+        self._semaphore.release()
 
 
 @attrs.define(eq=False)

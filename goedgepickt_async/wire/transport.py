@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 
 import aiohttp
@@ -197,9 +197,13 @@ async def exchange(
         BudgetExhaustedError: The wait for a slot would be too long.
     """
     try:
-        async with session.clock() as clock, _permit(session, meter, limits.max_wait) as left:
-            meter.begin(session, limits if left is limits.max_wait else attrs.evolve(limits, max_wait=left), clock)
-            return await _send(session.http, meter, limits, method, URL(url, encoded=True), headers, body)
+        async with session.clock() as clock:
+            left = await _take_permit(session, meter, limits.max_wait)
+            try:
+                meter.begin(session, limits if left is limits.max_wait else attrs.evolve(limits, max_wait=left), clock)
+                return await _send(session.http, meter, limits, method, URL(url, encoded=True), headers, body)
+            finally:
+                session.permits[meter.lane].give_back()
     except GoedGepicktError:
         raise
     except _ClosedError:
@@ -217,29 +221,27 @@ async def exchange(
         return _closed(meter) if session.http.closed else _broken(meter, _why(exc), exc)
 
 
-@asynccontextmanager
-async def _permit(session: LoopSession, meter: Meter, max_wait: float | None) -> AsyncGenerator[float | None]:
-    """One of the lane's permits; what is left of `max_wait`, as those who wait for one wait for a slot next.
+async def _take_permit(session: LoopSession, meter: Meter, max_wait: float | None) -> float | None:
+    """Take one of the lane's permits; what is left of `max_wait`, as those who wait for one wait for a slot next.
 
     Raises:
         BudgetExhaustedError: It would take too long.
     """
-    permits, began = session.permits[meter.lane], asyncio.get_running_loop().time()
+    permits = session.permits[meter.lane]
     if not permits.are_out:
-        async with permits.one(None):
-            yield max_wait
-        return
+        await permits.take(None)
+        return max_wait
     if max_wait is not None:
         meter.check_wait(permits.waiting, max_wait)
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(permits.one(max_wait))
-        except TimeoutError:
-            if not session.closing:
-                meter.check_wait(permits.waiting, -1)
-            raise
-        waited = asyncio.get_running_loop().time() - began
-        yield None if max_wait is None else max(0.0, max_wait - waited)
+    began = asyncio.get_running_loop().time()
+    try:
+        await permits.take(max_wait)
+    except TimeoutError:
+        if not session.closing:
+            meter.check_wait(permits.waiting, -1)
+        raise
+    waited = asyncio.get_running_loop().time() - began
+    return None if max_wait is None else max(0.0, max_wait - waited)
 
 
 async def _send(  # noqa: PLR0917  they are what a request is made of

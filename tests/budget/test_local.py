@@ -299,3 +299,15 @@ async def test_the_snapshot_tells_how_it_stands() -> None:
     await take(budget)
     clock.advance(1)
     assert budget.snapshot().next_free_in == pytest.approx(60)
+
+
+async def test_a_slot_that_is_free_is_taken_without_waking_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = LocalBudget(use_server_counter=False)
+    woken = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", lambda *call: woken.append(call))
+    first = await budget.take(Lane.INTERACTIVE, life=1.0)
+    second = await budget.take(Lane.INTERACTIVE, life=1.0)
+    assert second.place > first.place
+    assert second.slot != first.slot
+    assert budget.snapshot().in_flight == 2
+    assert not woken

@@ -3,9 +3,7 @@
 import subprocess
 import sys
 
-_LOADED = (
-    "print(*(name for name in sys.modules if name.startswith('goedgepickt_async') or name in ('typing', 'cattrs')))"
-)
+_LOADED = "import sys; before = set(sys.modules); {}; print(*(set(sys.modules) - before))"
 _SERVED = """
 import asyncio, sys
 from goedgepickt_async import GoedGepickt, LocalBudget
@@ -31,7 +29,8 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_the_bare_package_imports_nothing_but_its_version() -> None:
-    loaded = loaded_by(f"import sys, goedgepickt_async; {_LOADED}")
+    loaded = loaded_by(_LOADED.format("import goedgepickt_async"))
+    assert not {"typing", "attrs", "aiohttp", "asyncio"} & loaded
     assert {name for name in loaded if name.startswith("goedgepickt_async")} == {
         "goedgepickt_async",
         "goedgepickt_async._version",
@@ -39,7 +38,7 @@ def test_the_bare_package_imports_nothing_but_its_version() -> None:
 
 
 def test_naming_the_client_brings_in_neither_models_nor_resources_nor_cattrs() -> None:
-    loaded = loaded_by(f"import sys; from goedgepickt_async import GoedGepickt; {_LOADED}")
+    loaded = loaded_by(_LOADED.format("from goedgepickt_async import GoedGepickt"))
     assert "goedgepickt_async.client" in loaded
     assert not {"cattrs", "goedgepickt_async.models", "goedgepickt_async.resources", "goedgepickt_async.bulk"} & loaded
 

@@ -77,10 +77,19 @@ def write_django_project(folder: Path) -> None:
     assert made in client
     budget = f"HostBudget({LIMIT}, 60.0, name='recipe', directory={str(folder)!r})"
     client = client.replace(made, f"from goedgepickt_async import HostBudget\n\ngg = GoedGepickt(budget={budget})\n")
-    views = f"from client import visitors\n{blocks(PAGE, 'answers', 'django-views')}"
-    asgi = f"from client import with_client\n{block(PAGE, 'django-asgi')}"
-    settings = "ROOT_URLCONF = 'views'\nALLOWED_HOSTS = ['*']\nSECRET_KEY = 'for tests'\nUSE_TZ = True\n"
-    for name, code in {"client": client, "views": views, "asgi": asgi, "settings": settings}.items():
+    views = "from answers import GoedGepicktError, answer_to\nfrom client import visitors\n" + block(
+        PAGE, "django-views"
+    )
+    settings = "ROOT_URLCONF = 'urls'\nALLOWED_HOSTS = ['*']\nSECRET_KEY = 'for tests'\nUSE_TZ = True\n"
+    modules = {
+        "answers": block(PAGE, "answers"),
+        "client": client,
+        "views": views,
+        "urls": "from django.urls import include, path\n\nurlpatterns = [path('', include('views'))]\n",
+        "asgi": block(PAGE, "django-asgi"),
+        "settings": settings,
+    }
+    for name, code in modules.items():
         (folder / f"{name}.py").write_text(code, "utf-8")
 
 
