@@ -30,13 +30,14 @@ def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
     thread = threading.Thread(
         target=lambda: asyncio.run(_serve(sandbox, started, stopping)), name="a GoedGepickt sandbox", daemon=True
     )
-    thread.start()
     try:
+        thread.start()
         started.result()
         yield sandbox
     finally:  # also if somebody lost patience before it had started
         started.add_done_callback(lambda _: _stop(started, stopping))
-        thread.join()
+        if thread.is_alive():
+            thread.join()
 
 
 def _stop(started: Future[asyncio.AbstractEventLoop], stopping: asyncio.Event) -> None:
