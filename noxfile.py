@@ -18,7 +18,8 @@ OLDEST = [
     "attrs==24.2.0",
     "cattrs==24.1.2",
     "cyclopts==4.0.0",
-    "pyarrow==17.0.0",
+    "pyarrow==17.0.0; python_version < '3.13'",
+    "pyarrow==18.0.0; python_version >= '3.13'",  # the first that is built for it
     "redis==5.2.0",
     "rich==13.7.0",
 ]

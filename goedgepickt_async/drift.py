@@ -25,7 +25,8 @@ Kind = Literal["field", "value", "event", "type"]
 
 _MOST: Final = 256
 """Things that are noticed in a process; no server can fill the memory, nor the log."""
-_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_ .\[\]-]{0,63}", re.ASCII)
+_LONGEST: Final = 64
+_PLAIN: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_ .\[\]-]{{0,{_LONGEST - 1}}}", re.ASCII)
 _HIDDEN: Final = "(not shown)"
 
 
@@ -76,7 +77,7 @@ def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
     """
     if len(_seen) >= _MOST:
         return
-    seen = _thing(kind, model, field, value)
+    seen = _thing(kind, model, _cut(field), _cut(value))
     if seen in _seen:  # as a rule; a page of rows that all look different asks thousands of times
         return
     with _lock:
@@ -103,6 +104,11 @@ def watch(method: Listener) -> None:
         seen = list(_seen)
     for thing in seen:
         method(thing)
+
+
+def _cut(text: object) -> str:
+    """What is enough to tell that it is too long to be shown: nothing longer is kept."""
+    return text[: _LONGEST + 1] if isinstance(text, str) else _HIDDEN  # a key of a mapping that was no JSON
 
 
 @functools.lru_cache(maxsize=2 * _MOST)

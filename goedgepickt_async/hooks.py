@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from asyncio import CancelledError
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -273,6 +275,9 @@ class Hooks:
     def combined(cls, *several: Hooks) -> Hooks:
         """Hooks that call all of these, in this order; one that raises keeps no other from being called.
 
+        Combine once, and give the result to all clients: what a budget or the reading of answers tells, each `Hooks`
+        hears once, and two that were combined of the same are two.
+
         Args:
             several: For instance your own and those of `contrib.opentelemetry`.
         """
@@ -301,12 +306,27 @@ def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
     """Call it, if there is one; what it raises is its own affair."""
     if hook is None:
         return
+    handled = sys.exception()
     try:
         hook(event)
-    except Exception as error:  # noqa: BLE001  a user's code may raise anything
+    except (Exception, CancelledError) as error:  # noqa: BLE001  a user's code may raise anything; nobody cancels here
+        _part(error, handled)
         tell("hook.failed", exc_info=error, on=type(event).__name__)
 
 
+def _part(error: BaseException, handled: BaseException | None) -> None:
+    """A hook's error is logged without the call's, during which it was raised: that one may name an order."""
+    link: BaseException | None = error
+    while link is not None and handled is not None:
+        if link.__context__ is handled:
+            link.__context__ = None
+        link = link.__context__
+
+
 def _call_all(hooks: list[Callable[[Any], object]], event: object) -> None:
-    for hook in hooks:
-        call_hook(hook, event)
+    first, *others = hooks
+    try:
+        call_hook(first, event)
+    finally:  # also where it ends the program: the others may have something to close
+        if others:
+            _call_all(others, event)

@@ -43,6 +43,9 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 """Buckets, as the conventions have them for `http.client.request.duration`."""
 _LONG: Final = (0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
+_CALL: Final = context.create_key("goedgepickt.call")
+"""Which call this is the context of; without an SDK the spans of all calls are one and the same."""
+
 Attributes = dict[str, str | int | float]
 
 
@@ -162,7 +165,7 @@ class OpenTelemetry:
         span = self._tracer.start_span(
             f"{seen.method} {seen.route}", kind=trace.SpanKind.CLIENT, attributes={**labels, "goedgepickt.lane": lane}
         )
-        token = context.attach(trace.set_span_in_context(span))
+        token = context.attach(context.set_value(_CALL, seen.call, trace.set_span_in_context(span)))
         self._open[seen.call] = _Open(span, token, labels, lane)
 
     def _request(self, seen: RequestSeen) -> None:
@@ -206,7 +209,7 @@ class OpenTelemetry:
         call = self._open.pop(seen.call, None)
         if call is None:
             return
-        if trace.get_current_span() is call.span:  # not so if a coroutine is thrown away by the garbage collector
+        if context.get_value(_CALL) == seen.call:  # not so if a coroutine is thrown away by the garbage collector
             context.detach(call.token)
         if seen.status is not None:
             call.span.set_attribute("http.response.status_code", seen.status)

@@ -29,6 +29,9 @@ from goedgepickt_async.sandbox.world import World, WorldSettings
 
 __all__ = ["Sandbox"]
 
+_BACKLOG: Final = 4096
+"""Connections that may wait to be accepted. Where a system has no room for one it keeps silent, and the client tries
+again after a second: a client with many calls at once would seem to wait for the network."""
 _BASES: Final = (("fulfilment", "/api/fulfilment/v1"), ("account", "/api/v1"))
 
 
@@ -187,7 +190,7 @@ class Sandbox:
         # Handlers end by themselves when `_closing` is set, so there is nothing to be patient for.
         self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
         await self.deliveries.start()
 
     async def close(self) -> None:
@@ -240,7 +243,10 @@ class Sandbox:
         if fault is None:
             return exchange.reply(await exchange.answer())
         arrival.fault = type(fault).__name__
-        return await fault.play(exchange)
+        try:
+            return await fault.play(exchange)
+        except ConnectionError:
+            return web.Response()  # the client is gone in the middle of its answer
 
     def _write_down(self, request: web.BaseRequest) -> Arrival:
         base, path = _split(request.path)

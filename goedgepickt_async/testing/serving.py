@@ -32,13 +32,16 @@ def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
     )
     thread.start()
     try:
-        loop = started.result()
-        try:
-            yield sandbox
-        finally:
-            loop.call_soon_threadsafe(stopping.set)
-    finally:
+        started.result()
+        yield sandbox
+    finally:  # also if somebody lost patience before it had started
+        started.add_done_callback(lambda _: _stop(started, stopping))
         thread.join()
+
+
+def _stop(started: Future[asyncio.AbstractEventLoop], stopping: asyncio.Event) -> None:
+    if started.exception() is None:
+        started.result().call_soon_threadsafe(stopping.set)
 
 
 async def _serve(sandbox: Sandbox, started: Future[asyncio.AbstractEventLoop], stopping: asyncio.Event) -> None:

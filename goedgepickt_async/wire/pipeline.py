@@ -142,8 +142,8 @@ class Pipeline:
         meter = Meter(self.budget, lane, request.safety, watch, errand)
         era = self.sessions.era if era is None else era
         call = _Call(request=request, settings=settings, body=body, meter=meter, watch=watch, quota=quota, era=era)
-        watch.begun()
         try:
+            watch.begun()
             delivered = await self._in_time(call)
         except BaseException as error:
             watch.done(error, meter.evidence, meter.on_wire)

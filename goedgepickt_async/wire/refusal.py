@@ -74,7 +74,7 @@ def refusal(
         method: Likewise.
         path: Likewise.
     """
-    body = _strike_out(_parsed(answer.body), secret)
+    body = _without(secret, answer.body)
     text = _presentable(_texts_of(body))
     context = {
         "status": answer.status,
@@ -92,9 +92,18 @@ def refusal(
             **context,
         )
     if 300 <= answer.status < 400:
-        host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
+        host = _host_of(answer.headers.get("Location", ""), secret)
         return RedirectedError(f"the server redirects to {host}; that was not followed: is base_url right?", **context)
     return _by_status(answer.status, text)(text or f"HTTP {answer.status}", **context)
+
+
+def _host_of(location: str, secret: str) -> str:
+    """Where a redirect leads, without what it may have in front of the host."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        return "what is no URL"
+    return str(_strike_out(host, secret.lower())) if host else "another path"
 
 
 def _by_status(status: int, text: str) -> Callable[..., APIError]:
@@ -163,6 +172,14 @@ def _presentable(text: str) -> str:
     """What may be shown: no addresses, no phone numbers, not endless."""
     text = _DIGITS.sub("…", _E_MAIL.sub("…", text))
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+
+
+def _without(secret: str, body: bytes) -> Any:
+    """The body as JSON, or as text if it is none or nested absurdly deep; with the key struck out."""
+    try:
+        return _strike_out(_parsed(body), secret)
+    except RecursionError:
+        return _strike_out(body.decode(errors="replace"), secret)
 
 
 def _strike_out(value: Any, secret: str) -> Any:

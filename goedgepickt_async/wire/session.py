@@ -140,6 +140,7 @@ class SessionOwner:
     async def enter(self) -> None:
         """A block of a client begins: open the running loop's session."""
         with self._lock:
+            self._notice_fork()
             if not self._entered:
                 self._opened_by_block = not self.loops
             self._entered += 1
@@ -158,24 +159,33 @@ class SessionOwner:
                 what a block has opened, and only the last one does.
         """
         with self._lock:
-            self._entered -= 1
+            self._notice_fork()
+            self._entered = max(0, self._entered - 1)
             is_last = self._opened_by_block and not self._entered
         if is_owner or is_last:
-            await self.close()
+            await self.close(is_blocks_end=True)
 
-    async def close(self) -> None:
-        """Close what this process has open, in whichever loop; twice is once."""
+    async def close(self, *, is_blocks_end: bool = False) -> None:
+        """Close what this process has open, in whichever loop; twice is once.
+
+        What a loop has that stands still can be closed in that one only, and stays open until then.
+
+        Args:
+            is_blocks_end: Other blocks may go on: what they open again is theirs to close.
+        """
+        here = asyncio.get_running_loop()
         with self._lock:
             self._notice_fork()
-            held = list(self._by_loop.items())
-            self._by_loop.clear()
-            self._opened_by_block = False
+            self._forget_ended_loops()
+            held = [(loop, session) for loop, session in self._by_loop.items() if loop is here or loop.is_running()]
+            for loop, _ in held:
+                del self._by_loop[loop]
+            self._opened_by_block = is_blocks_end and self._entered > 0
             self.era += 1
-        here = asyncio.get_running_loop()
         for loop, session in held:
             if loop is here:
                 await session.close()
-            elif loop.is_running():
+            else:
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.close(), loop))
 
     def _open(self) -> LoopSession:
@@ -210,6 +220,8 @@ class SessionOwner:
         # Closing the parent's connections here would disturb its selector: keep them alive and untouched.
         self._inherited.append(self._by_loop)
         self._by_loop = {}
+        self._entered = 0  # the parent's blocks end in the parent
+        self._opened_by_block = False
         self._pid = os.getpid()
 
 

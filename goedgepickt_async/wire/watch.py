@@ -129,12 +129,16 @@ class Watch:
 
     def done(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
         """The call ended, by this error if by any."""
+        try:
+            if error is not None:
+                self.unanswered(type(error).__name__, evidence, attempts)
+        finally:  # whatever a hook does, the end is told
+            self._tell_end(error, evidence, attempts)
+
+    def _tell_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
         known = None if error is None else (error.evidence if isinstance(error, GoedGepicktError) else None) or evidence
-        name = None if error is None else type(error).__name__
-        if name is not None:
-            self.unanswered(name, evidence, attempts)
         facts: dict[str, Any] = {
-            "error": name,
+            "error": None if error is None else type(error).__name__,
             "status": self._status,
             "attempts": attempts,
             "seconds": time.perf_counter() - self._began,
@@ -148,9 +152,11 @@ class Watch:
         if self._hooks.done is None and self._hooks.failure is None:
             return
         seen = DoneSeen(evidence=known, waited=self._waited, **facts, **self._what)
-        if isinstance(error, Exception):
-            call_hook(self._hooks.failure, seen)
-        call_hook(self._hooks.done, seen)
+        try:
+            if isinstance(error, Exception):
+                call_hook(self._hooks.failure, seen)
+        finally:
+            call_hook(self._hooks.done, seen)
 
     def _ended(self) -> float:
         """Seconds since the latest request could leave."""

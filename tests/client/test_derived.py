@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, RetryPolicy, ServerError
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
 
 Make = Callable[..., GoedGepickt]
 
@@ -88,6 +90,43 @@ async def test_a_session_that_was_opened_again_is_not_the_blocks_to_close(sandbo
         await parent.request("GET", "/webshops")
     assert is_open(parent)
     await parent.close()
+
+
+async def test_a_block_that_outlives_its_parents_closes_what_it_has_opened_again(sandbox: Sandbox) -> None:
+    parent = client_of(sandbox)
+    derived = parent.with_options(timeout=5)
+    async with parent:
+        await derived.__aenter__()
+    assert not is_open(parent)
+    await derived.request("GET", "/webshops")
+    await derived.__aexit__(None, None, None)
+    assert not is_open(parent)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the sandbox's thread has no part in it
+def test_a_forked_childs_block_is_not_one_of_its_parents() -> None:
+    with serving(Sandbox(orders=1, limit=None)) as sandbox:
+        parent = client_of(sandbox)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(parent.__aenter__())
+        child = os.fork()
+        if child == 0:
+            try:
+                asyncio.run(_use_in_a_block(parent.with_options(timeout=5)))
+                os._exit(0)
+            except BaseException:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        loop.run_until_complete(parent.__aexit__(None, None, None))
+        loop.close()
+
+
+async def _use_in_a_block(client: GoedGepickt) -> None:
+    async with client:
+        await client.request("GET", "/webshops")
+    if is_open(client):  # the loop's end would close it too
+        os._exit(1)
 
 
 async def failing_attempts(client: GoedGepickt, sandbox: Sandbox) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import Any, Self
 
@@ -12,6 +13,9 @@ from goedgepickt_async.convert import converters, decode, decode_rows, decoding,
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine
 from goedgepickt_async.models.wire_names import wire
+
+WEAK_SLOTS_ARE_SHARED = sys.version_info >= (3, 12)
+"""Since Python 3.12 a slot for weak references is no part of a layout, and a class with one has a twin."""
 
 
 @pytest.fixture
@@ -170,7 +174,7 @@ def test_a_subclass_of_a_read_model_is_as_frozen_as_it_and_has_its_fields() -> N
 @pytest.mark.parametrize("cls", [WeakOrder, CheckedOrder, CountingOrder, MadeOrder])
 def test_a_subclass_that_cannot_be_filled_directly_is_not_tried_to_be(cls: type[Any]) -> None:
     hook = converters().fast.get_structure_hook(cls)
-    assert not hasattr(hook, "read_all")
+    assert hasattr(hook, "read_all") is (cls is WeakOrder and WEAK_SLOTS_ARE_SHARED)
     read = hook({"uuid": "o-1", "externalDisplayId": 1, "products": [{}], "billingCity": "Utrecht", "new": 1}, cls)
     assert (read.display_id, len(read.lines), read.billing.city, read.extra) == ("1", 1, "Utrecht", {"new": 1})
 
@@ -196,7 +200,7 @@ def test_lists_of_models_can_be_decoded_too() -> None:
 
 @attrs.frozen
 class Weak:
-    """A user's class with wire names whose slot for weak references keeps it off the compiled path."""
+    """A user's class with wire names whose slot for weak references keeps it off the compiled path, before 3.12."""
 
     size: int | None = attrs.field(default=None, metadata=wire("theSize"))
     sizes: tuple[int, ...] = attrs.field(default=(), metadata=wire("theSizes"))
@@ -204,7 +208,7 @@ class Weak:
 
 
 def test_a_class_whose_layout_allows_no_compiled_function_is_read_alike() -> None:
-    assert not hasattr(converters().fast.get_structure_hook(Weak), "read_all")
+    assert hasattr(converters().fast.get_structure_hook(Weak), "read_all") is WEAK_SLOTS_ARE_SHARED
     assert decode({"theSize": "5", "theSizes": ["1", 2], "new": 1}, Weak) == Weak(5, (1, 2), {"new": 1})
     with pytest.raises(DecodeError, match=r"\$\.theSizes\[1\]: expected an integer, got text"):
         decode({"theSizes": [1, "x"]}, Weak)

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,6 +53,24 @@ async def test_a_new_field_is_told_once_however_often_it_comes(
     decode_rows(rows, Order)
     assert drifts(heard, "field").count(("Order", novel, "")) == 1
     assert "jan@example.test" not in str(heard.of("drift"))
+
+
+def test_a_key_that_is_no_text_is_noticed_and_read(heard: Heard, novel: str) -> None:
+    """JSON has none, but other formats have."""
+    gg = client(drift=heard.hooks().drift)
+    row: dict[Any, Any] = {"uuid": "a", 5: "five", novel: 1}
+    for _ in range(3):
+        assert decode(row, Order).extra == {5: "five", novel: 1}
+    assert set(drifts(heard, "field")) == {("Order", "(not shown)", ""), ("Order", novel, "")}
+    del gg
+
+
+def test_a_key_of_any_length_is_noticed_without_being_kept() -> None:
+    long = "k" * 100_000
+    before = sys.getrefcount(long)
+    drift.notice("field", "Order", field=long)
+    assert list(drift._seen) == [drift.DriftSeen(kind="field", model="Order", field="(not shown)")]
+    assert sys.getrefcount(long) == before
 
 
 def test_a_new_status_is_told_once(heard: Heard, novel: str) -> None:

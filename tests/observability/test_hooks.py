@@ -195,6 +195,55 @@ async def test_combined_hooks_all_hear_and_one_that_raises_keeps_no_other_from_i
     assert first.story == ["call", "request", "answer", "done"]
 
 
+class StoppedError(BaseException):
+    """As Ctrl-C, or a test that fails in a hook."""
+
+
+@pytest.mark.parametrize("name", ["call", "request", "answer", "unanswered", "failure", "done"])
+async def test_a_hook_that_ends_the_program_keeps_no_other_from_hearing_the_end(
+    sandbox: Sandbox, make_client: Make, name: str
+) -> None:
+    def stop(_: object) -> None:
+        raise StoppedError
+
+    first, last = Heard(), Heard()
+    hooks = Hooks.combined(first.hooks(), Hooks(**{name: stop}), last.hooks())
+    client = make_client(sandbox.url, sandbox.api_key, hooks=hooks)
+    spoilt: dict[str, faults.Fault] = {"unanswered": faults.Drop(), "failure": faults.Status(404)}
+    if name in spoilt:
+        sandbox.fail("GET", "/webshops", spoilt[name])
+    with pytest.raises(StoppedError):
+        await client.request("GET", "/webshops")
+    assert first.events == last.events
+    assert (first.story[0], first.story[-1]) == ("call", "done")
+    assert client.budget.snapshot().in_flight == 0
+
+
+async def test_a_hook_that_ends_the_program_when_it_hears_of_a_wait_leaves_nobody_in_the_queue(
+    sandbox: Sandbox, make_client: Make
+) -> None:
+    """Else those who are gone would be given the next slots."""
+
+    def stop(_: object) -> None:
+        raise StoppedError
+
+    client = make_client(sandbox.url, sandbox.api_key, budget=LocalBudget(1, 60), hooks=Hooks(wait=stop))
+    await client.request("GET", "/webshops")
+    with pytest.raises(StoppedError):
+        await client.request("GET", "/webshops")
+    assert set(client.budget.snapshot().waiting.values()) == {0}
+
+
+async def test_a_hook_cannot_cancel_the_call(make_client: Make, sandbox: Sandbox) -> None:
+    """Nobody else has asked for it: a hook that looks at a cancelled future would end the task unnoticed."""
+
+    def look(_: object) -> None:
+        raise asyncio.CancelledError
+
+    client = make_client(sandbox.url, sandbox.api_key, hooks=Hooks(request=look, done=look))
+    assert (await client.request("GET", "/webshops")).status == 200
+
+
 def test_combining_nothing_calls_nobody() -> None:
     assert Hooks.combined() == Hooks() == Hooks.combined(Hooks(), Hooks())
 

@@ -12,8 +12,10 @@ from goedgepickt_async import (
     Address,
     GoedGepickt,
     GoedGepicktError,
+    Hooks,
     NewOrder,
     NewOrderLine,
+    NotFoundError,
     ProductUpdate,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
@@ -120,6 +122,25 @@ async def test_no_log_record_holds_a_key_or_a_person(
         "item.failed",
     }
     check([f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in records], sandbox)
+
+
+async def test_the_log_of_a_hook_that_fails_does_not_tell_of_the_error_that_it_was_told_of(
+    sandbox: Sandbox, make: Make, records: list[logging.LogRecord]
+) -> None:
+    def fail(_: object) -> None:
+        try:
+            int("of the hook's own")
+        except ValueError:
+            raise TypeError("raised while that was handled")  # noqa: B904  what it says of itself is to be kept
+
+    sandbox.fail("GET", "/orders/*", faults.Status(404, json={"message": NAME}))
+    client = make(hooks=Hooks(failure=fail, done=fail))
+    with pytest.raises(NotFoundError):
+        await client.orders.get(STREET)
+    shown = [logging.Formatter().format(record) for record in records if record.levelno == logging.ERROR]
+    assert len(shown) == 2
+    assert all("of the hook's own" in text and "raised while" in text for text in shown)
+    check(shown, sandbox)
 
 
 async def test_no_hook_hears_of_a_key_or_a_person_but_by_the_path_that_its_own_program_asked_for(

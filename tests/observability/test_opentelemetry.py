@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from goedgepickt_async.contrib.opentelemetry import OpenTelemetry
 
@@ -173,6 +175,22 @@ async def test_a_cancelled_call_ends_its_span_without_calling_it_an_error(
     assert span.end_time is not None
     assert collected.telemetry._open == {}
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@pytest.mark.parametrize("tracers", [TracerProvider(), TracerProvider(sampler=ALWAYS_OFF), trace.NoOpTracerProvider()])
+async def test_a_call_that_is_thrown_away_elsewhere_ends_its_span_and_leaves_that_context_alone(
+    sandbox: Sandbox, make_client: Make, tracers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = OpenTelemetry(tracer_provider=tracers)
+    client = make_client(sandbox.url, sandbox.api_key, hooks=telemetry.hooks)
+    sandbox.fail("GET", "/webshops", faults.NeverAnswer())
+    coroutine = client.request("GET", "/webshops")
+    waiting_for = contextvars.copy_context().run(coroutine.send, None)
+    assert len(telemetry._open) == 1
+    coroutine.close()
+    waiting_for.cancel()
+    assert telemetry._open == {}
+    assert caplog.records == []
 
 
 async def test_durations_are_counted_once_for_each_request(

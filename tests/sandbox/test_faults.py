@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from goedgepickt_async.sandbox import Sandbox, World, faults
+from goedgepickt_async.testing import VirtualClock
 
 if TYPE_CHECKING:
     from .conftest import Api, Serve
@@ -141,6 +142,21 @@ async def test_a_body_can_come_in_pieces(api: Api) -> None:
     start = asyncio.get_running_loop().time()
     assert (await api.get("/orders")).raw == whole.raw
     assert asyncio.get_running_loop().time() - start >= 0.04
+
+
+def test_a_client_that_does_not_wait_for_the_whole_body_is_nobodys_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Sandbox(limit=None, clock=clock.time) as sandbox:
+            sandbox.fail("GET", "/orders", faults.SlowBody(100))
+            headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+            async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(30)) as session:
+                with pytest.raises(TimeoutError):
+                    await _read(session, f"{sandbox.url}/orders")
+            await asyncio.sleep(100)
+
+    with VirtualClock() as clock:
+        clock.run(main())
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 @pytest.mark.parametrize("applied", [False, True])

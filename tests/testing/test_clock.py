@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.sandbox.deliveries import DeliveryState, pauses
 from goedgepickt_async.testing import VirtualClock
 from goedgepickt_async.testing.virtual_loop import VirtualLoop
+from goedgepickt_async.webhooks import Entry, SqliteInbox
 from tests.support.receiver import receiving
 
+_SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+ROOM_FOR_MANY = _SOMAXCONN.exists() and int(_SOMAXCONN.read_text(encoding="ascii")) > 1000
 A_LONG_TIME = 7 * 24 * 3600.0
 PASSES = pytest.approx(0.0, abs=0.001)
 """What the passes of the loop take."""
@@ -221,6 +225,40 @@ def test_a_thread_at_work_is_waited_for_and_time_stands_still_until_it_is_done()
     with VirtualClock() as clock:
         assert clock.run(main()) == "done"
         assert clock.elapsed == about(3600)
+
+
+def test_the_thread_of_an_inbox_in_a_file_is_waited_for(tmp_path: Path) -> None:
+    async def main() -> int:
+        inbox = SqliteInbox(tmp_path / "inbox.db", clock=clock.time)
+        async with asyncio.timeout(3600):
+            await inbox.put([Entry(route="handler", topic="order", key="1", body=b"{}")])
+            (claim,) = await inbox.claim(["handler"], limit=5, lease=60.0, wait=0.0)
+            await inbox.finish(claim)
+            left = await inbox.waiting(["handler"])
+            await inbox.close()
+        return left
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == 0
+        assert clock.elapsed == PASSES
+
+
+@pytest.mark.skipif(not ROOM_FOR_MANY, reason="this system lets few connections wait to be accepted")
+def test_many_connections_at_once_are_made_without_a_pause() -> None:
+    """One that the system has no room for is tried again after a second, of which the loop sees nothing."""
+    many = 300
+
+    async def main() -> int:
+        async with (
+            Sandbox(limit=None, clock=clock.time) as sandbox,
+            client(sandbox, clock, limit=many, concurrency=many) as gg,
+        ):
+            answers = await asyncio.gather(*(gg.request("GET", "/webshops") for _ in range(many)))
+            return sum(answer.attempts for answer in answers)
+
+    with VirtualClock() as clock:
+        assert clock.run(main()) == many
+        assert clock.elapsed == PASSES
 
 
 def test_a_thread_that_never_ends_does_not_hold_up_a_time_limit() -> None:

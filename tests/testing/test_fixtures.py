@@ -109,6 +109,19 @@ def test_a_client_is_closed_in_a_loop_that_stands_still_and_in_one_that_runs(use
         moving.close()
 
 
+def test_a_client_is_closed_in_each_of_several_loops_that_stand_still() -> None:
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    with running({"orders": 1, "limit": None}, None) as sandbox:
+        with client_of(sandbox, ample_budget(), None) as gg:
+            for loop in loops:
+                loop.run_until_complete(gg.request("GET", "/webshops"))
+            held = list(gg._sender.pipeline.sessions._by_loop.values())
+            assert len(held) == 2
+        assert all(session.http.closed for session in held)
+    for loop in loops:
+        loop.close()
+
+
 def test_asynchronous_tests_are_told_from_plain_ones() -> None:
     async def asynchronous() -> None: ...
 

@@ -273,3 +273,33 @@ def test_whatever_the_body_it_becomes_an_error_with_evidence(status: int, body: 
     assert error.status == status
     assert error.evidence is evidence_of(answer(status, body))
     assert error.message
+
+
+@pytest.mark.parametrize("depth", [600, 900, 5_000, 100_000])
+def test_a_body_that_is_nested_absurdly_deep_is_an_error_like_any_other(depth: int) -> None:
+    deep = b"[" * depth + b'"a-key"' + b"]" * depth
+    for body in (deep, b'{"errors": {"a": ' + deep + b"}}"):
+        error = error_of(500, body)
+        assert isinstance(error, ServerError)
+        inner = error.body
+        while isinstance(inner, list | dict):
+            inner = next(iter(inner.values() if isinstance(inner, dict) else inner))
+        assert "***" in inner
+        assert "a-key" not in inner
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://other.test/login?key=A-key", "other.test"),
+        ("https://A-key:secret@other.test:8443/", "other.test"),
+        ("https://a-key.other.test/", "***.other.test"),
+        ("/login", "another path"),
+        ("", "another path"),
+        ("http://[::1", "what is no URL"),
+    ],
+)
+def test_a_redirect_names_the_host_it_leads_to_and_nothing_else_of_the_url(location: str, shown: str) -> None:
+    error = error_of(302, secret="A-key", Location=location)
+    assert isinstance(error, RedirectedError)
+    assert f"redirects to {shown};" in str(error)

@@ -7,6 +7,7 @@ commits.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
 import random
@@ -14,13 +15,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.webhooks.inbox.sqlite_table import SqliteTable
 
-__all__ = ["Committer"]
+__all__ = ["Committer", "in_this_loop"]
 
 T = TypeVar("T")
 Step = Callable[[SqliteTable], Any]
@@ -135,6 +136,26 @@ class Committer:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+
+
+class _UnderWay(Executor):
+    """What a thread of ours is doing already, as asyncio wants work of threads to be."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
+
+    def submit(self, _fn: Callable[..., Any], /, *_args: Any, **_kwargs: Any) -> Future[Any]:
+        """Nothing more is to be done."""
+        return self._future
+
+
+def in_this_loop(future: Future[T]) -> asyncio.Future[T]:
+    """A step's future, to be awaited.
+
+    It goes through `run_in_executor`, as a loop whose time jumps while all wait (`VirtualClock`) counts the threads at
+    work there.
+    """
+    return asyncio.get_running_loop().run_in_executor(_UnderWay(future), future.result)
 
 
 def _persistently(act: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.webhooks.inbox.bell import Bell
-from goedgepickt_async.webhooks.inbox.committer import Committer
+from goedgepickt_async.webhooks.inbox.committer import Committer, in_this_loop
 from goedgepickt_async.webhooks.inbox.long_poll import long_poll
 from goedgepickt_async.webhooks.inbox.protocol import Claim, Entry
 from goedgepickt_async.webhooks.inbox.sqlite_table import SCHEMA, VERSION, SqliteTable
@@ -123,7 +123,7 @@ class SqliteInbox:
     # -- inside -------------------------------------------------------------------------------------------------
 
     async def _do(self, step: Callable[[SqliteTable], T]) -> T:
-        return await asyncio.wrap_future(self._submit(step))
+        return await in_this_loop(self._submit(step))
 
     def _submit(self, step: Callable[[SqliteTable], T]) -> Future[T]:
         with self._lock:
@@ -140,7 +140,7 @@ class SqliteInbox:
             committer = self._opened()
             step = committer.submit(lambda table: self._claim(table, routes, limit, lease))
         try:
-            return await asyncio.shield(asyncio.wrap_future(step))
+            return await asyncio.shield(in_this_loop(step))
         except asyncio.CancelledError:
             step.add_done_callback(partial(self._hand_back, committer))
             raise
