@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -66,7 +67,7 @@ class QueuedBudget:
         self.rules = rules
         self._store = store
         self._clock = clock
-        self._last_place = 0
+        self._places = itertools.count(1)
         self._told_at = -FAR
         self._listeners = Listeners()
         self._start_afresh()
@@ -185,11 +186,7 @@ class QueuedBudget:
             place = grant.place
 
     async def _wait_for_grant(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
-        with self._open() as (slots, now):
-            grant = self._grant_at_once(slots, now, lane, life, place)
-            if grant is not None:
-                return grant
-            waiter = self._newcomer(lane, life, place)
+        waiter = self._newcomer(lane, life, place)
         try:
             self._queue_up(waiter, max_wait)
             if waiter.grant is not None:
@@ -214,6 +211,8 @@ class QueuedBudget:
             BudgetExhaustedError: It would take too long, and the waiter is out again.
         """
         with self._open() as (slots, now):
+            if self._granted_at_once(waiter, slots, now):
+                return
             self._lanes.join(waiter)
             self._hand_out(slots, now)
             if waiter.grant is not None:
@@ -224,22 +223,18 @@ class QueuedBudget:
                 raise _exhausted(wait)
             self._tell(wait, waiter.lane)
 
-    def _grant_at_once(self, slots: Slots, now: int, lane: Lane, life: float, place: int | None) -> Grant | None:
+    def _granted_at_once(self, waiter: Waiter, slots: Slots, now: int) -> bool:
         """Where nobody waits, whoever comes is first: no queue, and nobody to be woken."""
-        if self._lanes.loops:
-            return None
-        slot = slots.take(now, lane, nanoseconds(life))
-        return None if slot is None else Grant(slot, self._place(place), 0.0)
-
-    def _place(self, place: int | None) -> int:
-        if place is not None:
-            return place
-        self._last_place += 1
-        return self._last_place
+        slot = None if self._lanes.loops else slots.take(now, waiter.lane, waiter.life)
+        if slot is None:
+            return False
+        waiter.grant = Grant(slot, waiter.place, 0.0)
+        return True
 
     def _newcomer(self, lane: Lane, life: float, place: int | None) -> Waiter:
         loop = asyncio.get_running_loop()
-        return Waiter(self._place(place), lane, nanoseconds(life), self._clock(), loop, loop.create_future())
+        place = next(self._places) if place is None else place
+        return Waiter(place, lane, nanoseconds(life), self._clock(), loop, loop.create_future())
 
     def _abandon(self, waiter: Waiter) -> float:
         """Its caller gave up: out of the queue, or give back what it was granted a moment ago; the wait foregone."""
