@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import date
@@ -106,7 +107,7 @@ class Sandbox:
     ) -> None:
         if limit is not None and (type(limit) is not int or limit < 1):
             raise ValueError(f"limit must be a whole number of requests, at least 1, or None: not {limit!r}")
-        if isinstance(period, bool) or not isinstance(period, int | float) or period <= 0:
+        if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period < math.inf:
             raise ValueError(f"period must be a number of seconds, more than 0: not {period!r}")
         settings = WorldSettings(
             orders=orders,

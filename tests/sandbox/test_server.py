@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +216,8 @@ async def test_a_form_may_name_its_method(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"limit": 0}, {"limit": True}, {"limit": "150"}, {"period": 0}, {"period": "60"}]
+    "arguments",
+    [{"limit": 0}, {"limit": True}, {"limit": "150"}, {"period": 0}, {"period": math.nan}, {"period": "60"}],
 )
 def test_a_throttle_that_makes_no_sense_is_refused_when_the_sandbox_is_made(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
