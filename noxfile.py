@@ -24,7 +24,8 @@ OLDEST = [
     "rich==13.7.0",
 ]
 
-CONTRIB = (
+WITH_OTHERS = (
+    "tests/benchmarks",
     "tests/contrib",
     "tests/observability",
     "tests/recipes/test_workers.py",
@@ -102,9 +103,9 @@ def dev_mode(session: nox.Session) -> None:
 
 @nox.session
 def contrib(session: nox.Session) -> None:
-    """The bridges to other tools work with those tools: dlt, DuckDB, Arrow, OpenTelemetry, taskiq and Celery."""
-    session.install(*groups("contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
-    session.run("pytest", *CONTRIB, *session.posargs)
+    """What needs other people's tools works with them: dlt, DuckDB, OpenTelemetry, taskiq, Celery, and the contenders."""
+    session.install(*groups("bench", "contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    session.run("pytest", *IN_PARALLEL, *WITH_OTHERS, *session.posargs)
 
 
 @nox.session
