@@ -184,12 +184,13 @@ class Settings:
             raise ConfigurationError(
                 "GOEDGEPICKT_BASE_URL is set, and api= would go past it: pass base_url=, or unset the variable"
             )
-        if url is None:
-            url = _url_of_api(api or _from_environment("api") or "fulfilment")
+        of_the_api = _url_of_api(api or _from_environment("api") or "fulfilment")  # a misspelt one is told anyway
         if others.get("webshop_uuid") is None:
             others["webshop_uuid"] = _from_environment("webshop_uuid")
         return cls(
-            api_key=_key(api_key if api_key is not None else _from_environment("api_key")), base_url=url, **others
+            api_key=_key(api_key if api_key is not None else _from_environment("api_key")),
+            base_url=url or of_the_api,
+            **others,
         )
 
     @classmethod

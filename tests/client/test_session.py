@@ -324,6 +324,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert GoedGepickt().settings.base_url == "http://127.0.0.1:9/x"
     with pytest.raises(ConfigurationError, match="GOEDGEPICKT_BASE_URL"):
         GoedGepickt(api="fulfilment")
+    monkeypatch.setenv("GOEDGEPICKT_API", "acount")
+    with pytest.raises(ConfigurationError, match="acount"):
+        GoedGepickt()
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
