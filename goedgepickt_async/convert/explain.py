@@ -47,7 +47,7 @@ def _canonical(data: dict[str, Any], plan: ReadPlan) -> dict[str, Any]:
             found[field.wire.name] = data[key]
     if plan.keeps_extra:
         extra = found["extra"] = {key: value for key, value in data.items() if key not in plan.known}
-        notice_unknown(extra, plan)
+        notice_unknown(extra, plan.cls)
     return found
 
 

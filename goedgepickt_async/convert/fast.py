@@ -22,6 +22,8 @@ _HOT: Final = 128
 _MOST_SHAPES: Final = 64
 _MOST_COUNTED: Final = 256
 _LONGEST_SHAPE: Final = 200
+_MOST_FAMILIAR: Final = 1024
+"""Names of keys that are remembered as told of; past that, nobody wants to hear of any more."""
 
 Keys = tuple[str, ...]
 Read = Callable[..., Any]
@@ -98,6 +100,7 @@ class _Shapes(dict[Keys, Read]):
         self._any_shape = write(plan, _Lookup(), converter).compiled(plan.cls.__qualname__)
         self._seen: dict[Keys, int] = {}
         self._latest: tuple[list[str], Read] = ([], self._any_shape)
+        self._familiar = set(plan.known)
 
     def read_all(self, values: list[Any]) -> list[Any]:
         """Reads the objects of a list, which mostly are of one shape: comparing lists is cheaper than hashing tuples."""
@@ -110,7 +113,7 @@ class _Shapes(dict[Keys, Read]):
             self._seen.clear()
         seen = self._seen[keys] = self._seen.get(keys, 0) + 1
         if seen == 1:
-            notice_unknown(keys, self._plan)
+            self._notice(keys)
         if seen < _HOT or len(self) >= _MOST_SHAPES or not self._is_fit(keys):
             return self._any_shape
         self._seen.pop(keys, None)
@@ -119,6 +122,14 @@ class _Shapes(dict[Keys, Read]):
         self[keys] = read
         self._latest = ([*keys], read)
         return read
+
+    def _notice(self, keys: Keys) -> None:
+        """Say what is new here; rows that all look different have mostly the same keys, in other orders and choices."""
+        familiar = self._familiar
+        if len(familiar) >= _MOST_FAMILIAR or familiar.issuperset(keys):
+            return
+        notice_unknown([key for key in keys if key not in familiar], self._plan.cls)
+        familiar.update(keys)
 
     def _is_fit(self, keys: Keys) -> bool:
         required = (field.wire for field in self._plan.fields if field.is_required)

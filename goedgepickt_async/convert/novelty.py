@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from goedgepickt_async.convert.read_plan import ReadPlan
 from goedgepickt_async.drift import notice
 from goedgepickt_async.models import OpenEnum
 
@@ -15,11 +14,10 @@ __all__ = ["notice_misfit", "notice_unknown", "notice_value"]
 _INDEX: Final = re.compile(r"\[[0-9]+\]")
 
 
-def notice_unknown(keys: Iterable[str], plan: ReadPlan) -> None:
-    """Of an object's keys, those that no field of its class takes."""
-    known = plan.known
-    for key in [key for key in keys if key not in known]:
-        notice("field", plan.cls.__name__, field=key)
+def notice_unknown(keys: Iterable[str], cls: type) -> None:
+    """Keys of an object that no field of its class takes."""
+    for key in keys:
+        notice("field", cls.__name__, field=key)
 
 
 def notice_value(member: OpenEnum) -> None:
