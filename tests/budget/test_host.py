@@ -1,6 +1,7 @@
 """HostBudget: one budget for all processes of a host, over kills, reboots, forks and files that cannot be trusted."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -151,6 +152,33 @@ def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert budget.snapshot().used == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_neither_uses_nor_closes_its_parents_connection(tmp_path: Path) -> None:
+    budget = budget_in(tmp_path)
+    asyncio.run(use(budget, 3))
+    of_the_parent = [thing for thing in gc.get_objects() if isinstance(thing, sqlite3.Connection) and is_open(thing)]
+    assert of_the_parent
+    child = os.fork()
+    if child == 0:
+        try:
+            before = [connection.total_changes for connection in of_the_parent]
+            asyncio.run(use(budget, 3))
+            del budget
+            gc.collect()
+            os._exit(0 if [connection.total_changes for connection in of_the_parent] == before else 1)
+        except BaseException:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert budget.snapshot().used == 6
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
 
 
 def spoil_bytes(path: Path) -> None:
