@@ -24,7 +24,9 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
             patch.setenv("GOEDGEPICKT_WEBHOOK_SECRETS", "geheim")
             patch.setitem(sys.modules, "example", types.ModuleType("example"))  # where its functions say they are from
-            if "asyncio.run(" in code:  # a whole program, with an event loop of its own
+            patch.setenv("DLT_DATA_DIR", directory)  # and not in the home of whoever runs the tests
+            patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+            if "asyncio.run(" in code or "import dlt" in code:  # a whole program, with an event loop of its own
                 await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)
                 return
             compiled = compile(code, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -29,6 +29,7 @@ WITH_OTHERS = (
     "tests/contrib",
     "tests/observability",
     "tests/recipes/test_workers.py",
+    "docs/howto/exports.md",
     "docs/howto/observability.md",
     "docs/howto/webhooks.md",
     "docs/howto/workers.md",
