@@ -199,6 +199,9 @@ async def test_a_file_that_makes_no_sense_is_made_anew(tmp_path: Path, caplog: p
         file_of(tmp_path).unlink()
 
 
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there, and modes mean little")
+
+
 def make_link(path: Path) -> None:
     target = path.with_name("target")
     target.write_bytes(b"")
@@ -222,8 +225,15 @@ def make_newer_version(path: Path) -> None:
     path.chmod(0o600)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="permissions are another matter there")
-@pytest.mark.parametrize("spoil", [make_link, make_open_to_all, make_directory, make_newer_version])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(make_link, marks=on_posix),
+        pytest.param(make_open_to_all, marks=on_posix),
+        make_directory,
+        make_newer_version,
+    ],
+)
 async def test_a_file_that_cannot_be_trusted_is_left_alone_and_a_part_of_the_limit_kept_to(
     tmp_path: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
