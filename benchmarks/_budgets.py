@@ -30,14 +30,32 @@ def make_budget(kind: str, limit: int, period: float, *, directory: str, redis_u
     """
     second = period / WINDOW
     if kind == "local":
-        return LocalBudget(limit // processes, period, guard=second, late=30 * second, soon=second)
+        return LocalBudget(
+            limit // processes, period, safety_margin=second, late_arrival=30 * second, interactive_interval=second
+        )
     if kind == "host":
         from goedgepickt_async.budget.host import HostBudget  # noqa: PLC0415  only where it is wanted
 
-        return HostBudget(limit, period, name="soak", directory=directory, guard=second, late=30 * second, soon=second)
+        return HostBudget(
+            limit,
+            period,
+            name="soak",
+            directory=directory,
+            safety_margin=second,
+            late_arrival=30 * second,
+            interactive_interval=second,
+        )
     from goedgepickt_async.budget.redis import RedisBudget  # noqa: PLC0415  needs the extra
 
-    return RedisBudget(limit, period, url=redis_url, name="soak", guard=second, late=30 * second, soon=second)
+    return RedisBudget(
+        limit,
+        period,
+        url=redis_url,
+        name="soak",
+        safety_margin=second,
+        late_arrival=30 * second,
+        interactive_interval=second,
+    )
 
 
 class Stopwatch:
@@ -53,8 +71,10 @@ class Stopwatch:
     def limit(self) -> int:
         return self._budget.limit
 
-    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
-        grant = await self._budget.take(lane, life=life, max_wait=max_wait, place=place)
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
+        grant = await self._budget.take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place)
         self._since[grant.slot] = time.monotonic()
         return grant
 

@@ -120,8 +120,8 @@ def ample_budget(kind: str, directory: str = "") -> Any:
 
     second = _PERIOD / 60
     if kind == "local":
-        return LocalBudget(_LIMIT, _PERIOD, guard=second)
-    return HostBudget(_LIMIT, _PERIOD, guard=second, directory=directory)
+        return LocalBudget(_LIMIT, _PERIOD, safety_margin=second)
+    return HostBudget(_LIMIT, _PERIOD, safety_margin=second, directory=directory)
 
 
 @asynccontextmanager

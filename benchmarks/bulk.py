@@ -41,7 +41,7 @@ class Case:
 async def _client(case: Case, period: float) -> AsyncIterator[tuple[GoedGepickt, Sandbox]]:
     async with Sandbox(**case.world, webshops=1, limit=_LIMIT, period=period, oddities=False) as sandbox:
         # The guard is scaled down with the window; the sandbox's counter is exact.
-        budget = LocalBudget(_LIMIT, period, guard=period / _WINDOW)
+        budget = LocalBudget(_LIMIT, period, safety_margin=period / _WINDOW)
         shop = str(sandbox.world.webshops[0]["uuid"])
         async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, webshop_uuid=shop, budget=budget) as gg:
             yield gg, sandbox

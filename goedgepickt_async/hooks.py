@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.events import BudgetEvent, PauseSeen, StrangersSeen, WaitSeen
+from goedgepickt_async.budget.protocol import BudgetEvent, ForeignTrafficDetected, PauseStarted, WaitStarted
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.drift import DriftSeen
 from goedgepickt_async.errors import ConfigurationError, Evidence
@@ -22,15 +22,15 @@ __all__ = [
     "CallSeen",
     "DoneSeen",
     "DriftSeen",
+    "ForeignTrafficDetected",
     "Hooks",
     "ItemSeen",
     "PageSeen",
-    "PauseSeen",
+    "PauseStarted",
     "RequestSeen",
     "RetrySeen",
-    "StrangersSeen",
     "UnansweredSeen",
-    "WaitSeen",
+    "WaitStarted",
 ]
 
 
@@ -253,7 +253,7 @@ class Hooks:
             What was noticed in this process before, these hooks hear of when the first client with them is made.
         wait: When a call queues for the rate limit, of whichever client shares the budget, like the following.
         pause: When a 429 makes everybody pause.
-        strangers: When the server counts requests of somebody else on this IP, once until they are gone.
+        foreign_traffic: When the server counts requests of other clients on this IP, once until they stop.
     """
 
     call: Callable[[CallSeen], object] | None = attrs.field(default=None, validator=_is_plain)
@@ -267,9 +267,9 @@ class Hooks:
     page: Callable[[PageSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     item: Callable[[ItemSeen], object] | None = attrs.field(default=None, validator=_is_plain)
     drift: Callable[[DriftSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    wait: Callable[[WaitSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    pause: Callable[[PauseSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    strangers: Callable[[StrangersSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    wait: Callable[[WaitStarted], object] | None = attrs.field(default=None, validator=_is_plain)
+    pause: Callable[[PauseStarted], object] | None = attrs.field(default=None, validator=_is_plain)
+    foreign_traffic: Callable[[ForeignTrafficDetected], object] | None = attrs.field(default=None, validator=_is_plain)
 
     @classmethod
     def combined(cls, *several: Hooks) -> Hooks:
@@ -290,12 +290,12 @@ class Hooks:
     def hear(self, event: BudgetEvent) -> None:
         """Pass on what a budget tells."""
         match event:
-            case WaitSeen():
+            case WaitStarted():
                 call_hook(self.wait, event)
-            case PauseSeen():
+            case PauseStarted():
                 call_hook(self.pause, event)
-            case StrangersSeen():
-                call_hook(self.strangers, event)
+            case ForeignTrafficDetected():
+                call_hook(self.foreign_traffic, event)
 
     def hear_drift(self, seen: DriftSeen) -> None:
         """Pass on what was noticed while reading."""

@@ -123,7 +123,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("seconds", "throttled"),
         ),
         LogEvent(
-            "budget.strangers",
+            "budget.foreign_traffic",
             "budget",
             logging.INFO,
             "the server counts %(counted)d requests of this IP, of which at most %(ours)d are ours",

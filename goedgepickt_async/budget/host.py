@@ -19,7 +19,7 @@ import attrs
 from goedgepickt_async.budget.host_file import HostFile, UnusableFileError
 from goedgepickt_async.budget.local import LocalStore
 from goedgepickt_async.budget.queue import QueuedBudget
-from goedgepickt_async.budget.slots import Rules, Slots
+from goedgepickt_async.budget.slots import LimiterConfig, Slots
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import tell
 
@@ -38,11 +38,11 @@ _FALLBACK_IDS = 1 << 48
 class HostStore:
     """Slots in a file; in this process's memory, and fewer, while the file cannot be used."""
 
-    def __init__(self, rules: Rules, file: HostFile, fallback: float, clock: Callable[[], int]) -> None:
-        self._rules = rules
+    def __init__(self, config: LimiterConfig, file: HostFile, fallback: float, clock: Callable[[], int]) -> None:
+        self._rules = config
         self._file = file
         self._clock = clock
-        self._reduced = attrs.evolve(rules, limit=max(1, int(rules.limit * fallback)))
+        self._reduced = attrs.evolve(config, limit=max(1, int(config.limit * fallback)))
         self._fallback: LocalStore | None = None
         self._last: Slots | None = None  # as the file had them when it could last be used
         self._try_again_at = 0
@@ -126,10 +126,10 @@ class HostBudget(QueuedBudget):
             same for a login shell, a cron job and a service of that user.
         fallback: Which part of the limit this process keeps to by itself while the file cannot be used (a full or
             read-only disk, a file of somebody else).
-        guard: As in `LocalBudget`, like the following.
-        late: Likewise.
+        safety_margin: As in `LocalBudget`, like the following.
+        late_arrival: Likewise.
         headroom: Likewise.
-        soon: Likewise.
+        interactive_interval: Likewise.
         use_server_counter: Likewise.
         clock: The time in nanoseconds, the same in all processes and never going back; for tests.
     """
@@ -142,26 +142,26 @@ class HostBudget(QueuedBudget):
         name: str = "account.goedgepickt.nl",
         directory: Path | str | None = None,
         fallback: float = 0.25,
-        guard: float = 1.0,
-        late: float = 30.0,
+        safety_margin: float = 1.0,
+        late_arrival: float = 30.0,
         headroom: int = 30,
-        soon: float = 1.0,
+        interactive_interval: float = 1.0,
         use_server_counter: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if not 0 < fallback <= 1:
             raise ConfigurationError("fallback must be a part of the limit: more than 0, at most 1")
-        rules = Rules(
+        config = LimiterConfig(
             limit=limit,
             window=period,
-            guard=guard,
-            late=late,
+            safety_margin=safety_margin,
+            late_arrival=late_arrival,
             headroom=headroom,
-            soon=soon,
+            interactive_interval=interactive_interval,
             use_server_counter=use_server_counter,
         )
         file = HostFile(name, None if directory is None else Path(directory))
-        super().__init__(HostStore(rules, file, fallback, clock), rules, clock)
+        super().__init__(HostStore(config, file, fallback, clock), config, clock)
         self._file = file
 
     @property

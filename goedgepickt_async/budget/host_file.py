@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from goedgepickt_async.budget.slots import Rules, Slots
+from goedgepickt_async.budget.slots import LimiterConfig, Slots
 from goedgepickt_async.logs import tell
 
 __all__ = ["HostFile", "UnusableFileError"]
@@ -54,11 +54,11 @@ class HostFile:
         """Where it is, or will be: until it is used its user may change, as that of a server's workers does."""
         return self._path or (self._directory or _place_of_the_user()) / self._name
 
-    def begin(self, rules: Rules, clock: Callable[[], int], *, patient: bool) -> Slots:
+    def begin(self, config: LimiterConfig, clock: Callable[[], int], *, patient: bool) -> Slots:
         """The slots in the file, locked for all others until `commit`. The clock is read within the lock.
 
         Args:
-            rules: The numbers to read them by.
+            config: The numbers to read them by.
             clock: The time.
             patient: Wait for another process that is in the file, for a while.
 
@@ -77,7 +77,7 @@ class HostFile:
             self._close()
             raise UnusableFileError(error.strerror or type(error).__name__) from None
         try:
-            return _slots_in(row, rules, clock())
+            return _slots_in(row, config, clock())
         except BaseException:
             self._close()
             raise
@@ -173,8 +173,8 @@ def _persistently(act: Callable[[], T], patience: float) -> T:
         time.sleep(random.uniform(0.2, 1.0) * _MOMENT)  # noqa: S311  no secret
 
 
-def _slots_in(row: tuple[Any, ...] | None, rules: Rules, now: int) -> Slots:
-    slots = Slots(rules)
+def _slots_in(row: tuple[Any, ...] | None, config: LimiterConfig, now: int) -> Slots:
+    slots = Slots(config)
     if row is None:
         return slots
     version, boot, at, text = row
@@ -187,7 +187,7 @@ def _slots_in(row: tuple[Any, ...] | None, rules: Rules, now: int) -> Slots:
     except (LookupError, TypeError, ValueError) as error:
         name = type(error).__name__
         tell("budget.reset", why=f"what stands in the budget's file makes no sense ({name}): starting afresh")
-        return Slots(rules)
+        return Slots(config)
     return slots
 
 

@@ -31,7 +31,7 @@ class Waiter:
 
     place: int
     lane: Lane
-    life: int
+    max_lifetime: int
     asked: int
     loop: asyncio.AbstractEventLoop
     granted: asyncio.Future[Grant]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from goedgepickt_async.budget.queue import QueuedBudget
-from goedgepickt_async.budget.slots import FAR, Rules, Slots
+from goedgepickt_async.budget.slots import FAR, LimiterConfig, Slots
 
 __all__ = ["LocalBudget", "LocalStore"]
 
@@ -15,8 +15,8 @@ __all__ = ["LocalBudget", "LocalStore"]
 class LocalStore:
     """Slots in this process's memory."""
 
-    def __init__(self, rules: Rules, clock: Callable[[], int], *, first_id: int = 0) -> None:
-        self._slots = Slots(rules, first_id=first_id)
+    def __init__(self, config: LimiterConfig, clock: Callable[[], int], *, first_id: int = 0) -> None:
+        self._slots = Slots(config, first_id=first_id)
         self._clock = clock
 
     def open(self) -> AbstractContextManager[tuple[Slots, int]]:
@@ -42,10 +42,10 @@ class LocalBudget(QueuedBudget):
     Args:
         limit: Requests that the server allows in a period (150; confidence A).
         period: The server's window in seconds (60; confidence B).
-        guard: Seconds added to the period, for server clocks that tick in whole seconds.
-        late: Seconds after which a request whose client gave up is certain not to be counted any more.
+        safety_margin: Seconds added to the period, for server clocks that tick in whole seconds.
+        late_arrival: Seconds after which a request whose client gave up is certain not to be counted any more.
         headroom: Slots that lists and bulk jobs leave to interactive calls at most, and a fifth of the limit at most.
-        soon: Seconds between two interactive calls that there is to be room for: until the next slots come free, lists
+        interactive_interval: Seconds between two interactive calls that there is to be room for: until the next slots come free, lists
             and bulk jobs leave one slot for each.
         use_server_counter: Obey the server's counter too; it makes restarts and strangers on the same IP harmless.
         clock: The time in nanoseconds, never going back; for tests.
@@ -56,20 +56,20 @@ class LocalBudget(QueuedBudget):
         limit: int = 150,
         period: float = 60.0,
         *,
-        guard: float = 1.0,
-        late: float = 30.0,
+        safety_margin: float = 1.0,
+        late_arrival: float = 30.0,
         headroom: int = 30,
-        soon: float = 1.0,
+        interactive_interval: float = 1.0,
         use_server_counter: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        rules = Rules(
+        config = LimiterConfig(
             limit=limit,
             window=period,
-            guard=guard,
-            late=late,
+            safety_margin=safety_margin,
+            late_arrival=late_arrival,
             headroom=headroom,
-            soon=soon,
+            interactive_interval=interactive_interval,
             use_server_counter=use_server_counter,
         )
-        super().__init__(LocalStore(rules, clock), rules, clock)
+        super().__init__(LocalStore(config, clock), config, clock)

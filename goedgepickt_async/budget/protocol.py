@@ -1,16 +1,109 @@
-"""What the rest of the package expects of a budget, wherever its slots live."""
+"""What the rest of the package expects of a budget: grants, outcomes, events, snapshots; and how headers are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from goedgepickt_async.budget.events import BudgetEvent
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.logs import tell
 
-__all__ = ["Answered", "Budget", "BudgetSnapshot", "Grant", "Lost", "NeverSent", "Outcome", "Refused"]
+__all__ = [
+    "Answered",
+    "Budget",
+    "BudgetEvent",
+    "BudgetSnapshot",
+    "ForeignTrafficDetected",
+    "Grant",
+    "Listeners",
+    "Lost",
+    "NeverSent",
+    "Outcome",
+    "PauseStarted",
+    "RateHeaders",
+    "Refused",
+    "WaitStarted",
+    "parse_retry_after",
+    "read_rate_headers",
+]
+
+
+@attrs.frozen(kw_only=True)
+class WaitStarted:
+    """A call queues for the rate limit.
+
+    Attributes:
+        lane: The lane it queues in.
+        seconds: How long that will probably take.
+        queued: How many queue with it.
+    """
+
+    lane: Lane
+    seconds: float
+    queued: int
+
+
+@attrs.frozen(kw_only=True)
+class PauseStarted:
+    """The server's throttle refused a request in spite of the budget: everybody pauses.
+
+    Attributes:
+        seconds: For how long.
+        throttled: How many such refusals there were so far.
+    """
+
+    seconds: float
+    throttled: int
+
+
+@attrs.frozen(kw_only=True)
+class ForeignTrafficDetected:
+    """The server counts requests from this IP that are not this budget's.
+
+    Attributes:
+        counted: How many requests the server has counted in its window.
+        ours: How many of them can be this budget's, at most.
+    """
+
+    counted: int
+    ours: int
+
+
+BudgetEvent = WaitStarted | PauseStarted | ForeignTrafficDetected
+
+
+class Listeners:
+    """Bound methods that hear of events, for as long as their objects live."""
+
+    def __init__(self) -> None:
+        self._methods: list[weakref.WeakMethod[Callable[[BudgetEvent], Any]]] = []
+
+    def add(self, method: Callable[[BudgetEvent], Any]) -> None:
+        """Tell this bound method of events from now on, once each; it must be quick and raise nothing."""
+        alive = [(known, heard) for known in self._methods if (heard := known()) is not None]
+        self._methods = [known for known, _ in alive]
+        if any(getattr(heard, "__self__", None) is getattr(method, "__self__", self) for _, heard in alive):
+            return  # clients that share hooks and a budget
+        self._methods.append(weakref.WeakMethod(method))
+
+    def tell(self, event: BudgetEvent) -> None:
+        """Tell them all, and the log."""
+        match event:
+            case PauseStarted(seconds=seconds, throttled=throttled):
+                tell("budget.paused", seconds=seconds, throttled=throttled)
+            case ForeignTrafficDetected(counted=counted, ours=ours):
+                tell("budget.foreign_traffic", counted=counted, ours=ours)
+            case WaitStarted():
+                pass  # far too many: the budget tells the log of the long ones
+        for known in list(self._methods):
+            method = known()
+            if method is not None:
+                method(event)
 
 
 @attrs.frozen
@@ -71,7 +164,7 @@ class BudgetSnapshot:
         in_flight: Requests on the wire.
         next_free_in: Until time alone lets the next request go; 0 if one may go now, None if only an answer can tell.
         waiting: Callers in the queue, by lane.
-        strangers_seen: Whether the server counts requests that are not ours.
+        foreign_traffic: Whether the server counts requests that are not ours.
         paused_for: Until the end of the pause that a 429 ordered; 0 if there is none.
         throttled: 429s seen so far.
     """
@@ -83,7 +176,7 @@ class BudgetSnapshot:
     in_flight: int
     next_free_in: float | None
     waiting: dict[Lane, int]
-    strangers_seen: bool
+    foreign_traffic: bool
     paused_for: float
     throttled: int
 
@@ -97,12 +190,14 @@ class Budget(Protocol):
         """Requests in a window."""
         ...
 
-    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
         """Wait for the right to send one request.
 
         Args:
             lane: Who goes first.
-            life: Seconds that the attempt lives at most.
+            max_lifetime: Seconds that the attempt lives at most.
             max_wait: Seconds that the caller will wait at most; None: as long as it takes.
             place: The place in the queue that an earlier grant of the same call had.
 
@@ -135,3 +230,56 @@ class Budget(Protocol):
     def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
         """Tell a bound method of waits, pauses and strangers, for as long as its object lives."""
         ...
+
+
+@attrs.frozen
+class RateHeaders:
+    """The server's counter, if the answer carries it (reference section 2: confidence A on a 429, B elsewhere)."""
+
+    limit: int | None = None
+    remaining: int | None = None
+
+    def counter(self, limit: int) -> int | None:
+        """How many requests the server has counted; None if it says nothing, or speaks of another limit than ours."""
+        if self.limit != limit or self.remaining is None:
+            return None
+        # Laravel before 12.40 may say a negative number; a remaining above the limit would be nonsense.
+        return limit - min(limit, max(0, self.remaining))
+
+
+def read_rate_headers(headers: Mapping[str, str]) -> RateHeaders:
+    """Read `X-RateLimit-Limit` and `-Remaining` from case-insensitive headers; rubbish counts as absent."""
+    return RateHeaders(_whole(headers.get("X-RateLimit-Limit")), _whole(headers.get("X-RateLimit-Remaining")))
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that `Retry-After` asks to wait, never negative; None if absent or rubbish.
+
+    A date is taken relative to the server's own `Date`, so that our clock does not matter.
+    """
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    seconds = _whole(text)
+    if seconds is not None:
+        return float(max(0, seconds))
+    until = _date(text)
+    if until is None:
+        return None
+    now = _date(headers.get("Date")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _whole(text: str | None) -> int | None:
+    try:
+        return int(text) if text is not None and len(text) < 20 else None
+    except ValueError:
+        return None
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

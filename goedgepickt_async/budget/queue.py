@@ -9,20 +9,109 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from goedgepickt_async.budget.events import BudgetEvent, Listeners, PauseSeen, StrangersSeen, WaitSeen
+import attrs
+from aiolimiter import AsyncLimiter
+
 from goedgepickt_async.budget.lanes import Lanes, Waiter
-from goedgepickt_async.budget.pacing import Pacer
-from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Lost, NeverSent, Outcome, Refused
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.protocol import (
+    Answered,
+    BudgetEvent,
+    BudgetSnapshot,
+    ForeignTrafficDetected,
+    Grant,
+    Listeners,
+    Lost,
+    NeverSent,
+    Outcome,
+    PauseStarted,
+    Refused,
+    WaitStarted,
+)
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from goedgepickt_async.errors import BudgetExhaustedError, Evidence
 from goedgepickt_async.logs import tell
 
-__all__ = ["QueuedBudget", "SlotStore"]
+__all__ = ["Pacer", "QueuedBudget", "SlotStore", "bulk_rate"]
+
+T = TypeVar("T")
+
+_SHARE = 0.92
+"""Of the allowed rate: 2.3 of 2.5 requests a second."""
+_BURST = 15
+"""A fifteenth of the limit goes at once: 10 of 150."""
+
+
+def bulk_rate(limit: int, window: float) -> float:
+    """Requests a second that the bulk lane lets through in the long run.
+
+    Args:
+        limit: Requests that the server allows in a window.
+        window: In seconds.
+    """
+    return _SHARE * limit / window
+
+
+@attrs.define(eq=False)
+class _Turns:
+    """Who is first among the bulk requests of one event loop."""
+
+    limiter: AsyncLimiter
+    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    has_token: bool = False
+    waiting: int = 0
+
+
+class Pacer:
+    """Lets bulk requests through one by one, at an even pace.
+
+    Args:
+        limit: Requests that the server allows in a window.
+        window: In seconds.
+    """
+
+    def __init__(self, limit: int, window: float) -> None:
+        self._burst = max(1, limit // _BURST)
+        self._each = 1 / bulk_rate(limit, window)
+        self._by_loop: dict[asyncio.AbstractEventLoop, _Turns] = {}
+
+    async def in_turn(self, take: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the turn and for the pace, then for `take`."""
+        turns = self._turns()
+        turns.waiting += 1
+        try:
+            async with turns.turn:  # fair: asyncio's locks are handed over in the order of asking
+                if not turns.has_token:
+                    await turns.limiter.acquire()
+                    turns.has_token = True
+                taken = await take()
+                turns.has_token = False
+                return taken
+        finally:
+            turns.waiting -= 1
+
+    def wait(self) -> float:
+        """Seconds that a newcomer would wait for the pace, about."""
+        turns = self._by_loop.get(asyncio.get_running_loop())
+        return turns.waiting * self._each if turns is not None else 0.0
+
+    def waiting(self) -> int:
+        """How many wait for their turn, in all event loops."""
+        return sum(turns.waiting for turns in list(self._by_loop.values()))
+
+    def _turns(self) -> _Turns:
+        loop = asyncio.get_running_loop()
+        turns = self._by_loop.get(loop)
+        if turns is None:
+            for ended in [known for known in list(self._by_loop) if known.is_closed()]:
+                self._by_loop.pop(ended, None)
+            turns = self._by_loop[loop] = _Turns(AsyncLimiter(self._burst, self._burst * self._each))
+        return turns
+
 
 _SECOND = 1_000_000_000
 _LONGEST_PAUSE = 5
@@ -59,12 +148,12 @@ class QueuedBudget:
 
     Args:
         store: Where the slots live.
-        rules: Their numbers.
+        config: Their numbers.
         clock: The time in nanoseconds, never going back, for what happens in this process.
     """
 
-    def __init__(self, store: SlotStore, rules: Rules, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self.rules = rules
+    def __init__(self, store: SlotStore, config: LimiterConfig, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self.config = config
         self._store = store
         self._clock = clock
         self._places = itertools.count(1)
@@ -74,22 +163,24 @@ class QueuedBudget:
         _living.add(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(limit={self.rules.limit}, period={self.rules.window:g})"
+        return f"{type(self).__name__}(limit={self.config.limit}, period={self.config.window:g})"
 
     @property
     def limit(self) -> int:
         """Requests in a period."""
-        return self.rules.limit
+        return self.config.limit
 
-    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
         """Wait for the right to send one request; see `Budget.take`."""
         if lane is not Lane.BULK or place is not None:  # who was refused has had their turn
-            return await self._take(lane, life, max_wait, place)
+            return await self._take(lane, max_lifetime, max_wait, place)
         if max_wait is not None and self._pacer.wait() > max_wait:
             raise _exhausted(self._pacer.wait())
         try:
             async with asyncio.timeout(max_wait):
-                return await self._pacer.in_turn(lambda: self._take(lane, life, None, None))
+                return await self._pacer.in_turn(lambda: self._take(lane, max_lifetime, None, None))
         except TimeoutError:
             raise _exhausted(self.predicted_wait(lane)) from None
 
@@ -99,12 +190,12 @@ class QueuedBudget:
             self._deferred.append(partial(self.settle, grant, outcome))
             return
         with self._open() as (slots, now):
-            knew_strangers = slots.strangers_seen(now)
+            knew_strangers = slots.foreign_traffic(now)
             match outcome:
                 case Answered(count):
                     slots.answered(grant.slot, now, count)
-                    if slots.strangers_seen(now) and not knew_strangers:
-                        self._announce(StrangersSeen(counted=count or 0, ours=slots.used(now)))
+                    if slots.foreign_traffic(now) and not knew_strangers:
+                        self._announce(ForeignTrafficDetected(counted=count or 0, ours=slots.used(now)))
                 case Lost():
                     slots.lost(grant.slot, now)
                 case NeverSent():
@@ -136,14 +227,14 @@ class QueuedBudget:
             waiting = self._lanes.counts()
             waiting[Lane.BULK] = max(waiting[Lane.BULK], self._pacer.waiting())
             return BudgetSnapshot(
-                limit=self.rules.limit,
-                period=self.rules.window,
+                limit=self.config.limit,
+                period=self.config.window,
                 used=slots.used(now),
                 free=0 if paused else max(0, free),
                 in_flight=slots.in_flight(now),
                 next_free_in=0.0 if free > 0 and not paused else None if change == FAR else (change - now) / _SECOND,
                 waiting=waiting,
-                strangers_seen=slots.strangers_seen(now),
+                foreign_traffic=slots.foreign_traffic(now),
                 paused_for=(paused - now) / _SECOND if paused else 0.0,
                 throttled=slots.throttled_count,
             )
@@ -168,25 +259,27 @@ class QueuedBudget:
         self._deferred: deque[Callable[[], object]] = deque()
         self._lanes = Lanes()
         self._alarms: dict[asyncio.AbstractEventLoop, tuple[int, asyncio.TimerHandle]] = {}
-        self._pacer = Pacer(self.rules.limit, self.rules.window)
+        self._pacer = Pacer(self.config.limit, self.config.window)
 
     def _after_fork(self) -> None:
         """A child: nobody waits here, and the parent's lock may be held for ever."""
         self._start_afresh()
         self._store.after_fork()
 
-    async def _take(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
+    async def _take(self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None) -> Grant:
         while True:
             asked = self._clock()
-            grant = await self._wait_for_grant(lane, life, max_wait, place)
-            if self._clock() - asked - nanoseconds(grant.waited) <= nanoseconds(life):
+            grant = await self._wait_for_grant(lane, max_lifetime, max_wait, place)
+            if self._clock() - asked - nanoseconds(grant.waited) <= nanoseconds(max_lifetime):
                 return grant
             # The loop stood still for an attempt's whole life (a suspended machine, a debugger): take another.
             self.settle(grant, NeverSent())
             place = grant.place
 
-    async def _wait_for_grant(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
-        waiter = self._newcomer(lane, life, place)
+    async def _wait_for_grant(
+        self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None
+    ) -> Grant:
+        waiter = self._newcomer(lane, max_lifetime, place)
         try:
             self._queue_up(waiter, max_wait)
             if waiter.grant is not None:
@@ -225,22 +318,22 @@ class QueuedBudget:
 
     def _granted_at_once(self, waiter: Waiter, slots: Slots, now: int) -> bool:
         """Where nobody waits, whoever comes is first: no queue, and nobody to be woken."""
-        slot = None if self._lanes.loops else slots.take(now, waiter.lane, waiter.life)
+        slot = None if self._lanes.loops else slots.take(now, waiter.lane, waiter.max_lifetime)
         if slot is None:
             return False
         waiter.grant = Grant(slot, waiter.place, 0.0)
         return True
 
-    def _newcomer(self, lane: Lane, life: float, place: int | None) -> Waiter:
+    def _newcomer(self, lane: Lane, max_lifetime: float, place: int | None) -> Waiter:
         loop = asyncio.get_running_loop()
         place = next(self._places) if place is None else place
-        return Waiter(place, lane, nanoseconds(life), self._clock(), loop, loop.create_future())
+        return Waiter(place, lane, nanoseconds(max_lifetime), self._clock(), loop, loop.create_future())
 
     def _abandon(self, waiter: Waiter) -> float:
         """Its caller gave up: out of the queue, or give back what it was granted a moment ago; the wait foregone."""
         with self._open() as (slots, now):
             wait = slots.predicted_wait(now, self._lanes.before(waiter), waiter.lane)
-            wait = wait or min(slots.next_change(now) - now, slots.rules.hold)  # a probe is out: it cannot be said
+            wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)  # a probe is out: it cannot be said
             self._lanes.leave(waiter)
             if waiter.grant is not None:
                 slots.give_back(waiter.grant.slot)
@@ -254,7 +347,7 @@ class QueuedBudget:
         here = self._clock()
         self._lanes.move_up(here - _AGED)
         for waiter in self._lanes.in_order():
-            slot = slots.take(now, waiter.lane, waiter.life)
+            slot = slots.take(now, waiter.lane, waiter.max_lifetime)
             if slot is None:
                 break
             self._lanes.leave(waiter)
@@ -303,16 +396,16 @@ class QueuedBudget:
 
     def _pause(self, slots: Slots, now: int, retry_after: float | None) -> None:
         """A 429: everybody waits for what the server asks, and a second more, since it rounds down."""
-        asked = self.rules.window if retry_after is None else retry_after
-        pause = min(asked, _LONGEST_PAUSE * self.rules.window) + self.rules.guard
+        asked = self.config.window if retry_after is None else retry_after
+        pause = min(asked, _LONGEST_PAUSE * self.config.window) + self.config.safety_margin
         slots.throttled(now, nanoseconds(pause))
-        self._announce(PauseSeen(seconds=pause, throttled=slots.throttled_count))
+        self._announce(PauseStarted(seconds=pause, throttled=slots.throttled_count))
 
     def _tell(self, wait: float, lane: Lane) -> None:
         queued = sum(self._lanes.counts().values())
-        self._announce(WaitSeen(lane=lane, seconds=wait, queued=queued))
+        self._announce(WaitStarted(lane=lane, seconds=wait, queued=queued))
         now = self._clock()
-        if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.rules.window):
+        if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.config.window):
             return
         self._told_at = now
         tell("budget.waited", seconds=wait, queued=queued)

@@ -3,7 +3,7 @@
 There are `limit` slots. Each slot in use is one row `id -> the instant at which it comes free`, and that is all the
 state the guarantee needs:
 
-    take        free at  now + life + late + window + guard     (pessimistic: whoever dies holding it needs no clean-up)
+    take        free at  now + max_lifetime + late + window + guard     (pessimistic: whoever dies holding it needs no clean-up)
     answered    free at  now + window + guard                   (the answer's headers are here: it was counted by now)
     lost        free at  now + late + window + guard            (nobody knows when, or whether, it is counted)
     give back   free at once                                    (never sent, or refused with 429: never counted)
@@ -41,7 +41,7 @@ import attrs
 from goedgepickt_async.budget.rows import Rows
 from goedgepickt_async.budget.server_counter import FAR, ServerCounter
 
-__all__ = ["FAR", "Lane", "Rules", "Slots", "nanoseconds"]
+__all__ = ["FAR", "Lane", "LimiterConfig", "Slots", "nanoseconds"]
 
 
 def nanoseconds(seconds: float) -> int:
@@ -61,32 +61,32 @@ class Lane(enum.IntEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Rules:
+class LimiterConfig:
     """The numbers of one budget; durations in seconds.
 
     Attributes:
         limit: Requests that the server allows in a window (150; reference section 2, confidence A).
         window: The server's window (60 s; confidence B).
-        guard: Added to the window, for stores that keep whole seconds and for clock drift.
-        late: How long after a client gave up the server may still come to count its request.
+        safety_margin: Added to the window, for stores that keep whole seconds and for clock drift.
+        late_arrival: How long after a client gave up the server may still come to count its request.
         headroom: Slots that lanes other than the interactive one leave free at most, and a fifth of the limit at most.
-        soon: How far apart the interactive calls come that the headroom is for: until the next slots come free, one
+        interactive_interval: How far apart the interactive calls come that the headroom is for: until the next slots come free, one
             slot is left for each `soon`.
         use_server_counter: Obey the server's counter as well.
     """
 
     limit: int = attrs.field(default=150, validator=attrs.validators.ge(1))
     window: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
-    guard: float = 1.0
-    late: float = 30.0
+    safety_margin: float = 1.0
+    late_arrival: float = 30.0
     headroom: int = attrs.field(default=30, validator=attrs.validators.ge(0))
-    soon: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    interactive_interval: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
     use_server_counter: bool = True
 
     @property
-    def hold(self) -> int:
+    def cooldown(self) -> int:
         """Nanoseconds for which a slot cools after its answer."""
-        return nanoseconds(self.window) + nanoseconds(self.guard)
+        return nanoseconds(self.window) + nanoseconds(self.safety_margin)
 
     @property
     def headroom_kept(self) -> int:
@@ -108,7 +108,7 @@ class Rules:
             return -FAR
         if left < 1 or more_come >= FAR:
             return FAR
-        soon = nanoseconds(self.soon)
+        soon = nanoseconds(self.interactive_interval)
         return more_come - left * soon + soon // 2
 
 
@@ -142,13 +142,13 @@ class Slots:
     }
     """What they are called in `dump`, and here."""
 
-    def __init__(self, rules: Rules, *, first_id: int = 0) -> None:
-        self.rules = rules
+    def __init__(self, config: LimiterConfig, *, first_id: int = 0) -> None:
+        self.config = config
         self.throttled_count: int = 0
-        self._hold = rules.hold
-        self._late = nanoseconds(rules.late)
-        self._soon = nanoseconds(rules.soon)
-        self._headroom = rules.headroom_kept
+        self._hold = config.cooldown
+        self._late = nanoseconds(config.late_arrival)
+        self._soon = nanoseconds(config.interactive_interval)
+        self._headroom = config.headroom_kept
         self._rows = Rows()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._last_id = first_id
@@ -158,14 +158,14 @@ class Slots:
         self._alone_until = -FAR
         self._margin = 0
         # Cold: nothing is known of the server's window, so one request goes alone. What was sent before tells nothing.
-        self._cold = rules.use_server_counter
+        self._cold = config.use_server_counter
         self._cold_since = -FAR
         self._probe: int | None = None
         self._silent = 0  # answers without a counter while cold
-        self._patience = rules.part(self.PROBES)
-        self._listen = rules.part(self.LISTEN)
-        self._heard = rules.part(self.HEARD)
-        self._careful, self._unsure = rules.margins
+        self._patience = config.part(self.PROBES)
+        self._listen = config.part(self.LISTEN)
+        self._heard = config.part(self.HEARD)
+        self._careful, self._unsure = config.margins
         self._probe_until = -FAR  # a probe that is not answered by then is not waited for any longer
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class Slots:
         """The end of the pause that a 429 ordered, or None."""
         return self._paused_until if self._paused_until > now else None
 
-    def strangers_seen(self, now: int) -> bool:
+    def foreign_traffic(self, now: int) -> bool:
         """Whether the server's counter showed requests that are not ours, of late."""
         return now < self._shared_until
 
@@ -215,26 +215,26 @@ class Slots:
         if lane is not Lane.INTERACTIVE and self._headroom:
             left = max(1, -lacking)
             instant = max(instant, self._freed(now, lacking + 1))
-            instant = max(instant, self.rules.room_until(self._freed(now, lacking + left + 1), left))
+            instant = max(instant, self.config.room_until(self._freed(now, lacking + left + 1), left))
         return max(instant, self._opens_there(now, ahead)) - now
 
     def _opens_there(self, now: int, ahead: int) -> int:
         """When the server's counter lets somebody with `ahead` others before them go."""
         highest, ends = self._counter.highest, self._counter.ends
-        if highest is None or ends == FAR or highest + self._margin_at(now, highest) + ahead < self.rules.limit:
+        if highest is None or ends == FAR or highest + self._margin_at(now, highest) + ahead < self.config.limit:
             return now
-        return self._young_until() if self._is_unsure(now) and highest + ahead < self.rules.limit else ends
+        return self._young_until() if self._is_unsure(now) and highest + ahead < self.config.limit else ends
 
     def _freed(self, now: int, number: int) -> int:
         """When so many more slots will have come free; what is in flight will be answered about now."""
         if number <= 0:
             return now
-        rounds, nth = divmod(number - 1, self.rules.limit)
+        rounds, nth = divmod(number - 1, self.config.limit)
         return min(self._rows.nth_free_at(nth), now + self._hold) + rounds * self._hold
 
-    # -- the life of a slot -------------------------------------------------------------------------------------
+    # -- one slot -------------------------------------------------------------------------------------
 
-    def take(self, now: int, lane: Lane, life: int) -> int | None:
+    def take(self, now: int, lane: Lane, max_lifetime: int) -> int | None:
         """Take a slot for an attempt that lives at most `life` nanoseconds; None: not now."""
         if now < self._paused_until:
             return None
@@ -245,7 +245,7 @@ class Slots:
             return None
         self._last_id += 1
         slot = self._last_id
-        self._rows.add(slot, now + life + self._late + self._hold)
+        self._rows.add(slot, now + max_lifetime + self._late + self._hold)
         self._sent[slot] = now
         if self._cold:
             self._probe, self._probe_until = slot, now + self._patience
@@ -263,7 +263,7 @@ class Slots:
         self._warm(told=count is not None)
         if count is None:
             self._counter.unseen(now)
-        elif self.rules.use_server_counter:
+        elif self.config.use_server_counter:
             self._counter.observe(sent, now, count)
             self._look_for_strangers(sent, now, count)
 
@@ -290,7 +290,7 @@ class Slots:
         self._paused_until = max(self._paused_until, now + pause)
         self._forget(now)
         self._shared_until = now + self.SHARED_FOR * self._hold
-        self._margin = min(self.MOST_MARGIN, max(2, self._margin * 2), self.rules.limit // 2)
+        self._margin = min(self.MOST_MARGIN, max(2, self._margin * 2), self.config.limit // 2)
 
     def orphan_all(self, now: int) -> None:
         """Whoever held the slots in flight will never settle them here (a fork); the requests may well arrive."""
@@ -337,7 +337,7 @@ class Slots:
         """What is known of the server's window is over; one request alone is to find out anew."""
         self._counter.forget()
         self._probe, self._silent = None, 0
-        self._cold, self._cold_since = self.rules.use_server_counter, now
+        self._cold, self._cold_since = self.config.use_server_counter, now
 
     def _warm(self, *, told: bool) -> None:
         """An answer came. One with the counter opens the rest; so do a few without: this server tells nothing."""
@@ -350,19 +350,19 @@ class Slots:
 
     def _free_here(self) -> int:
         """By our own rows."""
-        return self.rules.limit - len(self._rows)
+        return self.config.limit - len(self._rows)
 
     def _free_there(self, now: int) -> int:
         """By the server's counter; as many as there are slots, if nothing is known of it."""
         highest = self._counter.highest
         if highest is None:
-            return self.rules.limit
-        return self.rules.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
+            return self.config.limit
+        return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
 
     def _margin_at(self, now: int, highest: int) -> int:
         if now < self._shared_until:  # since the server last said something, they may have sent what it lets them
-            since = self.rules.limit * (now - self._counter.told_at) // self._hold
-            return self._margin + min(since, self.rules.limit * 2 // 5)
+            since = self.config.limit * (now - self._counter.told_at) // self._hold
+            return self._margin + min(since, self.config.limit * 2 // 5)
         if self._is_unsure(now):  # once a stranger would have shown, one goes alone to hear
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
@@ -408,9 +408,9 @@ class Slots:
         if not self._headroom:
             return now
         left_there = self._free_there(now) - 1
-        instants = [self.rules.room_until(self._counter.ends, left_there)]
+        instants = [self.config.room_until(self._counter.ends, left_there)]
         for nth, left in enumerate(range(self._free_here() - 1, self._headroom)):
-            instants.append(self.rules.room_until(self._rows.nth_free_at(nth), left))
+            instants.append(self.config.room_until(self._rows.nth_free_at(nth), left))
         if self._counter.highest is None or self._may_still_arrive(now):
             return max(instants)
         # What the server said grows old, and strangers go on: one goes to hear how things stand.

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from goedgepickt_async.budget.pacing import bulk_rate
 from goedgepickt_async.budget.protocol import Budget
+from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.bulk.ending import end_all
 from goedgepickt_async.bulk.outcome import Outcome

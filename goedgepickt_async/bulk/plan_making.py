@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async.budget.pacing import bulk_rate
+from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.bulk.account import Account
 from goedgepickt_async.bulk.kind_orders import OrderKind

@@ -98,4 +98,4 @@ def _budget(rate: Rate) -> LocalBudget:
     if rate.limit is None:
         return LocalBudget(_UNLIMITED, 1.0)
     # The sandbox counts on this machine's clock, to the microsecond: it needs no second of safety.
-    return LocalBudget(rate.limit, rate.period, guard=min(1.0, rate.period / 60))
+    return LocalBudget(rate.limit, rate.period, safety_margin=min(1.0, rate.period / 60))

@@ -251,5 +251,10 @@ _GAUGES: Final[tuple[tuple[str, str, str, Callable[[BudgetSnapshot], float]], ..
     ("in_flight", "{request}", "Requests that were sent and not answered yet.", lambda state: state.in_flight),
     ("waiting", "{call}", "Calls that queue.", lambda state: sum(state.waiting.values())),
     ("paused", "s", "How long everybody pauses yet, because of a 429.", lambda state: state.paused_for),
-    ("strangers", "1", "1 while somebody else on this IP makes requests.", lambda state: int(state.strangers_seen)),
+    (
+        "foreign_traffic",
+        "1",
+        "1 while other clients on this IP send requests.",
+        lambda state: int(state.foreign_traffic),
+    ),
 )

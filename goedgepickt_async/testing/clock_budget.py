@@ -30,7 +30,9 @@ class ClockBudget(LocalBudget):
     def __init__(self, clock: VirtualClock, limit: int, period: float, **options: Any) -> None:
         super().__init__(limit, period, clock=clock.monotonic_ns, **options)
 
-    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
         """Wait for the right to send one request; see `Budget.take`.
 
         Raises:
@@ -41,4 +43,4 @@ class ClockBudget(LocalBudget):
                 "this client goes by a virtual clock: run what uses it with goedgepickt_clock.run(…), "
                 "not with asyncio.run or in an asynchronous fixture"
             )
-        return await super().take(lane, life=life, max_wait=max_wait, place=place)
+        return await super().take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place)

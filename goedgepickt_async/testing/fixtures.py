@@ -33,7 +33,7 @@ def ample_budget(clock: VirtualClock | None = None) -> LocalBudget:
         clock: A clock that it goes by, and in whose event loop alone it may be used. Without one, a 429 of a fault makes it pause for five seconds at most.
     """
     if clock is None:
-        return LocalBudget(_AMPLE, 1.0, guard=0.0, use_server_counter=False)
+        return LocalBudget(_AMPLE, 1.0, safety_margin=0.0, use_server_counter=False)
     return ClockBudget(clock, _AMPLE, 60.0, use_server_counter=False)
 
 

@@ -12,8 +12,7 @@ from typing import Any, NoReturn, overload
 
 import attrs
 
-from goedgepickt_async.budget.headers import parse_retry_after
-from goedgepickt_async.budget.protocol import Budget
+from goedgepickt_async.budget.protocol import Budget, parse_retry_after
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import parse
 from goedgepickt_async.drift import watch as watch_drift

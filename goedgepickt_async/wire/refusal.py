@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from goedgepickt_async.budget.headers import parse_retry_after
+from goedgepickt_async.budget.protocol import parse_retry_after
 from goedgepickt_async.errors import (
     AlreadyExistsError,
     APIError,

@@ -11,8 +11,16 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from goedgepickt_async.budget.headers import parse_retry_after, read_rate_headers
-from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Outcome, Refused
+from goedgepickt_async.budget.protocol import (
+    Answered,
+    Budget,
+    Lost,
+    NeverSent,
+    Outcome,
+    Refused,
+    parse_retry_after,
+    read_rate_headers,
+)
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
@@ -113,7 +121,9 @@ class Meter:
             raise _NotSentAgainError
         limits = self._limits
         self._clock.reschedule(None)
-        grant = await self._budget.take(self.lane, life=limits.timeout, max_wait=limits.max_wait, place=self._place)
+        grant = await self._budget.take(
+            self.lane, max_lifetime=limits.timeout, max_wait=limits.max_wait, place=self._place
+        )
         if self._session.closing:
             self._budget.settle(grant, NeverSent())
             raise _ClosedError

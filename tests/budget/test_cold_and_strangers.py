@@ -49,7 +49,7 @@ def test_an_answer_with_the_counter_ends_the_count_of_those_without() -> None:
 
 def test_while_nothing_is_known_requests_that_are_not_answered_go_twenty_to_a_window() -> None:
     desk = Desk(limit=150, window=60)
-    taken = [at / 10 for at in range(600) if desk.try_take(at / 10, life=1000) is not None]
+    taken = [at / 10 for at in range(600) if desk.try_take(at / 10, max_lifetime=1000) is not None]
     assert taken == [3.0 * number for number in range(20)]
 
 
@@ -146,7 +146,7 @@ def test_a_counter_above_our_answers_brings_the_margin_back_before_it_proves_any
     desk.exchange(0, 1, 1)
     desk.take(13)
     desk.exchange(13, 14, 3)
-    assert not desk.slots.strangers_seen(14 * SECOND)
+    assert not desk.slots.foreign_traffic(14 * SECOND)
     assert desk.free(14) == 100 - 3 - 1 - SHARED
 
 
@@ -154,7 +154,7 @@ def test_a_stranger_that_shows_while_one_listens_keeps_the_margin() -> None:
     desk = warm_but_unsure()
     sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 2)
-    assert desk.slots.strangers_seen(12 * SECOND)
+    assert desk.slots.foreign_traffic(12 * SECOND)
     assert desk.how_many_go(12) == 100 - (sent + 2) - SHARED
 
 
@@ -166,9 +166,9 @@ def test_a_counter_within_our_own_slots_is_no_stranger() -> None:
     desk.exchange(0, 1, 1)
     under_way = desk.take(2)
     desk.exchange(2, 3, 3)
-    assert not desk.slots.strangers_seen(3 * SECOND)
+    assert not desk.slots.foreign_traffic(3 * SECOND)
     desk.answer(under_way, 4, 4)
-    assert desk.slots.strangers_seen(4 * SECOND)
+    assert desk.slots.foreign_traffic(4 * SECOND)
 
 
 def test_while_strangers_are_about_each_window_begins_with_one_request_alone() -> None:
@@ -196,9 +196,9 @@ def test_strangers_are_proven_by_what_we_can_have_sent_in_the_servers_window_not
         desk.exchange(second, second + 0.1, second + 1)
     for second in range(60, 70):
         desk.exchange(second, second + 0.1, second - 59)
-    assert not desk.slots.strangers_seen(70 * SECOND)
+    assert not desk.slots.foreign_traffic(70 * SECOND)
     desk.exchange(70, 70.1, 11 + 3)
-    assert desk.slots.strangers_seen(71 * SECOND)
+    assert desk.slots.foreign_traffic(71 * SECOND)
     assert desk.slots.used(71 * SECOND) > 14
 
 
@@ -210,7 +210,7 @@ def test_a_late_answer_from_the_window_before_proves_no_stranger() -> None:
     desk.exchange(59.9, 60.4, 1)
     desk.exchange(60.5, 60.6, 2)
     desk.answer(late, 60.7, 59)
-    assert not desk.slots.strangers_seen(61 * SECOND)
+    assert not desk.slots.foreign_traffic(61 * SECOND)
 
 
 def test_what_the_server_said_grows_old_while_strangers_go_on() -> None:
@@ -233,8 +233,8 @@ def test_while_no_strangers_are_about_a_new_window_begins_without_a_probe() -> N
 def test_strangers_are_reckoned_with_for_five_windows() -> None:
     desk = Desk()
     desk.exchange(0, 1, 40)
-    assert desk.slots.strangers_seen(SECOND + 5 * HOLD - 1)
-    assert not desk.slots.strangers_seen(SECOND + 5 * HOLD)
+    assert desk.slots.foreign_traffic(SECOND + 5 * HOLD - 1)
+    assert not desk.slots.foreign_traffic(SECOND + 5 * HOLD)
     desk.exchange(1 + 5 * 61, 1 + 5 * 61 + 1, 1)
     assert desk.free(1 + 5 * 61 + 1) == 99
 

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, HostBudget, LocalBudget, RedisBudget
-from goedgepickt_async.budget.events import BudgetEvent, PauseSeen, StrangersSeen, WaitSeen
-from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Refused
+from goedgepickt_async.budget.protocol import (
+    Answered,
+    Budget,
+    BudgetEvent,
+    ForeignTrafficDetected,
+    Lost,
+    NeverSent,
+    PauseStarted,
+    Refused,
+    WaitStarted,
+)
 from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Lane
 from tests.support.redis_server import EXECUTABLE, RedisServer, needs_redis, redis_server
@@ -35,7 +44,7 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path, server: RedisServ
     made: list[Budget] = []
 
     def make(limit: int, period: float = 60.0, **options: Any) -> Budget:
-        options = {"guard": 0.0, "headroom": 0, "use_server_counter": False} | options
+        options = {"safety_margin": 0.0, "headroom": 0, "use_server_counter": False} | options
         match request.param:
             case "redis":
                 assert server is not None
@@ -59,7 +68,7 @@ async def heard(budget: Budget) -> None:
 
 
 async def use(budget: Budget, lane: Lane = Lane.INTERACTIVE, max_wait: float | None = None) -> None:
-    budget.settle(await budget.take(lane, life=1, max_wait=max_wait), Answered())
+    budget.settle(await budget.take(lane, max_lifetime=1, max_wait=max_wait), Answered())
 
 
 async def test_it_grants_its_limit_at_once_and_no_more(make: Make) -> None:
@@ -78,7 +87,7 @@ async def test_no_window_holds_more_than_the_limit(make: Make) -> None:
     began: list[float] = []
 
     async def one() -> None:
-        grant = await budget.take(Lane.NORMAL, life=1)
+        grant = await budget.take(Lane.NORMAL, max_lifetime=1)
         began.append(time.monotonic())
         budget.settle(grant, Answered())
 
@@ -89,11 +98,11 @@ async def test_no_window_holds_more_than_the_limit(make: Make) -> None:
 
 
 async def test_what_was_never_sent_is_free_at_once_and_what_is_lost_later_than_what_was_answered(make: Make) -> None:
-    budget = make(3, late=30)
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), NeverSent())
+    budget = make(3, late_arrival=30)
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), NeverSent())
     await heard(budget)
     assert budget.snapshot().used == 0
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=100), Lost())
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=100), Lost())
     await heard(budget)
     assert 88 < (budget.snapshot().next_free_in or 90) <= 90
     assert (budget.snapshot().used, budget.snapshot().in_flight) == (1, 0)
@@ -101,7 +110,7 @@ async def test_what_was_never_sent_is_free_at_once_and_what_is_lost_later_than_w
 
 async def test_a_refusal_pauses_everybody(make: Make) -> None:
     budget = make(5)
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Refused(3))
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Refused(3))
     await heard(budget)
     assert 2.7 < budget.snapshot().paused_for <= 3
     with pytest.raises(BudgetExhaustedError):
@@ -110,11 +119,11 @@ async def test_a_refusal_pauses_everybody(make: Make) -> None:
 
 async def test_lanes_are_served_in_order_and_each_first_come_first_served(make: Make) -> None:
     budget = make(1)
-    held = await budget.take(Lane.INTERACTIVE, life=1)
+    held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     order: list[tuple[Lane, int]] = []
 
     async def one(lane: Lane, number: int) -> None:
-        grant = await budget.take(lane, life=1)
+        grant = await budget.take(lane, max_lifetime=1)
         order.append((lane, number))
         budget.settle(grant, NeverSent())
 
@@ -128,7 +137,7 @@ async def test_lanes_are_served_in_order_and_each_first_come_first_served(make: 
 
 
 async def test_a_storm_of_cancellations_loses_no_slot(make: Make) -> None:
-    budget = make(8, 0.05, late=0.0)
+    budget = make(8, 0.05, late_arrival=0.0)
     for round_ in range(10):
         calls = [asyncio.create_task(use(budget, Lane(number % 3))) for number in range(30)]
         await asyncio.sleep(0.004 * round_)
@@ -138,7 +147,7 @@ async def test_a_storm_of_cancellations_loses_no_slot(make: Make) -> None:
     assert sum(budget.snapshot().waiting.values()) == 0
     await heard(budget)
     await asyncio.sleep(0.06)
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), NeverSent())
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), NeverSent())
     await heard(budget)
     assert budget.snapshot().free == 8
 
@@ -184,7 +193,7 @@ def test_loops_that_wait_do_not_wake_each_other_for_nothing(make: Make, monkeypa
 
 async def test_a_cold_start_sends_one_request_alone(make: Make) -> None:
     budget = make(10, use_server_counter=True)
-    probe = await budget.take(Lane.INTERACTIVE, life=1)
+    probe = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     with pytest.raises(BudgetExhaustedError):
         await use(budget, max_wait=0.05)
     budget.settle(probe, Answered(1))
@@ -206,16 +215,16 @@ async def test_who_listens_hears_of_waits_pauses_and_strangers_for_as_long_as_th
 
     ear, budget = Ear(), make(10, use_server_counter=True)
     budget.listen(ear.hear)
-    first = await budget.take(Lane.INTERACTIVE, life=1)
+    first = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiting = asyncio.create_task(use(budget))
     await asyncio.sleep(0.01)
     await heard(budget)
     budget.settle(first, Answered(5))
     await waiting
     await heard(budget)
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Refused(0))
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Refused(0))
     await heard(budget)
-    assert [type(event) for event in ear.heard] == [WaitSeen, StrangersSeen, PauseSeen]
+    assert [type(event) for event in ear.heard] == [WaitStarted, ForeignTrafficDetected, PauseStarted]
     events = ear.heard
     del ear
     budget.pause(0)

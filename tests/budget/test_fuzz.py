@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from goedgepickt_async.budget.slots import Lane, Rules, Slots
+from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots
 from tests.support.fuzz import FLAVOURS, Job, Tally, depth, play
 
 ALONE = {
@@ -13,13 +13,20 @@ ALONE = {
     "no answer with the counter": Job(lost=0.05, headerless=1.0),
     "one at a time": Job(limit=1, requests=12, concurrency=3, lost=0.05, never_sent=0.1),
     "the real numbers": Job(
-        limit=150, window=60, late=30, requests=400, concurrency=50, latency=(0.05, 1.5), lost=0.01, never_sent=0.01
+        limit=150,
+        window=60,
+        late_arrival=30,
+        requests=400,
+        concurrency=50,
+        latency=(0.05, 1.5),
+        lost=0.01,
+        never_sent=0.01,
     ),
 }
 """Jobs that have the IP to themselves."""
 
-REAL = Job(limit=150, window=60, late=30, requests=1000, concurrency=10, latency=(0.05, 0.5))
-RESTARTS = Job(limit=20, late=0, requests=120, concurrency=10, latency=(0.001, 0.45), restarts=0.1)
+REAL = Job(limit=150, window=60, late_arrival=30, requests=1000, concurrency=10, latency=(0.05, 0.5))
+RESTARTS = Job(limit=20, late_arrival=0, requests=120, concurrency=10, latency=(0.001, 0.45), restarts=0.1)
 
 
 def played(job: Job, flavour: str, seeds: int) -> list[Tally]:
@@ -86,7 +93,7 @@ def test_control_without_the_counter_strangers_cost_many_refusals() -> None:
 def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
     everything = Job(
         limit=20,
-        late=1,
+        late_arrival=1,
         requests=150,
         concurrency=8,
         latency=(0.01, 3),
@@ -96,7 +103,7 @@ def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
         never_sent=0.05,
         headerless=0.1,
     )
-    crowded = Job(limit=5, late=1, requests=15, concurrency=8, latency=(0.01, 3), strangers=30)
+    crowded = Job(limit=5, late_arrival=1, requests=15, concurrency=8, latency=(0.01, 3), strangers=30)
     for job in (everything, crowded):
         for tally in played(job, flavour, 15):
             assert tally.ended > 0
@@ -105,19 +112,19 @@ def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
 class FreedAfterSending(Slots):
     """The wrong way: a slot comes free a window after it was taken, not after the answer."""
 
-    def take(self, now: int, lane: Lane, life: int) -> int | None:
-        slot = super().take(now, lane, life)
+    def take(self, now: int, lane: Lane, max_lifetime: int) -> int | None:
+        slot = super().take(now, lane, max_lifetime)
         if slot is not None:
             self._rows.move_earlier(slot, now + self._hold)
         return slot
 
 
-def without_guard(rules: Rules) -> Slots:
-    return Slots(attrs.evolve(rules, guard=-0.5))
+def without_guard(config: LimiterConfig) -> Slots:
+    return Slots(attrs.evolve(config, safety_margin=-0.5))
 
 
-def with_half_a_guard(rules: Rules) -> Slots:
-    return Slots(attrs.evolve(rules, guard=0.5))
+def with_half_a_guard(config: LimiterConfig) -> Slots:
+    return Slots(attrs.evolve(config, safety_margin=0.5))
 
 
 @pytest.mark.parametrize(

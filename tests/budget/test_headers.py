@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from goedgepickt_async.budget.headers import RateHeaders, parse_retry_after, read_rate_headers
+from goedgepickt_async.budget.protocol import RateHeaders, parse_retry_after, read_rate_headers
 
 
 def headers(**values: str) -> Mapping[str, str]:
@@ -74,7 +74,17 @@ def test_retry_after_in_seconds(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "1.5", "9" * 100, "9" * 5000, "Wed, 99 Foo 2026", "Wed, 21 Oct 99999999999 07:28:00 GMT", "\x00", "½"],
+    [
+        "",
+        "interactive_interval",
+        "1.5",
+        "9" * 100,
+        "9" * 5000,
+        "Wed, 99 Foo 2026",
+        "Wed, 21 Oct 99999999999 07:28:00 GMT",
+        "\x00",
+        "½",
+    ],
 )
 def test_a_retry_after_that_makes_no_sense_is_none(text: str) -> None:
     assert parse_retry_after(headers(Retry_After=text)) is None

@@ -24,7 +24,7 @@ SECOND = 1_000_000_000
 
 
 def budget_in(directory: Path, limit: int = 10, period: float = 60.0, **options: object) -> HostBudget:
-    values: dict[str, object] = {"guard": 0.0, "headroom": 0, "use_server_counter": False}
+    values: dict[str, object] = {"safety_margin": 0.0, "headroom": 0, "use_server_counter": False}
     return HostBudget(limit, period, directory=directory, name="test", **(values | options))  # type: ignore[arg-type]
 
 
@@ -34,7 +34,7 @@ def file_of(directory: Path) -> Path:
 
 async def use(budget: HostBudget, number: int = 1, max_wait: float | None = None) -> None:
     for _ in range(number):
-        budget.settle(await budget.take(Lane.INTERACTIVE, life=1, max_wait=max_wait), Answered())
+        budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=max_wait), Answered())
 
 
 def python(code: str, directory: Path) -> subprocess.Popen[str]:
@@ -45,11 +45,11 @@ def python(code: str, directory: Path) -> subprocess.Popen[str]:
         from goedgepickt_async.budget.protocol import Answered
         from goedgepickt_async.budget.slots import Lane
         def budget_of(limit=10, period=60.0, **options):
-            options = dict(guard=0.0, headroom=0, use_server_counter=False) | options
+            options = dict(safety_margin=0.0, headroom=0, use_server_counter=False) | options
             return HostBudget(limit, period, directory={str(directory)!r}, name="test", **options)
         async def use(budget, number):
             for _ in range(number):
-                budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Answered())
+                budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered())
         """
     program = textwrap.dedent(prelude) + textwrap.dedent(code)
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -76,7 +76,7 @@ def test_processes_share_one_limit(tmp_path: Path) -> None:
         async def main():
             budget = budget_of(20, 0.5)
             for _ in range(20):
-                grant = await budget.take(Lane.NORMAL, life=1)
+                grant = await budget.take(Lane.NORMAL, max_lifetime=1)
                 print(time.monotonic())
                 budget.settle(grant, Answered())
         asyncio.run(main())
@@ -95,7 +95,7 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
         async def main():
             budget = budget_of()
             for _ in range(4):
-                await budget.take(Lane.INTERACTIVE, life=1)
+                await budget.take(Lane.INTERACTIVE, max_lifetime=1)
             print("holding", flush=True)
             await asyncio.sleep(60)
         asyncio.run(main())
@@ -113,11 +113,11 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
 
 async def test_slots_of_a_killed_holder_come_free_by_themselves(tmp_path: Path) -> None:
     clock = VirtualClock()
-    await budget_in(tmp_path, 1, late=30.0, clock=clock.monotonic_ns).take(Lane.INTERACTIVE, life=5)
+    await budget_in(tmp_path, 1, late_arrival=30.0, clock=clock.monotonic_ns).take(Lane.INTERACTIVE, max_lifetime=5)
     clock.advance(94.9)
-    assert budget_in(tmp_path, 1, late=30.0, clock=clock.monotonic_ns).snapshot().used == 1
+    assert budget_in(tmp_path, 1, late_arrival=30.0, clock=clock.monotonic_ns).snapshot().used == 1
     clock.advance(0.2)
-    assert budget_in(tmp_path, 1, late=30.0, clock=clock.monotonic_ns).snapshot().used == 0
+    assert budget_in(tmp_path, 1, late_arrival=30.0, clock=clock.monotonic_ns).snapshot().used == 0
 
 
 async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -
     await use(budget_in(tmp_path, clock=before.monotonic_ns), 10)
     fresh = budget_in(tmp_path, clock=clock.monotonic_ns, use_server_counter=True)
     assert fresh.snapshot().used == 0
-    await fresh.take(Lane.INTERACTIVE, life=1)
+    await fresh.take(Lane.INTERACTIVE, max_lifetime=1)
     with pytest.raises(BudgetExhaustedError):
-        await fresh.take(Lane.INTERACTIVE, life=1, max_wait=0.05)
+        await fresh.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=0.05)
 
 
 async def test_another_run_of_the_system_is_told_by_its_name_too(
@@ -342,8 +342,8 @@ def test_a_fallback_that_is_no_part_of_the_limit_is_refused(fallback: float) -> 
 
 async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_path: Path) -> None:
     here, elsewhere = budget_in(tmp_path, 1), budget_in(tmp_path, 1)
-    grant = await elsewhere.take(Lane.INTERACTIVE, life=1)
-    waiting = asyncio.ensure_future(here.take(Lane.INTERACTIVE, life=1))
+    grant = await elsewhere.take(Lane.INTERACTIVE, max_lifetime=1)
+    waiting = asyncio.ensure_future(here.take(Lane.INTERACTIVE, max_lifetime=1))
     await asyncio.sleep(0.01)
     elsewhere.settle(grant, NeverSent())
     async with asyncio.timeout(5):
@@ -370,10 +370,10 @@ async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_a
 async def test_what_was_taken_while_the_file_could_not_be_used_is_nobody_elses_slot_in_it(tmp_path: Path) -> None:
     clock = VirtualClock()
     elsewhere = budget_in(tmp_path, clock=clock.monotonic_ns)
-    await elsewhere.take(Lane.INTERACTIVE, life=30)
+    await elsewhere.take(Lane.INTERACTIVE, max_lifetime=30)
     file_of(tmp_path).chmod(0o644)
     here = budget_in(tmp_path, clock=clock.monotonic_ns)
-    grant = await here.take(Lane.INTERACTIVE, life=30)
+    grant = await here.take(Lane.INTERACTIVE, max_lifetime=30)
     file_of(tmp_path).chmod(0o600)
     clock.advance(5)
     here.settle(grant, NeverSent())

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, LocalBudget
-from goedgepickt_async.budget.pacing import Pacer
 from goedgepickt_async.budget.protocol import Answered, Grant, NeverSent, Refused
+from goedgepickt_async.budget.queue import Pacer
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
 
@@ -22,16 +22,16 @@ def plain(limit: int = 3, period: float = 60.0, **options: object) -> LocalBudge
 
 
 async def take(budget: LocalBudget, lane: Lane = Lane.INTERACTIVE, *, max_wait: float | None = None) -> None:
-    budget.settle(await budget.take(lane, life=1, max_wait=max_wait), Answered())
+    budget.settle(await budget.take(lane, max_lifetime=1, max_wait=max_wait), Answered())
 
 
 async def test_within_a_lane_it_is_first_come_first_served() -> None:
     budget = plain(1)
-    held = await budget.take(Lane.NORMAL, life=1)
+    held = await budget.take(Lane.NORMAL, max_lifetime=1)
     order: list[int] = []
 
     async def one(number: int) -> None:
-        grant = await budget.take(Lane.NORMAL, life=1)
+        grant = await budget.take(Lane.NORMAL, max_lifetime=1)
         order.append(number)
         await asyncio.sleep(0)
         budget.settle(grant, NeverSent())
@@ -46,11 +46,11 @@ async def test_within_a_lane_it_is_first_come_first_served() -> None:
 
 async def test_a_more_urgent_lane_goes_first() -> None:
     budget = plain(1)
-    held = await budget.take(Lane.NORMAL, life=1)
+    held = await budget.take(Lane.NORMAL, max_lifetime=1)
     order: list[Lane] = []
 
     async def one(lane: Lane) -> None:
-        grant = await budget.take(lane, life=1)
+        grant = await budget.take(lane, max_lifetime=1)
         order.append(lane)
         budget.settle(grant, NeverSent())
 
@@ -63,12 +63,12 @@ async def test_a_more_urgent_lane_goes_first() -> None:
 
 
 async def test_a_refused_request_keeps_its_place() -> None:
-    budget = LocalBudget(5, 0.02, guard=0.02)
-    first = await budget.take(Lane.INTERACTIVE, life=1)
+    budget = LocalBudget(5, 0.02, safety_margin=0.02)
+    first = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     order: list[str] = []
 
     async def one(name: str, place: int | None = None) -> None:
-        grant = await budget.take(Lane.INTERACTIVE, life=1, place=place)
+        grant = await budget.take(Lane.INTERACTIVE, max_lifetime=1, place=place)
         order.append(name)
         budget.settle(grant, Answered(1))
 
@@ -82,7 +82,7 @@ async def test_a_refused_request_keeps_its_place() -> None:
 
 async def test_cancelled_waiters_leave_nothing_behind() -> None:
     budget = plain(1)
-    held = await budget.take(Lane.INTERACTIVE, life=1)
+    held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiters = [asyncio.create_task(take(budget)) for _ in range(10)]
     await asyncio.sleep(0)
     for waiter in waiters[::2]:
@@ -99,7 +99,7 @@ async def test_cancelled_waiters_leave_nothing_behind() -> None:
 
 async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_it_back() -> None:
     budget = plain(1)
-    held = await budget.take(Lane.INTERACTIVE, life=1)
+    held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     granted, following = asyncio.create_task(take(budget)), asyncio.create_task(take(budget))
     await asyncio.sleep(0)
     budget.settle(held, NeverSent())
@@ -122,24 +122,24 @@ async def test_a_wait_that_is_too_long_is_refused_before_queueing() -> None:
 
 
 async def test_a_wait_that_turns_out_too_long_ends_in_time() -> None:
-    budget = plain(1, period=0.02, guard=0.0)
-    await budget.take(Lane.INTERACTIVE, life=30)
+    budget = plain(1, period=0.02, safety_margin=0.0)
+    await budget.take(Lane.INTERACTIVE, max_lifetime=30)
     with pytest.raises(BudgetExhaustedError):
         await asyncio.wait_for(take(budget, max_wait=0.05), 2)
 
 
 async def test_time_alone_wakes_whoever_waits() -> None:
-    budget = plain(2, period=0.03, guard=0.0)
+    budget = plain(2, period=0.03, safety_margin=0.0)
     async with asyncio.timeout(2):
         for _ in range(6):
             await take(budget)
 
 
 async def test_a_429_pauses_everybody_and_nobodys_finishing_ends_the_pause() -> None:
-    budget = LocalBudget(10, 0.1, guard=0.05)
-    probe = await budget.take(Lane.INTERACTIVE, life=1)
+    budget = LocalBudget(10, 0.1, safety_margin=0.05)
+    probe = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     budget.settle(probe, Answered(1))
-    one, other = await budget.take(Lane.NORMAL, life=1), await budget.take(Lane.NORMAL, life=1)
+    one, other = await budget.take(Lane.NORMAL, max_lifetime=1), await budget.take(Lane.NORMAL, max_lifetime=1)
     budget.settle(one, Refused(None))
     assert budget.snapshot().paused_for > 0.1
     budget.settle(other, Answered(2))
@@ -157,7 +157,7 @@ async def test_an_absurd_retry_after_is_not_waited_out() -> None:
 
 
 def test_it_serves_one_event_loop_after_another() -> None:
-    budget = plain(2, period=0.02, guard=0.0)
+    budget = plain(2, period=0.02, safety_margin=0.0)
     for _ in range(3):
         asyncio.run(asyncio.wait_for(_take_many(budget, 3), 2))
 
@@ -169,7 +169,7 @@ async def _take_many(budget: LocalBudget, number: int) -> None:
 
 
 def test_it_serves_several_event_loops_in_several_threads_at_once() -> None:
-    budget = plain(10, period=0.02, guard=0.0)
+    budget = plain(10, period=0.02, safety_margin=0.0)
     threads = [threading.Thread(target=asyncio.run, args=(_take_many(budget, 30),)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -182,8 +182,8 @@ def test_it_serves_several_event_loops_in_several_threads_at_once() -> None:
 def test_a_loop_that_closes_with_waiters_in_it_does_not_hold_the_others_up() -> None:
     budget = plain(1)
     loop = asyncio.new_event_loop()
-    held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, life=1))
-    waiting = budget.take(Lane.INTERACTIVE, life=1)
+    held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, max_lifetime=1))
+    waiting = budget.take(Lane.INTERACTIVE, max_lifetime=1)
     forgotten = loop.create_task(waiting)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
@@ -195,11 +195,11 @@ def test_a_loop_that_closes_with_waiters_in_it_does_not_hold_the_others_up() -> 
 
 
 def test_waiters_that_the_garbage_collector_finds_do_not_lock_the_budget_up() -> None:
-    budget = plain(1, period=0.01, guard=0.0)
+    budget = plain(1, period=0.01, safety_margin=0.0)
 
     def leave_a_cycle() -> None:
         loop = asyncio.new_event_loop()
-        task = loop.create_task(budget.take(Lane.INTERACTIVE, life=1))
+        task = loop.create_task(budget.take(Lane.INTERACTIVE, max_lifetime=1))
         loop.run_until_complete(asyncio.sleep(0))
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         loop.close()
@@ -220,14 +220,14 @@ def test_waiters_that_the_garbage_collector_finds_do_not_lock_the_budget_up() ->
 
 
 async def _held(budget: LocalBudget) -> Grant:
-    return await budget.take(Lane.INTERACTIVE, life=1)
+    return await budget.take(Lane.INTERACTIVE, max_lifetime=1)
 
 
 async def test_the_pace_of_the_bulk_lane_is_a_burst_and_then_an_even_flow() -> None:
-    budget = LocalBudget(150, 3.0, guard=0.0, use_server_counter=False)
+    budget = LocalBudget(150, 3.0, safety_margin=0.0, use_server_counter=False)
     began = time.monotonic()
     for _ in range(20):
-        budget.settle(await budget.take(Lane.BULK, life=1), Answered())
+        budget.settle(await budget.take(Lane.BULK, max_lifetime=1), Answered())
     assert time.monotonic() - began >= 10 * 3.0 / (0.92 * 150) * 0.9
 
 
@@ -252,11 +252,11 @@ async def test_a_token_of_the_pace_that_nobody_used_stays_with_the_turn() -> Non
 async def test_who_waits_too_long_moves_up_a_lane() -> None:
     clock = VirtualClock()
     budget = plain(1, clock=clock.monotonic_ns)
-    held = await budget.take(Lane.NORMAL, life=30)
+    held = await budget.take(Lane.NORMAL, max_lifetime=30)
     order: list[str] = []
 
     async def one(name: str, lane: Lane) -> None:
-        grant = await budget.take(lane, life=1)
+        grant = await budget.take(lane, max_lifetime=1)
         order.append(name)
         budget.settle(grant, NeverSent())
 
@@ -273,7 +273,7 @@ async def test_who_waits_too_long_moves_up_a_lane() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_waits_for_nobody_who_stayed_behind() -> None:
-    budget = LocalBudget(5, 0.05, guard=0.0, late=0.0)
+    budget = LocalBudget(5, 0.05, safety_margin=0.0, late_arrival=0.0)
     asyncio.run(_leave_a_probe_in_flight(budget))
     child = os.fork()
     if child == 0:
@@ -286,13 +286,13 @@ def test_a_forked_child_waits_for_nobody_who_stayed_behind() -> None:
 
 
 async def _leave_a_probe_in_flight(budget: LocalBudget) -> None:
-    await budget.take(Lane.INTERACTIVE, life=60)
+    await budget.take(Lane.INTERACTIVE, max_lifetime=60)
 
 
 async def test_the_snapshot_tells_how_it_stands() -> None:
     clock = VirtualClock()
     budget = plain(3, clock=clock.monotonic_ns)
-    await budget.take(Lane.INTERACTIVE, life=1)
+    await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     await take(budget)
     snapshot = budget.snapshot()
     assert (snapshot.limit, snapshot.used, snapshot.free, snapshot.in_flight) == (3, 2, 1, 1)
@@ -305,8 +305,8 @@ async def test_a_slot_that_is_free_is_taken_without_waking_the_loop(monkeypatch:
     budget = LocalBudget(use_server_counter=False)
     woken = []
     monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", lambda *call: woken.append(call))
-    first = await budget.take(Lane.INTERACTIVE, life=1.0)
-    second = await budget.take(Lane.INTERACTIVE, life=1.0)
+    first = await budget.take(Lane.INTERACTIVE, max_lifetime=1.0)
+    second = await budget.take(Lane.INTERACTIVE, max_lifetime=1.0)
     assert second.place > first.place
     assert second.slot != first.slot
     assert budget.snapshot().in_flight == 2

@@ -37,13 +37,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize(limit=st.integers(1, 4), counter=st.booleans())
     def start(self, limit: int, counter: bool) -> None:
-        self.budget = LocalBudget(limit, PERIOD, late=1.0, use_server_counter=counter, clock=lambda: self.now)
+        self.budget = LocalBudget(limit, PERIOD, late_arrival=1.0, use_server_counter=counter, clock=lambda: self.now)
 
     # -- what may happen ----------------------------------------------------------------------------------------
 
     @rule(lane=st.sampled_from([Lane.INTERACTIVE, Lane.NORMAL]))
     def ask(self, lane: Lane) -> None:
-        task = self.loop.create_task(self.budget.take(lane, life=LIFE))
+        task = self.loop.create_task(self.budget.take(lane, max_lifetime=LIFE))
         self.callers.append(Caller(len(self.callers), lane, task))
         self.settle_down()
 

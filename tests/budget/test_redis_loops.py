@@ -31,12 +31,12 @@ def plain(server: RedisServer, limit: int = 3, period: float = 60.0, **options: 
 
 
 async def take(budget: Budget, *, max_wait: float | None = None) -> None:
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1, max_wait=max_wait), Answered())
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=max_wait), Answered())
 
 
 async def test_closing_carries_what_is_left_and_tells_whoever_waits(server: RedisServer) -> None:
     budget, other = plain(server, 1, name="closed"), plain(server, 1, name="closed")
-    held = await budget.take(Lane.INTERACTIVE, life=1)
+    held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiter = asyncio.create_task(take(budget))
     await asyncio.sleep(0.05)
     budget.settle(held, NeverSent())
@@ -53,9 +53,9 @@ async def test_closing_carries_what_is_left_and_tells_whoever_waits(server: Redi
 
 
 async def hold_then_wait(budget: Budget) -> None:
-    held = await budget.take(Lane.INTERACTIVE, life=1)
+    held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     try:
-        await budget.take(Lane.INTERACTIVE, life=1)
+        await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     finally:
         budget.settle(held, NeverSent())
 
@@ -84,7 +84,7 @@ def test_it_serves_one_event_loop_after_another_and_keeps_the_limit_over_them(se
 
 def test_a_loop_that_ends_carries_what_its_cancelled_callers_settled(server: RedisServer) -> None:
     async def die_holding(budget: Budget) -> None:
-        grant = await budget.take(Lane.INTERACTIVE, life=30)
+        grant = await budget.take(Lane.INTERACTIVE, max_lifetime=30)
         try:
             await asyncio.sleep(30)
         finally:
@@ -101,7 +101,7 @@ def test_a_loop_that_ends_carries_what_its_cancelled_callers_settled(server: Red
 
 
 def test_it_serves_several_event_loops_in_several_threads_at_once(server: RedisServer) -> None:
-    budget = plain(server, 10, period=0.02, guard=0.0)
+    budget = plain(server, 10, period=0.02, safety_margin=0.0)
     threads = [threading.Thread(target=asyncio.run, args=(take_many(budget, 30),)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -116,7 +116,7 @@ def test_what_one_thread_settles_wakes_whoever_waits_in_another(server: RedisSer
     held, done = threading.Event(), threading.Event()
 
     async def hold() -> None:
-        grant = await budget.take(Lane.INTERACTIVE, life=30)
+        grant = await budget.take(Lane.INTERACTIVE, max_lifetime=30)
         held.set()
         await asyncio.sleep(0.1)
         budget.settle(grant, NeverSent())
@@ -157,7 +157,7 @@ def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer)
 def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_others_up(server: RedisServer) -> None:
     budget = plain(server, 1)
     loop = asyncio.new_event_loop()
-    held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, life=1))
+    held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, max_lifetime=1))
     forgotten = loop.create_task(take(budget))
     loop.run_until_complete(asyncio.sleep(0.05))
     loop.run_until_complete(loop.shutdown_asyncgens())

@@ -26,7 +26,7 @@ def with_client(client: Any) -> RedisBudget:
 
 
 async def take(budget: Budget) -> None:
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Answered())
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered())
 
 
 @pytest.mark.parametrize(

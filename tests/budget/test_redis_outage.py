@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async.budget.events import BudgetEvent, PauseSeen
-from goedgepickt_async.budget.protocol import Answered, Budget, Grant, NeverSent, Refused
+from goedgepickt_async.budget.protocol import Answered, Budget, BudgetEvent, Grant, NeverSent, PauseStarted, Refused
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.redis.script import key_names
 from goedgepickt_async.budget.slots import Lane
@@ -58,7 +57,7 @@ async def make(server: RedisServer) -> AsyncIterator[Make]:
 
 
 async def take(budget: Budget, *, max_wait: float | None = 0) -> Grant:
-    return await asyncio.wait_for(budget.take(Lane.INTERACTIVE, life=5, max_wait=max_wait), 5)
+    return await asyncio.wait_for(budget.take(Lane.INTERACTIVE, max_lifetime=5, max_wait=max_wait), 5)
 
 
 async def use(budget: Budget, number: int) -> None:
@@ -163,11 +162,11 @@ async def test_what_a_share_grants_while_the_others_return_is_told_at_once(make:
 async def test_whoever_waits_is_served_by_the_share_and_then_by_redis_in_their_order(
     make: Make, server: RedisServer
 ) -> None:
-    budget = make(2, period=0.2, guard=0.0, late=0.5)
+    budget = make(2, period=0.2, safety_margin=0.0, late_arrival=0.5)
     order: list[int] = []
 
     async def one(number: int) -> None:
-        grant = await budget.take(Lane.NORMAL, life=0.1)
+        grant = await budget.take(Lane.NORMAL, max_lifetime=0.1)
         order.append(number)
         await asyncio.sleep(0)
         budget.settle(grant, Answered())
@@ -302,7 +301,7 @@ async def test_a_429_during_an_outage_pauses_the_share_and_then_everybody(make: 
     server.kill()
     meanwhile = await take(budget)
     budget.settle(held, Refused(30))
-    assert ear.heard == [PauseSeen(seconds=31.0, throttled=1)]
+    assert ear.heard == [PauseStarted(seconds=31.0, throttled=1)]
     assert budget.snapshot().paused_for > 29
     assert await is_exhausted(budget)
     budget.settle(meanwhile, Refused(None))
@@ -314,7 +313,7 @@ async def test_a_429_during_an_outage_pauses_the_share_and_then_everybody(make: 
 
 
 async def test_after_an_idle_outage_redis_is_asked_before_the_share(make: Make, server: RedisServer) -> None:
-    budget = make(4, period=0.05, guard=0.0, late=0.0)
+    budget = make(4, period=0.05, safety_margin=0.0, late_arrival=0.0)
     server.kill()
     budget.settle(await take(budget), NeverSent())
     async with asyncio.timeout(5):  # once there is nothing left to tell, nobody tries
@@ -341,7 +340,7 @@ def test_the_share_serves_several_event_loops_and_all_return(make: Make, server:
     async def spend() -> None:
         async with asyncio.timeout(10):
             for _ in range(6):
-                budget.settle(await budget.take(Lane.NORMAL, life=0.1), Answered())
+                budget.settle(await budget.take(Lane.NORMAL, max_lifetime=0.1), Answered())
 
     async def all_loops() -> None:
         spending = [asyncio.to_thread(asyncio.run, spend()) for _ in range(3)]
@@ -353,7 +352,14 @@ def test_the_share_serves_several_event_loops_and_all_return(make: Make, server:
         await jobs
 
     budget = RedisBudget(
-        4, 0.2, guard=0.0, late=0.1, url=server.url, name=uuid.uuid4().hex, retry_every=0.05, patience=0.1
+        4,
+        0.2,
+        safety_margin=0.0,
+        late_arrival=0.1,
+        url=server.url,
+        name=uuid.uuid4().hex,
+        retry_every=0.05,
+        patience=0.1,
     )
     asyncio.run(all_loops())
     assert sum(budget.snapshot().waiting.values()) == 0

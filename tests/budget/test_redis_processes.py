@@ -20,7 +20,12 @@ from tests.support.redis_worker import start_worker
 pytestmark = needs_redis
 
 PERIOD = 2.0
-SCALED: dict[str, Any] = {"period": PERIOD, "guard": 0.05, "late": 1.0, "soon": PERIOD / 60}
+SCALED: dict[str, Any] = {
+    "period": PERIOD,
+    "safety_margin": 0.05,
+    "late_arrival": 1.0,
+    "interactive_interval": PERIOD / 60,
+}
 """The budget for a throttle whose window is scaled from 60 s: everything in it shrinks alike."""
 
 
@@ -106,14 +111,14 @@ async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: Red
 async def test_the_slots_of_a_process_that_is_killed_come_free_by_themselves(
     server: RedisServer, crew: ExitStack
 ) -> None:
-    numbers = {"limit": 5, "period": 0.4, "guard": 0.05, "late": 0.2, "use_server_counter": False}
-    holder = crew.enter_context(worker("hold", slots=5, life=1.5, budget={"url": server.url, **numbers}))
+    numbers = {"limit": 5, "period": 0.4, "safety_margin": 0.05, "late_arrival": 0.2, "use_server_counter": False}
+    holder = crew.enter_context(worker("hold", slots=5, max_lifetime=1.5, budget={"url": server.url, **numbers}))
     assert await hear(holder) == {"held": 5}
     holder.kill()
     budget = RedisBudget(url=server.url, **numbers)  # type: ignore[arg-type]
     with pytest.raises(BudgetExhaustedError):
-        await budget.take(Lane.INTERACTIVE, life=1, max_wait=0)
+        await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=0)
     async with asyncio.timeout(6):
         for _ in range(5):
-            await budget.take(Lane.INTERACTIVE, life=1)
+            await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     await budget.close()

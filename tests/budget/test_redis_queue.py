@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async.budget.events import BudgetEvent, PauseSeen, StrangersSeen, WaitSeen
-from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent, Refused
+from goedgepickt_async.budget.protocol import (
+    Answered,
+    Budget,
+    BudgetEvent,
+    ForeignTrafficDetected,
+    Lost,
+    NeverSent,
+    PauseStarted,
+    Refused,
+    WaitStarted,
+)
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import BudgetExhaustedError
@@ -47,12 +56,12 @@ async def make(server: RedisServer) -> AsyncIterator[Make]:
 
 
 async def take(budget: Budget, lane: Lane = Lane.INTERACTIVE, *, max_wait: float | None = None) -> None:
-    budget.settle(await budget.take(lane, life=1, max_wait=max_wait), Answered())
+    budget.settle(await budget.take(lane, max_lifetime=1, max_wait=max_wait), Answered())
 
 
 async def refresh(budget: Budget) -> None:
     """Have the picture be of now."""
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), NeverSent())
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), NeverSent())
     await settled(budget)
 
 
@@ -69,11 +78,11 @@ def test_it_is_a_budget(server: RedisServer) -> None:
 
 async def test_within_a_lane_it_is_first_come_first_served(make: Make) -> None:
     budget = make(1)
-    held = await budget.take(Lane.NORMAL, life=1)
+    held = await budget.take(Lane.NORMAL, max_lifetime=1)
     order: list[int] = []
 
     async def one(number: int) -> None:
-        grant = await budget.take(Lane.NORMAL, life=1)
+        grant = await budget.take(Lane.NORMAL, max_lifetime=1)
         order.append(number)
         await asyncio.sleep(0)
         budget.settle(grant, NeverSent())
@@ -88,11 +97,11 @@ async def test_within_a_lane_it_is_first_come_first_served(make: Make) -> None:
 
 async def test_a_more_urgent_lane_goes_first(make: Make) -> None:
     budget = make(1)
-    held = await budget.take(Lane.NORMAL, life=1)
+    held = await budget.take(Lane.NORMAL, max_lifetime=1)
     order: list[Lane] = []
 
     async def one(lane: Lane) -> None:
-        grant = await budget.take(lane, life=1)
+        grant = await budget.take(lane, max_lifetime=1)
         order.append(lane)
         budget.settle(grant, NeverSent())
 
@@ -106,11 +115,11 @@ async def test_a_more_urgent_lane_goes_first(make: Make) -> None:
 
 async def test_a_waiter_who_waits_for_long_moves_up_a_lane(make: Make) -> None:
     budget = make(1)
-    held = await budget.take(Lane.NORMAL, life=1)
+    held = await budget.take(Lane.NORMAL, max_lifetime=1)
     order: list[str] = []
 
     async def one(name: str, lane: Lane) -> None:
-        grant = await budget.take(lane, life=1)
+        grant = await budget.take(lane, max_lifetime=1)
         order.append(name)
         budget.settle(grant, NeverSent())
 
@@ -126,12 +135,12 @@ async def test_a_waiter_who_waits_for_long_moves_up_a_lane(make: Make) -> None:
 
 
 async def test_a_refused_request_keeps_its_place(make: Make) -> None:
-    budget = make(5, 0.02, guard=0.02, use_server_counter=True)
-    first = await budget.take(Lane.INTERACTIVE, life=1)
+    budget = make(5, 0.02, safety_margin=0.02, use_server_counter=True)
+    first = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     order: list[str] = []
 
     async def one(name: str, place: int | None = None) -> None:
-        grant = await budget.take(Lane.INTERACTIVE, life=1, place=place)
+        grant = await budget.take(Lane.INTERACTIVE, max_lifetime=1, place=place)
         order.append(name)
         budget.settle(grant, Answered(1))
 
@@ -147,16 +156,16 @@ async def test_lanes_other_than_the_interactive_leave_a_headroom(make: Make) -> 
     budget = make(30, headroom=3)
     async with asyncio.timeout(5):
         for _ in range(27):
-            await budget.take(Lane.NORMAL, life=1)
+            await budget.take(Lane.NORMAL, max_lifetime=1)
         with pytest.raises(BudgetExhaustedError):
-            await budget.take(Lane.NORMAL, life=1, max_wait=0.02)
+            await budget.take(Lane.NORMAL, max_lifetime=1, max_wait=0.02)
         for _ in range(3):
-            await budget.take(Lane.INTERACTIVE, life=1)
+            await budget.take(Lane.INTERACTIVE, max_lifetime=1)
 
 
 async def test_a_burst_goes_at_once_and_no_more_than_the_limit(make: Make) -> None:
     budget = make(50)
-    callers = [asyncio.create_task(budget.take(Lane.NORMAL, life=1)) for _ in range(60)]
+    callers = [asyncio.create_task(budget.take(Lane.NORMAL, max_lifetime=1)) for _ in range(60)]
     await asyncio.wait(callers, timeout=0.5)
     assert sum(caller.done() for caller in callers) == 50
     await cancel(callers)
@@ -169,9 +178,9 @@ async def cancel(callers: list[asyncio.Task[Any]]) -> None:
 
 
 async def test_a_storm_of_cancellations_leaves_every_slot_free(make: Make) -> None:
-    budget = make(20, 0.05, guard=0.0, late=0.0)
+    budget = make(20, 0.05, safety_margin=0.0, late_arrival=0.0)
     for delay in (0, 0, 0.0005, 0.001, 0.002, 0.005):
-        callers = [asyncio.create_task(budget.take(Lane(n % 3), life=0.05)) for n in range(60)]
+        callers = [asyncio.create_task(budget.take(Lane(n % 3), max_lifetime=0.05)) for n in range(60)]
         await asyncio.sleep(delay)
         await cancel(callers)
         for caller in callers:
@@ -187,7 +196,7 @@ async def test_a_storm_of_cancellations_leaves_every_slot_free(make: Make) -> No
 async def test_what_was_granted_to_a_caller_who_is_cancelled_meanwhile_is_given_back(make: Make) -> None:
     budget = make(1)
     for turns in range(12):  # at each turn of the event loop between asking and having
-        caller = asyncio.create_task(budget.take(Lane.INTERACTIVE, life=30))
+        caller = asyncio.create_task(budget.take(Lane.INTERACTIVE, max_lifetime=30))
         for _ in range(turns):
             await asyncio.sleep(0)
         caller.cancel()
@@ -201,7 +210,7 @@ async def test_what_was_granted_to_a_caller_who_is_cancelled_meanwhile_is_given_
 async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_it_back(make: Make) -> None:
     budget = make(1)
     await refresh(budget)
-    granted = asyncio.create_task(budget.take(Lane.INTERACTIVE, life=30))
+    granted = asyncio.create_task(budget.take(Lane.INTERACTIVE, max_lifetime=30))
     while not budget._standing._held:  # noqa: ASYNC110  it is this very turn of the loop that matters
         await asyncio.sleep(0)
     granted.cancel()
@@ -242,24 +251,24 @@ async def test_who_will_not_wait_at_all_has_what_is_free(make: Make) -> None:
 
 
 async def test_a_wait_that_turns_out_too_long_ends_in_time(make: Make) -> None:
-    budget = make(1, period=0.02, guard=0.0)
-    await budget.take(Lane.INTERACTIVE, life=30)
+    budget = make(1, period=0.02, safety_margin=0.0)
+    await budget.take(Lane.INTERACTIVE, max_lifetime=30)
     with pytest.raises(BudgetExhaustedError):
         await asyncio.wait_for(take(budget, max_wait=0.05), 2)
 
 
 async def test_time_alone_wakes_whoever_waits(make: Make) -> None:
-    budget = make(2, period=0.03, guard=0.0)
+    budget = make(2, period=0.03, safety_margin=0.0)
     async with asyncio.timeout(2):
         for _ in range(6):
             await take(budget)
 
 
 async def test_a_429_pauses_everybody_and_nobodys_finishing_ends_the_pause(make: Make) -> None:
-    budget = make(10, 0.3, guard=0.1, use_server_counter=True)
-    probe = await budget.take(Lane.INTERACTIVE, life=1)
+    budget = make(10, 0.3, safety_margin=0.1, use_server_counter=True)
+    probe = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     budget.settle(probe, Answered(1))
-    one, other = await budget.take(Lane.NORMAL, life=1), await budget.take(Lane.NORMAL, life=1)
+    one, other = await budget.take(Lane.NORMAL, max_lifetime=1), await budget.take(Lane.NORMAL, max_lifetime=1)
     budget.settle(one, Refused(None))
     await settled(budget)
     assert budget.snapshot().paused_for > 0.05
@@ -280,7 +289,7 @@ async def test_a_pause_reaches_the_other_processes(make: Make) -> None:
     await settled(one)
     assert 290 < one.snapshot().paused_for <= 5 * 60 + 1
     with pytest.raises(BudgetExhaustedError) as caught:
-        await other.take(Lane.INTERACTIVE, life=1, max_wait=1)
+        await other.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=1)
     assert 290 < caught.value.wait <= 5 * 60 + 1
     assert other.snapshot().throttled == 1
 
@@ -298,7 +307,7 @@ async def test_two_budgets_of_one_name_share_the_slots_and_two_names_do_not(make
 async def test_an_answer_to_another_process_lets_the_next_one_go_without_delay(make: Make) -> None:
     one = make(10, name="shared-probe", use_server_counter=True)
     other = make(10, name="shared-probe", use_server_counter=True)
-    probe = await one.take(Lane.INTERACTIVE, life=30)
+    probe = await one.take(Lane.INTERACTIVE, max_lifetime=30)
     following = asyncio.create_task(take(other))
     await asyncio.sleep(0.1)
     assert not following.done()
@@ -308,7 +317,7 @@ async def test_an_answer_to_another_process_lets_the_next_one_go_without_delay(m
 
 async def test_a_request_whose_end_nobody_knows_cools_for_longer(make: Make) -> None:
     budget = make(1)
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Lost())
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Lost())
     with pytest.raises(BudgetExhaustedError) as caught:
         await take(budget, max_wait=1)
     assert caught.value.wait == pytest.approx(61, abs=1)
@@ -317,7 +326,7 @@ async def test_a_request_whose_end_nobody_knows_cools_for_longer(make: Make) -> 
 
 async def test_settling_twice_changes_nothing(make: Make) -> None:
     budget = make(2)
-    grant = await budget.take(Lane.INTERACTIVE, life=1)
+    grant = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     budget.settle(grant, Answered())
     budget.settle(grant, NeverSent())
     await settled(budget)
@@ -342,7 +351,7 @@ async def test_the_worker_ends_when_there_is_nothing_to_do(make: Make) -> None:
 
 async def test_a_worker_that_somebody_cancels_is_replaced(make: Make) -> None:
     budget = make(1)
-    held = await budget.take(Lane.INTERACTIVE, life=1)
+    held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiter = asyncio.create_task(take(budget))
     await asyncio.sleep(0.05)
     (desk,) = budget._desks.values()
@@ -355,7 +364,7 @@ async def test_a_worker_that_somebody_cancels_is_replaced(make: Make) -> None:
 
 async def test_what_the_garbage_collector_settles_in_the_middle_of_a_change_is_settled_after_it(make: Make) -> None:
     budget = make(1)
-    grant = await budget.take(Lane.INTERACTIVE, life=30)
+    grant = await budget.take(Lane.INTERACTIVE, max_lifetime=30)
     with budget._standing.lock.locked():
         budget.settle(grant, NeverSent())
         assert budget._standing._held
@@ -373,15 +382,15 @@ class Ear:
 async def test_who_listens_hears_of_waits_strangers_and_pauses(make: Make) -> None:
     ear, budget = Ear(), make(10, 0.2, use_server_counter=True)
     budget.listen(ear.hear)
-    first = await budget.take(Lane.INTERACTIVE, life=1)
+    first = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiting = asyncio.create_task(take(budget, Lane.NORMAL))
     async with asyncio.timeout(5):
         while not ear.heard:  # noqa: ASYNC110  no event tells
             await asyncio.sleep(0.001)
     budget.settle(first, Answered(5))
     await asyncio.wait_for(waiting, 5)
-    budget.settle(await budget.take(Lane.INTERACTIVE, life=1), Refused(0))
-    assert [type(event) for event in ear.heard] == [WaitSeen, StrangersSeen, PauseSeen]
-    assert isinstance(ear.heard[1], StrangersSeen)
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Refused(0))
+    assert [type(event) for event in ear.heard] == [WaitStarted, ForeignTrafficDetected, PauseStarted]
+    assert isinstance(ear.heard[1], ForeignTrafficDetected)
     assert ear.heard[1].counted == 5
-    assert ear.heard[2] == PauseSeen(seconds=1.0, throttled=1)
+    assert ear.heard[2] == PauseStarted(seconds=1.0, throttled=1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from goedgepickt_async.budget.redis.picture import Picture, read_picture
 from goedgepickt_async.budget.redis.script import BODY, SCRIPT, SHA, key_names
 from goedgepickt_async.budget.redis.store import Operation, microseconds, script_header
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 
 pytestmark = needs_redis
@@ -42,10 +42,10 @@ def client(server: RedisServer) -> Iterator[Any]:
 class Script:
     """A budget of its own in Redis, whose clock a test moves (in microseconds)."""
 
-    def __init__(self, client: Any, rules: Rules) -> None:
+    def __init__(self, client: Any, config: LimiterConfig) -> None:
         self.keys = key_names(f"test-{next(names)}")
         self._client = client
-        self._header = script_header(rules)
+        self._header = script_header(config)
         self.now = START
 
     def run(self, *operations: Operation, known: str = "", newborn: str = "era:1") -> Picture:
@@ -54,13 +54,13 @@ class Script:
         reply = self._client.execute_command("EVAL", TEST_CLOCK + BODY, len(self.keys), *arguments)
         return read_picture(reply, self.now * MICRO)
 
-    def take(self, member: str, lane: Lane = Lane.INTERACTIVE, life: float = 5) -> bool:
-        return bool(self.run(Operation.take(member, lane, nanoseconds(life))).granted)
+    def take(self, member: str, lane: Lane = Lane.INTERACTIVE, max_lifetime: float = 5) -> bool:
+        return bool(self.run(Operation.take(member, lane, nanoseconds(max_lifetime))).granted)
 
 
-def rules(**changes: Any) -> Rules:
-    values: dict[str, Any] = {"limit": 5, "window": 10.0, "guard": 1.0, "late": 3.0, "headroom": 0}
-    return Rules(**(values | changes))
+def config(**changes: Any) -> LimiterConfig:
+    values: dict[str, Any] = {"limit": 5, "window": 10.0, "safety_margin": 1.0, "late_arrival": 3.0, "headroom": 0}
+    return LimiterConfig(**(values | changes))
 
 
 # -- the same as the pure slots -------------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ steps = st.lists(
 )
 budgets = st.sampled_from(
     [
-        rules(),
-        rules(use_server_counter=False),
-        rules(limit=20, headroom=2, soon=1.0),
-        rules(limit=20, headroom=10, soon=5.0, guard=0.0, late=0.0),
+        config(),
+        config(use_server_counter=False),
+        config(limit=20, headroom=2, interactive_interval=1.0),
+        config(limit=20, headroom=10, interactive_interval=5.0, safety_margin=0.0, late_arrival=0.0),
     ]
 )
 
@@ -100,11 +100,11 @@ budgets = st.sampled_from(
 class Both:
     """One history, told to the pure slots and to Redis."""
 
-    def __init__(self, client: Any, rules: Rules) -> None:
-        self.slots = Slots(rules)
-        self.script = Script(client, rules)
+    def __init__(self, client: Any, config: LimiterConfig) -> None:
+        self.slots = Slots(config)
+        self.script = Script(client, config)
         self.held: list[tuple[int, str]] = []
-        self._rules = rules
+        self._rules = config
         self._taken = 0
 
     @property
@@ -152,7 +152,7 @@ class Both:
         assert (seen.free, seen.used, seen.in_flight) == (slots.free(now), slots.used(now), slots.in_flight(now))
         assert seen.next_change == slots.next_change(now)
         assert (seen.paused_until if seen.paused_until > now else None) == slots.paused_until(now)
-        assert seen.strangers == slots.strangers_seen(now)
+        assert seen.strangers == slots.foreign_traffic(now)
         assert seen.throttled == slots.throttled_count
         for ahead in (0, 3, 12, 47):
             for lane in Lane:
@@ -160,17 +160,19 @@ class Both:
 
 
 @settings(max_examples=60, deadline=None)
-@given(history=steps, rules=budgets)
-def test_the_script_and_the_pure_slots_agree_on_every_history(client: Any, history: list[Step], rules: Rules) -> None:
-    both = Both(client, rules)
+@given(history=steps, config=budgets)
+def test_the_script_and_the_pure_slots_agree_on_every_history(
+    client: Any, history: list[Step], config: LimiterConfig
+) -> None:
+    both = Both(client, config)
     for step in history:
         both.do(step)
 
 
 def test_they_agree_on_long_and_busy_histories_too(client: Any) -> None:
     draw = random.Random(7)
-    for changes in ({"limit": 30, "headroom": 3}, {"limit": 30, "guard": 0.0, "soon": 3.0}):
-        both = Both(client, rules(**changes))
+    for changes in ({"limit": 30, "headroom": 3}, {"limit": 30, "safety_margin": 0.0, "interactive_interval": 3.0}):
+        both = Both(client, config(**changes))
         for _ in range(500):
             act = draw.choice(["take"] * 8 + ["answered"] * 7 + ["lost", "back"] + ["refused"] * (draw.random() < 0.1))
             count = draw.choice([None, len(both.held), draw.randint(0, 30)])
@@ -183,14 +185,14 @@ def test_they_agree_on_long_and_busy_histories_too(client: Any) -> None:
 def test_several_operations_in_one_call_are_done_in_their_order_and_takes_stop_at_the_first_that_must_wait(
     client: Any,
 ) -> None:
-    script = Script(client, rules(limit=2, use_server_counter=False))
+    script = Script(client, config(limit=2, use_server_counter=False))
     asked = [Operation.take(f"n:{number}", Lane.NORMAL, SECOND * MICRO) for number in range(4)]
     assert script.run(*asked).granted == 2
     assert script.run(Operation("back", "n:0"), *asked[2:]).granted == 1
 
 
 def test_a_take_that_is_asked_twice_is_one_row(client: Any) -> None:
-    script = Script(client, rules(limit=1, use_server_counter=False))
+    script = Script(client, config(limit=1, use_server_counter=False))
     assert script.take("n:1")
     assert script.take("n:1")
     assert not script.take("n:2")
@@ -198,7 +200,7 @@ def test_a_take_that_is_asked_twice_is_one_row(client: Any) -> None:
 
 
 def test_settling_twice_changes_nothing(client: Any) -> None:
-    script = Script(client, rules(use_server_counter=False))
+    script = Script(client, config(use_server_counter=False))
     script.take("n:1")
     script.run(Operation("lost", "n:1"))
     before = client.zscore(script.keys[0], "n:1")
@@ -207,7 +209,7 @@ def test_settling_twice_changes_nothing(client: Any) -> None:
 
 
 def test_instants_are_exact_to_the_microsecond(client: Any) -> None:
-    script = Script(client, rules(limit=1, use_server_counter=False))
+    script = Script(client, config(limit=1, use_server_counter=False))
     script.now += 123_457
     script.take("n:1")
     script.run(Operation("answered", "n:1", -1))
@@ -218,7 +220,7 @@ def test_instants_are_exact_to_the_microsecond(client: Any) -> None:
 
 
 def test_a_clock_that_is_set_back_costs_nobody_a_longer_wait_and_frees_nothing_early(client: Any) -> None:
-    script = Script(client, rules(limit=1, use_server_counter=False))
+    script = Script(client, config(limit=1, use_server_counter=False))
     script.take("n:1")
     script.run(Operation("answered", "n:1", -1))
     script.now += 4 * SECOND
@@ -232,7 +234,7 @@ def test_a_clock_that_is_set_back_costs_nobody_a_longer_wait_and_frees_nothing_e
 
 
 def test_who_remembers_another_era_is_granted_nothing(client: Any) -> None:
-    script = Script(client, rules(use_server_counter=False))
+    script = Script(client, config(use_server_counter=False))
     assert script.run(newborn="era:1").era == "era:1"
     take = Operation.take("n:1", Lane.NORMAL, SECOND)
     assert script.run(take, known="era:0").granted == 0
@@ -240,7 +242,7 @@ def test_who_remembers_another_era_is_granted_nothing(client: Any) -> None:
 
 
 def test_a_row_that_is_carried_over_cools_as_long_as_it_would_have(client: Any) -> None:
-    script = Script(client, rules(limit=2, use_server_counter=False))
+    script = Script(client, config(limit=2, use_server_counter=False))
     seen = script.run(Operation("carry", "o:1", 3 * SECOND, -1), Operation("carry", "o:2", 9 * SECOND, SECOND))
     assert (seen.free, seen.in_flight) == (0, 1)
     script.now += 3 * SECOND
@@ -250,7 +252,7 @@ def test_a_row_that_is_carried_over_cools_as_long_as_it_would_have(client: Any) 
 
 
 def test_a_row_that_redis_still_has_is_never_moved_later_by_being_carried_over(client: Any) -> None:
-    script = Script(client, rules(use_server_counter=False))
+    script = Script(client, config(use_server_counter=False))
     script.take("n:1")
     script.run(Operation("answered", "n:1", -1))
     script.run(Operation("carry", "n:1", 60 * SECOND, -1))
@@ -260,7 +262,7 @@ def test_a_row_that_redis_still_has_is_never_moved_later_by_being_carried_over(c
 
 
 def test_after_rows_were_carried_over_one_request_goes_alone(client: Any) -> None:
-    script = Script(client, rules())
+    script = Script(client, config())
     script.take("n:1")
     script.run(Operation("answered", "n:1", 1))
     script.now += SECOND
@@ -270,10 +272,10 @@ def test_after_rows_were_carried_over_one_request_goes_alone(client: Any) -> Non
 
 
 def test_every_key_expires_after_its_last_row_is_free(client: Any) -> None:
-    script = Script(client, rules())
+    script = Script(client, config())
     script.take("n:1")
     script.run(Operation("answered", "n:1", 1))
-    script.take("n:2", life=30)
+    script.take("n:2", max_lifetime=30)
     left = {key: client.pttl(key) for key in script.keys}
     assert all(44_000 < milliseconds < 70_000 for milliseconds in left.values()), left
 
@@ -285,9 +287,9 @@ def test_all_keys_are_in_one_slot_of_a_cluster() -> None:
 def test_redis_runs_the_script_on_its_own_clock_by_the_name_it_gives_it(client: Any) -> None:
     loaded = client.script_load(SCRIPT)
     assert (loaded if isinstance(loaded, str) else loaded.decode()) == SHA
-    script = Script(client, rules())
+    script = Script(client, config())
     seconds, micros = client.time()
-    client.evalsha(SHA, len(script.keys), *script.keys, "", "era", *script_header(rules()))
+    client.evalsha(SHA, len(script.keys), *script.keys, "", "era", *script_header(config()))
     noted = int(client.hget(script.keys[3], "now"))
     assert 0 <= noted - (seconds * SECOND + micros) < 10 * SECOND
 

@@ -13,7 +13,7 @@ def test_the_counter_bounds_what_may_go() -> None:
 
 
 def test_what_is_under_way_or_lost_of_late_may_still_be_counted() -> None:
-    desk = Desk(late=30)
+    desk = Desk(late_arrival=30)
     desk.exchange(0, 1, 60)
     lost, under_way = desk.take(2), desk.take(2)
     assert desk.counted(2) == 62
@@ -29,7 +29,7 @@ def test_without_the_counter_switched_on_it_is_not_obeyed() -> None:
     assert desk.how_many_go(0) == 100
     desk.exchange(0, 1, 99)
     assert desk.free(1) == 99
-    assert not desk.slots.strangers_seen(SECOND)
+    assert not desk.slots.foreign_traffic(SECOND)
 
 
 def test_an_answer_that_overlaps_the_newest_request_still_counts() -> None:
@@ -93,7 +93,7 @@ def test_a_counter_of_zero_begins_no_window_so_none_ends() -> None:
     desk.exchange(0, 1, 40)
     desk.exchange(60, 61.5, 0)
     assert desk.counted(61.5) == 0
-    assert desk.slots.strangers_seen(200 * SECOND)
+    assert desk.slots.foreign_traffic(200 * SECOND)
     assert desk.how_many_go(200) > 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 LIMIT, WINDOW, LATE = 5, 10.0, 3.0
@@ -48,9 +48,9 @@ SERVERS: dict[str, Callable[[float], Throttle]] = {
 }
 
 
-def rules(**changes: object) -> Rules:
-    values: dict[str, object] = {"limit": LIMIT, "window": WINDOW, "guard": 1.0, "late": LATE}
-    return Rules(**(values | {"use_server_counter": False} | changes))  # type: ignore[arg-type]
+def config(**changes: object) -> LimiterConfig:
+    values: dict[str, object] = {"limit": LIMIT, "window": WINDOW, "safety_margin": 1.0, "late_arrival": LATE}
+    return LimiterConfig(**(values | {"use_server_counter": False} | changes))  # type: ignore[arg-type]
 
 
 class World:
@@ -116,7 +116,7 @@ def drive(world: World, wanted: list[Sending]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(wanted=sendings, phase=phases)
 def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: list[Sending], phase: float) -> None:
-    world = World(Slots(rules()), SERVERS[name](phase), phase)
+    world = World(Slots(config()), SERVERS[name](phase), phase)
     drive(world, wanted)
     assert world.refusals == 0
 
@@ -124,7 +124,7 @@ def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: lis
 @settings(max_examples=150, deadline=None)
 @given(wanted=sendings)
 def test_no_window_wherever_it_starts_holds_more_than_the_limit(wanted: list[Sending]) -> None:
-    world = World(Slots(rules(guard=0.0)), CacheThrottle(LIMIT, WINDOW), 0.0)
+    world = World(Slots(config(safety_margin=0.0)), CacheThrottle(LIMIT, WINDOW), 0.0)
     drive(world, wanted)
     arrived = sorted(world.arrivals)
     window = nanoseconds(WINDOW)
@@ -150,24 +150,24 @@ def refusals_of(make: Callable[[], Slots], store: str, seeds: int) -> int:
 class FreedAfterSending(Slots):
     """The wrong way: a slot comes free a window after it was taken, not after the answer."""
 
-    def take(self, now: int, lane: Lane, life: int) -> int | None:
-        slot = super().take(now, lane, life)
+    def take(self, now: int, lane: Lane, max_lifetime: int) -> int | None:
+        slot = super().take(now, lane, max_lifetime)
         if slot is not None:
             self._rows.move_earlier(slot, now + self._hold)
         return slot
 
 
 def test_negative_control_a_guard_below_zero_is_refused() -> None:
-    assert refusals_of(lambda: Slots(rules(guard=-0.5)), "redis", 150) > 10
+    assert refusals_of(lambda: Slots(config(safety_margin=-0.5)), "redis", 150) > 10
 
 
 def test_negative_control_a_slot_keyed_to_sending_is_refused() -> None:
-    assert refusals_of(lambda: FreedAfterSending(rules(guard=0.0)), "redis", 150) > 10
+    assert refusals_of(lambda: FreedAfterSending(config(safety_margin=0.0)), "redis", 150) > 10
 
 
 def test_positive_control_of_the_same_fuzz() -> None:
-    assert refusals_of(lambda: Slots(rules(guard=0.0)), "redis", 150) == 0
-    assert refusals_of(lambda: Slots(rules(guard=1.0)), "memcached", 150) == 0
+    assert refusals_of(lambda: Slots(config(safety_margin=0.0)), "redis", 150) == 0
+    assert refusals_of(lambda: Slots(config(safety_margin=1.0)), "memcached", 150) == 0
 
 
 @attrs.frozen
@@ -199,7 +199,7 @@ def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list
     """The server's counter alone keeps a forgetful process safe; nobody can know more before the first answer."""
 
     def fresh() -> Slots:
-        return Slots(rules(late=0.0, use_server_counter=True, guard=0.001))
+        return Slots(config(late_arrival=0.0, use_server_counter=True, safety_margin=0.001))
 
     world = World(fresh(), CacheThrottle(LIMIT, WINDOW), phase)
     in_flight = 0
@@ -239,17 +239,17 @@ def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list
 
 
 def test_lanes_other_than_the_interactive_leave_a_headroom() -> None:
-    slots = Slots(Rules(limit=100, use_server_counter=False))
-    life = nanoseconds(30)
-    taken = [slots.take(0, Lane.BULK, life) for _ in range(100)]
+    slots = Slots(LimiterConfig(limit=100, use_server_counter=False))
+    max_lifetime = nanoseconds(30)
+    taken = [slots.take(0, Lane.BULK, max_lifetime) for _ in range(100)]
     assert sum(slot is not None for slot in taken) == 80
-    assert slots.take(0, Lane.NORMAL, life) is None
-    assert all(slots.take(0, Lane.INTERACTIVE, life) is not None for _ in range(20))
-    assert slots.take(0, Lane.INTERACTIVE, life) is None
+    assert slots.take(0, Lane.NORMAL, max_lifetime) is None
+    assert all(slots.take(0, Lane.INTERACTIVE, max_lifetime) is not None for _ in range(20))
+    assert slots.take(0, Lane.INTERACTIVE, max_lifetime) is None
 
 
 def test_the_headroom_melts_as_the_slots_that_come_free_draw_nearer_down_to_one() -> None:
-    slots = Slots(Rules(limit=100, window=60, guard=0, headroom=10, use_server_counter=False))
+    slots = Slots(LimiterConfig(limit=100, window=60, safety_margin=0, headroom=10, use_server_counter=False))
     for _ in range(90):
         slot = slots.take(0, Lane.BULK, nanoseconds(30))
         assert slot is not None
@@ -273,8 +273,15 @@ def test_the_headroom_melts_as_the_slots_that_come_free_draw_nearer_down_to_one(
 def test_after_each_of_theirs_there_is_room_at_every_moment_until_the_headroom_is_whole(
     ages: list[float], at: float, headroom: int, soon: float
 ) -> None:
-    rules = Rules(limit=60, window=60, guard=0, headroom=headroom, soon=soon, use_server_counter=False)
-    slots = Slots(rules)
+    config = LimiterConfig(
+        limit=60,
+        window=60,
+        safety_margin=0,
+        headroom=headroom,
+        interactive_interval=soon,
+        use_server_counter=False,
+    )
+    slots = Slots(config)
     for age in sorted(ages):
         slot = slots.take(nanoseconds(age), Lane.INTERACTIVE, nanoseconds(1))
         assert slot is not None
@@ -290,14 +297,14 @@ def test_after_each_of_theirs_there_is_room_at_every_moment_until_the_headroom_i
     instants = sorted(free_at for free_at, _ in slots._rows.dump())
     for more, instant in enumerate(instants):
         left = before - 1 + more
-        if left >= rules.headroom_kept:
+        if left >= config.headroom_kept:
             break
         assert left >= 1
         assert left >= 0.5 + (instant - now) / nanoseconds(soon) - 1e-6
 
 
 def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> None:
-    slots = Slots(Rules(limit=10))
+    slots = Slots(LimiterConfig(limit=10))
     slot = slots.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
     slots.refused(slot, SECOND, 5 * SECOND)
@@ -311,7 +318,7 @@ def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> 
 
 
 def test_a_probe_that_is_not_answered_does_not_hold_everybody_up() -> None:
-    slots = Slots(Rules(limit=10))
+    slots = Slots(LimiterConfig(limit=10))
     assert slots.take(0, Lane.INTERACTIVE, 30 * SECOND) is not None
     assert slots.take(2 * SECOND, Lane.INTERACTIVE, SECOND) is None
     assert slots.next_change(2 * SECOND) == 3 * SECOND
@@ -320,7 +327,7 @@ def test_a_probe_that_is_not_answered_does_not_hold_everybody_up() -> None:
 
 
 def test_a_holder_that_dies_gives_its_slot_back_by_itself() -> None:
-    slots = Slots(rules(limit=1))
+    slots = Slots(config(limit=1))
     assert slots.take(0, Lane.INTERACTIVE, nanoseconds(6)) is not None
     dead = nanoseconds(6 + LATE + WINDOW + 1)
     assert slots.take(dead - 1, Lane.INTERACTIVE, nanoseconds(6)) is None
@@ -329,7 +336,7 @@ def test_a_holder_that_dies_gives_its_slot_back_by_itself() -> None:
 
 
 def test_settling_twice_changes_nothing() -> None:
-    slots = Slots(rules())
+    slots = Slots(config())
     slot = slots.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
     slots.lost(slot, SECOND)
@@ -339,17 +346,17 @@ def test_settling_twice_changes_nothing() -> None:
 
 
 def test_a_stranger_on_the_ip_is_noticed_and_reckoned_with() -> None:
-    slots = Slots(Rules(limit=100))
+    slots = Slots(LimiterConfig(limit=100))
     slot = slots.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
     slots.answered(slot, SECOND, 40)
-    assert slots.strangers_seen(SECOND)
+    assert slots.foreign_traffic(SECOND)
     assert slots.free(SECOND) == 100 - 40 - 3
 
 
 @given(ahead=st.integers(0, 400), answered=st.integers(0, 100))
 def test_the_predicted_wait_is_zero_only_if_a_slot_is_free(ahead: int, answered: int) -> None:
-    slots = Slots(Rules(limit=100, use_server_counter=False))
+    slots = Slots(LimiterConfig(limit=100, use_server_counter=False))
     for _ in range(answered):
         slot = slots.take(0, Lane.INTERACTIVE, SECOND)
         assert slot is not None
@@ -360,7 +367,7 @@ def test_the_predicted_wait_is_zero_only_if_a_slot_is_free(ahead: int, answered:
 
 
 def test_answers_without_a_counter_after_a_counter_of_zero_lock_nobody_out() -> None:
-    slots = Slots(Rules(limit=5, window=10))
+    slots = Slots(LimiterConfig(limit=5, window=10))
     now = 0
     for index in range(50):
         while (slot := slots.take(now, Lane.INTERACTIVE, SECOND)) is None:
@@ -371,14 +378,14 @@ def test_answers_without_a_counter_after_a_counter_of_zero_lock_nobody_out() -> 
 
 
 def test_the_predicted_wait_knows_the_headroom_and_the_end_of_the_servers_window() -> None:
-    slots = Slots(Rules(limit=100, window=60, guard=1, use_server_counter=False))
+    slots = Slots(LimiterConfig(limit=100, window=60, safety_margin=1, use_server_counter=False))
     for _ in range(90):
         slot = slots.take(0, Lane.INTERACTIVE, SECOND)
         assert slot is not None
         slots.answered(slot, 0)
     assert slots.predicted_wait(0, 0, Lane.INTERACTIVE) == 0
     assert slots.predicted_wait(0, 0, Lane.NORMAL) == (61 - 9) * SECOND + SECOND // 2
-    shared = Slots(Rules(limit=100, window=60, guard=1))
+    shared = Slots(LimiterConfig(limit=100, window=60, safety_margin=1))
     slot = shared.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
     shared.answered(slot, SECOND, 100)
@@ -386,7 +393,7 @@ def test_the_predicted_wait_knows_the_headroom_and_the_end_of_the_servers_window
 
 
 def test_probes_that_are_lost_are_not_followed_by_a_burst() -> None:
-    slots = Slots(Rules(limit=100, window=60))
+    slots = Slots(LimiterConfig(limit=100, window=60))
     taken = 0
     for now in range(0, 6 * SECOND, SECOND // 10):
         slot = slots.take(now, Lane.INTERACTIVE, SECOND)

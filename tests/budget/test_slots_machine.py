@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 
 durations = st.one_of(
     st.integers(0, nanoseconds(30)),
@@ -27,9 +27,16 @@ class SlotsMachine(RuleBasedStateMachine):
         counter=st.booleans(),
     )
     def start(self, limit: int, late: float, headroom: int, counter: bool) -> None:
-        rules = Rules(limit=limit, window=10, guard=1, late=late, headroom=headroom, use_server_counter=counter)
-        self.slots = Slots(rules)
-        self.limit, self.hold, self.late = limit, rules.hold, nanoseconds(late)
+        config = LimiterConfig(
+            limit=limit,
+            window=10,
+            safety_margin=1,
+            late_arrival=late,
+            headroom=headroom,
+            use_server_counter=counter,
+        )
+        self.slots = Slots(config)
+        self.limit, self.hold, self.late = limit, config.cooldown, nanoseconds(late)
         self.now = 0
         self.frees: dict[int, int] = {}  # slot -> when it comes free; the model
         self.in_flight: set[int] = set()
@@ -37,16 +44,16 @@ class SlotsMachine(RuleBasedStateMachine):
 
     # -- what may happen ----------------------------------------------------------------------------------------
 
-    @rule(target=taken, lane=st.sampled_from(Lane), life=st.sampled_from([1.0, 6.0]))
-    def take(self, lane: Lane, life: float) -> Any:
+    @rule(target=taken, lane=st.sampled_from(Lane), max_lifetime=st.sampled_from([1.0, 6.0]))
+    def take(self, lane: Lane, max_lifetime: float) -> Any:
         free = self.slots.free(self.now)
-        slot = self.slots.take(self.now, lane, nanoseconds(life))
+        slot = self.slots.take(self.now, lane, nanoseconds(max_lifetime))
         if slot is None:
             return 0  # no slot has this number
         assert free >= 1
         assert self.now >= self.pause_ends, "I6: granted during a pause"
         assert slot not in self.frees
-        self.frees[slot] = self.now + nanoseconds(life) + self.late + self.hold
+        self.frees[slot] = self.now + nanoseconds(max_lifetime) + self.late + self.hold
         self.in_flight.add(slot)
         return slot
 
@@ -143,7 +150,7 @@ class SlotsMachine(RuleBasedStateMachine):
         def asked() -> list[Any]:
             slots, now = self.slots, self.now
             waits = [slots.predicted_wait(now, ahead, lane) for ahead in (0, 3, 30) for lane in Lane]
-            return [slots.free(now), slots.used(now), slots.next_change(now), slots.strangers_seen(now), *waits]
+            return [slots.free(now), slots.used(now), slots.next_change(now), slots.foreign_traffic(now), *waits]
 
         first = asked()
         assert first == asked()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.desk import Desk
 from tests.support.throttles import SECOND
 
@@ -19,8 +19,8 @@ LONG = 1000 * SECOND
 
 def test_when_the_servers_count_is_full_the_end_of_its_window_is_waited_for_even_if_our_own_slots_are_free() -> None:
     """The answer came later than the attempt was to live, as on a machine that slept: its slot is free sooner."""
-    desk = Desk(5, window=10, late=0)
-    slot = desk.take(0, life=1)
+    desk = Desk(5, window=10, late_arrival=0)
+    slot = desk.take(0, max_lifetime=1)
     desk.answer(slot, 5, 5)
     assert desk.slots.used(12 * SECOND) == 0
     assert desk.try_take(12) is None
@@ -29,7 +29,7 @@ def test_when_the_servers_count_is_full_the_end_of_its_window_is_waited_for_even
 
 
 def test_the_moment_from_which_a_lost_request_cannot_be_counted_any_more_is_waited_for() -> None:
-    desk = Desk(5, window=60, late=30)
+    desk = Desk(5, window=60, late_arrival=30)
     for count in range(1, 5):
         desk.exchange(count / 10, count / 10, count)
     desk.slots.lost(desk.take(2), 3 * SECOND)
@@ -42,9 +42,9 @@ def test_whatever_is_asked_first_after_a_while_knows_the_time(at: float) -> None
     """Nothing moves by itself: each question makes the time pass."""
 
     def desk() -> Desk:
-        made = Desk(2, window=60, late=0, use_server_counter=False)
+        made = Desk(2, window=60, late_arrival=0, use_server_counter=False)
         made.exchange(0, 1, None)
-        made.answer(made.take(2, life=1), 4, None)
+        made.answer(made.take(2, max_lifetime=1), 4, None)
         return made
 
     now = nanoseconds(at)
@@ -52,8 +52,8 @@ def test_whatever_is_asked_first_after_a_while_knows_the_time(at: float) -> None
     assert desk().slots.used(now) == desk().slots.in_flight(now) + (0 if at > 64 else 1)
     assert desk().slots.predicted_wait(now, 0) == 0
     assert desk().free(at) == (2 if at > 64 else 1)
-    holder_died = Desk(2, window=60, late=0, use_server_counter=False)
-    holder_died.take(0, life=1)
+    holder_died = Desk(2, window=60, late_arrival=0, use_server_counter=False)
+    holder_died.take(0, max_lifetime=1)
     assert holder_died.slots.in_flight(now) == 0
 
 
@@ -90,7 +90,7 @@ def test_the_predicted_wait_reaches_to_the_end_of_a_pause(pause: int, at: int) -
 def test_the_headroom_is_what_was_asked_for_and_a_fifth_of_the_limit_at_most(
     headroom: int, limit: int, left: int
 ) -> None:
-    slots = Slots(Rules(limit=limit, headroom=headroom, use_server_counter=False))
+    slots = Slots(LimiterConfig(limit=limit, headroom=headroom, use_server_counter=False))
     taken = [slots.take(0, Lane.BULK, SECOND) for _ in range(limit)]
     assert taken.count(None) == left
 
@@ -99,9 +99,9 @@ def test_the_headroom_is_what_was_asked_for_and_a_fifth_of_the_limit_at_most(
 
 
 def test_what_a_parent_has_in_flight_stays_taken_in_the_child_for_its_longest_life() -> None:
-    desk = Desk(100, window=60, late=30)
+    desk = Desk(100, window=60, late_arrival=30)
     desk.exchange(0, 1, 1)
-    slot = desk.take(2, life=10)
+    slot = desk.take(2, max_lifetime=10)
     desk.slots.orphan_all(3 * SECOND)
     assert (desk.slots.in_flight(3 * SECOND), desk.slots.used(3 * SECOND)) == (0, 2)
     desk.answer(slot, 4, 2)  # the parent's answer, should it come here: it is none of ours
@@ -129,12 +129,12 @@ def test_settling_what_was_never_taken_or_is_long_gone_changes_nothing(
     settle: Callable[[Slots, int], None],
 ) -> None:
     desk = Desk(100)
-    slot = desk.take(0, life=1)
+    slot = desk.take(0, max_lifetime=1)
     assert desk.slots.used(LONG) == 0
     settle(desk.slots, slot)
     settle(desk.slots, 12345)
     assert desk.slots.used(LONG) == 0
-    assert not desk.slots.strangers_seen(LONG)
+    assert not desk.slots.foreign_traffic(LONG)
 
 
 def test_while_the_server_says_nothing_for_a_while_one_request_goes_to_hear_though_it_leaves_no_room() -> None:

@@ -329,7 +329,7 @@ async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
         resource.setrlimit(resource.RLIMIT_FSIZE, (28_000, 28_000))
         async def main():
             async with GoedGepickt({sandbox.api_key!r}, base_url={sandbox.url!r}, webshop_uuid={shop!r},
-                                   budget=LocalBudget(100_000, 1.0, guard=0.0)) as gg:
+                                   budget=LocalBudget(100_000, 1.0, safety_margin=0.0)) as gg:
                 plan = gg.bulk.load_plan(open({str(tmp_path / "plan")!r}).read())
                 try:
                     async for outcome in plan.apply(journal={str(tmp_path / "j")!r}):

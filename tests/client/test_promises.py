@@ -27,7 +27,7 @@ Make = Callable[..., GoedGepickt]
 def scaled(period: float = 2.0) -> LocalBudget:
     """The budget for a throttle whose window is scaled from 60 s: everything in it shrinks alike."""
     scale = period / 60
-    return LocalBudget(150, period, guard=0.05, late=30 * scale, soon=scale)
+    return LocalBudget(150, period, safety_margin=0.05, late_arrival=30 * scale, interactive_interval=scale)
 
 
 @pytest.mark.parametrize("api", ["fulfilment", "account"])
@@ -78,7 +78,7 @@ async def test_a_429_in_spite_of_all_costs_nobody_their_answer(make_client: Make
         client = make_client(
             sandbox.url,
             sandbox.api_key,
-            budget=LocalBudget(1000, 0.05, guard=0.01),
+            budget=LocalBudget(1000, 0.05, safety_margin=0.01),
             hooks=Hooks(throttled=lambda answer: seen.append(answer.status)),
         )
         orders = await client.orders.list().collect()

@@ -120,7 +120,7 @@ def test_an_empty_account_has_whole_tables(monkeypatch: pytest.MonkeyPatch, pipe
 def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     with serving(Sandbox(orders=1000, products=1, limit=5, period=0.3)) as sandbox:
-        client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(5, 0.3, guard=0.02))
+        client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(5, 0.3, safety_margin=0.02))
         pipeline.run(goedgepickt_source(client, resources=["orders"]))
         assert count(pipeline, "orders") == 1000
         assert sandbox.throttled == 0

@@ -30,7 +30,7 @@ class Heard:
     @property
     def story(self) -> list[str]:
         """The names of what belongs to calls."""
-        aside = {"drift", "wait", "pause", "strangers", "page", "item"}
+        aside = {"drift", "wait", "pause", "foreign_traffic", "page", "item"}
         return [name for name, _ in self.events if name not in aside]
 
 

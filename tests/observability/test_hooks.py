@@ -124,7 +124,9 @@ async def test_every_call_of_many_at_once_begins_and_ends_once(
 
 
 async def test_a_429_is_told_with_what_it_was_an_answer_to(make_client: Make, heard: Heard, sandbox: Sandbox) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, hooks=heard.hooks(), budget=LocalBudget(1000, 0.05, guard=0.01))
+    client = make_client(
+        sandbox.url, sandbox.api_key, hooks=heard.hooks(), budget=LocalBudget(1000, 0.05, safety_margin=0.01)
+    )
     sandbox.fail("GET", "/webshops", faults.TooManyRequests(retry_after="0"))
     await client.request("GET", "/webshops")
     (seen,) = heard.of("throttled")
@@ -280,7 +282,7 @@ async def test_a_route_can_be_named(watched: GoedGepickt, heard: Heard) -> None:
 async def test_hooks_that_several_clients_share_hear_of_a_pause_once(
     sandbox: Sandbox, make_client: Make, heard: Heard
 ) -> None:
-    hooks, budget = heard.hooks(), LocalBudget(1000, 0.05, guard=0.01)
+    hooks, budget = heard.hooks(), LocalBudget(1000, 0.05, safety_margin=0.01)
     clients = [make_client(sandbox.url, sandbox.api_key, hooks=hooks, budget=budget) for _ in range(3)]
     sandbox.fail("GET", "/webshops", faults.TooManyRequests(retry_after="0"))
     await clients[0].request("GET", "/webshops")

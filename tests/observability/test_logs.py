@@ -62,7 +62,7 @@ async def test_the_ordinary_is_said_at_debug_alone(watched: GoedGepickt, records
 async def test_every_record_has_the_fields_of_its_event_and_no_others(
     make_client: Make, sandbox: Sandbox, records: list[logging.LogRecord]
 ) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, budget=LocalBudget(1000, 0.05, guard=0.01))
+    client = make_client(sandbox.url, sandbox.api_key, budget=LocalBudget(1000, 0.05, safety_margin=0.01))
     sandbox.fail("GET", "/webshops", faults.TooManyRequests(retry_after="0"))
     sandbox.fail("GET", "/webshops", faults.Drop())
     await client.webshops.list().collect()

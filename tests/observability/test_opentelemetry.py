@@ -210,7 +210,7 @@ async def test_durations_are_counted_once_for_each_request(
 
 
 async def test_pages_rows_items_and_429s_are_counted(sandbox: Sandbox, make_client: Make, collected: Collected) -> None:
-    budget = LocalBudget(1000, 0.05, guard=0.01)
+    budget = LocalBudget(1000, 0.05, safety_margin=0.01)
     client = make_client(sandbox.url, sandbox.api_key, budget=budget, hooks=collected.telemetry.hooks)
     sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after="0"))
     await client.orders.list().collect()
@@ -266,7 +266,7 @@ async def test_every_metric_is_in_the_page_and_every_name_there_is_one(
     for line in lines:
         names = re.findall(r"`([a-z_.]+)`", line.split("|")[1])
         listed |= {name if "." in name.strip(".") else f"goedgepickt.budget{name}" for name in names}
-    budget = LocalBudget(1000, 0.05, guard=0.01)
+    budget = LocalBudget(1000, 0.05, safety_margin=0.01)
     client = make_client(sandbox.url, sandbox.api_key, budget=budget, hooks=collected.telemetry.hooks)
     collected.telemetry.watch(budget)
     sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after="0"))

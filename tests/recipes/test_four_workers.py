@@ -34,7 +34,7 @@ def write_app(folder: Path) -> None:
     served = block(PAGE, "four-workers")
     named = 'HostBudget(name="try-out")'
     assert named in served
-    budget = f'HostBudget({LIMIT}, {PERIOD}, guard=0.1, name="try-out", directory={str(folder)!r})'
+    budget = f'HostBudget({LIMIT}, {PERIOD}, safety_margin=0.1, name="try-out", directory={str(folder)!r})'
     code = f"{blocks(PAGE, 'answers', 'fastapi')}\n{WHO}\n{served.replace(named, budget)}"
     (folder / "app.py").write_text(code, "utf-8")
 

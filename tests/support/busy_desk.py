@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import attrs
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.throttles import SECOND, CacheThrottle
 
 __all__ = ["BusyDesk", "Tally"]
@@ -45,7 +45,7 @@ class BusyDesk:
     def __init__(self, lane: Lane, *, people: float, latency: tuple[float, float], seed: int) -> None:
         self._lane, self._people, self._latency = lane, people, latency
         self._draw = random.Random(seed)
-        self._slots = Slots(Rules())
+        self._slots = Slots(LimiterConfig())
         self._server = CacheThrottle(150, 60)
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()

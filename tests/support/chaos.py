@@ -186,6 +186,6 @@ def _own_id(body: Any) -> str:
 
 
 def _client(sandbox: Sandbox) -> GoedGepickt:
-    budget = LocalBudget(1_000_000, 1.0, guard=0.0, use_server_counter=False)
+    budget = LocalBudget(1_000_000, 1.0, safety_margin=0.0, use_server_counter=False)
     shop = str(sandbox.world.webshops[0]["uuid"])
     return GoedGepickt(sandbox.api_key, base_url=sandbox.url, webshop_uuid=shop, budget=budget)

@@ -12,7 +12,7 @@ from goedgepickt_async import GoedGepickt, LocalBudget, RetryPolicy
 
 
 async def apply(plan: dict[str, Any]) -> int:
-    budget = LocalBudget(1_000_000, 1.0, guard=0.0, use_server_counter=False)
+    budget = LocalBudget(1_000_000, 1.0, safety_margin=0.0, use_server_counter=False)
     retry = RetryPolicy(base=0.001, cap=0.01, max_attempts=8, quota=1_000_000)
     left = 0
     async with GoedGepickt(

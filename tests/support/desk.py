@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goedgepickt_async.budget.slots import Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots, nanoseconds
 
 __all__ = ["Desk"]
 
@@ -10,14 +10,14 @@ __all__ = ["Desk"]
 class Desk:
     """A limit of 100 in 60 seconds, unless a test says otherwise."""
 
-    def __init__(self, limit: int = 100, **rules: float) -> None:
-        self.slots = Slots(Rules(limit=limit, **rules))  # type: ignore[arg-type]
+    def __init__(self, limit: int = 100, **config: float) -> None:
+        self.slots = Slots(LimiterConfig(limit=limit, **config))  # type: ignore[arg-type]
 
-    def try_take(self, at: float, life: float = 30.0) -> int | None:
-        return self.slots.take(nanoseconds(at), Lane.INTERACTIVE, nanoseconds(life))
+    def try_take(self, at: float, max_lifetime: float = 30.0) -> int | None:
+        return self.slots.take(nanoseconds(at), Lane.INTERACTIVE, nanoseconds(max_lifetime))
 
-    def take(self, at: float, life: float = 30.0) -> int:
-        slot = self.try_take(at, life)
+    def take(self, at: float, max_lifetime: float = 30.0) -> int:
+        slot = self.try_take(at, max_lifetime)
         assert slot is not None
         return slot
 

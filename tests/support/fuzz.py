@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import attrs
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 __all__ = ["FLAVOURS", "Job", "Tally", "depth", "play"]
@@ -38,7 +38,7 @@ class Job:
     Attributes:
         limit: Requests in a window.
         window: The server's window.
-        late: How late a lost request may still be counted.
+        late_arrival: How late a lost request may still be counted.
         requests: How many are to be sent.
         concurrency: How many are under way at once.
         latency: The bounds of a request's duration.
@@ -56,7 +56,7 @@ class Job:
 
     limit: int = 5
     window: float = 10.0
-    late: float = 3.0
+    late_arrival: float = 3.0
     requests: int = 60
     concurrency: int = 6
     latency: tuple[float, float] = (0.001, 6.0)
@@ -69,7 +69,7 @@ class Job:
     clump: int = 1
     before: float = 0.0
     restarts: float = 0.0
-    make: Callable[[Rules], Slots] = Slots
+    make: Callable[[LimiterConfig], Slots] = Slots
 
 
 @attrs.define
@@ -160,7 +160,7 @@ class _Play:
         latency = self.draw.uniform(*self.job.latency)
         ends = self.now + nanoseconds(latency)
         if sending.fate != "never sent":
-            late = self.job.late if sending.fate == "lost" else 0.0
+            late = self.job.late_arrival if sending.fate == "lost" else 0.0
             counted = self.now + nanoseconds(self.draw.random() * (latency + late))
             self._at(counted, lambda: self._count(sending))
             if sending.fate == "answered":
@@ -216,7 +216,11 @@ class _Play:
 
     def _fresh(self) -> Slots:
         job = self.job
-        return job.make(Rules(limit=job.limit, window=job.window, late=job.late, use_server_counter=job.counter))
+        return job.make(
+            LimiterConfig(
+                limit=job.limit, window=job.window, late_arrival=job.late_arrival, use_server_counter=job.counter
+            )
+        )
 
 
 def _server(job: Job, flavour: str, phase: float) -> Throttle:

@@ -20,7 +20,7 @@ class Asked:
     """What a request for a slot said."""
 
     lane: Lane
-    life: float
+    max_lifetime: float
     max_wait: float | None
     place: int | None
 
@@ -37,8 +37,10 @@ class RecordingBudget:
         self.has_granted, self.has_settled = asyncio.Event(), asyncio.Event()
         self._numbers = itertools.count(1)
 
-    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
-        self.asked.append(Asked(lane, life, max_wait, place))
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
+        self.asked.append(Asked(lane, max_lifetime, max_wait, place))
         number = next(self._numbers)
         grant = Grant(slot=number, place=100 + number if place is None else place, waited=0.0)
         self.granted.append(grant)
@@ -66,7 +68,7 @@ class RecordingBudget:
             in_flight=in_flight,
             next_free_in=0.0,
             waiting=dict.fromkeys(Lane, 0),
-            strangers_seen=False,
+            foreign_traffic=False,
             paused_for=0.0,
             throttled=0,
         )

@@ -45,10 +45,10 @@ async def send_requests(budget: RedisBudget, url: str, key: str, requests: int) 
     await budget.close()
 
 
-async def hold_slots(budget: RedisBudget, slots: int, life: float) -> None:
+async def hold_slots(budget: RedisBudget, slots: int, max_lifetime: float) -> None:
     """Take so many and settle none."""
     for _ in range(slots):
-        await budget.take(Lane.INTERACTIVE, life=life)
+        await budget.take(Lane.INTERACTIVE, max_lifetime=max_lifetime)
     tell(held=slots)
     await asyncio.sleep(30)
 

@@ -328,7 +328,7 @@ async def test_a_throttled_call_is_sent_again_whatever_the_headers_say(
             await exchange.answer(b'{"fine": true}')
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(100, 0.05, guard=0.01))
+        client = make_client(server.url, budget=LocalBudget(100, 0.05, safety_margin=0.01))
         method = "GET" if status.startswith("200") else "POST"
         answer = await asyncio.wait_for(client.request(method, "/orders"), 5)
     assert answer.json == {"fine": True}
@@ -351,7 +351,7 @@ async def test_a_write_is_not_sent_again_because_a_text_speaks_of_attempts(
         await exchange.answer(body, status)
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(100, 0.05, guard=0.01))
+        client = make_client(server.url, budget=LocalBudget(100, 0.05, safety_margin=0.01))
         with suppress(OutcomeUnknownError):
             await client.stock.mutate("p", -1, reason="Too many attempts to pick it")
     assert len(server.arrivals) == 1
@@ -460,7 +460,9 @@ async def test_a_throttle_that_never_lets_go_ends_in_an_error(make_client: Make)
         await exchange.answer(b"", "429 Too Many Requests", "Retry-After: 0")
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(100, 0.01, guard=0.001), retry=RetryPolicy(max_refusals=3))
+        client = make_client(
+            server.url, budget=LocalBudget(100, 0.01, safety_margin=0.001), retry=RetryPolicy(max_refusals=3)
+        )
         with pytest.raises(RateLimitedError):
             await client.request("GET", "/orders")
     assert len(server.arrivals) == 4
@@ -526,7 +528,10 @@ async def test_waiting_for_the_budget_does_not_use_up_the_timeout(make_client: M
 
     async with raw_server(play) as server:
         client = make_client(
-            server.url, budget=LocalBudget(1, 0.3, guard=0.0, use_server_counter=False), timeout=0.2, retry=ONE_TRY
+            server.url,
+            budget=LocalBudget(1, 0.3, safety_margin=0.0, use_server_counter=False),
+            timeout=0.2,
+            retry=ONE_TRY,
         )
         await client.request("GET", "/a")
         answer = await client.request("GET", "/a")
@@ -540,7 +545,7 @@ async def test_cancelling_at_any_moment_leaks_no_slot_and_no_task(make_client: M
         await asyncio.sleep(0.01)
         await exchange.send(b"}")
 
-    budget = LocalBudget(20, 0.05, guard=0.0, late=0.0, use_server_counter=False)
+    budget = LocalBudget(20, 0.05, safety_margin=0.0, late_arrival=0.0, use_server_counter=False)
     async with raw_server(play) as server:
         client = make_client(server.url, budget=budget)
         for step in range(30):

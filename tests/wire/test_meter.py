@@ -97,7 +97,7 @@ async def test_what_an_answer_says_is_what_the_budget_is_told(
 
 
 async def test_a_gateways_answer_holds_a_slot_for_the_time_in_which_it_may_still_be_counted(make_client: Make) -> None:
-    budget = LocalBudget(1, 60, guard=1, late=30, use_server_counter=False)
+    budget = LocalBudget(1, 60, safety_margin=1, late_arrival=30, use_server_counter=False)
     async with raw_server(answering("502 Bad Gateway")) as server:
         with pytest.raises(ServerError):
             await make_client(server.url, budget=budget, retry=ONE_TRY).request("GET", "/a")

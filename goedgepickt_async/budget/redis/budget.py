@@ -31,14 +31,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from goedgepickt_async.budget.events import BudgetEvent
-from goedgepickt_async.budget.pacing import Pacer
-from goedgepickt_async.budget.protocol import BudgetSnapshot, Grant, NeverSent, Outcome
+from goedgepickt_async.budget.protocol import BudgetEvent, BudgetSnapshot, Grant, NeverSent, Outcome
+from goedgepickt_async.budget.queue import Pacer
 from goedgepickt_async.budget.redis.desk import Desk, exhausted
 from goedgepickt_async.budget.redis.fallback import Outage
 from goedgepickt_async.budget.redis.standing import Standing, Wanted
 from goedgepickt_async.budget.redis.store import RedisClient, Store, client_for_url
-from goedgepickt_async.budget.slots import FAR, Lane, Rules, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.errors import ConfigurationError
 
 __all__ = ["RedisBudget"]
@@ -61,10 +60,10 @@ class RedisBudget:
         client: What makes a `redis.asyncio` client, called once in each event loop, whose client is closed in the end;
             or such a client itself, for the one event loop that it belongs to, which is not closed.
         name: Of the budget, in the names of its keys; one for each IP (and server).
-        guard: Seconds added to the period, for server clocks that tick in whole seconds.
-        late: Seconds after which a request whose client gave up is certain not to be counted any more.
+        safety_margin: Seconds added to the period, for server clocks that tick in whole seconds.
+        late_arrival: Seconds after which a request whose client gave up is certain not to be counted any more.
         headroom: Slots that lists and bulk jobs leave to interactive calls at most, and a fifth of the limit at most.
-        soon: Seconds between two interactive calls that there is to be room for: until the next slots come free, lists
+        interactive_interval: Seconds between two interactive calls that there is to be room for: until the next slots come free, lists
             and bulk jobs leave one slot for each.
         use_server_counter: Obey the server's counter too; it makes restarts and strangers on the same IP harmless.
         fallback: The fraction of the limit that this process keeps to while Redis is away.
@@ -83,63 +82,65 @@ class RedisBudget:
         url: str | None = None,
         client: RedisClient | Callable[[], RedisClient] | None = None,
         name: str = "goedgepickt",
-        guard: float = 1.0,
-        late: float = 30.0,
+        safety_margin: float = 1.0,
+        late_arrival: float = 30.0,
         headroom: int = 30,
-        soon: float = 1.0,
+        interactive_interval: float = 1.0,
         use_server_counter: bool = True,
         fallback: float = 0.25,
         retry_every: float = 3.0,
         patience: float = 1.0,
     ) -> None:
-        self.rules: Rules = Rules(
+        self.config: LimiterConfig = LimiterConfig(
             limit=limit,
             window=period,
-            guard=guard,
-            late=late,
+            safety_margin=safety_margin,
+            late_arrival=late_arrival,
             headroom=headroom,
-            soon=soon,
+            interactive_interval=interactive_interval,
             use_server_counter=use_server_counter,
         )
         _check(name, fallback, retry_every, patience)
         self._name = name
         self._patience = patience
-        self._stale = max(nanoseconds(late), self.rules.hold // 60)
+        self._stale = max(nanoseconds(late_arrival), self.config.cooldown // 60)
         self._client = _client_or_maker(url, client, patience)
-        self._standing = Standing(self.rules, fallback, retry_every, patience)
+        self._standing = Standing(self.config, fallback, retry_every, patience)
         self._start_afresh()
         _living.add(self)
 
     def __repr__(self) -> str:
-        return f"RedisBudget(limit={self.rules.limit}, period={self.rules.window:g}, name={self._name!r})"
+        return f"RedisBudget(limit={self.config.limit}, period={self.config.window:g}, name={self._name!r})"
 
     @property
     def limit(self) -> int:
         """Requests in a period."""
-        return self.rules.limit
+        return self.config.limit
 
-    async def take(self, lane: Lane, *, life: float, max_wait: float | None = None, place: int | None = None) -> Grant:
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
         """Wait for the right to send one request; see `Budget.take`.
 
         A Redis that fails is never the caller's trouble. One that hangs may cost up to `patience` beyond `max_wait`.
         """
         if lane is not Lane.BULK or place is not None:  # who was refused has had their turn
-            return await self._take(lane, life, max_wait, place)
+            return await self._take(lane, max_lifetime, max_wait, place)
         if max_wait is not None and self._pacer.wait() > max_wait:
             raise exhausted(self._pacer.wait())
         try:
             async with asyncio.timeout(max_wait):
-                return await self._pacer.in_turn(lambda: self._take(lane, life, None, None))
+                return await self._pacer.in_turn(lambda: self._take(lane, max_lifetime, None, None))
         except TimeoutError:
             raise exhausted(self.predicted_wait(lane)) from None
 
-    async def _take(self, lane: Lane, life: float, max_wait: float | None, place: int | None) -> Grant:
+    async def _take(self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None) -> Grant:
         standing = self._standing
         asked = standing.now()
         wanted = Wanted(
             place=standing.next_place() if place is None else place,
             lane=lane,
-            life=nanoseconds(life),
+            max_lifetime=nanoseconds(max_lifetime),
             asked=asked,
             deadline=None if max_wait is None else asked + nanoseconds(max_wait),
         )
@@ -170,7 +171,7 @@ class RedisBudget:
         if outage is not None:
             return outage.share.predicted_wait(lane, ahead=ahead)
         ahead += sum(self._waiting(other) for other in Lane if other <= lane)
-        return standing.picture.predicted_wait(standing.now(), ahead, lane, self.rules) / _SECOND
+        return standing.picture.predicted_wait(standing.now(), ahead, lane, self.config) / _SECOND
 
     def snapshot(self) -> BudgetSnapshot:
         """The state by the latest answer of Redis, which is as old as this process's latest request.
@@ -188,14 +189,14 @@ class RedisBudget:
         waiting = {lane: self._waiting(lane) for lane in Lane}
         waiting[Lane.BULK] = max(waiting[Lane.BULK], self._pacer.waiting())
         return BudgetSnapshot(
-            limit=self.rules.limit,
-            period=self.rules.window,
+            limit=self.config.limit,
+            period=self.config.window,
             used=seen.used,
             free=free,
             in_flight=seen.in_flight,
             next_free_in=0.0 if free else change,
             waiting=waiting,
-            strangers_seen=seen.strangers,
+            foreign_traffic=seen.strangers,
             paused_for=paused / _SECOND,
             throttled=seen.throttled,
         )
@@ -226,7 +227,7 @@ class RedisBudget:
         self._lock = threading.Lock()
         self._desks: dict[asyncio.AbstractEventLoop, Desk] = {}
         self._inherited: list[object] = []
-        self._pacer = Pacer(self.rules.limit, self.rules.window)
+        self._pacer = Pacer(self.config.limit, self.config.window)
 
     def _after_fork(self) -> None:
         inherited = [*self._inherited, self._desks]
@@ -252,10 +253,10 @@ class RedisBudget:
     def _open_store(self) -> Store:
         client = self._client
         if callable(client):
-            return Store(client(), self._name, self.rules, self._patience, owned=True)
+            return Store(client(), self._name, self.config, self._patience, owned=True)
         if self._desks:
             raise ConfigurationError("the Redis client that was passed in belongs to another event loop")
-        return Store(client, self._name, self.rules, self._patience, owned=False)
+        return Store(client, self._name, self.config, self._patience, owned=False)
 
     def _forget_ended_loops(self) -> None:
         for loop in [loop for loop, desk in self._desks.items() if loop.is_closed() or desk.closed]:
@@ -272,7 +273,7 @@ class RedisBudget:
                 try:
                     local = await outage.share.take(
                         wanted.lane,
-                        life=wanted.life / _SECOND,
+                        max_lifetime=wanted.max_lifetime / _SECOND,
                         max_wait=None if left is None else left / _SECOND,
                         place=wanted.place,
                     )

@@ -175,7 +175,7 @@ class Desk:
         trip = self._standing.pack()
         members = [self._standing.new_member() for _ in asking]
         takes = [
-            Operation.take(member, waiter.lane, waiter.wanted.life)
+            Operation.take(member, waiter.lane, waiter.wanted.max_lifetime)
             for member, waiter in zip(members, asking, strict=True)
         ]
         try:
@@ -215,10 +215,10 @@ class Desk:
             pass
 
     def _until_next(self, picture: Picture) -> float:
-        rules, seconds = self._standing.rules, self._until_change() / _SECOND
+        config, seconds = self._standing.config, self._until_change() / _SECOND
         if self._standing.others_in_flight(picture):
             # Nobody tells us of their answers. Mostly those move a slot's time, and a glance now and then will do.
-            seconds = min(seconds, _POLL if picture.by_answer else rules.window / 60)
+            seconds = min(seconds, _POLL if picture.by_answer else config.window / 60)
         return seconds + random.uniform(0, _JITTER)  # noqa: S311  to keep processes out of step
 
     # -- the queue ----------------------------------------------------------------------------------------------
@@ -271,11 +271,11 @@ class Desk:
 
     def _predicted(self, waiter: _Waiter) -> int:
         ahead = sum(1 for other in self._queue if other < waiter)
-        return self._standing.picture.predicted_wait(self._standing.now(), ahead, waiter.lane, self._standing.rules)
+        return self._standing.picture.predicted_wait(self._standing.now(), ahead, waiter.lane, self._standing.config)
 
     def _until_change(self) -> int:
         """While a probe is out, nobody can say how long it takes: until time alone changes something."""
-        now, hold = self._standing.now(), self._standing.rules.hold
+        now, hold = self._standing.now(), self._standing.config.cooldown
         return max(0, min(self._standing.picture.next_change - now, hold))
 
 

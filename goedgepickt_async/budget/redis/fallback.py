@@ -7,10 +7,10 @@ import math
 
 import attrs
 
-from goedgepickt_async.budget.events import Listeners
 from goedgepickt_async.budget.local import LocalBudget
+from goedgepickt_async.budget.protocol import Listeners
 from goedgepickt_async.budget.redis.picture import Picture
-from goedgepickt_async.budget.slots import Lane, Rules, nanoseconds
+from goedgepickt_async.budget.slots import Lane, LimiterConfig, nanoseconds
 
 __all__ = ["Outage", "Share"]
 
@@ -23,24 +23,24 @@ class Share(LocalBudget):
     they took after this one last looked, only the server's own counter can show.
 
     Args:
-        rules: The numbers of the whole budget.
+        config: The numbers of the whole budget.
         fraction: Of the limit.
         last: How the whole stood when it was last seen.
         listeners: Of the whole budget; they hear of this one.
     """
 
-    def __init__(self, rules: Rules, fraction: float, last: Picture, listeners: Listeners) -> None:
+    def __init__(self, config: LimiterConfig, fraction: float, last: Picture, listeners: Listeners) -> None:
         super().__init__(
-            max(1, math.floor(rules.limit * fraction)),
-            rules.window,
-            guard=rules.guard,
-            late=rules.late,
-            headroom=rules.headroom,
-            soon=rules.soon,
-            use_server_counter=rules.use_server_counter,
+            max(1, math.floor(config.limit * fraction)),
+            config.window,
+            safety_margin=config.safety_margin,
+            late_arrival=config.late_arrival,
+            headroom=config.headroom,
+            interactive_interval=config.interactive_interval,
+            use_server_counter=config.use_server_counter,
         )
         self._listeners = listeners
-        if self._clock() - last.seen_at < rules.hold + nanoseconds(rules.late):
+        if self._clock() - last.seen_at < config.cooldown + nanoseconds(config.late_arrival):
             in_flight = math.ceil(last.in_flight * fraction)
             self._begin_with(in_flight, math.ceil(last.used * fraction) - in_flight)
 

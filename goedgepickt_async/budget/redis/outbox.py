@@ -8,7 +8,7 @@ import attrs
 
 from goedgepickt_async.budget.protocol import Answered, Lost, Outcome, Refused
 from goedgepickt_async.budget.redis.store import Operation, microseconds
-from goedgepickt_async.budget.slots import Rules, nanoseconds
+from goedgepickt_async.budget.slots import LimiterConfig, nanoseconds
 
 __all__ = ["Outbox", "Post", "outcome_operation", "pause_operation"]
 
@@ -30,11 +30,11 @@ class Outbox:
     """Not thread-safe.
 
     Args:
-        rules: The numbers of the budget.
+        config: The numbers of the budget.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self._keep_for = _POINTLESS_AFTER * (rules.hold + nanoseconds(rules.late))
+    def __init__(self, config: LimiterConfig) -> None:
+        self._keep_for = _POINTLESS_AFTER * (config.cooldown + nanoseconds(config.late_arrival))
         self._posts: list[Post] = []
 
     def put(self, operation: Operation) -> None:
@@ -58,12 +58,12 @@ class Outbox:
 
 
 def outcome_operation(
-    rules: Rules, member: str, outcome: Outcome, *, in_redis: bool, perhaps: bool, away: bool
+    config: LimiterConfig, member: str, outcome: Outcome, *, in_redis: bool, perhaps: bool, away: bool
 ) -> Operation | None:
     """What to tell of an outcome; None if Redis will be told of the row as it stands, or never heard of it.
 
     Args:
-        rules: The numbers of the budget.
+        config: The numbers of the budget.
         member: The row.
         outcome: What came of it.
         in_redis: Whether Redis has the row.
@@ -76,13 +76,13 @@ def outcome_operation(
         case Lost():
             return Operation("lost", member) if in_redis else None
         case Refused(retry_after) if not away:
-            return attrs.evolve(pause_operation(rules, retry_after), name="refused", member=member)
+            return attrs.evolve(pause_operation(config, retry_after), name="refused", member=member)
         case _:
             return Operation("back", member) if in_redis or perhaps else None
 
 
-def pause_operation(rules: Rules, retry_after: float | None) -> Operation:
+def pause_operation(config: LimiterConfig, retry_after: float | None) -> Operation:
     """The pause after a 429: what the server asks and a second more, since it rounds down."""
-    asked = rules.window if retry_after is None else retry_after
-    seconds = min(asked, _LONGEST_PAUSE * rules.window) + rules.guard
+    asked = config.window if retry_after is None else retry_after
+    seconds = min(asked, _LONGEST_PAUSE * config.window) + config.safety_margin
     return Operation("throttled", a=microseconds(nanoseconds(seconds)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.slots import FAR, Lane, Rules
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig
 
 __all__ = ["Picture", "blank_picture", "read_picture"]
 
@@ -55,28 +55,28 @@ class Picture:
     young_until: int = FAR
     cooling: tuple[int, ...] = ()
 
-    def predicted_wait(self, now: int, ahead: int, lane: Lane, rules: Rules) -> int:
+    def predicted_wait(self, now: int, ahead: int, lane: Lane, config: LimiterConfig) -> int:
         """Nanoseconds until somebody with `ahead` others before them would get a slot; as `Slots.predicted_wait`."""
-        lacking = ahead + 1 - (rules.limit - self.used)
-        instant = max(now, self.paused_until, self._freed(now, lacking, rules))
-        if lane is not Lane.INTERACTIVE and rules.headroom_kept:
+        lacking = ahead + 1 - (config.limit - self.used)
+        instant = max(now, self.paused_until, self._freed(now, lacking, config))
+        if lane is not Lane.INTERACTIVE and config.headroom_kept:
             left = max(1, -lacking)
-            instant = max(instant, self._freed(now, lacking + 1, rules))
-            instant = max(instant, rules.room_until(self._freed(now, lacking + left + 1, rules), left))
-        return max(instant, self._opens_there(now, ahead, rules)) - now
+            instant = max(instant, self._freed(now, lacking + 1, config))
+            instant = max(instant, config.room_until(self._freed(now, lacking + left + 1, config), left))
+        return max(instant, self._opens_there(now, ahead, config)) - now
 
-    def _opens_there(self, now: int, ahead: int, rules: Rules) -> int:
+    def _opens_there(self, now: int, ahead: int, config: LimiterConfig) -> int:
         highest = self.highest
-        if highest is None or self.counter_ends == FAR or highest + self.margin + ahead < rules.limit:
+        if highest is None or self.counter_ends == FAR or highest + self.margin + ahead < config.limit:
             return now
-        return self.young_until if self.young_until < FAR and highest + ahead < rules.limit else self.counter_ends
+        return self.young_until if self.young_until < FAR and highest + ahead < config.limit else self.counter_ends
 
-    def _freed(self, now: int, number: int, rules: Rules) -> int:
+    def _freed(self, now: int, number: int, config: LimiterConfig) -> int:
         if number <= 0:
             return now
-        rounds, nth = divmod(number - 1, rules.limit)
+        rounds, nth = divmod(number - 1, config.limit)
         free_at = self.cooling[nth] if nth < len(self.cooling) else FAR
-        return min(free_at, now + rules.hold) + rounds * rules.hold
+        return min(free_at, now + config.cooldown) + rounds * config.cooldown
 
 
 def blank_picture(limit: int) -> Picture:

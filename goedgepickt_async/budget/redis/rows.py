@@ -8,7 +8,7 @@ import attrs
 
 from goedgepickt_async.budget.protocol import Answered, Lost, Outcome
 from goedgepickt_async.budget.redis.store import Operation, microseconds
-from goedgepickt_async.budget.slots import Rules, nanoseconds
+from goedgepickt_async.budget.slots import LimiterConfig, nanoseconds
 
 __all__ = ["OwnRow", "OwnRows", "mark"]
 
@@ -40,21 +40,21 @@ class OwnRow:
 class OwnRows:
     """All of them that are not free yet. Not thread-safe."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._hold = rules.hold
-        self._late = nanoseconds(rules.late)
+    def __init__(self, config: LimiterConfig) -> None:
+        self._hold = config.cooldown
+        self._late = nanoseconds(config.late_arrival)
         self._rows: dict[str, OwnRow] = {}
         self._tidy_at = 0
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, member: str, now: int, life: int, *, in_redis: bool) -> None:
+    def add(self, member: str, now: int, max_lifetime: int, *, in_redis: bool) -> None:
         """A slot was taken; `life` in nanoseconds."""
         if now >= self._tidy_at:
             self._drop_free(now)
             self._tidy_at = now + self._hold
-        self._rows[member] = OwnRow(member, now, now + life + self._late + self._hold, in_redis=in_redis)
+        self._rows[member] = OwnRow(member, now, now + max_lifetime + self._late + self._hold, in_redis=in_redis)
 
     def settle(self, member: str, now: int, outcome: Outcome) -> bool:
         """What came of it; whether Redis knows the row."""

@@ -11,15 +11,24 @@ from typing import Protocol
 
 import attrs
 
-from goedgepickt_async.budget.events import BudgetEvent, Listeners, PauseSeen, StrangersSeen, WaitSeen
-from goedgepickt_async.budget.protocol import Grant, NeverSent, Outcome, Refused
+from goedgepickt_async.budget.protocol import (
+    BudgetEvent,
+    ForeignTrafficDetected,
+    Grant,
+    Listeners,
+    NeverSent,
+    Outcome,
+    PauseStarted,
+    Refused,
+    WaitStarted,
+)
 from goedgepickt_async.budget.redis.fallback import Outage, Share
 from goedgepickt_async.budget.redis.lock import DeferringLock
 from goedgepickt_async.budget.redis.outbox import Outbox, Post, outcome_operation, pause_operation
 from goedgepickt_async.budget.redis.picture import Picture, blank_picture
 from goedgepickt_async.budget.redis.rows import OwnRow, OwnRows, mark
 from goedgepickt_async.budget.redis.store import Operation, microseconds
-from goedgepickt_async.budget.slots import Lane, Rules, nanoseconds
+from goedgepickt_async.budget.slots import Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.logs import tell
 
 __all__ = ["Standing", "Trip", "Wanted", "running_loop"]
@@ -36,7 +45,7 @@ class Wanted:
 
     place: int
     lane: Lane
-    life: int
+    max_lifetime: int
     asked: int
     deadline: int | None
 
@@ -79,18 +88,18 @@ class Standing:
     """The state of one process.
 
     Args:
-        rules: The numbers of the budget.
+        config: The numbers of the budget.
         fraction: Of the limit, that this process keeps to while Redis is away.
         retry_every: Seconds between two tries to reach a Redis that is away.
         patience: Seconds to wait for an answer of Redis.
     """
 
-    def __init__(self, rules: Rules, fraction: float, retry_every: float, patience: float) -> None:
-        self.rules = rules
-        self.picture: Picture = blank_picture(rules.limit)
+    def __init__(self, config: LimiterConfig, fraction: float, retry_every: float, patience: float) -> None:
+        self.config = config
+        self.picture: Picture = blank_picture(config.limit)
         self.outage: Outage | None = None
         self.listeners: Listeners = Listeners()
-        self._told_at = -nanoseconds(rules.window)
+        self._told_at = -nanoseconds(config.window)
         self._fraction = fraction
         self._retry_every = nanoseconds(retry_every)
         # By then all the others have tried again, too, and told Redis what they sent in the meantime.
@@ -103,8 +112,8 @@ class Standing:
         """A new process (a fork): what is held, posted and open is the parent's."""
         self.lock: DeferringLock = DeferringLock()
         self.desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
-        self._outbox = Outbox(self.rules)
-        self._rows = OwnRows(self.rules)
+        self._outbox = Outbox(self.config)
+        self._rows = OwnRows(self.config)
         self._held: dict[int, _Held] = {}
         self._era = ""
         self._nonce = secrets.token_hex(6)
@@ -141,7 +150,7 @@ class Standing:
     def _hold(self, wanted: Wanted, held: _Held) -> Grant:
         now, slot = self.now(), next(self._slots)
         self._held[slot] = held
-        self._rows.add(held.member, now, wanted.life, in_redis=held.share is None)
+        self._rows.add(held.member, now, wanted.max_lifetime, in_redis=held.share is None)
         return Grant(slot, wanted.place, (now - wanted.asked) / _SECOND)
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
@@ -159,7 +168,7 @@ class Standing:
             if isinstance(outcome, Refused):
                 self._pause_here(outcome.retry_after, held.share)
             operation = outcome_operation(
-                self.rules,
+                self.config,
                 held.member,
                 outcome,
                 in_redis=known,
@@ -175,7 +184,7 @@ class Standing:
         with self.lock.locked():
             self._pause_here(retry_after, None)
             if self.outage is None:
-                self._outbox.put(pause_operation(self.rules, retry_after))
+                self._outbox.put(pause_operation(self.config, retry_after))
         self._nudge_one()
 
     def _pause_here(self, retry_after: float | None, told: Share | None) -> None:
@@ -183,8 +192,8 @@ class Standing:
         if self.outage is not None and self.outage.share is not told:
             self.outage.share.pause(retry_after)
         elif told is None:
-            seconds = pause_operation(self.rules, retry_after).a / _MICROSECONDS
-            self._announce(PauseSeen(seconds=seconds, throttled=self.picture.throttled + 1))
+            seconds = pause_operation(self.config, retry_after).a / _MICROSECONDS
+            self._announce(PauseStarted(seconds=seconds, throttled=self.picture.throttled + 1))
 
     def _announce(self, event: BudgetEvent) -> None:
         """Tell the listeners, once the lock is free."""
@@ -219,7 +228,7 @@ class Standing:
         with self.lock.locked():
             forgot = trip.known not in {"", picture.era}
             if picture.strangers and not self.picture.strangers:
-                self._announce(StrangersSeen(counted=picture.highest or 0, ours=picture.used))
+                self._announce(ForeignTrafficDetected(counted=picture.highest or 0, ours=picture.used))
             self._era, self.picture = picture.era, picture
             if forgot:
                 self._rows.all_forgotten()
@@ -245,9 +254,9 @@ class Standing:
     def tell(self, lane: Lane, wait: int, waiting: int) -> None:
         """Somebody waits; whoever listens is told, and the log if it is worth it."""
         with self.lock.locked():
-            self._announce(WaitSeen(lane=lane, seconds=wait / _SECOND, queued=waiting))
+            self._announce(WaitStarted(lane=lane, seconds=wait / _SECOND, queued=waiting))
         now = self.now()
-        if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.rules.window):
+        if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.config.window):
             return
         self._told_at = now
         tell("budget.waited", seconds=wait / _SECOND, queued=waiting)
@@ -268,14 +277,14 @@ class Standing:
         if self.outage is not None:
             self.outage.ends, self.outage.next_try = None, now + self._retry_every
             return
-        share = Share(self.rules, self._fraction, self.picture, self.listeners)
+        share = Share(self.config, self._fraction, self.picture, self.listeners)
         self.outage = Outage(now, share, now + self._retry_every)
         tell(
             "budget.away",
             why=f"Redis is away ({type(error).__name__}: {error})",
             share=share.limit,
-            limit=self.rules.limit,
-            period=self.rules.window,
+            limit=self.config.limit,
+            period=self.config.window,
         )
 
     def _found(self, outage: Outage, picture: Picture) -> None:

@@ -11,7 +11,7 @@ import attrs
 
 from goedgepickt_async.budget.redis.picture import Picture, read_picture
 from goedgepickt_async.budget.redis.script import SCRIPT, SHA, key_names
-from goedgepickt_async.budget.slots import Lane, Rules, Slots, nanoseconds
+from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots, nanoseconds
 from goedgepickt_async.errors import ConfigurationError
 
 __all__ = ["Operation", "RedisClient", "Store", "client_for_url", "microseconds", "script_header"]
@@ -44,9 +44,9 @@ class Operation:
         return self.name, self.member, self.a, self.b
 
     @classmethod
-    def take(cls, member: str, lane: Lane, life: int) -> Operation:
+    def take(cls, member: str, lane: Lane, max_lifetime: int) -> Operation:
         """Take a slot for an attempt that lives at most `life` nanoseconds."""
-        return cls("take", member, int(lane), microseconds(life))
+        return cls("take", member, int(lane), microseconds(max_lifetime))
 
 
 def microseconds(duration: int) -> int:
@@ -54,22 +54,22 @@ def microseconds(duration: int) -> int:
     return -(-duration // 1_000)
 
 
-def script_header(rules: Rules) -> tuple[int, ...]:
+def script_header(config: LimiterConfig) -> tuple[int, ...]:
     """The numbers of the budget, in the script's order."""
     return (
-        rules.limit,
-        microseconds(rules.hold),
-        microseconds(nanoseconds(rules.late)),
-        microseconds(nanoseconds(rules.soon)),
-        rules.headroom_kept,
-        microseconds(rules.part(Slots.PROBES)),
-        int(rules.use_server_counter),
+        config.limit,
+        microseconds(config.cooldown),
+        microseconds(nanoseconds(config.late_arrival)),
+        microseconds(nanoseconds(config.interactive_interval)),
+        config.headroom_kept,
+        microseconds(config.part(Slots.PROBES)),
+        int(config.use_server_counter),
         Slots.SHARED_FOR,
         Slots.MOST_MARGIN,
         Slots.SILENT,
-        *rules.margins,
-        microseconds(rules.part(Slots.LISTEN)),
-        microseconds(rules.part(Slots.HEARD)),
+        *config.margins,
+        microseconds(config.part(Slots.LISTEN)),
+        microseconds(config.part(Slots.HEARD)),
     )
 
 
@@ -107,15 +107,15 @@ class Store:
     Args:
         client: Bound to the running loop with its first command.
         name: Of the budget.
-        rules: Its numbers.
+        config: Its numbers.
         patience: Seconds to wait for an answer.
         owned: Whether the client is to be closed in the end.
     """
 
-    def __init__(self, client: RedisClient, name: str, rules: Rules, patience: float, *, owned: bool) -> None:
+    def __init__(self, client: RedisClient, name: str, config: LimiterConfig, patience: float, *, owned: bool) -> None:
         self._client = client
         self._keys = key_names(name)
-        self._header = script_header(rules)
+        self._header = script_header(config)
         self._patience = patience
         self._owned = owned
 

@@ -142,7 +142,7 @@ def _budget(client: GoedGepickt, response: Response) -> Budget:
         used=snapshot.used,
         free=snapshot.free,
         next_free_in=snapshot.next_free_in,
-        strangers=snapshot.strangers_seen,
+        foreign_traffic=snapshot.foreign_traffic,
         server_limit=_number(response.headers.get("X-RateLimit-Limit")),
         server_remaining=_number(response.headers.get("X-RateLimit-Remaining")),
     )

@@ -38,7 +38,7 @@ class Budget:
         used: On the wire, or not long ago, by any process that shares the budget.
         free: That may go now.
         next_free_in: Seconds until the next one may go; None if only an answer can tell.
-        strangers: Whether the server counts requests of somebody else on this IP.
+        foreign_traffic: Whether the server counts requests of other clients on this IP.
         server_limit: What the server says; None if it says nothing.
         server_remaining: Likewise.
     """
@@ -48,7 +48,7 @@ class Budget:
     used: int
     free: int
     next_free_in: float | None
-    strangers: bool
+    foreign_traffic: bool
     server_limit: int | None = None
     server_remaining: int | None = None
 

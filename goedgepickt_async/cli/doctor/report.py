@@ -69,7 +69,7 @@ def _of_budget(budget: Budget) -> str:
         if told
         else "the server says nothing"
     )
-    others = "somebody else sends from this IP too" if budget.strangers else "nobody else seen on this IP"
+    others = "somebody else sends from this IP too" if budget.foreign_traffic else "nobody else seen on this IP"
     return f"{ours}; {theirs}; {others}"
 
 

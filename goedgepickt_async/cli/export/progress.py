@@ -126,7 +126,7 @@ class ExportProgress:
         snapshot = self._budget.snapshot()
         if snapshot.limit >= _UNLIMITED:
             return "no rate limit"
-        others = ", others on this IP" if snapshot.strangers_seen else ""
+        others = ", others on this IP" if snapshot.foreign_traffic else ""
         used = f"budget {snapshot.used}/{snapshot.limit}{others}"
         if snapshot.paused_for:
             return f"{used}, paused by the server for {clock(snapshot.paused_for)}"
