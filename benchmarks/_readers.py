@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["FLOOR", "GENERATED", "OURS", "OURS_ON_A_FILE", "PACKAGE", "READERS", "TINY", "Opened", "ample_budget"]
+__all__ = ["FLOOR", "GENERATED", "OURS", "OURS_ON_A_FILE", "PACKAGE", "READERS", "TINY", "Opened", "unlimited_budget"]
 
 # ruff: noqa: PLC0415  a contender's library must not be in the process of another
 
@@ -99,7 +99,7 @@ def _ours(kind: str) -> Open:
         from goedgepickt_async import GoedGepickt
 
         with TemporaryDirectory() as directory:
-            budget = ample_budget(kind, directory)
+            budget = unlimited_budget(kind, directory)
             async with GoedGepickt(_KEY, base_url=url, budget=budget) as gg:
 
                 async def read(kind: str) -> int:
@@ -114,7 +114,7 @@ def _ours(kind: str) -> Open:
     return opened
 
 
-def ample_budget(kind: str, directory: str = "") -> Any:
+def unlimited_budget(kind: str, directory: str = "") -> Any:
     """A budget that nobody waits for: `local`, or `host` with a file in the directory."""
     from goedgepickt_async import HostBudget, LocalBudget
 

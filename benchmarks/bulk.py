@@ -85,7 +85,7 @@ async def _products_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
 def _levels(sandbox: Sandbox, number: int) -> dict[str, int]:
     world = sandbox.world
     return {
-        str(world.products.bare(index)["sku"]): world.stockroom.stock(index).free + (7 if index % 20 == 0 else 0)
+        str(world.products.bare(index)["sku"]): world.inventory.stock(index).free + (7 if index % 20 == 0 else 0)
         for index in range(number)
     }
 
@@ -162,7 +162,7 @@ async def measure(case: Case, job: Job, period: float) -> tuple[int, float, int]
         began = time.monotonic()
         await job(gg, sandbox)
         took = (time.monotonic() - began) * _WINDOW / period
-        return len(sandbox.ledger), took, sandbox.throttled
+        return len(sandbox.requests), took, sandbox.throttled
 
 
 async def memory(number: int) -> tuple[float, float]:

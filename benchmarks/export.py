@@ -66,7 +66,7 @@ async def _measure(
         began = time.monotonic()
         ids = await export(sandbox, period)
         took = (time.monotonic() - began) * scale
-        return len(sandbox.ledger), took, sandbox.throttled, orders - len(set(ids)), len(ids) - len(set(ids))
+        return len(sandbox.requests), took, sandbox.throttled, orders - len(set(ids)), len(ids) - len(set(ids))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 from _decoders import DECODERS, KEEPS, OURS
 from _pages_server import serve_pages
 from _payload import page
-from _readers import ample_budget
+from _readers import unlimited_budget
 from _report import Table, parser, tell
 
 _PAGE = 100
@@ -111,7 +111,7 @@ async def _stream(url: str, number: int) -> list[tuple[int, float]]:
     from goedgepickt_async import GoedGepickt  # noqa: PLC0415  not in the processes that hold
 
     marks, peaks = {number // 10, number // 2, number}, []
-    async with GoedGepickt("no-key", base_url=url, budget=ample_budget("local")) as gg:
+    async with GoedGepickt("no-key", base_url=url, budget=unlimited_budget("local")) as gg:
         seen = 0
         async for _ in gg.orders.list():
             seen += 1

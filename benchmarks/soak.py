@@ -113,7 +113,7 @@ class Soak:
         ).strip()
 
     async def _play(self, phase: Phase, sandbox: Sandbox) -> None:
-        first, refused = len(sandbox.ledger), sandbox.throttled
+        first, refused = len(sandbox.requests), sandbox.throttled
         began = time.time()
         async with Workers([self._plan(sandbox, phase, number) for number in range(PROCESSES)]) as workers:
             if phase.least is None:
@@ -121,9 +121,9 @@ class Soak:
             else:
                 await asyncio.sleep(phase.windows * self.period)
             ended = time.time()
-        sandbox.heal()
+        sandbox.clear_faults()
         self.waits += workers.heard.waits
-        arrivals = [arrival.at for arrival in sandbox.ledger[first:] if arrival.at < ended]
+        arrivals = [recorded.at for recorded in sandbox.requests[first:] if recorded.at < ended]
         self._report(phase, workers, arrivals, began, refused=sandbox.throttled - refused)
 
     async def _make_trouble(self, sandbox: Sandbox, workers: Workers, seconds: float) -> None:

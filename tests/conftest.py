@@ -7,7 +7,7 @@ import pytest
 
 from goedgepickt_async import GoedGepickt, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.testing import ample_budget
+from goedgepickt_async.testing import unlimited_budget
 
 QUICK = RetryPolicy(base=0.001, cap=0.01)
 """Retries that hardly pause."""
@@ -30,7 +30,7 @@ async def make_client() -> AsyncIterator[Callable[..., GoedGepickt]]:
     made: list[GoedGepickt] = []
 
     def make(url: str, key: str = "a-key", **options: Any) -> GoedGepickt:
-        defaults: dict[str, Any] = {"budget": ample_budget(), "retry": QUICK, "timeout": 5}
+        defaults: dict[str, Any] = {"budget": unlimited_budget(), "retry": QUICK, "timeout": 5}
         client = GoedGepickt(key, base_url=url, **(defaults | options))
         made.append(client)
         return client

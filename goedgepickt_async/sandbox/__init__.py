@@ -6,9 +6,9 @@ It shares no code with the client, so that a mistake there cannot hide itself he
 async with Sandbox(orders=300, seed=1, limit=150, period=2.0) as sandbox:
     sandbox.url, sandbox.api_key  # what a client needs, in any language
     sandbox.world.add_order(status="backorder")  # change the state behind the API's back
-    sandbox.lies.total_items = 7  # make `pageInfo` lie
+    sandbox.quirks.total_items = 7  # make `pageInfo` lie
     sandbox.fail("POST", "/orders", faults.Drop(applied=True))  # lose the next order's answer
-    sandbox.ledger  # everything that arrived
+    sandbox.requests  # everything that arrived
     sandbox.deliveries  # every webhook delivery that was made
 ```
 """
@@ -16,9 +16,9 @@ async with Sandbox(orders=300, seed=1, limit=150, period=2.0) as sandbox:
 from __future__ import annotations
 
 from goedgepickt_async.sandbox import deliveries, faults
-from goedgepickt_async.sandbox.ledger import Arrival
-from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.server import Sandbox
 from goedgepickt_async.sandbox.world import World
 
-__all__ = ["Arrival", "Lies", "Sandbox", "World", "deliveries", "faults"]
+__all__ = ["Quirks", "RecordedRequest", "Sandbox", "World", "deliveries", "faults"]

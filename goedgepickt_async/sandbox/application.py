@@ -10,7 +10,7 @@ from goedgepickt_async.sandbox.answers import Answer, Refusal, error
 from goedgepickt_async.sandbox.handlers.routes import Controller, Router
 from goedgepickt_async.sandbox.incoming import Incoming
 from goedgepickt_async.sandbox.keys import make_key
-from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.throttle import Throttle
 
 __all__ = ["Application", "Outcome"]
@@ -33,13 +33,13 @@ class Application:
     """
 
     def __init__(
-        self, router: Router, throttle: Throttle | None, lies: Lies, *, seed: int, clock: Callable[[], float]
+        self, router: Router, throttle: Throttle | None, quirks: Quirks, *, seed: int, clock: Callable[[], float]
     ) -> None:
         """Take what answers, what limits (None for no limit), and what the two keys are made from."""
         self.keys: dict[str, str] = {kind: make_key(seed, kind) for kind in ("fulfilment", "account")}
         self._router = router
         self._throttle = throttle
-        self._lies = lies
+        self._quirks = quirks
         self._clock = clock
 
     async def answer(self, request: Incoming, latency: Callable[[], Awaitable[None]]) -> Outcome:
@@ -87,7 +87,7 @@ class Application:
         return error(401, "Unauthenticated.", wants_json=request.wants_json, pretty=False)
 
     def _wrong_kind(self, request: Incoming) -> Answer:
-        status = self._lies.wrong_kind_status
+        status = self._quirks.wrong_kind_status
         if status == 404:
             return self._router.not_found(request)
         text = "Unauthenticated." if status == 401 else "This action is unauthorized."

@@ -12,7 +12,7 @@ from goedgepickt_async.sandbox.answers import Answer
 from goedgepickt_async.sandbox.application import Application
 from goedgepickt_async.sandbox.connections import Connections
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.ledger import Arrival
+from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import World
 
 __all__ = ["Exchange", "seeded_latency"]
@@ -24,7 +24,7 @@ class Exchange:
     Attributes:
         incoming: The request as the application sees it.
         request: The request as aiohttp has it.
-        arrival: Its entry in the ledger.
+        recorded: Its entry in the requests.
         world: The state of the sandbox.
         connections: What is known of the TCP connections.
     """
@@ -33,7 +33,7 @@ class Exchange:
         self,
         request: web.BaseRequest,
         incoming: Incoming,
-        arrival: Arrival,
+        recorded: RecordedRequest,
         *,
         application: Application,
         world: World,
@@ -44,7 +44,7 @@ class Exchange:
         """Take the request and what is needed to answer it."""
         self.request = request
         self.incoming = incoming
-        self.arrival = arrival
+        self.recorded = recorded
         self.world = world
         self.connections = connections
         self._application = application
@@ -54,8 +54,8 @@ class Exchange:
     async def answer(self) -> Answer:
         """Let the application answer as it would without any fault; writes down what became of it."""
         outcome = await self._application.answer(self.incoming, self._handling_time)
-        self.arrival.throttled = outcome.throttled
-        self.arrival.applied = outcome.applied
+        self.recorded.throttled = outcome.throttled
+        self.recorded.applied = outcome.applied
         return outcome.answer
 
     def admit(self) -> Answer | None:
@@ -63,7 +63,7 @@ class Exchange:
         outcome = self._application.admit(self.incoming)
         if outcome is None:
             return None
-        self.arrival.throttled = outcome.throttled
+        self.recorded.throttled = outcome.throttled
         return outcome.answer
 
     def rate_headers(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Exchange:
 
     def reply(self, answer: Answer) -> web.Response:
         """Turn an answer into what is sent, and write its status down."""
-        self.arrival.status = answer.status
+        self.recorded.status = answer.status
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     def hang_up(self, *, flush: bool = False) -> web.Response:

@@ -117,7 +117,7 @@ class TooManyRequests:
         headers: dict[str, str] = {}
         if self.headers:
             headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": "0"}
-            headers["X-RateLimit-Reset"] = str(int(exchange.arrival.at) + 1)
+            headers["X-RateLimit-Reset"] = str(int(exchange.recorded.at) + 1)
         if self.retry_after is not None:
             headers["Retry-After"] = self.retry_after
         return exchange.reply(answer.with_headers(headers))
@@ -138,7 +138,7 @@ class CutBody:
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Send the first part of the answer."""
         answer = await exchange.answer()
-        exchange.arrival.status = answer.status
+        exchange.recorded.status = answer.status
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         if self.chunked:
             response.enable_chunked_encoding()
@@ -181,7 +181,7 @@ class KeptAliveDrop:
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Answer, and lay the trap."""
-        exchange.connections.doom(exchange.arrival.connection, Drop(applied=self.applied))
+        exchange.connections.doom(exchange.recorded.connection, Drop(applied=self.applied))
         return exchange.reply(await exchange.answer())
 
 
@@ -217,7 +217,7 @@ class SlowBody:
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Send the body bit by bit."""
         answer = await exchange.answer()
-        exchange.arrival.status = answer.status
+        exchange.recorded.status = answer.status
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         response.content_length = len(answer.body)
         await response.prepare(exchange.request)
@@ -336,7 +336,7 @@ class Sometimes:
         if self._random.random() >= self.share:
             return exchange.reply(await exchange.answer())
         fault = self._random.choice(self.faults)
-        exchange.arrival.fault = type(fault).__name__
+        exchange.recorded.fault = type(fault).__name__
         return await fault.play(exchange)
 
 

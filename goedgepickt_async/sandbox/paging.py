@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.listing import Listing, ListQuery
+from goedgepickt_async.sandbox.quirks import Quirks
 
 __all__ = ["BadCursorError", "PageLimits", "PageRequest", "Pager"]
 
@@ -49,10 +49,10 @@ class PageRequest:
 class Pager:
     """Cuts pages out of selections."""
 
-    def __init__(self, limits: PageLimits, lies: Lies) -> None:
-        """Take the limits and the lies, which may change between two pages."""
+    def __init__(self, limits: PageLimits, quirks: Quirks) -> None:
+        """Take the limits and the quirks, which may change between two pages."""
         self._limits = limits
-        self._lies = lies
+        self._quirks = quirks
         self._frozen: dict[tuple[str, ListQuery], int] = {}
 
     def page(self, listing: Listing, query: ListQuery, asked: PageRequest) -> dict[str, Any]:
@@ -75,14 +75,14 @@ class Pager:
         return self._envelope([listing.table.row(index) for index in indices], info, cursor)
 
     def _size(self, asked: PageRequest) -> int:
-        if self._lies.ignore_per_page or asked.size is None or asked.size < 1:
+        if self._quirks.ignore_per_page or asked.size is None or asked.size < 1:
             return self._limits.default
         return min(asked.size, self._limits.largest)
 
     def _start(self, selection: Sequence[int], asked: PageRequest, size: int) -> int:
         start = (asked.number - 1) * size
         within = min(len(selection), self._limits.reach)
-        if self._lies.repeat_last_page and start >= within:
+        if self._quirks.repeat_last_page and start >= within:
             return max(0, (within - 1) // size * size)
         return start if start < self._limits.reach else len(selection)
 
@@ -93,30 +93,30 @@ class Pager:
     def _cursor(self, listing: Listing, query: ListQuery, last: int, asked: PageRequest) -> str | None:
         if not self._limits.cursor:
             return None
-        if self._lies.repeat_cursor and asked.cursor:
+        if self._quirks.repeat_cursor and asked.cursor:
             return asked.cursor
         return _write_cursor(listing.sort_key(query)(last))
 
     def _info(self, listing: Listing, query: ListQuery, total: int, size: int, asked: PageRequest) -> dict[str, Any]:
-        lies = self._lies
-        if lies.freeze_page_info:
+        quirks = self._quirks
+        if quirks.freeze_page_info:
             total = self._frozen.setdefault((listing.table.kind, query), total)
-        counted_for = lies.last_page_for or size
+        counted_for = quirks.last_page_for or size
         last = max(1, -(-total // counted_for))
         return {
-            "totalItems": total if lies.total_items is None else lies.total_items,
-            "itemsPerPage": asked.size if lies.hide_clamp and asked.size else size,
+            "totalItems": total if quirks.total_items is None else quirks.total_items,
+            "itemsPerPage": asked.size if quirks.hide_clamp and asked.size else size,
             "currentPage": asked.number,
-            "lastPage": last if lies.last_page is None else lies.last_page,
+            "lastPage": last if quirks.last_page is None else quirks.last_page,
         }
 
     def _envelope(self, items: list[Any], info: dict[str, Any], cursor: str | None) -> dict[str, Any]:
         if cursor is not None:
             info["cursor"] = cursor
         page: dict[str, Any] = {"items": items, "pageInfo": info}
-        if self._lies.drop_empty_items and not items:
+        if self._quirks.drop_empty_items and not items:
             del page["items"]
-        if self._lies.drop_page_info:
+        if self._quirks.drop_page_info:
             del page["pageInfo"]
         return page
 

@@ -21,9 +21,9 @@ from goedgepickt_async.sandbox.exchange import Exchange, seeded_latency
 from goedgepickt_async.sandbox.faults import Fault
 from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.ledger import Arrival
-from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.paging import PageLimits
+from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.script import Script
 from goedgepickt_async.sandbox.throttle import CacheFlavour, Throttle
 from goedgepickt_async.sandbox.world import World, WorldSettings
@@ -66,12 +66,12 @@ class Sandbox:
         delivery_pace: What the pauses between the attempts of a webhook delivery are multiplied by: with 0.001 all
             ten are over within a second.
         delivery_timeout: How many seconds a receiver may take for an attempt.
-        clock: The server's clock in Unix seconds; it drives the throttle, the ledger and the dates of new rows.
+        clock: The server's clock in Unix seconds; it drives the throttle, the requests and the dates of new rows.
 
     Attributes:
         world: The state, to look at and to change.
-        lies: Where the server departs from the plain truth; can be changed at any time.
-        ledger: Every request that arrived, in order.
+        quirks: Where the server departs from the plain truth; can be changed at any time.
+        requests: Every request that arrived, in order.
         deliveries: Every webhook delivery that was made, in order.
         api_key: The key of the fulfilment API.
         account_key: The key of the account API.
@@ -120,13 +120,13 @@ class Sandbox:
             oddities=oddities,
         )
         limits = PageLimits(default=per_page_default, largest=per_page_max, reach=page_reach, cursor=cursor)
-        self.lies: Lies = Lies()
+        self.quirks: Quirks = Quirks()
         self.world: World = World(settings, clock)
-        self.ledger: list[Arrival] = []
+        self.requests: list[RecordedRequest] = []
         self.deliveries: Deliveries = Deliveries(self.world, pace=delivery_pace, timeout=delivery_timeout, clock=clock)
         throttle = None if limit is None else Throttle(limit, period, cache)
-        router = build_router(self.world, limits, self.lies)
-        self._application = Application(router, throttle, self.lies, seed=seed, clock=clock)
+        router = build_router(self.world, limits, self.quirks)
+        self._application = Application(router, throttle, self.quirks, seed=seed, clock=clock)
         self._latency = seeded_latency(latency, seed)
         self._script = Script()
         self._connections = Connections()
@@ -162,7 +162,7 @@ class Sandbox:
     @property
     def throttled(self) -> int:
         """How many requests the throttle itself refused; scripted refusals are not among them."""
-        return sum(arrival.throttled for arrival in self.ledger)
+        return sum(recorded.throttled for recorded in self.requests)
 
     def fail(self, method: str, path_pattern: str, fault: Fault, times: int | None = 1, after: int = 0) -> None:
         """Have a fault played on requests to come.
@@ -177,7 +177,7 @@ class Sandbox:
         """
         self._script.add(method, path_pattern, fault, times, after)
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         """Forget all faults that were asked for and have not been played."""
         self._script.clear()
 
@@ -195,7 +195,7 @@ class Sandbox:
         await self.deliveries.start()
 
     async def close(self) -> None:
-        """Hang up on everybody, stop listening and delivering; the world and the ledger stay. Twice does nothing."""
+        """Hang up on everybody, stop listening and delivering; the world and the requests stay. Twice does nothing."""
         runner, self._runner = self._runner, None
         try:
             await self.deliveries.close()
@@ -221,40 +221,40 @@ class Sandbox:
         return f"http://{host}:{self.port}"
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        arrival = self._write_down(request)
+        recorded = self._write_down(request)
         try:
-            arrival.raw = await _read_body(request)
+            recorded.raw = await _read_body(request)
         except (ConnectionError, web.RequestPayloadError):
             return web.Response()  # the client is gone; nobody reads this
-        arrival.body = parse_body(arrival.raw, request.headers.get("Content-Type", ""))
+        recorded.body = parse_body(recorded.raw, request.headers.get("Content-Type", ""))
         exchange = Exchange(
             request,
-            _incoming(request, arrival),
-            arrival,
+            _incoming(request, recorded),
+            recorded,
             application=self._application,
             world=self.world,
             connections=self._connections,
             closing=self._closing,
             latency=self._latency,
         )
-        changes, fault = self._script.take(arrival.method, arrival.path)
+        changes, fault = self._script.take(recorded.method, recorded.path)
         for change in changes:
             change.change(self.world)
-        fault = self._connections.take_doom(arrival.connection) or fault
+        fault = self._connections.take_doom(recorded.connection) or fault
         if fault is None:
             return exchange.reply(await exchange.answer())
-        arrival.fault = type(fault).__name__
+        recorded.fault = type(fault).__name__
         try:
             return await fault.play(exchange)
         except ConnectionError:
             return web.Response()  # the client is gone in the middle of its answer
 
-    def _write_down(self, request: web.BaseRequest) -> Arrival:
+    def _write_down(self, request: web.BaseRequest) -> RecordedRequest:
         base, path = _split(request.path)
         headers: CIMultiDict[str] = CIMultiDict(request.headers)
         if "Authorization" in headers:
             headers["Authorization"] = "***"
-        arrival = Arrival(
+        recorded = RecordedRequest(
             at=self._clock(),
             method=request.method,
             path=path,
@@ -263,8 +263,8 @@ class Sandbox:
             headers=headers,
             connection=self._connections.number(request.transport),
         )
-        self.ledger.append(arrival)
-        return arrival
+        self.requests.append(recorded)
+        return recorded
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:
@@ -280,17 +280,17 @@ def _split(path: str) -> tuple[str, str]:
     return "", path
 
 
-def _incoming(request: web.BaseRequest, arrival: Arrival) -> Incoming:
-    data = clean_input(arrival.body)
+def _incoming(request: web.BaseRequest, recorded: RecordedRequest) -> Incoming:
+    data = clean_input(recorded.body)
     fields = data if isinstance(data, dict) else {}
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     # Laravel lets a form name another method, because browsers know only GET and POST.
-    overridden = str(fields.get("_method") or arrival.method).upper() if arrival.method == "POST" else arrival.method
+    overridden = str(fields.get("_method") or recorded.method).upper() if recorded.method == "POST" else recorded.method
     return Incoming(
         method=overridden,
-        base=arrival.base,
-        path=arrival.path,
-        query=arrival.query,
+        base=recorded.base,
+        path=recorded.path,
+        query=recorded.query,
         data=fields,
         token=token.strip() if scheme.lower() == "bearer" else None,
         wants_json="/json" in _first_accepted(request) or "+json" in _first_accepted(request),

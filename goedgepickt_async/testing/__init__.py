@@ -26,7 +26,7 @@ from goedgepickt_async.testing.factories import (
     webhook,
     webshop,
 )
-from goedgepickt_async.testing.fixtures import ample_budget
+from goedgepickt_async.testing.fixtures import unlimited_budget
 from goedgepickt_async.testing.serving import serving
 from goedgepickt_async.testing.wire import to_wire
 
@@ -34,7 +34,6 @@ __all__ = [
     "SignedDelivery",
     "VirtualClock",
     "address",
-    "ample_budget",
     "compound_product_stock_updated",
     "order",
     "order_line",
@@ -48,6 +47,7 @@ __all__ = [
     "stock_location",
     "stock_updated",
     "to_wire",
+    "unlimited_budget",
     "webhook",
     "webshop",
 ]

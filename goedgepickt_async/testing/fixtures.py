@@ -16,7 +16,7 @@ from goedgepickt_async.testing.clock_budget import ClockBudget
 from goedgepickt_async.testing.serving import serving
 from goedgepickt_async.wire.retry import RetryPolicy
 
-__all__ = ["VirtualClock", "ample_budget", "check", "client_of", "fitting_budget", "is_asynchronous", "running"]
+__all__ = ["VirtualClock", "check", "client_of", "fitting_budget", "is_asynchronous", "running", "unlimited_budget"]
 
 _QUICK: Final = RetryPolicy(base=0.001, cap=0.01)
 """Retries that hardly pause: they do so in real time."""
@@ -26,7 +26,7 @@ _AMPLE: Final = 1_000_000
 _OPTIONS: Final = frozenset(inspect.signature(Sandbox).parameters) - {"clock"}
 
 
-def ample_budget(clock: VirtualClock | None = None) -> LocalBudget:
+def unlimited_budget(clock: VirtualClock | None = None) -> LocalBudget:
     """A budget that no test comes to the end of.
 
     Args:
@@ -73,7 +73,7 @@ def fitting_budget(options: Mapping[str, Any], clock: VirtualClock | None) -> Lo
     """A budget for a sandbox with these arguments."""
     limit, period = options["limit"], options.get("period", 60.0)
     if limit is None:
-        return ample_budget(clock)
+        return unlimited_budget(clock)
     return LocalBudget(limit, period) if clock is None else ClockBudget(clock, limit, period)
 
 

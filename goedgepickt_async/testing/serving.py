@@ -17,7 +17,7 @@ __all__ = ["serving"]
 def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
     """Run a sandbox in a thread for as long as the context lasts.
 
-    Its world, its faults and its lies may be changed from the calling thread between requests.
+    Its world, its faults and its quirks may be changed from the calling thread between requests.
 
     Args:
         sandbox: One that is not started.

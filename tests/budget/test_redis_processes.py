@@ -83,7 +83,7 @@ async def test_processes_whose_clocks_disagree_share_one_limit_and_are_never_thr
         assert [await hear(process) for process in workers] == [{"answered": 150}] * 3
         took = time.monotonic() - started
     assert sandbox.throttled == 0
-    assert len(sandbox.ledger) == 450
+    assert len(sandbox.requests) == 450
     assert took > 2 * PERIOD  # (450 - 1) // 150 windows cannot be beaten: the throttle was real
 
 
@@ -97,9 +97,9 @@ async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: Red
         for process in workers:
             say_go(process)
         async with asyncio.timeout(20):
-            while len(sandbox.ledger) < 60:  # noqa: ASYNC110  in the middle of the first burst
+            while len(sandbox.requests) < 60:  # noqa: ASYNC110  in the middle of the first burst
                 await asyncio.sleep(0.001)
-        before = len(sandbox.ledger)
+        before = len(sandbox.requests)
         server.kill()
         await asyncio.sleep(1.0)
         await asyncio.to_thread(server.start)

@@ -44,11 +44,11 @@ async def outcomes_of(plan: Plan, **options: Any) -> list[Any]:
 
 
 def applied(sandbox: Sandbox, method: str = "PUT") -> list[str]:
-    return [arrival.path for arrival in sandbox.ledger if arrival.applied and arrival.method == method]
+    return [recorded.path for recorded in sandbox.requests if recorded.applied and recorded.method == method]
 
 
 def free(sandbox: Sandbox, index: int) -> int:
-    return sandbox.world.stockroom.stock(index).free
+    return sandbox.world.inventory.stock(index).free
 
 
 async def stock_plan(gg: GoedGepickt, number: int = 6, **options: Any) -> Plan:
@@ -59,20 +59,20 @@ async def test_a_plan_reads_in_large_pages_and_writes_only_what_differs(gg: Goed
     there = await gg.products.list().collect()
     rows: list[dict[str, Any]] = [{"sku": p.sku, "name": p.name, "price": p.price} for p in there]
     rows[3]["price"], rows[9]["name"] = "0.99", "Anders"
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     plan = await gg.products.plan(rows)
-    assert plan.requests_read == len(sandbox.ledger) <= 5
+    assert plan.requests_read == len(sandbox.requests) <= 5
     assert (plan.requests, len(plan.unchanged)) == (2, 248)
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     assert all(outcome.ok for outcome in await outcomes_of(plan))
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.requests) == 2
     assert (await gg.products.plan(rows)).requests == 0
 
 
 async def test_few_rows_are_searched_for_where_that_is_fewer_requests(gg: GoedGepickt, sandbox: Sandbox) -> None:
     await gg.stock.plan({"SB-00004": 1})
-    assert len(sandbox.ledger) == 1
-    assert sandbox.ledger[0].query["searchValue"] == "SB-00004"
+    assert len(sandbox.requests) == 1
+    assert sandbox.requests[0].query["searchValue"] == "SB-00004"
 
 
 async def test_orders_that_exist_are_not_made_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -115,7 +115,7 @@ async def test_applying_again_does_nothing_twice(gg: GoedGepickt, sandbox: Sandb
 
 async def test_the_same_wish_planned_anew_is_done_again(gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path) -> None:
     await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
-    sandbox.world.stockroom.mutate(3, -4)
+    sandbox.world.inventory.mutate(3, -4)
     await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
     assert free(sandbox, 3) == 103
 
@@ -138,11 +138,11 @@ async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     plan = await stock_plan(gg)
-    sandbox.world.stockroom.mutate(2, 1)
+    sandbox.world.inventory.mutate(2, 1)
     outcomes = await outcomes_of(plan, journal=tmp_path / "j", dry_run=True, max_age=0)
     assert [o.index for o in outcomes if isinstance(o.error, ConflictError)] == [2]
     assert {o.result.how for o in outcomes if o.ok} == {How.DRY_RUN}
-    assert {arrival.method for arrival in sandbox.ledger} == {"GET"}
+    assert {recorded.method for recorded in sandbox.requests} == {"GET"}
     assert not (tmp_path / "j").exists()
 
 
@@ -152,7 +152,7 @@ async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
 async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
     moved = free(sandbox, 2) - 1
-    sandbox.world.stockroom.mutate(2, -1)
+    sandbox.world.inventory.mutate(2, -1)
     outcomes = {o.index: o for o in await outcomes_of(plan, max_age=0)}
     assert isinstance(outcomes[2].error, ConflictError)
     assert "free_stock" in str(outcomes[2].error)
@@ -162,7 +162,7 @@ async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedG
 
 async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
-    sandbox.world.stockroom.mutate(2, 102 - free(sandbox, 2))
+    sandbox.world.inventory.mutate(2, 102 - free(sandbox, 2))
     outcomes = {o.index: o for o in await outcomes_of(plan, max_age=0)}
     assert outcomes[2].result.how is How.FOUND
     assert len(applied(sandbox)) == 5
@@ -170,13 +170,13 @@ async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt
 
 async def test_a_young_plan_is_not_read_again_and_an_old_one_in_pages(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg, 40)
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     await outcomes_of(plan)
-    assert {arrival.method for arrival in sandbox.ledger} == {"PUT"}
+    assert {recorded.method for recorded in sandbox.requests} == {"PUT"}
     plan = await gg.stock.plan({f"SB-{n:05d}": 7 for n in range(40)})
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     await outcomes_of(attrs.evolve(plan, read_at=plan.read_at.replace(year=2020)))
-    assert sum(arrival.method == "GET" for arrival in sandbox.ledger) <= 5
+    assert sum(recorded.method == "GET" for recorded in sandbox.requests) <= 5
 
 
 async def test_a_quantity_is_set_only_where_it_differs_and_where_the_product_lies(
@@ -213,7 +213,7 @@ async def test_where_other_stock_moved_too_nothing_is_sent_again(
 ) -> None:
     plan = await stock_plan(gg, 1)
     sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=True))
-    sandbox.fail("PUT", MUTATIONS, faults.ChangeWorld(lambda world: world.stockroom.mutate(0, -1)))
+    sandbox.fail("PUT", MUTATIONS, faults.ChangeWorld(lambda world: world.inventory.mutate(0, -1)))
     for path in (f"/products/{plan.writes[0].uuid}/stock-mutation", None):  # after that, nobody knows of the sending
         (outcome,) = await outcomes_of(plan, journal=tmp_path / "j")
         assert isinstance(outcome.error, OutcomeUnknownError)
@@ -225,16 +225,16 @@ async def test_a_mutation_that_is_never_carried_out_is_given_up_and_reported(gg:
     sandbox.fail("PUT", MUTATIONS, faults.Drop(), times=None)
     (outcome,) = await outcomes_of(await stock_plan(gg, 1))
     assert isinstance(outcome.error, OutcomeUnknownError)
-    assert len([arrival for arrival in sandbox.ledger if arrival.method == "PUT"]) == 3
+    assert len([recorded for recorded in sandbox.requests if recorded.method == "PUT"]) == 3
 
 
 async def test_a_key_that_is_refused_stops_the_job(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg, 200)
     sandbox.fail("PUT", "*", faults.Status(401), times=None)
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     with pytest.raises(AuthenticationError):
         await outcomes_of(plan)
-    assert len(sandbox.ledger) < 40
+    assert len(sandbox.requests) < 40
 
 
 # -- the journal
@@ -305,10 +305,10 @@ async def test_a_journal_that_cannot_be_used_is_said_and_nothing_is_sent(
     plan = await stock_plan(gg, 4)
     spoil(path)
     content = path.read_bytes() if path.is_file() else None
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     with pytest.raises(JournalError, match=why):
         await outcomes_of(plan, journal=path)
-    assert not sandbox.ledger
+    assert not sandbox.requests
     assert (path.read_bytes() if path.is_file() else None) == content
 
 

@@ -16,12 +16,12 @@ from goedgepickt_async.bulk.engine import Engine
 from goedgepickt_async.bulk.progress import eta
 from goedgepickt_async.bulk.stream import OutcomeStream
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.testing import ample_budget
+from goedgepickt_async.testing import unlimited_budget
 from tests.support.recording_budget import RecordingBudget
 
 
 def stream(operation: Any, items: Any, **options: Any) -> OutcomeStream[Any, Any]:
-    return OutcomeStream(Engine(operation, items, ample_budget(), **{"concurrency": 3, **options}))
+    return OutcomeStream(Engine(operation, items, unlimited_budget(), **{"concurrency": 3, **options}))
 
 
 async def drained(outcomes: OutcomeStream[Any, Any]) -> tuple[list[Any], Exception | None]:

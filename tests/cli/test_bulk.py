@@ -30,7 +30,7 @@ def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
 
 
 def writes(sandbox: Sandbox) -> int:
-    return sum(arrival.method != "GET" for arrival in sandbox.ledger)
+    return sum(recorded.method != "GET" for recorded in sandbox.requests)
 
 
 def catalogue(tmp_path: Path, *rows: str) -> None:
@@ -75,7 +75,7 @@ def test_bad_rows_are_named_and_nothing_is_sent(inside: Inside, sandbox: Sandbox
         assert "p.csv:2: prijs: '1.234' can mean two numbers" in done.err
         assert "p.csv:3: artikelnr: is empty" in done.err
         assert "--skip-bad" in done.err
-    assert not sandbox.ledger
+    assert not sandbox.requests
 
 
 @needs_plans
@@ -136,9 +136,9 @@ def test_what_moved_is_planned_anew_the_next_time(inside: Inside, sandbox: Sandb
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     sandbox.fail("POST", "/products", faults.Status(422, body=b'{"message": "no", "errors": {"name": ["no"]}}'))
     assert inside("apply", "p.csv", "--kind", "products").code == 1
-    reads = len(sandbox.ledger)
+    reads = len(sandbox.requests)
     done = inside("apply", "p.csv", "--kind", "products")
-    assert (done.code, "goes on with" in done.err, len(sandbox.ledger) > reads + 1) == (0, False, True)
+    assert (done.code, "goes on with" in done.err, len(sandbox.requests) > reads + 1) == (0, False, True)
 
 
 def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
@@ -156,7 +156,7 @@ def test_two_at_once_are_told_no_before_the_second_plans(inside: Inside, sandbox
     with (tmp_path / "p.csv").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = inside("apply", "p.csv", "--kind", "products")
-        assert (done.code, "another process is applying" in done.err, len(sandbox.ledger)) == (1, True, 0)
+        assert (done.code, "another process is applying" in done.err, len(sandbox.requests)) == (1, True, 0)
     assert inside("apply", "p.csv", "--kind", "products").code == 0
 
 

@@ -29,7 +29,7 @@ async def test_doctor_says_what_is_well_with_one_request(goedgepickt: Goedgepick
     assert abs(found["configured"]["clock"]["ahead"]) < 2
     assert found["configured"]["round_trip"] > 0
     assert set(found["versions"]) == {"goedgepickt-async", "Python", "aiohttp", "orjson"}
-    assert len(sandbox.ledger) == 1
+    assert len(sandbox.requests) == 1
     assert sandbox.api_key.encode() not in done.out
 
 
@@ -37,7 +37,10 @@ async def test_doctor_finds_the_api_that_a_key_is_for(goedgepickt: Goedgepickt, 
     done = await against(goedgepickt, sandbox, "doctor", key=sandbox.account_key)
     assert done.code == 3
     assert "GOEDGEPICKT_API=account" in done.out.decode()
-    assert [(arrival.base, arrival.status) for arrival in sandbox.ledger] == [("fulfilment", 401), ("account", 200)]
+    assert [(recorded.base, recorded.status) for recorded in sandbox.requests] == [
+        ("fulfilment", 401),
+        ("account", 200),
+    ]
 
 
 async def test_doctor_says_that_neither_api_takes_a_key(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
@@ -98,7 +101,7 @@ async def test_request_sends_query_and_body_and_prints_the_answer(goedgepickt: G
     refused = await against(goedgepickt, sandbox, "request", "post", "/webhooks", "--json", "@body.json")
     assert refused.code == 1
     assert "errors" in json.loads(refused.out)
-    assert sandbox.ledger[-1].body == {"webshopUuid": "none"}
+    assert sandbox.requests[-1].body == {"webshopUuid": "none"}
     assert refused.err.startswith("HTTP 422, 1 attempt\ngoedgepickt: ")
 
 

@@ -54,11 +54,11 @@ def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
     assert first.err.startswith("330 orders in ")
     before = (tmp_path / "orders.jsonl").read_bytes()
     grow(sandbox, "2026-11-01", "2026-11-02", "2026-11-02")
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     second = inside("export", *NIGHTLY)
     assert second.code == 0, second.err
     assert second.err.startswith("3 orders in ")
-    assert len(sandbox.ledger) <= 2
+    assert len(sandbox.requests) <= 2
     after = (tmp_path / "orders.jsonl").read_bytes()
     assert after.startswith(before)
     assert len(set(uuids(jsonl(after)))) == len(jsonl(after)) == 333

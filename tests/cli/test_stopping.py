@@ -283,7 +283,7 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
     sandbox.fail("GET", "/orders", faults.NeverAnswer())
     server = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
     process = goedgepickt.start("export", "orders", "-o", "orders.jsonl", **server)
-    while not sandbox.ledger:  # noqa: ASYNC110  a list has no event
+    while not sandbox.requests:  # noqa: ASYNC110  a list has no event
         await asyncio.sleep(0.01)
     process.send_signal(signal.SIGINT)
     stopped = await asyncio.to_thread(goedgepickt.finish, process)

@@ -46,7 +46,7 @@ async def test_entered_inside_its_parents_block_it_leaves_the_session_open(sandb
         assert is_open(parent)
         await parent.request("GET", "/webshops")
     assert not is_open(parent)
-    assert len({arrival.connection for arrival in sandbox.ledger}) == 1
+    assert len({recorded.connection for recorded in sandbox.requests}) == 1
 
 
 async def test_entered_while_its_parent_is_in_use_it_leaves_the_session_open(sandbox: Sandbox) -> None:
@@ -63,7 +63,7 @@ async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> N
     async with aiohttp.ClientSession() as session:
         parent = client_of(sandbox, session=session)
         call = asyncio.create_task(parent.request("GET", "/orders"))
-        while not sandbox.ledger:  # noqa: ASYNC110  nothing else tells that it has arrived
+        while not sandbox.requests:  # noqa: ASYNC110  nothing else tells that it has arrived
             await asyncio.sleep(0.005)
         async with parent.with_options(timeout=5) as derived:
             await derived.request("GET", "/webshops")
@@ -130,10 +130,10 @@ async def _use_in_a_block(client: GoedGepickt) -> None:
 
 
 async def failing_attempts(client: GoedGepickt, sandbox: Sandbox) -> int:
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     with pytest.raises(ServerError):
         await client.request("GET", "/webshops")
-    return len(sandbox.ledger)
+    return len(sandbox.requests)
 
 
 async def test_a_quota_of_another_size_is_a_quota_of_its_own(sandbox: Sandbox, make_client: Make) -> None:
@@ -164,7 +164,7 @@ async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_wh
         with pytest.raises(ConfigurationError, match="auth=") as caught:
             await client.request("GET", "/webshops")
     assert "s3cret" not in str(caught.value)
-    assert len(sandbox.ledger) == 0
+    assert len(sandbox.requests) == 0
 
 
 async def test_credentials_from_netrc_are_refused_with_what_to_do(
@@ -178,7 +178,7 @@ async def test_credentials_from_netrc_are_refused_with_what_to_do(
         with pytest.raises(ConfigurationError, match="netrc") as caught:
             await client_of(sandbox, session=session).request("GET", "/webshops")
     assert "s3cret" not in str(caught.value)
-    assert len(sandbox.ledger) == 0
+    assert len(sandbox.requests) == 0
 
 
 async def test_an_authorization_header_of_a_borrowed_session_gives_way_to_the_key(sandbox: Sandbox) -> None:

@@ -68,7 +68,7 @@ async def test_a_wait_over_max_wait_raises_at_once_and_says_how_long(make_client
         with pytest.raises(BudgetExhaustedError) as caught:
             await client.with_options(max_wait=1).webshops.list().collect()
     assert 55 < caught.value.wait <= 61
-    assert len(sandbox.ledger) == 5
+    assert len(sandbox.requests) == 5
 
 
 async def test_a_429_in_spite_of_all_costs_nobody_their_answer(make_client: Make) -> None:
@@ -131,7 +131,7 @@ async def test_a_list_is_whole_through_faults(make_client: Make, fault: Any) -> 
         client = make_client(sandbox.url, sandbox.api_key, timeout=0.3)
         found = await uuids_of(client)
         assert found == [str(order["uuid"]) for order in sandbox.world.orders]
-        assert sum(arrival.fault is not None for arrival in sandbox.ledger) >= 2
+        assert sum(recorded.fault is not None for recorded in sandbox.requests) >= 2
 
 
 async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(make_client: Make) -> None:
@@ -146,13 +146,13 @@ async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(m
 
         with pytest.raises(ServerError, match="Server Error") as caught:
             await read_on(None)
-        sandbox.heal()
+        sandbox.clear_faults()
         await read_on(caught.value.resume)
         assert [order.uuid for order in read] == [str(order["uuid"]) for order in sandbox.world.orders]
 
 
 @pytest.mark.parametrize(
-    "lies",
+    "quirks",
     [
         {"total_items": 1, "last_page": 1},
         {"last_page_for": 15},
@@ -162,22 +162,22 @@ async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(m
         {"hide_clamp": True},
         {"drop_empty_items": True},
     ],
-    ids=lambda lies: next(iter(lies)),
+    ids=lambda quirks: next(iter(quirks)),
 )
 @pytest.mark.parametrize("largest", [100, 50])
 async def test_a_list_is_whole_whatever_the_server_says_of_it(
-    make_client: Make, lies: dict[str, Any], largest: int
+    make_client: Make, quirks: dict[str, Any], largest: int
 ) -> None:
     async with Sandbox(orders=333, products=3, limit=None, seed=5, per_page_max=largest) as sandbox:
-        for name, value in lies.items():
-            setattr(sandbox.lies, name, value)
+        for name, value in quirks.items():
+            setattr(sandbox.quirks, name, value)
         found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
         assert found == [str(order["uuid"]) for order in sandbox.world.orders]
 
 
 async def test_a_list_that_repeats_its_last_page_raises(make_client: Make) -> None:
     async with Sandbox(orders=150, products=3, limit=None) as sandbox:
-        sandbox.lies.repeat_last_page = True
+        sandbox.quirks.repeat_last_page = True
         with pytest.raises(PagingError, match="same page twice"):
             await uuids_of(make_client(sandbox.url, sandbox.api_key))
 
@@ -187,7 +187,7 @@ async def test_a_list_past_the_reach_of_page_numbers_is_whole(make_client: Make,
     async with Sandbox(orders=12_345, products=3, limit=None, cursor=cursor) as sandbox:
         found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
         assert len(found) == len(set(found)) == 12_345
-        assert len(sandbox.ledger) < 12_345 / 100 * 1.35
+        assert len(sandbox.requests) < 12_345 / 100 * 1.35
 
 
 async def test_a_list_of_products_past_the_reach_without_a_cursor_raises(make_client: Make) -> None:
@@ -201,15 +201,15 @@ async def test_looking_at_the_first_items_costs_one_request(gg: GoedGepickt, san
         break
     assert (await gg.orders.list().first()) is not None
     assert len(await gg.orders.list().collect(limit=20)) == 20
-    assert len(sandbox.ledger) == 3
-    assert [arrival.query["perPage"] for arrival in sandbox.ledger] == ["100", "20", "20"]
+    assert len(sandbox.requests) == 3
+    assert [recorded.query["perPage"] for recorded in sandbox.requests] == ["100", "20", "20"]
 
 
 async def test_the_next_page_is_fetched_while_one_is_worked_on(gg: GoedGepickt, sandbox: Sandbox) -> None:
     requests: list[int] = []
     async for _ in gg.orders.list().pages():
         await asyncio.sleep(0.1)
-        requests.append(len(sandbox.ledger))
+        requests.append(len(sandbox.requests))
     assert requests == [1, 3, 4]
 
 

@@ -60,8 +60,8 @@ async def test_fifty_tasks_share_one_session_that_one_of_them_opened(sandbox: Sa
 
         sessions = await asyncio.gather(*(call() for _ in range(50)))
     assert set(sessions) == {opened}
-    assert len(sandbox.ledger) == 50
-    assert len({arrival.connection for arrival in sandbox.ledger}) <= 25
+    assert len(sandbox.requests) == 50
+    assert len({recorded.connection for recorded in sandbox.requests}) <= 25
 
 
 async def test_opened_lazily_by_many_tasks_at_once_it_is_still_one(sandbox: Sandbox) -> None:
@@ -102,7 +102,7 @@ def test_four_event_loops_in_four_threads_each_have_a_session(lasting_sandbox: S
     for thread in threads:
         thread.join(10)
     assert not failures
-    assert len(lasting_sandbox.ledger) == 40
+    assert len(lasting_sandbox.requests) == 40
     assert not client._sender.pipeline.sessions.open_here  # each ended with its loop
 
 
@@ -110,7 +110,7 @@ def test_one_event_loop_after_another(lasting_sandbox: Sandbox) -> None:
     client = client_of(lasting_sandbox)
     for _ in range(3):
         asyncio.run(client.request("GET", "/webshops"))
-    assert len(lasting_sandbox.ledger) == 3
+    assert len(lasting_sandbox.requests) == 3
 
 
 def test_close_reaches_the_sessions_of_other_running_loops(lasting_sandbox: Sandbox) -> None:
@@ -149,7 +149,7 @@ def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandb
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     loop.run_until_complete(_use_and_close(client))
     loop.close()
-    connections = [arrival.connection for arrival in lasting_sandbox.ledger]
+    connections = [recorded.connection for recorded in lasting_sandbox.requests]
     assert connections[0] == connections[2] != connections[1]
 
 
@@ -188,7 +188,7 @@ async def test_a_borrowed_session_is_used_and_never_closed(sandbox: Sandbox) -> 
         async with session.get(sandbox.url + "/webshops", headers={"Accept": "application/json"}) as response:
             assert response.status == 401
     assert seen == ["GET", "GET"]
-    assert sandbox.ledger[0].headers["X-Theirs"] == "1"
+    assert sandbox.requests[0].headers["X-Theirs"] == "1"
 
 
 async def test_a_borrowed_session_that_is_closed_is_said_so() -> None:
@@ -256,7 +256,7 @@ async def test_options_and_keys_share_the_session_and_the_budget(sandbox: Sandbo
         await web.request("GET", "/webshops")
         await web.close()
         await client.request("GET", "/webshops")
-    assert len({arrival.connection for arrival in sandbox.ledger}) == 1
+    assert len({recorded.connection for recorded in sandbox.requests}) == 1
 
 
 def test_clients_of_one_server_share_one_budget_by_default() -> None:

@@ -63,9 +63,9 @@ def test_all_of_it_is_loaded_and_then_only_what_is_new(sandbox: Sandbox, pipelin
     assert count(pipeline, "orders__lines") >= 230
 
     new = sandbox.world.add_order(createDate="2026-11-02 10:00:00")
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     pipeline.run(goedgepickt_source())
-    asked = [arrival.query["createdAfter"] for arrival in sandbox.ledger if arrival.path == "/orders"]
+    asked = [recorded.query["createdAfter"] for recorded in sandbox.requests if recorded.path == "/orders"]
     assert set(asked) == {"2026-10-30"}  # the last order of the sandbox is of the 31st
     assert count(pipeline, "orders") == len(ask(pipeline, "select distinct uuid from orders")) == 231
     assert ask(pipeline, f"select count(*) from orders where uuid = '{new['uuid']}'") == [1]

@@ -73,7 +73,7 @@ async def _nobody_there(scene: Scene) -> None:
 async def _closed(scene: Scene) -> None:
     scene.sandbox.fail("GET", "/webshops", faults.NeverAnswer())
     call = asyncio.create_task(scene.gg.webshops.list().first())
-    while not scene.sandbox.ledger:  # noqa: ASYNC110  a ledger tells nobody that it has grown
+    while not scene.sandbox.requests:  # noqa: ASYNC110  a ledger tells nobody that it has grown
         await asyncio.sleep(0.001)
     await scene.gg.close()
     await call
@@ -107,7 +107,7 @@ async def _odd(scene: Scene) -> None:
 
 @raises(errors.PagingError)
 async def _no_end(scene: Scene) -> None:
-    scene.sandbox.lies.repeat_last_page = True
+    scene.sandbox.quirks.repeat_last_page = True
     await scene.gg.products.list().collect()
 
 

@@ -93,7 +93,7 @@ async def test_a_cancelled_call_ends_too_and_is_no_failure(
 ) -> None:
     sandbox.fail("GET", "/webshops", faults.NeverAnswer())
     call = asyncio.create_task(watched.request("GET", "/webshops"))
-    while not sandbox.ledger:  # noqa: ASYNC110  nothing else tells that it has arrived
+    while not sandbox.requests:  # noqa: ASYNC110  nothing else tells that it has arrived
         await asyncio.sleep(0.005)
     call.cancel()
     with contextlib.suppress(asyncio.CancelledError):

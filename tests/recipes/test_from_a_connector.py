@@ -58,7 +58,7 @@ async def test_on_top_of_the_raw_request_nothing_is_made_twice_or_lost(
         sandbox.fail("PUT", "*/stock-mutation", faults.Drop(applied=True))
         with pytest.raises(OutcomeUnknownError):
             await connector.call("PUT", f"/products/{product_of(sandbox)}/stock-mutation", json={"mutation": -2})
-    writes = [arrival.path for arrival in sandbox.ledger if arrival.method == "PUT"]
+    writes = [recorded.path for recorded in sandbox.requests if recorded.method == "PUT"]
     assert [path.endswith("/stock-mutation") for path in writes] == [False, False, True], "what sets was sent again"
 
 

@@ -92,15 +92,15 @@ async def test_killed_again_and_again_it_goes_on_and_ends_whole(mirror: ModuleTy
         for rows in (300, 600):
             sandbox.fail("GET", "/orders", faults.NeverAnswer(), after=4)  # so that it is not done before it is killed
             assert await run_program(path, sandbox, kill_at=rows) == -signal.SIGKILL
-            before = len(sandbox.ledger)
+            before = len(sandbox.requests)
             with closing(sqlite3.connect(path)) as looking:
                 assert rows <= _count(looking) < 1500
-        sandbox.heal()
+        sandbox.clear_faults()
         assert await run_program(path, sandbox) == 0
         with closing(mirror.open_mirror(str(path))) as db:
             assert statuses(in_mirror(db)) == in_world(sandbox)
-        assert len(sandbox.ledger) < 30, "what was kept was not asked for again"
-        assert int(sandbox.ledger[before].query["page"]) > 1
+        assert len(sandbox.requests) < 30, "what was kept was not asked for again"
+        assert int(sandbox.requests[before].query["page"]) > 1
 
 
 async def test_rows_and_the_place_to_go_on_are_kept_together_or_not_at_all(
@@ -114,10 +114,10 @@ async def test_rows_and_the_place_to_go_on_are_kept_together_or_not_at_all(
         await mirror.read(gg, db, "orders")
     assert len(in_mirror(db)) == 100
     db.execute("DROP TRIGGER full")
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     await mirror.read(gg, db, "orders")
     assert statuses(in_mirror(db)) == in_world(sandbox)
-    assert sandbox.ledger[0].query["page"] == "2"
+    assert sandbox.requests[0].query["page"] == "2"
 
 
 async def test_the_next_reading_asks_for_what_is_new_alone(
@@ -126,12 +126,12 @@ async def test_the_next_reading_asks_for_what_is_new_alone(
     await mirror.read(gg, db, "orders")
     newest = db.execute("SELECT max(created_at) FROM orders").fetchone()[0]
     added = [str(sandbox.world.add_order(createDate=newest)["uuid"]) for _ in range(3)]
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     await mirror.read(gg, db, "orders")
     assert set(added) <= set(in_mirror(db))
     assert len(in_mirror(db)) == 233
-    assert len(sandbox.ledger) <= 2
-    assert all(arrival.query["createdAfter"] for arrival in sandbox.ledger)
+    assert len(sandbox.requests) <= 2
+    assert all(recorded.query["createdAfter"] for recorded in sandbox.requests)
 
 
 async def test_a_whole_reading_sees_what_changed_and_forgets_what_is_gone(

@@ -32,7 +32,7 @@ async def test_two_hosts_that_share_a_redis_share_one_limit(tmp_path: Path, monk
                 await host.budget.close()  # type: ignore[attr-defined]  # it is a RedisBudget
     assert min(waits) > 1
     assert sandbox.throttled == 0
-    assert 100 < len(sandbox.ledger) <= 150
+    assert 100 < len(sandbox.requests) <= 150
 
 
 async def use_up(host: GoedGepickt) -> BudgetExhaustedError:

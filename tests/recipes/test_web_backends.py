@@ -80,7 +80,7 @@ async def test_while_a_bulk_job_uses_the_limit_up_visitors_get_503_with_retry_af
         assert body == {"error": "BudgetExhaustedError"}
         assert 1 <= int(retry_after or 0) <= 62
         assert sandbox.throttled == 0
-        paths = [arrival.path for arrival in sandbox.ledger]
+        paths = [recorded.path for recorded in sandbox.requests]
         assert len(paths) <= LIMIT
         assert 3 <= sum(path.startswith("/orders/") for path in paths) < LIMIT
 
@@ -89,7 +89,7 @@ async def test_in_django_a_sync_view_shares_the_client(tmp_path: Path) -> None:
     async with a_backend(on_django, tmp_path) as (sandbox, visitor):
         for path in (f"/stock/{SKU}", f"/sync/stock/{SKU}", f"/sync/stock/{SKU}"):
             assert (await get(visitor, path))[0] == 200
-        assert {arrival.connection for arrival in sandbox.ledger} == {1}
+        assert {recorded.connection for recorded in sandbox.requests} == {1}
 
 
 def test_without_a_loop_that_lasts_each_call_of_async_to_sync_has_a_connection_and_leaves_none() -> None:
@@ -97,7 +97,7 @@ def test_without_a_loop_that_lasts_each_call_of_async_to_sync_has_a_connection_a
         gg = GoedGepickt(sandbox.api_key, base_url=sandbox.url)
         for _ in range(3):
             assert async_to_sync(gg.products.find_by_sku)(SKU) is not None
-    assert [arrival.connection for arrival in sandbox.ledger] == [1, 2, 3]
+    assert [recorded.connection for recorded in sandbox.requests] == [1, 2, 3]
 
 
 async def test_in_fastapi_an_order_is_named_by_its_uuid(tmp_path: Path) -> None:

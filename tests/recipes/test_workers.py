@@ -47,8 +47,8 @@ async def at_work(folder: Path, sandbox: Sandbox, client: GoedGepickt, monkeypat
 
 def mutations(sandbox: Sandbox) -> list[tuple[int, bool]]:
     """The stock mutations that arrived: their quantity, and whether they were carried out."""
-    arrivals = [arrival for arrival in sandbox.ledger if arrival.path.endswith("/stock-mutation")]
-    return [(arrival.body["mutation"], arrival.applied) for arrival in arrivals]
+    arrivals = [recorded for recorded in sandbox.requests if recorded.path.endswith("/stock-mutation")]
+    return [(recorded.body["mutation"], recorded.applied) for recorded in arrivals]
 
 
 def a_product(sandbox: Sandbox) -> str:
@@ -108,7 +108,7 @@ async def test_what_would_meet_the_same_answer_does_not_run_again(
     async with at_work(tmp_path, sandbox, client, monkeypatch) as tasks:
         result = await (await tasks.write_off.kiq("none-such", 3)).wait_result(check_interval=0.01, timeout=20)
     assert isinstance(result.error, NotFoundError)
-    assert len(sandbox.ledger) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,12 @@ async def test_what_is_missing_is_made_for_all_webshops_and_twice_is_once(gg: Go
     assert {(hook.event, hook.webshop_uuid) for hook in first.created} == {
         (event, shop["uuid"]) for event in BOTH for shop in sandbox.world.webshops
     }
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     second = await gg.webhooks.ensure(URL, BOTH)
     assert (second.created, {hook.uuid for hook in second.there}) == ((), {hook.uuid for hook in first.created})
     assert set(second.secrets) == set(first.secrets)
-    assert [arrival.method for arrival in sandbox.ledger] == ["GET"] * len(sandbox.ledger)
-    assert len(sandbox.ledger) <= 4  # each list is a page, and an empty one that ends it
+    assert [recorded.method for recorded in sandbox.requests] == ["GET"] * len(sandbox.requests)
+    assert len(sandbox.requests) <= 4  # each list is a page, and an empty one that ends it
     assert len(sandbox.world.webhooks) == 4
 
 
@@ -151,7 +151,7 @@ async def test_a_failure_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox)
     sandbox.fail("GET", "/webhooks", faults.Status(500), times=None)
     with pytest.raises(ServerError):
         await gg.webhooks.ensure(URL, BOTH)
-    sandbox.heal()
+    sandbox.clear_faults()
     assert len((await gg.webhooks.ensure(URL, BOTH)).created) == 4
 
 
@@ -220,7 +220,7 @@ async def test_bad_input_is_refused_before_a_request_is_spent(
         await gg.webhooks.ensure(url, events, webshops=webshops)
     assert list(caught.value.fields) == [field]
     assert caught.value.status is None
-    assert sandbox.ledger == []
+    assert sandbox.requests == []
 
 
 async def test_the_name_of_a_delivery_says_what_to_subscribe_to(gg: GoedGepickt) -> None:

@@ -68,7 +68,7 @@ def new_order(order_id: str = "S-1001", **changes: Any) -> NewOrder:
 
 
 def applied(sandbox: Sandbox, method: str, path: str) -> int:
-    return sum(a.applied and a.method == method and a.path == path for a in sandbox.ledger)
+    return sum(a.applied and a.method == method and a.path == path for a in sandbox.requests)
 
 
 async def test_every_list_is_readable(gg: GoedGepickt) -> None:
@@ -99,14 +99,14 @@ async def test_an_empty_identifier_does_not_address_the_list_above_it(
     for call in (gg.orders.get, gg.products.get, gg.stock.get):
         with pytest.raises(ValidationError):
             await call(uuid)
-    assert sandbox.ledger == []
+    assert sandbox.requests == []
 
 
 async def test_an_identifier_with_slashes_stays_one_segment(gg: GoedGepickt, sandbox: Sandbox) -> None:
     with pytest.raises(NotFoundError):
         await gg.orders.get("../products?x=1#y")
-    assert sandbox.ledger[0].path.startswith("/orders/")
-    assert sandbox.ledger[0].query == {}
+    assert sandbox.requests[0].path.startswith("/orders/")
+    assert sandbox.requests[0].query == {}
 
 
 async def test_filters_hold_also_where_the_server_ignores_them(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -118,13 +118,13 @@ async def test_filters_hold_also_where_the_server_ignores_them(gg: GoedGepickt, 
     recent = await gg.orders.list(created_after=date(2026, 10, 1)).collect()
     assert 0 < len(recent) < 230
     assert all(order.created_at is not None and order.created_at.date() >= date(2026, 9, 30) for order in recent)
-    query = sandbox.ledger[0].query
+    query = sandbox.requests[0].query
     assert (query["searchAttribute"], query["searchDelimiter"], query["searchValue"]) == ("status", "=", "completed")
 
 
 async def test_created_after_takes_days_and_aware_moments_only(gg: GoedGepickt, sandbox: Sandbox) -> None:
     await gg.orders.list(created_after=datetime(2026, 10, 31, 23, 30, tzinfo=UTC)).first()
-    assert sandbox.ledger[0].query["createdAfter"] == "2026-11-01"
+    assert sandbox.requests[0].query["createdAfter"] == "2026-11-01"
     with pytest.raises(ConfigurationError, match="time zone"):
         gg.orders.list(created_after=datetime(2026, 10, 31))  # noqa: DTZ001
     with pytest.raises(ConfigurationError, match="date"):
@@ -137,9 +137,9 @@ async def test_a_product_is_found_by_its_sku_with_one_request(gg: GoedGepickt, s
     sandbox.world.add_product(sku="twice", name="Twee")
     found = await gg.products.find_by_sku("0012")
     assert found is not None
-    assert (found.sku, len(sandbox.ledger)) == ("0012", 1)
+    assert (found.sku, len(sandbox.requests)) == ("0012", 1)
     assert await gg.products.find_by_sku("12") is None
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.requests) == 2
     with pytest.raises(MultipleFoundError) as caught:
         await gg.products.find_by_sku("twice")
     assert len(caught.value.uuids) == 2
@@ -162,7 +162,7 @@ async def test_an_order_is_created_and_read_back(gg: GoedGepickt) -> None:
 async def test_every_shape_of_the_answer_to_a_new_order_is_understood(
     gg: GoedGepickt, sandbox: Sandbox, shape: Any
 ) -> None:
-    sandbox.lies.order_answer = shape
+    sandbox.quirks.order_answer = shape
     created = await gg.orders.create(new_order())
     assert (await gg.orders.get(created.uuid)).display_id == "#S-1001"
     assert created.looked_up == (shape == "empty")
@@ -194,7 +194,7 @@ async def test_an_order_that_is_not_found_stays_unknown_and_is_not_sent_again(
     sandbox.fail("POST", "/orders", fault)
     with pytest.raises(OutcomeUnknownError, match="looked up") as caught:
         await client.orders.create(new_order(webshop_uuid=webshop))
-    assert sum(arrival.method == "POST" for arrival in sandbox.ledger) == 1
+    assert sum(recorded.method == "POST" for recorded in sandbox.requests) == 1
     assert caught.value.evidence is Evidence.UNKNOWN
     assert caught.value.body["orderId"] == "S-1001"
     assert "Voorbeeld" not in str(caught.value) + repr(caught.value)
@@ -210,7 +210,7 @@ async def test_a_mutation_whose_fate_is_unknown_is_never_sent_again(
     sandbox.fail("PUT", "*/stock-mutation", fault)
     with pytest.raises(OutcomeUnknownError):
         await client.stock.mutate(product.uuid, -2, reason="damaged")
-    assert sum(arrival.method == "PUT" for arrival in sandbox.ledger) == 1
+    assert sum(recorded.method == "PUT" for recorded in sandbox.requests) == 1
 
 
 async def test_setting_a_level_is_sent_again_until_it_holds(sandbox: Sandbox, make_client: Make) -> None:
@@ -248,7 +248,7 @@ async def test_a_link_whose_answer_is_lost_is_looked_up(gg: GoedGepickt, sandbox
     other = next(place.uuid for place in await gg.pick_locations.list().collect() if place.uuid not in linked)
     sandbox.fail("POST", "/products/*", faults.Drop(applied=True))
     await gg.stock.link(product, other, quantity=5)
-    assert sum(arrival.method == "POST" for arrival in sandbox.ledger) == 1
+    assert sum(recorded.method == "POST" for recorded in sandbox.requests) == 1
 
 
 @pytest.mark.parametrize("quantity", [0, 1.5, True, "2", None])
@@ -258,7 +258,7 @@ async def test_a_mutation_of_no_whole_number_is_refused_before_it_is_sent(
     with pytest.raises(ValidationError) as caught:
         await gg.stock.mutate("a", quantity)
     assert set(caught.value.fields) == {"quantity"}
-    assert sandbox.ledger == []
+    assert sandbox.requests == []
 
 
 async def test_a_product_is_created_once_changed_and_read_back(gg: GoedGepickt) -> None:
@@ -275,7 +275,7 @@ async def test_a_product_is_created_once_changed_and_read_back(gg: GoedGepickt) 
 async def test_every_shape_of_the_answer_to_a_new_product_is_understood(
     gg: GoedGepickt, sandbox: Sandbox, shape: Any
 ) -> None:
-    sandbox.lies.product_answer = shape
+    sandbox.quirks.product_answer = shape
     product = await gg.products.create(NewProduct(sku="0099", name="Vaas"))
     assert product.sku == "0099"
     updated = await gg.products.update(product.uuid, ProductUpdate(name="Grote vaas"))
@@ -338,7 +338,7 @@ async def test_a_write_without_a_webshop_is_refused_before_it_is_sent(
     client = make_client(sandbox.url, sandbox.api_key)
     with pytest.raises(ValidationError, match="webshop_uuid"):
         await client.orders.create(new_order())
-    assert sandbox.ledger == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_a_missing_field_is_refused_with_our_error() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_a_key_of_the_other_kind_is_refused_with_a_hint(sandbox: Sandbox, make_client: Make, status: Any) -> None:
-    sandbox.lies.wrong_kind_status = status
+    sandbox.quirks.wrong_kind_status = status
     client = make_client(sandbox.url, sandbox.account_key)
     errors = {401: AuthenticationError, 403: PermissionDeniedError, 404: NotFoundError}
     with pytest.raises(errors[status]) as caught:
@@ -389,7 +389,7 @@ async def test_a_body_that_is_no_json_is_refused_before_it_is_sent(gg: GoedGepic
     for body in ({"a": object()}, float("nan"), {1, 2}):
         with pytest.raises(ValidationError, match="JSON"):
             await gg.request("POST", "/orders", json=body)
-    assert sandbox.ledger == []
+    assert sandbox.requests == []
 
 
 async def test_orders_of_today_are_found_by_their_shop_id_only_within_their_webshop(

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox import Sandbox, faults
-from goedgepickt_async.sandbox.deliveries import Courier, DeliveryState, pauses, php_json, sign
+from goedgepickt_async.sandbox.deliveries import DeliveryState, WebhookSender, pauses, php_json, sign
 from goedgepickt_async.sandbox.deliveries.loopback import OwnMachine, is_loopback
 from tests.support.receiver import Receiver, receiving
 
@@ -435,13 +435,13 @@ async def test_a_write_whose_answer_is_lost_is_told_of_all_the_same(quick: Api, 
 @pytest.mark.parametrize(
     "url", ["", "no url", "ftp://127.0.0.1/", "http://[::1/", "http://127.0.0.1:99999/", "http://"]
 )
-async def test_a_courier_says_of_a_bad_url_that_it_is_one(url: str) -> None:
-    async with Courier() as courier:
-        attempt = await courier.attempt(url, b"{}", "0" * 64)
+async def test_a_webhook_sender_says_of_a_bad_url_that_it_is_one(url: str) -> None:
+    async with WebhookSender() as sender:
+        attempt = await sender.attempt(url, b"{}", "0" * 64)
     assert (attempt.status, attempt.problem) == (None, "not a URL that can be called")
 
 
-async def test_a_courier_reads_no_endless_answer() -> None:
+async def test_a_webhook_sender_reads_no_endless_answer() -> None:
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n")
@@ -452,19 +452,19 @@ async def test_a_courier_reads_no_endless_answer() -> None:
         except ConnectionError:
             writer.close()
 
-    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server, Courier(timeout=5) as courier:
+    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server, WebhookSender(timeout=5) as sender:
         port = server.sockets[0].getsockname()[1]
-        attempt = await courier.attempt(f"http://127.0.0.1:{port}/", b"{}", "0" * 64)
+        attempt = await sender.attempt(f"http://127.0.0.1:{port}/", b"{}", "0" * 64)
     assert attempt.succeeded
 
 
-async def test_a_courier_calls_a_connection_that_breaks_lost() -> None:
+async def test_a_webhook_sender_calls_a_connection_that_breaks_lost() -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server, Courier() as courier:
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server, WebhookSender() as sender:
         port = server.sockets[0].getsockname()[1]
-        attempt = await courier.attempt(f"http://127.0.0.1:{port}/", b"{}", "0" * 64)
+        attempt = await sender.attempt(f"http://127.0.0.1:{port}/", b"{}", "0" * 64)
     assert (attempt.problem or "").startswith("connection lost")
 
 

@@ -20,14 +20,14 @@ async def test_a_fault_hits_so_often_after_so_many_and_nothing_else(api: Api) ->
     api.sandbox.fail("GET", "/orders*", faults.Status(503), times=2, after=1)
     paths = ("/orders", "/webshops", "/orders", "/orders/x", "/orders")
     assert [(await api.get(path)).status for path in paths] == [200, 200, 503, 503, 200]
-    assert [arrival.fault for arrival in api.sandbox.ledger] == [None, None, "Status", "Status", None]
+    assert [recorded.fault for recorded in api.sandbox.requests] == [None, None, "Status", "Status", None]
 
 
 async def test_faults_queue_and_can_last_for_ever_until_healed(api: Api) -> None:
     api.sandbox.fail("*", "/orders", faults.Status(500))
     api.sandbox.fail("*", "/orders", faults.Status(502), times=None)
     assert [(await api.get("/orders")).status for _ in range(4)] == [500, 502, 502, 502]
-    api.sandbox.heal()
+    api.sandbox.clear_faults()
     assert (await api.get("/orders")).status == 200
 
 
@@ -85,7 +85,7 @@ async def test_a_body_can_be_cut(api: Api, *, chunked: bool, share: float) -> No
     api.sandbox.fail("GET", "/orders", faults.CutBody(share=share, chunked=chunked))
     with pytest.raises(aiohttp.ClientPayloadError):
         await api.get("/orders")
-    assert api.sandbox.ledger[-1].status == 200
+    assert api.sandbox.requests[-1].status == 200
     assert (await api.get("/orders")).status == 200
 
 
@@ -96,8 +96,8 @@ async def test_a_connection_can_be_dropped_before_or_after_the_work_is_done(api:
     with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
         await api.post("/orders", api.order_body())
     assert len(api.sandbox.world.orders) - before == applied
-    arrival = api.sandbox.ledger[-1]
-    assert (arrival.status, arrival.applied) == (None, applied)
+    recorded = api.sandbox.requests[-1]
+    assert (recorded.status, recorded.applied) == (None, applied)
 
 
 @pytest.mark.parametrize("applied", [False, True])
@@ -106,14 +106,14 @@ async def test_a_5xx_can_hide_that_the_work_was_done(api: Api, *, applied: bool)
     before = len(api.sandbox.world.orders)
     assert (await api.post("/orders", api.order_body())).status == 502
     assert len(api.sandbox.world.orders) - before == applied
-    assert api.sandbox.ledger[-1].applied == applied
+    assert api.sandbox.requests[-1].applied == applied
 
 
 async def test_a_kept_alive_connection_that_drops_makes_aiohttp_send_again(api: Api) -> None:
     api.sandbox.fail("GET", "/webshops", faults.KeptAliveDrop())
     assert (await api.get("/webshops")).status == 200
     assert (await api.get("/orders")).status == 200
-    first, lost, again = api.sandbox.ledger
+    first, lost, again = api.sandbox.requests
     assert (lost.path, lost.status, lost.applied, lost.fault) == ("/orders", None, False, "Drop")
     assert (again.path, again.status) == ("/orders", 200)
     assert first.connection == lost.connection != again.connection
@@ -237,7 +237,7 @@ async def test_a_post_on_a_kept_alive_connection_that_drops_is_lost(api: Api) ->
     await api.get("/webshops")
     with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
         await api.post("/orders", api.order_body())
-    assert [arrival.method for arrival in api.sandbox.ledger] == ["GET", "POST"]
+    assert [recorded.method for recorded in api.sandbox.requests] == ["GET", "POST"]
 
 
 async def test_closing_ends_all_that_is_pending_at_once_and_leaves_no_task() -> None:

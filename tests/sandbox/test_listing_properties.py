@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.handlers.lists import Lists
-from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.listing import Listing, ListQuery
 from goedgepickt_async.sandbox.paging import PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World, WorldSettings
 from goedgepickt_async.sandbox.world.calendar import day_start
 
@@ -63,7 +63,7 @@ def expected(world: World, query: ListQuery) -> list[int]:
 
 def small_world(orders: int) -> tuple[World, Listing]:
     world = World(WorldSettings(orders=orders, webshops=3, products=5), lambda: 1_790_000_000.0)
-    return world, Lists(world, PageLimits(), Lies()).orders
+    return world, Lists(world, PageLimits(), Quirks()).orders
 
 
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES)
@@ -96,7 +96,7 @@ def test_pages_and_cursors_both_give_the_whole_selection_once(
     deleted: list[str] = []
     for step in steps:
         change(world, step, deleted)
-    pager = Pager(PageLimits(), Lies())
+    pager = Pager(PageLimits(), Quirks())
     rows = [world.orders.row(index) for index in expected(world, query)]
     assert list(walk(pager, listing, query, size, cursors=False)) == rows
     assert list(walk(pager, listing, query, size, cursors=True)) == rows
@@ -112,7 +112,7 @@ def test_rows_that_a_cursor_has_not_reached_come_once_however_the_list_moves(
     deleted: list[str] = []
     seen: list[str] = []
     moves = iter(steps)
-    for row in walk(Pager(PageLimits(), Lies()), listing, query, size, cursors=True):
+    for row in walk(Pager(PageLimits(), Quirks()), listing, query, size, cursors=True):
         seen.append(row["uuid"])
         step = next(moves, None)
         if step is not None and step[0] in {"add", "delete"}:

@@ -1,4 +1,4 @@
-"""Lists: pages, filters, search, order, the reach of page numbers, cursors, moving rows, and lies."""
+"""Lists: pages, filters, search, order, the reach of page numbers, cursors, moving rows, and quirks."""
 
 from __future__ import annotations
 
@@ -241,15 +241,15 @@ async def test_lists_are_filtered_by_webshop(api: Api) -> None:
 async def test_the_orderstatus_filter_leaks_unless_told_not_to(api: Api) -> None:
     leaky = await read_pages(api, "/orders", orderstatus="completed", perPage=100)
     assert {order["status"] for order in leaky} > {"completed"}
-    api.sandbox.lies.orderstatus_leaks = 0
+    api.sandbox.quirks.orderstatus_leaks = 0
     honest = await read_pages(api, "/orders", orderstatus="completed", perPage=100)
     assert {order["status"] for order in honest} == {"completed"}
     assert len(honest) < len(leaky) < 120
 
 
 async def test_page_info_can_lie(api: Api) -> None:
-    lies = api.sandbox.lies
-    lies.total_items, lies.last_page = 3, 1
+    quirks = api.sandbox.quirks
+    quirks.total_items, quirks.last_page = 3, 1
     assert (await api.get("/orders")).info | {"cursor": ""} == {
         "totalItems": 3,
         "itemsPerPage": 15,
@@ -257,29 +257,29 @@ async def test_page_info_can_lie(api: Api) -> None:
         "lastPage": 1,
         "cursor": "",
     }
-    lies.total_items = lies.last_page = None
-    lies.last_page_for = 50
+    quirks.total_items = quirks.last_page = None
+    quirks.last_page_for = 50
     assert (await api.get("/orders", perPage=10)).info["lastPage"] == 3
-    lies.drop_page_info = True
+    quirks.drop_page_info = True
     assert "pageInfo" not in (await api.get("/orders")).json
 
 
 async def test_page_info_can_be_frozen(api: Api) -> None:
-    api.sandbox.lies.freeze_page_info = True
+    api.sandbox.quirks.freeze_page_info = True
     await api.get("/orders")
     api.sandbox.world.add_order()
     assert (await api.get("/orders")).info["totalItems"] == 120
 
 
 async def test_page_sizes_can_be_ignored_and_the_clamp_be_hidden(api: Api) -> None:
-    api.sandbox.lies.ignore_per_page = True
-    api.sandbox.lies.hide_clamp = True
+    api.sandbox.quirks.ignore_per_page = True
+    api.sandbox.quirks.hide_clamp = True
     reply = await api.get("/orders", perPage=80)
     assert (len(reply.items), reply.info["itemsPerPage"]) == (15, 80)
 
 
 async def test_the_last_page_can_repeat_for_ever(api: Api) -> None:
-    api.sandbox.lies.repeat_last_page = True
+    api.sandbox.quirks.repeat_last_page = True
     last = (await api.get("/orders", page=2, perPage=70)).items
     assert len(last) == 50
     assert (await api.get("/orders", page=9, perPage=70)).items == last
@@ -287,12 +287,12 @@ async def test_the_last_page_can_repeat_for_ever(api: Api) -> None:
 
 async def test_a_cursor_can_repeat_for_ever(api: Api) -> None:
     cursor = (await api.get("/orders")).info["cursor"]
-    api.sandbox.lies.repeat_cursor = True
+    api.sandbox.quirks.repeat_cursor = True
     assert (await api.get("/orders", cursor=cursor)).info["cursor"] == cursor
 
 
 async def test_items_can_be_missing_when_there_are_none(api: Api) -> None:
-    api.sandbox.lies.drop_empty_items = True
+    api.sandbox.quirks.drop_empty_items = True
     assert "items" not in (await api.get("/orders", page=99)).json
     assert (await api.get("/orders", page=1)).items
 

@@ -161,7 +161,7 @@ async def test_an_unknown_sku_puts_the_order_on_hold_unless_it_is_to_be_ignored(
     assert [item["productUuid"] is None for item in held["products"]] == [True, False]
     ignored = await place(tidy, *lines, ignoreUnknownProductWarnings=True)
     assert (ignored["status"], ignored["attentionNeeded"]) == ("ready_for_picking", False)
-    tidy.sandbox.lies.unknown_sku = "refuse"
+    tidy.sandbox.quirks.unknown_sku = "refuse"
     before = len(tidy.sandbox.world.orders)
     refused = await tidy.post("/orders", tidy.order_body(orderItems=list(lines)))
     assert (refused.status, len(tidy.sandbox.world.orders)) == (422, before)
@@ -179,9 +179,9 @@ async def test_a_second_order_with_the_same_id_does_what_it_is_told(tidy: Api) -
     first = (await tidy.post("/orders", tidy.order_body())).json["orderUuid"]
     second = (await tidy.post("/orders", tidy.order_body())).json["orderUuid"]
     assert first != second
-    tidy.sandbox.lies.duplicate_order = "return_first"
+    tidy.sandbox.quirks.duplicate_order = "return_first"
     assert (await tidy.post("/orders", tidy.order_body())).json["orderUuid"] == first
-    tidy.sandbox.lies.duplicate_order = "refuse"
+    tidy.sandbox.quirks.duplicate_order = "refuse"
     refused = await tidy.post("/orders", tidy.order_body())
     assert (refused.status, refused.json) == (
         422,
@@ -202,7 +202,7 @@ async def test_a_second_order_with_the_same_id_does_what_it_is_told(tidy: Api) -
     ],
 )
 async def test_the_answer_takes_the_shapes_that_were_seen(tidy: Api, shape: str, path: list[str]) -> None:
-    tidy.sandbox.lies.order_answer = shape  # type: ignore[assignment]
+    tidy.sandbox.quirks.order_answer = shape  # type: ignore[assignment]
     answer = (await tidy.post("/orders", tidy.order_body())).json
     assert answer["message"] == "Order created"
     for step in path:
@@ -211,7 +211,7 @@ async def test_the_answer_takes_the_shapes_that_were_seen(tidy: Api, shape: str,
 
 
 async def test_the_answer_can_be_empty(tidy: Api) -> None:
-    tidy.sandbox.lies.order_answer = "empty"
+    tidy.sandbox.quirks.order_answer = "empty"
     reply = await tidy.post("/orders", tidy.order_body())
     assert (reply.status, reply.raw) == (200, b"")
     assert tidy.sandbox.world.orders[-1]["orderId"] == "A-1"

@@ -59,7 +59,7 @@ async def test_a_sku_that_the_webshop_has_already_exists(api: Api) -> None:
 
 async def test_the_services_own_errors_can_come_under_another_key(api: Api) -> None:
     await api.post("/products", new_product(api))
-    api.sandbox.lies.error_key = "errorMessage"
+    api.sandbox.quirks.error_key = "errorMessage"
     assert "already exists" in (await api.post("/products", new_product(api))).json["errorMessage"]
 
 
@@ -82,9 +82,9 @@ async def test_an_updated_sku_is_found_under_its_new_name_only(api: Api) -> None
 
 
 async def test_the_answer_to_a_product_takes_the_shapes_that_were_seen(api: Api) -> None:
-    api.sandbox.lies.product_answer = "bare"
+    api.sandbox.quirks.product_answer = "bare"
     assert (await api.post("/products", new_product(api))).json["sku"] == "NEW-1"
-    api.sandbox.lies.product_answer = "empty_items"
+    api.sandbox.quirks.product_answer = "empty_items"
     assert (await api.post("/products", new_product(api, sku="NEW-2"))).json == {"items": []}
 
 

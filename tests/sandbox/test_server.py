@@ -37,7 +37,7 @@ async def test_urls_have_no_slash_at_their_end_and_paths_may_have_one(api: Api) 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_a_key_of_one_kind_is_refused_by_the_other(api: Api, status: int) -> None:
-    api.sandbox.lies.wrong_kind_status = status  # type: ignore[assignment]
+    api.sandbox.quirks.wrong_kind_status = status  # type: ignore[assignment]
     reply = await api.call("GET", f"{api.sandbox.account_url}/orders")
     assert reply.status == status
     assert reply.json["message"]
@@ -111,22 +111,22 @@ async def test_every_arrival_is_in_the_ledger(serve: Serve) -> None:
     await api.get("/orders", perPage=3)
     await api.post("/orders", api.order_body(orderStatus="nonsense"))
     await api.get("/webshops")
-    ledger = api.sandbox.ledger
-    assert [arrival.status for arrival in ledger] == [404, 401, 200, 422, 429]
-    assert [arrival.throttled for arrival in ledger] == [False] * 4 + [True]
-    assert [arrival.applied for arrival in ledger] == [False, False, True, False, False]
-    assert [arrival.path for arrival in ledger] == ["/nowhere", "/orders", "/orders", "/orders", "/webshops"]
-    assert ledger[2].query["perPage"] == "3"
-    assert ledger[3].body["orderStatus"] == "nonsense"
-    assert ledger[3].raw.startswith(b"{")
-    assert {arrival.base for arrival in ledger} == {"fulfilment"}
+    requests = api.sandbox.requests
+    assert [recorded.status for recorded in requests] == [404, 401, 200, 422, 429]
+    assert [recorded.throttled for recorded in requests] == [False] * 4 + [True]
+    assert [recorded.applied for recorded in requests] == [False, False, True, False, False]
+    assert [recorded.path for recorded in requests] == ["/nowhere", "/orders", "/orders", "/orders", "/webshops"]
+    assert requests[2].query["perPage"] == "3"
+    assert requests[3].body["orderStatus"] == "nonsense"
+    assert requests[3].raw.startswith(b"{")
+    assert {recorded.base for recorded in requests} == {"fulfilment"}
     assert api.sandbox.throttled == 1
 
 
 async def test_the_ledger_holds_no_key(api: Api) -> None:
     await api.get("/orders")
-    assert api.sandbox.api_key not in repr(api.sandbox.ledger)
-    assert api.sandbox.ledger[0].headers["authorization"] == "***"
+    assert api.sandbox.api_key not in repr(api.sandbox.requests)
+    assert api.sandbox.requests[0].headers["authorization"] == "***"
 
 
 async def test_the_ledger_tells_connections_apart(api: Api) -> None:
@@ -134,7 +134,7 @@ async def test_the_ledger_tells_connections_apart(api: Api) -> None:
     await api.get("/webshops")
     async with aiohttp.ClientSession() as other:
         await other.get(api.sandbox.url)
-    first, second, third = (arrival.connection for arrival in api.sandbox.ledger)
+    first, second, third = (recorded.connection for recorded in api.sandbox.requests)
     assert first == second != third
 
 
@@ -198,12 +198,12 @@ async def test_a_client_that_breaks_off_in_its_own_body_is_written_down_and_does
     _, writer = await asyncio.open_connection("127.0.0.1", api.sandbox.port)
     writer.write(b"POST /api/fulfilment/v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{")
     await writer.drain()
-    while not [arrival for arrival in api.sandbox.ledger if arrival.method == "POST"]:
+    while not [recorded for recorded in api.sandbox.requests if recorded.method == "POST"]:
         await api.get("/nowhere")
     writer.close()
     await writer.wait_closed()
     assert (await api.get("/webshops")).status == 200
-    broken = next(arrival for arrival in api.sandbox.ledger if arrival.method == "POST")
+    broken = next(recorded for recorded in api.sandbox.requests if recorded.method == "POST")
     assert (broken.status, broken.applied) == (None, False)
     await api.sandbox.close()
     assert not caplog.records

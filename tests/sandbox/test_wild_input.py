@@ -14,12 +14,12 @@ from goedgepickt_async.sandbox.answers import Answer, Refusal
 from goedgepickt_async.sandbox.body import clean_input
 from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.paging import PageLimits
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World, WorldSettings
 
 WORLD = World(WorldSettings(orders=40, products=30), lambda: 1_790_000_000.0)
-ROUTER = build_router(WORLD, PageLimits(), Lies())
+ROUTER = build_router(WORLD, PageLimits(), Quirks())
 WILD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.sampled_from(["0", "1e5", "٣"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -82,12 +82,12 @@ class Ordeal:
             plan = await self._plan(sandbox)
             report.writes = plan.requests
             self._path("plan").write_text(plan.to_json())
-            sandbox.ledger.clear()
+            sandbox.requests.clear()
             sandbox.fail("*", "*", faults.TooManyRequests(retry_after="0"), times=self.refusals, after=self.writes // 2)
             sandbox.fail("*", "*", faults.Sometimes(_FAULTS, share=self.share, seed=self.seed), times=None)
             await self._apply(sandbox, drawn, report)
             played = {"Sometimes", None}
-            report.faults.update(str(seen.fault) for seen in sandbox.ledger if seen.fault not in played)
+            report.faults.update(str(seen.fault) for seen in sandbox.requests if seen.fault not in played)
             self._judge(sandbox, plan, report)
         return report
 
@@ -152,9 +152,9 @@ class Ordeal:
 
     def _judge(self, sandbox: Sandbox, plan: Plan, report: Report) -> None:
         applied = Counter(
-            (arrival.method, arrival.path, _own_id(arrival.body))
-            for arrival in sandbox.ledger
-            if arrival.applied and arrival.method != "GET"
+            (recorded.method, recorded.path, _own_id(recorded.body))
+            for recorded in sandbox.requests
+            if recorded.applied and recorded.method != "GET"
         )
         if self.kind != "levels":
             report.wrong += [
@@ -174,7 +174,7 @@ class Ordeal:
         (index,) = world.products_with_sku(key)
         if self.kind == "products":
             return bool(world.products.row(index)["price"] == values["price"])
-        stock = world.stockroom.stock(index)
+        stock = world.inventory.stock(index)
         place = stock.at(0)
         quantity = stock.free if self.kind == "stock" else place.quantity if place is not None else None
         return bool(quantity == values["level"])

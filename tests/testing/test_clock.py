@@ -79,7 +79,7 @@ def test_the_limit_of_a_budget_and_the_throttle_of_a_sandbox_go_by_one_clock() -
         async with Sandbox(limit=10, clock=clock.time) as sandbox, client(sandbox, clock, limit=10) as gg:
             for _ in range(35):
                 await gg.request("GET", "/webshops")
-            return len(sandbox.ledger), sandbox.throttled
+            return len(sandbox.requests), sandbox.throttled
 
     with VirtualClock() as clock:
         assert clock.run(main()) == (35, 0)
@@ -174,7 +174,7 @@ def test_what_runs_in_it_goes_on_at_the_next_run() -> None:
         assert clock.run(gg.request("GET", "/webshops")).status == 200
         clock.advance(3600)
         assert clock.run(gg.request("GET", "/webshops")).status == 200
-        assert sandbox.ledger[1].at - sandbox.ledger[0].at == about(3600)
+        assert sandbox.requests[1].at - sandbox.requests[0].at == about(3600)
         clock.run(gg.close())
         clock.run(sandbox.close())
 

@@ -36,7 +36,7 @@ Factory = Callable[..., Any]
 
 
 def test_all_factories_are_tested_here() -> None:
-    others = {"SignedDelivery", "VirtualClock", "ample_budget", "serving", "signed_delivery", "to_wire"}
+    others = {"SignedDelivery", "VirtualClock", "unlimited_budget", "serving", "signed_delivery", "to_wire"}
     assert {factory.__name__ for factory in MODELS} == set(testing.__all__) - others
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.testing import VirtualClock, ample_budget, serving
+from goedgepickt_async.testing import VirtualClock, serving, unlimited_budget
 from goedgepickt_async.testing.fixtures import check, client_of, fitting_budget, is_asynchronous, running
 
 
@@ -70,7 +70,7 @@ def test_a_budget_fits_the_sandbox() -> None:
     with VirtualClock() as clock:
         limited, ample = fitting_budget({"limit": 7, "period": 2.0}, clock), fitting_budget({"limit": None}, clock)
         assert (limited.limit, limited.rules.window) == (7, 2.0)
-        assert (ample.limit, ample.rules.window) == (ample_budget(clock).limit, 60.0)
+        assert (ample.limit, ample.rules.window) == (unlimited_budget(clock).limit, 60.0)
     real = fitting_budget({"limit": 150}, None)
     assert (real.limit, real.rules.window) == (150, 60.0)
     assert fitting_budget({"limit": None}, None).limit == ample.limit
@@ -80,8 +80,8 @@ def test_retries_pause_in_virtual_time_only() -> None:
     with (
         serving(Sandbox(orders=1)) as sandbox,
         VirtualClock() as clock,
-        client_of(sandbox, ample_budget(), None) as quick,
-        client_of(sandbox, ample_budget(), clock) as usual,
+        client_of(sandbox, unlimited_budget(), None) as quick,
+        client_of(sandbox, unlimited_budget(), clock) as usual,
     ):
         assert usual.settings.retry == RetryPolicy()
         assert quick.settings.retry.cap <= 0.01
@@ -94,7 +94,7 @@ def test_a_client_is_closed_in_a_loop_that_stands_still_and_in_one_that_runs(use
     thread.start()
     try:
         with running({"orders": 1, "limit": None}, None) as sandbox:
-            with client_of(sandbox, ample_budget(), None) as gg:
+            with client_of(sandbox, unlimited_budget(), None) as gg:
                 if "still" in used:
                     still.run_until_complete(gg.request("GET", "/webshops"))
                 if "moving" in used:
@@ -112,7 +112,7 @@ def test_a_client_is_closed_in_a_loop_that_stands_still_and_in_one_that_runs(use
 def test_a_client_is_closed_in_each_of_several_loops_that_stand_still() -> None:
     loops = [asyncio.new_event_loop() for _ in range(2)]
     with running({"orders": 1, "limit": None}, None) as sandbox:
-        with client_of(sandbox, ample_budget(), None) as gg:
+        with client_of(sandbox, unlimited_budget(), None) as gg:
             for loop in loops:
                 loop.run_until_complete(gg.request("GET", "/webshops"))
             held = list(gg._sender.pipeline.sessions._by_loop.values())

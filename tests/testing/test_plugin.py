@@ -31,10 +31,10 @@ ASYNC_TESTS = """
     async def test_reads(goedgepickt_client, goedgepickt_sandbox):
         orders = await goedgepickt_client.orders.list().collect()
         assert len(orders) == len(goedgepickt_sandbox.world.orders) == 300
-        assert goedgepickt_sandbox.ledger[0].path == "/orders"
+        assert goedgepickt_sandbox.requests[0].path == "/orders"
 
     async def test_has_a_sandbox_of_its_own(goedgepickt_client, goedgepickt_sandbox):
-        assert goedgepickt_sandbox.ledger == []
+        assert goedgepickt_sandbox.requests == []
         assert goedgepickt_sandbox.throttled == 0
 """
 
@@ -172,8 +172,8 @@ def test_time_jumps_for_the_client_its_budget_and_the_sandbox_together(pytester:
             began = time.monotonic()
             goedgepickt_clock.run(job())
             assert goedgepickt_clock.elapsed == pytest.approx(59 * 61, abs=1)
-            assert (len(goedgepickt_sandbox.ledger), goedgepickt_sandbox.throttled) == (600, 0)
-            assert goedgepickt_sandbox.ledger[-1].at - goedgepickt_sandbox.ledger[0].at == pytest.approx(59 * 61, abs=1)
+            assert (len(goedgepickt_sandbox.requests), goedgepickt_sandbox.throttled) == (600, 0)
+            assert goedgepickt_sandbox.requests[-1].at - goedgepickt_sandbox.requests[0].at == pytest.approx(59 * 61, abs=1)
 
         @pytest.mark.parametrize("asked", [3, 50])
         def test_retry_after(asked, goedgepickt_sandbox, goedgepickt_client, goedgepickt_clock):
@@ -203,7 +203,7 @@ def test_parallel_processes_do_not_meet(pytester: pytest.Pytester) -> None:
         @pytest.mark.parametrize("turn", range(6))
         def test_reads(turn, goedgepickt_client, goedgepickt_sandbox):
             assert asyncio.run(goedgepickt_client.orders.list().collect(limit=1))
-            assert len(goedgepickt_sandbox.ledger) == 1
+            assert len(goedgepickt_sandbox.requests) == 1
     """
     run(pytester, code, "-n", "2").assert_outcomes(passed=6)
 

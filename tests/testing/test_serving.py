@@ -37,7 +37,7 @@ def test_it_serves_plain_code_and_ends_with_its_thread() -> None:
         assert sandboxes() == before + 1
         port = sandbox.port
     assert sandboxes() == before
-    assert [arrival.path for arrival in sandbox.ledger] == ["/orders"]
+    assert [recorded.path for recorded in sandbox.requests] == ["/orders"]
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), 5)
 

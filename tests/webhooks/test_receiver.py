@@ -666,7 +666,7 @@ async def test_deliveries_for_handlers_that_are_gone_are_said_at_the_start(
 
 async def test_many_events_of_one_product_are_one_request_and_one_call(gg: GoedGepickt, sandbox: Sandbox) -> None:
     products = await gg.products.list().collect(limit=3)
-    sandbox.ledger.clear()
+    sandbox.requests.clear()
     receiver = WebhookReceiver(SECRET, client=gg)
     seen: list[Product] = []
     receiver.on_product_changed(seen.append, within=0.1)
@@ -678,7 +678,7 @@ async def test_many_events_of_one_product_are_one_request_and_one_call(gg: GoedG
         await until(lambda: len(seen) == 3)
     assert {product.uuid for product in seen} == {product.uuid for product in products}
     assert seen[0].stock is not None
-    assert len(sandbox.ledger) == 3
+    assert len(sandbox.requests) == 3
 
 
 async def test_orders_are_looked_at_likewise_and_those_that_are_gone_told_apart(

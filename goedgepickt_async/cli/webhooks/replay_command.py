@@ -15,7 +15,7 @@ from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording
 from goedgepickt_async.cli.webhooks.sending import deliver, outcome_of
 from goedgepickt_async.cli.webhooks.signing_secrets import signing_secrets
-from goedgepickt_async.sandbox.deliveries import Courier, sign
+from goedgepickt_async.sandbox.deliveries import WebhookSender, sign
 
 __all__ = ["replay"]
 
@@ -42,19 +42,19 @@ async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, 
     target = checked_url(url)
     secret = signing_secrets()[0] if sign_again else None
     recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
-    async with Courier(timeout=options.timeout) as courier:
-        await _send_all(courier, target, recorded, secret, options)
+    async with WebhookSender(timeout=options.timeout) as sender:
+        await _send_all(sender, target, recorded, secret, options)
     note(f"{len(recorded)} delivered")
     return Exit.DONE
 
 
 async def _send_all(
-    courier: Courier, target: str, recorded: Sequence[Recorded], secret: Secret | None, options: SendOptions
+    sender: WebhookSender, target: str, recorded: Sequence[Recorded], secret: Secret | None, options: SendOptions
 ) -> None:
     for number, delivery in enumerate(recorded):
         signature = delivery.signature if secret is None else sign(delivery.body, secret.reveal())
         try:
-            attempts = await deliver(courier, target, delivery.body, signature, options)
+            attempts = await deliver(sender, target, delivery.body, signature, options)
         except asyncio.CancelledError:
             raise _stopped("stopped", number, delivery) from None
         last = attempts[-1]

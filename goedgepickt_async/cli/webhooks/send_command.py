@@ -14,7 +14,7 @@ from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
 from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.sending import deliver, outcome_of
 from goedgepickt_async.cli.webhooks.signing_secrets import signing_secrets
-from goedgepickt_async.sandbox.deliveries import Attempt, Courier, php_json, sign
+from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, php_json, sign
 
 __all__ = ["made_up", "send"]
 
@@ -38,8 +38,8 @@ async def send(url: str, event: str | None, fields: Sequence[str], body: str | N
     options.check()
     target, secret = checked_url(url), signing_secrets()[0]
     sent = _body(event, fields, body)
-    async with Courier(timeout=options.timeout) as courier:
-        attempts = await deliver(courier, target, sent, sign(sent, secret.reveal()), options, tell=_print)
+    async with WebhookSender(timeout=options.timeout) as sender:
+        attempts = await deliver(sender, target, sent, sign(sent, secret.reveal()), options, tell=_print)
     return _end(attempts)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from goedgepickt_async.cli.messages import note
 from goedgepickt_async.cli.webhooks.options import SendOptions
-from goedgepickt_async.sandbox.deliveries import Attempt, Courier, pauses
+from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses
 
 __all__ = ["deliver", "outcome_of"]
 
 
 async def deliver(
-    courier: Courier,
+    sender: WebhookSender,
     url: str,
     body: bytes,
     signature: str,
@@ -24,7 +24,7 @@ async def deliver(
     """Try as often as the options say.
 
     Args:
-        courier: What carries it.
+        sender: What carries it.
         url: Where to.
         body: What is sent.
         signature: Its header.
@@ -39,7 +39,7 @@ async def deliver(
         if attempts:
             note(f"{outcome_of(attempts[-1])}; again in {pause:g} s")
         await asyncio.sleep(pause)
-        attempts.append(await courier.attempt(url, body, signature))
+        attempts.append(await sender.attempt(url, body, signature))
         tell(len(attempts), attempts[-1])
         if attempts[-1].succeeded:
             break

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import overload
 
 from goedgepickt_async.sandbox.answers import encode_json
-from goedgepickt_async.sandbox.deliveries.courier import Courier
 from goedgepickt_async.sandbox.deliveries.loopback import OwnMachine, host_of, is_loopback
 from goedgepickt_async.sandbox.deliveries.pauses import pauses
 from goedgepickt_async.sandbox.deliveries.record import Delivery, DeliveryState
 from goedgepickt_async.sandbox.deliveries.reports import Report, report_of, subscribed
 from goedgepickt_async.sandbox.deliveries.rounds import Rounds
+from goedgepickt_async.sandbox.deliveries.sender import WebhookSender
 from goedgepickt_async.sandbox.deliveries.signature import sign
 from goedgepickt_async.sandbox.world import Change, Row, World
 
@@ -50,7 +50,7 @@ class Deliveries(Sequence[Delivery]):
         self.delay: float = 0.0
         self._world = world
         self._pace = pace
-        self._make_courier = lambda: Courier(timeout=timeout, resolver=OwnMachine(), clock=clock)
+        self._make_courier = lambda: WebhookSender(timeout=timeout, resolver=OwnMachine(), clock=clock)
         self._log: list[Delivery] = []
         self._held: list[Delivery] | None = None
         self._open: set[Delivery] = set()
@@ -193,21 +193,21 @@ class Deliveries(Sequence[Delivery]):
             if not self._open:
                 self._quiet.set()
 
-    async def _carry(self, delivery: Delivery, courier: Courier) -> None:
+    async def _carry(self, delivery: Delivery, sender: WebhookSender) -> None:
         state = DeliveryState.DROPPED
         try:
-            state = await self._tried(delivery, courier)
+            state = await self._tried(delivery, sender)
         finally:
             self._end(delivery, state)
 
-    async def _tried(self, delivery: Delivery, courier: Courier) -> DeliveryState:
+    async def _tried(self, delivery: Delivery, sender: WebhookSender) -> DeliveryState:
         await asyncio.sleep(self.delay)
         for pause in pauses():
             await asyncio.sleep(pause * self._pace)
             async with self._workers[delivery.webhook_uuid]:
                 if delivery.webhook_uuid in self._disabled:
                     return DeliveryState.DROPPED
-                attempt = await courier.attempt(delivery.target_url, delivery.body, delivery.signature)
+                attempt = await sender.attempt(delivery.target_url, delivery.body, delivery.signature)
             delivery.attempts.append(attempt)
             if attempt.succeeded:
                 return DeliveryState.DELIVERED

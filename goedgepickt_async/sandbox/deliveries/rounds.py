@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from goedgepickt_async.sandbox.deliveries.courier import Courier
 from goedgepickt_async.sandbox.deliveries.record import Delivery
+from goedgepickt_async.sandbox.deliveries.sender import WebhookSender
 
 __all__ = ["Rounds"]
 
-Carry = Callable[[Delivery, Courier], Coroutine[Any, Any, None]]
+Carry = Callable[[Delivery, WebhookSender], Coroutine[Any, Any, None]]
 
 
 class Rounds:
@@ -19,12 +19,12 @@ class Rounds:
 
     Args:
         carry: Does the work on one delivery.
-        courier: Makes what it works with.
+        sender: Makes what it works with.
     """
 
-    def __init__(self, carry: Carry, courier: Callable[[], Courier]) -> None:
+    def __init__(self, carry: Carry, sender: Callable[[], WebhookSender]) -> None:
         self._carry = carry
-        self._courier = courier
+        self._courier = sender
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name="webhook deliveries of a sandbox")
@@ -48,10 +48,10 @@ class Rounds:
             self._task.result()  # it cannot have ended well
 
     async def _run(self) -> None:
-        async with self._courier() as courier, asyncio.TaskGroup() as group:
+        async with self._courier() as sender, asyncio.TaskGroup() as group:
             while True:
                 delivery = await self._queue.get()
-                group.create_task(self._carry(delivery, courier))
+                group.create_task(self._carry(delivery, sender))
 
 
 async def _happened(something: asyncio.Event) -> None:

@@ -8,19 +8,19 @@ from goedgepickt_async.sandbox.handlers.products import Products
 from goedgepickt_async.sandbox.handlers.routes import Router
 from goedgepickt_async.sandbox.handlers.stock import StockOfProducts
 from goedgepickt_async.sandbox.handlers.webhooks import Webhooks
-from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.paging import PageLimits
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World
 
 __all__ = ["build_router"]
 
 
-def build_router(world: World, limits: PageLimits, lies: Lies) -> Router:
+def build_router(world: World, limits: PageLimits, quirks: Quirks) -> Router:
     """Return the table of all routes of the API, over one world."""
-    lists = Lists(world, limits, lies)
-    products = Products(world, lies)
-    stock = StockOfProducts(world, lies)
-    orders = Orders(world, lies)
+    lists = Lists(world, limits, quirks)
+    products = Products(world, quirks)
+    stock = StockOfProducts(world, quirks)
+    orders = Orders(world, quirks)
     webhooks = Webhooks(world)
     router = Router()
     router.add("/webshops", get=lists.of(lists.webshops))

@@ -7,7 +7,7 @@ from typing import Any
 
 from goedgepickt_async.sandbox.answers import Refusal, error, json_answer, validation_error
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.validation import Errors, Field, validate
 from goedgepickt_async.sandbox.world import Table
 
@@ -40,16 +40,16 @@ def found(table: Table, uuid: str, model: str, request: Incoming) -> int:
     return index
 
 
-def refuse(status: int, text: str, lies: Lies, field: str | None = None) -> Refusal:
+def refuse(status: int, text: str, quirks: Quirks, field: str | None = None) -> Refusal:
     """Return a refusal in the service's own words, to be raised.
 
     Args:
         status: The HTTP status.
         text: What is wrong.
-        lies: They know under which key the text is given.
+        quirks: They know under which key the text is given.
         field: The input field that is to blame; Laravel then lists the text under `errors` too, where clients look.
     """
-    body: dict[str, object] = {lies.error_key: text}
-    if field is not None and lies.error_key == "message":
+    body: dict[str, object] = {quirks.error_key: text}
+    if field is not None and quirks.error_key == "message":
         body["errors"] = {field: [text]}
     return Refusal(json_answer(body, status))

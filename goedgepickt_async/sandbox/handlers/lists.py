@@ -9,9 +9,9 @@ from goedgepickt_async.sandbox.answers import Answer, Refusal, json_answer, vali
 from goedgepickt_async.sandbox.dutch import validation_text
 from goedgepickt_async.sandbox.handlers.routes import Controller
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.lies import Lies
 from goedgepickt_async.sandbox.listing import Listing, ListQuery
 from goedgepickt_async.sandbox.paging import BadCursorError, PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import Table, World
 
 __all__ = ["Lists"]
@@ -20,11 +20,11 @@ __all__ = ["Lists"]
 class Lists:
     """Answers every list of one world."""
 
-    def __init__(self, world: World, limits: PageLimits, lies: Lies) -> None:
+    def __init__(self, world: World, limits: PageLimits, quirks: Quirks) -> None:
         """Take what to list, how large pages are, and where to lie."""
         self._world = world
-        self._lies = lies
-        self._pager = Pager(limits, lies)
+        self._quirks = quirks
+        self._pager = Pager(limits, quirks)
         self.webshops: Listing = _plain(world.webshops, "uuid", "name", "url", "platform")
         self.pick_locations: Listing = _plain(world.pick_locations, "uuid", "name")
         self.webhooks: Listing = _plain(
@@ -63,7 +63,7 @@ class Lists:
             created_after=_read_day(request, errors) if listing.created else None,
             search=_read_search(listing, request, errors),
             status=frozenset(statuses.split(",")) if statuses and listing.status else None,
-            leaks=self._lies.orderstatus_leaks,
+            leaks=self._quirks.orderstatus_leaks,
             by_date=by_date,
             descending=descending,
         )

@@ -9,7 +9,7 @@ from goedgepickt_async.sandbox.answers import Answer, json_answer
 from goedgepickt_async.sandbox.handlers.common import checked, found, refuse
 from goedgepickt_async.sandbox.handlers.order_input import order_fields, order_row
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World
 
 __all__ = ["Orders"]
@@ -18,10 +18,10 @@ __all__ = ["Orders"]
 class Orders:
     """The controllers of orders."""
 
-    def __init__(self, world: World, lies: Lies) -> None:
+    def __init__(self, world: World, quirks: Quirks) -> None:
         """Take the world and where to lie."""
         self._world = world
-        self._lies = lies
+        self._quirks = quirks
         self._fields = order_fields(world)
 
     def get(self, request: Incoming, uuid: str) -> Answer:
@@ -32,9 +32,9 @@ class Orders:
         """POST /orders."""
         data = checked(self._fields, request)
         first = self._first_with_id(data["webshopUuid"], data["orderId"])
-        if first is not None and self._lies.duplicate_order == "refuse":
-            raise refuse(422, f"Order {data['orderId']} already exists", self._lies, "orderId")
-        if first is not None and self._lies.duplicate_order == "return_first":
+        if first is not None and self._quirks.duplicate_order == "refuse":
+            raise refuse(422, f"Order {data['orderId']} already exists", self._quirks, "orderId")
+        if first is not None and self._quirks.duplicate_order == "return_first":
             return self._answer(self._world.orders.uuid(first))
         return self._answer(self._place(data))
 
@@ -43,11 +43,11 @@ class Orders:
         lines, needs = self._lines(webshop, data["orderItems"])
         unknown = [line["sku"] for line in lines if line["productUuid"] is None]
         blocked = bool(unknown) and not data.get("ignoreUnknownProductWarnings")
-        if blocked and self._lies.unknown_sku == "refuse":
-            raise refuse(422, f"Unknown products: {', '.join(unknown)}", self._lies, "orderItems")
+        if blocked and self._quirks.unknown_sku == "refuse":
+            raise refuse(422, f"Unknown products: {', '.join(unknown)}", self._quirks, "orderItems")
         blocked = blocked and data["orderStatus"] == "open"
         asked = "on_hold" if blocked else str(data["orderStatus"])
-        status = self._world.desk.place(self._world.orders.size, needs, asked)
+        status = self._world.allocator.place(self._world.orders.size, needs, asked)
         row = order_row(self._world, data, lines, status)
         if blocked:
             row["attentionNeeded"] = 1 if self._world.settings.oddities else True
@@ -97,4 +97,4 @@ class Orders:
             "data.uuid": json_answer({"message": message, "data": {"uuid": uuid}}),
             "empty": Answer(200),
         }
-        return shapes[self._lies.order_answer]
+        return shapes[self._quirks.order_answer]

@@ -10,7 +10,7 @@ from goedgepickt_async.sandbox import validation as check
 from goedgepickt_async.sandbox.answers import Answer, json_answer
 from goedgepickt_async.sandbox.handlers.common import checked, found, refuse
 from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.lies import Lies
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.validation import Field
 from goedgepickt_async.sandbox.world import World
 
@@ -20,10 +20,10 @@ __all__ = ["Products"]
 class Products:
     """The controllers of products."""
 
-    def __init__(self, world: World, lies: Lies) -> None:
+    def __init__(self, world: World, quirks: Quirks) -> None:
         """Take the world and where to lie."""
         self._world = world
-        self._lies = lies
+        self._quirks = quirks
         self._fields = (
             Field("webshopUuid", check.known(world.webshops.find)),
             Field("name", check.text),
@@ -46,7 +46,7 @@ class Products:
         data = checked(self._new_fields, request)
         webshop, sku = int(data["webshopUuid"]), str(data["sku"])
         if self._is_taken(webshop, sku):
-            raise refuse(422, f"Product with SKU {sku} already exists", self._lies, "sku")
+            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
         return self._answer(self._world.insert_product(webshop, self._new_row(data)))
 
     def update(self, request: Incoming, uuid: str) -> Answer:
@@ -56,7 +56,7 @@ class Products:
         webshop = self._world.product_webshop(index)
         sku = data.get("sku")
         if sku and sku != self._world.products.bare(index)["sku"] and self._is_taken(webshop, sku):
-            raise refuse(422, f"Product with SKU {sku} already exists", self._lies, "sku")
+            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
         self._world.change_product(index, **_served(data))
         return self._answer(index)
 
@@ -91,9 +91,9 @@ class Products:
 
     def _answer(self, index: int) -> Answer:
         product = self._world.products.row(index)
-        if self._lies.product_answer == "bare":
+        if self._quirks.product_answer == "bare":
             return json_answer(product)
-        return json_answer({"items": [product] if self._lies.product_answer == "items" else []})
+        return json_answer({"items": [product] if self._quirks.product_answer == "items" else []})
 
 
 def _served(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Generated products and where their stock lies."""
+"""Generated products and where their stock quirks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LocationStock", "ProductMaker", "Stock"]
 
 @attrs.define
 class LocationStock:
-    """What lies of a product at one pick location (`location` is its index)."""
+    """What quirks of a product at one pick location (`location` is its index)."""
 
     location: int
     quantity: int
@@ -33,7 +33,7 @@ class Stock:
 
     @property
     def total(self) -> int:
-        """All that lies anywhere."""
+        """All that quirks anywhere."""
         return sum(place.quantity for place in self.locations)
 
     @property
@@ -42,7 +42,7 @@ class Stock:
         return self.total - self.reserved
 
     def at(self, location: int) -> LocationStock | None:
-        """Return what lies at a location, or None if the product is not linked to it."""
+        """Return what quirks at a location, or None if the product is not linked to it."""
         return next((place for place in self.locations if place.location == location), None)
 
 

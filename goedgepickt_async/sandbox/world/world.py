@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from goedgepickt_async.sandbox.world import pools
+from goedgepickt_async.sandbox.world.allocator import Allocator
 from goedgepickt_async.sandbox.world.calendar import parse_moment, write_moment
 from goedgepickt_async.sandbox.world.changes import Change, ChangeKind, Observer
-from goedgepickt_async.sandbox.world.desk import OrderDesk
 from goedgepickt_async.sandbox.world.identity import Identity
+from goedgepickt_async.sandbox.world.inventory import Inventory
 from goedgepickt_async.sandbox.world.orders import OrderMaker
 from goedgepickt_async.sandbox.world.products import ProductMaker, Stock
 from goedgepickt_async.sandbox.world.settings import WorldSettings
 from goedgepickt_async.sandbox.world.shipments import ShipmentMaker
-from goedgepickt_async.sandbox.world.stockroom import Stockroom
 from goedgepickt_async.sandbox.world.table import Row, Table
 
 __all__ = ["World"]
@@ -41,8 +41,8 @@ class World:
         self._skus: dict[str, list[int]] | None = None
         self._product_webshops: dict[int, int] = {}
         self._order_columns: dict[int, tuple[int, int]] = {}
-        self.stockroom: Stockroom = Stockroom(self._product_maker.stock, self._stock_moved, oddities=settings.oddities)
-        self.desk: OrderDesk = OrderDesk(self.stockroom, self.allows_backorders)
+        self.inventory: Inventory = Inventory(self._product_maker.stock, self._stock_moved, oddities=settings.oddities)
+        self.allocator: Allocator = Allocator(self.inventory, self.allows_backorders)
         self.webshops: Table = Table("webshop", settings.webshops, self._make_webshop, identity)
         self.pick_locations: Table = Table("picklocation", settings.pick_locations, self._make_location, identity)
         self.products: Table = Table(
@@ -122,13 +122,13 @@ class World:
         return lambda: self._observers.remove(observer)
 
     def set_stock(self, product_uuid: str, pick_location_uuid: str, quantity: int) -> None:
-        """Set what lies of a product at a location.
+        """Set what quirks of a product at a location.
 
         Raises:
             KeyError: There is no such product or location.
         """
         product = _known(self.products, product_uuid)
-        self.stockroom.set(product, _known(self.pick_locations, pick_location_uuid), quantity)
+        self.inventory.set(product, _known(self.pick_locations, pick_location_uuid), quantity)
 
     def set_order_status(self, uuid: str, status: str) -> None:
         """Give an order another status, known or not; its reservations stay as they are.
@@ -233,7 +233,7 @@ class World:
         skus = self._sku_index()
         index = self.products.size
         self._product_webshops[index] = webshop
-        self.stockroom.open(index, Stock([], 0))
+        self.inventory.open(index, Stock([], 0))
         self.products.add(row)
         skus.setdefault(str(row["sku"]), []).append(index)
         self._announce(ChangeKind.PRODUCT_CREATED, webshop, self.products.row(index))
@@ -268,7 +268,7 @@ class World:
     def _stock_moved(self, product: int) -> None:
         row = self.products.row(product)
         self._announce(ChangeKind.PRODUCT_STOCK_CHANGED, self.product_webshop(product), row)
-        for order in self.desk.ready_after(product):
+        for order in self.allocator.ready_after(product):
             self.change_order(order, status="ready_for_picking")
 
     def _sku_index(self) -> dict[str, list[int]]:
@@ -279,8 +279,8 @@ class World:
         return self._skus
 
     def _dress_product(self, index: int, row: Row) -> Row:
-        none = self._product_maker.has_no_stock(index) and self.stockroom.is_untouched(index)
-        row["stock"] = None if none else self.stockroom.summary(index)
+        none = self._product_maker.has_no_stock(index) and self.inventory.is_untouched(index)
+        row["stock"] = None if none else self.inventory.summary(index)
         return row
 
     def _dress_order(self, index: int, row: Row) -> Row:

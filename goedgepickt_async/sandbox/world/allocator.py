@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from goedgepickt_async.sandbox.world.stockroom import Stockroom
+from goedgepickt_async.sandbox.world.inventory import Inventory
 
-__all__ = ["OrderDesk"]
+__all__ = ["Allocator"]
 
 
-class OrderDesk:
+class Allocator:
     """Reserves stock for new orders and remembers which of them wait for it.
 
     Generated orders are history: their stock was reserved before the world began, and they wait for nothing.
     """
 
-    def __init__(self, stockroom: Stockroom, allows_backorders: Callable[[int], bool]) -> None:
+    def __init__(self, inventory: Inventory, allows_backorders: Callable[[int], bool]) -> None:
         """Take the stock, and who knows whether a product may be sold when it is not there."""
-        self._stockroom = stockroom
+        self._inventory = inventory
         self._allows_backorders = allows_backorders
         self._waiting: dict[int, Counter[int]] = {}
 
@@ -35,7 +35,7 @@ class OrderDesk:
         if status in {"completed", "cancelled"}:
             return status
         for product, quantity in needs.items():
-            self._stockroom.reserve(product, quantity)
+            self._inventory.reserve(product, quantity)
         if status != "open" or not needs:
             return status
         short = [product for product in needs if self._is_short(product)]
@@ -55,13 +55,13 @@ class OrderDesk:
         return ready
 
     def _is_short(self, product: int) -> bool:
-        stock = self._stockroom.stock(product)
+        stock = self._inventory.stock(product)
         return not stock.unlimited and stock.free < 0
 
     def _is_covered(self, order: int) -> bool:
         """Whether all is there for an order if those that came after it wait; the oldest is served first."""
         for product in self._waiting[order]:
-            stock = self._stockroom.stock(product)
+            stock = self._inventory.stock(product)
             later = sum(needs[product] for other, needs in self._waiting.items() if other > order)
             if not stock.unlimited and stock.free + later < 0:
                 return False

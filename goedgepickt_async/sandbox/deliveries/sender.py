@@ -13,12 +13,12 @@ from aiohttp.abc import AbstractResolver
 
 from goedgepickt_async.sandbox.deliveries.record import Attempt
 
-__all__ = ["Courier"]
+__all__ = ["WebhookSender"]
 
 _READ_AT_MOST: Final = 64 * 1024
 
 
-class Courier:
+class WebhookSender:
     """Carries bodies to receivers, as the service does; an asynchronous context.
 
     It follows no redirect, keeps no connection and no cookie, and uses no proxy.
@@ -81,7 +81,7 @@ class Courier:
             return None, f"connection lost: {type(error).__name__}"
 
     async def _post(self, url: str, body: bytes, signature: str) -> int:
-        assert self._session is not None, "a courier is an asynchronous context"
+        assert self._session is not None, "a webhook sender is an asynchronous context"
         headers = {"Signature": signature}
         async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             read = 0

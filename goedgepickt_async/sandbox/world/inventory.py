@@ -1,4 +1,4 @@
-"""Stock that moves: what lies where, what is reserved, and who is told."""
+"""Stock that moves: what quirks where, what is reserved, and who is told."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from goedgepickt_async.sandbox.world.products import LocationStock, Stock
 from goedgepickt_async.sandbox.world.table import Row
 
-__all__ = ["Stockroom"]
+__all__ = ["Inventory"]
 
 
-class Stockroom:
+class Inventory:
     """The stock of every product: generated until it is first changed, kept from then on."""
 
     def __init__(self, generate: Callable[[int], Stock], moved: Callable[[int], None], *, oddities: bool) -> None:
@@ -38,7 +38,7 @@ class Stockroom:
         self._moved(product)
 
     def set(self, product: int, location: int, quantity: int) -> None:
-        """Set what lies at a location; the product is linked to it if it was not."""
+        """Set what quirks at a location; the product is linked to it if it was not."""
         stock = self._own(product)
         place = stock.at(location)
         if place is None:

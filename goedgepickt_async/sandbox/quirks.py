@@ -6,11 +6,11 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["Lies"]
+__all__ = ["Quirks"]
 
 
 @attrs.define(kw_only=True)
-class Lies:
+class Quirks:
     """Settings that can be changed at any time; the defaults are what the reference shows, or its likeliest reading.
 
     Attributes:

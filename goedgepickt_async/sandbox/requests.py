@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 from multidict import MultiDict
 
-__all__ = ["Arrival"]
+__all__ = ["RecordedRequest"]
 
 
 @attrs.define(kw_only=True)
-class Arrival:
+class RecordedRequest:
     """One request that arrived, whatever became of it.
 
     Attributes:
