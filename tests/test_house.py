@@ -37,8 +37,8 @@ AIOHTTP_MAY_BE_IN = {
     "wire/session.py",
     "wire/transport.py",
     "client.py",
-    "webhooks/serving.py",
-    "webhooks/adapters/aiohttp_web.py",
+    "webhooks/server.py",
+    "webhooks/adapters.py",
 }
 
 

@@ -1,11 +1,14 @@
-"""What GoedGepickt reports (reference section 6), and how the bytes of a delivery become one of these.
+"""The events that GoedGepickt reports (reference section 6), and how to read one from the body of a delivery.
 
-An event says that something changed, not in which order: deliveries come late, twice and out of turn (A). Take it as
-a reason to look at the present state; `WebhookReceiver.on_product_changed` and `on_order_changed` do that for you.
+An event says that something changed. Deliveries come late, more than once and out of order (A). Use an event as a
+reason to read the current state; `WebhookReceiver.on_product_changed` and `on_order_changed` do that.
+
+This module is the one table of events. To add an event, write its class here; all else follows from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -14,10 +17,11 @@ from goedgepickt_async.convert import decode
 from goedgepickt_async.convert import parse as parse_json
 from goedgepickt_async.drift import notice
 from goedgepickt_async.errors import DecodeError
-from goedgepickt_async.models import OrderStatus
+from goedgepickt_async.models import OrderStatus, WebhookEvent
 from goedgepickt_async.models.wire_names import Identifier, wire, wire_of
 
 __all__ = [
+    "EVENTS",
     "AnyEvent",
     "CompoundProductStockUpdated",
     "Event",
@@ -30,102 +34,158 @@ __all__ = [
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Event:
-    """Any event.
+    """The base class of all events.
 
     Attributes:
-        wire_name: What the delivery says under `event` (A).
+        wire_name: The value of `event` in the body (A).
+        subscription: The subscription that delivers this event (A); None if that is not known.
+        resource: What the event is about: `order` or `product`; empty if that is not known.
+        example: The other fields of a body, by wire name, as the reference shows them.
     """
 
     wire_name: ClassVar[str] = ""
+    subscription: ClassVar[WebhookEvent | None] = None
+    resource: ClassVar[str] = ""
+    example: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def resource_uuid(self) -> str | None:
+        """The uuid of the order or product; None if that is not known."""
+        return None
+
+    @property
+    def ordering_key(self) -> str | None:
+        """Events with the same key are handled one at a time, in the order of arrival; None if there is no such key."""
+        return None if self.resource_uuid is None else f"{self.resource}:{self.resource_uuid}"
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class OrderStatusChanged(Event):
-    """An order has another status (A).
+    """The status of an order changed (A).
 
     Attributes:
         order_uuid: GoedGepickt's id of the order.
-        order_number: The id that the shop sent.
-        new_status: The status it had when this was written; it may have another one by now.
-        extra: What the delivery said besides, by its name on the wire, and what it said in an odd type.
+        order_number: The shop's own id of the order.
+        new_status: The status when the event was written; it may have changed since.
+        extra: Fields that this version does not know, by wire name, and fields of an unexpected type.
     """
 
     wire_name: ClassVar[str] = "orderStatusChanged"
+    subscription: ClassVar[WebhookEvent | None] = WebhookEvent.ORDER_STATUS_CHANGED
+    resource: ClassVar[str] = "order"
+    example: ClassVar[Mapping[str, str]] = {
+        "newStatus": "ready_for_picking",
+        "orderNumber": "1001",
+        "orderUuid": "6f2c1b9e-5d1c-4f4e-8f7e-3b0a7a9d1c42",
+    }
 
     order_uuid: Identifier = attrs.field(metadata=wire("orderUuid"))
     order_number: str | None = attrs.field(default=None, metadata=wire("orderNumber"))
     new_status: OrderStatus | None = attrs.field(default=None, metadata=wire("newStatus"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
+    @property
+    def resource_uuid(self) -> str:
+        """The uuid of the order."""
+        return self.order_uuid
+
+
+_STOCK_EXAMPLE: Final = {
+    "newStock": "7",
+    "productSku": "SB-00000",
+    "productUuid": "0d0c5b0a-6a39-4c0f-9d0e-64c1f6a3e7b8",
+}
+
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class StockUpdated(Event):
-    """A product's stock has changed (A).
+    """The stock of a product changed (A).
 
     Attributes:
         product_uuid: GoedGepickt's id of the product.
-        product_sku: Its SKU, which need not be unique.
-        new_stock: The stock when this was written, on the wire a text (A); it may be another one by now.
-        extra: What the delivery said besides, by its name on the wire, and what it said in an odd type.
+        product_sku: Its SKU; several products can have the same.
+        new_stock: The stock when the event was written, text on the wire (A); it may have changed since.
+        extra: Fields that this version does not know, by wire name, and fields of an unexpected type.
     """
 
     wire_name: ClassVar[str] = "stockUpdated"
+    subscription: ClassVar[WebhookEvent | None] = WebhookEvent.PRODUCT_STOCK_CHANGED
+    resource: ClassVar[str] = "product"
+    example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
 
     product_uuid: Identifier = attrs.field(metadata=wire("productUuid"))
     product_sku: str | None = attrs.field(default=None, metadata=wire("productSku"))
     new_stock: int | None = attrs.field(default=None, metadata=wire("newStock"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+    @property
+    def resource_uuid(self) -> str:
+        """The uuid of the product."""
+        return self.product_uuid
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CompoundProductStockUpdated(Event):
-    """The stock of a product that is made up of others has changed (A); the fields are those of `StockUpdated`."""
+    """The stock of a product that consists of other products changed (A). The fields are those of `StockUpdated`."""
 
     wire_name: ClassVar[str] = "compoundProductStockUpdated"
+    subscription: ClassVar[WebhookEvent | None] = WebhookEvent.PRODUCT_STOCK_CHANGED
+    resource: ClassVar[str] = "product"
+    example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
 
     product_uuid: Identifier = attrs.field(metadata=wire("productUuid"))
     product_sku: str | None = attrs.field(default=None, metadata=wire("productSku"))
     new_stock: int | None = attrs.field(default=None, metadata=wire("newStock"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
+    @property
+    def resource_uuid(self) -> str:
+        """The uuid of the product."""
+        return self.product_uuid
+
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class UnknownEvent(Event):
-    """JSON that this version of the SDK has no class for, or not enough of a known event to tell what it is about.
+    """JSON for which this version has no class, or a known event without its id.
 
     Attributes:
-        name: What it says under `event`; None if that is no text.
-        data: All of it, as it came.
+        name: The value of `event`; None if it is not text.
+        data: The whole body, decoded.
     """
 
     name: str | None = None
     data: Any = attrs.field(default=None, repr=False, hash=False)
 
 
-_CLASSES: Final = {cls.wire_name: cls for cls in (OrderStatusChanged, StockUpdated, CompoundProductStockUpdated)}
-_NAME: Final = "event"
-
 AnyEvent = OrderStatusChanged | StockUpdated | CompoundProductStockUpdated | UnknownEvent
-"""What a delivery can be read as."""
+"""The type of what `parse` returns."""
+
+EVENTS: Final[Mapping[str, type[AnyEvent]]] = {
+    cls.wire_name: cls for cls in (OrderStatusChanged, StockUpdated, CompoundProductStockUpdated)
+}
+"""The known events, by wire name."""
+
+_NAME: Final = "event"
 
 
 def parse(body: bytes) -> AnyEvent:
-    """Reads the event out of the body of a delivery that was verified.
+    """Reads the event from the body of a verified delivery.
 
     Args:
         body: The bytes.
 
     Returns:
-        The event. A field of an odd type is left None and kept in `extra`; what has no id is an `UnknownEvent`.
+        The event. A field of an unexpected type is None and stands in `extra`; an event without an id is an
+        `UnknownEvent`.
 
     Raises:
-        DecodeError: It is not JSON.
+        DecodeError: The body is not JSON.
     """
     data = parse_json(body)
     if not isinstance(data, dict):
         return UnknownEvent(data=data)
     name = data.get(_NAME)
-    cls = _CLASSES.get(name) if isinstance(name, str) else None
+    cls = EVENTS.get(name) if isinstance(name, str) else None
     if cls is None:
         notice("event", UnknownEvent.__name__, value=name if isinstance(name, str) else "")
     if cls is None or (event := _decoded(data, cls)) is None:
@@ -134,29 +194,29 @@ def parse(body: bytes) -> AnyEvent:
 
 
 def _decoded(data: dict[str, Any], cls: type[AnyEvent]) -> AnyEvent | None:
-    """The event; None if its id is not there."""
+    """The event; None if its id is missing."""
     fields = {key: value for key, value in data.items() if key != _NAME}
     try:
         return decode(fields, cls)
     except DecodeError:
         pass
     try:
-        return _decode_what_fits(fields, cls)
+        return _decode_valid_fields(fields, cls)
     except DecodeError:
         return None
 
 
-def _decode_what_fits(fields: dict[str, Any], cls: Any) -> AnyEvent:
-    """The event without its odd fields, which go to `extra`; the id, which comes first, must be as it should."""
+def _decode_valid_fields(fields: dict[str, Any], cls: Any) -> AnyEvent:
+    """The event with its invalid fields in `extra`. The id, which comes first, must be valid."""
     identifier, *others = (wired.name for field in attrs.fields(cls) if (wired := wire_of(field.metadata)))
-    fitting = {identifier: fields.get(identifier)}
-    decode(fitting, cls)
+    valid = {identifier: fields.get(identifier)}
+    decode(valid, cls)
     for key in others:
         try:
-            decode({**fitting, key: fields.get(key)}, cls)
+            decode({**valid, key: fields.get(key)}, cls)
         except DecodeError:
             continue
-        fitting[key] = fields.get(key)
-    odd = {key: value for key, value in fields.items() if key not in fitting}
-    event: AnyEvent = attrs.evolve(decode(fitting, cls), extra=odd)
+        valid[key] = fields.get(key)
+    invalid = {key: value for key, value in fields.items() if key not in valid}
+    event: AnyEvent = attrs.evolve(decode(valid, cls), extra=invalid)
     return event

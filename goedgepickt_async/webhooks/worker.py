@@ -1,4 +1,4 @@
-"""Takes entries out of the inbox and has them handled: some at once, each until it succeeded or was given up."""
+"""Takes entries from the inbox and runs their handlers: several at once, each until it succeeded or was given up."""
 
 from __future__ import annotations
 
@@ -10,32 +10,30 @@ import attrs
 
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.logs import tell
-from goedgepickt_async.webhooks.calling import is_being_cancelled
+from goedgepickt_async.webhooks.endpoint import Stats
 from goedgepickt_async.webhooks.events import AnyEvent, UnknownEvent, parse
+from goedgepickt_async.webhooks.handlers import HandlerRegistry, HandlerRetry, is_being_cancelled
 from goedgepickt_async.webhooks.inbox import Claim, Inbox
-from goedgepickt_async.webhooks.patience import HandlerRetry
-from goedgepickt_async.webhooks.routes import Routes
-from goedgepickt_async.webhooks.tally import Tally
 
 __all__ = ["FailedDelivery", "Worker"]
 
-_LONG = 60.0
+_CLAIM_WAIT = 60.0
 """Seconds of one wait for entries."""
-_AFTER_TROUBLE = 1.0
-"""Seconds until an inbox that failed is asked again."""
-_LOOK = 0.05
-"""Seconds between two looks at whether an inbox that forgets is empty, on stopping."""
+_INBOX_RETRY = 1.0
+"""Seconds until an inbox that failed is used again."""
+_DRAIN_POLL = 0.05
+"""Seconds between two checks whether an inbox that is not durable is empty, when the receiver stops."""
 
 
 @attrs.frozen(kw_only=True)
 class FailedDelivery:
-    """What was given up.
+    """A delivery whose handler failed for the last time.
 
     Attributes:
-        event: What was to be handled.
+        event: The event.
         handler: The handler's name.
-        attempts: How often it was tried.
-        error: What it raised last; None if it never came to an end, because the process ended each time.
+        attempts: The number of attempts.
+        error: What the last attempt raised; None if it never ended, because the process died each time.
         body: The bytes of the delivery.
     """
 
@@ -47,72 +45,72 @@ class FailedDelivery:
 
 
 class Worker:
-    """The hands of a receiver.
+    """Runs the handlers of a receiver.
 
     Args:
-        inbox: Where the work comes from.
-        routes: Who does it.
-        tally: What is counted.
-        retry: When a handler that failed is tried again.
-        gave_up: Hears of what is given up; must not raise.
-        concurrency: Handlers at work at once.
-        lease: Seconds after which the work of a process that died is done by another.
-        again_after: Seconds after a success in which equal deliveries gather, to be handled once more.
+        inbox: Where the entries come from.
+        handlers: The handlers.
+        stats: The counters.
+        retry: When a handler that failed is called again.
+        on_given_up: Called with what is given up; must not raise.
+        concurrency: The largest number of handlers that run at once.
+        lease: Seconds after which the entries of a process that died are handed to another one.
+        dedup_window: Seconds after a success in which equal deliveries are combined.
     """
 
     def __init__(
         self,
         inbox: Inbox,
-        routes: Routes,
-        tally: Tally,
+        handlers: HandlerRegistry,
+        stats: Stats,
         retry: HandlerRetry,
-        gave_up: Callable[[FailedDelivery], Awaitable[None]],
+        on_given_up: Callable[[FailedDelivery], Awaitable[None]],
         *,
         concurrency: int,
         lease: float,
-        again_after: float,
+        dedup_window: float,
     ) -> None:
         self._inbox = inbox
-        self._routes = routes
-        self._tally = tally
+        self._handlers = handlers
+        self._stats = stats
         self._retry = retry
-        self._gave_up = gave_up
+        self._on_given_up = on_given_up
         self._concurrency = concurrency
         self._lease = lease
-        self._again_after = again_after
+        self._dedup_window = dedup_window
         self._running: dict[asyncio.Task[None], Claim] = {}
         self._has_room = asyncio.Event()
         self._stopping = asyncio.Event()
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it takes out what is put in."""
+    def is_running(self) -> bool:
+        """Whether it claims entries."""
         return not self._stopping.is_set()
 
     def stop(self) -> None:
-        """Take nothing more; what is being handled has the grace to be finished."""
+        """Claim nothing more. Running handlers have the grace period to finish."""
         self._stopping.set()
 
     async def work(self, grace: float) -> None:
-        """Work until `stop`, then for `grace` seconds more at most; what is not finished by then is handed back."""
+        """Run handlers until `stop`, and for at most `grace` seconds more; then hand back what is not finished."""
         async with asyncio.TaskGroup() as group:
-            keeper = group.create_task(self._keep_leases())
+            renewer = group.create_task(self._renew_leases())
             feeder = group.create_task(self._feed(group))
             await self._stopping.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace):
-                    await self._finish_up(feeder)
+                    await self._drain(feeder)
             feeder.cancel()
             for task in self._running:
                 task.cancel()
             while self._running:
                 await asyncio.wait(list(self._running))
-            keeper.cancel()
+            renewer.cancel()
 
-    async def _finish_up(self, feeder: asyncio.Task[None]) -> None:
-        """What is in hand; and what lies in an inbox that would forget it."""
-        while not self._inbox.is_durable and await self._inbox.waiting(self._routes.names):  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK)
+    async def _drain(self, feeder: asyncio.Task[None]) -> None:
+        """Wait for running handlers, and for all entries of an inbox that is not durable."""
+        while not self._inbox.is_durable and await self._inbox.waiting(self._handlers.names):  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_POLL)
         feeder.cancel()
         await asyncio.wait([feeder])
         if self._running:
@@ -126,11 +124,12 @@ class Worker:
                 await self._has_room.wait()
                 continue
             try:
-                claims = await self._inbox.claim(self._routes.names, limit=free, lease=self._lease, wait=_LONG)
-            except Exception as error:  # noqa: BLE001  whatever it is, the work goes on
-                why = f"the inbox gives no deliveries; it is asked again in {_AFTER_TROUBLE:g} s"
+                names = self._handlers.names
+                claims = await self._inbox.claim(names, limit=free, lease=self._lease, wait=_CLAIM_WAIT)
+            except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
+                why = f"the inbox hands out no deliveries; next try in {_INBOX_RETRY:g} s"
                 tell("webhook.trouble", exc_info=error, why=why)
-                await asyncio.sleep(_AFTER_TROUBLE)
+                await asyncio.sleep(_INBOX_RETRY)
                 continue
             for claim in claims:
                 self._start(group, claim)
@@ -138,16 +137,15 @@ class Worker:
     def _start(self, group: asyncio.TaskGroup, claim: Claim) -> None:
         task = group.create_task(self._handle(claim))
         self._running[task] = claim
-        self._tally.running = len(self._running)
+        self._stats.running = len(self._running)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        self._tally.running = len(self._running)
+        self._stats.running = len(self._running)
         self._has_room.set()
 
-    async def _keep_leases(self) -> None:
-        """While we live, what we have in hand is ours."""
+    async def _renew_leases(self) -> None:
         while True:
             await asyncio.sleep(self._lease / 3)
             if self._running:
@@ -158,70 +156,69 @@ class Worker:
                     tell("webhook.trouble", exc_info=error, why=why)
 
     async def _handle(self, claim: Claim) -> None:
-        """One entry, to whatever end; only a cancellation leaves it."""
+        """Handle one entry. Only a cancellation leaves this method as an exception."""
         try:
             await self._attempt(claim)
         except asyncio.CancelledError:
-            await self._settle(self._inbox.postpone(claim, delay=0.0, counts=False))
+            await self._update_inbox(self._inbox.postpone(claim, delay=0.0, counts=False))
             raise
         except Exception as error:  # noqa: BLE001  one entry must not end the work on all others
-            tell("webhook.trouble", exc_info=error, why=f"an entry of {claim.entry.route} could not be dealt with")
+            tell("webhook.trouble", exc_info=error, why=f"an entry of {claim.entry.handler} could not be handled")
 
     async def _attempt(self, claim: Claim) -> None:
-        route = self._routes[claim.entry.route]
-        if claim.attempt > self._retry.attempts:  # each time the process died of it, or beside it
+        handler = self._handlers[claim.entry.handler]
+        if claim.attempt > self._retry.attempts:  # the process died during each attempt
             await self._give_up(claim, None)
             return
         try:
-            await route.act(parse(claim.entry.body))
+            await handler.call(parse(claim.entry.body))
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
-            await self._failed(claim, _caused_by(error))  # of the handler's own making: else it would run on and on
+            await self._failed(claim, _caused_by(error))  # raised by the handler itself: else it would repeat for ever
             return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
             await self._failed(claim, error)
             return
-        self._tally.handled += 1
-        remember = self._again_after if route.within is None else 0.0  # `within` gathers what comes by itself
-        await self._settle(self._inbox.finish(claim, remember=remember))
+        self._stats.handled += 1
+        window = self._dedup_window if handler.within is None else 0.0  # `within` combines events by itself
+        await self._update_inbox(self._inbox.finish(claim, dedup_window=window))
 
     async def _failed(self, claim: Claim, error: Exception) -> None:
-        wait = self._retry.wait_asked_for(error)
+        wait = self._retry.requested_wait(error)
         if wait is None and claim.attempt >= self._retry.attempts:
             await self._give_up(claim, error)
             return
-        self._tally.retried += 1
+        self._stats.retried += 1
         pause = self._retry.pause(claim.attempt) if wait is None else wait
         tell(
             "webhook.retried",
             exc_info=error if wait is None else None,
-            handler=claim.entry.route,
+            handler=claim.entry.handler,
             attempt=claim.attempt,
             error=type(error).__name__,
             pause=pause,
         )
-        await self._settle(self._inbox.postpone(claim, delay=pause, counts=wait is None))
+        await self._update_inbox(self._inbox.postpone(claim, delay=pause, counts=wait is None))
 
     async def _give_up(self, claim: Claim, error: Exception | None) -> None:
-        self._tally.given_up += 1
+        self._stats.given_up += 1
         attempts = min(claim.attempt, self._retry.attempts)
-        tell("webhook.given_up", exc_info=error, handler=claim.entry.route, attempts=attempts)
+        tell("webhook.given_up", exc_info=error, handler=claim.entry.handler, attempts=attempts)
         entry = claim.entry
-        await self._gave_up(
-            FailedDelivery(
-                event=_event_in(entry.body), handler=entry.route, attempts=attempts, error=error, body=entry.body
-            )
+        event = _event_in(entry.body)
+        await self._on_given_up(
+            FailedDelivery(event=event, handler=entry.handler, attempts=attempts, error=error, body=entry.body)
         )
         reason = "the process ended" if error is None else type(error).__name__
-        await self._settle(self._inbox.give_up(claim, reason=reason))
+        await self._update_inbox(self._inbox.give_up(claim, reason=reason))
 
-    async def _settle(self, step: Awaitable[None]) -> None:
-        """Tell the inbox; if it does not listen, the lease ends by itself, and it is handled once more."""
+    async def _update_inbox(self, step: Awaitable[None]) -> None:
+        """Report the end of an entry; if the inbox fails, the lease ends by itself, and the entry is handled again."""
         try:
             await step
         except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
-            why = "the inbox did not take the end of a delivery; it will be handled again"
+            why = "the inbox did not record the end of a delivery; it will be handled again"
             tell("webhook.trouble", exc_info=error, why=why)
 
 
@@ -234,5 +231,5 @@ def _caused_by(error: BaseException) -> Exception:
 def _event_in(body: bytes) -> AnyEvent:
     try:
         return parse(body)
-    except DecodeError:  # somebody else put it there
+    except DecodeError:  # it was not put there by a receiver
         return UnknownEvent()

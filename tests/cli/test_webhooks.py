@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.cli.outcome import CommandError, UsageError
-from goedgepickt_async.cli.webhooks.listen_command import as_row
+from goedgepickt_async.cli.webhooks.listen import as_row
 from goedgepickt_async.cli.webhooks.options import checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorder, _body_fields, _body_of, read_recording
-from goedgepickt_async.cli.webhooks.send_command import made_up
+from goedgepickt_async.cli.webhooks.send import example_payload
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks import UnknownEvent, parse
 from tests.support.receiver import Receiver, receiving
@@ -315,9 +315,9 @@ def test_nobody_there_and_no_secret_are_told_apart(inside: Inside, monkeypatch: 
 
 @pytest.mark.parametrize("event", ["orderStatusChanged", "stockUpdated", "compoundProductStockUpdated"])
 def test_a_known_event_that_is_made_up_is_whole(event: str) -> None:
-    parsed = parse(json.dumps(made_up(event)).encode())
+    parsed = parse(json.dumps(example_payload(event)).encode())
     assert not isinstance(parsed, UnknownEvent)
-    assert made_up("something.else") == {"event": "something.else"}
+    assert example_payload("something.else") == {"event": "something.else"}
 
 
 # -- recordings ---------------------------------------------------------------------------------------------------

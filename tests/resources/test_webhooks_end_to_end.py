@@ -49,7 +49,7 @@ async def test_what_the_client_writes_comes_back_verified(
     sandbox.deliveries.copies = copies
     subscribed = await gg.webhooks.ensure(door.url, list(WebhookEvent))
     heard: list[OrderStatusChanged | StockUpdated] = []
-    receiver = WebhookReceiver(subscribed.secrets, again_after=0.01)
+    receiver = WebhookReceiver(subscribed.secrets, dedup_window=0.01)
     receiver.on(OrderStatusChanged, StockUpdated)(heard.append)
     async with receiver:
         product = await gg.products.list().first()

@@ -16,7 +16,7 @@ from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.sandbox.deliveries import DeliveryState, pauses
 from goedgepickt_async.testing import VirtualClock
 from goedgepickt_async.testing.virtual_loop import VirtualLoop
-from goedgepickt_async.webhooks import Entry, SqliteInbox
+from goedgepickt_async.webhooks import InboxEntry, SqliteInbox
 from tests.support.receiver import receiving
 
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
@@ -231,7 +231,7 @@ def test_the_thread_of_an_inbox_in_a_file_is_waited_for(tmp_path: Path) -> None:
     async def main() -> int:
         inbox = SqliteInbox(tmp_path / "inbox.db", clock=clock.time)
         async with asyncio.timeout(3600):
-            await inbox.put([Entry(route="handler", topic="order", key="1", body=b"{}")])
+            await inbox.put([InboxEntry(handler="handler", ordering_key="order", dedup_key="1", body=b"{}")])
             (claim,) = await inbox.claim(["handler"], limit=5, lease=60.0, wait=0.0)
             await inbox.finish(claim)
             left = await inbox.waiting(["handler"])

@@ -13,7 +13,7 @@ INBOX, HANDLED, SECONDS = sys.argv[1:4]
 
 
 async def main() -> None:
-    receiver = WebhookReceiver("geheim", inbox=SqliteInbox(INBOX, poll=0.02), lease=1.0, again_after=0.0)
+    receiver = WebhookReceiver("geheim", inbox=SqliteInbox(INBOX, poll=0.02), lease=1.0, dedup_window=0.0)
     handled = os.open(HANDLED, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     @receiver.on(StockUpdated)

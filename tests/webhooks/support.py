@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from goedgepickt_async.webhooks import Answer, WebhookReceiver, sign
+from goedgepickt_async.webhooks import WebhookReceiver, WebhookResponse, sign
 
 SECRET = "geheim"
 
@@ -22,7 +22,7 @@ def order(uuid: str = "o-1", status: str = "completed") -> bytes:
     return body_of(event="orderStatusChanged", newStatus=status, orderNumber="S-1", orderUuid=uuid)
 
 
-async def deliver(receiver: WebhookReceiver, body: bytes, secret: str = SECRET) -> Answer:
+async def deliver(receiver: WebhookReceiver, body: bytes, secret: str = SECRET) -> WebhookResponse:
     return await receiver.receive(body, sign(body, secret))
 
 

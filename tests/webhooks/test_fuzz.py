@@ -70,7 +70,7 @@ def header(draw: random.Random, signature: str) -> str | bytes | None:
 
 
 async def test_a_million_mutations_find_no_other_error_and_no_other_answer() -> None:
-    receiver = WebhookReceiver(SECRET, again_after=0.0)
+    receiver = WebhookReceiver(SECRET, dedup_window=0.0)
     heard: list[Event] = []
 
     @receiver.on(Event)

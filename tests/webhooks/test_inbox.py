@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from goedgepickt_async.errors import InboxError
-from goedgepickt_async.webhooks import Claim, Entry, MemoryInbox, SqliteInbox
+from goedgepickt_async.webhooks import Claim, InboxEntry, MemoryInbox, SqliteInbox
 from tests.webhooks.support import Clock
 
 AnyInbox = MemoryInbox | SqliteInbox
 ROUTES = ("r", "other")
 
 
-def entry(topic: str = "t", key: str = "k", *, route: str = "r", delay: float = 0.0) -> Entry:
-    return Entry(route=route, topic=topic, key=key, body=f"{topic}{key}".encode(), delay=delay)
+def entry(topic: str = "t", key: str = "k", *, route: str = "r", delay: float = 0.0) -> InboxEntry:
+    return InboxEntry(handler=route, ordering_key=topic, dedup_key=key, body=f"{topic}{key}".encode(), delay=delay)
 
 
 async def claim(inbox: AnyInbox, limit: int = 10, *, lease: float = 60.0) -> list[Claim]:
@@ -24,7 +24,7 @@ async def claim(inbox: AnyInbox, limit: int = 10, *, lease: float = 60.0) -> lis
 
 
 def keys(claims: list[Claim]) -> list[str]:
-    return [claim.entry.key for claim in claims]
+    return [claim.entry.dedup_key for claim in claims]
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ async def test_an_equal_one_with_another_in_between_does_not(inbox: AnyInbox) ->
 
 async def test_after_a_success_equal_ones_gather_and_are_handed_out_once_more(inbox: AnyInbox, clock: Clock) -> None:
     await inbox.put([entry()])
-    await inbox.finish((await claim(inbox))[0], remember=2.0)
+    await inbox.finish((await claim(inbox))[0], dedup_window=2.0)
     clock.now += 0.5
     assert [await inbox.put([entry()]) for _ in range(9)] == [1] + [0] * 8
     assert await claim(inbox) == []
     clock.now += 1.5
     (again,) = await claim(inbox)
-    await inbox.finish(again, remember=2.0)
+    await inbox.finish(again, dedup_window=2.0)
     clock.now += 2.0
     await inbox.put([entry()])
     assert len(await claim(inbox)) == 1, "long after it is an event like any other"
@@ -88,7 +88,7 @@ async def test_what_came_while_its_equal_was_handled_gathers_too(inbox: AnyInbox
     await inbox.put([entry()])
     (one,) = await claim(inbox)
     await inbox.put([entry()])
-    await inbox.finish(one, remember=2.0)
+    await inbox.finish(one, dedup_window=2.0)
     assert await claim(inbox) == []
     clock.now += 2.0
     assert len(await claim(inbox)) == 1
@@ -96,10 +96,10 @@ async def test_what_came_while_its_equal_was_handled_gathers_too(inbox: AnyInbox
 
 async def test_another_event_of_the_topic_waits_for_nothing(inbox: AnyInbox) -> None:
     await inbox.put([entry(key="A")])
-    await inbox.finish((await claim(inbox))[0], remember=2.0)
+    await inbox.finish((await claim(inbox))[0], dedup_window=2.0)
     await inbox.put([entry(key="B")])
     (one,) = await claim(inbox)
-    await inbox.finish(one, remember=2.0)
+    await inbox.finish(one, dedup_window=2.0)
     await inbox.put([entry(key="A")])
     assert keys(await claim(inbox)) == ["A"]
 
@@ -121,7 +121,7 @@ async def test_one_topic_of_two_routes_is_two_lines(inbox: AnyInbox) -> None:
 
 async def test_only_the_routes_asked_for_are_handed_out(inbox: AnyInbox) -> None:
     await inbox.put([entry(), entry(route="unknown")])
-    assert [one.entry.route for one in await claim(inbox)] == ["r"]
+    assert [one.entry.handler for one in await claim(inbox)] == ["r"]
     assert await inbox.waiting(["unknown"]) == 1
 
 
@@ -141,7 +141,7 @@ async def test_what_was_put_back_is_handed_out_later_with_its_attempts_counted(i
     assert await claim(inbox) == [], "nobody overtakes it in its line"
     clock.now += 5.0
     (one,) = await claim(inbox)
-    assert (one.entry.key, one.attempt) == ("A", 2)
+    assert (one.entry.dedup_key, one.attempt) == ("A", 2)
     await inbox.postpone(one, delay=0.0, counts=False)
     assert (await claim(inbox))[0].attempt == 2
 
@@ -193,7 +193,7 @@ async def test_a_lease_that_is_renewed_goes_on(inbox: AnyInbox, clock: Clock) ->
 async def test_at_most_so_many_are_handed_out_the_longest_due_first(inbox: AnyInbox, clock: Clock) -> None:
     await inbox.put([entry("late", delay=3.0), entry("early", delay=1.0), entry("middle", delay=2.0, route="other")])
     clock.now += 3.0
-    assert [one.entry.topic for one in await claim(inbox, 2)] == ["early", "middle"]
+    assert [one.entry.ordering_key for one in await claim(inbox, 2)] == ["early", "middle"]
 
 
 async def test_who_waits_is_woken_by_what_is_put(inbox: AnyInbox) -> None:
@@ -237,7 +237,7 @@ async def test_what_a_cancelled_claim_took_is_handed_back_also_when_the_inbox_is
 
 async def test_one_step_that_cannot_be_spoils_no_other(tmp_path: Path) -> None:
     inbox = SqliteInbox(tmp_path / "i")
-    bad = Entry(route="r", topic="\ud800", key="k", body=b"{}")
+    bad = InboxEntry(handler="r", ordering_key="\ud800", dedup_key="k", body=b"{}")
     results = await asyncio.gather(*(inbox.put([one]) for one in (entry("a"), bad, entry("b"))), return_exceptions=True)
     assert (results[0], type(results[1]), results[2]) == (1, InboxError, 1)
     await inbox.close()
@@ -252,8 +252,8 @@ async def test_it_serves_several_event_loops(inbox: AnyInbox) -> None:
 
 
 async def test_an_entry_goes_through_a_task_queue_unchanged() -> None:
-    one = Entry(route="r", topic="t", key="k", body='{"a":"é"}'.encode(), delay=2.0)
-    assert Entry.load(one.dump()) == one
+    one = InboxEntry(handler="r", ordering_key="t", dedup_key="k", body='{"a":"é"}'.encode(), delay=2.0)
+    assert InboxEntry.load(one.dump()) == one
     assert '"a"' not in repr(one)
 
 
@@ -268,7 +268,7 @@ async def test_memory_forgets_what_it_remembered(clock: Clock) -> None:
     inbox = MemoryInbox(clock=clock)
     for number in range(100):
         await inbox.put([entry(str(number))])
-        await inbox.finish((await claim(inbox))[0], remember=2.0)
+        await inbox.finish((await claim(inbox))[0], dedup_window=2.0)
         clock.now += 1.0
     assert len(inbox._handled) <= 3
     assert not inbox._lines
@@ -281,13 +281,13 @@ async def test_a_clock_that_is_set_back_holds_up_nothing(tmp_path: Path, clock: 
     leased, failed, done = await claim(inbox, lease=10.0)
     await inbox.put([entry("delayed", delay=10.0), entry("leased", "behind"), entry("done", "other", delay=10.0)])
     await inbox.postpone(failed, delay=10.0)
-    await inbox.finish(done, remember=10.0)
+    await inbox.finish(done, dedup_window=10.0)
     clock.now -= 3600.0
     await inbox.put([entry("done")])  # takes heed of it, too
     assert await claim(inbox) == []
     await inbox.renew([leased], lease=5.0)
     clock.now += 10.0
-    assert {one.entry.topic for one in await claim(inbox)} == {"leased", "failed", "delayed", "done"}
+    assert {one.entry.ordering_key for one in await claim(inbox)} == {"leased", "failed", "delayed", "done"}
     await inbox.close()
 
 
@@ -297,5 +297,5 @@ async def test_a_clock_that_is_set_back_by_a_hair_moves_nothing(tmp_path: Path, 
     clock.now -= 0.5
     await inbox.put([entry("other", delay=10.0)])
     clock.now += 10.0
-    assert [one.entry.topic for one in await claim(inbox)] == ["other"]
+    assert [one.entry.ordering_key for one in await claim(inbox)] == ["other"]
     await inbox.close()

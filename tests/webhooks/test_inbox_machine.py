@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from goedgepickt_async.webhooks import Claim, Entry, MemoryInbox
-from goedgepickt_async.webhooks.inbox.sqlite_table import SCHEMA, SqliteTable
+from goedgepickt_async.webhooks import Claim, InboxEntry, MemoryInbox
+from goedgepickt_async.webhooks.inbox.tables import SCHEMA, SqliteTable
 from tests.webhooks.support import Clock
 
 T = TypeVar("T")
@@ -39,26 +39,26 @@ class BothInboxes(RuleBasedStateMachine):
 
     @rule(route=st.sampled_from(ROUTES), topic=st.sampled_from("tu"), key=st.sampled_from("ab"), delay=seconds)
     def put(self, route: str, topic: str, key: str, delay: float) -> None:
-        entry = Entry(route=route, topic=topic, key=key, body=b"{}", delay=delay)
+        entry = InboxEntry(handler=route, ordering_key=topic, dedup_key=key, body=b"{}", delay=delay)
         assert self.run(self.memory.put([entry])) == self.table.put([entry], self.clock.now)
 
     @rule(limit=st.integers(1, 4), lease=st.sampled_from([1.0, 30.0]), routes=st.sampled_from([ROUTES, ("s",)]))
     def claim(self, limit: int, lease: float, routes: tuple[str, ...]) -> None:
         first = self.run(self.memory.claim(routes, limit=limit, lease=lease, wait=0.0))
         second = self.table.claim(routes, limit, lease, self.clock.now)
-        assert [(one.entry.topic, one.entry.key, one.id, one.attempt) for one in first] == [
-            (one.entry.topic, one.entry.key, one.id, one.attempt) for one in second
+        assert [(one.entry.ordering_key, one.entry.dedup_key, one.id, one.attempt) for one in first] == [
+            (one.entry.ordering_key, one.entry.dedup_key, one.id, one.attempt) for one in second
         ]
-        lines = [(one.entry.route, one.entry.topic) for one in first]
+        lines = [(one.entry.handler, one.entry.ordering_key) for one in first]
         assert len(set(lines)) == len(lines)
         self.claims += zip(first, second, strict=True)
 
-    @rule(index=indexes, remember=seconds)
-    def finish(self, index: int, remember: float) -> None:
+    @rule(index=indexes, dedup_window=seconds)
+    def finish(self, index: int, dedup_window: float) -> None:
         if self.claims:
             first, second = self.claims.pop(index % len(self.claims))
-            self.run(self.memory.finish(first, remember=remember))
-            self.table.finish(second, remember, self.clock.now)
+            self.run(self.memory.finish(first, dedup_window=dedup_window))
+            self.table.finish(second, dedup_window, self.clock.now)
 
     @rule(index=indexes, delay=seconds, counts=st.booleans())
     def postpone(self, index: int, delay: float, counts: bool) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import SqliteInbox, StockUpdated, WebhookReceiver, sign
-from goedgepickt_async.webhooks.inbox.places import default_place
+from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
 from tests.webhooks.support import SECRET, stock, until
 
 WORKER = Path(__file__).parent / "serving_worker.py"
@@ -150,7 +150,7 @@ async def test_run_serves_until_it_is_cancelled_and_its_inbox_is_found_again(
         with pytest.raises(asyncio.CancelledError):
             await running
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-    place = default_place(unused_port)
+    place = default_inbox_path(unused_port)
     assert place.is_relative_to(tmp_path)
     assert place.stat().st_mode & 0o077 == 0
 

@@ -25,7 +25,7 @@ from goedgepickt_async.webhooks import (
     WebhookReceiver,
     sign,
 )
-from goedgepickt_async.webhooks.refusals import Refusals
+from goedgepickt_async.webhooks.endpoint import RejectionLog
 from tests.webhooks.support import SECRET, Clock, body_of, deliver, order, stock, until
 
 QUICK = HandlerRetry(attempts=3, base=0.001, cap=0.002)
@@ -33,7 +33,7 @@ QUICK = HandlerRetry(attempts=3, base=0.001, cap=0.002)
 
 @pytest.fixture
 def receiver() -> WebhookReceiver:
-    return WebhookReceiver(SECRET, retry=QUICK, again_after=0.05)
+    return WebhookReceiver(SECRET, retry=QUICK, dedup_window=0.05)
 
 
 def recorded(receiver: WebhookReceiver, *events: type[Event]) -> list[Any]:
@@ -93,7 +93,7 @@ async def test_unknown_events_are_accepted(receiver: WebhookReceiver, body: byte
 async def test_what_nobody_is_for_is_accepted_and_kept_nowhere(receiver: WebhookReceiver) -> None:
     async with receiver:
         assert (await deliver(receiver, stock())).status == 200
-    assert receiver.snapshot().unheard == 1
+    assert receiver.snapshot().unmatched == 1
 
 
 async def pieces(*parts: bytes, then: BaseException | None = None) -> AsyncIterator[bytes]:
@@ -137,7 +137,7 @@ async def test_a_body_that_never_ends_is_a_408() -> None:
         yield b"{"
         await asyncio.sleep(60)
 
-    receiver = WebhookReceiver(SECRET, patience=0.02)
+    receiver = WebhookReceiver(SECRET, body_timeout=0.02)
     assert (await receiver.receive_chunks(stalled(), None)).status == 408
 
 
@@ -213,7 +213,7 @@ def test_a_receiver_without_a_secret_is_none(secrets: Any) -> None:
 
 async def test_a_wrong_secret_is_loud_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    refusals = Refusals(clock)
+    refusals = RejectionLog(clock)
     for _ in range(100):
         refusals.note(401, "the signature is not made with the secret")
     assert len(caplog.records) == 1
@@ -266,7 +266,7 @@ async def test_a_plain_handler_runs_in_a_thread_of_its_own(receiver: WebhookRece
 async def test_the_same_delivery_ten_times_is_handled_once_and_once_more() -> None:
     clock = Clock()
     inbox = MemoryInbox(clock=clock)
-    receiver = WebhookReceiver(SECRET, inbox=inbox, again_after=2.0)
+    receiver = WebhookReceiver(SECRET, inbox=inbox, dedup_window=2.0)
     seen = recorded(receiver)
     async with receiver:
         assert (await deliver(receiver, stock())).status == 200
@@ -276,7 +276,7 @@ async def test_the_same_delivery_ten_times_is_handled_once_and_once_more() -> No
         await asyncio.sleep(0.02)
         assert len(seen) == 1
         clock.now += 2.0
-        inbox._bell.ring()
+        inbox._notifier.notify()
         await until(lambda: receiver.snapshot().handled == 2)
     assert len(seen) == 2
     assert receiver.snapshot().duplicates == 8
@@ -440,13 +440,13 @@ async def test_what_kills_the_process_each_time_is_given_up_too(tmp_path: Path) 
     receiver.on_error(failed.append)
     await deliver(receiver, stock())
     for _ in range(3):
-        assert await inbox.claim(receiver._routes.names, limit=1, lease=60.0, wait=0.0)  # and died with it
+        assert await inbox.claim(receiver._handlers.names, limit=1, lease=60.0, wait=0.0)  # and died with it
         clock.now += 60.0
     async with receiver:
         await until(lambda: failed)
         assert failed[0].error is None
         await until_failed(inbox)
-        assert await inbox.revive() == 1
+        assert await inbox.requeue_failed() == 1
         await until(lambda: receiver.snapshot().handled == 1)
 
 
@@ -486,7 +486,7 @@ def test_a_handler_that_cannot_be_is_refused(receiver: WebhookReceiver, register
 
 @pytest.mark.parametrize(
     "setting",
-    [{"concurrency": 0}, {"concurrency": 2.5}, {"lease": 0}, {"grace": -1}, {"max_body": "x"}, {"again_after": True}],
+    [{"concurrency": 0}, {"concurrency": 2.5}, {"lease": 0}, {"grace": -1}, {"max_body": "x"}, {"dedup_window": True}],
 )
 def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
@@ -572,11 +572,11 @@ async def test_what_is_not_finished_in_time_is_handed_back(tmp_path: Path, hurri
 
     working = asyncio.create_task(work())
     if hurried:
-        await until(lambda: receiver._worker is not None and not receiver._worker.goes_on)
+        await until(lambda: receiver._worker is not None and not receiver._worker.is_running)
         working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     assert cancelled == 4
-    claims = await inbox.claim(receiver._routes.names, limit=20, lease=60, wait=0)
+    claims = await inbox.claim(receiver._handlers.names, limit=20, lease=60, wait=0)
     assert [one.attempt for one in claims] == [1] * 10
     await inbox.close()
 
@@ -596,7 +596,7 @@ async def test_a_plain_handler_that_runs_is_waited_for_and_its_success_counts(tm
         await until(begun.is_set)
         asyncio.get_running_loop().call_later(0.05, go_on.set)
     assert receiver.snapshot().handled == 1
-    assert await inbox.waiting(receiver._routes.names) == 0
+    assert await inbox.waiting(receiver._handlers.names) == 0
     await inbox.close()
 
 
@@ -614,16 +614,16 @@ async def test_after_a_stop_it_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 async def test_an_inbox_that_fails_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goedgepickt_async.webhooks.worker._AFTER_TROUBLE", 0.01)
+    monkeypatch.setattr("goedgepickt_async.webhooks.worker._INBOX_RETRY", 0.01)
 
     class Shaky(MemoryInbox):
         trouble = 3
 
-        async def claim(self, routes: Any, **options: Any) -> Any:
+        async def claim(self, handlers: Any, **options: Any) -> Any:
             if self.trouble:
                 self.trouble -= 1
                 raise InboxError("not now")
-            return await super().claim(routes, **options)
+            return await super().claim(handlers, **options)
 
     receiver = WebhookReceiver(SECRET, inbox=Shaky())
     seen = recorded(receiver)
@@ -720,7 +720,7 @@ async def test_an_event_is_done_only_when_the_look_succeeded(tmp_path: Path) -> 
         await deliver(receiver, stock())
         await until(lambda: seen)
     assert client.asked == 3
-    assert await inbox.waiting(receiver._routes.names) == 0
+    assert await inbox.waiting(receiver._handlers.names) == 0
     await inbox.close()
 
 

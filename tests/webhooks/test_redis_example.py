@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from goedgepickt_async.webhooks import Entry, HandlerRetry, StockUpdated, WebhookReceiver
+from goedgepickt_async.webhooks import HandlerRetry, InboxEntry, StockUpdated, WebhookReceiver
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.webhooks.support import SECRET, deliver, stock, until
 
@@ -54,12 +54,12 @@ async def test_a_receiver_works_on_it(inbox: Any) -> None:
             assert (await deliver(receiver, stock(f"p-{number}"))).status == 200
         await until(lambda: len(seen) == 20)
         await until(lambda: receiver.snapshot().running == 0)
-        assert await inbox.waiting(receiver._routes.names) == 0
+        assert await inbox.waiting(receiver._handlers.names) == 0
     assert len(failed) == 1
 
 
 async def test_it_drops_what_waits_and_keeps_what_comes_while_its_equal_is_handled(inbox: Any) -> None:
-    entry = Entry(route="r", topic="t", key="k", body=b"{}")
+    entry = InboxEntry(handler="r", ordering_key="t", dedup_key="k", body=b"{}")
     options = {"limit": 10, "lease": 60.0, "wait": 0.0}
     assert [await inbox.put([entry]) for _ in range(3)] == [1, 0, 0]
     (one,) = await inbox.claim(["r"], **options)
@@ -74,7 +74,7 @@ async def test_it_drops_what_waits_and_keeps_what_comes_while_its_equal_is_handl
 
 
 async def test_what_is_not_finished_in_its_lease_is_anybodys(inbox: Any) -> None:
-    await inbox.put([Entry(route="r", topic="t", key="k", body=b"{}", delay=0.05)])
+    await inbox.put([InboxEntry(handler="r", ordering_key="t", dedup_key="k", body=b"{}", delay=0.05)])
     assert await inbox.claim(["r"], limit=1, lease=0.05, wait=0.0) == []
     for attempt in (1, 2):
         (one,) = await inbox.claim(["r"], limit=1, lease=0.05, wait=5.0)

@@ -62,7 +62,7 @@ async def ensure(
         json: As JSON, one subscription a line.
         server: Of which account.
     """
-    from goedgepickt_async.cli.webhooks.ensure_command import ensure as work  # noqa: PLC0415
+    from goedgepickt_async.cli.webhooks.ensure import ensure as work  # noqa: PLC0415
 
     return await work(url, event, webshop, server, show_secrets=show_secrets, as_json=json)
 
@@ -88,7 +88,7 @@ async def listen(
         count: End after so many verified deliveries.
         server: The sandbox, if there is one.
     """
-    from goedgepickt_async.cli.webhooks.listen_command import listen as work  # noqa: PLC0415
+    from goedgepickt_async.cli.webhooks.listen import listen as work  # noqa: PLC0415
 
     return await work(host, port, record, count, server)
 
@@ -116,7 +116,7 @@ async def send(
         body: Instead of an event: what is sent, as it stands; or @FILE, or - for stdin.
         options: How stubbornly.
     """
-    from goedgepickt_async.cli.webhooks.send_command import send as work  # noqa: PLC0415
+    from goedgepickt_async.cli.webhooks.send import send as work  # noqa: PLC0415
 
     return await work(url, event, field or [], body, options)
 
@@ -142,6 +142,6 @@ async def replay(
         sign_again: Sign with the first of GOEDGEPICKT_WEBHOOK_SECRETS instead of sending the signature that was recorded.
         options: How stubbornly.
     """
-    from goedgepickt_async.cli.webhooks.replay_command import replay as work  # noqa: PLC0415
+    from goedgepickt_async.cli.webhooks.send import replay as work  # noqa: PLC0415
 
     return await work(file, url, options, from_line=from_line, sign_again=sign_again)

@@ -17,9 +17,10 @@ from typing import Any
 
 import attrs
 
+from goedgepickt_async import Secret
 from goedgepickt_async.cli.outcome import CommandError, UsageError
 
-__all__ = ["Recorded", "Recorder", "read_recording"]
+__all__ = ["VARIABLE", "Recorded", "Recorder", "read_recording", "signing_secrets"]
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
@@ -125,3 +126,21 @@ def _signature_of(row: dict[str, Any]) -> str:
 def _body_of(row: dict[str, Any]) -> bytes:
     text = row.get("body")
     return base64.b64decode(row["body_base64"], validate=True) if text is None else str.encode(text)
+
+
+VARIABLE = "GOEDGEPICKT_WEBHOOK_SECRETS"
+
+
+def signing_secrets() -> list[Secret]:
+    """The secrets that the environment names, with commas or spaces between them; each once.
+
+    Raises:
+        UsageError: It names none.
+    """
+    texts = [text for text in re.split(r"[,\s]+", os.environ.get(VARIABLE, "")) if text]
+    if not texts:
+        raise UsageError(
+            f"there is no secret: set {VARIABLE} to those of your subscriptions, with commas between them "
+            "(`goedgepickt webhooks ensure URL --event … --show-secrets` prints them)"
+        )
+    return [Secret(text) for text in dict.fromkeys(texts)]

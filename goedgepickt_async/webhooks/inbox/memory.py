@@ -1,34 +1,96 @@
-"""The inbox of a process that may forget: what lies in it is lost with the process."""
+"""The inbox in memory, and what both inboxes use to wait for new entries."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import heapq
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import attrs
 
 from goedgepickt_async.errors import InboxError
-from goedgepickt_async.webhooks.inbox.bell import Bell
-from goedgepickt_async.webhooks.inbox.long_poll import long_poll
-from goedgepickt_async.webhooks.inbox.protocol import Claim, Entry
+from goedgepickt_async.webhooks.inbox.protocol import Claim, InboxEntry
 
-__all__ = ["MemoryInbox"]
+__all__ = ["MemoryInbox", "Notifier", "long_poll"]
 
-_LONG = 3600.0
+_NO_ENTRY_DUE = 3600.0
+_SHORTEST_WAIT = 0.001
 
-_Line = tuple[str, str]
+
+class Notifier:
+    """A condition variable for tasks in any event loop and any thread.
+
+    Attributes:
+        version: Goes up with each `notify`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.version: int = 0
+
+    def notify(self) -> None:
+        """Wake all waiting tasks; callable from any thread."""
+        with self._lock:
+            self.version += 1
+            waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            with contextlib.suppress(RuntimeError):  # its event loop is closed
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+
+    async def wait(self, version: int, seconds: float) -> None:
+        """Return when `version` is no longer current, or after so many seconds."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if self.version != version:
+                return
+            self._waiters.add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=seconds)
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def long_poll(
+    look: Callable[[], Awaitable[tuple[list[Claim], float]]], notifier: Notifier, wait: float
+) -> list[Claim]:
+    """Call `look` until it returns claims, for `wait` seconds at most.
+
+    Args:
+        look: Claims what is due; and returns the seconds until the next entry is due, as far as it is known.
+        notifier: Says when there may be something new.
+        wait: Seconds.
+    """
+    until = time.monotonic() + wait
+    while True:
+        version = notifier.version
+        claims, again_in = await look()
+        left = until - time.monotonic()
+        if claims or left <= 0:
+            return claims
+        await notifier.wait(version, min(left, max(again_in, _SHORTEST_WAIT)))
+
+
+_Line = tuple[str, str]  # handler and ordering key
 
 
 @attrs.define(eq=False)
 class _Row:
-    """One entry; `due` counts for the first of its line only."""
+    """One entry. `due` is valid only for the first row of its line."""
 
     number: int
-    entry: Entry
+    entry: InboxEntry
     not_before: float
     due: float = 0.0
     token: str | None = None
@@ -36,11 +98,11 @@ class _Row:
 
 
 class MemoryInbox:
-    """An inbox in memory, with all that the durable one does but surviving. For several loops and threads too.
+    """An inbox in memory: all features of `SqliteInbox` except durability. Usable from several loops and threads.
 
     Args:
-        limit: Entries that it takes at most; what comes over it is refused, and so comes again later.
-        clock: Seconds, never going back; for tests.
+        limit: The largest number of entries. More are refused with `InboxError`, and the service sends them again.
+        clock: A monotonic clock, in seconds; for tests.
     """
 
     is_durable = False
@@ -48,54 +110,54 @@ class MemoryInbox:
     def __init__(self, *, limit: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._bell = Bell()
+        self._notifier = Notifier()
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._tokens = itertools.count(1)
         self._rows: dict[int, _Row] = {}
         self._lines: dict[_Line, deque[_Row]] = {}
-        self._heads: dict[str, list[tuple[float, int]]] = {}  # by route; those whose due has changed since are stale
+        self._heads: dict[str, list[tuple[float, int]]] = {}  # by handler; an item whose due time changed is stale
         self._handled: dict[_Line, tuple[str, float]] = {}
         self._given_up = 0
 
     # -- the protocol -------------------------------------------------------------------------------------------
 
-    async def put(self, entries: Sequence[Entry]) -> int:
-        """Keep entries: see `Intake.put`."""
+    async def put(self, entries: Sequence[InboxEntry]) -> int:
+        """Store entries: see `Intake.put`."""
         with self._lock:
             if len(self._rows) + len(entries) > self._limit:
                 raise InboxError(f"the inbox is full: {self._limit} entries wait in memory")
             added = sum(self._put(entry, self._clock()) for entry in entries)
-        self._bell.ring()
+        self._notifier.notify()
         return added
 
-    async def claim(self, routes: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
+    async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
         """Hand out what is due: see `Inbox.claim`."""
 
         async def look() -> tuple[list[Claim], float]:
             with self._lock:
-                return self._claim(sorted(routes), limit, lease, self._clock())
+                return self._claim(sorted(handlers), limit, lease, self._clock())
 
-        return await long_poll(look, self._bell, wait)
+        return await long_poll(look, self._notifier, wait)
 
     async def renew(self, claims: Sequence[Claim], *, lease: float) -> None:
-        """Let the leases end later: see `Inbox.renew`."""
+        """Extend the leases: see `Inbox.renew`."""
         with self._lock:
             for claim in claims:
                 if (row := self._row_of(claim)) is not None:
                     self._set_due(row, self._clock() + lease)
 
-    async def finish(self, claim: Claim, *, remember: float = 0.0) -> None:
-        """Forget what was handled: see `Inbox.finish`."""
+    async def finish(self, claim: Claim, *, dedup_window: float = 0.0) -> None:
+        """Remove what was handled: see `Inbox.finish`."""
         with self._lock:
             if (row := self._row_of(claim)) is None:
                 return
-            line = (row.entry.route, row.entry.topic)
+            line = (row.entry.handler, row.entry.ordering_key)
             self._handled.pop(line, None)
-            if remember > 0:
-                self._handled[line] = (row.entry.key, self._clock() + remember)
+            if dedup_window > 0:
+                self._handled[line] = (row.entry.dedup_key, self._clock() + dedup_window)
             self._remove(row)
-        self._bell.ring()
+        self._notifier.notify()
 
     async def postpone(self, claim: Claim, *, delay: float, counts: bool = True) -> None:
         """Hand it back: see `Inbox.postpone`."""
@@ -105,34 +167,35 @@ class MemoryInbox:
             row.token = None
             row.attempts -= not counts
             self._set_due(row, self._clock() + delay)
-        self._bell.ring()
+        self._notifier.notify()
 
-    async def give_up(self, claim: Claim, *, reason: str) -> None:  # noqa: ARG002  there is no place to keep it
-        """Forget it: the hook for errors is all that hears of it."""
+    async def give_up(self, claim: Claim, *, reason: str) -> None:  # noqa: ARG002  failed entries are not kept here
+        """Remove it; only the hook of `WebhookReceiver.on_error` is told."""
         with self._lock:
             if (row := self._row_of(claim)) is None:
                 return
             self._given_up += 1
             self._remove(row)
-        self._bell.ring()
+        self._notifier.notify()
 
-    async def waiting(self, routes: Collection[str]) -> int:
-        """How many there are: see `Inbox.waiting`."""
+    async def waiting(self, handlers: Collection[str]) -> int:
+        """The number of entries: see `Inbox.waiting`."""
         with self._lock:
-            return sum(row.entry.route in routes for row in self._rows.values())
+            return sum(row.entry.handler in handlers for row in self._rows.values())
 
     async def close(self) -> None:
-        """There is nothing to close; what lies in it stays."""
+        """Nothing to close. The entries stay."""
 
     # -- inside, under the lock ---------------------------------------------------------------------------------
 
-    def _put(self, entry: Entry, now: float) -> bool:
-        line = (entry.route, entry.topic)
+    def _put(self, entry: InboxEntry, now: float) -> bool:
+        line = (entry.handler, entry.ordering_key)
         rows = self._lines.setdefault(line, deque())
-        if rows and rows[-1].entry.key == entry.key and rows[-1].token is None:
-            rows[-1].attempts = 0  # it was asked for anew, so it gets all its attempts
+        if rows and rows[-1].entry.dedup_key == entry.dedup_key and rows[-1].token is None:
+            rows[-1].attempts = 0  # it was requested again, so it has all its attempts again
             return False
-        row = _Row(next(self._numbers), entry, max(now + entry.delay, self._quiet_until(line, entry.key, now)))
+        quiet_until = self._quiet_until(line, entry.dedup_key, now)
+        row = _Row(next(self._numbers), entry, max(now + entry.delay, quiet_until))
         self._rows[row.number] = row
         rows.append(row)
         if len(rows) == 1:
@@ -145,11 +208,11 @@ class MemoryInbox:
         handled, until = self._handled.get(line, ("", 0.0))
         return until if handled == key else 0.0
 
-    def _claim(self, routes: list[str], limit: int, lease: float, now: float) -> tuple[list[Claim], float]:
+    def _claim(self, handlers: list[str], limit: int, lease: float, now: float) -> tuple[list[Claim], float]:
         claims: list[Claim] = []
         while len(claims) < limit:
-            heads = [heap[0] for route in routes if (heap := self._fresh_heads(route))]
-            first = min(heads, default=(now + _LONG, 0))
+            heads = [heap[0] for handler in handlers if (heap := self._fresh_heads(handler))]
+            first = min(heads, default=(now + _NO_ENTRY_DUE, 0))
             if first[0] > now:
                 return claims, first[0] - now
             claims.append(self._hand_out(self._rows[first[1]], now + lease))
@@ -166,23 +229,23 @@ class MemoryInbox:
         return row if row is not None and row.token == claim.token else None
 
     def _remove(self, row: _Row) -> None:
-        line = (row.entry.route, row.entry.topic)
+        line = (row.entry.handler, row.entry.ordering_key)
         rows = self._lines[line]
-        assert rows[0] is row, "only the first of a line is handed out"
+        assert rows[0] is row, "only the first row of a line is handed out"
         rows.popleft()
         del self._rows[row.number]
         if not rows:
             del self._lines[line]
             return
-        quiet_until = self._quiet_until(line, rows[0].entry.key, self._clock())
+        quiet_until = self._quiet_until(line, rows[0].entry.dedup_key, self._clock())
         self._set_due(rows[0], max(rows[0].not_before, quiet_until))
 
     def _set_due(self, row: _Row, due: float) -> None:
         row.due = due
-        heapq.heappush(self._heads.setdefault(row.entry.route, []), (due, row.number))
+        heapq.heappush(self._heads.setdefault(row.entry.handler, []), (due, row.number))
 
-    def _fresh_heads(self, route: str) -> list[tuple[float, int]]:
-        heap = self._heads.get(route, [])
+    def _fresh_heads(self, handler: str) -> list[tuple[float, int]]:
+        heap = self._heads.get(handler, [])
         while heap and ((row := self._rows.get(heap[0][1])) is None or row.due != heap[0][0]):
             heapq.heappop(heap)
         return heap

@@ -1,4 +1,4 @@
-"""What an inbox is: where deliveries lie between the answer and the handler."""
+"""The interface of an inbox: the place where deliveries wait between the response and the handler."""
 
 from __future__ import annotations
 
@@ -7,129 +7,129 @@ from typing import Any, Protocol, Self
 
 import attrs
 
-__all__ = ["Claim", "Entry", "Inbox", "Intake"]
+__all__ = ["Claim", "Inbox", "InboxEntry", "Intake"]
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class InboxEntry:
     """One delivery for one handler.
 
     Attributes:
-        route: Which handler it is for, by its name, which is the same in the next process.
-        topic: What it is about. Entries of a topic are handled one at a time, in the order in which they came.
-        key: Entries of a topic that have the same key ask for the same thing.
-        body: The bytes of the delivery, verified.
-        delay: Seconds to leave it lying, for others of its kind to arrive.
+        handler: The handler's name, which is the same in the next process.
+        ordering_key: Entries with the same key are handled one at a time, in the order of arrival.
+        dedup_key: Entries with the same ordering key and the same dedup key ask for the same work.
+        body: The verified bytes of the delivery.
+        delay: Seconds to wait before it is handed out, so that equal entries can be combined.
     """
 
-    route: str
-    topic: str
-    key: str
+    handler: str
+    ordering_key: str
+    dedup_key: str
     body: bytes = attrs.field(repr=False)
     delay: float = 0.0
 
     def dump(self) -> dict[str, Any]:
-        """As JSON-ready values, for a task queue."""
+        """Values that JSON can hold, for a task queue."""
         return {**attrs.asdict(self), "body": self.body.decode()}
 
     @classmethod
     def load(cls, dumped: Mapping[str, Any]) -> Self:
-        """The entry that `dump` made these values of."""
+        """The entry from which `dump` made these values."""
         return cls(**{**dumped, "body": dumped["body"].encode()})
 
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """An entry that was handed out to be handled, until its lease ends.
+    """An entry that was handed out, until its lease ends.
 
     Attributes:
-        entry: It.
+        entry: The entry.
         id: Its number in the inbox.
-        token: Tells this handing out from others of the same entry.
-        attempt: The how-manieth handing out since it came; from 1.
+        token: Distinguishes this claim from other claims of the same entry.
+        attempt: The delivery attempt, starting at 1.
     """
 
-    entry: Entry
+    entry: InboxEntry
     id: int | str
     token: str
     attempt: int
 
 
 class Intake(Protocol):
-    """The half of an inbox that the answer needs. A task queue needs no more: it has workers of its own."""
+    """The part of an inbox that the response needs. A task queue needs no more, since it has its own workers."""
 
-    async def put(self, entries: Sequence[Entry]) -> int:
-        """Keep entries, all or none. Once this returns, they must survive whatever this inbox promises to survive.
+    async def put(self, entries: Sequence[InboxEntry]) -> int:
+        """Store entries, all or none. When this returns, they are as durable as the inbox promises.
 
-        An entry whose equal (route, topic and key) is the last of its topic and still waits may be dropped: whoever
-        handles that one will look later than now. It must not be dropped because its equal is being handled, or was
-        handled: it may tell of a change that came after that look.
+        An entry may be dropped if the last entry of its ordering key has the same dedup key and still waits: the
+        handler of that one reads later than now. It must not be dropped because an equal entry is being handled or
+        was handled: it may report a change that came after that.
 
         Returns:
-            How many were not dropped.
+            The number of entries that were not dropped.
 
         Raises:
-            Exception: They were not kept; the delivery is answered with 503, and will come again.
+            Exception: They were not stored. The response is 503, and the service sends the delivery again.
         """
         ...
 
 
 class Inbox(Intake, Protocol):
-    """An inbox that hands out what it took. Several receivers and processes may work on one.
+    """An inbox that hands out its entries. Several receivers and processes can share one.
 
-    All calls may be cancelled. Those on a claim whose lease has ended, and that was handed out anew, do nothing.
+    All calls can be cancelled. A call with a claim that expired and was handed out again does nothing.
 
     Attributes:
-        is_durable: Whether what lies in it survives this process.
+        is_durable: Whether its entries survive this process.
     """
 
     is_durable: bool
 
-    async def claim(self, routes: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
-        """Hand out entries that are due; they are nobody else's until the lease ends, and then anybody's again.
+    async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
+        """Hand out entries that are due. Until the lease ends, no other caller gets them.
 
-        If it is cancelled, it keeps nothing for whoever is not there any more: what it had taken is handed back.
+        When the call is cancelled, entries that it took are handed back.
 
         Args:
-            routes: Only these.
-            limit: At most so many.
-            lease: Seconds.
-            wait: Seconds to wait until there is one at least.
+            handlers: The names of the handlers.
+            limit: The largest number of entries.
+            lease: Seconds until the claims expire.
+            wait: The longest time to wait for a first entry, in seconds.
         """
         ...
 
     async def renew(self, claims: Sequence[Claim], *, lease: float) -> None:
-        """Let the leases end `lease` seconds from now."""
+        """Let the claims expire `lease` seconds from now."""
         ...
 
-    async def finish(self, claim: Claim, *, remember: float = 0.0) -> None:
-        """It was handled: forget it.
+    async def finish(self, claim: Claim, *, dedup_window: float = 0.0) -> None:
+        """Remove an entry that was handled.
 
         Args:
-            claim: It.
-            remember: Seconds in which an entry with the same key as the one last handled of its topic is taken, but
-                left lying until they are over, so that a burst of equal deliveries leads to two looks, not to ten.
+            claim: The claim.
+            dedup_window: Seconds in which an equal entry is stored but not handed out, so that a burst of equal
+                deliveries is handled twice instead of ten times.
         """
         ...
 
     async def postpone(self, claim: Claim, *, delay: float, counts: bool = True) -> None:
-        """Hand it back, to be handed out again after `delay` seconds.
+        """Hand an entry back.
 
         Args:
-            claim: It.
-            delay: Seconds.
+            claim: The claim.
+            delay: Seconds until it is handed out again.
             counts: Whether the attempt counts.
         """
         ...
 
     async def give_up(self, claim: Claim, *, reason: str) -> None:
-        """Put it aside, so that it holds up nobody; a durable inbox keeps it."""
+        """Set an entry aside as failed, so that the next one of its ordering key can go. A durable inbox keeps it."""
         ...
 
-    async def waiting(self, routes: Collection[str]) -> int:
-        """How many entries are there for these routes, handed out or not, without those that were put aside."""
+    async def waiting(self, handlers: Collection[str]) -> int:
+        """The number of entries for these handlers, handed out or not, without failed ones."""
         ...
 
     async def close(self) -> None:
-        """Let go of files and threads. What lies in it stays, and the next call opens it again."""
+        """Close files and threads. The entries stay, and the next call opens the inbox again."""
         ...

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from goedgepickt_async.webhooks.inbox.protocol import Claim, Entry
+from goedgepickt_async.webhooks.inbox.protocol import Claim, InboxEntry
 
 __all__ = ["SCHEMA", "VERSION", "SqliteTable"]
 
@@ -62,7 +62,7 @@ class SqliteTable:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection.execute
 
-    def put(self, entries: Sequence[Entry], now: float) -> int:
+    def put(self, entries: Sequence[InboxEntry], now: float) -> int:
         """Add entries, but for those whose equal waits; the number of those added."""
         self._follow_the_clock(now)
         self._sql("DELETE FROM handled WHERE until <= ?", (now,))
@@ -71,19 +71,19 @@ class SqliteTable:
             self._see_the_clock(now)
         return added
 
-    def _put(self, entry: Entry, now: float) -> bool:
-        line = (entry.route, entry.topic)
+    def _put(self, entry: InboxEntry, now: float) -> bool:
+        line = (entry.handler, entry.ordering_key)
         last = self._sql(
             "SELECT id, key, token, attempts FROM entries WHERE route = ? AND topic = ? ORDER BY id DESC LIMIT 1", line
         ).fetchone()
-        if last is not None and last[1] == entry.key and last[2] is None:
+        if last is not None and last[1] == entry.dedup_key and last[2] is None:
             if last[3]:  # it failed before: it was asked for anew, so it gets all its attempts
                 self._sql("UPDATE entries SET attempts = 0 WHERE id = ?", last[:1])
             return False
-        not_before = max(now + entry.delay, self._quiet_until(line, entry.key))
+        not_before = max(now + entry.delay, self._quiet_until(line, entry.dedup_key))
         self._sql(
             "INSERT INTO entries (route, topic, key, body, not_before, due) VALUES (?, ?, ?, ?, ?, ?)",
-            (*line, entry.key, entry.body, not_before, not_before if last is None else None),
+            (*line, entry.dedup_key, entry.body, not_before, not_before if last is None else None),
         )
         return True
 
@@ -110,7 +110,7 @@ class SqliteTable:
         _, number, route, topic, key, body, attempts = row
         token = uuid.uuid4().hex
         self._sql("UPDATE entries SET due = ?, token = ?, attempts = attempts + 1 WHERE id = ?", (until, token, number))
-        entry = Entry(route=route, topic=topic, key=key, body=bytes(body))
+        entry = InboxEntry(handler=route, ordering_key=topic, dedup_key=key, body=bytes(body))
         return Claim(entry=entry, id=number, token=token, attempt=attempts + 1)
 
     def next_due(self, routes: Collection[str]) -> float | None:
@@ -124,20 +124,20 @@ class SqliteTable:
         for claim in claims:
             self._sql("UPDATE entries SET due = ? WHERE id = ? AND token = ?", (now + lease, claim.id, claim.token))
 
-    def finish(self, claim: Claim, remember: float, now: float) -> bool:
+    def finish(self, claim: Claim, dedup_window: float, now: float) -> bool:
         """Forget it, and let the next of its line come forward; whether it was still this claim's."""
         self._heed_the_clock(now)
         if not self._delete(claim):
             return False
         entry = claim.entry
-        if remember > 0:
+        if dedup_window > 0:
             self._sql(
                 "INSERT OR REPLACE INTO handled (route, topic, key, until) VALUES (?, ?, ?, ?)",
-                (entry.route, entry.topic, entry.key, now + remember),
+                (entry.handler, entry.ordering_key, entry.dedup_key, now + dedup_window),
             )
         else:
-            self._sql("DELETE FROM handled WHERE route = ? AND topic = ?", (entry.route, entry.topic))
-        self._promote((entry.route, entry.topic))
+            self._sql("DELETE FROM handled WHERE route = ? AND topic = ?", (entry.handler, entry.ordering_key))
+        self._promote((entry.handler, entry.ordering_key))
         return True
 
     def _delete(self, claim: Claim) -> bool:
@@ -167,15 +167,17 @@ class SqliteTable:
         entry = claim.entry
         self._sql(
             "INSERT INTO failed (route, topic, key, body, reason, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (entry.route, entry.topic, entry.key, entry.body, reason, now),
+            (entry.handler, entry.ordering_key, entry.dedup_key, entry.body, reason, now),
         )
-        self._promote((entry.route, entry.topic))
+        self._promote((entry.handler, entry.ordering_key))
         return True
 
-    def revive(self, now: float) -> int:
+    def requeue_failed(self, now: float) -> int:
         """Put back all that was put aside; how many."""
         rows = self._sql("SELECT route, topic, key, body FROM failed ORDER BY id").fetchall()
-        self.put([Entry(route=row[0], topic=row[1], key=row[2], body=bytes(row[3])) for row in rows], now)
+        self.put(
+            [InboxEntry(handler=row[0], ordering_key=row[1], dedup_key=row[2], body=bytes(row[3])) for row in rows], now
+        )
         self._sql("DELETE FROM failed")
         return len(rows)
 
@@ -189,7 +191,7 @@ class SqliteTable:
         count: int = self._sql("SELECT count(*) FROM failed").fetchone()[0]
         return count
 
-    def strays(self, routes: Collection[str]) -> dict[str, int]:
+    def orphans(self, routes: Collection[str]) -> dict[str, int]:
         """How many there are for other routes, by route."""
         rows = self._sql("SELECT route, count(*) FROM entries GROUP BY route").fetchall()
         return {route: count for route, count in rows if route not in routes}

@@ -13,7 +13,7 @@ from goedgepickt_async.cli.connecting import connect
 from goedgepickt_async.cli.messages import note, plain
 from goedgepickt_async.cli.options import ServerOptions
 from goedgepickt_async.cli.outcome import Exit, UsageError
-from goedgepickt_async.cli.webhooks.signing_secrets import VARIABLE
+from goedgepickt_async.cli.webhooks.recording import VARIABLE
 from goedgepickt_async.convert import to_plain
 
 __all__ = ["ensure"]

@@ -1,0 +1,186 @@
+"""The `webhooks send` and `webhooks replay` commands, and how one delivery is attempted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from goedgepickt_async import Secret
+from goedgepickt_async.cli.messages import note
+from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
+from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
+from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, signing_secrets
+from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
+from goedgepickt_async.webhooks import EVENTS
+
+__all__ = ["deliver", "example_payload", "outcome_of", "replay", "send"]
+
+
+async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
+    """Deliver it, and print each attempt.
+
+    Args:
+        url: Where to.
+        event: What the delivery calls itself.
+        fields: Its fields, as `name=value`; known events have others besides.
+        body: Instead of an event: the body's text, `@FILE`, or `-` for stdin.
+        options: How stubbornly.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: The input is not what it should be.
+    """
+    options.check()
+    target, secret = checked_url(url), signing_secrets()[0]
+    sent = _body(event, fields, body)
+    async with WebhookSender(timeout=options.timeout) as sender:
+        attempts = await deliver(sender, target, sent, sign(sent, secret.reveal()), options, tell=_print)
+    return _end(attempts)
+
+
+def example_payload(event: str) -> dict[str, Any]:
+    """The body of an example delivery: for a known event, the fields that the reference shows."""
+    cls = EVENTS.get(event)
+    return {"event": event} if cls is None else {"event": event, **cls.example}
+
+
+def _body(event: str | None, fields: Sequence[str], body: str | None) -> bytes:
+    if body is not None:
+        if event is not None or fields:
+            raise UsageError("--body is the whole delivery; leave out the event and --field")
+        return _raw_body(body)
+    if not event:
+        raise UsageError("say which event, such as orderStatusChanged or stockUpdated; or give a --body")
+    return php_json(example_payload(event) | dict(map(_field, fields)))
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--field wants name=value, not {text!r}")
+    return name, value
+
+
+def _raw_body(text: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if not text.startswith("@"):
+        return text.encode(errors="surrogateescape")
+    try:
+        return Path(text[1:]).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{text[1:]} cannot be read: {error.strerror}") from None
+
+
+def _print(number: int, attempt: Attempt) -> None:
+    row = {
+        "attempt": number,
+        "status": attempt.status,
+        "problem": attempt.problem,
+        "seconds": round(attempt.seconds, 4),
+        "delivered": attempt.succeeded,
+    }
+    sys.stdout.write(json.dumps(row) + "\n")
+    sys.stdout.flush()
+
+
+def _end(attempts: Sequence[Attempt]) -> Exit:
+    tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
+    if attempts[-1].succeeded:
+        note(f"delivered, {tries}")
+        return Exit.DONE
+    raise CommandError(f"not delivered after {tries}: {outcome_of(attempts[-1])}")
+
+
+async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, sign_again: bool) -> int:
+    """Send a recording, in its order, one after another.
+
+    Args:
+        file: The recording.
+        url: Where to.
+        options: How stubbornly.
+        from_line: The line of the file to begin with, from 1.
+        sign_again: Whether each is signed anew.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: One did not get there, or the recording cannot be read; stopped part-way, it says how to go on.
+    """
+    options.check()
+    if from_line < 1:
+        raise UsageError("--from-line counts from 1")
+    target = checked_url(url)
+    secret = signing_secrets()[0] if sign_again else None
+    recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
+    async with WebhookSender(timeout=options.timeout) as sender:
+        await _send_all(sender, target, recorded, secret, options)
+    note(f"{len(recorded)} delivered")
+    return Exit.DONE
+
+
+async def _send_all(
+    sender: WebhookSender, target: str, recorded: Sequence[Recorded], secret: Secret | None, options: SendOptions
+) -> None:
+    for number, delivery in enumerate(recorded):
+        signature = delivery.signature if secret is None else sign(delivery.body, secret.reveal())
+        try:
+            attempts = await deliver(sender, target, delivery.body, signature, options)
+        except asyncio.CancelledError:
+            raise _stopped("stopped", number, delivery) from None
+        last = attempts[-1]
+        row = {"line": delivery.line, "status": last.status, "problem": last.problem, "attempts": len(attempts)}
+        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.flush()
+        if not last.succeeded:
+            raise _stopped(f"line {delivery.line} did not get there: {outcome_of(last)}", number, delivery)
+
+
+def _stopped(why: str, done: int, delivery: Recorded) -> CommandError:
+    return CommandError(f"{why}; {done} delivered. To go on: --from-line {delivery.line}", Exit.RESUMABLE)
+
+
+async def deliver(
+    sender: WebhookSender,
+    url: str,
+    body: bytes,
+    signature: str,
+    options: SendOptions,
+    *,
+    tell: Callable[[int, Attempt], None] = lambda number, attempt: None,  # noqa: ARG005
+) -> list[Attempt]:
+    """Try as often as the options say.
+
+    Args:
+        sender: What carries it.
+        url: Where to.
+        body: What is sent.
+        signature: Its header.
+        options: How often.
+        tell: Called with each attempt, as it ends, and its number.
+
+    Returns:
+        What was tried; the last one succeeded, or all failed.
+    """
+    attempts: list[Attempt] = []
+    for pause in pauses(options.attempts, options.first_pause):
+        if attempts:
+            note(f"{outcome_of(attempts[-1])}; again in {pause:g} s")
+        await asyncio.sleep(pause)
+        attempts.append(await sender.attempt(url, body, signature))
+        tell(len(attempts), attempts[-1])
+        if attempts[-1].succeeded:
+            break
+    return attempts
+
+
+def outcome_of(attempt: Attempt) -> str:
+    """What became of an attempt, in words."""
+    return f"HTTP {attempt.status}" if attempt.problem is None else attempt.problem
