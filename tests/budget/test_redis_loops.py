@@ -76,8 +76,8 @@ async def take_many(budget: Budget, number: int) -> None:
 
 def test_it_serves_one_event_loop_after_another_and_keeps_the_limit_over_them(server: RedisServer) -> None:
     budget = plain(server, 2, period=60)
-    asyncio.run(asyncio.wait_for(take_many(budget, 1), 2))
-    asyncio.run(asyncio.wait_for(take_many(budget, 1), 2))
+    asyncio.run(asyncio.wait_for(take_many(budget, 1), 30))
+    asyncio.run(asyncio.wait_for(take_many(budget, 1), 30))
     with pytest.raises(BudgetExhaustedError):
         asyncio.run(take(budget, max_wait=1))
 
@@ -106,7 +106,7 @@ def test_it_serves_several_event_loops_in_several_threads_at_once(server: RedisS
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
     assert sum(budget.snapshot().waiting.values()) == 0
 
@@ -123,12 +123,14 @@ def test_what_one_thread_settles_wakes_whoever_waits_in_another(server: RedisSer
         while not done.is_set():  # noqa: ASYNC110  another thread's
             await asyncio.sleep(0.005)
 
-    thread = threading.Thread(target=asyncio.run, args=(asyncio.wait_for(hold(), 5),))
+    thread = threading.Thread(target=asyncio.run, args=(asyncio.wait_for(hold(), 30),))
     thread.start()
-    assert held.wait(5)
-    asyncio.run(asyncio.wait_for(take(budget), 5))  # nothing but the settling could wake it: else it waits for a minute
+    assert held.wait(30)
+    asyncio.run(
+        asyncio.wait_for(take(budget), 30)
+    )  # nothing but the settling could wake it: else it waits for a minute
     done.set()
-    thread.join(5)
+    thread.join(30)
 
 
 def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer) -> None:
@@ -147,11 +149,11 @@ def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer)
 
     thread = threading.Thread(target=asyncio.run, args=(use_it(),))
     thread.start()
-    assert opened.wait(5)
+    assert opened.wait(30)
     asyncio.run(close_it())
     assert budget._desks == {}
     closed.set()
-    thread.join(5)
+    thread.join(30)
 
 
 def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_others_up(server: RedisServer) -> None:
@@ -164,7 +166,7 @@ def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_ot
     assert isinstance(forgotten.exception(), ClientClosedError)
     loop.close()
     budget.settle(held, NeverSent())
-    asyncio.run(asyncio.wait_for(take(budget), 2))
+    asyncio.run(asyncio.wait_for(take(budget), 30))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

@@ -88,7 +88,7 @@ async def test_processes_whose_clocks_disagree_share_one_limit_and_are_never_thr
 
 
 async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: RedisServer, crew: ExitStack) -> None:
-    budget = {"url": server.url, "retry_every": 0.2, "patience": 0.3, **SCALED}
+    budget = {"url": server.url, "retry_every": 0.2, "patience": 1.0, **SCALED}
     async with Sandbox(orders=3, products=3, limit=150, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
         work = {"url": sandbox.url, "key": sandbox.api_key, "requests": 150, "budget": budget}
         workers = [crew.enter_context(worker("send", **work)) for _ in range(2)]
@@ -96,7 +96,7 @@ async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: Red
             assert await hear(process) == {"ready": True}
         for process in workers:
             say_go(process)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while len(sandbox.requests) < 60:  # noqa: ASYNC110  in the middle of the first burst
                 await asyncio.sleep(0.001)
         before = len(sandbox.requests)
@@ -112,13 +112,13 @@ async def test_the_slots_of_a_process_that_is_killed_come_free_by_themselves(
     server: RedisServer, crew: ExitStack
 ) -> None:
     numbers = {"limit": 5, "period": 0.4, "safety_margin": 0.05, "late_arrival": 0.2, "use_server_counter": False}
-    holder = crew.enter_context(worker("hold", slots=5, max_lifetime=1.5, budget={"url": server.url, **numbers}))
+    holder = crew.enter_context(worker("hold", slots=5, max_lifetime=6, budget={"url": server.url, **numbers}))
     assert await hear(holder) == {"held": 5}
     holder.kill()
     budget = RedisBudget(url=server.url, **numbers)  # type: ignore[arg-type]
     with pytest.raises(BudgetExhaustedError):
         await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=0)
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(30):
         for _ in range(5):
             await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     await budget.close()

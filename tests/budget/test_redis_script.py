@@ -159,7 +159,7 @@ class Both:
                 assert seen.predicted_wait(now, ahead, lane, self._rules) == slots.predicted_wait(now, ahead, lane)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(history=steps, config=budgets)
 def test_the_script_and_the_pure_slots_agree_on_every_history(
     client: Any, history: list[Step], config: LimiterConfig

@@ -55,7 +55,7 @@ async def test_each_item_of_whatever_source_has_one_outcome(items: Callable[[], 
         assert [o.index for o in outcomes] == list(range(50))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     fates=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=25),
     concurrency=st.integers(1, 6),

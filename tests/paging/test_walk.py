@@ -51,7 +51,7 @@ async def test_a_list_at_rest_is_read_whole_and_in_order(number: int) -> None:
     assert len(asks) <= 2 + 1.25 * number / 100
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), number=st.integers(0, 900), leaving=st.floats(0, 12), coming=st.floats(0, 12))
 async def test_rows_that_stay_come_exactly_once_while_others_come_and_go(
     seed: int, number: int, leaving: float, coming: float

@@ -10,14 +10,9 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
-from hypothesis import settings
 from multidict import CIMultiDictProxy
 
 from goedgepickt_async.sandbox import Sandbox
-
-# How long an example takes says nothing about the code on a busy machine.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 
 @attrs.frozen

@@ -28,7 +28,7 @@ STATES = DeliveryState
 @pytest.fixture
 async def quick(serve: Serve) -> Api:
     """A sandbox whose pauses are over at once."""
-    return await serve(orders=60, products=60, limit=None, delivery_pace=0.0, delivery_timeout=0.2)
+    return await serve(orders=60, products=60, limit=None, delivery_pace=0.0, delivery_timeout=60)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def order_of(api: Api, webshop: int = 0) -> str:
 
 
 async def settled(api: Api) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await api.sandbox.deliveries.settled()
 
 
@@ -452,7 +452,7 @@ async def test_a_webhook_sender_reads_no_endless_answer() -> None:
         except ConnectionError:
             writer.close()
 
-    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server, WebhookSender(timeout=5) as sender:
+    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server, WebhookSender(timeout=60) as sender:
         port = server.sockets[0].getsockname()[1]
         attempt = await sender.attempt(f"http://127.0.0.1:{port}/", b"{}", "0" * 64)
     assert attempt.succeeded

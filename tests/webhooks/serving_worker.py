@@ -1,6 +1,7 @@
-"""A receiver in a process of its own, for tests that end it: `serving_worker.py INBOX HANDLED HANDLER_SECONDS [PORT]`.
+"""A receiver in a process of its own, for tests that end it: `serving_worker.py INBOX HANDLED HANDLER_SECONDS LEASE`.
 
-It prints its URL, and writes the product of each delivery it has handled as a line to the file HANDLED.
+It prints its URL, and writes the product of each delivery as a line to the file HANDLED.begun and, when it has handled
+it, to the file HANDLED.
 """
 
 import asyncio
@@ -9,15 +10,17 @@ import sys
 
 from goedgepickt_async.webhooks import SqliteInbox, StockUpdated, WebhookReceiver
 
-INBOX, HANDLED, SECONDS = sys.argv[1:4]
+INBOX, HANDLED, SECONDS, LEASE = sys.argv[1:5]
 
 
 async def main() -> None:
-    receiver = WebhookReceiver("geheim", inbox=SqliteInbox(INBOX, poll=0.02), lease=1.0, dedup_window=0.0)
-    handled = os.open(HANDLED, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    inbox = SqliteInbox(INBOX, poll=0.02)
+    receiver = WebhookReceiver("geheim", inbox=inbox, lease=float(LEASE), dedup_window=0.0, grace=3600)
+    begun, handled = (os.open(f"{HANDLED}{end}", os.O_CREAT | os.O_APPEND | os.O_WRONLY) for end in (".begun", ""))
 
     @receiver.on(StockUpdated)
     async def handle(event: StockUpdated) -> None:
+        os.write(begun, f"{event.product_uuid}\n".encode())
         await asyncio.sleep(float(SECONDS))
         os.write(handled, f"{event.product_uuid}\n".encode())
 

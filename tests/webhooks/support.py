@@ -1,11 +1,12 @@
 """What the tests of the webhooks share."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from goedgepickt_async.webhooks import WebhookReceiver, WebhookResponse, sign
+from tests.support.waiting import until
+
+__all__ = ["SECRET", "Clock", "body_of", "deliver", "order", "stock", "until"]
 
 SECRET = "geheim"
 
@@ -24,13 +25,6 @@ def order(uuid: str = "o-1", status: str = "completed") -> bytes:
 
 async def deliver(receiver: WebhookReceiver, body: bytes, secret: str = SECRET) -> WebhookResponse:
     return await receiver.receive(body, sign(body, secret))
-
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until it holds; what is waited for is quick, the bound is for a machine that is busy."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  it may be anything
-            await asyncio.sleep(0.005)
 
 
 class Clock:

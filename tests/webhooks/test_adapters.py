@@ -174,7 +174,7 @@ async def test_odd_headers_and_broken_bodies_never_make_a_500(served: Served) ->
 async def raw(port: int, request: bytes) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), 120)
     writer.close()
     await writer.wait_closed()
     return int(line.split()[1])

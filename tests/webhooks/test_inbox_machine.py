@@ -96,4 +96,4 @@ class BothInboxes(RuleBasedStateMachine):
 
 
 TestBothInboxes = BothInboxes.TestCase
-TestBothInboxes.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBothInboxes.settings = settings(max_examples=60, stateful_step_count=30)

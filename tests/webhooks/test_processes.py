@@ -22,22 +22,29 @@ ROUTE = "StockUpdated:main.<locals>.handle"
 
 
 @asynccontextmanager
-async def a_process(tmp_path: Path, seconds: float = 0.002) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    arguments = [str(tmp_path / "inbox"), str(tmp_path / "handled"), str(seconds)]
+async def a_process(
+    tmp_path: Path, seconds: float = 0.002, *, lease: float = 1.0
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    arguments = [str(tmp_path / "inbox"), str(tmp_path / "handled"), str(seconds), str(lease)]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, str(WORKER), *arguments, stdout=pipe)
     assert process.stdout is not None
     try:
-        yield process, (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        yield process, (await asyncio.wait_for(process.stdout.readline(), 120)).decode().strip()
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
 
 
-def handled(tmp_path: Path) -> Counter[str]:
-    file = tmp_path / "handled"
+def handled(tmp_path: Path, name: str = "handled") -> Counter[str]:
+    file = tmp_path / name
     return Counter(file.read_text().split()) if file.exists() else Counter()
+
+
+async def begun(tmp_path: Path) -> None:
+    """Until a handler has begun."""
+    await until(lambda: handled(tmp_path, "handled.begun"))
 
 
 async def send(session: aiohttp.ClientSession, url: str, product: str) -> bool:
@@ -54,7 +61,8 @@ async def test_nothing_accepted_is_lost_when_the_process_is_killed(tmp_path: Pat
     accepted: set[str] = set()
     async with aiohttp.ClientSession() as session:
         for start in range(3):
-            async with a_process(tmp_path, seconds=0.05) as (process, url):
+            seconds = 0.05 if start < 2 else 3600  # the last is killed before any handler's end
+            async with a_process(tmp_path, seconds) as (process, url):
 
                 async def bombard(lane: int, start: int = start, url: str = url) -> None:
                     number = 0
@@ -64,12 +72,12 @@ async def test_nothing_accepted_is_lost_when_the_process_is_killed(tmp_path: Pat
 
                 bombarding = asyncio.gather(*map(bombard, range(8)))
                 want = 100 * (start + 1)
-                await until(lambda want=want: len(accepted) >= want, 30)  # type: ignore[misc]
+                await until(lambda want=want: len(accepted) >= want)  # type: ignore[misc]
                 process.kill()
                 await bombarding
     assert set(handled(tmp_path)) != accepted, "some were killed between the answer and the handler's end"
     async with a_process(tmp_path):
-        await until(lambda: accepted <= set(handled(tmp_path)), 30)
+        await until(lambda: accepted <= set(handled(tmp_path)))
     assert accepted <= set(handled(tmp_path))
     assert len(accepted) >= 300
 
@@ -78,15 +86,12 @@ async def test_two_processes_on_one_inbox_share_the_work_and_do_it_once(tmp_path
     products = {f"p-{number}" for number in range(120)}
     async with (
         aiohttp.ClientSession() as session,
-        a_process(tmp_path, 0.01) as (_, one),
-        a_process(tmp_path, 0.01) as (
-            _,
-            other,
-        ),
+        a_process(tmp_path, 0.01, lease=600) as (_, one),
+        a_process(tmp_path, 0.01, lease=600) as (_, other),
     ):
         sent = await asyncio.gather(*(send(session, (one, other)[len(p) % 2], p) for p in sorted(products)))
         assert all(sent)
-        await until(lambda: set(handled(tmp_path)) == products, 30)
+        await until(lambda: set(handled(tmp_path)) == products)
         await asyncio.sleep(0.2)
     assert handled(tmp_path) == Counter(products)
 
@@ -95,20 +100,20 @@ async def test_the_other_process_takes_over_what_a_killed_one_had_in_hand(tmp_pa
     async with aiohttp.ClientSession() as session:
         async with a_process(tmp_path, seconds=3600) as (process, url):
             assert await send(session, url, "p-1")
-            await asyncio.sleep(0.1)
+            await begun(tmp_path)
             process.kill()
         async with a_process(tmp_path):
-            await until(lambda: handled(tmp_path) == {"p-1": 1}, 30)
+            await until(lambda: handled(tmp_path) == {"p-1": 1})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_it_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
     async with aiohttp.ClientSession() as session, a_process(tmp_path, seconds=0.3) as (process, url):
         assert await send(session, url, "p-1")
-        await asyncio.sleep(0.1)
+        await begun(tmp_path)
         process.send_signal(number)
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"stopped: 0 running\n"
+        assert await asyncio.wait_for(process.stdout.readline(), 120) == b"stopped: 0 running\n"
         assert await process.wait() == 0
     assert handled(tmp_path) == {"p-1": 1}
 
@@ -116,11 +121,12 @@ async def test_a_signal_stops_it_in_good_order(tmp_path: Path, number: signal.Si
 async def test_a_second_signal_stops_it_at_once_and_loses_nothing(tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as session, a_process(tmp_path, seconds=3600) as (process, url):
         assert await send(session, url, "p-1")
-        await asyncio.sleep(0.1)
+        await begun(tmp_path)
         process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.1)
+        while await send(session, url, "p-1"):  # noqa: ASYNC110  until the first has been seen: it listens no longer
+            await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 8) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0
     inbox = SqliteInbox(tmp_path / "inbox")
     assert len(await inbox.claim([ROUTE], limit=1, lease=1, wait=0)) == 1, "it was handed back, and is due at once"
     await inbox.close()

@@ -74,11 +74,12 @@ async def test_it_drops_what_waits_and_keeps_what_comes_while_its_equal_is_handl
 
 
 async def test_what_is_not_finished_in_its_lease_is_anybodys(inbox: Any) -> None:
-    await inbox.put([InboxEntry(handler="r", ordering_key="t", dedup_key="k", body=b"{}", delay=0.05)])
+    await inbox.put([InboxEntry(handler="r", ordering_key="later", dedup_key="k", body=b"{}", delay=3600)])
     assert await inbox.claim(["r"], limit=1, lease=0.05, wait=0.0) == []
+    await inbox.put([InboxEntry(handler="r", ordering_key="t", dedup_key="k", body=b"{}", delay=0.05)])
     for attempt in (1, 2):
-        (one,) = await inbox.claim(["r"], limit=1, lease=0.05, wait=5.0)
-        assert one.attempt == attempt
+        (one,) = await inbox.claim(["r"], limit=2, lease=0.05, wait=240.0)
+        assert (one.entry.ordering_key, one.attempt) == ("t", attempt)
     await inbox.give_up(one, reason="x")
     await asyncio.sleep(0.1)
     assert await inbox.claim(["r"], limit=1, lease=1.0, wait=0.0) == []
