@@ -1,6 +1,7 @@
 """What most tests need: a sandbox, a client on it, and budgets that don't make anybody wait."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from goedgepickt_async import GoedGepickt, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
+from tests.support.virtual import virtual_loop
 
 # How long an example takes says nothing about the code: the machine may be busy.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -16,6 +18,16 @@ settings.load_profile("any machine")
 
 QUICK = RetryPolicy(base=0.001, cap=0.01)
 """Retries that hardly pause."""
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
+    """A test that is marked `virtual_time` runs on a loop whose time jumps: no wait in it depends on the machine.
+
+    All that it talks to must run in the test's own loop: no sandbox in a thread, no other process.
+    """
+    if item.get_closest_marker("virtual_time") is not None:
+        return {"virtual": virtual_loop}
+    return {"real": asyncio.new_event_loop}
 
 
 @pytest.fixture

@@ -32,6 +32,9 @@ from goedgepickt_async import (
     ValidationError,
 )
 from tests.support.raw_server import Exchange, raw_server
+from tests.support.virtual import loop_nanoseconds
+
+pytestmark = pytest.mark.virtual_time
 
 Make = Callable[..., GoedGepickt]
 KEY = "a-secret-key-of-the-tests"
@@ -47,7 +50,7 @@ async def test_a_dropped_kept_alive_connection_costs_a_second_slot_when_aiohttp_
         else:
             await exchange.answer(b"{}")
 
-    budget = LocalBudget(100, 60, use_server_counter=False)
+    budget = LocalBudget(100, 60, clock=loop_nanoseconds(), use_server_counter=False)
     async with raw_server(play) as server:
         client = make_client(server.url, budget=budget)
         await client.request("GET", "/a")
@@ -99,7 +102,7 @@ async def test_nobody_listens_and_nothing_was_sent(make_client: Make) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    budget = LocalBudget(10, 60)
+    budget = LocalBudget(10, 60, clock=loop_nanoseconds())
     client = make_client(f"http://127.0.0.1:{port}/api/v1", budget=budget)
     with pytest.raises(ConnectFailedError) as caught:
         await client.request("POST", "/orders", json={})
@@ -328,7 +331,7 @@ async def test_a_throttled_call_is_sent_again_whatever_the_headers_say(
             await exchange.answer(b'{"fine": true}')
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(100, 0.05, safety_margin=0.01))
+        client = make_client(server.url, budget=LocalBudget(100, 0.05, clock=loop_nanoseconds(), safety_margin=0.01))
         method = "GET" if status.startswith("200") else "POST"
         answer = await asyncio.wait_for(client.request(method, "/orders"), 5)
     assert answer.json == {"fine": True}
@@ -351,7 +354,7 @@ async def test_a_write_is_not_sent_again_because_a_text_speaks_of_attempts(
         await exchange.answer(body, status)
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(100, 0.05, safety_margin=0.01))
+        client = make_client(server.url, budget=LocalBudget(100, 0.05, clock=loop_nanoseconds(), safety_margin=0.01))
         with suppress(OutcomeUnknownError):
             await client.stock.mutate("p", -1, reason="Too many attempts to pick it")
     assert len(server.arrivals) == 1
@@ -411,7 +414,9 @@ async def test_max_wait_holds_for_calls_that_stand_behind_others_of_their_own_cl
         await exchange.answer(b"{}")
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(3, 60, use_server_counter=False), concurrency=2)
+        client = make_client(
+            server.url, budget=LocalBudget(3, 60, clock=loop_nanoseconds(), use_server_counter=False), concurrency=2
+        )
         others = [asyncio.create_task(client.request("GET", "/a")) for _ in range(50)]
         await asyncio.sleep(0.1)
         async with asyncio.timeout(2):
@@ -450,7 +455,9 @@ async def test_a_huge_retry_after_is_raised_not_waited_out(make_client: Make) ->
 
     async with raw_server(play) as server:
         with pytest.raises(RateLimitedError) as caught:
-            await make_client(server.url, budget=LocalBudget(100, 60)).request("GET", "/orders")
+            await make_client(server.url, budget=LocalBudget(100, 60, clock=loop_nanoseconds())).request(
+                "GET", "/orders"
+            )
     assert caught.value.retry_after == 99999999
     assert caught.value.evidence is Evidence.REJECTED
 
@@ -461,7 +468,9 @@ async def test_a_throttle_that_never_lets_go_ends_in_an_error(make_client: Make)
 
     async with raw_server(play) as server:
         client = make_client(
-            server.url, budget=LocalBudget(100, 0.01, safety_margin=0.001), retry=RetryPolicy(max_refusals=3)
+            server.url,
+            budget=LocalBudget(100, 0.01, clock=loop_nanoseconds(), safety_margin=0.001),
+            retry=RetryPolicy(max_refusals=3),
         )
         with pytest.raises(RateLimitedError):
             await client.request("GET", "/orders")
@@ -512,7 +521,9 @@ async def test_a_wait_beyond_the_deadline_is_refused_at_once(make_client: Make) 
         await exchange.answer(b"{}")
 
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=LocalBudget(1, 60, use_server_counter=False), deadline=5)
+        client = make_client(
+            server.url, budget=LocalBudget(1, 60, clock=loop_nanoseconds(), use_server_counter=False), deadline=5
+        )
         await client.request("GET", "/a")
         async with asyncio.timeout(1):
             with pytest.raises(BudgetExhaustedError) as caught:
@@ -529,7 +540,7 @@ async def test_waiting_for_the_budget_does_not_use_up_the_timeout(make_client: M
     async with raw_server(play) as server:
         client = make_client(
             server.url,
-            budget=LocalBudget(1, 0.3, safety_margin=0.0, use_server_counter=False),
+            budget=LocalBudget(1, 0.3, clock=loop_nanoseconds(), safety_margin=0.0, use_server_counter=False),
             timeout=0.2,
             retry=ONE_TRY,
         )
@@ -545,7 +556,9 @@ async def test_cancelling_at_any_moment_leaks_no_slot_and_no_task(make_client: M
         await asyncio.sleep(0.01)
         await exchange.send(b"}")
 
-    budget = LocalBudget(20, 0.05, safety_margin=0.0, late_arrival=0.0, use_server_counter=False)
+    budget = LocalBudget(
+        20, 0.05, clock=loop_nanoseconds(), safety_margin=0.0, late_arrival=0.0, use_server_counter=False
+    )
     async with raw_server(play) as server:
         client = make_client(server.url, budget=budget)
         for step in range(30):

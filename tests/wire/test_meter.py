@@ -24,6 +24,9 @@ from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent,
 from goedgepickt_async.budget.slots import Lane
 from tests.support.raw_server import Exchange, raw_server
 from tests.support.recording_budget import Asked, RecordingBudget
+from tests.support.virtual import loop_nanoseconds
+
+pytestmark = pytest.mark.virtual_time
 
 Make = Callable[..., GoedGepickt]
 Play = Callable[[Exchange], Awaitable[None]]
@@ -97,7 +100,7 @@ async def test_what_an_answer_says_is_what_the_budget_is_told(
 
 
 async def test_a_gateways_answer_holds_a_slot_for_the_time_in_which_it_may_still_be_counted(make_client: Make) -> None:
-    budget = LocalBudget(1, 60, safety_margin=1, late_arrival=30, use_server_counter=False)
+    budget = LocalBudget(1, 60, clock=loop_nanoseconds(), safety_margin=1, late_arrival=30, use_server_counter=False)
     async with raw_server(answering("502 Bad Gateway")) as server:
         with pytest.raises(ServerError):
             await make_client(server.url, budget=budget, retry=ONE_TRY).request("GET", "/a")
