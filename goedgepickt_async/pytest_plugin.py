@@ -53,7 +53,7 @@ def goedgepickt_sandbox(
     It runs in a thread of its own, so plain tests and asynchronous ones under any plugin can use it. Beside
     `goedgepickt_clock` it runs on that clock instead.
     """
-    from goedgepickt_async.testing import fixtures  # noqa: PLC0415  not at pytest's start
+    from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     with fixtures.running(_options(request, goedgepickt_sandbox_options), _clock(request)) as sandbox:
         yield sandbox
@@ -62,7 +62,7 @@ def goedgepickt_sandbox(
 @pytest.fixture
 def goedgepickt_budget(request: pytest.FixtureRequest, goedgepickt_sandbox_options: dict[str, Any]) -> LocalBudget:
     """A budget that fits the sandbox: of its limit and period, or one that is never used up if it has no throttle."""
-    from goedgepickt_async.testing import fixtures  # noqa: PLC0415  not at pytest's start
+    from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     return fixtures.fitting_budget(_options(request, goedgepickt_sandbox_options), _clock(request))
 
@@ -72,7 +72,7 @@ def goedgepickt_client(
     request: pytest.FixtureRequest, goedgepickt_sandbox: Sandbox, goedgepickt_budget: LocalBudget
 ) -> Iterator[GoedGepickt]:
     """A `GoedGepickt` for the sandbox's first webshop, for whichever event loop calls it, and closed at the end."""
-    from goedgepickt_async.testing import fixtures  # noqa: PLC0415  not at pytest's start
+    from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     with fixtures.client_of(goedgepickt_sandbox, goedgepickt_budget, _clock(request)) as client:
         yield client
@@ -81,7 +81,7 @@ def goedgepickt_client(
 @pytest.fixture
 def goedgepickt_clock(request: pytest.FixtureRequest) -> Iterator[VirtualClock]:
     """A `VirtualClock` that the sandbox, the client and its budget share: `goedgepickt_clock.run(main())` hurries on."""
-    from goedgepickt_async.testing import fixtures  # noqa: PLC0415  not at pytest's start
+    from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     if fixtures.is_asynchronous(getattr(request, "function", None)):
         pytest.fail(
@@ -100,7 +100,7 @@ def _clock(request: pytest.FixtureRequest) -> VirtualClock | None:
 
 def _options(request: pytest.FixtureRequest, overridden: dict[str, Any]) -> dict[str, Any]:
     """The arguments of the sandbox: the nearest marker's go over farther ones', and those over the overridden."""
-    from goedgepickt_async.testing import fixtures  # noqa: PLC0415  not at pytest's start
+    from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     options: dict[str, Any] = {"limit": None, **overridden}
     for marker in reversed(list(request.node.iter_markers(_MARKER))):

@@ -1,40 +1,163 @@
-"""What can go wrong on purpose. Give one of these to `Sandbox.fail`.
-
-A fault either stands *before* the application (a gateway, a broken line: nothing is counted, nothing is done) or lets
-it do its work and spoils what follows. Each says which, or can be told.
-"""
+"""What can go wrong on purpose. Give one of these to `Sandbox.fail`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+from asyncio import BaseTransport
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import count
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 import attrs
 from aiohttp import web
 
 from goedgepickt_async.sandbox.answers import Answer, encode_json, error
-from goedgepickt_async.sandbox.exchange import Exchange
+from goedgepickt_async.sandbox.app import Application
+from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest
 from goedgepickt_async.sandbox.world import World
 
 __all__ = [
     "ChangeWorld",
+    "Connections",
     "CutBody",
     "Drop",
     "EchoAuthorization",
+    "Exchange",
     "Fault",
     "Garbage",
     "InvalidUtf8",
     "KeptAliveDrop",
     "NeverAnswer",
     "Redirect",
+    "Script",
     "Slow",
     "SlowBody",
     "Sometimes",
     "Status",
     "TooManyRequests",
+    "seeded_latency",
 ]
+
+
+class Connections:
+    """Numbers connections from 1, in the order of their first requests."""
+
+    def __init__(self) -> None:
+        self._numbers: WeakKeyDictionary[BaseTransport, int] = WeakKeyDictionary()
+        self._next = count(1)
+        self._doomed: dict[int, Any] = {}
+
+    def number(self, transport: BaseTransport | None) -> int:
+        """Return the number of a connection; 0 for one that is already gone."""
+        if transport is None:
+            return 0
+        if transport not in self._numbers:
+            self._numbers[transport] = next(self._next)
+        return self._numbers[transport]
+
+    def doom(self, number: int, fault: Any) -> None:
+        """Have this fault played on the next request that comes over the connection."""
+        self._doomed[number] = fault
+
+    def take_doom(self, number: int) -> Any:
+        """Return the fault that awaits this connection's request, once; None if none does."""
+        return self._doomed.pop(number, None)
+
+
+class Exchange:
+    """What a fault can do with a request: have it answered as usual, answer it otherwise, wait, or hang up.
+
+    Attributes:
+        incoming: The request as the application sees it.
+        request: The request as aiohttp has it.
+        recorded: Its entry in the requests.
+        world: The state of the sandbox.
+        connections: What is known of the TCP connections.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        incoming: Incoming,
+        recorded: RecordedRequest,
+        *,
+        application: Application,
+        world: World,
+        connections: Connections,
+        closing: asyncio.Event,
+        latency: Callable[[], float],
+    ) -> None:
+        """Take the request and what is needed to answer it."""
+        self.request = request
+        self.incoming = incoming
+        self.recorded = recorded
+        self.world = world
+        self.connections = connections
+        self._application = application
+        self._closing = closing
+        self._latency = latency
+
+    async def answer(self) -> Answer:
+        """Let the application answer as it would without any fault; writes down what became of it."""
+        outcome = await self._application.answer(self.incoming, self._handling_time)
+        self.recorded.throttled = outcome.throttled
+        self.recorded.applied = outcome.applied
+        return outcome.answer
+
+    def admit(self) -> Answer | None:
+        """Let the application check route, key and throttle, and count it; None if the controller would run now."""
+        outcome = self._application.admit(self.incoming)
+        if outcome is None:
+            return None
+        self.recorded.throttled = outcome.throttled
+        return outcome.answer
+
+    def rate_headers(self) -> dict[str, str]:
+        """Return the rate headers of an answer that is given now."""
+        return self._application.rate_headers(self.incoming)
+
+    async def pause(self, seconds: float | None) -> None:
+        """Wait; for ever if no time is given. The sandbox's closing ends the wait at once."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            return
+
+    def reply(self, answer: Answer) -> web.Response:
+        """Turn an answer into what is sent, and write its status down."""
+        self.recorded.status = answer.status
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+    def hang_up(self, *, flush: bool = False) -> web.Response:
+        """Close the connection: at once, or after what was written has been sent.
+
+        Returns:
+            A response that can no longer be sent, for aiohttp to fail on quietly.
+        """
+        transport = self.request.transport
+        if transport is not None and flush:
+            transport.close()
+        elif transport is not None:
+            transport.abort()
+        return web.Response()
+
+    async def _handling_time(self) -> None:
+        seconds = self._latency()
+        if seconds > 0:
+            await self.pause(seconds)
+
+
+def seeded_latency(latency: float | tuple[float, float], seed: int) -> Callable[[], float]:
+    """Return a function that draws handling times: always the same, or even between two bounds."""
+    low, high = latency if isinstance(latency, tuple) else (latency, latency)
+    draw = random.Random(seed)  # noqa: S311 - play data
+    return lambda: draw.uniform(low, high)
+
 
 _GATEWAY_STATUSES: Final = frozenset({413, 429, 502, 503, 504})
 """Statuses that are answered before Laravel sees the request, unless a fault says otherwise."""
@@ -354,3 +477,58 @@ class ChangeWorld:
         """Change the world, then answer as usual."""
         self.change(exchange.world)
         return exchange.reply(await exchange.answer())
+
+
+@attrs.define
+class _Entry:
+    method: str
+    pattern: str
+    fault: Fault
+    times: int | None
+    after: int
+    matched: int = 0
+    played: int = 0
+
+    def wants(self, method: str, path: str) -> bool:
+        return self.method in {"*", method} and fnmatchcase(path, self.pattern)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be played on the request that was matched last."""
+        return self.matched > self.after and (self.times is None or self.played < self.times)
+
+
+class Script:
+    """The faults to come, in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+
+    def add(self, method: str, pattern: str, fault: Fault, times: int | None, after: int) -> None:
+        """Write down a fault; see `Sandbox.fail`."""
+        self._entries.append(_Entry(method.upper(), pattern, fault, times, after))
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        self._entries.clear()
+
+    def take(self, method: str, path: str) -> tuple[list[ChangeWorld], Fault | None]:
+        """Return the changes to make before this request, and the fault to play on it, if any.
+
+        A request counts for every entry that matches it; of several faults that are due the first is played, changes
+        of the world are all made.
+        """
+        changes: list[ChangeWorld] = []
+        chosen: Fault | None = None
+        for entry in self._entries:
+            if not entry.wants(method, path):
+                continue
+            entry.matched += 1
+            if not entry.due or (chosen is not None and not isinstance(entry.fault, ChangeWorld)):
+                continue
+            entry.played += 1
+            if isinstance(entry.fault, ChangeWorld):
+                changes.append(entry.fault)
+            else:
+                chosen = entry.fault
+        return changes, chosen

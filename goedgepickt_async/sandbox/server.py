@@ -13,19 +13,13 @@ from typing import Final, Self
 from aiohttp import web
 from multidict import CIMultiDict, MultiDict
 
-from goedgepickt_async.sandbox.application import Application
-from goedgepickt_async.sandbox.body import clean_input, parse_body
-from goedgepickt_async.sandbox.connections import Connections
+from goedgepickt_async.sandbox.app import Application, CacheFlavour, Throttle
 from goedgepickt_async.sandbox.deliveries import Deliveries
-from goedgepickt_async.sandbox.exchange import Exchange, seeded_latency
-from goedgepickt_async.sandbox.faults import Fault
+from goedgepickt_async.sandbox.faults import Connections, Exchange, Fault, Script, seeded_latency
 from goedgepickt_async.sandbox.handlers import build_router
-from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.paging import PageLimits
+from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks
-from goedgepickt_async.sandbox.requests import RecordedRequest
-from goedgepickt_async.sandbox.script import Script
-from goedgepickt_async.sandbox.throttle import CacheFlavour, Throttle
+from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest, clean_input, parse_body
 from goedgepickt_async.sandbox.world import World, WorldSettings
 
 __all__ = ["Sandbox"]

@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
-from goedgepickt_async.sandbox.dutch import validation_text
-from goedgepickt_async.sandbox.world.calendar import parse_moment
+from goedgepickt_async.sandbox.world.table import parse_moment
 
-__all__ = ["BrokenRule", "Errors", "Field", "Rule", "validate"]
+__all__ = ["COUNTRIES", "TEXTS", "BrokenRule", "Errors", "Field", "Rule", "spoken_name", "validate", "validation_text"]
+
+
+TEXTS: Final = {
+    "required": "{field} is verplicht.",
+    "string": "{field} moet een tekst zijn.",
+    "integer": "{field} moet een getal zijn.",
+    "numeric": "{field} moet een nummer zijn.",
+    "boolean": "{field} moet ja of nee zijn.",
+    "array": "{field} moet een array zijn.",
+    "date": "{field} moet een datum bevatten.",
+    "url": "{field} moet een geldige URL zijn.",
+    "in": "{field} is ongeldig.",
+    "exists": "{field} bestaat niet.",
+    "min": "{field} moet minimaal {minimum} zijn.",
+    "unique": "{field} is al in gebruik.",
+}
+
+
+def spoken_name(field: str) -> str:
+    """Return a field's name in words, as Laravel makes it: `orderItems.0.sku` becomes `Order items.0.sku`."""
+    snake = re.sub(r"(?<=[^A-Z_.])([A-Z])", r"_\1", field).lower()
+    words = snake.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def validation_text(rule: str, field: str, **values: object) -> str:
+    """Return the text for a broken rule."""
+    return TEXTS[rule].format(field=spoken_name(field), **values)
+
+
+_CODES: Final = (
+    "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ "
+    "CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO "
+    "FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE "
+    "JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO "
+    "MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW "
+    "PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM "
+    "TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
+)
+COUNTRIES: Final = frozenset(_CODES.split())
+
 
 Errors = dict[str, list[str]]
 """Field name, with dots for what is nested, to what is wrong with it."""

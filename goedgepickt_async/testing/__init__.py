@@ -14,7 +14,7 @@ from goedgepickt_async.testing.deliveries import (
     signed_delivery,
     stock_updated,
 )
-from goedgepickt_async.testing.factories import (
+from goedgepickt_async.testing.models import (
     address,
     order,
     order_line,
@@ -23,12 +23,11 @@ from goedgepickt_async.testing.factories import (
     product,
     shipment,
     stock_location,
+    to_wire,
     webhook,
     webshop,
 )
-from goedgepickt_async.testing.fixtures import unlimited_budget
-from goedgepickt_async.testing.serving import serving
-from goedgepickt_async.testing.wire import to_wire
+from goedgepickt_async.testing.sandbox import serving, unlimited_budget
 
 __all__ = [
     "SignedDelivery",

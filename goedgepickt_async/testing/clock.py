@@ -1,19 +1,131 @@
-"""A clock that hurries on: where everybody waits, it jumps to the moment when somebody need no longer."""
+"""A virtual clock: when nothing can go on, it jumps to the next moment that is waited for; and a budget that goes by it."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import selectors
+import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
-from goedgepickt_async.testing.virtual_loop import VirtualLoop
+from goedgepickt_async.budget import Lane, LocalBudget
+from goedgepickt_async.budget.protocol import Grant
+from goedgepickt_async.errors import ConfigurationError
 
-__all__ = ["VirtualClock"]
+__all__ = ["ClockBudget", "VirtualClock", "VirtualLoop"]
+
+
+_A_PASS = 1e-9
+"""Seconds that a pass of the loop takes: code that is woken a rounding error too early relies on time's going on."""
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop that lets time pass instead of waiting for it.
+
+    Args:
+        now: The time in seconds.
+        advance: Lets so many seconds pass.
+    """
+
+    def __init__(self, now: Callable[[], float], advance: Callable[[float], None]) -> None:
+        self._now = now
+        self._jumping = _JumpingSelector(advance)
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """The clock's."""
+        return self._now()
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Have a thread do it; no time is jumped over until it is done."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jumping.threads_at_work += 1
+        future.add_done_callback(self._thread_is_done)
+        return future
+
+    async def shutdown_default_executor(self, *timeout: float | None) -> None:
+        """End the threads; since Python 3.12 with a time-out, which is not to be jumped to."""
+        self._jumping.threads_at_work += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self._jumping.threads_at_work -= 1
+
+    def _thread_is_done(self, _future: asyncio.Future[Any]) -> None:
+        self._jumping.threads_at_work -= 1
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for sockets only as long as bytes are under way, and then lets the time pass that it was to wait.
+
+    Attributes:
+        threads_at_work: While there are any, it waits in earnest.
+    """
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        super().__init__()
+        self._advance = advance
+        self._courier = _Courier()
+        self.threads_at_work = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._advance(_A_PASS)
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        ready = super().select(timeout if timeout is None or self.threads_at_work else 0)
+        if not ready and timeout is not None and not self.threads_at_work:
+            self._courier.go()
+            ready = super().select(0)
+        if not ready and timeout is not None:
+            self._advance(timeout)
+        return ready
+
+    def close(self) -> None:
+        self._courier.close()
+        super().close()
+
+
+class _Courier:
+    """A byte of ours over the loopback: when it is there, so is what was sent before it.
+
+    A system may deliver what is sent to itself a moment later. Then nothing is ready to be read, though something is
+    under way, and a jump to the next time-out would be one too early.
+    """
+
+    def __init__(self) -> None:
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+
+    def go(self) -> None:
+        """Send it, and wait for it."""
+        if self._ends is None:
+            self._ends = _connected()
+        sender, receiver = self._ends
+        sender.send(b".")
+        receiver.recv(1)
+
+    def close(self) -> None:
+        for end in self._ends or ():
+            end.close()
+        self._ends = None
+
+
+def _connected() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sender, receiver
+
+
 _SECOND = 1_000_000_000
 
 
@@ -118,3 +230,35 @@ def _is_in_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+class ClockBudget(LocalBudget):
+    """A budget that goes by a virtual clock.
+
+    Beside such a clock the sandbox lives in the clock's event loop. A call from another one, as with `asyncio.run`,
+    would find nobody at home and wait for its time-out, so it is refused at once.
+
+    Args:
+        clock: The clock.
+        limit: Requests in a period.
+        period: In seconds.
+        options: Further ones of `LocalBudget`.
+    """
+
+    def __init__(self, clock: VirtualClock, limit: int, period: float, **options: Any) -> None:
+        super().__init__(limit, period, clock=clock.monotonic_ns, **options)
+
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
+        """Wait for the right to send one request; see `Budget.take`.
+
+        Raises:
+            ConfigurationError: It was called in an event loop that does not go by a virtual clock.
+        """
+        if not isinstance(asyncio.get_running_loop(), VirtualLoop):
+            raise ConfigurationError(
+                "this client goes by a virtual clock: run what uses it with goedgepickt_clock.run(…), "
+                "not with asyncio.run or in an asynchronous fixture"
+            )
+        return await super().take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place)

@@ -9,8 +9,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.models import OrderStatus, Secret
-from goedgepickt_async.testing.factories import identifier
-from goedgepickt_async.testing.wire import changed, to_wire
+from goedgepickt_async.testing.models import changed, identifier, to_wire
 from goedgepickt_async.webhooks import (
     CompoundProductStockUpdated,
     Event,

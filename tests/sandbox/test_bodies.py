@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.sandbox.body import clean_input, parse_body
+from goedgepickt_async.sandbox.requests import clean_input, parse_body
 
 if TYPE_CHECKING:
     from .conftest import Api

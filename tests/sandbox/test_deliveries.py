@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.sandbox.deliveries import DeliveryState, WebhookSender, pauses, php_json, sign
-from goedgepickt_async.sandbox.deliveries.loopback import OwnMachine, is_loopback
+from goedgepickt_async.sandbox.deliveries.sender import OwnMachine, is_loopback
 from tests.support.receiver import Receiver, receiving
 
 from .conftest import Api, Serve

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.handlers.lists import Lists
-from goedgepickt_async.sandbox.listing import Listing, ListQuery
-from goedgepickt_async.sandbox.paging import PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.lists import Listing, ListQuery, PageLimits, Pager, PageRequest
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World, WorldSettings
-from goedgepickt_async.sandbox.world.calendar import day_start
+from goedgepickt_async.sandbox.world.table import day_start
 
 TODAY = date(2026, 11, 1)
 DAYS = st.integers(-370, 5).map(lambda days: TODAY + timedelta(days=days))

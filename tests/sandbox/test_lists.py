@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from goedgepickt_async.sandbox.world.calendar import AMSTERDAM, day_start, parse_moment
+from goedgepickt_async.sandbox.world.table import AMSTERDAM, day_start, parse_moment
 
 if TYPE_CHECKING:
     from .conftest import Api, Reply, Serve

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.sandbox.exchange import seeded_latency
+from goedgepickt_async.sandbox.faults import seeded_latency
 
 if TYPE_CHECKING:
     from .conftest import Api, Serve

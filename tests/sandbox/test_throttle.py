@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.sandbox.throttle import CacheFlavour, Throttle
+from goedgepickt_async.sandbox.app import CacheFlavour, Throttle
 from goedgepickt_async.testing import VirtualClock
 
 if TYPE_CHECKING:

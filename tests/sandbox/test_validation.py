@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from goedgepickt_async.sandbox.dutch import spoken_name
+from goedgepickt_async.sandbox.validation import spoken_name
 
 if TYPE_CHECKING:
     from .conftest import Api

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from goedgepickt_async.sandbox.answers import Answer, Refusal
-from goedgepickt_async.sandbox.body import clean_input
 from goedgepickt_async.sandbox.handlers import build_router
-from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.paging import PageLimits
+from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import Incoming, clean_input
 from goedgepickt_async.sandbox.world import World, WorldSettings
 
 WORLD = World(WorldSettings(orders=40, products=30), lambda: 1_790_000_000.0)

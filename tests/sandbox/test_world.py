@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from goedgepickt_async import sandbox as sandbox_package
 from goedgepickt_async.sandbox import Sandbox, World
 from goedgepickt_async.sandbox.world import Change, ChangeKind, WorldSettings
-from goedgepickt_async.sandbox.world.calendar import Calendar, parse_moment, write_moment
-from goedgepickt_async.sandbox.world.identity import Identity
+from goedgepickt_async.sandbox.world.table import Calendar, Identity, parse_moment, write_moment
 
 if TYPE_CHECKING:
     from .conftest import Api

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from goedgepickt_async.testing import VirtualClock
-from goedgepickt_async.testing.virtual_loop import VirtualLoop
+from goedgepickt_async.testing.clock import VirtualLoop
 
 __all__ = ["loop_nanoseconds", "loop_seconds", "virtual_loop"]
 

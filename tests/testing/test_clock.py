@@ -15,7 +15,7 @@ from goedgepickt_async import BudgetExhaustedError, GoedGepickt, LocalBudget, Re
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.sandbox.deliveries import DeliveryState, pauses
 from goedgepickt_async.testing import VirtualClock
-from goedgepickt_async.testing.virtual_loop import VirtualLoop
+from goedgepickt_async.testing.clock import VirtualLoop
 from goedgepickt_async.webhooks import InboxEntry, SqliteInbox
 from tests.support.receiver import receiving
 

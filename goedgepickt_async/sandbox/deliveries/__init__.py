@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from goedgepickt_async.sandbox.answers import encode_json as php_json
 from goedgepickt_async.sandbox.deliveries.deliveries import Deliveries
-from goedgepickt_async.sandbox.deliveries.pauses import ATTEMPTS, pauses
-from goedgepickt_async.sandbox.deliveries.record import Attempt, Delivery, DeliveryState
-from goedgepickt_async.sandbox.deliveries.sender import WebhookSender
-from goedgepickt_async.sandbox.deliveries.signature import sign
+from goedgepickt_async.sandbox.deliveries.sender import (
+    ATTEMPTS,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    WebhookSender,
+    pauses,
+    sign,
+)
 
 __all__ = [
     "ATTEMPTS",

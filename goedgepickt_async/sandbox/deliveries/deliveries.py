@@ -1,4 +1,4 @@
-"""The deliveries of a sandbox: who is told what, how often, and when a receiver is given up."""
+"""The deliveries of a sandbox: payloads, the queue, repeated attempts, and what can be disturbed."""
 
 from __future__ import annotations
 
@@ -6,20 +6,130 @@ import asyncio
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import overload
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, overload
+
+import attrs
 
 from goedgepickt_async.sandbox.answers import encode_json
-from goedgepickt_async.sandbox.deliveries.loopback import OwnMachine, host_of, is_loopback
-from goedgepickt_async.sandbox.deliveries.pauses import pauses
-from goedgepickt_async.sandbox.deliveries.record import Delivery, DeliveryState
-from goedgepickt_async.sandbox.deliveries.reports import Report, report_of, subscribed
-from goedgepickt_async.sandbox.deliveries.rounds import Rounds
-from goedgepickt_async.sandbox.deliveries.sender import WebhookSender
-from goedgepickt_async.sandbox.deliveries.signature import sign
-from goedgepickt_async.sandbox.world import Change, Row, World
+from goedgepickt_async.sandbox.deliveries.sender import (
+    Delivery,
+    DeliveryState,
+    OwnMachine,
+    WebhookSender,
+    host_of,
+    is_loopback,
+    pauses,
+    sign,
+)
+from goedgepickt_async.sandbox.world import Change, ChangeKind, Row, World
 
-__all__ = ["Deliveries"]
+__all__ = ["Deliveries", "Report", "Rounds", "report_of", "subscribed"]
+
+
+@attrs.frozen
+class Report:
+    """What is to be told, and to whom.
+
+    Attributes:
+        subscription: The event that is subscribed to.
+        webshop: The uuid of the webshop that it happened in; None for the whole account.
+        payload: What is said.
+    """
+
+    subscription: str
+    webshop: str | None
+    payload: dict[str, Any]
+
+
+def report_of(world: World, change: Change) -> Report | None:
+    """Return what a change leads to; None if the service tells nobody of it.
+
+    A new order reports its first status. Each movement of stock is reported, of a bundle's header under a name of its
+    own; `newStock` is the free stock, which is what shops take over.
+    """
+    webshop = None if change.webshop is None else world.webshops.uuid(change.webshop)
+    match change.kind:
+        case ChangeKind.ORDER_CREATED | ChangeKind.ORDER_STATUS_CHANGED:
+            return Report("order.statusChanged", webshop, _order_payload(world, change.row))
+        case ChangeKind.PRODUCT_STOCK_CHANGED:
+            return Report("product.stockChanged", webshop, _stock_payload(change.row))
+    return None
+
+
+def subscribed(world: World, report: Report) -> Iterator[Row]:
+    """Return the subscriptions that a report is for."""
+    for hook in world.webhooks:
+        if hook["webhookEvent"] == report.subscription and report.webshop in {None, hook["webshopUuid"]}:
+            yield hook
+
+
+def _order_payload(world: World, row: Row) -> dict[str, Any]:
+    index = world.orders.find(str(row["uuid"]))
+    return {
+        "event": "orderStatusChanged",
+        "newStatus": row["status"],
+        "orderNumber": row.get("orderId") if index is None else world.order_id(index),
+        "orderUuid": row["uuid"],
+    }
+
+
+def _stock_payload(row: Row) -> dict[str, Any]:
+    compound = row.get("type") == "parent"
+    return {
+        "event": "compoundProductStockUpdated" if compound else "stockUpdated",
+        "newStock": str((row["stock"] or {}).get("freeStock", 0)),
+        "productSku": row["sku"],
+        "productUuid": row["uuid"],
+    }
+
+
+Carry = Callable[[Delivery, WebhookSender], Coroutine[Any, Any, None]]
+
+
+class Rounds:
+    """Has each delivery carried in a task of its own; all of them end with it.
+
+    Args:
+        carry: Does the work on one delivery.
+        sender: Makes what it works with.
+    """
+
+    def __init__(self, carry: Carry, sender: Callable[[], WebhookSender]) -> None:
+        self._carry = carry
+        self._courier = sender
+        self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="webhook deliveries of a sandbox")
+
+    def put(self, delivery: Delivery) -> None:
+        """Have a delivery carried; the world may be changed from any thread."""
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, delivery)
+
+    async def wait(self, something: asyncio.Event) -> None:
+        """Wait for something that happens in the deliveries' event loop; also from another one, in another thread."""
+        if asyncio.get_running_loop() is self._loop:
+            await something.wait()
+            return
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_happened(something), self._loop))
+
+    async def close(self) -> None:
+        """End all that is under way, and wait for that."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.result()  # it cannot have ended well
+
+    async def _run(self) -> None:
+        async with self._courier() as sender, asyncio.TaskGroup() as group:
+            while True:
+                delivery = await self._queue.get()
+                group.create_task(self._carry(delivery, sender))
+
+
+async def _happened(something: asyncio.Event) -> None:
+    await something.wait()
+
 
 _log = logging.getLogger("goedgepickt_async.sandbox")
 

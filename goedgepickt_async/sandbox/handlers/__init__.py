@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from goedgepickt_async.sandbox.app import Router
 from goedgepickt_async.sandbox.handlers.lists import Lists
 from goedgepickt_async.sandbox.handlers.orders import Orders
-from goedgepickt_async.sandbox.handlers.products import Products
-from goedgepickt_async.sandbox.handlers.routes import Router
-from goedgepickt_async.sandbox.handlers.stock import StockOfProducts
+from goedgepickt_async.sandbox.handlers.products import Products, StockOfProducts
 from goedgepickt_async.sandbox.handlers.webhooks import Webhooks
-from goedgepickt_async.sandbox.paging import PageLimits
+from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from goedgepickt_async.sandbox.answers import Refusal, error, json_answer, validation_error
-from goedgepickt_async.sandbox.incoming import Incoming
 from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import Incoming
 from goedgepickt_async.sandbox.validation import Errors, Field, validate
 from goedgepickt_async.sandbox.world import Table
 

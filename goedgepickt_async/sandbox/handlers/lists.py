@@ -6,12 +6,11 @@ from datetime import date
 from typing import Any
 
 from goedgepickt_async.sandbox.answers import Answer, Refusal, json_answer, validation_error
-from goedgepickt_async.sandbox.dutch import validation_text
-from goedgepickt_async.sandbox.handlers.routes import Controller
-from goedgepickt_async.sandbox.incoming import Incoming
-from goedgepickt_async.sandbox.listing import Listing, ListQuery
-from goedgepickt_async.sandbox.paging import BadCursorError, PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.app import Controller
+from goedgepickt_async.sandbox.lists import BadCursorError, Listing, ListQuery, PageLimits, Pager, PageRequest
 from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import Incoming
+from goedgepickt_async.sandbox.validation import validation_text
 from goedgepickt_async.sandbox.world import Table, World
 
 __all__ = ["Lists"]

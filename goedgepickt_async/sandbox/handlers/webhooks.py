@@ -8,7 +8,7 @@ from typing import Any, Final
 from goedgepickt_async.sandbox import validation as check
 from goedgepickt_async.sandbox.answers import Answer, json_answer
 from goedgepickt_async.sandbox.handlers.common import checked
-from goedgepickt_async.sandbox.incoming import Incoming
+from goedgepickt_async.sandbox.requests import Incoming
 from goedgepickt_async.sandbox.validation import BrokenRule, Field
 from goedgepickt_async.sandbox.world import World
 

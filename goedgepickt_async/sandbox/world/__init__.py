@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from goedgepickt_async.sandbox.world.changes import Change, ChangeKind
-from goedgepickt_async.sandbox.world.settings import WorldSettings
-from goedgepickt_async.sandbox.world.table import Row, Table
+from goedgepickt_async.sandbox.world.table import Change, ChangeKind, Row, Table, WorldSettings
 from goedgepickt_async.sandbox.world.world import World
 
 __all__ = ["Change", "ChangeKind", "Row", "Table", "World", "WorldSettings"]

@@ -7,12 +7,9 @@ from array import array
 from functools import cached_property
 from typing import Final
 
-from goedgepickt_async.sandbox.world import pools
-from goedgepickt_async.sandbox.world.calendar import Calendar, write_moment
-from goedgepickt_async.sandbox.world.identity import Identity
+from goedgepickt_async.sandbox.world import sample_data
 from goedgepickt_async.sandbox.world.products import ProductMaker
-from goedgepickt_async.sandbox.world.settings import WorldSettings
-from goedgepickt_async.sandbox.world.table import Row
+from goedgepickt_async.sandbox.world.table import Calendar, Identity, Row, WorldSettings, write_moment
 
 __all__ = ["STATUSES", "OrderMaker"]
 
@@ -115,12 +112,12 @@ class OrderMaker:
             "finishDate": done,
             "shippedDate": done,
             "totalPaid": _total(lines),
-            "paymentMethod": pools.PAYMENTS[draw[1] % len(pools.PAYMENTS)],
-            "shippingMethod": pools.CARRIERS[draw[2] % len(pools.CARRIERS)],
-            "customerNote": pools.NOTES[draw[3] % len(pools.NOTES)] if draw[3] % 6 == 0 else None,
+            "paymentMethod": sample_data.PAYMENTS[draw[1] % len(sample_data.PAYMENTS)],
+            "shippingMethod": sample_data.CARRIERS[draw[2] % len(sample_data.CARRIERS)],
+            "customerNote": sample_data.NOTES[draw[3] % len(sample_data.NOTES)] if draw[3] % 6 == 0 else None,
             "internComment": None,
             "attentionNeeded": draw[4] % 16 == 0,
-            "tags": [pools.TAGS[draw[5] % len(pools.TAGS)]] if draw[5] % 4 == 0 else [],
+            "tags": [sample_data.TAGS[draw[5] % len(sample_data.TAGS)]] if draw[5] % 4 == 0 else [],
             **_address("billing", draw[16:26], index, odd=self._odd),
             **_address("shipping", draw[16:26] if draw[6] % 4 else draw[26:36], index, odd=self._odd),
             "products": lines,
@@ -141,7 +138,7 @@ class OrderMaker:
         if index % 47 == 22:
             row["shippingMethod"] = None
         if index % 43 == 18:
-            row["internComment"] = pools.NOTES[index % len(pools.NOTES)]
+            row["internComment"] = sample_data.NOTES[index % len(sample_data.NOTES)]
         if index % 41 == 20:
             row["finishDate"] = None
         if index % 31 == 8:
@@ -187,13 +184,13 @@ def _total(lines: list[Row]) -> str:
 
 
 def _address(side: str, draw: bytes, index: int, *, odd: bool) -> Row:
-    city, country = pools.CITIES[draw[3] % len(pools.CITIES)]
-    first = pools.FIRST_NAMES[draw[0] % len(pools.FIRST_NAMES)]
+    city, country = sample_data.CITIES[draw[3] % len(sample_data.CITIES)]
+    first = sample_data.FIRST_NAMES[draw[0] % len(sample_data.FIRST_NAMES)]
     address: Row = {
         f"{side}FirstName": None if odd and index % 9 == 7 else first,
-        f"{side}LastName": pools.LAST_NAMES[draw[1] % len(pools.LAST_NAMES)],
-        f"{side}Company": pools.COMPANIES[draw[2] % len(pools.COMPANIES)] if draw[2] % 4 == 0 else None,
-        f"{side}Address": pools.STREETS[draw[4] % len(pools.STREETS)],
+        f"{side}LastName": sample_data.LAST_NAMES[draw[1] % len(sample_data.LAST_NAMES)],
+        f"{side}Company": sample_data.COMPANIES[draw[2] % len(sample_data.COMPANIES)] if draw[2] % 4 == 0 else None,
+        f"{side}Address": sample_data.STREETS[draw[4] % len(sample_data.STREETS)],
         f"{side}Address2": None,
         f"{side}HouseNumber": str(1 + draw[5]),
         f"{side}HousenumberAddition": "ABC-"[draw[6] % 4] if draw[6] % 3 == 0 else None,
@@ -211,4 +208,4 @@ def _make_addresses_odd(index: int, row: Row) -> None:
         if place < len(_NULLABLE):
             row[f"{side}{_NULLABLE[place]}"] = None
         if place == len(_NULLABLE):
-            row[f"{side}Address2"] = pools.SECOND_LINES[index % len(pools.SECOND_LINES)]
+            row[f"{side}Address2"] = sample_data.SECOND_LINES[index % len(sample_data.SECOND_LINES)]

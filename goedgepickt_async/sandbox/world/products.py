@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from goedgepickt_async.sandbox.world import pools
-from goedgepickt_async.sandbox.world.identity import Identity
-from goedgepickt_async.sandbox.world.settings import WorldSettings
-from goedgepickt_async.sandbox.world.table import Row
+from goedgepickt_async.sandbox.world import sample_data
+from goedgepickt_async.sandbox.world.table import Identity, Row, WorldSettings
 
 __all__ = ["LocationStock", "ProductMaker", "Stock"]
 
@@ -75,8 +73,8 @@ class ProductMaker:
         """Return its name; in an odd world sometimes None."""
         if self._odd and index % 31 == 13:
             return None
-        adjective = pools.ADJECTIVES[index % len(pools.ADJECTIVES)]
-        noun = pools.NOUNS[index // len(pools.ADJECTIVES) % len(pools.NOUNS)]
+        adjective = sample_data.ADJECTIVES[index % len(sample_data.ADJECTIVES)]
+        noun = sample_data.NOUNS[index // len(sample_data.ADJECTIVES) % len(sample_data.NOUNS)]
         return f"{adjective} {noun} {index}"
 
     def cents(self, index: int) -> int:
@@ -124,7 +122,7 @@ class ProductMaker:
             "ean": _ean(index) if draw[0] % 4 else None,
             "barcode": _ean(index) if draw[1] % 3 else None,
             "description": f"Omschrijving van artikel {index}" if draw[2] % 2 else None,
-            "internalComment": pools.NOTES[draw[3] % len(pools.NOTES)] if draw[3] % 5 == 0 else None,
+            "internalComment": sample_data.NOTES[draw[3] % len(sample_data.NOTES)] if draw[3] % 5 == 0 else None,
             "price": _euros(self.cents(index)),
             "costPrice": _euros(self.cents(index) // 2) if draw[4] % 3 else None,
             "taxRate": "21" if draw[5] % 4 else "9",
@@ -147,7 +145,7 @@ class ProductMaker:
 
     def _odd_row(self, index: int, row: Row) -> Row:
         if index % 4 == 1:
-            row["picture"] = pools.PLACEHOLDER_PICTURE if index % 8 == 1 else None
+            row["picture"] = sample_data.PLACEHOLDER_PICTURE if index % 8 == 1 else None
         if index % 5 == 2:
             row["productAttributes"] = [{"name": "Kleur", "value": "crème"}]
         if index % 6 == 3:

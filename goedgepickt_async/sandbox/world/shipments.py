@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from goedgepickt_async.sandbox.world import pools
-from goedgepickt_async.sandbox.world.calendar import Calendar, write_moment
-from goedgepickt_async.sandbox.world.identity import Identity
+from goedgepickt_async.sandbox.world import sample_data
 from goedgepickt_async.sandbox.world.orders import OrderMaker
-from goedgepickt_async.sandbox.world.settings import WorldSettings
-from goedgepickt_async.sandbox.world.table import Row
+from goedgepickt_async.sandbox.world.table import Calendar, Identity, Row, WorldSettings, write_moment
 
 __all__ = ["ShipmentMaker"]
 
@@ -85,7 +82,7 @@ class ShipmentMaker:
             "status": status,
             "createDate": parcel["createDate"],
             "deliveredDate": None if delivered is None else write_moment(delivered, index % 3 if self._odd else 0),
-            "shippingMethod": pools.CARRIERS[draw[1] % len(pools.CARRIERS)],
+            "shippingMethod": sample_data.CARRIERS[draw[1] % len(sample_data.CARRIERS)],
             "trackTraceCode": parcel["trackTraceCode"],
             "trackTraceUrl": parcel["trackTraceUrl"],
             "externalId": f"EXT-{index}" if draw[2] % 3 else None,

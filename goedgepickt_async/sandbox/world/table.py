@@ -1,14 +1,140 @@
-"""Rows of one kind: generated ones that are made when they are read, changed and new ones that are kept."""
+"""What every part of the world stands on: settings, identities, dates, rows and the announcement of changes."""
 
 from __future__ import annotations
 
+import enum
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import blake2b
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from goedgepickt_async.sandbox.world.identity import Identity
+import attrs
 
-__all__ = ["Row", "Table"]
+__all__ = [
+    "AMSTERDAM",
+    "SPAN_DAYS",
+    "Calendar",
+    "Change",
+    "ChangeKind",
+    "Identity",
+    "Observer",
+    "Row",
+    "Table",
+    "WorldSettings",
+    "day_start",
+    "parse_moment",
+    "write_moment",
+]
+
+
+@attrs.frozen(kw_only=True)
+class WorldSettings:
+    """The sizes and the seed of a world; the same settings give the same world in every process.
+
+    Attributes:
+        orders: How many orders there are.
+        products: How many products there are.
+        shipments: How many shipments; None gives every completed order one.
+        webshops: How many webshops share the account; at least one.
+        pick_locations: How many pick locations there are; at least one.
+        seed: What everything random is derived from.
+        today: The day before whose noon all generated rows lie, within one year.
+        oddities: Whether the world is as untidy as the real one.
+    """
+
+    orders: int = attrs.field(default=300, validator=attrs.validators.ge(0))
+    products: int = attrs.field(default=100, validator=attrs.validators.ge(0))
+    shipments: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
+    webshops: int = attrs.field(default=2, validator=attrs.validators.in_(range(1, 251)))
+    pick_locations: int = attrs.field(default=20, validator=attrs.validators.ge(1))
+    seed: int = 1
+    today: date = date(2026, 11, 1)
+    oddities: bool = True
+
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+class Identity:
+    """Derives everything random from one seed, by keyed hashing: the same in every process, for ever.
+
+    A uuid is a keyed hash of the row's kind and number, with the number itself hidden in its last 48 bits. So a
+    uuid can be turned back into the number, and a uuid that was never given out is recognised.
+    """
+
+    def __init__(self, seed: int) -> None:
+        """Take the seed of the world."""
+        self._key = blake2b(str(seed).encode(), digest_size=32).digest()
+
+    def draw(self, kind: str, index: int) -> bytes:
+        """Return 64 random bytes that belong to this row."""
+        return blake2b(b"%s:%d" % (kind.encode(), index), key=self._key, digest_size=64).digest()
+
+    def uuid(self, kind: str, index: int) -> str:
+        """Return the uuid (version 4 in form) of row `index` of the kind."""
+        tag = blake2b(b"uuid:%s:%d" % (kind.encode(), index), key=self._key, digest_size=10).hexdigest()
+        variant = "89ab"[int(tag[15], 16) & 3]
+        head = f"{tag[:8]}-{tag[8:12]}-4{tag[12:15]}-{variant}{tag[16:19]}"
+        return f"{head}-{index ^ self._mask(kind, head):012x}"
+
+    def index(self, kind: str, uuid: str) -> int | None:
+        """Return the number of the row that has this uuid, or None if no row of the kind can have it."""
+        uuid = uuid.lower()
+        if not _UUID.fullmatch(uuid):
+            return None
+        index = int(uuid[24:], 16) ^ self._mask(kind, uuid[:23])
+        return index if self.uuid(kind, index) == uuid else None
+
+    def _mask(self, kind: str, head: str) -> int:
+        return int.from_bytes(blake2b(f"mask:{kind}:{head}".encode(), key=self._key, digest_size=6).digest())
+
+
+AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+SPAN_DAYS: Final = 365
+"""Generated rows are spread over this many days before today."""
+
+
+def day_start(day: date) -> int:
+    """Return the Unix second at which the day begins in the Netherlands."""
+    return int(datetime.combine(day, time(), AMSTERDAM).timestamp())
+
+
+def parse_moment(text: str) -> int:
+    """Return the Unix second of a date-time text; without an offset it is Dutch local time.
+
+    Raises:
+        ValueError: It is no ISO date or date-time.
+    """
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=AMSTERDAM)).timestamp())
+
+
+def write_moment(second: int, style: int = 0) -> str:
+    """Write an instant as GoedGepickt may: 0 with a space, 1 with a T, both Dutch and naive; 2 in UTC with a Z."""
+    if style == 2:
+        return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    local = datetime.fromtimestamp(second, AMSTERDAM).replace(tzinfo=None)
+    return local.isoformat(sep=" T"[style])
+
+
+class Calendar:
+    """Spreads `count` rows evenly over the days before noon of `today`, in order."""
+
+    def __init__(self, today: date, count: int) -> None:
+        """Take the world's present day and the number of rows."""
+        end = day_start(today) + 12 * 3600
+        self._start = int((datetime.fromtimestamp(end, UTC) - timedelta(days=SPAN_DAYS)).timestamp())
+        self._step = (end - self._start) / max(1, count)
+
+    def moment(self, index: int) -> int:
+        """Return the Unix second of row `index`; it grows strictly with the index up to millions of rows."""
+        # A third of a step of wobble, so that the rows look natural and still never change places.
+        wobble = (index * 7919 % 97) / 97 / 3
+        return self._start + int((index + wobble) * self._step)
+
 
 Row = dict[str, Any]
 """One thing as the API serves it."""
@@ -122,3 +248,27 @@ class Table(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         """Yield the living rows, oldest first."""
         return (self.row(index) for index in self.living())
+
+
+class ChangeKind(enum.StrEnum):
+    """The kinds of change that somebody may want to hear of."""
+
+    ORDER_CREATED = "order.created"
+    ORDER_STATUS_CHANGED = "order.statusChanged"
+    PRODUCT_CREATED = "product.created"
+    PRODUCT_CHANGED = "product.changed"
+    PRODUCT_STOCK_CHANGED = "product.stockChanged"
+    WEBHOOK_CREATED = "webhook.created"
+
+
+@attrs.frozen
+class Change:
+    """One change: its kind, the webshop (by index, None for the whole account) and the thing as it is now."""
+
+    kind: ChangeKind
+    webshop: int | None
+    row: Row
+
+
+Observer = Callable[[Change], None]
+"""Called at once with each change, in the order in which they happen; it must not change the world."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from goedgepickt_async.sandbox.world import pools
-from goedgepickt_async.sandbox.world.allocator import Allocator
-from goedgepickt_async.sandbox.world.calendar import parse_moment, write_moment
-from goedgepickt_async.sandbox.world.changes import Change, ChangeKind, Observer
-from goedgepickt_async.sandbox.world.identity import Identity
-from goedgepickt_async.sandbox.world.inventory import Inventory
+from goedgepickt_async.sandbox.world import sample_data
+from goedgepickt_async.sandbox.world.inventory import Allocator, Inventory
 from goedgepickt_async.sandbox.world.orders import OrderMaker
 from goedgepickt_async.sandbox.world.products import ProductMaker, Stock
-from goedgepickt_async.sandbox.world.settings import WorldSettings
 from goedgepickt_async.sandbox.world.shipments import ShipmentMaker
-from goedgepickt_async.sandbox.world.table import Row, Table
+from goedgepickt_async.sandbox.world.table import (
+    Change,
+    ChangeKind,
+    Identity,
+    Observer,
+    Row,
+    Table,
+    WorldSettings,
+    parse_moment,
+    write_moment,
+)
 
 __all__ = ["World"]
 
@@ -293,7 +298,7 @@ class World:
         return row
 
     def _webshop_name(self, index: int) -> str:
-        word = pools.SHOP_WORDS[index % len(pools.SHOP_WORDS)]
+        word = sample_data.SHOP_WORDS[index % len(sample_data.SHOP_WORDS)]
         return f"{word}winkel {index + 1}"
 
     def _make_webshop(self, index: int) -> Row:
@@ -301,7 +306,7 @@ class World:
             "uuid": self.identity.uuid("webshop", index),
             "name": self._webshop_name(index),
             "url": f"https://shop{index + 1}.example.test",
-            "platform": pools.PLATFORMS[index % len(pools.PLATFORMS)],
+            "platform": sample_data.PLATFORMS[index % len(sample_data.PLATFORMS)],
         }
 
     def _make_location(self, index: int) -> Row:

@@ -1,22 +1,77 @@
-"""What the fixtures of the pytest plugin do; without pytest, so that any other test runner can do it too."""
+"""Running sandboxes for tests: in a thread, or on a virtual clock; their clients and budgets."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Final
 
 from goedgepickt_async.budget import LocalBudget
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.testing.clock import VirtualClock
-from goedgepickt_async.testing.clock_budget import ClockBudget
-from goedgepickt_async.testing.serving import serving
+from goedgepickt_async.testing.clock import ClockBudget, VirtualClock
 from goedgepickt_async.wire.retry import RetryPolicy
 
-__all__ = ["VirtualClock", "check", "client_of", "fitting_budget", "is_asynchronous", "running", "unlimited_budget"]
+__all__ = [
+    "VirtualClock",
+    "check",
+    "client_of",
+    "fitting_budget",
+    "is_asynchronous",
+    "running",
+    "serving",
+    "unlimited_budget",
+]
+
+
+@contextmanager
+def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Run a sandbox in a thread for as long as the context lasts.
+
+    Its world, its faults and its quirks may be changed from the calling thread between requests.
+
+    Args:
+        sandbox: One that is not started.
+
+    Raises:
+        OSError: It cannot listen on its port.
+    """
+    started: Future[asyncio.AbstractEventLoop] = Future()
+    stopping = asyncio.Event()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(sandbox, started, stopping)), name="a GoedGepickt sandbox", daemon=True
+    )
+    try:
+        thread.start()
+        started.result()
+        yield sandbox
+    finally:  # also if somebody lost patience before it had started
+        started.add_done_callback(lambda _: _stop(started, stopping))
+        if thread.is_alive():
+            thread.join()
+
+
+def _stop(started: Future[asyncio.AbstractEventLoop], stopping: asyncio.Event) -> None:
+    if started.exception() is None:
+        started.result().call_soon_threadsafe(stopping.set)
+
+
+async def _serve(sandbox: Sandbox, started: Future[asyncio.AbstractEventLoop], stopping: asyncio.Event) -> None:
+    try:
+        await sandbox.start()
+    except BaseException as error:  # noqa: BLE001  it is raised where the thread was started
+        started.set_exception(error)
+        return
+    started.set_result(asyncio.get_running_loop())
+    try:
+        await stopping.wait()
+    finally:
+        await sandbox.close()
+
 
 _QUICK: Final = RetryPolicy(base=0.001, cap=0.01)
 """Retries that hardly pause: they do so in real time."""

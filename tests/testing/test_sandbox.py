@@ -10,7 +10,7 @@ import pytest
 from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import VirtualClock, serving, unlimited_budget
-from goedgepickt_async.testing.fixtures import check, client_of, fitting_budget, is_asynchronous, running
+from goedgepickt_async.testing.sandbox import check, client_of, fitting_budget, is_asynchronous, running
 
 
 async def test_an_asynchronous_test_reads_through_the_client(
@@ -69,10 +69,10 @@ def test_who_forgets_the_clock_is_told_at_once(limit: int | None) -> None:
 def test_a_budget_fits_the_sandbox() -> None:
     with VirtualClock() as clock:
         limited, ample = fitting_budget({"limit": 7, "period": 2.0}, clock), fitting_budget({"limit": None}, clock)
-        assert (limited.limit, limited.rules.window) == (7, 2.0)
-        assert (ample.limit, ample.rules.window) == (unlimited_budget(clock).limit, 60.0)
+        assert (limited.limit, limited.config.window) == (7, 2.0)
+        assert (ample.limit, ample.config.window) == (unlimited_budget(clock).limit, 60.0)
     real = fitting_budget({"limit": 150}, None)
-    assert (real.limit, real.rules.window) == (150, 60.0)
+    assert (real.limit, real.config.window) == (150, 60.0)
     assert fitting_budget({"limit": None}, None).limit == ample.limit
 
 

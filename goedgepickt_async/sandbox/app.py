@@ -1,0 +1,257 @@
+"""The sandbox's application, as Laravel runs it: routes, keys, throttle, controllers. No socket, no aiohttp."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from hashlib import shake_256
+from typing import Final, Literal
+
+import attrs
+
+from goedgepickt_async.sandbox.answers import Answer, Refusal, error
+from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import Incoming
+
+__all__ = ["Application", "CacheFlavour", "Controller", "Outcome", "Router", "Throttle", "make_key"]
+
+
+CacheFlavour = Literal["redis", "file", "memcached"]
+"""Which cache Laravel keeps its counters in; they differ in when an entry dies.
+
+`redis`: exactly after the period. `file`: in whole seconds, so up to one second early. `memcached`: in whole seconds
+of a clock of its own, so up to one second early or late.
+"""
+
+_MEMCACHED_PHASE: Final = 0.37
+"""How far memcached's clock ticks behind the second; any fraction will do."""
+
+
+@attrs.define
+class _Entry:
+    value: int
+    expires: float
+
+
+class _Cache:
+    """The three operations that the throttle needs of Laravel's cache."""
+
+    def __init__(self, flavour: CacheFlavour) -> None:
+        self._flavour = flavour
+        self._entries: dict[str, _Entry] = {}
+
+    def get(self, now: float, key: str) -> int | None:
+        entry = self._entries.get(key)
+        if entry is None or self._tick(now) >= entry.expires:
+            self._entries.pop(key, None)
+            return None
+        return entry.value
+
+    def add(self, now: float, key: str, value: int, ttl: float) -> None:
+        """Put a value unless one is alive."""
+        if self.get(now, key) is None:
+            start = now if self._flavour == "redis" else math.floor(now)
+            self._entries[key] = _Entry(value, start + ttl)
+
+    def increment(self, key: str) -> None:
+        """Add one to a value that is there; how long it lives does not change."""
+        self._entries[key].value += 1
+
+    def forget(self, key: str) -> None:
+        self._entries.pop(key, None)
+
+    def _tick(self, now: float) -> float:
+        if self._flavour == "redis":
+            return now
+        return math.floor(now - _MEMCACHED_PHASE) if self._flavour == "memcached" else math.floor(now)
+
+
+class Throttle:
+    """Counts the requests of each client (IP address) and refuses those above the limit.
+
+    Args:
+        limit: How many requests one window admits.
+        period: How many seconds a window lasts; a fraction is allowed, the headers then speak in whole seconds.
+        flavour: Which cache the counters live in.
+    """
+
+    def __init__(self, limit: int, period: float, flavour: CacheFlavour = "redis") -> None:
+        self.limit = limit
+        self.period = period
+        self._cache = _Cache(flavour)
+
+    def arrive(self, now: float, client: str) -> dict[str, str] | None:
+        """Count a request before the controller runs.
+
+        Args:
+            now: The server's clock, in Unix seconds.
+            client: Who asks.
+
+        Returns:
+            None if the request is admitted, and counted; the headers of the refusal if not, uncounted.
+        """
+        timer_key = f"{client}:timer"
+        if (self._cache.get(now, client) or 0) >= self.limit:
+            timer = self._cache.get(now, timer_key)
+            if timer is not None:
+                return self._refusal(now, timer)
+            self._cache.forget(client)
+        self._cache.add(now, timer_key, int(math.floor(now) + self.period), self.period)
+        self._cache.add(now, client, 0, self.period)
+        self._cache.increment(client)
+        return None
+
+    def leave(self, now: float, client: str) -> dict[str, str]:
+        """Return the headers of an admitted request's answer, as they are after the controller ran."""
+        count = self._cache.get(now, client) or 0
+        return {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(max(0, self.limit - count))}
+
+    def _refusal(self, now: float, timer: int) -> dict[str, str]:
+        retry_after = max(0, timer - math.floor(now))
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": "0",
+            "Retry-After": str(retry_after),
+            "X-RateLimit-Reset": str(math.floor(now) + retry_after),
+        }
+
+
+def make_key(seed: int, kind: str) -> str:
+    """Return the key of one kind: in form a long JSON Web Token, as the real service gives (over 255 characters).
+
+    The same seed gives the same key, so that what was printed once stays valid after a restart. It is signed by
+    nobody and opens nothing but a sandbox.
+    """
+    jti = shake_256(f"jti:{seed}:{kind}".encode()).hexdigest(40)
+    signature = shake_256(f"signature:{seed}:{kind}".encode()).digest(256)
+    payload = {"aud": "1", "jti": jti, "iat": 1_767_225_600, "sub": "1", "scopes": [kind]}
+    parts = (_json({"typ": "JWT", "alg": "RS256"}), _json(payload), signature)
+    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+Controller = Callable[[Incoming], Answer]
+"""Answers one request; raises `Refusal` to end it otherwise."""
+
+
+class Router:
+    """A table of routes; `{}` in a path stands for one segment, which the controller gets as a positional argument."""
+
+    def __init__(self) -> None:
+        self._routes: list[tuple[re.Pattern[str], dict[str, Callable[..., Answer]]]] = []
+
+    def add(self, path: str, **methods: Callable[..., Answer]) -> None:
+        """Add the controllers of a path by HTTP method (`get=…`, `post=…`, `put=…`)."""
+        pattern = re.compile(re.escape(path).replace(r"\{\}", "([^/]+)"))
+        self._routes.append((pattern, {name.upper(): controller for name, controller in methods.items()}))
+
+    def find(self, request: Incoming) -> Controller | Answer:
+        """Return the controller of a request, or the answer to a request that has none."""
+        for pattern, methods in self._routes:
+            match = pattern.fullmatch(request.path)
+            if match and request.base:
+                return self._pick(methods, match.groups(), request)
+        return self.not_found(request)
+
+    def not_found(self, request: Incoming) -> Answer:
+        """Return Laravel's answer to a path that it has no route for."""
+        route = f"{_PREFIXES.get(request.base, '')}{request.path}".strip("/")
+        return error(404, f"The route {route} could not be found.", wants_json=request.wants_json)
+
+    def _pick(
+        self, methods: dict[str, Callable[..., Answer]], segments: tuple[str, ...], request: Incoming
+    ) -> Controller | Answer:
+        controller = methods.get("GET" if request.method == "HEAD" else request.method)
+        if controller is not None:
+            return lambda incoming: controller(incoming, *segments)
+        allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
+        route = f"{_PREFIXES[request.base]}{request.path}".strip("/")
+        text = f"The {request.method} method is not supported for route {route}. Supported methods: {allowed}."
+        return error(405, text, wants_json=request.wants_json).with_headers({"Allow": allowed})
+
+
+_PREFIXES = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
+
+
+@attrs.frozen
+class Outcome:
+    """An answer, and how it came to be."""
+
+    answer: Answer
+    throttled: bool = False
+    applied: bool = False
+
+
+class Application:
+    """Answers requests in the order of Laravel's pipeline.
+
+    An unknown path is answered before anything else, a bad key before the throttle: both are not counted and carry no
+    rate headers. What the controller says, errors too, leaves through the throttle and gets its headers.
+    """
+
+    def __init__(
+        self, router: Router, throttle: Throttle | None, quirks: Quirks, *, seed: int, clock: Callable[[], float]
+    ) -> None:
+        """Take what answers, what limits (None for no limit), and what the two keys are made from."""
+        self.keys: dict[str, str] = {kind: make_key(seed, kind) for kind in ("fulfilment", "account")}
+        self._router = router
+        self._throttle = throttle
+        self._quirks = quirks
+        self._clock = clock
+
+    async def answer(self, request: Incoming, latency: Callable[[], Awaitable[None]]) -> Outcome:
+        """Answer a request; `latency` is waited for between the throttle's count and the controller."""
+        controller = self._router.find(request)
+        if isinstance(controller, Answer):
+            return Outcome(controller)
+        refused = self._refuse(request)
+        if refused is not None:
+            return refused
+        await latency()
+        return self._control(controller, request)
+
+    def admit(self, request: Incoming) -> Outcome | None:
+        """Do all that comes before the controller; None if it would run now."""
+        controller = self._router.find(request)
+        return Outcome(controller) if isinstance(controller, Answer) else self._refuse(request)
+
+    def rate_headers(self, request: Incoming) -> dict[str, str]:
+        """Return the headers that an admitted request's answer carries now."""
+        return {} if self._throttle is None else self._throttle.leave(self._clock(), request.client)
+
+    def _refuse(self, request: Incoming) -> Outcome | None:
+        unauthenticated = self._check_key(request)
+        if unauthenticated is not None:
+            return Outcome(unauthenticated)
+        headers = None if self._throttle is None else self._throttle.arrive(self._clock(), request.client)
+        if headers is None:
+            return None
+        answer = error(429, "Too Many Attempts.", wants_json=request.wants_json)
+        return Outcome(answer.with_headers(headers), throttled=True)
+
+    def _control(self, controller: Controller, request: Incoming) -> Outcome:
+        try:
+            answer, applied = controller(request), True
+        except Refusal as refusal:
+            answer, applied = refusal.answer, False
+        return Outcome(answer.with_headers(self.rate_headers(request)), applied=applied)
+
+    def _check_key(self, request: Incoming) -> Answer | None:
+        if request.token == self.keys[request.base]:
+            return None
+        if request.token in self.keys.values():
+            return self._wrong_kind(request)
+        return error(401, "Unauthenticated.", wants_json=request.wants_json, pretty=False)
+
+    def _wrong_kind(self, request: Incoming) -> Answer:
+        status = self._quirks.wrong_kind_status
+        if status == 404:
+            return self._router.not_found(request)
+        text = "Unauthenticated." if status == 401 else "This action is unauthorized."
+        return error(status, text, wants_json=request.wants_json, pretty=status != 401)
