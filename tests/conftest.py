@@ -36,9 +36,10 @@ def goedgepickt_sandbox_options() -> dict[str, Any]:
 
 
 @pytest.fixture
-def sandbox(goedgepickt_sandbox: Sandbox) -> Sandbox:
-    """What our plugin gives to everybody."""
-    return goedgepickt_sandbox
+async def sandbox(goedgepickt_sandbox_options: dict[str, Any]) -> AsyncIterator[Sandbox]:
+    """A sandbox in the test's own loop, without a throttle; `goedgepickt_sandbox` has a thread of its own."""
+    async with Sandbox(**({"limit": None} | goedgepickt_sandbox_options)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ from goedgepickt_async.resources.one_at_a_time import OneAtATime
 from goedgepickt_async.resources.subscriptions import compare, same_target
 from goedgepickt_async.sandbox import Sandbox, faults
 from tests.resources.test_resources import LOST, NEVER_DONE, applied, name_of
+from tests.support.waiting import SAFETY, until
+
+pytestmark = pytest.mark.virtual_time
 
 Make = Callable[..., GoedGepickt]
 
@@ -138,7 +141,7 @@ async def test_two_at_once_in_two_threads_make_each_subscription_once(sandbox: S
 async def test_one_that_is_cancelled_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/webhooks", faults.NeverAnswer())
     first, second, third = (asyncio.create_task(gg.webhooks.ensure(URL, BOTH)) for _ in range(3))
-    await asyncio.sleep(0.05)
+    await until(lambda: sandbox.requests)
     second.cancel()
     first.cancel()
     await asyncio.wait([first, second])
@@ -161,14 +164,14 @@ def test_an_event_loop_that_ended_in_the_middle_holds_nobody_up() -> None:
 
     for _ in range(2):
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(asyncio.wait_for(enter(), 5))
+        loop.run_until_complete(asyncio.wait_for(enter(), SAFETY))
         loop.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
     async def enter() -> None:
-        async with asyncio.timeout(2), OneAtATime("another key"):
+        async with asyncio.timeout(SAFETY), OneAtATime("another key"):
             pass
 
     loop = asyncio.new_event_loop()

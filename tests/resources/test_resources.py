@@ -28,6 +28,8 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.sandbox import Sandbox, faults
 
+pytestmark = pytest.mark.virtual_time
+
 Make = Callable[..., GoedGepickt]
 
 LOST = [

@@ -10,6 +10,7 @@ from goedgepickt_async import GoedGepickt, WebhookEvent
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks import OrderStatusChanged, StockUpdated, WebhookReceiver, aiohttp_handler
 from tests.resources.test_resources import new_order
+from tests.support.waiting import SAFETY, until
 
 
 class Door:
@@ -56,12 +57,10 @@ async def test_what_the_client_writes_comes_back_verified(
         assert product is not None
         order = await gg.orders.create(new_order("S-1001"))
         await gg.stock.mutate(product.uuid, -1, reason="damaged")
-        await asyncio.sleep(0.02)  # the first attempts come before anybody is there
+        await until(lambda: any(delivery.attempts for delivery in sandbox.deliveries))  # before anybody is there
         door.receiver = receiver
-        async with asyncio.timeout(20):
-            await sandbox.deliveries.settled()
-            while not {OrderStatusChanged, StockUpdated} <= {type(event) for event in heard}:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
+        await until(lambda: {OrderStatusChanged, StockUpdated} <= {type(event) for event in heard})
     assert {delivery.state for delivery in sandbox.deliveries} == {"delivered"}
     assert any(len(delivery.attempts) > 1 for delivery in sandbox.deliveries)
     told = next(event for event in heard if isinstance(event, OrderStatusChanged))
@@ -85,8 +84,7 @@ async def test_what_somebody_else_signed_is_not_heard_and_the_subscription_is_gi
         product = await gg.products.list().first()
         assert product is not None
         await gg.stock.mutate(product.uuid, -1)
-        async with asyncio.timeout(20):
-            await sandbox.deliveries.settled()
+        await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
     assert heard == []
     assert [attempt.status for attempt in sandbox.deliveries[0].attempts] == [401] * 10
     assert sandbox.deliveries.disabled == {sandbox.deliveries[0].webhook_uuid}
