@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
@@ -188,7 +189,7 @@ def reaching(rows: list[int], *, cursor: bool) -> tuple[Fetch, list[tuple[Ask, d
             keys = rows[start : start + ask.per_page]
         else:
             assert ask.end <= REACH
-            within = [key for key in rows if window is None or day_of(key) >= window]
+            within = rows if window is None else rows[bisect_left(rows, window, key=day_of) :]
             keys, start = within[ask.start : ask.end], ask.start
         end = start + ask.per_page
         rows_read = page(keys, ask, cursor=str(end) if cursor and end < len(rows) else None)
@@ -235,7 +236,7 @@ async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
         return date.fromordinal(date(2026, 1, 1).toordinal() + key // 6000)
 
     async def fetch(ask: Ask, window: date | None) -> RawPage:
-        within = [key for key in rows if window is None or day(key) >= window]
+        within = rows if window is None else rows[bisect_left(rows, window, key=day) :]
         answer = page(within[ask.start : ask.end], ask)
         for row in answer.rows:
             row["createDate"] = day(int(row["uuid"][1:])).isoformat() + f" 10:00:{int(row['uuid'][1:]) % 60:02}"
