@@ -95,7 +95,7 @@ def dev_mode(session: nox.Session) -> None:
         *IN_PARALLEL,
         "tests/budget/test_conformance.py",
         "tests/client",
-        "tests/wire",
+        "tests/transport",
         "tests/resources",
         "tests/webhooks/test_receiver.py",
         env=env,

@@ -112,8 +112,7 @@ if TYPE_CHECKING:
     )
     from goedgepickt_async.paging import Page, Paginator
     from goedgepickt_async.resources import CreatedOrder, EnsuredWebhooks
-    from goedgepickt_async.settings import Settings
-    from goedgepickt_async.wire.retry import RetryPolicy
+    from goedgepickt_async.settings import RetryPolicy, Settings
 
 # Where each public name lives. Importing the package imports none of it: aiohttp alone costs a quarter of a second.
 _HOMES = {
@@ -217,8 +216,7 @@ _HOMES = {
     ),
     "paging": ("Page", "Paginator"),
     "resources": ("CreatedOrder", "EnsuredWebhooks"),
-    "settings": ("Settings",),
-    "wire.retry": ("RetryPolicy",),
+    "settings": ("RetryPolicy", "Settings"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 import aiohttp
 import attrs
 
+from goedgepickt_async._transport.pipeline import Pipeline, RetryQuota, Sender
+from goedgepickt_async._transport.request import NO_BODY, Request, Safety, query_pairs, raw_path
+from goedgepickt_async._transport.session import SessionOwner
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.settings import Options, Settings
-from goedgepickt_async.wire.pipeline import Pipeline, Sender
-from goedgepickt_async.wire.request import NO_BODY, Request, Safety, query_pairs, raw_path
-from goedgepickt_async.wire.retry import RetryQuota
-from goedgepickt_async.wire.session import SessionOwner
 
 if TYPE_CHECKING:
-    from goedgepickt_async.bulk.facade import Bulk
+    from goedgepickt_async.bulk.plan import Bulk
     from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
     from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
 
@@ -94,7 +93,7 @@ class GoedGepickt:
         _check_parts(session, budget, hooks)
         pipeline = Pipeline(
             SessionOwner(borrowed=session, concurrency=concurrency),
-            budget or shared_budget(chosen.base_url),
+            budget or shared_budget(chosen.base_url, is_local=chosen.is_local),
             hooks or Hooks(),
         )
         # The resources hold the sender, not the client: no cycle keeps a forgotten client from being noticed.
@@ -168,7 +167,7 @@ class GoedGepickt:
     @cached_property
     def bulk(self) -> Bulk:
         """Many items."""
-        from goedgepickt_async.bulk.facade import Bulk
+        from goedgepickt_async.bulk.plan import Bulk
 
         return Bulk(self._sender)
 
@@ -296,7 +295,7 @@ class GoedGepickt:
 
 def _bring_in_resources() -> None:
     """Import now what would otherwise stop the event loop for a moment in the middle of the first call."""
-    import goedgepickt_async.bulk.facade
+    import goedgepickt_async.bulk.plan
     import goedgepickt_async.bulk.planning  # noqa: F401
 
 

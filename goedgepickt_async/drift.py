@@ -1,9 +1,4 @@
-"""What GoedGepickt sends that this version of the SDK does not know: each thing is noticed once in a process.
-
-It is noticed where it is read, at a place that is passed the first time only, so reading costs nothing more. Whoever
-listens hears of everything once, of what was noticed before too: what the service sends is a matter of its version, not
-of the client that happened to read it first.
-"""
+"""Drift: what the server sends that this version does not know. Each finding is reported once a process."""
 
 from __future__ import annotations
 
@@ -12,14 +7,14 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
 import attrs
 
 from goedgepickt_async.logs import tell
 
-__all__ = ["DriftSeen", "notice", "watch"]
+__all__ = ["DriftSeen", "notice", "notice_misfit", "notice_unknown", "watch"]
 
 Kind = Literal["field", "value", "event", "type"]
 
@@ -119,3 +114,19 @@ def _thing(kind: Kind, model: str, field: str, value: str) -> DriftSeen:
 def _plain(text: str) -> str:
     """The text, if it is no more than plain words: a key that is somebody's address is nobody's business."""
     return text if not text or _PLAIN.fullmatch(text) else _HIDDEN
+
+
+_INDEX: Final = re.compile(r"\[[0-9]+\]")
+
+
+def notice_unknown(keys: Iterable[str], cls: type) -> None:
+    """Keys of an object that no field of its class takes."""
+    for key in keys:
+        notice("field", cls.__name__, field=key)
+
+
+def notice_misfit(cls: Any, problems: Iterable[str]) -> None:
+    """Values that could not be read, by their places; a place in a list loses its number."""
+    for problem in problems:
+        place = _INDEX.sub("[]", problem.partition(":")[0].removeprefix("$").removeprefix("."))
+        notice("type", getattr(cls, "__name__", str(cls)), field=place)

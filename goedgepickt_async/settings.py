@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import platform
 from collections.abc import Mapping
@@ -11,12 +12,10 @@ from urllib.parse import urlsplit
 import attrs
 
 from goedgepickt_async._version import __version__
-from goedgepickt_async.budget.registry import is_loopback
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.wire.retry import RetryPolicy
 
-__all__ = ["BASE_URLS", "LaneName", "Options", "Settings"]
+__all__ = ["BASE_URLS", "LaneName", "Options", "RetryPolicy", "Settings", "is_loopback"]
 
 BASE_URLS: Mapping[str, str] = {
     "fulfilment": "https://account.goedgepickt.nl/api/fulfilment/v1",
@@ -26,6 +25,27 @@ BASE_URLS: Mapping[str, str] = {
 
 LaneName = Literal["interactive", "normal", "bulk"]
 """A lane, by its name."""
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often and when a call is sent again; durations in seconds.
+
+    Attributes:
+        max_attempts: Attempts in all, refusals by the throttle aside; 1 switches retries off.
+        base: The first pause's upper bound; it doubles with each attempt.
+        cap: No pause is longer.
+        max_refusals: 429s that one call endures; each was waited out by everybody.
+        max_retry_after: A Retry-After above this is not waited out but raised.
+        quota: Retries that an outage may cost a client at once; each success earns a tenth back.
+    """
+
+    max_attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    base: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
+    cap: float = attrs.field(default=20.0, validator=attrs.validators.ge(0))
+    max_refusals: int = attrs.field(default=10, validator=attrs.validators.ge(0))
+    max_retry_after: float = attrs.field(default=120.0, validator=attrs.validators.ge(0))
+    quota: int = attrs.field(default=50, validator=attrs.validators.ge(0))
 
 
 class Options(TypedDict, total=False):
@@ -107,6 +127,14 @@ def _bytes(value: Any) -> int:
     return value
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _policy(value: Any) -> RetryPolicy:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError("retry must be a RetryPolicy")
@@ -158,6 +186,11 @@ class Settings:
     user_agent: str = attrs.field(
         default=f"goedgepickt-async/{__version__} Python/{platform.python_version()}", converter=_text
     )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine, such as a sandbox."""
+        return is_loopback((urlsplit(self.base_url).hostname or "").rstrip("."))
 
     @property
     def server(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import threading
 from urllib.parse import urlsplit
@@ -11,13 +10,13 @@ from goedgepickt_async.budget.host import HostBudget
 from goedgepickt_async.budget.local import LocalBudget
 from goedgepickt_async.budget.protocol import Budget
 
-__all__ = ["is_loopback", "shared_budget"]
+__all__ = ["shared_budget"]
 
 _lock = threading.Lock()
 _budgets: dict[str, Budget] = {}
 
 
-def shared_budget(base_url: str) -> Budget:
+def shared_budget(base_url: str, *, is_local: bool) -> Budget:
     """The budget for the server behind a base URL: all of this host's processes share it, by a file."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").rstrip(".")
@@ -25,16 +24,8 @@ def shared_budget(base_url: str) -> Budget:
     with _lock:
         if server not in _budgets:
             # A server on this machine is a sandbox: nobody else's limit, and its port is another's tomorrow.
-            _budgets[server] = LocalBudget() if is_loopback(host) else HostBudget(name=server)
+            _budgets[server] = LocalBudget() if is_local else HostBudget(name=server)
         return _budgets[server]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _after_fork_in_child() -> None:

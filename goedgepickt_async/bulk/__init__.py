@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from goedgepickt_async.bulk.applied import Applied, How
-from goedgepickt_async.bulk.facade import Bulk
-from goedgepickt_async.bulk.outcome import Outcome
-from goedgepickt_async.bulk.plan import Plan
-from goedgepickt_async.bulk.planned import Action, Change, Conflict, LeftAlone, PlannedWrite, Unchanged, Wish
+from goedgepickt_async.bulk.map import Outcome, OutcomeStream, Progress, StopAfter
+from goedgepickt_async.bulk.plan import Bulk, Plan
 from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
-from goedgepickt_async.bulk.progress import Progress
-from goedgepickt_async.bulk.stopping import StopAfter
-from goedgepickt_async.bulk.stream import OutcomeStream
+from goedgepickt_async.bulk.values import (
+    Action,
+    Applied,
+    Change,
+    Conflict,
+    How,
+    LeftAlone,
+    PlannedWrite,
+    Unchanged,
+    Wish,
+)
 
 __all__ = [
     "Action",

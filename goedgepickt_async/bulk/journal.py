@@ -1,21 +1,147 @@
-"""Journal: what was sent, written down before the bytes leave, so that after any end nothing is done twice."""
+"""The journal of a plan that is applied: what was begun and what was done, durable before the next step."""
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
+import os
 import sqlite3
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
 
-from goedgepickt_async.bulk.journal_file import in_memory, open_file, translated
-from goedgepickt_async.bulk.planned import PlannedWrite
+from goedgepickt_async.bulk.values import Account, PlannedWrite
+from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.settings import Settings
 
-__all__ = ["Entry", "Journal", "State"]
+__all__ = ["Entry", "Journal", "State", "in_memory", "open_file", "translated"]
+
+_APPLICATION: Final = 0x67674A31
+"""SQLite's `application_id` of our journals."""
+_VERSION: Final = 1
+_SCHEMA: Final = (
+    "CREATE TABLE account (said TEXT NOT NULL)",
+    "CREATE TABLE plans (id INTEGER PRIMARY KEY, mark TEXT NOT NULL UNIQUE)",
+    (
+        "CREATE TABLE writes (plan INTEGER NOT NULL REFERENCES plans, kind TEXT NOT NULL, key TEXT NOT NULL,"
+        " action TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, seen TEXT NOT NULL, uuid TEXT, error TEXT,"
+        " PRIMARY KEY (plan, key)) WITHOUT ROWID"
+    ),
+    "CREATE INDEX writes_by_key ON writes (kind, key)",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+
+
+def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None) -> sqlite3.Connection:
+    """The file, made if it is not there, and locked until it is closed or its process dies.
+
+    Raises:
+        JournalBusyError: Another process has it.
+        JournalMismatchError: It is of another account.
+        JournalError: It is no journal, of another version, damaged, or cannot be opened.
+    """
+    place = Path(path)
+    try:
+        _make(place)
+        # By path, never through a descriptor of our own: closing that would drop SQLite's lock on the file.
+        connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(f"the journal {place} cannot be opened: {_why(error)}") from None
+    try:
+        with translated(place):
+            _lock(connection)
+            if _is_new(connection):
+                _make_schema(connection, Account.of(settings, webshop))
+            else:
+                _account_in(connection, place).check(settings, webshop, f"the journal {place}")
+            connection.execute("COMMIT")
+            place.chmod(0o600)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def in_memory(settings: Settings, webshop: str | None) -> sqlite3.Connection:
+    """A journal that ends with the job."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _make_schema(connection, Account.of(settings, webshop))
+    return connection
+
+
+@contextmanager
+def translated(path: object) -> Iterator[None]:
+    """What SQLite and the system raise, as errors of ours.
+
+    Raises:
+        JournalError: In their place.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise JournalBusyError(f"the journal {path} is in use by another process or plan") from None
+        raise JournalError(f"the journal {path} cannot be written: {_why(error)}") from None
+    except (OSError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        raise JournalError(f"the journal {path} is damaged or cannot be used: {_why(error)}") from None
+
+
+def _make(path: Path) -> None:
+    """The file, made if it is not there; nothing but a regular file."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError("it is no regular file")
+
+
+def _lock(connection: sqlite3.Connection) -> None:
+    """One transaction, and from now on nobody else can open it: the lock lives as long as the connection."""
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = DELETE")  # nothing beside the file once it is closed
+    connection.execute("PRAGMA synchronous = FULL")  # what is said to be written survives a power cut
+    connection.execute("BEGIN EXCLUSIVE")
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+def _account_in(connection: sqlite3.Connection, path: Path) -> Account:
+    """Whose journal it is, if it is one that can be used.
+
+    Raises:
+        JournalError: It is not.
+    """
+    if _pragma(connection, "application_id") != _APPLICATION:
+        raise JournalError(f"{path} is a database of something else, not a journal")
+    if (version := _pragma(connection, "user_version")) != _VERSION:
+        raise JournalError(f"the journal {path} is of version {version}, and this is a program for version {_VERSION}")
+    if _pragma(connection, "quick_check") != "ok":
+        raise JournalError(f"the journal {path} is damaged")
+    (said,) = connection.execute("SELECT said FROM account").fetchone()
+    return Account.from_dict(json.loads(said))
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> object:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _make_schema(connection: sqlite3.Connection, account: Account) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute("INSERT INTO account VALUES (?)", (json.dumps(account.as_dict()),))
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
 
 _COLUMNS: Final = "action, state, at, seen, uuid"
 

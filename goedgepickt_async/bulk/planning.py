@@ -6,14 +6,13 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import date
 from typing import Any, Literal
 
-from goedgepickt_async.bulk.kind_orders import OrderKind
-from goedgepickt_async.bulk.kind_products import ProductKind
-from goedgepickt_async.bulk.kind_stock import StockKind
-from goedgepickt_async.bulk.plan import Plan
-from goedgepickt_async.bulk.plan_making import make_plan
+from goedgepickt_async.bulk.orders import OrderKind
+from goedgepickt_async.bulk.plan import Plan, make_plan
+from goedgepickt_async.bulk.products import ProductKind
+from goedgepickt_async.bulk.stock import StockKind
 from goedgepickt_async.models import NewOrder, NewProduct, ProductUpdate
 from goedgepickt_async.resources import Orders, Products, Stock
-from goedgepickt_async.resources.filters import day
+from goedgepickt_async.resources.base import day
 
 __all__ = ["PlanningOrders", "PlanningProducts", "PlanningStock"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from goedgepickt_async.cli.standard_streams import prepare
+from goedgepickt_async.cli.main import prepare
 
 __all__ = ["main"]
 
@@ -20,11 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process by default.
 
     Returns:
-        The exit code: see `goedgepickt_async.cli.outcome.Exit`.
+        The exit code: see `goedgepickt_async.cli.errors.Exit`.
     """
     prepare()
     try:
-        from goedgepickt_async.cli.entry import run  # noqa: PLC0415  what is not installed is said in one line
+        from goedgepickt_async.cli.main import run  # noqa: PLC0415  what is not installed is said in one line
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

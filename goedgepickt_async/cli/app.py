@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
+from goedgepickt_async.cli.connect import RowOptions, ServerOptions
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
-from goedgepickt_async.cli.options import RowOptions, ServerOptions
 from goedgepickt_async.cli.webhooks.app import webhooks
 
 __all__ = ["app"]
@@ -84,8 +84,8 @@ async def export(
         background: Go behind all other work on the same rate limit, and leave room for it.
         server: Where from.
     """
+    from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
-    from goedgepickt_async.cli.export.plan import ExportPlan  # noqa: PLC0415
 
     plan = ExportPlan(
         resource=resource,
@@ -126,8 +126,8 @@ async def plan(
         rows: How to read and compare them.
         server: Which one.
     """
-    from goedgepickt_async.cli.bulk.plan_command import plan as work  # noqa: PLC0415
-    from goedgepickt_async.cli.bulk.task import PlanTask  # noqa: PLC0415
+    from goedgepickt_async.cli.plan import PlanTask  # noqa: PLC0415
+    from goedgepickt_async.cli.plan import plan as work  # noqa: PLC0415
 
     return await work(PlanTask(kind=kind, file=file, **rows.given), server, as_json=json, output=output)
 
@@ -156,9 +156,8 @@ async def apply(
         rows: How to read and compare rows.
         server: Where to.
     """
-    from goedgepickt_async.cli.bulk.apply_command import apply as work  # noqa: PLC0415
-    from goedgepickt_async.cli.bulk.apply_command import task_for  # noqa: PLC0415
-    from goedgepickt_async.cli.bulk.task import PlanTask  # noqa: PLC0415
+    from goedgepickt_async.cli.plan import PlanTask, task_for  # noqa: PLC0415
+    from goedgepickt_async.cli.plan import apply as work  # noqa: PLC0415
 
     found = task_for(kind, file)
     task = None if found is None else PlanTask(kind=found, file=file, **rows.given)
@@ -178,7 +177,7 @@ async def doctor(
         json: Report as JSON.
         server: Which one.
     """
-    from goedgepickt_async.cli.doctor.command import doctor as work  # noqa: PLC0415
+    from goedgepickt_async.cli.doctor import doctor as work  # noqa: PLC0415
 
     return await work(server, as_json=json)
 
@@ -205,7 +204,7 @@ async def request(
             became of it. Anything but GET and HEAD is otherwise never blindly sent again.
         server: Where to.
     """
-    from goedgepickt_async.cli.request_command import request as work  # noqa: PLC0415
+    from goedgepickt_async.cli.request import request as work  # noqa: PLC0415
 
     return await work(method, path, query or [], json, server, idempotent=idempotent)
 

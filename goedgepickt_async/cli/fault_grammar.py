@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from goedgepickt_async.cli.outcome import UsageError
+from goedgepickt_async.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from goedgepickt_async.sandbox import Sandbox

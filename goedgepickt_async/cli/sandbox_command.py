@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from goedgepickt_async.cli.errors import CommandError, Exit
 from goedgepickt_async.cli.fault_grammar import arm, parse_faults
-from goedgepickt_async.cli.outcome import CommandError, Exit
 from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 
 import attrs
 
-from goedgepickt_async.cli.outcome import UsageError
+from goedgepickt_async.cli.errors import UsageError
 
 __all__ = ["Rate", "parse_rate"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.resources.filters import DUTCH, day
+from goedgepickt_async.resources.base import DUTCH, day
 
 if TYPE_CHECKING:
     from dlt.sources import DltSource

@@ -11,24 +11,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goedgepickt_async.convert.decoding import decode, decode_rows
-    from goedgepickt_async.convert.encoding import encode
-    from goedgepickt_async.convert.naming import python_name
-    from goedgepickt_async.convert.parsing import parse
-    from goedgepickt_async.convert.plain import field_names, to_plain
-    from goedgepickt_async.convert.registry import Converters, converters
+    from goedgepickt_async.convert.converter import Converters, converters, decode, decode_rows
+    from goedgepickt_async.convert.dump import encode, field_names, python_name, to_plain
+    from goedgepickt_async.convert.json import parse
 
 # Where each name lives. `parse` alone is needed to send a request; the rest brings in cattrs and all models.
 _HOMES = {
-    "Converters": "registry",
-    "converters": "registry",
-    "decode": "decoding",
-    "decode_rows": "decoding",
-    "encode": "encoding",
-    "field_names": "plain",
-    "parse": "parsing",
-    "python_name": "naming",
-    "to_plain": "plain",
+    "Converters": "converter",
+    "converters": "converter",
+    "decode": "converter",
+    "decode_rows": "converter",
+    "encode": "dump",
+    "field_names": "dump",
+    "parse": "json",
+    "python_name": "dump",
+    "to_plain": "dump",
 }
 
 __all__ = [

@@ -6,22 +6,28 @@ models that are sent (`New…`, `…Update`) refuse unfit input at construction,
 
 from __future__ import annotations
 
-from goedgepickt_async.models.address import Address
-from goedgepickt_async.models.enumerations import LineType, OrderStatus, ProductType, ShipmentStatus, WebhookEvent
-from goedgepickt_async.models.new_order import NewOrder, NewOrderLine, PickupLocation
-from goedgepickt_async.models.new_product import NewProduct, ProductUpdate
-from goedgepickt_async.models.new_webhook import NewWebhook
-from goedgepickt_async.models.open_enum import OpenEnum
-from goedgepickt_async.models.order import Order, OrderLine, OrderShipment
-from goedgepickt_async.models.page_info import PageInfo
-from goedgepickt_async.models.pick_location import PickLocation
-from goedgepickt_async.models.product import Product, ProductStock, Supplier
-from goedgepickt_async.models.secret import Secret
-from goedgepickt_async.models.shipment import LinkedOrder, Shipment
-from goedgepickt_async.models.stock_location import StockLocation
-from goedgepickt_async.models.unset import UNSET, Unset
-from goedgepickt_async.models.webhook import Webhook
-from goedgepickt_async.models.webshop import Webshop
+from goedgepickt_async.models.account import LinkedOrder, NewWebhook, PageInfo, PickLocation, Shipment, Webhook, Webshop
+from goedgepickt_async.models.base import (
+    UNSET,
+    LineType,
+    OpenEnum,
+    OrderStatus,
+    ProductType,
+    Secret,
+    ShipmentStatus,
+    Unset,
+    WebhookEvent,
+)
+from goedgepickt_async.models.orders import (
+    Address,
+    NewOrder,
+    NewOrderLine,
+    Order,
+    OrderLine,
+    OrderShipment,
+    PickupLocation,
+)
+from goedgepickt_async.models.products import NewProduct, Product, ProductStock, ProductUpdate, StockLocation, Supplier
 
 __all__ = [
     "UNSET",

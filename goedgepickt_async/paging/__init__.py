@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from goedgepickt_async.paging.paginator import Fetch, ListSource, Page, Paginator
-from goedgepickt_async.paging.walk import RawPage
+from goedgepickt_async.paging.reader import RawPage
 
 __all__ = ["Fetch", "ListSource", "Page", "Paginator", "RawPage"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from goedgepickt_async.resources.catalogue import PickLocations, Shipments, Webshops
 from goedgepickt_async.resources.orders import CreatedOrder, Orders
-from goedgepickt_async.resources.pick_locations import PickLocations
 from goedgepickt_async.resources.products import Products
-from goedgepickt_async.resources.shipments import Shipments
 from goedgepickt_async.resources.stock import Stock
-from goedgepickt_async.resources.subscriptions import EnsuredWebhooks
-from goedgepickt_async.resources.webhooks import Webhooks
-from goedgepickt_async.resources.webshops import Webshops
+from goedgepickt_async.resources.webhooks import EnsuredWebhooks, Webhooks
 
 __all__ = [
     "CreatedOrder",

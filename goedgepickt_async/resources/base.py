@@ -1,25 +1,44 @@
-"""What all resources share: a call of the API, read into models."""
+"""What the resources share: sending, parsing with context, look-up after an unknown outcome, filters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import attrs
 
+from goedgepickt_async._transport.pipeline import Delivered, Sender, outcome_unknown
+from goedgepickt_async._transport.request import Request, query_pairs
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import decode, decode_rows
-from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
+from goedgepickt_async.errors import (
+    ConfigurationError,
+    DecodeError,
+    Evidence,
+    GoedGepicktError,
+    OutcomeUnknownError,
+    ValidationError,
+)
+from goedgepickt_async.logs import tell
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.models.unset import UNSET, Unset
+from goedgepickt_async.models.base import UNSET, Unset
 from goedgepickt_async.paging import Fetch, ListSource, Paginator, RawPage
-from goedgepickt_async.resources.reading import read
-from goedgepickt_async.wire.pipeline import Sender
-from goedgepickt_async.wire.request import Request, query_pairs
 
-__all__ = ["Resource", "search"]
+__all__ = ["DUTCH", "Resource", "create_once", "day", "read", "search"]
 
 T = TypeVar("T")
+
+
+def read(delivered: Delivered, reader: Callable[[Any], T]) -> T:
+    """Read an answer's JSON; an error says which call it was."""
+    try:
+        return reader(delivered.data)
+    except GoedGepicktError as error:
+        error.evidence = Evidence.APPLIED
+        error.attempts, error.method, error.path = delivered.attempts, delivered.request.method, delivered.request.path
+        raise
 
 
 class Resource:
@@ -100,3 +119,65 @@ def _raw_page(data: Any) -> RawPage:
     if not isinstance(rows, list):
         raise DecodeError("a list came without rows", problems=["$.items: expected a list"])
     return RawPage(rows=rows, info=decode(info or {}, PageInfo), has_info=bool(info))
+
+
+async def create_once(
+    sender: Sender,
+    request: Request,
+    reader: Callable[[Any], T | None],
+    find: Callable[[], Awaitable[T | None]],
+) -> T:
+    """Send a write once.
+
+    Args:
+        sender: What sends it.
+        request: The write.
+        reader: From the answer's JSON to what was made; None if the answer does not tell.
+        find: Looks for what was made, when the answer was lost or does not tell.
+
+    Raises:
+        OutcomeUnknownError: It may or may not have been carried out, and looking it up did not settle it.
+    """
+    try:
+        made = read(await sender.send(request), reader)
+    except OutcomeUnknownError as unknown:
+        return await _look_up(request, find, unknown)
+    except DecodeError as error:
+        lost = outcome_unknown(error.message, Evidence.APPLIED, request, error.attempts)
+        return await _look_up(request, find, lost)
+    if made is not None:
+        return made
+    silent = "the server said success, but not what it made"
+    return await _look_up(request, find, outcome_unknown(silent, Evidence.APPLIED, request, 1))
+
+
+async def _look_up(request: Request, find: Callable[[], Awaitable[T | None]], unknown: OutcomeUnknownError) -> T:
+    """What is found. Nothing found proves nothing: the server may still be at it."""
+    try:
+        found = await find()
+    except GoedGepicktError as error:
+        unknown.message += f"; and looking it up failed: {error.message}"
+        raise unknown from error
+    if found is None:
+        unknown.message += "; it was looked up and is not there, so far"
+        raise unknown
+    tell("request.found", method=request.method, route=request.route)
+    return found
+
+
+DUTCH = ZoneInfo("Europe/Amsterdam")
+
+
+def day(moment: date | None) -> date | None:
+    """The day that `createdAfter` takes; the API knows no time of day there (reference section 3, A).
+
+    Raises:
+        ConfigurationError: A datetime without a time zone, or no date at all.
+    """
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ConfigurationError("created_after must be a date, or a datetime with a time zone")
+        return moment.astimezone(DUTCH).date()
+    if moment is not None and not isinstance(moment, date):
+        raise ConfigurationError(f"created_after must be a date, not {type(moment).__name__}")
+    return moment

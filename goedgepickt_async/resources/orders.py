@@ -1,24 +1,62 @@
-"""Orders (reference section 4.5)."""
+"""`gg.orders`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import attrs
 
+from goedgepickt_async._transport.request import Request, Safety, path_to
 from goedgepickt_async.convert import encode, python_name
 from goedgepickt_async.errors import MultipleFoundError, PagingError
-from goedgepickt_async.models import NewOrder, Order, OrderStatus, Webshop
+from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
 from goedgepickt_async.paging import Paginator
-from goedgepickt_async.resources.base import Resource, search
-from goedgepickt_async.resources.filters import day
-from goedgepickt_async.resources.lookup import create_once
-from goedgepickt_async.resources.order_identity import created_on_or_after, is_same_order
-from goedgepickt_async.wire.request import Request, Safety, path_to
+from goedgepickt_async.resources.base import DUTCH, Resource, create_once, day, search
 
-__all__ = ["CreatedOrder", "Orders"]
+__all__ = [
+    "CreatedOrder",
+    "Identity",
+    "Orders",
+    "created_on_or_after",
+    "identities_of_new",
+    "identity_of",
+    "is_same_order",
+]
+
+Identity = tuple[str, str]
+"""Of which kind the id is, and the id."""
+
+
+def identity_of(order: Order) -> Identity | None:
+    """What tells an order apart: the shop's id, or what people see where the answer leaves that out (C)."""
+    for shops_id in (order.order_id, order.order_number):
+        if shops_id is not None:
+            return "id", shops_id
+    return None if order.display_id is None else ("display", order.display_id.removeprefix("#"))
+
+
+def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozenset[Identity]:
+    """All that `identity_of` may say of an order, once it has been created."""
+    shown = order_id if display_id is UNSET or display_id is None else display_id
+    return frozenset({("id", order_id), ("display", shown.removeprefix("#"))})
+
+
+def is_same_order(order: Order, new: NewOrder) -> bool:
+    """Whether an order of the same webshop is the one that was to be created."""
+    return identity_of(order) in identities_of_new(new.order_id, new.display_id)
+
+
+def created_on_or_after(created_at: datetime | Unset) -> date:
+    """The day to list orders from, to find one: the day before its own date, or before today.
+
+    The API's filter knows days only.
+    """
+    today = datetime.now(DUTCH).date()
+    created = today if created_at is UNSET else min(today, created_at.astimezone(DUTCH).date())
+    return created - timedelta(days=1)
+
 
 _MOST_LOOKED_AT = 3_000
 """Rows that a look-up reads at most: 30 requests."""

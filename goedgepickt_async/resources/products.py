@@ -8,14 +8,12 @@ from typing import Any
 
 import attrs
 
+from goedgepickt_async._transport.request import Request, Safety, path_to
 from goedgepickt_async.convert import decode, encode, python_name
 from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.paging import Paginator
-from goedgepickt_async.resources.base import Resource, search
-from goedgepickt_async.resources.lookup import create_once
-from goedgepickt_async.resources.reading import read
-from goedgepickt_async.wire.request import Request, Safety, path_to
+from goedgepickt_async.resources.base import Resource, create_once, read, search
 
 __all__ = ["Products"]
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from goedgepickt_async._transport.request import Request, Safety, path_to
 from goedgepickt_async.convert import decode_rows
 from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
 from goedgepickt_async.models import StockLocation
-from goedgepickt_async.resources.base import Resource
-from goedgepickt_async.resources.lookup import create_once
-from goedgepickt_async.resources.reading import read
-from goedgepickt_async.wire.request import Request, Safety, path_to
+from goedgepickt_async.resources.base import Resource, create_once, read
 
 __all__ = ["Stock"]
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from goedgepickt_async.budget import LocalBudget
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.settings import RetryPolicy
 from goedgepickt_async.testing.clock import ClockBudget, VirtualClock
-from goedgepickt_async.wire.retry import RetryPolicy
 
 __all__ = [
     "VirtualClock",

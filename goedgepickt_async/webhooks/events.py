@@ -18,7 +18,7 @@ from goedgepickt_async.convert import parse as parse_json
 from goedgepickt_async.drift import notice
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OrderStatus, WebhookEvent
-from goedgepickt_async.models.wire_names import Identifier, wire, wire_of
+from goedgepickt_async.models.base import Identifier, wire, wire_of
 
 __all__ = [
     "EVENTS",

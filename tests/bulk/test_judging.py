@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from goedgepickt_async import UNSET, NewOrder, NewOrderLine, NewProduct, Product, ProductStock, ProductType
 from goedgepickt_async.bulk import Action, Conflict, LeftAlone, PlannedWrite, Unchanged, Wish
-from goedgepickt_async.bulk.judging_orders import new_order, wished_order
-from goedgepickt_async.bulk.judging_products import judge_product, wished_product
-from goedgepickt_async.bulk.judging_stock import StockSeen, judge_free, judge_set, settle_mutation, wished_level
-from goedgepickt_async.bulk.meaning import say_the_same
-from goedgepickt_async.bulk.planned import UNTOLD
-from goedgepickt_async.bulk.rows import without_doubles
+from goedgepickt_async.bulk.orders import new_order, wished_order
+from goedgepickt_async.bulk.products import judge_product, say_the_same, wished_product
+from goedgepickt_async.bulk.stock import StockSeen, judge_free, judge_set, settle_mutation, wished_level
+from goedgepickt_async.bulk.strategy import without_doubles
+from goedgepickt_async.bulk.values import UNTOLD
 from goedgepickt_async.models import StockLocation
 
 SHOP = "shop"

@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async import BulkStoppedError, ConfigurationError, GoedGepickt, Lane, StopAfter
-from goedgepickt_async.bulk.engine import Engine
-from goedgepickt_async.bulk.progress import eta
-from goedgepickt_async.bulk.stream import OutcomeStream
+from goedgepickt_async.bulk.map import Engine, OutcomeStream, eta
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.recording_budget import RecordingBudget

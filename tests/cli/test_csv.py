@@ -22,10 +22,15 @@ from goedgepickt_async import (
     Secret,
     Webhook,
 )
-from goedgepickt_async.cli.export.columns import column_names, flat_rows
-from goedgepickt_async.cli.export.csv_cells import cell, unescape
-from goedgepickt_async.cli.export.encoders import CsvEncoder, JsonLinesEncoder
-from goedgepickt_async.cli.export.resources import RESOURCES
+from goedgepickt_async.cli.export.formats import (
+    RESOURCES,
+    CsvEncoder,
+    JsonLinesEncoder,
+    cell,
+    column_names,
+    flat_rows,
+    unescape,
+)
 
 from .conftest import jsonl
 

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from goedgepickt_async import Order
 from goedgepickt_async.cli.export import checkpoint as checkpoints
 from goedgepickt_async.cli.export import parquet as encoding
-from goedgepickt_async.cli.export.whole_file import WholeFileOutput
+from goedgepickt_async.cli.export.output import WholeFileOutput
 from goedgepickt_async.contrib.arrow import schema
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
@@ -148,6 +148,6 @@ def test_a_crash_around_the_renaming_loses_and_doubles_nothing(
     assert len(uuids(tmp_path / "1.parquet")) == 330
     assert len(uuids(tmp_path / "2.parquet")) == 1
     (path,) = (tmp_path / "state" / "goedgepickt").glob("*.json")
-    kept = checkpoints.load(path)
+    kept = checkpoints.load_checkpoint(path)
     assert kept is not None
     assert (kept.running, kept.renaming) == (None, None)

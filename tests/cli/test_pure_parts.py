@@ -15,15 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import DecodeError
-from goedgepickt_async.cli.doctor.examination import clock_of, other_api
-from goedgepickt_async.cli.export.durations import clock, count, duration
-from goedgepickt_async.cli.export.eta import requests_left, seconds_left
-from goedgepickt_async.cli.export.state import State, load, refuse_difference, save
-from goedgepickt_async.cli.export.stopping import command_again
+from goedgepickt_async.cli.doctor import clock_of, other_api
+from goedgepickt_async.cli.errors import UsageError, describe, sentences
+from goedgepickt_async.cli.export.checkpoint import State, load_state, refuse_difference, save_state
+from goedgepickt_async.cli.export.command import command_again
+from goedgepickt_async.cli.export.progress import clock, count, duration, requests_left, seconds_left
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES, PlannedFault, arm, parse_faults
-from goedgepickt_async.cli.messages import describe, sentences
-from goedgepickt_async.cli.outcome import UsageError
-from goedgepickt_async.cli.request_command import parse_query
+from goedgepickt_async.cli.request import parse_query
 from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
 from goedgepickt_async.sandbox import Sandbox
 
@@ -162,10 +160,10 @@ STATE = State(
 
 
 def test_a_resume_file_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    assert load(tmp_path / "state") is None
-    save(attrs.evolve(STATE, rows=1), tmp_path / "state")
-    save(STATE, tmp_path / "state")
-    assert load(tmp_path / "state") == STATE
+    assert load_state(tmp_path / "state") is None
+    save_state(attrs.evolve(STATE, rows=1), tmp_path / "state")
+    save_state(STATE, tmp_path / "state")
+    assert load_state(tmp_path / "state") == STATE
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 
@@ -185,7 +183,7 @@ def test_a_resume_file_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 def test_a_damaged_resume_file_is_refused(tmp_path: Path, spoiled: bytes) -> None:
     (tmp_path / "state").write_bytes(spoiled)
     with pytest.raises(UsageError):
-        load(tmp_path / "state")
+        load_state(tmp_path / "state")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import Order, Shipment
-from goedgepickt_async.cli.export.reach import Reach, created_day, row_key
+from goedgepickt_async.cli.export.checkpoint import Reach, created_day, row_key
 
 START = date(2026, 3, 1)
 TODAY = date(2026, 12, 31)

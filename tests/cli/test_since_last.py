@@ -143,14 +143,14 @@ def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
     calls = iter(range(1_000))
-    save = checkpoints.save
+    save = checkpoints.save_checkpoint
 
     def crash(checkpoint: checkpoints.Checkpoint, path: Path) -> None:
         if next(calls) == moment:
             raise OSError(28, "No space left on device")
         save(checkpoint, path)
 
-    monkeypatch.setattr(checkpoints, "save", crash)
+    monkeypatch.setattr(checkpoints, "save_checkpoint", crash)
     assert inside("export", *NIGHTLY).code in {0, 4}
     grow(sandbox, "2026-11-02")
     assert inside("export", *NIGHTLY).code in {0, 4}
@@ -298,7 +298,7 @@ def test_the_checkpoint_never_runs_ahead_of_the_file(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    fsync, save = os.fsync, checkpoints.save
+    fsync, save = os.fsync, checkpoints.save_checkpoint
 
     def noted_fsync(file: int) -> None:
         order.append("fsync")
@@ -314,6 +314,6 @@ def test_the_checkpoint_never_runs_ahead_of_the_file(
         assert (tmp_path / "orders.jsonl").stat().st_size >= mark.state.offset
         assert json.loads(path.read_text())["version"] == 1
 
-    monkeypatch.setattr(checkpoints, "save", noted)
+    monkeypatch.setattr(checkpoints, "save_checkpoint", noted)
     assert inside("export", *NIGHTLY).code == 0
     assert all(order[index - 1] == "fsync" for index, what in enumerate(order) if what == "save")

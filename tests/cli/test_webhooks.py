@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.cli.outcome import CommandError, UsageError
+from goedgepickt_async.cli.errors import CommandError, UsageError
 from goedgepickt_async.cli.webhooks.listen import as_row
 from goedgepickt_async.cli.webhooks.options import checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorder, _body_fields, _body_of, read_recording

@@ -11,7 +11,7 @@ import pytest
 from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, Product, Shipment
-from goedgepickt_async.models.wire_names import wire
+from goedgepickt_async.models.base import wire
 
 MARK = "Persoonlijk"
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goedgepickt_async.convert import fast, registry
-from goedgepickt_async.convert.read_plan import read_plan
+from goedgepickt_async.convert import converter as registry
+from goedgepickt_async.convert import generate as fast
+from goedgepickt_async.convert.generate import read_plan
 from goedgepickt_async.models import (
     Address,
     LinkedOrder,
@@ -33,7 +34,7 @@ from goedgepickt_async.models import (
     Webhook,
     Webshop,
 )
-from goedgepickt_async.models.wire_names import wire
+from goedgepickt_async.models.base import wire
 
 ORDER: Final[dict[str, Any]] = {
     "uuid": "o-1",

@@ -11,7 +11,7 @@ import pytest
 from goedgepickt_async.convert import decode, decode_rows, to_plain
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine, Product, ProductStock, Shipment, ShipmentStatus, StockLocation
-from goedgepickt_async.models.wire_names import Identifier, wire
+from goedgepickt_async.models.base import Identifier, wire
 
 EMPTY_TEXT_FIELDS: list[tuple[type[Any], dict[str, Any], str, str]] = [
     (OrderLine, {}, "productQuantity", "quantity"),

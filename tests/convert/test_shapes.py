@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async.convert import decode_rows, fast, registry
+from goedgepickt_async.convert import converter as registry
+from goedgepickt_async.convert import decode_rows
+from goedgepickt_async.convert import generate as fast
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, Webshop
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from goedgepickt_async.convert import fast, registry
-from goedgepickt_async.convert.read_plan import ReadPlan, read_plan
-from goedgepickt_async.convert.source import Source, write
+from goedgepickt_async.convert import converter as registry
+from goedgepickt_async.convert import generate as fast
+from goedgepickt_async.convert.generate import ReadPlan, Source, read_plan, write
 from goedgepickt_async.models import LineType, Supplier
-from goedgepickt_async.models.wire_names import Identifier, Label, flat, wire
+from goedgepickt_async.models.base import Identifier, Label, flat, wire
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)

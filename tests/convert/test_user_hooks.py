@@ -9,10 +9,12 @@ from typing import Any, Self
 import attrs
 import pytest
 
-from goedgepickt_async.convert import converters, decode, decode_rows, decoding, registry
+from goedgepickt_async.convert import converter as decoding
+from goedgepickt_async.convert import converter as registry
+from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine
-from goedgepickt_async.models.wire_names import wire
+from goedgepickt_async.models.base import wire
 
 WEAK_SLOTS_ARE_SHARED = sys.version_info >= (3, 12)
 """Since Python 3.12 a slot for weak references is no part of a layout, and a class with one has a twin."""

@@ -9,7 +9,7 @@ import pytest
 
 from goedgepickt_async.errors import ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, NewWebhook, ProductUpdate, WebhookEvent
-from goedgepickt_async.models.countries import COUNTRY_CODES
+from goedgepickt_async.models.validators import COUNTRY_CODES
 
 
 def test_a_new_product_needs_a_name_and_a_sku() -> None:

@@ -10,7 +10,7 @@ from typing import assert_type
 import pytest
 
 from goedgepickt_async.models import LineType, OpenEnum, OrderStatus, ProductType, ShipmentStatus, WebhookEvent
-from goedgepickt_async.models import open_enum as module
+from goedgepickt_async.models import base as module
 
 CLASSES = (OrderStatus, LineType, ProductType, ShipmentStatus, WebhookEvent)
 

@@ -49,7 +49,7 @@ async def test_a_call_leaves_a_record_for_each_step(
         }.items()
     )
     assert len({record.gg_call for record in records}) == 1  # type: ignore[attr-defined]  # all of ours have it
-    assert failed.name == "goedgepickt_async.wire"
+    assert failed.name == "goedgepickt_async._transport"
 
 
 async def test_the_ordinary_is_said_at_debug_alone(watched: GoedGepickt, records: list[logging.LogRecord]) -> None:
@@ -115,7 +115,7 @@ def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
 
 def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() -> None:
     code = (
-        "from goedgepickt_async.cli.entry import run\n"
+        "from goedgepickt_async.cli.main import run\n"
         "from goedgepickt_async.logs import tell\n"
         "run(['sandbox', '--no-such-option'])\n"
         "tell('budget.reset', why='an invented reason')\n"

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.errors import PagingError
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.paging.positions import REACH, Ask, Position, overlapping, plain
-from goedgepickt_async.paging.walk import RawPage, Walk
+from goedgepickt_async.paging.reader import REACH, Ask, Position, RawPage, Walk, overlapping, plain
 
 Fetch = Callable[[Ask, date | None], Awaitable[RawPage]]
 

@@ -21,8 +21,7 @@ from goedgepickt_async import (
     Webhook,
     WebhookEvent,
 )
-from goedgepickt_async.resources.one_at_a_time import OneAtATime
-from goedgepickt_async.resources.subscriptions import compare, same_target
+from goedgepickt_async.resources.webhooks import OneAtATime, compare, same_target
 from goedgepickt_async.sandbox import Sandbox, faults
 from tests.resources.test_resources import LOST, NEVER_DONE, applied, name_of
 from tests.support.waiting import SAFETY, until

@@ -1,21 +1,181 @@
-"""From a file to rows for a plan, and what is wrong with those that are none."""
+"""Reads a file of rows: encoding, CSV dialect, header, columns, rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async.bulk.files.columns import match, plain
-from goedgepickt_async.bulk.files.kinds import KINDS, Kind
-from goedgepickt_async.bulk.files.refusing import CellError
-from goedgepickt_async.bulk.files.tables import csv_records, decode, delimiter_of, json_records
+from goedgepickt_async.bulk.files.fields import KINDS, CellError, Kind
 from goedgepickt_async.errors import InputFileError
 
-__all__ = ["FileRow", "FileRows", "read_bytes", "read_rows"]
+__all__ = [
+    "FileRow",
+    "FileRows",
+    "csv_records",
+    "decode",
+    "delimiter_of",
+    "json_records",
+    "match",
+    "plain",
+    "read_bytes",
+    "read_rows",
+]
+
+_APART = re.compile(r"[\W_]+")
+
+
+def plain(name: str) -> str:
+    """A column's name without case and punctuation."""
+    return _APART.sub(" ", name.casefold()).strip()
+
+
+def match(kind: Kind, names: Sequence[str], said: Mapping[str, str]) -> dict[str, int]:
+    """The place of the column that holds each field.
+
+    Args:
+        kind: Of the rows.
+        names: Of the columns, as they stand in the file.
+        said: By field, the column that its user says holds it; an empty one: none does.
+
+    Raises:
+        InputFileError: A column is not there, or two could be meant; or one that is required is missing.
+    """
+    for field in said:
+        if field not in kind.fields:
+            raise InputFileError(f"there is no field {field!r}; there are: {', '.join(kind.fields)}")
+    found = {field: _said(field, said[field], names) for field in said if said[field]}
+    taken = set(found.values())
+    for field, spec in kind.fields.items():
+        if field not in said:
+            place = _known(field, spec.names, names, taken)
+            if place is not None:
+                found[field] = place
+    missing = [field for field, spec in kind.fields.items() if spec.required and field not in found]
+    if missing:
+        there = ", ".join(repr(name) for name in names[:30])
+        raise InputFileError(
+            f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME. "
+            f"There are: {there}"
+        )
+    return found
+
+
+def _said(field: str, column: str, names: Sequence[str]) -> int:
+    places = [place for place, name in enumerate(names) if name == column]
+    places = places or [place for place, name in enumerate(names) if plain(name) == plain(column)]
+    if len(places) != 1:
+        there = "there is no such column" if not places else "several columns are called so"
+        raise InputFileError(f"--column {field}={column}: {there}")
+    return places[0]
+
+
+def _known(field: str, groups: Sequence[Sequence[str]], names: Sequence[str], taken: set[int]) -> int | None:
+    own = plain(field)
+    for group in ((own,), *groups):
+        places = [place for place, name in enumerate(names) if plain(name) in group and place not in taken]
+        if len(places) > 1:
+            both = " and ".join(repr(names[place]) for place in places)
+            raise InputFileError(
+                f"{both} could both hold {field}; say which, as in --column {field}={names[places[0]]}"
+            )
+        if places:
+            return places[0]
+    return None
+
+
+_DELIMITERS: Final = ";,\t|"
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decode(data: bytes, encoding: str | None = None) -> str:
+    """The text: as its byte order mark says, else UTF-8, else Windows-1252, the two that spreadsheets write.
+
+    Raises:
+        InputFileError: It is no text in any of them, or not in the one that was said.
+    """
+    said = [encoding] if encoding else [name for mark, name in _MARKS if data.startswith(mark)]
+    for name in said or ["utf-8", "cp1252"]:
+        try:
+            text = data.decode(name)
+        except LookupError:
+            raise InputFileError(f"there is no encoding {name!r}") from None
+        except UnicodeError:
+            continue
+        if "\0" not in text:
+            return text.removeprefix("\ufeff")
+    raise InputFileError("it is no text in UTF-8 or Windows-1252; say which it is in with --encoding")
+
+
+def delimiter_of(text: str, known: Callable[[list[str]], int]) -> str:
+    """The delimiter that gives the most columns whose names are known, and else the most columns."""
+    said = text.split("\n", 1)[0].strip()
+    if said.lower().startswith("sep=") and len(said) == 5:
+        return said[4]
+    best = (0, 0, -1)
+    for place, delimiter in enumerate(_DELIMITERS):
+        try:
+            names = next((names for _, names in csv_records(text, delimiter)), [])
+        except InputFileError:
+            continue
+        best = max(best, (known(names), len(names), -place - 1))
+    return _DELIMITERS[-best[2] - 1] if best[0] or best[1] else ","
+
+
+def csv_records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not empty, each with its first line, from 1.
+
+    Raises:
+        InputFileError: A quote is never closed, or a cell is absurdly long.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begins = 1
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputFileError(f"line {begins}: {error}", problems=[f"line {begins}: {error}"]) from None
+        line, begins = begins, reader.line_num + 1
+        is_hint = line == 1 and text[:4].lower() == "sep="
+        if not is_hint and any(cell.strip() for cell in record):
+            yield line, record
+
+
+def json_records(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The objects of JSON Lines, each with its line; or the text of what is wrong with it."""
+    for line, row in enumerate(text.split("\n"), start=1):
+        if not row.strip():
+            continue
+        try:
+            value = json.loads(row, parse_float=_exact, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            yield line, "is not valid JSON"
+            continue
+        yield line, value if isinstance(value, dict) else "must be a JSON object"
+
+
+def _exact(digits: str) -> Decimal:
+    return Decimal(digits)
+
+
+def _refuse(_: str) -> None:
+    raise ValueError
+
 
 _SHOWN = 5
 

@@ -1,26 +1,390 @@
-"""The `export` command, from checked options to an exit code."""
+"""`goedgepickt export`: checks the options and runs the export."""
 
 from __future__ import annotations
 
 import asyncio
+import shlex
+import sys
 from contextlib import aclosing
-from typing import Any
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
-from goedgepickt_async import GoedGepicktError
-from goedgepickt_async.cli.connecting import Connection, connect
-from goedgepickt_async.cli.export.job import ExportJob, Output
-from goedgepickt_async.cli.export.output import FileOutput, open_output
-from goedgepickt_async.cli.export.plan import ExportPlan
-from goedgepickt_async.cli.export.progress import ExportProgress
-from goedgepickt_async.cli.export.stopping import stop_part_way
-from goedgepickt_async.cli.export.table import print_table
-from goedgepickt_async.cli.export.traffic import Traffic
-from goedgepickt_async.cli.export.whole_file import WholeFileOutput
-from goedgepickt_async.cli.messages import describe, note, say
-from goedgepickt_async.cli.options import ServerOptions
-from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
+import attrs
 
-__all__ = ["export"]
+from goedgepickt_async import GoedGepicktError, Page
+from goedgepickt_async.cli.connect import Connection, ServerOptions, connect
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, note, say, sentences
+from goedgepickt_async.cli.export.checkpoint import (
+    SinceLast,
+    State,
+    fingerprint,
+    load_state,
+    refuse_difference,
+    save_state,
+)
+from goedgepickt_async.cli.export.formats import (
+    RESOURCES,
+    CsvEncoder,
+    Encoder,
+    JsonLinesEncoder,
+    ResourceSpec,
+    print_table,
+)
+from goedgepickt_async.cli.export.output import FileOutput, StreamOutput, WholeFileOutput, open_output
+from goedgepickt_async.cli.export.progress import ExportProgress, Traffic, count
+
+__all__ = ["ExportJob", "ExportPlan", "Format", "Output", "command_again", "export", "stop_part_way"]
+
+Format: TypeAlias = Literal["jsonl", "csv", "parquet", "table"]
+
+_BY_ENDING: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_FORMAT_OF: dict[str, str] = {
+    ".json": "JSON Lines (--format jsonl) is what there is",
+    ".xlsx": "spreadsheets open --format csv",
+}
+
+
+@attrs.frozen(kw_only=True)
+class ExportPlan:
+    """One export.
+
+    Attributes:
+        resource: The name of what is exported.
+        format: The format, as given.
+        output: A path, or `-` for stdout.
+        created_after: A filter of the list.
+        status: Likewise.
+        limit: Rows at most.
+        lines: Whether each line of an order is a row.
+        resume: The file that keeps how far it came.
+        since_last: Whether only what is new since the last export is wanted.
+        checkpoint: The file that keeps what the last export brought.
+    """
+
+    resource: str
+    format: Format | None = None
+    output: str = "-"
+    created_after: date | None = None
+    status: str | None = None
+    limit: int | None = None
+    lines: bool = False
+    resume: Path | None = None
+    since_last: bool = False
+    checkpoint: Path | None = None
+
+    @property
+    def spec(self) -> ResourceSpec:
+        """The resource."""
+        return RESOURCES[self.resource]
+
+    @property
+    def chosen_format(self) -> Format:
+        """The format: as given, else by the file's ending, else JSON Lines."""
+        return self.format or _BY_ENDING.get(Path(self.output).suffix.lower(), "jsonl")
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The filters of the list that were given, by the names that `list` knows them under."""
+        given = {"created_after": self.created_after, "status": self.status}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def said(self) -> dict[str, str]:
+        """All that decides which rows come, by option, for the resume file."""
+        said = {f"--{name.replace('_', '-')}": str(value) for name, value in self.filters.items()}
+        said |= {} if self.limit is None else {"--limit": str(self.limit)}
+        return said | ({"--lines": "given"} if self.lines else {})
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises:
+            UsageError: It says which option.
+        """
+        for name in self.filters.keys() - self.spec.filters:
+            known = ", ".join(name for name, spec in RESOURCES.items() if self.filters.keys() & spec.filters)
+            raise UsageError(f"--{name.replace('_', '-')} is not known for {self.resource}; it is for {known}")
+        if self.lines and self.spec.lines is None:
+            raise UsageError(f"--lines is not known for {self.resource}; only orders have lines")
+        if self.lines and self.chosen_format != "csv":
+            raise UsageError(
+                "--lines makes rows of a CSV file: add --format csv (JSON Lines has the lines inside each order)"
+            )
+        if self.limit is not None and self.limit < 1:
+            raise UsageError("--limit must be at least 1")
+        self._check_output()
+        self._check_parquet()
+        self._check_since_last()
+
+    def _check_output(self) -> None:
+        ending = Path(self.output).suffix.lower()
+        if self.format is None and ending in _FORMAT_OF:
+            raise UsageError(f"no export makes {ending} files: {_FORMAT_OF[ending]}")
+        if self.chosen_format == "table" and (self.output != "-" or self.resume is not None):
+            raise UsageError("a table goes to the terminal: leave out --output and --resume, or choose csv or jsonl")
+        if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
+            raise UsageError("--resume is a small file of its own, not the output: name another one")
+
+    def _check_parquet(self) -> None:
+        if self.chosen_format != "parquet":
+            return
+        if self.output == "-":
+            raise UsageError("a Parquet file ends in its index, so it cannot be a stream: add --output FILE.parquet")
+        if self.resume is not None:
+            raise UsageError("a Parquet file is there as a whole or not at all, so --resume has nothing to go on with")
+        if not self.spec.has_schema:
+            known = ", ".join(name for name, spec in RESOURCES.items() if spec.has_schema)
+            raise UsageError(f"there is no Parquet schema for {self.resource}; there is one for {known}")
+        if find_spec("pyarrow") is None:
+            raise UsageError("Parquet is an extra: pip install 'goedgepickt-async[arrow]'")
+
+    def _check_since_last(self) -> None:
+        if self.checkpoint is not None and not self.since_last:
+            raise UsageError("--checkpoint is for --since-last, which is not there")
+        if not self.since_last:
+            return
+        if "created_after" not in self.spec.filters:
+            known = ", ".join(name for name, spec in RESOURCES.items() if "created_after" in spec.filters)
+            raise UsageError(
+                f"--since-last is not known for {self.resource}: the API does not say when they were made, so nobody can "
+                f"tell which are new; it is for {known}. Export the whole list, which costs a request for 100 rows"
+            )
+        if self.output == "-" or self.chosen_format == "table":
+            raise UsageError(
+                "--since-last needs --output FILE: rows that went into a pipe may not have been kept, and they would not "
+                "be exported again"
+            )
+        if self.resume is not None:
+            raise UsageError("--since-last keeps by itself how far it came, in its checkpoint: leave out --resume")
+        if self.limit is not None:
+            raise UsageError("--since-last brings all that is new: leave out --limit")
+
+
+Output: TypeAlias = FileOutput | StreamOutput | WholeFileOutput
+
+
+class ExportJob:
+    """One run of an export to JSON Lines, CSV or Parquet; close it at the end.
+
+    Args:
+        plan: What to do, checked.
+        output: Where to, not begun.
+        connection: What to read from.
+        traffic: Of the connection's client.
+
+    Attributes:
+        state: How far it came.
+        state_path: Where that is written down when it stops; None: nowhere, or in the checkpoint.
+        since: Its checkpoint, if only what is new is wanted.
+        remark: Something that its user should know at the end.
+
+    Raises:
+        UsageError: It cannot go on where the resume file or the checkpoint says.
+    """
+
+    def __init__(self, plan: ExportPlan, output: Output, connection: Connection, traffic: Traffic) -> None:
+        self._plan, self._output, self._connection = plan, output, connection
+        self._encoder = _encoder(plan)
+        self._open = False
+        self.remark: str | None = None
+        self.since: SinceLast | None = None
+        self.state_path: Path | None = None
+        self.state: State = self._asked()
+        if plan.since_last:
+            account = fingerprint(connection.client.settings.api_key)
+            self.since = SinceLast(self.state, account, plan.checkpoint, grows=output.grows)
+            self.state, self.remark = self.since.state, self.since.remark
+        else:
+            self.state_path = plan.resume or _beside(output)
+            self.state = self._where_it_stands(self.state)
+        self.progress: ExportProgress = ExportProgress(
+            plan.resource.replace("-", " "),
+            connection.client.budget,
+            traffic,
+            rows=self.state.rows,
+            read=self.state.read,
+            limit=plan.limit,
+            visible=not output.is_terminal,
+        )
+
+    @property
+    def begun(self) -> bool:
+        """Whether whole pages were written, now or in an earlier run."""
+        return self.state.token is not None
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether what was written stays there if it stops."""
+        return self._output.grows
+
+    async def run(self) -> None:
+        """Export all that is left; when it returns, the output is complete and the resume file gone."""
+        if self.begun or self.state.tail is not None:
+            self._open_output()
+        with self.progress:
+            async with aclosing(self._list().pages(resume=self.state.token)) as pages:
+                async for page in pages:
+                    self._write(page)
+        self._open_output()  # an empty list makes a file too
+        self._output.append(self._encoder.foot())
+        self._finish()
+
+    def close(self) -> None:
+        """Let others use the checkpoint."""
+        if self.since is not None:
+            self.since.close()
+
+    def _asked(self) -> State:
+        plan = self._plan
+        return State(
+            resource=plan.resource,
+            source=self._connection.source,
+            filters=plan.said,
+            format=plan.chosen_format,
+            output="-" if self._output.path is None else str(self._output.path),
+        )
+
+    def _where_it_stands(self, asked: State) -> State:
+        before = None if self._plan.resume is None else load_state(self._plan.resume)
+        if before is None:
+            return asked
+        refuse_difference(before, asked)
+        return before
+
+    def _list(self) -> Any:
+        plan = self._plan
+        filters = plan.filters
+        if self.since is not None and self.since.since is not None:
+            filters["created_after"] = max(self.since.since, plan.created_after or self.since.since)
+        paginator = plan.spec.lists(self._connection.client, **filters)
+        return paginator if plan.limit is None else paginator.limit(max(0, plan.limit - self.state.rows))
+
+    def _open_output(self) -> None:
+        """Begin to write, or go on: only now is an old file lost."""
+        if self._open:
+            return
+        self._open = True
+        if self.state.tail is not None or self.state.offset:
+            self._output.begin(self.state.offset, self.state.tail)
+            return
+        self._output.begin(None, None)
+        self._drop_old_state()  # only now: it may be of an export that is running, which `begin` refuses to disturb
+        self._output.append(self._encoder.head)
+
+    def _drop_old_state(self) -> None:
+        """A stopped export's resume file speaks of the output that is about to be written over."""
+        path = _beside(self._output)
+        try:
+            old = None if path is None else load_state(path)
+        except UsageError:
+            return  # it is something else
+        if path is not None and old is not None and old.output == str(self._output.path):
+            path.unlink()
+            self.remark = f"started afresh: {path.name}, left by an export that was stopped, is gone"
+
+    def _write(self, page: Page[Any]) -> None:
+        self._open_output()
+        read, page = page, page if self.since is None else self.since.new_of(page)
+        self._output.append(self._encoder.encode(page.items))
+        self.state = attrs.evolve(
+            self.state,
+            offset=self._output.offset,
+            tail=self._output.tail(),
+            token=page.resume,
+            rows=self.state.rows + len(page.items),
+            read=self.state.read + len(page.items) + page.left_out,
+        )
+        if self.since is not None:
+            self._keep(self.since, read)
+        elif self._plan.resume is not None:
+            save_state(self.state, self._plan.resume)
+        self.progress.saw(page)
+
+    def _keep(self, since: SinceLast, read: Page[Any]) -> None:
+        since.saw(read)
+        if self._output.grows:
+            self._output.seal()  # the checkpoint must not know of rows that a loss of power takes away
+            since.keep(self.state)
+
+    def _finish(self) -> None:
+        if self.since is None:
+            self._output.finish()
+            if self._plan.resume is not None:
+                self._plan.resume.unlink(missing_ok=True)
+            return
+        self._output.seal()
+        ended = attrs.evolve(self.state, offset=self._output.offset, tail=self._output.tail())
+        if isinstance(self._output, WholeFileOutput):
+            self.since.intend(ended, self._output.unnamed)
+        self._output.finish()
+        self.since.finish(ended)
+
+
+def _encoder(plan: ExportPlan) -> Encoder:
+    match plan.chosen_format:
+        case "csv":
+            return CsvEncoder(plan.spec, plan.lines)
+        case "parquet":
+            from goedgepickt_async.cli.export.parquet import ParquetEncoder  # noqa: PLC0415  needs an extra
+
+            return ParquetEncoder(plan.resource)
+    return JsonLinesEncoder()
+
+
+def _beside(output: Output) -> Path | None:
+    return output.path.with_name(output.path.name + ".resume") if isinstance(output, FileOutput) else None
+
+
+def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool) -> Exit:
+    """Write down how far it came, and tell how to go on.
+
+    Args:
+        job: The export; whatever it wrote is whole.
+        reason: Why it stopped.
+        code: The exit code, if nothing is to be resumed.
+        keeps_state: Whether the job was told to keep a resume file.
+
+    Returns:
+        The exit code.
+    """
+    if code is Exit.USAGE:
+        say(reason)
+        return code
+    if not job.begun or not job.keeps_rows:
+        say(sentences(reason, "Nothing was written" if code is not Exit.KEY_REFUSED else ""))
+        return Exit.RESUMABLE if keeps_state and job.keeps_rows and code is not Exit.KEY_REFUSED else code
+    done = f"{count(job.state.rows, job.progress.noun)} are written and whole"
+    if job.since is not None:
+        say(sentences(reason, f"{done}. The same command goes on from there"))
+        return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
+    if job.state_path is None:
+        say(sentences(reason, f"{done}, but a stream can be gone on with only if --resume FILE was given"))
+        return code
+    try:
+        save_state(job.state, job.state_path)
+    except OSError as error:
+        say(sentences(reason, f"{done}, but the resume file {job.state_path} cannot be written: {error.strerror}"))
+        return code
+    say(sentences(reason, f"{done}. Go on with:\n{command_again(sys.argv, job.state_path)}"))
+    return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
+
+
+def command_again(argv: list[str], state: Path) -> str:
+    """The command line that goes on from a resume file, ready to paste."""
+    program, *arguments = argv
+    name = Path(program).name
+    words = [sys.executable, "-m", "goedgepickt_async"] if name == "__main__.py" else [name]
+    words += arguments
+    if not any(word == "--resume" or word.startswith("--resume=") for word in arguments):
+        words += ["--resume", _short(state)]
+    return shlex.join(words)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 async def export(plan: ExportPlan, server: ServerOptions, *, background: bool) -> int:

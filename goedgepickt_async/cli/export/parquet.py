@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from goedgepickt_async.contrib.arrow import schema, to_batch  # first: it says what is missing
+from goedgepickt_async.contrib.arrow import schema, to_batch
 
 __all__ = ["ParquetEncoder"]
 

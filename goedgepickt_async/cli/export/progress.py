@@ -1,12 +1,13 @@
-"""What an export shows while it runs: a bar on a terminal, nothing elsewhere; and the line at its end."""
+"""Progress of an export: bar, log lines and ETA."""
 
 from __future__ import annotations
 
+import heapq
 import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,12 +16,110 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from goedgepickt_async import Budget, BudgetSnapshot, Page
-from goedgepickt_async.cli.export.durations import clock, count, duration
-from goedgepickt_async.cli.export.eta import requests_left, seconds_left
-from goedgepickt_async.cli.export.traffic import Traffic
+from goedgepickt_async import AnswerSeen, Budget, BudgetSnapshot, Evidence, Hooks, Page, RetrySeen
 
-__all__ = ["ExportProgress"]
+__all__ = ["ExportProgress", "Traffic", "clock", "count", "duration", "requests_left", "seconds_left"]
+
+_PAGE = 100
+_MOST_PLAYED = 5_000
+
+
+def requests_left(rows_left: int, recent: Sequence[int]) -> int:
+    """Requests for the rest of a list; one more sees the end.
+
+    Args:
+        rows_left: Rows to come.
+        recent: How many rows the last pages had; what is to come is taken to be like them.
+    """
+    per_page = sum(recent) / len(recent) if sum(recent) else _PAGE
+    return math.ceil(max(0, rows_left) / per_page) + 1
+
+
+def seconds_left(requests: int, *, pace: float, hold: float, free: int, cooling: Iterable[float]) -> float:
+    """Seconds that so many requests will take, one after the other: they are played through.
+
+    Args:
+        requests: How many.
+        pace: Seconds that one takes when it need not wait.
+        hold: Seconds after which a slot that was used can be used again.
+        free: Slots that can be used at once.
+        cooling: Seconds until each of the used slots can be used again.
+    """
+    played = min(requests, _MOST_PLAYED)
+    slots = [0.0] * min(free, max(1, played)) + [max(0.0, seconds) for seconds in cooling]
+    heapq.heapify(slots)
+    if not slots:
+        return math.inf
+    now = 0.0
+    for _ in range(played):
+        now = max(now, slots[0]) + pace
+        heapq.heapreplace(slots, now + hold)
+    return now if played == requests else now * requests / played
+
+
+_REMEMBERED = 1_000
+
+
+class Traffic:
+    """What went over the wire.
+
+    Attributes:
+        requests: Requests sent, as far as the hooks tell.
+        refusals: Those among them that the server's throttle refused.
+        waited: Seconds that the last answered request waited for the rate limit.
+        answered: When the last answers came, by `time.monotonic`; the newest last.
+    """
+
+    def __init__(self) -> None:
+        self.requests: int = 0
+        self.refusals: int = 0
+        self.waited: float = 0.0
+        self.answered: deque[float] = deque(maxlen=_REMEMBERED)
+        self._counted: tuple[str, int] | None = None
+
+    @property
+    def hooks(self) -> Hooks:
+        """Hang these into the client."""
+        return Hooks(answer=self._answer, retry=self._retry, throttled=self._throttled)
+
+    def _answer(self, seen: AnswerSeen) -> None:
+        self.requests += 1
+        self.waited = seen.waited
+        self.answered.append(time.monotonic())
+        self._counted = (seen.path, seen.attempts)
+
+    def _retry(self, seen: RetrySeen) -> None:
+        """Sent and never answered: no answer counted it."""
+        if seen.evidence is Evidence.UNKNOWN and self._counted != (seen.path, seen.attempts):
+            self.requests += 1
+
+    def _throttled(self, _seen: AnswerSeen) -> None:
+        self.refusals += 1
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `1 min 02 s`, `2 h 03 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def clock(seconds: float) -> str:
+    """`0:42`, `12:05`, `2:03:00`."""
+    whole = round(seconds)
+    minutes = f"{whole % 3600 // 60}:{whole % 60:02}"
+    return f"{whole // 3600}:{minutes:0>5}" if whole >= 3600 else minutes
+
+
+def count(number: int, noun: str) -> str:
+    """`1 order`, `25,000 orders`; the noun in the plural."""
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
+
 
 _UNLIMITED = 1_000_000
 _RECENT = 20

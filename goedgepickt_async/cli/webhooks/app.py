@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from goedgepickt_async.cli.options import ServerOptions
+from goedgepickt_async.cli.connect import ServerOptions
 from goedgepickt_async.cli.webhooks.options import SendOptions
 
 __all__ = ["webhooks"]
@@ -32,8 +32,8 @@ async def list_(*, json: Annotated[bool, Parameter(name="--json")] = False, serv
         json: As JSON, one subscription a line, instead of a table.
         server: Which ones.
     """
+    from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
-    from goedgepickt_async.cli.export.plan import ExportPlan  # noqa: PLC0415
 
     plan = ExportPlan(resource="webhooks", format="jsonl" if json else "table", output="-")
     return await work(plan, server, background=False)

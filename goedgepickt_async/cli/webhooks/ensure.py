@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from goedgepickt_async import EnsuredWebhooks, ValidationError, Webhook
-from goedgepickt_async.cli.connecting import connect
-from goedgepickt_async.cli.messages import note, plain
-from goedgepickt_async.cli.options import ServerOptions
-from goedgepickt_async.cli.outcome import Exit, UsageError
+from goedgepickt_async.cli.connect import ServerOptions, connect
+from goedgepickt_async.cli.errors import Exit, UsageError, note, plain
 from goedgepickt_async.cli.webhooks.recording import VARIABLE
 from goedgepickt_async.convert import to_plain
 

@@ -23,10 +23,8 @@ from goedgepickt_async import (
     WebhookEvent,
     WebhookVerificationError,
 )
-from goedgepickt_async.cli.connecting import connect
-from goedgepickt_async.cli.messages import note
-from goedgepickt_async.cli.options import ServerOptions
-from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
+from goedgepickt_async.cli.connect import ServerOptions, connect
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note
 from goedgepickt_async.cli.webhooks.recording import Recorder, signing_secrets
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.webhooks import UnknownEvent, parse, verify

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.outcome import UsageError
+from goedgepickt_async.cli.errors import UsageError
 
 __all__ = ["SendOptions", "checked_url"]
 

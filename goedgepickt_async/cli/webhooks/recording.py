@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async import Secret
-from goedgepickt_async.cli.outcome import CommandError, UsageError
+from goedgepickt_async.cli.errors import CommandError, UsageError
 
 __all__ = ["VARIABLE", "Recorded", "Recorder", "read_recording", "signing_secrets"]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from goedgepickt_async import Secret
-from goedgepickt_async.cli.messages import note
-from goedgepickt_async.cli.outcome import CommandError, Exit, UsageError
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note
 from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, signing_secrets
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign

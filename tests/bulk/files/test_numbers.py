@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.bulk.files.numbers import amount, whole
-from goedgepickt_async.bulk.files.refusing import CellError
+from goedgepickt_async.bulk.files.fields import CellError, amount, whole
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,3 @@
+"""HTTP transport: private."""
+
+from __future__ import annotations

@@ -1,0 +1,164 @@
+"""Tells the hooks and the log what one call goes through."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from goedgepickt_async._transport.request import Request
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.errors import APIError, ConnectionLostError, Evidence, GoedGepicktError
+from goedgepickt_async.hooks import (
+    AnswerSeen,
+    CallSeen,
+    DoneSeen,
+    Hooks,
+    RequestSeen,
+    RetrySeen,
+    UnansweredSeen,
+    call_hook,
+)
+from goedgepickt_async.logs import tell
+
+__all__ = ["Watch"]
+
+_numbers: Final = itertools.count(1)
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Watch:
+    """One call, as hooks and the log see it.
+
+    Each request that is told of is followed by an answer, or by word that none came, before the next one and before
+    the call's end. So whoever measures can pair them.
+
+    Args:
+        hooks: Whom to tell.
+        request: The call.
+        base_url: Of the API.
+        lane: Where it queues.
+    """
+
+    def __init__(self, hooks: Hooks, request: Request, base_url: str, lane: Lane) -> None:
+        self._hooks = hooks
+        self._lane = lane
+        self._base_url = base_url
+        self._query = request.query
+        self._number = next(_numbers)
+        self._what: dict[str, Any] = {
+            "call": self._number,
+            "method": request.method,
+            "path": request.path,
+            "route": request.route,
+        }
+        self._log: dict[str, Any] = {key: value for key, value in self._what.items() if key != "path"}
+        self._began = time.perf_counter()
+        self._sent_at: float | None = None  # of a request whose end was not told yet
+        self._requests = 0
+        self._waited = 0.0
+        self._status: int | None = None
+
+    def begun(self) -> None:
+        """The call begins."""
+        if self._hooks.call is not None:
+            server = urlsplit(self._base_url)
+            port = server.port or _PORTS.get(server.scheme, 0)
+            seen = CallSeen(lane=self._lane, address=server.hostname or "", port=port, **self._what)
+            call_hook(self._hooks.call, seen)
+
+    def requested(self, waited: float) -> None:
+        """A request is about to leave."""
+        if self._sent_at is not None:  # aiohttp sends again by itself, as a kept-alive connection was dead
+            self.unanswered(ConnectionLostError.__name__, Evidence.UNKNOWN, self._requests)
+        self._sent_at = time.perf_counter()
+        self._requests += 1
+        self._waited += waited
+        names = ",".join(name for name, _ in self._query)
+        lane = self._lane.name.lower()
+        tell("request.sent", query=names, lane=lane, attempt=self._requests, waited=waited, **self._log)
+        if self._hooks.request is not None:
+            call_hook(self._hooks.request, RequestSeen(attempt=self._requests, waited=waited, **self._what))
+
+    def answered(self, status: int, attempts: int, waited: float) -> None:
+        """Its answer is here."""
+        self._status = status
+        seconds = self._ended()
+        tell("request.answered", status=status, attempts=attempts, seconds=seconds, **self._log)
+        is_throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        if is_throttled:
+            tell("request.throttled", attempts=attempts, **self._log)
+        if self._hooks.answer is None and not is_throttled:
+            return
+        seen = AnswerSeen(status=status, attempts=attempts, waited=waited, seconds=seconds, **self._what)
+        call_hook(self._hooks.answer, seen)
+        if is_throttled:
+            call_hook(self._hooks.throttled, seen)
+
+    def unanswered(self, error: str, evidence: Evidence, attempts: int) -> None:
+        """No whole answer will come to the latest request, if there was one."""
+        if self._sent_at is None:
+            return
+        self._status = None
+        facts: dict[str, Any] = {"error": error, "attempts": attempts, "seconds": self._ended()}
+        tell("request.unanswered", evidence=evidence.value, **facts, **self._log)
+        if self._hooks.unanswered is not None:
+            call_hook(self._hooks.unanswered, UnansweredSeen(evidence=evidence, **facts, **self._what))
+
+    def retried(self, error: GoedGepicktError, pause: float, attempts: int) -> None:
+        """The call will be sent again."""
+        evidence = error.evidence or Evidence.UNKNOWN
+        status = error.status if isinstance(error, APIError) else self._status
+        facts: dict[str, Any] = {
+            "error": type(error).__name__,
+            "status": status,
+            "pause": pause,
+            "attempts": attempts,
+        }
+        tell("request.retried", evidence=evidence.value, **facts, **self._log)
+        if self._hooks.retry is not None:
+            # The text of an answer may name anybody.
+            reason = f"the answer was {error.status}" if isinstance(error, APIError) else error.message
+            call_hook(self._hooks.retry, RetrySeen(evidence=evidence, reason=reason, **facts, **self._what))
+
+    def not_retried(self) -> None:
+        """It would have been sent again, but too many calls fail."""
+        tell("request.given_up", **self._log)
+
+    def done(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
+        """The call ended, by this error if by any."""
+        try:
+            if error is not None:
+                self.unanswered(type(error).__name__, evidence, attempts)
+        finally:  # whatever a hook does, the end is told
+            self._tell_end(error, evidence, attempts)
+
+    def _tell_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
+        known = None if error is None else (error.evidence if isinstance(error, GoedGepicktError) else None) or evidence
+        facts: dict[str, Any] = {
+            "error": None if error is None else type(error).__name__,
+            "status": self._status,
+            "attempts": attempts,
+            "seconds": time.perf_counter() - self._began,
+        }
+        tell(
+            "request.done" if known is None else "request.failed",
+            evidence=None if known is None else known.value,
+            **facts,
+            **self._log,
+        )
+        if self._hooks.done is None and self._hooks.failure is None:
+            return
+        seen = DoneSeen(evidence=known, waited=self._waited, **facts, **self._what)
+        try:
+            if isinstance(error, Exception):
+                call_hook(self._hooks.failure, seen)
+        finally:
+            call_hook(self._hooks.done, seen)
+
+    def _ended(self) -> float:
+        """Seconds since the latest request could leave."""
+        began, self._sent_at = self._sent_at, None
+        return 0.0 if began is None else time.perf_counter() - began

@@ -1,0 +1,318 @@
+"""Applies a plan: each write once, with a journal and a check that the present state is fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from goedgepickt_async._transport.context import Errand
+from goedgepickt_async.bulk.journal import Entry, Journal, State
+from goedgepickt_async.bulk.strategy import Kind
+from goedgepickt_async.bulk.values import Action, Applied, How, PlannedWrite, Unchanged
+from goedgepickt_async.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    Evidence,
+    GoedGepicktError,
+    JournalError,
+    OutcomeUnknownError,
+)
+from goedgepickt_async.settings import Settings
+
+__all__ = ["Application", "Applier", "Freshness"]
+
+P = TypeVar("P")
+
+
+class Freshness(Generic[P]):
+    """Keeps what is known of the present state of a plan's writes young.
+
+    Args:
+        kind: What reads.
+        read_at: When the plan read, in Unix seconds.
+        max_age: Seconds that a reading may be old; None: any age.
+        clock: The time in Unix seconds.
+        left: The writes that are still to be made, all of which are read again at once where that is cheap.
+    """
+
+    def __init__(
+        self,
+        kind: Kind[P],
+        read_at: float,
+        max_age: float | None,
+        clock: Callable[[], float],
+        left: Callable[[], Sequence[PlannedWrite]],
+    ) -> None:
+        self._kind = kind
+        self._read_at = read_at
+        self._max_age = max_age
+        self._clock = clock
+        self._left = left
+        self._present: Mapping[str, P] | None = None
+        self._covered: frozenset[str] = frozenset()
+        self._alone = asyncio.Lock()
+
+    async def checked(self, write: PlannedWrite, *, not_before: float = 0.0) -> PlannedWrite | Unchanged:
+        """The write, with what is known of the present by now; or that its wish is fulfilled already.
+
+        Args:
+            write: As it was planned.
+            not_before: A reading from before this moment is too old in any case, in Unix seconds.
+
+        Raises:
+            ConflictError: What is there is not what the plan was made from.
+        """
+        if self._kind.reads_in_pages:
+            async with self._alone:  # one reading serves all that wait for it
+                if self._is_old(self._read_at, not_before):
+                    await self._read_again(write)
+                elif self._present is None or write.key not in self._covered:
+                    return write
+                present = self._present.get(write.key) if self._present is not None else None
+        elif self._is_old(self._read_at, not_before):
+            present = (await self._kind.read([write.wish])).get(write.key)
+        else:
+            return write
+        return self._compared(write, present)
+
+    async def present(self, write: PlannedWrite) -> P | None:
+        """What is there now."""
+        return (await self._kind.read([write.wish])).get(write.key)
+
+    async def _read_again(self, write: PlannedWrite) -> None:
+        began = self._clock()
+        wishes = {left.key: left.wish for left in (*self._left(), write)}
+        self._present = await self._kind.read(list(wishes.values()))
+        self._covered = frozenset(wishes)
+        self._read_at = began
+
+    def _is_old(self, read_at: float, not_before: float) -> bool:
+        if read_at <= not_before:
+            return True
+        if self._max_age is None:
+            return False
+        age = self._clock() - read_at
+        return age > self._max_age or age < 0  # a clock that was set back says nothing
+
+    def _compared(self, write: PlannedWrite, present: P | None) -> PlannedWrite | Unchanged:
+        verdict = self._kind.judge(write.wish, present)
+        if isinstance(verdict, Unchanged):
+            return verdict
+        if not isinstance(verdict, PlannedWrite):
+            raise ConflictError(f"{write.key}: changed since the plan was made: {verdict.reason}; nothing was sent")
+        if (verdict.action, verdict.uuid, verdict.changes) != (write.action, write.uuid, write.changes):
+            raise ConflictError(
+                f"{write.key}: {_what_changed(write, verdict)} since the plan was made; nothing was sent"
+            )
+        return verdict
+
+
+def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
+    """Names fields, no values: those may be personal."""
+    if planned.action is not now.action:
+        return "it was created or removed"
+    if planned.uuid != now.uuid:
+        return "another one has taken its place"
+    before = {change.field: change.before for change in planned.changes}
+    differing = [change.field for change in now.changes if before.get(change.field, object()) != change.before]
+    gone = [name for name in before if name not in {change.field for change in now.changes}]
+    return ", ".join(differing + gone) + " changed"
+
+
+_ROUNDS: Final = 3
+"""How often a write is sent that was looked up and found not done, each time."""
+_ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
+"""What must not be sent again before it is known what became of it; the others set a state, the same one each time."""
+_NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
+
+
+@attrs.frozen(kw_only=True)
+class Application:
+    """How a plan is applied.
+
+    Attributes:
+        mark: What tells the plan apart.
+        writes: What is to be written.
+        read_at: When the plan read what is there, in Unix seconds.
+        journal: The file, or None.
+        dry_run: Send nothing but reads.
+        max_age: Seconds that a reading may be old; None: any age.
+        settle: Seconds that the server may still be at a write whose answer was lost.
+        clock: The time in Unix seconds.
+    """
+
+    mark: str
+    writes: Sequence[PlannedWrite]
+    read_at: float
+    journal: str | PathLike[str] | None
+    dry_run: bool
+    max_age: float | None
+    settle: float
+    clock: Callable[[], float] = time.time
+
+
+class Applier:
+    """Applies one plan."""
+
+    def __init__(self, kind: Kind[Any], settings: Settings, how: Application) -> None:
+        self._kind = kind
+        self._settings = settings
+        self._how = how
+        self._clock = how.clock
+        self._left = {write.key: write for write in how.writes}
+        self._fresh = Freshness(kind, how.read_at, how.max_age, how.clock, lambda: list(self._left.values()))
+        self._journal: Journal | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """The journal is open in here.
+
+        Raises:
+            JournalError: It cannot be used.
+        """
+        path = self._how.journal
+        if self._how.dry_run and path is not None and not Path(path).exists():
+            path = None  # there is nothing to say in it
+        self._journal = Journal.open(path, self._settings, self._kind.webshop)
+        try:
+            self._journal.begin(self._how.mark, self._kind.name)
+            yield
+        finally:
+            self._journal.close()
+
+    async def apply(self, write: PlannedWrite) -> Applied:
+        """Make one write, unless it is made already.
+
+        Raises:
+            ConflictError: What is there is not what the plan was made from.
+            OutcomeUnknownError: It may or may not have been carried out, and nothing tells which.
+            JournalError: It could not be written down, so it was not sent; or it was, and that could not be.
+            GoedGepicktError: It was refused, or could not be sent.
+        """
+        applied = await self._apply(write)
+        self._left.pop(write.key, None)
+        return applied
+
+    async def _apply(self, write: PlannedWrite) -> Applied:
+        assert self._journal is not None
+        entry = self._journal.entry(write.key)
+        if entry is not None and entry.state is State.DONE:
+            return Applied(how=How.JOURNAL, uuid=entry.uuid)
+        if entry is not None and entry.state is State.INTENT and write.action in _ONCE:
+            write = attrs.evolve(write, seen=entry.seen)
+            found = await self._look_up(write, since=entry.at, unknown=None)
+            if found is not None:
+                return found
+        not_before = 0.0
+        others = self._journal.entry_of_others(write.key)
+        if others is not None:
+            if _made_order(others, self._kind):
+                return Applied(how=How.JOURNAL, uuid=others.uuid)
+            not_before = await self._settled(others)
+        checked = await self._fresh.checked(write, not_before=not_before)
+        if isinstance(checked, Unchanged):
+            return self._done(write, How.FOUND, checked.uuid)
+        if self._how.dry_run:
+            return Applied(how=How.DRY_RUN, uuid=checked.uuid)
+        return await self._send(checked)
+
+    async def _send(self, write: PlannedWrite) -> Applied:
+        """Send it; and again only where looking it up has shown that it was not carried out."""
+        for left in reversed(range(_ROUNDS)):
+            try:
+                return await self._send_once(write)
+            except OutcomeUnknownError as unknown:
+                found = await self._look_up(write, since=self._clock(), unknown=unknown)
+                if found is not None:
+                    return found
+                if not left:
+                    raise
+        raise AssertionError  # the last round returns or raises
+
+    async def _send_once(self, write: PlannedWrite) -> Applied:
+        assert self._journal is not None
+        journal = self._journal
+        with Errand(before_write=lambda: journal.intend(write, self._clock())).under_way():
+            try:
+                uuid = await self._kind.send(write)
+            except (OutcomeUnknownError, JournalError):
+                raise
+            except GoedGepicktError as error:
+                return await self._after(write, error)
+        return self._done(write, How.SENT, uuid)
+
+    async def _after(self, write: PlannedWrite, error: GoedGepicktError) -> Applied:
+        """What an error amounts to that says what happened."""
+        assert self._journal is not None
+        if error.evidence is Evidence.APPLIED and write.action not in _ONCE:
+            return self._done(write, How.SENT, write.uuid)  # what was answered is of no interest
+        if isinstance(error, AlreadyExistsError):
+            settled, uuid = self._kind.settle(write, await self._fresh.present(write))
+            if settled.is_done:
+                return self._done(write, How.FOUND, uuid)
+        if error.evidence in _NOTHING_HAPPENED:
+            self._journal.failed(write, type(error).__name__, self._clock())
+        raise error
+
+    async def _look_up(
+        self, write: PlannedWrite, *, since: float, unknown: OutcomeUnknownError | None
+    ) -> Applied | None:
+        """What became of a write whose answer nobody has; None: it was not carried out.
+
+        Raises:
+            OutcomeUnknownError: Nothing tells.
+        """
+        if unknown is None or unknown.evidence is not Evidence.APPLIED:
+            await self._let_settle(since)
+        settled, uuid = self._kind.settle(write, await self._fresh.present(write))
+        if settled.is_done:
+            return self._done(write, How.FOUND, uuid)
+        if settled.is_done is None:
+            message = f"{write.key}: nobody can say whether this write was carried out: {settled.why}"
+            raise _never_known(f"{message}; it was not sent again", unknown) from unknown
+        return None
+
+    async def _let_settle(self, since: float) -> None:
+        """Wait until the server cannot be at it any more; a clock that was set back costs the whole time."""
+        waited = self._clock() - since
+        if waited < self._how.settle:
+            await asyncio.sleep(self._how.settle - max(0.0, waited))
+
+    async def _settled(self, entry: Entry) -> float:
+        """The moment after which a reading shows what another plan's write did."""
+        if entry.state is not State.INTENT:
+            return entry.at
+        await self._let_settle(entry.at)
+        return entry.at + self._how.settle
+
+    def _done(self, write: PlannedWrite, how: How, uuid: str | None) -> Applied:
+        assert self._journal is not None
+        if not self._how.dry_run:
+            self._journal.done(write, uuid, self._clock())
+        return Applied(how=how, uuid=uuid)
+
+
+def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUnknownError:
+    """What looking up did not settle, with all that the sending knew; of one before a crash that is nothing."""
+    if unknown is None:
+        return OutcomeUnknownError(message, evidence=Evidence.UNKNOWN)
+    return OutcomeUnknownError(
+        message,
+        body=unknown.body,
+        evidence=unknown.evidence,
+        attempts=unknown.attempts,
+        method=unknown.method,
+        path=unknown.path,
+    )
+
+
+def _made_order(entry: Entry, kind: Kind[Any]) -> bool:
+    """Another plan of this journal created this order; a list that does not show it yet is no reason for a double."""
+    return kind.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE

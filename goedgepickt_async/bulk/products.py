@@ -1,0 +1,231 @@
+"""Plans for products: compare, and write what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar, Final
+
+from goedgepickt_async._transport.pipeline import Sender
+from goedgepickt_async.bulk.strategy import Kind, fields_of, is_utf8, read_products, refused
+from goedgepickt_async.bulk.values import UNTOLD, Action, Change, Conflict, PlannedWrite, Unchanged, Verdict, Wish
+from goedgepickt_async.convert import to_plain
+from goedgepickt_async.errors import ConfigurationError, ValidationError
+from goedgepickt_async.models import NewProduct, OpenEnum, Product, ProductUpdate
+from goedgepickt_async.resources import Products
+
+__all__ = [
+    "AMOUNTS",
+    "FLAGS",
+    "ProductKind",
+    "judge_product",
+    "meaning",
+    "plain",
+    "say_the_same",
+    "several_there",
+    "wished_product",
+]
+
+AMOUNTS: Final = frozenset({"price"})
+FLAGS: Final = frozenset({"stock_management"})
+_WORDS: Final = {"0": False, "1": True, "false": False, "true": True}
+
+
+def say_the_same(field: str, one: Any, other: Any) -> bool:
+    """Whether two values of a product's field mean the same."""
+    return bool(meaning(field, one) == meaning(field, other))
+
+
+def meaning(field: str, value: Any) -> Any:
+    """What a value says; None for nothing."""
+    text = value.strip() if isinstance(value, str) else value
+    if text is None or text == "":
+        return None
+    if field in AMOUNTS:
+        return _amount(text)
+    if field in FLAGS:
+        return _WORDS.get(str(text).lower(), text)
+    return str(text)
+
+
+def plain(value: Any) -> Any:
+    """A value of a product as JSON takes it."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.value if isinstance(value, OpenEnum) else value
+
+
+def _amount(value: Any) -> Any:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return value
+
+
+_TEXTS: Final = ("webshop_uuid", "name", "sku", "product_id", "url", "picture")
+_READABLE: Final = frozenset({"name", "sku", "product_id", "picture", "price"})
+_WIRE_NAMES: Final = {"stock_management": "stockManagement", "url": "url"}
+"""Fields that the API takes and is not known to answer; should it, they are among what is unknown."""
+
+
+def wished_product(row: Any, index: int, *, key: str, webshop: str) -> Wish | Conflict:
+    """A desired row in one form: what is wanted, as values that JSON takes.
+
+    Args:
+        row: A `NewProduct`, `ProductUpdate`, `Product`, another attrs object, or a mapping.
+        index: Its place in the input.
+        key: The field that tells it apart.
+        webshop: The webshop that the plan is for.
+    """
+    try:
+        fields = {name: value for name, value in fields_of(row).items() if _is_wanted(row, name)}
+        for name in _TEXTS:
+            if isinstance(fields.get(name), int) and not isinstance(fields[name], bool):
+                fields[name] = str(fields[name])  # a number in JSON is an identifier all the same
+        values = to_plain(ProductUpdate(**{name: value for name, value in fields.items() if name != key}))
+    except (TypeError, ValidationError) as error:
+        return refused(error, index, _shown(row, key))
+    own = values.pop("webshop_uuid", webshop)
+    found = fields.get(key)
+    if found is not None and not isinstance(found, str):
+        return Conflict(key="", indexes=(index,), reason=f"{key}: must be text", fields={key: "must be text"})
+    identifier = (found or "").strip()
+    if not identifier:
+        return Conflict(key="", indexes=(index,), reason=f"the {key} is empty", fields={key: "must not be empty"})
+    if not is_utf8(identifier):
+        return Conflict(key="", indexes=(index,), reason=f"the {key} is no text that UTF-8 can carry")
+    if own != webshop:
+        return Conflict(key=identifier, indexes=(index,), reason="it is for another webshop than this plan")
+    return Wish(key=identifier, index=index, values={key: identifier, **values})
+
+
+def judge_product(wish: Wish, present: Sequence[Product], *, webshop: str, update_pictures: bool) -> Verdict:
+    """Create it, change it, leave it, or say what is in the way."""
+    if len(present) > 1:
+        return several_there(wish, present)
+    return _change(wish, present[0], update_pictures=update_pictures) if present else _create(wish, webshop)
+
+
+def several_there(wish: Wish, present: Sequence[Product]) -> Conflict:
+    """Which of them is meant, nobody can tell."""
+    return Conflict(
+        key=wish.key,
+        indexes=(wish.index,),
+        reason=f"{len(present)} products there have it",
+        uuids=tuple(product.uuid for product in present),
+    )
+
+
+def _create(wish: Wish, webshop: str) -> Verdict:
+    values = {name: value for name, value in wish.values.items() if meaning(name, value) is not None}
+    try:
+        NewProduct(webshop_uuid=webshop, **values)
+    except ValidationError as error:
+        conflict = refused(error, wish.index, wish.key)
+        return Conflict(
+            key=wish.key,
+            indexes=conflict.indexes,
+            reason=f"it is not there, and cannot be created: {conflict.reason}",
+            fields=conflict.fields,
+        )
+    changes = tuple(Change(field=name, before=None, after=value) for name, value in values.items())
+    return PlannedWrite(action=Action.CREATE, wish=wish, name=str(values["name"]), changes=changes)
+
+
+def _change(wish: Wish, present: Product, *, update_pictures: bool) -> Verdict:
+    changes = list(_differences(wish.values, present, update_pictures=update_pictures))
+    if not changes:
+        return Unchanged(key=wish.key, index=wish.index, uuid=present.uuid)
+    return PlannedWrite(
+        action=Action.UPDATE,
+        wish=wish,
+        uuid=present.uuid,
+        name=present.name or "",
+        changes=(*changes, *_untold(wish.values, present)),
+    )
+
+
+def _differences(wanted: Mapping[str, Any], present: Product, *, update_pictures: bool) -> Iterator[Change]:
+    for name, value in wanted.items():
+        if not _is_told(name, present):
+            continue
+        there = _there(name, present)
+        if name == "picture" and not _is_picture_wanted(value, present, update_pictures=update_pictures):
+            continue
+        if not say_the_same(name, value, there):
+            yield Change(field=name, before=there, after=value)
+
+
+def _untold(wanted: Mapping[str, Any], present: Product) -> Iterator[Change]:
+    """What nobody can compare goes along with what is sent anyway: that costs nothing."""
+    for name, value in wanted.items():
+        if not _is_told(name, present):
+            yield Change(field=name, before=UNTOLD, after=value)
+
+
+def _is_picture_wanted(value: Any, present: Product, *, update_pictures: bool) -> bool:
+    if value is not None and "image_placeholder" in str(value).lower():
+        return False  # it means "no picture" (A): nobody wishes for one
+    return update_pictures or (meaning("picture", value) is not None and not present.has_picture)
+
+
+def _is_told(name: str, present: Product) -> bool:
+    return name in _READABLE or _WIRE_NAMES[name] in present.extra
+
+
+def _there(name: str, present: Product) -> Any:
+    return plain(getattr(present, name) if name in _READABLE else present.extra[_WIRE_NAMES[name]])
+
+
+def _is_wanted(row: Any, name: str) -> bool:
+    """Of a product that was read somewhere, only what can be written counts."""
+    return not isinstance(row, Product) or name in _READABLE
+
+
+def _shown(row: Any, key: str) -> str:
+    """The key of a refused row, as far as it has one."""
+    try:
+        found = fields_of(row).get(key)
+    except TypeError:
+        return ""
+    return found.strip() if isinstance(found, str) else ""
+
+
+class ProductKind(Kind[tuple[Product, ...]]):
+    """Products as they are wanted."""
+
+    name: ClassVar[str] = "products"
+
+    def __init__(self, sender: Sender, *, webshop: str, key: str = "sku", update_pictures: bool = False) -> None:
+        if key not in {"sku", "product_id"}:
+            raise ConfigurationError(f"key must be 'sku' or 'product_id', not {key!r}")
+        self.noun = key
+        self.webshop: str | None = webshop
+        self._shop = webshop
+        self.options: Mapping[str, Any] = {"key": key, "update_pictures": update_pictures}
+        self._sender = sender
+        self._products = Products(sender)
+        self._key = key
+        self._update_pictures = update_pictures
+
+    def wish(self, row: Any, index: int) -> Wish | Conflict:
+        """A desired row, checked and in one form."""
+        return wished_product(row, index, key=self._key, webshop=self._shop)
+
+    async def read(self, wishes: Sequence[Wish]) -> Mapping[str, tuple[Product, ...]]:
+        """The products with these keys."""
+        keys = {wish.key for wish in wishes}
+        return await read_products(self._sender, keys, key=self._key, webshop=self._shop)
+
+    def judge(self, wish: Wish, present: tuple[Product, ...] | None) -> Verdict:
+        """Create, change, or leave it."""
+        return judge_product(wish, present or (), webshop=self._shop, update_pictures=self._update_pictures)
+
+    async def send(self, write: PlannedWrite) -> str | None:
+        """Create or change it."""
+        values = {change.field: change.after for change in write.changes}
+        if write.action is Action.CREATE:
+            return (await self._products.create(NewProduct(webshop_uuid=self._shop, **values))).uuid
+        assert write.uuid is not None
+        await self._products.update(write.uuid, ProductUpdate(webshop_uuid=self._shop, **values))
+        return write.uuid

@@ -1,0 +1,238 @@
+"""Plans for stock levels: compare, and write what differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+import attrs
+
+from goedgepickt_async._transport.pipeline import Sender
+from goedgepickt_async.bulk.products import several_there
+from goedgepickt_async.bulk.strategy import Kind, is_utf8, read_locations, read_products
+from goedgepickt_async.bulk.values import (
+    Action,
+    Change,
+    Conflict,
+    LeftAlone,
+    PlannedWrite,
+    Settled,
+    Unchanged,
+    Verdict,
+    Wish,
+)
+from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.models import Product, ProductStock, ProductType, StockLocation
+from goedgepickt_async.resources import Stock
+
+__all__ = ["StockKind", "StockSeen", "evidence_of", "judge_free", "judge_set", "settle_mutation", "wished_level"]
+
+_MOST_DIGITS: Final = 12
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0+)?", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class StockSeen:
+    """What is there of one SKU.
+
+    Attributes:
+        products: The products that have it.
+        locations: Where it lies, if that was asked for.
+    """
+
+    products: tuple[Product, ...] = ()
+    locations: tuple[StockLocation, ...] | None = None
+
+
+def wished_level(row: Any, index: int) -> Wish | Conflict:
+    """A desired pair of SKU and level in one form."""
+    if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) != 2:
+        return Conflict(key="", indexes=(index,), reason="a row must be a pair of a SKU and a level")
+    sku, level = row
+    text = str(sku) if isinstance(sku, int) and not isinstance(sku, bool) else sku
+    if not isinstance(text, str) or not text.strip():
+        return Conflict(key="", indexes=(index,), reason="the sku is empty", fields={"sku": "must be text, not empty"})
+    if not is_utf8(text):
+        return Conflict(key="", indexes=(index,), reason="the sku is no text that UTF-8 can carry")
+    whole = _whole(level)
+    if whole is None or whole < 0:
+        why = "must be a whole number" if whole is None else "must not be negative"
+        return Conflict(key=text.strip(), indexes=(index,), reason=f"the level {why}", fields={"level": why})
+    return Wish(key=text.strip(), index=index, values={"sku": text.strip(), "level": whole})
+
+
+def judge_free(wish: Wish, seen: StockSeen) -> Verdict:
+    """Bring the free stock to the level by a mutation."""
+    product = _one(wish, seen)
+    if not isinstance(product, Product):
+        return product
+    stock = product.stock
+    if stock is None or stock.free_stock is None:
+        return Conflict(key=wish.key, indexes=(wish.index,), reason="its stock is not told", uuids=(product.uuid,))
+    return _judged(wish, product, Action.MUTATE, "free_stock", stock.free_stock)
+
+
+def judge_set(wish: Wish, seen: StockSeen, *, location: str) -> Verdict:
+    """Set what lies at the location."""
+    product = _one(wish, seen)
+    if not isinstance(product, Product):
+        return product
+    if seen.locations is None:
+        total = None if product.stock is None else product.stock.total_stock
+        if total is None:
+            return Conflict(key=wish.key, indexes=(wish.index,), reason="its stock is not told", uuids=(product.uuid,))
+        return _judged(wish, product, Action.SET, "quantity", total)
+    for place in seen.locations:
+        if place.pick_location_uuid == location:
+            return _judged(wish, product, Action.SET, "quantity", place.quantity)
+    return Conflict(
+        key=wish.key,
+        indexes=(wish.index,),
+        reason="it is not linked to this location",
+        uuids=(product.uuid,),
+    )
+
+
+def evidence_of(product: Product) -> dict[str, int | None]:
+    """What tells later whether a mutation was carried out: the total, and what is reserved, which picking changes too."""
+    stock = product.stock or ProductStock()
+    return {"total": stock.total_stock, "reserved": stock.reserved_stock}
+
+
+def settle_mutation(delta: int, before: Any, now: Any) -> Settled:
+    """Whether a mutation was carried out, by the numbers before and now; only where they leave no other reading."""
+    total, reserved = before.get("total"), before.get("reserved")
+    if total is None or now.get("total") is None:
+        return Settled(None, "the API does not tell the total stock")
+    if reserved != now.get("reserved"):
+        return Settled(None, "other stock moved meanwhile")
+    moved = now["total"] - total
+    if moved == delta:
+        return Settled(is_done=True)
+    return Settled(is_done=False) if moved == 0 else Settled(None, "other stock moved meanwhile")
+
+
+def _one(wish: Wish, seen: StockSeen) -> Product | Conflict | LeftAlone:
+    """The product that the wish is about, if its stock can be written."""
+    if not seen.products:
+        return Conflict(key=wish.key, indexes=(wish.index,), reason="no product has this SKU")
+    product, *others = seen.products
+    if others:
+        return several_there(wish, seen.products)
+    if product.type == ProductType.PARENT:
+        return _left_alone(wish, product, "a compound product: its stock is that of its parts")
+    if product.stock is not None and product.stock.unlimited_stock:
+        return _left_alone(wish, product, "its stock is unlimited")
+    return product
+
+
+def _judged(wish: Wish, product: Product, action: Action, field: str, present: int | None) -> Verdict:
+    level = wish.values["level"]
+    if present == level:
+        return Unchanged(key=wish.key, index=wish.index, uuid=product.uuid)
+    return PlannedWrite(
+        action=action,
+        wish=wish,
+        uuid=product.uuid,
+        name=product.name or "",
+        changes=(Change(field=field, before=present, after=level),),
+        seen=evidence_of(product),
+    )
+
+
+def _left_alone(wish: Wish, product: Product, reason: str) -> LeftAlone:
+    return LeftAlone(key=wish.key, index=wish.index, uuid=product.uuid, reason=reason)
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, Decimal):
+        value = format(value, "f") if value.is_finite() and value.adjusted() < _MOST_DIGITS else ""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().partition(".")[0])
+    return value if isinstance(value, int) and abs(value) < 10**_MOST_DIGITS else None
+
+
+class StockKind(Kind[StockSeen]):
+    """Stock as it is wanted."""
+
+    name: ClassVar[str] = "stock"
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        webshop: str | None,
+        mode: str = "free",
+        location: str | None = None,
+        one_location: bool = False,
+        reason: str | None = None,
+    ) -> None:
+        if mode not in {"set", "free"}:
+            raise ConfigurationError(f"mode must be 'set' or 'free', not {mode!r}")
+        if mode == "set" and not location:
+            raise ConfigurationError("to set quantities, say at which pick location: location=, its uuid")
+        self.noun = "sku"
+        self.webshop = webshop
+        self.options: Mapping[str, Any] = {
+            "mode": mode,
+            "location": location,
+            "one_location": one_location,
+            "reason": reason,
+        }
+        self.reads_in_pages: bool = mode == "free" or one_location
+        self._sender = sender
+        self._stock = Stock(sender)
+        self._sets = mode == "set"
+        self._location = location
+        self._reason = reason
+
+    def wish(self, row: Any, index: int) -> Wish | Conflict:
+        """A desired row, checked and in one form."""
+        return wished_level(row, index)
+
+    async def read(self, wishes: Sequence[Wish]) -> Mapping[str, StockSeen]:
+        """The products with these SKUs; and where they lie, if that has to be asked one by one."""
+        keys = {wish.key for wish in wishes}
+        products = await read_products(self._sender, keys, key="sku", webshop=self.webshop)
+        if self.reads_in_pages:
+            return {key: StockSeen(products=found) for key, found in products.items()}
+        single = [found[0].uuid for found in products.values() if len(found) == 1]
+        locations = await read_locations(self._sender, single)
+        return {
+            key: StockSeen(products=found, locations=locations.get(found[0].uuid)) for key, found in products.items()
+        }
+
+    def judge(self, wish: Wish, present: StockSeen | None) -> Verdict:
+        """Set, mutate, or leave it."""
+        seen = present or StockSeen()
+        if not self._sets:
+            return judge_free(wish, seen)
+        assert self._location is not None
+        return judge_set(wish, seen, location=self._location)
+
+    async def send(self, write: PlannedWrite) -> str | None:
+        """Set or mutate it."""
+        assert write.uuid is not None
+        (change,) = write.changes
+        if write.action is Action.SET:
+            assert self._location is not None
+            await self._stock.set(write.uuid, self._location, change.after, reason=self._reason)
+        else:
+            await self._stock.mutate(
+                write.uuid, change.after - change.before, reason=self._reason, pick_location_uuid=self._location
+            )
+        return write.uuid
+
+    def settle(self, write: PlannedWrite, present: StockSeen | None) -> tuple[Settled, str | None]:
+        """A mutation can only be told by the numbers; a quantity that was set is there or not."""
+        if write.action is not Action.MUTATE:
+            return super().settle(write, present)
+        same = [product for product in (present or StockSeen()).products if product.uuid == write.uuid]
+        if not same:
+            return Settled(None, "the product is not there any more"), None
+        (change,) = write.changes
+        return settle_mutation(change.after - change.before, write.seen, evidence_of(same[0])), write.uuid

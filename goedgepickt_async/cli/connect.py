@@ -1,0 +1,213 @@
+"""Options that most commands share, and the client made from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import attrs
+from cyclopts import Group, Parameter
+
+from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.fault_grammar import PlannedFault, arm, parse_faults
+from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
+
+if TYPE_CHECKING:
+    from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
+    from goedgepickt_async.cli.sandbox_rate import Rate
+
+__all__ = ["NO_KEY", "Connection", "RowOptions", "ServerOptions", "connect"]
+
+NO_KEY = (
+    "there is no API key: set GOEDGEPICKT_API_KEY to one made in GoedGepickt under Settings → GoedGepickt API, "
+    "or try the same command without one: --sandbox"
+)
+
+_UNLIMITED = 10_000_000
+
+
+@attrs.frozen(kw_only=True)
+class Connection:
+    """An open client.
+
+    Attributes:
+        client: The client.
+        source: What it reads from, in words that are the same in the next run: the address, or the sandbox's data.
+    """
+
+    client: GoedGepickt
+    source: str
+
+
+@asynccontextmanager
+async def connect(
+    options: ServerOptions, hooks: Hooks | None = None, *, lane: str = "normal"
+) -> AsyncIterator[Connection]:
+    """A client as the options ask for, open for as long as the context.
+
+    Args:
+        options: Checked ones.
+        hooks: For the client.
+        lane: Whose turn it is: `normal` or `bulk`.
+
+    Raises:
+        UsageError: There is no key.
+    """
+    from goedgepickt_async import GoedGepickt  # noqa: PLC0415  `--help` must not wait for aiohttp
+
+    chosen = {"timeout": options.timeout, "max_wait": options.max_wait}
+    settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    settings |= {"hooks": hooks, "lane": lane}
+    if options.sandbox:
+        async with _sandboxed(options, settings) as connection:
+            yield connection
+        return
+    if not os.environ.get("GOEDGEPICKT_API_KEY", "").strip():
+        raise UsageError(NO_KEY)
+    async with GoedGepickt(api=options.api, base_url=options.base_url, **settings) as client:
+        yield Connection(client=client, source=client.settings.base_url)
+
+
+@asynccontextmanager
+async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncIterator[Connection]:
+    from goedgepickt_async import GoedGepickt  # noqa: PLC0415
+    from goedgepickt_async.sandbox import Sandbox  # noqa: PLC0415
+
+    rate = options.rate
+    orders = _or(options.sandbox_orders, 5000)
+    products = _or(options.sandbox_products, 500)
+    seed = _or(options.sandbox_seed, 1)
+    source = f"a sandbox of {orders} orders and {products} products, seed {seed}"
+    async with Sandbox(orders=orders, products=products, seed=seed, limit=rate.limit, period=rate.period) as sandbox:
+        arm(sandbox, options.faults)
+        account = options.api == "account"
+        key, url = (sandbox.account_key, sandbox.account_url) if account else (sandbox.api_key, sandbox.url)
+        async with GoedGepickt(key, base_url=url, budget=_budget(rate), **settings) as client:
+            yield Connection(client=client, source=source)
+
+
+def _or(given: int | None, default: int) -> int:
+    return default if given is None else given
+
+
+def _budget(rate: Rate) -> LocalBudget:
+    """A budget as large as the sandbox's throttle allows."""
+    from goedgepickt_async import LocalBudget  # noqa: PLC0415
+
+    if rate.limit is None:
+        return LocalBudget(_UNLIMITED, 1.0)
+    # The sandbox counts on this machine's clock, to the microsecond: it needs no second of safety.
+    return LocalBudget(rate.limit, rate.period, safety_margin=min(1.0, rate.period / 60))
+
+
+_SERVER = Group("Server", sort_key=10)
+_SANDBOX = Group("Embedded sandbox", sort_key=20)
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Which server to talk to, and how. The key comes from `GOEDGEPICKT_API_KEY`, never from an option."""
+
+    api: Annotated[Literal["account", "fulfilment"] | None, Parameter(group=_SERVER)] = None
+    """Which of the two APIs the key is for; else `GOEDGEPICKT_API`, else fulfilment."""
+    base_url: Annotated[str | None, Parameter(group=_SERVER)] = None
+    """The API's address, for a proxy or a sandbox; else `GOEDGEPICKT_BASE_URL`."""
+    timeout: Annotated[float | None, Parameter(group=_SERVER)] = None
+    """Seconds that one attempt may take (30)."""
+    max_wait: Annotated[float | None, Parameter(group=_SERVER)] = None
+    """Seconds to wait for the rate limit at one time, at most; a longer wait fails at once. No bound by default."""
+    debug: Annotated[bool, Parameter(group=_SERVER)] = False
+    """Show the traceback of an error."""
+
+    sandbox: Annotated[bool, Parameter(group=_SANDBOX)] = False
+    """Run against a seeded GoedGepickt inside this process: no key, no network."""
+    sandbox_orders: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    """How many orders it has (5000)."""
+    sandbox_products: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    """How many products it has (500)."""
+    sandbox_seed: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    """What its data is made from (1): the same seed, the same data."""
+    sandbox_rate: Annotated[str | None, Parameter(group=_SANDBOX)] = None
+    """Its rate limit, as requests/seconds (150/60), or off."""
+    sandbox_faults: Annotated[list[str] | None, Parameter(group=_SANDBOX)] = None
+    """What goes wrong in it; see `goedgepickt sandbox --help`."""
+
+    def check(self) -> None:
+        """Refuse what makes no sense together, before anything is opened.
+
+        Raises:
+            UsageError: It says which options.
+        """
+        given = [name for name in _SANDBOX_OPTIONS if getattr(self, name) is not None]
+        if given and not self.sandbox:
+            raise UsageError(f"{_option(given[0])} is for --sandbox, which is not there")
+        if self.sandbox and self.base_url is not None:
+            raise UsageError("--sandbox is a server of its own; leave out --base-url")
+        if self.api is not None and self.base_url is not None:
+            raise UsageError("--api and --base-url both say where to go; give one of them")
+        if any((number or 0) < 0 for number in (self.sandbox_orders, self.sandbox_products)):
+            raise UsageError("a sandbox cannot have fewer than 0 orders or products")
+        _ = self.rate, self.faults
+
+    @property
+    def rate(self) -> Rate:
+        """The embedded sandbox's rate limit."""
+        return Rate() if self.sandbox_rate is None else parse_rate(self.sandbox_rate)
+
+    @property
+    def faults(self) -> list[PlannedFault]:
+        """What goes wrong in the embedded sandbox."""
+        return parse_faults(self.sandbox_faults or [])
+
+
+_ROWS = Group("Rows", sort_key=2)
+_COMPARING = Group("Comparing", sort_key=3)
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """How a file of rows is read, and compared with what is there."""
+
+    column: Annotated[list[str] | None, Parameter(group=_ROWS)] = None
+    """Which column holds a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves it out. Can be given several times."""
+    delimiter: Annotated[str | None, Parameter(group=_ROWS)] = None
+    """Between cells: one character, or tab. By default the one that makes sense of the head."""
+    encoding: Annotated[str | None, Parameter(group=_ROWS)] = None
+    """By default UTF-8, else Windows-1252."""
+    decimal: Annotated[Literal[",", "."] | None, Parameter(group=_ROWS)] = None
+    """The sign before decimals. Without it, 1.234 and the like are refused."""
+    skip_bad: Annotated[bool, Parameter(group=_ROWS)] = False
+    """Go on without the rows that are bad or in conflict."""
+    key: Annotated[Literal["sku", "product_id"], Parameter(group=_COMPARING)] = "sku"
+    """What tells products apart."""
+    update_pictures: Annotated[bool, Parameter(group=_COMPARING)] = False
+    """Send pictures also where there is one already (products)."""
+    mode: Annotated[Literal["free", "set"], Parameter(group=_COMPARING)] = "free"
+    """Bring the free stock to the level, or set what lies at --location (stock)."""
+    location: Annotated[str | None, Parameter(group=_COMPARING)] = None
+    """The uuid of a pick location (stock)."""
+    one_location: Annotated[bool, Parameter(group=_COMPARING)] = False
+    """Each of these products lies at --location and nowhere else, which saves a request each (stock)."""
+    since: Annotated[date | None, Parameter(group=_COMPARING)] = None
+    """None of the orders was created before that day, YYYY-MM-DD (orders)."""
+    webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
+    """The uuid of the webshop; else `GOEDGEPICKT_WEBSHOP_UUID`, else the only one."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """By the names that a task has for them."""
+        values = dataclasses.asdict(self)
+        return {"columns": values.pop("column") or [], **values}
+
+
+_SANDBOX_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions) if field.name.startswith("sandbox_")]
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

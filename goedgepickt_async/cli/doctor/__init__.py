@@ -1,1 +1,0 @@
-"""`goedgepickt doctor`: is the key good, for what, and how much may still be asked."""

@@ -1,0 +1,196 @@
+"""The entry point: standard streams, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import io
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Sequence
+from types import FrameType
+from typing import Any, Literal, TextIO
+
+from cyclopts import CycloptsError
+
+from goedgepickt_async.cli.app import app
+from goedgepickt_async.cli.errors import Exit, describe, say
+
+__all__ = ["prepare", "run", "run_stoppable"]
+
+# Reading stdin meets its end. Data written to stdout must fail, not vanish, so it cannot be written; what is only
+# said, on stderr, may go unheard.
+_FLAGS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
+
+
+def prepare() -> None:
+    """Fill closed descriptors and missing streams, and let no character that stdout cannot show be an error.
+
+    A descriptor that stayed closed would be given to the next file or socket that is opened, and whatever is said on
+    stderr would be written into it.
+    """
+    for number, flags in enumerate(_FLAGS):
+        _fill(number, flags)
+    sys.stdin = sys.stdin or _nothing("r")
+    sys.stdout = sys.stdout or _nothing("w")
+    sys.stderr = sys.stderr or _nothing("w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _fill(number: int, flags: int) -> None:
+    try:
+        os.fstat(number)
+    except OSError:
+        opened = os.open(os.devnull, flags)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
+
+
+def _nothing(mode: Literal["r", "w"]) -> TextIO:
+    file = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+    return open(file, mode, encoding="utf-8", closefd=False)  # until the process ends
+
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_HANG_UP = getattr(signal, "SIGHUP", None)
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+def run_stoppable(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command to its end.
+
+    It is cancelled by the first signal. A command that has something to put in order catches `CancelledError` and
+    returns its own exit code.
+
+    Returns:
+        The exit code.
+    """
+    stopper = _Stopper()
+    stopper.install()
+    try:
+        return asyncio.run(_supervise(command, stopper))
+    finally:
+        stopper.restore()
+
+
+async def _supervise(command: Coroutine[Any, Any, int], stopper: _Stopper) -> int:
+    task = asyncio.ensure_future(command)
+    stopper.watch(asyncio.get_running_loop(), task)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not stopper.stopped:
+            raise
+        say("stopped")
+        return Exit.FAILED
+
+
+class _Stopper:
+    """Handlers of signals, by `signal.signal`: those of asyncio would not be heard while a full pipe blocks a write."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._stop: Callable[[], object] | None = None
+        self._before: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Listen."""
+        # An inherited "ignore" counts for SIGHUP (nohup), but not for the others: a job that a script started in the
+        # background is to be stoppable too.
+        for number in _SIGNALS:
+            if number == _HANG_UP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            self._before[number] = signal.signal(number, self._handle)
+
+    def watch(self, loop: asyncio.AbstractEventLoop, task: asyncio.Future[int]) -> None:
+        """Say what a signal cancels."""
+        self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
+
+    def restore(self) -> None:
+        """Listen no more."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.stopped or self._stop is None:
+            _end_at_once(number)
+            return
+        self.stopped = True
+        self._stop()
+
+
+def _end_at_once(number: int) -> None:
+    """End as the signal would have ended any program."""
+    if sys.stderr.isatty():
+        os.write(2, _SHOW_CURSOR)  # the progress bar hid it
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and run; whatever happens ends in at most one line and an exit code.
+
+    Args:
+        arguments: Without the program's name.
+    """
+    _show_warnings()
+    try:
+        command, bound, _ = app.parse_args(_with_bare_dashes(arguments), print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        return _refuse(error, arguments)
+    return _guarded(lambda: _call(command, bound), debug="--debug" in arguments)
+
+
+def _show_warnings() -> None:
+    """What a person should see of the log; but not what the models do not know, which is for those who write code."""
+    logging.basicConfig(format="goedgepickt: %(message)s")
+    logging.getLogger("goedgepickt_async.drift").setLevel(logging.ERROR)
+
+
+def _with_bare_dashes(arguments: Sequence[str]) -> list[str]:
+    """`--output -` as `--output=-`: cyclopts takes a bare dash for an option, not for a value."""
+    joined: list[str] = []
+    for word in arguments:
+        if word == "-" and joined and joined[-1].startswith("-") and "=" not in joined[-1]:
+            joined[-1] += "=-"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _call(command: Callable[..., Any], bound: inspect.BoundArguments) -> int:
+    result = command(*bound.args, **bound.kwargs)
+    return run_stoppable(result) if inspect.iscoroutine(result) else int(result or Exit.DONE)
+
+
+def _guarded(work: Callable[[], int], *, debug: bool) -> int:
+    try:
+        code = work()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return Exit.BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001  the outermost: nothing but a line may leave here
+        if debug:
+            traceback.print_exc()
+        line, code = describe(error)
+        say(line)
+    return code
+
+
+def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
+    known = [word for word in arguments[:1] if word in app]
+    say(f"{' '.join(str(error).split())} See: {' '.join(['goedgepickt', *known, '--help'])}")
+    return Exit.USAGE
+
+
+def _let_go_of_stdout() -> None:
+    """Nobody reads it any more; or the interpreter would complain when it flushes at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,322 @@
+"""The cattrs converters: a fast one, a detailed one that says where a row is wrong, and `decode` over both."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import attrs
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, override
+
+from goedgepickt_async.convert import hooks as scalars
+from goedgepickt_async.convert.generate import (
+    ReadField,
+    ReadPlan,
+    compile_class,
+    inner_of_optional,
+    item_of_tuple,
+    read_plan,
+)
+from goedgepickt_async.convert.hooks import Mismatch, is_empty_list, kind_of, mismatch, nothing_for, skips_nulls
+from goedgepickt_async.drift import notice_misfit, notice_unknown
+from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.models import OpenEnum, ProductStock, Secret
+from goedgepickt_async.models.base import Identifier, Label, Wire, wire_of
+
+__all__ = ["Converters", "converters", "decode", "decode_rows", "generate_class", "problems_of"]
+
+
+def generate_class(plan: ReadPlan, converter: Converter) -> Callable[..., Any]:
+    """The structure function of a class by way of cattrs' own generator."""
+    names: dict[str, Any] = {field.name: override(rename=field.wire.name) for field in plan.fields}
+    names |= {field.name: override(rename=field.wire.name) for field in plan.flat}
+    if plan.keeps_extra:
+        names["extra"] = override(struct_hook=lambda value, _: value)
+    generated = make_dict_structure_fn(
+        plan.cls, converter, _cattrs_detailed_validation=converter.detailed_validation, **names
+    )
+
+    def structure(value: Any, _: Any = None) -> Any:
+        if value.__class__ is not dict:
+            mismatch("an object", value)
+        return generated(_canonical(value, plan), plan.cls)
+
+    return structure
+
+
+def _canonical(data: dict[str, Any], plan: ReadPlan) -> dict[str, Any]:
+    """The object with one spelling for each field, flat parts as objects of their own, unknown keys below `extra`."""
+    found: dict[str, Any] = {}
+    for part in plan.flat:
+        prefix = part.wire.name
+        found[prefix] = {key.removeprefix(prefix): data[key] for key in data if key.startswith(prefix)}
+    for field in plan.fields:
+        key = _key_of(field, data)
+        if key is not None:
+            found[field.wire.name] = data[key]
+    if plan.keeps_extra:
+        extra = found["extra"] = {key: value for key, value in data.items() if key not in plan.known}
+        notice_unknown(extra, plan.cls)
+    return found
+
+
+def _key_of(field: ReadField, data: dict[str, Any]) -> str | None:
+    """The first of a field's keys that is there and not null; else one that is there; else None."""
+    there = [key for key in (field.wire.name, *field.wire.aliases) if key in data]
+    return next((key for key in there if data[key] is not None), there[0] if there else None)
+
+
+def problems_of(error: BaseException, path: str, joint: str = ".") -> Iterator[str]:
+    """One line for each bad value below `path`: `$.items[3].totalPaid: expected …`. It never holds the value."""
+    if isinstance(error, ClassValidationError):
+        yield from _problems_of_object(error, path, joint)
+    elif isinstance(error, IterableValidationError):
+        noted, plain = error.group_exceptions()
+        for part, note in noted:
+            yield from problems_of(part, f"{path}[{note.index}]")
+        for part in plain:
+            yield from problems_of(part, path)
+    elif isinstance(error, Mismatch):
+        yield f"{path}: {error}"
+    else:
+        # The text of an error that is not ours may quote the value.
+        yield f"{path}: could not be read ({type(error).__name__})"
+
+
+def _problems_of_object(error: ClassValidationError, path: str, joint: str) -> Iterator[str]:
+    noted, plain = error.group_exceptions()
+    for part, note in noted:
+        wire = _wire_in(error.cl, note)
+        below = f"{path}{joint}{wire.name}"
+        if isinstance(part, KeyError) and part.args == (wire.name,):
+            yield f"{below}: required, but missing"
+        else:
+            yield from problems_of(part, below, "" if wire.is_flat else ".")
+    for part in plain:
+        yield from problems_of(part, path)
+
+
+def _wire_in(cls: type[Any], note: AttributeValidationNote) -> Wire:
+    attribute = attrs.fields_dict(cls).get(note.name) if attrs.has(cls) else None
+    wire = None if attribute is None else wire_of(attribute.metadata)
+    return wire if wire is not None else Wire(note.name)
+
+
+Hook = Callable[[Any, Any], Any]
+
+
+class Converters(NamedTuple):
+    """The converters of this package.
+
+    Attributes:
+        fast: Reads every answer; stops at the first problem and does not say where.
+        explain: Reads again what `fast` refused, and finds all problems with their places.
+    """
+
+    fast: Converter
+    explain: Converter
+
+
+def converters() -> Converters:
+    """Both cattrs converters, to register hooks on. What is registered on one must be registered on the other.
+
+    Example:
+        ```python
+        for converter in convert.converters():
+            converter.register_structure_hook(Colour, lambda value, _: Colour.parse(value))
+        ```
+    """
+    return _CONVERTERS
+
+
+def _configured(*, is_fast: bool) -> Converter:
+    converter = Converter(detailed_validation=not is_fast)
+    _register_scalars(converter)
+    _register_containers(converter)
+    class_hook = _class_hooks(converter, is_fast=is_fast)
+    converter.register_structure_hook_factory(_is_model, class_hook)
+    converter.register_structure_hook_factory(lambda tp: tp is ProductStock, lambda tp: _or_bare(class_hook(tp)))
+    return converter
+
+
+def _register_scalars(converter: Converter) -> None:
+    converter.register_structure_hook(str, scalars.text)
+    converter.register_structure_hook(int, scalars.integer)
+    converter.register_structure_hook(bool, scalars.boolean)
+    converter.register_structure_hook(Decimal, scalars.decimal)
+    converter.register_structure_hook(dt.datetime, scalars.moment)
+    converter.register_structure_hook(Secret, scalars.secret)
+    converter.register_structure_hook_factory(lambda tp: tp == Identifier, lambda _: scalars.identifier)
+    converter.register_structure_hook_factory(lambda tp: tp == Label, lambda _: scalars.label)
+    # By class, not by predicate: cattrs would take the hook of str, their base class, first.
+    converter.register_structure_hook(OpenEnum, scalars.member)
+
+
+def _register_containers(converter: Converter) -> None:
+    def optional(tp: Any) -> Hook:
+        inner = inner_of_optional(tp)
+        hook = converter.get_structure_hook(inner)
+        is_nothing = nothing_for(inner)
+        return lambda value, _: None if is_nothing(value) else hook(value, inner)
+
+    def many(tp: Any) -> Hook:
+        item = item_of_tuple(tp)
+        read_all = _all_in_detail if converter.detailed_validation else _all
+        hook = converter.get_structure_hook(item)
+        return lambda value, _: () if is_empty_list(value) else read_all(value, hook, item)
+
+    converter.register_structure_hook_factory(lambda tp: inner_of_optional(tp) is not None, optional)
+    converter.register_structure_hook_factory(lambda tp: item_of_tuple(tp) is not None, many)
+
+
+def _all(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
+    if values.__class__ is not list:
+        mismatch("a list", values)
+    is_sparse = skips_nulls(item)
+    return tuple([hook(value, item) for value in values if not (is_sparse and value is None)])
+
+
+def _all_in_detail(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
+    if values.__class__ is not list:
+        mismatch("a list", values)
+    read: list[Any] = []
+    errors: list[Exception] = []
+    is_sparse = skips_nulls(item)
+    for index, value in enumerate(values):
+        if is_sparse and value is None:
+            continue
+        try:
+            read.append(hook(value, item))
+        except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
+            error.add_note(IterableValidationNote("", index, item))
+            errors.append(error)
+    if errors:
+        raise IterableValidationError("", errors, tuple)  # pyright: ignore[reportCallIssue] # it reads __init__, not __new__
+    return tuple(read)
+
+
+def _is_model(tp: Any) -> bool:
+    return isinstance(tp, type) and attrs.has(tp) and read_plan(tp) is not None
+
+
+def _class_hooks(converter: Converter, *, is_fast: bool) -> Callable[[Any], Hook]:
+    def class_hook(tp: Any) -> Hook:
+        plan = read_plan(tp)
+        assert plan is not None
+        compiled = compile_class(plan, converter) if is_fast else None
+        return compiled or generate_class(plan, converter)
+
+    return class_hook
+
+
+def _or_bare(hook: Hook) -> Hook:
+    """Stock also comes as a bare number or numeric text (C): then it is the free stock."""
+
+    def structure(value: Any, tp: Any = None) -> Any:
+        if value.__class__ is int or value.__class__ is str or value.__class__ is float:
+            return ProductStock(free_stock=scalars.integer(value))
+        return hook(value, tp)
+
+    structure.read_object = hook  # type: ignore[attr-defined]  # for the source of other classes
+    return structure
+
+
+_CONVERTERS = Converters(fast=_configured(is_fast=True), explain=_configured(is_fast=False))
+
+
+_T = TypeVar("_T")
+_SHOWN: Final = 5
+
+
+def decode(data: Any, cls: type[_T]) -> _T:
+    """Reads one object of an answer.
+
+    Args:
+        data: Plain JSON values, as `parse` gives them.
+        cls: The model to read, or anything that the converters have a hook for.
+
+    Returns:
+        The model.
+
+    Raises:
+        DecodeError: It does not fit; `problems` has a line for each bad value, in wire names.
+    """
+    fast, _ = converters()
+    try:
+        return cast("_T", fast.get_structure_hook(cls)(data, cls))
+    except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
+        pass
+    rows, problems = _explained([data], cls, "$", is_list=False)
+    if problems:
+        raise _refusal(cls, problems)
+    return rows[0]
+
+
+def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
+    """Reads the rows of one page.
+
+    Args:
+        rows: The list, or None where the API left it out: that means no rows (A).
+        cls: The model of a row.
+        path: Where the list stands in the answer, for the problems.
+
+    Returns:
+        The models, in order.
+
+    Raises:
+        DecodeError: It is no list, or rows do not fit; `problems` has a line for each bad value, with its index.
+    """
+    if rows is None:
+        return []
+    if rows.__class__ is not list:
+        raise _refusal(cls, [f"{path}: expected a list, got {kind_of(rows)}"])
+    fast, _ = converters()
+    hook = fast.get_structure_hook(cls)
+    read_all = getattr(hook, "read_all", None)
+    try:
+        return read_all(rows) if read_all is not None else [hook(row, cls) for row in rows]
+    except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
+        pass
+    read, problems = _explained(rows, cls, path, is_list=True)
+    if problems:
+        raise _refusal(cls, problems)
+    return read
+
+
+def _explained(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> tuple[list[_T], list[str]]:
+    """What can be read of the rows, and what the detailed path has against the others.
+
+    It is asked about those rows alone that the fast path refuses by themselves: it takes ten times as long.
+    """
+    fast, explain = converters()
+    hook = fast.get_structure_hook(cls)
+    read: list[_T] = []
+    problems: list[str] = []
+    for index, row in enumerate(rows):
+        try:
+            read.append(hook(row, cls))
+            continue
+        except Exception:  # noqa: BLE001, S110 - the detailed path tells why
+            pass
+        try:
+            read.append(explain.structure(row, cls))
+        except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
+            problems.extend(problems_of(error, f"{path}[{index}]" if is_list else path))
+    return read, problems
+
+
+def _refusal(cls: Any, problems: list[str]) -> DecodeError:
+    notice_misfit(cls, problems)
+    shown = "; ".join(problems[:_SHOWN])
+    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    name = getattr(cls, "__name__", str(cls))
+    return DecodeError(f"the answer cannot be read as {name}: {shown}{more}", problems=problems)

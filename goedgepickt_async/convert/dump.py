@@ -1,0 +1,157 @@
+"""From models to the JSON of a request, and to plain rows for exports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, get_args
+
+import attrs
+
+from goedgepickt_async.convert.hooks import AMSTERDAM
+from goedgepickt_async.models import UNSET, OpenEnum, Secret
+from goedgepickt_async.models.base import Wire, wire_of
+from goedgepickt_async.models.validators import is_outgoing
+
+__all__ = ["encode", "field_names", "python_name", "to_plain"]
+
+
+def encode(model: Any) -> dict[str, Any]:
+    """The body of a request, as values that JSON takes.
+
+    Fields that are UNSET are left out, None is null. Decimals become text (`"12.34"`), instants Dutch local time
+    (`2026-11-01 09:30:00`, A), addresses flat keys. The API takes no offset, so in the hour that comes twice in autumn
+    two instants an hour apart are written alike.
+
+    Args:
+        model: A `NewOrder`, `NewProduct`, `ProductUpdate`, `NewWebhook` or another model that is sent.
+
+    Returns:
+        A new dict with wire names.
+
+    Raises:
+        TypeError: The model is one that is read, not sent.
+    """
+    if not is_outgoing(type(model)):
+        raise TypeError(f"{type(model).__name__} is not a model that is sent")
+    return _body_of(model)
+
+
+def _body_of(model: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for wire, value in _sent(model):
+        if wire.is_flat:
+            body |= {wire.sent + part.sent: text for part, text in _sent(value) if text is not None}
+        else:
+            body[wire.sent] = _json(value)
+    return body
+
+
+def _sent(model: Any) -> Iterator[tuple[Wire, Any]]:
+    for field in attrs.fields(type(model)):
+        wire = wire_of(field.metadata)
+        value = getattr(model, field.name)
+        if wire is not None and value is not UNSET:
+            yield wire, value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.astimezone(AMSTERDAM).replace(tzinfo=None).isoformat(" ", "seconds")
+    if isinstance(value, OpenEnum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_json(part) for part in value]
+    return _body_of(value) if attrs.has(type(value)) else value
+
+
+_WIDEST_AMOUNT: Final = 64
+
+
+def field_names(cls: type[Any]) -> tuple[str, ...]:
+    """The Python names of a model's fields, in the order in which `to_plain` gives them."""
+    return tuple(field.name for field in attrs.fields(cls))
+
+
+def to_plain(model: Any) -> dict[str, Any]:
+    """A model as values that JSON takes, under its Python names.
+
+    Decimals become text, instants ISO 8601 with their offset, enumerations their text, secrets `***`; unknown wire
+    keys stay below `extra`; fields that are UNSET are left out. Personal data is in it: it is what was asked for.
+    """
+    named = ((name, getattr(model, name)) for name in field_names(type(model)))
+    return {name: _plain(value) for name, value in named if value is not UNSET}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return str(value)
+    if isinstance(value, OpenEnum):
+        return value.value
+    if isinstance(value, Decimal):
+        return _amount_text(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return to_plain(value) if attrs.has(type(value)) else value
+
+
+def _amount_text(value: Decimal) -> str:
+    """`12.34`, without an exponent unless spelling it out would take pages of zeros, as only an answer can want it."""
+    return f"{value:f}" if abs(value.adjusted()) < _WIDEST_AMOUNT else str(value)
+
+
+_SEPARATOR: Final = re.compile(r"[.\[\]]+")
+
+
+def python_name(cls: type[Any], path: str) -> str:
+    """The Python path of a wire field, as `ValidationError.fields` has it.
+
+    Args:
+        cls: A model that is sent.
+        path: As Laravel writes it: `billingHouseNumber`, `orderItems.0.sku`.
+
+    Returns:
+        `billing.house_number`, `lines[0].sku`; what is unknown stays as it is.
+    """
+    python = ""
+    model: type[Any] | None = cls
+    for part in filter(None, _SEPARATOR.split(path)):
+        if part.isdigit():
+            python += f"[{part}]"
+            continue
+        name, model = (part, None) if model is None else _names(model).get(part.lower(), (part, None))
+        python += f".{name}" if python else name
+    return python or path
+
+
+def _names(cls: type[Any]) -> dict[str, tuple[str, type[Any] | None]]:
+    """Wire name (any case) -> Python path, and the model below it."""
+    attrs.resolve_types(cls)
+    names: dict[str, tuple[str, type[Any] | None]] = {}
+    for field in attrs.fields(cls):
+        wire = wire_of(field.metadata)
+        below = _model_in(field.type)
+        if wire is not None and wire.is_flat and below is not None:
+            parts = _names(below).items()
+            names |= {wire.sent.lower() + name: (f"{field.name}.{path}", inner) for name, (path, inner) in parts}
+        elif wire is not None:
+            names[wire.sent.lower()] = (field.name, below)
+    return names
+
+
+def _model_in(tp: Any) -> type[Any] | None:
+    if isinstance(tp, type) and attrs.has(tp):
+        return tp
+    return next((model for arg in get_args(tp) if (model := _model_in(arg)) is not None), None)

@@ -1,0 +1,221 @@
+"""What all models share: wire names, open enumerations, `UNSET`, `Secret`."""
+
+from __future__ import annotations
+
+import enum
+import hmac
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self, final
+
+import attrs
+
+__all__ = [
+    "UNSET",
+    "Identifier",
+    "Label",
+    "LineType",
+    "OpenEnum",
+    "OrderStatus",
+    "ProductType",
+    "Secret",
+    "ShipmentStatus",
+    "Unset",
+    "WebhookEvent",
+    "Wire",
+    "flat",
+    "wire",
+    "wire_of",
+]
+
+Identifier = Annotated[str, "identifier"]
+"""A uuid: text that is never empty and never a number, because rows are told apart by it."""
+
+Label = Annotated[str, "label"]
+"""Text in a list whose items are not sure to be text: what is none is kept as its JSON text."""
+
+_KEY: Final = "goedgepickt_async.wire"
+
+
+@attrs.frozen
+class Wire:
+    """The wire names of one field.
+
+    Attributes:
+        name: The key in answers, or the prefix if `is_flat`.
+        aliases: Other keys that answers use for the same thing, tried in order when `name` is absent or null.
+        sent: The key in requests, where it differs from the one in answers.
+        is_flat: The value is an object whose fields stand beside this class's other fields, behind the prefix.
+        repeats: The same few texts come again and again: equal ones are held in memory once.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    sent: str = ""
+    is_flat: bool = False
+    repeats: bool = False
+
+
+def wire(name: str, *aliases: str, sent: str | None = None, repeats: bool = False) -> dict[str, Any]:
+    """Metadata for `attrs.field(metadata=…)`: the key in answers, its other spellings, the key in requests."""
+    return {_KEY: Wire(name, aliases, sent or name, repeats=repeats)}
+
+
+def flat(prefix: str) -> dict[str, Any]:
+    """Metadata for a field whose parts lie flat in the object: `flat("billing")` gathers `billingCity` and the like."""
+    return {_KEY: Wire(prefix, (), prefix, is_flat=True)}
+
+
+def wire_of(metadata: Mapping[Any, Any]) -> Wire | None:
+    """The `Wire` in a field's metadata, or None where the field has none."""
+    found = metadata.get(_KEY)
+    return found if isinstance(found, Wire) else None
+
+
+_REMEMBERED: Final = 256
+_LONGEST: Final = 64
+
+
+class OpenEnum(enum.StrEnum):
+    """A text enumeration that takes unknown values too.
+
+    `OrderStatus("shiny_new")` is an `OrderStatus` that equals the text `"shiny_new"` and whose `is_known` is False.
+    Iterating the class yields the known members only. Unknown values compare by `==`; of the first few hundred short
+    ones there is one object each, so that a page of them costs nothing, and no server can fill the memory.
+    """
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version of the SDK has a name for the value."""
+        return type(self)._value2member_map_.get(self._value_) is self
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+        """By value: some releases of Python go by the name, which an unknown value has none of."""
+        return type(self), (self._value_,)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """The member-like value of an unknown text; None (thus a ValueError) for what is no text."""
+        if type(value) is not str:
+            return None
+        known = _UNKNOWN.get((cls, value))
+        if known is not None:
+            return known  # type: ignore[return-value]  # the class is in the key
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        if len(_UNKNOWN) < _REMEMBERED and len(value) <= _LONGEST:
+            _UNKNOWN[cls, value] = member
+        return member
+
+
+_UNKNOWN: Final[dict[tuple[type[OpenEnum], str], OpenEnum]] = {}
+
+
+class _Unset(enum.Enum):
+    """An enumeration of one member, because type checkers narrow `x is UNSET` on those."""
+
+    UNSET = enum.auto()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+Unset = Literal[_Unset.UNSET]
+"""The type of `UNSET`, for annotations: `price: Decimal | None | Unset`."""
+
+UNSET: Final = _Unset.UNSET
+"""The field is not sent, so the server leaves what it has. None, in contrast, empties it."""
+
+
+@final
+@attrs.frozen(eq=False, repr=False, weakref_slot=False)
+class Secret:
+    """A secret, such as a webhook's signing key. Printing, formatting and logging it shows `***`.
+
+    Args:
+        value: The secret text.
+    """
+
+    _value: str
+
+    def reveal(self) -> str:
+        """The secret itself."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        """Compares in constant time; a `Secret` equals no plain text."""
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        """Agrees with `==`."""
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        """Never the secret."""
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        """Never the secret."""
+        return "***"
+
+
+class OrderStatus(OpenEnum):
+    """Where an order stands (A). For creation the API takes `OPEN`, `ON_HOLD` (A), `COMPLETED`, `CANCELLED` (B)."""
+
+    OPEN = "open"
+    READY_FOR_PICKING = "ready_for_picking"
+    BACKORDER = "backorder"
+    ON_HOLD = "on_hold"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class LineType(OpenEnum):
+    """What an order line is (A/B): a plain one, the header of a bundle, or a part of one."""
+
+    NORMAL = "normal"
+    PARENT = "parent"
+    CHILD = "child"
+
+
+class ProductType(OpenEnum):
+    """What a product is (B): a plain one, a bundle or variant parent, or a part of one."""
+
+    NORMAL = "normal"
+    PARENT = "parent"
+    CHILD = "child"
+
+
+class ShipmentStatus(OpenEnum):
+    """Where a shipment stands (B). It can be empty (A/B)."""
+
+    EMPTY = ""
+    PENDING_REGISTERED = "pending_registered"
+    REGISTERED = "registered"
+    PENDING = "pending"
+    SHIPPED = "shipped"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERED_AT_RECIPIENT = "delivered_at_recipient"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+    PROBLEM = "problem"
+    NO_UPDATE_SUPPORTED = "no_update_supported"
+
+
+class WebhookEvent(OpenEnum):
+    """What one can subscribe to (A). An event for new shipments exists; its name is not known, so pass it as text."""
+
+    ORDER_STATUS_CHANGED = "order.statusChanged"
+    PRODUCT_STOCK_CHANGED = "product.stockChanged"

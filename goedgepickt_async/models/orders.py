@@ -1,0 +1,375 @@
+"""Orders and their lines, as read and as sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.models.base import UNSET, Identifier, Label, LineType, OrderStatus, Unset, flat, wire
+from goedgepickt_async.models.validators import (
+    COUNTRY_CODES,
+    Refused,
+    any_text,
+    build,
+    creation_status,
+    describe,
+    house_number,
+    nullable_moment,
+    nullable_text,
+    optional_amount,
+    optional_digits,
+    optional_flag,
+    optional_house_number,
+    optional_moment,
+    optional_name,
+    optional_text,
+    outgoing,
+    quantity,
+    text,
+)
+
+__all__ = [
+    "Address",
+    "NewOrder",
+    "NewOrderLine",
+    "Order",
+    "OrderLine",
+    "OrderShipment",
+    "PickupLocation",
+    "optional_address",
+    "optional_country",
+]
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Address:
+    """Who and where, of an order's billing or shipping side (A/B).
+
+    On the wire its parts lie flat in the order, behind `billing` or `shipping`. It holds whatever the API answers;
+    a `NewOrder` that takes it checks it (`billing.country: …`). Its repr shows the country and nothing personal.
+
+    Attributes:
+        house_number: Text, also when it looks like a number; the API refuses JSON numbers (A).
+        house_number_addition: Answers spell it `HousenumberAddition`, requests `HouseNumberAddition` (A/B).
+        country: ISO 3166-1 alpha-2, upper-case (A). Sent, an empty one counts as None, `XK` (Kosovo) as a country.
+    """
+
+    first_name: str | None = attrs.field(default=None, repr=False, metadata=wire("FirstName"))
+    last_name: str | None = attrs.field(default=None, repr=False, metadata=wire("LastName"))
+    company: str | None = attrs.field(default=None, repr=False, metadata=wire("Company"))
+    address: str | None = attrs.field(default=None, repr=False, metadata=wire("Address"))
+    address2: str | None = attrs.field(default=None, repr=False, metadata=wire("Address2"))
+    house_number: str | None = attrs.field(default=None, repr=False, metadata=wire("HouseNumber"))
+    house_number_addition: str | None = attrs.field(
+        default=None,
+        repr=False,
+        metadata=wire("HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition"),
+    )
+    zipcode: str | None = attrs.field(default=None, repr=False, metadata=wire("Zipcode"))
+    city: str | None = attrs.field(default=None, repr=False, metadata=wire("City"))
+    country: str | None = attrs.field(default=None, metadata=wire("Country", repeats=True))
+    email: str | None = attrs.field(default=None, repr=False, metadata=wire("Email"))
+    phone: str | None = attrs.field(default=None, repr=False, metadata=wire("Phone"))
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class OrderLine:
+    """One line of an order (A/B).
+
+    Attributes:
+        product_uuid: None when GoedGepickt does not know the product.
+        price: Of one piece, as the API gives it; with or without tax is not documented.
+        type: `PARENT` is the header of a bundle whose parts follow as `CHILD` lines: count those, not the header.
+    """
+
+    product_uuid: str | None = attrs.field(default=None, metadata=wire("productUuid"))
+    product_name: str | None = attrs.field(default=None, repr=False, metadata=wire("productName"))
+    sku: str | None = attrs.field(default=None, metadata=wire("sku"))
+    quantity: int | None = attrs.field(default=None, metadata=wire("productQuantity"))
+    picked_quantity: int | None = attrs.field(default=None, metadata=wire("pickedQuantity"))
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("productPrice"))
+    type: LineType | None = attrs.field(default=None, metadata=wire("type"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class OrderShipment:
+    """A parcel of an order (A/B). Its repr hides the code and the URL: with a zip code they lead to the recipient."""
+
+    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceCode"))
+    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceUrl"))
+    created_at: datetime | None = attrs.field(default=None, metadata=wire("createDate"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Order:
+    """One order. Its repr shows no personal data; its fields do.
+
+    Attributes:
+        display_id: What people see (`externalDisplayId`, A); it may already start with `#`.
+        order_number: May be absent (C), like `order_id`.
+        created_at: Aware. The API may leave the offset out (A/B); then it is Dutch local time.
+        total_paid: Decimal (A); None when the API says null or the empty text.
+        attention_needed: GoedGepickt wants somebody to look at it (B).
+        tags: Texts are expected (B); an object or a number among them is kept as its JSON text (`'{"name": "spoed"}'`).
+        billing: Always an `Address`, of all None if the API sent nothing; so is `shipping`.
+        extra: What the API sent and this class has no field for.
+    """
+
+    uuid: Identifier = attrs.field(metadata=wire("uuid", "orderUuid"))
+    display_id: str | None = attrs.field(default=None, metadata=wire("externalDisplayId"))
+    order_number: str | None = attrs.field(default=None, repr=False, metadata=wire("orderNumber"))
+    order_id: str | None = attrs.field(default=None, repr=False, metadata=wire("orderId"))
+    status: OrderStatus | None = attrs.field(default=None, metadata=wire("status"))
+    created_at: datetime | None = attrs.field(default=None, metadata=wire("createDate"))
+    finished_at: datetime | None = attrs.field(default=None, repr=False, metadata=wire("finishDate"))
+    shipped_at: datetime | None = attrs.field(default=None, repr=False, metadata=wire("shippedDate"))
+    total_paid: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("totalPaid"))
+    payment_method: str | None = attrs.field(default=None, repr=False, metadata=wire("paymentMethod", repeats=True))
+    shipping_method: str | None = attrs.field(default=None, repr=False, metadata=wire("shippingMethod", repeats=True))
+    customer_note: str | None = attrs.field(default=None, repr=False, metadata=wire("customerNote"))
+    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=wire("internComment"))
+    webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName", repeats=True))
+    attention_needed: bool | None = attrs.field(default=None, repr=False, metadata=wire("attentionNeeded"))
+    tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=wire("tags", repeats=True))
+    billing: Address = attrs.field(factory=Address, repr=False, metadata=flat("billing"))
+    shipping: Address = attrs.field(factory=Address, repr=False, metadata=flat("shipping"))
+    lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False, metadata=wire("products"))
+    shipments: tuple[OrderShipment, ...] = attrs.field(default=(), repr=False, metadata=wire("shipments"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+    @property
+    def counted_lines(self) -> tuple[OrderLine, ...]:
+        """The lines that are things to pick: a bundle's parts, not its header (A/B)."""
+        return tuple(line for line in self.lines if line.type != LineType.PARENT)
+
+    @property
+    def items_to_count(self) -> int:
+        """How many pieces the counted lines hold; a line without a quantity counts as none."""
+        return sum(line.quantity or 0 for line in self.counted_lines)
+
+
+def country(value: str) -> str:
+    """An ISO 3166-1 alpha-2 code, made upper-case as the API wants it (A)."""
+    code = any_text(value).upper()
+    if code not in COUNTRY_CODES:
+        raise Refused("must be a country code of ISO 3166-1 alpha-2, such as 'NL'")
+    return code
+
+
+def optional_country(value: str | Unset) -> str | Unset:
+    """`country`, or UNSET. An empty text, as forms have it, says as much as UNSET."""
+    return UNSET if value is UNSET or value == "" else country(value)
+
+
+def optional_address(value: Address | Unset) -> Address | Unset:
+    """A copy of an address that is fit to be sent, or UNSET. What is None in it is not sent, nor is an empty country."""
+    if value is UNSET:
+        return UNSET
+    if not isinstance(value, Address):
+        raise Refused(f"must be an Address, not {describe(value)}")
+    kept: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for name, part in attrs.asdict(value, recurse=False).items():
+        try:
+            checked = UNSET if part is None else _CHECKS.get(name, any_text)(part)
+            if checked is not UNSET:
+                kept[name] = checked
+        except Refused as refused:
+            problems.update(refused.below(name))
+    if problems:
+        raise Refused(problems)
+    return Address(**kept)
+
+
+_CHECKS: dict[str, Any] = {
+    "country": optional_country,
+    "house_number": house_number,
+    "house_number_addition": house_number,
+}
+
+
+@outgoing
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class NewOrderLine:
+    """One line of an order to be created. `sku`, `product_name`, `quantity`, `tax_rate` suffice (A); the others are B.
+
+    Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
+    floats are refused.
+
+    Attributes:
+        quantity: Pieces, at least 1.
+        tax_rate: In percent, as `21`.
+        line_item_id: The shop's own id of the line; `product_id` is its id of the product.
+        product_image: A URL.
+        unit_price_incl: Of one piece, with tax; `…_excl` without, `…_tax` the tax. `total_…` are those of the line.
+
+    Raises:
+        ValidationError: Something is missing or unfit; `fields` names every bad field.
+    """
+
+    sku: str = attrs.field(converter=text, metadata=wire("sku"))
+    product_name: str = attrs.field(converter=text, repr=False, metadata=wire("productName"))
+    quantity: int = attrs.field(converter=quantity, metadata=wire("productQuantity"))
+    tax_rate: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=wire("taxRate"))
+    line_item_id: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, repr=False, metadata=wire("lineItemId")
+    )
+    product_id: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, repr=False, metadata=wire("productId")
+    )
+    ean: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("ean"))
+    product_image: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=wire("productImage")
+    )
+    total_price_incl: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("totalPriceIncl")
+    )
+    total_price_excl: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("totalPriceExcl")
+    )
+    total_price_tax: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("totalPriceTax")
+    )
+    unit_price_incl: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("unitPriceIncl")
+    )
+    unit_price_excl: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("unitPriceExcl")
+    )
+    unit_price_tax: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("unitPriceTax")
+    )
+
+
+@outgoing
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class PickupLocation:
+    """Where the customer fetches the parcel (B).
+
+    Attributes:
+        location_number: The carrier's number of the place.
+        carrier: GoedGepickt's number of the carrier, sent as text.
+        location: The name of the place.
+        country: ISO 3166-1 alpha-2.
+
+    Raises:
+        ValidationError: Something is unfit; `fields` names every bad field.
+    """
+
+    location_number: str | Unset = attrs.field(
+        default=UNSET, converter=optional_house_number, metadata=wire("locationNumber")
+    )
+    carrier: str | Unset = attrs.field(default=UNSET, converter=optional_digits, metadata=wire("carrier"))
+    location: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("location"))
+    street: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("street"))
+    house_number: str | Unset = attrs.field(
+        default=UNSET, converter=optional_house_number, repr=False, metadata=wire("houseNumber")
+    )
+    zipcode: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("zipcode"))
+    city: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("city"))
+    country: str | Unset = attrs.field(default=UNSET, converter=optional_country, metadata=wire("country"))
+
+
+def _lines(value: Sequence[NewOrderLine | Mapping[str, object]]) -> tuple[NewOrderLine, ...]:
+    """At least one line, each checked, each problem with its index."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
+        raise Refused(f"must be a list of NewOrderLine, not {describe(value)}")
+    if not value:
+        raise Refused("must have at least one line")
+    kept: list[NewOrderLine] = []
+    problems: dict[str, str] = {}
+    for index, line in enumerate(value):
+        try:
+            kept.append(build(NewOrderLine, line))
+        except Refused as refused:
+            problems.update(refused.below(f"[{index}]"))
+    if problems:
+        raise Refused(problems)
+    return tuple(kept)
+
+
+def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> PickupLocation | Unset:
+    return UNSET if value is UNSET else build(PickupLocation, value)
+
+
+@outgoing
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class NewOrder:
+    """An order to be created (A; `completed`, `cancelled`, `paid_total` and `paid_tax` B).
+
+    Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
+    floats are refused. Instants must have a time zone and are written as Dutch local time, to the second and without an
+    offset (A); so in the hour that comes twice in autumn, two instants an hour apart are written alike. Lines (and the
+    pick-up location) may be mappings of their fields' Python names.
+
+    Attributes:
+        webshop_uuid: Left UNSET, the client fills in its own.
+        order_id: The shop's own id, which webhooks and look-ups name later.
+        display_id: What people see, such as `#1001`.
+        status: `open`, `on_hold` (A), `completed`, `cancelled` (B).
+        currency: Such as `EUR`.
+        ignore_unknown_products: Unknown SKUs then do not block the order (`ignoreUnknownProductWarnings`).
+
+    Raises:
+        ValidationError: Something is missing or unfit, and nothing was sent; `fields` names every bad field by its
+            Python path: `lines[2].quantity`, `billing.country`.
+    """
+
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
+    order_id: str = attrs.field(converter=text, metadata=wire("orderId"))
+    display_id: str | Unset = attrs.field(default=UNSET, converter=optional_text, metadata=wire("orderDisplayId"))
+    created_at: datetime | Unset = attrs.field(default=UNSET, converter=optional_moment, metadata=wire("createDate"))
+    finished_at: datetime | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_moment, repr=False, metadata=wire("finishDate")
+    )
+    status: OrderStatus = attrs.field(converter=creation_status, metadata=wire("orderStatus"))
+    currency: str | Unset = attrs.field(default=UNSET, converter=optional_name, repr=False, metadata=wire("currency"))
+    billing: Address | Unset = attrs.field(
+        default=UNSET, converter=optional_address, repr=False, metadata=flat("billing")
+    )
+    shipping: Address | Unset = attrs.field(
+        default=UNSET, converter=optional_address, repr=False, metadata=flat("shipping")
+    )
+    shipping_method: str | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_text, repr=False, metadata=wire("shippingMethod")
+    )
+    payment_method: str | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_text, repr=False, metadata=wire("paymentMethod")
+    )
+    invoice_number: str | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_text, repr=False, metadata=wire("invoiceNumber")
+    )
+    customer_note: str | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_text, repr=False, metadata=wire("customerNote")
+    )
+    discount_total: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("discountTotal")
+    )
+    discount_tax: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("discountTax")
+    )
+    shipping_total: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("shippingTotal")
+    )
+    shipping_tax: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("shippingTax")
+    )
+    paid_total: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("paidTotal")
+    )
+    paid_tax: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, repr=False, metadata=wire("paidTax")
+    )
+    ignore_unknown_products: bool | Unset = attrs.field(
+        default=UNSET, converter=optional_flag, repr=False, metadata=wire("ignoreUnknownProductWarnings")
+    )
+    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=wire("orderItems"))
+    pickup_location: PickupLocation | Unset = attrs.field(
+        default=UNSET, converter=_pickup_location, repr=False, metadata=wire("pickupLocationData")
+    )

@@ -1,0 +1,167 @@
+"""Products and their stock, as read and as sent."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.models.base import UNSET, Identifier, ProductType, Unset, wire
+from goedgepickt_async.models.validators import (
+    nullable_amount,
+    nullable_text,
+    optional_amount,
+    optional_flag,
+    optional_name,
+    optional_text,
+    outgoing,
+    text,
+)
+
+__all__ = ["NewProduct", "Product", "ProductStock", "ProductUpdate", "StockLocation", "Supplier"]
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class ProductStock:
+    """The stock of a product over all locations (A/B). A bare number on the wire is read as `free_stock` (C).
+
+    Attributes:
+        free_stock: Total minus reserved. It can be negative, and 0 is a real value.
+        unlimited_stock: When true, the numbers mean nothing.
+    """
+
+    free_stock: int | None = attrs.field(default=None, metadata=wire("freeStock"))
+    total_stock: int | None = attrs.field(default=None, metadata=wire("totalStock"))
+    reserved_stock: int | None = attrs.field(default=None, metadata=wire("reservedStock"))
+    unlimited_stock: bool | None = attrs.field(default=None, metadata=wire("unlimitedStock"))
+    minimal_stock: int | None = attrs.field(default=None, metadata=wire("minimalStock"))
+    fill_stock_to: int | None = attrs.field(default=None, metadata=wire("fillStockTo"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+    @property
+    def available(self) -> float | None:
+        """What a shop may sell: infinite if unlimited, never below 0, None if the API did not say."""
+        if self.unlimited_stock:
+            return math.inf
+        return None if self.free_stock is None else max(0, self.free_stock)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Supplier:
+    """Who delivers a product, and under which number (B)."""
+
+    uuid: str | None = attrs.field(default=None, metadata=wire("uuid"))
+    supplier_sku: str | None = attrs.field(default=None, metadata=wire("supplierSku"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Product:
+    """One product.
+
+    Attributes:
+        sku: Can be empty, can look like a number, and is **not unique** (A).
+        product_id: The shop's own id (B).
+        price: In the shop's currency; like `cost_price` and `tax_rate` a decimal that the API writes as text (B).
+        weight: As the API gives it (B); the unit is not documented. So are `length`, `height` and `width`.
+        picture: A URL (A), also of a placeholder: see `has_picture`.
+        product_attributes: As it came; the shape of its elements is not known (B).
+        extra: What the API sent and this class has no field for.
+    """
+
+    uuid: Identifier = attrs.field(metadata=wire("uuid"))
+    sku: str | None = attrs.field(default=None, metadata=wire("sku"))
+    name: str | None = attrs.field(default=None, metadata=wire("name"))
+    type: ProductType | None = attrs.field(default=None, metadata=wire("type"))
+    product_id: str | None = attrs.field(default=None, repr=False, metadata=wire("productId"))
+    ean: str | None = attrs.field(default=None, repr=False, metadata=wire("ean"))
+    barcode: str | None = attrs.field(default=None, repr=False, metadata=wire("barcode"))
+    description: str | None = attrs.field(default=None, repr=False, metadata=wire("description"))
+    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=wire("internalComment"))
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("price"))
+    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("costPrice"))
+    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("taxRate"))
+    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("weight"))
+    length: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("length"))
+    height: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("height"))
+    width: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("width"))
+    picture: str | None = attrs.field(default=None, repr=False, metadata=wire("picture"))
+    product_attributes: Any = attrs.field(default=None, repr=False, hash=False, metadata=wire("productAttributes"))
+    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=wire("supplier"))
+    allow_backorders: bool | None = attrs.field(default=None, repr=False, metadata=wire("allowBackorders"))
+    stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=wire("stock"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is a picture of its own: a URL with `image_placeholder` in it means there is none (A)."""
+        return bool(self.picture) and "image_placeholder" not in str(self.picture).lower()
+
+
+@outgoing
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class NewProduct:
+    """A product to be created (A). Creating one that exists fails with `AlreadyExistsError` (A).
+
+    Attributes:
+        webshop_uuid: Left UNSET, the client fills in its own.
+        product_id: The shop's own id.
+        stock_management: Whether GoedGepickt keeps the stock of it.
+        picture: A URL.
+        price: A Decimal, an int or text such as `"12.34"`, 12 digits before the point and 6 behind at most;
+            floats are refused.
+
+    Raises:
+        ValidationError: Something is missing or unfit; `fields` names every bad field.
+    """
+
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
+    name: str = attrs.field(converter=text, metadata=wire("name"))
+    sku: str = attrs.field(converter=text, metadata=wire("sku"))
+    product_id: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("productId"))
+    stock_management: bool | Unset = attrs.field(
+        default=UNSET, converter=optional_flag, repr=False, metadata=wire("stockManagement")
+    )
+    url: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("url"))
+    picture: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("picture"))
+    price: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=wire("price"))
+
+
+@outgoing
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class ProductUpdate:
+    """What is to change in a product (A): a field left UNSET stays as it is, None empties it.
+
+    Attributes:
+        webshop_uuid: Left UNSET, the client fills in its own.
+        picture: A URL. Leave it UNSET unless it is new: GoedGepickt complained of clients that send it each time (A).
+        price: A Decimal, an int or text such as `"12.34"`, 12 digits before the point and 6 behind at most;
+            floats are refused.
+
+    Raises:
+        ValidationError: Something is unfit; `fields` names every bad field.
+    """
+
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
+    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("name"))
+    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("sku"))
+    product_id: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=wire("productId"))
+    stock_management: bool | Unset = attrs.field(
+        default=UNSET, converter=optional_flag, metadata=wire("stockManagement")
+    )
+    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=wire("url"))
+    picture: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=wire("picture"))
+    price: Decimal | Unset | None = attrs.field(default=UNSET, converter=nullable_amount, metadata=wire("price"))
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class StockLocation:
+    """One row of `GET /products/{uuid}/stock` (A); mind the wire's lower-case l in `picklocationUuid`."""
+
+    pick_location_uuid: Identifier = attrs.field(metadata=wire("picklocationUuid", "pickLocationUuid"))
+    pick_location_name: str | None = attrs.field(default=None, metadata=wire("picklocationName", "pickLocationName"))
+    quantity: int | None = attrs.field(default=None, metadata=wire("stockQuantity"))
+    priority: int | None = attrs.field(default=None, metadata=wire("stockPriority"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

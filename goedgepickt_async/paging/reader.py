@@ -1,0 +1,532 @@
+"""Reads a list page by page: overlap check, cursor, date windows, end of the list. Does no IO itself."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import date, timedelta
+from itertools import chain, islice
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.errors import PagingError
+from goedgepickt_async.logs import tell
+from goedgepickt_async.models import PageInfo
+
+__all__ = [
+    "LARGEST_PAGE",
+    "MEMORY",
+    "OVERLAP",
+    "REACH",
+    "SEAM",
+    "Ask",
+    "Batch",
+    "Position",
+    "RawPage",
+    "Trail",
+    "Walk",
+    "key_of",
+    "overlapping",
+    "plain",
+    "reaching_back",
+]
+
+MEMORY = 1_000
+"""Rows that a reader remembers."""
+
+SEAM = 120
+"""Rows that a resume token remembers: more than the largest page has."""
+
+_CHANGING = {"status", "deliveredDate", "finishDate", "shippedDate"}
+"""Fields of a row without any identifier that may change while it stays the same row."""
+
+
+class Trail:
+    """The keys of the rows read last, in order."""
+
+    def __init__(self, seam: Iterable[str], *, whole: bool) -> None:
+        self._keys = deque(seam, maxlen=MEMORY)
+        self._known = set(self._keys)
+        self.whole: bool = whole  # whether all rows read so far are in it
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._known
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def extend(self, keys: Iterable[str]) -> None:
+        """Remember more, and forget the oldest."""
+        more = list(keys)
+        too_many = len(self._keys) + len(more) - MEMORY
+        if too_many > 0:
+            self._known.difference_update(islice(chain(self._keys, more), too_many))
+            self.whole = False
+        self._keys.extend(more)
+        self._known.update(more[-MEMORY:])
+
+    def unknown(self, keys: Sequence[str]) -> list[int]:
+        """The indexes of the keys that were not read before; one that comes twice counts once."""
+        seen: set[str] = set()
+        fresh = []
+        for index, key in enumerate(keys):
+            if key not in self._known and key not in seen:
+                seen.add(key)
+                fresh.append(index)
+        return fresh
+
+    def after_joint(self, keys: Sequence[str]) -> list[int]:
+        """The same, but only behind the last known key: for pages that begin before this trail does."""
+        joint = next((index for index in reversed(range(len(keys))) if keys[index] in self._known), -1)
+        return [index for index in self.unknown(keys) if index > joint]
+
+    @property
+    def seam(self) -> tuple[str, ...]:
+        """The last of them, for a resume token."""
+        return tuple(self._keys)[-SEAM:]
+
+
+def key_of(row: Any, names: Sequence[str]) -> str:
+    """What tells a row apart: a short digest of its identifier, or else of what does not change in it."""
+    if isinstance(row, dict):
+        for name in names:
+            if isinstance(row.get(name), str) and row[name]:
+                return _digest(f"{name}:{row[name]}")
+        row = {name: value for name, value in row.items() if name not in _CHANGING}
+    return _digest(json.dumps(row, sort_keys=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=6).hexdigest()
+
+
+LARGEST_PAGE = 100
+"""Works on products, pick locations and shipments (A/B); the answer says what was given."""
+
+REACH = 10_000
+"""Results that page numbers reach (B)."""
+
+OVERLAP = 3
+"""Rows by which a page overlaps the one before, at least."""
+
+
+@attrs.frozen(kw_only=True)
+class Ask:
+    """One request for rows: `page` of `per_page`, or what follows a cursor."""
+
+    page: int | None
+    per_page: int
+    cursor: str | None = None
+
+    @property
+    def start(self) -> int:
+        """The first place in the list that it covers, from 0."""
+        return 0 if self.page is None else (self.page - 1) * self.per_page
+
+    @property
+    def end(self) -> int:
+        """The place after the last one that it covers; page numbers do not reach further than `REACH`."""
+        return min(self.start + self.per_page, REACH)
+
+    @property
+    def size(self) -> int:
+        """How many rows it covers."""
+        return self.end - self.start
+
+
+@attrs.frozen(kw_only=True)
+class Position:
+    """How far a list was read.
+
+    Attributes:
+        covered: The places below this one were read.
+        short: The page read last was not full, so the list seemed to end there.
+        cursor: Read on from here instead of by place.
+        window: The `createdAfter` that took over where page numbers no longer reach.
+        last_day: When the row read last was created, to read on from by date.
+        first: The keys of the list's first rows: a server that ignores cursors shows them again.
+        seam: The keys of the rows read last, newest last.
+        rows: Rows read so far.
+        pages: Pages read so far.
+    """
+
+    covered: int = 0
+    short: bool = False
+    cursor: str | None = None
+    window: date | None = None
+    last_day: date | None = None
+    first: tuple[str, ...] = ()
+    seam: tuple[str, ...] = ()
+    rows: int = 0
+    pages: int = 0
+
+
+def plain(covered: int, per_page: int) -> Ask:
+    """The first page of this size that begins at `covered` or behind it: there is nothing, if the list has ended."""
+    return Ask(page=-(-covered // per_page) + 1, per_page=per_page)
+
+
+def overlapping(covered: int, largest: int, overlap: int) -> Ask:
+    """The page that begins at least `overlap` rows before `covered`, and reaches furthest.
+
+    Where so small a page cannot both overlap that much and bring anything new, it overlaps less.
+    """
+    asks = (_furthest(covered - less, largest) for less in range(min(overlap, covered), -1, -1))
+    return next(ask for ask in asks if ask.end > covered)
+
+
+def reaching_back(covered: int, largest: int, back: int) -> Ask:
+    """A page that begins `back` rows before `covered`, or a little before that."""
+    return _furthest(max(0, covered - back), largest)
+
+
+def _furthest(start: int, largest: int) -> Ask:
+    """The page that begins at `start` or a little before and reaches furthest."""
+    # By plain numbers: a hundred objects for each page of a list would cost more than sending the request.
+    _, size = max((end, size) for size in range(1, largest + 1) if (end := (start // size + 1) * size) <= REACH)
+    return Ask(page=start // size + 1, per_page=size)
+
+
+_MOST_WITHOUT_NEWS = 10
+"""Pages in a row that may bring nothing new, beside those that the trail explains, until the list never ends."""
+
+_MOST_TIES = 20
+"""Rows of one instant at a page's end by which the overlap grows: nobody fixes the order among them."""
+
+
+@attrs.frozen(kw_only=True)
+class RawPage:
+    """What one request brought.
+
+    Attributes:
+        rows: The `items`, as JSON objects.
+        info: The `pageInfo`, empty if there was none.
+        has_info: Whether there was one.
+        attempts: How many requests went out on the wire for it.
+    """
+
+    rows: list[Any]
+    info: PageInfo
+    has_info: bool = True
+    attempts: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class Batch:
+    """The rows of one page that were not read before.
+
+    Attributes:
+        page: The page.
+        fresh: The indexes of the new rows in `page.rows`.
+        before: The position before them.
+        after: The position after them.
+        keys: The keys of `page.rows`.
+        asked: How many pages were asked for to get it.
+        start: The place of the first row; None on a cursor's page.
+    """
+
+    page: RawPage
+    fresh: list[int]
+    before: Position
+    after: Position
+    keys: list[str]
+    start: int | None
+    asked: int = 1
+
+    def position_after(self, number: int) -> Position:
+        """The position after only the first `number` of the new rows."""
+        if number >= len(self.fresh):
+            return self.after
+        read = tuple(self.keys[index] for index in self.fresh[:number])
+        base = self.before if self.start is None else attrs.evolve(self.after, covered=self.start + self.fresh[number])
+        return attrs.evolve(
+            base,
+            short=False,
+            cursor=self.before.cursor,
+            first=self.after.first,
+            seam=(self.before.seam + read)[-SEAM:],
+            rows=self.before.rows + number,
+            pages=self.after.pages,
+        )
+
+
+Fetch = Callable[[Ask, date | None], Awaitable[RawPage]]
+
+
+class Walk:
+    """One reading of one list.
+
+    Args:
+        fetch: Asks the server; its second argument replaces the list's own `createdAfter`, if not None.
+        position: Where to begin.
+        largest: The page size to ask for.
+        key: The wire names of what tells a row apart, the best first.
+        by_date: Whether the list can be narrowed by `createdAfter`.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        position: Position,
+        *,
+        largest: int = LARGEST_PAGE,
+        key: Sequence[str] = ("uuid",),
+        by_date: bool = False,
+    ) -> None:
+        # Where the list ended when it was left it may have grown: go on there as at any other place.
+        self.position: Position = attrs.evolve(position, short=False)
+        self._fetch = fetch
+        self._largest = largest
+        self._key = key
+        self._by_date = by_date
+        self._trail = Trail(position.seam, whole=position.rows == len(position.seam))
+        self._ended = False
+        self._without_news = 0
+        self._last_keys: list[str] = []
+        self._before_last_keys: list[str] = []
+        self._overlap = OVERLAP  # rows by which the next page is to overlap
+        self._back = 0  # rows by which to step back, as the overlap was not enough
+        self._has_gaps = False  # pages are not full in the middle of the list
+        self._claims_more = False  # the last page was not full, and yet the server says that there is more
+        self._looked_twice = False
+        self._joining = False  # in a new window: skip what was read before; True until the first new row
+        self._met = False  # … and something that was read before was met
+        self._fixed: int | None = None  # the one page size that the server knows, if it knows only one
+        self._gives_cursors = False  # the server names a way on from pages that are not the last
+        self._again: int | None = None  # then: a page to read again, as pages cannot overlap
+
+    async def next_batch(self) -> Batch | None:
+        """The next rows; None at the end of the list.
+
+        Raises:
+            PagingError: The list cannot be read whole.
+        """
+        asked = 0
+        while not self._ended:
+            ask = self._next_ask()
+            asked += 1
+            page = await self._fetch(ask, self.position.window)
+            batch = self._in_cursor(ask, page) if ask.cursor is not None else self._by_number(ask, page)
+            if batch is not None and batch.fresh:
+                self._without_news = 0
+                return attrs.evolve(batch, asked=asked)
+            self._without_news += not self._joining
+            if self._without_news > _MOST_WITHOUT_NEWS + MEMORY // self._largest:
+                raise PagingError("the list does not end: page after page brings nothing new")
+        return None
+
+    def _next_ask(self) -> Ask:
+        if self.position.cursor is None and self.position.covered >= REACH:
+            self._open_window()
+        position = self.position
+        if position.cursor is not None:
+            return Ask(page=None, per_page=self._largest, cursor=position.cursor)
+        if self._fixed is not None:
+            return Ask(page=self._again or position.covered // self._fixed + 1, per_page=self._fixed)
+        behind = plain(position.covered, self._largest)
+        if position.covered == 0 or self._joining or (position.short and behind.start < REACH):
+            return behind
+        if self._back:
+            return reaching_back(position.covered, self._largest, self._back)
+        return overlapping(position.covered, self._largest, self._overlap)
+
+    # -- by page number -----------------------------------------------------------------------------------------
+
+    def _by_number(self, ask: Ask, page: RawPage) -> Batch | None:
+        given = _size_given(ask, page)
+        if given != ask.per_page:
+            self._learn_size(ask, given)
+            if ask.page != 1:
+                return None  # ask again, in a size that the server gives
+            ask = attrs.evolve(ask, per_page=given)
+        if not page.rows:
+            self._at_empty_page(ask)
+            return None
+        self._gives_cursors = self._gives_cursors or bool(page.info.cursor)
+        keys = [key_of(row, self._key) for row in page.rows]
+        if keys == self._last_keys and ask.start >= self.position.covered:
+            self._at_repetition(page)
+            return None
+        self._before_last_keys, self._last_keys = self._last_keys, keys
+        remembers = self._trail.whole or ask.start >= self.position.covered - len(self._trail) // 2
+        if self._is_continuous(ask, keys, remembers=remembers):
+            return self._advance(ask, page, keys, remembers=remembers)
+        self._at_a_gap(ask)
+        return None
+
+    def _learn_size(self, ask: Ask, given: int) -> None:
+        self._largest = given
+        if given > ask.per_page:
+            self._fixed = given
+            tell("page.fixed", rows=given)
+
+    def _is_continuous(self, ask: Ask, keys: list[str], *, remembers: bool) -> bool:
+        """Whether nothing can lie between what was read and this page."""
+        if self._joining:
+            self._met = self._met or any(key in self._trail for key in keys)
+            return self._met
+        if not self.position.rows or self._fixed is not None:
+            return True
+        if ask.start >= self.position.covered and not self.position.short:
+            return True  # pages so small that they cannot overlap
+        if not remembers:
+            return any(key in self._trail for key in keys)
+        # At the list's beginning, with all that was read in memory, whatever is unknown is new.
+        return keys[0] in self._trail or (ask.start == 0 and self._trail.whole)
+
+    def _advance(self, ask: Ask, page: RawPage, keys: list[str], *, remembers: bool) -> Batch:
+        before, trail = self.position, self._trail
+        fresh = trail.unknown(keys) if remembers and not self._joining else trail.after_joint(keys)
+        trail.extend(keys[index] for index in fresh)
+        rows = before.rows + len(fresh)
+        is_full = len(keys) >= ask.size
+        self._claims_more = not is_full and before.window is None and (page.info.total_items or 0) > rows
+        self._looked_twice = self._looked_twice and not fresh
+        self._joining = self._joining and not fresh
+        self._overlap, self._back = OVERLAP + _ties(page.rows), 0
+        self.position = attrs.evolve(
+            before,
+            covered=ask.end if is_full or self._has_gaps or self._fixed else ask.start + len(keys),
+            short=not is_full and not (self._has_gaps and fresh),
+            last_day=_day(page.rows[-1]) or before.last_day,
+            first=before.first or tuple(keys[:3]),
+            seam=trail.seam,
+            rows=rows,
+            pages=before.pages + bool(fresh),
+        )
+        if self._fixed is not None:
+            self._read_again(ask, before, fresh)
+        if ask.end >= REACH:
+            self._at_the_reach(page, is_full=is_full)
+        return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=ask.start)
+
+    def _at_the_reach(self, page: RawPage, *, is_full: bool) -> None:
+        """Page numbers go no further: a cursor or a later date tells whether the list does."""
+        if not page.info.cursor and self._gives_cursors:
+            self._ended = True  # every page before offered one, as something followed
+        elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= REACH:
+            self.position = attrs.evolve(self.position, covered=REACH, short=False, cursor=page.info.cursor or None)
+        else:
+            self._ended = True
+
+    def _read_again(self, ask: Ask, before: Position, fresh: list[int]) -> None:
+        """Pages that cannot overlap: after each, the one before it is read again, for what has moved into it."""
+        if self._again is not None:
+            self._again = None
+            self.position = attrs.evolve(self.position, covered=before.covered, short=before.short and not fresh)
+        elif ask.page is not None and ask.page > 1:
+            self._again = ask.page - 1
+
+    def _at_empty_page(self, ask: Ask) -> None:
+        position = self.position
+        if self._joining and not self._met:
+            raise PagingError("the list lost the rows that were read last, while it was read on by date")
+        if ask.start and ask.start < position.covered and self._fixed is None:
+            self._step_back(ask)  # it overlaps what was read, and yet nothing is there: the list has become shorter
+        elif self._looked_twice or not (self._claims_more or (self._fixed and position.rows)):
+            self._ended = True
+        else:
+            self._look_twice(ask)
+
+    def _look_twice(self, ask: Ask) -> None:
+        """The list seems to end where the server says that it goes on: perhaps it clamps its pages in silence."""
+        self._looked_twice = True
+        if self._fixed is not None:
+            self._again = (ask.page or 1) - 1 or None
+            return
+        self._largest = max(1, min(self._largest, len(self._last_keys)))
+        self.position = attrs.evolve(self.position, short=False)
+
+    def _at_repetition(self, page: RawPage) -> None:
+        if page.has_info:
+            raise PagingError("the server gives the same page twice; whether the list ends here cannot be known")
+        self._ended = True  # no `pageInfo`, and the same again: this list has no pages
+
+    def _at_a_gap(self, ask: Ask) -> None:
+        """Nothing on the page was read before."""
+        position = self.position
+        if self._joining:  # not yet where the window before it ended
+            self.position = attrs.evolve(position, covered=ask.end)
+        elif position.short and ask.start >= position.covered:
+            self._go_on_behind_a_short_page()
+        elif ask.start == 0:
+            raise PagingError("the list changes faster than it can be read: none of the rows read last is there now")
+        else:
+            self._step_back(ask)
+
+    def _go_on_behind_a_short_page(self) -> None:
+        """It was not the end: pages are clamped in silence, or rows are left out of them."""
+        if not self._has_gaps:
+            self._largest = max(1, min(self._largest, len(self._before_last_keys)))
+        self._has_gaps = True
+        self.position = attrs.evolve(self.position, short=False)
+
+    def _step_back(self, ask: Ask) -> None:
+        self._back = max(self._back * 4, self.position.covered - ask.start + self._largest)
+        self.position = attrs.evolve(self.position, short=False)
+
+    # -- past the reach of page numbers -------------------------------------------------------------------------
+
+    def _open_window(self) -> None:
+        """No cursor was offered: read on by date, from the day before the last row."""
+        last = self.position.last_day if self._by_date else None
+        if last is None:
+            raise PagingError(
+                f"the list has more than {REACH} rows, the server offers no cursor, and it cannot be read on by date"
+            )
+        window = last - timedelta(days=1)
+        if self.position.window is not None and window <= self.position.window:
+            window = last
+        if self.position.window is not None and window <= self.position.window:
+            raise PagingError(f"more than {REACH} rows since {window}, and the server offers no cursor")
+        tell("page.window", rows=REACH, since=window.isoformat())
+        self._joining, self._met, self._back = True, False, 0
+        self.position = attrs.evolve(self.position, covered=0, short=False, window=window)
+
+    def _in_cursor(self, ask: Ask, page: RawPage) -> Batch | None:
+        keys = [key_of(row, self._key) for row in page.rows]
+        if any(key in keys for key in self.position.first):
+            raise PagingError("the server ignores its own cursor and shows the list from its beginning")
+        fresh = self._trail.unknown(keys)
+        self._trail.extend(keys[index] for index in fresh)
+        following = page.info.cursor or None
+        self._ended = not page.rows or following in {None, ask.cursor}
+        before = self.position
+        self.position = attrs.evolve(
+            before,
+            cursor=ask.cursor if self._ended else following,
+            seam=self._trail.seam,
+            rows=before.rows + len(fresh),
+            pages=before.pages + bool(fresh),
+        )
+        return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=None)
+
+
+def _size_given(ask: Ask, page: RawPage) -> int:
+    """The page size that the server used: what it says, as far as what it gave bears it out."""
+    claimed, rows = page.info.items_per_page or ask.per_page, len(page.rows)
+    if rows > max(claimed, ask.per_page):
+        return rows
+    if claimed < 1 or rows > claimed or (claimed > ask.per_page and rows <= ask.per_page):
+        return ask.per_page
+    return claimed
+
+
+def _ties(rows: list[Any]) -> int:
+    """How many rows before the last one were created in the same instant: nobody fixes the order among those."""
+    moments = [row.get("createDate") if isinstance(row, dict) else None for row in rows[-_MOST_TIES:]]
+    if moments[-1] is None:
+        return 0
+    same = itertools.takewhile(lambda moment: moment == moments[-1], reversed(moments))
+    return sum(1 for _ in same) - 1
+
+
+def _day(row: Any) -> date | None:
+    try:
+        return date.fromisoformat(row["createDate"][:10])
+    except (TypeError, KeyError, ValueError):
+        return None

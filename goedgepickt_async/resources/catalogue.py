@@ -1,0 +1,50 @@
+"""The resources that can only be listed: webshops, pick locations, shipments."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from goedgepickt_async.models import PickLocation, Shipment, ShipmentStatus, Webshop
+from goedgepickt_async.paging import Paginator
+from goedgepickt_async.resources.base import Resource, day
+
+__all__ = ["PickLocations", "Shipments", "Webshops"]
+
+
+class Webshops(Resource):
+    """The webshops of the account; one key covers them all (A)."""
+
+    def list(self) -> Paginator[Webshop]:
+        """All webshops: `GET /webshops` (A)."""
+        return self._list("/webshops", Webshop)
+
+
+class PickLocations(Resource):
+    """The places in the warehouse that goods lie at."""
+
+    def list(self) -> Paginator[PickLocation]:
+        """All pick locations: `GET /picklocations` (A)."""
+        return self._list("/picklocations", PickLocation)
+
+
+class Shipments(Resource):
+    """Parcels and where they are."""
+
+    def list(
+        self, *, created_after: date | None = None, status: ShipmentStatus | str | None = None
+    ) -> Paginator[Shipment]:
+        """All shipments, oldest first: `GET /shipments` (A/B).
+
+        Args:
+            created_after: A day (Dutch time); an aware datetime is taken as the Dutch day that it falls on.
+            status: Only those; compared here, since the API is not known to filter by it, so all are read.
+
+        Raises:
+            ConfigurationError: A naive datetime.
+        """
+        query = {"createdAfter": day(created_after)}
+        keep = None if status is None else (lambda shipment: shipment.status == status)
+        kept_by = () if status is None else (f"status is {status}",)
+        # A shipment's uuid was seen once only (B): without one, its code tells it apart.
+        key = ("uuid", "trackTraceCode", "externalId")
+        return self._list("/shipments", Shipment, query, keep=keep, kept_by=kept_by, key=key, by_date=True)

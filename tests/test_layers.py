@@ -1,0 +1,154 @@
+"""Which package may import which, what is public, and how large a module may be."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import goedgepickt_async
+
+ROOT = Path(goedgepickt_async.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+MAY_IMPORT = {
+    "errors": set(),
+    "logs": set(),
+    "drift": {"logs"},
+    "models": {"errors"},
+    "convert": {"models", "errors", "drift"},
+    "budget": {"errors", "logs"},
+    "hooks": {"errors", "budget", "drift", "logs"},
+    "settings": {"errors", "budget", "_version"},
+    "_transport": {"errors", "budget", "hooks", "drift", "logs", "settings", "convert"},
+    "paging": {"errors", "models", "budget", "hooks", "logs"},
+    "resources": {"errors", "models", "convert", "paging", "_transport", "budget", "logs"},
+    "webhooks": {"errors", "models", "convert", "drift", "logs"},
+    "bulk": {"errors", "models", "convert", "paging", "_transport", "budget", "settings", "resources", "hooks", "logs"},
+    "sandbox": set(),
+    "testing": {"errors", "models", "convert", "budget", "_transport", "client", "settings", "webhooks", "sandbox"},
+    "pytest_plugin": {"budget", "client", "sandbox", "testing"},
+}
+"""Package -> the packages that it may import from, besides itself."""
+
+AIOHTTP_MAY_BE_IN = {
+    "_transport/session.py",
+    "_transport/send.py",
+    "client.py",
+    "webhooks/server.py",
+    "webhooks/adapters.py",
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The absolute names that a file imports."""
+    found: set[str] = set()
+    package = path.relative_to(ROOT.parent).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            name = ".".join(part for part in (base, node.module) if part)
+            found |= {f"{name}.{alias.name}" for alias in node.names}
+    return found
+
+
+def packages_in(names: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("goedgepickt_async.")}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_from_the_layers_below(package: str) -> None:
+    files = [path for path in FILES if path.relative_to(ROOT).parts[0].removesuffix(".py") == package]
+    assert files
+    for path in files:
+        others = packages_in(imports_of(path)) - MAY_IMPORT[package] - {package}
+        assert not others, f"{path.relative_to(ROOT)} imports {others}"
+
+
+def test_aiohttp_is_imported_by_the_transport_and_the_webhook_server_only() -> None:
+    for path in FILES:
+        place = path.relative_to(ROOT).as_posix()
+        imports = any(name.split(".")[0] == "aiohttp" for name in imports_of(path))
+        assert not imports or place in AIOHTTP_MAY_BE_IN or place.startswith(("sandbox/", "cli/")), place
+
+
+def test_the_command_line_uses_public_names_only() -> None:
+    allowed = {
+        "goedgepickt_async",
+        "goedgepickt_async.sandbox.deliveries",
+        "goedgepickt_async.sandbox.faults",
+        "goedgepickt_async.webhooks",
+        "goedgepickt_async.bulk",
+        "goedgepickt_async.bulk.files",
+        "goedgepickt_async.contrib.arrow",
+        "goedgepickt_async.convert",
+        "goedgepickt_async.sandbox",
+        "goedgepickt_async.models",
+    }
+    for path in (ROOT / "cli").rglob("*.py"):
+        for name in imports_of(path):
+            if name.startswith("goedgepickt_async.") and not name.startswith("goedgepickt_async.cli"):
+                module, _, attribute = name.rpartition(".")
+                assert module in allowed, f"{path.name}: {name}"
+                assert attribute in importlib.import_module(module).__all__, f"{path.name}: {name}"
+
+
+def test_modules_have_less_than_800_lines() -> None:
+    assert {path.name for path in FILES if len(path.read_text().splitlines()) >= 800} == set()
+
+
+def test_few_modules_have_less_than_60_lines() -> None:
+    own_file_by_need = {"__init__.py", "__main__.py", "_version.py"}
+    short = [path for path in FILES if len(path.read_text().splitlines()) < 60 and path.name not in own_file_by_need]
+    assert len(short) <= 60, short
+
+
+def _imports_at_start(path: Path) -> set[Path]:
+    """The modules of ours that a module imports at its top level."""
+    found: set[Path] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == ROOT.name:
+            module = ROOT.parent / (node.module or "").replace(".", "/")
+            for alias in node.names:
+                places = (module / f"{alias.name}.py", module / alias.name / "__init__.py")
+                homes = (*places, module.with_suffix(".py"), module / "__init__.py")
+                found.add(next(file for file in homes if file in FILES))
+    return found - {path}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {path: _imports_at_start(path) for path in FILES}
+    while free := [path for path, needs in graph.items() if not needs]:
+        graph = {path: needs - set(free) for path, needs in graph.items() if path not in free}
+    assert not graph, sorted(str(path.relative_to(ROOT)) for path in graph)
+
+
+def test_every_public_name_is_there_and_said_once() -> None:
+    names = goedgepickt_async.__all__
+    assert len(names) == len(set(names))
+    assert all(getattr(goedgepickt_async, name) is not None for name in names)
+    assert set(dir(goedgepickt_async)) == set(names)
+    with pytest.raises(AttributeError):
+        goedgepickt_async.no_such_name  # noqa: B018
+
+
+def test_every_error_and_every_model_is_public() -> None:
+    for module in (goedgepickt_async.errors, importlib.import_module("goedgepickt_async.models")):
+        assert set(module.__all__) <= set(goedgepickt_async.__all__)
+
+
+def test_every_public_name_of_the_webhooks_is_in_their_docs() -> None:
+    webhooks = importlib.import_module("goedgepickt_async.webhooks")
+    text = "".join((ROOT.parent / file).read_text() for file in ("README.md", "docs/howto/webhooks.md"))
+    assert all(hasattr(webhooks, name) for name in webhooks.__all__)
+    assert {name for name in webhooks.__all__ if name not in text} == set()
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, goedgepickt_async; print(*{'aiohttp', 'attrs', 'cattrs', 'asyncio'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""

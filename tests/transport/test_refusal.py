@@ -1,0 +1,305 @@
+"""Answers that are no success, as errors: what they say, what they hide, and what they mean for the request's fate."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from goedgepickt_async import (
+    AlreadyExistsError,
+    APIError,
+    AuthenticationError,
+    Evidence,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectedError,
+    ServerError,
+    ValidationError,
+)
+from goedgepickt_async._transport.request import Answer
+from goedgepickt_async._transport.verdict import complains, evidence_of, is_refusal, refusal
+
+THROTTLED = b'{\n    "message": "Too Many Attempts."\n}'
+
+
+def answer(status: int, body: Any = b"", **headers: str) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(
+        status=status, headers=CIMultiDict({name.replace("_", "-"): text for name, text in headers.items()}), body=raw
+    )
+
+
+def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: str) -> APIError:
+    return refusal(
+        answer(status, body, **headers), secret=secret, rename=str.upper, attempts=2, method="POST", path="/orders"
+    )
+
+
+# -- the throttle's text -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        THROTTLED,
+        b'{"message": "Too Many Attempts."}',
+        b'{"message": "  too many attempts!  "}',
+        b'{"error": "Too many attempts"}',
+        b'{"errorMessage": "TOO MANY ATTEMPTS."}',
+        b'{"message": "Too Many Attempts.", "exception": "ThrottleException", "file": "a.php", "line": 1, "trace": []}',
+        b'{"status": 429, "code": 429, "message": "Too Many Attempts."}',
+    ],
+)
+def test_the_throttles_own_text_is_a_refusal_whatever_the_status(body: bytes) -> None:
+    for status in (200, 201, 403, 500):
+        assert is_refusal(answer(status, body))
+        assert isinstance(error_of(status, body), RateLimitedError)
+    assert evidence_of(answer(403, body)) is Evidence.REJECTED
+    assert evidence_of(answer(500, body)) is Evidence.REJECTED
+
+
+def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
+    assert evidence_of(answer(200, THROTTLED)) is Evidence.UNKNOWN
+    assert evidence_of(answer(299, THROTTLED)) is Evidence.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"message": "Too many attempts to connect to the database"}',
+        b'{"message": "Order 7: too many attempts."}',
+        b'{"message": "ok", "reason": "Too Many Attempts."}',
+        b'{"message": "Too Many Attempts.", "uuid": "1"}',
+        b'{"message": ["Too Many Attempts."]}',
+        b'{"items": [{"message": "Too Many Attempts."}]}',
+        b'"Too Many Attempts."',
+        b'["Too Many Attempts."]',
+        b"Too Many Attempts.",
+        b"<h1>Too Many Attempts.</h1>",
+        b'{"status": "Too Many Attempts."}',
+        b'{"message": "Too Many Attempts."' + b" " * 10_000 + b"}",
+    ],
+)
+def test_a_body_that_merely_speaks_of_attempts_is_not_the_throttles(body: bytes) -> None:
+    assert not is_refusal(answer(200, body))
+    assert evidence_of(answer(422, body)) is Evidence.FINAL
+    assert evidence_of(answer(500, body)) is Evidence.UNKNOWN
+    assert not isinstance(error_of(422, body), RateLimitedError)
+
+
+@pytest.mark.parametrize(
+    ("status", "evidence"),
+    [
+        (302, Evidence.FINAL),
+        (400, Evidence.FINAL),
+        (404, Evidence.FINAL),
+        (429, Evidence.REJECTED),
+        (499, Evidence.FINAL),
+        (500, Evidence.UNKNOWN),
+        (503, Evidence.UNKNOWN),
+    ],
+)
+def test_the_evidence_of_a_status(status: int, evidence: Evidence) -> None:
+    assert evidence_of(answer(status)) is evidence
+    assert error_of(status).evidence is evidence
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"), [(199, True), (200, False), (204, False), (299, False), (300, True), (404, True)]
+)
+def test_only_statuses_from_200_to_299_are_no_refusal(status: int, refused: bool) -> None:
+    assert is_refusal(answer(status, b"{}")) is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", 0.0), ("soon", None), ("99999999", 99999999.0)]
+)
+def test_the_error_of_a_429_says_what_the_server_asked(text: str, seconds: float | None) -> None:
+    error = error_of(429, THROTTLED, Retry_After=text)
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after == seconds
+    assert error.message == "Too Many Attempts."
+
+
+def test_a_429_without_a_text_still_says_what_happened() -> None:
+    assert error_of(429, b"<html>").message == "the server's throttle refused the request"
+
+
+# -- which error, and what is in it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, b"", APIError),
+        (401, b"", AuthenticationError),
+        (403, b"", PermissionDeniedError),
+        (404, b"", NotFoundError),
+        (409, {"errorMessage": "Product ALREADY exists"}, AlreadyExistsError),
+        (422, {"message": "This order already exists."}, AlreadyExistsError),
+        (422, {"message": "The given data was invalid."}, ValidationError),
+        (500, {"message": "it already exists"}, ServerError),
+        (503, b"", ServerError),
+        (302, b"", RedirectedError),
+    ],
+)
+def test_the_error_is_that_of_the_status(status: int, body: Any, error: type[APIError]) -> None:
+    found = error_of(status, body)
+    assert type(found) is error
+    assert (found.status, found.attempts, found.method, found.path) == (status, 2, "POST", "/orders")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_comes_with_a_hint(status: int) -> None:
+    assert "is the key right, and of this API?" in str(error_of(status, {"message": "Unauthenticated."}))
+
+
+def test_a_redirect_says_where_to_and_nothing_of_what_the_address_carries() -> None:
+    error = error_of(302, Location="https://elsewhere.example.test/login?token=s3cret")
+    assert "elsewhere.example.test" in str(error)
+    assert "s3cret" not in str(error)
+    assert "another path" in str(error_of(302, Location="/login"))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"message": "a", "error": "b", "errorMessage": "c"}, "a"),
+        ({"message": "", "error": "b"}, "b"),
+        ({"message": 5, "errorMessage": "c"}, "c"),
+        ({"errors": {"sku": ["is taken", "is long"], "name": "is empty"}}, "is taken; is long; is empty"),
+        ({"errors": ["loose"]}, "HTTP 422"),
+        ([1, 2], "HTTP 422"),
+        (b"<html>Whoops</html>", "HTTP 422"),
+        (b"[" * 100_000, "HTTP 422"),
+        (b"\xff\xfe", "HTTP 422"),
+    ],
+)
+def test_the_message_is_what_the_server_says_to_people(body: Any, message: str) -> None:
+    assert error_of(422, body).message == message
+
+
+def test_the_fields_are_named_as_in_python() -> None:
+    assert error_of(422, {"errors": {"sku": ["is taken"], "name": None}}).fields == {
+        "SKU": ("is taken",),
+        "NAME": ("None",),
+    }
+
+
+# -- what is never shown -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "personal",
+    [
+        "jan@example.test",
+        "Jan.de-Vries+shop@mail.example.test",
+        "0612345678",
+        "+31 6 1234 5678",
+        "+31 (0)6-12345678",
+        "020-123 45 67",
+        "06.12.34.56.78",
+        "12345678",
+    ],
+)
+def test_e_mail_addresses_and_telephone_numbers_are_masked_in_what_is_shown(personal: str) -> None:
+    body = {"message": f"The customer <{personal}> is unknown", "errors": {"email": [f"{personal} is taken", personal]}}
+    error = error_of(422, body)
+    assert personal not in f"{error} {error!r} {error.args} {error.fields}"
+    assert error.message == "The customer <…> is unknown"
+    assert error.fields == {"EMAIL": ("… is taken", "…")}
+    assert error.body == body  # for programs
+
+
+@pytest.mark.parametrize("harmless", ["12", "2026", "SKU 12345", "1,234.50", "12 of 34"])
+def test_short_numbers_are_not_masked(harmless: str) -> None:
+    assert harmless in error_of(422, {"message": f"bad: {harmless}"}).message
+
+
+def test_a_message_is_not_endless() -> None:
+    assert len(error_of(422, {"message": "a " * 5000}).message) == 301
+    assert error_of(422, {"message": "b" * 300}).message == "b" * 300
+
+
+def test_the_key_is_struck_out_wherever_the_server_repeats_it() -> None:
+    body = {"message": "key k-123", "k-123": ["k-123", {"deep": ["xk-123x"]}], "errors": {"k-123": ["k-123"]}, "n": 5}
+    error = error_of(422, body, secret="k-123")
+    assert "k-123" not in f"{error} {error!r} {error.args} {error.fields} {error.body}"
+    assert error.body["n"] == 5
+    assert "k-123" not in str(error_of(500, b"<html>k-123", secret="k-123").body)
+
+
+# -- errors behind a success -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [{"error": "x"}, {"errorMessage": "x"}, {"errors": {"a": ["x"]}}])
+def test_a_body_that_names_an_error_complains(data: Any) -> None:
+    assert complains(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"message": "Created"},
+        {"error": None},
+        {"errors": []},
+        {"errorMessage": ""},
+        {"items": [], "error": "x"},
+        {"uuid": "1", "error": "x"},
+        {"orderUuid": "1", "errors": {"a": ["x"]}},
+        [],
+        None,
+        "error",
+    ],
+)
+def test_a_body_with_the_thing_itself_or_a_mere_message_does_not(data: Any) -> None:
+    assert not complains(data)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["message", "error", "errors", "x"]), inner),
+    max_leaves=10,
+)
+
+
+@given(status=st.integers(100, 599), body=json_values | st.binary())
+def test_whatever_the_body_it_becomes_an_error_with_evidence(status: int, body: Any) -> None:
+    error = error_of(status, body)
+    assert error.status == status
+    assert error.evidence is evidence_of(answer(status, body))
+    assert error.message
+
+
+@pytest.mark.parametrize("depth", [600, 900, 5_000, 100_000])
+def test_a_body_that_is_nested_absurdly_deep_is_an_error_like_any_other(depth: int) -> None:
+    deep = b"[" * depth + b'"a-key"' + b"]" * depth
+    for body in (deep, b'{"errors": {"a": ' + deep + b"}}"):
+        error = error_of(500, body)
+        assert isinstance(error, ServerError)
+        inner = error.body
+        while isinstance(inner, list | dict):
+            inner = next(iter(inner.values() if isinstance(inner, dict) else inner))
+        assert "***" in inner
+        assert "a-key" not in inner
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://other.test/login?key=A-key", "other.test"),
+        ("https://A-key:secret@other.test:8443/", "other.test"),
+        ("https://a-key.other.test/", "***.other.test"),
+        ("/login", "another path"),
+        ("", "another path"),
+        ("http://[::1", "what is no URL"),
+    ],
+)
+def test_a_redirect_names_the_host_it_leads_to_and_nothing_else_of_the_url(location: str, shown: str) -> None:
+    error = error_of(302, secret="A-key", Location=location)
+    assert isinstance(error, RedirectedError)
+    assert f"redirects to {shown};" in str(error)
