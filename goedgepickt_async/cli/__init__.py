@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
-
-from goedgepickt_async.cli.main import prepare
+from typing import Literal, TextIO
 
 __all__ = ["main"]
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see `goedgepickt_async.cli.errors.Exit`.
     """
-    prepare()
+    _open_missing_streams()
     try:
         from goedgepickt_async.cli.main import run  # noqa: PLC0415  what is not installed is said in one line
     except ModuleNotFoundError as error:
@@ -36,3 +37,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:  # before the command itself listened
         return _INTERRUPTED
+
+
+# Reading stdin meets its end. Data written to stdout must fail, not vanish, so it cannot be written; what is only
+# said, on stderr, may go unheard.
+_FLAGS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
+
+
+def _open_missing_streams() -> None:
+    """Fill closed descriptors and missing streams, and let no character that stdout cannot show be an error.
+
+    A descriptor that stayed closed would be given to the next file or socket that is opened, and whatever is said on
+    stderr would be written into it.
+    """
+    for number, flags in enumerate(_FLAGS):
+        _fill(number, flags)
+    sys.stdin = sys.stdin or _nothing("r")
+    sys.stdout = sys.stdout or _nothing("w")
+    sys.stderr = sys.stderr or _nothing("w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _fill(number: int, flags: int) -> None:
+    try:
+        os.fstat(number)
+    except OSError:
+        opened = os.open(os.devnull, flags)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
+
+
+def _nothing(mode: Literal["r", "w"]) -> TextIO:
+    file = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+    return open(file, mode, encoding="utf-8", closefd=False)  # until the process ends

@@ -13,7 +13,7 @@ import pyarrow as pa
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.models import OpenEnum
 
-__all__ = ["AMOUNT", "JSON_COLUMNS", "SCHEMAS", "SCHEMA_VERSION", "schema", "to_batch", "to_rows"]
+__all__ = ["SCHEMA_VERSION", "schema", "to_batch", "to_rows"]
 
 SCHEMA_VERSION: Final = 1
 """Raised when a column is added, goes away or changes its type."""

@@ -46,7 +46,7 @@ MODULES = [
 ]
 """The modules whose `__all__` is public."""
 
-NOT_PUBLIC = {"cli", "client", "contrib", "drift", "logs", "paging", "settings", "wire"}
+NOT_PUBLIC = {"cli", "client", "contrib", "drift", "logs", "paging", "settings"}
 """Rooms that nobody is to import from: what users need of them is in the package, or it is a command."""
 
 
