@@ -33,7 +33,7 @@ Identifier = Annotated[str, "identifier"]
 Label = Annotated[str, "label"]
 """Text in a list whose items are not sure to be text: what is none is kept as its JSON text."""
 
-_KEY: Final = "goedgepickt_async.wire"
+_KEY: Final = "goedgepickt_async.field"
 
 
 @attrs.frozen

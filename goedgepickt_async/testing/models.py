@@ -33,7 +33,7 @@ from goedgepickt_async.models import (
     WebhookEvent,
     Webshop,
 )
-from goedgepickt_async.models.wire_names import Wire, wire_of
+from goedgepickt_async.models.base import Wire, wire_of
 
 __all__ = [
     "address",
