@@ -10,7 +10,16 @@ from goedgepickt_async.webhooks.adapters import aiohttp_handler, django_view, st
 from goedgepickt_async.webhooks.endpoint import ReceiverSnapshot, WebhookResponse
 from goedgepickt_async.webhooks.events import *  # noqa: F403  the table of events names them
 from goedgepickt_async.webhooks.handlers import HandlerRetry
-from goedgepickt_async.webhooks.inbox import Claim, Inbox, InboxEntry, Intake, MemoryInbox, SqliteInbox
+from goedgepickt_async.webhooks.inbox import (
+    Claim,
+    FailedEntry,
+    Inbox,
+    InboxEntry,
+    InboxStatus,
+    Intake,
+    MemoryInbox,
+    SqliteInbox,
+)
 from goedgepickt_async.webhooks.receiver import WebhookReceiver
 from goedgepickt_async.webhooks.signature import sign, verify
 from goedgepickt_async.webhooks.worker import FailedDelivery
@@ -18,9 +27,11 @@ from goedgepickt_async.webhooks.worker import FailedDelivery
 __all__ = [
     "Claim",
     "FailedDelivery",
+    "FailedEntry",
     "HandlerRetry",
     "Inbox",
     "InboxEntry",
+    "InboxStatus",
     "Intake",
     "MemoryInbox",
     "ReceiverSnapshot",

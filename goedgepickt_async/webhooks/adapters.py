@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from goedgepickt_async.webhooks.endpoint import DeliveryReceiver
+from goedgepickt_async.webhooks.endpoint import UNSUPPORTED_ENCODING, DeliveryReceiver
 from goedgepickt_async.webhooks.signature import HEADER
 
 if TYPE_CHECKING:
@@ -27,8 +27,21 @@ def aiohttp_handler(receiver: DeliveryReceiver) -> Callable[[web.Request], Await
     from aiohttp import web  # noqa: PLC0415
 
     async def goedgepickt_webhook(request: web.Request) -> web.Response:
-        answer = await receiver.receive_chunks(request.content.iter_any(), request.headers.get(HEADER))
+        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            return await _refuse_compressed(request)
+        answer = await receiver.receive_chunks(
+            request.content.iter_any(), request.headers.get(HEADER), content_length=request.content_length
+        )
         return web.Response(status=answer.status, text=answer.text)
+
+    async def _refuse_compressed(request: web.Request) -> web.Response:
+        """An application's server decompresses before the handler, so the signed bytes are gone: refuse, and close."""
+        response = web.Response(status=UNSUPPORTED_ENCODING.status, text=UNSUPPORTED_ENCODING.text)
+        response.force_close()
+        await response.prepare(request)
+        await response.write_eof()
+        request.protocol.force_close()  # or aiohttp would go on reading, and decompress what it reads
+        return response
 
     return goedgepickt_webhook
 
@@ -42,7 +55,13 @@ def starlette_endpoint(receiver: DeliveryReceiver) -> Callable[[Request], Awaita
     from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
 
     async def goedgepickt_webhook(request: Request) -> Response:
-        answer = await receiver.receive_chunks(request.stream(), request.headers.get(HEADER))
+        length = request.headers.get("Content-Length", "")
+        answer = await receiver.receive_chunks(
+            request.stream(),
+            request.headers.get(HEADER),
+            content_encoding=request.headers.get("Content-Encoding"),
+            content_length=int(length) if length.isdecimal() else None,
+        )
         return PlainTextResponse(answer.text, status_code=answer.status)
 
     # FastAPI needs the classes; it cannot resolve their names in this module.
@@ -64,7 +83,13 @@ def django_view(receiver: DeliveryReceiver) -> Callable[[HttpRequest], Awaitable
     async def goedgepickt_webhook(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        answer = await receiver.receive_chunks(chunks(request), request.META.get("HTTP_SIGNATURE"))
+        length = str(request.META.get("CONTENT_LENGTH") or "")
+        answer = await receiver.receive_chunks(
+            chunks(request),
+            request.META.get("HTTP_SIGNATURE"),
+            content_encoding=request.META.get("HTTP_CONTENT_ENCODING"),
+            content_length=int(length) if length.isdecimal() else None,
+        )
         return HttpResponse(answer.text.encode(), status=answer.status, content_type="text/plain")
 
     goedgepickt_webhook.csrf_exempt = True  # type: ignore[attr-defined]  # Django's middleware reads this attribute

@@ -1,33 +1,37 @@
-"""The endpoint: from the bytes of a delivery to a response. It knows no framework; its only effect is `Intake.put`."""
+"""The endpoint: from the bytes of a delivery to a response. It knows no framework and no inbox.
+
+The order of the steps keeps a caller without a secret cheap: the headers are checked before the body is read, the
+bytes are verified as they arrived, and only a verified body is decompressed and parsed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import time
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
 
-from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError, WebhookVerificationError
+from goedgepickt_async.errors import DecodeError, GoedGepicktError, WebhookVerificationError
 from goedgepickt_async.logs import tell
 from goedgepickt_async.models import Secret, WebhookEvent
-from goedgepickt_async.webhooks.events import Event, parse
-from goedgepickt_async.webhooks.handlers import HandlerRegistry
-from goedgepickt_async.webhooks.inbox import Intake
-from goedgepickt_async.webhooks.signature import Bytes, Secrets, verify
+from goedgepickt_async.webhooks.signature import Bytes, Secrets, digest_of, matches
 
 __all__ = [
     "DeliveryEndpoint",
     "DeliveryReceiver",
+    "ReceivedDelivery",
     "ReceiverSnapshot",
     "RejectionLog",
     "SecretSource",
     "SecretStore",
     "Stats",
     "WebhookResponse",
+    "secret_store",
 ]
 
 # -- responses ------------------------------------------------------------------------------------------------------
@@ -52,13 +56,40 @@ NOT_JSON: Final = WebhookResponse(400, "the body is not JSON")
 NOT_SIGNED: Final = WebhookResponse(401, "the signature is missing or wrong")
 TOO_SLOW: Final = WebhookResponse(408, "the body took too long")
 TOO_LARGE: Final = WebhookResponse(413, "the body is too large")
+UNSUPPORTED_ENCODING: Final = WebhookResponse(415, "the content encoding is not supported")
 UNAVAILABLE: Final = WebhookResponse(503, "try again later")
+
+
+@attrs.frozen(kw_only=True)
+class ReceivedDelivery:
+    """A verified delivery.
+
+    Attributes:
+        body: The body, decompressed.
+        raw_body: The bytes that arrived; the same, unless the body was compressed.
+        signature: The value of the `Signature` header.
+        content_encoding: The value of the `Content-Encoding` header; empty if there is none.
+        subscriptions: If secrets are given by subscription, those whose secret signed it; else None.
+    """
+
+    body: bytes = attrs.field(repr=False)
+    raw_body: bytes = attrs.field(repr=False)
+    signature: str = attrs.field(repr=False)
+    content_encoding: str = ""
+    subscriptions: frozenset[str] | None = None
 
 
 class DeliveryReceiver(Protocol):
     """What adapters need of a `WebhookReceiver`."""
 
-    async def receive_chunks(self, chunks: AsyncIterable[bytes], signature: str | bytes | None) -> WebhookResponse:
+    async def receive_chunks(
+        self,
+        chunks: AsyncIterable[bytes],
+        signature: str | bytes | None,
+        *,
+        content_encoding: str | None = None,
+        content_length: int | None = None,
+    ) -> WebhookResponse:
         """Verify a delivery whose body arrives in chunks, store it, and return the response."""
         ...
 
@@ -78,7 +109,9 @@ class ReceiverSnapshot:
         handled: Handler calls that succeeded.
         retried: Handler calls that failed and will be repeated.
         given_up: Handler calls that failed for the last time.
+        timed_out: Handler calls that took too long; they are among `retried` or `given_up`.
         running: Handlers that are running now.
+        inbox_problem: Why the last delivery could not be stored, such as a full disk; None once one was stored again.
     """
 
     accepted: int
@@ -88,7 +121,9 @@ class ReceiverSnapshot:
     handled: int
     retried: int
     given_up: int
+    timed_out: int
     running: int
+    inbox_problem: str | None
 
 
 @attrs.define
@@ -102,7 +137,9 @@ class Stats:
     handled: int = 0
     retried: int = 0
     given_up: int = 0
+    timed_out: int = 0
     running: int = 0
+    inbox_problem: str | None = None
 
     def snapshot(self) -> ReceiverSnapshot:
         """The current values."""
@@ -125,14 +162,15 @@ class RejectionLog:
         self._next: dict[int, float] = {}
         self._unlogged: dict[int, int] = {}
 
-    def note(self, status: int, why: str) -> None:
-        """Count one refused delivery, and log it if its turn has come.
+    def note(self, status: int, why: str, count: int = 1) -> None:
+        """Count refused deliveries, and log them if their turn has come.
 
         Args:
             status: The status of the response.
             why: The reason, without content of the delivery.
+            count: How many there were.
         """
-        self._unlogged[status] = self._unlogged.get(status, 0) + 1
+        self._unlogged[status] = self._unlogged.get(status, 0) + count
         now = self._clock()
         if now < self._next.get(status, now):
             return
@@ -148,131 +186,154 @@ SecretsByEvent = Mapping[WebhookEvent, Secrets] | Mapping[str, Secrets]
 SecretSource = Secrets | SecretsByEvent | Callable[[], "Secrets | SecretsByEvent | Awaitable[Secrets | SecretsByEvent]"]
 """Secrets; a mapping from subscription to secrets; or a function, sync or async, that returns either per delivery."""
 
+_Keys = dict[str, tuple[Secret, ...]]
+_ANY: Final = ""  # the key of secrets that are not given by subscription
+
 
 class SecretStore:
-    """The secrets of a receiver.
+    """The secrets of a receiver, each wrapped in a `Secret`, so that no traceback shows them.
 
-    Raises:
-        ConfigurationError: There is no secret, or a value of another type.
+    Create it with `secret_store`.
     """
 
-    def __init__(self, source: SecretSource) -> None:
-        if not callable(source):
-            _check_secrets(source)
-            source = _copied(source)
+    def __init__(self, source: _Keys | Callable[[], Any]) -> None:
         self._source = source
 
     def __repr__(self) -> str:
         return "<SecretStore>"
 
-    async def verify(self, body: bytes, signature: str | bytes | None) -> Any:
+    async def check(self, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
         """Verify a body with all current secrets.
 
         Returns:
-            The secrets, for `verify_event`.
-
-        Raises:
-            WebhookVerificationError: The signature matches no secret.
+            The subscriptions whose secret matched; None if secrets are not given by subscription; or, as text, why
+            the delivery is refused.
         """
-        secrets: Any = self._source
-        if callable(secrets):
-            secrets = secrets()
-            if inspect.isawaitable(secrets):
-                secrets = await secrets
-        verify(body, signature, _flat(secrets))
-        return secrets
-
-    def verify_event(self, event: Event, secrets: Any, body: bytes, signature: str | bytes | None) -> None:
-        """If secrets are given by subscription, verify with those of this event. An unknown event may have any.
-
-        Raises:
-            WebhookVerificationError: The secret belongs to another subscription.
-        """
-        if isinstance(secrets, Mapping) and event.subscription is not None:
-            verify(body, signature, secrets.get(event.subscription, ()))
+        source = self._source
+        keys = _wrapped(await _result_of(source)) if callable(source) else source
+        found = frozenset(name for name, secrets in keys.items() if matches(raw_body, digest, secrets))
+        if found:
+            return None if _ANY in keys else found
+        number = len({secret for secrets in keys.values() for secret in secrets})
+        if not number:
+            return "there is no secret"
+        return f"the signature is not made with {'the secret' if number == 1 else f'any of the {number} secrets'}"
 
 
-def _flat(secrets: Any) -> Any:
-    """The secrets of all subscriptions."""
-    if not isinstance(secrets, Mapping):
-        return secrets
-    return [secret for some in secrets.values() for secret in _several(some)]
+def secret_store(source: SecretSource) -> SecretStore | str:
+    """A store of secrets; or, as text, why there is none. It does not raise: see `signature`."""
+    if callable(source):
+        return SecretStore(source)
+    if isinstance(source, Iterable) and not isinstance(source, (str, Mapping, list, tuple, set, frozenset)):
+        return "give webhook secrets as text, a list, a mapping by event, or a function"
+    every = [secret for some in _by_name(source).values() for secret in _several(some)]
+    texts = [secret.reveal() if isinstance(secret, Secret) else secret for secret in every]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        return "a webhook receiver needs at least one secret, and no secret may be empty"
+    return SecretStore(_wrapped(source))
+
+
+async def _result_of(function: Callable[[], Any]) -> Any:
+    result = function()
+    return await result if inspect.isawaitable(result) else result
+
+
+def _by_name(secrets: Any) -> Mapping[str, Any]:
+    if isinstance(secrets, Mapping):
+        return {str(event): some for event, some in secrets.items()}
+    return {_ANY: secrets}
 
 
 def _several(secrets: Any) -> Iterable[Any]:
     return [secrets] if isinstance(secrets, (str, Secret)) or not isinstance(secrets, Iterable) else secrets
 
 
-def _copied(secrets: Any) -> Any:
-    """A copy, so that a generator can be read twice and later changes by the caller have no effect."""
-    if isinstance(secrets, Mapping):
-        return {str(event): tuple(_several(some)) for event, some in secrets.items()}
-    return tuple(_several(secrets))
-
-
-def _check_secrets(secrets: Any) -> None:
-    if isinstance(secrets, Iterable) and not isinstance(secrets, (str, Mapping, list, tuple, set, frozenset)):
-        raise ConfigurationError("give webhook secrets as text, a list, a mapping by event, or a function")
-    every = list(_several(_flat(secrets)))
-    texts = [secret.reveal() if isinstance(secret, Secret) else secret for secret in every]
-    if not texts or not all(isinstance(text, str) and text for text in texts):
-        raise ConfigurationError("a webhook receiver needs at least one secret, and no secret may be empty")
+def _wrapped(secrets: Any) -> _Keys:
+    """The usable secrets by subscription. An empty one is left out, since anyone can sign with it."""
+    return {
+        name: tuple(
+            secret if isinstance(secret, Secret) else Secret(secret)
+            for secret in _several(some)
+            if (secret.reveal() if isinstance(secret, Secret) else isinstance(secret, str) and secret)
+        )
+        for name, some in _by_name(secrets).items()
+    }
 
 
 # -- the endpoint ---------------------------------------------------------------------------------------------------
 
 
 class DeliveryEndpoint:
-    """Receives deliveries.
+    """Verifies deliveries and passes them on.
 
     Args:
         secrets: The secrets.
-        handlers: Which handlers get which events.
-        inbox: Where deliveries are stored before they are answered.
+        accept: Called with each verified delivery; returns the response. What it raises becomes a 503.
         stats: The counters.
         log: The log of refused deliveries.
-        max_body: The largest body, in bytes.
+        max_body: The largest body, in bytes, before and after decompression.
         body_timeout: Seconds until a body must be complete.
-        is_open: Whether the entries of the inbox will be handled.
     """
 
     def __init__(
         self,
         secrets: SecretStore,
-        handlers: HandlerRegistry,
-        inbox: Intake,
-        stats: Stats,
-        log: RejectionLog,
+        accept: Callable[[ReceivedDelivery], Awaitable[WebhookResponse]],
         *,
         max_body: int,
         body_timeout: float,
-        is_open: Callable[[], bool],
+        stats: Stats | None = None,
+        log: RejectionLog | None = None,
     ) -> None:
         self.secrets = secrets
-        self.inbox = inbox
-        self._handlers = handlers
-        self._stats = stats
-        self._log = log
+        self.stats: Stats = Stats() if stats is None else stats
+        self._accept = accept
+        self._log = RejectionLog() if log is None else log
         self._max_body = max_body
         self._body_timeout = body_timeout
-        self._is_open = is_open
 
-    async def receive(self, body: Bytes, signature: str | bytes | None) -> WebhookResponse:
-        """Verify the body, store it, and return the response. It never raises an `Exception`."""
-        if len(body) > self._max_body:
-            return self._refuse(TOO_LARGE, f"more than {self._max_body} bytes")
+    async def receive(
+        self, raw_body: Bytes, signature: str | bytes | None, *, content_encoding: str | None = None
+    ) -> WebhookResponse:
+        """Verify the bytes that arrived, pass them on, and return the response. It never raises an `Exception`."""
+        if len(raw_body) > self._max_body:
+            return self.refuse(TOO_LARGE, f"more than {self._max_body} bytes")
+        digest = digest_of(signature)
+        if isinstance(digest, str):
+            return self.refuse(NOT_SIGNED, digest)
         try:
-            return await self._accept(bytes(body), signature)
+            return await self._verify(bytes(raw_body), digest, (content_encoding or "").strip().lower())
         except WebhookVerificationError as error:
-            return self._refuse(NOT_SIGNED, str(error))
+            return self.refuse(NOT_SIGNED, error.message)
         except DecodeError as error:
-            return self._refuse(NOT_JSON, str(error))
+            return self.refuse(NOT_JSON, str(error))
         except Exception as error:  # noqa: BLE001  the inbox, or a user's function for secrets, may raise anything
             why = str(error) if isinstance(error, GoedGepicktError) else type(error).__name__  # may contain a secret
-            return self._refuse(UNAVAILABLE, f"it could not be stored ({why})")
+            return self.refuse(UNAVAILABLE, f"it could not be stored ({why})")
 
-    async def receive_chunks(self, chunks: AsyncIterable[bytes], signature: str | bytes | None) -> WebhookResponse:
-        """Like `receive`, with a body in chunks. No more than `max_body` bytes are kept, whatever its stated length."""
+    async def receive_chunks(
+        self,
+        chunks: AsyncIterable[bytes],
+        signature: str | bytes | None,
+        *,
+        content_encoding: str | None = None,
+        content_length: int | None = None,
+    ) -> WebhookResponse:
+        """Like `receive`, with a body in chunks. It is read only as far as the limits and the headers allow."""
+        body = await self.read(chunks, signature, content_length=content_length)
+        if isinstance(body, WebhookResponse):
+            return body
+        return await self.receive(body, signature, content_encoding=content_encoding)
+
+    async def read(
+        self, chunks: AsyncIterable[bytes], signature: str | bytes | None, *, content_length: int | None = None
+    ) -> bytearray | WebhookResponse:
+        """Read a body; or, if it is refused, return the response. Without a plausible signature nothing is read."""
+        if content_length is not None and content_length > self._max_body:
+            return self.refuse(TOO_LARGE, f"more than {self._max_body} bytes")
+        digest = digest_of(signature)
+        if isinstance(digest, str):
+            return self.refuse(NOT_SIGNED, digest)
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_timeout):
@@ -281,29 +342,58 @@ class DeliveryEndpoint:
                     if len(body) > self._max_body:
                         break
         except TimeoutError:
-            return self._refuse(TOO_SLOW, f"the body was not complete after {self._body_timeout:g} s")
+            return self.refuse(TOO_SLOW, f"the body was not complete after {self._body_timeout:g} s")
         except Exception as error:  # noqa: BLE001  each framework has its own error for a lost connection
-            return self._refuse(INCOMPLETE, f"the body ended early ({type(error).__name__})")
+            return self.refuse(INCOMPLETE, f"the body ended early ({type(error).__name__})")
         finally:
             if (close := getattr(chunks, "aclose", None)) is not None:
                 await close()
-        return await self.receive(body, signature)
+        return body
 
-    async def _accept(self, body: bytes, signature: str | bytes | None) -> WebhookResponse:
-        secrets = await self.secrets.verify(body, signature)
-        event = parse(body)
-        self.secrets.verify_event(event, secrets, body, signature)
-        entries = self._handlers.entries(event, body)
-        if not entries:
-            self._stats.unmatched += 1
-        elif not self._is_open():
-            return self._refuse(UNAVAILABLE, "the receiver is not running, and its inbox is not durable")
-        elif not await self.inbox.put(entries):
-            self._stats.duplicates += 1
-        self._stats.accepted += 1
-        return ACCEPTED
+    async def _verify(self, raw_body: bytes, digest: bytes, encoding: str) -> WebhookResponse:
+        found = await self.secrets.check(raw_body, digest)
+        if isinstance(found, str):
+            return self.refuse(NOT_SIGNED, found)
+        body = raw_body if encoding in {"", "identity"} else _decompressed(raw_body, encoding, self._max_body)
+        if isinstance(body, WebhookResponse):
+            return self.refuse(body, f"a signed body with Content-Encoding: {encoding[:32]!r}")
+        delivery = ReceivedDelivery(
+            body=body, raw_body=raw_body, signature=digest.hex(), content_encoding=encoding, subscriptions=found
+        )
+        response = await self._accept(delivery)
+        if response.status == ACCEPTED.status:
+            self.stats.accepted += 1
+        return response
 
-    def _refuse(self, response: WebhookResponse, why: str) -> WebhookResponse:
-        self._stats.refused[response.status] += 1
+    def refuse(self, response: WebhookResponse, why: str) -> WebhookResponse:
+        """Count and log a refused delivery.
+
+        Args:
+            response: The response, which is returned.
+            why: The reason, without content of the delivery.
+        """
+        self.stats.refused[response.status] += 1
         self._log.note(response.status, why)
         return response
+
+    def note(self, status: int, why: str, count: int = 1) -> None:
+        """Log, once a minute at most for each status, what is not the response to a delivery."""
+        self._log.note(status, why, count)
+
+
+_WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+def _decompressed(raw_body: bytes, encoding: str, max_body: int) -> bytes | WebhookResponse:
+    """A verified body, decompressed as far as the limit."""
+    bits = _WINDOW_BITS.get(encoding)
+    if bits is None:
+        return UNSUPPORTED_ENCODING
+    decompressor = zlib.decompressobj(bits)
+    try:
+        body = decompressor.decompress(raw_body, max_body + 1)
+    except zlib.error:
+        return INCOMPLETE
+    if len(body) > max_body:
+        return TOO_LARGE
+    return body if decompressor.eof and not decompressor.unused_data else INCOMPLETE

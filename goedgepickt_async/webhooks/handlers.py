@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import hashlib
 import inspect
 import math
 import random
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -25,6 +28,7 @@ __all__ = [
     "HandlerExecutor",
     "HandlerRegistry",
     "HandlerRetry",
+    "HandlerTimeoutError",
     "check_function",
     "events_of",
     "fetch_and_call",
@@ -123,55 +127,107 @@ def check_function(function: Any) -> None:
 # -- calling them ---------------------------------------------------------------------------------------------------
 
 
-class HandlerExecutor:
-    """Calls a user's functions: async ones in the event loop, plain ones in threads that nothing else uses.
+class HandlerTimeoutError(TimeoutError):
+    """A handler did not end in time."""
 
-    Args:
-        max_threads: The largest number of threads. They are started when the first plain function is called.
+
+class HandlerExecutor:
+    """Calls a user's functions: async ones as tasks, plain ones in threads that nothing else uses.
+
+    A call that takes too long fails, and others go on: a task is cancelled, a thread is left behind. Threads are daemon
+    threads, so one that hangs does not keep the program from ending.
     """
 
-    def __init__(self, max_threads: int) -> None:
-        self._max_threads = max_threads
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+    def __init__(self) -> None:
+        self._left_behind: set[Future[Any]] = set()
 
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def call(self, function: Callable[..., Any], *arguments: Any, timeout: float) -> Any:  # noqa: ASYNC109
         """Call a function and, if the result is awaitable, await it.
 
         A plain function cannot be interrupted: cancelling this call waits for its end, and then continues.
+
+        Raises:
+            HandlerTimeoutError: It did not end in time.
+            RuntimeError: Too many plain functions that did not end in time are still running.
         """
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
-            return await function(*arguments)
-        result = await self._in_thread(function, *arguments)
-        return await result if inspect.isawaitable(result) else result
+            return await _in_task(function(*arguments), timeout)
+        result = await self._in_thread(function, *arguments, timeout=timeout)
+        return await _in_task(result, timeout) if inspect.isawaitable(result) else result
 
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._max_threads, thread_name_prefix="goedgepickt-webhook")
-            running = self._pool.submit(contextvars.copy_context().run, _call, function, *arguments)
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        if len(self._left_behind) >= _MAX_LEFT_BEHIND:
+            raise RuntimeError(f"{_MAX_LEFT_BEHIND} handlers that timed out are still running; no more are started")
+        running: Future[Any] = Future()
+        call = partial(contextvars.copy_context().run, _call, running, function, *arguments)
+        threading.Thread(target=call, name="goedgepickt-webhook", daemon=True).start()
         future = asyncio.wrap_future(running)
+        until = time.monotonic() + timeout
         while not future.done():
             try:
-                await asyncio.wait([future])
+                await asyncio.wait([future], timeout=max(0.0, until - time.monotonic()))
             except asyncio.CancelledError:
-                if running.cancel():  # it has not started
-                    raise
+                continue
+            if not future.done() and time.monotonic() >= until:
+                self._left_behind.add(running)
+                running.add_done_callback(self._left_behind.discard)
+                future.add_done_callback(_retrieve)
+                raise _timed_out(timeout)
         return future.result()
 
-    def close(self) -> None:
-        """Let the threads end. The next call starts new ones."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False)
+
+_MAX_LEFT_BEHIND: Final = 100
+_CANCEL_TIMEOUT: Final = 1.0
+"""Seconds that a task has to end after it was cancelled because it took too long."""
 
 
-def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+async def _in_task(awaitable: Awaitable[Any], timeout: float) -> Any:  # noqa: ASYNC109
+    """Await it in a task of its own, so that one that ignores its cancellation does not hold up the caller."""
+    task = asyncio.ensure_future(awaitable)
+    until = time.monotonic() + timeout
     try:
-        return function(*arguments)
+        await asyncio.wait([task], timeout=timeout)
+    except asyncio.CancelledError:
+        while not task.done() and (left := until - time.monotonic()) > 0:
+            task.cancel()  # it may end by its cancellation, with a result or with an error
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task], timeout=left)
+        if task.done() and not task.cancelled():
+            return task.result()
+        task.add_done_callback(_retrieve)
+        raise
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_TIMEOUT)
+        task.add_done_callback(_retrieve)
+        raise _timed_out(timeout)
+    return task.result()
+
+
+def _timed_out(timeout: float) -> HandlerTimeoutError:
+    return HandlerTimeoutError(f"the handler did not end within {timeout:g} s")
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    """Take the exception of what was left behind, so that asyncio does not report it."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _call(future: Future[Any], function: Callable[..., Any], *arguments: Any) -> None:
+    try:
+        result = function(*arguments)
     except StopIteration as error:  # a future cannot carry it: the awaiting task would wait for ever
-        raise RuntimeError("the function raised StopIteration") from error
+        future.set_exception(_with_cause(RuntimeError("the function raised StopIteration"), error))
+    except BaseException as error:  # noqa: BLE001  it is raised where the call is awaited
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _with_cause(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 def is_being_cancelled() -> bool:
@@ -201,6 +257,8 @@ async def fetch_and_call(
     function: Callable[..., Any],
     gone: Callable[..., Any] | None,
     executor: HandlerExecutor,
+    *,
+    timeout: float,  # noqa: ASYNC109
 ) -> None:
     """Read the order or product that an event is about, and call a handler with it.
 
@@ -210,14 +268,15 @@ async def fetch_and_call(
         function: Gets the order or product.
         gone: Gets the uuid of one that no longer exists; None ignores it.
         executor: Calls the functions.
+        timeout: Seconds that a function may take. The request has time-outs of its own.
     """
     try:
         found = await resource.get(event.resource_uuid)
     except NotFoundError:
         if gone is not None:
-            await executor.call(gone, event.resource_uuid)
+            await executor.call(gone, event.resource_uuid, timeout=timeout)
         return
-    await executor.call(function, found)
+    await executor.call(function, found, timeout=timeout)
 
 
 # -- when a failed call is repeated ---------------------------------------------------------------------------------

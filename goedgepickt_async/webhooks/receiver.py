@@ -11,16 +11,17 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 
-from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, WebhookVerificationError
 from goedgepickt_async.logs import tell
 from goedgepickt_async.webhooks.endpoint import (
+    ACCEPTED,
+    UNAVAILABLE,
     DeliveryEndpoint,
+    ReceivedDelivery,
     ReceiverSnapshot,
-    RejectionLog,
     SecretSource,
-    SecretStore,
-    Stats,
     WebhookResponse,
+    secret_store,
 )
 from goedgepickt_async.webhooks.events import AnyEvent, Event, parse
 from goedgepickt_async.webhooks.handlers import (
@@ -67,8 +68,9 @@ class WebhookReceiver:
         dedup_window: Seconds. An equal delivery that comes within this time after one was handled is handled when the
             time is over, together with all further equal ones.
         grace: Seconds that handlers have to finish when the receiver stops; then their entries are handed back.
-        max_body: The largest body, in bytes.
+        max_body: The largest body, in bytes, before and after decompression.
         body_timeout: Seconds until a body must be complete.
+        handler_timeout: Seconds after which a call of a handler has failed, unless the handler has a time of its own.
 
     Raises:
         ConfigurationError: There is no secret, or an argument is invalid.
@@ -87,7 +89,12 @@ class WebhookReceiver:
         grace: float = 10.0,
         max_body: int = _MAX_BODY,
         body_timeout: float = 10.0,
+        handler_timeout: float = 300.0,
     ) -> None:
+        store = secret_store(secrets)
+        del secrets  # from here on, no traceback shows them
+        if isinstance(store, str):
+            raise ConfigurationError(store)
         _check_number("concurrency", concurrency, least=1)
         if not isinstance(concurrency, int):
             raise ConfigurationError("concurrency must be a whole number")
@@ -96,24 +103,18 @@ class WebhookReceiver:
         _check_number("grace", grace)
         _check_number("max_body", max_body, least=1)
         _check_number("body_timeout", body_timeout, least=0.001)
+        _check_number("handler_timeout", handler_timeout, least=0.001)
         self._has_default_inbox = inbox is None
         self._client = client
         self._grace = grace
-        self._stats = Stats()
+        self._handler_timeout = handler_timeout
+        self._inbox: Intake = inbox or MemoryInbox()
         self._handlers = HandlerRegistry()
-        self._executor = HandlerExecutor(concurrency)
+        self._executor = HandlerExecutor()
         self._error_hooks: list[Callable[[FailedDelivery], Any]] = []
         self._needs_client = False
-        self._endpoint = DeliveryEndpoint(
-            SecretStore(secrets),
-            self._handlers,
-            inbox or MemoryInbox(),
-            self._stats,
-            RejectionLog(),
-            max_body=max_body,
-            body_timeout=body_timeout,
-            is_open=self._is_open,
-        )
+        self._endpoint = DeliveryEndpoint(store, self._store, max_body=max_body, body_timeout=body_timeout)
+        self._stats = self._endpoint.stats
         self._make_worker = partial(
             Worker,
             handlers=self._handlers,
@@ -132,7 +133,7 @@ class WebhookReceiver:
 
     # -- handlers -----------------------------------------------------------------------------------------------
 
-    def on(self, *events: type[Event], name: str | None = None) -> Callable[[H], H]:
+    def on(self, *events: type[Event], name: str | None = None, timeout: float | None = None) -> Callable[[H], H]:
         """Registers a handler, sync or async, for events of these classes; `Event` stands for all.
 
         Events of one product or order are handled one at a time, in the order of arrival, which may differ from the
@@ -141,6 +142,7 @@ class WebhookReceiver:
         Args:
             events: The classes.
             name: The handler's name in the inbox; by default the function's name.
+            timeout: Seconds after which a call has failed; by default the receiver's `handler_timeout`.
 
         Raises:
             ConfigurationError: There is no such event, the name is taken, or the handler is a generator function.
@@ -148,12 +150,13 @@ class WebhookReceiver:
         if not events or not all(isinstance(cls, type) and issubclass(cls, Event) for cls in events):
             raise ConfigurationError("say which events: receiver.on(StockUpdated), or receiver.on(Event) for all")
         kind = "+".join(cls.__name__ for cls in events)
+        seconds = self._checked_timeout(timeout)
 
         def register(function: H) -> H:
             check_function(function)
 
             async def call(event: AnyEvent) -> None:
-                await self._executor.call(function, event)
+                await self._executor.call(function, event, timeout=seconds)
 
             self._handlers.add(Handler(name=name or handler_name(function, kind), events=events, call=call))
             return function
@@ -167,6 +170,7 @@ class WebhookReceiver:
         within: float = 5.0,
         gone: Callable[[str], Any] | None = None,
         name: str | None = None,
+        timeout: float | None = None,
     ) -> H:
         """Registers a handler, sync or async, that gets the current `Product` after its stock changed.
 
@@ -178,11 +182,12 @@ class WebhookReceiver:
             within: Seconds in which events are combined, counted from the first.
             gone: Gets the uuid of a product that no longer exists; None ignores it.
             name: The handler's name in the inbox; by default the function's name.
+            timeout: Seconds after which a call has failed; by default the receiver's `handler_timeout`.
 
         Raises:
             ConfigurationError: The name is taken, or an argument is invalid.
         """
-        self._add_refresh("product", handler, within=within, gone=gone, name=name)
+        self._add_refresh("product", handler, within=within, gone=gone, name=name, timeout=timeout)
         return handler
 
     def on_order_changed(
@@ -192,12 +197,13 @@ class WebhookReceiver:
         within: float = 5.0,
         gone: Callable[[str], Any] | None = None,
         name: str | None = None,
+        timeout: float | None = None,
     ) -> H:
         """Registers a handler, sync or async, that gets the current `Order` after it changed.
 
         Otherwise like `on_product_changed`.
         """
-        self._add_refresh("order", handler, within=within, gone=gone, name=name)
+        self._add_refresh("order", handler, within=within, gone=gone, name=name, timeout=timeout)
         return handler
 
     def on_error(self, hook: H) -> H:
@@ -214,45 +220,68 @@ class WebhookReceiver:
         within: float,
         gone: Callable[[str], Any] | None,
         name: str | None,
+        timeout: float | None,
     ) -> None:
         check_function(function)
         _check_number("within", within)
+        seconds = self._checked_timeout(timeout)
 
         async def call(event: AnyEvent) -> None:
             if self._client is None:
                 raise ConfigurationError("to read products and orders, a webhook receiver needs client=")
             reads = self._client.products if resource == "product" else self._client.orders
-            await fetch_and_call(reads, event, function, gone, self._executor)
+            await fetch_and_call(reads, event, function, gone, self._executor, timeout=seconds)
 
         self._needs_client = True
         name = name or handler_name(function, resource)
         self._handlers.add(Handler(name=name, events=events_of(resource), call=call, within=within))
 
+    def _checked_timeout(self, timeout: float | None) -> float:
+        if timeout is None:
+            return self._handler_timeout
+        _check_number("timeout", timeout, least=0.001)
+        return timeout
+
     # -- deliveries ---------------------------------------------------------------------------------------------
 
-    async def receive(self, body: Bytes, signature: str | bytes | None) -> WebhookResponse:
+    async def receive(
+        self, body: Bytes, signature: str | bytes | None, *, content_encoding: str | None = None
+    ) -> WebhookResponse:
         """Receive a delivery: what an adapter does, for frameworks that have none here.
 
         Args:
-            body: The raw bytes of the request's body.
+            body: The raw bytes of the request's body, as they arrived, not decompressed.
             signature: The value of the `Signature` header, or None.
+            content_encoding: The value of the `Content-Encoding` header, or None.
 
         Returns:
-            The response: 200 accepted, 400 not JSON, 401 no valid signature, 413 too large, 503 cannot be stored.
+            The response: 200 accepted, 400 not JSON, 401 no valid signature, 413 too large, 415 signed but with an
+            unsupported content encoding, 503 cannot be stored.
         """
-        return await self._endpoint.receive(body, signature)
+        return await self._endpoint.receive(body, signature, content_encoding=content_encoding)
 
-    async def receive_chunks(self, chunks: AsyncIterable[bytes], signature: str | bytes | None) -> WebhookResponse:
-        """Like `receive`, with a body that arrives in chunks. No more is read than `max_body`.
+    async def receive_chunks(
+        self,
+        chunks: AsyncIterable[bytes],
+        signature: str | bytes | None,
+        *,
+        content_encoding: str | None = None,
+        content_length: int | None = None,
+    ) -> WebhookResponse:
+        """Like `receive`, with a body that arrives in chunks. It is read only as far as the limits allow.
 
         Args:
             chunks: The chunks of the raw body.
-            signature: The value of the `Signature` header, or None.
+            signature: The value of the `Signature` header, or None. Without one, nothing is read.
+            content_encoding: The value of the `Content-Encoding` header, or None.
+            content_length: The value of the `Content-Length` header, or None. If it is too large, nothing is read.
 
         Returns:
             The response; also 408 for a body that takes too long, and 400 for one that ends early.
         """
-        return await self._endpoint.receive_chunks(chunks, signature)
+        return await self._endpoint.receive_chunks(
+            chunks, signature, content_encoding=content_encoding, content_length=content_length
+        )
 
     async def handle(self, entry: InboxEntry) -> None:
         """Run the handler of an inbox entry now: for the workers of a task queue that takes the place of an inbox.
@@ -272,19 +301,47 @@ class WebhookReceiver:
     def rotate(self, secrets: SecretSource) -> None:
         """Replace the secrets, from the next delivery on.
 
+        To rotate a secret without losing a delivery, first accept both (`receiver.rotate([old, new])`), and drop the
+        old one (`receiver.rotate(new)`) when no more deliveries can be signed with it.
+
         Raises:
-            ConfigurationError: There is no secret.
+            ConfigurationError: There is no secret. The present secrets stay.
         """
-        self._endpoint.secrets = SecretStore(secrets)
+        store = secret_store(secrets)
+        del secrets  # no traceback shows them
+        if isinstance(store, str):
+            raise ConfigurationError(store)
+        self._endpoint.secrets = store
 
     @property
     def inbox(self) -> Intake:
         """Where deliveries wait for their handlers."""
-        return self._endpoint.inbox
+        return self._inbox
 
     def snapshot(self) -> ReceiverSnapshot:
         """What the receiver has done in this process."""
         return self._stats.snapshot()
+
+    async def _store(self, delivery: ReceivedDelivery) -> WebhookResponse:
+        """Put a verified delivery into the inbox."""
+        event = parse(delivery.body)
+        allowed = delivery.subscriptions
+        if allowed is not None and event.subscription is not None and event.subscription not in allowed:
+            raise WebhookVerificationError("the signature is made with the secret of another subscription")
+        entries = self._handlers.entries(event, delivery.body)
+        if not entries:
+            self._stats.unmatched += 1
+            return ACCEPTED
+        if not self._is_open():
+            return self._endpoint.refuse(UNAVAILABLE, "the receiver is not running, and its inbox is not durable")
+        try:
+            added = await self._inbox.put(entries)
+        except Exception as error:
+            self._stats.inbox_problem = str(error) if isinstance(error, GoedGepicktError) else type(error).__name__
+            raise
+        self._stats.inbox_problem = None
+        self._stats.duplicates += not added
+        return ACCEPTED
 
     def _is_open(self) -> bool:
         running = self._worker is not None and self._worker.is_running
@@ -328,7 +385,6 @@ class WebhookReceiver:
             raise
         finally:
             self._work = self._worker = None
-            self._executor.close()
             await cast("Inbox", self.inbox).close()
 
     async def run(
@@ -338,6 +394,7 @@ class WebhookReceiver:
         *,
         path: str = "/",
         ssl_context: ssl.SSLContext | None = None,
+        max_connections: int | None = None,
         ready: Callable[[str], object] | None = None,
     ) -> None:
         """Serve with aiohttp until SIGINT or SIGTERM, or until cancelled.
@@ -351,6 +408,9 @@ class WebhookReceiver:
             port: Where to listen; 0 takes any free port.
             path: The path of deliveries; all others are 404.
             ssl_context: For https; by default it is http, as behind a proxy.
+            max_connections: The largest number of open connections; by default up to 1,000, and always well below the
+                number of file descriptors that the process may open. When it is reached, the connection that has been
+                idle for the longest time is closed.
             ready: Called with the URL as soon as it listens.
 
         Raises:
@@ -362,8 +422,9 @@ class WebhookReceiver:
         if self._has_default_inbox:
             if not port:
                 raise ConfigurationError("a receiver on any free port needs inbox=, to find it again")
-            self._endpoint.inbox = SqliteInbox(default_inbox_path(port))
-        await serve(self, BindAddress(host=host, port=port, path=path, ssl_context=ssl_context), ready)
+            self._inbox = SqliteInbox(default_inbox_path(port))
+        address = BindAddress(host=host, port=port, path=path, ssl_context=ssl_context)
+        await serve(self, self._endpoint, address, ready, max_connections=max_connections)
 
     def _checked_inbox(self) -> Inbox:
         inbox = self.inbox
@@ -376,7 +437,7 @@ class WebhookReceiver:
     async def _call_error_hooks(self, failed: FailedDelivery) -> None:
         for hook in self._error_hooks:
             try:
-                await self._executor.call(hook, failed)
+                await self._executor.call(hook, failed, timeout=self._handler_timeout)
             except (Exception, asyncio.CancelledError) as error:  # a user's code may raise anything
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise

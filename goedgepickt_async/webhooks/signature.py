@@ -1,4 +1,8 @@
-"""The signature of a delivery: HMAC-SHA256 over the bytes of the body, exactly as they came (A). No IO."""
+"""The signature of a delivery: HMAC-SHA256 over the bytes of the body, exactly as they arrived (A). No IO.
+
+Error trackers collect the local variables of each frame that an exception passes. So no function here that raises has
+a secret among its local variables: what handles secrets returns a reason, and its caller raises.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,22 @@ from typing import Final
 from goedgepickt_async.errors import ConfigurationError, WebhookVerificationError
 from goedgepickt_async.models import Secret
 
-__all__ = ["HEADER", "Secrets", "sign", "verify"]
+__all__ = ["HEADER", "Bytes", "Secrets", "digest_of", "matches", "sign", "verify"]
 
 HEADER: Final = "Signature"
 """The request header that holds the signature (A)."""
 
 Bytes = bytes | bytearray | memoryview
-"""A body as it came."""
+"""A body as it arrived."""
 
 Secrets = str | Secret | Iterable[str | Secret]
-"""One secret or several: each subscription has its own (A), and while one is rotated there are two."""
+"""One secret or several: each subscription has its own (A), and during a rotation there are two."""
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 
 def sign(body: Bytes, secret: str | Secret) -> str:
-    """The signature of a body, as the service makes it.
+    """Returns the signature of a body, as the service makes it.
 
     Args:
         body: The bytes that are sent.
@@ -35,62 +39,85 @@ def sign(body: Bytes, secret: str | Secret) -> str:
         64 lower-case hexadecimal digits.
 
     Raises:
-        ConfigurationError: The secret is empty or no text.
+        ConfigurationError: The secret is empty or not text.
     """
-    key = _key(secret)
-    if not key:
-        raise ConfigurationError("a webhook's secret must be text that is not empty")
-    return hmac.digest(key, body, "sha256").hex()
+    signature = _signature(body, secret)
+    del secret
+    if signature is None:
+        raise ConfigurationError("the secret of a webhook must be text that is not empty")
+    return signature
 
 
 def verify(body: Bytes, signature: str | bytes | None, secrets: Secrets) -> None:
-    """Returns if the body was signed with one of the secrets, in constant time; else it raises, whatever it was given.
+    """Returns if the body was signed with one of the secrets; raises otherwise. The comparison takes constant time.
 
     Args:
-        body: The bytes as they came. JSON that was read and written again never matches (A).
-        signature: The value of the header `Signature`, of either case; None if there was none.
-        secrets: One secret or several. An empty one matches nothing: anybody can sign with it.
+        body: The bytes as they arrived. JSON that was parsed and serialized again never matches (A).
+        signature: The value of the `Signature` header, in upper or lower case; None if there is none.
+        secrets: One secret or several. An empty one matches nothing, since anyone can sign with it.
 
     Raises:
-        WebhookVerificationError: It was not, or there is nothing to tell by. No other exception is raised.
+        WebhookVerificationError: The signature is missing or wrong. No other exception is raised, whatever the input.
     """
-    message = _message(body)
-    given = _digest(signature)
-    keys = _keys(secrets)
-    matches = False
-    for key in keys:  # all of them: the time it takes tells nobody which one it was
-        matches |= hmac.compare_digest(hmac.digest(key, message, "sha256"), given)
-    if not matches:
-        which = "the secret" if len(keys) == 1 else f"any of the {len(keys)} secrets"
-        raise WebhookVerificationError(f"the signature is not made with {which}" if keys else "there is no secret")
+    problem = _problem(body, signature, secrets)
+    del secrets, body
+    if problem is not None:
+        raise WebhookVerificationError(problem)
 
 
-def _message(body: object) -> bytes:
-    if isinstance(body, Bytes):
-        try:
-            return bytes(body)
-        except ValueError:  # a view that was released
-            pass
-    raise WebhookVerificationError("only the raw bytes of a body can be verified, not what a framework made of them")
-
-
-def _digest(signature: object) -> bytes:
+def digest_of(signature: object) -> bytes | str:
+    """The bytes of a signature; or, if it cannot be one, the reason as text."""
     if signature is None:
-        raise WebhookVerificationError(f"the delivery has no {HEADER} header")
+        return f"the delivery has no {HEADER} header"
     text = signature.decode("latin-1") if isinstance(signature, bytes) else signature
     if not isinstance(text, str) or _HEX.fullmatch(text) is None:
-        raise WebhookVerificationError("the signature is not 64 hexadecimal digits")
+        return "the signature is not 64 hexadecimal digits"
     return bytes.fromhex(text)
 
 
-def _keys(secrets: object) -> list[bytes]:
-    if isinstance(secrets, Mapping):  # its names are no secrets: whoever guesses them could sign
-        raise WebhookVerificationError("secrets by event are for a WebhookReceiver; verify takes one or several")
+def matches(body: bytes, digest: bytes, secrets: Iterable[Secret]) -> bool:
+    """Whether a digest was made with one of the secrets. All are tried, so that the time tells nothing."""
+    found = False
+    for secret in secrets:
+        found |= hmac.compare_digest(hmac.digest(_key(secret), body, "sha256"), digest)
+    return found
+
+
+def _signature(body: Bytes, secret: object) -> str | None:
+    key = _key(secret)
+    return hmac.digest(key, body, "sha256").hex() if key else None
+
+
+def _problem(body: object, signature: object, secrets: object) -> str | None:
+    """Why a delivery is refused; None if its signature is good."""
+    message = _message(body)
+    if message is None:
+        return "only the raw bytes of a body can be verified, not the object that a framework made of them"
+    digest = digest_of(signature)
+    if isinstance(digest, str):
+        return digest
+    if isinstance(secrets, Mapping):  # its keys are names, which anyone can guess
+        return "secrets by event are for a WebhookReceiver; verify takes one secret or several"
     several = secrets if isinstance(secrets, Iterable) and not isinstance(secrets, (str, bytes)) else [secrets]
-    return [key for key in map(_key, several) if key]
+    usable = [secret if isinstance(secret, Secret) else Secret(str(secret)) for secret in several if _key(secret)]
+    if matches(message, digest, usable):
+        return None
+    if not usable:
+        return "there is no secret"
+    which = "the secret" if len(usable) == 1 else f"any of the {len(usable)} secrets"
+    return f"the signature is not made with {which}"
+
+
+def _message(body: object) -> bytes | None:
+    if isinstance(body, Bytes):
+        try:
+            return bytes(body)
+        except ValueError:  # a memoryview that was released
+            pass
+    return None
 
 
 def _key(secret: object) -> bytes:
-    """The key's bytes; empty for what is no secret."""
+    """The bytes of the key; empty if it is not a secret."""
     text = secret.reveal() if isinstance(secret, Secret) else secret
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""

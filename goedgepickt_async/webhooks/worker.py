@@ -12,7 +12,12 @@ from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.logs import tell
 from goedgepickt_async.webhooks.endpoint import Stats
 from goedgepickt_async.webhooks.events import AnyEvent, UnknownEvent, parse
-from goedgepickt_async.webhooks.handlers import HandlerRegistry, HandlerRetry, is_being_cancelled
+from goedgepickt_async.webhooks.handlers import (
+    HandlerRegistry,
+    HandlerRetry,
+    HandlerTimeoutError,
+    is_being_cancelled,
+)
 from goedgepickt_async.webhooks.inbox import Claim, Inbox
 
 __all__ = ["FailedDelivery", "Worker"]
@@ -178,6 +183,7 @@ class Worker:
             await self._failed(claim, _caused_by(error))  # raised by the handler itself: else it would repeat for ever
             return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
+            self._stats.timed_out += isinstance(error, HandlerTimeoutError)
             await self._failed(claim, error)
             return
         self._stats.handled += 1

@@ -72,7 +72,7 @@ class BothInboxes(RuleBasedStateMachine):
         if self.claims:
             first, second = self.claims[index % len(self.claims)]
             self.run(self.memory.give_up(first, reason="x"))
-            self.table.give_up(second, "x", self.clock.now)
+            self.table.give_up(second, "x", self.clock.now, 1e9)
 
     @rule(index=indexes, lease=st.sampled_from([1.0, 30.0]))
     def renew(self, index: int, lease: float) -> None:
@@ -89,7 +89,7 @@ class BothInboxes(RuleBasedStateMachine):
     def nothing_is_lost_or_stuck(self) -> None:
         assert self.run(self.memory.waiting(ROUTES)) == self.table.waiting(ROUTES)
         lines, heads = self.connection.execute(
-            "SELECT (SELECT count(*) FROM (SELECT DISTINCT route, topic FROM entries)),"
+            "SELECT (SELECT count(*) FROM (SELECT DISTINCT handler, ordering_key FROM entries)),"
             " (SELECT count(*) FROM entries WHERE due IS NOT NULL)"
         ).fetchone()
         assert lines == heads, "each line has one entry that may be handed out one day"

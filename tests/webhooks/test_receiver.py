@@ -28,6 +28,7 @@ from goedgepickt_async.webhooks import (
 from goedgepickt_async.webhooks.endpoint import RejectionLog
 from tests.webhooks.support import SECRET, Clock, body_of, deliver, order, stock, until
 
+UNVERIFIED = "0" * 64
 QUICK = HandlerRetry(attempts=3, base=0.001, cap=0.002)
 
 
@@ -112,8 +113,22 @@ async def test_a_body_in_pieces_is_read_no_further_than_the_cap(receiver: Webhoo
             read += 1
             yield b"x" * 65_536
 
-    assert (await receiver.receive_chunks(endless(), None)).status == 413
+    assert (await receiver.receive_chunks(endless(), UNVERIFIED)).status == 413
     assert read == 5
+
+
+@pytest.mark.parametrize(
+    ("signature", "length", "status"),
+    [(None, None, 401), ("", 5, 401), ("0" * 63, None, 401), ("g" * 64, None, 401), ("0" * 64, 262_145, 413)],
+)
+async def test_the_body_is_not_read_when_the_headers_already_refuse_it(
+    receiver: WebhookReceiver, signature: str | None, length: int | None, status: int
+) -> None:
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    assert (await receiver.receive_chunks(unread(), signature, content_length=length)).status == status
 
 
 async def test_a_body_in_pieces_is_the_same(receiver: WebhookReceiver) -> None:
@@ -128,7 +143,7 @@ async def test_a_body_in_pieces_is_the_same(receiver: WebhookReceiver) -> None:
 async def test_a_body_that_breaks_off_is_a_400(
     receiver: WebhookReceiver, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert (await receiver.receive_chunks(pieces(b"{", then=error), None)).status == 400
+    assert (await receiver.receive_chunks(pieces(b"{", then=error), UNVERIFIED)).status == 400
     assert "secret text" not in caplog.text
 
 
@@ -138,14 +153,15 @@ async def test_a_body_that_never_ends_is_a_408() -> None:
         await asyncio.sleep(60)
 
     receiver = WebhookReceiver(SECRET, body_timeout=0.02)
-    assert (await receiver.receive_chunks(stalled(), None)).status == 408
+    assert (await receiver.receive_chunks(stalled(), UNVERIFIED)).status == 408
 
 
 async def test_an_inbox_that_fails_is_a_503(receiver: WebhookReceiver, tmp_path: Path) -> None:
-    (tmp_path / "junk").write_bytes(b"this is no database" * 100)
-    failing = WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "junk"))
+    (tmp_path / "folder").mkdir()
+    failing = WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "folder"))
     recorded(failing)
     assert (await deliver(failing, stock())).status == 503
+    assert "regular file" in (failing.snapshot().inbox_problem or "")
     with pytest.raises(InboxError):
         async with failing:
             raise AssertionError
@@ -494,7 +510,7 @@ def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
 
 
 async def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
-    (tmp_path / "i").write_bytes(b"no database" * 100)
+    (tmp_path / "i").mkdir()
     inbox = SqliteInbox(tmp_path / "i")
     with pytest.raises(InboxError):
         async with WebhookReceiver(SECRET, inbox=inbox):

@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 import attrs
 
 from goedgepickt_async.errors import InboxError
-from goedgepickt_async.webhooks.inbox.protocol import Claim, InboxEntry
+from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
 
 __all__ = ["MemoryInbox", "Notifier", "long_poll"]
 
 _NO_ENTRY_DUE = 3600.0
 _SHORTEST_WAIT = 0.001
+_KEPT_FAILED = 1000
 
 
 class Notifier:
@@ -93,6 +94,7 @@ class _Row:
     entry: InboxEntry
     not_before: float
     due: float = 0.0
+    stored: float = 0.0
     token: str | None = None
     attempts: int = 0
 
@@ -118,7 +120,7 @@ class MemoryInbox:
         self._lines: dict[_Line, deque[_Row]] = {}
         self._heads: dict[str, list[tuple[float, int]]] = {}  # by handler; an item whose due time changed is stale
         self._handled: dict[_Line, tuple[str, float]] = {}
-        self._given_up = 0
+        self._failed: dict[int, FailedEntry] = {}
 
     # -- the protocol -------------------------------------------------------------------------------------------
 
@@ -169,12 +171,17 @@ class MemoryInbox:
             self._set_due(row, self._clock() + delay)
         self._notifier.notify()
 
-    async def give_up(self, claim: Claim, *, reason: str) -> None:  # noqa: ARG002  failed entries are not kept here
-        """Remove it; only the hook of `WebhookReceiver.on_error` is told."""
+    async def give_up(self, claim: Claim, *, reason: str) -> None:
+        """Set it aside as failed; of these, the last thousand are kept."""
         with self._lock:
             if (row := self._row_of(claim)) is None:
                 return
-            self._given_up += 1
+            failed = FailedEntry(
+                id=row.number, entry=row.entry, reason=reason, failed_at=time.time(), attempts=claim.attempt
+            )
+            self._failed[row.number] = failed
+            if len(self._failed) > _KEPT_FAILED:
+                del self._failed[next(iter(self._failed))]
             self._remove(row)
         self._notifier.notify()
 
@@ -182,6 +189,32 @@ class MemoryInbox:
         """The number of entries: see `Inbox.waiting`."""
         with self._lock:
             return sum(row.entry.handler in handlers for row in self._rows.values())
+
+    async def failed(self, *, limit: int = 1000) -> list[FailedEntry]:
+        """The entries that were given up: see `SqliteInbox.failed`."""
+        with self._lock:
+            return list(self._failed.values())[:limit]
+
+    async def requeue_failed(self, ids: Collection[int] | None = None) -> int:
+        """Put failed entries back: see `SqliteInbox.requeue_failed`."""
+        with self._lock:
+            chosen = self._take_failed(ids)
+            for one in chosen:
+                self._put(attrs.evolve(one.entry, delay=0.0), self._clock())
+        self._notifier.notify()
+        return len(chosen)
+
+    async def drop_failed(self, ids: Collection[int] | None = None) -> int:
+        """Delete failed entries: see `SqliteInbox.drop_failed`."""
+        with self._lock:
+            return len(self._take_failed(ids))
+
+    async def status(self) -> InboxStatus:
+        """The current numbers, for metrics."""
+        with self._lock:
+            oldest = next(iter(self._rows.values()), None)
+            age = 0.0 if oldest is None else max(0.0, self._clock() - oldest.stored)
+            return InboxStatus(waiting=len(self._rows), oldest_age=age, failed=len(self._failed))
 
     async def close(self) -> None:
         """Nothing to close. The entries stay."""
@@ -195,12 +228,16 @@ class MemoryInbox:
             rows[-1].attempts = 0  # it was requested again, so it has all its attempts again
             return False
         quiet_until = self._quiet_until(line, entry.dedup_key, now)
-        row = _Row(next(self._numbers), entry, max(now + entry.delay, quiet_until))
+        row = _Row(next(self._numbers), entry, max(now + entry.delay, quiet_until), stored=now)
         self._rows[row.number] = row
         rows.append(row)
         if len(rows) == 1:
             self._set_due(row, row.not_before)
         return True
+
+    def _take_failed(self, ids: Collection[int] | None) -> list[FailedEntry]:
+        chosen = [number for number in self._failed if ids is None or number in ids]
+        return [self._failed.pop(number) for number in chosen]
 
     def _quiet_until(self, line: _Line, key: str, now: float) -> float:
         while self._handled and self._handled[oldest := next(iter(self._handled))][1] <= now:

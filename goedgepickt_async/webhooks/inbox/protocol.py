@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 import attrs
 
-__all__ = ["Claim", "Inbox", "InboxEntry", "Intake"]
+__all__ = ["Claim", "FailedEntry", "Inbox", "InboxEntry", "InboxStatus", "Intake"]
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +53,49 @@ class Claim:
     id: int | str
     token: str
     attempt: int
+
+
+@attrs.frozen(kw_only=True)
+class FailedEntry:
+    """An entry that was given up.
+
+    Attributes:
+        id: Its number, for `requeue_failed` and `drop_failed`.
+        entry: The entry.
+        reason: The type of the last error.
+        failed_at: When it was given up, in seconds since the epoch.
+        attempts: The number of attempts; 0 if it is not known.
+    """
+
+    id: int
+    entry: InboxEntry
+    reason: str
+    failed_at: float
+    attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class InboxStatus:
+    """The state of an inbox, for metrics.
+
+    Attributes:
+        waiting: Entries that wait or are being handled.
+        oldest_age: Seconds since the oldest of these was stored; 0 if there is none.
+        failed: Entries that were given up.
+        used: The size, in bytes; 0 if it is not known.
+        limit: The largest size, in bytes; 0 if there is none.
+    """
+
+    waiting: int
+    oldest_age: float
+    failed: int
+    used: int = 0
+    limit: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the size is at its limit, so that deliveries are answered with 503."""
+        return 0 < self.limit <= self.used
 
 
 class Intake(Protocol):

@@ -1,4 +1,4 @@
-"""The durable inbox: a file of SQLite, for one process or for several on one host."""
+"""The durable inbox: an SQLite file, for one process or for several on one host."""
 
 from __future__ import annotations
 
@@ -7,45 +7,60 @@ import contextlib
 import os
 import queue
 import random
+import shutil
 import sqlite3
+import stat
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from goedgepickt_async.errors import InboxError
+from goedgepickt_async.logs import tell
 from goedgepickt_async.webhooks.inbox.memory import Notifier, long_poll
-from goedgepickt_async.webhooks.inbox.protocol import Claim, InboxEntry
-from goedgepickt_async.webhooks.inbox.tables import SCHEMA, VERSION, SqliteTable
+from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
+from goedgepickt_async.webhooks.inbox.tables import DamagedError, NewerVersionError, SqliteTable, migrate, salvage
 
 __all__ = ["SqliteInbox", "default_inbox_path"]
 
 T = TypeVar("T")
 Step = Callable[[SqliteTable], Any]
 
-_BATCH = 1000
+_BATCH: Final = 1000
 """Steps in one transaction, at most."""
-_BUSY_TIMEOUT = 10.0
-"""Seconds to wait for other processes that are in the file; they are out again within milliseconds."""
-_BUSY_PAUSE = 0.002
+_BUSY_TIMEOUT: Final = 10.0
+"""Seconds to wait for other processes that use the file; each does so for milliseconds."""
+_BUSY_PAUSE: Final = 0.002
 """Seconds between two tries, at most."""
+_MAX_BYTES: Final = 1024**3
+_KEEP_FAILED: Final = 90 * 86_400.0
+_DISK_RESERVE: Final = 1024**2
+"""Bytes of the disk that are left free, so that what is stored can still be handled and removed."""
+_CHECKED_SIZE: Final = 64 * 1024**2
+"""Bytes of a file that is checked as a whole when it is opened; a larger one takes too long."""
+_PRIVATE: Final = 0o600
 
 
 class SqliteInbox:
-    """An inbox in a file: what it took survives a crash of the process and, unless told otherwise, of the machine.
+    """An inbox in a file: its entries survive a crash of the process and, by default, of the machine.
 
-    It may be used from several event loops and threads, and by several processes of one host at once; not over a
+    It can be used from several event loops and threads, and by several processes of one host at once; not over a
     network file system. It opens the file at the first call, and again after `close` or in a forked child.
 
+    A damaged file is set aside as `….damaged-…`, what can be read of it is copied to a new file, and an error is
+    logged. When the disk or the inbox is full, deliveries are answered with 503 until there is room again.
+
     Args:
-        path: The file; it is made, with its directory, for this user alone. It holds the bodies of deliveries until
-            they are handled, and of those that were given up until they are requeued.
-        survives_power_cut: Whether each commit waits until the disk has it. Without, what came in the last moments
-            before a power cut may be lost, but nothing by the end of a process, however sudden.
-        poll: Seconds after which what other processes put in is noticed, at the latest.
+        path: The file. It is created, with its directories, for this user alone; the permissions of an existing file
+            are reduced. It contains the bodies of deliveries until they are handled, and of failed ones.
+        survives_power_cut: Whether each commit waits for the disk. Without it, a power cut may lose the entries of the
+            last moments; the end of the process loses nothing either way.
+        max_bytes: The largest size. When it is reached, entries are refused.
+        keep_failed: Seconds after which failed entries are deleted.
+        poll: Seconds after which entries of other processes are noticed, at the latest.
         clock: Seconds since the epoch; for tests.
     """
 
@@ -56,11 +71,15 @@ class SqliteInbox:
         path: str | os.PathLike[str],
         *,
         survives_power_cut: bool = True,
+        max_bytes: int = _MAX_BYTES,
+        keep_failed: float = _KEEP_FAILED,
         poll: float = 0.2,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path: Path = Path(path)
-        self._synchronous = "FULL" if survives_power_cut else "NORMAL"
+        self._file = partial(InboxFile, self.path, "FULL" if survives_power_cut else "NORMAL", max_bytes)
+        self._max_bytes = max_bytes
+        self._keep_failed = keep_failed
         self._poll = poll
         self._clock = clock
         self._notifier = Notifier()
@@ -72,14 +91,15 @@ class SqliteInbox:
         return f"<SqliteInbox {self.path}>"
 
     def __del__(self) -> None:
-        if self._committer is not None and self._opened_in == os.getpid():
+        if getattr(self, "_committer", None) is not None and self._opened_in == os.getpid():
+            assert self._committer is not None
             self._committer.stop()
 
     # -- the protocol -------------------------------------------------------------------------------------------
 
     async def put(self, entries: Sequence[InboxEntry]) -> int:
-        """Keep entries: see `Intake.put`."""
-        return await self._do(lambda table: table.put(entries, self._clock()))
+        """Store entries: see `Intake.put`."""
+        return await self._do(lambda table: table.put(entries, self._clock()), needs_room=True)
 
     async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
         """Hand out what is due: see `Inbox.claim`."""
@@ -87,11 +107,11 @@ class SqliteInbox:
         return await long_poll(lambda: self._look(names, limit, lease), self._notifier, wait)
 
     async def renew(self, claims: Sequence[Claim], *, lease: float) -> None:
-        """Let the leases end later: see `Inbox.renew`."""
+        """Extend the leases: see `Inbox.renew`."""
         await self._do(lambda table: table.renew(claims, lease, self._clock()))
 
     async def finish(self, claim: Claim, *, dedup_window: float = 0.0) -> None:
-        """Forget what was handled: see `Inbox.finish`."""
+        """Remove what was handled: see `Inbox.finish`."""
         await self._do(lambda table: table.finish(claim, dedup_window, self._clock()))
 
     async def postpone(self, claim: Claim, *, delay: float, counts: bool = True) -> None:
@@ -99,47 +119,74 @@ class SqliteInbox:
         await self._do(lambda table: table.postpone(claim, delay, self._clock(), counts=counts))
 
     async def give_up(self, claim: Claim, *, reason: str) -> None:
-        """Put it aside; `requeue_failed` takes it up again: see `Inbox.give_up`."""
-        await self._do(lambda table: table.give_up(claim, reason, self._clock()))
+        """Set it aside as failed: see `Inbox.give_up`, and `failed`."""
+        await self._do(lambda table: table.give_up(claim, reason, self._clock(), self._keep_failed))
 
     async def waiting(self, handlers: Collection[str]) -> int:
-        """How many there are: see `Inbox.waiting`."""
+        """The number of entries: see `Inbox.waiting`."""
         return await self._do(lambda table: table.waiting(handlers))
 
     async def close(self) -> None:
-        """Close the file, when all that was asked for is committed. The next call opens it again."""
+        """Close the file, after all submitted steps are committed. The next call opens it again."""
         with self._lock:
             committer, self._committer = self._committer, None
         if committer is not None and self._opened_in == os.getpid():
             committer.stop()
             await asyncio.to_thread(committer.join)
 
-    # -- besides ------------------------------------------------------------------------------------------------
+    # -- failed entries, and numbers ----------------------------------------------------------------------------
 
-    async def failed(self) -> int:
-        """How many entries were put aside."""
-        return await self._do(lambda table: table.failed())
+    async def failed(self, *, limit: int = 1000) -> list[FailedEntry]:
+        """The entries that were given up, the oldest first."""
+        return await self._do(lambda table: table.failed(limit))
 
-    async def requeue_failed(self) -> int:
-        """Take up again all that was put aside, when the reason is mended; how many."""
-        return await self._do(lambda table: table.requeue_failed(self._clock()))
+    async def requeue_failed(self, ids: Collection[int] | None = None) -> int:
+        """Put failed entries back into the inbox, with all their attempts.
+
+        Args:
+            ids: Which ones; None is all.
+
+        Returns:
+            How many there were.
+        """
+        return await self._do(lambda table: table.requeue_failed(ids, self._clock()), needs_room=True)
+
+    async def drop_failed(self, ids: Collection[int] | None = None) -> int:
+        """Delete failed entries.
+
+        Args:
+            ids: Which ones; None is all.
+
+        Returns:
+            How many there were.
+        """
+        return await self._do(lambda table: table.drop_failed(ids))
+
+    async def status(self) -> InboxStatus:
+        """The current numbers, for metrics."""
+
+        def read(table: SqliteTable) -> InboxStatus:
+            waiting, oldest, failed = table.totals()
+            age = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
+            used = table.used_bytes()
+            return InboxStatus(waiting=waiting, oldest_age=age, failed=failed, used=used, limit=self._max_bytes)
+
+        return await self._do(read)
 
     async def orphans(self, handlers: Collection[str]) -> dict[str, int]:
-        """How many entries lie there for handlers that are none of these, by their names."""
+        """The number of entries for handlers that are none of these, by name."""
         return await self._do(lambda table: table.orphans(handlers))
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    async def _do(self, step: Callable[[SqliteTable], T]) -> T:
-        return await in_this_loop(self._submit(step))
-
-    def _submit(self, step: Callable[[SqliteTable], T]) -> Future[T]:
+    async def _do(self, step: Callable[[SqliteTable], T], *, needs_room: bool = False) -> T:
         with self._lock:
-            return self._opened().submit(step)
+            future = self._opened().submit(step, needs_room=needs_room)
+        return await in_this_loop(future)
 
     def _opened(self) -> Committer:
         if self._committer is None or self._opened_in != os.getpid():
-            self._committer = Committer(partial(_connect, self.path, self._synchronous), self._notifier.notify)
+            self._committer = Committer(self._file(), self._notifier.notify)
             self._opened_in = os.getpid()
         return self._committer
 
@@ -160,7 +207,7 @@ class SqliteInbox:
         return claims, self._poll if due is None else min(self._poll, due - now)
 
     def _hand_back(self, committer: Committer, step: Future[tuple[list[Claim], float]]) -> None:
-        """What a claim took whose caller is gone."""
+        """Hand back what a claim took whose caller was cancelled."""
         if step.cancelled() or step.exception() is not None:
             return
         for claim in step.result()[0]:
@@ -171,76 +218,51 @@ def _postpone_at_once(claim: Claim, now: float, table: SqliteTable) -> bool:
     return table.postpone(claim, 0.0, now, counts=False)
 
 
-def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
-    """A connection to a file of ours alone, with our tables.
-
-    Raises:
-        InboxError: Another version made the file.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        _make_tables(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == VERSION:
-        return
-    if version:
-        raise InboxError("another version of goedgepickt-async keeps it in its own way")
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in SCHEMA.split(";\n"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
 def default_inbox_path(port: int) -> Path:
     """The file of a receiver that was given no inbox; the port distinguishes the receivers of a host."""
     if hasattr(os, "getuid"):
-        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        given = os.environ.get("XDG_STATE_HOME", "")  # a relative value is to be ignored, says the XDG specification
+        state = Path(given) if given and Path(given).is_absolute() else Path.home() / ".local" / "state"
     else:
-        state = os.environ.get("LOCALAPPDATA") or Path.home()
-    return Path(state) / "goedgepickt-async" / f"webhooks-{port}.sqlite3"
+        state = Path(os.environ.get("LOCALAPPDATA") or Path.home())
+    return state / "goedgepickt-async" / f"webhooks-{port}.sqlite3"
+
+
+# -- the thread -----------------------------------------------------------------------------------------------------
 
 
 class Committer:
-    """The thread. It ends when it is told to, or with the process.
+    """A thread that owns the connection and commits many steps at once.
+
+    A commit that reaches the disk takes milliseconds, whatever its size. The steps that come meanwhile go into the next
+    one. So the event loop never waits for a disk, and no step waits for more than two commits.
 
     Args:
-        connect: Opens the connection; called in the thread, when there is a first step and again after a failure.
+        file: The file. The thread opens it at the first step, and again after a failure.
         committed: Called in the thread after each commit that changed something.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], committed: Callable[[], None]) -> None:
-        self._connect = connect
+    def __init__(self, file: InboxFile, committed: Callable[[], None]) -> None:
+        self._file = file
         self._committed = committed
-        self._steps: queue.SimpleQueue[tuple[Step, Future[Any]] | None] = queue.SimpleQueue()
-        self._connection: sqlite3.Connection | None = None
-        # A daemon, so that a program that forgets to close its inbox can end: what has no answer yet was not promised.
+        self._steps: queue.SimpleQueue[tuple[Step, Future[Any], bool] | None] = queue.SimpleQueue()
+        # A daemon, so that a program that does not close its inbox can end: unanswered steps were not promised.
         self._thread = threading.Thread(target=self._run, name="goedgepickt-inbox", daemon=True)
         self._thread.start()
 
-    def submit(self, step: Callable[[SqliteTable], T]) -> Future[T]:
-        """Have a step done; the future is fulfilled when it is committed.
+    def submit(self, step: Callable[[SqliteTable], T], *, needs_room: bool = False) -> Future[T]:
+        """Have a step done; the future has its result when it is committed, or an `InboxError`.
 
-        It fails with `InboxError` where it is not.
+        Args:
+            step: The step.
+            needs_room: Whether it is refused when the inbox or the disk is full.
         """
         future: Future[T] = Future()
-        self._steps.put((step, future))
+        self._steps.put((step, future, needs_room))
         return future
 
     def stop(self) -> None:
-        """Let the thread end after what was submitted; it does not wait for that."""
+        """Let the thread end after the steps that were submitted, without waiting for that."""
         self._steps.put(None)
 
     def join(self) -> None:
@@ -249,16 +271,16 @@ class Committer:
 
     def _run(self) -> None:
         try:
-            while self._commit_what_is_there():
+            while self._commit_next():
                 pass
-            while not self._steps.empty():  # what the last steps brought about
-                self._commit_what_is_there()
+            while not self._steps.empty():  # steps that the last ones caused
+                self._commit_next()
         finally:
-            self._disconnect()
+            self._file.close()
 
-    def _commit_what_is_there(self) -> bool:
+    def _commit_next(self) -> bool:
         """Wait for a step, and commit it with all that have come by then; False when told to stop."""
-        batch: list[tuple[Step, Future[Any]]] = []
+        batch: list[tuple[Step, Future[Any], bool]] = []
         goes_on = True
         step = self._steps.get()
         while step is not None:
@@ -276,49 +298,35 @@ class Committer:
             self._commit(batch)
         return goes_on
 
-    def _commit(self, batch: list[tuple[Step, Future[Any]]]) -> None:
+    def _commit(self, batch: list[tuple[Step, Future[Any], bool]]) -> None:
         try:
-            results, changed = self._transact([step for step, _ in batch])
-        except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told
+            results, changed = self._file.transact([(step, needs_room) for step, _, needs_room in batch])
+        except Exception as error:  # noqa: BLE001  the callers are told, whatever it is
             self._fail(batch, error)
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+        for (_, future, _), result in zip(batch, results, strict=True):
+            if isinstance(result, InboxError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
         if changed:
             self._committed()
 
-    def _fail(self, batch: list[tuple[Step, Future[Any]]], error: Exception) -> None:
-        self._disconnect()  # rolls back
+    def _fail(self, batch: list[tuple[Step, Future[Any], bool]], error: Exception) -> None:
         is_the_file = isinstance(error, (sqlite3.OperationalError, InboxError, OSError))
-        if len(batch) > 1 and not is_the_file:  # one of the steps may be to blame for it: each by itself
+        if len(batch) > 1 and not is_the_file:  # one of the steps may be the cause: each by itself
             for one in batch:
                 self._commit([one])
             return
-        for _, future in batch:
-            failure = InboxError(f"the inbox cannot be used: {error}")
-            failure.__cause__ = error
+        for _, future, _ in batch:
+            failure = error if isinstance(error, InboxError) else InboxError(f"the inbox cannot be used: {error}")
+            if failure is not error:
+                failure.__cause__ = error
             future.set_exception(failure)
-
-    def _transact(self, steps: list[Step]) -> tuple[list[Any], bool]:
-        if self._connection is None:
-            self._connection = _retry_while_busy(self._connect)
-        connection = self._connection
-        _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
-        before = connection.total_changes
-        table = SqliteTable(connection)
-        results = [step(table) for step in steps]
-        _retry_while_busy(lambda: connection.execute("COMMIT"))
-        return results, connection.total_changes > before
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
 
 
 class _Submitted(Executor):
-    """What a thread of ours is doing already, as asyncio wants work of threads to be."""
+    """The work that a thread of ours is doing already, in the form that asyncio expects."""
 
     def __init__(self, future: Future[Any]) -> None:
         self._future = future
@@ -331,14 +339,219 @@ class _Submitted(Executor):
 def in_this_loop(future: Future[T]) -> asyncio.Future[T]:
     """A step's future, to be awaited.
 
-    It goes through `run_in_executor`, as a loop whose time jumps while all wait (`VirtualClock`) counts the threads at
-    work there.
+    It goes through `run_in_executor`, since an event loop whose time jumps while all tasks wait (`VirtualClock`)
+    counts the running threads there.
     """
     return asyncio.get_running_loop().run_in_executor(_Submitted(future), future.result)
 
 
+# -- the file -------------------------------------------------------------------------------------------------------
+
+
+class InboxFile:
+    """The connection to the file: whose it must be, how it is opened, and what happens when it is damaged or full.
+
+    Args:
+        path: The file.
+        synchronous: SQLite's setting of that name.
+        max_bytes: The largest size.
+    """
+
+    def __init__(self, path: Path, synchronous: str, max_bytes: int) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._max_bytes = max_bytes
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def transact(self, steps: Sequence[tuple[Step, bool]]) -> tuple[list[Any], bool]:
+        """Do all steps in one transaction; a damaged file is replaced first.
+
+        Returns:
+            The result of each step, an `InboxError` for one that is refused; and whether something was changed.
+
+        Raises:
+            Exception: Nothing was done.
+        """
+        for last in (False, True):
+            try:
+                return self._transact(steps)
+            except NewerVersionError as error:
+                self.close()
+                raise InboxError(f"the inbox {self._path} cannot be used: {error}") from error
+            except sqlite3.Error as error:
+                self.close()  # rolls back
+                if last or not self._is_damaged(error):
+                    raise
+                self._recover(error)
+            except _FileReplacedError:
+                self.close()
+                if last:
+                    raise InboxError(f"the inbox {self._path} is replaced again and again") from None
+            except BaseException:
+                self.close()
+                raise
+        raise AssertionError
+
+    def _transact(self, steps: Sequence[tuple[Step, bool]]) -> tuple[list[Any], bool]:
+        if self._connection is not None and self._current_inode() != self._inode:
+            self.close()  # another process set the file aside
+        if self._connection is None:
+            self._connection = _retry_while_busy(self._connect)
+        connection = self._connection
+        table = SqliteTable(connection)
+        problem = self._room_problem(connection, table)
+        _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+        before = connection.total_changes
+        results = [InboxError(problem) if needs_room and problem else step(table) for step, needs_room in steps]
+        _retry_while_busy(lambda: connection.execute("COMMIT"))
+        if self._current_inode() != self._inode:
+            raise _FileReplacedError
+        return results, connection.total_changes > before
+
+    def close(self) -> None:
+        """Close the connection, which rolls back what is not committed."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _current_inode(self) -> int:
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return -1
+
+    def _connect(self) -> sqlite3.Connection:
+        _make_private(self._path)
+        connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute(f"PRAGMA journal_size_limit = {_DISK_RESERVE}")
+            if self._path.stat().st_size <= _CHECKED_SIZE:
+                _check_integrity(connection)
+            migrate(connection)
+            _make_companions_private(self._path)
+            self._inode = self._path.stat().st_ino
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # -- no room ------------------------------------------------------------------------------------------------
+
+    def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable) -> str | None:
+        """Why nothing more can be stored; None if it can."""
+        if self._is_disk_short():
+            with contextlib.suppress(sqlite3.Error):  # move the log into the file, and cut it
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if self._is_disk_short():
+                return f"the disk of the inbox {self._path} is full"
+        used = table.used_bytes()
+        if used >= self._max_bytes:
+            return f"the inbox {self._path} is full: {used:,} of {self._max_bytes:,} bytes"
+        return None
+
+    def _is_disk_short(self) -> bool:
+        usage = shutil.disk_usage(self._path.parent)
+        log = _companion(self._path, "-wal")
+        try:
+            size = log.stat().st_size
+        except OSError:
+            size = 0
+        return usage.free < min(_DISK_RESERVE, usage.total // 4) + size
+
+    # -- damage -------------------------------------------------------------------------------------------------
+
+    def _is_damaged(self, error: sqlite3.Error) -> bool:
+        """Whether an error comes from the content of the file."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if isinstance(error, DamagedError) or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return True
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}:
+            return False
+        if code == sqlite3.SQLITE_READONLY:  # the header says so, and the system does not
+            return os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)
+        if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such "):  # table or column
+            return True
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
+                _check_integrity(connection)
+        except sqlite3.Error as found:
+            again = getattr(found, "sqlite_errorcode", 0) & 0xFF
+            return isinstance(found, DamagedError) or again in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+        return False
+
+    def _recover(self, error: sqlite3.Error) -> None:
+        """Set a damaged file aside, and copy what can be read of it to a new one.
+
+        Raises:
+            OSError: It cannot be set aside.
+            sqlite3.Error: There can be no new file.
+        """
+        damaged = self._current_inode()
+        with _locked_directory(self._path.parent):
+            if damaged == -1 or self._current_inode() != damaged:
+                return  # another process was first
+            aside = self._path.with_name(f"{self._path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+            for suffix in ("-wal", "-shm", ""):  # the file last: from then on the others open a new one
+                with contextlib.suppress(FileNotFoundError):
+                    _companion(self._path, suffix).rename(_companion(aside, suffix))
+            saved = self._copy_from(aside)
+        tell(
+            "webhook.trouble",
+            why=f"the inbox {self._path} is damaged ({error}); it is set aside as {aside.name}, and {saved} of its "
+            "entries could be saved",
+        )
+
+    def _copy_from(self, aside: Path) -> int:
+        found: list[tuple[InboxEntry, str | None]] = []
+        opened = partial(sqlite3.connect, aside, timeout=0, isolation_level=None)
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(opened()) as old:
+            found.extend(salvage(old))
+        self._connection = _retry_while_busy(self._connect)
+        connection = self._connection
+        _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+        table, now = SqliteTable(connection), time.time()
+        for entry, reason in found:
+            if reason is None:
+                table.put([entry], now)
+            else:
+                table.add_failed(entry, reason, now, 0)
+        _retry_while_busy(lambda: connection.execute("COMMIT"))
+        return len(found)
+
+
+class _FileReplacedError(Exception):
+    """Another process set the file aside while we wrote to it: do it again, in the new one."""
+
+
+def _check_integrity(connection: sqlite3.Connection) -> None:
+    (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if result != "ok":
+        raise DamagedError(f"integrity check: {str(result)[:200]}")
+
+
+@contextlib.contextmanager
+def _locked_directory(folder: Path) -> Iterator[None]:
+    """One process at a time; where directories cannot be locked, all at once."""
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _retry_while_busy(act: Callable[[], T]) -> T:
-    """Do it, again and again while another process is in the file: SQLite's own patience sleeps too long."""
+    """Do it, again and again while another process uses the file: SQLite's own busy handler sleeps too long."""
     until = time.monotonic() + _BUSY_TIMEOUT
     while True:
         try:
@@ -348,3 +561,78 @@ def _retry_while_busy(act: Callable[[], T]) -> T:
             if not is_busy or time.monotonic() >= until:
                 raise
         time.sleep(random.uniform(0.2, 1.0) * _BUSY_PAUSE)  # noqa: S311  no secret
+
+
+# -- the file is the user's own -------------------------------------------------------------------------------------
+
+
+def _companion(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _make_private(path: Path) -> None:
+    """Create the file for this user alone, or make sure that it is.
+
+    Raises:
+        InboxError: It belongs to another user, is a link, or lies where another user can replace it.
+    """
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+    _check_directories(path)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _PRIVATE))
+    for suffix in ("", "-wal", "-shm"):
+        _check_file(_companion(path, suffix))
+
+
+def _make_companions_private(path: Path) -> None:
+    """What SQLite has made beside the file, or found there."""
+    for suffix in ("-wal", "-shm"):
+        _check_file(_companion(path, suffix))
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode) or not stat.S_ISREG(found.st_mode):
+        raise InboxError(f"the inbox {path} must be a regular file, not a link or a device")
+    if not hasattr(os, "getuid"):
+        return
+    if found.st_uid != os.geteuid():
+        raise InboxError(f"the inbox {path} belongs to another user: what lies in it cannot be trusted")
+    if found.st_nlink > 1:
+        raise InboxError(f"the inbox {path} has a second name (a hard link), by which others may read it")
+    if found.st_mode & 0o077:
+        path.chmod(_PRIVATE)
+
+
+def _check_directories(path: Path) -> None:
+    """No other user may be able to replace the file, or a directory above it."""
+    if not hasattr(os, "getuid"):
+        return
+    folder = path.parent.resolve()
+    for place in (folder, *folder.parents):
+        found = place.stat()
+        if found.st_uid not in {0, os.geteuid()}:
+            raise InboxError(f"the inbox {path} lies in {place}, which belongs to another user")
+        shared = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid))
+        if shared and not found.st_mode & stat.S_ISVTX:
+            raise InboxError(
+                f"the inbox {path} lies in {place}, where others can write: chmod go-w it, or take another"
+            )
+
+
+def _is_own_group(number: int) -> bool:
+    """Whether only this user is in a group, as in the group of their own that many systems give to each user."""
+    try:
+        import grp  # noqa: PLC0415  not on Windows
+        import pwd  # noqa: PLC0415
+
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
+    except (ImportError, KeyError):
+        return False
+    return number == user.pw_gid and group.gr_name in {user.pw_name, "root"} and set(group.gr_mem) <= {user.pw_name}

@@ -1,142 +1,225 @@
-"""The inbox as tables of SQLite: what each step reads and writes. Each runs inside a transaction of its caller's.
+"""The tables of `SqliteInbox`: what each step reads and writes. Each step runs inside a transaction of its caller's.
 
-Of each line of entries (one route, one topic) the first one alone has a time in `due`, so that claiming looks at an
-index of those that may be handed out and at nothing else. A claim moves `due` to the end of its lease: whoever dies
-with it has handed it back by that.
+Of each line (one handler, one ordering key) only the first entry has a `due` time, so that a claim reads an index of
+entries that can be handed out. A claim moves `due` to the end of its lease: the entries of a process that dies are
+then due again.
 
-The times are the wall clock's, which alone survives a reboot, and which may be set back: then all that is there moves
-with it, or it would lie for as long as the clock was set back.
+Times are wall-clock times, since only these survive a reboot. If the clock is set back, all stored times move with it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
 
-from goedgepickt_async.webhooks.inbox.protocol import Claim, InboxEntry
+from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry
 
-__all__ = ["SCHEMA", "VERSION", "SqliteTable"]
+__all__ = ["SCHEMA", "VERSION", "DamagedError", "NewerVersionError", "SqliteTable", "migrate", "salvage"]
 
-VERSION = 1
-"""Of the schema, in the file's `user_version`."""
+VERSION: Final = 2
+"""The version of the schema, in the file's `user_version`."""
+_HIGHEST_PLAUSIBLE_VERSION: Final = 1000
 
-SCHEMA = """
+SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    route TEXT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
-    not_before REAL NOT NULL,            -- when it may be handed out, once it is the first of its line
-    due REAL,                            -- when it may be handed out; NULL behind the first of its line
-    token TEXT,                          -- of the claim, while it is handed out
-    attempts INTEGER NOT NULL DEFAULT 0  -- how often it was handed out
+    handler TEXT NOT NULL, ordering_key TEXT NOT NULL, dedup_key TEXT NOT NULL, body BLOB NOT NULL,
+    not_before REAL NOT NULL,             -- when it may be handed out, once it is the first of its line
+    due REAL,                             -- when it may be handed out; NULL behind the first of its line
+    token TEXT,                           -- of the claim, while it is handed out
+    attempts INTEGER NOT NULL DEFAULT 0,  -- how often it was handed out
+    stored REAL NOT NULL DEFAULT 0        -- when it was put here
 );
-CREATE INDEX IF NOT EXISTS entries_by_line ON entries (route, topic, id);
-CREATE INDEX IF NOT EXISTS entries_by_due ON entries (route, due, id) WHERE due IS NOT NULL;
-CREATE TABLE IF NOT EXISTS handled (     -- the last one of each line, for a short while
-    route TEXT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (route, topic)
+CREATE INDEX IF NOT EXISTS entries_by_line ON entries (handler, ordering_key, id);
+CREATE INDEX IF NOT EXISTS entries_by_due ON entries (handler, due, id) WHERE due IS NOT NULL;
+CREATE TABLE IF NOT EXISTS handled (      -- the last one of each line, for the dedup window
+    handler TEXT NOT NULL, ordering_key TEXT NOT NULL, dedup_key TEXT NOT NULL, until REAL NOT NULL,
+    PRIMARY KEY (handler, ordering_key)
 );
 CREATE INDEX IF NOT EXISTS handled_by_until ON handled (until);
-CREATE TABLE IF NOT EXISTS failed (      -- put aside
+CREATE TABLE IF NOT EXISTS failed (       -- given up
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    route TEXT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
-    reason TEXT NOT NULL, at REAL NOT NULL
+    handler TEXT NOT NULL, ordering_key TEXT NOT NULL, dedup_key TEXT NOT NULL, body BLOB NOT NULL,
+    reason TEXT NOT NULL, at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE IF NOT EXISTS clock (       -- one row: when something was last written here
+CREATE TABLE IF NOT EXISTS clock (        -- one row: when something was last written here
     id INTEGER PRIMARY KEY CHECK (id = 1), seen REAL NOT NULL
 );
 INSERT OR IGNORE INTO clock (id, seen) VALUES (1, 0);
 """
 
-_SET_BACK = 1.0
+_FROM_VERSION_1: Final = """
+ALTER TABLE entries RENAME COLUMN route TO handler;
+ALTER TABLE entries RENAME COLUMN topic TO ordering_key;
+ALTER TABLE entries RENAME COLUMN key TO dedup_key;
+ALTER TABLE entries ADD COLUMN stored REAL NOT NULL DEFAULT 0;
+UPDATE entries SET stored = (SELECT seen FROM clock);
+ALTER TABLE handled RENAME COLUMN route TO handler;
+ALTER TABLE handled RENAME COLUMN topic TO ordering_key;
+ALTER TABLE handled RENAME COLUMN key TO dedup_key;
+ALTER TABLE failed RENAME COLUMN route TO handler;
+ALTER TABLE failed RENAME COLUMN topic TO ordering_key;
+ALTER TABLE failed RENAME COLUMN key TO dedup_key;
+ALTER TABLE failed ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+"""
+
+_CLOCK_TOLERANCE: Final = 1.0
 """Seconds; a clock that is further behind than this was set back."""
+
+
+class DamagedError(sqlite3.DatabaseError):
+    """A row holds values that were never written there."""
+
+
+class NewerVersionError(Exception):
+    """A later version of this package made the file."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Create the tables, or bring those of an earlier version up to date, in one transaction.
+
+    Raises:
+        NewerVersionError: A later version of this package made the file.
+        sqlite3.DatabaseError: The file is damaged.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()  # another process may have been first
+    if version < 0 or version > _HIGHEST_PLAUSIBLE_VERSION:
+        raise DamagedError(f"the file has the impossible version {version}")
+    if version > VERSION:
+        raise NewerVersionError(f"the file has version {version}; this goedgepickt-async knows up to {VERSION}")
+    script = _FROM_VERSION_1 if version == 1 else SCHEMA if version == 0 else ""
+    for statement in script.split(";\n"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def salvage(connection: sqlite3.Connection) -> Iterator[tuple[InboxEntry, str | None]]:
+    """What can be read of a damaged file: entries, and failed ones with their reason. Unreadable rows are left out."""
+    for table, reason in (("entries", "NULL"), ("failed", "reason")):
+        for columns in ("handler, ordering_key, dedup_key", "route, topic, key"):  # this version, and version 1
+            for row in _rows_that_can_be_read(connection, f"SELECT {columns}, body, {reason} FROM {table}"):  # noqa: S608
+                if all(isinstance(text, str) for text in row[:3]) and isinstance(row[3], bytes):
+                    entry = InboxEntry(handler=row[0], ordering_key=row[1], dedup_key=row[2], body=row[3])
+                    yield entry, None if reason == "NULL" else str(row[4])
+
+
+def _rows_that_can_be_read(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table, in the order of their ids, from both ends towards what cannot be read."""
+    seen: set[int] = set()
+    for order in ("ASC", "DESC"):
+        rows: list[tuple[Any, ...]] = []
+        try:
+            cursor = connection.execute(query.replace(" FROM", ", rowid FROM") + f" NOT INDEXED ORDER BY rowid {order}")
+            for row in cursor:
+                if row[-1] in seen:
+                    break
+                seen.add(row[-1])
+                rows.append(row)
+        except (sqlite3.Error, OverflowError, ValueError, MemoryError):
+            pass
+        yield from rows if order == "ASC" else reversed(rows)
 
 
 class SqliteTable:
     """The steps. Times are seconds since the epoch.
 
     Args:
-        connection: Whose transactions are begun and ended by the caller.
+        connection: The caller begins and ends its transactions.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection.execute
 
     def put(self, entries: Sequence[InboxEntry], now: float) -> int:
-        """Add entries, but for those whose equal waits; the number of those added."""
-        self._follow_the_clock(now)
+        """Add entries, except those whose equal waits; the number of those added."""
+        self._follow_clock(now)
         self._sql("DELETE FROM handled WHERE until <= ?", (now,))
         added = sum(self._put(entry, now) for entry in entries)
-        if added:  # what was dropped writes nothing, and so waits for no disk
-            self._see_the_clock(now)
+        if added:  # otherwise nothing is written, and no disk is waited for
+            self._record_clock(now)
         return added
 
     def _put(self, entry: InboxEntry, now: float) -> bool:
         line = (entry.handler, entry.ordering_key)
         last = self._sql(
-            "SELECT id, key, token, attempts FROM entries WHERE route = ? AND topic = ? ORDER BY id DESC LIMIT 1", line
+            "SELECT id, dedup_key, token, attempts FROM entries"
+            " WHERE handler = ? AND ordering_key = ? ORDER BY id DESC LIMIT 1",
+            line,
         ).fetchone()
         if last is not None and last[1] == entry.dedup_key and last[2] is None:
-            if last[3]:  # it failed before: it was asked for anew, so it gets all its attempts
+            if last[3]:  # it failed before: it was requested again, so it has all its attempts again
                 self._sql("UPDATE entries SET attempts = 0 WHERE id = ?", last[:1])
             return False
         not_before = max(now + entry.delay, self._quiet_until(line, entry.dedup_key))
         self._sql(
-            "INSERT INTO entries (route, topic, key, body, not_before, due) VALUES (?, ?, ?, ?, ?, ?)",
-            (*line, entry.dedup_key, entry.body, not_before, not_before if last is None else None),
+            "INSERT INTO entries (handler, ordering_key, dedup_key, body, not_before, due, stored)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*line, entry.dedup_key, entry.body, not_before, not_before if last is None else None, now),
         )
         return True
 
     def _quiet_until(self, line: tuple[str, str], key: str) -> float:
-        row = self._sql("SELECT key, until FROM handled WHERE route = ? AND topic = ?", line).fetchone()
+        row = self._sql("SELECT dedup_key, until FROM handled WHERE handler = ? AND ordering_key = ?", line).fetchone()
         return row[1] if row is not None and row[0] == key else 0.0
 
-    def claim(self, routes: Collection[str], limit: int, lease: float, now: float) -> list[Claim]:
-        """Hand out what is due, the longest due first."""
-        self._follow_the_clock(now)
+    def claim(self, handlers: Collection[str], limit: int, lease: float, now: float) -> list[Claim]:
+        """Hand out what is due, in the order of `due`."""
+        self._follow_clock(now)
         rows: list[tuple[Any, ...]] = []
-        for route in routes:
+        for handler in handlers:
             rows += self._sql(
-                "SELECT due, id, route, topic, key, body, attempts FROM entries"
-                " WHERE route = ? AND due <= ? ORDER BY due, id LIMIT ?",
-                (route, now, limit),
+                "SELECT due, id, handler, ordering_key, dedup_key, body, attempts FROM entries"
+                " WHERE handler = ? AND due <= ? ORDER BY due, id LIMIT ?",
+                (handler, now, limit),
             )
+        for row in rows:
+            if not _is_sound(row):
+                raise DamagedError(f"entry {row[1]!r} is damaged")
         rows.sort(key=lambda row: row[:2])
-        if rows:  # looking alone writes nothing, and so waits for no disk
-            self._see_the_clock(now)
+        if rows:  # otherwise nothing is written, and no disk is waited for
+            self._record_clock(now)
         return [self._hand_out(row, now + lease) for row in rows[:limit]]
 
     def _hand_out(self, row: tuple[Any, ...], until: float) -> Claim:
-        _, number, route, topic, key, body, attempts = row
+        _, number, handler, ordering_key, dedup_key, body, attempts = row
         token = uuid.uuid4().hex
         self._sql("UPDATE entries SET due = ?, token = ?, attempts = attempts + 1 WHERE id = ?", (until, token, number))
-        entry = InboxEntry(handler=route, ordering_key=topic, dedup_key=key, body=bytes(body))
+        entry = InboxEntry(handler=handler, ordering_key=ordering_key, dedup_key=dedup_key, body=body)
         return Claim(entry=entry, id=number, token=token, attempt=attempts + 1)
 
-    def next_due(self, routes: Collection[str]) -> float | None:
-        """When the next one may be handed out."""
-        dues = [self._sql("SELECT min(due) FROM entries WHERE route = ?", (route,)).fetchone()[0] for route in routes]
-        return min((due for due in dues if due is not None), default=None)
+    def next_due(self, handlers: Collection[str]) -> float | None:
+        """When the next entry may be handed out."""
+        query = "SELECT min(due) FROM entries WHERE handler = ?"
+        dues = [self._sql(query, (handler,)).fetchone()[0] for handler in handlers]
+        return min((due for due in dues if isinstance(due, (int, float))), default=None)
 
     def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """Move the ends of leases."""
-        self._heed_the_clock(now)
+        self._update_clock(now)
         for claim in claims:
             self._sql("UPDATE entries SET due = ? WHERE id = ? AND token = ?", (now + lease, claim.id, claim.token))
 
     def finish(self, claim: Claim, dedup_window: float, now: float) -> bool:
-        """Forget it, and let the next of its line come forward; whether it was still this claim's."""
-        self._heed_the_clock(now)
+        """Remove it, and let the next of its line come forward; whether the claim was still valid."""
+        self._update_clock(now)
         if not self._delete(claim):
             return False
         entry = claim.entry
         if dedup_window > 0:
             self._sql(
-                "INSERT OR REPLACE INTO handled (route, topic, key, until) VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO handled (handler, ordering_key, dedup_key, until) VALUES (?, ?, ?, ?)",
                 (entry.handler, entry.ordering_key, entry.dedup_key, now + dedup_window),
             )
         else:
-            self._sql("DELETE FROM handled WHERE route = ? AND topic = ?", (entry.handler, entry.ordering_key))
+            line = (entry.handler, entry.ordering_key)
+            self._sql("DELETE FROM handled WHERE handler = ? AND ordering_key = ?", line)
         self._promote((entry.handler, entry.ordering_key))
         return True
 
@@ -145,71 +228,135 @@ class SqliteTable:
 
     def _promote(self, line: tuple[str, str]) -> None:
         following = self._sql(
-            "SELECT id, key, not_before FROM entries WHERE route = ? AND topic = ? ORDER BY id LIMIT 1", line
+            "SELECT id, dedup_key, not_before FROM entries WHERE handler = ? AND ordering_key = ? ORDER BY id LIMIT 1",
+            line,
         ).fetchone()
         if following is not None:
             due = max(following[2], self._quiet_until(line, following[1]))
             self._sql("UPDATE entries SET due = ? WHERE id = ?", (due, following[0]))
 
     def postpone(self, claim: Claim, delay: float, now: float, *, counts: bool) -> bool:
-        """Hand it back; whether it was still this claim's."""
-        self._heed_the_clock(now)
+        """Hand it back; whether the claim was still valid."""
+        self._update_clock(now)
         changed = self._sql(
             "UPDATE entries SET due = ?, token = NULL, attempts = attempts - ? WHERE id = ? AND token = ?",
             (now + delay, 0 if counts else 1, claim.id, claim.token),
         )
         return changed.rowcount > 0
 
-    def give_up(self, claim: Claim, reason: str, now: float) -> bool:
-        """Put it aside; whether it was still this claim's."""
+    # -- failed entries -----------------------------------------------------------------------------------------
+
+    def give_up(self, claim: Claim, reason: str, now: float, keep: float) -> bool:
+        """Set it aside, and drop what was set aside over `keep` seconds ago; whether the claim was still valid."""
         if not self._delete(claim):
             return False
-        entry = claim.entry
-        self._sql(
-            "INSERT INTO failed (route, topic, key, body, reason, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (entry.handler, entry.ordering_key, entry.dedup_key, entry.body, reason, now),
-        )
-        self._promote((entry.handler, entry.ordering_key))
+        self.add_failed(claim.entry, reason, now, claim.attempt)
+        self._sql("DELETE FROM failed WHERE at < ?", (now - keep,))
+        self._promote((claim.entry.handler, claim.entry.ordering_key))
         return True
 
-    def requeue_failed(self, now: float) -> int:
-        """Put back all that was put aside; how many."""
-        rows = self._sql("SELECT route, topic, key, body FROM failed ORDER BY id").fetchall()
-        self.put(
-            [InboxEntry(handler=row[0], ordering_key=row[1], dedup_key=row[2], body=bytes(row[3])) for row in rows], now
+    def add_failed(self, entry: InboxEntry, reason: str, now: float, attempts: int) -> None:
+        """Store a failed entry."""
+        self._sql(
+            "INSERT INTO failed (handler, ordering_key, dedup_key, body, reason, at, attempts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (entry.handler, entry.ordering_key, entry.dedup_key, entry.body, reason, now, attempts),
         )
-        self._sql("DELETE FROM failed")
-        return len(rows)
 
-    def waiting(self, routes: Collection[str]) -> int:
-        """How many there are."""
-        counts = [self._sql("SELECT count(*) FROM entries WHERE route = ?", (route,)).fetchone()[0] for route in routes]
-        return sum(counts)
+    def failed(self, limit: int) -> list[FailedEntry]:
+        """The failed entries, the oldest first."""
+        rows = self._sql(
+            "SELECT id, handler, ordering_key, dedup_key, body, reason, at, attempts FROM failed ORDER BY id LIMIT ?",
+            (limit,),
+        ).fetchall()
+        return [
+            FailedEntry(
+                id=row[0],
+                entry=InboxEntry(handler=row[1], ordering_key=row[2], dedup_key=row[3], body=_sound_body(row[4])),
+                reason=str(row[5]),
+                failed_at=row[6],
+                attempts=row[7],
+            )
+            for row in rows
+        ]
 
-    def failed(self) -> int:
-        """How many were put aside."""
-        count: int = self._sql("SELECT count(*) FROM failed").fetchone()[0]
-        return count
+    def requeue_failed(self, ids: Collection[int] | None, now: float) -> int:
+        """Put failed entries back, all of them if `ids` is None; the number."""
+        chosen = [one for one in self.failed(-1) if ids is None or one.id in ids]
+        self.put([one.entry for one in chosen], now)
+        return self._drop([one.id for one in chosen])
 
-    def orphans(self, routes: Collection[str]) -> dict[str, int]:
-        """How many there are for other routes, by route."""
-        rows = self._sql("SELECT route, count(*) FROM entries GROUP BY route").fetchall()
-        return {route: count for route, count in rows if route not in routes}
+    def drop_failed(self, ids: Collection[int] | None) -> int:
+        """Delete failed entries, all of them if `ids` is None; the number."""
+        if ids is None:
+            return self._sql("DELETE FROM failed").rowcount
+        return self._drop(ids)
 
-    def _heed_the_clock(self, now: float) -> None:
+    def _drop(self, ids: Collection[int]) -> int:
+        return sum(self._sql("DELETE FROM failed WHERE id = ?", (number,)).rowcount for number in ids)
+
+    # -- numbers ------------------------------------------------------------------------------------------------
+
+    def waiting(self, handlers: Collection[str]) -> int:
+        """The number of entries."""
+        query = "SELECT count(*) FROM entries WHERE handler = ?"
+        return sum(self._sql(query, (handler,)).fetchone()[0] for handler in handlers)
+
+    def totals(self) -> tuple[int, float | None, int]:
+        """The number of entries, when the oldest was stored, and the number of failed entries."""
+        count, oldest = self._sql("SELECT count(*), min(stored) FROM entries").fetchone()
+        (failed,) = self._sql("SELECT count(*) FROM failed").fetchone()
+        return count, oldest, failed
+
+    def used_bytes(self) -> int:
+        """The size of the tables, without pages that are free."""
+        pages, free, size = (
+            self._sql(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def orphans(self, handlers: Collection[str]) -> dict[str, int]:
+        """The number of entries for each other handler."""
+        rows = self._sql("SELECT handler, count(*) FROM entries GROUP BY handler").fetchall()
+        return {handler: count for handler, count in rows if handler not in handlers}
+
+    # -- the clock ----------------------------------------------------------------------------------------------
+
+    def _update_clock(self, now: float) -> None:
         """Before times are written."""
-        self._follow_the_clock(now)
-        self._see_the_clock(now)
+        self._follow_clock(now)
+        self._record_clock(now)
 
-    def _see_the_clock(self, now: float) -> None:
+    def _record_clock(self, now: float) -> None:
         self._sql("UPDATE clock SET seen = ?", (now,))
 
-    def _follow_the_clock(self, now: float) -> None:
+    def _follow_clock(self, now: float) -> None:
         """If the clock was set back, set back with it all that waits for a time."""
-        (seen,) = self._sql("SELECT seen FROM clock").fetchone()
-        behind = seen - now
-        if behind <= _SET_BACK:
+        row = self._sql("SELECT seen FROM clock").fetchone()
+        if row is None or not isinstance(row[0], (int, float)):
+            raise DamagedError("the table of the clock is damaged")
+        behind = row[0] - now
+        if behind <= _CLOCK_TOLERANCE:
             return
         self._sql("UPDATE entries SET not_before = not_before - ?, due = due - ?", (behind, behind))
+        self._sql("UPDATE entries SET stored = min(stored, ?)", (now,))
         self._sql("UPDATE handled SET until = until - ?", (behind,))
-        self._see_the_clock(now)
+        self._record_clock(now)
+
+
+def _is_sound(row: tuple[Any, ...]) -> bool:
+    due, number, handler, ordering_key, dedup_key, body, attempts = row
+    texts = all(isinstance(text, str) for text in (handler, ordering_key, dedup_key))
+    return (
+        texts
+        and isinstance(due, float)
+        and isinstance(number, int)
+        and isinstance(attempts, int)
+        and isinstance(body, bytes)
+    )
+
+
+def _sound_body(body: object) -> bytes:
+    if not isinstance(body, bytes):
+        raise DamagedError("a failed entry is damaged")
+    return body
