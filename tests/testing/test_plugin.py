@@ -1,31 +1,24 @@
-"""The plugin in projects of its users: each test here runs a pytest of its own, in a process of its own."""
+"""The plugin in projects of its users: each run starts a pytest of its own, which tests share where they can."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
+import attrs
 import pytest
-
-pytest_plugins = ["pytester"]
 
 CONFIG = """
 [pytest]
-addopts = --strict-markers --strict-config -p no:randomly -p no:cacheprovider
+addopts = --strict-markers --strict-config -v --tb=native -p no:randomly -p no:cacheprovider
 filterwarnings =
     error
     ignore:.*asyncio_default_fixture_loop_scope
 """
-
-
-def run(pytester: pytest.Pytester, code: str, *arguments: str, config: str = "") -> pytest.RunResult:
-    """Run a test module with warnings as errors."""
-    pytester.makeini(CONFIG + config)
-    pytester.makepyfile(dedent(code))
-    return pytester.runpytest_subprocess(*arguments, timeout=50)
-
 
 ASYNC_TESTS = """
     async def test_reads(goedgepickt_client, goedgepickt_sandbox):
@@ -38,18 +31,9 @@ ASYNC_TESTS = """
         assert goedgepickt_sandbox.throttled == 0
 """
 
+STRICT = "import pytest\npytestmark = pytest.mark.asyncio\n" + dedent(ASYNC_TESTS)
 
-def test_it_serves_asynchronous_tests_in_pytest_asyncios_automatic_mode(pytester: pytest.Pytester) -> None:
-    run(pytester, ASYNC_TESTS, config="asyncio_mode = auto").assert_outcomes(passed=2)
-
-
-def test_it_serves_asynchronous_tests_in_pytest_asyncios_strict_mode(pytester: pytest.Pytester) -> None:
-    code = "import pytest\npytestmark = pytest.mark.asyncio\n" + dedent(ASYNC_TESTS)
-    run(pytester, code, config="asyncio_mode = strict").assert_outcomes(passed=2)
-
-
-def test_it_leaves_nothing_open_in_an_event_loop_that_many_tests_share(pytester: pytest.Pytester) -> None:
-    code = """
+SHARED_LOOP = """
         import asyncio, gc, pytest
         pytestmark = pytest.mark.asyncio(loop_scope="module")
         loops, kept = set(), []
@@ -61,25 +45,82 @@ def test_it_leaves_nothing_open_in_an_event_loop_that_many_tests_share(pytester:
             kept.append(goedgepickt_client._sender.pipeline.sessions)
             assert len(loops) == 1
             assert [bool(sessions.loops) for sessions in kept] == [False] * turn + [True]
-    """
-    run(pytester, code, config="asyncio_mode = strict").assert_outcomes(passed=3)
+"""
 
+MARKERS = """
+        import pytest
+        pytestmark = pytest.mark.goedgepickt_sandbox(products=7, orders=1)
 
-def test_it_serves_asynchronous_tests_under_anyio(pytester: pytest.Pytester) -> None:
-    code = """
+        @pytest.fixture
+        def goedgepickt_sandbox_options():
+            return {"products": 5, "webshops": 3, "limit": 20, "period": 2.0}
+
+        @pytest.mark.goedgepickt_sandbox(orders=12)
+        def test_nearest_wins(goedgepickt_sandbox, goedgepickt_budget):
+            world = goedgepickt_sandbox.world
+            assert (len(world.orders), len(world.products), len(world.webshops)) == (12, 7, 3)
+            assert (goedgepickt_budget.limit, goedgepickt_budget.snapshot().period) == (20, 2.0)
+
+        @pytest.mark.goedgepickt_sandbox(limit=None)
+        def test_without_a_throttle_nobody_waits(goedgepickt_budget):
+            assert goedgepickt_budget.limit > 100_000
+"""
+
+WRONG_MARKERS = """
+        import pytest
+
+        @pytest.mark.goedgepickt_sandbox(oders=3)
+        def test_misspelt(goedgepickt_sandbox): ...
+
+        @pytest.mark.goedgepickt_sandbox(webshops=0)
+        def test_out_of_range(goedgepickt_sandbox): ...
+
+        @pytest.mark.goedgepickt_sandbox(300)
+        def test_without_a_name(goedgepickt_sandbox): ...
+
+        @pytest.mark.goedgepickt_sandbox(clock=None)
+        def test_the_fixtures_own(goedgepickt_sandbox): ...
+"""
+
+CLOCK = """
+        import time
+        import pytest
+        from goedgepickt_async.sandbox import faults
+
+        @pytest.mark.goedgepickt_sandbox(limit=10, period=60.0)
+        def test_an_hour(goedgepickt_clock, goedgepickt_client, goedgepickt_sandbox):
+            async def job():
+                for _ in range(600):
+                    await goedgepickt_client.webshops.list().collect(limit=1)
+            began = time.monotonic()
+            goedgepickt_clock.run(job())
+            assert goedgepickt_clock.elapsed == pytest.approx(59 * 61, abs=1)
+            assert (len(goedgepickt_sandbox.requests), goedgepickt_sandbox.throttled) == (600, 0)
+            assert goedgepickt_sandbox.requests[-1].at - goedgepickt_sandbox.requests[0].at == pytest.approx(59 * 61, abs=1)
+
+        @pytest.mark.parametrize("asked", [3, 50])
+        def test_retry_after(asked, goedgepickt_sandbox, goedgepickt_client, goedgepickt_clock):
+            goedgepickt_sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after=str(asked)))
+            orders = goedgepickt_clock.run(goedgepickt_client.orders.list().collect(limit=1))
+            assert len(orders) == 1
+            assert goedgepickt_clock.elapsed == pytest.approx(asked + 1, abs=1)
+"""
+
+CLOCK_IN_ASYNCHRONOUS_TEST = """
+        async def test_never_runs(goedgepickt_clock):
+            raise AssertionError
+"""
+
+ANYIO = """
         import pytest
         pytestmark = pytest.mark.anyio
 
         @pytest.fixture
         def anyio_backend():
             return "asyncio"
-    """
-    ran = run(pytester, dedent(code) + dedent(ASYNC_TESTS), "-p", "no:asyncio")
-    ran.assert_outcomes(passed=2)
+"""
 
-
-def test_it_serves_plain_tests_with_no_other_plugin(pytester: pytest.Pytester) -> None:
-    code = """
+PLAIN = """
         import asyncio
         import urllib.request
 
@@ -103,100 +144,9 @@ def test_it_serves_plain_tests_with_no_other_plugin(pytester: pytest.Pytester) -
             kept.pop().close()
 
         kept = []
-    """
-    run(pytester, code, "-p", "no:asyncio", "-p", "no:anyio").assert_outcomes(passed=4)
+"""
 
-
-def test_the_marker_and_the_options_fixture_say_what_the_sandbox_is_like(pytester: pytest.Pytester) -> None:
-    code = """
-        import pytest
-        pytestmark = pytest.mark.goedgepickt_sandbox(products=7, orders=1)
-
-        @pytest.fixture
-        def goedgepickt_sandbox_options():
-            return {"products": 5, "webshops": 3, "limit": 20, "period": 2.0}
-
-        @pytest.mark.goedgepickt_sandbox(orders=12)
-        def test_nearest_wins(goedgepickt_sandbox, goedgepickt_budget):
-            world = goedgepickt_sandbox.world
-            assert (len(world.orders), len(world.products), len(world.webshops)) == (12, 7, 3)
-            assert (goedgepickt_budget.limit, goedgepickt_budget.snapshot().period) == (20, 2.0)
-
-        @pytest.mark.goedgepickt_sandbox(limit=None)
-        def test_without_a_throttle_nobody_waits(goedgepickt_budget):
-            assert goedgepickt_budget.limit > 100_000
-    """
-    run(pytester, code).assert_outcomes(passed=2)
-
-
-def test_a_wrong_marker_is_told_in_one_line(pytester: pytest.Pytester) -> None:
-    code = """
-        import pytest
-
-        @pytest.mark.goedgepickt_sandbox(oders=3)
-        def test_misspelt(goedgepickt_sandbox): ...
-
-        @pytest.mark.goedgepickt_sandbox(webshops=0)
-        def test_out_of_range(goedgepickt_sandbox): ...
-
-        @pytest.mark.goedgepickt_sandbox(300)
-        def test_without_a_name(goedgepickt_sandbox): ...
-
-        @pytest.mark.goedgepickt_sandbox(clock=None)
-        def test_the_fixtures_own(goedgepickt_sandbox): ...
-    """
-    ran = run(pytester, code, "--tb=native")
-    ran.assert_outcomes(errors=4)
-    ran.stdout.fnmatch_lines_random(
-        [
-            "the options of goedgepickt_sandbox do not make a sandbox: there is no oders; there are *orders*",
-            "the options of goedgepickt_sandbox do not make a sandbox: *webshops*",
-            "the marker goedgepickt_sandbox takes named options only, not 300",
-            "the options of goedgepickt_sandbox do not make a sandbox: there is no clock; there are *",
-        ]
-    )
-    ran.stdout.no_fnmatch_line("Traceback*")
-
-
-def test_time_jumps_for_the_client_its_budget_and_the_sandbox_together(pytester: pytest.Pytester) -> None:
-    code = """
-        import time
-        import pytest
-        from goedgepickt_async.sandbox import faults
-
-        @pytest.mark.goedgepickt_sandbox(limit=10, period=60.0)
-        def test_an_hour(goedgepickt_clock, goedgepickt_client, goedgepickt_sandbox):
-            async def job():
-                for _ in range(600):
-                    await goedgepickt_client.webshops.list().collect(limit=1)
-            began = time.monotonic()
-            goedgepickt_clock.run(job())
-            assert goedgepickt_clock.elapsed == pytest.approx(59 * 61, abs=1)
-            assert (len(goedgepickt_sandbox.requests), goedgepickt_sandbox.throttled) == (600, 0)
-            assert goedgepickt_sandbox.requests[-1].at - goedgepickt_sandbox.requests[0].at == pytest.approx(59 * 61, abs=1)
-
-        @pytest.mark.parametrize("asked", [3, 50])
-        def test_retry_after(asked, goedgepickt_sandbox, goedgepickt_client, goedgepickt_clock):
-            goedgepickt_sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after=str(asked)))
-            orders = goedgepickt_clock.run(goedgepickt_client.orders.list().collect(limit=1))
-            assert len(orders) == 1
-            assert goedgepickt_clock.elapsed == pytest.approx(asked + 1, abs=1)
-    """
-    run(pytester, code).assert_outcomes(passed=3)
-
-
-def test_the_clock_refuses_an_asynchronous_test_with_a_hint(pytester: pytest.Pytester) -> None:
-    code = """
-        async def test_never_runs(goedgepickt_clock):
-            raise AssertionError
-    """
-    ran = run(pytester, code, config="asyncio_mode = auto")
-    ran.assert_outcomes(errors=1)
-    ran.stdout.fnmatch_lines(["*write `def` instead of `async def`*"])
-
-
-def test_parallel_processes_do_not_meet(pytester: pytest.Pytester) -> None:
-    code = """
+PARALLEL = """
         import asyncio
         import pytest
 
@@ -204,22 +154,118 @@ def test_parallel_processes_do_not_meet(pytester: pytest.Pytester) -> None:
         def test_reads(turn, goedgepickt_client, goedgepickt_sandbox):
             assert asyncio.run(goedgepickt_client.orders.list().collect(limit=1))
             assert len(goedgepickt_sandbox.requests) == 1
-    """
-    run(pytester, code, "-n", "2").assert_outcomes(passed=6)
+"""
 
 
-def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
-    ran = run(pytester, "def test_it(goedgepickt_sandbox): ...", "-p", "no:goedgepickt")
-    ran.assert_outcomes(errors=1)
-    ran.stdout.fnmatch_lines(["*fixture 'goedgepickt_sandbox' not found*"])
+@attrs.frozen
+class Ran:
+    """A run of pytest that has ended, and what it printed."""
+
+    out: str
+
+    def outcomes(self, module: str) -> list[str]:
+        """What became of the tests of a module, sorted."""
+        after = re.findall(rf"^test_{module}\.py::[^ ]+ (PASSED|FAILED|ERROR)", self.out, re.MULTILINE)
+        before = re.findall(rf"(PASSED|FAILED|ERROR) test_{module}\.py::", self.out)  # as xdist prints them
+        return sorted(after or before)
 
 
-def test_it_says_what_it_offers(pytester: pytest.Pytester) -> None:
-    listed = run(pytester, "", "--fixtures", "--markers")
-    listed.stdout.fnmatch_lines(["@pytest.mark.goedgepickt_sandbox(**options): *"])
-    offered = run(pytester, "", "--fixtures")
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs test modules, in a process of its own and with warnings as errors."""
+
+    def run(*arguments: str, config: str = "", **modules: str) -> Ran:
+        folder = tmp_path_factory.mktemp("project")
+        (folder / "pytest.ini").write_text(CONFIG + config, encoding="utf-8")
+        for name, code in modules.items():
+            (folder / f"test_{name}.py").write_text(dedent(code), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+        return Ran(done.stdout + done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def in_strict_mode(run: Run) -> Ran:
+    """One run of all that can be together in pytest-asyncio's strict mode."""
+    modules = {"strict": STRICT, "shared": SHARED_LOOP, "markers": MARKERS, "wrong": WRONG_MARKERS, "clock": CLOCK}
+    return run(config="asyncio_mode = strict", **modules)
+
+
+@pytest.fixture(scope="module")
+def in_automatic_mode(run: Run) -> Ran:
+    """One run of all that can be together in its automatic mode."""
+    return run(config="asyncio_mode = auto", automatic=ASYNC_TESTS, refused=CLOCK_IN_ASYNCHRONOUS_TEST)
+
+
+def test_it_serves_asynchronous_tests_in_pytest_asyncios_strict_mode(in_strict_mode: Ran) -> None:
+    assert in_strict_mode.outcomes("strict") == ["PASSED"] * 2, in_strict_mode.out
+
+
+def test_it_serves_asynchronous_tests_in_pytest_asyncios_automatic_mode(in_automatic_mode: Ran) -> None:
+    assert in_automatic_mode.outcomes("automatic") == ["PASSED"] * 2, in_automatic_mode.out
+
+
+def test_it_leaves_nothing_open_in_an_event_loop_that_many_tests_share(in_strict_mode: Ran) -> None:
+    assert in_strict_mode.outcomes("shared") == ["PASSED"] * 3, in_strict_mode.out
+
+
+def test_it_serves_asynchronous_tests_under_anyio(run: Run) -> None:
+    ran = run("-p", "no:asyncio", anyio=dedent(ANYIO) + dedent(ASYNC_TESTS))
+    assert ran.outcomes("anyio") == ["PASSED"] * 2, ran.out
+
+
+def test_it_serves_plain_tests_with_no_other_plugin(run: Run) -> None:
+    ran = run("-p", "no:asyncio", "-p", "no:anyio", plain=PLAIN)
+    assert ran.outcomes("plain") == ["PASSED"] * 4, ran.out
+
+
+def test_the_marker_and_the_options_fixture_say_what_the_sandbox_is_like(in_strict_mode: Ran) -> None:
+    assert in_strict_mode.outcomes("markers") == ["PASSED"] * 2, in_strict_mode.out
+
+
+def test_a_wrong_marker_is_told_in_one_line(in_strict_mode: Ran) -> None:
+    assert in_strict_mode.outcomes("wrong") == ["ERROR"] * 4, in_strict_mode.out
+    told = [
+        "the options of goedgepickt_sandbox do not make a sandbox: there is no oders; there are .*orders.*",
+        "the options of goedgepickt_sandbox do not make a sandbox: .*webshops.*",
+        "the marker goedgepickt_sandbox takes named options only, not 300",
+        "the options of goedgepickt_sandbox do not make a sandbox: there is no clock; there are .*",
+    ]
+    for line in told:
+        assert re.search(f"^{line}$", in_strict_mode.out, re.MULTILINE), line
+    assert "Traceback" not in in_strict_mode.out
+
+
+def test_time_jumps_for_the_client_its_budget_and_the_sandbox_together(in_strict_mode: Ran) -> None:
+    assert in_strict_mode.outcomes("clock") == ["PASSED"] * 3, in_strict_mode.out
+
+
+def test_the_clock_refuses_an_asynchronous_test_with_a_hint(in_automatic_mode: Ran) -> None:
+    assert in_automatic_mode.outcomes("refused") == ["ERROR"], in_automatic_mode.out
+    assert "write `def` instead of `async def`" in in_automatic_mode.out
+
+
+def test_parallel_processes_do_not_meet(run: Run) -> None:
+    ran = run("-n", "2", parallel=PARALLEL)
+    assert ran.outcomes("parallel") == ["PASSED"] * 6, ran.out
+
+
+def test_it_can_be_left_out(run: Run) -> None:
+    ran = run("-p", "no:goedgepickt", without="def test_it(goedgepickt_sandbox): ...")
+    assert ran.outcomes("without") == ["ERROR"], ran.out
+    assert "fixture 'goedgepickt_sandbox' not found" in ran.out
+
+
+def test_it_says_what_it_offers(run: Run) -> None:
+    assert re.search(r"^@pytest.mark.goedgepickt_sandbox\(\*\*options\): ", run("--markers").out, re.MULTILINE)
+    offered = run("--fixtures").out
     for name in ("sandbox", "sandbox_options", "budget", "client", "clock"):
-        offered.stdout.fnmatch_lines([f"goedgepickt_{name} -- *"])
+        assert re.search(rf"^goedgepickt_{name} -- ", offered, re.MULTILINE), offered
 
 
 def test_at_pytests_start_it_imports_nothing_but_itself(tmp_path: Path) -> None:
