@@ -37,7 +37,7 @@ def tables_of(script: str, *arguments: str) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=600,
         env=environment | {"PYTHONPATH": str(BENCHMARKS.parent)},
     )
     assert done.returncode in {0, 1}, done.stderr

@@ -1,4 +1,4 @@
-"""The real command as a process: run to its end, or started and signalled."""
+"""The command, run in this process; or as a process of its own, where signals, streams or an interpreter's end matter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import attrs
 import pytest
 
 import goedgepickt_async
-from goedgepickt_async.cli import main
+from goedgepickt_async.cli import main, running
+from tests.support.waiting import SAFETY
 
 _ROOT = Path(goedgepickt_async.__file__).parents[1]
-_PATIENCE = 30.0
 
 
 @attrs.frozen
@@ -47,12 +47,20 @@ def uuids(rows: list[dict[str, Any]]) -> list[str]:
 
 @attrs.frozen
 class Goedgepickt:
-    """Runs `goedgepickt` in a directory of its own, with nothing set in its environment but what a test sets."""
+    """Runs `goedgepickt` in a directory of its own, with nothing set in its environment but what a test sets.
+
+    A call runs it in this process, from any thread: starting an interpreter costs as much as dozens of commands do.
+    """
 
     folder: Path
+    _inside: Callable[..., Finished]
     started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     def __call__(self, *arguments: str, **environment: str) -> Finished:
+        return self._inside(*arguments, **environment)
+
+    def process(self, *arguments: str, **environment: str) -> Finished:
+        """Run it in a process of its own."""
         return self._run("-m", "goedgepickt_async", *arguments, environment=environment)
 
     def feed(self, stdin: bytes, *arguments: str) -> Finished:
@@ -70,7 +78,7 @@ class Goedgepickt:
             env=_environment(environment or {}),
             input=stdin,
             capture_output=True,
-            timeout=_PATIENCE,
+            timeout=SAFETY,
             check=False,
         )
         return Finished(done.returncode, done.stdout, done.stderr.decode())
@@ -90,7 +98,7 @@ class Goedgepickt:
 
     def finish(self, process: subprocess.Popen[bytes]) -> Finished:
         """Wait for its end."""
-        out, err = process.communicate(timeout=_PATIENCE)
+        out, err = process.communicate(timeout=SAFETY)
         return Finished(process.returncode, out, err.decode())
 
     def read(self, name: str) -> bytes:
@@ -102,25 +110,23 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return ours | {"PYTHONPATH": str(_ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "100", **more}
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something to come true."""
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Callable[..., Finished]:
     """Runs the command in this process, which is quicker; its working directory is `tmp_path`."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     for name in [name for name in os.environ if name.startswith("GOEDGEPICKT_")]:
         monkeypatch.delenv(name)
 
-    def run(*arguments: str) -> Finished:
-        code = main(arguments)
+    def run(*arguments: str, **environment: str) -> Finished:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            if threading.current_thread() is not threading.main_thread():
+                patch.setattr(running, "_SIGNALS", [])  # only the main thread may listen to signals
+            code = main(arguments)
         seen = capfdbinary.readouterr()
         return Finished(int(code), seen.out, seen.err.decode())
 
@@ -128,8 +134,8 @@ def inside(
 
 
 @pytest.fixture
-def goedgepickt(tmp_path: Path) -> Iterator[Goedgepickt]:
-    command = Goedgepickt(tmp_path)
+def goedgepickt(tmp_path: Path, inside: Callable[..., Finished]) -> Iterator[Goedgepickt]:
+    command = Goedgepickt(tmp_path, inside)
     yield command
     for process in command.started:
         if process.poll() is None:

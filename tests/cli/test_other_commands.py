@@ -8,6 +8,7 @@ import signal
 import urllib.request
 
 from goedgepickt_async.sandbox import Sandbox
+from tests.support.waiting import SAFETY
 
 from .conftest import Finished, Goedgepickt
 
@@ -132,7 +133,7 @@ def test_the_sandbox_says_how_to_use_it_serves_and_ends_on_ctrl_c(goedgepickt: G
         said["GOEDGEPICKT_BASE_URL"] + "/orders",
         headers={"Authorization": f"Bearer {said['GOEDGEPICKT_API_KEY']}", "Accept": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=SAFETY) as response:
         assert json.load(response)["pageInfo"]["totalItems"] == 7
     doctor = goedgepickt("doctor", **said)
     assert doctor.code == 0

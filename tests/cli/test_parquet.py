@@ -18,8 +18,9 @@ from goedgepickt_async.cli.export.output import WholeFileOutput
 from goedgepickt_async.contrib.arrow import schema
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
+from tests.support.waiting import until_in_thread as until
 
-from .conftest import Finished, Goedgepickt, until
+from .conftest import Finished, Goedgepickt
 
 Inside = Callable[..., Finished]
 FAST = ("--sandbox", "--sandbox-rate", "off")

@@ -15,7 +15,7 @@ from .conftest import Finished, Goedgepickt
 
 
 def test_the_module_is_the_command_and_tells_its_version(goedgepickt: Goedgepickt) -> None:
-    done = goedgepickt("--version")
+    done = goedgepickt.process("--version")
     assert (done.code, done.out.decode().strip(), done.err) == (0, __version__, "")
 
 

@@ -15,8 +15,9 @@ from goedgepickt_async.cli.export import checkpoint as checkpoints
 from goedgepickt_async.cli.private_files import Lock
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
+from tests.support.waiting import until_in_thread as until
 
-from .conftest import Finished, Goedgepickt, jsonl, until, uuids
+from .conftest import Finished, Goedgepickt, jsonl, uuids
 from .test_export import rows_of_csv
 
 Inside = Callable[..., Finished]

@@ -50,9 +50,9 @@ def test_a_table_on_a_stdout_that_is_not_utf_8_has_question_marks_and_no_error(
     goedgepickt: Goedgepickt, encoding: str
 ) -> None:
     table = ("export", "products", *FAST, "--format", "table")
-    done = goedgepickt(*table, PYTHONIOENCODING=encoding)
+    done = goedgepickt.process(*table, PYTHONIOENCODING=encoding)
     assert done.code == 0, done.err
-    seen, whole = done.out.decode(encoding), goedgepickt(*table, PYTHONIOENCODING="utf-8").out.decode()
+    seen, whole = done.out.decode(encoding), goedgepickt.process(*table, PYTHONIOENCODING="utf-8").out.decode()
     assert "Geëmailleerde" in whole
     assert ("Ge?mailleerde" if encoding == "ascii" else "Geëmailleerde") in seen
 

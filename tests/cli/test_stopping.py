@@ -8,17 +8,19 @@ import json
 import shlex
 import signal
 import struct
-import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.waiting import SAFETY
+from tests.support.waiting import until_in_thread as until
 
-from .conftest import Finished, Goedgepickt, jsonl, until, uuids
+from .conftest import Finished, Goedgepickt, jsonl, uuids
 from .test_export import rows_of_csv
 
 # Five pages, then half a minute of waiting for the rate limit: it is never done before the signal.
@@ -228,7 +230,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(goedgepickt: Goedgepickt) -> No
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["uuid"]
     process.stdout.close()
-    assert process.wait(timeout=30) == 141
+    assert process.wait(SAFETY) == 141
     assert process.stderr is not None
     assert process.stderr.read() == b""
 
@@ -239,13 +241,10 @@ def test_a_second_signal_ends_it_at_once(goedgepickt: Goedgepickt) -> None:
     pipe = process.stdout.fileno()
     # Nobody reads: the export hangs in a write and cannot heed the first signal.
     until(lambda: struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0] >= 60_000)
-    for _ in range(50):
+    end = time.monotonic() + SAFETY
+    while process.poll() is None and time.monotonic() < end:
         process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=0.1)
-            break
-        except subprocess.TimeoutExpired:
-            continue
+        time.sleep(0.1)
     assert process.returncode == -signal.SIGINT
 
 
@@ -283,8 +282,7 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
     sandbox.fail("GET", "/orders", faults.NeverAnswer())
     server = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
     process = goedgepickt.start("export", "orders", "-o", "orders.jsonl", **server)
-    while not sandbox.requests:  # noqa: ASYNC110  a list has no event
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(until, lambda: sandbox.requests)
     process.send_signal(signal.SIGINT)
     stopped = await asyncio.to_thread(goedgepickt.finish, process)
     assert (stopped.code, stopped.err) == (1, "goedgepickt: stopped. Nothing was written\n")

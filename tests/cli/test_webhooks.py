@@ -27,8 +27,10 @@ from goedgepickt_async.cli.webhooks.send import example_payload
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks import UnknownEvent, parse
 from tests.support.receiver import Receiver, receiving
+from tests.support.waiting import SAFETY
+from tests.support.waiting import until_in_thread as until
 
-from .conftest import Finished, Goedgepickt, jsonl, until
+from .conftest import Finished, Goedgepickt, jsonl
 from .test_other_commands import against
 
 URL = "https://shop.example.test/hooks"
@@ -53,7 +55,7 @@ def signed(body: bytes, secret: str = "geheim") -> str:
 def post(url: str, body: bytes, signature: str | None) -> int:
     request = urllib.request.Request(url, data=body, headers={} if signature is None else {"Signature": signature})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=SAFETY) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -143,7 +145,7 @@ def test_listen_verifies_prints_and_records_what_arrives_and_ends_on_ctrl_c(goed
     assert post(url, b"x" * 300_000, signed(BODY)) == 413
     assert post(url, b"\xff no JSON", signed(b"\xff no JSON").upper()) == 200
     with pytest.raises(urllib.error.HTTPError, match="405") as caught:
-        urllib.request.urlopen(url, timeout=10)
+        urllib.request.urlopen(url, timeout=SAFETY)
     caught.value.close()
     path = goedgepickt.folder / "deliveries.jsonl"
     until(lambda: path.read_bytes().count(b"\n") == 2)
@@ -187,7 +189,7 @@ def test_a_delivery_that_cannot_be_printed_is_not_answered_200(goedgepickt: Goed
     assert process.stdout is not None
     process.stdout.close()
     assert post(url, BODY, signed(BODY)) == 503
-    assert process.wait(20) == 141
+    assert process.wait(SAFETY) == 141
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
@@ -369,9 +371,7 @@ async def test_a_replay_that_is_interrupted_says_how_to_go_on(goedgepickt: Goedg
     record(goedgepickt.folder / "r.jsonl", b"1", b"2")
     receiver.answer([200, None])
     process = goedgepickt.start("webhooks", "replay", "r.jsonl", receiver.url)
-    async with asyncio.timeout(20):
-        while len(receiver.came) < 2:  # noqa: ASYNC110  a list has no event
-            await asyncio.sleep(0.01)
+    await asyncio.to_thread(until, lambda: len(receiver.came) == 2)
     process.send_signal(signal.SIGINT)
     stopped = await asyncio.to_thread(goedgepickt.finish, process)
     assert (stopped.code, stopped.err) == (4, "goedgepickt: stopped; 1 delivered. To go on: --from-line 2\n")

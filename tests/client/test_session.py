@@ -22,6 +22,7 @@ from goedgepickt_async import (
     OutcomeUnknownError,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.waiting import SAFETY, until
 
 Make = Callable[..., GoedGepickt]
 
@@ -34,9 +35,9 @@ def lasting_sandbox() -> Iterator[Sandbox]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield running
-    asyncio.run_coroutine_threadsafe(running.close(), loop).result(5)
+    asyncio.run_coroutine_threadsafe(running.close(), loop).result(SAFETY)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
+    thread.join(SAFETY)
     loop.close()
 
 
@@ -100,7 +101,7 @@ def test_four_event_loops_in_four_threads_each_have_a_session(lasting_sandbox: S
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(SAFETY)
     assert not failures
     assert len(lasting_sandbox.requests) == 40
     assert not client._sender.pipeline.sessions.open_here  # each ended with its loop
@@ -118,12 +119,12 @@ def test_close_reaches_the_sessions_of_other_running_loops(lasting_sandbox: Sand
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(_use(client), loop).result(5)
+    asyncio.run_coroutine_threadsafe(_use(client), loop).result(SAFETY)
     assert client._sender.pipeline.sessions.open_here
     asyncio.run(client.close())
     assert not client._sender.pipeline.sessions.open_here
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
+    thread.join(SAFETY)
     loop.close()
 
 
@@ -204,9 +205,9 @@ async def test_closing_ends_the_calls_that_are_under_way_with_our_error(sandbox:
     client = client_of(sandbox, concurrency=2)
     reads = [asyncio.create_task(client.request("GET", "/orders")) for _ in range(4)]
     write = asyncio.create_task(client.request("POST", "/orders", json={}))
-    await asyncio.sleep(0.05)
+    await until(lambda: len(sandbox.requests) == 2)
     await client.close()
-    results = await asyncio.wait_for(asyncio.gather(*reads, write, return_exceptions=True), 5)
+    results = await asyncio.wait_for(asyncio.gather(*reads, write, return_exceptions=True), SAFETY)
     assert [type(result) for result in results[:4]] == [ClientClosedError] * 4
     assert isinstance(results[4], ClientClosedError | OutcomeUnknownError)
     assert not client._sender.pipeline.sessions.open_here

@@ -14,6 +14,6 @@ async def test_the_first_program_prints_what_the_page_shows(tmp_path: Path) -> N
     file = tmp_path / "first.py"
     file.write_text(program, encoding="utf-8")
     ran = await asyncio.to_thread(
-        subprocess.run, [sys.executable, str(file)], capture_output=True, text=True, check=True, timeout=30
+        subprocess.run, [sys.executable, str(file)], capture_output=True, text=True, check=True, timeout=600
     )
     assert ran.stdout == shown

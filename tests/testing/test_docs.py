@@ -29,7 +29,7 @@ def test_the_tests_that_the_page_shows_pass_as_they_stand(pytester: pytest.Pytes
         """
     )
     pytester.makepyfile("\n\n".join(blocks))
-    ran = pytester.runpytest_subprocess("-q", timeout=50)
+    ran = pytester.runpytest_subprocess("-q", timeout=600)
     twice = 1  # one is parametrized with two values
     ran.assert_outcomes(passed=shown + twice)
     assert shown > 15

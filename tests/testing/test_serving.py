@@ -17,6 +17,7 @@ from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import serving
 from tests.support.receiver import receiving
+from tests.support.waiting import SAFETY
 
 
 def sandboxes() -> int:
@@ -26,7 +27,7 @@ def sandboxes() -> int:
 
 def ask(sandbox: Sandbox, path: str) -> int:
     request = urllib.request.Request(sandbox.url + path, headers={"Authorization": f"Bearer {sandbox.api_key}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=SAFETY) as answer:
         return int(answer.status)
 
 
@@ -59,7 +60,6 @@ class Reluctant(Sandbox):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of another kind there")
-@pytest.mark.timeout(20)
 def test_it_ends_also_when_it_is_interrupted_before_it_has_started() -> None:
     before = sandboxes()
     with pytest.raises(KeyboardInterrupt), serving(Reluctant(orders=3)):
@@ -87,6 +87,6 @@ async def test_deliveries_of_changes_from_another_thread_are_made_and_can_be_wai
             order = next(row for row in sandbox.world.orders if row["webshopName"] == shop["name"])
             for turn in range(1, 21):
                 sandbox.world.set_order_status(order["uuid"], "on_hold" if turn % 2 else "open")
-                await asyncio.wait_for(sandbox.deliveries.settled(), 10)
+                await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
                 assert len(receiver.came) == turn
         await sandbox.deliveries.settled()  # nothing runs any more, so nothing is under way
