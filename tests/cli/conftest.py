@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import goedgepickt_async
-from goedgepickt_async.cli import main, running
+from goedgepickt_async.cli import main
 from tests.support.waiting import SAFETY
 
 _ROOT = Path(goedgepickt_async.__file__).parents[1]
@@ -125,7 +125,7 @@ def inside(
             for name, value in environment.items():
                 patch.setenv(name, value)
             if threading.current_thread() is not threading.main_thread():
-                patch.setattr(running, "_SIGNALS", [])  # only the main thread may listen to signals
+                patch.setattr(signal, "signal", lambda *_: None)  # only the main thread may listen to signals
             code = main(arguments)
         seen = capfdbinary.readouterr()
         return Finished(int(code), seen.out, seen.err.decode())
