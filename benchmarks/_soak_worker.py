@@ -15,7 +15,7 @@ from typing import Any
 from _budgets import Stopwatch, make_budget
 
 from goedgepickt_async import GoedGepickt, GoedGepicktError, Hooks
-from goedgepickt_async.hooks import AnswerSeen
+from goedgepickt_async.hooks import ResponseReceived
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ async def _work(plan: dict[str, Any]) -> None:
     budget = Stopwatch(make_budget(**plan["budget"]))
     client = GoedGepickt(plan["key"], base_url=plan["url"], budget=budget, timeout=plan["timeout"])
     person = GoedGepickt(
-        plan["key"], base_url=plan["url"], budget=budget, timeout=plan["timeout"], hooks=Hooks(answer=_tell_wait)
+        plan["key"], base_url=plan["url"], budget=budget, timeout=plan["timeout"], hooks=Hooks(response=_tell_wait)
     )
     draw = random.Random(plan["seed"])
     job = client.with_options(lane=plan["lane"])
@@ -68,7 +68,7 @@ async def _call(client: GoedGepickt) -> None:
         _say("error", type(error).__name__, error)
 
 
-def _tell_wait(seen: AnswerSeen) -> None:
+def _tell_wait(seen: ResponseReceived) -> None:
     _say("wait", seen.waited)
 
 

@@ -316,4 +316,4 @@ def _check_parts(session: object, budget: object, hooks: object) -> None:
     if budget is not None and not isinstance(budget, Budget):
         raise ConfigurationError("budget must be a budget, such as LocalBudget(150, 60.0)")
     if hooks is not None and not isinstance(hooks, Hooks):
-        raise ConfigurationError("hooks must be a Hooks, such as Hooks(done=function)")
+        raise ConfigurationError("hooks must be a Hooks, such as Hooks(call_finished=function)")

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
-__all__ = ["DriftSeen", "notice", "notice_misfit", "notice_unknown", "watch"]
+__all__ = ["DriftDetected", "report", "report_misfit", "report_unknown", "subscribe"]
 
 Kind = Literal["field", "value", "event", "type"]
 
@@ -26,7 +26,7 @@ _HIDDEN: Final = "(not shown)"
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
-class DriftSeen:
+class DriftDetected:
     """GoedGepickt sent something that this version of the SDK does not know; nothing was lost by it, unless by a type.
 
     Attributes:
@@ -45,9 +45,9 @@ class DriftSeen:
     value: str = ""
 
 
-Listener = Callable[[DriftSeen], Any]
+Listener = Callable[[DriftDetected], Any]
 
-_seen: Final[dict[DriftSeen, None]] = {}
+_seen: Final[dict[DriftDetected, None]] = {}
 _listeners: Final[list[weakref.WeakMethod[Listener]]] = []
 _lock = threading.Lock()
 
@@ -61,7 +61,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
+def report(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
     """Say that something unknown was read; the first time it is logged, and all who listen are told.
 
     Args:
@@ -80,12 +80,12 @@ def notice(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
             return
         _seen[seen] = None
         listeners = [method for known in _listeners if (method := known()) is not None]
-    tell("drift.seen", kind=kind, model=model, field=seen.field, value=seen.value)
+    log_event("drift.detected", kind=kind, model=model, field=seen.field, value=seen.value)
     for method in listeners:
         method(seen)
 
 
-def watch(method: Listener) -> None:
+def subscribe(method: Listener) -> None:
     """Tell this bound method of each thing once, for as long as its object lives; of those noticed already, now.
 
     Args:
@@ -107,8 +107,8 @@ def _cut(text: object) -> str:
 
 
 @functools.lru_cache(maxsize=2 * _MOST)
-def _thing(kind: Kind, model: str, field: str, value: str) -> DriftSeen:
-    return DriftSeen(kind=kind, model=model, field=_plain(field), value=_plain(value))
+def _thing(kind: Kind, model: str, field: str, value: str) -> DriftDetected:
+    return DriftDetected(kind=kind, model=model, field=_plain(field), value=_plain(value))
 
 
 def _plain(text: str) -> str:
@@ -119,14 +119,14 @@ def _plain(text: str) -> str:
 _INDEX: Final = re.compile(r"\[[0-9]+\]")
 
 
-def notice_unknown(keys: Iterable[str], cls: type) -> None:
+def report_unknown(keys: Iterable[str], cls: type) -> None:
     """Keys of an object that no field of its class takes."""
     for key in keys:
-        notice("field", cls.__name__, field=key)
+        report("field", cls.__name__, field=key)
 
 
-def notice_misfit(cls: Any, problems: Iterable[str]) -> None:
+def report_misfit(cls: Any, problems: Iterable[str]) -> None:
     """Values that could not be read, by their places; a place in a list loses its number."""
     for problem in problems:
         place = _INDEX.sub("[]", problem.partition(":")[0].removeprefix("$").removeprefix("."))
-        notice("type", getattr(cls, "__name__", str(cls)), field=place)
+        report("type", getattr(cls, "__name__", str(cls)), field=place)

@@ -13,30 +13,30 @@ import attrs
 
 from goedgepickt_async.budget.protocol import BudgetEvent, ForeignTrafficDetected, PauseStarted, WaitStarted
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.drift import DriftSeen
+from goedgepickt_async.drift import DriftDetected
 from goedgepickt_async.errors import ConfigurationError, Evidence
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = [
-    "AnswerSeen",
-    "CallSeen",
-    "DoneSeen",
-    "DriftSeen",
+    "CallFinished",
+    "CallStarted",
+    "DriftDetected",
     "ForeignTrafficDetected",
     "Hooks",
-    "ItemSeen",
-    "PageSeen",
+    "ItemFinished",
+    "PageRead",
     "PauseStarted",
-    "RequestSeen",
-    "RetrySeen",
-    "UnansweredSeen",
+    "RequestFailed",
+    "RequestSent",
+    "ResponseReceived",
+    "RetryScheduled",
     "WaitStarted",
 ]
 
 
 @attrs.frozen(kw_only=True)
-class CallSeen:
-    """A call begins; it ends with a `DoneSeen` of the same `call`, whatever happens.
+class CallStarted:
+    """A call begins; it ends with a `CallFinished` of the same `call`, whatever happens.
 
     Attributes:
         call: A number that tells the calls of a process apart.
@@ -58,7 +58,7 @@ class CallSeen:
 
 
 @attrs.frozen(kw_only=True)
-class RequestSeen:
+class RequestSent:
     """A request is about to leave: the rate limit lets it go. A call may take several.
 
     Attributes:
@@ -79,7 +79,7 @@ class RequestSeen:
 
 
 @attrs.frozen(kw_only=True)
-class AnswerSeen:
+class ResponseReceived:
     """An answer came, of whatever status.
 
     Attributes:
@@ -104,7 +104,7 @@ class AnswerSeen:
 
 
 @attrs.frozen(kw_only=True)
-class UnansweredSeen:
+class RequestFailed:
     """A request that could leave got no whole answer.
 
     Attributes:
@@ -129,7 +129,7 @@ class UnansweredSeen:
 
 
 @attrs.frozen(kw_only=True)
-class RetrySeen:
+class RetryScheduled:
     """A call will be sent again.
 
     Attributes:
@@ -158,7 +158,7 @@ class RetrySeen:
 
 
 @attrs.frozen(kw_only=True)
-class DoneSeen:
+class CallFinished:
     """A call ended.
 
     Attributes:
@@ -187,7 +187,7 @@ class DoneSeen:
 
 
 @attrs.frozen(kw_only=True)
-class PageSeen:
+class PageRead:
     """A page of a list was read, and its items are handed out.
 
     Attributes:
@@ -211,7 +211,7 @@ class PageSeen:
 
 
 @attrs.frozen(kw_only=True)
-class ItemSeen:
+class ItemFinished:
     """An item of a bulk job is done with.
 
     Attributes:
@@ -239,14 +239,14 @@ class Hooks:
     Those from `call` to `done` are called in the task that makes the call, so context variables are the caller's.
 
     Attributes:
-        call: When a call begins.
+        call_started: When a call begins.
         request: Before each request, when the rate limit lets it go.
-        answer: On every answer.
-        unanswered: When a request that could leave got no whole answer.
-        throttled: On every 429, which ought never to come; gets the `AnswerSeen`.
+        response: On every answer.
+        request_failed: When a request that could leave got no whole answer.
+        throttled: On every 429, which ought never to come; gets the `ResponseReceived`.
         retry: Before a call is sent again.
-        failure: When a call raises an error; gets the `DoneSeen`.
-        done: When a call ends, well or not, cancelled or not.
+        call_failed: When a call raises an error; gets the `CallFinished`.
+        call_finished: When a call ends, well or not, cancelled or not.
         page: When a page of a list was read.
         item: When an item of a bulk job, or of a plan that is applied, is done with.
         drift: When GoedGepickt sends a field, a value or an event that this version does not know; once for each thing.
@@ -256,17 +256,17 @@ class Hooks:
         foreign_traffic: When the server counts requests of other clients on this IP, once until they stop.
     """
 
-    call: Callable[[CallSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    request: Callable[[RequestSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    answer: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    unanswered: Callable[[UnansweredSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    throttled: Callable[[AnswerSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    retry: Callable[[RetrySeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    failure: Callable[[DoneSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    done: Callable[[DoneSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    page: Callable[[PageSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    item: Callable[[ItemSeen], object] | None = attrs.field(default=None, validator=_is_plain)
-    drift: Callable[[DriftSeen], object] | None = attrs.field(default=None, validator=_is_plain)
+    call_started: Callable[[CallStarted], object] | None = attrs.field(default=None, validator=_is_plain)
+    request: Callable[[RequestSent], object] | None = attrs.field(default=None, validator=_is_plain)
+    response: Callable[[ResponseReceived], object] | None = attrs.field(default=None, validator=_is_plain)
+    request_failed: Callable[[RequestFailed], object] | None = attrs.field(default=None, validator=_is_plain)
+    throttled: Callable[[ResponseReceived], object] | None = attrs.field(default=None, validator=_is_plain)
+    retry: Callable[[RetryScheduled], object] | None = attrs.field(default=None, validator=_is_plain)
+    call_failed: Callable[[CallFinished], object] | None = attrs.field(default=None, validator=_is_plain)
+    call_finished: Callable[[CallFinished], object] | None = attrs.field(default=None, validator=_is_plain)
+    page: Callable[[PageRead], object] | None = attrs.field(default=None, validator=_is_plain)
+    item: Callable[[ItemFinished], object] | None = attrs.field(default=None, validator=_is_plain)
+    drift: Callable[[DriftDetected], object] | None = attrs.field(default=None, validator=_is_plain)
     wait: Callable[[WaitStarted], object] | None = attrs.field(default=None, validator=_is_plain)
     pause: Callable[[PauseStarted], object] | None = attrs.field(default=None, validator=_is_plain)
     foreign_traffic: Callable[[ForeignTrafficDetected], object] | None = attrs.field(default=None, validator=_is_plain)
@@ -287,7 +287,7 @@ class Hooks:
             made[field.name] = partial(_call_all, present) if len(present) > 1 else next(iter(present), None)
         return cls(**made)
 
-    def hear(self, event: BudgetEvent) -> None:
+    def dispatch(self, event: BudgetEvent) -> None:
         """Pass on what a budget tells."""
         match event:
             case WaitStarted():
@@ -297,7 +297,7 @@ class Hooks:
             case ForeignTrafficDetected():
                 call_hook(self.foreign_traffic, event)
 
-    def hear_drift(self, seen: DriftSeen) -> None:
+    def on_drift(self, seen: DriftDetected) -> None:
         """Pass on what was noticed while reading."""
         call_hook(self.drift, seen)
 
@@ -311,7 +311,7 @@ def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
         hook(event)
     except (Exception, CancelledError) as error:  # noqa: BLE001  a user's code may raise anything; nobody cancels here
         _part(error, handled)
-        tell("hook.failed", exc_info=error, on=type(event).__name__)
+        log_event("hook.failed", exc_info=error, on=type(event).__name__)
 
 
 def _part(error: BaseException, handled: BaseException | None) -> None:

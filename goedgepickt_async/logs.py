@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["EVENTS", "LogEvent", "tell"]
+__all__ = ["EVENTS", "LogEvent", "log_event"]
 
 _TOP: Final = "goedgepickt_async"
 
@@ -53,56 +53,56 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             (*_CALL, "query", "lane", "attempt", "waited"),
         ),
         LogEvent(
-            "request.answered",
+            "response.received",
             "transport",
             logging.DEBUG,
             "%(method)s %(route)s: %(status)d in %(seconds).3f s",
             (*_CALL, "status", "attempts", "seconds"),
         ),
         LogEvent(
-            "request.unanswered",
+            "request.failed",
             "transport",
             logging.DEBUG,
             "%(method)s %(route)s: no answer (%(error)s, %(evidence)s) in %(seconds).3f s",
             (*_CALL, "error", "evidence", "attempts", "seconds"),
         ),
         LogEvent(
-            "request.throttled",
+            "response.throttled",
             "transport",
             logging.WARNING,
             "throttled: %(method)s %(route)s was answered 429 in spite of the budget",
             (*_CALL, "attempts"),
         ),
         LogEvent(
-            "request.retried",
+            "retry.scheduled",
             "transport",
             logging.INFO,
             "retry: %(method)s %(route)s in %(pause).1f s, after %(error)s (%(evidence)s)",
             (*_CALL, "error", "evidence", "status", "attempts", "pause"),
         ),
         LogEvent(
-            "request.given_up",
+            "retry.exhausted",
             "transport",
             logging.WARNING,
             "no retry of %(method)s %(route)s: too many calls fail",
             _CALL,
         ),
         LogEvent(
-            "request.done",
+            "call.finished",
             "transport",
             logging.DEBUG,
             "%(method)s %(route)s: done with %(attempts)d requests in %(seconds).3f s",
             (*_CALL, "attempts", "seconds"),
         ),
         LogEvent(
-            "request.failed",
+            "call.failed",
             "transport",
             logging.DEBUG,
             "%(method)s %(route)s: failed with %(error)s (%(evidence)s) in %(seconds).3f s",
             (*_CALL, "error", "evidence", "status", "attempts", "seconds"),
         ),
         LogEvent(
-            "request.found",
+            "write.found",
             "lookup",
             logging.INFO,
             "found after an uncertain answer: %(method)s %(route)s",
@@ -130,13 +130,13 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("counted", "ours"),
         ),
         LogEvent(
-            "budget.away",
+            "budget.degraded",
             "budget",
             logging.WARNING,
             "%(why)s; until that is over, this process keeps to %(share)d of the %(limit)d requests in %(period)g s",
             ("why", "share", "limit", "period"),
         ),
-        LogEvent("budget.back", "budget", logging.INFO, "%(what)s", ("what",)),
+        LogEvent("budget.restored", "budget", logging.INFO, "%(what)s", ("what",)),
         LogEvent("budget.reset", "budget", logging.WARNING, "%(why)s", ("why",)),
         LogEvent(
             "page.read",
@@ -146,7 +146,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("route", "number", "rows", "new", "known", "requests"),
         ),
         LogEvent(
-            "page.fixed",
+            "page.size_fixed",
             "paging",
             logging.INFO,
             "the server knows only pages of %(rows)d rows; as they cannot overlap, each is read twice",
@@ -167,7 +167,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("job", "index", "error", "seconds"),
         ),
         LogEvent(
-            "drift.seen",
+            "drift.detected",
             "drift",
             logging.WARNING,
             "GoedGepickt sends what this version does not know: %(kind)s %(model)s %(field)s %(value)s",
@@ -175,7 +175,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         ),
         LogEvent("hook.failed", "", logging.ERROR, "a hook failed on %(on)s", ("on",)),
         LogEvent(
-            "webhook.refused",
+            "webhook.rejected",
             "webhooks",
             logging.ERROR,
             "%(since)s refused with %(status)d: %(why)s (said once a minute at most)",
@@ -195,7 +195,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "the handler %(handler)s failed %(attempts)d times, and is given up",
             ("handler", "attempts"),
         ),
-        LogEvent("webhook.trouble", "webhooks", logging.ERROR, "%(why)s", ("why",)),
+        LogEvent("webhook.error", "webhooks", logging.ERROR, "%(why)s", ("why",)),
         LogEvent(
             "webhook.unhandled",
             "webhooks",
@@ -212,7 +212,7 @@ _LOGGERS: Final = {
 }
 
 
-def tell(name: str, *, exc_info: BaseException | bool | None = None, **fields: object) -> None:
+def log_event(name: str, *, exc_info: BaseException | bool | None = None, **fields: object) -> None:
     """Log an event; where nobody listens that costs a look-up, and nothing is formatted.
 
     Args:

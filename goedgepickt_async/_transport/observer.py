@@ -12,16 +12,16 @@ from goedgepickt_async._transport.request import Request
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import APIError, ConnectionLostError, Evidence, GoedGepicktError
 from goedgepickt_async.hooks import (
-    AnswerSeen,
-    CallSeen,
-    DoneSeen,
+    CallFinished,
+    CallStarted,
     Hooks,
-    RequestSeen,
-    RetrySeen,
-    UnansweredSeen,
+    RequestFailed,
+    RequestSent,
+    ResponseReceived,
+    RetryScheduled,
     call_hook,
 )
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = ["Watch"]
 
@@ -63,11 +63,11 @@ class Watch:
 
     def begun(self) -> None:
         """The call begins."""
-        if self._hooks.call is not None:
+        if self._hooks.call_started is not None:
             server = urlsplit(self._base_url)
             port = server.port or _PORTS.get(server.scheme, 0)
-            seen = CallSeen(lane=self._lane, address=server.hostname or "", port=port, **self._what)
-            call_hook(self._hooks.call, seen)
+            seen = CallStarted(lane=self._lane, address=server.hostname or "", port=port, **self._what)
+            call_hook(self._hooks.call_started, seen)
 
     def requested(self, waited: float) -> None:
         """A request is about to leave."""
@@ -78,22 +78,22 @@ class Watch:
         self._waited += waited
         names = ",".join(name for name, _ in self._query)
         lane = self._lane.name.lower()
-        tell("request.sent", query=names, lane=lane, attempt=self._requests, waited=waited, **self._log)
+        log_event("request.sent", query=names, lane=lane, attempt=self._requests, waited=waited, **self._log)
         if self._hooks.request is not None:
-            call_hook(self._hooks.request, RequestSeen(attempt=self._requests, waited=waited, **self._what))
+            call_hook(self._hooks.request, RequestSent(attempt=self._requests, waited=waited, **self._what))
 
     def answered(self, status: int, attempts: int, waited: float) -> None:
         """Its answer is here."""
         self._status = status
         seconds = self._ended()
-        tell("request.answered", status=status, attempts=attempts, seconds=seconds, **self._log)
+        log_event("response.received", status=status, attempts=attempts, seconds=seconds, **self._log)
         is_throttled = status == HTTPStatus.TOO_MANY_REQUESTS
         if is_throttled:
-            tell("request.throttled", attempts=attempts, **self._log)
-        if self._hooks.answer is None and not is_throttled:
+            log_event("response.throttled", attempts=attempts, **self._log)
+        if self._hooks.response is None and not is_throttled:
             return
-        seen = AnswerSeen(status=status, attempts=attempts, waited=waited, seconds=seconds, **self._what)
-        call_hook(self._hooks.answer, seen)
+        seen = ResponseReceived(status=status, attempts=attempts, waited=waited, seconds=seconds, **self._what)
+        call_hook(self._hooks.response, seen)
         if is_throttled:
             call_hook(self._hooks.throttled, seen)
 
@@ -103,9 +103,9 @@ class Watch:
             return
         self._status = None
         facts: dict[str, Any] = {"error": error, "attempts": attempts, "seconds": self._ended()}
-        tell("request.unanswered", evidence=evidence.value, **facts, **self._log)
-        if self._hooks.unanswered is not None:
-            call_hook(self._hooks.unanswered, UnansweredSeen(evidence=evidence, **facts, **self._what))
+        log_event("request.failed", evidence=evidence.value, **facts, **self._log)
+        if self._hooks.request_failed is not None:
+            call_hook(self._hooks.request_failed, RequestFailed(evidence=evidence, **facts, **self._what))
 
     def retried(self, error: GoedGepicktError, pause: float, attempts: int) -> None:
         """The call will be sent again."""
@@ -117,15 +117,15 @@ class Watch:
             "pause": pause,
             "attempts": attempts,
         }
-        tell("request.retried", evidence=evidence.value, **facts, **self._log)
+        log_event("retry.scheduled", evidence=evidence.value, **facts, **self._log)
         if self._hooks.retry is not None:
             # The text of an answer may name anybody.
             reason = f"the answer was {error.status}" if isinstance(error, APIError) else error.message
-            call_hook(self._hooks.retry, RetrySeen(evidence=evidence, reason=reason, **facts, **self._what))
+            call_hook(self._hooks.retry, RetryScheduled(evidence=evidence, reason=reason, **facts, **self._what))
 
     def not_retried(self) -> None:
         """It would have been sent again, but too many calls fail."""
-        tell("request.given_up", **self._log)
+        log_event("retry.exhausted", **self._log)
 
     def done(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
         """The call ended, by this error if by any."""
@@ -143,20 +143,20 @@ class Watch:
             "attempts": attempts,
             "seconds": time.perf_counter() - self._began,
         }
-        tell(
-            "request.done" if known is None else "request.failed",
+        log_event(
+            "call.finished" if known is None else "call.failed",
             evidence=None if known is None else known.value,
             **facts,
             **self._log,
         )
-        if self._hooks.done is None and self._hooks.failure is None:
+        if self._hooks.call_finished is None and self._hooks.call_failed is None:
             return
-        seen = DoneSeen(evidence=known, waited=self._waited, **facts, **self._what)
+        seen = CallFinished(evidence=known, waited=self._waited, **facts, **self._what)
         try:
             if isinstance(error, Exception):
-                call_hook(self._hooks.failure, seen)
+                call_hook(self._hooks.call_failed, seen)
         finally:
-            call_hook(self._hooks.done, seen)
+            call_hook(self._hooks.call_finished, seen)
 
     def _ended(self) -> float:
         """Seconds since the latest request could leave."""

@@ -21,7 +21,7 @@ from goedgepickt_async._transport.verdict import complains, is_refusal, refusal
 from goedgepickt_async.budget.protocol import Budget, parse_retry_after
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import parse
-from goedgepickt_async.drift import watch as watch_drift
+from goedgepickt_async.drift import subscribe as subscribe_to_drift
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
@@ -144,9 +144,9 @@ class Pipeline:
         self.sessions = sessions
         self.budget = budget
         self.hooks = hooks
-        budget.listen(hooks.hear)
+        budget.listen(hooks.dispatch)
         if hooks.drift is not None:
-            watch_drift(hooks.hear_drift)
+            subscribe_to_drift(hooks.on_drift)
 
     async def send(
         self,

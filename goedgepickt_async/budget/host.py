@@ -21,7 +21,7 @@ from goedgepickt_async.budget.local import LocalStore
 from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import LimiterConfig, Slots
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = ["HostBudget"]
 
@@ -83,7 +83,7 @@ class HostStore:
             with self._fallback.open() as (others, _):
                 slots.adopt(others)
             self._fallback = None
-            tell("budget.back", what=f"the budget's file can be used again: {self._file.path}")
+            log_event("budget.restored", what=f"the budget's file can be used again: {self._file.path}")
         return slots
 
     def _keep(self, slots: Slots) -> None:
@@ -95,8 +95,8 @@ class HostStore:
 
     def _fall_back(self, error: UnusableFileError) -> None:
         if self._fallback is None:
-            tell(
-                "budget.away",
+            log_event(
+                "budget.degraded",
                 why=f"the budget's file cannot be used ({error})",
                 share=self._reduced.limit,
                 limit=self._rules.limit,

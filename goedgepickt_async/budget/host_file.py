@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from goedgepickt_async.budget.slots import LimiterConfig, Slots
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = ["HostFile", "UnusableFileError"]
 
@@ -151,7 +151,7 @@ class HostFile:
 
     def _start_anew(self, why: str) -> None:
         self._close()
-        tell("budget.reset", why=f"the budget's file {self.path} is damaged ({why}): it is made anew")
+        log_event("budget.reset", why=f"the budget's file {self.path} is damaged ({why}): it is made anew")
         for suffix in ("", "-journal"):
             with contextlib.suppress(OSError):
                 Path(f"{self.path}{suffix}").unlink()
@@ -186,7 +186,7 @@ def _slots_in(row: tuple[Any, ...] | None, config: LimiterConfig, now: int) -> S
         slots.load(json.loads(text))
     except (LookupError, TypeError, ValueError) as error:
         name = type(error).__name__
-        tell("budget.reset", why=f"what stands in the budget's file makes no sense ({name}): starting afresh")
+        log_event("budget.reset", why=f"what stands in the budget's file makes no sense ({name}): starting afresh")
         return Slots(config)
     return slots
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = [
     "Answered",
@@ -95,9 +95,9 @@ class Listeners:
         """Tell them all, and the log."""
         match event:
             case PauseStarted(seconds=seconds, throttled=throttled):
-                tell("budget.paused", seconds=seconds, throttled=throttled)
+                log_event("budget.paused", seconds=seconds, throttled=throttled)
             case ForeignTrafficDetected(counted=counted, ours=ours):
-                tell("budget.foreign_traffic", counted=counted, ours=ours)
+                log_event("budget.foreign_traffic", counted=counted, ours=ours)
             case WaitStarted():
                 pass  # far too many: the budget tells the log of the long ones
         for known in list(self._methods):

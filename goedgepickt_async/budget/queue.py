@@ -34,7 +34,7 @@ from goedgepickt_async.budget.protocol import (
 )
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from goedgepickt_async.errors import BudgetExhaustedError, Evidence
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = ["Pacer", "QueuedBudget", "SlotStore", "bulk_rate"]
 
@@ -408,7 +408,7 @@ class QueuedBudget:
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.config.window):
             return
         self._told_at = now
-        tell("budget.waited", seconds=wait, queued=queued)
+        log_event("budget.waited", seconds=wait, queued=queued)
 
     def _announce(self, event: BudgetEvent) -> None:
         """Tell the listeners, once the lock is free."""

@@ -16,8 +16,8 @@ from goedgepickt_async.budget.protocol import Budget
 from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedGepicktError
-from goedgepickt_async.hooks import ItemSeen, call_hook
-from goedgepickt_async.logs import tell
+from goedgepickt_async.hooks import ItemFinished, call_hook
+from goedgepickt_async.logs import log_event
 
 __all__ = ["Engine", "Outcome", "OutcomeStream", "Progress", "StopAfter", "each", "end_all", "eta"]
 
@@ -202,7 +202,7 @@ class Engine(Generic[T, R]):
         fatal: tuple[type[Exception], ...] = (),
         lane: Lane = Lane.BULK,
         job: str | None = None,
-        told: Callable[[ItemSeen], object] | None = None,
+        told: Callable[[ItemFinished], object] | None = None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
@@ -347,9 +347,9 @@ class Engine(Generic[T, R]):
     def _tell(self, job: str, outcome: Outcome[T, R], seconds: float) -> None:
         error = None if outcome.error is None else type(outcome.error).__name__
         if error is not None:
-            tell("item.failed", job=job, index=outcome.index, error=error, seconds=seconds)
+            log_event("item.failed", job=job, index=outcome.index, error=error, seconds=seconds)
         if self._told is not None:
-            call_hook(self._told, ItemSeen(job=job, index=outcome.index, error=error, seconds=seconds))
+            call_hook(self._told, ItemFinished(job=job, index=outcome.index, error=error, seconds=seconds))
 
     def _begin_no_more(self, error: BaseException) -> None:
         """Let those finish that have begun; then raise the error."""

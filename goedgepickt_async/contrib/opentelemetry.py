@@ -18,16 +18,16 @@ import attrs
 from goedgepickt_async._version import __version__
 from goedgepickt_async.budget import Budget, BudgetSnapshot
 from goedgepickt_async.hooks import (
-    AnswerSeen,
-    CallSeen,
-    DoneSeen,
-    DriftSeen,
+    CallFinished,
+    CallStarted,
+    DriftDetected,
     Hooks,
-    ItemSeen,
-    PageSeen,
-    RequestSeen,
-    RetrySeen,
-    UnansweredSeen,
+    ItemFinished,
+    PageRead,
+    RequestFailed,
+    RequestSent,
+    ResponseReceived,
+    RetryScheduled,
 )
 
 try:
@@ -91,13 +91,13 @@ class OpenTelemetry:
         self._budgets: dict[str, weakref.ref[Budget]] = {}
         self._make_instruments(metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA))
         self.hooks: Hooks = Hooks(
-            call=self._begin,
+            call_started=self._begin,
             request=self._request,
-            answer=self._answer,
-            unanswered=self._unanswered,
+            response=self._answer,
+            request_failed=self._unanswered,
             throttled=self._throttle,
             retry=self._retry,
-            done=self._end,
+            call_finished=self._end,
             page=self._page,
             item=self._item,
             drift=self._drift,
@@ -154,7 +154,7 @@ class OpenTelemetry:
 
     # -- one call -----------------------------------------------------------------------------------------------
 
-    def _begin(self, seen: CallSeen) -> None:
+    def _begin(self, seen: CallStarted) -> None:
         labels: Attributes = {
             "http.request.method": seen.method,
             "url.template": seen.route,
@@ -168,7 +168,7 @@ class OpenTelemetry:
         token = context.attach(context.set_value(_CALL, seen.call, trace.set_span_in_context(span)))
         self._open[seen.call] = _Open(span, token, labels, lane)
 
-    def _request(self, seen: RequestSeen) -> None:
+    def _request(self, seen: RequestSent) -> None:
         call = self._open.get(seen.call)
         if call is None:
             return
@@ -176,7 +176,7 @@ class OpenTelemetry:
         self._requests.add(1, call.labels)
         self._wait.record(seen.waited, {"goedgepickt.lane": call.lane})
 
-    def _answer(self, seen: AnswerSeen) -> None:
+    def _answer(self, seen: ResponseReceived) -> None:
         call = self._open.get(seen.call)
         if call is None:
             return
@@ -186,26 +186,26 @@ class OpenTelemetry:
             labels["error.type"] = str(seen.status)
         self._duration.record(seen.seconds, labels)
 
-    def _unanswered(self, seen: UnansweredSeen) -> None:
+    def _unanswered(self, seen: RequestFailed) -> None:
         call = self._open.get(seen.call)
         if call is None:
             return
         call.span.add_event("goedgepickt.unanswered", {"error.type": seen.error})
         self._duration.record(seen.seconds, {**call.labels, "error.type": seen.error})
 
-    def _throttle(self, seen: AnswerSeen) -> None:
+    def _throttle(self, seen: ResponseReceived) -> None:
         call = self._open.get(seen.call)
         if call is not None:
             self._throttled.add(1, call.labels)
 
-    def _retry(self, seen: RetrySeen) -> None:
+    def _retry(self, seen: RetryScheduled) -> None:
         call = self._open.get(seen.call)
         if call is None:
             return
         call.span.add_event("goedgepickt.retry", {"error.type": seen.error, "pause": seen.pause})
         self._retries.add(1, {**call.labels, "error.type": seen.error})
 
-    def _end(self, seen: DoneSeen) -> None:
+    def _end(self, seen: CallFinished) -> None:
         call = self._open.pop(seen.call, None)
         if call is None:
             return
@@ -227,17 +227,17 @@ class OpenTelemetry:
 
     # -- the rest -----------------------------------------------------------------------------------------------
 
-    def _page(self, seen: PageSeen) -> None:
+    def _page(self, seen: PageRead) -> None:
         self._pages.add(1, {"url.template": seen.route})
         self._rows.add(seen.new, {"url.template": seen.route})
 
-    def _item(self, seen: ItemSeen) -> None:
+    def _item(self, seen: ItemFinished) -> None:
         labels: Attributes = {"goedgepickt.job": seen.job}
         if seen.error is not None:
             labels["error.type"] = seen.error
         self._items.add(1, labels)
 
-    def _drift(self, seen: DriftSeen) -> None:
+    def _drift(self, seen: DriftDetected) -> None:
         labels: dict[str, Any] = attrs.asdict(seen)
         self._drifts.add(1, {f"goedgepickt.drift.{name}": text for name, text in labels.items() if text})
 

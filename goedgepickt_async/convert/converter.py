@@ -27,7 +27,7 @@ from goedgepickt_async.convert.generate import (
     read_plan,
 )
 from goedgepickt_async.convert.hooks import Mismatch, is_empty_list, kind_of, mismatch, nothing_for, skips_nulls
-from goedgepickt_async.drift import notice_misfit, notice_unknown
+from goedgepickt_async.drift import report_misfit, report_unknown
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OpenEnum, ProductStock, Secret
 from goedgepickt_async.models.base import Identifier, Label, Wire, wire_of
@@ -65,7 +65,7 @@ def _canonical(data: dict[str, Any], plan: ReadPlan) -> dict[str, Any]:
             found[field.wire.name] = data[key]
     if plan.keeps_extra:
         extra = found["extra"] = {key: value for key, value in data.items() if key not in plan.known}
-        notice_unknown(extra, plan.cls)
+        report_unknown(extra, plan.cls)
     return found
 
 
@@ -315,7 +315,7 @@ def _explained(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> t
 
 
 def _refusal(cls: Any, problems: list[str]) -> DecodeError:
-    notice_misfit(cls, problems)
+    report_misfit(cls, problems)
     shown = "; ".join(problems[:_SHOWN])
     more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     name = getattr(cls, "__name__", str(cls))

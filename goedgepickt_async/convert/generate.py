@@ -14,7 +14,7 @@ from cattrs import Converter
 
 from goedgepickt_async.convert import hooks as scalars
 from goedgepickt_async.convert.hooks import skips_nulls
-from goedgepickt_async.drift import notice_unknown
+from goedgepickt_async.drift import report_unknown
 from goedgepickt_async.models import OpenEnum
 from goedgepickt_async.models.base import Wire, wire_of
 from goedgepickt_async.models.validators import is_outgoing
@@ -529,7 +529,7 @@ class _Shapes(dict[Keys, Read]):
         familiar = self._familiar
         if len(familiar) >= _MOST_FAMILIAR or familiar.issuperset(keys):
             return
-        notice_unknown([key for key in keys if key not in familiar], self._plan.cls)
+        report_unknown([key for key in keys if key not in familiar], self._plan.cls)
         familiar.update(keys)
 
     def _is_fit(self, keys: Keys) -> bool:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from goedgepickt_async.drift import notice
+from goedgepickt_async.drift import report
 from goedgepickt_async.models import OpenEnum, Secret
 from goedgepickt_async.models.base import Identifier, Label
 
@@ -212,5 +212,5 @@ def member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
         mismatch("text", value)
     found = cls(value)
     if not found.is_known:
-        notice("value", cls.__name__, value=found.value)
+        report("value", cls.__name__, value=found.value)
     return found

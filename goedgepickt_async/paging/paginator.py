@@ -18,8 +18,8 @@ import attrs
 
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError
-from goedgepickt_async.hooks import PageSeen, call_hook
-from goedgepickt_async.logs import tell
+from goedgepickt_async.hooks import PageRead, call_hook
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.reader import LARGEST_PAGE, REACH, Ask, Batch, Position, RawPage, Walk
 
@@ -156,7 +156,7 @@ class ListSource(Generic[T]):
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
     route: str = ""
-    told: Callable[[PageSeen], object] | None = None
+    told: Callable[[PageRead], object] | None = None
 
 
 class Paginator(Generic[T]):
@@ -290,9 +290,9 @@ class Paginator(Generic[T]):
             "known": rows - len(batch.fresh),
             "requests": batch.asked,
         }
-        tell("page.read", **facts)
+        log_event("page.read", **facts)
         if source.told is not None:
-            call_hook(source.told, PageSeen(path=source.path, **facts))
+            call_hook(source.told, PageRead(path=source.path, **facts))
 
     @contextmanager
     def _resumable(self, position: Position) -> Iterator[None]:

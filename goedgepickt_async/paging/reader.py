@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.errors import PagingError
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 
 __all__ = [
@@ -362,7 +362,7 @@ class Walk:
         self._largest = given
         if given > ask.per_page:
             self._fixed = given
-            tell("page.fixed", rows=given)
+            log_event("page.size_fixed", rows=given)
 
     def _is_continuous(self, ask: Ask, keys: list[str], *, remembers: bool) -> bool:
         """Whether nothing can lie between what was read and this page."""
@@ -483,7 +483,7 @@ class Walk:
             window = last
         if self.position.window is not None and window <= self.position.window:
             raise PagingError(f"more than {REACH} rows since {window}, and the server offers no cursor")
-        tell("page.window", rows=REACH, since=window.isoformat())
+        log_event("page.window", rows=REACH, since=window.isoformat())
         self._joining, self._met, self._back = True, False, 0
         self.position = attrs.evolve(self.position, covered=0, short=False, window=window)
 

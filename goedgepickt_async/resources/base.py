@@ -21,7 +21,7 @@ from goedgepickt_async.errors import (
     OutcomeUnknownError,
     ValidationError,
 )
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.models.base import UNSET, Unset
 from goedgepickt_async.paging import Fetch, ListSource, Paginator, RawPage
@@ -161,7 +161,7 @@ async def _look_up(request: Request, find: Callable[[], Awaitable[T | None]], un
     if found is None:
         unknown.message += "; it was looked up and is not there, so far"
         raise unknown
-    tell("request.found", method=request.method, route=request.route)
+    log_event("write.found", method=request.method, route=request.route)
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from goedgepickt_async.errors import DecodeError, GoedGepicktError, WebhookVerificationError
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import Secret, WebhookEvent
 from goedgepickt_async.webhooks.signature import Bytes, Secrets, digest_of, matches
 
@@ -177,7 +177,7 @@ class RejectionLog:
         self._next[status] = now + _LOG_INTERVAL
         count = self._unlogged.pop(status)
         since = f"{count} deliveries" if count > 1 else "a delivery"
-        tell("webhook.refused", since=since, count=count, status=status, why=why)
+        log_event("webhook.rejected", since=since, count=count, status=status, why=why)
 
 
 # -- secrets --------------------------------------------------------------------------------------------------------

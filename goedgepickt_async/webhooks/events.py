@@ -15,7 +15,7 @@ import attrs
 
 from goedgepickt_async.convert import decode
 from goedgepickt_async.convert import parse as parse_json
-from goedgepickt_async.drift import notice
+from goedgepickt_async.drift import report
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OrderStatus, WebhookEvent
 from goedgepickt_async.models.base import Identifier, wire, wire_of
@@ -187,7 +187,7 @@ def parse(body: bytes) -> AnyEvent:
     name = data.get(_NAME)
     cls = EVENTS.get(name) if isinstance(name, str) else None
     if cls is None:
-        notice("event", UnknownEvent.__name__, value=name if isinstance(name, str) else "")
+        report("event", UnknownEvent.__name__, value=name if isinstance(name, str) else "")
     if cls is None or (event := _decoded(data, cls)) is None:
         return UnknownEvent(name=name if isinstance(name, str) else None, data=data)
     return event

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 
 from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, WebhookVerificationError
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.webhooks.endpoint import (
     ACCEPTED,
     UNAVAILABLE,
@@ -441,7 +441,7 @@ class WebhookReceiver:
             except (Exception, asyncio.CancelledError) as error:  # a user's code may raise anything
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
-                tell("webhook.trouble", exc_info=error, why="a hook for errors failed")
+                log_event("webhook.error", exc_info=error, why="a hook for errors failed")
 
 
 def _in_normal_lane(client: Client | None) -> Client | None:
@@ -456,7 +456,7 @@ async def _log_orphans(inbox: Inbox, names: tuple[str, ...]) -> None:
     """Use the inbox, so that an error comes now; and log entries for handlers that do not exist."""
     if isinstance(inbox, SqliteInbox):
         for name, count in (await inbox.orphans(names)).items():
-            tell("webhook.unhandled", count=count, inbox=str(inbox), handler=name)
+            log_event("webhook.unhandled", count=count, inbox=str(inbox), handler=name)
     else:
         await inbox.waiting(names)
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from goedgepickt_async.errors import DecodeError
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.webhooks.endpoint import Stats
 from goedgepickt_async.webhooks.events import AnyEvent, UnknownEvent, parse
 from goedgepickt_async.webhooks.handlers import (
@@ -133,7 +133,7 @@ class Worker:
                 claims = await self._inbox.claim(names, limit=free, lease=self._lease, wait=_CLAIM_WAIT)
             except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
                 why = f"the inbox hands out no deliveries; next try in {_INBOX_RETRY:g} s"
-                tell("webhook.trouble", exc_info=error, why=why)
+                log_event("webhook.error", exc_info=error, why=why)
                 await asyncio.sleep(_INBOX_RETRY)
                 continue
             for claim in claims:
@@ -158,7 +158,7 @@ class Worker:
                     await self._inbox.renew(list(self._running.values()), lease=self._lease)
                 except Exception as error:  # noqa: BLE001  the leases may still hold until the next time
                     why = f"the leases of {len(self._running)} deliveries could not be renewed"
-                    tell("webhook.trouble", exc_info=error, why=why)
+                    log_event("webhook.error", exc_info=error, why=why)
 
     async def _handle(self, claim: Claim) -> None:
         """Handle one entry. Only a cancellation leaves this method as an exception."""
@@ -168,7 +168,7 @@ class Worker:
             await self._update_inbox(self._inbox.postpone(claim, delay=0.0, counts=False))
             raise
         except Exception as error:  # noqa: BLE001  one entry must not end the work on all others
-            tell("webhook.trouble", exc_info=error, why=f"an entry of {claim.entry.handler} could not be handled")
+            log_event("webhook.error", exc_info=error, why=f"an entry of {claim.entry.handler} could not be handled")
 
     async def _attempt(self, claim: Claim) -> None:
         handler = self._handlers[claim.entry.handler]
@@ -197,7 +197,7 @@ class Worker:
             return
         self._stats.retried += 1
         pause = self._retry.pause(claim.attempt) if wait is None else wait
-        tell(
+        log_event(
             "webhook.retried",
             exc_info=error if wait is None else None,
             handler=claim.entry.handler,
@@ -210,7 +210,7 @@ class Worker:
     async def _give_up(self, claim: Claim, error: Exception | None) -> None:
         self._stats.given_up += 1
         attempts = min(claim.attempt, self._retry.attempts)
-        tell("webhook.given_up", exc_info=error, handler=claim.entry.handler, attempts=attempts)
+        log_event("webhook.given_up", exc_info=error, handler=claim.entry.handler, attempts=attempts)
         entry = claim.entry
         event = _event_in(entry.body)
         await self._on_given_up(
@@ -225,7 +225,7 @@ class Worker:
             await step
         except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
             why = "the inbox did not record the end of a delivery; it will be handled again"
-            tell("webhook.trouble", exc_info=error, why=why)
+            log_event("webhook.error", exc_info=error, why=why)
 
 
 def _caused_by(error: BaseException) -> Exception:

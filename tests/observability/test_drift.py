@@ -68,8 +68,8 @@ def test_a_key_that_is_no_text_is_noticed_and_read(heard: Heard, novel: str) -> 
 def test_a_key_of_any_length_is_noticed_without_being_kept() -> None:
     long = "k" * 100_000
     before = sys.getrefcount(long)
-    drift.notice("field", "Order", field=long)
-    assert list(drift._seen) == [drift.DriftSeen(kind="field", model="Order", field="(not shown)")]
+    drift.report("field", "Order", field=long)
+    assert list(drift._seen) == [drift.DriftDetected(kind="field", model="Order", field="(not shown)")]
     assert sys.getrefcount(long) == before
 
 
@@ -148,7 +148,7 @@ def test_it_is_logged_once_in_a_process(records: list[logging.LogRecord], novel:
     for _ in range(3):
         decode({"uuid": "a", novel: "jan@example.test"}, Order)
     (record,) = records
-    assert record.gg_event == "drift.seen"  # type: ignore[attr-defined]  # all of ours have it
+    assert record.gg_event == "drift.detected"  # type: ignore[attr-defined]  # all of ours have it
     assert (record.name, record.levelno) == ("goedgepickt_async.drift", logging.WARNING)
     assert novel in record.getMessage()
     assert "jan@example.test" not in record.getMessage()

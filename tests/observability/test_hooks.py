@@ -30,8 +30,10 @@ async def test_a_call_that_succeeds_is_told_from_its_beginning_to_its_end(watche
     assert order is not None
     heard.events.clear()
     await watched.orders.get(order.uuid)
-    assert heard.story == ["call", "request", "answer", "done"]
-    (call,), (request,), (answer,), (done,) = (heard.of(name) for name in ("call", "request", "answer", "done"))
+    assert heard.story == ["call_started", "request", "response", "call_finished"]
+    (call,), (request,), (answer,), (done,) = (
+        heard.of(name) for name in ("call_started", "request", "response", "call_finished")
+    )
     assert call.path == f"/orders/{order.uuid}"
     assert {event.route for event in (call, request, answer, done)} == {"/orders/{id}"}
     assert {event.call for event in (call, request, answer, done)} == {call.call}
@@ -48,13 +50,13 @@ async def test_each_request_ends_before_the_next_one_begins(
         sandbox.fail("GET", "/webshops", fault)
     await watched.request("GET", "/webshops")
     assert heard.story == [
-        "call",
-        *("request", "answer", "retry"),
-        *("request", "unanswered"),  # a kept-alive connection was dropped, and aiohttp sends again by itself
-        *("request", "unanswered", "retry"),
-        *("request", "answer", "done"),
+        "call_started",
+        *("request", "response", "retry"),
+        *("request", "request_failed"),  # a kept-alive connection was dropped, and aiohttp sends again by itself
+        *("request", "request_failed", "retry"),
+        *("request", "response", "call_finished"),
     ]
-    retries, (done,) = heard.of("retry"), heard.of("done")
+    retries, (done,) = heard.of("retry"), heard.of("call_finished")
     assert [retry.status for retry in retries][:1] == [500]
     assert retries[0].error == "ServerError"
     assert (done.error, done.attempts) == (None, len(heard.of("request")))
@@ -64,18 +66,18 @@ async def test_a_connection_that_cannot_be_made_is_told_as_not_sent(make_client:
     client = make_client("http://127.0.0.1:9/api", hooks=heard.hooks())
     with pytest.raises(GoedGepicktError):
         await client.request("GET", "/webshops")
-    assert heard.story.count("request") == heard.story.count("unanswered") == 4
-    assert {event.error for event in heard.of("unanswered")} == {"ConnectFailedError"}
-    (failure,) = heard.of("failure")
+    assert heard.story.count("request") == heard.story.count("request_failed") == 4
+    assert {event.error for event in heard.of("request_failed")} == {"ConnectFailedError"}
+    (failure,) = heard.of("call_failed")
     assert (failure.error, failure.evidence, failure.status) == ("ConnectFailedError", Evidence.NOT_SENT, None)
     assert failure.attempts == 0
-    assert heard.story[-2:] == ["failure", "done"]
+    assert heard.story[-2:] == ["call_failed", "call_finished"]
 
 
 async def test_a_refused_call_is_a_failure_with_its_status(watched: GoedGepickt, heard: Heard) -> None:
     with pytest.raises(NotFoundError):
         await watched.orders.get("no-such-order")
-    (failure,), (done,) = heard.of("failure"), heard.of("done")
+    (failure,), (done,) = heard.of("call_failed"), heard.of("call_finished")
     assert failure == done
     assert (done.error, done.status, done.evidence) == ("NotFoundError", 404, Evidence.FINAL)
 
@@ -84,7 +86,7 @@ async def test_a_write_of_unknown_fate_is_told_as_such(watched: GoedGepickt, hea
     sandbox.fail("POST", "/suppliers", faults.Drop())
     with pytest.raises(OutcomeUnknownError):
         await watched.request("POST", "/suppliers", json={"name": "Voorbeeld"})
-    (failure,) = heard.of("failure")
+    (failure,) = heard.of("call_failed")
     assert (failure.error, failure.evidence) == ("OutcomeUnknownError", Evidence.UNKNOWN)
 
 
@@ -98,9 +100,9 @@ async def test_a_cancelled_call_ends_too_and_is_no_failure(
     call.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await call
-    assert heard.story == ["call", "request", "unanswered", "done"]
-    assert heard.of("unanswered")[0].error == heard.of("done")[0].error == "CancelledError"
-    assert heard.of("done")[0].evidence is Evidence.UNKNOWN
+    assert heard.story == ["call_started", "request", "request_failed", "call_finished"]
+    assert heard.of("request_failed")[0].error == heard.of("call_finished")[0].error == "CancelledError"
+    assert heard.of("call_finished")[0].evidence is Evidence.UNKNOWN
 
 
 async def test_every_call_of_many_at_once_begins_and_ends_once(
@@ -113,14 +115,14 @@ async def test_every_call_of_many_at_once_begins_and_ends_once(
         times=None,
     )
     await asyncio.gather(*(watched.request("GET", "/webshops") for _ in range(40)), return_exceptions=True)
-    numbers = {call.call for call in heard.of("call")}
+    numbers = {call.call for call in heard.of("call_started")}
     assert len(numbers) == 40
     for number in numbers:
         story = [name for name, event in heard.events if getattr(event, "call", None) == number]
-        assert (story[0], story[-1], story.count("done")) == ("call", "done", 1)
-        ends = [name for name in story if name in {"request", "answer", "unanswered"}]
+        assert (story[0], story[-1], story.count("call_finished")) == ("call_started", "call_finished", 1)
+        ends = [name for name in story if name in {"request", "response", "request_failed"}]
         assert ends[::2] == ["request"] * (len(ends) // 2)
-        assert set(ends[1::2]) <= {"answer", "unanswered"}
+        assert set(ends[1::2]) <= {"response", "request_failed"}
 
 
 async def test_a_429_is_told_with_what_it_was_an_answer_to(make_client: Make, heard: Heard, sandbox: Sandbox) -> None:
@@ -191,17 +193,19 @@ async def test_combined_hooks_all_hear_and_one_that_raises_keeps_no_other_from_i
     def fail(_: object) -> None:
         raise LookupError
 
-    hooks = Hooks.combined(first.hooks(), Hooks(call=fail, answer=fail), Hooks(), last.hooks())
+    hooks = Hooks.combined(first.hooks(), Hooks(call_started=fail, response=fail), Hooks(), last.hooks())
     await make_client(sandbox.url, sandbox.api_key, hooks=hooks).request("GET", "/webshops")
     assert first.events == last.events
-    assert first.story == ["call", "request", "answer", "done"]
+    assert first.story == ["call_started", "request", "response", "call_finished"]
 
 
 class StoppedError(BaseException):
     """As Ctrl-C, or a test that fails in a hook."""
 
 
-@pytest.mark.parametrize("name", ["call", "request", "answer", "unanswered", "failure", "done"])
+@pytest.mark.parametrize(
+    "name", ["call_started", "request", "response", "request_failed", "call_failed", "call_finished"]
+)
 async def test_a_hook_that_ends_the_program_keeps_no_other_from_hearing_the_end(
     sandbox: Sandbox, make_client: Make, name: str
 ) -> None:
@@ -211,13 +215,13 @@ async def test_a_hook_that_ends_the_program_keeps_no_other_from_hearing_the_end(
     first, last = Heard(), Heard()
     hooks = Hooks.combined(first.hooks(), Hooks(**{name: stop}), last.hooks())
     client = make_client(sandbox.url, sandbox.api_key, hooks=hooks)
-    spoilt: dict[str, faults.Fault] = {"unanswered": faults.Drop(), "failure": faults.Status(404)}
+    spoilt: dict[str, faults.Fault] = {"request_failed": faults.Drop(), "call_failed": faults.Status(404)}
     if name in spoilt:
         sandbox.fail("GET", "/webshops", spoilt[name])
     with pytest.raises(StoppedError):
         await client.request("GET", "/webshops")
     assert first.events == last.events
-    assert (first.story[0], first.story[-1]) == ("call", "done")
+    assert (first.story[0], first.story[-1]) == ("call_started", "call_finished")
     assert client.budget.snapshot().in_flight == 0
 
 
@@ -242,7 +246,7 @@ async def test_a_hook_cannot_cancel_the_call(make_client: Make, sandbox: Sandbox
     def look(_: object) -> None:
         raise asyncio.CancelledError
 
-    client = make_client(sandbox.url, sandbox.api_key, hooks=Hooks(request=look, done=look))
+    client = make_client(sandbox.url, sandbox.api_key, hooks=Hooks(request=look, call_finished=look))
     assert (await client.request("GET", "/webshops")).status == 200
 
 
@@ -263,20 +267,23 @@ def test_combining_nothing_calls_nobody() -> None:
 async def test_a_route_names_collections_and_no_id(watched: GoedGepickt, heard: Heard, path: str, route: str) -> None:
     with contextlib.suppress(GoedGepicktError):
         await watched.request("GET", path)
-    assert heard.of("done")[0].route == route
+    assert heard.of("call_finished")[0].route == route
 
 
 async def test_a_route_of_a_resource_names_all_its_collections(watched: GoedGepickt, heard: Heard) -> None:
     for call in (watched.stock.get("p-1"), watched.stock.mutate("p-1", -2, reason="kapot")):
         with contextlib.suppress(GoedGepicktError):
             await call
-    assert [done.route for done in heard.of("done")] == ["/products/{id}/stock", "/products/{id}/stock-mutation"]
+    assert [done.route for done in heard.of("call_finished")] == [
+        "/products/{id}/stock",
+        "/products/{id}/stock-mutation",
+    ]
 
 
 async def test_a_route_can_be_named(watched: GoedGepickt, heard: Heard) -> None:
     with contextlib.suppress(GoedGepicktError):
         await watched.request("GET", "/customers/12/notes", route="/customers/{id}/notes")
-    assert heard.of("done")[0].route == "/customers/{id}/notes"
+    assert heard.of("call_finished")[0].route == "/customers/{id}/notes"
 
 
 async def test_hooks_that_several_clients_share_hear_of_a_pause_once(

@@ -13,7 +13,7 @@ import pytest
 
 import goedgepickt_async
 from goedgepickt_async import GoedGepickt, GoedGepicktError, Hooks, LocalBudget
-from goedgepickt_async.logs import EVENTS, tell
+from goedgepickt_async.logs import EVENTS, log_event
 from goedgepickt_async.sandbox import Sandbox, faults
 
 Make = Callable[..., GoedGepickt]
@@ -33,8 +33,8 @@ async def test_a_call_leaves_a_record_for_each_step(
     with pytest.raises(GoedGepicktError):
         await watched.orders.get("no-such-order")
     assert names(records) == [
-        *("request.sent", "request.answered", "request.retried"),
-        *("request.sent", "request.answered", "request.failed"),
+        *("request.sent", "response.received", "retry.scheduled"),
+        *("request.sent", "response.received", "call.failed"),
     ]
     failed = records[-1]
     assert (
@@ -54,9 +54,9 @@ async def test_a_call_leaves_a_record_for_each_step(
 
 async def test_the_ordinary_is_said_at_debug_alone(watched: GoedGepickt, records: list[logging.LogRecord]) -> None:
     await watched.orders.list().collect()
-    assert {"request.sent", "request.answered", "request.done", "page.read"} <= set(names(records))
+    assert {"request.sent", "response.received", "call.finished", "page.read"} <= set(names(records))
     loud = {record.gg_event for record in records if record.levelno > logging.DEBUG}  # type: ignore[attr-defined]
-    assert loud <= {"drift.seen"}
+    assert loud <= {"drift.detected"}
 
 
 async def test_every_record_has_the_fields_of_its_event_and_no_others(
@@ -67,8 +67,8 @@ async def test_every_record_has_the_fields_of_its_event_and_no_others(
     sandbox.fail("GET", "/webshops", faults.Drop())
     await client.webshops.list().collect()
     _ = [outcome async for outcome in client.bulk.map(client.orders.get, ["no-such-order"])]
-    tell("hook.failed", on="CallSeen")
-    assert {"request.throttled", "request.unanswered", "budget.paused", "item.failed"} <= set(names(records))
+    log_event("hook.failed", on="CallStarted")
+    assert {"response.throttled", "request.failed", "budget.paused", "item.failed"} <= set(names(records))
     for record in records:
         event = EVENTS[record.gg_event]  # type: ignore[attr-defined]  # all of ours have it
         extra = set(vars(record)) - OF_LOGGING - {"taskName"}
@@ -98,16 +98,16 @@ def test_nothing_is_formatted_nor_even_made_where_nobody_listens(caplog: pytest.
             raise AssertionError
 
     with caplog.at_level(logging.ERROR, "goedgepickt_async"):
-        tell("request.found", method="GET", route=Loud())
+        log_event("write.found", method="GET", route=Loud())
     assert caplog.records == []
     with caplog.at_level(logging.INFO, "goedgepickt_async"), pytest.raises(KeyError):
-        tell("request.found", method="GET")  # a field is missing: who listens would be told half of it
+        log_event("write.found", method="GET")  # a field is missing: who listens would be told half of it
 
 
 def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
     code = (
-        "from goedgepickt_async.logs import tell\n"
-        "tell('webhook.refused', since='a delivery', count=1, status=401, why='an invented reason')"
+        "from goedgepickt_async.logs import log_event\n"
+        "log_event('webhook.rejected', since='a delivery', count=1, status=401, why='an invented reason')"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("", "")
@@ -116,10 +116,10 @@ def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
 def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() -> None:
     code = (
         "from goedgepickt_async.cli.main import run\n"
-        "from goedgepickt_async.logs import tell\n"
+        "from goedgepickt_async.logs import log_event\n"
         "run(['sandbox', '--no-such-option'])\n"
-        "tell('budget.reset', why='an invented reason')\n"
-        "tell('drift.seen', kind='field', model='Order', field='novel', value='')\n"
+        "log_event('budget.reset', why='an invented reason')\n"
+        "log_event('drift.detected', kind='field', model='Order', field='novel', value='')\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stderr.splitlines()[1:] == ["goedgepickt: an invented reason"]
@@ -129,9 +129,9 @@ def test_every_event_that_is_told_is_known_and_every_known_one_is_told_somewhere
     told: set[str] = set()
     for path in ROOT.rglob("*.py"):
         text = path.read_text()
-        told |= set(re.findall(r'\btell\(\s*"([a-z_.]+)"', text))
-        told |= set(re.findall(r'"(request\.[a-z_]+)" if \w+ is None else "request', text))
-    assert told | {"request.failed"} == set(EVENTS)
+        told |= set(re.findall(r'\blog_event\(\s*"([a-z_.]+)"', text))
+        told |= set(re.findall(r'"(call\.[a-z_]+)" if \w+ is None else "call', text))
+    assert told | {"call.failed"} == set(EVENTS)
 
 
 def test_no_room_logs_past_the_table() -> None:

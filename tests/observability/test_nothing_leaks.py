@@ -115,10 +115,10 @@ async def test_no_log_record_holds_a_key_or_a_person(
 ) -> None:
     assert await run(make(), sandbox) >= 6
     assert {record.gg_event for record in records} >= {  # type: ignore[attr-defined]  # all of ours have it
+        "call.failed",
+        "retry.scheduled",
         "request.failed",
-        "request.retried",
-        "request.unanswered",
-        "request.throttled",
+        "response.throttled",
         "item.failed",
     }
     check([f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in records], sandbox)
@@ -134,7 +134,7 @@ async def test_the_log_of_a_hook_that_fails_does_not_tell_of_the_error_that_it_w
             raise TypeError("raised while that was handled")  # noqa: B904  what it says of itself is to be kept
 
     sandbox.fail("GET", "/orders/*", faults.Status(404, json={"message": NAME}))
-    client = make(hooks=Hooks(failure=fail, done=fail))
+    client = make(hooks=Hooks(call_failed=fail, call_finished=fail))
     with pytest.raises(NotFoundError):
         await client.orders.get(STREET)
     shown = [logging.Formatter().format(record) for record in records if record.levelno == logging.ERROR]
@@ -148,7 +148,17 @@ async def test_no_hook_hears_of_a_key_or_a_person_but_by_the_path_that_its_own_p
 ) -> None:
     await run(make(hooks=heard.hooks()), sandbox)
     kinds = {name for name, _ in heard.events}
-    assert kinds >= {"call", "request", "answer", "unanswered", "retry", "failure", "done", "page", "item"}
+    assert kinds >= {
+        "call_started",
+        "request",
+        "response",
+        "request_failed",
+        "retry",
+        "call_failed",
+        "call_finished",
+        "page",
+        "item",
+    }
     facts = [
         {name: value for name, value in attrs.asdict(event).items() if name != "path"} for _, event in heard.events
     ]

@@ -251,7 +251,7 @@ async def test_what_others_hooks_hear_is_the_same_beside_it(
     client = make_client(sandbox.url, sandbox.api_key, hooks=hooks)
     with contextlib.suppress(GoedGepicktError):
         await client.orders.get("no-such-order")
-    assert heard.story == ["call", "request", "answer", "failure", "done"]
+    assert heard.story == ["call_started", "request", "response", "call_failed", "call_finished"]
     assert len(collected.spans) == 1
 
 

@@ -29,7 +29,7 @@ from goedgepickt_async.budget.redis.picture import Picture, blank_picture
 from goedgepickt_async.budget.redis.rows import OwnRow, OwnRows, mark
 from goedgepickt_async.budget.redis.store import Operation, microseconds
 from goedgepickt_async.budget.slots import Lane, LimiterConfig, nanoseconds
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 
 __all__ = ["Standing", "Trip", "Wanted", "running_loop"]
 
@@ -236,7 +236,7 @@ class Standing:
                     "Redis forgot the slots in use (flushed, evicted, or restarted without them); "
                     f"telling it again of the {len(self._rows)} that this process knows of"
                 )
-                tell("budget.reset", why=why)
+                log_event("budget.reset", why=why)
             if self.outage is not None:
                 self._found(self.outage, picture)
             return not forgot
@@ -259,7 +259,7 @@ class Standing:
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.config.window):
             return
         self._told_at = now
-        tell("budget.waited", seconds=wait / _SECOND, queued=waiting)
+        log_event("budget.waited", seconds=wait / _SECOND, queued=waiting)
 
     # -- outages ------------------------------------------------------------------------------------------------
 
@@ -279,8 +279,8 @@ class Standing:
             return
         share = Share(self.config, self._fraction, self.picture, self.listeners)
         self.outage = Outage(now, share, now + self._retry_every)
-        tell(
-            "budget.away",
+        log_event(
+            "budget.degraded",
             why=f"Redis is away ({type(error).__name__}: {error})",
             share=share.limit,
             limit=self.config.limit,
@@ -298,7 +298,7 @@ class Standing:
             return
         self.outage = None
         lasted = (self.now() - outage.began) / _SECOND
-        tell("budget.back", what=f"Redis is back after {lasted:.1f} s and knows what was sent meanwhile")
+        log_event("budget.restored", what=f"Redis is back after {lasted:.1f} s and knows what was sent meanwhile")
         for clock, loop in list(outage.waiting.items()):
             try:
                 loop.call_soon_threadsafe(_call_back, outage, clock)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from goedgepickt_async import AnswerSeen, Budget, BudgetSnapshot, Evidence, Hooks, Page, RetrySeen
+from goedgepickt_async import Budget, BudgetSnapshot, Evidence, Hooks, Page, ResponseReceived, RetryScheduled
 
 __all__ = ["ExportProgress", "Traffic", "clock", "count", "duration", "requests_left", "seconds_left"]
 
@@ -80,20 +80,20 @@ class Traffic:
     @property
     def hooks(self) -> Hooks:
         """Hang these into the client."""
-        return Hooks(answer=self._answer, retry=self._retry, throttled=self._throttled)
+        return Hooks(response=self._answer, retry=self._retry, throttled=self._throttled)
 
-    def _answer(self, seen: AnswerSeen) -> None:
+    def _answer(self, seen: ResponseReceived) -> None:
         self.requests += 1
         self.waited = seen.waited
         self.answered.append(time.monotonic())
         self._counted = (seen.path, seen.attempts)
 
-    def _retry(self, seen: RetrySeen) -> None:
+    def _retry(self, seen: RetryScheduled) -> None:
         """Sent and never answered: no answer counted it."""
         if seen.evidence is Evidence.UNKNOWN and self._counted != (seen.path, seen.attempts):
             self.requests += 1
 
-    def _throttled(self, _seen: AnswerSeen) -> None:
+    def _throttled(self, _seen: ResponseReceived) -> None:
         self.refusals += 1
 
 

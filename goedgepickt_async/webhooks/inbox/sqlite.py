@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from goedgepickt_async.errors import InboxError
-from goedgepickt_async.logs import tell
+from goedgepickt_async.logs import log_event
 from goedgepickt_async.webhooks.inbox.memory import Notifier, long_poll
 from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
 from goedgepickt_async.webhooks.inbox.tables import DamagedError, NewerVersionError, SqliteTable, migrate, salvage
@@ -499,8 +499,8 @@ class InboxFile:
                 with contextlib.suppress(FileNotFoundError):
                     _companion(self._path, suffix).rename(_companion(aside, suffix))
             saved = self._copy_from(aside)
-        tell(
-            "webhook.trouble",
+        log_event(
+            "webhook.error",
             why=f"the inbox {self._path} is damaged ({error}); it is set aside as {aside.name}, and {saved} of its "
             "entries could be saved",
         )
