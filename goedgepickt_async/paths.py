@@ -1,0 +1,285 @@
+"""The directories of this application, and files that only their owner can read.
+
+Every part of the package that keeps something on disk uses these rules: one application name, the XDG rules with
+relative values ignored, mode 0700 for directories and 0600 for files, no links, no files of another user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+__all__ = [
+    "APPLICATION",
+    "FileLock",
+    "UnsafePathError",
+    "check_directories",
+    "lock_file",
+    "make_private_directory",
+    "make_private_file",
+    "runtime_dir",
+    "state_dir",
+    "sync_directory",
+    "write_private",
+]
+
+APPLICATION: Final = "goedgepickt"
+"""The name of this application's directories."""
+
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_DIRECTORY: Final = 0o700
+_OTHERS: Final = 0o077
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
+_HAS_USERS: Final = hasattr(os, "getuid")
+
+
+class UnsafePathError(OSError):
+    """A file or directory is not this user's alone: it is a link, belongs to another user, or others can replace it."""
+
+
+# -- where ----------------------------------------------------------------------------------------------------------
+
+
+def state_dir() -> Path:
+    """The directory for what must survive a restart: `$XDG_STATE_HOME/goedgepickt`, or what the system has.
+
+    A relative `XDG_STATE_HOME` is ignored, as the XDG specification requires. The directory may not exist yet.
+    """
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if given and Path(given).is_absolute():
+        return Path(given) / APPLICATION
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / APPLICATION
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / APPLICATION
+    return Path.home() / ".local" / "state" / APPLICATION
+
+
+def runtime_dir() -> Path:
+    """The directory for what all processes of this user share while the host is up, such as the request budget.
+
+    It is the same for a shell, a cron job and a service: it depends on the user id alone, not on `TMPDIR` or
+    `XDG_RUNTIME_DIR`, which cron does not set. If another user took that name first, it lies below `state_dir()`.
+    The directory may not exist yet.
+    """
+    if not _HAS_USERS:
+        return Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / APPLICATION
+    temporary = Path("/tmp")  # noqa: S108  make_private_directory refuses what is not ours alone
+    if not temporary.is_dir():
+        temporary = Path(tempfile.gettempdir())
+    directory = temporary / f"{APPLICATION}-{os.getuid()}"
+    try:
+        found = directory.lstat()
+    except OSError:
+        return directory
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return directory if is_ours else state_dir() / "run"
+
+
+# -- private files --------------------------------------------------------------------------------------------------
+
+
+def make_private_directory(path: Path, *, repair: bool = True) -> None:
+    """Create a directory and its missing parents for this user alone, or check that it is.
+
+    Args:
+        path: The directory.
+        repair: Take access by others away from a directory of this user; else such a directory is refused.
+
+    Raises:
+        UnsafePathError: It is a link or no directory, or it belongs to another user.
+        OSError: It cannot be created.
+    """
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in (*reversed(missing), path):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=_PRIVATE_DIRECTORY)
+    _check(path, "directory", repair=repair)
+
+
+def make_private_file(path: Path, *, repair: bool = True) -> None:
+    """Create an empty file for this user alone, or check that the present one is.
+
+    The file is looked at by its path and never opened when it exists: closing a descriptor would drop the locks that
+    SQLite or this process hold on it.
+
+    Args:
+        path: The file; its directory must exist.
+        repair: Take access by others away from a file of this user; else such a file is refused.
+
+    Raises:
+        UnsafePathError: It is a link, no regular file, or belongs to another user.
+        OSError: It cannot be created.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, _PRIVATE_FILE))
+    _check(path, "file", repair=repair)
+
+
+def _check(path: Path, kind: str, *, repair: bool) -> None:
+    found = path.lstat()
+    is_kind = stat.S_ISDIR(found.st_mode) if kind == "directory" else stat.S_ISREG(found.st_mode)
+    if not is_kind:
+        raise UnsafePathError(f"{path} must be a {kind}, not a link or something else")
+    if not _HAS_USERS:
+        return
+    if found.st_uid != os.geteuid():
+        raise UnsafePathError(f"{path} belongs to another user: what lies in it cannot be trusted")
+    if kind == "file" and found.st_nlink > 1:
+        raise UnsafePathError(f"{path} has a second name (a hard link), by which others may read it")
+    if found.st_mode & _OTHERS:
+        if not repair:
+            raise UnsafePathError(f"{path} can be used by other users: chmod go= it")
+        path.chmod(_PRIVATE_FILE if kind == "file" else _PRIVATE_DIRECTORY)
+
+
+def check_directories(path: Path) -> None:
+    """Check that no other user can replace a file, or a directory above it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UnsafePathError: A directory above it belongs to another user, or others can write there.
+        OSError: A directory cannot be looked at.
+    """
+    if not _HAS_USERS:
+        return
+    folder = path.parent.resolve()
+    for place in (folder, *folder.parents):
+        found = place.stat()
+        if found.st_uid not in {0, os.geteuid()}:
+            raise UnsafePathError(f"{path} lies in {place}, which belongs to another user")
+        shared = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid))
+        if shared and not found.st_mode & stat.S_ISVTX:
+            raise UnsafePathError(
+                f"{path} lies in {place}, where other users can write: chmod go-w that directory, or take another"
+            )
+
+
+def _is_own_group(number: int) -> bool:
+    """Whether only this user is in a group, as in the group that many systems make for each user."""
+    try:
+        import grp  # noqa: PLC0415  not on Windows
+        import pwd  # noqa: PLC0415
+
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
+    except (ImportError, KeyError):
+        return False
+    return number == user.pw_gid and group.gr_name in {user.pw_name, "root"} and set(group.gr_mem) <= {user.pw_name}
+
+
+def write_private(path: Path, content: str | bytes, *, suffix: str = ".new") -> None:
+    """Replace a file as a whole: a crash or a power cut leaves the old content or the new one, never a part.
+
+    Args:
+        path: The file, for this user alone. Its missing directories are created for this user alone too.
+        content: All of it; text is written as UTF-8.
+        suffix: Of the temporary file beside it.
+
+    Raises:
+        OSError: It cannot be written; the old file is still there.
+    """
+    path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + suffix)
+    fresh.unlink(missing_ok=True)  # left by a process that was killed
+    try:
+        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY, _PRIVATE_FILE)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(folder: Path) -> None:
+    """Make the disk keep what was renamed in a directory; not all systems can, and some need not."""
+    with contextlib.suppress(OSError):
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+# -- locks ----------------------------------------------------------------------------------------------------------
+
+
+def lock_file(file: int) -> bool:
+    """Lock an open file for this process until it is closed; whether that worked.
+
+    Where files cannot be locked, such as on some network file systems, nobody holds a lock: it returns True.
+
+    Args:
+        file: The descriptor.
+    """
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+class FileLock:
+    """A lock that one process on this host can hold at a time, and that ends with its process.
+
+    The file stays empty and is never removed: a lock on a file that is replaced excludes nobody.
+
+    Args:
+        path: The file; made when the lock is first taken, for this user alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def take(self) -> bool:
+        """Try to take it; whether it is ours now.
+
+        Raises:
+            UnsafePathError: The file is a link or belongs to another user.
+            OSError: It cannot be made.
+        """
+        self.path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_LINKS | _BINARY, _PRIVATE_FILE)
+        found = os.fstat(file)
+        is_safe = stat.S_ISREG(found.st_mode) and (not _HAS_USERS or found.st_uid == os.geteuid())
+        if is_safe and lock_file(file):
+            self._file = file
+            return True
+        os.close(file)
+        if not is_safe:
+            raise UnsafePathError(f"{self.path} must be a file of this user")
+        return False
+
+    def release(self) -> None:
+        """Let others take it; releasing it twice does nothing."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
