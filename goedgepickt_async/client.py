@@ -14,8 +14,8 @@ import aiohttp
 import attrs
 
 from goedgepickt_async._transport.pipeline import Pipeline, RetryQuota, Sender
-from goedgepickt_async._transport.request import NO_BODY, Request, Safety, query_pairs, raw_path
-from goedgepickt_async._transport.session import SessionOwner
+from goedgepickt_async._transport.request import NO_BODY, Idempotency, Request, query_pairs, raw_path
+from goedgepickt_async._transport.session import SessionPool
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
 from goedgepickt_async.errors import ConfigurationError
@@ -92,7 +92,7 @@ class GoedGepickt:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
         _check_parts(session, budget, hooks)
         pipeline = Pipeline(
-            SessionOwner(borrowed=session, concurrency=concurrency),
+            SessionPool(borrowed=session, concurrency=concurrency),
             budget or shared_budget(chosen.base_url, is_local=chosen.is_local),
             hooks or Hooks(),
         )
@@ -250,16 +250,20 @@ class GoedGepickt:
             path=raw_path(path),
             query=query_pairs(query or {}),
             body=json,
-            safety=Safety.READ if reads else Safety.SETS if idempotent else Safety.ONCE,
+            idempotency=Idempotency.SAFE
+            if reads
+            else Idempotency.IDEMPOTENT
+            if idempotent
+            else Idempotency.NON_IDEMPOTENT,
             may_be_empty=True,
-            is_raw=True,
-            named=route,
+            from_user=True,
+            route=route,
         )
         if reads and idempotent is False:
-            request = attrs.evolve(request, safety=Safety.ONCE)
-        delivered = await self._sender.send(request)
-        answer = delivered.answer
-        return Response(status=answer.status, headers=answer.headers, json=delivered.data, attempts=delivered.attempts)
+            request = attrs.evolve(request, idempotency=Idempotency.NON_IDEMPOTENT)
+        result = await self._sender.send(request)
+        answer = result.response
+        return Response(status=answer.status, headers=answer.headers, json=result.data, attempts=result.attempts)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -273,13 +277,13 @@ class GoedGepickt:
             await self._sender.pipeline.sessions.close()
 
     async def __aenter__(self) -> Self:
-        await self._sender.pipeline.sessions.enter()
+        await self._sender.pipeline.sessions.acquire()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._sender.pipeline.sessions.leave(is_owner=self._parent is None)
+        await self._sender.pipeline.sessions.release(is_owner=self._parent is None)
 
     def __del__(self) -> None:
         if getattr(self, "_parent", self) is not None or self._made_in != os.getpid():

@@ -23,13 +23,13 @@ from goedgepickt_async.hooks import (
 )
 from goedgepickt_async.logs import log_event
 
-__all__ = ["Watch"]
+__all__ = ["CallObserver"]
 
 _numbers: Final = itertools.count(1)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class Watch:
+class CallObserver:
     """One call, as hooks and the log see it.
 
     Each request that is told of is followed by an answer, or by word that none came, before the next one and before
@@ -61,7 +61,7 @@ class Watch:
         self._waited = 0.0
         self._status: int | None = None
 
-    def begun(self) -> None:
+    def on_start(self) -> None:
         """The call begins."""
         if self._hooks.call_started is not None:
             server = urlsplit(self._base_url)
@@ -69,10 +69,10 @@ class Watch:
             seen = CallStarted(lane=self._lane, address=server.hostname or "", port=port, **self._what)
             call_hook(self._hooks.call_started, seen)
 
-    def requested(self, waited: float) -> None:
+    def on_request(self, waited: float) -> None:
         """A request is about to leave."""
         if self._sent_at is not None:  # aiohttp sends again by itself, as a kept-alive connection was dead
-            self.unanswered(ConnectionLostError.__name__, Evidence.UNKNOWN, self._requests)
+            self.on_failure(ConnectionLostError.__name__, Evidence.UNKNOWN, self._requests)
         self._sent_at = time.perf_counter()
         self._requests += 1
         self._waited += waited
@@ -82,7 +82,7 @@ class Watch:
         if self._hooks.request is not None:
             call_hook(self._hooks.request, RequestSent(attempt=self._requests, waited=waited, **self._what))
 
-    def answered(self, status: int, attempts: int, waited: float) -> None:
+    def on_response(self, status: int, attempts: int, waited: float) -> None:
         """Its answer is here."""
         self._status = status
         seconds = self._ended()
@@ -97,7 +97,7 @@ class Watch:
         if is_throttled:
             call_hook(self._hooks.throttled, seen)
 
-    def unanswered(self, error: str, evidence: Evidence, attempts: int) -> None:
+    def on_failure(self, error: str, evidence: Evidence, attempts: int) -> None:
         """No whole answer will come to the latest request, if there was one."""
         if self._sent_at is None:
             return
@@ -107,7 +107,7 @@ class Watch:
         if self._hooks.request_failed is not None:
             call_hook(self._hooks.request_failed, RequestFailed(evidence=evidence, **facts, **self._what))
 
-    def retried(self, error: GoedGepicktError, pause: float, attempts: int) -> None:
+    def on_retry(self, error: GoedGepicktError, pause: float, attempts: int) -> None:
         """The call will be sent again."""
         evidence = error.evidence or Evidence.UNKNOWN
         status = error.status if isinstance(error, APIError) else self._status
@@ -123,15 +123,15 @@ class Watch:
             reason = f"the answer was {error.status}" if isinstance(error, APIError) else error.message
             call_hook(self._hooks.retry, RetryScheduled(evidence=evidence, reason=reason, **facts, **self._what))
 
-    def not_retried(self) -> None:
+    def on_quota_exhausted(self) -> None:
         """It would have been sent again, but too many calls fail."""
         log_event("retry.exhausted", **self._log)
 
-    def done(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
+    def on_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
         """The call ended, by this error if by any."""
         try:
             if error is not None:
-                self.unanswered(type(error).__name__, evidence, attempts)
+                self.on_failure(type(error).__name__, evidence, attempts)
         finally:  # whatever a hook does, the end is told
             self._tell_end(error, evidence, attempts)
 

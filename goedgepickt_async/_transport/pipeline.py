@@ -12,12 +12,19 @@ from typing import Any, NoReturn, overload
 
 import attrs
 
-from goedgepickt_async._transport.context import current_errand
-from goedgepickt_async._transport.observer import Watch
-from goedgepickt_async._transport.request import NO_BODY, Answer, Exchange, Failure, Request, Safety
-from goedgepickt_async._transport.send import Limits, Meter, exchange
-from goedgepickt_async._transport.session import LoopSession, SessionOwner
-from goedgepickt_async._transport.verdict import complains, is_refusal, refusal
+from goedgepickt_async._transport.context import current_context
+from goedgepickt_async._transport.observer import CallObserver
+from goedgepickt_async._transport.request import (
+    NO_BODY,
+    AttemptResult,
+    Idempotency,
+    RawResponse,
+    Request,
+    TransportFailure,
+)
+from goedgepickt_async._transport.send import AttemptLimits, RateLimitMiddleware, send_attempt
+from goedgepickt_async._transport.session import LoopSession, SessionPool
+from goedgepickt_async._transport.verdict import error_from_response, has_error_body, is_error
 from goedgepickt_async.budget.protocol import Budget, parse_retry_after
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import parse
@@ -36,16 +43,16 @@ from goedgepickt_async.errors import (
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.settings import RetryPolicy, Settings
 
-__all__ = ["Delivered", "Pipeline", "RetryQuota", "Sender", "backoff", "may_send_again", "outcome_unknown"]
+__all__ = ["CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", "may_send_again", "outcome_unknown"]
 
 
-def may_send_again(evidence: Evidence, safety: Safety) -> bool:
+def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
     """Whether the table above says to send again."""
     match evidence:
         case Evidence.NOT_SENT | Evidence.REJECTED:
             return True
         case Evidence.UNKNOWN | Evidence.APPLIED:
-            return safety is not Safety.ONCE
+            return idempotency is not Idempotency.NON_IDEMPOTENT
         case Evidence.FINAL:
             return False
 
@@ -78,7 +85,7 @@ class RetryQuota:
 
 
 @attrs.frozen(kw_only=True)
-class Delivered:
+class CallResult:
     """A success.
 
     Attributes:
@@ -89,7 +96,7 @@ class Delivered:
     """
 
     data: Any
-    answer: Answer
+    response: RawResponse
     request: Request
     attempts: int
 
@@ -101,11 +108,11 @@ class Sender:
     pipeline: Pipeline
     settings: Settings
     quota: RetryQuota
-    era: int | None = None
+    generation: int | None = None
 
-    async def send(self, request: Request, lane: Lane = Lane.INTERACTIVE) -> Delivered:
+    async def send(self, request: Request, lane: Lane = Lane.INTERACTIVE) -> CallResult:
         """Send a call; see `Pipeline.send`."""
-        return await self.pipeline.send(request, self.settings, self.quota, lane, self.era)
+        return await self.pipeline.send(request, self.settings, self.quota, lane, self.generation)
 
     def with_settings(self, settings: Settings) -> Sender:
         """The same with other settings. A retry quota of another size is one of its own, and begins full."""
@@ -114,7 +121,7 @@ class Sender:
 
     def for_one_session(self) -> Sender:
         """The same, for calls that belong together: once the client is closed, they open no other session."""
-        return attrs.evolve(self, era=self.pipeline.sessions.era)
+        return attrs.evolve(self, generation=self.pipeline.sessions.generation)
 
 
 @attrs.define(kw_only=True)
@@ -124,23 +131,23 @@ class _Call:
     request: Request
     settings: Settings
     body: bytes | None
-    meter: Meter
-    watch: Watch
+    middleware: RateLimitMiddleware
+    observer: CallObserver
     quota: RetryQuota
-    era: int
+    generation: int
     failures: int = 0
     refusals: int = 0
 
     @property
     def where(self) -> dict[str, Any]:
         """The context that an error of it carries."""
-        return {"attempts": self.meter.on_wire, "method": self.request.method, "path": self.request.path}
+        return {"attempts": self.middleware.on_wire, "method": self.request.method, "path": self.request.path}
 
 
 class Pipeline:
     """Sends calls for one client; shared by everything that is made from it."""
 
-    def __init__(self, sessions: SessionOwner, budget: Budget, hooks: Hooks) -> None:
+    def __init__(self, sessions: SessionPool, budget: Budget, hooks: Hooks) -> None:
         self.sessions = sessions
         self.budget = budget
         self.hooks = hooks
@@ -154,39 +161,47 @@ class Pipeline:
         settings: Settings,
         quota: RetryQuota,
         lane: Lane = Lane.INTERACTIVE,
-        era: int | None = None,
-    ) -> Delivered:
+        generation: int | None = None,
+    ) -> CallResult:
         """Send a call until it succeeds, or until the decision table says to stop.
 
         Args:
             request: What is to be sent.
             settings: How; a lane in it wins over all others.
             quota: The retries that it may take from.
-            lane: Who goes first, unless an errand that this is part of says otherwise.
-            era: How often the client was closed when this began; None: it begins now.
+            lane: Who goes first, unless an context that this is part of says otherwise.
+            generation: How often the client was closed when this began; None: it begins now.
 
         Raises:
             GoedGepicktError: The error of the tree that tells what happened, with its evidence.
         """
-        errand = current_errand()
-        if errand is not None and errand.lane is not None:
-            lane = errand.lane
+        context = current_context()
+        if context is not None and context.lane is not None:
+            lane = context.lane
         lane = lane if settings.lane is None else settings.lane
         body = _encoded(request)
-        watch = Watch(self.hooks, request, settings.base_url, lane)
-        meter = Meter(self.budget, lane, request.safety, watch, errand)
-        era = self.sessions.era if era is None else era
-        call = _Call(request=request, settings=settings, body=body, meter=meter, watch=watch, quota=quota, era=era)
+        observer = CallObserver(self.hooks, request, settings.base_url, lane)
+        middleware = RateLimitMiddleware(self.budget, lane, request.idempotency, observer, context)
+        generation = self.sessions.generation if generation is None else generation
+        call = _Call(
+            request=request,
+            settings=settings,
+            body=body,
+            middleware=middleware,
+            observer=observer,
+            quota=quota,
+            generation=generation,
+        )
         try:
-            watch.begun()
-            delivered = await self._in_time(call)
+            observer.on_start()
+            result = await self._in_time(call)
         except BaseException as error:
-            watch.done(error, meter.evidence, meter.on_wire)
+            observer.on_end(error, middleware.evidence, middleware.on_wire)
             raise
-        watch.done(None, meter.evidence, meter.on_wire)
-        return delivered
+        observer.on_end(None, middleware.evidence, middleware.on_wire)
+        return result
 
-    async def _in_time(self, call: _Call) -> Delivered:
+    async def _in_time(self, call: _Call) -> CallResult:
         deadline = asyncio.timeout(call.settings.deadline)
         try:
             async with deadline:
@@ -196,22 +211,22 @@ class Pipeline:
                 raise
             raise _out_of_time(call) from None
 
-    async def _until_decided(self, call: _Call, deadline: asyncio.Timeout) -> Delivered:
+    async def _until_decided(self, call: _Call, deadline: asyncio.Timeout) -> CallResult:
         while True:
             outcome = await self._attempt(call, deadline)
             result = _result(outcome, call)
-            if isinstance(result, Delivered):
+            if isinstance(result, CallResult):
                 call.quota.earn()
                 return result
             pause = self._pause(outcome, result, call)
             if pause is None or pause >= _left(deadline, math.inf):
                 _raise(result, call)
-            call.watch.retried(result, pause, call.meter.on_wire)
+            call.observer.on_retry(result, pause, call.middleware.on_wire)
             await asyncio.sleep(pause)
 
-    async def _attempt(self, call: _Call, deadline: asyncio.Timeout) -> Exchange:
+    async def _attempt(self, call: _Call, deadline: asyncio.Timeout) -> AttemptResult:
         settings, request = call.settings, call.request
-        limits = Limits(
+        limits = AttemptLimits(
             timeout=settings.timeout,
             connect_timeout=min(settings.connect_timeout, settings.timeout),
             max_wait=_left(deadline, settings.max_wait),
@@ -219,9 +234,9 @@ class Pipeline:
         )
         session = await self._session(call)
         try:
-            outcome = await exchange(
+            outcome = await send_attempt(
                 session,
-                call.meter,
+                call.middleware,
                 limits,
                 request.method,
                 request.url(settings.base_url),
@@ -229,25 +244,25 @@ class Pipeline:
                 body=call.body,
             )
         except BudgetExhaustedError as error:
-            evidence = call.meter.evidence
+            evidence = call.middleware.evidence
             raise BudgetExhaustedError(error.message, wait=error.wait, evidence=evidence, **call.where) from None
-        if isinstance(outcome, Answer):
-            call.watch.answered(outcome.status, call.meter.on_wire, call.meter.waited)
+        if isinstance(outcome, RawResponse):
+            call.observer.on_response(outcome.status, call.middleware.on_wire, call.middleware.waited)
         else:
-            call.watch.unanswered(outcome.error.__name__, outcome.evidence, call.meter.on_wire)
+            call.observer.on_failure(outcome.error.__name__, outcome.evidence, call.middleware.on_wire)
         return outcome
 
     async def _session(self, call: _Call) -> LoopSession:
         """The loop's session; a call that was under way when it was closed does not open another."""
-        if call.era != self.sessions.era:
+        if call.generation != self.sessions.generation:
             raise ClientClosedError(
                 "the client was closed, and the call does not open it again",
-                evidence=call.meter.evidence,
+                evidence=call.middleware.evidence,
                 **call.where,
             )
         return await self.sessions.get()
 
-    def _pause(self, outcome: Exchange, error: GoedGepicktError, call: _Call) -> float | None:
+    def _pause(self, outcome: AttemptResult, error: GoedGepicktError, call: _Call) -> float | None:
         """Seconds until the next attempt, or None: there is none."""
         assert error.evidence is not None
         policy, request = call.settings.retry, call.request
@@ -256,12 +271,12 @@ class Pipeline:
         call.failures += 1
         if isinstance(error, ClientClosedError):
             return None
-        if not may_send_again(error.evidence, request.safety) or call.failures >= policy.max_attempts:
+        if not may_send_again(error.evidence, request.idempotency) or call.failures >= policy.max_attempts:
             return None
         if not call.quota.spend():
-            call.watch.not_retried()
+            call.observer.on_quota_exhausted()
             return None
-        asked = parse_retry_after(outcome.headers) or 0.0 if isinstance(outcome, Answer) else 0.0
+        asked = parse_retry_after(outcome.headers) or 0.0 if isinstance(outcome, RawResponse) else 0.0
         if asked > policy.max_retry_after:
             return None
         return max(asked, backoff(policy, call.failures, random.random()))  # noqa: S311  jitter is no secret
@@ -276,41 +291,41 @@ class Pipeline:
         return 0.0 if endured else None
 
 
-def _result(outcome: Exchange, call: _Call) -> Delivered | GoedGepicktError:
+def _result(outcome: AttemptResult, call: _Call) -> CallResult | GoedGepicktError:
     """What an exchange amounts to: the success, or the error with its evidence."""
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, TransportFailure):
         error = outcome.error(outcome.message, evidence=outcome.evidence, **call.where)
         error.__cause__ = outcome.cause
         return error
-    if is_refusal(outcome):
+    if is_error(outcome):
         return _refusal(outcome, call)
     try:
         data = None if call.request.may_be_empty and not outcome.body.strip() else parse(outcome.body)
     except DecodeError as error:
         return _unreadable(outcome, error, call)
-    if complains(data):
+    if has_error_body(data):
         return _refusal(outcome, call)
-    return Delivered(data=data, answer=outcome, request=call.request, attempts=call.meter.on_wire)
+    return CallResult(data=data, response=outcome, request=call.request, attempts=call.middleware.on_wire)
 
 
-def _refusal(answer: Answer, call: _Call) -> GoedGepicktError:
-    return refusal(answer, secret=call.settings.api_key, rename=call.request.rename, **call.where)
+def _refusal(response: RawResponse, call: _Call) -> GoedGepicktError:
+    return error_from_response(response, secret=call.settings.api_key, field_name=call.request.field_name, **call.where)
 
 
-def _unreadable(answer: Answer, error: DecodeError, call: _Call) -> DecodeError:
-    if "html" not in answer.headers.get("Content-Type", ""):
+def _unreadable(response: RawResponse, error: DecodeError, call: _Call) -> DecodeError:
+    if "html" not in response.headers.get("Content-Type", ""):
         return DecodeError(error.message, evidence=Evidence.APPLIED, **call.where)
     # A page for people is no glitch: it would come again.
-    evidence = Evidence.APPLIED if call.request.safety is Safety.ONCE else Evidence.FINAL
+    evidence = Evidence.APPLIED if call.request.idempotency is Idempotency.NON_IDEMPOTENT else Evidence.FINAL
     return DecodeError("a web page came instead of JSON: is base_url right?", evidence=evidence, **call.where)
 
 
 def _raise(error: GoedGepicktError, call: _Call) -> NoReturn:
     if error.evidence is not Evidence.FINAL:
-        error.evidence = call.meter.evidence  # an earlier attempt may have done more than the last one
+        error.evidence = call.middleware.evidence  # an earlier attempt may have done more than the last one
     evidence = error.evidence or Evidence.UNKNOWN
-    if call.request.safety is Safety.ONCE and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
-        raise outcome_unknown(error.message, evidence, call.request, call.meter.on_wire) from error
+    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
+        raise outcome_unknown(error.message, evidence, call.request, call.middleware.on_wire) from error
     raise error
 
 
@@ -328,9 +343,9 @@ def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: in
 
 def _out_of_time(call: _Call) -> GoedGepicktError:
     message = f"no answer within the call's deadline of {call.settings.deadline:g} s"
-    evidence = call.meter.evidence
-    if call.request.safety is Safety.ONCE and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
-        return outcome_unknown(message, evidence, call.request, call.meter.on_wire)
+    evidence = call.middleware.evidence
+    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
+        return outcome_unknown(message, evidence, call.request, call.middleware.on_wire)
     return RequestTimeoutError(message, evidence=evidence, **call.where)
 
 

@@ -13,20 +13,30 @@ import attrs
 
 from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError, ValidationError
 
-__all__ = ["NO_BODY", "Answer", "Exchange", "Failure", "Request", "Safety", "path_to", "query_pairs", "raw_path"]
+__all__ = [
+    "NO_BODY",
+    "AttemptResult",
+    "Idempotency",
+    "RawResponse",
+    "Request",
+    "TransportFailure",
+    "path_to",
+    "query_pairs",
+    "raw_path",
+]
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}", re.ASCII)
 
 
-class Safety(enum.Enum):
-    """What sending it twice would do: a property of the endpoint, not of the HTTP method."""
+class Idempotency(enum.Enum):
+    """What sending a request twice would do (RFC 9110, 9.2): a property of the endpoint, not of the HTTP method."""
 
-    READ = "read"
+    SAFE = "safe"
     """Changes nothing."""
-    SETS = "sets"
+    IDEMPOTENT = "idempotent"
     """Sets a state; a second time sets the same."""
-    ONCE = "once"
-    """A second time creates or changes something again (`PUT …/stock-mutation` is such a one)."""
+    NON_IDEMPOTENT = "non-idempotent"
+    """A second time creates or changes something again, as `PUT …/stock-mutation` does."""
 
 
 class _NoBody(enum.Enum):
@@ -46,22 +56,22 @@ class Request:
         path: Below the base URL, quoted, with a leading slash.
         query: Pairs, unquoted.
         body: JSON-ready, or `NO_BODY`.
-        safety: What sending it twice would do.
+        idempotency: What sending it twice would do.
         may_be_empty: Whether an empty body is a success too.
-        is_raw: Whether a user wrote the path.
-        named: The route, where a user named it.
-        rename: From a wire field's name to the Python one, for what the server complains of.
+        from_user: Whether a user wrote the path.
+        route: The route, where a user named it.
+        field_name: From a wire field's name to the Python one, for what the server complains of.
     """
 
     method: str = "GET"
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: Any = attrs.field(default=NO_BODY, repr=False)
-    safety: Safety = Safety.READ
+    idempotency: Idempotency = Idempotency.SAFE
     may_be_empty: bool = False
-    is_raw: bool = False
-    named: str | None = None
-    rename: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
+    from_user: bool = False
+    _route: str | None = None
+    field_name: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
 
     @property
     def route(self) -> str:
@@ -70,10 +80,10 @@ class Request:
         The API's paths are a collection, an id, a collection and so on. Of a path that a user wrote, anything behind
         the first collection counts as an id, unless the user named the route.
         """
-        if self.named is not None:
-            return self.named
+        if self._route is not None:
+            return self._route
         segments = self.path.removeprefix("/").split("/")
-        last = 0 if self.is_raw else len(segments)
+        last = 0 if self.from_user else len(segments)
         return "".join(
             f"/{segment if index % 2 == 0 and index <= last and _WORD.fullmatch(segment) else '{id}'}"
             for index, segment in enumerate(segments)
@@ -132,7 +142,7 @@ def _text(value: Any) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
+class RawResponse:
     """A whole answer, whatever its status.
 
     Attributes:
@@ -147,7 +157,7 @@ class Answer:
 
 
 @attrs.frozen(kw_only=True)
-class Failure:
+class TransportFailure:
     """No whole answer.
 
     Attributes:
@@ -163,4 +173,4 @@ class Failure:
     cause: BaseException | None = None
 
 
-Exchange = Answer | Failure
+AttemptResult = RawResponse | TransportFailure

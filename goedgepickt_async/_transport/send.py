@@ -11,9 +11,9 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from goedgepickt_async._transport.context import Errand
-from goedgepickt_async._transport.observer import Watch
-from goedgepickt_async._transport.request import Answer, Exchange, Failure, Safety
+from goedgepickt_async._transport.context import CallContext
+from goedgepickt_async._transport.observer import CallObserver
+from goedgepickt_async._transport.request import AttemptResult, Idempotency, RawResponse, TransportFailure
 from goedgepickt_async._transport.session import LoopSession
 from goedgepickt_async.budget.protocol import (
     Answered,
@@ -38,14 +38,14 @@ from goedgepickt_async.errors import (
     TransportError,
 )
 
-__all__ = ["Limits", "Meter", "exchange", "is_success"]
+__all__ = ["AttemptLimits", "RateLimitMiddleware", "is_success", "send_attempt"]
 
 _ENOUGH = 1 << 18
 """Bytes of a refusal's text."""
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class AttemptLimits:
     """What one attempt may cost.
 
     Attributes:
@@ -73,7 +73,7 @@ class _BodyTooLargeError(Exception):
     """A success whose body is larger than the caller allows."""
 
 
-class Meter:
+class RateLimitMiddleware:
     """What one call uses of the budget: an aiohttp client middleware that takes a slot for each request on the wire.
 
     aiohttp re-sends GET, PUT and DELETE by itself when a kept-alive connection turns out to be dead. Each of those
@@ -86,20 +86,27 @@ class Meter:
         answer: The latest answer's status and headers, as soon as they are here.
     """
 
-    def __init__(self, budget: Budget, lane: Lane, safety: Safety, watch: Watch, errand: Errand | None = None) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        lane: Lane,
+        idempotency: Idempotency,
+        observer: CallObserver,
+        context: CallContext | None = None,
+    ) -> None:
         self.on_wire: int = 0
         self.waited: float = 0.0
         self.sent: bool = False
-        self.answer: tuple[int, Mapping[str, str]] | None = None
+        self.response: tuple[int, Mapping[str, str]] | None = None
         self.lane = lane
-        self.safety = safety
+        self.idempotency = idempotency
         self._budget = budget
-        self._watch = watch
-        self._errand = errand
+        self._observer = observer
+        self._context = context
         self._place: int | None = None
         self._worst = Evidence.NOT_SENT
 
-    def begin(self, session: LoopSession, limits: Limits, clock: asyncio.Timeout) -> None:
+    def begin(self, session: LoopSession, limits: AttemptLimits, clock: asyncio.Timeout) -> None:
         """A new attempt; `clock` runs while it is on the wire and stands still while it waits for a slot."""
         self._session, self._limits, self._clock = session, limits, clock
         self.waited = 0.0
@@ -109,14 +116,14 @@ class Meter:
         """The headers of a request are about to leave."""
         self.sent = True
         self.on_wire += 1
-        if self._errand is not None:
-            self._errand.count_request()
+        if self._context is not None:
+            self._context.count_request()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Take a slot, send, and say what came of it."""
-        if self.sent and self.safety is Safety.ONCE:
+        if self.sent and self.idempotency is Idempotency.NON_IDEMPOTENT:
             raise _NotSentAgainError
         limits = self._limits
         self._clock.reschedule(None)
@@ -131,12 +138,12 @@ class Meter:
         self._clock.reschedule(asyncio.get_running_loop().time() + limits.timeout)
         try:
             self._announce()
-            self._watch.requested(grant.waited)
+            self._observer.on_request(grant.waited)
             response = await handler(request)
         except BaseException:
             self._budget.settle(grant, Lost() if self.sent else NeverSent())
             raise
-        self.answer = (response.status, response.headers)
+        self.response = (response.status, response.headers)
         self._budget.settle(grant, _outcome(response.status, response.headers, self._budget.limit))
         return response
 
@@ -145,9 +152,9 @@ class Meter:
         """What is known of the latest request's fate, should the attempt end here."""
         if not self.sent:
             return Evidence.NOT_SENT
-        if self.answer is None:
+        if self.response is None:
             return Evidence.UNKNOWN
-        status, _ = self.answer
+        status, _ = self.response
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Evidence.REJECTED
         return Evidence.APPLIED if is_success(status) else Evidence.UNKNOWN
@@ -170,32 +177,36 @@ class Meter:
 
     def _announce(self) -> None:
         """Whoever keeps a journal writes down what is about to be done; a read does nothing."""
-        if self.safety is not Safety.READ and self._errand is not None and self._errand.before_write is not None:
-            self._errand.before_write()
+        if (
+            self.idempotency is not Idempotency.SAFE
+            and self._context is not None
+            and self._context.before_write is not None
+        ):
+            self._context.before_write()
 
     def _forget(self) -> None:
         self._worst = self.evidence
-        self.sent, self.answer = False, None
+        self.sent, self.response = False, None
 
 
 _ORDER = [Evidence.NOT_SENT, Evidence.REJECTED, Evidence.UNKNOWN, Evidence.APPLIED]
 
 
-async def exchange(
+async def send_attempt(
     session: LoopSession,
-    meter: Meter,
-    limits: Limits,
+    middleware: RateLimitMiddleware,
+    limits: AttemptLimits,
     method: str,
     url: str,
     *,
     headers: Mapping[str, str],
     body: bytes | None,
-) -> Exchange:
+) -> AttemptResult:
     """Send a request once.
 
     Args:
         session: What carries it.
-        meter: What counts it.
+        middleware: What counts it.
         limits: What it may cost.
         method: The HTTP method.
         url: Whole and quoted.
@@ -206,48 +217,50 @@ async def exchange(
         BudgetExhaustedError: The wait for a slot would be too long.
     """
     try:
-        async with session.clock() as clock:
-            left = await _take_permit(session, meter, limits.max_wait)
+        async with session.timeout_scope() as clock:
+            left = await _take_permit(session, middleware, limits.max_wait)
             try:
-                meter.begin(session, limits if left is limits.max_wait else attrs.evolve(limits, max_wait=left), clock)
-                return await _send(session.http, meter, limits, method, URL(url, encoded=True), headers, body)
+                middleware.begin(
+                    session, limits if left is limits.max_wait else attrs.evolve(limits, max_wait=left), clock
+                )
+                return await _send(session.http, middleware, limits, method, URL(url, encoded=True), headers, body)
             finally:
-                session.permits[meter.lane].give_back()
+                session.permits[middleware.lane].release()
     except GoedGepicktError:
         raise
     except _ClosedError:
-        return _closed(meter)
+        return _closed(middleware)
     except _NotSentAgainError:
-        return _broken(meter, "dropped on a kept-alive connection", None)
+        return _broken(middleware, "dropped on a kept-alive connection", None)
     except _BodyTooLargeError as exc:
-        return _too_large(meter, limits, exc)
+        return _too_large(middleware, limits, exc)
     except TimeoutError as exc:
-        return _closed(meter) if session.closing else _timed_out(meter, limits, exc)
+        return _closed(middleware) if session.closing else _timed_out(middleware, limits, exc)
     except (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError) as exc:
         # The last two are aiohttp's way to say that the session is closed.
         if isinstance(exc, ValueError) and "AUTHORIZATION" in str(exc):
             raise _two_keys() from None
-        return _closed(meter) if session.http.closed else _broken(meter, _why(exc), exc)
+        return _closed(middleware) if session.http.closed else _broken(middleware, _why(exc), exc)
 
 
-async def _take_permit(session: LoopSession, meter: Meter, max_wait: float | None) -> float | None:
+async def _take_permit(session: LoopSession, middleware: RateLimitMiddleware, max_wait: float | None) -> float | None:
     """Take one of the lane's permits; what is left of `max_wait`, as those who wait for one wait for a slot next.
 
     Raises:
         BudgetExhaustedError: It would take too long.
     """
-    permits = session.permits[meter.lane]
-    if not permits.are_out:
-        await permits.take(None)
+    permits = session.permits[middleware.lane]
+    if not permits.locked:
+        await permits.acquire(None)
         return max_wait
     if max_wait is not None:
-        meter.check_wait(permits.waiting, max_wait)
+        middleware.check_wait(permits.waiting, max_wait)
     began = asyncio.get_running_loop().time()
     try:
-        await permits.take(max_wait)
+        await permits.acquire(max_wait)
     except TimeoutError:
         if not session.closing:
-            meter.check_wait(permits.waiting, -1)
+            middleware.check_wait(permits.waiting, -1)
         raise
     waited = asyncio.get_running_loop().time() - began
     return None if max_wait is None else max(0.0, max_wait - waited)
@@ -255,13 +268,13 @@ async def _take_permit(session: LoopSession, meter: Meter, max_wait: float | Non
 
 async def _send(  # noqa: PLR0917  they are what a request is made of
     http: aiohttp.ClientSession,
-    meter: Meter,
-    limits: Limits,
+    middleware: RateLimitMiddleware,
+    limits: AttemptLimits,
     method: str,
     url: URL,
     headers: Mapping[str, str],
     body: bytes | None,
-) -> Answer:
+) -> RawResponse:
     async with http.request(
         method,
         url,
@@ -271,11 +284,11 @@ async def _send(  # noqa: PLR0917  they are what a request is made of
         raise_for_status=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout),
         # On a session of the user's, their own middlewares stay outside ours: one slot for each request on the wire.
-        middlewares=(*_guards(http, headers), *getattr(http, "_middlewares", ()), meter),
-        trace_request_ctx=meter,
+        middlewares=(*_guards(http, headers), *getattr(http, "_middlewares", ()), middleware),
+        trace_request_ctx=middleware,
     ) as response:
         read = _read_whole if is_success(response.status) else _read_some
-        return Answer(
+        return RawResponse(
             status=response.status, headers=response.headers, body=await read(response.content, limits.max_body)
         )
 
@@ -330,22 +343,28 @@ def _outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
     return Answered(rate.counter(limit))
 
 
-def _timed_out(meter: Meter, limits: Limits, exc: TimeoutError) -> Exchange:
-    if meter.answer is not None and not is_success(meter.answer[0]):
-        return Answer(status=meter.answer[0], headers=meter.answer[1], body=b"")  # its text does not matter
-    if not meter.sent:
-        return _failure(meter, ConnectFailedError, "no connection in time", exc)
-    return _failure(meter, RequestTimeoutError, f"no whole answer within {limits.timeout:g} s", exc)
+def _timed_out(middleware: RateLimitMiddleware, limits: AttemptLimits, exc: TimeoutError) -> AttemptResult:
+    if middleware.response is not None and not is_success(middleware.response[0]):
+        return RawResponse(
+            status=middleware.response[0], headers=middleware.response[1], body=b""
+        )  # its text does not matter
+    if not middleware.sent:
+        return _failure(middleware, ConnectFailedError, "no connection in time", exc)
+    return _failure(middleware, RequestTimeoutError, f"no whole answer within {limits.timeout:g} s", exc)
 
 
-def _too_large(meter: Meter, limits: Limits, exc: Exception) -> Failure:
-    failure = _failure(meter, TransportError, f"the answer is larger than {limits.max_body} bytes", exc)
+def _too_large(middleware: RateLimitMiddleware, limits: AttemptLimits, exc: Exception) -> TransportFailure:
+    failure = _failure(middleware, TransportError, f"the answer is larger than {limits.max_body} bytes", exc)
     # It would be as large again.
-    return failure if meter.safety is Safety.ONCE else attrs.evolve(failure, evidence=Evidence.FINAL)
+    return (
+        failure
+        if middleware.idempotency is Idempotency.NON_IDEMPOTENT
+        else attrs.evolve(failure, evidence=Evidence.FINAL)
+    )
 
 
-def _closed(meter: Meter) -> Failure:
-    return _failure(meter, ClientClosedError, "the client was closed while the call was under way", None)
+def _closed(middleware: RateLimitMiddleware) -> TransportFailure:
+    return _failure(middleware, ClientClosedError, "the client was closed while the call was under way", None)
 
 
 def _two_keys() -> ConfigurationError:
@@ -356,16 +375,20 @@ def _two_keys() -> ConfigurationError:
     )
 
 
-def _broken(meter: Meter, why: str, exc: Exception | None) -> Failure:
+def _broken(middleware: RateLimitMiddleware, why: str, exc: Exception | None) -> TransportFailure:
     # What a ClientResponseError holds are the request's headers, the key among them: it is no cause to show.
     cause = None if isinstance(exc, aiohttp.ClientResponseError) else exc
-    if not meter.sent:
-        return _failure(meter, ConnectFailedError, f"no connection: {why}", cause)
-    return _failure(meter, ConnectionLostError, f"the connection broke before the whole answer was here: {why}", cause)
+    if not middleware.sent:
+        return _failure(middleware, ConnectFailedError, f"no connection: {why}", cause)
+    return _failure(
+        middleware, ConnectionLostError, f"the connection broke before the whole answer was here: {why}", cause
+    )
 
 
-def _failure(meter: Meter, error: type[TransportError], message: str, cause: Exception | None) -> Failure:
-    return Failure(evidence=meter.latest, error=error, message=message, cause=cause)
+def _failure(
+    middleware: RateLimitMiddleware, error: type[TransportError], message: str, cause: Exception | None
+) -> TransportFailure:
+    return TransportFailure(evidence=middleware.latest, error=error, message=message, cause=cause)
 
 
 def _why(exc: Exception) -> str:

@@ -16,10 +16,10 @@ import attrs
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
 
-__all__ = ["LoopSession", "Permits", "SessionOwner"]
+__all__ = ["ConcurrencyLimit", "LoopSession", "SessionPool"]
 
 
-class Permits:
+class ConcurrencyLimit:
     """How many requests of one lane may be under way at once, in one event loop.
 
     Attributes:
@@ -31,12 +31,12 @@ class Permits:
         self.waiting: int = 0
 
     @property
-    def are_out(self) -> bool:
+    def locked(self) -> bool:
         """Whether the next one has to be waited for."""
         return self._semaphore.locked()
 
-    async def take(self, max_wait: float | None) -> None:
-        """Take one, which `give_back` ends; TimeoutError if that takes longer than `max_wait` seconds."""
+    async def acquire(self, max_wait: float | None) -> None:
+        """Take one, which `release` ends; TimeoutError if that takes longer than `max_wait` seconds."""
         self.waiting += 1
         try:
             if max_wait is None:
@@ -47,7 +47,7 @@ class Permits:
         finally:
             self.waiting -= 1
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """One that was taken is free again."""
         self._semaphore.release()
 
@@ -63,13 +63,13 @@ class LoopSession:
     """
 
     http: aiohttp.ClientSession
-    permits: dict[Lane, Permits]
+    permits: dict[Lane, ConcurrencyLimit]
     _lifetime: AsyncGenerator[None]
     closing: bool = False
     _clocks: set[asyncio.Timeout] = attrs.field(factory=set)
 
     @asynccontextmanager
-    async def clock(self) -> AsyncGenerator[asyncio.Timeout]:
+    async def timeout_scope(self) -> AsyncGenerator[asyncio.Timeout]:
         """A time limit, still unset, that also ends when the session is closed: aiohttp wakes nobody then."""
         async with asyncio.timeout(None) as clock:
             self._clocks.add(clock)
@@ -87,7 +87,7 @@ class LoopSession:
         await self._lifetime.aclose()
 
 
-class SessionOwner:
+class SessionPool:
     """Opens and closes aiohttp sessions.
 
     An event loop gets its session on the first call from it, and whichever task calls, it is the same one. It ends
@@ -106,7 +106,7 @@ class SessionOwner:
         self._pid = os.getpid()
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopSession] = {}
         self._inherited: list[object] = []
-        self.era: int = 0  # how often it was closed
+        self.generation: int = 0  # how often it was closed
         self._entered = 0  # blocks of clients that share it
         self._opened_by_block = False
         _living.add(self)
@@ -137,7 +137,7 @@ class SessionOwner:
         await anext(held._lifetime)  # noqa: SLF001  same module
         return held
 
-    async def enter(self) -> None:
+    async def acquire(self) -> None:
         """A block of a client begins: open the running loop's session."""
         with self._lock:
             self._notice_fork()
@@ -151,7 +151,7 @@ class SessionOwner:
                 self._entered -= 1
             raise
 
-    async def leave(self, *, is_owner: bool) -> None:
+    async def release(self, *, is_owner: bool) -> None:
         """A block of a client ends.
 
         Args:
@@ -181,7 +181,7 @@ class SessionOwner:
             for loop, _ in held:
                 del self._by_loop[loop]
             self._opened_by_block = is_blocks_end and self._entered > 0
-            self.era += 1
+            self.generation += 1
         for loop, session in held:
             if loop is here:
                 await session.close()
@@ -190,7 +190,7 @@ class SessionOwner:
 
     def _open(self) -> LoopSession:
         http = self._borrow() if self._borrowed is not None else _new_session()
-        permits = {lane: Permits(self._concurrency) for lane in Lane}
+        permits = {lane: ConcurrencyLimit(self._concurrency) for lane in Lane}
         return LoopSession(http, permits, _lifetime(http, owned=self._borrowed is None))
 
     def _borrow(self) -> aiohttp.ClientSession:
@@ -225,7 +225,7 @@ class SessionOwner:
         self._pid = os.getpid()
 
 
-_living: weakref.WeakSet[SessionOwner] = weakref.WeakSet()
+_living: weakref.WeakSet[SessionPool] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:

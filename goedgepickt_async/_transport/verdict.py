@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from goedgepickt_async._transport.request import Answer
+from goedgepickt_async._transport.request import RawResponse
 from goedgepickt_async.budget.protocol import parse_retry_after
 from goedgepickt_async.errors import (
     AlreadyExistsError,
@@ -27,7 +27,7 @@ from goedgepickt_async.errors import (
     ValidationError,
 )
 
-__all__ = ["complains", "evidence_of", "is_refusal", "refusal"]
+__all__ = ["error_from_response", "evidence_of", "has_error_body", "is_error"]
 
 _THROTTLED = "too many attempts"
 _EXISTS = "already exists"
@@ -39,12 +39,12 @@ _THROTTLE_KEYS = {"message", "error", "errorMessage", "exception", "file", "line
 """What Laravel's own answer has, in its debug mode too."""
 
 
-def is_refusal(answer: Answer) -> bool:
+def is_error(answer: RawResponse) -> bool:
     """Whether the status is no success, or the throttle speaks behind one (seen; reference section 2, B)."""
     return not 200 <= answer.status < 300 or _is_throttles(answer)
 
 
-def evidence_of(answer: Answer) -> Evidence:
+def evidence_of(answer: RawResponse) -> Evidence:
     """What a refusal says of the request's fate."""
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Evidence.REJECTED
@@ -54,22 +54,22 @@ def evidence_of(answer: Answer) -> Evidence:
     return Evidence.UNKNOWN if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Evidence.FINAL
 
 
-def complains(data: Any) -> bool:
+def has_error_body(data: Any) -> bool:
     """Whether a body that came with a success status is an error; a `message` alone is none, creates carry one too."""
     if not isinstance(data, Mapping) or "items" in data or "uuid" in data or "orderUuid" in data:
         return False
     return any(data.get(key) for key in ("error", "errorMessage", "errors"))
 
 
-def refusal(
-    answer: Answer, *, secret: str, rename: Callable[[str], str], attempts: int, method: str, path: str
+def error_from_response(
+    answer: RawResponse, *, secret: str, field_name: Callable[[str], str], attempts: int, method: str, path: str
 ) -> APIError:
     """The error that a refusal is.
 
     Args:
         answer: The answer.
         secret: The API key, which is struck out wherever the server repeats it.
-        rename: From a wire field's name to the Python one.
+        field_name: From a wire field's name to the Python one.
         attempts: For the error's context.
         method: Likewise.
         path: Likewise.
@@ -78,7 +78,7 @@ def refusal(
     text = _presentable(_texts_of(body))
     context = {
         "status": answer.status,
-        "fields": _fields(body, rename),
+        "fields": _fields(body, field_name),
         "body": body,
         "attempts": attempts,
         "method": method,
@@ -137,7 +137,7 @@ def _parsed(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _is_throttles(answer: Answer) -> bool:
+def _is_throttles(answer: RawResponse) -> bool:
     """Whether the body is the throttle's own, and not one that happens to speak of attempts."""
     if len(answer.body) > _LONGEST_THROTTLE_TEXT or _THROTTLED.encode() not in answer.body.lower():
         return False
@@ -157,11 +157,11 @@ def _texts_of(body: Any) -> str:
     return "; ".join(text for texts in _fields(body, str).values() for text in texts)
 
 
-def _fields(body: Any, rename: Callable[[str], str]) -> dict[str, list[str]]:
+def _fields(body: Any, field_name: Callable[[str], str]) -> dict[str, list[str]]:
     errors = body.get("errors") if isinstance(body, Mapping) else None
     if not isinstance(errors, Mapping):
         return {}
-    return {rename(str(name)): _as_texts(texts) for name, texts in errors.items()}
+    return {field_name(str(name)): _as_texts(texts) for name, texts in errors.items()}
 
 
 def _as_texts(texts: Any) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from goedgepickt_async._transport.context import Errand
+from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
 from goedgepickt_async.bulk.strategy import Kind
 from goedgepickt_async.bulk.values import Action, Applied, How, PlannedWrite, Unchanged
@@ -239,7 +239,7 @@ class Applier:
     async def _send_once(self, write: PlannedWrite) -> Applied:
         assert self._journal is not None
         journal = self._journal
-        with Errand(before_write=lambda: journal.intend(write, self._clock())).under_way():
+        with CallContext(before_write=lambda: journal.intend(write, self._clock())).active():
             try:
                 uuid = await self._kind.send(write)
             except (OutcomeUnknownError, JournalError):

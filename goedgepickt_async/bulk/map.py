@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
-from goedgepickt_async._transport.context import Errand
+from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async.budget.protocol import Budget
 from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
@@ -215,7 +215,7 @@ class Engine(Generic[T, R]):
         self._fatal = fatal
         self._job = job
         self._told = told
-        self._errand = Errand(lane=lane)
+        self._context = CallContext(lane=lane)
         self._places = asyncio.Semaphore(concurrency)
         self._ready: dict[int, Outcome[T, R]] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -233,7 +233,7 @@ class Engine(Generic[T, R]):
     def progress(self) -> Progress:
         """How far it is."""
         ends_at = time.monotonic() if self._ended is None else self._ended
-        left, requests = None if self._total is None else self._total - self._done, self._errand.requests
+        left, requests = None if self._total is None else self._total - self._done, self._context.requests
         rate = 0.0
         if left and requests and self._ended is None:
             snapshot = self._budget.snapshot()
@@ -293,7 +293,7 @@ class Engine(Generic[T, R]):
         return outcome
 
     async def _feed(self) -> None:
-        with self._errand.under_way():
+        with self._context.active():
             async with aclosing(each(self._items)) as items:
                 index = 0
                 while not self._is_ending:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from goedgepickt_async._transport.context import Errand
+from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
@@ -453,7 +453,7 @@ async def make_plan(sender: Sender, kind: Kind[Any], rows: Iterable[Any] | Async
     """
     wishes, conflicts = await _wishes(kind, rows)
     read_at = datetime.now(UTC)
-    with Errand(lane=Lane.NORMAL).under_way() as errand:
+    with CallContext(lane=Lane.NORMAL).active() as context:
         present = await kind.read(wishes)
     verdicts: list[Verdict] = list(conflicts)
     for number, wish in enumerate(wishes, start=1):
@@ -470,7 +470,7 @@ async def make_plan(sender: Sender, kind: Kind[Any], rows: Iterable[Any] | Async
         left_alone=tuple(_only(LeftAlone, verdicts)),
         conflicts=tuple(sorted(_only(Conflict, verdicts), key=lambda conflict: conflict.indexes)),
         read_at=read_at,
-        requests_read=errand.requests,
+        requests_read=context.requests,
         rate=bulk_rate(budget.limit, budget.period),
         applying=(sender, kind),
     )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from goedgepickt_async._transport.pipeline import Delivered, Sender, outcome_unknown
+from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_unknown
 from goedgepickt_async._transport.request import Request, query_pairs
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import decode, decode_rows
@@ -31,13 +31,13 @@ __all__ = ["DUTCH", "Resource", "create_once", "day", "read", "search"]
 T = TypeVar("T")
 
 
-def read(delivered: Delivered, reader: Callable[[Any], T]) -> T:
+def read(result: CallResult, reader: Callable[[Any], T]) -> T:
     """Read an answer's JSON; an error says which call it was."""
     try:
-        return reader(delivered.data)
+        return reader(result.data)
     except GoedGepicktError as error:
         error.evidence = Evidence.APPLIED
-        error.attempts, error.method, error.path = delivered.attempts, delivered.request.method, delivered.request.path
+        error.attempts, error.method, error.path = result.attempts, result.request.method, result.request.path
         raise
 
 
@@ -48,8 +48,8 @@ class Resource:
         self._sender = sender
 
     async def _get(self, path: str, cls: type[T]) -> T:
-        delivered = await self._sender.send(Request(path=path))
-        return read(delivered, lambda data: decode(data, cls))
+        result = await self._sender.send(Request(path=path))
+        return read(result, lambda data: decode(data, cls))
 
     def _list(
         self,
@@ -82,8 +82,8 @@ class Resource:
         sender = self._sender.for_one_session()
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
-            delivered = await sender.send(Request(path=path, query=pairs), lane)
-            return attrs.evolve(read(delivered, _raw_page), attempts=delivered.attempts)
+            result = await sender.send(Request(path=path, query=pairs), lane)
+            return attrs.evolve(read(result, _raw_page), attempts=result.attempts)
 
         return fetch
 

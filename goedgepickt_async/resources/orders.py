@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async._transport.request import Request, Safety, path_to
+from goedgepickt_async._transport.request import Idempotency, Request, path_to
 from goedgepickt_async.convert import encode, python_name
 from goedgepickt_async.errors import MultipleFoundError, PagingError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
@@ -130,9 +130,9 @@ class Orders(Resource):
             method="POST",
             path="/orders",
             body=encode(attrs.evolve(order, webshop_uuid=webshop)),
-            safety=Safety.ONCE,
+            idempotency=Idempotency.NON_IDEMPOTENT,
             may_be_empty=True,
-            rename=lambda name: python_name(NewOrder, name),
+            field_name=lambda name: python_name(NewOrder, name),
         )
 
         def created(data: Any) -> CreatedOrder | None:

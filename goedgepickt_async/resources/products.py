@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async._transport.request import Request, Safety, path_to
+from goedgepickt_async._transport.request import Idempotency, Request, path_to
 from goedgepickt_async.convert import decode, encode, python_name
 from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
@@ -98,9 +98,9 @@ class Products(Resource):
             method="POST",
             path="/products",
             body=encode(attrs.evolve(product, webshop_uuid=webshop)),
-            safety=Safety.ONCE,
+            idempotency=Idempotency.NON_IDEMPOTENT,
             may_be_empty=True,
-            rename=lambda name: python_name(NewProduct, name),
+            field_name=lambda name: python_name(NewProduct, name),
         )
         return await create_once(self._sender, request, _product, lambda: self._find(product, webshop))
 
@@ -124,9 +124,9 @@ class Products(Resource):
             method="PUT",
             path=path_to("products", uuid),
             body=encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid))),
-            safety=Safety.SETS,
+            idempotency=Idempotency.IDEMPOTENT,
             may_be_empty=True,
-            rename=lambda name: python_name(ProductUpdate, name),
+            field_name=lambda name: python_name(ProductUpdate, name),
         )
         return read(await self._sender.send(request), _product)
 

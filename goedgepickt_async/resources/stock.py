@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from goedgepickt_async._transport.request import Request, Safety, path_to
+from goedgepickt_async._transport.request import Idempotency, Request, path_to
 from goedgepickt_async.convert import decode_rows
 from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
 from goedgepickt_async.models import StockLocation
@@ -22,8 +22,8 @@ class Stock(Resource):
         Raises:
             NotFoundError: There is no such product.
         """
-        delivered = await self._sender.send(Request(path=path_to("products", product_uuid, "stock")))
-        return read(delivered, _locations)
+        result = await self._sender.send(Request(path=path_to("products", product_uuid, "stock")))
+        return read(result, _locations)
 
     async def mutate(
         self, product_uuid: str, quantity: int, *, reason: str | None = None, pick_location_uuid: str | None = None
@@ -45,7 +45,9 @@ class Stock(Resource):
             raise _refused("quantity", "must not be 0")
         body = {"mutation": quantity, "mutationReason": reason, "pickLocationUuid": pick_location_uuid}
         path = path_to("products", product_uuid, "stock-mutation")
-        await self._put(path, {name: value for name, value in body.items() if value is not None}, Safety.ONCE)
+        await self._put(
+            path, {name: value for name, value in body.items() if value is not None}, Idempotency.NON_IDEMPOTENT
+        )
 
     async def set(
         self, product_uuid: str, pick_location_uuid: str, quantity: int, *, reason: str | None = None
@@ -65,7 +67,7 @@ class Stock(Resource):
         body: dict[str, Any] = {"stockQuantity": _not_negative(quantity, "quantity")}
         if reason is not None:
             body["reason"] = reason
-        await self._put(path_to("products", product_uuid, "stock", pick_location_uuid), body, Safety.SETS)
+        await self._put(path_to("products", product_uuid, "stock", pick_location_uuid), body, Idempotency.IDEMPOTENT)
 
     async def link(
         self, product_uuid: str, pick_location_uuid: str, *, quantity: int = 0, priority: int | None = None
@@ -90,14 +92,21 @@ class Stock(Resource):
             body["priority"] = _whole(priority, "priority")
         path = path_to("products", product_uuid, "stock", pick_location_uuid)
         request = Request(
-            method="POST", path=path, body=body, safety=Safety.ONCE, may_be_empty=True, rename=_python_name
+            method="POST",
+            path=path,
+            body=body,
+            idempotency=Idempotency.NON_IDEMPOTENT,
+            may_be_empty=True,
+            field_name=_python_name,
         )
         await create_once(
             self._sender, request, lambda _: True, lambda: self._is_linked(product_uuid, pick_location_uuid, body)
         )
 
-    async def _put(self, path: str, body: dict[str, Any], safety: Safety) -> None:
-        request = Request(method="PUT", path=path, body=body, safety=safety, may_be_empty=True, rename=_python_name)
+    async def _put(self, path: str, body: dict[str, Any], idempotency: Idempotency) -> None:
+        request = Request(
+            method="PUT", path=path, body=body, idempotency=idempotency, may_be_empty=True, field_name=_python_name
+        )
         await self._sender.send(request)
 
     async def _is_linked(self, product_uuid: str, pick_location_uuid: str, body: dict[str, int]) -> bool | None:

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from goedgepickt_async._transport.request import Request, Safety
+from goedgepickt_async._transport.request import Idempotency, Request
 from goedgepickt_async.convert import decode, encode, python_name
 from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
@@ -258,9 +258,9 @@ class Webhooks(Resource):
             method="POST",
             path="/webhooks",
             body=encode(new),
-            safety=Safety.ONCE,
+            idempotency=Idempotency.NON_IDEMPOTENT,
             may_be_empty=True,
-            rename=lambda name: python_name(NewWebhook, name),
+            field_name=lambda name: python_name(NewWebhook, name),
         )
         return await create_once(self._sender, request, _webhook, lambda: self._find(new))
 

@@ -20,22 +20,22 @@ from goedgepickt_async import (
     ServerError,
     ValidationError,
 )
-from goedgepickt_async._transport.request import Answer
-from goedgepickt_async._transport.verdict import complains, evidence_of, is_refusal, refusal
+from goedgepickt_async._transport.request import RawResponse
+from goedgepickt_async._transport.verdict import error_from_response, evidence_of, has_error_body, is_error
 
 THROTTLED = b'{\n    "message": "Too Many Attempts."\n}'
 
 
-def answer(status: int, body: Any = b"", **headers: str) -> Answer:
+def answer(status: int, body: Any = b"", **headers: str) -> RawResponse:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(
+    return RawResponse(
         status=status, headers=CIMultiDict({name.replace("_", "-"): text for name, text in headers.items()}), body=raw
     )
 
 
 def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: str) -> APIError:
-    return refusal(
-        answer(status, body, **headers), secret=secret, rename=str.upper, attempts=2, method="POST", path="/orders"
+    return error_from_response(
+        answer(status, body, **headers), secret=secret, field_name=str.upper, attempts=2, method="POST", path="/orders"
     )
 
 
@@ -56,7 +56,7 @@ def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: 
 )
 def test_the_throttles_own_text_is_a_refusal_whatever_the_status(body: bytes) -> None:
     for status in (200, 201, 403, 500):
-        assert is_refusal(answer(status, body))
+        assert is_error(answer(status, body))
         assert isinstance(error_of(status, body), RateLimitedError)
     assert evidence_of(answer(403, body)) is Evidence.REJECTED
     assert evidence_of(answer(500, body)) is Evidence.REJECTED
@@ -85,7 +85,7 @@ def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
     ],
 )
 def test_a_body_that_merely_speaks_of_attempts_is_not_the_throttles(body: bytes) -> None:
-    assert not is_refusal(answer(200, body))
+    assert not is_error(answer(200, body))
     assert evidence_of(answer(422, body)) is Evidence.FINAL
     assert evidence_of(answer(500, body)) is Evidence.UNKNOWN
     assert not isinstance(error_of(422, body), RateLimitedError)
@@ -112,7 +112,7 @@ def test_the_evidence_of_a_status(status: int, evidence: Evidence) -> None:
     ("status", "refused"), [(199, True), (200, False), (204, False), (299, False), (300, True), (404, True)]
 )
 def test_only_statuses_from_200_to_299_are_no_refusal(status: int, refused: bool) -> None:
-    assert is_refusal(answer(status, b"{}")) is refused
+    assert is_error(answer(status, b"{}")) is refused
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_the_key_is_struck_out_wherever_the_server_repeats_it() -> None:
 
 @pytest.mark.parametrize("data", [{"error": "x"}, {"errorMessage": "x"}, {"errors": {"a": ["x"]}}])
 def test_a_body_that_names_an_error_complains(data: Any) -> None:
-    assert complains(data)
+    assert has_error_body(data)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_body_that_names_an_error_complains(data: Any) -> None:
     ],
 )
 def test_a_body_with_the_thing_itself_or_a_mere_message_does_not(data: Any) -> None:
-    assert not complains(data)
+    assert not has_error_body(data)
 
 
 json_values = st.recursive(
