@@ -48,7 +48,7 @@ async def make_client() -> AsyncIterator[Callable[..., GoedGepickt]]:
     made: list[GoedGepickt] = []
 
     def make(url: str, key: str = "a-key", **options: Any) -> GoedGepickt:
-        defaults: dict[str, Any] = {"budget": unlimited_budget(), "retry": QUICK, "timeout": 5}
+        defaults: dict[str, Any] = {"budget": unlimited_budget(), "retry": QUICK, "timeout": 60}
         client = GoedGepickt(key, base_url=url, **(defaults | options))
         made.append(client)
         return client

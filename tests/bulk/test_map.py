@@ -17,6 +17,8 @@ from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.recording_budget import RecordingBudget
 
+pytestmark = pytest.mark.virtual_time
+
 
 def stream(operation: Any, items: Any, **options: Any) -> OutcomeStream[Any, Any]:
     return OutcomeStream(Engine(operation, items, unlimited_budget(), **{"concurrency": 3, **options}))

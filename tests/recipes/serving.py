@@ -39,7 +39,7 @@ async def on_fastapi(sandbox: Sandbox, folder: Path) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server._serve())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(240):
             while not server.started:
                 assert not serving.done()
                 await asyncio.sleep(0.01)
@@ -126,11 +126,11 @@ async def uvicorn_process(
     assert process.stderr is not None
     said: list[str] = []
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(240):
             url = await _where_it_runs(process.stderr, said, workers)
         yield url
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(240):
             said.append((await process.stderr.read()).decode())
             await process.wait()
     finally:

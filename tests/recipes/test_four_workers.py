@@ -42,7 +42,7 @@ def write_app(folder: Path) -> None:
 @asynccontextmanager
 async def connections_to_all_workers(url: str) -> AsyncIterator[dict[int, aiohttp.ClientSession]]:
     """A kept-alive connection to each worker, by its process id."""
-    async with AsyncExitStack() as stack, asyncio.timeout(40):
+    async with AsyncExitStack() as stack, asyncio.timeout(240):
         found: dict[int, aiohttp.ClientSession] = {}
         while len(found) < WORKERS:
             connector = aiohttp.TCPConnector(limit=1)

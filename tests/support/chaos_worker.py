@@ -16,7 +16,7 @@ async def apply(plan: dict[str, Any]) -> int:
     retry = RetryPolicy(base=0.001, cap=0.01, max_attempts=8, quota=1_000_000)
     left = 0
     async with GoedGepickt(
-        plan["key"], base_url=plan["url"], webshop_uuid=plan["shop"], budget=budget, retry=retry, timeout=5
+        plan["key"], base_url=plan["url"], webshop_uuid=plan["shop"], budget=budget, retry=retry, timeout=240
     ) as gg:
         saved = gg.bulk.load_plan(await asyncio.to_thread(Path(plan["plan"]).read_text))
         print("begun", flush=True)  # noqa: T201  who started it listens

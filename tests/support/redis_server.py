@@ -62,7 +62,7 @@ class RedisServer:
 
     def command(self, *words: str) -> bytes:
         """Send one command; the first bytes of the answer."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 60) as connection:
             connection.sendall(b"".join([b"*%d\r\n" % len(words), *(_bulk(word) for word in words)]))
             return connection.recv(65536)
 
@@ -82,7 +82,7 @@ class RedisServer:
 
     def _comes_up(self) -> bool:
         assert self._process is not None
-        until = time.monotonic() + 10
+        until = time.monotonic() + 240
         while self._process.poll() is None and time.monotonic() < until:
             try:
                 if self.command("PING").startswith(b"+PONG"):

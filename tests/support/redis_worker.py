@@ -50,7 +50,7 @@ async def hold_slots(budget: RedisBudget, slots: int, max_lifetime: float) -> No
     for _ in range(slots):
         await budget.take(Lane.INTERACTIVE, max_lifetime=max_lifetime)
     tell(held=slots)
-    await asyncio.sleep(30)
+    await asyncio.sleep(3600)
 
 
 def skew_clocks(seconds: float) -> None:
