@@ -22,6 +22,7 @@ from goedgepickt_async import (
     Secret,
     Webhook,
 )
+from goedgepickt_async.bulk.files import unescape_cell
 from goedgepickt_async.cli.export.formats import (
     RESOURCES,
     CsvEncoder,
@@ -29,7 +30,6 @@ from goedgepickt_async.cli.export.formats import (
     cell,
     column_names,
     flat_rows,
-    unescape,
 )
 
 from .conftest import jsonl
@@ -38,11 +38,28 @@ ORDERS, PRODUCTS, WEBHOOKS = RESOURCES["orders"], RESOURCES["products"], RESOURC
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@given(TEXT | st.text(alphabet="'=+-@\t\r\n0a", max_size=6))
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+RISKY = st.text(alphabet="'\"=+-@\t\r\n;,|0a \uff1d", max_size=12)
+
+
+@given(TEXT | RISKY)
 def test_no_text_is_a_formula_and_none_is_lost(text: str) -> None:
     written = cell(text)
-    assert not written.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    assert unescape(written) == text
+    assert not written.startswith(FORMULA)
+    assert unescape_cell(written) == text
+
+
+@given(st.lists(TEXT | RISKY, min_size=1, max_size=3), st.sampled_from([",", ";", "\t", "|"]))
+def test_no_cell_is_a_formula_whatever_separator_a_spreadsheet_takes(texts: list[str], separator: str) -> None:
+    product = Product(uuid="u", name=texts[0], description=texts[-1], internal_comment=texts[len(texts) // 2])
+    data = CsvEncoder(PRODUCTS).encode([product]).decode()
+    rows = csv.reader(io.StringIO(data, newline=""), delimiter=separator)
+    assert [part for row in rows for part in row if part.lstrip('"').startswith(FORMULA)] == []
+
+
+def test_cells_of_the_worst_text_are_escaped_in_linear_time() -> None:
+    for text in ("'" * 200_000, ";'" * 100_000, '"' * 200_000 + "x", ";" * 200_000 + "=", "=" * 200_000):
+        assert unescape_cell(cell(text)) == text
 
 
 @given(st.lists(TEXT | st.text(alphabet="'\"=,;\r\n", max_size=6), min_size=1, max_size=3))
@@ -51,7 +68,7 @@ def test_csv_gives_back_any_text(tags: list[str]) -> None:
     encoder = CsvEncoder(PRODUCTS)
     data = encoder.head + encoder.encode([product])
     (row,) = csv.DictReader(io.StringIO(data.decode(), newline=""))
-    assert (unescape(row["name"]), unescape(row["description"])) == (tags[0], tags[-1])
+    assert (unescape_cell(row["name"]), unescape_cell(row["description"])) == (tags[0], tags[-1])
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,13 @@ __all__ = [
     "Reader",
     "amount",
     "country",
+    "escape_cell",
     "flag",
     "link",
     "moment",
     "sku",
     "text",
+    "unescape_cell",
     "whole",
 ]
 
@@ -42,6 +44,34 @@ _FLAGS: Final = {
     **dict.fromkeys(("0", "false", "no", "nee", "onwaar", "uit", "off", "n"), False),
 }
 _DUTCH_DAY: Final = re.compile(r"([0-9]{1,2})-([0-9]{1,2})-([0-9]{4})(?:[ T]+([0-9]{2}:[0-9]{2}(?::[0-9]{2})?))?")
+
+# A spreadsheet takes a cell that begins like this for a formula; a quote or an apostrophe before it changes nothing
+# for a reader that splits a cell at another separator than the writer quoted for.
+_BEGINNING: Final = r"(?:^|(?<=[;,|\t\r\n]))"
+_FORMULA: Final = r"(?=['\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_UNSAFE: Final = re.compile(_BEGINNING + _FORMULA)
+_ESCAPED: Final = re.compile(_BEGINNING + "'" + _FORMULA)
+
+
+def escape_cell(text: str) -> str:
+    """A text that no spreadsheet runs as a formula: an apostrophe stands before each place that could begin one.
+
+    Such places are the beginning of the text, and what follows any separator (`;`, `,`, `|`, a tab, a line end): a
+    spreadsheet may split the cell there, whatever separator the file was written with.
+
+    Args:
+        text: What the cell is to say; `unescape_cell` gives it back.
+    """
+    return _UNSAFE.sub("'", text)
+
+
+def unescape_cell(text: str) -> str:
+    """The text that `escape_cell` was given.
+
+    Args:
+        text: The cell.
+    """
+    return _ESCAPED.sub("", text)
 
 
 def text(value: Any, _: str | None = None) -> str:

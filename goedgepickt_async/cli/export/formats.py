@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -35,11 +34,11 @@ from goedgepickt_async import (
     Webhook,
     Webshop,
 )
+from goedgepickt_async.bulk.files import escape_cell
 from goedgepickt_async.convert import field_names, to_plain
 
 __all__ = [
     "RESOURCES",
-    "UNSAFE_ESCAPED",
     "CsvEncoder",
     "Encoder",
     "FlatRow",
@@ -49,13 +48,7 @@ __all__ = [
     "column_names",
     "flat_rows",
     "print_table",
-    "unescape",
 ]
-
-_STARTS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-_UNSAFE = re.compile(f"'*[{_STARTS}]")
-UNSAFE_ESCAPED = re.compile(f"'+[{_STARTS}]")
-"""What an escaped cell begins with."""
 
 
 def cell(value: Any) -> str:
@@ -71,13 +64,7 @@ def cell(value: Any) -> str:
             return str(value)
         case datetime():
             return value.isoformat()
-    text = str(value)
-    return "'" + text if _UNSAFE.match(text) else text
-
-
-def unescape(text: str) -> str:
-    """The text that a cell was made from."""
-    return text[1:] if UNSAFE_ESCAPED.match(text) else text
+    return escape_cell(str(value))
 
 
 @attrs.frozen(kw_only=True)
