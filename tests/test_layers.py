@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "settings": {"errors", "budget", "_version"},
     "_transport": {"errors", "budget", "hooks", "drift", "logs", "settings", "convert"},
     "paging": {"errors", "models", "budget", "hooks", "logs"},
-    "resources": {"errors", "models", "convert", "paging", "_transport", "budget", "logs"},
+    "endpoints": {"_transport"},
+    "resources": {"endpoints", "errors", "models", "convert", "paging", "_transport", "budget", "logs"},
     "webhooks": {"errors", "models", "convert", "drift", "logs", "paths"},
     "bulk": {
         "errors",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
 
+from goedgepickt_async import models
 from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_unknown
-from goedgepickt_async._transport.request import Request, query_pairs
+from goedgepickt_async._transport.request import NO_BODY, Request, path_to, query_pairs
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.convert import decode, decode_rows
+from goedgepickt_async.convert import decode, decode_rows, python_name
+from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
 from goedgepickt_async.errors import (
     ConfigurationError,
     DecodeError,
@@ -26,12 +29,12 @@ from goedgepickt_async.models import PageInfo
 from goedgepickt_async.models.base import UNSET, Unset
 from goedgepickt_async.paging import Fetch, ListSource, Paginator, RawPage
 
-__all__ = ["DUTCH", "Resource", "create_once", "day", "read", "search"]
+__all__ = ["DUTCH", "Resource", "create_or_lookup", "day", "parse_result", "request_to"]
 
 T = TypeVar("T")
 
 
-def read(result: CallResult, reader: Callable[[Any], T]) -> T:
+def parse_result(result: CallResult, reader: Callable[[Any], T]) -> T:
     """Read an answer's JSON; an error says which call it was."""
     try:
         return reader(result.data)
@@ -47,22 +50,21 @@ class Resource:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
-    async def _get(self, path: str, cls: type[T]) -> T:
-        result = await self._sender.send(Request(path=path))
-        return read(result, lambda data: decode(data, cls))
+    async def _get(self, operation: str, cls: type[T], **ids: str) -> T:
+        result = await self._sender.send(request_to(operation, **ids))
+        return parse_result(result, lambda data: decode(data, cls))
 
     def _list(
         self,
-        path: str,
+        operation: str,
         cls: type[T],
-        query: Mapping[str, Any] | None = None,
+        filters: Mapping[str, Any] | None = None,
         *,
         keep: Callable[[T], bool] | None = None,
         kept_by: tuple[str, ...] = (),
-        key: tuple[str, ...] = ("uuid",),
-        by_date: bool = False,
     ) -> Paginator[T]:
-        pairs = query_pairs(query or {})
+        endpoint = ENDPOINTS[operation]
+        path, pairs = endpoint.path, query_of(endpoint, filters or {})
         source = ListSource(
             path=path,
             query=pairs,
@@ -70,9 +72,9 @@ class Resource:
             reading=lambda: self._reading(path),
             decode=lambda rows: decode_rows(rows, cls),
             keep=keep,
-            key=key,
-            by_date=by_date,
-            route=Request(path=path).route,
+            key=endpoint.keys,
+            by_date=endpoint.by_date,
+            route=path,
             told=self._sender.pipeline.hooks.page,
         )
         return Paginator(source)
@@ -83,7 +85,7 @@ class Resource:
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
             result = await sender.send(Request(path=path, query=pairs), lane)
-            return attrs.evolve(read(result, _raw_page), attempts=result.attempts)
+            return attrs.evolve(parse_result(result, _raw_page), attempts=result.attempts)
 
         return fetch
 
@@ -103,11 +105,53 @@ class Resource:
         return webshop
 
 
-def search(attribute: str, value: Any) -> dict[str, Any]:
-    """The API's search of three (reference section 4.2: confidence A for a SKU); nothing if there is no value."""
-    if value is None:
-        return {}
-    return {"searchAttribute": attribute, "searchDelimiter": "=", "searchValue": value}
+def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The query of a list.
+
+    Args:
+        endpoint: The list.
+        filters: Arguments of `list()` by name; those that are None are left out.
+    """
+    query: dict[str, Any] = dict(endpoint.query)
+    for known in endpoint.filters:
+        value = filters.get(known.name)
+        if value is None:
+            continue
+        if known.is_search:
+            query |= {"searchAttribute": known.parameter, "searchDelimiter": "=", "searchValue": value}
+        else:
+            query[known.parameter] = value
+    return query_pairs(query)
+
+
+def request_to(operation: str, body: Any = NO_BODY, **ids: str) -> Request:
+    """A request to an endpoint of the table.
+
+    Args:
+        operation: Such as `orders.get`.
+        body: JSON-ready.
+        ids: For each `{name}` in the path.
+
+    Raises:
+        ValidationError: An id is empty or no text.
+    """
+    endpoint = ENDPOINTS[operation]
+    segments = (ids[part[1:-1]] if part.startswith("{") else part for part in endpoint.path[1:].split("/"))
+    return Request(
+        method=endpoint.method,
+        path=path_to(*segments),
+        body=body,
+        idempotency=endpoint.idempotency,
+        may_be_empty=endpoint.method != "GET",
+        field_name=partial(_field_name, endpoint),
+    )
+
+
+def _field_name(endpoint: Endpoint, name: str) -> str:
+    """The name in Python of a field of the body; the API complains of the name on the wire."""
+    if endpoint.body is not None:
+        return python_name(getattr(models, endpoint.body), name)
+    return dict(endpoint.fields).get(name, name)
 
 
 def _raw_page(data: Any) -> RawPage:
@@ -121,7 +165,7 @@ def _raw_page(data: Any) -> RawPage:
     return RawPage(rows=rows, info=decode(info or {}, PageInfo), has_info=bool(info))
 
 
-async def create_once(
+async def create_or_lookup(
     sender: Sender,
     request: Request,
     reader: Callable[[Any], T | None],
@@ -139,7 +183,7 @@ async def create_once(
         OutcomeUnknownError: It may or may not have been carried out, and looking it up did not settle it.
     """
     try:
-        made = read(await sender.send(request), reader)
+        made = parse_result(await sender.send(request), reader)
     except OutcomeUnknownError as unknown:
         return await _look_up(request, find, unknown)
     except DecodeError as error:

@@ -16,7 +16,7 @@ class Webshops(Resource):
 
     def list(self) -> Paginator[Webshop]:
         """All webshops: `GET /webshops` (A)."""
-        return self._list("/webshops", Webshop)
+        return self._list("webshops.list", Webshop)
 
 
 class PickLocations(Resource):
@@ -24,7 +24,7 @@ class PickLocations(Resource):
 
     def list(self) -> Paginator[PickLocation]:
         """All pick locations: `GET /picklocations` (A)."""
-        return self._list("/picklocations", PickLocation)
+        return self._list("pick_locations.list", PickLocation)
 
 
 class Shipments(Resource):
@@ -42,9 +42,7 @@ class Shipments(Resource):
         Raises:
             ConfigurationError: A naive datetime.
         """
-        query = {"createdAfter": day(created_after)}
+        filters = {"created_after": day(created_after)}
         keep = None if status is None else (lambda shipment: shipment.status == status)
         kept_by = () if status is None else (f"status is {status}",)
-        # A shipment's uuid was seen once only (B): without one, its code tells it apart.
-        key = ("uuid", "trackTraceCode", "externalId")
-        return self._list("/shipments", Shipment, query, keep=keep, kept_by=kept_by, key=key, by_date=True)
+        return self._list("shipments.list", Shipment, filters, keep=keep, kept_by=kept_by)

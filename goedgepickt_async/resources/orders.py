@@ -8,12 +8,11 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async._transport.request import Idempotency, Request, path_to
-from goedgepickt_async.convert import encode, python_name
+from goedgepickt_async.convert import encode
 from goedgepickt_async.errors import MultipleFoundError, PagingError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
 from goedgepickt_async.paging import Paginator
-from goedgepickt_async.resources.base import DUTCH, Resource, create_once, day, search
+from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
 
 __all__ = [
     "CreatedOrder",
@@ -97,15 +96,9 @@ class Orders(Resource):
         Raises:
             ConfigurationError: A naive datetime.
         """
-        query = {
-            "orderBy": "createDate",
-            "orderByDirection": "asc",
-            "createdAfter": day(created_after),
-            "webshopUuid": webshop_uuid,
-        }
+        filters = {"created_after": day(created_after), "status": status, "webshop_uuid": webshop_uuid}
         keep = None if status is None else (lambda order: order.status == status)
-        query |= search("status", status)
-        return self._list("/orders", Order, query, keep=keep, key=("uuid", "orderUuid"), by_date=True)
+        return self._list("orders.list", Order, filters, keep=keep)
 
     async def get(self, uuid: str) -> Order:
         """One order: `GET /orders/{uuid}` (A).
@@ -113,7 +106,7 @@ class Orders(Resource):
         Raises:
             NotFoundError: There is none.
         """
-        return await self._get(path_to("orders", uuid), Order)
+        return await self._get("orders.get", Order, uuid=uuid)
 
     async def create(self, order: NewOrder) -> CreatedOrder:
         """Create an order: `POST /orders` (A).
@@ -126,20 +119,13 @@ class Orders(Resource):
             OutcomeUnknownError: It may or may not have been created; `body` is what was sent.
         """
         webshop = self._webshop(order.webshop_uuid)
-        request = Request(
-            method="POST",
-            path="/orders",
-            body=encode(attrs.evolve(order, webshop_uuid=webshop)),
-            idempotency=Idempotency.NON_IDEMPOTENT,
-            may_be_empty=True,
-            field_name=lambda name: python_name(NewOrder, name),
-        )
+        request = request_to("orders.create", encode(attrs.evolve(order, webshop_uuid=webshop)))
 
         def created(data: Any) -> CreatedOrder | None:
             uuid = _created_uuid(data)
             return CreatedOrder(uuid=uuid, order_id=order.order_id) if uuid else None
 
-        return await create_once(self._sender, request, created, lambda: self._find(order, webshop))
+        return await create_or_lookup(self._sender, request, created, lambda: self._find(order, webshop))
 
     async def _find(self, new: NewOrder, webshop_uuid: str) -> CreatedOrder | None:
         """The order of this webshop with the id that the shop gave it, among those since then."""
@@ -158,7 +144,7 @@ class Orders(Resource):
         return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
 
     async def _name_of(self, webshop_uuid: str) -> str | None:
-        async for webshop in self._list("/webshops", Webshop):
+        async for webshop in self._list("webshops.list", Webshop):
             if webshop.uuid == webshop_uuid:
                 return webshop.name
         return None

@@ -8,12 +8,11 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async._transport.request import Idempotency, Request, path_to
-from goedgepickt_async.convert import decode, encode, python_name
+from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.paging import Paginator
-from goedgepickt_async.resources.base import Resource, create_once, read, search
+from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
 
 __all__ = ["Products"]
 
@@ -36,8 +35,8 @@ class Products(Resource):
         """
         if sku is not None and supplier_uuid is not None:
             raise ValidationError("search by sku or by supplier_uuid, not by both", fields={"sku": ["one of the two"]})
-        query = {"webshopUuid": webshop_uuid} | search("sku", sku) | search("supplierUuid", supplier_uuid)
-        return self._list("/products", Product, query, keep=_keep(sku, supplier_uuid))
+        filters = {"webshop_uuid": webshop_uuid, "sku": sku, "supplier_uuid": supplier_uuid}
+        return self._list("products.list", Product, filters, keep=_keep(sku, supplier_uuid))
 
     async def get(self, uuid: str) -> Product:
         """One product: `GET /products/{uuid}` (A).
@@ -45,7 +44,7 @@ class Products(Resource):
         Raises:
             NotFoundError: There is none.
         """
-        return await self._get(path_to("products", uuid), Product)
+        return await self._get("products.get", Product, uuid=uuid)
 
     async def find_by_sku(self, sku: str, *, webshop_uuid: str | None = None) -> Product | None:
         """The one product with this SKU, or None: the search of three (A).
@@ -94,15 +93,8 @@ class Products(Resource):
             OutcomeUnknownError: It may or may not have been created.
         """
         webshop = self._webshop(product.webshop_uuid)
-        request = Request(
-            method="POST",
-            path="/products",
-            body=encode(attrs.evolve(product, webshop_uuid=webshop)),
-            idempotency=Idempotency.NON_IDEMPOTENT,
-            may_be_empty=True,
-            field_name=lambda name: python_name(NewProduct, name),
-        )
-        return await create_once(self._sender, request, _product, lambda: self._find(product, webshop))
+        request = request_to("products.create", encode(attrs.evolve(product, webshop_uuid=webshop)))
+        return await create_or_lookup(self._sender, request, _product, lambda: self._find(product, webshop))
 
     async def _find(self, new: NewProduct, webshop_uuid: str) -> Product | None:
         found = await self.find_by_sku(new.sku, webshop_uuid=webshop_uuid)
@@ -120,15 +112,12 @@ class Products(Resource):
             NotFoundError: There is none.
             ValidationError: The API, or the client before a request was spent, refuses a field.
         """
-        request = Request(
-            method="PUT",
-            path=path_to("products", uuid),
-            body=encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid))),
-            idempotency=Idempotency.IDEMPOTENT,
-            may_be_empty=True,
-            field_name=lambda name: python_name(ProductUpdate, name),
+        request = request_to(
+            "products.update",
+            encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid))),
+            uuid=uuid,
         )
-        return read(await self._sender.send(request), _product)
+        return parse_result(await self._sender.send(request), _product)
 
 
 def _is_same(found: Product, new: NewProduct) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from goedgepickt_async._transport.request import Idempotency, Request, path_to
 from goedgepickt_async.convert import decode_rows
 from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
 from goedgepickt_async.models import StockLocation
-from goedgepickt_async.resources.base import Resource, create_once, read
+from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
 
 __all__ = ["Stock"]
 
@@ -22,8 +21,8 @@ class Stock(Resource):
         Raises:
             NotFoundError: There is no such product.
         """
-        result = await self._sender.send(Request(path=path_to("products", product_uuid, "stock")))
-        return read(result, _locations)
+        result = await self._sender.send(request_to("stock.get", uuid=product_uuid))
+        return parse_result(result, _locations)
 
     async def mutate(
         self, product_uuid: str, quantity: int, *, reason: str | None = None, pick_location_uuid: str | None = None
@@ -44,10 +43,8 @@ class Stock(Resource):
         if _whole(quantity, "quantity") == 0:
             raise _refused("quantity", "must not be 0")
         body = {"mutation": quantity, "mutationReason": reason, "pickLocationUuid": pick_location_uuid}
-        path = path_to("products", product_uuid, "stock-mutation")
-        await self._put(
-            path, {name: value for name, value in body.items() if value is not None}, Idempotency.NON_IDEMPOTENT
-        )
+        given = {name: value for name, value in body.items() if value is not None}
+        await self._sender.send(request_to("stock.mutate", given, uuid=product_uuid))
 
     async def set(
         self, product_uuid: str, pick_location_uuid: str, quantity: int, *, reason: str | None = None
@@ -67,7 +64,8 @@ class Stock(Resource):
         body: dict[str, Any] = {"stockQuantity": _not_negative(quantity, "quantity")}
         if reason is not None:
             body["reason"] = reason
-        await self._put(path_to("products", product_uuid, "stock", pick_location_uuid), body, Idempotency.IDEMPOTENT)
+        request = request_to("stock.set", body, uuid=product_uuid, pickLocationUuid=pick_location_uuid)
+        await self._sender.send(request)
 
     async def link(
         self, product_uuid: str, pick_location_uuid: str, *, quantity: int = 0, priority: int | None = None
@@ -90,24 +88,10 @@ class Stock(Resource):
         body = {"stockQuantity": _not_negative(quantity, "quantity")}
         if priority is not None:
             body["priority"] = _whole(priority, "priority")
-        path = path_to("products", product_uuid, "stock", pick_location_uuid)
-        request = Request(
-            method="POST",
-            path=path,
-            body=body,
-            idempotency=Idempotency.NON_IDEMPOTENT,
-            may_be_empty=True,
-            field_name=_python_name,
-        )
-        await create_once(
+        request = request_to("stock.link", body, uuid=product_uuid, pickLocationUuid=pick_location_uuid)
+        await create_or_lookup(
             self._sender, request, lambda _: True, lambda: self._is_linked(product_uuid, pick_location_uuid, body)
         )
-
-    async def _put(self, path: str, body: dict[str, Any], idempotency: Idempotency) -> None:
-        request = Request(
-            method="PUT", path=path, body=body, idempotency=idempotency, may_be_empty=True, field_name=_python_name
-        )
-        await self._sender.send(request)
 
     async def _is_linked(self, product_uuid: str, pick_location_uuid: str, body: dict[str, int]) -> bool | None:
         for location in await self.get(product_uuid):
@@ -115,18 +99,6 @@ class Stock(Resource):
             if location.pick_location_uuid == pick_location_uuid and body.items() <= there.items():
                 return True
         return None
-
-
-_PYTHON_NAMES = {
-    "mutation": "quantity",
-    "mutationReason": "reason",
-    "pickLocationUuid": "pick_location_uuid",
-    "stockQuantity": "quantity",
-}
-
-
-def _python_name(name: str) -> str:
-    return _PYTHON_NAMES.get(name, name)
 
 
 def _locations(data: Any) -> list[StockLocation]:

@@ -13,22 +13,21 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from goedgepickt_async._transport.request import Idempotency, Request
-from goedgepickt_async.convert import decode, encode, python_name
+from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
 from goedgepickt_async.paging import Paginator
-from goedgepickt_async.resources.base import Resource, create_once
+from goedgepickt_async.resources.base import Resource, create_or_lookup, request_to
 
 __all__ = [
     "EnsuredWebhooks",
-    "OneAtATime",
-    "Standing",
+    "KeyedLock",
+    "SubscriptionDiff",
     "Webhooks",
     "checked_events",
     "checked_target",
     "checked_webshops",
-    "compare",
+    "diff",
     "same_target",
 ]
 
@@ -47,19 +46,19 @@ class EnsuredWebhooks:
     """The subscriptions of one target URL, after `ensure`.
 
     Attributes:
-        there: Those that were there before; more than one of a kind if somebody made it twice.
+        existing: Those that were there before; more than one of a kind if somebody made it twice.
         created: Those that were made now.
-        elsewhere: Those of the same events and webshops that point to another URL; they were left alone.
+        other_target: Those of the same events and webshops that point to another URL; they were left alone.
     """
 
-    there: tuple[Webhook, ...] = ()
+    existing: tuple[Webhook, ...] = ()
     created: tuple[Webhook, ...] = ()
-    elsewhere: tuple[Webhook, ...] = ()
+    other_target: tuple[Webhook, ...] = ()
 
     @property
     def webhooks(self) -> tuple[Webhook, ...]:
         """All that deliver to the URL."""
-        return self.there + self.created
+        return self.existing + self.created
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -76,15 +75,17 @@ class EnsuredWebhooks:
 
 
 @attrs.frozen
-class Standing:
+class SubscriptionDiff:
     """How what is wanted stands to what is there."""
 
-    there: tuple[Webhook, ...]
-    elsewhere: tuple[Webhook, ...]
+    existing: tuple[Webhook, ...]
+    other_target: tuple[Webhook, ...]
     missing: tuple[tuple[WebhookEvent, str], ...]
 
 
-def compare(target: str, events: Sequence[WebhookEvent], webshops: Sequence[str], hooks: Iterable[Webhook]) -> Standing:
+def diff(
+    target: str, events: Sequence[WebhookEvent], webshops: Sequence[str], hooks: Iterable[Webhook]
+) -> SubscriptionDiff:
     """Sort what is there, and tell what is missing.
 
     Args:
@@ -105,7 +106,7 @@ def compare(target: str, events: Sequence[WebhookEvent], webshops: Sequence[str]
         else:
             elsewhere.append(hook)
     missing = tuple(pair for kind, pair in wanted.items() if kind not in found)
-    return Standing(tuple(there), tuple(elsewhere), missing)
+    return SubscriptionDiff(tuple(there), tuple(elsewhere), missing)
 
 
 def same_target(one: str | None, other: str | None) -> bool:
@@ -190,7 +191,7 @@ _holders: dict[Hashable, asyncio.AbstractEventLoop] = {}
 
 
 @attrs.define
-class OneAtATime:
+class KeyedLock:
     """An asynchronous context that one task at a time is in; a loop that has ended holds nobody up.
 
     Attributes:
@@ -236,7 +237,7 @@ class Webhooks(Resource):
 
     def list(self) -> Paginator[Webhook]:
         """All subscriptions of the account, whichever webshop they are of: `GET /webhooks` (A)."""
-        return self._list("/webhooks", Webhook, key=("webhookUuid", "uuid"))
+        return self._list("webhooks.list", Webhook)
 
     async def create(self, event: WebhookEvent | str, target_url: str, *, webshop_uuid: str | Unset = UNSET) -> Webhook:
         """Subscribe: `POST /webhooks` (A). A second one makes a second subscription, so it is never blindly sent again.
@@ -254,15 +255,8 @@ class Webhooks(Resource):
             OutcomeUnknownError: It may or may not have been created.
         """
         new = NewWebhook(webshop_uuid=self._webshop(webshop_uuid), event=event, target_url=target_url)
-        request = Request(
-            method="POST",
-            path="/webhooks",
-            body=encode(new),
-            idempotency=Idempotency.NON_IDEMPOTENT,
-            may_be_empty=True,
-            field_name=lambda name: python_name(NewWebhook, name),
-        )
-        return await create_once(self._sender, request, _webhook, lambda: self._find(new))
+        request = request_to("webhooks.create", encode(new))
+        return await create_or_lookup(self._sender, request, _webhook, lambda: self._find(new))
 
     async def ensure(
         self,
@@ -292,12 +286,14 @@ class Webhooks(Resource):
         """
         target, wanted = checked_target(url), checked_events(events)
         chosen = None if webshops is None else checked_webshops(webshops)
-        async with OneAtATime(("webhooks", self._sender.settings.server, target)):
+        async with KeyedLock(("webhooks", self._sender.settings.server, target)):
             if chosen is None:
-                chosen = [webshop.uuid async for webshop in self._list("/webshops", Webshop)]
-            standing = compare(target, wanted, chosen, await self.list().collect())
-            created = [await self.create(event, target, webshop_uuid=webshop) for event, webshop in standing.missing]
-        return EnsuredWebhooks(there=standing.there, created=tuple(created), elsewhere=standing.elsewhere)
+                chosen = [webshop.uuid async for webshop in self._list("webshops.list", Webshop)]
+            difference = diff(target, wanted, chosen, await self.list().collect())
+            created = [await self.create(event, target, webshop_uuid=webshop) for event, webshop in difference.missing]
+        return EnsuredWebhooks(
+            existing=difference.existing, created=tuple(created), other_target=difference.other_target
+        )
 
     async def _find(self, new: NewWebhook) -> Webhook | None:
         found = [hook async for hook in self.list() if _is_same(hook, new)]

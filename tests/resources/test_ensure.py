@@ -21,7 +21,7 @@ from goedgepickt_async import (
     Webhook,
     WebhookEvent,
 )
-from goedgepickt_async.resources.webhooks import OneAtATime, compare, same_target
+from goedgepickt_async.resources.webhooks import KeyedLock, diff, same_target
 from goedgepickt_async.sandbox import Sandbox, faults
 from tests.resources.test_resources import LOST, NEVER_DONE, applied, name_of
 from tests.support.waiting import SAFETY, until
@@ -36,13 +36,13 @@ BOTH = list(WebhookEvent)
 
 async def test_what_is_missing_is_made_for_all_webshops_and_twice_is_once(gg: GoedGepickt, sandbox: Sandbox) -> None:
     first = await gg.webhooks.ensure(URL, BOTH)
-    assert (len(first.created), first.there, first.elsewhere) == (4, (), ())
+    assert (len(first.created), first.existing, first.other_target) == (4, (), ())
     assert {(hook.event, hook.webshop_uuid) for hook in first.created} == {
         (event, shop["uuid"]) for event in BOTH for shop in sandbox.world.webshops
     }
     sandbox.requests.clear()
     second = await gg.webhooks.ensure(URL, BOTH)
-    assert (second.created, {hook.uuid for hook in second.there}) == ((), {hook.uuid for hook in first.created})
+    assert (second.created, {hook.uuid for hook in second.existing}) == ((), {hook.uuid for hook in first.created})
     assert set(second.secrets) == set(first.secrets)
     assert [recorded.method for recorded in sandbox.requests] == ["GET"] * len(sandbox.requests)
     assert len(sandbox.requests) <= 4  # each list is a page, and an empty one that ends it
@@ -56,8 +56,8 @@ async def test_only_what_is_missing_is_made(gg: GoedGepickt, sandbox: Sandbox) -
     await gg.webhooks.create("order.statusChanged", URL, webshop_uuid=other)
     await gg.webhooks.create("product.stockChanged", "https://elsewhere.example.test/", webshop_uuid=other)
     done = await gg.webhooks.ensure(URL, BOTH, webshops=[shop])
-    assert done.there == (mine,)
-    assert done.elsewhere == (theirs,)
+    assert done.existing == (mine,)
+    assert done.other_target == (theirs,)
     assert [(hook.event, hook.webshop_uuid) for hook in done.created] == [("product.stockChanged", shop)]
     assert done.webhooks == (mine, *done.created)
 
@@ -65,7 +65,7 @@ async def test_only_what_is_missing_is_made(gg: GoedGepickt, sandbox: Sandbox) -
 async def test_a_subscription_that_somebody_made_twice_is_there_twice_with_both_secrets(gg: GoedGepickt) -> None:
     made = [await gg.webhooks.create("order.statusChanged", URL) for _ in range(2)]
     done = await gg.webhooks.ensure(URL, "order.statusChanged", webshops=gg.settings.webshop_uuid)
-    assert (list(done.there), done.created) == (made, ())
+    assert (list(done.existing), done.created) == (made, ())
     assert set(done.secrets) == {hook.secret for hook in made}
 
 
@@ -102,7 +102,7 @@ async def test_what_was_never_done_is_said_to_be_unknown_and_made_by_the_next_on
         await gg.webhooks.ensure(URL, BOTH)
     assert len(sandbox.world.webhooks) == 1
     done = await gg.webhooks.ensure(URL, BOTH)
-    assert (len(done.there), len(done.created), len(sandbox.world.webhooks)) == (1, 3, 4)
+    assert (len(done.existing), len(done.created), len(sandbox.world.webhooks)) == (1, 3, 4)
 
 
 async def test_a_lost_answer_and_a_url_that_the_server_writes_its_own_way(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -112,7 +112,7 @@ async def test_a_lost_answer_and_a_url_that_the_server_writes_its_own_way(gg: Go
     done = await gg.webhooks.ensure("HTTPS://Shop.example.test:443", "order.statusChanged", webshops=[shop])
     assert [hook.target_url for hook in done.created] == ["https://shop.example.test/"]
     again = await gg.webhooks.ensure("HTTPS://Shop.example.test:443", "order.statusChanged", webshops=[shop])
-    assert (len(again.there), again.created, len(sandbox.world.webhooks)) == (1, (), 1)
+    assert (len(again.existing), again.created, len(sandbox.world.webhooks)) == (1, (), 1)
 
 
 async def test_two_at_once_make_each_subscription_once(gg: GoedGepickt, sandbox: Sandbox, make_client: Make) -> None:
@@ -159,7 +159,7 @@ async def test_a_failure_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox)
 
 def test_an_event_loop_that_ended_in_the_middle_holds_nobody_up() -> None:
     async def enter() -> None:
-        await OneAtATime("a key of this test").__aenter__()
+        await KeyedLock("a key of this test").__aenter__()
 
     for _ in range(2):
         loop = asyncio.new_event_loop()
@@ -170,11 +170,11 @@ def test_an_event_loop_that_ended_in_the_middle_holds_nobody_up() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
     async def enter() -> None:
-        async with asyncio.timeout(SAFETY), OneAtATime("another key"):
+        async with asyncio.timeout(SAFETY), KeyedLock("another key"):
             pass
 
     loop = asyncio.new_event_loop()
-    held = loop.run_until_complete(OneAtATime("another key").__aenter__())
+    held = loop.run_until_complete(KeyedLock("another key").__aenter__())
     child = os.fork()
     if child == 0:  # pragma: no cover  in the child
         try:
@@ -248,7 +248,7 @@ async def test_an_unknown_webshop_is_refused_by_the_api_and_what_was_made_stays(
 @pytest.mark.parametrize("secret", [None, Secret("")])
 def test_a_subscription_without_its_secret_is_not_passed_over_in_silence(secret: Secret | None) -> None:
     done = EnsuredWebhooks(
-        there=(Webhook(uuid="h-1", secret=secret),), created=(Webhook(uuid="h-2", secret=Secret("x")),)
+        existing=(Webhook(uuid="h-1", secret=secret),), created=(Webhook(uuid="h-2", secret=Secret("x")),)
     )
     with pytest.raises(DecodeError, match="h-1"):
         _ = done.secrets
@@ -256,7 +256,7 @@ def test_a_subscription_without_its_secret_is_not_passed_over_in_silence(secret:
 
 def test_one_secret_of_several_subscriptions_is_given_once() -> None:
     hooks = tuple(Webhook(uuid=f"h-{number}", secret=Secret("geheim")) for number in range(3))
-    assert EnsuredWebhooks(there=hooks).secrets == (Secret("geheim"),)
+    assert EnsuredWebhooks(existing=hooks).secrets == (Secret("geheim"),)
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ _HOOKS = st.builds(
 
 @given(hooks=st.lists(_HOOKS), webshops=st.lists(st.sampled_from(["a", "b", "B"]), min_size=1))
 def test_each_wanted_subscription_is_there_or_missing_and_never_both(hooks: list[Webhook], webshops: list[str]) -> None:
-    standing = compare(URL, BOTH, webshops, hooks)
-    there = {(hook.event, str(hook.webshop_uuid).lower()) for hook in standing.there}
-    missing = [(event, webshop.lower()) for event, webshop in standing.missing]
+    difference = diff(URL, BOTH, webshops, hooks)
+    there = {(hook.event, str(hook.webshop_uuid).lower()) for hook in difference.existing}
+    missing = [(event, webshop.lower()) for event, webshop in difference.missing]
     assert len(missing) == len(set(missing))
     assert there.isdisjoint(missing)
     assert there | set(missing) == {(event, webshop.lower()) for event in BOTH for webshop in webshops}
-    assert not {hook.uuid for hook in standing.there} & {hook.uuid for hook in standing.elsewhere}
+    assert not {hook.uuid for hook in difference.existing} & {hook.uuid for hook in difference.other_target}

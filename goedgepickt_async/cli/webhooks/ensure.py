@@ -53,7 +53,7 @@ async def ensure(
             raise
     lines = _as_json(done, show_secrets=show_secrets) if as_json else _as_text(done, show_secrets=show_secrets)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
-    note(f"{len(done.created)} made, {len(done.there)} there already, {len(done.elsewhere)} to another URL")
+    note(f"{len(done.created)} made, {len(done.existing)} there already, {len(done.other_target)} to another URL")
     return Exit.DONE
 
 

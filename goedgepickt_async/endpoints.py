@@ -1,0 +1,312 @@
+"""The endpoints of the GoedGepickt API that are evidenced, as one table.
+
+The resources send by it; the reference, the OpenAPI document, the probe and the command line read it.
+A fact's confidence: `A` the vendor, or several independent clients; `B` one client; `C` inference.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import attrs
+
+from goedgepickt_async._transport.request import Idempotency
+
+__all__ = ["ENDPOINTS", "Confidence", "Endpoint", "Filter"]
+
+Confidence = Literal["A", "A/B", "B", "B/C", "C"]
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """A filter of a list.
+
+    Attributes:
+        name: The argument of `list()`.
+        parameter: The query parameter, or the `searchAttribute` where `is_search` is set.
+        is_search: Whether it goes out as the search of three: `searchAttribute`, `searchDelimiter`, `searchValue`.
+        values: The name of the open enumeration that lists its known values; None: free text, a uuid or a date.
+        is_date: Whether it is a day, `YYYY-MM-DD`.
+        confidence: How sure the fact is.
+        source: Where the fact is from.
+        note: What else is known.
+    """
+
+    name: str
+    parameter: str
+    is_search: bool = False
+    values: str | None = None
+    is_date: bool = False
+    confidence: Confidence
+    source: str
+    note: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """One endpoint.
+
+    Attributes:
+        operation: What it is called in Python, such as `orders.list`.
+        method: The HTTP method.
+        path: Below the base URL, with `{name}` for each id.
+        summary: What it does.
+        idempotency: Whether it may be sent twice: a property of the endpoint, not of the HTTP method.
+        confidence: How sure it is that the endpoint exists and behaves so.
+        source: Where the fact is from.
+        model: The name of the model of the answer, or of each item of a list; None: the answer tells nothing.
+        body: The name of the model that is sent; None: no body, or a body of plain `fields`.
+        fields: For a body without a model: field on the wire -> name in Python.
+        is_list: Whether the answer is a list with `items` and `pageInfo`.
+        filters: The filters of a list.
+        query: Parameters that are always sent.
+        keys: The fields that tell one row from another; the first that a row has counts.
+        by_date: Whether a list past 10,000 rows can be read on by date.
+        note: What else is known.
+    """
+
+    operation: str
+    method: str
+    path: str
+    summary: str
+    idempotency: Idempotency = Idempotency.SAFE
+    confidence: Confidence
+    source: str
+    model: str | None = None
+    body: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+    is_list: bool = False
+    filters: tuple[Filter, ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    keys: tuple[str, ...] = ("uuid",)
+    by_date: bool = False
+    note: str = ""
+
+    @property
+    def resource(self) -> str:
+        """The resource that it belongs to, such as `orders`."""
+        return self.operation.partition(".")[0]
+
+
+_CREATED_AFTER: Final = Filter(
+    name="created_after",
+    parameter="createdAfter",
+    is_date=True,
+    confidence="A",
+    source="reference 3",
+    note="A day, Dutch time. There is no upper bound.",
+)
+_WEBSHOP: Final = Filter(name="webshop_uuid", parameter="webshopUuid", confidence="B", source="reference 1")
+_STOCK: Final = "/products/{uuid}/stock"
+_AT_LOCATION: Final = f"{_STOCK}/{{pickLocationUuid}}"
+
+ENDPOINTS: Final[dict[str, Endpoint]] = {
+    endpoint.operation: endpoint
+    for endpoint in (
+        Endpoint(
+            operation="webshops.list",
+            method="GET",
+            path="/webshops",
+            summary="All webshops of the account.",
+            confidence="A",
+            source="reference 4.1",
+            model="Webshop",
+            is_list=True,
+        ),
+        Endpoint(
+            operation="products.list",
+            method="GET",
+            path="/products",
+            summary="All products, oldest first.",
+            confidence="A",
+            source="reference 4.2",
+            model="Product",
+            is_list=True,
+            filters=(
+                _WEBSHOP,
+                Filter(name="sku", parameter="sku", is_search=True, confidence="A", source="reference 4.2"),
+                Filter(
+                    name="supplier_uuid",
+                    parameter="supplierUuid",
+                    is_search=True,
+                    confidence="A/B",
+                    source="reference 4.2",
+                ),
+            ),
+            note="One search at a time. A SKU is not unique.",
+        ),
+        Endpoint(
+            operation="products.get",
+            method="GET",
+            path="/products/{uuid}",
+            summary="One product.",
+            confidence="A",
+            source="reference 4.2",
+            model="Product",
+        ),
+        Endpoint(
+            operation="products.create",
+            method="POST",
+            path="/products",
+            summary="Create a product.",
+            idempotency=Idempotency.NON_IDEMPOTENT,
+            confidence="A",
+            source="reference 4.2",
+            model="Product",
+            body="NewProduct",
+            note="A second one with the same SKU fails with `already exists`. The shape of the answer varies (B).",
+        ),
+        Endpoint(
+            operation="products.update",
+            method="PUT",
+            path="/products/{uuid}",
+            summary="Change a product; fields that are left out stay as they are.",
+            idempotency=Idempotency.IDEMPOTENT,
+            confidence="A",
+            source="reference 4.2",
+            model="Product",
+            body="ProductUpdate",
+            note="The shape of the answer varies (B).",
+        ),
+        Endpoint(
+            operation="stock.get",
+            method="GET",
+            path=_STOCK,
+            summary="Where a product lies, and how much of it.",
+            confidence="A",
+            source="reference 4.3",
+            model="StockLocation",
+        ),
+        Endpoint(
+            operation="stock.link",
+            method="POST",
+            path=_AT_LOCATION,
+            summary="Link a product to a pick location.",
+            idempotency=Idempotency.NON_IDEMPOTENT,
+            confidence="A/B",
+            source="reference 4.3",
+            fields=(("stockQuantity", "quantity"), ("priority", "priority")),
+            note="What a second one does is unknown.",
+        ),
+        Endpoint(
+            operation="stock.set",
+            method="PUT",
+            path=_AT_LOCATION,
+            summary="Set the quantity of a product at a pick location.",
+            idempotency=Idempotency.IDEMPOTENT,
+            confidence="A/B",
+            source="reference 4.3",
+            fields=(("stockQuantity", "quantity"), ("reason", "reason")),
+        ),
+        Endpoint(
+            operation="stock.mutate",
+            method="PUT",
+            path="/products/{uuid}/stock-mutation",
+            summary="Add to or take from the stock of a product.",
+            idempotency=Idempotency.NON_IDEMPOTENT,
+            confidence="A/B",
+            source="reference 4.3",
+            fields=(
+                ("mutation", "quantity"),
+                ("mutationReason", "reason"),
+                ("pickLocationUuid", "pick_location_uuid"),
+            ),
+            note="A delta: not idempotent, although it is a PUT.",
+        ),
+        Endpoint(
+            operation="pick_locations.list",
+            method="GET",
+            path="/picklocations",
+            summary="All pick locations.",
+            confidence="A",
+            source="reference 4.4",
+            model="PickLocation",
+            is_list=True,
+        ),
+        Endpoint(
+            operation="orders.list",
+            method="GET",
+            path="/orders",
+            summary="All orders, oldest first.",
+            confidence="A",
+            source="reference 4.5",
+            model="Order",
+            is_list=True,
+            filters=(
+                _CREATED_AFTER,
+                Filter(
+                    name="status",
+                    parameter="status",
+                    is_search=True,
+                    values="OrderStatus",
+                    confidence="A/B",
+                    source="reference 4.5",
+                    note="The answer may also contain other orders (B), so it is compared again here.",
+                ),
+                _WEBSHOP,
+            ),
+            query=(("orderBy", "createDate"), ("orderByDirection", "asc")),
+            keys=("uuid", "orderUuid"),
+            by_date=True,
+        ),
+        Endpoint(
+            operation="orders.get",
+            method="GET",
+            path="/orders/{uuid}",
+            summary="One order.",
+            confidence="A",
+            source="reference 4.5",
+            model="Order",
+        ),
+        Endpoint(
+            operation="orders.create",
+            method="POST",
+            path="/orders",
+            summary="Create an order.",
+            idempotency=Idempotency.NON_IDEMPOTENT,
+            confidence="A",
+            source="reference 4.5",
+            model="CreatedOrder",
+            body="NewOrder",
+            note="What a second one does is unknown. The answer holds the uuid in one of five shapes (B).",
+        ),
+        Endpoint(
+            operation="shipments.list",
+            method="GET",
+            path="/shipments",
+            summary="All shipments, oldest first.",
+            confidence="A",
+            source="reference 4.6",
+            model="Shipment",
+            is_list=True,
+            filters=(_CREATED_AFTER,),
+            # A shipment's uuid was seen once only (B): without one, its code tells it apart.
+            keys=("uuid", "trackTraceCode", "externalId"),
+            by_date=True,
+        ),
+        Endpoint(
+            operation="webhooks.list",
+            method="GET",
+            path="/webhooks",
+            summary="All webhook subscriptions of the account.",
+            confidence="A",
+            source="reference 4.7",
+            model="Webhook",
+            is_list=True,
+            keys=("webhookUuid", "uuid"),
+        ),
+        Endpoint(
+            operation="webhooks.create",
+            method="POST",
+            path="/webhooks",
+            summary="Subscribe a URL to an event of a webshop.",
+            idempotency=Idempotency.NON_IDEMPOTENT,
+            confidence="A",
+            source="reference 4.7",
+            model="Webhook",
+            body="NewWebhook",
+            note="A second one makes a second subscription. The answer holds the signing secret.",
+        ),
+    )
+}
+"""Every endpoint, by operation."""
