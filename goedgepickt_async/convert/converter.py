@@ -19,23 +19,23 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from goedgepickt_async.convert import hooks as scalars
 from goedgepickt_async.convert.generate import (
+    ModelSpec,
     ReadField,
-    ReadPlan,
     compile_class,
     inner_of_optional,
     item_of_tuple,
-    read_plan,
+    model_spec,
 )
-from goedgepickt_async.convert.hooks import Mismatch, is_empty_list, kind_of, mismatch, nothing_for, skips_nulls
+from goedgepickt_async.convert.hooks import Mismatch, is_empty_list, kind_of, mismatch, null_check, skips_nulls
 from goedgepickt_async.drift import report_misfit, report_unknown
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OpenEnum, ProductStock, Secret
-from goedgepickt_async.models.base import Identifier, Label, Wire, wire_of
+from goedgepickt_async.models.base import FieldInfo, Identifier, Label, field_info
 
 __all__ = ["Converters", "converters", "decode", "decode_rows", "generate_class", "problems_of"]
 
 
-def generate_class(plan: ReadPlan, converter: Converter) -> Callable[..., Any]:
+def generate_class(plan: ModelSpec, converter: Converter) -> Callable[..., Any]:
     """The structure function of a class by way of cattrs' own generator."""
     names: dict[str, Any] = {field.name: override(rename=field.wire.name) for field in plan.fields}
     names |= {field.name: override(rename=field.wire.name) for field in plan.flat}
@@ -53,7 +53,7 @@ def generate_class(plan: ReadPlan, converter: Converter) -> Callable[..., Any]:
     return structure
 
 
-def _canonical(data: dict[str, Any], plan: ReadPlan) -> dict[str, Any]:
+def _canonical(data: dict[str, Any], plan: ModelSpec) -> dict[str, Any]:
     """The object with one spelling for each field, flat parts as objects of their own, unknown keys below `extra`."""
     found: dict[str, Any] = {}
     for part in plan.flat:
@@ -105,10 +105,10 @@ def _problems_of_object(error: ClassValidationError, path: str, joint: str) -> I
         yield from problems_of(part, path)
 
 
-def _wire_in(cls: type[Any], note: AttributeValidationNote) -> Wire:
+def _wire_in(cls: type[Any], note: AttributeValidationNote) -> FieldInfo:
     attribute = attrs.fields_dict(cls).get(note.name) if attrs.has(cls) else None
-    wire = None if attribute is None else wire_of(attribute.metadata)
-    return wire if wire is not None else Wire(note.name)
+    wire = None if attribute is None else field_info(attribute.metadata)
+    return wire if wire is not None else FieldInfo(note.name)
 
 
 Hook = Callable[[Any, Any], Any]
@@ -119,11 +119,11 @@ class Converters(NamedTuple):
 
     Attributes:
         fast: Reads every answer; stops at the first problem and does not say where.
-        explain: Reads again what `fast` refused, and finds all problems with their places.
+        detailed: Reads again what `fast` refused, and finds all problems with their places.
     """
 
     fast: Converter
-    explain: Converter
+    detailed: Converter
 
 
 def converters() -> Converters:
@@ -149,23 +149,23 @@ def _configured(*, is_fast: bool) -> Converter:
 
 
 def _register_scalars(converter: Converter) -> None:
-    converter.register_structure_hook(str, scalars.text)
-    converter.register_structure_hook(int, scalars.integer)
-    converter.register_structure_hook(bool, scalars.boolean)
-    converter.register_structure_hook(Decimal, scalars.decimal)
-    converter.register_structure_hook(dt.datetime, scalars.moment)
-    converter.register_structure_hook(Secret, scalars.secret)
-    converter.register_structure_hook_factory(lambda tp: tp == Identifier, lambda _: scalars.identifier)
-    converter.register_structure_hook_factory(lambda tp: tp == Label, lambda _: scalars.label)
+    converter.register_structure_hook(str, scalars.parse_text)
+    converter.register_structure_hook(int, scalars.parse_int)
+    converter.register_structure_hook(bool, scalars.parse_bool)
+    converter.register_structure_hook(Decimal, scalars.parse_decimal)
+    converter.register_structure_hook(dt.datetime, scalars.parse_datetime)
+    converter.register_structure_hook(Secret, scalars.parse_secret)
+    converter.register_structure_hook_factory(lambda tp: tp == Identifier, lambda _: scalars.parse_identifier)
+    converter.register_structure_hook_factory(lambda tp: tp == Label, lambda _: scalars.parse_label)
     # By class, not by predicate: cattrs would take the hook of str, their base class, first.
-    converter.register_structure_hook(OpenEnum, scalars.member)
+    converter.register_structure_hook(OpenEnum, scalars.enum_member)
 
 
 def _register_containers(converter: Converter) -> None:
     def optional(tp: Any) -> Hook:
         inner = inner_of_optional(tp)
         hook = converter.get_structure_hook(inner)
-        is_nothing = nothing_for(inner)
+        is_nothing = null_check(inner)
         return lambda value, _: None if is_nothing(value) else hook(value, inner)
 
     def many(tp: Any) -> Hook:
@@ -205,12 +205,12 @@ def _all_in_detail(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
 
 
 def _is_model(tp: Any) -> bool:
-    return isinstance(tp, type) and attrs.has(tp) and read_plan(tp) is not None
+    return isinstance(tp, type) and attrs.has(tp) and model_spec(tp) is not None
 
 
 def _class_hooks(converter: Converter, *, is_fast: bool) -> Callable[[Any], Hook]:
     def class_hook(tp: Any) -> Hook:
-        plan = read_plan(tp)
+        plan = model_spec(tp)
         assert plan is not None
         compiled = compile_class(plan, converter) if is_fast else None
         return compiled or generate_class(plan, converter)
@@ -223,14 +223,14 @@ def _or_bare(hook: Hook) -> Hook:
 
     def structure(value: Any, tp: Any = None) -> Any:
         if value.__class__ is int or value.__class__ is str or value.__class__ is float:
-            return ProductStock(free_stock=scalars.integer(value))
+            return ProductStock(free_stock=scalars.parse_int(value))
         return hook(value, tp)
 
     structure.read_object = hook  # type: ignore[attr-defined]  # for the source of other classes
     return structure
 
 
-_CONVERTERS = Converters(fast=_configured(is_fast=True), explain=_configured(is_fast=False))
+_CONVERTERS = Converters(fast=_configured(is_fast=True), detailed=_configured(is_fast=False))
 
 
 _T = TypeVar("_T")
@@ -255,7 +255,7 @@ def decode(data: Any, cls: type[_T]) -> _T:
         return cast("_T", fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
-    rows, problems = _explained([data], cls, "$", is_list=False)
+    rows, problems = _read_in_detail([data], cls, "$", is_list=False)
     if problems:
         raise _refusal(cls, problems)
     return rows[0]
@@ -286,18 +286,18 @@ def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
         return read_all(rows) if read_all is not None else [hook(row, cls) for row in rows]
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
-    read, problems = _explained(rows, cls, path, is_list=True)
+    read, problems = _read_in_detail(rows, cls, path, is_list=True)
     if problems:
         raise _refusal(cls, problems)
     return read
 
 
-def _explained(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> tuple[list[_T], list[str]]:
+def _read_in_detail(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> tuple[list[_T], list[str]]:
     """What can be read of the rows, and what the detailed path has against the others.
 
     It is asked about those rows alone that the fast path refuses by themselves: it takes ten times as long.
     """
-    fast, explain = converters()
+    fast, detailed = converters()
     hook = fast.get_structure_hook(cls)
     read: list[_T] = []
     problems: list[str] = []
@@ -308,7 +308,7 @@ def _explained(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> t
         except Exception:  # noqa: BLE001, S110 - the detailed path tells why
             pass
         try:
-            read.append(explain.structure(row, cls))
+            read.append(detailed.structure(row, cls))
         except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
             problems.extend(problems_of(error, f"{path}[{index}]" if is_list else path))
     return read, problems

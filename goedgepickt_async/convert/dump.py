@@ -12,8 +12,8 @@ import attrs
 
 from goedgepickt_async.convert.hooks import AMSTERDAM
 from goedgepickt_async.models import UNSET, OpenEnum, Secret
-from goedgepickt_async.models.base import Wire, wire_of
-from goedgepickt_async.models.validators import is_outgoing
+from goedgepickt_async.models.base import FieldInfo, field_info
+from goedgepickt_async.models.validators import is_request_model
 
 __all__ = ["encode", "field_names", "python_name", "to_plain"]
 
@@ -34,7 +34,7 @@ def encode(model: Any) -> dict[str, Any]:
     Raises:
         TypeError: The model is one that is read, not sent.
     """
-    if not is_outgoing(type(model)):
+    if not is_request_model(type(model)):
         raise TypeError(f"{type(model).__name__} is not a model that is sent")
     return _body_of(model)
 
@@ -49,9 +49,9 @@ def _body_of(model: Any) -> dict[str, Any]:
     return body
 
 
-def _sent(model: Any) -> Iterator[tuple[Wire, Any]]:
+def _sent(model: Any) -> Iterator[tuple[FieldInfo, Any]]:
     for field in attrs.fields(type(model)):
-        wire = wire_of(field.metadata)
+        wire = field_info(field.metadata)
         value = getattr(model, field.name)
         if wire is not None and value is not UNSET:
             yield wire, value
@@ -141,7 +141,7 @@ def _names(cls: type[Any]) -> dict[str, tuple[str, type[Any] | None]]:
     attrs.resolve_types(cls)
     names: dict[str, tuple[str, type[Any] | None]] = {}
     for field in attrs.fields(cls):
-        wire = wire_of(field.metadata)
+        wire = field_info(field.metadata)
         below = _model_in(field.type)
         if wire is not None and wire.is_flat and below is not None:
             parts = _names(below).items()

@@ -16,40 +16,40 @@ from goedgepickt_async.convert import hooks as scalars
 from goedgepickt_async.convert.hooks import skips_nulls
 from goedgepickt_async.drift import report_unknown
 from goedgepickt_async.models import OpenEnum
-from goedgepickt_async.models.base import Wire, wire_of
-from goedgepickt_async.models.validators import is_outgoing
+from goedgepickt_async.models.base import FieldInfo, field_info
+from goedgepickt_async.models.validators import is_request_model
 
 __all__ = [
     "FlatField",
+    "GeneratedSource",
+    "ModelSpec",
     "Name",
     "ReadField",
-    "ReadPlan",
     "Source",
-    "Written",
+    "assignable_clone",
     "compile_class",
     "inner_of_optional",
     "item_of_tuple",
-    "read_plan",
-    "twin_of",
+    "model_spec",
     "write",
 ]
 
-_TWINS: Final[WeakKeyDictionary[type[Any], type[Any] | None]] = WeakKeyDictionary()
+_CLONES: Final[WeakKeyDictionary[type[Any], type[Any] | None]] = WeakKeyDictionary()
 
 
-def twin_of(cls: type[Any]) -> type[Any] | None:
+def assignable_clone(cls: type[Any]) -> type[Any] | None:
     """A class of the same layout whose attributes take assignment; an object is filled as one, then made a `cls`.
 
     A frozen attrs class refuses assignment, and going around that for each attribute costs twice the time. A subclass
-    of a frozen class inherits the refusal, so the twin always brings the assignment of `object`.
+    of a frozen class inherits the refusal, so the clone always brings the assignment of `object`.
 
     Returns:
-        The twin, tried out on each field; None if the layout does not allow one, such as that of a class with both
+        The clone, tried out on each field; None if the layout does not allow one, such as that of a class with both
         slots and a slot for weak references.
     """
-    if cls not in _TWINS:
-        _TWINS[cls] = _made(cls)
-    return _TWINS[cls]
+    if cls not in _CLONES:
+        _CLONES[cls] = _made(cls)
+    return _CLONES[cls]
 
 
 def _made(cls: type[Any]) -> type[Any] | None:
@@ -57,14 +57,14 @@ def _made(cls: type[Any]) -> type[Any] | None:
     if "__slots__" in cls.__dict__:
         namespace["__slots__"] = cls.__dict__["__slots__"]
     try:
-        twin: type[Any] = type(cls.__name__, cls.__bases__, namespace)
-        made = object.__new__(twin)
+        clone: type[Any] = type(cls.__name__, cls.__bases__, namespace)
+        made = object.__new__(clone)
         for field in attrs.fields(cls):
             setattr(made, field.name, None)
         object.__setattr__(made, "__class__", cls)
     except Exception:  # noqa: BLE001 - a base's `__init_subclass__` may raise anything
         return None
-    return twin
+    return clone
 
 
 _EXTRA: Final = object()
@@ -88,7 +88,7 @@ class ReadField:
     type: Any
     is_optional: bool
     is_required: bool
-    wire: Wire
+    wire: FieldInfo
 
 
 @attrs.frozen
@@ -96,12 +96,12 @@ class FlatField:
     """A field whose parts lie flat in the object, behind the prefix `wire.name`."""
 
     name: str
-    wire: Wire
-    parts: ReadPlan
+    wire: FieldInfo
+    parts: ModelSpec
 
 
 @attrs.frozen
-class ReadPlan:
+class ModelSpec:
     """How to read one class.
 
     Attributes:
@@ -134,7 +134,7 @@ def item_of_tuple(tp: Any) -> Any:
     return args[0] if get_origin(tp) is tuple and len(args) == 2 and args[1] is Ellipsis else None
 
 
-def read_plan(cls: type[Any]) -> ReadPlan | None:
+def model_spec(cls: type[Any]) -> ModelSpec | None:
     """The plan of a read model of ours, of a subclass of one, or of a user's class with wire names beside its fields.
 
     A field without a wire name is called there as in Python; fields that `__init__` does not take are left to the class.
@@ -143,11 +143,11 @@ def read_plan(cls: type[Any]) -> ReadPlan | None:
         The plan; None for a class without a single wire name, for one that is sent, and for one with a flat field of
         a type that has no plan or flat fields itself.
     """
-    if is_outgoing(cls):
+    if is_request_model(cls):
         return None
     attrs.resolve_types(cls)
     attributes = attrs.fields(cls)
-    if all(wire_of(attribute.metadata) is None for attribute in attributes):
+    if all(field_info(attribute.metadata) is None for attribute in attributes):
         return None
     made = [_planned(attribute) for attribute in attributes if attribute.init]
     if None in made:
@@ -156,7 +156,7 @@ def read_plan(cls: type[Any]) -> ReadPlan | None:
     flat = tuple(field for field in made if isinstance(field, FlatField))
     known = [key for field in fields for key in (field.wire.name, *field.wire.aliases)]
     known += [part.wire.name + key for part in flat for key in part.parts.known]
-    return ReadPlan(
+    return ModelSpec(
         cls=cls,
         fields=fields,
         flat=flat,
@@ -170,11 +170,11 @@ def read_plan(cls: type[Any]) -> ReadPlan | None:
 
 def _planned(attribute: attrs.Attribute[Any]) -> ReadField | FlatField | object | None:
     """A field's plan; `_EXTRA` for the field of unknown keys; None for a flat one that cannot be one."""
-    wire = wire_of(attribute.metadata)
+    wire = field_info(attribute.metadata)
     if wire is None and attribute.name == "extra":
         return _EXTRA
     if wire is not None and wire.is_flat:
-        parts = read_plan(attribute.type) if isinstance(attribute.type, type) and attrs.has(attribute.type) else None
+        parts = model_spec(attribute.type) if isinstance(attribute.type, type) and attrs.has(attribute.type) else None
         return None if parts is None or parts.flat else FlatField(attribute.name, wire, parts)
     inner = inner_of_optional(attribute.type)
     return ReadField(
@@ -183,7 +183,7 @@ def _planned(attribute: attrs.Attribute[Any]) -> ReadField | FlatField | object 
         type=inner or attribute.type,
         is_optional=inner is not None or attribute.type is Any,
         is_required=attribute.default is attrs.NOTHING,
-        wire=wire or Wire(attribute.name),
+        wire=wire or FieldInfo(attribute.name),
     )
 
 
@@ -202,7 +202,7 @@ def _is_settable(attribute: attrs.Attribute[Any]) -> bool:
     """Whether a field takes what was read as it is, and None, the empty tuple or nothing else where it is missing."""
     if not attribute.init or attribute.validator is not None or attribute.converter is not None:
         return False
-    wire = wire_of(attribute.metadata)
+    wire = field_info(attribute.metadata)
     if (wire is not None and wire.is_flat) or (wire is None and attribute.name == "extra"):
         return True
     takes_none = inner_of_optional(attribute.type) is not None or attribute.type is Any
@@ -213,7 +213,7 @@ def _is_settable(attribute: attrs.Attribute[Any]) -> bool:
     return item_of_tuple(attribute.type) is not None and attribute.default == ()
 
 
-_TEXTS: Final = (scalars.text, scalars.label)
+_TEXTS: Final = (scalars.parse_text, scalars.parse_label)
 _MOST_MEMBERS: Final = 256
 _LONGEST_MEMBER: Final = 64
 _NAMES: Final[Mapping[str, Any]] = {
@@ -243,7 +243,7 @@ class Source(Protocol):
         ...
 
 
-class Written(NamedTuple):
+class GeneratedSource(NamedTuple):
     """A function as source.
 
     Attributes:
@@ -271,13 +271,13 @@ class _Members(dict[Any, Any]):
 
     def __missing__(self, value: Any) -> OpenEnum:
         """What the hook says; kept while there is room."""
-        found = scalars.member(value, self._cls)
+        found = scalars.enum_member(value, self._cls)
         if len(self) < _MOST_MEMBERS and len(value) <= _LONGEST_MEMBER:
             self[found.value] = found
         return found
 
 
-class _Texts(dict[str, str]):
+class _InternedTexts(dict[str, str]):
     """Text → the first one that is equal to it, so that what repeats from row to row is held once."""
 
     def __missing__(self, text: str) -> str:
@@ -287,7 +287,7 @@ class _Texts(dict[str, str]):
         return text
 
 
-def write(plan: ReadPlan, source: Source, converter: Converter) -> Written:
+def write(plan: ModelSpec, source: Source, converter: Converter) -> GeneratedSource:
     """Writes the function that reads an object of `plan.cls` from `source`."""
     return _Writer(source, converter).function(plan)
 
@@ -300,16 +300,16 @@ class _Writer:
         self._converter = converter
         self._names: dict[str, Any] = dict(_NAMES)
 
-    def function(self, plan: ReadPlan) -> Written:
+    def function(self, plan: ModelSpec) -> GeneratedSource:
         """The whole function."""
         body = [self._source.opening]
         for flat in plan.flat:
             body += self._made(flat.parts, f"made_{flat.name}", f"{flat.name}_", flat.wire.name)
         body += [*self._made(plan, "made", "", ""), "return made"]
         text = "\n".join(["def structure(data, _=None):", *(f"    {line}" for line in body), ""])
-        return Written(text, self._names)
+        return GeneratedSource(text, self._names)
 
-    def _made(self, plan: ReadPlan, target: str, owner: str, prefix: str) -> list[str]:
+    def _made(self, plan: ModelSpec, target: str, owner: str, prefix: str) -> list[str]:
         """The lines that make one object and put it into the variable `target`.
 
         Args:
@@ -323,8 +323,8 @@ class _Writer:
         if plan.keeps_extra:
             stores.append(f"{target}.extra = {self._source.unknown(plan.known, self._name)}")
         title = plan.cls.__name__
-        twin = self._name(f"twin_of_{title}", twin_of(plan.cls))
-        return [f"{target} = new({twin})", *stores, f"{target}.__class__ = {self._name(f'class_{title}', plan.cls)}"]
+        clone = self._name(f"twin_of_{title}", assignable_clone(plan.cls))
+        return [f"{target} = new({clone})", *stores, f"{target}.__class__ = {self._name(f'class_{title}', plan.cls)}"]
 
     def _name(self, suggested: str, value: Any) -> str:
         name = suggested
@@ -353,7 +353,7 @@ class _Writer:
 
     def _required(self, field: ReadField, what: str, raw: str) -> str:
         hook = self._converter.get_structure_hook(field.type)
-        if hook is not scalars.identifier:
+        if hook is not scalars.parse_identifier:
             return self._call(hook, what, raw, field.type)
         value, first = _named(raw)
         return f"{value} if {first}.__class__ is str and {value} else {self._call(hook, what, value, field.type)}"
@@ -361,13 +361,13 @@ class _Writer:
     def _optional(self, field: ReadField, what: str, raw: str) -> str:
         value, first = _named(raw)
         hook = self._converter.get_structure_hook(field.type)
-        if hook is scalars.member:
+        if hook is scalars.enum_member:
             members = self._name(f"members_of_{what}", _Members(field.type))
             return f"None if {first} is None else {members}[{value}]"
         # Only this hook knows what else means None.
         otherwise = self._call(self._converter.get_structure_hook(field.declared), what, value, field.declared)
-        if hook is scalars.text and field.wire.repeats:
-            texts = self._name(f"texts_of_{what}", _Texts())
+        if hook is scalars.parse_text and field.wire.intern:
+            texts = self._name(f"texts_of_{what}", _InternedTexts())
             return f"{texts}[{value}] if {first}.__class__ is str else None if {value} is None else {otherwise}"
         scalar = _scalar(hook, value, first, otherwise)
         if scalar is not None:
@@ -385,7 +385,7 @@ class _Writer:
             all_read = f"{self._name(f'read_all_{what}', read_all)}(value)"
         else:
             read = self._call(hook, f"item_of_{what}", "item", item)
-            kept_once = f"{self._name(f'texts_of_{what}', _Texts())}[item]" if field.wire.repeats else "item"
+            kept_once = f"{self._name(f'texts_of_{what}', _InternedTexts())}[item]" if field.wire.intern else "item"
             read = f"{kept_once} if item.__class__ is str else {read}" if hook in _TEXTS else read
             kept = " if item is not None" if skips_nulls(item) else ""
             all_read = f"[{read} for item in value{kept}]"
@@ -400,18 +400,18 @@ def _named(raw: str) -> tuple[str, str]:
 
 def _scalar(hook: Callable[..., Any], value: str, first: str, otherwise: str) -> str | None:
     """The expression for one value that may be None, its common spellings in line; None for hooks that have none."""
-    if hook is scalars.boolean:
+    if hook is scalars.parse_bool:
         digit = f"{value} == 1 if {value}.__class__ is int and 0 <= {value} <= 1 else {otherwise}"
         return f"{value} if {first}.__class__ is bool or {value} is None else {digit}"
-    if hook is scalars.text:
+    if hook is scalars.parse_text:
         return f"{value} if {first}.__class__ is str or {value} is None else {otherwise}"
-    if hook is scalars.integer:
+    if hook is scalars.parse_int:
         digits = f"{value}.__class__ is str and {value}.isdecimal() and {value}.isascii() and len({value}) < 19"
         return f"{value} if {first}.__class__ is int or {value} is None else int({value}) if {digits} else {otherwise}"
-    if hook is scalars.decimal:
+    if hook is scalars.parse_decimal:
         digits = f"{value}.__class__ is str and '_' not in {value} and (number := Decimal({value})).is_finite()"
         return f"None if {first} is None or {value} == '' else number if {digits} else {otherwise}"
-    if hook is scalars.moment:
+    if hook is scalars.parse_datetime:
         # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
         aware = f"moment if (moment := from_iso({value})).tzinfo is not None"
         local = "combine(moment, moment.time(), AMSTERDAM)"
@@ -423,16 +423,18 @@ _HOT: Final = 128
 _MOST_SHAPES: Final = 64
 _MOST_COUNTED: Final = 256
 _LONGEST_SHAPE: Final = 200
-_MOST_FAMILIAR: Final = 1024
+_MOST_KNOWN_KEYS: Final = 1024
 """Names of keys that are remembered as told of; past that, nobody wants to hear of any more."""
 
 Keys = tuple[str, ...]
 Read = Callable[..., Any]
 
 
-def compile_class(plan: ReadPlan, converter: Converter) -> Read | None:
+def compile_class(plan: ModelSpec, converter: Converter) -> Read | None:
     """The structure function of a class, or None where its `__init__` has a say or its layout does not allow one."""
-    if not plan.is_fillable or any(twin_of(part.cls) is None for part in (plan, *(field.parts for field in plan.flat))):
+    if not plan.is_fillable or any(
+        assignable_clone(part.cls) is None for part in (plan, *(field.parts for field in plan.flat))
+    ):
         return None
     shapes = _Shapes(plan, converter)
 
@@ -494,14 +496,14 @@ class _Unpacked:
 class _Shapes(dict[Keys, Read]):
     """Shape → the function that reads it. Bounded, whatever an API sends."""
 
-    def __init__(self, plan: ReadPlan, converter: Converter) -> None:
+    def __init__(self, plan: ModelSpec, converter: Converter) -> None:
         super().__init__()
         self._plan = plan
         self._converter = converter
         self._any_shape = write(plan, _Lookup(), converter).compiled(plan.cls.__qualname__)
         self._seen: dict[Keys, int] = {}
         self._latest: tuple[list[str], Read] = ([], self._any_shape)
-        self._familiar = set(plan.known)
+        self._known_keys = set(plan.known)
 
     def read_all(self, values: list[Any]) -> list[Any]:
         """Reads the objects of a list, which mostly are of one shape: comparing lists is cheaper than hashing tuples."""
@@ -526,11 +528,11 @@ class _Shapes(dict[Keys, Read]):
 
     def _notice(self, keys: Keys) -> None:
         """Say what is new here; rows that all look different have mostly the same keys, in other orders and choices."""
-        familiar = self._familiar
-        if len(familiar) >= _MOST_FAMILIAR or familiar.issuperset(keys):
+        known_keys = self._known_keys
+        if len(known_keys) >= _MOST_KNOWN_KEYS or known_keys.issuperset(keys):
             return
-        report_unknown([key for key in keys if key not in familiar], self._plan.cls)
-        familiar.update(keys)
+        report_unknown([key for key in keys if key not in known_keys], self._plan.cls)
+        known_keys.update(keys)
 
     def _is_fit(self, keys: Keys) -> bool:
         required = (field.wire for field in self._plan.fields if field.is_required)

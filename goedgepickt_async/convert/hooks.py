@@ -19,20 +19,20 @@ from goedgepickt_async.models.base import Identifier, Label
 __all__ = [
     "AMSTERDAM",
     "Mismatch",
-    "boolean",
-    "decimal",
-    "identifier",
-    "integer",
+    "enum_member",
     "is_empty_list",
     "kind_of",
-    "label",
-    "member",
     "mismatch",
-    "moment",
-    "nothing_for",
-    "secret",
+    "null_check",
+    "parse_bool",
+    "parse_datetime",
+    "parse_decimal",
+    "parse_identifier",
+    "parse_int",
+    "parse_label",
+    "parse_secret",
+    "parse_text",
     "skips_nulls",
-    "text",
 ]
 
 # The second is what PHP's Carbon makes of the first, in UTC or from Amsterdam's local mean time.
@@ -41,7 +41,7 @@ _ZERO_DATE: Final = re.compile(
 )
 
 
-def nothing_for(tp: Any) -> Callable[[Any], bool]:
+def null_check(tp: Any) -> Callable[[Any], bool]:
     """Says of a wire value whether it means None where a `tp` belongs."""
     if tp is datetime:
         return _is_no_moment
@@ -111,7 +111,7 @@ _EXACT_FLOAT: Final = 2**53
 _BOOLEANS: Final[dict[Any, bool]] = {"0": False, "1": True, "false": False, "true": True}
 
 
-def text(value: Any, _: Any = None) -> str:
+def parse_text(value: Any, _: Any = None) -> str:
     """Text. A whole number becomes text too: the API writes digits (sku, zip code, phone) either way."""
     if value.__class__ is str:
         return value
@@ -120,7 +120,7 @@ def text(value: Any, _: Any = None) -> str:
     return mismatch("text", value)
 
 
-def identifier(value: Any, _: Any = None) -> str:
+def parse_identifier(value: Any, _: Any = None) -> str:
     """A uuid: text that is not empty."""
     if value.__class__ is not str:
         mismatch("an identifier", value)
@@ -129,7 +129,7 @@ def identifier(value: Any, _: Any = None) -> str:
     return value
 
 
-def label(value: Any, _: Any = None) -> str:
+def parse_label(value: Any, _: Any = None) -> str:
     """Text; anything else is kept as its JSON text, so that nothing is lost and users have one type to deal with."""
     if value.__class__ is str:
         return value
@@ -138,7 +138,7 @@ def label(value: Any, _: Any = None) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def integer(value: Any, _: Any = None) -> int:
+def parse_int(value: Any, _: Any = None) -> int:
     """A whole number, also as text (`"5"`, `"5.0"`) or as a float without a fraction."""
     if value.__class__ is int:
         return value
@@ -151,7 +151,7 @@ def integer(value: Any, _: Any = None) -> int:
     return mismatch("an integer", value)
 
 
-def boolean(value: Any, _: Any = None) -> bool:
+def parse_bool(value: Any, _: Any = None) -> bool:
     """True or false, also as 0, 1, or the text of either."""
     if value.__class__ is bool:
         return value
@@ -162,7 +162,7 @@ def boolean(value: Any, _: Any = None) -> bool:
     return mismatch("true or false", value)
 
 
-def decimal(value: Any, _: Any = None) -> Decimal:
+def parse_decimal(value: Any, _: Any = None) -> Decimal:
     """An exact decimal number from text or a number; a float counts as the digits it is written with."""
     if value.__class__ is str:
         return _decimal_of(value)
@@ -183,7 +183,7 @@ def _decimal_of(digits: str) -> Decimal:
     return read
 
 
-def moment(value: Any, _: Any = None) -> datetime:
+def parse_datetime(value: Any, _: Any = None) -> datetime:
     """An aware date-time from ISO 8601 with `T` or a space; without an offset it is Dutch local time.
 
     Dutch local time is ambiguous for one hour in autumn: the first of the two instants is taken. An hour that the
@@ -201,12 +201,12 @@ def moment(value: Any, _: Any = None) -> datetime:
     return datetime.combine(read, read.time(), AMSTERDAM)
 
 
-def secret(value: Any, _: Any = None) -> Secret:
+def parse_secret(value: Any, _: Any = None) -> Secret:
     """Text that is not to be shown."""
-    return Secret(text(value))
+    return Secret(parse_text(value))
 
 
-def member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
+def enum_member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
     """A member of an open enumeration, known or not."""
     if value.__class__ is not str:
         mismatch("text", value)

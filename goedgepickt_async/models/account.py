@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.models.base import UNSET, Identifier, Secret, ShipmentStatus, Unset, WebhookEvent, wire
-from goedgepickt_async.models.validators import event, optional_name, outgoing, text
+from goedgepickt_async.models.base import UNSET, Identifier, Secret, ShipmentStatus, Unset, WebhookEvent, alias
+from goedgepickt_async.models.validators import event, optional_name, request_model, text
 
 __all__ = ["LinkedOrder", "NewWebhook", "PageInfo", "PickLocation", "Shipment", "Webhook", "Webshop"]
 
@@ -17,10 +17,10 @@ __all__ = ["LinkedOrder", "NewWebhook", "PageInfo", "PickLocation", "Shipment", 
 class Webshop:
     """One webshop (A); its `uuid` goes into the body of product, order and webhook writes."""
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid"))
-    name: str | None = attrs.field(default=None, metadata=wire("name"))
-    url: str | None = attrs.field(default=None, metadata=wire("url"))
-    platform: str | None = attrs.field(default=None, metadata=wire("platform"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid"))
+    name: str | None = attrs.field(default=None, metadata=alias("name"))
+    url: str | None = attrs.field(default=None, metadata=alias("url"))
+    platform: str | None = attrs.field(default=None, metadata=alias("platform"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -28,8 +28,8 @@ class Webshop:
 class PickLocation:
     """One pick location (A). Its other fields are not documented; they are in `extra`."""
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid"))
-    name: str | None = attrs.field(default=None, metadata=wire("name"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid"))
+    name: str | None = attrs.field(default=None, metadata=alias("name"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -41,17 +41,17 @@ class Webhook:
         secret: The key that signs this subscription's deliveries; `secret.reveal()` gives it.
     """
 
-    uuid: Identifier = attrs.field(metadata=wire("webhookUuid", "uuid"))
-    event: WebhookEvent | None = attrs.field(default=None, metadata=wire("webhookEvent"))
-    secret: Secret | None = attrs.field(default=None, metadata=wire("webhookSecret"))
+    uuid: Identifier = attrs.field(metadata=alias("webhookUuid", "uuid"))
+    event: WebhookEvent | None = attrs.field(default=None, metadata=alias("webhookEvent"))
+    secret: Secret | None = attrs.field(default=None, metadata=alias("webhookSecret"))
     # A target URL may carry credentials of its owner.
-    target_url: str | None = attrs.field(default=None, repr=False, metadata=wire("targetUrl"))
-    webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName", repeats=True))
-    webshop_uuid: str | None = attrs.field(default=None, metadata=wire("webshopUuid"))
+    target_url: str | None = attrs.field(default=None, repr=False, metadata=alias("targetUrl"))
+    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True))
+    webshop_uuid: str | None = attrs.field(default=None, metadata=alias("webshopUuid"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@outgoing
+@request_model
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class NewWebhook:
     """A subscription to be created (A). Creating one twice makes two.
@@ -65,9 +65,9 @@ class NewWebhook:
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
-    event: WebhookEvent = attrs.field(converter=event, metadata=wire("webhookEvent"))
-    target_url: str = attrs.field(converter=text, repr=False, metadata=wire("targetUrl"))
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
+    event: WebhookEvent = attrs.field(converter=event, metadata=alias("webhookEvent"))
+    target_url: str = attrs.field(converter=text, repr=False, metadata=alias("targetUrl"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -79,11 +79,11 @@ class PageInfo:
         cursor: Where to go on past the 10,000 results that page numbers reach (B).
     """
 
-    total_items: int | None = attrs.field(default=None, metadata=wire("totalItems"))
-    items_per_page: int | None = attrs.field(default=None, metadata=wire("itemsPerPage"))
-    current_page: int | None = attrs.field(default=None, metadata=wire("currentPage"))
-    last_page: int | None = attrs.field(default=None, metadata=wire("lastPage"))
-    cursor: str | None = attrs.field(default=None, metadata=wire("cursor"))
+    total_items: int | None = attrs.field(default=None, metadata=alias("totalItems"))
+    items_per_page: int | None = attrs.field(default=None, metadata=alias("itemsPerPage"))
+    current_page: int | None = attrs.field(default=None, metadata=alias("currentPage"))
+    last_page: int | None = attrs.field(default=None, metadata=alias("lastPage"))
+    cursor: str | None = attrs.field(default=None, metadata=alias("cursor"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -91,7 +91,7 @@ class PageInfo:
 class LinkedOrder:
     """The order that a shipment belongs to (A/B)."""
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid", "orderUuid"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -105,17 +105,17 @@ class Shipment:
         extra: What the API sent and this class has no field for.
     """
 
-    uuid: Identifier | None = attrs.field(default=None, metadata=wire("uuid"))
-    status: ShipmentStatus | None = attrs.field(default=None, metadata=wire("status"))
-    created_at: datetime | None = attrs.field(default=None, metadata=wire("createDate"))
-    delivered_at: datetime | None = attrs.field(default=None, repr=False, metadata=wire("deliveredDate"))
-    shipping_method: str | None = attrs.field(default=None, metadata=wire("shippingMethod", repeats=True))
-    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceCode"))
-    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceUrl"))
-    external_id: str | None = attrs.field(default=None, metadata=wire("externalId"))
-    reference_text: str | None = attrs.field(default=None, repr=False, metadata=wire("referenceText"))
-    shipping_first_name: str | None = attrs.field(default=None, repr=False, metadata=wire("shippingFirstName"))
-    shipping_last_name: str | None = attrs.field(default=None, repr=False, metadata=wire("shippingLastName"))
-    shipping_city: str | None = attrs.field(default=None, repr=False, metadata=wire("shippingCity"))
-    linked_order: LinkedOrder | None = attrs.field(default=None, repr=False, metadata=wire("linkedOrder"))
+    uuid: Identifier | None = attrs.field(default=None, metadata=alias("uuid"))
+    status: ShipmentStatus | None = attrs.field(default=None, metadata=alias("status"))
+    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate"))
+    delivered_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("deliveredDate"))
+    shipping_method: str | None = attrs.field(default=None, metadata=alias("shippingMethod", intern=True))
+    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceCode"))
+    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceUrl"))
+    external_id: str | None = attrs.field(default=None, metadata=alias("externalId"))
+    reference_text: str | None = attrs.field(default=None, repr=False, metadata=alias("referenceText"))
+    shipping_first_name: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingFirstName"))
+    shipping_last_name: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingLastName"))
+    shipping_city: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingCity"))
+    linked_order: LinkedOrder | None = attrs.field(default=None, repr=False, metadata=alias("linkedOrder"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -11,6 +11,7 @@ import attrs
 
 __all__ = [
     "UNSET",
+    "FieldInfo",
     "Identifier",
     "Label",
     "LineType",
@@ -21,10 +22,9 @@ __all__ = [
     "ShipmentStatus",
     "Unset",
     "WebhookEvent",
-    "Wire",
-    "flat",
-    "wire",
-    "wire_of",
+    "alias",
+    "field_info",
+    "flatten",
 ]
 
 Identifier = Annotated[str, "identifier"]
@@ -37,7 +37,7 @@ _KEY: Final = "goedgepickt_async.field"
 
 
 @attrs.frozen
-class Wire:
+class FieldInfo:
     """The wire names of one field.
 
     Attributes:
@@ -45,30 +45,30 @@ class Wire:
         aliases: Other keys that answers use for the same thing, tried in order when `name` is absent or null.
         sent: The key in requests, where it differs from the one in answers.
         is_flat: The value is an object whose fields stand beside this class's other fields, behind the prefix.
-        repeats: The same few texts come again and again: equal ones are held in memory once.
+        intern: The same few texts come again and again: equal ones are held in memory once.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     sent: str = ""
     is_flat: bool = False
-    repeats: bool = False
+    intern: bool = False
 
 
-def wire(name: str, *aliases: str, sent: str | None = None, repeats: bool = False) -> dict[str, Any]:
+def alias(name: str, *aliases: str, sent: str | None = None, intern: bool = False) -> dict[str, Any]:
     """Metadata for `attrs.field(metadata=…)`: the key in answers, its other spellings, the key in requests."""
-    return {_KEY: Wire(name, aliases, sent or name, repeats=repeats)}
+    return {_KEY: FieldInfo(name, aliases, sent or name, intern=intern)}
 
 
-def flat(prefix: str) -> dict[str, Any]:
-    """Metadata for a field whose parts lie flat in the object: `flat("billing")` gathers `billingCity` and the like."""
-    return {_KEY: Wire(prefix, (), prefix, is_flat=True)}
+def flatten(prefix: str) -> dict[str, Any]:
+    """Metadata for a field whose parts lie flat in the object: `flatten("billing")` gathers `billingCity` and the like."""
+    return {_KEY: FieldInfo(prefix, (), prefix, is_flat=True)}
 
 
-def wire_of(metadata: Mapping[Any, Any]) -> Wire | None:
-    """The `Wire` in a field's metadata, or None where the field has none."""
+def field_info(metadata: Mapping[Any, Any]) -> FieldInfo | None:
+    """The `FieldInfo` in a field's metadata, or None where the field has none."""
     found = metadata.get(_KEY)
-    return found if isinstance(found, Wire) else None
+    return found if isinstance(found, FieldInfo) else None
 
 
 _REMEMBERED: Final = 256

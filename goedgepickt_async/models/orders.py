@@ -9,27 +9,27 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.models.base import UNSET, Identifier, Label, LineType, OrderStatus, Unset, flat, wire
+from goedgepickt_async.models.base import UNSET, Identifier, Label, LineType, OrderStatus, Unset, alias, flatten
 from goedgepickt_async.models.validators import (
     COUNTRY_CODES,
-    Refused,
+    FieldError,
     any_text,
-    build,
+    coerce,
     creation_status,
-    describe,
     house_number,
-    nullable_moment,
+    nullable_datetime,
     nullable_text,
     optional_amount,
+    optional_datetime,
     optional_digits,
     optional_flag,
     optional_house_number,
-    optional_moment,
     optional_name,
     optional_text,
-    outgoing,
     quantity,
+    request_model,
     text,
+    type_name,
 )
 
 __all__ = [
@@ -58,22 +58,22 @@ class Address:
         country: ISO 3166-1 alpha-2, upper-case (A). Sent, an empty one counts as None, `XK` (Kosovo) as a country.
     """
 
-    first_name: str | None = attrs.field(default=None, repr=False, metadata=wire("FirstName"))
-    last_name: str | None = attrs.field(default=None, repr=False, metadata=wire("LastName"))
-    company: str | None = attrs.field(default=None, repr=False, metadata=wire("Company"))
-    address: str | None = attrs.field(default=None, repr=False, metadata=wire("Address"))
-    address2: str | None = attrs.field(default=None, repr=False, metadata=wire("Address2"))
-    house_number: str | None = attrs.field(default=None, repr=False, metadata=wire("HouseNumber"))
+    first_name: str | None = attrs.field(default=None, repr=False, metadata=alias("FirstName"))
+    last_name: str | None = attrs.field(default=None, repr=False, metadata=alias("LastName"))
+    company: str | None = attrs.field(default=None, repr=False, metadata=alias("Company"))
+    address: str | None = attrs.field(default=None, repr=False, metadata=alias("Address"))
+    address2: str | None = attrs.field(default=None, repr=False, metadata=alias("Address2"))
+    house_number: str | None = attrs.field(default=None, repr=False, metadata=alias("HouseNumber"))
     house_number_addition: str | None = attrs.field(
         default=None,
         repr=False,
-        metadata=wire("HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition"),
+        metadata=alias("HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition"),
     )
-    zipcode: str | None = attrs.field(default=None, repr=False, metadata=wire("Zipcode"))
-    city: str | None = attrs.field(default=None, repr=False, metadata=wire("City"))
-    country: str | None = attrs.field(default=None, metadata=wire("Country", repeats=True))
-    email: str | None = attrs.field(default=None, repr=False, metadata=wire("Email"))
-    phone: str | None = attrs.field(default=None, repr=False, metadata=wire("Phone"))
+    zipcode: str | None = attrs.field(default=None, repr=False, metadata=alias("Zipcode"))
+    city: str | None = attrs.field(default=None, repr=False, metadata=alias("City"))
+    country: str | None = attrs.field(default=None, metadata=alias("Country", intern=True))
+    email: str | None = attrs.field(default=None, repr=False, metadata=alias("Email"))
+    phone: str | None = attrs.field(default=None, repr=False, metadata=alias("Phone"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -86,13 +86,13 @@ class OrderLine:
         type: `PARENT` is the header of a bundle whose parts follow as `CHILD` lines: count those, not the header.
     """
 
-    product_uuid: str | None = attrs.field(default=None, metadata=wire("productUuid"))
-    product_name: str | None = attrs.field(default=None, repr=False, metadata=wire("productName"))
-    sku: str | None = attrs.field(default=None, metadata=wire("sku"))
-    quantity: int | None = attrs.field(default=None, metadata=wire("productQuantity"))
-    picked_quantity: int | None = attrs.field(default=None, metadata=wire("pickedQuantity"))
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("productPrice"))
-    type: LineType | None = attrs.field(default=None, metadata=wire("type"))
+    product_uuid: str | None = attrs.field(default=None, metadata=alias("productUuid"))
+    product_name: str | None = attrs.field(default=None, repr=False, metadata=alias("productName"))
+    sku: str | None = attrs.field(default=None, metadata=alias("sku"))
+    quantity: int | None = attrs.field(default=None, metadata=alias("productQuantity"))
+    picked_quantity: int | None = attrs.field(default=None, metadata=alias("pickedQuantity"))
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("productPrice"))
+    type: LineType | None = attrs.field(default=None, metadata=alias("type"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -100,9 +100,9 @@ class OrderLine:
 class OrderShipment:
     """A parcel of an order (A/B). Its repr hides the code and the URL: with a zip code they lead to the recipient."""
 
-    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceCode"))
-    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=wire("trackTraceUrl"))
-    created_at: datetime | None = attrs.field(default=None, metadata=wire("createDate"))
+    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceCode"))
+    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceUrl"))
+    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -121,26 +121,26 @@ class Order:
         extra: What the API sent and this class has no field for.
     """
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid", "orderUuid"))
-    display_id: str | None = attrs.field(default=None, metadata=wire("externalDisplayId"))
-    order_number: str | None = attrs.field(default=None, repr=False, metadata=wire("orderNumber"))
-    order_id: str | None = attrs.field(default=None, repr=False, metadata=wire("orderId"))
-    status: OrderStatus | None = attrs.field(default=None, metadata=wire("status"))
-    created_at: datetime | None = attrs.field(default=None, metadata=wire("createDate"))
-    finished_at: datetime | None = attrs.field(default=None, repr=False, metadata=wire("finishDate"))
-    shipped_at: datetime | None = attrs.field(default=None, repr=False, metadata=wire("shippedDate"))
-    total_paid: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("totalPaid"))
-    payment_method: str | None = attrs.field(default=None, repr=False, metadata=wire("paymentMethod", repeats=True))
-    shipping_method: str | None = attrs.field(default=None, repr=False, metadata=wire("shippingMethod", repeats=True))
-    customer_note: str | None = attrs.field(default=None, repr=False, metadata=wire("customerNote"))
-    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=wire("internComment"))
-    webshop_name: str | None = attrs.field(default=None, metadata=wire("webshopName", repeats=True))
-    attention_needed: bool | None = attrs.field(default=None, repr=False, metadata=wire("attentionNeeded"))
-    tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=wire("tags", repeats=True))
-    billing: Address = attrs.field(factory=Address, repr=False, metadata=flat("billing"))
-    shipping: Address = attrs.field(factory=Address, repr=False, metadata=flat("shipping"))
-    lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False, metadata=wire("products"))
-    shipments: tuple[OrderShipment, ...] = attrs.field(default=(), repr=False, metadata=wire("shipments"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid"))
+    display_id: str | None = attrs.field(default=None, metadata=alias("externalDisplayId"))
+    order_number: str | None = attrs.field(default=None, repr=False, metadata=alias("orderNumber"))
+    order_id: str | None = attrs.field(default=None, repr=False, metadata=alias("orderId"))
+    status: OrderStatus | None = attrs.field(default=None, metadata=alias("status"))
+    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate"))
+    finished_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("finishDate"))
+    shipped_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("shippedDate"))
+    total_paid: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("totalPaid"))
+    payment_method: str | None = attrs.field(default=None, repr=False, metadata=alias("paymentMethod", intern=True))
+    shipping_method: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingMethod", intern=True))
+    customer_note: str | None = attrs.field(default=None, repr=False, metadata=alias("customerNote"))
+    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=alias("internComment"))
+    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True))
+    attention_needed: bool | None = attrs.field(default=None, repr=False, metadata=alias("attentionNeeded"))
+    tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=alias("tags", intern=True))
+    billing: Address = attrs.field(factory=Address, repr=False, metadata=flatten("billing"))
+    shipping: Address = attrs.field(factory=Address, repr=False, metadata=flatten("shipping"))
+    lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False, metadata=alias("products"))
+    shipments: tuple[OrderShipment, ...] = attrs.field(default=(), repr=False, metadata=alias("shipments"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -158,7 +158,7 @@ def country(value: str) -> str:
     """An ISO 3166-1 alpha-2 code, made upper-case as the API wants it (A)."""
     code = any_text(value).upper()
     if code not in COUNTRY_CODES:
-        raise Refused("must be a country code of ISO 3166-1 alpha-2, such as 'NL'")
+        raise FieldError("must be a country code of ISO 3166-1 alpha-2, such as 'NL'")
     return code
 
 
@@ -172,7 +172,7 @@ def optional_address(value: Address | Unset) -> Address | Unset:
     if value is UNSET:
         return UNSET
     if not isinstance(value, Address):
-        raise Refused(f"must be an Address, not {describe(value)}")
+        raise FieldError(f"must be an Address, not {type_name(value)}")
     kept: dict[str, str] = {}
     problems: dict[str, str] = {}
     for name, part in attrs.asdict(value, recurse=False).items():
@@ -180,10 +180,10 @@ def optional_address(value: Address | Unset) -> Address | Unset:
             checked = UNSET if part is None else _CHECKS.get(name, any_text)(part)
             if checked is not UNSET:
                 kept[name] = checked
-        except Refused as refused:
-            problems.update(refused.below(name))
+        except FieldError as error:
+            problems.update(error.prefixed(name))
     if problems:
-        raise Refused(problems)
+        raise FieldError(problems)
     return Address(**kept)
 
 
@@ -194,7 +194,7 @@ _CHECKS: dict[str, Any] = {
 }
 
 
-@outgoing
+@request_model
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class NewOrderLine:
     """One line of an order to be created. `sku`, `product_name`, `quantity`, `tax_rate` suffice (A); the others are B.
@@ -213,41 +213,41 @@ class NewOrderLine:
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    sku: str = attrs.field(converter=text, metadata=wire("sku"))
-    product_name: str = attrs.field(converter=text, repr=False, metadata=wire("productName"))
-    quantity: int = attrs.field(converter=quantity, metadata=wire("productQuantity"))
-    tax_rate: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=wire("taxRate"))
+    sku: str = attrs.field(converter=text, metadata=alias("sku"))
+    product_name: str = attrs.field(converter=text, repr=False, metadata=alias("productName"))
+    quantity: int = attrs.field(converter=quantity, metadata=alias("productQuantity"))
+    tax_rate: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=alias("taxRate"))
     line_item_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=wire("lineItemId")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("lineItemId")
     )
     product_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=wire("productId")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("productId")
     )
-    ean: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("ean"))
+    ean: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("ean"))
     product_image: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=wire("productImage")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("productImage")
     )
     total_price_incl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("totalPriceIncl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceIncl")
     )
     total_price_excl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("totalPriceExcl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceExcl")
     )
     total_price_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("totalPriceTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceTax")
     )
     unit_price_incl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("unitPriceIncl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceIncl")
     )
     unit_price_excl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("unitPriceExcl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceExcl")
     )
     unit_price_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("unitPriceTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceTax")
     )
 
 
-@outgoing
+@request_model
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class PickupLocation:
     """Where the customer fetches the parcel (B).
@@ -263,42 +263,42 @@ class PickupLocation:
     """
 
     location_number: str | Unset = attrs.field(
-        default=UNSET, converter=optional_house_number, metadata=wire("locationNumber")
+        default=UNSET, converter=optional_house_number, metadata=alias("locationNumber")
     )
-    carrier: str | Unset = attrs.field(default=UNSET, converter=optional_digits, metadata=wire("carrier"))
-    location: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("location"))
-    street: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("street"))
+    carrier: str | Unset = attrs.field(default=UNSET, converter=optional_digits, metadata=alias("carrier"))
+    location: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("location"))
+    street: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("street"))
     house_number: str | Unset = attrs.field(
-        default=UNSET, converter=optional_house_number, repr=False, metadata=wire("houseNumber")
+        default=UNSET, converter=optional_house_number, repr=False, metadata=alias("houseNumber")
     )
-    zipcode: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("zipcode"))
-    city: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("city"))
-    country: str | Unset = attrs.field(default=UNSET, converter=optional_country, metadata=wire("country"))
+    zipcode: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("zipcode"))
+    city: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("city"))
+    country: str | Unset = attrs.field(default=UNSET, converter=optional_country, metadata=alias("country"))
 
 
 def _lines(value: Sequence[NewOrderLine | Mapping[str, object]]) -> tuple[NewOrderLine, ...]:
     """At least one line, each checked, each problem with its index."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise Refused(f"must be a list of NewOrderLine, not {describe(value)}")
+        raise FieldError(f"must be a list of NewOrderLine, not {type_name(value)}")
     if not value:
-        raise Refused("must have at least one line")
+        raise FieldError("must have at least one line")
     kept: list[NewOrderLine] = []
     problems: dict[str, str] = {}
     for index, line in enumerate(value):
         try:
-            kept.append(build(NewOrderLine, line))
-        except Refused as refused:
-            problems.update(refused.below(f"[{index}]"))
+            kept.append(coerce(NewOrderLine, line))
+        except FieldError as error:
+            problems.update(error.prefixed(f"[{index}]"))
     if problems:
-        raise Refused(problems)
+        raise FieldError(problems)
     return tuple(kept)
 
 
 def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> PickupLocation | Unset:
-    return UNSET if value is UNSET else build(PickupLocation, value)
+    return UNSET if value is UNSET else coerce(PickupLocation, value)
 
 
-@outgoing
+@request_model
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class NewOrder:
     """An order to be created (A; `completed`, `cancelled`, `paid_total` and `paid_tax` B).
@@ -321,55 +321,55 @@ class NewOrder:
             Python path: `lines[2].quantity`, `billing.country`.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
-    order_id: str = attrs.field(converter=text, metadata=wire("orderId"))
-    display_id: str | Unset = attrs.field(default=UNSET, converter=optional_text, metadata=wire("orderDisplayId"))
-    created_at: datetime | Unset = attrs.field(default=UNSET, converter=optional_moment, metadata=wire("createDate"))
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
+    order_id: str = attrs.field(converter=text, metadata=alias("orderId"))
+    display_id: str | Unset = attrs.field(default=UNSET, converter=optional_text, metadata=alias("orderDisplayId"))
+    created_at: datetime | Unset = attrs.field(default=UNSET, converter=optional_datetime, metadata=alias("createDate"))
     finished_at: datetime | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_moment, repr=False, metadata=wire("finishDate")
+        default=UNSET, converter=nullable_datetime, repr=False, metadata=alias("finishDate")
     )
-    status: OrderStatus = attrs.field(converter=creation_status, metadata=wire("orderStatus"))
-    currency: str | Unset = attrs.field(default=UNSET, converter=optional_name, repr=False, metadata=wire("currency"))
+    status: OrderStatus = attrs.field(converter=creation_status, metadata=alias("orderStatus"))
+    currency: str | Unset = attrs.field(default=UNSET, converter=optional_name, repr=False, metadata=alias("currency"))
     billing: Address | Unset = attrs.field(
-        default=UNSET, converter=optional_address, repr=False, metadata=flat("billing")
+        default=UNSET, converter=optional_address, repr=False, metadata=flatten("billing")
     )
     shipping: Address | Unset = attrs.field(
-        default=UNSET, converter=optional_address, repr=False, metadata=flat("shipping")
+        default=UNSET, converter=optional_address, repr=False, metadata=flatten("shipping")
     )
     shipping_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=wire("shippingMethod")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("shippingMethod")
     )
     payment_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=wire("paymentMethod")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("paymentMethod")
     )
     invoice_number: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=wire("invoiceNumber")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("invoiceNumber")
     )
     customer_note: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=wire("customerNote")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("customerNote")
     )
     discount_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("discountTotal")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTotal")
     )
     discount_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("discountTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTax")
     )
     shipping_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("shippingTotal")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTotal")
     )
     shipping_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("shippingTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTax")
     )
     paid_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("paidTotal")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTotal")
     )
     paid_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=wire("paidTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTax")
     )
     ignore_unknown_products: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, repr=False, metadata=wire("ignoreUnknownProductWarnings")
+        default=UNSET, converter=optional_flag, repr=False, metadata=alias("ignoreUnknownProductWarnings")
     )
-    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=wire("orderItems"))
+    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=alias("orderItems"))
     pickup_location: PickupLocation | Unset = attrs.field(
-        default=UNSET, converter=_pickup_location, repr=False, metadata=wire("pickupLocationData")
+        default=UNSET, converter=_pickup_location, repr=False, metadata=alias("pickupLocationData")
     )

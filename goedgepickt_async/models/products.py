@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.models.base import UNSET, Identifier, ProductType, Unset, wire
+from goedgepickt_async.models.base import UNSET, Identifier, ProductType, Unset, alias
 from goedgepickt_async.models.validators import (
     nullable_amount,
     nullable_text,
@@ -16,7 +16,7 @@ from goedgepickt_async.models.validators import (
     optional_flag,
     optional_name,
     optional_text,
-    outgoing,
+    request_model,
     text,
 )
 
@@ -32,12 +32,12 @@ class ProductStock:
         unlimited_stock: When true, the numbers mean nothing.
     """
 
-    free_stock: int | None = attrs.field(default=None, metadata=wire("freeStock"))
-    total_stock: int | None = attrs.field(default=None, metadata=wire("totalStock"))
-    reserved_stock: int | None = attrs.field(default=None, metadata=wire("reservedStock"))
-    unlimited_stock: bool | None = attrs.field(default=None, metadata=wire("unlimitedStock"))
-    minimal_stock: int | None = attrs.field(default=None, metadata=wire("minimalStock"))
-    fill_stock_to: int | None = attrs.field(default=None, metadata=wire("fillStockTo"))
+    free_stock: int | None = attrs.field(default=None, metadata=alias("freeStock"))
+    total_stock: int | None = attrs.field(default=None, metadata=alias("totalStock"))
+    reserved_stock: int | None = attrs.field(default=None, metadata=alias("reservedStock"))
+    unlimited_stock: bool | None = attrs.field(default=None, metadata=alias("unlimitedStock"))
+    minimal_stock: int | None = attrs.field(default=None, metadata=alias("minimalStock"))
+    fill_stock_to: int | None = attrs.field(default=None, metadata=alias("fillStockTo"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -52,8 +52,8 @@ class ProductStock:
 class Supplier:
     """Who delivers a product, and under which number (B)."""
 
-    uuid: str | None = attrs.field(default=None, metadata=wire("uuid"))
-    supplier_sku: str | None = attrs.field(default=None, metadata=wire("supplierSku"))
+    uuid: str | None = attrs.field(default=None, metadata=alias("uuid"))
+    supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -71,27 +71,27 @@ class Product:
         extra: What the API sent and this class has no field for.
     """
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid"))
-    sku: str | None = attrs.field(default=None, metadata=wire("sku"))
-    name: str | None = attrs.field(default=None, metadata=wire("name"))
-    type: ProductType | None = attrs.field(default=None, metadata=wire("type"))
-    product_id: str | None = attrs.field(default=None, repr=False, metadata=wire("productId"))
-    ean: str | None = attrs.field(default=None, repr=False, metadata=wire("ean"))
-    barcode: str | None = attrs.field(default=None, repr=False, metadata=wire("barcode"))
-    description: str | None = attrs.field(default=None, repr=False, metadata=wire("description"))
-    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=wire("internalComment"))
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("price"))
-    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("costPrice"))
-    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("taxRate"))
-    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("weight"))
-    length: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("length"))
-    height: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("height"))
-    width: Decimal | None = attrs.field(default=None, repr=False, metadata=wire("width"))
-    picture: str | None = attrs.field(default=None, repr=False, metadata=wire("picture"))
-    product_attributes: Any = attrs.field(default=None, repr=False, hash=False, metadata=wire("productAttributes"))
-    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=wire("supplier"))
-    allow_backorders: bool | None = attrs.field(default=None, repr=False, metadata=wire("allowBackorders"))
-    stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=wire("stock"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid"))
+    sku: str | None = attrs.field(default=None, metadata=alias("sku"))
+    name: str | None = attrs.field(default=None, metadata=alias("name"))
+    type: ProductType | None = attrs.field(default=None, metadata=alias("type"))
+    product_id: str | None = attrs.field(default=None, repr=False, metadata=alias("productId"))
+    ean: str | None = attrs.field(default=None, repr=False, metadata=alias("ean"))
+    barcode: str | None = attrs.field(default=None, repr=False, metadata=alias("barcode"))
+    description: str | None = attrs.field(default=None, repr=False, metadata=alias("description"))
+    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=alias("internalComment"))
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("price"))
+    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("costPrice"))
+    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("taxRate"))
+    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("weight"))
+    length: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("length"))
+    height: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("height"))
+    width: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("width"))
+    picture: str | None = attrs.field(default=None, repr=False, metadata=alias("picture"))
+    product_attributes: Any = attrs.field(default=None, repr=False, hash=False, metadata=alias("productAttributes"))
+    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=alias("supplier"))
+    allow_backorders: bool | None = attrs.field(default=None, repr=False, metadata=alias("allowBackorders"))
+    stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=alias("stock"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -100,7 +100,7 @@ class Product:
         return bool(self.picture) and "image_placeholder" not in str(self.picture).lower()
 
 
-@outgoing
+@request_model
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class NewProduct:
     """A product to be created (A). Creating one that exists fails with `AlreadyExistsError` (A).
@@ -117,19 +117,19 @@ class NewProduct:
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
-    name: str = attrs.field(converter=text, metadata=wire("name"))
-    sku: str = attrs.field(converter=text, metadata=wire("sku"))
-    product_id: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("productId"))
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
+    name: str = attrs.field(converter=text, metadata=alias("name"))
+    sku: str = attrs.field(converter=text, metadata=alias("sku"))
+    product_id: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("productId"))
     stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, repr=False, metadata=wire("stockManagement")
+        default=UNSET, converter=optional_flag, repr=False, metadata=alias("stockManagement")
     )
-    url: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("url"))
-    picture: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=wire("picture"))
-    price: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=wire("price"))
+    url: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("url"))
+    picture: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("picture"))
+    price: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=alias("price"))
 
 
-@outgoing
+@request_model
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class ProductUpdate:
     """What is to change in a product (A): a field left UNSET stays as it is, None empties it.
@@ -144,24 +144,24 @@ class ProductUpdate:
         ValidationError: Something is unfit; `fields` names every bad field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("webshopUuid"))
-    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("name"))
-    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=wire("sku"))
-    product_id: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=wire("productId"))
+    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
+    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("name"))
+    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("sku"))
+    product_id: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("productId"))
     stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, metadata=wire("stockManagement")
+        default=UNSET, converter=optional_flag, metadata=alias("stockManagement")
     )
-    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=wire("url"))
-    picture: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=wire("picture"))
-    price: Decimal | Unset | None = attrs.field(default=UNSET, converter=nullable_amount, metadata=wire("price"))
+    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("url"))
+    picture: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("picture"))
+    price: Decimal | Unset | None = attrs.field(default=UNSET, converter=nullable_amount, metadata=alias("price"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class StockLocation:
     """One row of `GET /products/{uuid}/stock` (A); mind the wire's lower-case l in `picklocationUuid`."""
 
-    pick_location_uuid: Identifier = attrs.field(metadata=wire("picklocationUuid", "pickLocationUuid"))
-    pick_location_name: str | None = attrs.field(default=None, metadata=wire("picklocationName", "pickLocationName"))
-    quantity: int | None = attrs.field(default=None, metadata=wire("stockQuantity"))
-    priority: int | None = attrs.field(default=None, metadata=wire("stockPriority"))
+    pick_location_uuid: Identifier = attrs.field(metadata=alias("picklocationUuid", "pickLocationUuid"))
+    pick_location_name: str | None = attrs.field(default=None, metadata=alias("picklocationName", "pickLocationName"))
+    quantity: int | None = attrs.field(default=None, metadata=alias("stockQuantity"))
+    priority: int | None = attrs.field(default=None, metadata=alias("stockPriority"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

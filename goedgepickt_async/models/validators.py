@@ -16,29 +16,29 @@ from goedgepickt_async.models.base import UNSET, OrderStatus, Unset, WebhookEven
 
 __all__ = [
     "COUNTRY_CODES",
-    "Refused",
+    "FieldError",
     "amount",
-    "build",
+    "aware_datetime",
+    "coerce",
     "creation_status",
-    "describe",
     "digits",
     "event",
-    "is_outgoing",
-    "moment",
+    "is_request_model",
     "nullable_amount",
-    "nullable_moment",
+    "nullable_datetime",
     "nullable_text",
     "optional_amount",
+    "optional_datetime",
     "optional_digits",
     "optional_flag",
     "optional_house_number",
-    "optional_moment",
     "optional_name",
     "optional_text",
-    "outgoing",
     "quantity",
-    "refuse",
+    "request_model",
     "text",
+    "type_name",
+    "validation_error",
 ]
 
 _SHOWN: Final = 6
@@ -52,7 +52,7 @@ _KINDS: Final[dict[type, str]] = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - it never leaves the package
+class FieldError(Exception):
     """A value is not fit to be sent.
 
     Args:
@@ -63,7 +63,7 @@ class Refused(Exception):  # noqa: N818 - it never leaves the package
         super().__init__()
         self.problems: Mapping[str, str] = {"": problems} if isinstance(problems, str) else problems
 
-    def below(self, name: str) -> dict[str, str]:
+    def prefixed(self, name: str) -> dict[str, str]:
         """The problems with paths that start at the field `name`."""
         return {join(name, path): text for path, text in self.problems.items()}
 
@@ -73,12 +73,12 @@ def join(name: str, path: str) -> str:
     return name + path if not path or path.startswith("[") else f"{name}.{path}"
 
 
-def describe(value: object) -> str:
+def type_name(value: object) -> str:
     """What kind of thing a value is; never the value, which may be personal."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
-def refuse(cls: type[Any], problems: Mapping[str, str]) -> ValidationError:
+def validation_error(cls: type[Any], problems: Mapping[str, str]) -> ValidationError:
     """The error for input that was refused before a request was spent on it, with every bad field in it."""
     lines = [f"{path}: {text}" if path else text for path, text in problems.items()]
     if len(lines) > _SHOWN:
@@ -104,11 +104,11 @@ _CREATION: Final = frozenset(
 def any_text(value: str) -> str:
     """Text, also the empty one."""
     if not isinstance(value, str):
-        raise Refused(f"must be text, not {describe(value)}")
+        raise FieldError(f"must be text, not {type_name(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Refused("must be text that UTF-8 can carry") from None
+        raise FieldError("must be text that UTF-8 can carry") from None
     return str(value)
 
 
@@ -116,7 +116,7 @@ def text(value: str) -> str:
     """Text that says something."""
     kept = any_text(value)
     if not kept.strip():
-        raise Refused("must not be empty")
+        raise FieldError("must not be empty")
     return kept
 
 
@@ -127,42 +127,44 @@ def amount(value: Decimal | str | int) -> Decimal:
     exponent, a space, an underscore or a decimal comma is more often a mistake than an amount.
     """
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
-        raise Refused(f"must be a Decimal, a whole number or text such as '12.34', not {describe(value)}")
+        raise FieldError(f"must be a Decimal, a whole number or text such as '12.34', not {type_name(value)}")
     if isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(value):
-        raise Refused("must be plain decimal text such as '12.34'")
+        raise FieldError("must be plain decimal text such as '12.34'")
     kept = Decimal(value)
     exponent = kept.as_tuple().exponent
     if not isinstance(exponent, int):
-        raise Refused("must be a finite number")
+        raise FieldError("must be a finite number")
     if kept.adjusted() >= _MOST_WHOLE_DIGITS or -exponent > _MOST_DECIMALS:
-        raise Refused(f"must have at most {_MOST_WHOLE_DIGITS} digits before the point and {_MOST_DECIMALS} behind it")
+        raise FieldError(
+            f"must have at most {_MOST_WHOLE_DIGITS} digits before the point and {_MOST_DECIMALS} behind it"
+        )
     return kept
 
 
-def moment(value: datetime) -> datetime:
+def aware_datetime(value: datetime) -> datetime:
     """A date and time that says which instant it is."""
     if not isinstance(value, datetime):
-        raise Refused(f"must be a datetime, not {describe(value)}")
+        raise FieldError(f"must be a datetime, not {type_name(value)}")
     if value.utcoffset() is None:
-        raise Refused("must have a time zone; a naive datetime does not say which instant it is")
+        raise FieldError("must have a time zone; a naive datetime does not say which instant it is")
     if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
-        raise Refused(f"must be of a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+        raise FieldError(f"must be of a year from {_FIRST_YEAR} to {_LAST_YEAR}")
     return value
 
 
 def quantity(value: int) -> int:
     """A number of pieces, at least 1."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Refused(f"must be a whole number, not {describe(value)}")
+        raise FieldError(f"must be a whole number, not {type_name(value)}")
     if value < 1:
-        raise Refused("must be at least 1")
+        raise FieldError("must be at least 1")
     return int(value)
 
 
 def flag(value: bool) -> bool:  # noqa: FBT001 - a checker's one argument
     """True or False, and nothing that merely behaves alike."""
     if not isinstance(value, bool):
-        raise Refused(f"must be True or False, not {describe(value)}")
+        raise FieldError(f"must be True or False, not {type_name(value)}")
     return value
 
 
@@ -177,7 +179,7 @@ def digits(value: str | int) -> str:
     """A number that the API wants as text."""
     kept = house_number(value)
     if not (kept.isascii() and kept.isdigit()):
-        raise Refused("must be text of digits only")
+        raise FieldError("must be text of digits only")
     return kept
 
 
@@ -185,7 +187,7 @@ def creation_status(value: OrderStatus | str) -> OrderStatus:
     """A status that an order can be created with (A/B)."""
     status = OrderStatus(any_text(value))
     if status not in _CREATION:
-        raise Refused(f"must be one of {', '.join(sorted(_CREATION))}")
+        raise FieldError(f"must be one of {', '.join(sorted(_CREATION))}")
     return status
 
 
@@ -227,14 +229,14 @@ def nullable_amount(value: Decimal | str | int | Unset | None) -> Decimal | Unse
     return _unless_empty(amount, value)
 
 
-def optional_moment(value: datetime | Unset) -> datetime | Unset:
-    """`moment`, or UNSET."""
-    return _unless_unset(moment, value)
+def optional_datetime(value: datetime | Unset) -> datetime | Unset:
+    """`aware_datetime`, or UNSET."""
+    return _unless_unset(aware_datetime, value)
 
 
-def nullable_moment(value: datetime | Unset | None) -> datetime | Unset | None:
-    """`moment`, None or UNSET."""
-    return _unless_empty(moment, value)
+def nullable_datetime(value: datetime | Unset | None) -> datetime | Unset | None:
+    """`aware_datetime`, None or UNSET."""
+    return _unless_empty(aware_datetime, value)
 
 
 def optional_flag(value: bool | Unset) -> bool | Unset:  # noqa: FBT001 - a checker's one argument
@@ -252,14 +254,14 @@ def optional_digits(value: str | int | Unset) -> str | Unset:
     return _unless_unset(digits, value)
 
 
-_MARK: Final = "__goedgepickt_outgoing__"
+_MARK: Final = "__goedgepickt_request_model__"
 
 
-def outgoing(cls: type[_T]) -> type[_T]:
+def request_model(cls: type[_T]) -> type[_T]:
     """Gives a keyword-only attrs class an `__init__` that checks every field and names every bad one.
 
     Type checkers keep seeing the `__init__` that attrs declares. Each field's attrs converter is its checker: it
-    returns what is to be kept, or raises `Refused`.
+    returns what is to be kept, or raises `FieldError`.
 
     Raises:
         ValidationError: (the new `__init__`) with `status` None and `fields` by dotted Python path. A missing or an
@@ -270,20 +272,20 @@ def outgoing(cls: type[_T]) -> type[_T]:
     def init(self: Any, **given: Any) -> None:
         try:
             values = check(cls, given)
-        except Refused as refused:
-            problems = refused.problems
+        except FieldError as error:
+            problems = error.problems
         else:
             for name, value in values.items():
                 object.__setattr__(self, name, value)
             return
-        raise refuse(cls, problems)
+        raise validation_error(cls, problems)
 
     cls.__init__ = init  # type: ignore[method-assign]
     setattr(cls, _MARK, True)
     return cls
 
 
-def is_outgoing(cls: type[Any]) -> bool:
+def is_request_model(cls: type[Any]) -> bool:
     """Whether a class is made to be sent."""
     return getattr(cls, _MARK, False) is True
 
@@ -292,7 +294,7 @@ def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values that the fields of `cls` are to have.
 
     Raises:
-        Refused: Something is missing, unknown or wrong; all of it is named.
+        FieldError: Something is missing, unknown or wrong; all of it is named.
     """
     fields = {field.name: field for field in attrs.fields(cls)}
     problems = {name: f"{cls.__name__} has no such field" for name in given if name not in fields}
@@ -304,23 +306,23 @@ def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
             continue
         try:
             values[name] = value if field.converter is None else field.converter(value)
-        except Refused as refused:
-            problems.update(refused.below(name))
+        except FieldError as error:
+            problems.update(error.prefixed(name))
     if problems:
-        raise Refused(problems)
+        raise FieldError(problems)
     return values
 
 
-def build(cls: type[_T], value: object) -> _T:
+def coerce(cls: type[_T], value: object) -> _T:
     """`value` if it is a `cls` already, or the `cls` that a mapping of its fields describes.
 
     Raises:
-        Refused: It is neither, or the mapping's values are not fit to be sent.
+        FieldError: It is neither, or the mapping's values are not fit to be sent.
     """
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
-        raise Refused(f"must be a {cls.__name__}")
+        raise FieldError(f"must be a {cls.__name__}")
     for_init = {str(name): part for name, part in value.items()}
     values = check(cls, for_init)
     made = object.__new__(cls)

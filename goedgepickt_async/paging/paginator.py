@@ -21,7 +21,7 @@ from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, 
 from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.paging.reader import LARGEST_PAGE, REACH, Ask, Batch, Position, RawPage, Walk
+from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET, Batch, ListReader, PageRequest, Position, RawPage
 
 __all__ = ["ListSource", "Page", "Paginator", "read_token", "write_token"]
 
@@ -75,7 +75,7 @@ def _position(values: dict[str, Any]) -> Position:
         first=_keys(values["first"]),
         seam=_keys(values["seam"]),
     )
-    if not 0 <= position.covered <= REACH or position.rows < len(position.seam):
+    if not 0 <= position.covered <= MAX_OFFSET or position.rows < len(position.seam):
         raise ValueError
     return position
 
@@ -108,13 +108,13 @@ class Page(Generic[T]):
         items: In the list's order; rows that an earlier page brought are left out.
         number: Which page of this reading, from 1.
         info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
-        left_out: New rows that the server sent although they are not what was asked for.
+        filtered: New rows that the server sent although they are not what was asked for.
     """
 
     items: tuple[T, ...]
     number: int
     info: PageInfo
-    left_out: int = 0
+    filtered: int = 0
     _identity: tuple[str, ...] = attrs.field(repr=False, alias="identity")
     _after: Position = attrs.field(repr=False, alias="after")
 
@@ -139,24 +139,24 @@ class ListSource(Generic[T]):
         query: The filters, as sent.
         identity: What tells it apart from other lists: the server, the path, and all filters.
         reading: Begins a reading: what it returns sends one request, given the whole query and the lane.
-        decode: Raw rows to items; what the server's filter let through wrongly is left out by `keep`.
-        keep: Whether an item belongs to what was asked for.
+        decode: Raw rows to items; what the server's filter let through wrongly is left out by `predicate`.
+        predicate: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
         by_date: Whether the list takes `createdAfter`.
         route: The path without ids, for whoever watches.
-        told: Hears of each page.
+        on_page: Hears of each page.
     """
 
     path: str
     query: tuple[tuple[str, str], ...]
     identity: tuple[str, ...]
-    reading: Callable[[], Fetch]
+    open: Callable[[], Fetch]
     decode: Callable[[list[Any]], list[T]]
-    keep: Callable[[T], bool] | None = None
+    predicate: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
     route: str = ""
-    told: Callable[[PageRead], object] | None = None
+    on_page: Callable[[PageRead], object] | None = None
 
 
 class Paginator(Generic[T]):
@@ -218,8 +218,8 @@ class Paginator(Generic[T]):
         """
         source = self._source
         position = Position() if resume is None else read_token(resume, source.identity)
-        ask = partial(self._ask, source.reading())
-        walk = Walk(ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
+        ask = partial(self._ask, source.open())
+        reader = ListReader(ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
         left = self._limit
         before = position
         ahead: asyncio.Task[Batch | None] | None = None
@@ -227,7 +227,7 @@ class Paginator(Generic[T]):
         try:
             while left is None or left > 0:
                 with self._resumable(before):
-                    batch = await (walk.next_batch() if ahead is None else ahead)
+                    batch = await (reader.next_batch() if ahead is None else ahead)
                     ahead = None
                     if batch is None:
                         return
@@ -237,7 +237,7 @@ class Paginator(Generic[T]):
                 del batch  # its raw rows are not kept while somebody looks at the page
                 left = None if left is None else left - len(page.items)
                 if came_back and (left is None or left > 0):
-                    ahead = asyncio.create_task(walk.next_batch(), name=f"next page of {source.path}")
+                    ahead = asyncio.create_task(reader.next_batch(), name=f"next page of {source.path}")
                 yield page
                 came_back = True
         finally:
@@ -253,7 +253,11 @@ class Paginator(Generic[T]):
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
         rows = self._decoded(batch)
-        kept = [(number, row) for number, row in enumerate(rows, start=1) if source.keep is None or source.keep(row)]
+        kept = [
+            (number, row)
+            for number, row in enumerate(rows, start=1)
+            if source.predicate is None or source.predicate(row)
+        ]
         given = kept if left is None else kept[:left]
         is_cut = len(given) < len(kept)
         after = batch.position_after(given[-1][0] if given else 0) if is_cut else batch.after
@@ -261,7 +265,7 @@ class Paginator(Generic[T]):
             items=tuple(item for _, item in given),
             number=batch.after.pages,
             info=batch.page.info,
-            left_out=len(batch.fresh) - len(kept),
+            filtered=len(batch.fresh) - len(kept),
             identity=source.identity,
             after=after,
         )
@@ -291,8 +295,8 @@ class Paginator(Generic[T]):
             "requests": batch.asked,
         }
         log_event("page.read", **facts)
-        if source.told is not None:
-            call_hook(source.told, PageRead(path=source.path, **facts))
+        if source.on_page is not None:
+            call_hook(source.on_page, PageRead(path=source.path, **facts))
 
     @contextmanager
     def _resumable(self, position: Position) -> Iterator[None]:
@@ -304,7 +308,7 @@ class Paginator(Generic[T]):
             error.method, error.path = "GET", self._source.path
             raise
 
-    async def _ask(self, fetch: Fetch, ask: Ask, window: date | None) -> RawPage:
+    async def _ask(self, fetch: Fetch, ask: PageRequest, window: date | None) -> RawPage:
         source = self._source
         query = [pair for pair in source.query if window is None or pair[0] != "createdAfter"]
         if window is not None:
@@ -315,7 +319,7 @@ class Paginator(Generic[T]):
         return await fetch(tuple(query), Lane.INTERACTIVE if first else Lane.NORMAL)
 
     def _largest(self) -> int:
-        if self._limit is None or self._source.keep is not None:
+        if self._limit is None or self._source.predicate is not None:
             return LARGEST_PAGE
         return min(LARGEST_PAGE, max(_SMALLEST_PAGE, self._limit))
 

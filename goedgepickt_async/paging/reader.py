@@ -19,16 +19,16 @@ from goedgepickt_async.models import PageInfo
 
 __all__ = [
     "LARGEST_PAGE",
+    "MAX_OFFSET",
     "MEMORY",
     "OVERLAP",
-    "REACH",
     "SEAM",
-    "Ask",
     "Batch",
+    "ListReader",
+    "PageRequest",
     "Position",
     "RawPage",
-    "Trail",
-    "Walk",
+    "SeenKeys",
     "key_of",
     "overlapping",
     "plain",
@@ -45,7 +45,7 @@ _CHANGING = {"status", "deliveredDate", "finishDate", "shippedDate"}
 """Fields of a row without any identifier that may change while it stays the same row."""
 
 
-class Trail:
+class SeenKeys:
     """The keys of the rows read last, in order."""
 
     def __init__(self, seam: Iterable[str], *, whole: bool) -> None:
@@ -79,10 +79,10 @@ class Trail:
                 fresh.append(index)
         return fresh
 
-    def after_joint(self, keys: Sequence[str]) -> list[int]:
-        """The same, but only behind the last known key: for pages that begin before this trail does."""
-        joint = next((index for index in reversed(range(len(keys))) if keys[index] in self._known), -1)
-        return [index for index in self.unknown(keys) if index > joint]
+    def after_last_known(self, keys: Sequence[str]) -> list[int]:
+        """The same, but only behind the last known key: for pages that begin before these do."""
+        last_known = next((index for index in reversed(range(len(keys))) if keys[index] in self._known), -1)
+        return [index for index in self.unknown(keys) if index > last_known]
 
     @property
     def seam(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _digest(text: str) -> str:
 LARGEST_PAGE = 100
 """Works on products, pick locations and shipments (A/B); the answer says what was given."""
 
-REACH = 10_000
+MAX_OFFSET = 10_000
 """Results that page numbers reach (B)."""
 
 OVERLAP = 3
@@ -115,7 +115,7 @@ OVERLAP = 3
 
 
 @attrs.frozen(kw_only=True)
-class Ask:
+class PageRequest:
     """One request for rows: `page` of `per_page`, or what follows a cursor."""
 
     page: int | None
@@ -129,8 +129,8 @@ class Ask:
 
     @property
     def end(self) -> int:
-        """The place after the last one that it covers; page numbers do not reach further than `REACH`."""
-        return min(self.start + self.per_page, REACH)
+        """The place after the last one that it covers; page numbers do not reach further than `MAX_OFFSET`."""
+        return min(self.start + self.per_page, MAX_OFFSET)
 
     @property
     def size(self) -> int:
@@ -165,12 +165,12 @@ class Position:
     pages: int = 0
 
 
-def plain(covered: int, per_page: int) -> Ask:
+def plain(covered: int, per_page: int) -> PageRequest:
     """The first page of this size that begins at `covered` or behind it: there is nothing, if the list has ended."""
-    return Ask(page=-(-covered // per_page) + 1, per_page=per_page)
+    return PageRequest(page=-(-covered // per_page) + 1, per_page=per_page)
 
 
-def overlapping(covered: int, largest: int, overlap: int) -> Ask:
+def overlapping(covered: int, largest: int, overlap: int) -> PageRequest:
     """The page that begins at least `overlap` rows before `covered`, and reaches furthest.
 
     Where so small a page cannot both overlap that much and bring anything new, it overlaps less.
@@ -179,20 +179,20 @@ def overlapping(covered: int, largest: int, overlap: int) -> Ask:
     return next(ask for ask in asks if ask.end > covered)
 
 
-def reaching_back(covered: int, largest: int, back: int) -> Ask:
+def reaching_back(covered: int, largest: int, back: int) -> PageRequest:
     """A page that begins `back` rows before `covered`, or a little before that."""
     return _furthest(max(0, covered - back), largest)
 
 
-def _furthest(start: int, largest: int) -> Ask:
+def _furthest(start: int, largest: int) -> PageRequest:
     """The page that begins at `start` or a little before and reaches furthest."""
     # By plain numbers: a hundred objects for each page of a list would cost more than sending the request.
-    _, size = max((end, size) for size in range(1, largest + 1) if (end := (start // size + 1) * size) <= REACH)
-    return Ask(page=start // size + 1, per_page=size)
+    _, size = max((end, size) for size in range(1, largest + 1) if (end := (start // size + 1) * size) <= MAX_OFFSET)
+    return PageRequest(page=start // size + 1, per_page=size)
 
 
 _MOST_WITHOUT_NEWS = 10
-"""Pages in a row that may bring nothing new, beside those that the trail explains, until the list never ends."""
+"""Pages in a row that may bring nothing new, beside those that the seen keys explain, until the list never ends."""
 
 _MOST_TIES = 20
 """Rows of one instant at a page's end by which the overlap grows: nobody fixes the order among them."""
@@ -254,10 +254,10 @@ class Batch:
         )
 
 
-Fetch = Callable[[Ask, date | None], Awaitable[RawPage]]
+Fetch = Callable[[PageRequest, date | None], Awaitable[RawPage]]
 
 
-class Walk:
+class ListReader:
     """One reading of one list.
 
     Args:
@@ -283,7 +283,7 @@ class Walk:
         self._largest = largest
         self._key = key
         self._by_date = by_date
-        self._trail = Trail(position.seam, whole=position.rows == len(position.seam))
+        self._seen = SeenKeys(position.seam, whole=position.rows == len(position.seam))
         self._ended = False
         self._without_news = 0
         self._last_keys: list[str] = []
@@ -293,8 +293,8 @@ class Walk:
         self._has_gaps = False  # pages are not full in the middle of the list
         self._claims_more = False  # the last page was not full, and yet the server says that there is more
         self._looked_twice = False
-        self._joining = False  # in a new window: skip what was read before; True until the first new row
-        self._met = False  # … and something that was read before was met
+        self._resyncing = False  # in a new window: skip what was read before; True until the first new row
+        self._resynced = False  # … and something that was read before was met
         self._fixed: int | None = None  # the one page size that the server knows, if it knows only one
         self._gives_cursors = False  # the server names a way on from pages that are not the last
         self._again: int | None = None  # then: a page to read again, as pages cannot overlap
@@ -314,21 +314,21 @@ class Walk:
             if batch is not None and batch.fresh:
                 self._without_news = 0
                 return attrs.evolve(batch, asked=asked)
-            self._without_news += not self._joining
+            self._without_news += not self._resyncing
             if self._without_news > _MOST_WITHOUT_NEWS + MEMORY // self._largest:
                 raise PagingError("the list does not end: page after page brings nothing new")
         return None
 
-    def _next_ask(self) -> Ask:
-        if self.position.cursor is None and self.position.covered >= REACH:
+    def _next_ask(self) -> PageRequest:
+        if self.position.cursor is None and self.position.covered >= MAX_OFFSET:
             self._open_window()
         position = self.position
         if position.cursor is not None:
-            return Ask(page=None, per_page=self._largest, cursor=position.cursor)
+            return PageRequest(page=None, per_page=self._largest, cursor=position.cursor)
         if self._fixed is not None:
-            return Ask(page=self._again or position.covered // self._fixed + 1, per_page=self._fixed)
+            return PageRequest(page=self._again or position.covered // self._fixed + 1, per_page=self._fixed)
         behind = plain(position.covered, self._largest)
-        if position.covered == 0 or self._joining or (position.short and behind.start < REACH):
+        if position.covered == 0 or self._resyncing or (position.short and behind.start < MAX_OFFSET):
             return behind
         if self._back:
             return reaching_back(position.covered, self._largest, self._back)
@@ -336,7 +336,7 @@ class Walk:
 
     # -- by page number -----------------------------------------------------------------------------------------
 
-    def _by_number(self, ask: Ask, page: RawPage) -> Batch | None:
+    def _by_number(self, ask: PageRequest, page: RawPage) -> Batch | None:
         given = _size_given(ask, page)
         if given != ask.per_page:
             self._learn_size(ask, given)
@@ -352,41 +352,41 @@ class Walk:
             self._at_repetition(page)
             return None
         self._before_last_keys, self._last_keys = self._last_keys, keys
-        remembers = self._trail.whole or ask.start >= self.position.covered - len(self._trail) // 2
+        remembers = self._seen.whole or ask.start >= self.position.covered - len(self._seen) // 2
         if self._is_continuous(ask, keys, remembers=remembers):
             return self._advance(ask, page, keys, remembers=remembers)
         self._at_a_gap(ask)
         return None
 
-    def _learn_size(self, ask: Ask, given: int) -> None:
+    def _learn_size(self, ask: PageRequest, given: int) -> None:
         self._largest = given
         if given > ask.per_page:
             self._fixed = given
             log_event("page.size_fixed", rows=given)
 
-    def _is_continuous(self, ask: Ask, keys: list[str], *, remembers: bool) -> bool:
+    def _is_continuous(self, ask: PageRequest, keys: list[str], *, remembers: bool) -> bool:
         """Whether nothing can lie between what was read and this page."""
-        if self._joining:
-            self._met = self._met or any(key in self._trail for key in keys)
-            return self._met
+        if self._resyncing:
+            self._resynced = self._resynced or any(key in self._seen for key in keys)
+            return self._resynced
         if not self.position.rows or self._fixed is not None:
             return True
         if ask.start >= self.position.covered and not self.position.short:
             return True  # pages so small that they cannot overlap
         if not remembers:
-            return any(key in self._trail for key in keys)
+            return any(key in self._seen for key in keys)
         # At the list's beginning, with all that was read in memory, whatever is unknown is new.
-        return keys[0] in self._trail or (ask.start == 0 and self._trail.whole)
+        return keys[0] in self._seen or (ask.start == 0 and self._seen.whole)
 
-    def _advance(self, ask: Ask, page: RawPage, keys: list[str], *, remembers: bool) -> Batch:
-        before, trail = self.position, self._trail
-        fresh = trail.unknown(keys) if remembers and not self._joining else trail.after_joint(keys)
-        trail.extend(keys[index] for index in fresh)
+    def _advance(self, ask: PageRequest, page: RawPage, keys: list[str], *, remembers: bool) -> Batch:
+        before, seen = self.position, self._seen
+        fresh = seen.unknown(keys) if remembers and not self._resyncing else seen.after_last_known(keys)
+        seen.extend(keys[index] for index in fresh)
         rows = before.rows + len(fresh)
         is_full = len(keys) >= ask.size
         self._claims_more = not is_full and before.window is None and (page.info.total_items or 0) > rows
         self._looked_twice = self._looked_twice and not fresh
-        self._joining = self._joining and not fresh
+        self._resyncing = self._resyncing and not fresh
         self._overlap, self._back = OVERLAP + _ties(page.rows), 0
         self.position = attrs.evolve(
             before,
@@ -394,26 +394,28 @@ class Walk:
             short=not is_full and not (self._has_gaps and fresh),
             last_day=_day(page.rows[-1]) or before.last_day,
             first=before.first or tuple(keys[:3]),
-            seam=trail.seam,
+            seam=seen.seam,
             rows=rows,
             pages=before.pages + bool(fresh),
         )
         if self._fixed is not None:
             self._read_again(ask, before, fresh)
-        if ask.end >= REACH:
-            self._at_the_reach(page, is_full=is_full)
+        if ask.end >= MAX_OFFSET:
+            self._at_max_offset(page, is_full=is_full)
         return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=ask.start)
 
-    def _at_the_reach(self, page: RawPage, *, is_full: bool) -> None:
+    def _at_max_offset(self, page: RawPage, *, is_full: bool) -> None:
         """Page numbers go no further: a cursor or a later date tells whether the list does."""
         if not page.info.cursor and self._gives_cursors:
             self._ended = True  # every page before offered one, as something followed
-        elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= REACH:
-            self.position = attrs.evolve(self.position, covered=REACH, short=False, cursor=page.info.cursor or None)
+        elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= MAX_OFFSET:
+            self.position = attrs.evolve(
+                self.position, covered=MAX_OFFSET, short=False, cursor=page.info.cursor or None
+            )
         else:
             self._ended = True
 
-    def _read_again(self, ask: Ask, before: Position, fresh: list[int]) -> None:
+    def _read_again(self, ask: PageRequest, before: Position, fresh: list[int]) -> None:
         """Pages that cannot overlap: after each, the one before it is read again, for what has moved into it."""
         if self._again is not None:
             self._again = None
@@ -421,9 +423,9 @@ class Walk:
         elif ask.page is not None and ask.page > 1:
             self._again = ask.page - 1
 
-    def _at_empty_page(self, ask: Ask) -> None:
+    def _at_empty_page(self, ask: PageRequest) -> None:
         position = self.position
-        if self._joining and not self._met:
+        if self._resyncing and not self._resynced:
             raise PagingError("the list lost the rows that were read last, while it was read on by date")
         if ask.start and ask.start < position.covered and self._fixed is None:
             self._step_back(ask)  # it overlaps what was read, and yet nothing is there: the list has become shorter
@@ -432,7 +434,7 @@ class Walk:
         else:
             self._look_twice(ask)
 
-    def _look_twice(self, ask: Ask) -> None:
+    def _look_twice(self, ask: PageRequest) -> None:
         """The list seems to end where the server says that it goes on: perhaps it clamps its pages in silence."""
         self._looked_twice = True
         if self._fixed is not None:
@@ -446,10 +448,10 @@ class Walk:
             raise PagingError("the server gives the same page twice; whether the list ends here cannot be known")
         self._ended = True  # no `pageInfo`, and the same again: this list has no pages
 
-    def _at_a_gap(self, ask: Ask) -> None:
+    def _at_a_gap(self, ask: PageRequest) -> None:
         """Nothing on the page was read before."""
         position = self.position
-        if self._joining:  # not yet where the window before it ended
+        if self._resyncing:  # not yet where the window before it ended
             self.position = attrs.evolve(position, covered=ask.end)
         elif position.short and ask.start >= position.covered:
             self._go_on_behind_a_short_page()
@@ -465,7 +467,7 @@ class Walk:
         self._has_gaps = True
         self.position = attrs.evolve(self.position, short=False)
 
-    def _step_back(self, ask: Ask) -> None:
+    def _step_back(self, ask: PageRequest) -> None:
         self._back = max(self._back * 4, self.position.covered - ask.start + self._largest)
         self.position = attrs.evolve(self.position, short=False)
 
@@ -476,37 +478,37 @@ class Walk:
         last = self.position.last_day if self._by_date else None
         if last is None:
             raise PagingError(
-                f"the list has more than {REACH} rows, the server offers no cursor, and it cannot be read on by date"
+                f"the list has more than {MAX_OFFSET} rows, the server offers no cursor, and it cannot be read on by date"
             )
         window = last - timedelta(days=1)
         if self.position.window is not None and window <= self.position.window:
             window = last
         if self.position.window is not None and window <= self.position.window:
-            raise PagingError(f"more than {REACH} rows since {window}, and the server offers no cursor")
-        log_event("page.window", rows=REACH, since=window.isoformat())
-        self._joining, self._met, self._back = True, False, 0
+            raise PagingError(f"more than {MAX_OFFSET} rows since {window}, and the server offers no cursor")
+        log_event("page.window", rows=MAX_OFFSET, since=window.isoformat())
+        self._resyncing, self._resynced, self._back = True, False, 0
         self.position = attrs.evolve(self.position, covered=0, short=False, window=window)
 
-    def _in_cursor(self, ask: Ask, page: RawPage) -> Batch | None:
+    def _in_cursor(self, ask: PageRequest, page: RawPage) -> Batch | None:
         keys = [key_of(row, self._key) for row in page.rows]
         if any(key in keys for key in self.position.first):
             raise PagingError("the server ignores its own cursor and shows the list from its beginning")
-        fresh = self._trail.unknown(keys)
-        self._trail.extend(keys[index] for index in fresh)
+        fresh = self._seen.unknown(keys)
+        self._seen.extend(keys[index] for index in fresh)
         following = page.info.cursor or None
         self._ended = not page.rows or following in {None, ask.cursor}
         before = self.position
         self.position = attrs.evolve(
             before,
             cursor=ask.cursor if self._ended else following,
-            seam=self._trail.seam,
+            seam=self._seen.seam,
             rows=before.rows + len(fresh),
             pages=before.pages + bool(fresh),
         )
         return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=None)
 
 
-def _size_given(ask: Ask, page: RawPage) -> int:
+def _size_given(ask: PageRequest, page: RawPage) -> int:
     """The page size that the server used: what it says, as far as what it gave bears it out."""
     claimed, rows = page.info.items_per_page or ask.per_page, len(page.rows)
     if rows > max(claimed, ask.per_page):

@@ -60,7 +60,7 @@ class Resource:
         cls: type[T],
         filters: Mapping[str, Any] | None = None,
         *,
-        keep: Callable[[T], bool] | None = None,
+        predicate: Callable[[T], bool] | None = None,
         kept_by: tuple[str, ...] = (),
     ) -> Paginator[T]:
         endpoint = ENDPOINTS[operation]
@@ -69,13 +69,13 @@ class Resource:
             path=path,
             query=pairs,
             identity=(self._sender.settings.server, path, *map("=".join, sorted(pairs)), *kept_by),
-            reading=lambda: self._reading(path),
+            open=lambda: self._reading(path),
             decode=lambda rows: decode_rows(rows, cls),
-            keep=keep,
+            predicate=predicate,
             key=endpoint.keys,
             by_date=endpoint.by_date,
             route=path,
-            told=self._sender.pipeline.hooks.page,
+            on_page=self._sender.pipeline.hooks.page,
         )
         return Paginator(source)
 

@@ -43,6 +43,6 @@ class Shipments(Resource):
             ConfigurationError: A naive datetime.
         """
         filters = {"created_after": day(created_after)}
-        keep = None if status is None else (lambda shipment: shipment.status == status)
+        predicate = None if status is None else (lambda shipment: shipment.status == status)
         kept_by = () if status is None else (f"status is {status}",)
-        return self._list("shipments.list", Shipment, filters, keep=keep, kept_by=kept_by)
+        return self._list("shipments.list", Shipment, filters, predicate=predicate, kept_by=kept_by)

@@ -97,8 +97,8 @@ class Orders(Resource):
             ConfigurationError: A naive datetime.
         """
         filters = {"created_after": day(created_after), "status": status, "webshop_uuid": webshop_uuid}
-        keep = None if status is None else (lambda order: order.status == status)
-        return self._list("orders.list", Order, filters, keep=keep)
+        predicate = None if status is None else (lambda order: order.status == status)
+        return self._list("orders.list", Order, filters, predicate=predicate)
 
     async def get(self, uuid: str) -> Order:
         """One order: `GET /orders/{uuid}` (A).

@@ -36,7 +36,7 @@ class Products(Resource):
         if sku is not None and supplier_uuid is not None:
             raise ValidationError("search by sku or by supplier_uuid, not by both", fields={"sku": ["one of the two"]})
         filters = {"webshop_uuid": webshop_uuid, "sku": sku, "supplier_uuid": supplier_uuid}
-        return self._list("products.list", Product, filters, keep=_keep(sku, supplier_uuid))
+        return self._list("products.list", Product, filters, predicate=_keep(sku, supplier_uuid))
 
     async def get(self, uuid: str) -> Product:
         """One product: `GET /products/{uuid}` (A).
@@ -77,7 +77,7 @@ class Products(Resource):
         async with aclosing(self.list(sku=sku, webshop_uuid=webshop_uuid).pages()) as pages:
             async for page in pages:
                 found += page.items
-                if len(found) > 1 or page.left_out == 0:  # the server's search is exact: it has said all
+                if len(found) > 1 or page.filtered == 0:  # the server's search is exact: it has said all
                     break
         return found
 

@@ -33,7 +33,7 @@ from goedgepickt_async.models import (
     WebhookEvent,
     Webshop,
 )
-from goedgepickt_async.models.base import Wire, wire_of
+from goedgepickt_async.models.base import FieldInfo, field_info
 
 __all__ = [
     "address",
@@ -103,12 +103,12 @@ def changed(model: T, changes: Mapping[str, Any]) -> T:
     return decode(body | changes.get("extra", {}), cls)
 
 
-def _wires(cls: Any) -> dict[str, Wire]:
-    found = {field.name: wire_of(field.metadata) for field in attrs.fields(cls)}
+def _wires(cls: Any) -> dict[str, FieldInfo]:
+    found = {field.name: field_info(field.metadata) for field in attrs.fields(cls)}
     return {name: wire for name, wire in found.items() if wire is not None}
 
 
-def _written(wire: Wire, value: Any) -> dict[str, Any]:
+def _written(wire: FieldInfo, value: Any) -> dict[str, Any]:
     if not wire.is_flat:
         return {wire.name: _json(value)}
     return {wire.name + key: part for key, part in to_wire(value).items()}

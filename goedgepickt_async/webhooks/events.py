@@ -18,7 +18,7 @@ from goedgepickt_async.convert import parse as parse_json
 from goedgepickt_async.drift import report
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OrderStatus, WebhookEvent
-from goedgepickt_async.models.base import Identifier, wire, wire_of
+from goedgepickt_async.models.base import Identifier, alias, field_info
 
 __all__ = [
     "EVENTS",
@@ -79,9 +79,9 @@ class OrderStatusChanged(Event):
         "orderUuid": "6f2c1b9e-5d1c-4f4e-8f7e-3b0a7a9d1c42",
     }
 
-    order_uuid: Identifier = attrs.field(metadata=wire("orderUuid"))
-    order_number: str | None = attrs.field(default=None, metadata=wire("orderNumber"))
-    new_status: OrderStatus | None = attrs.field(default=None, metadata=wire("newStatus"))
+    order_uuid: Identifier = attrs.field(metadata=alias("orderUuid"))
+    order_number: str | None = attrs.field(default=None, metadata=alias("orderNumber"))
+    new_status: OrderStatus | None = attrs.field(default=None, metadata=alias("newStatus"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -113,9 +113,9 @@ class StockUpdated(Event):
     resource: ClassVar[str] = "product"
     example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
 
-    product_uuid: Identifier = attrs.field(metadata=wire("productUuid"))
-    product_sku: str | None = attrs.field(default=None, metadata=wire("productSku"))
-    new_stock: int | None = attrs.field(default=None, metadata=wire("newStock"))
+    product_uuid: Identifier = attrs.field(metadata=alias("productUuid"))
+    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku"))
+    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -133,9 +133,9 @@ class CompoundProductStockUpdated(Event):
     resource: ClassVar[str] = "product"
     example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
 
-    product_uuid: Identifier = attrs.field(metadata=wire("productUuid"))
-    product_sku: str | None = attrs.field(default=None, metadata=wire("productSku"))
-    new_stock: int | None = attrs.field(default=None, metadata=wire("newStock"))
+    product_uuid: Identifier = attrs.field(metadata=alias("productUuid"))
+    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku"))
+    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -208,7 +208,7 @@ def _decoded(data: dict[str, Any], cls: type[AnyEvent]) -> AnyEvent | None:
 
 def _decode_valid_fields(fields: dict[str, Any], cls: Any) -> AnyEvent:
     """The event with its invalid fields in `extra`. The id, which comes first, must be valid."""
-    identifier, *others = (wired.name for field in attrs.fields(cls) if (wired := wire_of(field.metadata)))
+    identifier, *others = (wired.name for field in attrs.fields(cls) if (wired := field_info(field.metadata)))
     valid = {identifier: fields.get(identifier)}
     decode(valid, cls)
     for key in others:

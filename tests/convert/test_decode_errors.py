@@ -11,7 +11,7 @@ import pytest
 from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, Product, Shipment
-from goedgepickt_async.models.base import wire
+from goedgepickt_async.models.base import alias
 
 MARK = "Persoonlijk"
 
@@ -101,7 +101,7 @@ def test_a_page_that_is_bad_all_over_gives_a_short_message() -> None:
 def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() -> None:
     @attrs.frozen(kw_only=True, weakref_slot=False)
     class Box:
-        size: Size | None = attrs.field(default=None, metadata=wire("size"))
+        size: Size | None = attrs.field(default=None, metadata=alias("size"))
 
     explained = []
 
@@ -112,9 +112,9 @@ def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() 
         explained.append(value)
         return read(value, tp)
 
-    fast, explain = converters()
+    fast, detailed = converters()
     fast.register_structure_hook(Size, read)
-    explain.register_structure_hook(Size, read_and_note)
+    detailed.register_structure_hook(Size, read_and_note)
     with pytest.raises(DecodeError) as caught:
         decode_rows([{"size": "1"}, {"size": "wide"}, {"size": "3"}], Box)
     assert caught.value.problems == ("$.items[1].size: could not be read (ValueError)",)

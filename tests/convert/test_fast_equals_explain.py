@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.convert import converter as registry
 from goedgepickt_async.convert import generate as fast
-from goedgepickt_async.convert.generate import read_plan
+from goedgepickt_async.convert.generate import model_spec
 from goedgepickt_async.models import (
     Address,
     LinkedOrder,
@@ -34,7 +34,7 @@ from goedgepickt_async.models import (
     Webhook,
     Webshop,
 )
-from goedgepickt_async.models.base import wire
+from goedgepickt_async.models.base import alias
 
 ORDER: Final[dict[str, Any]] = {
     "uuid": "o-1",
@@ -87,7 +87,7 @@ PLACE: Final[dict[str, Any]] = {"picklocationUuid": "l-1", "stockQuantity": "4",
 class OwnOrder(Order):
     """A user's order, with a field more."""
 
-    own: datetime | None = attrs.field(default=None, metadata=wire("ownField"))
+    own: datetime | None = attrs.field(default=None, metadata=alias("ownField"))
 
 
 EXAMPLES: Final[list[tuple[type[Any], dict[str, Any]]]] = [
@@ -229,6 +229,6 @@ def test_every_read_model_is_on_the_fast_path() -> None:
         assert hasattr(fast_path.get_structure_hook(cls), "read_all"), cls
     # Stock has a hook of its own before the compiled one, and an address lies flat in its order.
     for cls in (ProductStock, Address):
-        plan = read_plan(cls)
+        plan = model_spec(cls)
         assert plan is not None
         assert fast.compile_class(plan, fast_path) is not None

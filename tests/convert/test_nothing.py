@@ -11,7 +11,7 @@ import pytest
 from goedgepickt_async.convert import decode, decode_rows, to_plain
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine, Product, ProductStock, Shipment, ShipmentStatus, StockLocation
-from goedgepickt_async.models.base import Identifier, wire
+from goedgepickt_async.models.base import Identifier, alias
 
 EMPTY_TEXT_FIELDS: list[tuple[type[Any], dict[str, Any], str, str]] = [
     (OrderLine, {}, "productQuantity", "quantity"),
@@ -126,9 +126,9 @@ def test_what_must_be_there_takes_no_nothing(cls: Any, data: dict[str, Any]) -> 
 class Parcel:
     """A user's class whose fields must all be there."""
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid"))
-    price: Decimal = attrs.field(metadata=wire("price"))
-    codes: tuple[str, ...] = attrs.field(default=(), metadata=wire("codes"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid"))
+    price: Decimal = attrs.field(metadata=alias("price"))
+    codes: tuple[str, ...] = attrs.field(default=(), metadata=alias("codes"))
 
 
 def test_a_users_required_number_takes_no_empty_text_and_its_lists_of_text_skip_nulls() -> None:

@@ -11,31 +11,31 @@ import pytest
 
 from goedgepickt_async.convert import converter as registry
 from goedgepickt_async.convert import generate as fast
-from goedgepickt_async.convert.generate import ReadPlan, Source, read_plan, write
+from goedgepickt_async.convert.generate import ModelSpec, Source, model_spec, write
 from goedgepickt_async.models import LineType, Supplier
-from goedgepickt_async.models.base import Identifier, Label, flat, wire
+from goedgepickt_async.models.base import Identifier, Label, alias, flatten
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Place:
     """Lies flat in a parcel."""
 
-    city: str | None = attrs.field(default=None, metadata=wire("City"))
+    city: str | None = attrs.field(default=None, metadata=alias("City"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Parcel:
     """One field of each kind."""
 
-    uuid: Identifier = attrs.field(metadata=wire("uuid", "parcelUuid"))
-    kind: LineType | None = attrs.field(default=None, metadata=wire("type"))
-    pieces: int | None = attrs.field(default=None, metadata=wire("numberOfPieces"))
-    is_heavy: bool | None = attrs.field(default=None, metadata=wire("heavy"))
-    weight: Decimal | None = attrs.field(default=None, metadata=wire("weight"))
-    sent_at: datetime | None = attrs.field(default=None, metadata=wire("sendDate"))
-    supplier: Supplier | None = attrs.field(default=None, metadata=wire("supplier"))
-    labels: tuple[Label, ...] = attrs.field(default=(), metadata=wire("labels"))
-    sender: Place = attrs.field(factory=Place, metadata=flat("from"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", "parcelUuid"))
+    kind: LineType | None = attrs.field(default=None, metadata=alias("type"))
+    pieces: int | None = attrs.field(default=None, metadata=alias("numberOfPieces"))
+    is_heavy: bool | None = attrs.field(default=None, metadata=alias("heavy"))
+    weight: Decimal | None = attrs.field(default=None, metadata=alias("weight"))
+    sent_at: datetime | None = attrs.field(default=None, metadata=alias("sendDate"))
+    supplier: Supplier | None = attrs.field(default=None, metadata=alias("supplier"))
+    labels: tuple[Label, ...] = attrs.field(default=(), metadata=alias("labels"))
+    sender: Place = attrs.field(factory=Place, metadata=flatten("from"))
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
@@ -97,8 +97,8 @@ and raw_numberOfPieces.isascii() and len(raw_numberOfPieces) < 19 else read_piec
 """
 
 
-def plan_of(cls: type[Any]) -> ReadPlan:
-    plan = read_plan(cls)
+def plan_of(cls: type[Any]) -> ModelSpec:
+    plan = model_spec(cls)
     assert plan is not None
     return plan
 
@@ -120,13 +120,13 @@ def test_the_source_for_one_shape_reads_as_written_here() -> None:
 class value:  # noqa: N801 - named to collide with what the source uses
     """Every name here is one that the generated source has a use for."""
 
-    made: str | None = attrs.field(default=None, metadata=wire("data"))
-    new: str | None = attrs.field(default=None, metadata=wire("value"))
-    sender: Place = attrs.field(factory=Place, metadata=flat("raw_"))
-    sender_city: int | None = attrs.field(default=None, metadata=wire("for"))
-    item_of_codes: int | None = attrs.field(default=None, metadata=wire("not an identifier"))
-    codes: tuple[str, ...] = attrs.field(default=(), metadata=wire("ﬁ"))
-    key: str | None = attrs.field(default=None, metadata=wire("fi"))
+    made: str | None = attrs.field(default=None, metadata=alias("data"))
+    new: str | None = attrs.field(default=None, metadata=alias("value"))
+    sender: Place = attrs.field(factory=Place, metadata=flatten("raw_"))
+    sender_city: int | None = attrs.field(default=None, metadata=alias("for"))
+    item_of_codes: int | None = attrs.field(default=None, metadata=alias("not an identifier"))
+    codes: tuple[str, ...] = attrs.field(default=(), metadata=alias("ﬁ"))
+    key: str | None = attrs.field(default=None, metadata=alias("fi"))
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 

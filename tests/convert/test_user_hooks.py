@@ -14,10 +14,10 @@ from goedgepickt_async.convert import converter as registry
 from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine
-from goedgepickt_async.models.base import wire
+from goedgepickt_async.models.base import alias
 
 WEAK_SLOTS_ARE_SHARED = sys.version_info >= (3, 12)
-"""Since Python 3.12 a slot for weak references is no part of a layout, and a class with one has a twin."""
+"""Since Python 3.12 a slot for weak references is no part of a layout, and a class with one has a clone."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def own_converters(monkeypatch: pytest.MonkeyPatch) -> registry.Converters:
 
 def test_there_is_one_pair_of_converters() -> None:
     assert converters() is converters()
-    assert converters().explain.detailed_validation
+    assert converters().detailed.detailed_validation
     assert not converters().fast.detailed_validation
 
 
@@ -58,7 +58,7 @@ def test_an_error_of_a_users_hook_is_ours_and_does_not_quote_the_value(own_conve
 class Picky:
     """A user's class that breaks the fast path's rules: it has a validator."""
 
-    size: int = attrs.field(validator=attrs.validators.ge(0), metadata=wire("theSize"))
+    size: int = attrs.field(validator=attrs.validators.ge(0), metadata=alias("theSize"))
     name: str = "x"
 
 
@@ -66,7 +66,7 @@ class Picky:
 class Derived:
     """A user's class that works something out for itself."""
 
-    size: int | None = attrs.field(default=None, metadata=wire("size"))
+    size: int | None = attrs.field(default=None, metadata=alias("size"))
     twice: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -85,14 +85,14 @@ class Plain:
 class OwnOrder(Order):
     """A user's order with a field more, of the layout of ours."""
 
-    colour: str | None = attrs.field(default=None, metadata=wire("colour"))
+    colour: str | None = attrs.field(default=None, metadata=alias("colour"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class OwnerOrder(OwnOrder):
     """A subclass of a subclass."""
 
-    owner: str | None = attrs.field(default=None, metadata=wire("owner"))
+    owner: str | None = attrs.field(default=None, metadata=alias("owner"))
 
 
 class BareOrder(Order):
@@ -106,7 +106,7 @@ class BareOrder(Order):
 class WeakOrder(Order):
     """A user's order with a slot for weak references, as attrs gives by default."""
 
-    colour: str | None = attrs.field(default=None, metadata=wire("colour"))
+    colour: str | None = attrs.field(default=None, metadata=alias("colour"))
 
 
 class CountingOrder(Order):
@@ -121,7 +121,7 @@ class CountingOrder(Order):
 class CheckedOrder(Order):
     """A user's order with a field that is checked, one with a default of its own, one that is not on the wire."""
 
-    colour: str = attrs.field(default="red", validator=attrs.validators.in_(("red", "blue")), metadata=wire("colour"))
+    colour: str = attrs.field(default="red", validator=attrs.validators.in_(("red", "blue")), metadata=alias("colour"))
     seen: bool = False
     title: str = attrs.field(init=False)
 
@@ -142,7 +142,7 @@ class MadeOrder(Order):
 class Loose:
     """A user's class with wire names, but without slots."""
 
-    size: int | None = attrs.field(default=None, metadata=wire("theSize"))
+    size: int | None = attrs.field(default=None, metadata=alias("theSize"))
 
 
 def test_classes_that_check_or_work_out_something_are_read_by_their_own_init_and_by_wire_names() -> None:
@@ -162,7 +162,7 @@ def test_subclasses_and_classes_without_slots_are_read_by_a_compiled_function(cl
     data = {"uuid": "o-1", "theSize": 5, "colour": "red", "owner": "x"}
     read = hook(data, cls)
     assert type(read) is cls
-    assert read == converters().explain.structure(data, cls)
+    assert read == converters().detailed.structure(data, cls)
 
 
 def test_a_subclass_of_a_read_model_is_as_frozen_as_it_and_has_its_fields() -> None:
@@ -204,8 +204,8 @@ def test_lists_of_models_can_be_decoded_too() -> None:
 class Weak:
     """A user's class with wire names whose slot for weak references keeps it off the compiled path, before 3.12."""
 
-    size: int | None = attrs.field(default=None, metadata=wire("theSize"))
-    sizes: tuple[int, ...] = attrs.field(default=(), metadata=wire("theSizes"))
+    size: int | None = attrs.field(default=None, metadata=alias("theSize"))
+    sizes: tuple[int, ...] = attrs.field(default=(), metadata=alias("theSizes"))
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
@@ -217,7 +217,7 @@ def test_a_class_whose_layout_allows_no_compiled_function_is_read_alike() -> Non
 
 
 def test_what_only_the_detailed_converter_can_read_is_read(own_converters: registry.Converters) -> None:
-    own_converters.explain.register_structure_hook(int, lambda value, _: len(str(value)))
+    own_converters.detailed.register_structure_hook(int, lambda value, _: len(str(value)))
     assert decode({"productQuantity": "three"}, OrderLine).quantity == 5
     assert decode_rows([{"productQuantity": "three"}], OrderLine)[0].quantity == 5
 

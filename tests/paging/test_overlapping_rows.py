@@ -27,7 +27,7 @@ def orders(rows: list[dict[str, Any]], decoded: list[str]) -> Paginator[Order]:
         return decode_rows(given, Order)
 
     return Paginator(
-        ListSource(path="/orders", query=(), identity=("orders",), reading=lambda: fetch, decode=decode, key=("uuid",))
+        ListSource(path="/orders", query=(), identity=("orders",), open=lambda: fetch, decode=decode, key=("uuid",))
     )
 
 

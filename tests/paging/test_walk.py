@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.errors import PagingError
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.paging.reader import REACH, Ask, Position, RawPage, Walk, overlapping, plain
+from goedgepickt_async.paging.reader import MAX_OFFSET, ListReader, PageRequest, Position, RawPage, overlapping, plain
 
-Fetch = Callable[[Ask, date | None], Awaitable[RawPage]]
+Fetch = Callable[[PageRequest, date | None], Awaitable[RawPage]]
 
 
-def page(keys: list[int], asked: Ask, **info: Any) -> RawPage:
+def page(keys: list[int], asked: PageRequest, **info: Any) -> RawPage:
     rows = [
         {"uuid": f"u{key}", "createDate": f"2026-{key // 28 % 12 + 1:02}-{key % 28 + 1:02} 10:00:00"} for key in keys
     ]
@@ -27,17 +27,17 @@ def page(keys: list[int], asked: Ask, **info: Any) -> RawPage:
 
 
 async def read(fetch: Fetch, position: Position | None = None, **options: Any) -> list[str]:
-    walk = Walk(fetch, position or Position(), **options)
+    reader = ListReader(fetch, position or Position(), **options)
     read: list[str] = []
-    while (batch := await walk.next_batch()) is not None:
+    while (batch := await reader.next_batch()) is not None:
         read += [batch.page.rows[index]["uuid"] for index in batch.fresh]
     return read
 
 
-def serving(rows: list[int], **info: Any) -> tuple[Fetch, list[Ask]]:
-    asks: list[Ask] = []
+def serving(rows: list[int], **info: Any) -> tuple[Fetch, list[PageRequest]]:
+    asks: list[PageRequest] = []
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         asks.append(ask)
         return page(rows[ask.start : ask.end], ask, **info)
 
@@ -61,7 +61,7 @@ async def test_rows_that_stay_come_exactly_once_while_others_come_and_go(
     gone: set[int] = set()
     newcomers = itertools.count(1_000_000)
 
-    async def fetch(ask: Ask, window: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, window: date | None) -> RawPage:
         answer = page(rows[ask.start : ask.end], ask)
         for _ in range(int(draw.random() * leaving)):
             if rows:
@@ -91,7 +91,7 @@ async def test_a_list_that_shrinks_below_what_was_read_is_stepped_back_into() ->
     rows = list(range(500))
     first = True
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal first
         answer = page(rows[ask.start : ask.end], ask)
         if first:
@@ -105,9 +105,9 @@ async def test_a_list_that_shrinks_below_what_was_read_is_stepped_back_into() ->
 
 async def test_a_clamped_page_size_is_noticed_and_kept_to() -> None:
     rows = list(range(333))
-    asks: list[Ask] = []
+    asks: list[PageRequest] = []
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         asks.append(ask)
         assert ask.page is not None
         given = min(ask.per_page, 40)
@@ -121,7 +121,7 @@ async def test_a_clamped_page_size_is_noticed_and_kept_to() -> None:
 async def test_a_page_size_that_is_clamped_in_silence_loses_nothing() -> None:
     rows = list(range(333))
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         assert ask.page is not None
         given = min(ask.per_page, 40)
         start = (ask.page - 1) * given
@@ -133,7 +133,7 @@ async def test_a_page_size_that_is_clamped_in_silence_loses_nothing() -> None:
 async def test_a_server_that_knows_one_page_size_only_is_read_page_by_page() -> None:
     rows = list(range(100))
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         assert ask.page is not None
         return page(rows[(ask.page - 1) * 15 : ask.page * 15], ask, items_per_page=15)
 
@@ -149,7 +149,7 @@ async def test_what_the_server_says_of_the_length_does_not_matter(lie: dict[str,
 async def test_the_last_page_for_ever_is_an_error_not_an_endless_list() -> None:
     rows = list(range(150))
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         last = (len(rows) - 1) // ask.per_page * ask.per_page
         start = min(ask.start, last)
         return page(rows[start : start + ask.per_page], ask)
@@ -159,7 +159,7 @@ async def test_the_last_page_for_ever_is_an_error_not_an_endless_list() -> None:
 
 
 async def test_a_list_without_pages_and_without_page_info_is_read_once() -> None:
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         return RawPage(rows=[{"uuid": "a"}, {"uuid": "b"}], info=PageInfo(), has_info=False)
 
     assert await read(fetch) == ["a", "b"]
@@ -168,7 +168,7 @@ async def test_a_list_without_pages_and_without_page_info_is_read_once() -> None
 async def test_a_list_that_only_repeats_known_rows_in_new_orders_is_an_error() -> None:
     draw = random.Random(1)
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         keys = list(range(100))
         draw.shuffle(keys)
         return page(keys[: ask.per_page], ask)
@@ -177,17 +177,17 @@ async def test_a_list_that_only_repeats_known_rows_in_new_orders_is_an_error() -
         await read(fetch)
 
 
-def reaching(rows: list[int], *, cursor: bool) -> tuple[Fetch, list[tuple[Ask, date | None]]]:
+def reaching(rows: list[int], *, cursor: bool) -> tuple[Fetch, list[tuple[PageRequest, date | None]]]:
     """Page numbers reach 10,000; a cursor is the place to go on from."""
-    asks: list[tuple[Ask, date | None]] = []
+    asks: list[tuple[PageRequest, date | None]] = []
 
-    async def fetch(ask: Ask, window: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, window: date | None) -> RawPage:
         asks.append((ask, window))
         if ask.cursor is not None:
             start = int(ask.cursor)
             keys = rows[start : start + ask.per_page]
         else:
-            assert ask.end <= REACH
+            assert ask.end <= MAX_OFFSET
             within = rows if window is None else rows[bisect_left(rows, window, key=day_of) :]
             keys, start = within[ask.start : ask.end], ask.start
         end = start + ask.per_page
@@ -234,7 +234,7 @@ async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
     def day(key: int) -> date:
         return date.fromordinal(date(2026, 1, 1).toordinal() + key // 6000)
 
-    async def fetch(ask: Ask, window: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, window: date | None) -> RawPage:
         within = rows if window is None else rows[bisect_left(rows, window, key=day) :]
         answer = page(within[ask.start : ask.end], ask)
         for row in answer.rows:
@@ -245,7 +245,7 @@ async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
 
 
 async def test_a_day_with_more_rows_than_page_numbers_reach_raises() -> None:
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         answer = page(list(range(ask.start, ask.end)), ask)
         for row in answer.rows:
             row["createDate"] = "2026-05-05 10:00:00"
@@ -255,17 +255,17 @@ async def test_a_day_with_more_rows_than_page_numbers_reach_raises() -> None:
         await read(fetch, by_date=True)
 
 
-@given(covered=st.integers(1, REACH - 1), largest=st.integers(1, 100))
+@given(covered=st.integers(1, MAX_OFFSET - 1), largest=st.integers(1, 100))
 def test_the_next_page_overlaps_what_was_read_brings_something_new_and_stays_within_reach(
     covered: int, largest: int
 ) -> None:
     ask = overlapping(covered, largest, 3)
     assert ask.start <= (max(0, covered - 3) if largest >= 20 else covered)
-    assert covered < ask.end <= REACH
+    assert covered < ask.end <= MAX_OFFSET
     assert ask.per_page <= largest
 
 
-@given(covered=st.integers(0, REACH), per_page=st.integers(1, 100))
+@given(covered=st.integers(0, MAX_OFFSET), per_page=st.integers(1, 100))
 def test_a_plain_page_begins_where_nothing_was_read(covered: int, per_page: int) -> None:
     assert covered <= plain(covered, per_page).start < covered + per_page
 
@@ -275,7 +275,7 @@ async def resumed_everywhere(fetch: Fetch, **options: Any) -> list[str]:
     found: list[str] = []
     position = Position()
     while True:
-        batch = await Walk(fetch, position, **options).next_batch()
+        batch = await ListReader(fetch, position, **options).next_batch()
         if batch is None:
             return found
         found += [batch.page.rows[index]["uuid"] for index in batch.fresh]
@@ -294,7 +294,7 @@ async def test_a_position_in_the_middle_of_a_page_goes_on_with_the_next_row(numb
     fetch, _ = reaching(list(range(number)), cursor=True)
     found: list[str] = []
     position = Position()
-    while (batch := await Walk(fetch, position).next_batch()) is not None:
+    while (batch := await ListReader(fetch, position).next_batch()) is not None:
         some = max(1, len(batch.fresh) // 3)
         found += [batch.page.rows[index]["uuid"] for index in batch.fresh[:some]]
         position = batch.position_after(some)
@@ -304,28 +304,28 @@ async def test_a_position_in_the_middle_of_a_page_goes_on_with_the_next_row(numb
 async def test_rows_that_came_after_the_last_reading_are_found_by_resuming() -> None:
     rows = list(range(37))
     fetch, _ = serving(rows)
-    walk = Walk(fetch, Position())
-    while await walk.next_batch() is not None:
+    reader = ListReader(fetch, Position())
+    while await reader.next_batch() is not None:
         pass
     rows += range(37, 60)
-    assert await read(fetch, walk.position) == [f"u{key}" for key in range(37, 60)]
+    assert await read(fetch, reader.position) == [f"u{key}" for key in range(37, 60)]
 
 
 async def test_resuming_in_a_list_of_somebody_else_raises() -> None:
     fetch, _ = serving(list(range(300)))
-    walk = Walk(fetch, Position())
-    await walk.next_batch()
-    await walk.next_batch()
+    reader = ListReader(fetch, Position())
+    await reader.next_batch()
+    await reader.next_batch()
     other, _ = serving(list(range(1000, 1300)))
     with pytest.raises(PagingError):
-        await read(other, walk.position)
+        await read(other, reader.position)
 
 
 async def test_a_row_that_moves_to_the_back_takes_no_others_with_it() -> None:
     rows = list(range(300))
     moved = False
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal moved
         answer = page(rows[ask.start : ask.end], ask)
         if not moved:
@@ -339,7 +339,7 @@ async def test_a_row_that_moves_to_the_back_takes_no_others_with_it() -> None:
 async def test_rows_of_one_instant_whose_order_nobody_fixes_are_all_read() -> None:
     """SQL orders ties as it likes, and differently for another page size."""
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         order = sorted(range(1000), key=lambda key: (key // 8, key * (ask.per_page * 7919) % 1009))
         answer = page(order[ask.start : ask.end], ask)
         for row in answer.rows:
@@ -357,7 +357,7 @@ async def test_rows_of_one_instant_whose_order_nobody_fixes_are_all_read() -> No
 async def test_a_cursor_that_is_empty_or_ignored_does_not_repeat_the_beginning_and_drop_the_rest(cursor: str) -> None:
     rows = list(range(12_345))
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         return page(rows[ask.start : ask.start + ask.per_page], ask, cursor=cursor)
 
     with pytest.raises(PagingError):
@@ -368,7 +368,7 @@ async def test_a_cursor_that_is_empty_or_ignored_does_not_repeat_the_beginning_a
 async def test_a_page_that_is_not_full_where_page_numbers_end_does_not_end_the_list(hidden: set[int]) -> None:
     fetch, _ = reaching(list(range(12_345)), cursor=False)
 
-    async def hiding(ask: Ask, window: date | None) -> RawPage:
+    async def hiding(ask: PageRequest, window: date | None) -> RawPage:
         answer = await fetch(ask, window)
         kept = [row for row in answer.rows if int(row["uuid"][1:]) not in hidden]
         return attrs.evolve(answer, rows=kept)
@@ -386,7 +386,7 @@ async def test_rows_that_are_left_out_of_every_page_do_not_hold_the_reading_up()
     """As where a server filters after it has paged."""
     asks = 0
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal asks
         asks += 1
         return page([key for key in range(ask.start, min(ask.end, 1000)) if key % 30], ask)
@@ -399,7 +399,7 @@ async def test_rows_that_are_left_out_of_every_page_do_not_hold_the_reading_up()
 async def test_small_pages_are_read_too(size: int) -> None:
     rows = list(range(200))
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         assert ask.page is not None
         given = min(ask.per_page, size)
         start = (ask.page - 1) * given
@@ -413,7 +413,7 @@ async def test_a_page_size_that_is_said_wrongly_changes_nothing(says: int) -> No
     rows = list(range(500))
     asks = 0
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal asks
         asks += 1
         answer = page(rows[ask.start : ask.end], ask, items_per_page=says)
@@ -431,7 +431,7 @@ async def test_where_pages_cannot_overlap_rows_that_leave_cost_none_of_the_other
     rows = list(range(200))
     asks = 0
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal asks
         asks += 1
         assert ask.page is not None
@@ -449,7 +449,7 @@ async def test_a_silent_clamp_with_rows_that_leave_is_found_by_looking_twice() -
     rows = list(range(42))
     first = True
 
-    async def fetch(ask: Ask, _: date | None) -> RawPage:
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal first
         assert ask.page is not None
         given = min(ask.per_page, 40)
