@@ -89,7 +89,7 @@ async def test_ensure_makes_what_is_missing_once_and_never_shows_a_secret_unaske
     assert first.err.endswith("4 made, 0 there already, 0 to another URL\n")
     again = await against(goedgepickt, sandbox, "webhooks", "ensure", URL, *BOTH, "--json")
     assert again.err.endswith("0 made, 4 there already, 0 to another URL\n")
-    assert {(row["state"], row["secret"]) for row in again.rows} == {("there", "***")}
+    assert {(row["state"], row["secret"]) for row in again.rows} == {("existing", "***")}
     moved = await against(goedgepickt, sandbox, "webhooks", "ensure", URL + "/2", *ORDERS)
     assert moved.out.decode().count(URL) == 2
     listed = await against(goedgepickt, sandbox, "webhooks", "list")

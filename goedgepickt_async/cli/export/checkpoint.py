@@ -394,7 +394,7 @@ class SinceLast:
         """A page without what earlier exports brought."""
         fresh = tuple(row for row in page.items if row not in self._known)
         dropped = len(page.items) - len(fresh)
-        return attrs.evolve(page, items=fresh, left_out=page.left_out + dropped)
+        return attrs.evolve(page, items=fresh, filtered=page.filtered + dropped)
 
     def saw(self, page: Page[Any]) -> None:
         """A page is about to be written."""

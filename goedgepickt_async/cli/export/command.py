@@ -294,7 +294,7 @@ class ExportJob:
             tail=self._output.tail(),
             token=page.resume,
             rows=self.state.rows + len(page.items),
-            read=self.state.read + len(page.items) + page.left_out,
+            read=self.state.read + len(page.items) + page.filtered,
         )
         if self.since is not None:
             self._keep(self.since, read)

@@ -176,9 +176,9 @@ class ExportProgress:
     def saw(self, page: Page[Any]) -> None:
         """A page was written."""
         self._pages += 1
-        self._recent.append(len(page.items) + page.left_out)
+        self._recent.append(len(page.items) + page.filtered)
         self.rows += len(page.items)
-        self._read += len(page.items) + page.left_out
+        self._read += len(page.items) + page.filtered
         self._waited += self._traffic.waited
         self._pace = max(0.0, self.elapsed - self._waited) / self._pages
         if self._pages == 1:
@@ -247,7 +247,7 @@ class ExportProgress:
         total = page.info.total_items
         if self._limit is None or total is None:
             return total
-        return None if page.left_out else min(total, self._limit)
+        return None if page.filtered else min(total, self._limit)
 
 
 def _hold(snapshot: BudgetSnapshot) -> float:

@@ -58,7 +58,7 @@ async def ensure(
 
 
 def _by_state(done: EnsuredWebhooks) -> Iterator[tuple[str, Webhook]]:
-    for state in ("created", "there", "elsewhere"):
+    for state in ("created", "existing", "other_target"):
         for hook in getattr(done, state):
             yield state, hook
 
@@ -66,7 +66,7 @@ def _by_state(done: EnsuredWebhooks) -> Iterator[tuple[str, Webhook]]:
 def _as_json(done: EnsuredWebhooks, *, show_secrets: bool) -> Iterator[str]:
     for state, hook in _by_state(done):
         row: dict[str, Any] = {"state": state, **to_plain(hook)}
-        if show_secrets and state != "elsewhere":
+        if show_secrets and state != "other_target":
             row["secret"] = None if hook.secret is None else hook.secret.reveal()
         yield json.dumps(row, ensure_ascii=False)
 
@@ -86,4 +86,4 @@ def _as_text(done: EnsuredWebhooks, *, show_secrets: bool) -> Iterator[str]:
 
 
 def _where(state: str, hook: Webhook) -> str:
-    return hook.target_url or "" if state == "elsewhere" else ""
+    return hook.target_url or "" if state == "other_target" else ""
