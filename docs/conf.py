@@ -6,10 +6,13 @@ import importlib
 import inspect
 import sys
 import typing
+from pathlib import Path
 from typing import Any
 
 import attrs
+from docutils import nodes
 from sphinx.domains.python._object import PyObject
+from sphinx.util.docutils import SphinxDirective
 
 import goedgepickt_async
 
@@ -179,8 +182,22 @@ def _not_on_the_site(_app: object, _env: object, node: Any, content: Any) -> Any
     return content if in_reference else None
 
 
+class ImportsTable(SphinxDirective):
+    """A table of the packages that each package may import, from the rules of the tests."""
+
+    def run(self) -> list[nodes.Node]:
+        """Called by Sphinx."""
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        rules = importlib.import_module("tests.test_layers").MAY_IMPORT
+        lines = ["| package | may import |", "|---|---|"]
+        for package, allowed in rules.items():
+            lines.append(f"| `{package}` | {', '.join(f'`{name}`' for name in sorted(allowed)) or 'nothing'} |")
+        return list(self.parse_text_to_nodes("\n".join(lines)))
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.add_directive("imports-table", ImportsTable)
     app.connect("missing-reference", _not_on_the_site)
     app.connect("autodoc-process-signature", _process_signature)
     app.connect("autodoc-process-docstring", _forget_type)

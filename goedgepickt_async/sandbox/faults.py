@@ -22,24 +22,20 @@ from goedgepickt_async.sandbox.world import World
 
 __all__ = [
     "ChangeWorld",
-    "Connections",
     "CutBody",
     "Drop",
     "EchoAuthorization",
-    "Exchange",
     "Fault",
     "Garbage",
     "InvalidUtf8",
     "KeptAliveDrop",
     "NeverAnswer",
     "Redirect",
-    "Script",
     "Slow",
     "SlowBody",
     "Sometimes",
     "Status",
     "TooManyRequests",
-    "seeded_latency",
 ]
 
 

@@ -46,8 +46,8 @@ MODULES = [
 ]
 """The modules whose `__all__` is public."""
 
-NOT_PUBLIC = {"cli", "client", "contrib", "drift", "logs", "paging", "settings"}
-"""Rooms that nobody is to import from: what users need of them is in the package, or it is a command."""
+NOT_PUBLIC = {"cli", "client", "contrib", "drift", "endpoints", "logs", "paging", "paths", "settings"}
+"""Modules that users do not import from: the package exports what they need."""
 
 
 def the_module(path: str) -> object:
@@ -86,10 +86,10 @@ def test_every_public_name_stands_in_the_reference(module: str) -> None:
     assert missing == set()
 
 
-def test_every_room_is_public_or_said_not_to_be() -> None:
-    rooms = {module.name for module in pkgutil.iter_modules(goedgepickt_async.__path__)}
+def test_each_module_is_public_or_listed_as_private() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(goedgepickt_async.__path__)}
     public = {path.split(".")[1] for path in MODULES if "." in path}
-    assert {room for room in rooms if not room.startswith("_")} == public - {"contrib"} | NOT_PUBLIC
+    assert {module for module in modules if not module.startswith("_")} == public - {"contrib"} | NOT_PUBLIC
 
 
 @pytest.mark.parametrize("path", sorted(shown_names()))
