@@ -28,13 +28,10 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_bare_package_imports_nothing_but_its_version() -> None:
+def test_the_bare_package_imports_nothing_else() -> None:
     loaded = loaded_by(_LOADED.format("import goedgepickt_async"))
     assert not {"typing", "attrs", "aiohttp", "asyncio"} & loaded
-    assert {name for name in loaded if name.startswith("goedgepickt_async")} == {
-        "goedgepickt_async",
-        "goedgepickt_async._version",
-    }
+    assert {name for name in loaded if name.startswith("goedgepickt_async")} == {"goedgepickt_async"}
 
 
 def test_naming_the_client_brings_in_neither_models_nor_resources_nor_cattrs() -> None:
