@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from goedgepickt_async.webhooks import events
 from goedgepickt_async.webhooks.adapters import aiohttp_handler, django_view, starlette_endpoint
-from goedgepickt_async.webhooks.endpoint import ReceiverSnapshot, WebhookResponse
+from goedgepickt_async.webhooks.endpoint import (
+    DeliveryEndpoint,
+    ReceivedDelivery,
+    ReceiverSnapshot,
+    RejectionLog,
+    WebhookResponse,
+)
 from goedgepickt_async.webhooks.events import *  # noqa: F403  the table of events names them
 from goedgepickt_async.webhooks.handlers import HandlerRetry
 from goedgepickt_async.webhooks.inbox import (
@@ -19,6 +25,7 @@ from goedgepickt_async.webhooks.inbox import (
     Intake,
     MemoryInbox,
     SqliteInbox,
+    default_inbox_path,
 )
 from goedgepickt_async.webhooks.receiver import WebhookReceiver
 from goedgepickt_async.webhooks.signature import sign, verify
@@ -26,6 +33,7 @@ from goedgepickt_async.webhooks.worker import FailedDelivery
 
 __all__ = [
     "Claim",
+    "DeliveryEndpoint",
     "FailedDelivery",
     "FailedEntry",
     "HandlerRetry",
@@ -34,11 +42,14 @@ __all__ = [
     "InboxStatus",
     "Intake",
     "MemoryInbox",
+    "ReceivedDelivery",
     "ReceiverSnapshot",
+    "RejectionLog",
     "SqliteInbox",
     "WebhookReceiver",
     "WebhookResponse",
     "aiohttp_handler",
+    "default_inbox_path",
     "django_view",
     "sign",
     "starlette_endpoint",

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ssl
 import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from goedgepickt_async.errors import DecodeError, GoedGepicktError, WebhookVerificationError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError, WebhookVerificationError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import Secret, WebhookEvent
 from goedgepickt_async.webhooks.signature import Bytes, Secrets, digest_of, matches
+
+if TYPE_CHECKING:
+    from goedgepickt_async.webhooks.server import DeliveryServer
 
 __all__ = [
     "DeliveryEndpoint",
@@ -33,6 +37,11 @@ __all__ = [
     "WebhookResponse",
     "secret_store",
 ]
+
+MAX_BODY: Final = 256 * 1024
+"""Bytes."""
+BODY_TIMEOUT: Final = 10.0
+"""Seconds."""
 
 # -- responses ------------------------------------------------------------------------------------------------------
 
@@ -69,6 +78,7 @@ class ReceivedDelivery:
         raw_body: The bytes that arrived; the same, unless the body was compressed.
         signature: The value of the `Signature` header.
         content_encoding: The value of the `Content-Encoding` header; empty if there is none.
+        headers: All headers of the request, if the endpoint's own server received it.
         subscriptions: If secrets are given by subscription, those whose secret signed it; else None.
     """
 
@@ -76,6 +86,7 @@ class ReceivedDelivery:
     raw_body: bytes = attrs.field(repr=False)
     signature: str = attrs.field(repr=False)
     content_encoding: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     subscriptions: frozenset[str] | None = None
 
 
@@ -155,29 +166,39 @@ class RejectionLog:
 
     Args:
         clock: A monotonic clock, in seconds; for tests.
+        emit: Called with the number and kind of what was refused, the status, and the reason; by default it logs.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        emit: Callable[[int, str, int, str], None] | None = None,
+    ) -> None:
         self._clock = clock
-        self._next: dict[int, float] = {}
-        self._unlogged: dict[int, int] = {}
+        self._emit = emit or _log_refused
+        self._next: dict[tuple[int, str], float] = {}
+        self._unlogged: Counter[tuple[int, str]] = Counter()
 
-    def note(self, status: int, why: str, count: int = 1) -> None:
-        """Count refused deliveries, and log them if their turn has come.
+    def note(self, status: int, why: str, *, count: int = 1, kind: str = "deliveries") -> None:
+        """Count what was refused, and log it if its turn has come.
 
         Args:
             status: The status of the response.
             why: The reason, without content of the delivery.
             count: How many there were.
+            kind: Of what, in the plural.
         """
-        self._unlogged[status] = self._unlogged.get(status, 0) + count
+        self._unlogged[status, kind] += count
         now = self._clock()
-        if now < self._next.get(status, now):
+        if now < self._next.get((status, kind), now):
             return
-        self._next[status] = now + _LOG_INTERVAL
-        count = self._unlogged.pop(status)
-        since = f"{count} deliveries" if count > 1 else "a delivery"
-        log_event("webhook.rejected", since=since, count=count, status=status, why=why)
+        self._next[status, kind] = now + _LOG_INTERVAL
+        self._emit(self._unlogged.pop((status, kind)), kind, status, why)
+
+
+def _log_refused(count: int, kind: str, status: int, why: str) -> None:
+    since = "a delivery" if (count, kind) == (1, "deliveries") else f"{count} {kind}"
+    log_event("webhook.rejected", since=since, count=count, status=status, why=why)
 
 
 # -- secrets --------------------------------------------------------------------------------------------------------
@@ -220,8 +241,10 @@ class SecretStore:
         return f"the signature is not made with {'the secret' if number == 1 else f'any of the {number} secrets'}"
 
 
-def secret_store(source: SecretSource) -> SecretStore | str:
+def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
     """A store of secrets; or, as text, why there is none. It does not raise: see `signature`."""
+    if isinstance(source, SecretStore):
+        return source
     if callable(source):
         return SecretStore(source)
     if isinstance(source, Iterable) and not isinstance(source, (str, Mapping, list, tuple, set, frozenset)):
@@ -269,31 +292,45 @@ class DeliveryEndpoint:
     Args:
         secrets: The secrets.
         accept: Called with each verified delivery; returns the response. What it raises becomes a 503.
-        stats: The counters.
-        log: The log of refused deliveries.
         max_body: The largest body, in bytes, before and after decompression.
         body_timeout: Seconds until a body must be complete.
+        log: The log of refused deliveries.
+
+    Attributes:
+        stats: The counters.
+        secrets: The current secrets.
+
+    Raises:
+        ConfigurationError: There is no secret.
     """
 
     def __init__(
         self,
-        secrets: SecretStore,
+        secrets: SecretSource | SecretStore,
         accept: Callable[[ReceivedDelivery], Awaitable[WebhookResponse]],
         *,
-        max_body: int,
-        body_timeout: float,
-        stats: Stats | None = None,
+        max_body: int = MAX_BODY,
+        body_timeout: float = BODY_TIMEOUT,
         log: RejectionLog | None = None,
     ) -> None:
-        self.secrets = secrets
-        self.stats: Stats = Stats() if stats is None else stats
+        self.stats: Stats = Stats()
+        store = secret_store(secrets)
+        del secrets  # no traceback shows them
+        if isinstance(store, str):
+            raise ConfigurationError(store)
+        self.secrets: SecretStore = store
         self._accept = accept
         self._log = RejectionLog() if log is None else log
         self._max_body = max_body
         self._body_timeout = body_timeout
 
     async def receive(
-        self, raw_body: Bytes, signature: str | bytes | None, *, content_encoding: str | None = None
+        self,
+        raw_body: Bytes,
+        signature: str | bytes | None,
+        *,
+        content_encoding: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> WebhookResponse:
         """Verify the bytes that arrived, pass them on, and return the response. It never raises an `Exception`."""
         if len(raw_body) > self._max_body:
@@ -302,7 +339,7 @@ class DeliveryEndpoint:
         if isinstance(digest, str):
             return self.refuse(NOT_SIGNED, digest)
         try:
-            return await self._verify(bytes(raw_body), digest, (content_encoding or "").strip().lower())
+            return await self._verify(bytes(raw_body), digest, (content_encoding or "").strip().lower(), headers or {})
         except WebhookVerificationError as error:
             return self.refuse(NOT_SIGNED, error.message)
         except DecodeError as error:
@@ -350,7 +387,9 @@ class DeliveryEndpoint:
                 await close()
         return body
 
-    async def _verify(self, raw_body: bytes, digest: bytes, encoding: str) -> WebhookResponse:
+    async def _verify(
+        self, raw_body: bytes, digest: bytes, encoding: str, headers: Mapping[str, str]
+    ) -> WebhookResponse:
         found = await self.secrets.check(raw_body, digest)
         if isinstance(found, str):
             return self.refuse(NOT_SIGNED, found)
@@ -358,7 +397,12 @@ class DeliveryEndpoint:
         if isinstance(body, WebhookResponse):
             return self.refuse(body, f"a signed body with Content-Encoding: {encoding[:32]!r}")
         delivery = ReceivedDelivery(
-            body=body, raw_body=raw_body, signature=digest.hex(), content_encoding=encoding, subscriptions=found
+            body=body,
+            raw_body=raw_body,
+            signature=digest.hex(),
+            content_encoding=encoding,
+            headers=headers,
+            subscriptions=found,
         )
         response = await self._accept(delivery)
         if response.status == ACCEPTED.status:
@@ -376,9 +420,32 @@ class DeliveryEndpoint:
         self._log.note(response.status, why)
         return response
 
-    def note(self, status: int, why: str, count: int = 1) -> None:
-        """Log, once a minute at most for each status, what is not the response to a delivery."""
-        self._log.note(status, why, count)
+    def note(self, status: int, why: str, *, count: int, kind: str) -> None:
+        """Log, once a minute at most, what is not the response to a delivery: see `RejectionLog.note`."""
+        self._log.note(status, why, count=count, kind=kind)
+
+    def server(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        path: str | None = "/",
+        ssl_context: ssl.SSLContext | None = None,
+        max_connections: int | None = None,
+    ) -> DeliveryServer:
+        """A server for this endpoint, with bounded connections: `async with endpoint.server() as server: server.url`.
+
+        Args:
+            host: Where to listen.
+            port: Where to listen; 0 takes any free port.
+            path: The path of deliveries, others are 404; None accepts all.
+            ssl_context: For https; None is http.
+            max_connections: The largest number of open connections: see `WebhookReceiver.run`.
+        """
+        from goedgepickt_async.webhooks.server import BindAddress, DeliveryServer  # noqa: PLC0415  loads aiohttp
+
+        address = BindAddress(host=host, port=port, path=path, ssl_context=ssl_context)
+        return DeliveryServer(self, address, max_connections=max_connections)
 
 
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}

@@ -15,6 +15,8 @@ from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, Webho
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.webhooks.endpoint import (
     ACCEPTED,
+    BODY_TIMEOUT,
+    MAX_BODY,
     UNAVAILABLE,
     DeliveryEndpoint,
     ReceivedDelivery,
@@ -36,16 +38,20 @@ from goedgepickt_async.webhooks.handlers import (
     handler_name,
     is_being_cancelled,
 )
-from goedgepickt_async.webhooks.inbox import Inbox, InboxEntry, Intake, MemoryInbox, SqliteInbox
-from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
+from goedgepickt_async.webhooks.inbox import (
+    Inbox,
+    InboxEntry,
+    Intake,
+    MemoryInbox,
+    SqliteInbox,
+    default_inbox_path,
+)
 from goedgepickt_async.webhooks.signature import Bytes
 from goedgepickt_async.webhooks.worker import FailedDelivery, Worker
 
 __all__ = ["WebhookReceiver"]
 
 H = TypeVar("H", bound=Callable[..., Any])
-
-_MAX_BODY = 256 * 1024
 
 
 class WebhookReceiver:
@@ -87,8 +93,8 @@ class WebhookReceiver:
         lease: float = 60.0,
         dedup_window: float = 2.0,
         grace: float = 10.0,
-        max_body: int = _MAX_BODY,
-        body_timeout: float = 10.0,
+        max_body: int = MAX_BODY,
+        body_timeout: float = BODY_TIMEOUT,
         handler_timeout: float = 300.0,
     ) -> None:
         store = secret_store(secrets)
@@ -111,10 +117,10 @@ class WebhookReceiver:
         self._inbox: Intake = inbox or MemoryInbox()
         self._handlers = HandlerRegistry()
         self._executor = HandlerExecutor()
-        self._error_hooks: list[Callable[[FailedDelivery], Any]] = []
-        self._needs_client = False
         self._endpoint = DeliveryEndpoint(store, self._store, max_body=max_body, body_timeout=body_timeout)
         self._stats = self._endpoint.stats
+        self._error_hooks: list[Callable[[FailedDelivery], Any]] = []
+        self._needs_client = False
         self._make_worker = partial(
             Worker,
             handlers=self._handlers,
@@ -129,7 +135,10 @@ class WebhookReceiver:
         self._work: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<WebhookReceiver handlers={len(self._handlers.names)} inbox={self.inbox!r}>"
+        try:
+            return f"<WebhookReceiver handlers={len(self._handlers.names)} inbox={self.inbox!r}>"
+        except AttributeError:  # in a traceback of __init__
+            return "<WebhookReceiver>"
 
     # -- handlers -----------------------------------------------------------------------------------------------
 

@@ -124,7 +124,7 @@ class _Connections:
         """Make room for a new connection, and count it; None if all others are in use."""
         if self._by_address[address] >= self._limit_of_one and not self.evict(address):
             return None
-        if len(self._open) >= self._limit and not self.evict(self._by_address.most_common(1)[0][0]):
+        if len(self._open) >= self._limit and not self.evict():
             return None
         connection = _Connection(address=address, since=self._clock(), close=close)
         self._open[connection] = None
@@ -141,10 +141,14 @@ class _Connections:
     def evict(self, address: str | None = None) -> bool:
         """Close one connection that has sent nothing verified; whether there was one.
 
-        An idle connection goes first, then one whose body is incomplete; of several, the oldest.
+        One of the address with the most connections goes first; of these an idle one before one whose body is
+        incomplete; of several, the oldest.
         """
         candidates = (one for one in self._open if one.state != "busy" and address in {None, one.address})
-        oldest = min(candidates, key=lambda one: (one.state != "idle", one.since), default=None)
+        by_address = self._by_address
+        oldest = min(
+            candidates, key=lambda one: (-by_address[one.address], one.state != "idle", one.since), default=None
+        )
         if oldest is None:
             return False
         self.remove(oldest)
@@ -336,7 +340,9 @@ class DeliveryServer:
             self._connections.close_idle(self._header_timeout)
             if self._connections.evicted > reported:
                 count, reported = self._connections.evicted - reported, self._connections.evicted
-                self._endpoint.note(503, f"{count} idle connections were closed for new ones", count)
+                self._endpoint.note(
+                    503, "they were idle, and were closed for new ones", count=count, kind="connections"
+                )
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
@@ -365,7 +371,9 @@ class DeliveryServer:
         if isinstance(body, WebhookResponse):
             return body
         verified()
-        return await self._endpoint.receive(body, signature, content_encoding=request.headers.get("Content-Encoding"))
+        return await self._endpoint.receive(
+            body, signature, content_encoding=request.headers.get("Content-Encoding"), headers=request.headers
+        )
 
 
 def _connection_limit(wanted: int | None) -> int:

@@ -85,12 +85,16 @@ class Goedgepickt:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start it; it is killed at the end of the test, if it is still there."""
+        return self.start_on(subprocess.PIPE, *arguments, **environment)
+
+    def start_on(self, stdout: int, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start it with this stdout."""
         process = subprocess.Popen(
             [sys.executable, "-m", "goedgepickt_async", *arguments],
             cwd=self.folder,
             env=_environment(environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
         )
         self.started.append(process)

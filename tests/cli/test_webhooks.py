@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
+import os
+import pty
 import re
 import signal
 import stat
@@ -15,17 +18,18 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.cli.errors import CommandError, UsageError
-from goedgepickt_async.cli.webhooks.listen import as_row
+from goedgepickt_async.cli.webhooks.listen import as_line, as_row
 from goedgepickt_async.cli.webhooks.options import checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorder, _body_fields, _body_of, read_recording
 from goedgepickt_async.cli.webhooks.send import example_payload
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.webhooks import UnknownEvent, parse
+from goedgepickt_async.webhooks import EVENTS, InboxEntry, SqliteInbox, UnknownEvent, parse
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import SAFETY
 from tests.support.waiting import until_in_thread as until
@@ -207,7 +211,9 @@ def test_a_body_in_chunks_without_a_length_does_not_get_past_the_cap(goedgepickt
     async def pour() -> bytes:
         port = int(url.rstrip("/").rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        unverified = b"0" * 64
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nSignature: " + unverified + b"\r\n")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
         try:
             for _ in range(100):
                 writer.write(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
@@ -315,7 +321,7 @@ def test_nobody_there_and_no_secret_are_told_apart(inside: Inside, monkeypatch: 
     assert inside("webhooks", "send", "http://127.0.0.1:9/", "--body", "@nothing").code == 1
 
 
-@pytest.mark.parametrize("event", ["orderStatusChanged", "stockUpdated", "compoundProductStockUpdated"])
+@pytest.mark.parametrize("event", EVENTS)
 def test_a_known_event_that_is_made_up_is_whole(event: str) -> None:
     parsed = parse(json.dumps(example_payload(event)).encode())
     assert not isinstance(parsed, UnknownEvent)
@@ -450,3 +456,161 @@ sys.exit("aiohttp" in sys.modules)
 """
     done = goedgepickt.python(code)
     assert done.code == 0, done.err
+
+
+# -- for people ---------------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_as_a_line_has_the_names_of_the_wire_and_no_control_characters() -> None:
+    assert as_line(BODY) == "stockUpdated          newStock=-3  productSku=KØB/1  productUuid=p-1"
+    assert as_line(b'{"event":"new","n":1,"list":[1,"a"]}') == 'new                   n=1  list=[1, "a"]'
+    assert as_line(b"\xff\x1b[2J") == "\\xff [2J"
+    assert as_line(b'{"event":"\\u001b[2J","a":"\\n"}').isprintable()
+    assert as_line(b"[]") == "[]"
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+@settings(deadline=None)
+def test_any_delivery_as_a_line_is_one_printable_line(body: bytes) -> None:
+    line = as_line(body)
+    assert line.isprintable()
+    assert len(line) <= 400
+
+
+def test_listen_on_a_terminal_prints_lines_for_people_and_json_when_asked(goedgepickt: Goedgepickt) -> None:
+    for more, expected in (((), b"stockUpdated  "), (("--json",), b'"event": "stockUpdated"')):
+        terminal, of_the_command = pty.openpty()
+        arguments = ("webhooks", "listen", "--port", "0", "--count", "1", *more)
+        process = goedgepickt.start_on(of_the_command, *arguments, **{SECRETS: "geheim"})
+        os.close(of_the_command)
+        assert process.stderr is not None
+        found = re.search(r"http://\S+/", process.stderr.readline().decode())
+        assert found
+        assert post(found[0], BODY, signed(BODY)) == 200
+        assert process.wait(30) == 0
+        assert expected in os.read(terminal, 4096)
+        os.close(terminal)
+
+
+async def test_listen_forwards_the_original_bytes_and_headers_and_passes_the_status_on(
+    goedgepickt: Goedgepickt, receiver: Receiver
+) -> None:
+    receiver.answer([200, 503])
+    process, url = await asyncio.to_thread(listen, goedgepickt, "--forward-to", receiver.url)
+    compressed = gzip.compress(BODY)
+    signature = signed(compressed)
+    headers = {"Signature": signature, "Content-Encoding": "gzip", "X-Of-The-Service": "kept"}
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, data=compressed, headers=headers) as answer:
+            assert answer.status == 200
+        async with session.post(url, data=BODY, headers={"Signature": signed(BODY)}) as answer:
+            assert answer.status == 503
+        async with session.post(url, data=BODY, headers={"Signature": signed(BODY, "wrong")}) as answer:
+            assert answer.status == 401
+    process.send_signal(signal.SIGINT)
+    ended = await asyncio.to_thread(goedgepickt.finish, process)
+    assert [row["forwarded"]["status"] for row in ended.rows] == [200, 503]
+    assert ended.rows[0]["new_stock"] == -3
+    first, _ = receiver.came
+    assert (first.body, first.headers["Signature"]) == (BODY, signature), "its application decompresses"
+    assert first.headers["Content-Length"] == str(len(compressed))
+    assert (first.headers["Content-Encoding"], first.headers["X-Of-The-Service"]) == ("gzip", "kept")
+
+
+def test_listen_says_when_nothing_is_there_to_forward_to(goedgepickt: Goedgepickt) -> None:
+    process, url = listen(goedgepickt, "--forward-to", "http://127.0.0.1:9/")
+    assert post(url, BODY, signed(BODY)) == 503
+    process.send_signal(signal.SIGINT)
+    ended = goedgepickt.finish(process)
+    assert ended.rows[0]["forwarded"]["problem"].startswith("not delivered: ")
+
+
+def test_a_flood_of_forged_deliveries_is_summarised(goedgepickt: Goedgepickt) -> None:
+    process, url = listen(goedgepickt)
+    assert {post(url, BODY, signed(BODY, "wrong")) for _ in range(50)} == {401}
+    process.send_signal(signal.SIGINT)
+    ended = goedgepickt.finish(process)
+    assert ended.err.count("refused with 401") == 1
+    assert ended.err.endswith("0 verified, 50 refused\n")
+
+
+# -- trigger ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", EVENTS)
+async def test_trigger_makes_an_embedded_sandbox_deliver_the_event(
+    goedgepickt: Goedgepickt, receiver: Receiver, event: str
+) -> None:
+    done = await command(goedgepickt, "trigger", event, "--sandbox", "--to", receiver.url)
+    assert done.code == 0, done.err
+    assert {row["status"] for row in done.rows} == {200}
+    assert {json.loads(came.body)["event"] for came in receiver.came} == {event}
+    assert all(came.is_signed_with("geheim") for came in receiver.came)
+
+
+async def test_trigger_makes_a_running_sandbox_deliver_to_its_subscriptions(
+    goedgepickt: Goedgepickt, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    await against(goedgepickt, sandbox, "webhooks", "ensure", receiver.url, *BOTH)
+    for event in ("stockUpdated", "orderStatusChanged"):
+        done = await against(goedgepickt, sandbox, "webhooks", "trigger", event)
+        assert done.code == 0, done.err
+        await sandbox.deliveries.settled()
+        assert json.loads(receiver.came[-1].body)["event"] == event
+
+
+def test_what_cannot_be_triggered_is_a_usage_error(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRETS, "geheim")
+    monkeypatch.setenv("GOEDGEPICKT_API_KEY", "k")
+    for arguments in (
+        ("no.such.event", "--sandbox", "--to", URL),
+        ("stockUpdated", "--sandbox"),
+        ("stockUpdated", "--to", URL),
+        ("stockUpdated",),  # the real service
+    ):
+        done = inside("webhooks", "trigger", *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1), done.err
+
+
+# -- failed deliveries --------------------------------------------------------------------------------------------
+
+
+async def fill_with_failures(path: Path, number: int) -> None:
+    inbox = SqliteInbox(path)
+    for product in range(number):
+        body = json.dumps({"event": "stockUpdated", "productUuid": f"p-{product}"}).encode()
+        await inbox.put([InboxEntry(handler="h", ordering_key=f"product:{product}", dedup_key="k", body=body)])
+        (claim,) = await inbox.claim(["h"], limit=1, lease=60, wait=0)
+        await inbox.give_up(claim, reason="ValueError")
+    await inbox.close()
+
+
+def test_failed_lists_retries_and_drops(inside: Inside, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "inbox"
+    asyncio.run(fill_with_failures(path, 3))
+    listed = inside("webhooks", "failed", "--inbox", str(path))
+    assert (listed.code, listed.out.count(b"\n")) == (0, 3)
+    assert b"ValueError" in listed.out
+    assert b"productUuid=p-2" in listed.out
+    assert "3 failed, 0 waiting" in listed.err
+    rows = inside("webhooks", "failed", "--inbox", str(path), "--json").rows
+    assert [(row["handler"], row["attempts"], row["product_uuid"]) for row in rows] == [
+        ("h", 1, f"p-{product}") for product in range(3)
+    ]
+    first, second, third = (str(row["id"]) for row in rows)
+    assert inside("webhooks", "failed", first, "--retry", "--inbox", str(path)).err == "1 put back into the inbox\n"
+    assert inside("webhooks", "failed", third, "--drop", "--inbox", str(path)).err == "1 deleted\n"
+    missing = inside("webhooks", "failed", first, second, "--drop", "--inbox", str(path))
+    assert (missing.code, first in missing.err) == (1, True)
+    left = inside("webhooks", "failed", "--inbox", str(path), "--json")
+    assert [str(row["id"]) for row in left.rows] == [second]
+    assert "1 failed, 1 waiting" in left.err
+    assert inside("webhooks", "failed", "--drop", "--inbox", str(path)).err == "1 deleted\n"
+
+
+def test_failed_without_an_inbox_makes_none(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for arguments in (("--inbox", str(tmp_path / "no")), (), ("--port", "1"), ("--retry", "--drop")):
+        done = inside("webhooks", "failed", *arguments)
+        assert (done.code, done.err.count("\n")) == (2, 1)
+    assert list(tmp_path.rglob("*sqlite3*")) == []

@@ -1,12 +1,24 @@
 """Functions of the user's that end in a way of their own."""
 
 import asyncio
+import contextlib
+import threading
+import time
 from typing import Any
 
 import pytest
 
-from goedgepickt_async.webhooks import Event, FailedDelivery, HandlerRetry, WebhookReceiver
-from tests.webhooks.support import SECRET, deliver, stock, until
+from goedgepickt_async import ConfigurationError
+from goedgepickt_async.webhooks import (
+    Event,
+    FailedDelivery,
+    HandlerRetry,
+    OrderStatusChanged,
+    StockUpdated,
+    WebhookReceiver,
+)
+from goedgepickt_async.webhooks.handlers import HandlerExecutor, HandlerTimeoutError
+from tests.webhooks.support import SECRET, deliver, order, stock, until
 
 
 async def _cancelled_from_within(_: Any) -> None:
@@ -46,3 +58,66 @@ async def test_a_handler_that_is_cancelled_while_it_stops_is_handed_back_all_the
         await deliver(receiver, stock())
         await begun.wait()
     assert (errors, receiver.snapshot().retried) == ([], 0)
+
+
+# -- handlers that hang -------------------------------------------------------------------------------------------
+
+
+async def _hangs(_: Any) -> None:
+    await asyncio.sleep(3600)
+
+
+async def _ignores_its_cancellation(_: Any) -> None:
+    until_when = time.monotonic() + 5
+    while time.monotonic() < until_when:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", ["async", "plain", "ignores"])
+async def test_handlers_that_hang_time_out_and_do_not_stop_the_others(kind: str) -> None:
+    end = threading.Event()
+    hanging = {"async": _hangs, "plain": lambda _: end.wait(60), "ignores": _ignores_its_cancellation}[kind]
+    receiver = WebhookReceiver(
+        SECRET, retry=HandlerRetry(attempts=1, base=0.001), concurrency=10, handler_timeout=0.1, grace=0.1
+    )
+    failed: list[FailedDelivery] = []
+    fine: list[Any] = []
+    receiver.on(OrderStatusChanged, name="hangs")(hanging)
+    receiver.on(StockUpdated, name="fine")(fine.append)
+    receiver.on_error(failed.append)
+    async with receiver:
+        for number in range(12):
+            await deliver(receiver, order(f"o-{number}"))
+        await deliver(receiver, stock())
+        await until(lambda: fine)
+        await until(lambda: len(failed) == 12)
+        end.set()
+    assert {type(one.error) for one in failed} == {HandlerTimeoutError}
+    assert receiver.snapshot().timed_out == 12
+    assert len(await receiver.inbox.failed()) == 12  # type: ignore[attr-defined]
+
+
+async def test_a_handler_can_have_a_time_of_its_own() -> None:
+    receiver = WebhookReceiver(SECRET, retry=HandlerRetry(attempts=1), handler_timeout=3600)
+    failed: list[FailedDelivery] = []
+    receiver.on(StockUpdated, timeout=0.05)(_hangs)
+    receiver.on_error(failed.append)
+    async with receiver:
+        await deliver(receiver, stock())
+        await until(lambda: failed)
+    with pytest.raises(ConfigurationError, match="timeout"):
+        receiver.on(StockUpdated, timeout=0)
+
+
+async def test_plain_handlers_that_hang_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goedgepickt_async.webhooks.handlers._MAX_LEFT_BEHIND", 3)
+    executor, end = HandlerExecutor(), threading.Event()
+    for _ in range(3):
+        with pytest.raises(HandlerTimeoutError):
+            await executor.call(end.wait, 60, timeout=0.01)
+    with pytest.raises(RuntimeError, match="still running"):
+        await executor.call(end.wait, 60, timeout=0.01)
+    end.set()
+    await until(lambda: not executor._left_behind)
+    assert await executor.call(end.wait, 60, timeout=10)

@@ -17,7 +17,7 @@ _AS_THE_SERVICE = SendOptions()
 
 webhooks: App = App(
     name="webhooks",
-    help="Subscriptions to live updates, and what is delivered: list, ensure, listen, send, replay.\n\n"
+    help="Subscriptions to live updates, and what is delivered: list, ensure, listen, trigger, send, replay, failed.\n\n"
     "The secrets that deliveries are signed with come from GOEDGEPICKT_WEBHOOK_SECRETS, with commas between them; "
     "`ensure --show-secrets` prints them.",
     default_parameter=Parameter(negative=(), show_default=False),
@@ -72,25 +72,91 @@ async def listen(
     *,
     host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1",
     port: Annotated[int, Parameter(show_default=True)] = 8642,
+    forward_to: str | None = None,
     record: Path | None = None,
     count: int | None = None,
+    json: Annotated[bool | None, Parameter(name="--json")] = None,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Receive deliveries until Ctrl-C: verify each, answer 200, and print it as JSON, one a line.
+    """Receive deliveries until Ctrl-C: verify each, print it, and answer 200.
 
-    Deliveries with a bad signature are answered 401 and told on stderr. With --sandbox there is something to see at
-    once: orders and stock change in a sandbox that delivers to this listener.
+    On a terminal each delivery is a line for people; otherwise, and with --json, it is a line of JSON. A delivery with
+    a bad signature is answered 401 and reported on stderr. With --sandbox there is something to see at once: orders and
+    stock change in a sandbox that delivers to this listener.
+
+    Examples:
+        goedgepickt webhooks listen --sandbox
+
+        goedgepickt webhooks listen --forward-to http://127.0.0.1:8000/webhooks
 
     Args:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        record: A file that verified deliveries are added to, byte for byte, for `replay`; for its owner's eyes only.
+        forward_to: The URL of your application. It gets each verified delivery with the original bytes and headers, and
+            its status is shown and passed on.
+        record: A file that verified deliveries are added to, byte for byte, for `replay`; readable for its owner alone.
         count: End after so many verified deliveries.
+        json: Print JSON, also on a terminal.
         server: The sandbox, if there is one.
     """
+    from goedgepickt_async.cli.webhooks.listen import ListenOptions  # noqa: PLC0415
     from goedgepickt_async.cli.webhooks.listen import listen as work  # noqa: PLC0415
 
-    return await work(host, port, record, count, server)
+    options = ListenOptions(host=host, port=port, forward_to=forward_to, record=record, count=count, as_json=json)
+    return await work(options, server)
+
+
+@webhooks.command
+async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions = _ANY_SERVER) -> int:
+    """Make a sandbox report an event: it changes an order or a product, and delivers what follows from that.
+
+    With --sandbox, an embedded sandbox delivers to the URL --to, signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS.
+    Without, the sandbox at --base-url delivers to its subscriptions.
+
+    Examples:
+        goedgepickt webhooks trigger stockUpdated --sandbox --to http://127.0.0.1:8080/webhooks
+
+        goedgepickt webhooks trigger orderStatusChanged --base-url http://127.0.0.1:8765/api/v1
+
+    Args:
+        event: What a delivery calls itself: orderStatusChanged, stockUpdated, compoundProductStockUpdated.
+        to: Where the embedded sandbox delivers: a URL of this machine.
+        server: Which sandbox.
+    """
+    from goedgepickt_async.cli.webhooks.trigger import trigger as work  # noqa: PLC0415
+
+    return await work(event, to, server)
+
+
+@webhooks.command
+async def failed(
+    ids: list[int] | None = None,
+    /,
+    *,
+    inbox: Path | None = None,
+    port: Annotated[int, Parameter(show_default=True)] = 8080,
+    retry: bool = False,
+    drop: bool = False,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """List the deliveries whose handlers failed for the last time; put them back with --retry, or delete with --drop.
+
+    Examples:
+        goedgepickt webhooks failed --inbox webhooks.sqlite3
+
+        goedgepickt webhooks failed 12 13 --retry
+
+    Args:
+        ids: The numbers of some of them; by default all.
+        inbox: The file of the inbox; by default that of a receiver that was given none.
+        port: The port of that receiver.
+        retry: Put them back into the inbox, with all their attempts. The receiver may be running.
+        drop: Delete them.
+        json: As JSON, one a line.
+    """
+    from goedgepickt_async.cli.webhooks.failed import failed as work  # noqa: PLC0415
+
+    return await work(ids or [], inbox, port, retry=retry, drop=drop, as_json=json)
 
 
 @webhooks.command

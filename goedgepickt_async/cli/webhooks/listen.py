@@ -1,4 +1,4 @@
-"""The `webhooks listen` command: a small server that verifies deliveries and prints them."""
+"""The `webhooks listen` command: verifies deliveries with the package's own endpoint, prints and forwards them."""
 
 from __future__ import annotations
 
@@ -6,44 +6,96 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
+import attrs
 
 from goedgepickt_async import (
     Address,
+    ConfigurationError,
     DecodeError,
     NewOrder,
     NewOrderLine,
     Secret,
     WebhookEvent,
-    WebhookVerificationError,
 )
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note, plain
+from goedgepickt_async.cli.webhooks.options import checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorder, signing_secrets
 from goedgepickt_async.convert import to_plain
-from goedgepickt_async.webhooks import UnknownEvent, parse, verify
+from goedgepickt_async.webhooks import (
+    DeliveryEndpoint,
+    ReceivedDelivery,
+    RejectionLog,
+    UnknownEvent,
+    WebhookResponse,
+    parse,
+)
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from goedgepickt_async import GoedGepickt
 
-__all__ = ["as_row", "listen"]
+__all__ = ["ListenOptions", "as_line", "as_row", "listen"]
+
+_ACCEPTED: Final = WebhookResponse(200, "accepted")
+_UNAVAILABLE: Final = WebhookResponse(503, "try again later")
+_FORWARD_TIMEOUT: Final = 30.0
+_LONGEST_LINE: Final = 400
+_PER_CONNECTION: Final = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "keep-alive", "expect", "upgrade", "te", "trailer"}
+)
 
 
-async def listen(host: str, port: int, record: Path | None, count: int | None, server: ServerOptions) -> int:
-    """Listen until stopped, or until enough came.
+@attrs.frozen(kw_only=True)
+class ListenOptions:
+    """What `listen` does with deliveries.
+
+    Attributes:
+        host: The address to listen on.
+        port: The port; 0 is any free one.
+        record: Where to record to; None is nowhere.
+        forward_to: The URL of an application that gets each delivery; None is none.
+        count: How many verified deliveries are enough; None is no end.
+        as_json: Whether each is printed as JSON; None is yes, unless stdout is a terminal.
+    """
+
+    host: str
+    port: int
+    record: Path | None = None
+    forward_to: str | None = None
+    count: int | None = None
+    as_json: bool | None = None
+
+    def check(self, server: ServerOptions) -> None:
+        """Refuse what makes no sense, before anything is opened.
+
+        Raises:
+            UsageError: It says which option.
+        """
+        server.check()
+        if not 0 <= self.port <= 65_535:
+            raise UsageError("--port is a number from 0 to 65535")
+        if self.count is not None and self.count < 1:
+            raise UsageError("--count is at least 1")
+        if self.forward_to is not None:
+            checked_url(self.forward_to)
+        if not server.sandbox and (server.api or server.base_url):
+            raise UsageError("listening asks no API; --api and --base-url are for --sandbox and for the other commands")
+
+
+async def listen(options: ListenOptions, server: ServerOptions) -> int:
+    """Listen until stopped, or until enough deliveries came.
 
     Args:
-        host: The address to listen on.
-        port: The port.
-        record: Where to record to; None is nowhere.
-        count: How many verified deliveries are enough; None is never.
-        server: With its sandbox, there is something to hear.
+        options: What to do with them.
+        server: With its sandbox, there is something to receive.
 
     Returns:
         The exit code.
@@ -52,19 +104,12 @@ async def listen(host: str, port: int, record: Path | None, count: int | None, s
         CommandError: It cannot listen there, or cannot record.
         UsageError: There is no secret, or an option makes no sense.
     """
-    _check(port, count, server)
+    options.check(server)
     secrets = [] if server.sandbox else signing_secrets()
-    recorder = None if record is None else Recorder(record)
-
-    def take(at: datetime, signature: str, body: bytes) -> None:
-        if recorder is not None:
-            recorder.add(at, signature, body)
-        _print({"at": at.isoformat(timespec="milliseconds"), **as_row(body)})
-
+    recorder = None if options.record is None else Recorder(options.record)
     try:
-        async with Listener(host, port, take) as listener:
-            listener.secrets = secrets
-            await _listen(listener, count, server)
+        async with _forwarder(options.forward_to) as forward:
+            await _listen(_Listener(options, secrets, recorder, forward), options, server)
     finally:
         if recorder is not None:
             recorder.close()
@@ -72,7 +117,7 @@ async def listen(host: str, port: int, record: Path | None, count: int | None, s
 
 
 def as_row(body: bytes) -> dict[str, Any]:
-    """A verified delivery as it is printed: its event and that one's fields, by their Python names."""
+    """A verified delivery as JSON: its event and the fields of that, by their Python names."""
     try:
         event = parse(body)
     except DecodeError:
@@ -82,175 +127,161 @@ def as_row(body: bytes) -> dict[str, Any]:
     return {"event": event.wire_name, **to_plain(event)}
 
 
-def _check(port: int, count: int | None, server: ServerOptions) -> None:
-    server.check()
-    if not 0 <= port <= 65_535:
-        raise UsageError("--port is a number from 0 to 65535")
-    if count is not None and count < 1:
-        raise UsageError("--count is at least 1")
-    if not server.sandbox and (server.api or server.base_url):
-        raise UsageError("listening asks no API; --api and --base-url are for --sandbox and for the other commands")
-
-
-async def _listen(listener: Listener, count: int | None, server: ServerOptions) -> None:
+def as_line(body: bytes) -> str:
+    """A verified delivery as a line for people: its event and the fields of that, by their names on the wire."""
     try:
-        if server.sandbox:
-            await _listen_to_a_sandbox(listener, count, server)
-        else:
-            number = len(listener.secrets)
-            _greet(listener, "1 secret" if number == 1 else f"{number} secrets")
-            await listener.wait(count)
-    except asyncio.CancelledError:
-        pass  # that is how it ends
-    note(f"{listener.taken} verified, {listener.refused} refused")
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        return plain(body.decode(errors="backslashreplace"))[:_LONGEST_LINE]
+    event = said.pop("event", None)
+    texts = (value if isinstance(value, str) else json.dumps(value) for value in said.values())
+    fields = [f"{plain(name)}={plain(text)}" for name, text in zip(said, texts, strict=True)]
+    return "  ".join([f"{plain(str(event or '(no event)')):<20}", *fields])[:_LONGEST_LINE]
 
 
-async def _listen_to_a_sandbox(listener: Listener, count: int | None, server: ServerOptions) -> None:
-    async with connect(server) as connection:
-        done = await connection.client.webhooks.ensure(listener.url, list(WebhookEvent))
-        listener.secrets = list(done.secrets)
-        _greet(listener, "the sandbox's secrets")
-        try:
-            async with asyncio.TaskGroup() as group:
-                traffic = group.create_task(demo_traffic(connection.client))
-                await listener.wait(count)
-                traffic.cancel()
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+Forward = Callable[[ReceivedDelivery], Any]
 
 
-def _greet(listener: Listener, secrets: str) -> None:
-    note(f"listening on {listener.url} with {secrets}; Ctrl-C ends it")
+class _Listener:
+    """Takes verified deliveries: records, forwards and prints each before it is answered."""
 
-
-def _print(row: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(f"{json.dumps(row, ensure_ascii=False)}\n".encode(errors="backslashreplace"))
-    sys.stdout.buffer.flush()
-
-
-_LARGEST: Final = 256 * 1024
-
-Take = Callable[[datetime, str, bytes], None]
-"""Takes a verified delivery: when it came, its signature, its body."""
-
-
-class Listener:
-    """Answers 200 to what is verified, once it was taken; 401 to a bad signature, 413 to what is too large.
-
-    Args:
-        host: The address to listen on.
-        port: The port; 0 is a free one.
-        take: Called with each verified delivery, before it is answered; what it raises ends the listening.
-
-    Attributes:
-        secrets: What deliveries are signed with.
-        taken: How many were verified.
-        refused: How many were not.
-    """
-
-    def __init__(self, host: str, port: int, take: Take) -> None:
-        self.secrets: list[Secret] = []
-        self.taken: int = 0
-        self.refused: int = 0
-        self._host = host
-        self._port = port
-        self._take = take
+    def __init__(
+        self, options: ListenOptions, secrets: list[Secret], recorder: Recorder | None, forward: Forward | None
+    ) -> None:
+        self.secrets = secrets
+        self.taken = 0
+        self.endpoint = DeliveryEndpoint(lambda: self.secrets, self._accept, log=RejectionLog(emit=_print_refused))
+        self._options = options
+        self._as_json = options.as_json if options.as_json is not None else not sys.stdout.isatty()
+        self._recorder = recorder
+        self._forward = forward
         self._enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._count: int | None = None
-        # A compressed body is not unpacked: what is signed is what came.
-        server = web.Server(self._handle, access_log=None, auto_decompress=False)
-        self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
 
     @property
-    def url(self) -> str:
-        """Where it listens."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._runner.addresses[0][1]}/"
+    def refused(self) -> int:
+        """How many deliveries were not verified."""
+        return sum(number for status, number in self.endpoint.stats.refused.items() if status != _UNAVAILABLE.status)
 
-    async def __aenter__(self) -> Self:
-        """Listen.
-
-        Raises:
-            CommandError: It cannot listen there.
-        """
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise CommandError(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}") from None
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        if not self._enough.cancel() and not self._enough.cancelled():
-            self._enough.exception()  # whether or not anybody still waited for it
-        await self._runner.cleanup()
-
-    async def wait(self, count: int | None) -> None:
-        """Wait until so many were taken; for ever if it is None.
+    async def wait(self) -> None:
+        """Wait until enough were taken.
 
         Raises:
             CommandError: One could not be taken.
             OSError: Likewise.
         """
-        self._count = count
         await self._enough
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
-        if request.method != "POST":
-            return web.Response(status=405, headers={"Allow": "POST"})
-        try:
-            body = await _read(request)
-        except (ConnectionError, web.RequestPayloadError):
-            return web.Response(status=400)  # nobody reads it
-        if body is None:
-            return self._refuse(413, f"it is larger than {_LARGEST:,} bytes")
-        signature = request.headers.get("Signature")
-        try:
-            verify(body, signature, self.secrets)
-        except WebhookVerificationError as error:
-            return self._refuse(401, error.message)
-        assert signature is not None
-        return self._accept(signature, body)
-
-    def _accept(self, signature: str, body: bytes) -> web.Response:
+    async def _accept(self, delivery: ReceivedDelivery) -> WebhookResponse:
         if self._enough.done():
-            return web.Response(status=503)
+            return _UNAVAILABLE
         try:
-            self._take(datetime.now(UTC), signature, body)
+            response = await self._take(delivery)
         except (CommandError, OSError) as error:
-            self._enough.set_exception(error)
-            return web.Response(status=503)  # not safe here, so it is to be sent again
+            if not self._enough.done():
+                self._enough.set_exception(error)
+            return _UNAVAILABLE  # it is not stored here, so the service must send it again
         self.taken += 1
-        if self.taken == self._count:
+        if self.taken == self._options.count and not self._enough.done():
             self._enough.set_result(None)
-        return web.Response()
+        return response
 
-    def _refuse(self, status: int, why: str) -> web.Response:
-        self.refused += 1
-        note(f"refused with {status}: {why}")
-        return web.Response(status=status)
+    async def _take(self, delivery: ReceivedDelivery) -> WebhookResponse:
+        at = datetime.now(UTC)
+        if self._recorder is not None:
+            self._recorder.add(at, delivery.signature, delivery.raw_body)
+        answered = None if self._forward is None else await self._forward(delivery)
+        if self._as_json:
+            row = {"at": at.isoformat(timespec="milliseconds"), **as_row(delivery.body)}
+            _write(json.dumps(row | ({} if answered is None else {"forwarded": answered}), ensure_ascii=False))
+        else:
+            told = "" if answered is None else f"  → {answered['status'] or answered['problem']}"
+            _write(f"{at.astimezone():%H:%M:%S}  {as_line(delivery.body)}{told}")
+        if answered is None:
+            return _ACCEPTED
+        return _ACCEPTED if answered["status"] == 200 else WebhookResponse(answered["status"] or 503, "forwarded")
 
 
-async def _read(request: web.BaseRequest) -> bytes | None:
-    """The body, with or without a length; None if it is too large."""
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > _LARGEST:
-            return None
-    return bytes(body)
+@asynccontextmanager
+async def _forwarder(url: str | None) -> AsyncIterator[Forward | None]:
+    """A function that delivers to an application: the original bytes and headers."""
+    if url is None:
+        yield None
+        return
+    import aiohttp  # noqa: PLC0415  `--help` must not wait for it
+
+    timeout = aiohttp.ClientTimeout(total=_FORWARD_TIMEOUT)
+    async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
+        yield lambda delivery: _forward(session, url, delivery)
 
 
-_DEMO_INTERVAL = 0.5
+async def _forward(session: aiohttp.ClientSession, url: str, delivery: ReceivedDelivery) -> dict[str, Any]:
+    import aiohttp  # noqa: PLC0415
+
+    headers = [(name, value) for name, value in delivery.headers.items() if name.lower() not in _PER_CONNECTION]
+    try:
+        async with session.post(url, data=delivery.raw_body, headers=headers, allow_redirects=False) as response:
+            return {"status": response.status, "problem": None}
+    except TimeoutError:
+        return {"status": None, "problem": f"no response within {_FORWARD_TIMEOUT:g} s"}
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return {"status": None, "problem": f"not delivered: {type(error).__name__}"}
+
+
+async def _listen(listener: _Listener, options: ListenOptions, server: ServerOptions) -> None:
+    try:
+        async with listener.endpoint.server(options.host, options.port, path=None) as serving:
+            await (_with_a_sandbox if server.sandbox else _with_secrets)(listener, serving.url, server)
+    except ConfigurationError as error:
+        raise CommandError(error.message) from None
+    except asyncio.CancelledError:
+        pass  # that is how it ends
+    note(f"{listener.taken} verified, {listener.refused} refused")
+
+
+async def _with_secrets(listener: _Listener, url: str, _server: ServerOptions) -> None:
+    number = len(listener.secrets)
+    _greet(url, "1 secret" if number == 1 else f"{number} secrets")
+    await listener.wait()
+
+
+async def _with_a_sandbox(listener: _Listener, url: str, server: ServerOptions) -> None:
+    async with connect(server) as connection:
+        done = await connection.client.webhooks.ensure(url, list(WebhookEvent))
+        listener.secrets = list(done.secrets)
+        _greet(url, "the sandbox's secrets")
+        try:
+            async with asyncio.TaskGroup() as group:
+                traffic = group.create_task(_demo_traffic(connection.client))
+                await listener.wait()
+                traffic.cancel()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+
+def _greet(url: str, secrets: str) -> None:
+    note(f"listening on {url} with {secrets}; Ctrl-C ends it")
+
+
+def _print_refused(count: int, kind: str, status: int, why: str) -> None:
+    which = "" if (count, kind) == (1, "deliveries") else f"{count} {kind} "
+    note(f"{which}refused with {status}: {why}")
+
+
+def _write(line: str) -> None:
+    sys.stdout.buffer.write(f"{line}\n".encode(errors="backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+# -- something to receive -------------------------------------------------------------------------------------------
+
+_DEMO_INTERVAL: Final = 0.5
 """Seconds; half of what the rate limit allows."""
 
 
-async def demo_traffic(client: GoedGepickt) -> None:
-    """Change something twice a second, for ever. Only ever for a sandbox: these are real writes."""
+async def _demo_traffic(client: GoedGepickt) -> None:
+    """Change something twice a second. Only for a sandbox: these are real writes."""
     products = await client.products.list().collect(limit=20)
     webshops = await client.webshops.list().collect()
     for number in itertools.count(1):
@@ -258,14 +289,15 @@ async def demo_traffic(client: GoedGepickt) -> None:
             product = products[number % len(products)]
             await client.stock.mutate(product.uuid, number % 5 - 6, reason="demo")
         else:
-            await client.orders.create(_order(number, webshops[number % len(webshops)].uuid))
+            await client.orders.create(demo_order(f"DEMO-{number}", webshops[number % len(webshops)].uuid))
         await asyncio.sleep(_DEMO_INTERVAL)
 
 
-def _order(number: int, webshop_uuid: str) -> NewOrder:
+def demo_order(order_id: str, webshop_uuid: str) -> NewOrder:
+    """A new order for a sandbox."""
     return NewOrder(
         webshop_uuid=webshop_uuid,
-        order_id=f"DEMO-{number}",
+        order_id=order_id,
         status="open",
         shipping=Address(first_name="Sien", last_name="Voorbeeld", house_number="12", city="Utrecht", country="NL"),
         lines=[NewOrderLine(sku="SB-00000", product_name="Mok", quantity=1, tax_rate="21")],

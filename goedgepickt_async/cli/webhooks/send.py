@@ -16,7 +16,7 @@ from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, s
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
 from goedgepickt_async.webhooks import EVENTS
 
-__all__ = ["deliver", "example_payload", "outcome_of", "replay", "send"]
+__all__ = ["deliver", "end_of", "example_payload", "outcome_of", "print_attempt", "replay", "send"]
 
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
@@ -39,8 +39,8 @@ async def send(url: str, event: str | None, fields: Sequence[str], body: str | N
     target, secret = checked_url(url), signing_secrets()[0]
     sent = _body(event, fields, body)
     async with WebhookSender(timeout=options.timeout) as sender:
-        attempts = await deliver(sender, target, sent, sign(sent, secret.reveal()), options, tell=_print)
-    return _end(attempts)
+        attempts = await deliver(sender, target, sent, sign(sent, secret.reveal()), options, tell=print_attempt)
+    return end_of(attempts)
 
 
 def example_payload(event: str) -> dict[str, Any]:
@@ -77,7 +77,8 @@ def _raw_body(text: str) -> bytes:
         raise CommandError(f"{text[1:]} cannot be read: {error.strerror}") from None
 
 
-def _print(number: int, attempt: Attempt) -> None:
+def print_attempt(number: int, attempt: Attempt) -> None:
+    """One attempt, as a line of JSON."""
     row = {
         "attempt": number,
         "status": attempt.status,
@@ -89,7 +90,12 @@ def _print(number: int, attempt: Attempt) -> None:
     sys.stdout.flush()
 
 
-def _end(attempts: Sequence[Attempt]) -> Exit:
+def end_of(attempts: Sequence[Attempt]) -> Exit:
+    """The exit code, after all attempts.
+
+    Raises:
+        CommandError: All failed.
+    """
     tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
     if attempts[-1].succeeded:
         note(f"delivered, {tries}")

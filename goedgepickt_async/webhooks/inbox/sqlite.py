@@ -88,7 +88,7 @@ class SqliteInbox:
         self._opened_in = 0
 
     def __repr__(self) -> str:
-        return f"<SqliteInbox {self.path}>"
+        return f"<SqliteInbox {getattr(self, 'path', '')}>"
 
     def __del__(self) -> None:
         if getattr(self, "_committer", None) is not None and self._opened_in == os.getpid():

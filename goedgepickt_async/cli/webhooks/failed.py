@@ -1,0 +1,91 @@
+"""The `webhooks failed` command: the deliveries whose handlers failed for the last time."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note, plain
+from goedgepickt_async.cli.webhooks.listen import as_line, as_row
+from goedgepickt_async.webhooks import FailedEntry, SqliteInbox, default_inbox_path
+
+__all__ = ["failed"]
+
+_LISTED = 1000
+
+
+async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bool, drop: bool, as_json: bool) -> int:
+    """List, retry or drop failed deliveries.
+
+    Args:
+        ids: Which ones; none is all.
+        inbox: The file of the inbox; None is that of a receiver without one on that port.
+        port: The port of the receiver.
+        retry: Whether they are put back into the inbox.
+        drop: Whether they are deleted.
+        as_json: Whether they are listed as JSON.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: There is no such delivery.
+        UsageError: There is no such inbox.
+        InboxError: The inbox cannot be used.
+    """
+    if retry and drop:
+        raise UsageError("--retry puts them back and --drop deletes them; give one of the two")
+    path = inbox or default_inbox_path(port)
+    if not path.is_file():
+        raise UsageError(f"there is no inbox {path}; --inbox names another file, or --port another receiver")
+    opened = SqliteInbox(path)
+    try:
+        chosen = await _chosen(opened, ids)
+        if retry:
+            note(f"{await opened.requeue_failed([one.id for one in chosen])} put back into the inbox")
+        elif drop:
+            note(f"{await opened.drop_failed([one.id for one in chosen])} deleted")
+        else:
+            _print(chosen, as_json=as_json)
+            status = await opened.status()
+            note(f"{status.failed} failed, {status.waiting} waiting, the oldest for {status.oldest_age:.0f} s")
+    finally:
+        await opened.close()
+    return Exit.DONE
+
+
+async def _chosen(inbox: SqliteInbox, ids: Sequence[int]) -> list[FailedEntry]:
+    limit = (await inbox.status()).failed
+    found = await inbox.failed(limit=max(limit, _LISTED))
+    chosen = [one for one in found if not ids or one.id in ids]
+    missing = set(ids) - {one.id for one in chosen}
+    if missing:
+        raise CommandError(f"there is no failed delivery {', '.join(map(str, sorted(missing)))}; nothing was changed")
+    return chosen
+
+
+def _print(entries: Iterable[FailedEntry], *, as_json: bool) -> None:
+    lines = (json.dumps(_row(one), ensure_ascii=False) if as_json else _line(one) for one in entries)
+    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+def _row(one: FailedEntry) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "failed_at": datetime.fromtimestamp(one.failed_at, UTC).isoformat(timespec="seconds"),
+        "handler": one.entry.handler,
+        "attempts": one.attempts,
+        "reason": one.reason,
+        **as_row(one.entry.body),
+    }
+
+
+def _line(one: FailedEntry) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.failed_at))
+    return f"{one.id:>5}  {at}  {plain(one.reason):<20}  {plain(one.entry.handler)}  {as_line(one.entry.body)}"

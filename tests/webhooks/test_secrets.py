@@ -1,0 +1,106 @@
+"""Secrets: none is among the local variables of a frame that an exception passed, and they can be rotated."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import ConfigurationError, GoedGepicktError, Secret, WebhookVerificationError
+from goedgepickt_async.webhooks import DeliveryEndpoint, MemoryInbox, StockUpdated, WebhookReceiver, sign, verify
+from tests.webhooks.support import deliver, stock
+
+HIDDEN = "whsec_7f3a"
+ACTIONS: dict[str, Callable[[], Any]] = {
+    "verify, wrong": lambda: verify(b"{}", "0" * 64, HIDDEN),
+    "verify, several": lambda: verify(b"{}", "0" * 64, [HIDDEN, Secret(HIDDEN)]),
+    "verify, a generator": lambda: verify(b"{}", "0" * 64, (text for text in [HIDDEN])),
+    "verify, no signature": lambda: verify(b"{}", None, [HIDDEN]),
+    "verify, a mapping": lambda: verify(b"{}", "0" * 64, {"order.statusChanged": HIDDEN}),
+    "verify, no body": lambda: verify("{}", "0" * 64, [HIDDEN]),  # type: ignore[arg-type]
+    "sign, bytes": lambda: sign(b"{}", HIDDEN.encode()),  # type: ignore[arg-type]
+    "receiver, one empty": lambda: WebhookReceiver([HIDDEN, ""]),
+    "receiver, a generator": lambda: WebhookReceiver(text for text in [HIDDEN]),
+    "receiver, one of bytes": lambda: WebhookReceiver([HIDDEN.encode()]),  # type: ignore[list-item]
+    "receiver, another argument": lambda: WebhookReceiver(HIDDEN, concurrency=0),
+    "receiver, by event": lambda: WebhookReceiver({"order.statusChanged": [HIDDEN, ""]}),
+    "endpoint": lambda: DeliveryEndpoint([HIDDEN, ""], None),  # type: ignore[arg-type]
+    "rotate": lambda: WebhookReceiver("other").rotate([HIDDEN, ""]),
+}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_no_frame_of_an_exception_shows_a_secret(name: str) -> None:
+    try:
+        ACTIONS[name]()
+    except GoedGepicktError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        ours = [frame for frame in shown.stack if "goedgepickt_async" in frame.filename]
+        assert ours
+        assert not [frame.name for frame in ours if HIDDEN in str(frame.locals)]
+        assert HIDDEN not in str(error) + repr(error)
+    else:
+        pytest.fail("it was not refused")
+
+
+@pytest.mark.parametrize("source", [HIDDEN, [HIDDEN], {"product.stockChanged": HIDDEN}, lambda: [HIDDEN]])
+async def test_no_frame_of_a_failing_inbox_shows_a_secret(source: Any) -> None:
+    class Failing(MemoryInbox):
+        async def put(self, entries: Any) -> int:
+            raise shown_of(asyncio.current_task())
+
+    frames: list[str] = []
+
+    def shown_of(task: Any) -> Exception:
+        frames.extend(f"{frame.name} {frame.locals}" for frame in here())
+        return ValueError("no")
+
+    def here() -> traceback.StackSummary:
+        return traceback.StackSummary.extract(
+            (
+                (frame, line)
+                for frame, line in traceback.walk_stack(None)
+                if "goedgepickt_async" in frame.f_code.co_filename
+            ),
+            capture_locals=True,
+        )
+
+    receiver = WebhookReceiver(source, inbox=Failing())
+    receiver.on(StockUpdated)(print)
+    receiver._inbox.is_durable = True  # type: ignore[attr-defined]
+    assert (await deliver(receiver, stock(), HIDDEN)).status == 503
+    assert frames
+    assert not [frame for frame in frames if HIDDEN in frame]
+
+
+async def test_a_secret_is_rotated_without_a_lost_delivery() -> None:
+    """As docs/howto/webhooks.md describes it: accept both, change the subscription, drop the old one."""
+    receiver = WebhookReceiver("old")
+    assert (await deliver(receiver, stock(), "old")).status == 200
+    receiver.rotate(["old", "new"])
+    statuses = [(await deliver(receiver, stock(), secret)).status for secret in ("old", "new") * 5]
+    assert statuses == [200] * 10, "while deliveries of both are on their way"
+    receiver.rotate("new")
+    assert (await deliver(receiver, stock(), "new")).status == 200
+    assert (await deliver(receiver, stock(), "old")).status == 401
+
+
+@pytest.mark.parametrize("wrong", ["", [], ["new", ""], {}, 5, None])
+async def test_a_rotation_that_is_refused_leaves_the_present_secrets(wrong: Any) -> None:
+    receiver = WebhookReceiver("old")
+    with pytest.raises(ConfigurationError):
+        receiver.rotate(wrong)
+    assert (await deliver(receiver, stock(), "old")).status == 200
+
+
+async def test_the_secret_of_one_subscription_signs_nothing_of_another_also_during_a_rotation() -> None:
+    receiver = WebhookReceiver({"order.statusChanged": ["o-old", "o-new"], "product.stockChanged": ["s-old", "s-new"]})
+    assert [(await deliver(receiver, stock(), secret)).status for secret in ("s-old", "s-new", "o-old", "o-new")] == [
+        200, 200, 401, 401
+    ]  # fmt: skip
+
+
+def test_the_error_of_verify_says_how_many_secrets_were_tried() -> None:
+    with pytest.raises(WebhookVerificationError, match="any of the 2 secrets"):
+        verify(b"{}", "0" * 64, ["a", Secret("b"), ""])

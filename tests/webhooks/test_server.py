@@ -1,0 +1,317 @@
+"""The server of a receiver: what callers without a secret cost it, and that others are served all the same."""
+
+import asyncio
+import gzip
+import logging
+import socket
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import ConfigurationError
+from goedgepickt_async.webhooks import DeliveryEndpoint, ReceivedDelivery, WebhookResponse, sign
+from goedgepickt_async.webhooks.server import BindAddress, DeliveryServer, _Connections
+from tests.webhooks.support import SECRET, Clock, stock, until
+
+BODY = stock()
+
+
+class Accepted:
+    """An endpoint that writes down what it accepted, and its server."""
+
+    def __init__(self, **options: Any) -> None:
+        self.came: list[ReceivedDelivery] = []
+        self.endpoint = DeliveryEndpoint(SECRET, self._accept, **options)
+
+    async def _accept(self, delivery: ReceivedDelivery) -> WebhookResponse:
+        self.came.append(delivery)
+        return WebhookResponse(200, "accepted")
+
+    @asynccontextmanager
+    async def serving(self, **options: Any) -> AsyncIterator[int]:
+        async with DeliveryServer(self.endpoint, BindAddress(path="/hook"), **options) as server:
+            yield int(server.url.split(":")[2].split("/")[0])
+
+
+def request(body: bytes, signature: str | None = None, *headers: str, length: int | None = None) -> bytes:
+    lines = [
+        "POST /hook HTTP/1.1",
+        "Host: x",
+        f"Signature: {sign(body, SECRET) if signature is None else signature}",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+async def send(port: int, data: bytes, source: str = "127.0.0.1") -> int:
+    """The status of the answer; 0 if the connection was closed without one."""
+    async with asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+        try:
+            writer.write(data)
+            answer = await reader.read(12)
+        except ConnectionError:
+            return 0
+        finally:
+            writer.close()
+        return int(answer[9:12] or 0)
+
+
+async def test_it_answers_and_keeps_the_connection() -> None:
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(request(BODY))
+            assert (await reader.readuntil(b"accepted")).startswith(b"HTTP/1.1 200")
+        writer.close()
+    assert [one.body for one in accepted.came] == [BODY] * 3
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /hook HTTP/1.1\r\nX:", b"POST /hook HTTP/1.1\r\nHost: x\r\n"])
+async def test_connections_that_send_no_request_do_not_keep_others_out(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepted = Accepted()
+    async with accepted.serving(max_connections=20) as port:
+        idle = []
+        for _ in range(100):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            idle.append((reader, writer))
+        for _ in range(20):
+            assert await send(port, request(BODY)) == 200
+        closed = 0
+        for reader, writer in idle:
+            closed += reader.at_eof()
+            writer.close()
+    assert closed >= 80
+    assert len(caplog.records) <= 1, caplog.text
+
+
+async def test_connections_that_never_finish_a_body_do_not_keep_others_out() -> None:
+    accepted = Accepted()
+    async with accepted.serving(max_connections=10) as port:
+        writers = []
+        for _ in range(40):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request(b"{", "0" * 64, length=1000))
+            writers.append(writer)
+        for _ in range(10):
+            assert await send(port, request(BODY)) == 200
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_connection_without_complete_headers_is_closed_after_a_while() -> None:
+    accepted = Accepted()
+    async with accepted.serving(header_timeout=0.2) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /hook HTTP/1.1\r\nHost:")
+        async with asyncio.timeout(30):
+            while not reader.at_eof():  # a few bytes now and then do not help
+                writer.write(b" x")
+                await asyncio.sleep(0.02)
+                if reader.exception() is not None:
+                    break
+        writer.close()
+
+
+async def test_a_body_that_takes_too_long_is_a_408() -> None:
+    accepted = Accepted(body_timeout=0.1)
+    async with accepted.serving() as port:
+        assert await send(port, request(b"{", "0" * 64, length=1000)) == 408
+
+
+def test_the_oldest_idle_connection_goes_first_and_one_in_use_never() -> None:
+    clock, closed = Clock(), []
+    connections = _Connections(4, clock)
+
+    def add(address: str, name: str) -> Any:
+        clock.now += 1
+        return connections.add(address, lambda: closed.append(name))
+
+    busy, reading = add("a", "busy"), add("b", "reading")
+    busy.enter("busy", clock.now)
+    reading.enter("reading", clock.now)
+    assert add("c", "third") is not None
+    assert add("d", "fourth") is not None
+    assert add("e", "fifth") is not None
+    assert closed == ["third"]
+    for number in range(10):
+        assert add(f"f{number}", "idle") is not None
+    assert "busy" not in closed
+    for connection in list(connections._open):
+        connection.enter("busy", clock.now)
+    assert add("g", "late") is None, "all are in use"
+
+
+def test_one_address_cannot_push_out_those_of_others() -> None:
+    clock, closed = Clock(), []
+    connections = _Connections(10, clock)
+    others = [connections.add(f"other-{number}", lambda: closed.append("other")) for number in range(5)]
+    for _ in range(100):
+        clock.now += 1
+        assert connections.add("attacker", lambda: closed.append("attacker"))
+    assert len(others) == 5
+    assert set(closed) == {"attacker"}
+    assert len(connections) == 10
+
+
+async def test_ten_thousand_connections_leave_nothing_behind() -> None:
+    connections = _Connections(10, Clock())
+    for number in range(10_000):
+        connection = connections.add(str(number), lambda: None)
+        assert connection is not None
+        if number % 2:
+            connections.remove(connection)
+            connections.remove(connection)
+    assert len(connections) <= 10
+    assert sum(connections._by_address.values()) == len(connections)
+    assert len(connections._by_address) <= 10
+
+
+# -- what is compressed, and what is malformed --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("encoding", "window"), [("gzip", 31), ("deflate", 15)])
+async def test_a_compressed_body_is_verified_as_it_arrived_and_then_decompressed(encoding: str, window: int) -> None:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, window)
+    compressed = compressor.compress(BODY) + compressor.flush()
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        header = f"Content-Encoding: {encoding}"
+        assert await send(port, request(compressed, None, header)) == 200
+        assert await send(port, request(compressed, sign(BODY, SECRET), header)) == 401
+    (one,) = accepted.came
+    assert (one.body, one.raw_body) == (BODY, compressed)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        (gzip.compress(b"0" * 300_000), "gzip", 413),
+        (gzip.compress(BODY)[:-9], "gzip", 400),
+        (gzip.compress(BODY) + b"more", "gzip", 400),
+        (b"not compressed", "gzip", 400),
+        (BODY, "br", 415),
+        (BODY, "gzip, gzip", 415),
+        (BODY, "identity", 200),
+    ],
+)
+async def test_a_signed_body_is_decompressed_within_the_limit_only(body: bytes, encoding: str, status: int) -> None:
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        assert await send(port, request(body, None, f"Content-Encoding: {encoding}")) == status
+
+
+async def test_an_unsigned_bomb_is_not_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = compressor.compress(bytes(100_000_000)) + compressor.flush()
+    accepted = Accepted()
+    monkeypatch.setattr(zlib, "decompressobj", pytest.fail)
+    async with accepted.serving() as port:
+        for _ in range(10):
+            assert await send(port, request(bomb, "0" * 64, "Content-Encoding: gzip")) == 401
+        assert await send(port, request(bomb * 3, "0" * 64, "Content-Encoding: gzip")) in {413, 0}
+        assert await send(port, request(BODY)) == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST /hook HTTP/9.9\r\n\r\n",
+        request(BODY, "0" * 64, "Content-Length: 7"),
+        request(BODY, "0" * 64, "Transfer-Encoding: chunked"),
+        b"POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /hook HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n",
+    ],
+)
+async def test_malformed_requests_write_one_line_a_minute_and_no_traceback(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        for _ in range(20):
+            assert await send(port, data) in {400, 401, 0}
+        assert await send(port, request(BODY)) == 200
+    records = [record for record in caplog.records if record.name != "asyncio"]
+    assert len(records) <= 1, caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /hook HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 404),
+        (request(BODY, ""), 401),
+        (request(BODY, "0" * 64), 401),
+        (request(b"x" * 300_000, "0" * 64), 413),
+    ],
+)
+async def test_a_caller_that_gets_it_wrong_keeps_no_connection(data: bytes, status: int) -> None:
+    accepted = Accepted()
+    async with accepted.serving() as port, asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(data)
+        answer = await reader.read()  # until it is closed
+        assert int(answer[9:12]) == status
+        writer.close()
+
+
+# -- the rest -----------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_found_at_each_address_of_its_host() -> None:
+    accepted = Accepted()
+    async with DeliveryServer(accepted.endpoint, BindAddress(host="localhost", path=None)) as server:
+        port = int(server.url.split(":")[2].rstrip("/"))
+        infos = await asyncio.get_running_loop().getaddrinfo("localhost", port, type=socket.SOCK_STREAM)
+        for host in {str(info[4][0]) for info in infos}:
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+
+
+async def test_what_is_in_flight_is_answered_when_it_stops() -> None:
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def accept(_: ReceivedDelivery) -> WebhookResponse:
+        waiting.set()
+        await go_on.wait()
+        return WebhookResponse(200, "accepted")
+
+    async with DeliveryServer(DeliveryEndpoint(SECRET, accept), BindAddress(path="/hook")) as server:
+        port = int(server.url.split(":")[2].split("/")[0])
+        _, idle = await asyncio.open_connection("127.0.0.1", port)
+        sending = asyncio.create_task(send(port, request(BODY)))
+        await waiting.wait()
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+    assert await sending == 200
+    idle.close()
+    with pytest.raises(ConnectionError):
+        await send(port, request(BODY))
+
+
+@pytest.mark.parametrize("number", [0, -1, True, "many"])
+async def test_a_wrong_number_of_connections_is_refused(number: Any) -> None:
+    with pytest.raises((ConfigurationError, TypeError)):
+        DeliveryServer(Accepted().endpoint, BindAddress(), max_connections=number)
+
+
+async def test_evicted_connections_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    accepted = Accepted()
+    async with accepted.serving(max_connections=2, header_timeout=2.0) as port:
+        writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(30)]
+        await until(lambda: "connections" in caplog.text, 30)
+        for writer in writers:
+            writer.close()
+    assert len(caplog.records) == 1
