@@ -1,15 +1,17 @@
 """What must pass: a plain `nox` runs it all."""
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "tests_oldest", "dev_mode", "contrib", "docs", "package"]
+nox.options.sessions = ["lint", "tests", "tests_oldest", "everything_else", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -34,6 +36,12 @@ WITH_OTHERS = (
     "docs/howto/webhooks.md",
     "docs/howto/workers.md",
 )
+SAME_WITH_ALL_VERSIONS = (
+    "tests/benchmarks",
+    "tests/docs",
+    "tests/test_layers.py",
+    *(f"tests/budget/test_{part}.py" for part in ("fuzz", "lanes_over_time", "slots_over_time", "slots_machine")),
+)
 IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
@@ -52,10 +60,15 @@ def lint(session: nox.Session) -> None:
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
-@nox.session
+@nox.session(default=False)
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
     session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    check_types(session)
+
+
+def check_types(session: nox.Session) -> None:
+    """For sessions in which the dependency group `typing` is installed."""
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
@@ -64,16 +77,27 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything, with all extras and the newest dependencies."""
+    """Everything, with all extras and the newest dependencies; a plain run goes on with what `dev_mode` does.
+
+    Quickly: `nox -s tests -- -m "not slow"`.
+    """
     session.install(*groups("tests"), ".[cli,redis,speed]")
     session.run("pytest", *IN_PARALLEL, *session.posargs)
+    if not session.posargs:  # the same environment serves twice
+        run_in_dev_mode(session)
 
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
-    """The same with the lowest allowed dependencies, and without the extra that makes JSON fast."""
+    """What depends on versions, with the lowest allowed dependencies and without the extra that makes JSON fast.
+
+    Left out, and run with the newest dependencies alone: what is only slow (whole processes, interrupted, of code whose
+    parts are all run here), the benchmarks, the tests of the documentation and its examples (`docs` and README), and
+    the pure core of the budget, which uses attrs' plainest parts alone.
+    """
     session.install(*groups("tests"), ".[cli]", *OLDEST)
-    session.run("pytest", *IN_PARALLEL, *session.posargs)
+    chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")
+    session.run("pytest", *IN_PARALLEL, *chosen)
 
 
 @nox.session(default=False)
@@ -85,10 +109,15 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-@nox.session
+@nox.session(default=False)
 def dev_mode(session: nox.Session) -> None:
     """Nothing leaks: Python's development mode and asyncio's debug mode find no fault in what is asynchronous."""
     session.install(*groups("tests"), ".[cli,redis,speed]")
+    run_in_dev_mode(session)
+
+
+def run_in_dev_mode(session: nox.Session) -> None:
+    """For sessions in which the dependency group `tests` is installed."""
     env = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
     session.run(
         "pytest",
@@ -98,22 +127,43 @@ def dev_mode(session: nox.Session) -> None:
         "tests/transport",
         "tests/resources",
         "tests/webhooks/test_receiver.py",
+        "-m",
+        "not slow",
         env=env,
     )
 
 
-@nox.session
+@nox.session(default=False)
 def contrib(session: nox.Session) -> None:
     """What needs other people's tools works with them: dlt, DuckDB, OpenTelemetry, taskiq, Celery, and the contenders."""
     session.install(*groups("bench", "contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    check_bridges(session)
+
+
+def check_bridges(session: nox.Session) -> None:
+    """For sessions in which the dependency groups `bench` and `contrib` are installed."""
     session.run("pytest", *IN_PARALLEL, *WITH_OTHERS, *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """The site is built without a warning, into build/docs."""
     session.install(*groups("docs"), ".[arrow,dlt,opentelemetry,redis]")
+    build_site(session)
+
+
+def build_site(session: nox.Session) -> None:
+    """For sessions in which the dependency group `docs` is installed."""
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
+
+
+@nox.session
+def everything_else(session: nox.Session) -> None:
+    """What `typing`, `contrib` and `docs` do, one after the other in one environment: installing it takes longest."""
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    check_types(session)
+    check_bridges(session)
+    build_site(session)
 
 
 @nox.session
@@ -143,6 +193,34 @@ def package(session: nox.Session) -> None:
         run(str(smoke))
         run("-m", "goedgepickt_async", "export", "orders", "--sandbox", "--sandbox-orders", "250", "-o", "orders.jsonl")
         run("-m", "goedgepickt_async", "doctor", "--sandbox")
+
+
+@nox.session(default=False)
+def load(session: nox.Session) -> None:
+    """No test depends on the machine's speed: the whole suite while something else keeps the processor busy.
+
+    Eight busy loops run beside it (a load above 20 on two cores), three times or as often as is said; then the quick
+    part runs in ten random orders: `nox -s load -- 1` for one whole run, `nox -s load -- 0` for the orders alone,
+    `nox -s load -- 1 tests/budget` for one directory. Every run is made, and the session fails if one of them did.
+    """
+    session.install(*groups("tests"), ".[cli,redis,speed]")
+    times, *paths = session.posargs or ["3"]
+    whole = [(*IN_PARALLEL, "-p", "no:cacheprovider")] * int(times)
+    orders = [(*IN_PARALLEL, "-p", "no:cacheprovider", "-m", "not slow", f"--randomly-seed={n}") for n in range(1, 11)]
+    failed = []
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
+    try:
+        for number, options in enumerate([*whole, *orders], start=1):
+            try:
+                session.run("pytest", *options, *paths)
+            except CommandFailed:
+                failed.append(number)
+    finally:
+        for loop in busy:
+            loop.kill()
+            loop.wait()
+    if failed:
+        session.error(f"of {len(whole) + len(orders)} runs, these failed: {failed}")
 
 
 @nox.session(default=False)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = {
     "bulk.py": ("--scale", "0.01", "--period", "0.2", "--period-each", "0.2"),

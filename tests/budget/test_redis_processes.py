@@ -17,7 +17,7 @@ from goedgepickt_async.sandbox import Sandbox
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.redis_worker import start_worker
 
-pytestmark = needs_redis
+pytestmark = [needs_redis, pytest.mark.slow]
 
 PERIOD = 2.0
 SCALED: dict[str, Any] = {

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.chaos import KINDS, Ordeal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_was_begun_is_finished_and_nothing_is_done_twice(kind: str, tmp_path: Path) -> None:

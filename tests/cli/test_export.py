@@ -24,6 +24,7 @@ def rows_of_csv(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 
+@pytest.mark.slow
 def test_every_row_past_the_cap_comes_once(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("export", "orders", *FAST, "--sandbox-orders", "10300", "--output", "orders.jsonl")
     assert done.code == 0, done.err

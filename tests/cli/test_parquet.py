@@ -85,6 +85,7 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(inside: Inside, sa
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_the_old_file_and_the_next_one_is_whole(goedgepickt: Goedgepickt) -> None:
     (goedgepickt.folder / "orders.parquet").write_bytes(b"old")
     options = ("export", "orders", "--sandbox", "--sandbox-orders", "1000", "-o", "orders.parquet")

@@ -161,6 +161,7 @@ def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
     assert len(rows) == len(set(rows)) == 331
 
 
+@pytest.mark.slow
 def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
     options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "1000")
     process = goedgepickt.start("export", *options, "--sandbox-rate", "5/30")

@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import Finished, Goedgepickt, jsonl
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "250")
 
 

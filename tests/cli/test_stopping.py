@@ -23,6 +23,8 @@ from tests.support.waiting import until_in_thread as until
 from .conftest import Finished, Goedgepickt, jsonl, uuids
 from .test_export import rows_of_csv
 
+pytestmark = pytest.mark.slow
+
 # Five pages, then half a minute of waiting for the rate limit: it is never done before the signal.
 SLOW = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/30")
 FAST = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "off")

@@ -27,6 +27,7 @@ Make = Callable[..., GoedGepickt]
 
 
 @pytest.mark.parametrize("api", ["fulfilment", "account"])
+@pytest.mark.slow
 async def test_six_hundred_requests_twenty_at_once_are_never_throttled(make_client: Make, api: str) -> None:
     options: dict[str, Any] = {"limit": 150, "period": 60.0, "latency": (0.0, 2.4), "clock": loop_seconds()}
     async with Sandbox(orders=3, products=3, seed=3, **options) as sandbox:
@@ -181,6 +182,7 @@ async def test_a_list_that_repeats_its_last_page_raises(make_client: Make) -> No
 
 
 @pytest.mark.parametrize("cursor", [True, False])
+@pytest.mark.slow
 async def test_a_list_past_the_reach_of_page_numbers_is_whole(make_client: Make, cursor: bool) -> None:
     async with Sandbox(orders=10_345, products=3, limit=None, cursor=cursor) as sandbox:
         found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
@@ -188,6 +190,7 @@ async def test_a_list_past_the_reach_of_page_numbers_is_whole(make_client: Make,
         assert len(sandbox.requests) < 10_345 / 100 * 1.35
 
 
+@pytest.mark.slow
 async def test_a_list_of_products_past_the_reach_without_a_cursor_raises(make_client: Make) -> None:
     async with Sandbox(orders=3, products=10_050, limit=None, cursor=False) as sandbox:
         with pytest.raises(PagingError, match="10000 rows"):

@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from goedgepickt_async.sandbox import Sandbox
 from tests.recipes.pages import block, blocks
 from tests.recipes.serving import PAGE, uvicorn_process
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 20
 PERIOD = 0.5

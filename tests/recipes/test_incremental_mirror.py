@@ -20,6 +20,8 @@ from goedgepickt_async.webhooks import MemoryInbox, WebhookReceiver, sign
 from tests.recipes.pages import blocks, module
 from tests.webhooks.support import until
 
+pytestmark = pytest.mark.slow
+
 PAGE = "incremental-mirror.md"
 ROOT = Path(__file__).parents[2]
 CODE = blocks(PAGE, "mirror", "reading", "following")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.recipes.pages import blocks
 
+pytestmark = pytest.mark.slow
+
 api = pytest.importorskip("mypy.api", reason="mypy is not installed")
 
 TYPED = [

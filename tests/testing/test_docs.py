@@ -10,6 +10,8 @@ import pytest
 import goedgepickt_async
 from goedgepickt_async import testing
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["pytester"]
 
 ROOT = Path(goedgepickt_async.__file__).parents[1]

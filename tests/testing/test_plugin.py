@@ -12,6 +12,8 @@ from textwrap import dedent
 import attrs
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [pytest]
 addopts = --strict-markers --strict-config -v --tb=native -p no:randomly -p no:cacheprovider

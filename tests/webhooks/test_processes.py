@@ -17,6 +17,8 @@ from goedgepickt_async.webhooks import SqliteInbox, StockUpdated, WebhookReceive
 from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
 from tests.webhooks.support import SECRET, stock, until
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).parent / "serving_worker.py"
 ROUTE = "StockUpdated:main.<locals>.handle"
 
