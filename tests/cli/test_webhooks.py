@@ -497,7 +497,7 @@ async def test_listen_forwards_the_original_bytes_and_headers_and_passes_the_sta
 ) -> None:
     receiver.answer([200, 503])
     process, url = await asyncio.to_thread(listen, goedgepickt, "--forward-to", receiver.url)
-    compressed = gzip.compress(BODY)
+    compressed = gzip.compress(BODY, mtime=0)
     signature = signed(compressed)
     headers = {"Signature": signature, "Content-Encoding": "gzip", "X-Of-The-Service": "kept"}
     async with aiohttp.ClientSession() as session:

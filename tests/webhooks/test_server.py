@@ -194,9 +194,9 @@ async def test_a_compressed_body_is_verified_as_it_arrived_and_then_decompressed
 @pytest.mark.parametrize(
     ("body", "encoding", "status"),
     [
-        (gzip.compress(b"0" * 300_000), "gzip", 413),
-        (gzip.compress(BODY)[:-9], "gzip", 400),
-        (gzip.compress(BODY) + b"more", "gzip", 400),
+        (gzip.compress(b"0" * 300_000, mtime=0), "gzip", 413),
+        (gzip.compress(BODY, mtime=0)[:-9], "gzip", 400),
+        (gzip.compress(BODY, mtime=0) + b"more", "gzip", 400),
         (b"not compressed", "gzip", 400),
         (BODY, "br", 415),
         (BODY, "gzip, gzip", 415),
