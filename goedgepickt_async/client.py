@@ -23,9 +23,8 @@ from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.settings import Options, Settings
 
 if TYPE_CHECKING:
-    from goedgepickt_async.bulk.plan import Bulk
-    from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
-    from goedgepickt_async.resources import PickLocations, Shipments, Webhooks, Webshops
+    from goedgepickt_async.bulk.planner import Bulk
+    from goedgepickt_async.resources import Orders, PickLocations, Products, Shipments, Stock, Webhooks, Webshops
 
 # ruff: noqa: PLC0415  what the resources need is imported when the first client is made; whoever only names the class in
 # an annotation, or asks a command for its help, does not wait for it
@@ -123,18 +122,18 @@ class GoedGepickt:
         return Webshops(self._sender)
 
     @cached_property
-    def products(self) -> PlanningProducts:
+    def products(self) -> Products:
         """What lies in the warehouse."""
-        from goedgepickt_async.bulk.planning import PlanningProducts
+        from goedgepickt_async.resources import Products
 
-        return PlanningProducts(self._sender)
+        return Products(self._sender)
 
     @cached_property
-    def stock(self) -> PlanningStock:
+    def stock(self) -> Stock:
         """How much of a product lies where."""
-        from goedgepickt_async.bulk.planning import PlanningStock
+        from goedgepickt_async.resources import Stock
 
-        return PlanningStock(self._sender)
+        return Stock(self._sender)
 
     @cached_property
     def pick_locations(self) -> PickLocations:
@@ -144,11 +143,11 @@ class GoedGepickt:
         return PickLocations(self._sender)
 
     @cached_property
-    def orders(self) -> PlanningOrders:
+    def orders(self) -> Orders:
         """What is to be picked and sent."""
-        from goedgepickt_async.bulk.planning import PlanningOrders
+        from goedgepickt_async.resources import Orders
 
-        return PlanningOrders(self._sender)
+        return Orders(self._sender)
 
     @cached_property
     def shipments(self) -> Shipments:
@@ -167,7 +166,7 @@ class GoedGepickt:
     @cached_property
     def bulk(self) -> Bulk:
         """Many items."""
-        from goedgepickt_async.bulk.plan import Bulk
+        from goedgepickt_async.bulk.planner import Bulk
 
         return Bulk(self._sender)
 
@@ -299,8 +298,8 @@ class GoedGepickt:
 
 def _bring_in_resources() -> None:
     """Import now what would otherwise stop the event loop for a moment in the middle of the first call."""
-    import goedgepickt_async.bulk.plan
-    import goedgepickt_async.bulk.planning  # noqa: F401
+    import goedgepickt_async.bulk.planner
+    import goedgepickt_async.resources  # noqa: F401
 
 
 _OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url"}

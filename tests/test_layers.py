@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "_transport": {"errors", "budget", "hooks", "drift", "logs", "settings", "convert"},
     "paging": {"errors", "models", "budget", "hooks", "logs"},
     "endpoints": {"_transport"},
-    "resources": {"endpoints", "errors", "models", "convert", "paging", "_transport", "budget", "logs"},
+    "resources": {"bulk", "endpoints", "errors", "models", "convert", "paging", "_transport", "budget", "logs"},
     "webhooks": {"errors", "models", "convert", "drift", "logs", "paths"},
     "bulk": {
         "errors",

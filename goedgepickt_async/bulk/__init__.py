@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from goedgepickt_async.bulk.map import Outcome, OutcomeStream, Progress, StopAfter
-from goedgepickt_async.bulk.plan import Bulk, Plan
-from goedgepickt_async.bulk.planning import PlanningOrders, PlanningProducts, PlanningStock
+from goedgepickt_async.bulk.plan import Plan
+from goedgepickt_async.bulk.planner import Bulk
 from goedgepickt_async.bulk.values import (
     Action,
     Applied,
+    AppliedVia,
     Change,
     Conflict,
-    How,
-    LeftAlone,
+    ConflictCode,
+    DesiredRow,
     PlannedWrite,
+    PlanScope,
+    RowSource,
+    Skipped,
     Unchanged,
-    Wish,
 )
 
 __all__ = [
     "Action",
     "Applied",
+    "AppliedVia",
     "Bulk",
     "Change",
     "Conflict",
-    "How",
-    "LeftAlone",
+    "ConflictCode",
+    "DesiredRow",
     "Outcome",
     "OutcomeStream",
     "Plan",
+    "PlanScope",
     "PlannedWrite",
-    "PlanningOrders",
-    "PlanningProducts",
-    "PlanningStock",
     "Progress",
+    "RowSource",
+    "Skipped",
     "StopAfter",
     "Unchanged",
-    "Wish",
 ]

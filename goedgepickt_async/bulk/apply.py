@@ -14,8 +14,8 @@ import attrs
 
 from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
-from goedgepickt_async.bulk.strategy import Kind
-from goedgepickt_async.bulk.values import Action, Applied, How, PlannedWrite, Unchanged
+from goedgepickt_async.bulk.strategy import PlanStrategy
+from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, PlannedWrite, Unchanged
 from goedgepickt_async.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -26,12 +26,12 @@ from goedgepickt_async.errors import (
 )
 from goedgepickt_async.settings import Settings
 
-__all__ = ["Application", "Applier", "Freshness"]
+__all__ = ["ApplyOptions", "PlanRunner", "StalenessCheck"]
 
 P = TypeVar("P")
 
 
-class Freshness(Generic[P]):
+class StalenessCheck(Generic[P]):
     """Keeps what is known of the present state of a plan's writes young.
 
     Args:
@@ -44,7 +44,7 @@ class Freshness(Generic[P]):
 
     def __init__(
         self,
-        kind: Kind[P],
+        kind: PlanStrategy[P],
         read_at: float,
         max_age: float | None,
         clock: Callable[[], float],
@@ -60,7 +60,7 @@ class Freshness(Generic[P]):
         self._alone = asyncio.Lock()
 
     async def checked(self, write: PlannedWrite, *, not_before: float = 0.0) -> PlannedWrite | Unchanged:
-        """The write, with what is known of the present by now; or that its wish is fulfilled already.
+        """The write, with what is known of the present by now; or that it is as desired already.
 
         Args:
             write: As it was planned.
@@ -77,20 +77,20 @@ class Freshness(Generic[P]):
                     return write
                 present = self._present.get(write.key) if self._present is not None else None
         elif self._is_old(self._read_at, not_before):
-            present = (await self._kind.read([write.wish])).get(write.key)
+            present = (await self._kind.read([write.desired])).get(write.key)
         else:
             return write
         return self._compared(write, present)
 
     async def present(self, write: PlannedWrite) -> P | None:
         """What is there now."""
-        return (await self._kind.read([write.wish])).get(write.key)
+        return (await self._kind.read([write.desired])).get(write.key)
 
     async def _read_again(self, write: PlannedWrite) -> None:
         began = self._clock()
-        wishes = {left.key: left.wish for left in (*self._left(), write)}
-        self._present = await self._kind.read(list(wishes.values()))
-        self._covered = frozenset(wishes)
+        desired_rows = {left.key: left.desired for left in (*self._left(), write)}
+        self._present = await self._kind.read(list(desired_rows.values()))
+        self._covered = frozenset(desired_rows)
         self._read_at = began
 
     def _is_old(self, read_at: float, not_before: float) -> bool:
@@ -102,16 +102,16 @@ class Freshness(Generic[P]):
         return age > self._max_age or age < 0  # a clock that was set back says nothing
 
     def _compared(self, write: PlannedWrite, present: P | None) -> PlannedWrite | Unchanged:
-        verdict = self._kind.judge(write.wish, present)
-        if isinstance(verdict, Unchanged):
-            return verdict
-        if not isinstance(verdict, PlannedWrite):
-            raise ConflictError(f"{write.key}: changed since the plan was made: {verdict.reason}; nothing was sent")
-        if (verdict.action, verdict.uuid, verdict.changes) != (write.action, write.uuid, write.changes):
+        decision = self._kind.diff(write.desired, present)
+        if isinstance(decision, Unchanged):
+            return decision
+        if not isinstance(decision, PlannedWrite):
+            raise ConflictError(f"{write.key}: changed since the plan was made: {decision.reason}; nothing was sent")
+        if (decision.action, decision.uuid, decision.changes) != (write.action, write.uuid, write.changes):
             raise ConflictError(
-                f"{write.key}: {_what_changed(write, verdict)} since the plan was made; nothing was sent"
+                f"{write.key}: {_what_changed(write, decision)} since the plan was made; nothing was sent"
             )
-        return verdict
+        return decision
 
 
 def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
@@ -134,40 +134,42 @@ _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evid
 
 
 @attrs.frozen(kw_only=True)
-class Application:
+class ApplyOptions:
     """How a plan is applied.
 
     Attributes:
-        mark: What tells the plan apart.
+        fingerprint: What tells the plan apart.
         writes: What is to be written.
         read_at: When the plan read what is there, in Unix seconds.
         journal: The file, or None.
         dry_run: Send nothing but reads.
         max_age: Seconds that a reading may be old; None: any age.
-        settle: Seconds that the server may still be at a write whose answer was lost.
+        settle_after: Seconds that the server may still be at a write whose answer was lost.
         clock: The time in Unix seconds.
     """
 
-    mark: str
+    fingerprint: str
     writes: Sequence[PlannedWrite]
     read_at: float
     journal: str | PathLike[str] | None
     dry_run: bool
     max_age: float | None
-    settle: float
+    settle_after: float
     clock: Callable[[], float] = time.time
 
 
-class Applier:
+class PlanRunner:
     """Applies one plan."""
 
-    def __init__(self, kind: Kind[Any], settings: Settings, how: Application) -> None:
+    def __init__(self, kind: PlanStrategy[Any], settings: Settings, options: ApplyOptions) -> None:
         self._kind = kind
         self._settings = settings
-        self._how = how
-        self._clock = how.clock
-        self._left = {write.key: write for write in how.writes}
-        self._fresh = Freshness(kind, how.read_at, how.max_age, how.clock, lambda: list(self._left.values()))
+        self._options = options
+        self._clock = options.clock
+        self._left = {write.key: write for write in options.writes}
+        self._staleness = StalenessCheck(
+            kind, options.read_at, options.max_age, options.clock, lambda: list(self._left.values())
+        )
         self._journal: Journal | None = None
 
     @contextmanager
@@ -177,12 +179,12 @@ class Applier:
         Raises:
             JournalError: It cannot be used.
         """
-        path = self._how.journal
-        if self._how.dry_run and path is not None and not Path(path).exists():
+        path = self._options.journal
+        if self._options.dry_run and path is not None and not Path(path).exists():
             path = None  # there is nothing to say in it
         self._journal = Journal.open(path, self._settings, self._kind.webshop)
         try:
-            self._journal.begin(self._how.mark, self._kind.name)
+            self._journal.begin(self._options.fingerprint, self._kind.name)
             yield
         finally:
             self._journal.close()
@@ -204,7 +206,7 @@ class Applier:
         assert self._journal is not None
         entry = self._journal.entry(write.key)
         if entry is not None and entry.state is State.DONE:
-            return Applied(how=How.JOURNAL, uuid=entry.uuid)
+            return Applied(via=AppliedVia.JOURNAL, uuid=entry.uuid)
         if entry is not None and entry.state is State.INTENT and write.action in _ONCE:
             write = attrs.evolve(write, seen=entry.seen)
             found = await self._look_up(write, since=entry.at, unknown=None)
@@ -214,13 +216,13 @@ class Applier:
         others = self._journal.entry_of_others(write.key)
         if others is not None:
             if _made_order(others, self._kind):
-                return Applied(how=How.JOURNAL, uuid=others.uuid)
-            not_before = await self._settled(others)
-        checked = await self._fresh.checked(write, not_before=not_before)
+                return Applied(via=AppliedVia.JOURNAL, uuid=others.uuid)
+            not_before = await self._wait_for_other(others)
+        checked = await self._staleness.checked(write, not_before=not_before)
         if isinstance(checked, Unchanged):
-            return self._done(write, How.FOUND, checked.uuid)
-        if self._how.dry_run:
-            return Applied(how=How.DRY_RUN, uuid=checked.uuid)
+            return self._done(write, AppliedVia.FOUND, checked.uuid)
+        if self._options.dry_run:
+            return Applied(via=AppliedVia.DRY_RUN, uuid=checked.uuid)
         return await self._send(checked)
 
     async def _send(self, write: PlannedWrite) -> Applied:
@@ -246,17 +248,17 @@ class Applier:
                 raise
             except GoedGepicktError as error:
                 return await self._after(write, error)
-        return self._done(write, How.SENT, uuid)
+        return self._done(write, AppliedVia.SENT, uuid)
 
     async def _after(self, write: PlannedWrite, error: GoedGepicktError) -> Applied:
         """What an error amounts to that says what happened."""
         assert self._journal is not None
         if error.evidence is Evidence.APPLIED and write.action not in _ONCE:
-            return self._done(write, How.SENT, write.uuid)  # what was answered is of no interest
+            return self._done(write, AppliedVia.SENT, write.uuid)  # what was answered is of no interest
         if isinstance(error, AlreadyExistsError):
-            settled, uuid = self._kind.settle(write, await self._fresh.present(write))
-            if settled.is_done:
-                return self._done(write, How.FOUND, uuid)
+            resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
+            if resolution.is_done:
+                return self._done(write, AppliedVia.FOUND, uuid)
         if error.evidence in _NOTHING_HAPPENED:
             self._journal.failed(write, type(error).__name__, self._clock())
         raise error
@@ -270,33 +272,33 @@ class Applier:
             OutcomeUnknownError: Nothing tells.
         """
         if unknown is None or unknown.evidence is not Evidence.APPLIED:
-            await self._let_settle(since)
-        settled, uuid = self._kind.settle(write, await self._fresh.present(write))
-        if settled.is_done:
-            return self._done(write, How.FOUND, uuid)
-        if settled.is_done is None:
-            message = f"{write.key}: nobody can say whether this write was carried out: {settled.why}"
+            await self._wait_until_settled(since)
+        resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
+        if resolution.is_done:
+            return self._done(write, AppliedVia.FOUND, uuid)
+        if resolution.is_done is None:
+            message = f"{write.key}: nobody can say whether this write was carried out: {resolution.why}"
             raise _never_known(f"{message}; it was not sent again", unknown) from unknown
         return None
 
-    async def _let_settle(self, since: float) -> None:
+    async def _wait_until_settled(self, since: float) -> None:
         """Wait until the server cannot be at it any more; a clock that was set back costs the whole time."""
         waited = self._clock() - since
-        if waited < self._how.settle:
-            await asyncio.sleep(self._how.settle - max(0.0, waited))
+        if waited < self._options.settle_after:
+            await asyncio.sleep(self._options.settle_after - max(0.0, waited))
 
-    async def _settled(self, entry: Entry) -> float:
+    async def _wait_for_other(self, entry: Entry) -> float:
         """The moment after which a reading shows what another plan's write did."""
         if entry.state is not State.INTENT:
             return entry.at
-        await self._let_settle(entry.at)
-        return entry.at + self._how.settle
+        await self._wait_until_settled(entry.at)
+        return entry.at + self._options.settle_after
 
-    def _done(self, write: PlannedWrite, how: How, uuid: str | None) -> Applied:
+    def _done(self, write: PlannedWrite, via: AppliedVia, uuid: str | None) -> Applied:
         assert self._journal is not None
-        if not self._how.dry_run:
+        if not self._options.dry_run:
             self._journal.done(write, uuid, self._clock())
-        return Applied(how=how, uuid=uuid)
+        return Applied(via=via, uuid=uuid)
 
 
 def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUnknownError:
@@ -313,6 +315,6 @@ def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUn
     )
 
 
-def _made_order(entry: Entry, kind: Kind[Any]) -> bool:
+def _made_order(entry: Entry, kind: PlanStrategy[Any]) -> bool:
     """Another plan of this journal created this order; a list that does not show it yet is no reason for a double."""
     return kind.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from goedgepickt_async.bulk.values import Account, PlannedWrite
+from goedgepickt_async.bulk.values import PlannedWrite, PlanScope
 from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.settings import Settings
 
@@ -24,10 +24,10 @@ __all__ = ["Entry", "Journal", "State", "in_memory", "open_file", "translated"]
 
 _APPLICATION: Final = 0x67674A31
 """SQLite's `application_id` of our journals."""
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = (
-    "CREATE TABLE account (said TEXT NOT NULL)",
-    "CREATE TABLE plans (id INTEGER PRIMARY KEY, mark TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE scope (json TEXT NOT NULL)",
+    "CREATE TABLE plans (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE)",
     (
         "CREATE TABLE writes (plan INTEGER NOT NULL REFERENCES plans, kind TEXT NOT NULL, key TEXT NOT NULL,"
         " action TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, seen TEXT NOT NULL, uuid TEXT, error TEXT,"
@@ -58,9 +58,9 @@ def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None
         with translated(place):
             _lock(connection)
             if _is_new(connection):
-                _make_schema(connection, Account.of(settings, webshop))
+                _make_schema(connection, PlanScope.of(settings, webshop))
             else:
-                _account_in(connection, place).check(settings, webshop, f"the journal {place}")
+                _scope_in(connection, place).check(settings, webshop, f"the journal {place}")
             connection.execute("COMMIT")
             place.chmod(0o600)
     except BaseException:
@@ -72,7 +72,7 @@ def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None
 def in_memory(settings: Settings, webshop: str | None) -> sqlite3.Connection:
     """A journal that ends with the job."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    _make_schema(connection, Account.of(settings, webshop))
+    _make_schema(connection, PlanScope.of(settings, webshop))
     return connection
 
 
@@ -113,7 +113,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
     return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
-def _account_in(connection: sqlite3.Connection, path: Path) -> Account:
+def _scope_in(connection: sqlite3.Connection, path: Path) -> PlanScope:
     """Whose journal it is, if it is one that can be used.
 
     Raises:
@@ -125,18 +125,18 @@ def _account_in(connection: sqlite3.Connection, path: Path) -> Account:
         raise JournalError(f"the journal {path} is of version {version}, and this is a program for version {_VERSION}")
     if _pragma(connection, "quick_check") != "ok":
         raise JournalError(f"the journal {path} is damaged")
-    (said,) = connection.execute("SELECT said FROM account").fetchone()
-    return Account.from_dict(json.loads(said))
+    (text,) = connection.execute("SELECT json FROM scope").fetchone()
+    return PlanScope(**json.loads(text))
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def _make_schema(connection: sqlite3.Connection, account: Account) -> None:
+def _make_schema(connection: sqlite3.Connection, scope: PlanScope) -> None:
     for statement in _SCHEMA:
         connection.execute(statement)
-    connection.execute("INSERT INTO account VALUES (?)", (json.dumps(account.as_dict()),))
+    connection.execute("INSERT INTO scope VALUES (?)", (json.dumps(attrs.asdict(scope)),))
 
 
 def _why(error: Exception) -> str:
@@ -204,11 +204,15 @@ class Journal:
             return cls(in_memory(settings, webshop), "in memory")
         return cls(open_file(path, settings, webshop), path)
 
-    def begin(self, mark: str, kind: str) -> None:
+    def begin(self, fingerprint: str, kind: str) -> None:
         """Say which plan is being applied, and of which kind; one that was begun before is gone on with."""
         with translated(self._path):
-            self._connection.execute("INSERT INTO plans (mark) VALUES (?) ON CONFLICT DO NOTHING", (mark,))
-            (self._plan,) = self._connection.execute("SELECT id FROM plans WHERE mark = ?", (mark,)).fetchone()
+            self._connection.execute(
+                "INSERT INTO plans (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", (fingerprint,)
+            )
+            (self._plan,) = self._connection.execute(
+                "SELECT id FROM plans WHERE fingerprint = ?", (fingerprint,)
+            ).fetchone()
         self._kind = kind
 
     def entry(self, key: str) -> Entry | None:

@@ -19,7 +19,7 @@ from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedG
 from goedgepickt_async.hooks import ItemFinished, call_hook
 from goedgepickt_async.logs import log_event
 
-__all__ = ["Engine", "Outcome", "OutcomeStream", "Progress", "StopAfter", "each", "end_all", "eta"]
+__all__ = ["BulkRunner", "Outcome", "OutcomeStream", "Progress", "StopAfter", "aiter_any", "cancel_and_wait", "eta"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -120,7 +120,7 @@ class StopAfter:
         return self.ratio is not None and done >= self.at_least and failed >= self.ratio * done
 
 
-async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
     """The items one by one; leaving it early closes the iterator that it took them from.
 
     Raises:
@@ -147,7 +147,7 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
         raise ConfigurationError(f"these are no items: {type(items).__name__}")
 
 
-async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel them and wait until the last one has ended, also when the waiting itself is cancelled.
 
     They end at once as a rule; what they share, such as a journal, may be closed only after them.
@@ -169,7 +169,7 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         raise cancelled
 
 
-class Engine(Generic[T, R]):
+class BulkRunner(Generic[T, R]):
     """One bulk job.
 
     One task takes the items from their source; each item is worked on by a task of its own. Between being begun and
@@ -202,7 +202,7 @@ class Engine(Generic[T, R]):
         fatal: tuple[type[Exception], ...] = (),
         lane: Lane = Lane.BULK,
         job: str | None = None,
-        told: Callable[[ItemFinished], object] | None = None,
+        on_item: Callable[[ItemFinished], object] | None = None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
@@ -214,14 +214,14 @@ class Engine(Generic[T, R]):
         self._stop = stop
         self._fatal = fatal
         self._job = job
-        self._told = told
+        self._on_item = on_item
         self._context = CallContext(lane=lane)
-        self._places = asyncio.Semaphore(concurrency)
+        self._permits = asyncio.Semaphore(concurrency)
         self._ready: dict[int, Outcome[T, R]] = {}
         self._workers: set[asyncio.Task[None]] = set()
-        self._feeder: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
-        self._given = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._yielded = 0
         self._done = 0
         self._failed = 0
         self._raise: BaseException | None = None  # after the last outcome
@@ -256,16 +256,16 @@ class Engine(Generic[T, R]):
             Exception: What the source of the items raised, or a fatal error; after the last outcome.
         """
         self._began = time.monotonic()
-        self._feeder = asyncio.create_task(self._feed(), name="items of a bulk job")
-        self._feeder.add_done_callback(self._at_the_end_of_a_task)
+        self._reader = asyncio.create_task(self._read_items(), name="items of a bulk job")
+        self._reader.add_done_callback(self._on_task_done)
         try:
             while True:
                 while (outcome := self._take()) is not None:
                     yield outcome
-                if self._feeder.done() and not self._workers:
+                if self._reader.done() and not self._workers:
                     break
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
         finally:
             await self._end()
         if isinstance(self._raise, BulkStoppedError):
@@ -285,19 +285,19 @@ class Engine(Generic[T, R]):
         """The next outcome that can be handed out now."""
         if not self._ready:
             return None
-        index = self._given if self._ordered else next(iter(self._ready))
+        index = self._yielded if self._ordered else next(iter(self._ready))
         outcome = self._ready.pop(index, None)
         if outcome is not None:
-            self._given += 1
-            self._places.release()
+            self._yielded += 1
+            self._permits.release()
         return outcome
 
-    async def _feed(self) -> None:
+    async def _read_items(self) -> None:
         with self._context.active():
-            async with aclosing(each(self._items)) as items:
+            async with aclosing(aiter_any(self._items)) as items:
                 index = 0
                 while not self._is_ending:
-                    await self._places.acquire()
+                    await self._permits.acquire()
                     try:
                         item = await anext(items)
                     except StopAsyncIteration:
@@ -306,7 +306,7 @@ class Engine(Generic[T, R]):
                         return
                     worker = asyncio.create_task(self._work(index, item))
                     self._workers.add(worker)
-                    worker.add_done_callback(self._at_the_end_of_a_task)
+                    worker.add_done_callback(self._on_task_done)
                     index += 1
 
     async def _work(self, index: int, item: T) -> None:
@@ -331,49 +331,49 @@ class Engine(Generic[T, R]):
     def _finish(self, outcome: Outcome[T, R], began: float) -> None:
         self._ready[outcome.index] = outcome
         self._done += 1
-        self._news.set()
+        self._changed.set()
         if self._job is not None:
-            self._tell(self._job, outcome, time.monotonic() - began)
+            self._report(self._job, outcome, time.monotonic() - began)
         if outcome.error is None:
             return
         self._failed += 1
         if isinstance(outcome.error, self._fatal):
-            self._begin_no_more(outcome.error)
+            self._stop_reading(outcome.error)
         elif self._stop is not None and self._stop.is_reached(self._done, self._failed):
             stopped = BulkStoppedError("stopped: too many items failed", done=0, failed=0)
             stopped.__cause__ = outcome.error
-            self._begin_no_more(stopped)
+            self._stop_reading(stopped)
 
-    def _tell(self, job: str, outcome: Outcome[T, R], seconds: float) -> None:
+    def _report(self, job: str, outcome: Outcome[T, R], seconds: float) -> None:
         error = None if outcome.error is None else type(outcome.error).__name__
         if error is not None:
             log_event("item.failed", job=job, index=outcome.index, error=error, seconds=seconds)
-        if self._told is not None:
-            call_hook(self._told, ItemFinished(job=job, index=outcome.index, error=error, seconds=seconds))
+        if self._on_item is not None:
+            call_hook(self._on_item, ItemFinished(job=job, index=outcome.index, error=error, seconds=seconds))
 
-    def _begin_no_more(self, error: BaseException) -> None:
+    def _stop_reading(self, error: BaseException) -> None:
         """Let those finish that have begun; then raise the error."""
         if self._raise is None:
             self._raise = error
-        assert self._feeder is not None
-        self._feeder.cancel()
+        assert self._reader is not None
+        self._reader.cancel()
 
-    def _at_the_end_of_a_task(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
-        self._news.set()
+        self._changed.set()
         if task.cancelled():
             if not self._is_ending:  # by a stranger, unless there is an error already: no item may be lost in silence
-                self._begin_no_more(GoedGepicktError("a task of the bulk job was cancelled from outside"))
+                self._stop_reading(GoedGepicktError("a task of the bulk job was cancelled from outside"))
             return
         error = task.exception()
         if error is not None:  # of the items' source, or one that is no Exception and so no outcome
-            self._begin_no_more(error)
+            self._stop_reading(error)
 
     async def _end(self) -> None:
         self._is_ending = True
-        if self._feeder is not None:
-            await end_all([self._feeder])
-        await end_all(self._workers)
+        if self._reader is not None:
+            await cancel_and_wait([self._reader])
+        await cancel_and_wait(self._workers)
         self._ended = time.monotonic()
 
 
@@ -388,11 +388,11 @@ class OutcomeStream(Generic[T, R]):
     """
 
     def __init__(
-        self, engine: Engine[T, R], opened: Callable[[], AbstractContextManager[object]] = nullcontext
+        self, runner: BulkRunner[T, R], opened: Callable[[], AbstractContextManager[object]] = nullcontext
     ) -> None:
-        self._engine = engine
+        self._runner = runner
         # The generator, not this, is what asyncio ends when it is forgotten; the tasks know neither.
-        self._outcomes = _outcomes(engine, opened)
+        self._outcomes = _outcomes(runner, opened)
 
     def __repr__(self) -> str:
         return f"<OutcomeStream {self.progress}>"
@@ -408,7 +408,7 @@ class OutcomeStream(Generic[T, R]):
     @property
     def progress(self) -> Progress:
         """How far it is."""
-        return self._engine.progress
+        return self._runner.progress
 
     async def aclose(self) -> None:
         """End all work. What was sent without an answer is in the journal, if there is one."""
@@ -424,9 +424,9 @@ class OutcomeStream(Generic[T, R]):
 
 
 async def _outcomes(
-    engine: Engine[T, R], opened: Callable[[], AbstractContextManager[object]]
+    runner: BulkRunner[T, R], opened: Callable[[], AbstractContextManager[object]]
 ) -> AsyncGenerator[Outcome[T, R]]:
     with opened():
-        async with aclosing(engine.outcomes()) as outcomes:
+        async with aclosing(runner.outcomes()) as outcomes:
             async for outcome in outcomes:
                 yield outcome

@@ -7,14 +7,14 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Final
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.strategy import Kind, fields_of, read_orders, refused
-from goedgepickt_async.bulk.values import Action, Change, Conflict, PlannedWrite, Unchanged, Verdict, Wish
+from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, read_orders, refused
+from goedgepickt_async.bulk.values import Action, Change, Conflict, Decision, DesiredRow, PlannedWrite, Unchanged
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import UNSET, Address, NewOrder
 from goedgepickt_async.resources import Orders
 
-__all__ = ["OrderKind", "judge_order", "new_order", "wished_order"]
+__all__ = ["OrderStrategy", "diff_order", "new_order", "normalize_order"]
 
 _MOMENTS: Final = ("created_at", "finished_at")
 _ADDRESSES: Final = ("billing", "shipping")
@@ -22,7 +22,7 @@ _SHOWN: Final = ("display_id", "status", "created_at")
 """Fields of a new order that are nobody's personal data."""
 
 
-def wished_order(row: Any, index: int, *, webshop: str) -> Wish | Conflict:
+def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Conflict:
     """A desired row in one form: the whole order as values that JSON takes.
 
     Args:
@@ -39,7 +39,7 @@ def wished_order(row: Any, index: int, *, webshop: str) -> Wish | Conflict:
     key = order.order_id.strip()
     if order.webshop_uuid is not UNSET and order.webshop_uuid != webshop:
         return Conflict(key=key, indexes=(index,), reason="it is for another webshop than this plan")
-    return Wish(key=key, index=index, values={**to_plain(order), "order_id": key, "webshop_uuid": webshop})
+    return DesiredRow(key=key, index=index, values={**to_plain(order), "order_id": key, "webshop_uuid": webshop})
 
 
 def new_order(values: Mapping[str, Any]) -> NewOrder:
@@ -57,22 +57,22 @@ def new_order(values: Mapping[str, Any]) -> NewOrder:
     return NewOrder(**fields)
 
 
-def judge_order(wish: Wish, present: tuple[str, ...]) -> Verdict:
+def diff_order(desired: DesiredRow, present: tuple[str, ...]) -> Decision:
     """Create it, or leave it: it is there, or it is there several times.
 
     Args:
-        wish: The order.
+        desired: The order.
         present: The uuids of the orders that have its id.
     """
     if len(present) > 1:
         return Conflict(
-            key=wish.key, indexes=(wish.index,), reason=f"{len(present)} orders there have this id", uuids=present
+            key=desired.key, indexes=(desired.index,), reason=f"{len(present)} orders there have this id", uuids=present
         )
     if present:
-        return Unchanged(key=wish.key, index=wish.index, uuid=present[0])
-    changes = [Change(field=name, before=None, after=wish.values[name]) for name in _SHOWN if name in wish.values]
-    changes.append(Change(field="lines", before=None, after=len(wish.values["lines"])))
-    return PlannedWrite(action=Action.CREATE, wish=wish, changes=tuple(changes))
+        return Unchanged(key=desired.key, index=desired.index, uuid=present[0])
+    changes = [Change(field=name, before=None, after=desired.values[name]) for name in _SHOWN if name in desired.values]
+    changes.append(Change(field="lines", before=None, after=len(desired.values["lines"])))
+    return PlannedWrite(action=Action.CREATE, desired=desired, changes=tuple(changes))
 
 
 def _moment(name: str, value: Any) -> Any:
@@ -95,32 +95,31 @@ def _unfit(name: str, why: str) -> ValidationError:
     return ValidationError(f"{name}: {why}", fields={name: [why]}, evidence=Evidence.NOT_SENT)
 
 
-class OrderKind(Kind[tuple[str, ...]]):
+class OrderStrategy(PlanStrategy[tuple[str, ...]]):
     """New orders, of which some may be there."""
 
     name: ClassVar[str] = "orders"
 
     def __init__(self, sender: Sender, *, webshop: str, since: date | str | None = None) -> None:
         self.noun = "order id"
-        self.webshop: str | None = webshop
-        self._shop = webshop
+        self.webshop = webshop
         self._since = date.fromisoformat(since) if isinstance(since, str) else since
         self.options: Mapping[str, Any] = {"since": None if self._since is None else self._since.isoformat()}
         self._sender = sender
         self._orders = Orders(sender)
 
-    def wish(self, row: Any, index: int) -> Wish | Conflict:
+    def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
         """A desired row, checked and in one form."""
-        return wished_order(row, index, webshop=self._shop)
+        return normalize_order(row, index, webshop=self.webshop)
 
-    async def read(self, wishes: Sequence[Wish]) -> Mapping[str, tuple[str, ...]]:
+    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
         """The orders with these ids."""
-        return await read_orders(self._sender, wishes, since=self._since, webshop=self._shop)
+        return await read_orders(self._sender, desired_rows, since=self._since, webshop=self.webshop)
 
-    def judge(self, wish: Wish, present: tuple[str, ...] | None) -> Verdict:
+    def diff(self, desired: DesiredRow, present: tuple[str, ...] | None) -> Decision:
         """Create or leave it."""
-        return judge_order(wish, present or ())
+        return diff_order(desired, present or ())
 
     async def send(self, write: PlannedWrite) -> str | None:
         """Create it."""
-        return (await self._orders.create(new_order(write.wish.values))).uuid
+        return (await self._orders.create(new_order(write.desired.values))).uuid

@@ -7,8 +7,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Final
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.strategy import Kind, fields_of, is_utf8, read_products, refused
-from goedgepickt_async.bulk.values import UNTOLD, Action, Change, Conflict, PlannedWrite, Unchanged, Verdict, Wish
+from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, is_utf8, read_products, refused
+from goedgepickt_async.bulk.values import (
+    NOT_REPORTED,
+    Action,
+    Change,
+    Conflict,
+    Decision,
+    DesiredRow,
+    PlannedWrite,
+    Unchanged,
+)
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.errors import ConfigurationError, ValidationError
 from goedgepickt_async.models import NewProduct, OpenEnum, Product, ProductUpdate
@@ -17,13 +26,13 @@ from goedgepickt_async.resources import Products
 __all__ = [
     "AMOUNTS",
     "FLAGS",
-    "ProductKind",
-    "judge_product",
-    "meaning",
+    "ProductStrategy",
+    "diff_product",
+    "equal",
+    "normalize",
+    "normalize_product",
     "plain",
-    "say_the_same",
-    "several_there",
-    "wished_product",
+    "several_found",
 ]
 
 AMOUNTS: Final = frozenset({"price"})
@@ -31,12 +40,12 @@ FLAGS: Final = frozenset({"stock_management"})
 _WORDS: Final = {"0": False, "1": True, "false": False, "true": True}
 
 
-def say_the_same(field: str, one: Any, other: Any) -> bool:
+def equal(field: str, one: Any, other: Any) -> bool:
     """Whether two values of a product's field mean the same."""
-    return bool(meaning(field, one) == meaning(field, other))
+    return bool(normalize(field, one) == normalize(field, other))
 
 
-def meaning(field: str, value: Any) -> Any:
+def normalize(field: str, value: Any) -> Any:
     """What a value says; None for nothing."""
     text = value.strip() if isinstance(value, str) else value
     if text is None or text == "":
@@ -68,7 +77,7 @@ _WIRE_NAMES: Final = {"stock_management": "stockManagement", "url": "url"}
 """Fields that the API takes and is not known to answer; should it, they are among what is unknown."""
 
 
-def wished_product(row: Any, index: int, *, key: str, webshop: str) -> Wish | Conflict:
+def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> DesiredRow | Conflict:
     """A desired row in one form: what is wanted, as values that JSON takes.
 
     Args:
@@ -96,52 +105,52 @@ def wished_product(row: Any, index: int, *, key: str, webshop: str) -> Wish | Co
         return Conflict(key="", indexes=(index,), reason=f"the {key} is no text that UTF-8 can carry")
     if own != webshop:
         return Conflict(key=identifier, indexes=(index,), reason="it is for another webshop than this plan")
-    return Wish(key=identifier, index=index, values={key: identifier, **values})
+    return DesiredRow(key=identifier, index=index, values={key: identifier, **values})
 
 
-def judge_product(wish: Wish, present: Sequence[Product], *, webshop: str, update_pictures: bool) -> Verdict:
+def diff_product(desired: DesiredRow, present: Sequence[Product], *, webshop: str, update_pictures: bool) -> Decision:
     """Create it, change it, leave it, or say what is in the way."""
     if len(present) > 1:
-        return several_there(wish, present)
-    return _change(wish, present[0], update_pictures=update_pictures) if present else _create(wish, webshop)
+        return several_found(desired, present)
+    return _change(desired, present[0], update_pictures=update_pictures) if present else _create(desired, webshop)
 
 
-def several_there(wish: Wish, present: Sequence[Product]) -> Conflict:
+def several_found(desired: DesiredRow, present: Sequence[Product]) -> Conflict:
     """Which of them is meant, nobody can tell."""
     return Conflict(
-        key=wish.key,
-        indexes=(wish.index,),
+        key=desired.key,
+        indexes=(desired.index,),
         reason=f"{len(present)} products there have it",
         uuids=tuple(product.uuid for product in present),
     )
 
 
-def _create(wish: Wish, webshop: str) -> Verdict:
-    values = {name: value for name, value in wish.values.items() if meaning(name, value) is not None}
+def _create(desired: DesiredRow, webshop: str) -> Decision:
+    values = {name: value for name, value in desired.values.items() if normalize(name, value) is not None}
     try:
         NewProduct(webshop_uuid=webshop, **values)
     except ValidationError as error:
-        conflict = refused(error, wish.index, wish.key)
+        conflict = refused(error, desired.index, desired.key)
         return Conflict(
-            key=wish.key,
+            key=desired.key,
             indexes=conflict.indexes,
             reason=f"it is not there, and cannot be created: {conflict.reason}",
             fields=conflict.fields,
         )
     changes = tuple(Change(field=name, before=None, after=value) for name, value in values.items())
-    return PlannedWrite(action=Action.CREATE, wish=wish, name=str(values["name"]), changes=changes)
+    return PlannedWrite(action=Action.CREATE, desired=desired, name=str(values["name"]), changes=changes)
 
 
-def _change(wish: Wish, present: Product, *, update_pictures: bool) -> Verdict:
-    changes = list(_differences(wish.values, present, update_pictures=update_pictures))
+def _change(desired: DesiredRow, present: Product, *, update_pictures: bool) -> Decision:
+    changes = list(_differences(desired.values, present, update_pictures=update_pictures))
     if not changes:
-        return Unchanged(key=wish.key, index=wish.index, uuid=present.uuid)
+        return Unchanged(key=desired.key, index=desired.index, uuid=present.uuid)
     return PlannedWrite(
         action=Action.UPDATE,
-        wish=wish,
+        desired=desired,
         uuid=present.uuid,
         name=present.name or "",
-        changes=(*changes, *_untold(wish.values, present)),
+        changes=(*changes, *_untold(desired.values, present)),
     )
 
 
@@ -152,7 +161,7 @@ def _differences(wanted: Mapping[str, Any], present: Product, *, update_pictures
         there = _there(name, present)
         if name == "picture" and not _is_picture_wanted(value, present, update_pictures=update_pictures):
             continue
-        if not say_the_same(name, value, there):
+        if not equal(name, value, there):
             yield Change(field=name, before=there, after=value)
 
 
@@ -160,13 +169,13 @@ def _untold(wanted: Mapping[str, Any], present: Product) -> Iterator[Change]:
     """What nobody can compare goes along with what is sent anyway: that costs nothing."""
     for name, value in wanted.items():
         if not _is_told(name, present):
-            yield Change(field=name, before=UNTOLD, after=value)
+            yield Change(field=name, before=NOT_REPORTED, after=value)
 
 
 def _is_picture_wanted(value: Any, present: Product, *, update_pictures: bool) -> bool:
     if value is not None and "image_placeholder" in str(value).lower():
-        return False  # it means "no picture" (A): nobody wishes for one
-    return update_pictures or (meaning("picture", value) is not None and not present.has_picture)
+        return False  # it means "no picture" (A): never a desired value
+    return update_pictures or (normalize("picture", value) is not None and not present.has_picture)
 
 
 def _is_told(name: str, present: Product) -> bool:
@@ -191,7 +200,7 @@ def _shown(row: Any, key: str) -> str:
     return found.strip() if isinstance(found, str) else ""
 
 
-class ProductKind(Kind[tuple[Product, ...]]):
+class ProductStrategy(PlanStrategy[tuple[Product, ...]]):
     """Products as they are wanted."""
 
     name: ClassVar[str] = "products"
@@ -200,32 +209,31 @@ class ProductKind(Kind[tuple[Product, ...]]):
         if key not in {"sku", "product_id"}:
             raise ConfigurationError(f"key must be 'sku' or 'product_id', not {key!r}")
         self.noun = key
-        self.webshop: str | None = webshop
-        self._shop = webshop
+        self.webshop = webshop
         self.options: Mapping[str, Any] = {"key": key, "update_pictures": update_pictures}
         self._sender = sender
         self._products = Products(sender)
         self._key = key
         self._update_pictures = update_pictures
 
-    def wish(self, row: Any, index: int) -> Wish | Conflict:
+    def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
         """A desired row, checked and in one form."""
-        return wished_product(row, index, key=self._key, webshop=self._shop)
+        return normalize_product(row, index, key=self._key, webshop=self.webshop)
 
-    async def read(self, wishes: Sequence[Wish]) -> Mapping[str, tuple[Product, ...]]:
+    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[Product, ...]]:
         """The products with these keys."""
-        keys = {wish.key for wish in wishes}
-        return await read_products(self._sender, keys, key=self._key, webshop=self._shop)
+        keys = {desired.key for desired in desired_rows}
+        return await read_products(self._sender, keys, key=self._key, webshop=self.webshop)
 
-    def judge(self, wish: Wish, present: tuple[Product, ...] | None) -> Verdict:
+    def diff(self, desired: DesiredRow, present: tuple[Product, ...] | None) -> Decision:
         """Create, change, or leave it."""
-        return judge_product(wish, present or (), webshop=self._shop, update_pictures=self._update_pictures)
+        return diff_product(desired, present or (), webshop=self.webshop, update_pictures=self._update_pictures)
 
     async def send(self, write: PlannedWrite) -> str | None:
         """Create or change it."""
         values = {change.field: change.after for change in write.changes}
         if write.action is Action.CREATE:
-            return (await self._products.create(NewProduct(webshop_uuid=self._shop, **values))).uuid
+            return (await self._products.create(NewProduct(webshop_uuid=self.webshop, **values))).uuid
         assert write.uuid is not None
-        await self._products.update(write.uuid, ProductUpdate(webshop_uuid=self._shop, **values))
+        await self._products.update(write.uuid, ProductUpdate(webshop_uuid=self.webshop, **values))
         return write.uuid

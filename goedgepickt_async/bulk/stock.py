@@ -10,24 +10,32 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.products import several_there
-from goedgepickt_async.bulk.strategy import Kind, is_utf8, read_locations, read_products
+from goedgepickt_async.bulk.products import several_found
+from goedgepickt_async.bulk.strategy import PlanStrategy, is_utf8, read_locations, read_products
 from goedgepickt_async.bulk.values import (
     Action,
     Change,
     Conflict,
-    LeftAlone,
+    Decision,
+    DesiredRow,
     PlannedWrite,
-    Settled,
+    Resolution,
+    Skipped,
     Unchanged,
-    Verdict,
-    Wish,
 )
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.models import Product, ProductStock, ProductType, StockLocation
 from goedgepickt_async.resources import Stock
 
-__all__ = ["StockKind", "StockSeen", "evidence_of", "judge_free", "judge_set", "settle_mutation", "wished_level"]
+__all__ = [
+    "StockSeen",
+    "StockStrategy",
+    "diff_free_stock",
+    "diff_location_stock",
+    "evidence_of",
+    "normalize_level",
+    "resolve_mutation",
+]
 
 _MOST_DIGITS: Final = 12
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0+)?", re.ASCII)
@@ -46,7 +54,7 @@ class StockSeen:
     locations: tuple[StockLocation, ...] | None = None
 
 
-def wished_level(row: Any, index: int) -> Wish | Conflict:
+def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
     """A desired pair of SKU and level in one form."""
     if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) != 2:
         return Conflict(key="", indexes=(index,), reason="a row must be a pair of a SKU and a level")
@@ -60,36 +68,40 @@ def wished_level(row: Any, index: int) -> Wish | Conflict:
     if whole is None or whole < 0:
         why = "must be a whole number" if whole is None else "must not be negative"
         return Conflict(key=text.strip(), indexes=(index,), reason=f"the level {why}", fields={"level": why})
-    return Wish(key=text.strip(), index=index, values={"sku": text.strip(), "level": whole})
+    return DesiredRow(key=text.strip(), index=index, values={"sku": text.strip(), "level": whole})
 
 
-def judge_free(wish: Wish, seen: StockSeen) -> Verdict:
+def diff_free_stock(desired: DesiredRow, seen: StockSeen) -> Decision:
     """Bring the free stock to the level by a mutation."""
-    product = _one(wish, seen)
+    product = _one(desired, seen)
     if not isinstance(product, Product):
         return product
     stock = product.stock
     if stock is None or stock.free_stock is None:
-        return Conflict(key=wish.key, indexes=(wish.index,), reason="its stock is not told", uuids=(product.uuid,))
-    return _judged(wish, product, Action.MUTATE, "free_stock", stock.free_stock)
+        return Conflict(
+            key=desired.key, indexes=(desired.index,), reason="its stock is not told", uuids=(product.uuid,)
+        )
+    return _planned(desired, product, Action.MUTATE, "free_stock", stock.free_stock)
 
 
-def judge_set(wish: Wish, seen: StockSeen, *, location: str) -> Verdict:
+def diff_location_stock(desired: DesiredRow, seen: StockSeen, *, location: str) -> Decision:
     """Set what lies at the location."""
-    product = _one(wish, seen)
+    product = _one(desired, seen)
     if not isinstance(product, Product):
         return product
     if seen.locations is None:
         total = None if product.stock is None else product.stock.total_stock
         if total is None:
-            return Conflict(key=wish.key, indexes=(wish.index,), reason="its stock is not told", uuids=(product.uuid,))
-        return _judged(wish, product, Action.SET, "quantity", total)
+            return Conflict(
+                key=desired.key, indexes=(desired.index,), reason="its stock is not told", uuids=(product.uuid,)
+            )
+        return _planned(desired, product, Action.SET, "quantity", total)
     for place in seen.locations:
         if place.pick_location_uuid == location:
-            return _judged(wish, product, Action.SET, "quantity", place.quantity)
+            return _planned(desired, product, Action.SET, "quantity", place.quantity)
     return Conflict(
-        key=wish.key,
-        indexes=(wish.index,),
+        key=desired.key,
+        indexes=(desired.index,),
         reason="it is not linked to this location",
         uuids=(product.uuid,),
     )
@@ -101,40 +113,40 @@ def evidence_of(product: Product) -> dict[str, int | None]:
     return {"total": stock.total_stock, "reserved": stock.reserved_stock}
 
 
-def settle_mutation(delta: int, before: Any, now: Any) -> Settled:
+def resolve_mutation(delta: int, before: Any, now: Any) -> Resolution:
     """Whether a mutation was carried out, by the numbers before and now; only where they leave no other reading."""
     total, reserved = before.get("total"), before.get("reserved")
     if total is None or now.get("total") is None:
-        return Settled(None, "the API does not tell the total stock")
+        return Resolution(None, "the API does not tell the total stock")
     if reserved != now.get("reserved"):
-        return Settled(None, "other stock moved meanwhile")
+        return Resolution(None, "other stock moved meanwhile")
     moved = now["total"] - total
     if moved == delta:
-        return Settled(is_done=True)
-    return Settled(is_done=False) if moved == 0 else Settled(None, "other stock moved meanwhile")
+        return Resolution(is_done=True)
+    return Resolution(is_done=False) if moved == 0 else Resolution(None, "other stock moved meanwhile")
 
 
-def _one(wish: Wish, seen: StockSeen) -> Product | Conflict | LeftAlone:
-    """The product that the wish is about, if its stock can be written."""
+def _one(desired: DesiredRow, seen: StockSeen) -> Product | Conflict | Skipped:
+    """The product that a desired row is about, if its stock can be written."""
     if not seen.products:
-        return Conflict(key=wish.key, indexes=(wish.index,), reason="no product has this SKU")
+        return Conflict(key=desired.key, indexes=(desired.index,), reason="no product has this SKU")
     product, *others = seen.products
     if others:
-        return several_there(wish, seen.products)
+        return several_found(desired, seen.products)
     if product.type == ProductType.PARENT:
-        return _left_alone(wish, product, "a compound product: its stock is that of its parts")
+        return _skip(desired, product, "a compound product: its stock is that of its parts")
     if product.stock is not None and product.stock.unlimited_stock:
-        return _left_alone(wish, product, "its stock is unlimited")
+        return _skip(desired, product, "its stock is unlimited")
     return product
 
 
-def _judged(wish: Wish, product: Product, action: Action, field: str, present: int | None) -> Verdict:
-    level = wish.values["level"]
+def _planned(desired: DesiredRow, product: Product, action: Action, field: str, present: int | None) -> Decision:
+    level = desired.values["level"]
     if present == level:
-        return Unchanged(key=wish.key, index=wish.index, uuid=product.uuid)
+        return Unchanged(key=desired.key, index=desired.index, uuid=product.uuid)
     return PlannedWrite(
         action=action,
-        wish=wish,
+        desired=desired,
         uuid=product.uuid,
         name=product.name or "",
         changes=(Change(field=field, before=present, after=level),),
@@ -142,8 +154,8 @@ def _judged(wish: Wish, product: Product, action: Action, field: str, present: i
     )
 
 
-def _left_alone(wish: Wish, product: Product, reason: str) -> LeftAlone:
-    return LeftAlone(key=wish.key, index=wish.index, uuid=product.uuid, reason=reason)
+def _skip(desired: DesiredRow, product: Product, reason: str) -> Skipped:
+    return Skipped(key=desired.key, index=desired.index, uuid=product.uuid, reason=reason)
 
 
 def _whole(value: Any) -> int | None:
@@ -156,7 +168,7 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and abs(value) < 10**_MOST_DIGITS else None
 
 
-class StockKind(Kind[StockSeen]):
+class StockStrategy(PlanStrategy[StockSeen]):
     """Stock as it is wanted."""
 
     name: ClassVar[str] = "stock"
@@ -165,7 +177,7 @@ class StockKind(Kind[StockSeen]):
         self,
         sender: Sender,
         *,
-        webshop: str | None,
+        webshop: str,
         mode: str = "free",
         location: str | None = None,
         one_location: bool = False,
@@ -190,13 +202,13 @@ class StockKind(Kind[StockSeen]):
         self._location = location
         self._reason = reason
 
-    def wish(self, row: Any, index: int) -> Wish | Conflict:
+    def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
         """A desired row, checked and in one form."""
-        return wished_level(row, index)
+        return normalize_level(row, index)
 
-    async def read(self, wishes: Sequence[Wish]) -> Mapping[str, StockSeen]:
+    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, StockSeen]:
         """The products with these SKUs; and where they lie, if that has to be asked one by one."""
-        keys = {wish.key for wish in wishes}
+        keys = {desired.key for desired in desired_rows}
         products = await read_products(self._sender, keys, key="sku", webshop=self.webshop)
         if self.reads_in_pages:
             return {key: StockSeen(products=found) for key, found in products.items()}
@@ -206,13 +218,13 @@ class StockKind(Kind[StockSeen]):
             key: StockSeen(products=found, locations=locations.get(found[0].uuid)) for key, found in products.items()
         }
 
-    def judge(self, wish: Wish, present: StockSeen | None) -> Verdict:
+    def diff(self, desired: DesiredRow, present: StockSeen | None) -> Decision:
         """Set, mutate, or leave it."""
         seen = present or StockSeen()
         if not self._sets:
-            return judge_free(wish, seen)
+            return diff_free_stock(desired, seen)
         assert self._location is not None
-        return judge_set(wish, seen, location=self._location)
+        return diff_location_stock(desired, seen, location=self._location)
 
     async def send(self, write: PlannedWrite) -> str | None:
         """Set or mutate it."""
@@ -227,12 +239,12 @@ class StockKind(Kind[StockSeen]):
             )
         return write.uuid
 
-    def settle(self, write: PlannedWrite, present: StockSeen | None) -> tuple[Settled, str | None]:
+    def resolve(self, write: PlannedWrite, present: StockSeen | None) -> tuple[Resolution, str | None]:
         """A mutation can only be told by the numbers; a quantity that was set is there or not."""
         if write.action is not Action.MUTATE:
-            return super().settle(write, present)
+            return super().resolve(write, present)
         same = [product for product in (present or StockSeen()).products if product.uuid == write.uuid]
         if not same:
-            return Settled(None, "the product is not there any more"), None
+            return Resolution(None, "the product is not there any more"), None
         (change,) = write.changes
-        return settle_mutation(change.after - change.before, write.seen, evidence_of(same[0])), write.uuid
+        return resolve_mutation(change.after - change.before, write.seen, evidence_of(same[0])), write.uuid

@@ -13,69 +13,76 @@ import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.bulk.map import Engine, StopAfter
-from goedgepickt_async.bulk.values import Conflict, PlannedWrite, Settled, Unchanged, Verdict, Wish
-from goedgepickt_async.errors import BulkStoppedError, GoedGepicktError, ValidationError
-from goedgepickt_async.models import UNSET, Order, PageInfo, Product, StockLocation
+from goedgepickt_async.bulk.map import BulkRunner, StopAfter
+from goedgepickt_async.bulk.values import Conflict, Decision, DesiredRow, PlannedWrite, Resolution, Unchanged
+from goedgepickt_async.errors import (
+    BulkStoppedError,
+    ConfigurationError,
+    GoedGepicktError,
+    PermissionDeniedError,
+    ValidationError,
+)
+from goedgepickt_async.models import UNSET, Order, PageInfo, Product, StockLocation, Webshop
 from goedgepickt_async.paging.reader import LARGEST_PAGE
 from goedgepickt_async.resources import Orders, Products, Stock, Webshops
 from goedgepickt_async.resources.orders import created_on_or_after, identities_of_new, identity_of
 
 __all__ = [
-    "Kind",
+    "PlanStrategy",
     "fields_of",
     "is_utf8",
     "read_locations",
     "read_orders",
     "read_products",
     "refused",
-    "without_doubles",
+    "resolve_webshop",
+    "split_duplicates",
 ]
 
 P = TypeVar("P")
 
 
-class Kind(ABC, Generic[P]):
+class PlanStrategy(ABC, Generic[P]):
     """One kind of plan, for one client; `P` is what is there of one key.
 
     Attributes:
         name: Of the kind.
         noun: What its keys are, for people.
-        webshop: The webshop that it is for; None: all.
+        webshop: The uuid of the webshop that it is for.
         options: What it was asked for besides, as values that JSON takes.
         reads_in_pages: Whether many keys are read with hardly more requests than one.
     """
 
     name: ClassVar[str]
     noun: str
-    webshop: str | None
+    webshop: str
     options: Mapping[str, Any]
     reads_in_pages: bool = True
 
     @abstractmethod
-    def wish(self, row: Any, index: int) -> Wish | Conflict:
+    def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
         """A desired row, checked and in one form."""
 
     @abstractmethod
-    async def read(self, wishes: Sequence[Wish]) -> Mapping[str, P]:
+    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, P]:
         """What is there, by key, with as few requests as will do; a key that is not in it has nothing there."""
 
     @abstractmethod
-    def judge(self, wish: Wish, present: P | None) -> Verdict:
+    def diff(self, desired: DesiredRow, present: P | None) -> Decision:
         """What is to be done."""
 
     @abstractmethod
     async def send(self, write: PlannedWrite) -> str | None:
         """Make the write; the uuid of what was made or changed, where the answer tells it."""
 
-    def settle(self, write: PlannedWrite, present: P | None) -> tuple[Settled, str | None]:
+    def resolve(self, write: PlannedWrite, present: P | None) -> tuple[Resolution, str | None]:
         """Whether a write whose answer was lost was carried out, by what is there now; and the uuid."""
-        verdict = self.judge(write.wish, present)
-        if isinstance(verdict, Unchanged):
-            return Settled(is_done=True), verdict.uuid
-        if isinstance(verdict, PlannedWrite) and verdict.action is write.action and verdict.uuid == write.uuid:
-            return Settled(is_done=False), None
-        return Settled(None, getattr(verdict, "reason", "what is there is something else")), None
+        decision = self.diff(write.desired, present)
+        if isinstance(decision, Unchanged):
+            return Resolution(is_done=True), decision.uuid
+        if isinstance(decision, PlannedWrite) and decision.action is write.action and decision.uuid == write.uuid:
+            return Resolution(is_done=False), None
+        return Resolution(None, getattr(decision, "reason", "what is there is something else")), None
 
 
 T = TypeVar("T")
@@ -114,24 +121,24 @@ def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Co
     return Conflict(key=key, indexes=(index,), reason=reason, fields=fields)
 
 
-def without_doubles(wishes: Iterable[Wish], noun: str) -> tuple[list[Wish], list[Conflict]]:
-    """The wishes whose key nobody else has, and conflicts for the others: which of them is meant, nobody can tell.
+def split_duplicates(desired_rows: Iterable[DesiredRow], noun: str) -> tuple[list[DesiredRow], list[Conflict]]:
+    """The desired rows whose key nobody else has, and conflicts for the others: which of them is meant, nobody can tell.
 
     Args:
-        wishes: All of them.
+        desired_rows: All of them.
         noun: What the key is, for people.
     """
-    by_key: dict[str, list[Wish]] = defaultdict(list)
-    for wish in wishes:
-        by_key[wish.key].append(wish)
+    by_key: dict[str, list[DesiredRow]] = defaultdict(list)
+    for desired in desired_rows:
+        by_key[desired.key].append(desired)
     single = [same[0] for same in by_key.values() if len(same) == 1]
     return single, [_doubled(key, same, noun) for key, same in by_key.items() if len(same) > 1]
 
 
-def _doubled(key: str, same: Sequence[Wish], noun: str) -> Conflict:
+def _doubled(key: str, same: Sequence[DesiredRow], noun: str) -> Conflict:
     return Conflict(
         key=key,
-        indexes=tuple(wish.index for wish in same),
+        indexes=tuple(desired.index for desired in same),
         reason=f"the same {noun} comes {len(same)} times in the input",
     )
 
@@ -190,25 +197,25 @@ async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tupl
 
 
 async def read_orders(
-    sender: Sender, wishes: Sequence[Wish], *, since: date | None, webshop: str
+    sender: Sender, desired_rows: Sequence[DesiredRow], *, since: date | None, webshop: str
 ) -> dict[str, tuple[str, ...]]:
     """The uuids of the orders with these ids, by id.
 
     Args:
         sender: What sends the requests.
-        wishes: The orders to look for.
+        desired_rows: The orders to look for.
         since: None of them was created before; None: find out from their own dates.
         webshop: Whose orders.
     """
-    if not wishes:
+    if not desired_rows:
         return {}
     keys_by_identity: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for wish in wishes:
-        for expected in identities_of_new(wish.key, wish.values.get("display_id")):
-            keys_by_identity[expected].append(wish.key)
+    for desired in desired_rows:
+        for expected in identities_of_new(desired.key, desired.values.get("display_id")):
+            keys_by_identity[expected].append(desired.key)
     shop = await _name_of(sender, webshop)
     found: dict[str, tuple[str, ...]] = defaultdict(tuple)
-    async for order in Orders(sender).list(created_after=since or _oldest(wishes), webshop_uuid=webshop):
+    async for order in Orders(sender).list(created_after=since or _oldest(desired_rows), webshop_uuid=webshop):
         identity = identity_of(order)
         if identity is not None and _is_of(order, shop):
             for key in keys_by_identity.get(identity, ()):
@@ -221,9 +228,9 @@ def _pages_left(info: PageInfo) -> int:
     return max(0, -(-(info.total_items or 0) // (info.items_per_page or LARGEST_PAGE)) - 1)
 
 
-def _oldest(wishes: Sequence[Wish]) -> date | None:
+def _oldest(desired_rows: Sequence[DesiredRow]) -> date | None:
     """The day to read from; None, all of them, where an order does not say when it was created."""
-    moments = [wish.values.get("created_at") for wish in wishes]
+    moments = [desired.values.get("created_at") for desired in desired_rows]
     if any(moment is None for moment in moments):
         return None
     return min(created_on_or_after(datetime.fromisoformat(str(moment))) for moment in moments)
@@ -241,6 +248,44 @@ async def _name_of(sender: Sender, webshop_uuid: str) -> str | None:
     return None
 
 
+async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
+    """The uuid and the name of the webshop that a plan is for: one rule for Python and the command line.
+
+    Args:
+        sender: What sends the requests.
+        given: Its uuid or its name; None: the account's only webshop.
+
+    Raises:
+        ConfigurationError: There is no such webshop, or there are several and none is given.
+        GoedGepicktError: The webshops could not be read.
+    """
+    shops: list[Webshop] = []
+    try:
+        async for shop in Webshops(sender).list():
+            if shop.uuid == given:
+                return shop.uuid, shop.name or ""
+            shops.append(shop)
+    except PermissionDeniedError:
+        pass  # a key that may not list webshops can name one by its uuid
+    if given is not None:
+        matching = [shop for shop in shops if shop.name == given]
+        if len(matching) == 1:
+            return matching[0].uuid, matching[0].name or ""
+        if not shops:
+            return given, ""
+    elif len(shops) == 1:
+        return shops[0].uuid, shops[0].name or ""
+    there = ", ".join(f"{shop.uuid} ({shop.name})" for shop in shops[:_SHOWN_WEBSHOPS]) or "none that this key can see"
+    if given is None:
+        raise ConfigurationError(
+            f"which webshop? The account has: {there}. Pass webshop_uuid (--webshop), or set GOEDGEPICKT_WEBSHOP_UUID"
+        )
+    raise ConfigurationError(f"the account has no webshop {given!r}; it has: {there}")
+
+
+_SHOWN_WEBSHOPS = 20
+
+
 async def _for_each(sender: Sender, items: Sequence[T], read: Callable[[T], Awaitable[R]]) -> dict[T, R]:
     """What each read gives; the first one that fails ends it.
 
@@ -248,10 +293,10 @@ async def _for_each(sender: Sender, items: Sequence[T], read: Callable[[T], Awai
         GoedGepicktError: What that one raised.
     """
     budget = sender.pipeline.budget
-    engine = Engine(read, items, budget, concurrency=_AT_ONCE, stop=StopAfter(errors=1), lane=Lane.NORMAL)
+    runner = BulkRunner(read, items, budget, concurrency=_AT_ONCE, stop=StopAfter(errors=1), lane=Lane.NORMAL)
     found: dict[T, R] = {}
     try:
-        async with aclosing(engine.outcomes()) as outcomes:
+        async with aclosing(runner.outcomes()) as outcomes:
             async for outcome in outcomes:
                 if outcome.ok:
                     found[outcome.item] = outcome.unwrap()

@@ -15,22 +15,24 @@ from goedgepickt_async.errors import JournalMismatchError
 from goedgepickt_async.settings import Settings
 
 __all__ = [
-    "UNTOLD",
-    "Account",
+    "NOT_REPORTED",
     "Action",
     "Applied",
+    "AppliedVia",
     "Change",
     "Conflict",
-    "How",
-    "LeftAlone",
+    "ConflictCode",
+    "Decision",
+    "DesiredRow",
+    "PlanScope",
     "PlannedWrite",
-    "Settled",
+    "Resolution",
+    "RowSource",
+    "Skipped",
     "Unchanged",
-    "Verdict",
-    "Wish",
 ]
 
-UNTOLD = "(not told)"
+NOT_REPORTED = "(not reported)"
 """Stands for the present value of a field that the API takes and does not answer."""
 
 
@@ -48,7 +50,7 @@ class Action(enum.StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
+class DesiredRow:
     """One desired row, checked and in one form.
 
     Attributes:
@@ -68,7 +70,7 @@ class Change:
 
     Attributes:
         field: Its Python name.
-        before: What is there; None for nothing, `UNTOLD` where the API does not say.
+        before: What is there; None for nothing, `NOT_REPORTED` where the API does not say.
         after: What will be there.
     """
 
@@ -83,7 +85,7 @@ class PlannedWrite:
 
     Attributes:
         action: What it does.
-        wish: What was wanted.
+        desired: What was wanted.
         uuid: Of the product that it changes; None for what is made new.
         name: What people call it; empty for orders, whose names are personal.
         changes: Field by field.
@@ -91,7 +93,7 @@ class PlannedWrite:
     """
 
     action: Action
-    wish: Wish
+    desired: DesiredRow
     uuid: str | None = None
     name: str = ""
     changes: tuple[Change, ...] = attrs.field(default=(), repr=False)
@@ -100,17 +102,17 @@ class PlannedWrite:
     @property
     def key(self) -> str:
         """The SKU, or the shop's id."""
-        return self.wish.key
+        return self.desired.key
 
     @property
     def index(self) -> int:
         """The row's place in the input, from 0."""
-        return self.wish.index
+        return self.desired.index
 
 
 @attrs.frozen(kw_only=True)
 class Unchanged:
-    """A row whose wish is fulfilled already."""
+    """A row that is as desired already."""
 
     key: str
     index: int
@@ -118,13 +120,32 @@ class Unchanged:
 
 
 @attrs.frozen(kw_only=True)
-class LeftAlone:
+class Skipped:
     """A row that is deliberately not touched, and why."""
 
     key: str
     index: int
     uuid: str | None
     reason: str
+
+
+class ConflictCode(enum.StrEnum):
+    """Why a row is in conflict, for programs."""
+
+    BAD_ROW = "bad_row"
+    """The row itself is unfit: a field is missing or wrong."""
+    DUPLICATE = "duplicate"
+    """The same key comes several times in the input."""
+    AMBIGUOUS = "ambiguous"
+    """Several things at the server have this key."""
+    NOT_FOUND = "not_found"
+    """Nothing has this key, and it cannot or must not be created."""
+    OTHER_WEBSHOP = "other_webshop"
+    """It exists, in another webshop than the plan's."""
+    NEAR_MISS = "near_miss"
+    """Nothing has exactly this key, and something has nearly the same one."""
+    UNWRITABLE = "unwritable"
+    """It exists, and cannot be written as asked."""
 
 
 @attrs.frozen(kw_only=True)
@@ -135,6 +156,7 @@ class Conflict:
         key: The SKU or the shop's id; empty where there is none.
         indexes: The places of the rows in the input, from 0.
         reason: Why; no personal data is in it.
+        code: Why, for programs.
         uuids: Of what is in the way at the server.
         fields: For a row that was refused: what is wrong with which field.
     """
@@ -142,23 +164,24 @@ class Conflict:
     key: str
     indexes: tuple[int, ...]
     reason: str
+    code: ConflictCode = ConflictCode.BAD_ROW
     uuids: tuple[str, ...] = ()
     fields: Mapping[str, str] = attrs.field(factory=dict)
 
 
-Verdict = PlannedWrite | Unchanged | LeftAlone | Conflict
-"""What comparing one wish with what is there amounts to."""
+Decision = PlannedWrite | Unchanged | Skipped | Conflict
+"""What comparing one desired row with the present state gives."""
 
 
 @attrs.frozen
-class Settled:
+class Resolution:
     """What the numbers say of a mutation whose answer was lost: done, not done, or (None) nobody can tell."""
 
     is_done: bool | None
     why: str = ""
 
 
-class How(enum.StrEnum):
+class AppliedVia(enum.StrEnum):
     """How a planned write came to be done."""
 
     SENT = "sent"
@@ -176,54 +199,41 @@ class Applied:
     """A planned write that is done.
 
     Attributes:
-        how: How that came to be.
+        via: How that came to be.
         uuid: Of what was made or changed, where the API told it.
     """
 
-    how: How
+    via: AppliedVia
     uuid: str | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Account:
-    """A server, a webshop and a key, of which only a keyed hash is kept.
+class PlanScope:
+    """What a plan or a journal is for: a server, a webshop and an API key, of which only a keyed hash is kept.
 
     Attributes:
         server: The API's host and path.
         webshop: The uuid of the webshop; None: all.
-        salt: What the hash is keyed with, in hexadecimal; another one for each account that is written down.
-        mark: The hash of the API key.
+        salt: What the hash is keyed with, in hexadecimal; another one for each scope that is written down.
+        key_hash: The keyed hash of the API key.
+        webshop_name: What people call the webshop; empty where that was not asked.
     """
 
     server: str
     webshop: str | None
     salt: str
-    mark: str
+    key_hash: str
+    webshop_name: str = attrs.field(default="", eq=False)
 
     @classmethod
-    def of(cls, settings: Settings, webshop: str | None, *, salt: str | None = None) -> Account:
-        """The account that a client works for."""
+    def of(cls, settings: Settings, webshop: str | None, *, name: str = "", salt: str | None = None) -> PlanScope:
+        """The scope that a client works in."""
         salt = secrets.token_hex(16) if salt is None else salt
-        mark = hmac.new(salt.encode(), settings.api_key.encode(), hashlib.sha256).hexdigest()
-        return cls(server=settings.server, webshop=webshop, salt=salt, mark=mark)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Account:
-        """An account that was written down."""
-        webshop = data["webshop"]
-        return cls(
-            server=str(data["server"]),
-            webshop=None if webshop is None else str(webshop),
-            salt=str(data["salt"]),
-            mark=str(data["mark"]),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """To be written down."""
-        return attrs.asdict(self)
+        key_hash = hmac.new(salt.encode(), settings.api_key.encode(), hashlib.sha256).hexdigest()
+        return cls(server=settings.server, webshop=webshop, salt=salt, key_hash=key_hash, webshop_name=name)
 
     def check(self, settings: Settings, webshop: str | None, what: str) -> None:
-        """Whether a client works for it.
+        """Check that a client works in this scope.
 
         Raises:
             JournalMismatchError: It does not.
@@ -232,6 +242,32 @@ class Account:
         if other.server != self.server:
             raise JournalMismatchError(f"{what} is for another server: {self.server}, not {other.server}")
         if other.webshop != self.webshop:
-            raise JournalMismatchError(f"{what} is for another webshop")
-        if not hmac.compare_digest(other.mark, self.mark):
+            raise JournalMismatchError(f"{what} is for another webshop: {self.webshop}, not {other.webshop}")
+        if not hmac.compare_digest(other.key_hash.encode(), self.key_hash.encode()):
             raise JournalMismatchError(f"{what} is for another account: it was made with another API key")
+
+    @property
+    def webshop_text(self) -> str:
+        """The webshop as people know it."""
+        if self.webshop is None:
+            return "all webshops"
+        return f"webshop {self.webshop_name!r} ({self.webshop})" if self.webshop_name else f"webshop {self.webshop}"
+
+
+@attrs.frozen(kw_only=True)
+class RowSource:
+    """Where the rows of a plan came from: a file, and the line of each row.
+
+    Attributes:
+        name: The file's name.
+        lines: The line where each row begins, by the row's place in the input.
+        problems: The rows and cells that could not be read, as `stock.csv:12: voorraad: …`.
+    """
+
+    name: str
+    lines: tuple[int, ...] = attrs.field(default=(), repr=False)
+    problems: tuple[str, ...] = attrs.field(default=(), repr=False)
+
+    def where(self, index: int) -> str:
+        """The place of a row, as `stock.csv:12`."""
+        return f"{self.name}:{self.lines[index]}" if index < len(self.lines) else f"row {index + 1}"

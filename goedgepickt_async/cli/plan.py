@@ -291,7 +291,7 @@ async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
                 async for outcome in stream:
                     bar(stream.progress)
                     if outcome.ok:
-                        told[str(outcome.unwrap().how)] += 1
+                        told[str(outcome.unwrap().via)] += 1
                         hopeless = 0
                         continue
                     told["failed"] += 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,6 +13,9 @@ from goedgepickt_async.errors import MultipleFoundError, PagingError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
+
+if TYPE_CHECKING:
+    from goedgepickt_async.bulk.plan import Plan
 
 __all__ = [
     "CreatedOrder",
@@ -148,6 +151,30 @@ class Orders(Resource):
             if webshop.uuid == webshop_uuid:
                 return webshop.name
         return None
+
+    async def plan(
+        self,
+        new_orders: Iterable[NewOrder | Mapping[str, Any]] | AsyncIterable[NewOrder | Mapping[str, Any]],
+        *,
+        since: date | None = None,
+        webshop_uuid: str | None = None,
+    ) -> Plan:
+        """Which of these orders exist already, by the shop's own id; so that an import can be run again.
+
+        Args:
+            new_orders: `NewOrder`, or mappings of its fields' Python names; addresses may be mappings too, instants
+                ISO 8601 text with an offset.
+            since: None of them was created before this day. None: since the oldest `created_at`; and if one has none,
+                all orders are read.
+            webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
+
+        Raises:
+            ConfigurationError: There is no such webshop, or there are several and none is named.
+            GoedGepicktError: The present state could not be read.
+        """
+        from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
+
+        return await planner.make_plan(self._sender, "orders", new_orders, webshop=webshop_uuid, since=day(since))
 
 
 def _created_uuid(data: Any) -> str | None:

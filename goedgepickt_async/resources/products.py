@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -14,7 +14,13 @@ from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
 
+if TYPE_CHECKING:
+    from goedgepickt_async.bulk.plan import Plan
+
 __all__ = ["Products"]
+
+
+ProductRow = NewProduct | ProductUpdate | Mapping[str, Any] | Any
 
 
 class Products(Resource):
@@ -118,6 +124,34 @@ class Products(Resource):
             uuid=uuid,
         )
         return parse_result(await self._sender.send(request), _product)
+
+    async def plan(
+        self,
+        desired: Iterable[ProductRow] | AsyncIterable[ProductRow],
+        *,
+        key: Literal["sku", "product_id"] = "sku",
+        webshop_uuid: str | None = None,
+        update_pictures: bool = False,
+    ) -> Plan:
+        """Compare the products that are wanted with those that are there.
+
+        Args:
+            desired: `NewProduct`, `ProductUpdate`, a mapping of their fields' Python names, or an attrs object that
+                has them. A field that is UNSET or missing is left as it is; None empties it.
+            key: What tells a product apart.
+            webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
+            update_pictures: Send a picture also where there is one already; else only with what is created and where
+                the present one is a placeholder, since GoedGepickt complained of clients that re-send them (A).
+
+        Raises:
+            ConfigurationError: There is no such webshop, or there are several and none is named.
+            GoedGepicktError: The present state could not be read.
+        """
+        from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
+
+        return await planner.make_plan(
+            self._sender, "products", desired, webshop=webshop_uuid, key=key, update_pictures=update_pictures
+        )
 
 
 def _is_same(found: Product, new: NewProduct) -> bool:

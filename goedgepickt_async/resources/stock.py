@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from goedgepickt_async.convert import decode_rows
 from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
 from goedgepickt_async.models import StockLocation
 from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
 
+if TYPE_CHECKING:
+    from goedgepickt_async.bulk.plan import Plan
+
 __all__ = ["Stock"]
+
+
+Levels = Mapping[str, int | str]
+LevelRows = Iterable[tuple[str, int | str]] | AsyncIterable[tuple[str, int | str]]
 
 
 class Stock(Resource):
@@ -99,6 +107,40 @@ class Stock(Resource):
             if location.pick_location_uuid == pick_location_uuid and body.items() <= there.items():
                 return True
         return None
+
+    async def plan(
+        self,
+        levels: Levels | LevelRows,
+        *,
+        mode: Literal["set", "free"] = "free",
+        location: str | None = None,
+        one_location: bool = False,
+        webshop_uuid: str | None = None,
+        reason: str | None = None,
+    ) -> Plan:
+        """Compare the stock that is wanted with what is there.
+
+        Args:
+            levels: SKU -> pieces; or pairs of them, in which a SKU that comes twice is noticed.
+            mode: `"free"` brings the free stock to the level, by mutations; `"set"` sets what lies at `location`.
+            location: The uuid of a pick location; required to set, and where to mutate (None leaves it to GoedGepickt).
+            one_location: For `"set"`: each of these products lies at this location and nowhere else, so that its total
+                tells what lies there; else each product's locations are asked for, one request each.
+            webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
+            reason: For people who read the log.
+
+        Raises:
+            ConfigurationError: There is no such mode, or it needs a location; or there is no such webshop, or there are
+                several and none is named.
+            GoedGepicktError: What is there could not be read.
+        """
+        from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
+
+        rows = levels.items() if isinstance(levels, Mapping) else levels
+        return await planner.make_plan(
+            self._sender, "stock", rows, webshop=webshop_uuid, mode=mode, location=location,
+            one_location=one_location, reason=reason,
+        )  # fmt: skip
 
 
 def _locations(data: Any) -> list[StockLocation]:

@@ -14,11 +14,11 @@ import attrs
 import pytest
 
 from goedgepickt_async import (
+    AppliedVia,
     AuthenticationError,
     ConfigurationError,
     ConflictError,
     GoedGepickt,
-    How,
     JournalBusyError,
     JournalError,
     JournalMismatchError,
@@ -39,7 +39,7 @@ async def sandbox() -> Any:
 
 
 async def outcomes_of(plan: Plan, **options: Any) -> list[Any]:
-    async with plan.apply(**{"settle": 0.02, **options}) as outcomes:
+    async with plan.apply(**{"settle_after": 0.02, **options}) as outcomes:
         return [outcome async for outcome in outcomes]
 
 
@@ -71,8 +71,8 @@ async def test_a_plan_reads_in_large_pages_and_writes_only_what_differs(gg: Goed
 
 async def test_few_rows_are_searched_for_where_that_is_fewer_requests(gg: GoedGepickt, sandbox: Sandbox) -> None:
     await gg.stock.plan({"SB-00004": 1})
-    assert len(sandbox.requests) == 1
-    assert sandbox.requests[0].query["searchValue"] == "SB-00004"
+    assert [request.path for request in sandbox.requests] == ["/webshops", "/products"]
+    assert sandbox.requests[1].query["searchValue"] == "SB-00004"
 
 
 async def test_orders_that_exist_are_not_made_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -93,7 +93,7 @@ async def test_a_saved_plan_is_the_same_plan(gg: GoedGepickt, sandbox: Sandbox) 
     assert sandbox.api_key not in plan.to_json()
     with pytest.raises(ConfigurationError):
         Plan.from_json(plan.to_json()).apply()
-    for damaged in ("", "[]", "{}", plan.to_json()[:-9], plan.to_json().replace('"version": 1', '"version": 2')):
+    for damaged in ("", "[]", "{}", plan.to_json()[:-9], plan.to_json().replace('"version": 2', '"version": 3')):
         with pytest.raises(ConfigurationError):
             gg.bulk.load_plan(damaged)
     with pytest.raises(JournalMismatchError):
@@ -105,8 +105,8 @@ async def test_applying_again_does_nothing_twice(gg: GoedGepickt, sandbox: Sandb
     plan = await stock_plan(gg)
     first = await outcomes_of(plan, journal=tmp_path / "j")
     again = await outcomes_of(gg.bulk.load_plan(plan.to_json()), journal=tmp_path / "j")
-    assert {o.result.how for o in first} == {How.SENT}
-    assert {o.result.how for o in again} == {How.JOURNAL}
+    assert {o.result.via for o in first} == {AppliedVia.SENT}
+    assert {o.result.via for o in again} == {AppliedVia.JOURNAL}
     assert len(applied(sandbox)) == plan.requests
     assert [path.name for path in tmp_path.iterdir()] == ["j"]
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
@@ -124,10 +124,10 @@ async def test_leaving_early_ends_cleanly_and_the_rest_is_done_later(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     plan = await stock_plan(gg, 30)
-    async with plan.apply(journal=tmp_path / "j", settle=0.02) as outcomes:
+    async with plan.apply(journal=tmp_path / "j", settle_after=0.02) as outcomes:
         async for _ in outcomes:
             break
-    assert not [task for task in asyncio.all_tasks() if "Engine" in str(task.get_coro())]
+    assert not [task for task in asyncio.all_tasks() if "BulkRunner" in str(task.get_coro())]
     rest = await outcomes_of(plan, journal=tmp_path / "j")
     assert all(outcome.ok for outcome in rest)
     assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
@@ -141,7 +141,7 @@ async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
     sandbox.world.inventory.mutate(2, 1)
     outcomes = await outcomes_of(plan, journal=tmp_path / "j", dry_run=True, max_age=0)
     assert [o.index for o in outcomes if isinstance(o.error, ConflictError)] == [2]
-    assert {o.result.how for o in outcomes if o.ok} == {How.DRY_RUN}
+    assert {o.result.via for o in outcomes if o.ok} == {AppliedVia.DRY_RUN}
     assert {recorded.method for recorded in sandbox.requests} == {"GET"}
     assert not (tmp_path / "j").exists()
 
@@ -164,7 +164,7 @@ async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt
     plan = await stock_plan(gg)
     sandbox.world.inventory.mutate(2, 102 - free(sandbox, 2))
     outcomes = {o.index: o for o in await outcomes_of(plan, max_age=0)}
-    assert outcomes[2].result.how is How.FOUND
+    assert outcomes[2].result.via is AppliedVia.FOUND
     assert len(applied(sandbox)) == 5
 
 
@@ -205,7 +205,7 @@ async def test_a_mutation_whose_answer_is_lost_is_told_by_the_numbers(
     assert all(outcome.ok for outcome in outcomes)
     assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
     assert [free(sandbox, n) for n in range(6)] == [100 + n for n in range(6)]
-    assert sum(o.result.how is How.FOUND for o in outcomes) == (2 if carried_out else 0)
+    assert sum(o.result.via is AppliedVia.FOUND for o in outcomes) == (2 if carried_out else 0)
 
 
 async def test_where_other_stock_moved_too_nothing_is_sent_again(
@@ -263,9 +263,11 @@ async def test_a_journal_of_another_account_is_refused(
     account = make_client(sandbox.account_url, sandbox.account_key, webshop_uuid=shop)
     with pytest.raises(JournalMismatchError, match="server"):
         await outcomes_of(await stock_plan(account), journal=tmp_path / "j")
-    keyless = gg.with_options(webshop_uuid=None)
-    with pytest.raises(JournalMismatchError, match="webshop"):
-        await outcomes_of(await stock_plan(keyless), journal=tmp_path / "j")
+    other = Sandbox(orders=60, products=250, webshops=1, seed=8, limit=None, oddities=False)
+    async with other:
+        elsewhere = make_client(other.url, other.api_key, webshop_uuid=str(other.world.webshops[0]["uuid"]))
+        with pytest.raises(JournalMismatchError, match="webshop"):
+            await outcomes_of(await stock_plan(elsewhere), journal=tmp_path / "j")
     assert (tmp_path / "j").read_bytes() == content
 
 
@@ -356,7 +358,7 @@ async def test_an_order_that_another_plan_made_is_not_made_again_though_the_list
     first, second = await gg.orders.plan(orders), await gg.orders.plan(orders)
     await outcomes_of(first, journal=tmp_path / "j")
     (outcome,) = await outcomes_of(second, journal=tmp_path / "j")
-    assert outcome.result.how is How.JOURNAL
+    assert outcome.result.via is AppliedVia.JOURNAL
     assert len(applied(sandbox, "POST")) == 1
 
 
@@ -366,7 +368,7 @@ async def test_two_plans_from_one_reading_do_not_mutate_twice(
     first, second = await stock_plan(gg), await stock_plan(gg)
     await outcomes_of(first, journal=tmp_path / "j")
     outcomes = await outcomes_of(second, journal=tmp_path / "j")
-    assert {o.result.how for o in outcomes} == {How.FOUND}
+    assert {o.result.via for o in outcomes} == {AppliedVia.FOUND}
     assert [free(sandbox, n) for n in range(6)] == [100 + n for n in range(6)]
 
 

@@ -9,42 +9,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import UNSET, NewOrder, NewOrderLine, NewProduct, Product, ProductStock, ProductType
-from goedgepickt_async.bulk import Action, Conflict, LeftAlone, PlannedWrite, Unchanged, Wish
-from goedgepickt_async.bulk.orders import new_order, wished_order
-from goedgepickt_async.bulk.products import judge_product, say_the_same, wished_product
-from goedgepickt_async.bulk.stock import StockSeen, judge_free, judge_set, settle_mutation, wished_level
-from goedgepickt_async.bulk.strategy import without_doubles
-from goedgepickt_async.bulk.values import UNTOLD
+from goedgepickt_async.bulk import Action, Conflict, DesiredRow, PlannedWrite, Skipped, Unchanged
+from goedgepickt_async.bulk.orders import new_order, normalize_order
+from goedgepickt_async.bulk.products import diff_product, equal, normalize_product
+from goedgepickt_async.bulk.stock import (
+    StockSeen,
+    diff_free_stock,
+    diff_location_stock,
+    normalize_level,
+    resolve_mutation,
+)
+from goedgepickt_async.bulk.strategy import split_duplicates
+from goedgepickt_async.bulk.values import NOT_REPORTED
 from goedgepickt_async.models import StockLocation
 
 SHOP = "shop"
 amounts = st.decimals(min_value=0, max_value=10**6, places=2)
 
 
-def judged(row: Any, *present: Product, **options: Any) -> Any:
-    wish = wished_product(row, 0, key="sku", webshop=SHOP)
-    if isinstance(wish, Conflict):
-        return wish
-    return judge_product(wish, present, **{"webshop": SHOP, "update_pictures": False, **options})
+def diffed(row: Any, *present: Product, **options: Any) -> Any:
+    desired = normalize_product(row, 0, key="sku", webshop=SHOP)
+    if isinstance(desired, Conflict):
+        return desired
+    return diff_product(desired, present, **{"webshop": SHOP, "update_pictures": False, **options})
 
 
-def changes(verdict: Any) -> dict[str, tuple[Any, Any]]:
-    assert isinstance(verdict, PlannedWrite)
-    return {change.field: (change.before, change.after) for change in verdict.changes}
+def changes(decision: Any) -> dict[str, tuple[Any, Any]]:
+    assert isinstance(decision, PlannedWrite)
+    return {change.field: (change.before, change.after) for change in decision.changes}
 
 
 @given(amount=amounts, zeros=st.integers(0, 3))
 def test_an_amount_is_the_same_however_it_is_written(amount: Decimal, zeros: int) -> None:
     text = f"{amount:f}" + "0" * zeros
-    assert say_the_same("price", text, amount)
-    assert not say_the_same("price", text, amount + Decimal("0.01"))
+    assert equal("price", text, amount)
+    assert not equal("price", text, amount + Decimal("0.01"))
 
 
 @given(text=st.text(max_size=12), pad=st.sampled_from(["", " ", "  ", "\t"]))
 def test_a_text_is_the_same_with_white_space_around_it_and_nothing_is_nothing(text: str, pad: str) -> None:
-    assert say_the_same("name", text, pad + text + pad)
-    assert say_the_same("name", None, pad)
-    assert say_the_same("product_id", "12", 12)
+    assert equal("name", text, pad + text + pad)
+    assert equal("name", None, pad)
+    assert equal("product_id", "12", 12)
 
 
 @given(
@@ -54,10 +60,10 @@ def test_a_text_is_the_same_with_white_space_around_it_and_nothing_is_nothing(te
 )
 def test_what_was_created_as_wished_is_unchanged_afterwards(name: str, price: Decimal, product_id: str | None) -> None:
     row = {"sku": "0012", "name": name, "price": str(price)} | ({"product_id": product_id} if product_id else {})
-    created = judged(row)
+    created = diffed(row)
     assert created.action is Action.CREATE
     there = Product(uuid="u", sku="0012", name=name.strip(), price=price + Decimal("0.000"), product_id=product_id)
-    assert isinstance(judged(row, there), Unchanged)
+    assert isinstance(diffed(row, there), Unchanged)
 
 
 @given(
@@ -68,47 +74,47 @@ def test_an_update_brings_what_is_there_to_what_is_wanted_and_touches_nothing_el
 ) -> None:
     there = Product(uuid="u", sku="x", name=name, price=price, product_id="7")
     row = {"sku": "x", "name": wanted, "price": to}
-    verdict = judged(row, there)
-    if isinstance(verdict, PlannedWrite):
-        assert set(changes(verdict)) <= {"name", "price"}
-        after = {field: new for field, (_, new) in changes(verdict).items()}
+    decision = diffed(row, there)
+    if isinstance(decision, PlannedWrite):
+        assert set(changes(decision)) <= {"name", "price"}
+        after = {field: new for field, (_, new) in changes(decision).items()}
         there = attrs.evolve(there, name=after.get("name", name), price=Decimal(str(after.get("price", price))))
-    assert isinstance(judged(row, there), Unchanged)
+    assert isinstance(diffed(row, there), Unchanged)
 
 
 def test_unset_is_left_alone_and_none_empties() -> None:
     there = Product(uuid="u", sku="x", name="n", price=Decimal(5), product_id="7")
-    assert isinstance(judged(NewProduct(sku="x", name="n"), there), Unchanged)
-    assert isinstance(judged({"sku": "x", "price": UNSET}, there), Unchanged)
-    assert changes(judged({"sku": "x", "price": None, "product_id": None}, there)) == {
+    assert isinstance(diffed(NewProduct(sku="x", name="n"), there), Unchanged)
+    assert isinstance(diffed({"sku": "x", "price": UNSET}, there), Unchanged)
+    assert changes(diffed({"sku": "x", "price": None, "product_id": None}, there)) == {
         "price": ("5", None),
         "product_id": ("7", None),
     }
     empty = Product(uuid="u", sku="x", name="n")
-    assert isinstance(judged({"sku": "x", "price": None, "product_id": ""}, empty), Unchanged)
+    assert isinstance(diffed({"sku": "x", "price": None, "product_id": ""}, empty), Unchanged)
 
 
 @pytest.mark.parametrize("placeholder", [None, "", "https://x.test/Image_Placeholder.png"])
 def test_a_picture_is_sent_where_there_is_none(placeholder: str | None) -> None:
     row = {"sku": "x", "picture": "https://x.test/a.png"}
-    assert "picture" in changes(judged(row, Product(uuid="u", sku="x", picture=placeholder)))
+    assert "picture" in changes(diffed(row, Product(uuid="u", sku="x", picture=placeholder)))
 
 
 def test_a_picture_is_not_sent_where_there_is_one_unless_asked() -> None:
     row = {"sku": "x", "picture": "https://x.test/a.png"}
     there = Product(uuid="u", sku="x", picture="https://x.test/b.png")
-    assert isinstance(judged(row, there), Unchanged)
-    assert "picture" in changes(judged(row, there, update_pictures=True))
+    assert isinstance(diffed(row, there), Unchanged)
+    assert "picture" in changes(diffed(row, there, update_pictures=True))
     nobody_wants = {"sku": "x", "picture": "https://x.test/image_placeholder.png"}
-    assert isinstance(judged(nobody_wants, Product(uuid="u", sku="x")), Unchanged)
+    assert isinstance(diffed(nobody_wants, Product(uuid="u", sku="x")), Unchanged)
 
 
 def test_what_the_api_does_not_tell_goes_along_and_is_no_change_by_itself() -> None:
     row = {"sku": "x", "name": "b", "url": "https://x.test", "stock_management": True}
-    assert isinstance(judged(row, Product(uuid="u", sku="x", name="b")), Unchanged)
-    assert changes(judged(row, Product(uuid="u", sku="x", name="a")))["url"] == (UNTOLD, "https://x.test")
+    assert isinstance(diffed(row, Product(uuid="u", sku="x", name="b")), Unchanged)
+    assert changes(diffed(row, Product(uuid="u", sku="x", name="a")))["url"] == (NOT_REPORTED, "https://x.test")
     told = Product(uuid="u", sku="x", name="b", extra={"url": "https://x.test", "stockManagement": 1})
-    assert isinstance(judged(row, told), Unchanged)
+    assert isinstance(diffed(row, told), Unchanged)
 
 
 @pytest.mark.parametrize(
@@ -130,23 +136,23 @@ def test_what_the_api_does_not_tell_goes_along_and_is_no_change_by_itself() -> N
     ],
 )
 def test_an_unfit_row_is_a_conflict_that_says_why(row: Any, why: str) -> None:
-    verdict = judged(row)
-    assert isinstance(verdict, Conflict)
-    assert why in verdict.reason
-    assert verdict.indexes == (0,)
+    decision = diffed(row)
+    assert isinstance(decision, Conflict)
+    assert why in decision.reason
+    assert decision.indexes == (0,)
 
 
 def test_leading_zeros_stay_and_a_number_is_its_digits() -> None:
-    assert judged({"sku": "0012", "name": "a"}).key == "0012"
-    assert judged({"sku": 12, "name": "a"}).key == "12"
-    assert judged({"sku": " 0012 ", "name": "a"}).key == "0012"
+    assert diffed({"sku": "0012", "name": "a"}).key == "0012"
+    assert diffed({"sku": 12, "name": "a"}).key == "12"
+    assert diffed({"sku": " 0012 ", "name": "a"}).key == "0012"
 
 
 @given(keys=st.lists(st.sampled_from("abc"), max_size=8))
 def test_a_key_that_comes_twice_is_one_conflict_and_nothing_else(keys: list[str]) -> None:
-    wishes = [Wish(key=key, index=index, values={}) for index, key in enumerate(keys)]
-    single, doubled = without_doubles(wishes, "sku")
-    assert {wish.key for wish in single} == {key for key in keys if keys.count(key) == 1}
+    desired_rows = [DesiredRow(key=key, index=index, values={}) for index, key in enumerate(keys)]
+    single, doubled = split_duplicates(desired_rows, "sku")
+    assert {desired.key for desired in single} == {key for key in keys if keys.count(key) == 1}
     assert sorted(index for conflict in doubled for index in conflict.indexes) == [
         index for index, key in enumerate(keys) if keys.count(key) > 1
     ]
@@ -158,34 +164,34 @@ def stocked(free: int | None = 5, *, total: int | None = 7, **fields: Any) -> St
 
 
 def level(value: Any) -> Any:
-    return wished_level(("x", value), 0)
+    return normalize_level(("x", value), 0)
 
 
 @given(free=st.integers(-50, 50), wanted=st.integers(0, 50))
 def test_a_mutation_is_the_difference_to_the_free_stock_also_to_a_negative_one(free: int, wanted: int) -> None:
-    verdict = judge_free(level(wanted), stocked(free))
+    decision = diff_free_stock(level(wanted), stocked(free))
     if free == wanted:
-        assert isinstance(verdict, Unchanged)
+        assert isinstance(decision, Unchanged)
     else:
-        assert changes(verdict) == {"free_stock": (free, wanted)}
+        assert changes(decision) == {"free_stock": (free, wanted)}
 
 
 def test_unlimited_and_compound_products_are_left_alone_and_said() -> None:
     for seen in (stocked(unlimited=True), stocked(type=ProductType.PARENT)):
-        for verdict in (judge_free(level(3), seen), judge_set(level(3), seen, location="l")):
-            assert isinstance(verdict, LeftAlone)
-            assert verdict.reason
+        for decision in (diff_free_stock(level(3), seen), diff_location_stock(level(3), seen, location="l")):
+            assert isinstance(decision, Skipped)
+            assert decision.reason
 
 
 def test_what_cannot_be_done_safely_is_a_conflict() -> None:
-    assert isinstance(judge_free(level(3), stocked(None)), Conflict)
-    assert isinstance(judge_free(level(3), StockSeen()), Conflict)
+    assert isinstance(diff_free_stock(level(3), stocked(None)), Conflict)
+    assert isinstance(diff_free_stock(level(3), StockSeen()), Conflict)
     twice = StockSeen(products=stocked().products * 2)
-    assert isinstance(judge_free(level(3), twice), Conflict)
+    assert isinstance(diff_free_stock(level(3), twice), Conflict)
     elsewhere = attrs.evolve(stocked(), locations=(StockLocation(pick_location_uuid="m", quantity=7),))
-    assert isinstance(judge_set(level(3), elsewhere, location="l"), Conflict)
-    assert changes(judge_set(level(3), elsewhere, location="m")) == {"quantity": (7, 3)}
-    assert changes(judge_set(level(3), stocked(), location="l")) == {"quantity": (7, 3)}
+    assert isinstance(diff_location_stock(level(3), elsewhere, location="l"), Conflict)
+    assert changes(diff_location_stock(level(3), elsewhere, location="m")) == {"quantity": (7, 3)}
+    assert changes(diff_location_stock(level(3), stocked(), location="l")) == {"quantity": (7, 3)}
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, True, "1,5", "", None, "1e3", Decimal("1.5"), Decimal("1e99"), 10**15])
@@ -202,10 +208,10 @@ def test_a_level_may_be_written_in_many_ways(good: Any) -> None:
 def test_a_mutation_is_told_by_the_numbers_only_where_they_leave_no_other_reading(
     delta: int, moved: int, reserved: int
 ) -> None:
-    settled = settle_mutation(delta, {"total": 5, "reserved": 0}, {"total": 5 + moved, "reserved": reserved})
+    resolution = resolve_mutation(delta, {"total": 5, "reserved": 0}, {"total": 5 + moved, "reserved": reserved})
     expected = None if reserved else {delta: True, 0: False}.get(moved)
-    assert settled.is_done is expected
-    assert settled.is_done is not None or settled.why
+    assert resolution.is_done is expected
+    assert resolution.is_done is not None or resolution.why
 
 
 def test_an_order_survives_being_written_down() -> None:
@@ -217,13 +223,13 @@ def test_an_order_survives_being_written_down() -> None:
         "lines": [{"sku": "0012", "product_name": "Mok", "quantity": 2, "tax_rate": "21"}],
         "paid_total": "12.50",
     }
-    wish = wished_order(order, 0, webshop=SHOP)
-    assert isinstance(wish, Wish)
-    again = new_order(wish.values)
+    desired = normalize_order(order, 0, webshop=SHOP)
+    assert isinstance(desired, DesiredRow)
+    again = new_order(desired.values)
     assert again == attrs.evolve(new_order(order), webshop_uuid=SHOP)
     assert isinstance(again, NewOrder)
     assert isinstance(again.lines[0], NewOrderLine)
-    assert "Sien" not in repr(wish)
+    assert "Sien" not in repr(desired)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +245,6 @@ def test_an_order_survives_being_written_down() -> None:
 )
 def test_an_unfit_order_is_a_conflict_that_says_why(change: dict[str, Any], why: str) -> None:
     order = {"order_id": "S-1", "status": "open", "lines": [{"sku": "a", "product_name": "b", "quantity": 1}]}
-    conflict = wished_order(order | change, 3, webshop=SHOP)
+    conflict = normalize_order(order | change, 3, webshop=SHOP)
     assert isinstance(conflict, Conflict)
     assert why in conflict.reason

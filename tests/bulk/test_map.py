@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async import BulkStoppedError, ConfigurationError, GoedGepickt, Lane, StopAfter
-from goedgepickt_async.bulk.map import Engine, OutcomeStream, eta
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, eta
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.recording_budget import RecordingBudget
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 def stream(operation: Any, items: Any, **options: Any) -> OutcomeStream[Any, Any]:
-    return OutcomeStream(Engine(operation, items, unlimited_budget(), **{"concurrency": 3, **options}))
+    return OutcomeStream(BulkRunner(operation, items, unlimited_budget(), **{"concurrency": 3, **options}))
 
 
 async def drained(outcomes: OutcomeStream[Any, Any]) -> tuple[list[Any], Exception | None]:

@@ -143,7 +143,7 @@ class Ordeal:
             "shop": str(sandbox.world.webshops[0]["uuid"]),
             "plan": str(self._path("plan")),
             "journal": str(self._path("journal")),
-            "settle": 0.05,
+            "settle_after": 0.05,
             "max_age": 600.0,
         }
 
@@ -162,7 +162,7 @@ class Ordeal:
                 for call, number in applied.items()
                 if number != 1 and (call[0] == "POST" or call[1].endswith("stock-mutation"))
             ]
-        wished = {write.key: write.wish.values for write in plan.writes}
+        wished = {write.key: write.desired.values for write in plan.writes}
         report.wrong += [
             f"{key} is not as wished" for key in wished if not self._is_as_wished(sandbox, key, wished[key])
         ]

@@ -1,0 +1,189 @@
+"""Makes plans: reads the desired rows and the present state, and compares them; and `gg.bulk`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from goedgepickt_async._transport.context import CallContext
+from goedgepickt_async._transport.pipeline import Sender
+from goedgepickt_async.budget.queue import bulk_rate
+from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
+from goedgepickt_async.bulk.orders import OrderStrategy
+from goedgepickt_async.bulk.plan import Plan
+from goedgepickt_async.bulk.products import ProductStrategy
+from goedgepickt_async.bulk.stock import StockStrategy
+from goedgepickt_async.bulk.strategy import PlanStrategy, resolve_webshop, split_duplicates
+from goedgepickt_async.bulk.values import (
+    Action,
+    Conflict,
+    Decision,
+    DesiredRow,
+    PlannedWrite,
+    PlanScope,
+    Skipped,
+    Unchanged,
+)
+from goedgepickt_async.errors import ConfigurationError
+
+__all__ = ["Bulk", "bound", "make_plan"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_STRATEGIES: Final[Mapping[str, Any]] = {
+    strategy.name: strategy for strategy in (ProductStrategy, StockStrategy, OrderStrategy)
+}
+_AT_ONCE: Final = 200
+"""Rows that are worked on before the event loop's other tasks get their turn: some milliseconds."""
+
+
+async def make_plan(
+    sender: Sender, name: str, rows: Iterable[Any] | AsyncIterable[Any], *, webshop: str | None, **options: Any
+) -> Plan:
+    """A plan of this kind for these rows.
+
+    Args:
+        sender: What sends the requests.
+        name: `products`, `stock` or `orders`.
+        rows: The desired rows.
+        webshop: The uuid or the name of the webshop; None: the client's own, or the only one of the account.
+        options: Those of the strategy.
+
+    Raises:
+        ConfigurationError: There is no such webshop, or there are several and none is named; or an option is unfit.
+        GoedGepicktError: The present state could not be read.
+    """
+    given = webshop or sender.settings.webshop_uuid
+    kind: PlanStrategy[Any] = _STRATEGIES[name](sender, webshop=given or "", **options)
+    with CallContext(lane=Lane.NORMAL).active() as shop_context:
+        kind.webshop, webshop_name = await resolve_webshop(sender, given)
+    desired_rows, conflicts = await _normalize_rows(kind, rows)
+    read_at = datetime.now(UTC)
+    with CallContext(lane=Lane.NORMAL).active() as context:
+        present = await kind.read(desired_rows)
+    context.requests += shop_context.requests
+    decisions: list[Decision] = list(conflicts)
+    for number, desired in enumerate(desired_rows, start=1):
+        decisions.append(kind.diff(desired, present.get(desired.key)))
+        await _give_way(number)
+    budget = sender.pipeline.budget.snapshot()
+    return Plan(
+        kind=kind.name,
+        options=kind.options,
+        scope=PlanScope.of(sender.settings, kind.webshop, name=webshop_name),
+        creates=tuple(write for write in _only(PlannedWrite, decisions) if write.action is Action.CREATE),
+        updates=tuple(write for write in _only(PlannedWrite, decisions) if write.action is not Action.CREATE),
+        unchanged=tuple(_only(Unchanged, decisions)),
+        skipped=tuple(_only(Skipped, decisions)),
+        conflicts=tuple(sorted(_only(Conflict, decisions), key=lambda conflict: conflict.indexes)),
+        read_at=read_at,
+        content=content_of(kind, desired_rows, conflicts),
+        requests_read=context.requests,
+        rate=bulk_rate(budget.limit, budget.period),
+        applying=(sender, kind),
+    )
+
+
+def bound(plan: Plan, sender: Sender) -> Plan:
+    """A plan that was saved, to be applied by this client, for the webshop that it was made for.
+
+    Raises:
+        ConfigurationError: It is of a kind that this version does not know.
+        JournalMismatchError: It was made for another server or API key.
+    """
+    webshop = plan.scope.webshop
+    plan.scope.check(sender.settings, webshop, "the plan")
+    if plan.kind not in _STRATEGIES:
+        raise ConfigurationError(f"there is no such kind of plan: {plan.kind}")
+    try:
+        kind = _STRATEGIES[plan.kind](sender, webshop=webshop, **plan.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the plan has options that this version does not know: {error}") from None
+    return attrs.evolve(plan, applying=(sender, kind))
+
+
+async def _normalize_rows(
+    kind: PlanStrategy[Any], rows: Iterable[Any] | AsyncIterable[Any]
+) -> tuple[Sequence[DesiredRow], Sequence[Conflict]]:
+    """The rows, checked and in one form; and those for which nothing can be done."""
+    checked: list[DesiredRow | Conflict] = []
+    async with aclosing(aiter_any(rows)) as source:
+        async for row in source:
+            checked.append(kind.normalize(row, len(checked)))
+            await _give_way(len(checked))
+    desired_rows, doubled = split_duplicates(_only(DesiredRow, checked), kind.noun)
+    return desired_rows, [*_only(Conflict, checked), *doubled]
+
+
+def content_of(kind: PlanStrategy[Any], desired_rows: Sequence[DesiredRow], conflicts: Sequence[Conflict]) -> str:
+    """A hash of the rows and options: what a run is for, whatever the file is called and however it is spelled."""
+    digest = hashlib.sha256(json.dumps([kind.name, dict(kind.options)], sort_keys=True).encode())
+    for desired in sorted(desired_rows, key=lambda row: row.key):
+        digest.update(json.dumps([desired.key, desired.values], sort_keys=True, default=str).encode())
+    for conflict in conflicts:
+        digest.update(json.dumps([conflict.key, conflict.reason]).encode())
+    return digest.hexdigest()
+
+
+def _only(cls: Any, things: Iterable[Any]) -> list[Any]:
+    return [thing for thing in things if isinstance(thing, cls)]
+
+
+async def _give_way(number: int) -> None:
+    if number % _AT_ONCE == 0:
+        await asyncio.sleep(0)
+
+
+class Bulk:
+    """Jobs of many items, on the bulk lane, which leaves room for everybody else."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def map(
+        self,
+        operation: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        concurrency: int = 10,
+        ordered: bool = False,
+        total: int | None = None,
+        stop: StopAfter | None = None,
+    ) -> OutcomeStream[T, R]:
+        """Do something with each item: an async iterator of outcomes, one for each item.
+
+        Args:
+            operation: What to do; the calls of the API that it makes go on the bulk lane.
+            items: Of any length; they are taken as room comes free.
+            concurrency: Items that are begun and whose outcome nobody has taken yet; memory grows with this alone.
+            ordered: Outcomes in the order of the items, instead of as they come.
+            total: How many items there are, for the progress; None: what `len` says, if it does.
+            stop: When to give up.
+
+        Raises:
+            ConfigurationError: `concurrency` is no whole number of at least 1.
+        """
+        pipeline = self._sender.pipeline
+        runner = BulkRunner(
+            operation, items, pipeline.budget, concurrency=concurrency, ordered=ordered, total=total, stop=stop,
+            job="map", on_item=pipeline.hooks.item,
+        )  # fmt: skip
+        return OutcomeStream(runner)
+
+    def load_plan(self, text: str | bytes) -> Plan:
+        """A plan that `to_json` saved, to be applied by this client, for the webshop that it was made for.
+
+        Raises:
+            ConfigurationError: It is no plan, or one of another version.
+            JournalMismatchError: It was made for another server or API key.
+        """
+        return bound(Plan.from_json(text), self._sender)
