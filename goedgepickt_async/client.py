@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 import aiohttp
 import attrs
@@ -274,6 +274,13 @@ class GoedGepickt:
         """
         if self._parent is None:
             await self._sender.pipeline.sessions.close()
+
+    def __enter__(self) -> NoReturn:
+        """Refused: the client is asynchronous."""
+        raise TypeError("use `async with GoedGepickt() as gg:`, not `with`")
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached."""
 
     async def __aenter__(self) -> Self:
         await self._sender.pipeline.sessions.acquire()

@@ -167,15 +167,22 @@ def optional_country(value: str | Unset) -> str | Unset:
     return UNSET if value is UNSET or value == "" else country(value)
 
 
-def optional_address(value: Address | Unset) -> Address | Unset:
+def optional_address(value: Address | Mapping[str, Any] | Unset) -> Address | Unset:
     """A copy of an address that is fit to be sent, or UNSET. What is None in it is not sent, nor is an empty country."""
     if value is UNSET:
         return UNSET
-    if not isinstance(value, Address):
+    if isinstance(value, Address):
+        parts: Mapping[str, Any] = attrs.asdict(value, recurse=False)
+    elif isinstance(value, Mapping):
+        parts = value
+    else:
         raise FieldError(f"must be an Address, not {type_name(value)}")
     kept: dict[str, str] = {}
-    problems: dict[str, str] = {}
-    for name, part in attrs.asdict(value, recurse=False).items():
+    known = {field.name for field in attrs.fields(Address)}
+    problems = {str(name): "Address has no such field" for name in parts if name not in known}
+    for name, part in parts.items():
+        if name not in known:
+            continue
         try:
             checked = UNSET if part is None else _CHECKS.get(name, any_text)(part)
             if checked is not UNSET:

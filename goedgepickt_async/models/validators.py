@@ -331,6 +331,19 @@ def coerce(cls: type[_T], value: object) -> _T:
     return made
 
 
+def coerce_input(cls: type[_T], value: object) -> _T:
+    """`coerce`, for what a user gives to a call.
+
+    Raises:
+        ValidationError: It is neither a `cls` nor a mapping that describes one; nothing was sent.
+    """
+    try:
+        return coerce(cls, value)
+    except FieldError as error:
+        problems = error.problems
+    raise validation_error(cls, problems)
+
+
 _BY_FIRST_LETTER: Final = """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ
     BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from datetime import date
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import attrs
 
@@ -182,6 +182,26 @@ class Paginator(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         """The items, one by one."""
         return self._items()
+
+    def __await__(self) -> NoReturn:
+        """Refused: a list is iterated."""
+        raise TypeError("a list is not awaited: use `async for item in …`, or `await ….collect()` for all of it")
+
+    def __iter__(self) -> NoReturn:
+        """Refused: the list is asynchronous."""
+        raise TypeError("use `async for`, not `for`; or `for item in await ….collect()`")
+
+    def __len__(self) -> NoReturn:
+        """Refused: the API's totals are unreliable (B)."""
+        raise TypeError("a list has no length before it is read: use `len(await ….collect())`")
+
+    def __getitem__(self, _index: object) -> NoReturn:
+        """Refused: the list is read page by page."""
+        raise TypeError("a list has no index: use `await ….first()`, or `(await ….collect(limit=n))[i]`")
+
+    def __bool__(self) -> bool:
+        """True, always: whether it has items is known once it is read."""
+        return True
 
     def limit(self, number: int) -> Paginator[T]:
         """The same list, of which at most `number` items are read.

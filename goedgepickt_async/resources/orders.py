@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from goedgepickt_async.convert import encode
-from goedgepickt_async.errors import MultipleFoundError, PagingError
+from goedgepickt_async.errors import Evidence, MultipleFoundError, PagingError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
+from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
 
@@ -111,16 +112,55 @@ class Orders(Resource):
         """
         return await self._get("orders.get", Order, uuid=uuid)
 
-    async def create(self, order: NewOrder) -> CreatedOrder:
+    async def find_by_order_id(
+        self, order_id: str, *, created_after: date | None = None, webshop_uuid: str | None = None
+    ) -> Order | None:
+        """The one order with this id of the shop's own, or None.
+
+        The API is not known to search for it, so orders are read until the end of the list: one request per 100 orders.
+        Pass `created_after` to read fewer. A webhook delivery calls this id `order_number`.
+
+        Args:
+            order_id: The shop's own id; also matches what people see, with or without `#`, where the API leaves the id
+                out (C).
+            created_after: Only orders since this day (Dutch time).
+            webshop_uuid: Only this webshop's (B).
+
+        Raises:
+            MultipleFoundError: Several orders have it.
+            ValidationError: The id is empty or no text.
+        """
+        if not isinstance(order_id, str) or not order_id.strip():
+            raise ValidationError(
+                "order_id: must be text that is not empty", fields={"order_id": ["must be text, not empty"]}
+            )
+        wanted = identities_of_new(order_id, UNSET)
+        orders = self.list(created_after=created_after, webshop_uuid=webshop_uuid)
+        found = [order async for order in orders if identity_of(order) in wanted]
+        if len(found) > 1:
+            raise MultipleFoundError(
+                f"{len(found)} orders have the id {order_id!r}",
+                uuids=[order.uuid for order in found],
+                evidence=Evidence.FINAL,
+                method="GET",
+                path="/orders",
+            )
+        return found[0] if found else None
+
+    async def create(self, order: NewOrder | Mapping[str, Any]) -> CreatedOrder:
         """Create an order: `POST /orders` (A).
 
         What a second one does is unknown, so it is never blindly sent again: if its fate is unknown, it is looked up
         by the shop's id among the orders since then.
 
+        Args:
+            order: What to create; or a mapping of its fields' Python names.
+
         Raises:
             ValidationError: The API, or the client before a request was spent, refuses a field.
             OutcomeUnknownError: It may or may not have been created; `body` is what was sent.
         """
+        order = coerce_input(NewOrder, order)
         webshop = self._webshop(order.webshop_uuid)
         request = request_to("orders.create", encode(attrs.evolve(order, webshop_uuid=webshop)))
 

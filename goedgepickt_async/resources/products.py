@@ -11,6 +11,7 @@ import attrs
 from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
+from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
 
@@ -87,17 +88,21 @@ class Products(Resource):
                     break
         return found
 
-    async def create(self, product: NewProduct) -> Product:
+    async def create(self, product: NewProduct | Mapping[str, Any]) -> Product:
         """Create a product: `POST /products` (A).
 
         It is never blindly sent again: if its fate is unknown it is looked up by its SKU, and taken for the one that
         was to be created only if name, price and the shop's own id agree too.
+
+        Args:
+            product: What to create; or a mapping of its fields' Python names.
 
         Raises:
             AlreadyExistsError: There is one with this SKU (A).
             ValidationError: The API, or the client before a request was spent, refuses a field.
             OutcomeUnknownError: It may or may not have been created.
         """
+        product = coerce_input(NewProduct, product)
         webshop = self._webshop(product.webshop_uuid)
         request = request_to("products.create", encode(attrs.evolve(product, webshop_uuid=webshop)))
         return await create_or_lookup(self._sender, request, _product, lambda: self._find(product, webshop))
@@ -108,8 +113,12 @@ class Products(Resource):
             raise MultipleFoundError("another product with this SKU is there", uuids=[found.uuid])
         return found
 
-    async def update(self, uuid: str, changes: ProductUpdate) -> Product | None:
+    async def update(self, uuid: str, changes: ProductUpdate | Mapping[str, Any]) -> Product | None:
         """Change a product: `PUT /products/{uuid}` (A); what is left UNSET stays as it is.
+
+        Args:
+            uuid: Which product.
+            changes: The new values; or a mapping of their Python names.
 
         Returns:
             The product as the API answers it; None where it answers nothing that tells (B).
@@ -118,6 +127,7 @@ class Products(Resource):
             NotFoundError: There is none.
             ValidationError: The API, or the client before a request was spent, refuses a field.
         """
+        changes = coerce_input(ProductUpdate, changes)
         request = request_to(
             "products.update",
             encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid))),

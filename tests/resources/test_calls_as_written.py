@@ -1,0 +1,86 @@
+"""Calls as people write them: mappings where objects are expected, and clear errors for synchronous habits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import GoedGepickt, MultipleFoundError, NewOrder, NewOrderLine, ProductUpdate, ValidationError
+from goedgepickt_async.sandbox import Sandbox
+
+
+async def test_creates_and_updates_take_mappings_of_python_names(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    shop = await gg.webshops.list().first()
+    assert shop is not None
+    lines = [{"sku": "SB-1", "product_name": "Mok", "quantity": 1, "tax_rate": "21"}]
+    created = await gg.orders.create(
+        {"webshop_uuid": shop.uuid, "order_id": "M-1", "status": "open", "lines": lines, "shipping": {"country": "nl"}}
+    )
+    assert (await gg.orders.get(created.uuid)).shipping.country == "NL"
+    made = await gg.products.create(
+        {"webshop_uuid": shop.uuid, "name": "Mok", "sku": "M-2", "product_id": "9", "stock_management": True}
+    )
+    await gg.products.update(made.uuid, {"webshop_uuid": shop.uuid, "name": "Beker"})
+    assert (await gg.products.get(made.uuid)).name == "Beker"
+
+
+@pytest.mark.parametrize("given", [{}, {"order_id": "M-1", "no_such_field": 1}, None, 3, "M-1", [("order_id", "M-1")]])
+async def test_what_does_not_describe_an_order_is_a_validation_error(
+    gg: GoedGepickt, sandbox: Sandbox, given: Any
+) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: gg.orders.create(given),
+        lambda: gg.products.create(given),
+        lambda: gg.products.update("a-uuid", given or 0),
+    ]
+    for call in calls:
+        with pytest.raises(ValidationError):
+            await call()
+    assert not [request for request in sandbox.requests if request.method != "GET"]
+
+
+async def test_an_order_is_found_by_the_shops_own_id_with_or_without_its_hash(gg: GoedGepickt) -> None:
+    shop = await gg.webshops.list().first()
+    assert shop is not None
+    line = NewOrderLine(sku="SB-1", product_name="Mok", quantity=1, tax_rate="21")
+    made = await gg.orders.create(NewOrder(webshop_uuid=shop.uuid, order_id="S-1001", status="open", lines=[line]))
+    found = await gg.orders.find_by_order_id("S-1001")
+    assert found is not None
+    assert found.uuid == made.uuid
+    assert await gg.orders.find_by_order_id("S-100") is None
+    await gg.orders.create(NewOrder(webshop_uuid=shop.uuid, order_id="S-1001", status="open", lines=[line]))
+    with pytest.raises(MultipleFoundError, match="2 orders have the id 'S-1001'"):
+        await gg.orders.find_by_order_id("S-1001")
+
+
+@pytest.mark.parametrize("order_id", ["", " ", None, 7])
+async def test_an_order_id_that_is_no_text_is_refused_before_a_request(
+    gg: GoedGepickt, sandbox: Sandbox, order_id: Any
+) -> None:
+    with pytest.raises(ValidationError, match="order_id"):
+        await gg.orders.find_by_order_id(order_id)
+    assert not sandbox.requests
+
+
+async def test_synchronous_habits_get_a_type_error_that_says_what_to_write(gg: GoedGepickt) -> None:
+    with pytest.raises(TypeError, match="async with"), gg:
+        pass
+    orders: Any = gg.orders.list()
+    with pytest.raises(TypeError, match="collect"):
+        await orders
+    with pytest.raises(TypeError, match="async for"):
+        list(orders)
+    with pytest.raises(TypeError, match="collect"):
+        len(orders)
+    with pytest.raises(TypeError, match="first"):
+        orders[0]
+    assert orders
+
+
+async def test_a_product_update_object_does_as_well_as_a_mapping(gg: GoedGepickt) -> None:
+    product = await gg.products.list().first()
+    shop = await gg.webshops.list().first()
+    assert product is not None
+    assert shop is not None
+    await gg.products.update(product.uuid, ProductUpdate(webshop_uuid=shop.uuid, name="Kan"))
+    assert (await gg.products.get(product.uuid)).name == "Kan"
