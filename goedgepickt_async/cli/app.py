@@ -8,16 +8,25 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions
+from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
 from goedgepickt_async.cli.webhooks.app import webhooks
 
 __all__ = ["app"]
+
+if TYPE_CHECKING:
+    Resource: TypeAlias = str
+    Format: TypeAlias = str
+else:  # the choices are those of the tables
+    Resource = Literal[tuple(RESOURCES)]
+    Format = Literal[tuple(FORMATS)]
 
 _ANY_SERVER = ServerOptions()
 _ANY_ROWS = RowOptions()
@@ -38,40 +47,38 @@ app: App = App(
 app.command(webhooks)
 
 
-@app.command(group_parameters=_EXPORT)
 async def export(
-    resource: Literal["orders", "products", "shipments", "webshops", "pick-locations", "webhooks"],
+    resource: Resource,
     /,
     *,
-    format: Annotated[Literal["jsonl", "csv", "parquet", "table"] | None, Parameter(name="--format")] = None,  # noqa: A002
+    format: Annotated[Format | None, Parameter(name="--format")] = None,  # noqa: A002
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
     created_after: date | None = None,
     status: str | None = None,
+    webshop: str | None = None,
     limit: int | None = None,
+    fields: str | None = None,
     lines: bool = False,
+    excel_csv: bool = False,
     resume: Path | None = None,
     since_last: bool = False,
     checkpoint: Path | None = None,
     background: bool = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Export a whole list: the data to stdout or a file, everything else to stderr.
-
-    JSON Lines has all that the API gave, one object a line. CSV has addresses and stock flattened (billing.city,
-    stock.free_stock), lists joined by "; ", unknown fields as JSON in "extra"; text that a spreadsheet would run as a
-    formula has an apostrophe before it. Secrets of webhooks are masked. Parquet has one fixed schema a resource (orders,
-    products, shipments; the extra `arrow`) and is there as a whole or not at all.
-
-    An output file is written over, once the first page is there. Ctrl-C leaves whole rows and says how to go on.
+    """Export a whole list.
 
     Args:
         resource: What to export.
-        format: By default what the file's ending says (.jsonl, .csv, .parquet), else jsonl.
+        format: By default what the file's ending says, else jsonl.
         output: A file, or - for stdout.
         created_after: Only what was created from that day on, YYYY-MM-DD (orders, shipments).
         status: Only what has this status (orders, shipments).
-        limit: So many rows at most.
-        lines: A row for each line of an order, with the order's columns repeated (orders, CSV).
+        webshop: Only what is of this webshop, by its uuid or name (orders, products).
+        limit: The maximum number of rows.
+        fields: Only these columns, with commas between them, such as uuid,status,shipping.city.
+        lines: A row for each line of an order, with the order's columns repeated (orders; CSV and Excel).
+        excel_csv: The same as --format excel-csv: a CSV file for a Dutch spreadsheet.
         resume: A small file that keeps how far the export came, after each page. If it is there, the export goes on
             from it, also after a crash, and each row is in the output once. It is removed at the end. To stdout, the
             rows that follow the last whole page are written.
@@ -84,22 +91,48 @@ async def export(
         background: Go behind all other work on the same rate limit, and leave room for it.
         server: Where from.
     """
-    from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
+    from goedgepickt_async.cli.export.command import ExportPlan, parse_fields  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
 
+    if excel_csv and format not in {None, "csv", "excel-csv"}:
+        raise UsageError(f"--excel-csv and --format {format} both say the format; give one of them")
     plan = ExportPlan(
         resource=resource,
-        format=format,
+        format="excel-csv" if excel_csv else format,
         output=output,
         created_after=created_after,
         status=status,
+        webshop=webshop,
         limit=limit,
         lines=lines,
+        fields=parse_fields(fields),
         resume=resume,
         since_last=since_last,
         checkpoint=checkpoint,
     )
     return await work(plan, server, background=background)
+
+
+_FORMAT_LINES = "\n".join(f"- **{name}** {' '.join(each.suffixes)}: {each.summary}." for name, each in FORMATS.items())
+
+app.command(
+    export,
+    group_parameters=_EXPORT,
+    help=f"""Export a whole list: the data to stdout or a file, everything else to stderr.
+
+```text
+  goedgepickt export orders -o orders.csv
+  goedgepickt export orders -o new.jsonl --since-last
+  goedgepickt export products -o products.xlsx --fields sku,name,price,stock.free_stock
+```
+
+{_FORMAT_LINES}
+
+In CSV, text that a spreadsheet would run as a formula has an apostrophe before it. Secrets of webhooks are masked. A new
+file of orders or shipments is for its owner alone (mode 600).
+
+An output file is written over, once the first page is there. Ctrl-C leaves whole rows and says how to go on.""",
+)
 
 
 @app.command

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.errors import UsageError, sanitize
 from goedgepickt_async.cli.fault_grammar import PlannedFault, arm, parse_faults
 from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
     from goedgepickt_async.cli.sandbox_rate import Rate
 
-__all__ = ["NO_KEY", "Connection", "RowOptions", "ServerOptions", "connect"]
+__all__ = ["NO_KEY", "Connection", "RowOptions", "ServerOptions", "connect", "find_location", "find_webshop"]
 
 NO_KEY = (
     "there is no API key: set GOEDGEPICKT_API_KEY to one made in GoedGepickt under Settings → GoedGepickt API, "
@@ -88,6 +88,43 @@ async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncI
         key, url = (sandbox.account_key, sandbox.account_url) if account else (sandbox.api_key, sandbox.url)
         async with GoedGepickt(key, base_url=url, budget=_budget(rate), **settings) as client:
             yield Connection(client=client, source=source)
+
+
+async def find_webshop(client: GoedGepickt, text: str) -> str:
+    """The uuid of a webshop that is named by its uuid, or by its name in any case.
+
+    Raises:
+        UsageError: There is none, or several have that name.
+    """
+    return _only("--webshop", "webshop", text, [(shop.uuid, shop.name) async for shop in client.webshops.list()])
+
+
+async def find_location(client: GoedGepickt, text: str) -> str:
+    """The uuid of a pick location that is named by its uuid, or by its name in any case.
+
+    Raises:
+        UsageError: There is none, or several have that name.
+    """
+    places = [(place.uuid, place.name) async for place in client.pick_locations.list()]
+    return _only("--location", "pick location", text, places)
+
+
+_SHOWN = 20
+
+
+def _only(option: str, noun: str, text: str, there: list[tuple[str, str | None]]) -> str:
+    """The one that is meant."""
+    if any(uuid == text for uuid, _ in there):
+        return text
+    wanted = text.strip().casefold()
+    found = [uuid for uuid, name in there if uuid.casefold() == wanted or (name or "").strip().casefold() == wanted]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(sanitize(f"{uuid} ({name})") for uuid, name in there[:_SHOWN])
+    more = f" and {len(there) - _SHOWN:,} more" if len(there) > _SHOWN else ""
+    if found:
+        raise UsageError(f"{option} {text}: {len(found)} {noun}s have that name; give the uuid: {', '.join(found)}")
+    raise UsageError(f"{option} {text}: there is no {noun} of that uuid or name; there are: {names or 'none'}{more}")
 
 
 def _or(given: int | None, default: int) -> int:

@@ -26,7 +26,7 @@ from goedgepickt_async import (
     __version__,
 )
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import Exit, describe, plain
+from goedgepickt_async.cli.errors import Exit, describe, sanitize
 
 __all__ = [
     "Budget",
@@ -307,7 +307,7 @@ def _of_shops(probe: Probe) -> Iterator[tuple[str, str]]:
     number = max(len(probe.webshops), probe.webshops_in_all or 0)
     yield "webshops", str(number)
     for shop in probe.webshops[:_SHOPS]:
-        yield "", f"{shop.uuid}  {plain(shop.name or '(no name)')}"
+        yield "", f"{shop.uuid}  {sanitize(shop.name or '(no name)')}"
     if number > _SHOPS:
         yield "", f"… and {number - _SHOPS} more: goedgepickt export webshops"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from goedgepickt_async import errors
 
-__all__ = ["CommandError", "Exit", "UsageError", "describe", "note", "plain", "say", "sentences"]
+__all__ = ["CommandError", "Exit", "UsageError", "describe", "info", "report", "sanitize", "sentences"]
 
 
 class Exit(enum.IntEnum):
@@ -53,11 +53,11 @@ def describe(error: BaseException) -> tuple[str, Exit]:
         case CommandError():
             return str(error), error.code
         case errors.GoedGepicktError():
-            return plain(_of_ours(error)), _code(error)
+            return sanitize(_of_ours(error)), _code(error)
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return f"{where}{error.strerror or error}", Exit.FAILED
-    return f"unexpected {type(error).__name__}: {plain(str(error))}; --debug shows where", Exit.FAILED
+    return f"unexpected {type(error).__name__}: {sanitize(str(error))}; --debug shows where", Exit.FAILED
 
 
 def sentences(*parts: str) -> str:
@@ -67,12 +67,12 @@ def sentences(*parts: str) -> str:
     return " ".join([*ends, *told[-1:]])
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     """One line about what went wrong, signed, past whatever stdout is used for."""
-    note(f"goedgepickt: {line}")
+    info(f"goedgepickt: {line}")
 
 
-def note(line: str) -> None:
+def info(line: str) -> None:
     """One line about what went well."""
     try:
         os.write(2, f"{line}\n".encode(errors="replace"))
@@ -121,6 +121,6 @@ _ADVICE: tuple[tuple[type[errors.GoedGepicktError], Callable[[errors.GoedGepickt
 )
 
 
-def plain(text: str) -> str:
+def sanitize(text: str) -> str:
     """A text on one line and without control characters: part of it may come from a server."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -17,7 +17,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from goedgepickt_async.cli.app import app
-from goedgepickt_async.cli.errors import Exit, describe, say
+from goedgepickt_async.cli.errors import Exit, describe, report
 
 __all__ = ["run", "run_stoppable"]
 
@@ -52,7 +52,7 @@ async def _supervise(command: Coroutine[Any, Any, int], stopper: _Stopper) -> in
     except asyncio.CancelledError:
         if not stopper.stopped:
             raise
-        say("stopped")
+        report("stopped")
         return Exit.FAILED
 
 
@@ -145,13 +145,13 @@ def _guarded(work: Callable[[], int], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         line, code = describe(error)
-        say(line)
+        report(line)
     return code
 
 
 def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
     known = [word for word in arguments[:1] if word in app]
-    say(f"{' '.join(str(error).split())} See: {' '.join(['goedgepickt', *known, '--help'])}")
+    report(f"{' '.join(str(error).split())} See: {' '.join(['goedgepickt', *known, '--help'])}")
     return Exit.USAGE
 
 

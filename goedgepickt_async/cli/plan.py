@@ -30,9 +30,9 @@ from goedgepickt_async import (
 from goedgepickt_async.bulk import Plan
 from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, note, plain, say
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sanitize
 from goedgepickt_async.cli.export.progress import clock
-from goedgepickt_async.cli.private_files import lock_file, write_private
+from goedgepickt_async.paths import lock_file, write_private
 
 __all__ = ["PlanTask", "apply", "plan", "shown", "task_for"]
 
@@ -109,16 +109,16 @@ class PlanTask:
         try:
             rows = read_bytes(self.data, self.kind, name=self.file.name, columns=columns, as_json=as_json, **options)
         except InputFileError as error:
-            raise CommandError(plain(error.message)) from None
+            raise CommandError(sanitize(error.message)) from None
         for problem in rows.problems[:_SHOWN_PROBLEMS]:
-            note(plain(problem))
+            info(sanitize(problem))
         bad = len(rows.problems)
         if bad > _SHOWN_PROBLEMS:
-            note(f"and {bad - _SHOWN_PROBLEMS:,} more")
+            info(f"and {bad - _SHOWN_PROBLEMS:,} more")
         if bad and not self.skip_bad:
             raise CommandError(f"{bad:,} bad cells or rows; nothing was sent. --skip-bad goes on with the others")
         if rows.columns:
-            note("reads " + ", ".join(f"{field} from {plain(name)!r}" for field, name in rows.columns.items()))
+            info("reads " + ", ".join(f"{field} from {sanitize(name)!r}" for field, name in rows.columns.items()))
         return rows
 
     async def plan(self, client: GoedGepickt, rows: FileRows, *, sandbox: bool) -> Plan:
@@ -143,7 +143,7 @@ async def _only_webshop(client: GoedGepickt, *, sandbox: bool) -> str:
     shops = await client.webshops.list().collect(limit=_SHOWN_PROBLEMS)
     if len(shops) == 1 or (shops and sandbox):
         return shops[0].uuid
-    there = ", ".join(plain(f"{shop.uuid} ({shop.name})") for shop in shops)
+    there = ", ".join(sanitize(f"{shop.uuid} ({shop.name})") for shop in shops)
     number = f"several webshops: {there}" if shops else "no webshop that is shown"
     raise UsageError(f"the account has {number}; say which with --webshop UUID, or GOEDGEPICKT_WEBSHOP_UUID")
 
@@ -250,7 +250,7 @@ async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip
     text = _saved(saved, must=task is None)
     if text is not None:
         plan: Plan = bulk.load_plan(text)
-        note(f"goes on with the plan in {saved}" if task is not None else f"the plan in {saved}")
+        info(f"goes on with the plan in {saved}" if task is not None else f"the plan in {saved}")
         shown = plan.render(limit=_SHOWN_FAILURES)
     else:
         assert task is not None
@@ -259,7 +259,7 @@ async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip
         plan = await task.plan(client, rows, sandbox=sandbox)
         shown = plan.render(limit=_SHOWN_FAILURES, where=rows.where)
     if plan.conflicts and not skip_bad:
-        note(shown)
+        info(shown)
         raise CommandError(
             f"{len(plan.conflicts):,} conflicts; nothing was sent. --skip-bad goes on without those rows"
         )
@@ -296,29 +296,29 @@ async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
                         continue
                     told["failed"] += 1
                     if told["failed"] <= _SHOWN_FAILURES:
-                        note(f"{plain(outcome.item.key)}: {describe(outcome.error)[0]}")
+                        info(f"{sanitize(outcome.item.key)}: {describe(outcome.error)[0]}")
                     hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
                     if hopeless == _HOPELESS_IN_A_ROW:
                         return _stopped(f"stopped: {hopeless} writes in a row failed like that", told, journal)
     except asyncio.CancelledError:
         return _stopped("stopped", told, journal)
     except BulkStoppedError as error:
-        return _stopped(plain(str(error)), told, journal)
+        return _stopped(sanitize(str(error)), told, journal)
     except GoedGepicktError as error:
         line, code = describe(error)
         if code is not Exit.FAILED or (isinstance(error, JournalError) and not told):
             raise  # there is nothing to go on with
         return _stopped(line, told, journal)
-    note(_summary(told, plan))
+    info(_summary(told, plan))
     return Exit.FAILED if told["failed"] else Exit.DONE
 
 
 def _stopped(reason: str, told: Counter[str], journal: Path | None) -> Exit:
     done = sum(told.values()) - told["failed"]
     if journal is None:
-        say(f"{reason}. Nothing was sent")
+        report(f"{reason}. Nothing was sent")
         return Exit.FAILED
-    say(f"{reason}. {done:,} writes are done, and {journal} remembers them: the same command does what is left")
+    report(f"{reason}. {done:,} writes are done, and {journal} remembers them: the same command does what is left")
     return Exit.RESUMABLE
 
 
@@ -378,9 +378,9 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
         made = await task.plan(connection.client, rows, sandbox=server.sandbox)
     if output is not None:
         write_private(output, made.to_json() + "\n")
-        note(f"the plan is in {output}: goedgepickt apply {output}")
+        info(f"the plan is in {output}: goedgepickt apply {output}")
     sys.stdout.write(made.to_json() + "\n" if as_json else shown(made, rows) + "\n")
     if made.conflicts:
-        say(f"{len(made.conflicts):,} conflicts: for those rows nothing can safely be done")
+        report(f"{len(made.conflicts):,} conflicts: for those rows nothing can safely be done")
         return Exit.FAILED
     return Exit.DONE

@@ -10,7 +10,7 @@ from typing import Any
 
 from goedgepickt_async import APIError, GoedGepicktError
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 
 __all__ = ["parse_query", "read_body", "request"]
 
@@ -101,4 +101,4 @@ def _print(data: Any) -> None:
 
 def _tell(status: int | None, attempts: int) -> None:
     tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    note(f"HTTP {status}, {tries}" if status else f"no answer, {tries}")
+    info(f"HTTP {status}, {tries}" if status else f"no answer, {tries}")

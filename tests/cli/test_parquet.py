@@ -12,9 +12,9 @@ import pytest
 from pyarrow import parquet
 
 from goedgepickt_async import Order
+from goedgepickt_async.cli.export import binary as encoding
 from goedgepickt_async.cli.export import checkpoint as checkpoints
-from goedgepickt_async.cli.export import parquet as encoding
-from goedgepickt_async.cli.export.output import WholeFileOutput
+from goedgepickt_async.cli.export.output import AtomicFile
 from goedgepickt_async.contrib.arrow import schema
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
@@ -61,7 +61,7 @@ def test_rows_are_written_in_groups_as_they_come(monkeypatch: pytest.MonkeyPatch
     encoder = encoding.ParquetEncoder("orders")
     written = [encoder.encode([Order(uuid=f"{page}-{row}") for row in range(100)]) for page in range(10)]
     assert [bool(data) for data in written[1:]] == [False, True, False, False, True, False, False, True, False]
-    file = parquet.ParquetFile(pa.BufferReader(b"".join([*written, encoder.foot()])))
+    file = parquet.ParquetFile(pa.BufferReader(b"".join([*written, *encoder.foot()])))
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [300, 300, 300, 100]
 
 
@@ -103,9 +103,9 @@ def test_a_killed_export_leaves_the_old_file_and_the_next_one_is_whole(goedgepic
     ("options", "said"),
     [
         (("orders", "--format", "parquet"), "cannot be a stream"),
-        (("webshops", "-o", "w.parquet"), "there is no Parquet schema for webshops"),
+        (("webshops", "-o", "w.parquet"), "there is no schema for webshops"),
         (("orders", "-o", "o.parquet", "--resume", "r"), "--resume has nothing to go on with"),
-        (("orders", "-o", "o.parquet", "--lines"), "--lines makes rows of a CSV file"),
+        (("orders", "-o", "o.parquet", "--lines"), "--lines makes a row of each line"),
     ],
 )
 def test_what_makes_no_sense_is_refused(inside: Inside, options: tuple[str, ...], said: str) -> None:
@@ -129,19 +129,19 @@ def test_a_parquet_file_for_each_night_has_each_row_once(inside: Inside, sandbox
 def test_a_crash_around_the_renaming_loses_and_doubles_nothing(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    finish = WholeFileOutput.finish
+    finish = AtomicFile.finish
 
     class Killed(BaseException):
         """As good as kill -9, but for what `finally` does."""
 
-    def crash(output: WholeFileOutput) -> None:
+    def crash(output: AtomicFile) -> None:
         if moment == "after":
             finish(output)
-        output._has_begun = False  # who is killed takes nothing away
+        output._file = None  # a killed process removes nothing
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(WholeFileOutput, "finish", crash)
+        patch.setattr(AtomicFile, "finish", crash)
         with pytest.raises(Killed):
             inside("export", "orders", "-o", "1.parquet", "--since-last")
     sandbox.world.add_order(createDate="2026-11-02 09:00:00")

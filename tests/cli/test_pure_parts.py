@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
+import tempfile
+from datetime import date
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,15 @@ from hypothesis import strategies as st
 from goedgepickt_async import DecodeError
 from goedgepickt_async.cli.doctor import clock_of, other_api
 from goedgepickt_async.cli.errors import UsageError, describe, sentences
-from goedgepickt_async.cli.export.checkpoint import State, load_state, refuse_difference, save_state
+from goedgepickt_async.cli.export.checkpoint import (
+    Checkpoint,
+    Mark,
+    State,
+    Watermark,
+    load_checkpoint,
+    refuse_difference,
+    save_checkpoint,
+)
 from goedgepickt_async.cli.export.command import command_again
 from goedgepickt_async.cli.export.progress import clock, count, duration, requests_left, seconds_left
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES, PlannedFault, arm, parse_faults
@@ -160,11 +171,21 @@ STATE = State(
 
 
 def test_a_resume_file_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    assert load_state(tmp_path / "state") is None
-    save_state(attrs.evolve(STATE, rows=1), tmp_path / "state")
-    save_state(STATE, tmp_path / "state")
-    assert load_state(tmp_path / "state") == STATE
+    seen = Watermark(date(2026, 3, 1), date(2026, 3, 2), {"": frozenset("ab"), "2026-03-02": frozenset("c")})
+    checkpoint = Checkpoint(account="k", done=Mark(STATE, seen), running=Mark(STATE, Watermark()), renaming="x.part")
+    assert load_checkpoint(tmp_path / "state") is None
+    save_checkpoint(Checkpoint(account="k"), tmp_path / "state")
+    save_checkpoint(checkpoint, tmp_path / "state")
+    assert load_checkpoint(tmp_path / "state") == checkpoint
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+def saved_with(folder: Path, **changes: Any) -> bytes:
+    """A resume file whose state has other values."""
+    save_checkpoint(Checkpoint(account="k", running=Mark(STATE, Watermark())), folder / "good")
+    values = json.loads((folder / "good").read_bytes())
+    values["running"]["state"] |= changes
+    return json.dumps(values).encode()
 
 
 @pytest.mark.parametrize(
@@ -174,16 +195,34 @@ def test_a_resume_file_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         b"\xff\xfe",
         b"[]",
         b"{}",
+        b"[" * 100_000,
         b'{"version": 1}',
         b'{"version": 2}',
-        json.dumps({"version": 1, **attrs.asdict(STATE), "offset": "7"}).encode(),
-        json.dumps({"version": 1, **attrs.asdict(STATE), "more": 7}).encode(),
+        b'{"version": 1, "account": 7, "done": null, "running": null, "renaming": null}',
+        {"offset": "7"},
+        {"offset": -1},
+        {"rows": True},
+        {"more": 7},
+        {"filters": []},
+        {"token": 7},
     ],
 )
-def test_a_damaged_resume_file_is_refused(tmp_path: Path, spoiled: bytes) -> None:
-    (tmp_path / "state").write_bytes(spoiled)
+def test_a_damaged_resume_file_is_refused(tmp_path: Path, spoiled: Any) -> None:
+    (tmp_path / "state").write_bytes(spoiled if isinstance(spoiled, bytes) else saved_with(tmp_path, **spoiled))
     with pytest.raises(UsageError):
-        load_state(tmp_path / "state")
+        load_checkpoint(tmp_path / "state")
+
+
+@given(st.data())
+def test_a_resume_file_with_any_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        text = bytearray(saved_with(Path(folder)))
+        for _ in range(data.draw(st.integers(1, 4))):
+            text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+        path = Path(folder) / "state"
+        path.write_bytes(text)
+        with contextlib.suppress(UsageError):
+            load_checkpoint(path)
 
 
 @pytest.mark.parametrize(

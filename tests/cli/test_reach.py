@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import Order, Shipment
-from goedgepickt_async.cli.export.checkpoint import Reach, created_day, row_key
+from goedgepickt_async.cli.export.checkpoint import (
+    Checkpoint,
+    Mark,
+    State,
+    Watermark,
+    created_day,
+    load_checkpoint,
+    row_key,
+    save_checkpoint,
+)
 
 START = date(2026, 3, 1)
 TODAY = date(2026, 12, 31)
@@ -26,6 +36,18 @@ def read(world: list[Order], since: date | None) -> list[Order]:
     return [row for row in world if since is None or (created_day(row) or START) >= since]
 
 
+def stored(watermark: Watermark) -> Watermark:
+    """The same, through the file."""
+    state = State(resource="orders", source="here", filters={}, format="jsonl", output="-")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.json"
+        save_checkpoint(Checkpoint(account="a", done=Mark(state, watermark)), path)
+        loaded = load_checkpoint(path)
+    assert loaded is not None
+    assert loaded.done is not None
+    return loaded.done.watermark
+
+
 # Each night some orders come, of the newest day, the day before or a later one.
 nights = st.lists(st.lists(st.integers(-1, 4), max_size=6), max_size=8)
 
@@ -36,55 +58,55 @@ def test_every_row_that_comes_at_most_a_day_late_is_new_exactly_once(
 ) -> None:
     world: list[Order] = []
     brought: list[str] = []
-    reach, newest = Reach(), 0
+    watermark, newest = Watermark(), 0
     for steps in growth:
         base = newest
         for step in steps:
             day = max(0, base + step)
             newest = max(newest, day)
             world.append(order(f"order {len(world)}", day))
-        rows = read(world, reach.since)
-        brought += [row.uuid for row in rows if row not in reach]
-        reach = reach.plus(rows, TODAY)
+        rows = read(world, watermark.since)
+        brought += [row.uuid for row in rows if row not in watermark]
+        watermark = watermark.advanced(rows, TODAY)
         if through_json:
-            reach = Reach.load(json.loads(json.dumps(reach.dump())))
+            watermark = stored(watermark)
     assert brought == [row.uuid for row in world]
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_it_does_not_matter_in_what_order_or_pages_rows_come(days: list[int], random: Random) -> None:
     rows = [order(f"order {number}", day) for number, day in enumerate(days)]
-    at_once = Reach().plus(rows, TODAY)
+    at_once = Watermark().advanced(rows, TODAY)
     shuffled = random.sample(rows, len(rows))
-    bit_by_bit = Reach()
+    bit_by_bit = Watermark()
     for row in shuffled:
-        bit_by_bit = bit_by_bit.plus([row], TODAY)
+        bit_by_bit = bit_by_bit.advanced([row], TODAY)
     assert (bit_by_bit.since, bit_by_bit.newest) == (at_once.since, at_once.newest)
     assert all((row in bit_by_bit) == (row in at_once) for row in rows)
 
 
 def test_only_two_days_are_remembered() -> None:
-    reach = Reach().plus([order(str(day), day) for day in range(300)], TODAY)
-    assert sum(map(len, reach.seen.values())) == 2
+    watermark = Watermark().advanced([order(str(day), day) for day in range(300)], TODAY)
+    assert sum(map(len, watermark.seen.values())) == 2
 
 
 def test_a_row_of_the_future_does_not_hide_those_of_tomorrow() -> None:
     today = START + timedelta(days=10)
-    reach = Reach().plus([order("now", 10), order("typo", 4000)], today)
-    assert reach.since == START + timedelta(days=9)
-    assert order("typo", 4000) in reach
-    assert order("tomorrow", 11) not in reach
+    watermark = Watermark().advanced([order("now", 10), order("typo", 4000)], today)
+    assert watermark.since == START + timedelta(days=9)
+    assert order("typo", 4000) in watermark
+    assert order("tomorrow", 11) not in watermark
 
 
 def test_a_clock_that_was_set_back_reads_nothing_twice() -> None:
-    before = Reach().plus([order("a", 20)], START + timedelta(days=20))
-    after = before.plus([order("b", 21)], START)
+    before = Watermark().advanced([order("a", 20)], START + timedelta(days=20))
+    after = before.advanced([order("b", 21)], START)
     assert after.since == before.since
 
 
 def test_rows_without_a_date_are_remembered() -> None:
-    reach = Reach().plus([order("undated", None), order("x", 9)], TODAY)
-    assert order("undated", None) in reach
+    watermark = Watermark().advanced([order("undated", None), order("x", 9)], TODAY)
+    assert order("undated", None) in watermark
 
 
 def test_a_shipment_without_a_uuid_is_told_by_its_code_and_else_by_what_does_not_change() -> None:

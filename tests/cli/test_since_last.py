@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from goedgepickt_async.cli.export import checkpoint as checkpoints
-from goedgepickt_async.cli.private_files import Lock
+from goedgepickt_async.paths import FileLock
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 from tests.support.waiting import until_in_thread as until
@@ -189,7 +189,7 @@ def test_the_checkpoint_is_for_its_owner_alone_and_does_not_hold_the_key(
 
 def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
-    lock = Lock(the_checkpoint(tmp_path).with_suffix(".json.lock"))
+    lock = FileLock(the_checkpoint(tmp_path).with_suffix(".json.lock"))
     assert lock.take()
     try:
         done = inside("export", "orders", "-o", "other.jsonl", "--since-last")
@@ -203,7 +203,7 @@ def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("products", "-o", "p.jsonl", "--since-last"), "the API does not say when they were made"),
+        (("products", "-o", "p.jsonl", "--since-last"), "the API does not say when they were created"),
         (("orders", "--since-last"), "--since-last needs --output FILE"),
         (("orders", "--since-last", "-o", "/dev/null"), "--since-last needs --output FILE"),
         (("orders", "--since-last", "-o", "a.jsonl", "--resume", "b"), "leave out --resume"),
@@ -247,10 +247,11 @@ def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: San
 
 
 def test_another_format_into_the_same_file_is_refused(inside: Inside, sandbox: Sandbox) -> None:
-    assert inside("export", *NIGHTLY).code == 0
-    done = inside("export", *NIGHTLY, "--format", "csv")
+    nightly = ("orders", "-o", "orders.csv", "--since-last")
+    assert inside("export", *nightly).code == 0
+    done = inside("export", *nightly, "--excel-csv")
     assert done.code == 2
-    assert "--format was jsonl and is now csv" in done.err
+    assert "--format was csv and is now excel-csv" in done.err
 
 
 def test_a_checkpoint_of_another_key_server_or_filter_is_refused(

@@ -140,7 +140,7 @@ def stop_part_way(inside: Inside, tmp_path: Path) -> bytes:
         (("orders", *FAST, "-o", "orders.csv", "--status", "open"), "--status was not given and is now open"),
         (("orders", *FAST, "-o", "orders.csv", "--limit", "9"), "--limit was not given"),
         (("orders", *FAST, "-o", "orders.csv", "--lines"), "--lines was not given"),
-        (("orders", *FAST, "-o", "orders.csv", "--format", "jsonl"), "--format was csv and is now jsonl"),
+        (("orders", *FAST, "-o", "orders.csv", "--excel-csv"), "--format was csv and is now excel-csv"),
         (("orders", *FAST, "-o", "other.csv"), "--output was"),
         (("shipments", *FAST, "-o", "orders.csv"), "the resource was orders"),
         (("orders", *FAST, "-o", "orders.csv", "--sandbox-seed", "2"), "the server was"),
@@ -203,7 +203,7 @@ def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: P
         written = len(jsonl((tmp_path / "orders.jsonl").read_bytes()))
         assert written > before + 100  # more than a page
         assert f"{written} orders are written and whole" in stopped.err
-        assert json.loads((tmp_path / "state.json").read_bytes())["rows"] == written
+        assert json.loads((tmp_path / "state.json").read_bytes())["running"]["state"]["rows"] == written
         before = written
     done = inside("export", "orders", *FAST, *options)
     assert done.err.startswith(f"{750 - before} orders (750 in all) in ")

@@ -1,4 +1,4 @@
-"""State files of exports: `--resume` and `--since-last`."""
+"""How far an export came, on disk: one format for `--resume` and `--since-last`."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import attrs
+from attrs import validators
+from cattrs.preconf.json import make_converter
 
 from goedgepickt_async import Page
 from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.export.formats import DUTCH
 from goedgepickt_async.cli.export.output import FileOutput
-from goedgepickt_async.cli.private_files import Lock, state_directory, sync_directory, write_private
 from goedgepickt_async.convert import to_plain
+from goedgepickt_async.paths import FileLock, state_dir, sync_directory, write_private
 
 __all__ = [
     "Checkpoint",
     "Mark",
-    "Reach",
     "SinceLast",
     "State",
+    "Watermark",
     "created_day",
     "default_path",
     "fingerprint",
     "identity",
     "load_checkpoint",
-    "load_state",
     "refuse_difference",
     "row_key",
     "save_checkpoint",
-    "save_state",
-    "state_of",
 ]
 
 _VERSION = 1
@@ -48,13 +47,14 @@ class State:
         resource: What is exported.
         source: From where.
         filters: By option, as text; limits and `--lines` among them.
-        format: `jsonl` or `csv`.
+        format: Its name.
         output: The file's absolute path, or `-`.
         offset: Bytes of the output up to the end of the last whole page.
         tail: Tells whether the output is still the one that was written.
         token: Where the list is taken up again; None: at its beginning.
         rows: Items so far.
         read: Items that were read for them; more, if some were left out.
+        unreadable: Items that could not be read and were set aside.
     """
 
     resource: str
@@ -62,49 +62,12 @@ class State:
     filters: dict[str, str]
     format: str
     output: str
-    offset: int = 0
+    offset: int = attrs.field(default=0, validator=validators.ge(0))
     tail: str | None = None
     token: str | None = None
-    rows: int = 0
-    read: int = 0
-
-
-def save_state(state: State, path: Path) -> None:
-    """Write it in the place of the one before; whoever is killed here leaves one of the two."""
-    write_private(path, json.dumps({"version": _VERSION, **attrs.asdict(state)}, indent=1) + "\n")
-
-
-def load_state(path: Path) -> State | None:
-    """Read it; None if there is none.
-
-    Raises:
-        UsageError: It is no such file, or one of another version.
-    """
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise _no_state(path) from None
-    if not isinstance(values, dict) or "version" not in values:
-        raise _no_state(path)
-    if values.pop("version") != _VERSION:
-        raise UsageError(f"{path} is of another version of goedgepickt-async; start the export afresh")
-    try:
-        return state_of(values)
-    except ValueError:
-        raise _no_state(path) from None
-
-
-def state_of(values: Any) -> State:
-    """The state that `attrs.asdict` made these values from.
-
-    Raises:
-        ValueError: They are something else.
-    """
-    if not isinstance(values, dict) or not _is_sound(values):
-        raise ValueError
-    return State(**values)
+    rows: int = attrs.field(default=0, validator=validators.ge(0))
+    read: int = attrs.field(default=0, validator=validators.ge(0))
+    unreadable: int = attrs.field(default=0, validator=validators.ge(0))
 
 
 def refuse_difference(before: State, now: State, otherwise: str = "start afresh without its resume file") -> None:
@@ -131,21 +94,6 @@ def refuse_difference(before: State, now: State, otherwise: str = "start afresh 
             )
 
 
-def _is_sound(values: dict[str, Any]) -> bool:
-    numbers = ("offset", "rows", "read")
-    return (
-        values.keys() == {field.name for field in attrs.fields(State)}
-        and isinstance(values["filters"], dict)
-        and all(isinstance(values[name], int) and values[name] >= 0 for name in numbers)
-        and isinstance(values["token"], str | None)
-    )
-
-
-def _no_state(path: Path) -> UsageError:
-    return UsageError(f"{path} is no resume file of an export; name another one with --resume, or remove it")
-
-
-_DUTCH = ZoneInfo("Europe/Amsterdam")
 _OVERLAP = timedelta(days=1)
 _UNDATED = ""
 _KEYS = ("uuid", "track_trace_code", "external_id")
@@ -153,7 +101,7 @@ _KEYS = ("uuid", "track_trace_code", "external_id")
 
 
 @attrs.frozen
-class Reach:
+class Watermark:
     """Which rows were seen.
 
     Attributes:
@@ -166,12 +114,16 @@ class Reach:
     newest: date | None = None
     seen: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
 
+    def __attrs_post_init__(self) -> None:
+        for day in self.seen:
+            _ = day == _UNDATED or date.fromisoformat(day)
+
     def __contains__(self, row: Any) -> bool:
         key = row_key(row)
         return any(key in keys for keys in self.seen.values())
 
-    def plus(self, rows: Any, today: date) -> Reach:
-        """This one and more rows, without what the next reading cannot meet again.
+    def advanced(self, rows: Any, today: date) -> Watermark:
+        """This one after more rows, without what the next reading cannot meet again.
 
         Args:
             rows: Models.
@@ -187,33 +139,13 @@ class Reach:
         since = self.since if newest is None else max(self.since or date.min, newest - _OVERLAP)
         seen = {name: self.seen.get(name, frozenset()) | keys for name, keys in more.items()}
         kept = {name: keys for name, keys in {**self.seen, **seen}.items() if _may_come_again(name, since)}
-        return Reach(since, newest, kept)
-
-    def dump(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return {
-            "since": None if self.since is None else self.since.isoformat(),
-            "newest": None if self.newest is None else self.newest.isoformat(),
-            "seen": {day: sorted(keys) for day, keys in sorted(self.seen.items())},
-        }
-
-    @classmethod
-    def load(cls, values: Any) -> Reach:
-        """What `dump` gave.
-
-        Raises:
-            ValueError: It is something else; or KeyError, TypeError, AttributeError.
-        """
-        days = {str(day): frozenset(map(str, keys)) for day, keys in values["seen"].items()}
-        for day in days:
-            _ = day == _UNDATED or date.fromisoformat(day)
-        return cls(_day(values["since"]), _day(values["newest"]), days)
+        return Watermark(since, newest, kept)
 
 
 def created_day(row: Any) -> date | None:
     """The Dutch day that a row was created on, if it says."""
     moment = row.created_at
-    return moment.astimezone(_DUTCH).date() if isinstance(moment, datetime) else None
+    return moment.astimezone(DUTCH).date() if isinstance(moment, datetime) else None
 
 
 def row_key(row: Any) -> str:
@@ -234,26 +166,22 @@ def _may_come_again(name: str, since: date | None) -> bool:
     return name == _UNDATED or since is None or date.fromisoformat(name) >= since
 
 
-def _day(text: Any) -> date | None:
-    return None if text is None else date.fromisoformat(text)
-
-
 @attrs.frozen
 class Mark:
     """How far one export came.
 
     Attributes:
         state: What it was asked for, and what it wrote.
-        reach: The rows that it and those before it brought.
+        watermark: The rows that it and those before it brought.
     """
 
     state: State
-    reach: Reach
+    watermark: Watermark
 
 
 @attrs.frozen(kw_only=True)
 class Checkpoint:
-    """What is known between two exports.
+    """What is known of one export between its runs, and between one export and the next.
 
     Attributes:
         account: A digest of the API key.
@@ -276,66 +204,70 @@ def fingerprint(api_key: str) -> str:
 
 def identity(state: State) -> dict[str, str]:
     """What all exports with one checkpoint have in common, by the words for it."""
-    filters = {option: value for option, value in state.filters.items() if option != "--lines"}
+    filters = {option: value for option, value in state.filters.items() if option not in {"--lines", "--fields"}}
     return {"resource": state.resource, "server": state.source, **filters}
 
 
 def default_path(state: State, account: str) -> Path:
     """Where the checkpoint of this export lies, unless its user says so."""
     named = json.dumps([identity(state), account], sort_keys=True)
-    return state_directory() / f"export-{state.resource}-{hashlib.sha256(named.encode()).hexdigest()[:16]}.json"
+    return state_dir() / f"export-{state.resource}-{hashlib.sha256(named.encode()).hexdigest()[:16]}.json"
+
+
+_CONVERTER = make_converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+def _exactly(value: Any, kind: type[Any]) -> Any:
+    """A value as it is: cattrs would make a number of "7"."""
+    if type(value) is not kind:
+        raise ValueError(value)
+    return value
+
+
+_CONVERTER.register_structure_hook(int, _exactly)
+_CONVERTER.register_structure_hook(str, _exactly)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write it in the place of the one before.
+    """Write it in the place of the one before; whoever is killed here leaves one of the two.
 
     Raises:
         OSError: It cannot be written.
     """
-    values = {
-        "version": _VERSION,
-        "account": checkpoint.account,
-        "done": _dump(checkpoint.done),
-        "running": _dump(checkpoint.running),
-        "renaming": checkpoint.renaming,
-    }
+    values = {"version": _VERSION, **_CONVERTER.unstructure(checkpoint)}
     write_private(path, json.dumps(values, separators=(",", ":")) + "\n")
 
 
-def load_checkpoint(path: Path) -> Checkpoint | None:
+def load_checkpoint(
+    path: Path, *, noun: str = "resume file of an export", option: str = "--resume"
+) -> Checkpoint | None:
     """Read it; None if there is none.
+
+    Args:
+        path: Of the file.
+        noun: What it should be, for the message.
+        option: How another one is named.
 
     Raises:
         UsageError: It is no such file, or one of another version.
     """
     try:
         values = json.loads(path.read_bytes())
-        if not isinstance(values, dict) or "version" not in values:
-            raise _no_checkpoint(path)
-        if values["version"] != _VERSION:
-            raise UsageError(f"{path} is of another version of goedgepickt-async; remove it to export all rows again")
-        return Checkpoint(
-            account=str(values["account"]),
-            done=_mark(values["done"]),
-            running=_mark(values["running"]),
-            renaming=None if values["renaming"] is None else str(values["renaming"]),
-        )
+        version = values.pop("version")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _no_checkpoint(path) from None
+        raise _no_checkpoint(path, noun, option) from None
+    if version != _VERSION:
+        raise UsageError(f"{path} is of another version of goedgepickt-async; remove it to start the export afresh")
+    try:
+        return _CONVERTER.structure(values, Checkpoint)
+    except Exception:  # noqa: BLE001  cattrs, attrs and dates raise many kinds for what is something else
+        raise _no_checkpoint(path, noun, option) from None
 
 
-def _dump(mark: Mark | None) -> dict[str, Any] | None:
-    return None if mark is None else {"state": attrs.asdict(mark.state), "reach": mark.reach.dump()}
-
-
-def _mark(values: Any) -> Mark | None:
-    return None if values is None else Mark(state_of(values["state"]), Reach.load(values["reach"]))
-
-
-def _no_checkpoint(path: Path) -> UsageError:
-    return UsageError(f"{path} is no checkpoint of --since-last; name another one with --checkpoint, or remove it")
+def _no_checkpoint(path: Path, noun: str, option: str) -> UsageError:
+    return UsageError(f"{path} is no {noun}; name another one with {option}, or remove it")
 
 
 _ANOTHER_FILE = "name another file"
@@ -368,14 +300,16 @@ class SinceLast:
         self.path: Path = (path or default_path(asked, account)).absolute()
         self.remark: str | None = None
         self._grows = grows
-        self._today = today or datetime.now(ZoneInfo("Europe/Amsterdam")).date()
-        self._lock = Lock(self.path.with_name(self.path.name + ".lock"))
+        self._today = today or datetime.now(DUTCH).date()
+        self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
         if not self._lock.take():
             self._lock.release()
             raise UsageError(f"another export is using the checkpoint {self.path}; wait for its end")
         try:
-            self._checkpoint = load_checkpoint(self.path) or Checkpoint(account=account)
-            self._refuse_strangers(asked, account)
+            self._checkpoint = load_checkpoint(
+                self.path, noun="checkpoint of --since-last", option="--checkpoint"
+            ) or Checkpoint(account=account)
+            self._refuse_other_exports(asked, account)
             self._finish_renaming()
             mark = self._begin(asked)
         except BaseException:
@@ -383,12 +317,12 @@ class SinceLast:
             raise
         self.state: State = mark.state
         self.since: date | None = self._known.since
-        self._reach = mark.reach
+        self._watermark = mark.watermark
 
     @property
-    def _known(self) -> Reach:
+    def _known(self) -> Watermark:
         """What the exports brought that came to their end."""
-        return Reach() if self._checkpoint.done is None else self._checkpoint.done.reach
+        return Watermark() if self._checkpoint.done is None else self._checkpoint.done.watermark
 
     def new_of(self, page: Page[Any]) -> Page[Any]:
         """A page without what earlier exports brought."""
@@ -398,21 +332,21 @@ class SinceLast:
 
     def saw(self, page: Page[Any]) -> None:
         """A page is about to be written."""
-        self._reach = self._reach.plus(page.items, self._today)
+        self._watermark = self._watermark.advanced(page.items, self._today)
 
     def keep(self, state: State) -> None:
         """Whole pages up to here are on the disk."""
-        self._save(attrs.evolve(self._checkpoint, running=Mark(state, self._reach)))
+        self._save(attrs.evolve(self._checkpoint, running=Mark(state, self._watermark)))
 
-    def intend(self, state: State, unnamed: Path) -> None:
+    def intend(self, state: State, temp_path: Path) -> None:
         """All rows are on the disk, in a file that is about to get its own name."""
-        running = Mark(state, self._reach)
-        self._save(attrs.evolve(self._checkpoint, running=running, renaming=str(unnamed)))
+        running = Mark(state, self._watermark)
+        self._save(attrs.evolve(self._checkpoint, running=running, renaming=str(temp_path)))
 
     def finish(self, state: State) -> None:
         """All rows are on the disk, under their own name."""
         ended = attrs.evolve(state, token=None)
-        self._save(attrs.evolve(self._checkpoint, done=Mark(ended, self._reach), running=None, renaming=None))
+        self._save(attrs.evolve(self._checkpoint, done=Mark(ended, self._watermark), running=None, renaming=None))
 
     def close(self) -> None:
         """Let others use the checkpoint."""
@@ -422,7 +356,7 @@ class SinceLast:
         save_checkpoint(checkpoint, self.path)
         self._checkpoint = checkpoint
 
-    def _refuse_strangers(self, asked: State, account: str) -> None:
+    def _refuse_other_exports(self, asked: State, account: str) -> None:
         mark = self._checkpoint.running or self._checkpoint.done
         if mark is None:
             return
@@ -441,9 +375,9 @@ class SinceLast:
         known = self._checkpoint
         if known.renaming is None or known.running is None:
             return
-        unnamed, path = Path(known.renaming), Path(known.running.state.output)
-        if unnamed.exists():  # else it was renamed already
-            unnamed.replace(path)
+        temp_path, path = Path(known.renaming), Path(known.running.state.output)
+        if temp_path.exists():  # else it was renamed already
+            temp_path.replace(path)
             sync_directory(path.parent)
         self._save(attrs.evolve(known, done=known.running, running=None, renaming=None))
 
@@ -454,8 +388,8 @@ class SinceLast:
             if mark is not None:
                 return mark
         if done is not None:
-            return Mark(self._add_to(done.state, asked), done.reach)
-        return Mark(asked, Reach())
+            return Mark(self._add_to(done.state, asked), done.watermark)
+        return Mark(asked, Watermark())
 
     def _go_on(self, stopped: Mark, asked: State) -> Mark | None:
         """Where the export that was stopped goes on; None if what it wrote is gone."""
@@ -478,7 +412,7 @@ class SinceLast:
                 output.close()
             self.remark = f"the export that was stopped left its first {before.rows:,} rows in {before.output}"
         self._refuse_overwriting(asked)
-        return Mark(attrs.evolve(asked, token=before.token), stopped.reach)
+        return Mark(attrs.evolve(asked, token=before.token), stopped.watermark)
 
     def _add_to(self, last: State, asked: State) -> State:
         """The output as the last export left it, or a new one."""

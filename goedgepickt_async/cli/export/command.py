@@ -7,43 +7,56 @@ import shlex
 import sys
 from contextlib import aclosing
 from datetime import date
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from goedgepickt_async import GoedGepicktError, Page
-from goedgepickt_async.cli.connect import Connection, ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, note, say, sentences
+from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.checkpoint import (
+    Checkpoint,
+    Mark,
     SinceLast,
     State,
+    Watermark,
     fingerprint,
-    load_state,
+    load_checkpoint,
     refuse_difference,
-    save_state,
+    save_checkpoint,
 )
 from goedgepickt_async.cli.export.formats import (
+    FORMATS,
     RESOURCES,
-    CsvEncoder,
     Encoder,
-    JsonLinesEncoder,
+    ExportFormat,
+    OutputKind,
     ResourceSpec,
+    Selection,
+    format_for,
     print_table,
 )
-from goedgepickt_async.cli.export.output import FileOutput, StreamOutput, WholeFileOutput, open_output
-from goedgepickt_async.cli.export.progress import ExportProgress, Traffic, count
+from goedgepickt_async.cli.export.output import AtomicFile, FileOutput, StreamOutput, open_output
+from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter, count
 
-__all__ = ["ExportJob", "ExportPlan", "Format", "Output", "command_again", "export", "stop_part_way"]
+__all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "parse_fields", "stop_part_way"]
 
-Format: TypeAlias = Literal["jsonl", "csv", "parquet", "table"]
 
-_BY_ENDING: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-_FORMAT_OF: dict[str, str] = {
-    ".json": "JSON Lines (--format jsonl) is what there is",
-    ".xlsx": "spreadsheets open --format csv",
-}
+def parse_fields(text: str | None) -> tuple[str, ...]:
+    """The names that `--fields` gives, with commas between them.
+
+    Raises:
+        UsageError: One is empty, or given twice.
+    """
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"--fields are names with commas between them, each once, such as uuid,status; not {text!r}")
+    return names
 
 
 @attrs.frozen(kw_only=True)
@@ -54,22 +67,24 @@ class ExportPlan:
         resource: The name of what is exported.
         format: The format, as given.
         output: A path, or `-` for stdout.
-        created_after: A filter of the list.
-        status: Likewise.
+        created_after: A filter of the list; so are `status` and `webshop`, a uuid or a name.
         limit: Rows at most.
         lines: Whether each line of an order is a row.
+        fields: The columns; empty: all.
         resume: The file that keeps how far it came.
         since_last: Whether only what is new since the last export is wanted.
         checkpoint: The file that keeps what the last export brought.
     """
 
     resource: str
-    format: Format | None = None
+    format: str | None = None
     output: str = "-"
     created_after: date | None = None
     status: str | None = None
+    webshop: str | None = None
     limit: int | None = None
     lines: bool = False
+    fields: tuple[str, ...] = ()
     resume: Path | None = None
     since_last: bool = False
     checkpoint: Path | None = None
@@ -80,22 +95,33 @@ class ExportPlan:
         return RESOURCES[self.resource]
 
     @property
-    def chosen_format(self) -> Format:
+    def selection(self) -> Selection:
+        """What of it is written."""
+        return Selection(spec=self.spec, lines=self.lines, fields=self.fields)
+
+    @property
+    def format_name(self) -> str:
         """The format: as given, else by the file's ending, else JSON Lines."""
-        return self.format or _BY_ENDING.get(Path(self.output).suffix.lower(), "jsonl")
+        return format_for(self.format, self.output)
+
+    @property
+    def chosen_format(self) -> ExportFormat:
+        """The format."""
+        return FORMATS[self.format_name]
 
     @property
     def filters(self) -> dict[str, Any]:
         """The filters of the list that were given, by the names that `list` knows them under."""
-        given = {"created_after": self.created_after, "status": self.status}
+        given = {"created_after": self.created_after, "status": self.status, "webshop_uuid": self.webshop}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
-    def said(self) -> dict[str, str]:
+    def options(self) -> dict[str, str]:
         """All that decides which rows come, by option, for the resume file."""
-        said = {f"--{name.replace('_', '-')}": str(value) for name, value in self.filters.items()}
-        said |= {} if self.limit is None else {"--limit": str(self.limit)}
-        return said | ({"--lines": "given"} if self.lines else {})
+        options = {_option(name): str(value) for name, value in self.filters.items()}
+        options |= {} if self.limit is None else {"--limit": str(self.limit)}
+        options |= {"--fields": ",".join(self.fields)} if self.fields else {}
+        return options | ({"--lines": "given"} if self.lines else {})
 
     def check(self) -> None:
         """Refuse what makes no sense together.
@@ -104,41 +130,60 @@ class ExportPlan:
             UsageError: It says which option.
         """
         for name in self.filters.keys() - self.spec.filters:
-            known = ", ".join(name for name, spec in RESOURCES.items() if self.filters.keys() & spec.filters)
-            raise UsageError(f"--{name.replace('_', '-')} is not known for {self.resource}; it is for {known}")
-        if self.lines and self.spec.lines is None:
-            raise UsageError(f"--lines is not known for {self.resource}; only orders have lines")
-        if self.lines and self.chosen_format != "csv":
-            raise UsageError(
-                "--lines makes rows of a CSV file: add --format csv (JSON Lines has the lines inside each order)"
-            )
+            known = ", ".join(each for each, spec in RESOURCES.items() if name in spec.filters)
+            raise UsageError(f"{_option(name)} is not known for {self.resource}; it is for {known}")
         if self.limit is not None and self.limit < 1:
             raise UsageError("--limit must be at least 1")
+        self._check_columns()
         self._check_output()
-        self._check_parquet()
+        self._check_format()
         self._check_since_last()
 
+    def _check_columns(self) -> None:
+        details = self.spec.details
+        if self.lines and details.lines is None:
+            known = ", ".join(each for each, spec in RESOURCES.items() if spec.details.lines)
+            raise UsageError(f"--lines is not known for {self.resource}; only {known} have lines")
+        if self.lines and not self.chosen_format.has_lines:
+            names = ", ".join(name for name, each in FORMATS.items() if each.has_lines)
+            raise UsageError(
+                f"--lines makes a row of each line: add --format csv ({names} can; JSON Lines has the lines inside each "
+                "order)"
+            )
+        if self.fields and not self.chosen_format.has_fields:
+            raise UsageError(f"--fields: a {self.format_name} file has one fixed schema; choose another --format")
+        self.selection.check()
+
     def _check_output(self) -> None:
-        ending = Path(self.output).suffix.lower()
-        if self.format is None and ending in _FORMAT_OF:
-            raise UsageError(f"no export makes {ending} files: {_FORMAT_OF[ending]}")
-        if self.chosen_format == "table" and (self.output != "-" or self.resume is not None):
-            raise UsageError("a table goes to the terminal: leave out --output and --resume, or choose csv or jsonl")
         if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
             raise UsageError("--resume is a small file of its own, not the output: name another one")
+        match self.chosen_format.output:
+            case OutputKind.TERMINAL if self.output != "-" or self.resume is not None:
+                raise UsageError(
+                    "a table goes to the terminal: leave out --output and --resume, or choose csv or jsonl"
+                )
+            case OutputKind.WHOLE if self.output == "-":
+                ending = self.chosen_format.suffixes[0]
+                raise UsageError(
+                    f"a {self.format_name} file ends in its index, so it cannot be a stream: add --output FILE{ending}"
+                )
+            case OutputKind.WHOLE if self.resume is not None:
+                raise UsageError(
+                    f"a {self.format_name} file is there as a whole or not at all, so --resume has nothing to go on with"
+                )
 
-    def _check_parquet(self) -> None:
-        if self.chosen_format != "parquet":
-            return
-        if self.output == "-":
-            raise UsageError("a Parquet file ends in its index, so it cannot be a stream: add --output FILE.parquet")
-        if self.resume is not None:
-            raise UsageError("a Parquet file is there as a whole or not at all, so --resume has nothing to go on with")
-        if not self.spec.has_schema:
-            known = ", ".join(name for name, spec in RESOURCES.items() if spec.has_schema)
-            raise UsageError(f"there is no Parquet schema for {self.resource}; there is one for {known}")
-        if find_spec("pyarrow") is None:
-            raise UsageError("Parquet is an extra: pip install 'goedgepickt-async[arrow]'")
+    def _check_format(self) -> None:
+        extra = self.chosen_format.extra
+        if extra is not None and find_spec(extra[0]) is None:
+            raise UsageError(f"{self.format_name} is an extra: pip install 'goedgepickt-async[{extra[1]}]'")
+        if self.chosen_format.has_schema:
+            from goedgepickt_async.contrib.arrow import SCHEMAS  # noqa: PLC0415  needs the extra
+
+            if self.resource not in SCHEMAS:
+                raise UsageError(
+                    f"there is no schema for {self.resource}, which {self.format_name} needs; there is one for "
+                    f"{', '.join(SCHEMAS)}"
+                )
 
     def _check_since_last(self) -> None:
         if self.checkpoint is not None and not self.since_last:
@@ -148,10 +193,11 @@ class ExportPlan:
         if "created_after" not in self.spec.filters:
             known = ", ".join(name for name, spec in RESOURCES.items() if "created_after" in spec.filters)
             raise UsageError(
-                f"--since-last is not known for {self.resource}: the API does not say when they were made, so nobody can "
-                f"tell which are new; it is for {known}. Export the whole list, which costs a request for 100 rows"
+                f"--since-last is not known for {self.resource}: the API does not say when they were created, so new ones "
+                f"cannot be told from old ones; it is for {known}. Export the whole list, which costs a request for 100 "
+                "rows"
             )
-        if self.output == "-" or self.chosen_format == "table":
+        if self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL:
             raise UsageError(
                 "--since-last needs --output FILE: rows that went into a pipe may not have been kept, and they would not "
                 "be exported again"
@@ -161,18 +207,33 @@ class ExportPlan:
         if self.limit is not None:
             raise UsageError("--since-last brings all that is new: leave out --limit")
 
+    def warn(self) -> None:
+        """Say it if the status is none that is known: a misspelt one finds nothing."""
+        known = self.spec.statuses
+        if self.status is None or not known or self.status in known:
+            return
+        close = get_close_matches(self.status.lower(), known, n=1)
+        guess = f"; did you mean {close[0]}?" if close else ""
+        info(
+            f"--status {self.status}: no status of {self.resource} that is known{guess} Known: {', '.join(filter(None, known))}"
+        )
 
-Output: TypeAlias = FileOutput | StreamOutput | WholeFileOutput
+
+def _option(name: str) -> str:
+    return "--" + name.removesuffix("_uuid").replace("_", "-")
+
+
+Output: TypeAlias = FileOutput | StreamOutput
 
 
 class ExportJob:
-    """One run of an export to JSON Lines, CSV or Parquet; close it at the end.
+    """One run of an export to a file or stream; close it at the end.
 
     Args:
-        plan: What to do, checked.
+        plan: What to do, checked, with webshops by their uuid.
         output: Where to, not begun.
         connection: What to read from.
-        traffic: Of the connection's client.
+        counter: Of the connection's client.
 
     Attributes:
         state: How far it came.
@@ -184,25 +245,27 @@ class ExportJob:
         UsageError: It cannot go on where the resume file or the checkpoint says.
     """
 
-    def __init__(self, plan: ExportPlan, output: Output, connection: Connection, traffic: Traffic) -> None:
+    def __init__(self, plan: ExportPlan, output: Output, connection: Connection, counter: RequestCounter) -> None:
         self._plan, self._output, self._connection = plan, output, connection
-        self._encoder = _encoder(plan)
+        self._account = fingerprint(connection.client.settings.api_key)
         self._open = False
         self.remark: str | None = None
         self.since: SinceLast | None = None
         self.state_path: Path | None = None
         self.state: State = self._asked()
         if plan.since_last:
-            account = fingerprint(connection.client.settings.api_key)
-            self.since = SinceLast(self.state, account, plan.checkpoint, grows=output.grows)
+            self.since = SinceLast(self.state, self._account, plan.checkpoint, grows=output.grows)
             self.state, self.remark = self.since.state, self.since.remark
         else:
             self.state_path = plan.resume or _beside(output)
             self.state = self._where_it_stands(self.state)
+        make = plan.chosen_format.encoder
+        assert make is not None
+        self._encoder: Encoder = make(plan.selection)
         self.progress: ExportProgress = ExportProgress(
             plan.resource.replace("-", " "),
             connection.client.budget,
-            traffic,
+            counter,
             rows=self.state.rows,
             read=self.state.read,
             limit=plan.limit,
@@ -228,37 +291,54 @@ class ExportJob:
                 async for page in pages:
                     self._write(page)
         self._open_output()  # an empty list makes a file too
-        self._output.append(self._encoder.foot())
+        for piece in self._encoder.foot():
+            self._output.append(piece)
         self._finish()
+        self.remark = ". ".join(filter(None, (self.remark, self._encoder.remark))) or None
 
     def close(self) -> None:
         """Let others use the checkpoint."""
+        self._encoder.close()
         if self.since is not None:
             self.since.close()
+
+    def save(self) -> None:
+        """Write down how far it came, where `--resume` finds it.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self.state_path is not None:
+            running = Mark(self.state, Watermark())
+            save_checkpoint(Checkpoint(account=self._account, running=running), self.state_path)
 
     def _asked(self) -> State:
         plan = self._plan
         return State(
             resource=plan.resource,
             source=self._connection.source,
-            filters=plan.said,
-            format=plan.chosen_format,
+            filters=plan.options,
+            format=plan.format_name,
             output="-" if self._output.path is None else str(self._output.path),
         )
 
     def _where_it_stands(self, asked: State) -> State:
-        before = None if self._plan.resume is None else load_state(self._plan.resume)
+        before = None if self._plan.resume is None else load_checkpoint(self._plan.resume)
         if before is None:
             return asked
-        refuse_difference(before, asked)
-        return before
+        if before.running is None:
+            raise UsageError(f"{self._plan.resume} is a checkpoint of --since-last, not a resume file")
+        refuse_difference(before.running.state, asked)
+        if before.account != self._account:
+            raise UsageError(f"{self._plan.resume} is of an export with another API key; start afresh without it")
+        return before.running.state
 
     def _list(self) -> Any:
         plan = self._plan
         filters = plan.filters
         if self.since is not None and self.since.since is not None:
             filters["created_after"] = max(self.since.since, plan.created_after or self.since.since)
-        paginator = plan.spec.lists(self._connection.client, **filters)
+        paginator = plan.spec.list(self._connection.client, **filters)
         return paginator if plan.limit is None else paginator.limit(max(0, plan.limit - self.state.rows))
 
     def _open_output(self) -> None:
@@ -277,10 +357,10 @@ class ExportJob:
         """A stopped export's resume file speaks of the output that is about to be written over."""
         path = _beside(self._output)
         try:
-            old = None if path is None else load_state(path)
+            old = None if path is None else load_checkpoint(path)
         except UsageError:
             return  # it is something else
-        if path is not None and old is not None and old.output == str(self._output.path):
+        if path is not None and old is not None and old.running and old.running.state.output == str(self._output.path):
             path.unlink()
             self.remark = f"started afresh: {path.name}, left by an export that was stopped, is gone"
 
@@ -299,13 +379,13 @@ class ExportJob:
         if self.since is not None:
             self._keep(self.since, read)
         elif self._plan.resume is not None:
-            save_state(self.state, self._plan.resume)
+            self.save()
         self.progress.saw(page)
 
     def _keep(self, since: SinceLast, read: Page[Any]) -> None:
         since.saw(read)
         if self._output.grows:
-            self._output.seal()  # the checkpoint must not know of rows that a loss of power takes away
+            self._output.fsync()  # the checkpoint must not know of rows that a loss of power takes away
             since.keep(self.state)
 
     def _finish(self) -> None:
@@ -314,27 +394,18 @@ class ExportJob:
             if self._plan.resume is not None:
                 self._plan.resume.unlink(missing_ok=True)
             return
-        self._output.seal()
+        self._output.fsync()
         ended = attrs.evolve(self.state, offset=self._output.offset, tail=self._output.tail())
-        if isinstance(self._output, WholeFileOutput):
-            self.since.intend(ended, self._output.unnamed)
+        if isinstance(self._output, AtomicFile):
+            self.since.intend(ended, self._output.temp_path)
         self._output.finish()
         self.since.finish(ended)
 
 
-def _encoder(plan: ExportPlan) -> Encoder:
-    match plan.chosen_format:
-        case "csv":
-            return CsvEncoder(plan.spec, plan.lines)
-        case "parquet":
-            from goedgepickt_async.cli.export.parquet import ParquetEncoder  # noqa: PLC0415  needs an extra
-
-            return ParquetEncoder(plan.resource)
-    return JsonLinesEncoder()
-
-
 def _beside(output: Output) -> Path | None:
-    return output.path.with_name(output.path.name + ".resume") if isinstance(output, FileOutput) else None
+    if output.path is None or not isinstance(output, FileOutput) or not output.grows:
+        return None
+    return output.path.with_name(output.path.name + ".resume")
 
 
 def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool) -> Exit:
@@ -350,24 +421,24 @@ def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool)
         The exit code.
     """
     if code is Exit.USAGE:
-        say(reason)
+        report(reason)
         return code
     if not job.begun or not job.keeps_rows:
-        say(sentences(reason, "Nothing was written" if code is not Exit.KEY_REFUSED else ""))
+        report(sentences(reason, "Nothing was written" if code is not Exit.KEY_REFUSED else ""))
         return Exit.RESUMABLE if keeps_state and job.keeps_rows and code is not Exit.KEY_REFUSED else code
     done = f"{count(job.state.rows, job.progress.noun)} are written and whole"
     if job.since is not None:
-        say(sentences(reason, f"{done}. The same command goes on from there"))
+        report(sentences(reason, f"{done}. The same command goes on from there"))
         return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
     if job.state_path is None:
-        say(sentences(reason, f"{done}, but a stream can be gone on with only if --resume FILE was given"))
+        report(sentences(reason, f"{done}, but a stream can be gone on with only if --resume FILE was given"))
         return code
     try:
-        save_state(job.state, job.state_path)
+        job.save()
     except OSError as error:
-        say(sentences(reason, f"{done}, but the resume file {job.state_path} cannot be written: {error.strerror}"))
+        report(sentences(reason, f"{done}, but {job.state_path} cannot be written: {error.strerror}"))
         return code
-    say(sentences(reason, f"{done}. Go on with:\n{command_again(sys.argv, job.state_path)}"))
+    report(sentences(reason, f"{done}. Go on with:\n{command_again(sys.argv, job.state_path)}"))
     return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
 
 
@@ -403,18 +474,24 @@ async def export(plan: ExportPlan, server: ServerOptions, *, background: bool) -
     """
     plan.check()
     server.check()
+    plan.warn()
     if plan.resume is not None and not plan.resume.absolute().parent.is_dir():
         raise CommandError(f"there is no directory {plan.resume.absolute().parent} for the resume file")
-    traffic = Traffic()
-    async with connect(server, traffic.hooks, lane="bulk" if background else "normal") as connection:
-        if plan.chosen_format == "table":
-            return await _as_table(plan, connection, traffic)
-        return await _as_file(plan, connection, traffic)
+    counter = RequestCounter()
+    async with connect(server, counter.hooks, lane="bulk" if background else "normal") as connection:
+        if plan.webshop is not None:
+            plan = attrs.evolve(plan, webshop=await find_webshop(connection.client, plan.webshop))
+        if plan.chosen_format.output is OutputKind.TERMINAL:
+            return await _as_table(plan, connection, counter)
+        return await _as_file(plan, connection, counter)
 
 
-async def _as_file(plan: ExportPlan, connection: Connection, traffic: Traffic) -> int:
-    output = _open(plan)
-    job = ExportJob(plan, output, connection, traffic)
+async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
+    whole = plan.chosen_format.output is OutputKind.WHOLE
+    output = open_output(plan.output, whole=whole, is_personal=plan.spec.details.is_personal)
+    if plan.since_last and not isinstance(output, FileOutput):
+        raise UsageError("--since-last needs --output FILE, a regular one: what a device or a pipe got may be lost")
+    job = ExportJob(plan, output, connection, counter)
     keeps_state = plan.resume is not None or plan.since_last
     try:
         await job.run()
@@ -431,26 +508,17 @@ async def _as_file(plan: ExportPlan, connection: Connection, traffic: Traffic) -
         output.close()
         job.close()
     if job.remark is not None:
-        note(job.remark)
-    note(job.progress.summary())
+        info(job.remark)
+    info(job.progress.summary())
     return Exit.DONE
 
 
-def _open(plan: ExportPlan) -> Output:
-    output = open_output(plan.output)
-    if isinstance(output, FileOutput) and plan.chosen_format == "parquet":
-        return WholeFileOutput(output.path)
-    if plan.since_last and not isinstance(output, FileOutput):
-        raise UsageError("--since-last needs --output FILE, a regular one: what a device or a pipe got may be lost")
-    return output
-
-
-async def _as_table(plan: ExportPlan, connection: Connection, traffic: Traffic) -> int:
-    paginator = plan.spec.lists(connection.client, **plan.filters)
+async def _as_table(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
+    paginator = plan.spec.list(connection.client, **plan.filters)
     if plan.limit is not None:
         paginator = paginator.limit(plan.limit)
     items: list[Any] = []
-    progress = ExportProgress(plan.resource.replace("-", " "), connection.client.budget, traffic, limit=plan.limit)
+    progress = ExportProgress(plan.resource.replace("-", " "), connection.client.budget, counter, limit=plan.limit)
     try:
         with progress:
             async with aclosing(paginator.pages()) as pages:
@@ -458,9 +526,9 @@ async def _as_table(plan: ExportPlan, connection: Connection, traffic: Traffic) 
                     items += page.items
                     progress.saw(page)
     except asyncio.CancelledError:
-        print_table(plan.spec, items)
-        say(f"stopped; these are the first {len(items):,}")
+        print_table(plan.selection, items)
+        report(f"stopped; these are the first {len(items):,}")
         return Exit.FAILED
-    print_table(plan.spec, items)
-    note(progress.summary())
+    print_table(plan.selection, items)
+    info(progress.summary())
     return Exit.DONE

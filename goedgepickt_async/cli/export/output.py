@@ -1,4 +1,4 @@
-"""Where an export is written: a file that appears whole, a growing file, or stdout."""
+"""Where an export is written: a growing file, a file that appears whole, or a stream."""
 
 from __future__ import annotations
 
@@ -9,26 +9,35 @@ import stat
 from pathlib import Path
 
 from goedgepickt_async.cli.errors import CommandError, UsageError
-from goedgepickt_async.cli.private_files import lock_file, sync_directory
+from goedgepickt_async.paths import lock_file, sync_directory
 
-__all__ = ["FileOutput", "StreamOutput", "WholeFileOutput", "open_output"]
+__all__ = ["AtomicFile", "FileOutput", "StreamOutput", "open_output"]
 
 _TAIL = 1024
+_BINARY = getattr(os, "O_BINARY", 0)
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_ANYBODY = 0o666
+"""The user's umask takes from it."""
+_OWNER_ONLY = 0o600
 
 
 class FileOutput:
     """A regular file. It is not touched before the first page is there: a failed start leaves an old file alone.
 
-    Attributes:
+    Args:
         path: Absolute.
+        is_personal: Whether a new file is for its owner alone. An old one keeps its mode.
+
+    Attributes:
         offset: Bytes of whole pages so far.
     """
 
     is_terminal = False
     grows = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_personal: bool = False) -> None:
         self.path = path
+        self.is_personal = is_personal
         self.offset: int = 0
         self._file: int | None = None
 
@@ -53,8 +62,9 @@ class FileOutput:
             UsageError: Another export is writing to it, or it is not the file that was written so far.
         """
         create = os.O_CREAT if offset is None else 0
+        mode = _OWNER_ONLY if self.is_personal else _ANYBODY
         try:
-            self._file = os.open(self.path, os.O_RDWR | create | _BINARY, 0o666)
+            self._file = os.open(self.path, os.O_RDWR | create | _BINARY, mode)
         except FileNotFoundError:
             if create:
                 raise
@@ -90,7 +100,7 @@ class FileOutput:
         os.lseek(self._file, self.offset, os.SEEK_SET)
         return hashlib.sha256(data).hexdigest()[:16]
 
-    def seal(self) -> None:
+    def fsync(self) -> None:
         """See that what was written is on the disk, whatever happens to this machine next."""
         assert self._file is not None
         os.fsync(self._file)
@@ -103,6 +113,75 @@ class FileOutput:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+class AtomicFile(FileOutput):
+    """A regular file for formats that end in an index, such as Parquet: half of one is nothing.
+
+    It is written as `NAME.part` and renamed at the end; a link is followed to the file that it names, and what has the
+    temporary name is written over only if it is a file of this user.
+
+    Attributes:
+        temp_path: What it is called until it is whole.
+    """
+
+    grows = False
+
+    def __init__(self, path: Path, *, is_personal: bool = False) -> None:
+        super().__init__(path.resolve(), is_personal=is_personal)
+        self.temp_path: Path = self.path.with_name(self.path.name + ".part")
+
+    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be gone on with
+        """Begin it; what a killed export left under the temporary name is written over.
+
+        Raises:
+            UsageError: Another export is writing to it, or it is a link or somebody else's.
+        """
+        mode = _OWNER_ONLY if self.is_personal else _ANYBODY
+        old = stat.S_IMODE(self.path.stat().st_mode) if self.path.exists() else None
+        flags = os.O_RDWR | os.O_CREAT | _NO_LINKS | _BINARY
+        try:
+            file = os.open(self.temp_path, flags, mode)
+        except OSError:
+            if self.temp_path.is_symlink():
+                raise self._not_ours() from None
+            raise
+        found = os.fstat(file)
+        is_ours = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not is_ours:
+            os.close(file)
+            raise self._not_ours()
+        if not lock_file(file):
+            os.close(file)
+            raise UsageError(f"another export is writing to {self.path}; wait for its end, or choose another --output")
+        self._file = file
+        os.ftruncate(file, 0)
+        if old is not None:
+            with contextlib.suppress(OSError):
+                os.chmod(self.temp_path, old)  # noqa: PTH101  as the file that it replaces
+        elif self.is_personal:
+            os.chmod(self.temp_path, mode)  # noqa: PTH101  a killed export's may be of another mode
+
+    def tail(self) -> str | None:
+        """Nothing: it cannot be gone on with."""
+        return None
+
+    def finish(self) -> None:
+        """Give it its name, in the place of the file before."""
+        self.fsync()
+        self.temp_path.replace(self.path)
+        sync_directory(self.path.parent)
+        super().close()
+
+    def close(self) -> None:
+        """Close it; what is not whole goes away."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.temp_path)  # noqa: PTH108  while it is locked
+        super().close()
+
+    def _not_ours(self) -> UsageError:
+        return UsageError(f"{self.temp_path} is a link or somebody else's file; remove it, or choose another --output")
 
 
 class StreamOutput:
@@ -142,7 +221,7 @@ class StreamOutput:
         """Nothing: what was written cannot be read again."""
         return None
 
-    def seal(self) -> None:
+    def fsync(self) -> None:
         """Nothing: whether it is kept is up to the reader."""
 
     def finish(self) -> None:
@@ -155,11 +234,13 @@ class StreamOutput:
             self._file = 1
 
 
-_BINARY = getattr(os, "O_BINARY", 0)
-
-
-def open_output(name: str) -> FileOutput | StreamOutput:
+def open_output(name: str, *, whole: bool = False, is_personal: bool = False) -> FileOutput | StreamOutput:
     """What `--output` names; nothing is opened yet.
+
+    Args:
+        name: A path, or `-` for stdout.
+        whole: Whether half of it is nothing.
+        is_personal: Whether a new file is for its owner alone.
 
     Raises:
         CommandError: It cannot be written.
@@ -169,7 +250,7 @@ def open_output(name: str) -> FileOutput | StreamOutput:
     path = Path(name).absolute()
     if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
         return StreamOutput(path)
-    output = FileOutput(path)
+    output = (AtomicFile if whole else FileOutput)(path, is_personal=is_personal)
     output.check()
     return output
 
@@ -178,65 +259,3 @@ def _write_all(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
-
-
-class WholeFileOutput:
-    """A regular file for formats that end in an index, such as Parquet: half of one is nothing.
-
-    Args:
-        path: Absolute, checked.
-
-    Attributes:
-        offset: Bytes so far.
-        unnamed: What it is called until it is whole.
-    """
-
-    is_terminal = False
-    grows = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.unnamed: Path = path.with_name(path.name + ".part")
-        self._file = FileOutput(self.unnamed)
-        self._has_begun = False
-
-    @property
-    def offset(self) -> int:
-        """Bytes so far."""
-        return self._file.offset
-
-    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be gone on with
-        """Begin it; what a killed export left under the other name is written over.
-
-        Raises:
-            UsageError: Another export is writing to it.
-        """
-        self._file.begin(None, None)
-        self._has_begun = True
-
-    def append(self, data: bytes) -> None:
-        """Write more."""
-        self._file.append(data)
-
-    def tail(self) -> str | None:
-        """Nothing: it cannot be gone on with."""
-        return None
-
-    def seal(self) -> None:
-        """See that all of it is on the disk."""
-        self._file.seal()
-
-    def finish(self) -> None:
-        """Give it its name, in the place of the file before."""
-        self.seal()
-        self.unnamed.replace(self.path)
-        self._has_begun = False
-        sync_directory(self.path.parent)
-
-    def close(self) -> None:
-        """Close it; what is not whole goes away."""
-        if self._has_begun:
-            self._has_begun = False
-            with contextlib.suppress(OSError):
-                os.unlink(self.unnamed)  # noqa: PTH108  while it is locked
-        self._file.close()

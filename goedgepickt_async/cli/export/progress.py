@@ -17,8 +17,9 @@ from rich.table import Column
 from rich.text import Text
 
 from goedgepickt_async import Budget, BudgetSnapshot, Evidence, Hooks, Page, ResponseReceived, RetryScheduled
+from goedgepickt_async.cli.errors import info
 
-__all__ = ["ExportProgress", "Traffic", "clock", "count", "duration", "requests_left", "seconds_left"]
+__all__ = ["ExportProgress", "RequestCounter", "clock", "count", "duration", "requests_left", "seconds_left"]
 
 _PAGE = 100
 _MOST_PLAYED = 5_000
@@ -60,7 +61,7 @@ def seconds_left(requests: int, *, pace: float, hold: float, free: int, cooling:
 _REMEMBERED = 1_000
 
 
-class Traffic:
+class RequestCounter:
     """What went over the wire.
 
     Attributes:
@@ -121,9 +122,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
 
 
+_LINE_EVERY = 30.0
+"""Seconds between lines where there is no terminal."""
 _UNLIMITED = 1_000_000
 _RECENT = 20
-_NARROW = 40
+_NARROW, _MEDIUM = 40, 70
 
 
 class ExportProgress:
@@ -132,7 +135,7 @@ class ExportProgress:
     Args:
         noun: What is exported, in the plural.
         budget: Of the client.
-        traffic: Of the client.
+        counter: Of the client.
         rows: Rows that an earlier run brought.
         read: Rows that it read for them.
         limit: Rows that are wanted at most.
@@ -143,7 +146,7 @@ class ExportProgress:
         self,
         noun: str,
         budget: Budget,
-        traffic: Traffic,
+        counter: RequestCounter,
         *,
         rows: int = 0,
         read: int = 0,
@@ -151,7 +154,7 @@ class ExportProgress:
         visible: bool = True,
     ) -> None:
         self.noun: str = noun
-        self._budget, self._traffic = budget, traffic
+        self._budget, self._counter = budget, counter
         self._began = time.monotonic()
         self._rows_before, self._read_before = rows, read
         self.rows: int = rows
@@ -160,7 +163,9 @@ class ExportProgress:
         self._total: int | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)
         self._waited = self._pace = 0.0
-        self._bar = _Bar(self, visible=visible and sys.stderr.isatty())
+        on_terminal = sys.stderr.isatty()
+        self._bar = _Bar(self, visible=visible and on_terminal)
+        self._line_at = math.inf if on_terminal else time.monotonic() + _LINE_EVERY
 
     def __enter__(self) -> Self:
         """Show it."""
@@ -179,13 +184,21 @@ class ExportProgress:
         self._recent.append(len(page.items) + page.filtered)
         self.rows += len(page.items)
         self._read += len(page.items) + page.filtered
-        self._waited += self._traffic.waited
+        self._waited += self._counter.waited
         self._pace = max(0.0, self.elapsed - self._waited) / self._pages
         if self._pages == 1:
             self._total = self._expected(page)
         if self._total is not None and self._read > self._total:
             self._total = None  # the server's total was a lie
         self._bar.update(self.rows, self._read, self._total)
+        if time.monotonic() >= self._line_at:
+            self._line_at = time.monotonic() + _LINE_EVERY
+            info(self.line())
+
+    def line(self) -> str:
+        """How far it is, for where there is no bar: a log, cron, a container."""
+        total = f" of {self._total:,}" if self._total is not None and self._limit is None else ""
+        return f"{self._read:,}{total} {self.noun}, {self.speed()}, {self.remaining()}, {self.allowance()}"
 
     def summary(self) -> str:
         """The line at the end."""
@@ -193,7 +206,7 @@ class ExportProgress:
         more = f" ({self.rows:,} in all)" if self._rows_before else ""
         return (
             f"{count(new, self.noun)}{more} in {duration(self.elapsed)}, "
-            f"{count(self._traffic.requests, 'requests')}, {count(self._traffic.refusals, 'refusals')}"
+            f"{count(self._counter.requests, 'requests')}, {count(self._counter.refusals, 'refusals')}"
         )
 
     @property
@@ -239,7 +252,7 @@ class ExportProgress:
         now, hold = time.monotonic(), _hold(snapshot)
         if snapshot.limit >= _UNLIMITED:
             return []
-        seen = tuple(self._traffic.answered)  # the bar is drawn by another thread
+        seen = tuple(self._counter.answered)  # the bar is drawn by another thread
         ours = [answered + hold - now for answered in seen if answered + hold > now]
         return [hold] * (snapshot.used - len(ours)) + ours
 
@@ -263,12 +276,19 @@ class _Bar:
 
     def __init__(self, progress: ExportProgress, *, visible: bool) -> None:
         console = Console(stderr=True)
+
+        def from_width(least: int, text: Callable[[], str]) -> Callable[[Task], str]:
+            # Asked at each refresh: a terminal can be made narrower while the bar is there.
+            return lambda _: text() if console.width > least else ""
+
         self._rich = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             _Live(lambda task: f"{task.fields['rows']:,}" + (f"/{task.total:,.0f}" if task.total else "")),
-            *_told(progress, narrow=console.width <= _NARROW),
+            _Live(from_width(_NARROW, progress.speed)),
+            _Live(lambda _: progress.remaining(), "cyan"),
+            _Live(from_width(_MEDIUM, progress.allowance), "dim"),
             console=console,
             refresh_per_second=4,
             transient=True,
@@ -287,14 +307,6 @@ class _Bar:
 
     def update(self, rows: int, read: int, total: int | None) -> None:
         self._rich.update(self._task, completed=read, total=total, rows=rows)
-
-
-def _told(progress: ExportProgress, *, narrow: bool) -> list[_Live]:
-    """What stands behind the bar; a narrow terminal has room for the time left alone."""
-    remaining = _Live(lambda _: progress.remaining(), "cyan")
-    if narrow:
-        return [remaining]
-    return [_Live(lambda _: progress.speed()), remaining, _Live(lambda _: progress.allowance(), "dim")]
 
 
 class _Live(ProgressColumn):

@@ -10,7 +10,7 @@ from typing import Any
 
 from goedgepickt_async import EnsuredWebhooks, ValidationError, Webhook
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import Exit, UsageError, note, plain
+from goedgepickt_async.cli.errors import Exit, UsageError, info, sanitize
 from goedgepickt_async.cli.webhooks.recording import VARIABLE
 from goedgepickt_async.convert import to_plain
 
@@ -53,7 +53,7 @@ async def ensure(
             raise
     lines = _as_json(done, show_secrets=show_secrets) if as_json else _as_text(done, show_secrets=show_secrets)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
-    note(f"{len(done.created)} made, {len(done.existing)} there already, {len(done.other_target)} to another URL")
+    info(f"{len(done.created)} made, {len(done.existing)} there already, {len(done.other_target)} to another URL")
     return Exit.DONE
 
 
@@ -76,7 +76,7 @@ def _as_text(done: EnsuredWebhooks, *, show_secrets: bool) -> Iterator[str]:
         (state, str(hook.event or ""), hook.webshop_name or hook.webshop_uuid or "", hook.uuid, _where(state, hook))
         for state, hook in _by_state(done)
     ]
-    shown = [[plain(cell) for cell in row] for row in rows]
+    shown = [[sanitize(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note, plain
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info, sanitize
 from goedgepickt_async.cli.webhooks.listen import as_line, as_row
 from goedgepickt_async.webhooks import FailedEntry, SqliteInbox, default_inbox_path
 
@@ -47,13 +47,13 @@ async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bo
     try:
         chosen = await _chosen(opened, ids)
         if retry:
-            note(f"{await opened.requeue_failed([one.id for one in chosen])} put back into the inbox")
+            info(f"{await opened.requeue_failed([one.id for one in chosen])} put back into the inbox")
         elif drop:
-            note(f"{await opened.drop_failed([one.id for one in chosen])} deleted")
+            info(f"{await opened.drop_failed([one.id for one in chosen])} deleted")
         else:
             _print(chosen, as_json=as_json)
             status = await opened.status()
-            note(f"{status.failed} failed, {status.waiting} waiting, the oldest for {status.oldest_age:.0f} s")
+            info(f"{status.failed} failed, {status.waiting} waiting, the oldest for {status.oldest_age:.0f} s")
     finally:
         await opened.close()
     return Exit.DONE
@@ -88,4 +88,4 @@ def _row(one: FailedEntry) -> dict[str, Any]:
 
 def _line(one: FailedEntry) -> str:
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.failed_at))
-    return f"{one.id:>5}  {at}  {plain(one.reason):<20}  {plain(one.entry.handler)}  {as_line(one.entry.body)}"
+    return f"{one.id:>5}  {at}  {sanitize(one.reason):<20}  {sanitize(one.entry.handler)}  {as_line(one.entry.body)}"

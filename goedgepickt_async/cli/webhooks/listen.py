@@ -24,7 +24,7 @@ from goedgepickt_async import (
     WebhookEvent,
 )
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note, plain
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info, sanitize
 from goedgepickt_async.cli.webhooks.options import checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorder, signing_secrets
 from goedgepickt_async.convert import to_plain
@@ -134,11 +134,11 @@ def as_line(body: bytes) -> str:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        return plain(body.decode(errors="backslashreplace"))[:_LONGEST_LINE]
+        return sanitize(body.decode(errors="backslashreplace"))[:_LONGEST_LINE]
     event = said.pop("event", None)
     texts = (value if isinstance(value, str) else json.dumps(value) for value in said.values())
-    fields = [f"{plain(name)}={plain(text)}" for name, text in zip(said, texts, strict=True)]
-    return "  ".join([f"{plain(str(event or '(no event)')):<20}", *fields])[:_LONGEST_LINE]
+    fields = [f"{sanitize(name)}={sanitize(text)}" for name, text in zip(said, texts, strict=True)]
+    return "  ".join([f"{sanitize(str(event or '(no event)')):<20}", *fields])[:_LONGEST_LINE]
 
 
 Forward = Callable[[ReceivedDelivery], Any]
@@ -237,7 +237,7 @@ async def _listen(listener: _Listener, options: ListenOptions, server: ServerOpt
         raise CommandError(error.message) from None
     except asyncio.CancelledError:
         pass  # that is how it ends
-    note(f"{listener.taken} verified, {listener.refused} refused")
+    info(f"{listener.taken} verified, {listener.refused} refused")
 
 
 async def _with_secrets(listener: _Listener, url: str, _server: ServerOptions) -> None:
@@ -261,12 +261,12 @@ async def _with_a_sandbox(listener: _Listener, url: str, server: ServerOptions) 
 
 
 def _greet(url: str, secrets: str) -> None:
-    note(f"listening on {url} with {secrets}; Ctrl-C ends it")
+    info(f"listening on {url} with {secrets}; Ctrl-C ends it")
 
 
 def _print_refused(count: int, kind: str, status: int, why: str) -> None:
     which = "" if (count, kind) == (1, "deliveries") else f"{count} {kind} "
-    note(f"{which}refused with {status}: {why}")
+    info(f"{which}refused with {status}: {why}")
 
 
 def _write(line: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from goedgepickt_async import Secret
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, signing_secrets
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
@@ -98,7 +98,7 @@ def end_of(attempts: Sequence[Attempt]) -> Exit:
     """
     tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
     if attempts[-1].succeeded:
-        note(f"delivered, {tries}")
+        info(f"delivered, {tries}")
         return Exit.DONE
     raise CommandError(f"not delivered after {tries}: {outcome_of(attempts[-1])}")
 
@@ -127,7 +127,7 @@ async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, 
     recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
     async with WebhookSender(timeout=options.timeout) as sender:
         await _send_all(sender, target, recorded, secret, options)
-    note(f"{len(recorded)} delivered")
+    info(f"{len(recorded)} delivered")
     return Exit.DONE
 
 
@@ -177,7 +177,7 @@ async def deliver(
     attempts: list[Attempt] = []
     for pause in pauses(options.attempts, options.first_pause):
         if attempts:
-            note(f"{outcome_of(attempts[-1])}; again in {pause:g} s")
+            info(f"{outcome_of(attempts[-1])}; again in {pause:g} s")
         await asyncio.sleep(pause)
         attempts.append(await sender.attempt(url, body, signature))
         tell(len(attempts), attempts[-1])

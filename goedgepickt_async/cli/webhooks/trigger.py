@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from goedgepickt_async import GoedGepickt, ProductType
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, note
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.webhooks.listen import demo_order
 from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.recording import signing_secrets
@@ -49,7 +49,7 @@ async def trigger(event: str, url: str | None, server: ServerOptions) -> int:
         base_url = connection.client.settings.base_url
         if urlsplit(base_url).hostname not in _LOOPBACK:
             raise UsageError("trigger changes orders and stock, so it is for a sandbox on this machine: --base-url")
-        note(f"{await _change(connection.client, event)}; the sandbox delivers it to its subscriptions")
+        info(f"{await _change(connection.client, event)}; the sandbox delivers it to its subscriptions")
     return Exit.DONE
 
 
@@ -64,7 +64,7 @@ async def _in_an_embedded_sandbox(event: str, url: str, server: ServerOptions) -
             subscription = EVENTS[event].subscription
             assert subscription is not None, "all known events can be subscribed to"
             await client.webhooks.ensure(url, subscription)
-            note(await _change(client, event))
+            info(await _change(client, event))
         body = next(delivery.body for delivery in sandbox.deliveries if delivery.event == event)
     options = SendOptions()
     async with WebhookSender(timeout=options.timeout) as sender:
