@@ -155,6 +155,10 @@ class ExcelEncoder:
 
     def close(self) -> None:
         """Remove what was kept."""
+        for sheet in self._book.worksheets():
+            rows = getattr(sheet, "row_data_fh", None)  # open until the workbook is put together
+            if rows is not None:
+                rows.close()
         self._folder.cleanup()
 
     def _add_sheet(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from goedgepickt_async import GoedGepicktError, Page
+from goedgepickt_async import ConfigurationError, GoedGepicktError, Page
 from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.checkpoint import (
@@ -177,13 +177,12 @@ class ExportPlan:
         if extra is not None and find_spec(extra[0]) is None:
             raise UsageError(f"{self.format_name} is an extra: pip install 'goedgepickt-async[{extra[1]}]'")
         if self.chosen_format.has_schema:
-            from goedgepickt_async.contrib.arrow import SCHEMAS  # noqa: PLC0415  needs the extra
+            from goedgepickt_async.contrib.arrow import schema  # noqa: PLC0415  needs the extra
 
-            if self.resource not in SCHEMAS:
-                raise UsageError(
-                    f"there is no schema for {self.resource}, which {self.format_name} needs; there is one for "
-                    f"{', '.join(SCHEMAS)}"
-                )
+            try:
+                schema(self.resource)
+            except ConfigurationError as error:
+                raise UsageError(f"--format {self.format_name}: {error}") from None
 
     def _check_since_last(self) -> None:
         if self.checkpoint is not None and not self.since_last:
@@ -338,7 +337,7 @@ class ExportJob:
         filters = plan.filters
         if self.since is not None and self.since.since is not None:
             filters["created_after"] = max(self.since.since, plan.created_after or self.since.since)
-        paginator = plan.spec.list(self._connection.client, **filters)
+        paginator = plan.spec.paginator(self._connection.client, **filters)
         return paginator if plan.limit is None else paginator.limit(max(0, plan.limit - self.state.rows))
 
     def _open_output(self) -> None:
@@ -514,7 +513,7 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
 
 
 async def _as_table(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
-    paginator = plan.spec.list(connection.client, **plan.filters)
+    paginator = plan.spec.paginator(connection.client, **plan.filters)
     if plan.limit is not None:
         paginator = paginator.limit(plan.limit)
     items: list[Any] = []

@@ -152,7 +152,7 @@ class ResourceSpec:
             else [str(each) for each in getattr(goedgepickt_async, self.details.statuses)]
         )
 
-    def list(self, client: GoedGepickt, **filters: Any) -> Paginator[Any]:
+    def paginator(self, client: GoedGepickt, **filters: Any) -> Paginator[Any]:
         """The list, read by a client."""
         paginator: Paginator[Any] = getattr(client, self.endpoint.resource).list(**filters)
         return paginator
