@@ -20,7 +20,7 @@ from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
-from goedgepickt_async.settings import Options, Settings
+from goedgepickt_async.settings import Options, Settings, masked_key
 
 if TYPE_CHECKING:
     from goedgepickt_async.bulk.planner import Bulk
@@ -60,8 +60,9 @@ class GoedGepickt:
         api: `"fulfilment"` (the default) or `"account"`: a key of one kind is refused by the other (A).
         base_url: Instead of `api`, for a sandbox or a proxy.
         session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
-            and a tracer that tells sent from never sent is added to its `trace_configs`. It must bring no credentials
-            of its own (`auth=`, or `trust_env=True` with an entry in ~/.netrc).
+            and a tracer that tells sent from never sent is added to its `trace_configs`. The key replaces credentials that
+            it finds in ~/.netrc, its cookies are not sent, and `auth=` is refused.
+            Without it, requests go through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names.
         budget: The requests that may be made. By default a `HostBudget` that all processes of this user on this host
             share; for a server on this machine, such as a sandbox, a `LocalBudget` that all clients of this process do.
         hooks: Callables to watch what happens.
@@ -85,13 +86,14 @@ class GoedGepickt:
         concurrency: int = 25,
         **settings: Unpack[Options],
     ) -> None:
+        api_key = masked_key(api_key)
         _check_names(settings)
         chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
         _check_parts(session, budget, hooks)
         pipeline = Pipeline(
-            SessionPool(borrowed=session, concurrency=concurrency),
+            SessionPool(borrowed=session, concurrency=concurrency, base_url=chosen.base_url),
             budget or shared_budget(chosen.base_url, is_local=chosen.is_local),
             hooks or Hooks(),
         )
@@ -209,6 +211,7 @@ class GoedGepickt:
         Raises:
             ConfigurationError: It is no key.
         """
+        api_key = masked_key(api_key) or ""
         return self._sharing(attrs.evolve(self._sender.settings, api_key=api_key, webshop_uuid=webshop_uuid))
 
     # -- calls --------------------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
 
 class OutcomeUnknownError(GoedGepicktError):
-    """A write was sent, nobody can say whether it was carried out, and it has not been sent again.
+    """A write was sent, it is not known whether it was carried out, and it was not sent again.
 
     Attributes:
         body: What was sent, to finish by hand. It may hold personal data; it is in no message.

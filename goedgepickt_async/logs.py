@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["EVENTS", "LogEvent", "log_event"]
+__all__ = ["EVENTS", "LOGGERS", "LogEvent", "log_event"]
 
 _TOP: Final = "goedgepickt_async"
 
@@ -207,9 +207,10 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
 }
 """All of them, by name."""
 
-_LOGGERS: Final = {
+LOGGERS: Final = {
     event.name: logging.getLogger(f"{_TOP}.{event.logger}" if event.logger else _TOP) for event in EVENTS.values()
 }
+"""The logger of each event, to ask whether anybody listens before a field is computed."""
 
 
 def log_event(name: str, *, exc_info: BaseException | bool | None = None, **fields: object) -> None:
@@ -220,7 +221,7 @@ def log_event(name: str, *, exc_info: BaseException | bool | None = None, **fiel
         exc_info: The exception to show with it, as `logging` takes it.
         fields: Its fields, all of them.
     """
-    event, logger = EVENTS[name], _LOGGERS[name]
+    event, logger = EVENTS[name], LOGGERS[name]
     if not logger.isEnabledFor(event.level):
         return
     allowed = {field: fields[field] for field in event.fields}

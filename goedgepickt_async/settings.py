@@ -1,21 +1,34 @@
-"""What a client can be told; frozen values, checked when they are made."""
+"""The settings of a client: frozen values, checked when they are made, and what the environment says."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import platform
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import attrs
 
 from goedgepickt_async._version import __version__
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.text import MaskedStr
 
-__all__ = ["BASE_URLS", "LaneName", "Options", "RetryPolicy", "Settings", "is_loopback"]
+__all__ = [
+    "BASE_URLS",
+    "LaneName",
+    "Options",
+    "RetryPolicy",
+    "Settings",
+    "environment_proxy",
+    "is_loopback",
+    "masked_key",
+    "shown_proxy",
+]
 
 BASE_URLS: Mapping[str, str] = {
     "fulfilment": "https://account.goedgepickt.nl/api/fulfilment/v1",
@@ -73,8 +86,8 @@ _ENVIRONMENT = {
 }
 
 
-def _key(value: str | None) -> str:
-    text = value.strip() if isinstance(value, str) else ""
+def _key(value: str | None) -> MaskedStr:
+    text = MaskedStr(value.strip() if isinstance(value, str) else "")
     if not text:
         raise ConfigurationError(
             "there is no API key: pass api_key=, or set GOEDGEPICKT_API_KEY (make one under Settings → GoedGepickt API)"
@@ -84,8 +97,13 @@ def _key(value: str | None) -> str:
     return text
 
 
+def masked_key(value: str | None) -> str | None:
+    """The key as given, in a text whose repr does not show it: error trackers collect the arguments of functions."""
+    return MaskedStr(value) if isinstance(value, str) else value
+
+
 def _base_url(value: Any) -> str:
-    """Never shown when it is wrong: somebody may have put the key there."""
+    """The URL without a slash at its end. A wrong one is never shown: it may be the key."""
     if not isinstance(value, str) or not value.strip().isprintable():
         raise ConfigurationError("base_url must be the text of a URL")
     text = value.strip()
@@ -129,10 +147,52 @@ def _bytes(value: Any) -> int:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
+    name = host.rstrip(".").lower()
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
-        return host == "localhost"
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def environment_proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for a server, with its credentials; None: requests go straight there.
+
+    `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count, in small letters too. No proxy is used for a server
+    on this machine, which no proxy on another machine could reach.
+
+    Args:
+        base_url: Of the server.
+
+    Raises:
+        ConfigurationError: The proxy's URL has a scheme other than http and https, or no host.
+    """
+    server = urlsplit(base_url)
+    if is_loopback(server.hostname or ""):
+        return None
+    proxies = getproxies_environment()
+    proxy = proxies.get(server.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(server.netloc):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if shown_proxy(proxy) is None:
+        raise ConfigurationError(
+            f"the proxy in {server.scheme.upper()}_PROXY or ALL_PROXY must be the URL of an http or https proxy: "
+            "correct it, list the server in NO_PROXY, or pass an aiohttp session with a connector for that proxy"
+        )
+    return proxy
+
+
+def shown_proxy(proxy: str) -> str | None:
+    """The proxy without its credentials; None if it cannot be used."""
+    try:
+        parts = urlsplit(proxy)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}"
 
 
 def _policy(value: Any) -> RetryPolicy:
@@ -169,7 +229,7 @@ class Settings:
         user_agent: The header of that name.
     """
 
-    api_key: str = attrs.field(converter=_key, repr=False)
+    api_key: str = attrs.field(converter=_key, repr=False)  # its own repr is masked too
     base_url: str = attrs.field(converter=_base_url, default=BASE_URLS["fulfilment"])
     webshop_uuid: str | None = attrs.field(default=None, converter=attrs.converters.optional(_text))
     timeout: float = attrs.field(default=30.0, converter=_seconds, validator=[_duration, _positive])
@@ -190,7 +250,17 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether the server is on this machine, such as a sandbox."""
-        return is_loopback((urlsplit(self.base_url).hostname or "").rstrip("."))
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy of the environment that requests go through, without its credentials; None: there is none.
+
+        Raises:
+            ConfigurationError: The environment names a proxy that cannot be used.
+        """
+        proxy = environment_proxy(self.base_url)
+        return None if proxy is None else shown_proxy(proxy)
 
     @property
     def server(self) -> str:
@@ -217,14 +287,22 @@ class Settings:
             raise ConfigurationError(
                 "GOEDGEPICKT_BASE_URL is set, and api= would go past it: pass base_url=, or unset the variable"
             )
+        api_key = masked_key(api_key)
         of_the_api = _url_of_api(api or _from_environment("api") or "fulfilment")  # a misspelt one is told anyway
         if others.get("webshop_uuid") is None:
             others["webshop_uuid"] = _from_environment("webshop_uuid")
-        return cls(
+        settings = cls(
             api_key=_key(api_key if api_key is not None else _from_environment("api_key")),
             base_url=url or of_the_api,
             **others,
         )
+        if settings.base_url.startswith("http:") and not settings.is_local:
+            warnings.warn(
+                "base_url is http:// and its host is not this machine: the API key travels unencrypted; use https://",
+                UserWarning,
+                stacklevel=3,
+            )
+        return settings
 
     @classmethod
     def from_env(cls, **others: Any) -> Settings:
@@ -233,7 +311,8 @@ class Settings:
 
 
 def _from_environment(name: str) -> str | None:
-    return os.environ.get(_ENVIRONMENT[name]) or None
+    value = os.environ.get(_ENVIRONMENT[name]) or None
+    return masked_key(value) if name == "api_key" else value
 
 
 def _url_of_api(api: str) -> str:

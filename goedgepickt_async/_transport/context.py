@@ -1,10 +1,11 @@
-"""What a call is part of: a context variable that carries a job's lane, and who wants to know of it, into its calls."""
+"""The context of a call: a context variable that tells calls which job they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Final
 
 import attrs
 
@@ -12,7 +13,10 @@ from goedgepickt_async.budget.slots import Lane
 
 __all__ = ["CallContext", "current_context"]
 
-_current: ContextVar[CallContext | None] = ContextVar("goedgepickt_async_call_context", default=None)
+_current: Final[ContextVar[CallContext | None]] = ContextVar("goedgepickt_async_call_context", default=None)
+
+current_context: Final = _current.get
+"""The job that the running code is part of, or None."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -20,9 +24,9 @@ class CallContext:
     """A job that makes calls of the API.
 
     Attributes:
-        lane: The lane of its calls, unless the client has a lane in its settings; None: the calls' own.
-        before_write: Called each time just before the bytes of a write leave; what it raises keeps them here.
-        requests: Requests that went out on the wire for it so far, those of contexts inside it too.
+        lane: The lane of its calls, unless the client has a lane in its settings; None: the lane of each call.
+        before_write: Called each time just before the bytes of a write leave; an exception out of it keeps them here.
+        requests: Requests that went out for this job so far, those of jobs inside it included.
     """
 
     lane: Lane | None = None
@@ -32,9 +36,9 @@ class CallContext:
 
     @contextmanager
     def active(self) -> Iterator[CallContext]:
-        """Calls in this block, and in tasks that are started in it, are part of it.
+        """Calls in this block, and in tasks that are started in it, belong to this job.
 
-        Inside an context of a lower lane it goes in that lane too: a part of a bulk job is a bulk job.
+        A job inside another one goes in the lower lane of the two: a part of a bulk job is a bulk job.
         """
         self._parent = _current.get()
         if self._parent is not None and self._parent.lane is not None:
@@ -46,12 +50,12 @@ class CallContext:
             _current.reset(token)
 
     def count_request(self) -> None:
-        """A request of it is about to leave."""
+        """A request of this job is about to leave."""
         self.requests += 1
         if self._parent is not None:
             self._parent.count_request()
 
-
-def current_context() -> CallContext | None:
-    """What the running code is part of."""
-    return _current.get()
+    def announce_write(self) -> None:
+        """The bytes of a write are about to leave."""
+        if self.before_write is not None:
+            self.before_write()

@@ -1,4 +1,4 @@
-"""Tells the hooks and the log what one call goes through."""
+"""The observer of a call: it tells hooks and log what the call goes through."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _PORTS: Final = {"http": 80, "https": 443}
 class CallObserver:
     """One call, as hooks and the log see it.
 
-    Each request that is told of is followed by an answer, or by word that none came, before the next one and before
-    the call's end. So whoever measures can pair them.
+    Each request that is reported is followed by its response or its failure, before the next request and before the
+    end of the call. So a hook that measures can pair them.
 
     Args:
-        hooks: Whom to tell.
+        hooks: The hooks to call.
         request: The call.
         base_url: Of the API.
         lane: Where it queues.

@@ -1,60 +1,45 @@
-"""One call from start to end: rate limit, attempts, retries, and the decision whether to send again."""
+"""One call from start to end: attempts under the rate limit, and retries until a verdict ends it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import random
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn, overload
+from typing import Any, Final, NoReturn
 
 import attrs
 
 from goedgepickt_async._transport.context import current_context
 from goedgepickt_async._transport.observer import CallObserver
-from goedgepickt_async._transport.request import (
-    NO_BODY,
-    AttemptResult,
-    Idempotency,
-    RawResponse,
-    Request,
-    TransportFailure,
-)
+from goedgepickt_async._transport.request import NO_BODY, AttemptResult, Idempotency, RawResponse, Request
 from goedgepickt_async._transport.send import AttemptLimits, RateLimitMiddleware, send_attempt
-from goedgepickt_async._transport.session import LoopSession, SessionPool
-from goedgepickt_async._transport.verdict import error_from_response, has_error_body, is_error
-from goedgepickt_async.budget.protocol import Budget, parse_retry_after
+from goedgepickt_async._transport.session import SessionPool
+from goedgepickt_async._transport.verdict import Verdict, judge
+from goedgepickt_async.budget.protocol import Budget
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.convert import parse
 from goedgepickt_async.drift import subscribe as subscribe_to_drift
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
-    DecodeError,
     Evidence,
     GoedGepicktError,
     OutcomeUnknownError,
-    RateLimitedError,
     RequestTimeoutError,
     ValidationError,
 )
 from goedgepickt_async.hooks import Hooks
+from goedgepickt_async.logs import LOGGERS
 from goedgepickt_async.settings import RetryPolicy, Settings
+from goedgepickt_async.text import MaskedBytes, MaskedStr
 
-__all__ = ["CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", "may_send_again", "outcome_unknown"]
+__all__ = ["CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", "outcome_unknown"]
 
-
-def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
-    """Whether the table above says to send again."""
-    match evidence:
-        case Evidence.NOT_SENT | Evidence.REJECTED:
-            return True
-        case Evidence.UNKNOWN | Evidence.APPLIED:
-            return idempotency is not Idempotency.NON_IDEMPOTENT
-        case Evidence.FINAL:
-            return False
+_LOGGER: Final = LOGGERS["call.finished"]
+_MAYBE_DONE: Final = {Evidence.UNKNOWN, Evidence.APPLIED}
+_CALL_HOOKS: Final = ("call_started", "request", "response", "request_failed", "throttled", "retry", "call_failed")
 
 
 def backoff(policy: RetryPolicy, failures: int, chance: float) -> float:
@@ -64,7 +49,7 @@ def backoff(policy: RetryPolicy, failures: int, chance: float) -> float:
 
 
 class RetryQuota:
-    """A store of retries that all calls of a client share, so that an outage is not multiplied."""
+    """The retries that all calls of a client share, so that an outage is not multiplied."""
 
     _EARNED = 0.1
 
@@ -86,16 +71,16 @@ class RetryQuota:
 
 @attrs.frozen(kw_only=True)
 class CallResult:
-    """A success.
+    """The result of a call that succeeded.
 
     Attributes:
         data: The body's parsed JSON; None if it is empty and may be.
-        answer: The answer.
+        response: The response.
         request: What it answers.
-        attempts: Requests that went out on the wire for it.
+        attempts: Requests that went out for it.
     """
 
-    data: Any
+    data: Any = attrs.field(repr=False)
     response: RawResponse
     request: Request
     attempts: int
@@ -126,22 +111,30 @@ class Sender:
 
 @attrs.define(kw_only=True)
 class _Call:
-    """One call, and what it has been through so far."""
+    """The state of one call.
+
+    Attributes:
+        path: As errors show it.
+        generation: How often the sessions were closed when it began.
+        observer: None while hooks and log need to hear nothing.
+        failures: Attempts that failed, refusals of the throttle aside.
+        refusals: Refusals of the throttle.
+    """
 
     request: Request
     settings: Settings
-    body: bytes | None
-    middleware: RateLimitMiddleware
-    observer: CallObserver
+    lane: Lane
     quota: RetryQuota
     generation: int
+    middleware: RateLimitMiddleware = attrs.field(repr=False)
+    observer: CallObserver | None = attrs.field(repr=False)
     failures: int = 0
     refusals: int = 0
 
     @property
     def where(self) -> dict[str, Any]:
         """The context that an error of it carries."""
-        return {"attempts": self.middleware.on_wire, "method": self.request.method, "path": self.request.path}
+        return {"attempts": self.middleware.attempts, "method": self.request.method, "path": self.request.path}
 
 
 class Pipeline:
@@ -151,6 +144,7 @@ class Pipeline:
         self.sessions = sessions
         self.budget = budget
         self.hooks = hooks
+        self._has_call_hooks = any(getattr(hooks, name) is not None for name in (*_CALL_HOOKS, "call_finished"))
         budget.listen(hooks.dispatch)
         if hooks.drift is not None:
             subscribe_to_drift(hooks.on_drift)
@@ -163,13 +157,13 @@ class Pipeline:
         lane: Lane = Lane.INTERACTIVE,
         generation: int | None = None,
     ) -> CallResult:
-        """Send a call until it succeeds, or until the decision table says to stop.
+        """Send a call until it succeeds, or until a verdict says to stop.
 
         Args:
             request: What is to be sent.
             settings: How; a lane in it wins over all others.
             quota: The retries that it may take from.
-            lane: Who goes first, unless an context that this is part of says otherwise.
+            lane: Who goes first, unless the job that the call belongs to says otherwise.
             generation: How often the client was closed when this began; None: it begins now.
 
         Raises:
@@ -178,161 +172,140 @@ class Pipeline:
         context = current_context()
         if context is not None and context.lane is not None:
             lane = context.lane
-        lane = lane if settings.lane is None else settings.lane
-        body = _encoded(request)
-        observer = CallObserver(self.hooks, request, settings.base_url, lane)
-        middleware = RateLimitMiddleware(self.budget, lane, request.idempotency, observer, context)
-        generation = self.sessions.generation if generation is None else generation
+        if settings.lane is not None:
+            lane = settings.lane
+        body = None if request.body is NO_BODY else _encoded(request)
+        observer = None
+        if self._has_call_hooks or _LOGGER.isEnabledFor(logging.DEBUG):
+            observer = CallObserver(self.hooks, request, settings.base_url, lane)
+        key = MaskedStr(f"Bearer {settings.api_key}")
+        middleware = RateLimitMiddleware(self.budget, lane, request.idempotency, key, body, observer, context)
         call = _Call(
             request=request,
             settings=settings,
-            body=body,
+            lane=lane,
+            quota=quota,
+            generation=self.sessions.generation if generation is None else generation,
             middleware=middleware,
             observer=observer,
-            quota=quota,
-            generation=generation,
         )
         try:
-            observer.on_start()
-            result = await self._in_time(call)
+            if observer is not None:
+                observer.on_start()
+            if settings.deadline is None:
+                result = await self._until_decided(call, None)
+            else:
+                result = await self._in_time(call, settings.deadline)
         except BaseException as error:
-            observer.on_end(error, middleware.evidence, middleware.on_wire)
+            if call.observer is not None:
+                call.observer.on_end(error, middleware.evidence, middleware.attempts)
             raise
-        observer.on_end(None, middleware.evidence, middleware.on_wire)
+        if call.observer is not None:
+            call.observer.on_end(None, middleware.evidence, middleware.attempts)
         return result
 
-    async def _in_time(self, call: _Call) -> CallResult:
-        deadline = asyncio.timeout(call.settings.deadline)
+    async def _in_time(self, call: _Call, seconds: float) -> CallResult:
+        deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
                 return await self._until_decided(call, deadline)
         except TimeoutError as exc:
             if isinstance(exc, GoedGepicktError) or not deadline.expired():
                 raise
-            raise _out_of_time(call) from None
+        raise _out_of_time(call)  # outside the handler: the time-out's frames hold the request
 
-    async def _until_decided(self, call: _Call, deadline: asyncio.Timeout) -> CallResult:
+    async def _until_decided(self, call: _Call, deadline: asyncio.Timeout | None) -> CallResult:
         while True:
-            outcome = await self._attempt(call, deadline)
-            result = _result(outcome, call)
-            if isinstance(result, CallResult):
+            response, verdict = await self._attempt(call, deadline)
+            attempts = call.middleware.attempts
+            if verdict.error is None:
+                assert isinstance(response, RawResponse)
                 call.quota.earn()
-                return result
-            pause = self._pause(outcome, result, call)
-            if pause is None or pause >= _left(deadline, math.inf):
-                _raise(result, call)
-            call.observer.on_retry(result, pause, call.middleware.on_wire)
+                return CallResult(data=verdict.data, response=response, request=call.request, attempts=attempts)
+            pause = self._pause(verdict, call)
+            if pause is None or (deadline is not None and pause >= _left(deadline)):
+                _raise(verdict.error, call)
+            self._observer(call).on_retry(verdict.error, pause, attempts)
             await asyncio.sleep(pause)
 
-    async def _attempt(self, call: _Call, deadline: asyncio.Timeout) -> AttemptResult:
-        settings, request = call.settings, call.request
+    async def _attempt(self, call: _Call, deadline: asyncio.Timeout | None) -> tuple[AttemptResult, Verdict]:
+        settings, request, middleware = call.settings, call.request, call.middleware
+        max_wait = settings.max_wait
+        if deadline is not None:
+            max_wait = _left(deadline) if max_wait is None else min(_left(deadline), max_wait)
         limits = AttemptLimits(
             timeout=settings.timeout,
             connect_timeout=min(settings.connect_timeout, settings.timeout),
-            max_wait=_left(deadline, settings.max_wait),
+            max_wait=max_wait,
             max_body=settings.max_body,
         )
-        session = await self._session(call)
-        try:
-            outcome = await send_attempt(
-                session,
-                call.middleware,
-                limits,
-                request.method,
-                request.url(settings.base_url),
-                headers=_headers(call),
-                body=call.body,
-            )
-        except BudgetExhaustedError as error:
-            evidence = call.middleware.evidence
-            raise BudgetExhaustedError(error.message, wait=error.wait, evidence=evidence, **call.where) from None
-        if isinstance(outcome, RawResponse):
-            call.observer.on_response(outcome.status, call.middleware.on_wire, call.middleware.waited)
-        else:
-            call.observer.on_failure(outcome.error.__name__, outcome.evidence, call.middleware.on_wire)
-        return outcome
-
-    async def _session(self, call: _Call) -> LoopSession:
-        """The loop's session; a call that was under way when it was closed does not open another."""
+        headers = {
+            "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
+            "User-Agent": settings.user_agent,
+        }
+        if middleware.body is not None:
+            headers["Content-Type"] = "application/json"
         if call.generation != self.sessions.generation:
             raise ClientClosedError(
                 "the client was closed, and the call does not open it again",
-                evidence=call.middleware.evidence,
+                evidence=middleware.evidence,
                 **call.where,
             )
-        return await self.sessions.get()
+        session = await self.sessions.get()
+        result = await send_attempt(session, middleware, limits, request, settings.base_url, headers)
+        if isinstance(result, BudgetExhaustedError):
+            raise BudgetExhaustedError(result.message, wait=result.wait, evidence=middleware.evidence, **call.where)
+        attempts = middleware.attempts
+        verdict = judge(result, request, secret=settings.api_key, attempts=attempts)
+        middleware.judged = verdict.evidence
+        if isinstance(result, RawResponse):
+            if call.observer is not None or result.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._observer(call).on_response(result.status, attempts, middleware.waited)
+        elif call.observer is not None:
+            call.observer.on_failure(result.error.__name__, result.evidence, attempts)
+        return result, verdict
 
-    def _pause(self, outcome: AttemptResult, error: GoedGepicktError, call: _Call) -> float | None:
+    def _observer(self, call: _Call) -> CallObserver:
+        """The call's observer; something is to be told."""
+        if call.observer is None:
+            call.observer = CallObserver(self.hooks, call.request, call.settings.base_url, call.lane)
+        return call.observer
+
+    def _pause(self, verdict: Verdict, call: _Call) -> float | None:
         """Seconds until the next attempt, or None: there is none."""
-        assert error.evidence is not None
-        policy, request = call.settings.retry, call.request
-        if isinstance(error, RateLimitedError) and error.evidence is Evidence.REJECTED:
-            return self._pause_after_429(error, call)
+        policy, asked = call.settings.retry, verdict.retry_after or 0.0
+        if verdict.is_throttled:
+            # A 429 pauses all calls, in the budget; so this one only has to queue again, at its old place.
+            if verdict.pause_budget:
+                self.budget.pause(verdict.retry_after)
+            call.refusals += 1
+            return 0.0 if call.refusals <= policy.max_refusals and asked <= policy.max_retry_after else None
         call.failures += 1
-        if isinstance(error, ClientClosedError):
+        if isinstance(verdict.error, ClientClosedError):
             return None
-        if not may_send_again(error.evidence, request.idempotency) or call.failures >= policy.max_attempts:
+        if not verdict.may_send_again or call.failures >= policy.max_attempts:
             return None
         if not call.quota.spend():
-            call.observer.on_quota_exhausted()
+            self._observer(call).on_quota_exhausted()
             return None
-        asked = parse_retry_after(outcome.headers) or 0.0 if isinstance(outcome, RawResponse) else 0.0
         if asked > policy.max_retry_after:
             return None
         return max(asked, backoff(policy, call.failures, random.random()))  # noqa: S311  jitter is no secret
-
-    def _pause_after_429(self, error: RateLimitedError, call: _Call) -> float | None:
-        """A 429 pauses everybody, in the budget; so the call itself only has to queue again, at its old place."""
-        if error.status != HTTPStatus.TOO_MANY_REQUESTS:  # the throttle's text: the budget has not heard of it yet
-            self.budget.pause(error.retry_after)
-        call.refusals += 1
-        policy = call.settings.retry
-        endured = call.refusals <= policy.max_refusals and (error.retry_after or 0.0) <= policy.max_retry_after
-        return 0.0 if endured else None
-
-
-def _result(outcome: AttemptResult, call: _Call) -> CallResult | GoedGepicktError:
-    """What an exchange amounts to: the success, or the error with its evidence."""
-    if isinstance(outcome, TransportFailure):
-        error = outcome.error(outcome.message, evidence=outcome.evidence, **call.where)
-        error.__cause__ = outcome.cause
-        return error
-    if is_error(outcome):
-        return _refusal(outcome, call)
-    try:
-        data = None if call.request.may_be_empty and not outcome.body.strip() else parse(outcome.body)
-    except DecodeError as error:
-        return _unreadable(outcome, error, call)
-    if has_error_body(data):
-        return _refusal(outcome, call)
-    return CallResult(data=data, response=outcome, request=call.request, attempts=call.middleware.on_wire)
-
-
-def _refusal(response: RawResponse, call: _Call) -> GoedGepicktError:
-    return error_from_response(response, secret=call.settings.api_key, field_name=call.request.field_name, **call.where)
-
-
-def _unreadable(response: RawResponse, error: DecodeError, call: _Call) -> DecodeError:
-    if "html" not in response.headers.get("Content-Type", ""):
-        return DecodeError(error.message, evidence=Evidence.APPLIED, **call.where)
-    # A page for people is no glitch: it would come again.
-    evidence = Evidence.APPLIED if call.request.idempotency is Idempotency.NON_IDEMPOTENT else Evidence.FINAL
-    return DecodeError("a web page came instead of JSON: is base_url right?", evidence=evidence, **call.where)
 
 
 def _raise(error: GoedGepicktError, call: _Call) -> NoReturn:
     if error.evidence is not Evidence.FINAL:
         error.evidence = call.middleware.evidence  # an earlier attempt may have done more than the last one
     evidence = error.evidence or Evidence.UNKNOWN
-    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
-        raise outcome_unknown(error.message, evidence, call.request, call.middleware.on_wire) from error
+    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in _MAYBE_DONE:
+        raise outcome_unknown(error.message, evidence, call.request, call.middleware.attempts) from error
     raise error
 
 
 def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: int) -> OutcomeUnknownError:
-    """The error for a write that happens once, and that perhaps has."""
+    """The error for a write that must not be sent twice, and that may have been carried out."""
     return OutcomeUnknownError(
-        f"nobody can say whether this write was carried out, so it was not sent again: {why}",
+        f"it is not known whether this write was carried out, so it was not sent again: {why}",
         body=None if request.body is NO_BODY else request.body,
         evidence=evidence,
         attempts=attempts,
@@ -344,45 +317,25 @@ def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: in
 def _out_of_time(call: _Call) -> GoedGepicktError:
     message = f"no answer within the call's deadline of {call.settings.deadline:g} s"
     evidence = call.middleware.evidence
-    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
-        return outcome_unknown(message, evidence, call.request, call.middleware.on_wire)
+    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in _MAYBE_DONE:
+        return outcome_unknown(message, evidence, call.request, call.middleware.attempts)
     return RequestTimeoutError(message, evidence=evidence, **call.where)
 
 
-def _headers(call: _Call) -> Mapping[str, str]:
-    settings = call.settings
-    headers = {
-        "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
-        "Authorization": f"Bearer {settings.api_key}",
-        "User-Agent": settings.user_agent,
-    }
-    if call.body is not None:
-        headers["Content-Type"] = "application/json"
-    return headers
-
-
-def _encoded(request: Request) -> bytes | None:
-    if request.body is NO_BODY:
-        return None
+def _encoded(request: Request) -> MaskedBytes:
     try:
-        return json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode()
+        return MaskedBytes(json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode())
     except (TypeError, ValueError, RecursionError) as exc:
-        raise ValidationError(
-            f"the body is no JSON: {type(exc).__name__}",
-            evidence=Evidence.NOT_SENT,
-            method=request.method,
-            path=request.path,
-        ) from None
+        reason = type(exc).__name__
+    raise ValidationError(  # outside the handler: the encoder's frames hold the body
+        f"the body is no JSON: {reason}",
+        evidence=Evidence.NOT_SENT,
+        method=request.method,
+        path=request.path,
+    )
 
 
-@overload
-def _left(deadline: asyncio.Timeout, most: float) -> float: ...
-@overload
-def _left(deadline: asyncio.Timeout, most: float | None) -> float | None: ...
-def _left(deadline: asyncio.Timeout, most: float | None) -> float | None:
-    """Seconds until the deadline, `most` at most."""
+def _left(deadline: asyncio.Timeout) -> float:
+    """Seconds until the deadline."""
     when = deadline.when()
-    if when is None:
-        return most
-    left = max(0.0, when - asyncio.get_running_loop().time())
-    return left if most is None else min(left, most)
+    return math.inf if when is None else max(0.0, when - asyncio.get_running_loop().time())

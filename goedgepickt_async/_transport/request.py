@@ -1,4 +1,4 @@
-"""What is sent and what comes back: requests, responses, transport failures."""
+"""Requests, responses and transport failures, as plain values. No I/O."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import enum
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode
+from uuid import UUID
 
 import attrs
 
 from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError, ValidationError
+from goedgepickt_async.text import printable
 
 __all__ = [
     "NO_BODY",
@@ -65,7 +68,7 @@ class Request:
 
     method: str = "GET"
     path: str
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     body: Any = attrs.field(default=NO_BODY, repr=False)
     idempotency: Idempotency = Idempotency.SAFE
     may_be_empty: bool = False
@@ -77,7 +80,7 @@ class Request:
     def route(self) -> str:
         """The path with `{id}` in the place of each id: fit for metrics and logs, as it names no order or product.
 
-        The API's paths are a collection, an id, a collection and so on. Of a path that a user wrote, anything behind
+        The API's paths are a collection, an id, a collection and so on. In a path that a user wrote, everything behind
         the first collection counts as an id, unless the user named the route.
         """
         if self._route is not None:
@@ -90,9 +93,18 @@ class Request:
         )
 
     def url(self, base_url: str) -> str:
-        """The whole URL, quoted."""
-        url = base_url.rstrip("/") + self.path
-        return f"{url}?{urlencode(self.query, quote_via=quote)}" if self.query else url
+        """The whole URL, quoted; `base_url` has no slash at its end.
+
+        Raises:
+            ValidationError: A query parameter holds half of a surrogate pair, which no URL can carry.
+        """
+        if not self.query:
+            return base_url + self.path
+        try:
+            return f"{base_url}{self.path}?{urlencode(self.query, quote_via=quote)}"
+        except UnicodeEncodeError:
+            pass
+        raise _no_unicode("a query parameter")
 
 
 def path_to(*segments: str) -> str:
@@ -101,14 +113,20 @@ def path_to(*segments: str) -> str:
     Raises:
         ValidationError: A segment is empty or no text, which would address the list above it.
     """
+    path = ""
     for segment in segments:
-        if str(segment).strip() in {"", ".", "..", "None"}:
+        text = segment.strip() if isinstance(segment, str) else ""
+        if text in _NO_IDS:
             raise ValidationError(
-                "an identifier in the path is empty or unusable: nothing was sent",
+                "an identifier in the path must be a non-empty text: nothing was sent",
                 fields={"uuid": ["must be a non-empty text"]},
                 evidence=Evidence.NOT_SENT,
             )
-    return "/" + "/".join(quote(segment.strip(), safe="") for segment in segments)
+        path += "/" + _quoted(text, safe="")
+    return path
+
+
+_NO_IDS: Final = frozenset({"", ".", "..", "None"})
 
 
 def raw_path(path: str) -> str:
@@ -116,34 +134,63 @@ def raw_path(path: str) -> str:
 
     Raises:
         ConfigurationError: It is a whole URL, has a query, or climbs out of the base.
+        ValidationError: It holds half of a surrogate pair.
     """
+    if not isinstance(path, str):
+        raise ConfigurationError(f"the path must be a text, such as '/suppliers', not {type(path).__name__}")
     path = "/" + path.removeprefix("/")
     plain = unquote(path)
     if plain.startswith("//") or "://" in plain or "?" in path or "#" in path or {".", ".."} & set(plain.split("/")):
         raise ConfigurationError(
             "the path must lie below the base URL, such as '/suppliers'; query parameters go into `query`"
         )
-    return quote(path, safe="/%:@!$&'()*+,;=~-._")
+    return _quoted(path, safe="/%:@!$&'()*+,;=~-._")
 
 
 def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Query parameters as text; those that are None are left out."""
-    return tuple((name, _text(value)) for name, value in query.items() if value is not None)
+    """Query parameters as text; those that are None are left out.
+
+    Raises:
+        ValidationError: A value is no text, number, boolean, date or enumeration member.
+    """
+    return tuple((str(name), _text(name, value)) for name, value in query.items() if value is not None)
 
 
-def _text(value: Any) -> str:
+def _text(name: object, value: Any) -> str:
+    if isinstance(value, enum.Enum):
+        value = value.value
     if isinstance(value, bool):
         return "1" if value else "0"
-    if isinstance(value, enum.Enum):
-        return str(value.value)
     if isinstance(value, date):
         return value.isoformat()
-    return str(value)
+    if isinstance(value, str | int | float | Decimal | UUID):
+        return str(value)
+    raise ValidationError(
+        f"query parameter {printable(str(name), 40)!r} must be a text, number, boolean or date, "
+        f"not {type(value).__name__}",
+        fields={str(name): ["must be a text, number, boolean or date"]},
+        evidence=Evidence.NOT_SENT,
+    )
+
+
+def _quoted(text: str, safe: str) -> str:
+    try:
+        return quote(text, safe=safe)
+    except UnicodeEncodeError:
+        pass
+    raise _no_unicode("the path")  # outside the handler: the foreign exception is no context of ours
+
+
+def _no_unicode(what: str) -> ValidationError:
+    return ValidationError(
+        f"{what} holds half of a surrogate pair, which is no Unicode text: nothing was sent",
+        evidence=Evidence.NOT_SENT,
+    )
 
 
 @attrs.frozen(kw_only=True)
 class RawResponse:
-    """A whole answer, whatever its status.
+    """A whole response of any status.
 
     Attributes:
         status: The HTTP status.
@@ -158,13 +205,13 @@ class RawResponse:
 
 @attrs.frozen(kw_only=True)
 class TransportFailure:
-    """No whole answer.
+    """No whole response came.
 
     Attributes:
         evidence: What is known of the request's fate.
-        error: The class of our error that tells it.
+        error: The class of our error for it.
         message: What happened, free of keys and personal data.
-        cause: The exception behind it.
+        cause: The exception behind it, without its traceback, as the frames in it hold the request.
     """
 
     evidence: Evidence

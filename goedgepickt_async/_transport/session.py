@@ -1,55 +1,84 @@
-"""Who owns the aiohttp session: one for each event loop of each process, opened on first use."""
+"""aiohttp sessions: one for each event loop of each process, opened on first use, and the check of pooled connections."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 import threading
+import time
 import weakref
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.settings import environment_proxy
 
-__all__ = ["ConcurrencyLimit", "LoopSession", "SessionPool"]
+if TYPE_CHECKING:
+    from aiohttp.client import ClientTimeout
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+__all__ = ["Attempt", "ConcurrencyLimit", "LoopSession", "SessionPool", "current_attempt", "has_ended"]
+
+_QUIET = 0.05
+"""Seconds. A server that closes after a response without saying so has done it by then."""
+_LONGEST_IDLE = 2.0
+"""Seconds. Servers close idle connections after 2 s (gunicorn), 5 s (Apache, Node, uvicorn) or more."""
 
 
-class ConcurrencyLimit:
+class Attempt(Protocol):
+    """What a session tells the request that is under way."""
+
+    is_repeatable: bool
+    """Whether it does no harm to send it twice."""
+    transport: asyncio.BaseTransport | None
+    """The connection that carries it; None if that cannot be known."""
+    is_reused: bool
+    """Whether the connection carried a request before."""
+    retire: Callable[[], None] | None
+    """Keeps the connection from further use."""
+
+    def before_bytes(self, *, is_body: bool) -> None:
+        """The next bytes are about to be handed to the socket; an exception keeps them here."""
+
+
+current_attempt: Final[ContextVar[Attempt | None]] = ContextVar("goedgepickt_async_attempt", default=None)
+"""The request that the running task is about to send."""
+
+
+class ConcurrencyLimit(asyncio.Semaphore):
     """How many requests of one lane may be under way at once, in one event loop.
 
     Attributes:
-        waiting: How many wait for one.
+        waiting: How many wait for their turn.
     """
 
     def __init__(self, number: int) -> None:
-        self._semaphore = asyncio.Semaphore(number)
+        super().__init__(number)
         self.waiting: int = 0
 
-    @property
-    def locked(self) -> bool:
-        """Whether the next one has to be waited for."""
-        return self._semaphore.locked()
+    async def wait_turn(self, max_wait: float | None) -> None:
+        """Acquire it.
 
-    async def acquire(self, max_wait: float | None) -> None:
-        """Take one, which `release` ends; TimeoutError if that takes longer than `max_wait` seconds."""
+        Raises:
+            TimeoutError: That takes longer than `max_wait` seconds.
+        """
         self.waiting += 1
         try:
-            if max_wait is None:
-                await self._semaphore.acquire()
-            else:
-                async with asyncio.timeout(max_wait):
-                    await self._semaphore.acquire()
+            async with asyncio.timeout(max_wait):
+                await self.acquire()
         finally:
             self.waiting -= 1
-
-    def release(self) -> None:
-        """One that was taken is free again."""
-        self._semaphore.release()
 
 
 @attrs.define(eq=False)
@@ -58,33 +87,123 @@ class LoopSession:
 
     Attributes:
         http: The aiohttp session.
-        permits: How many requests of a lane may be under way at once; taken before a slot, so that slots never idle.
+        is_owned: Whether it is ours, and not one that the user passed in.
+        limits: How many requests of a lane may be under way at once; acquired before a slot, so that slots never idle.
+        proxy: The proxy that requests go through, with its credentials; None: none, or that of the user's session.
         closing: The client is being closed, and what is under way ends.
+        scopes: The time limits of what is under way. `close` ends them, as aiohttp does not wake those who wait.
     """
 
     http: aiohttp.ClientSession
-    permits: dict[Lane, ConcurrencyLimit]
+    is_owned: bool
+    limits: dict[Lane, ConcurrencyLimit]
+    proxy: str | None = attrs.field(repr=False)
     _lifetime: AsyncGenerator[None]
     closing: bool = False
-    _clocks: set[asyncio.Timeout] = attrs.field(factory=set)
-
-    @asynccontextmanager
-    async def timeout_scope(self) -> AsyncGenerator[asyncio.Timeout]:
-        """A time limit, still unset, that also ends when the session is closed: aiohttp wakes nobody then."""
-        async with asyncio.timeout(None) as clock:
-            self._clocks.add(clock)
-            try:
-                yield clock
-            finally:
-                self._clocks.discard(clock)
+    scopes: set[asyncio.Timeout] = attrs.field(factory=set, repr=False)
 
     async def close(self) -> None:
         """End what is under way; close the session, if it is ours to close."""
         self.closing = True
-        for clock in self._clocks:
+        for scope in self.scopes:
             with suppress(RuntimeError):  # it is ending anyway
-                clock.reschedule(0)
+                scope.reschedule(0)
         await self._lifetime.aclose()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector that hands a request which must not be sent twice no connection that may be dead.
+
+    A pooled connection that the server has closed looks alive until the event loop reads its end. A write on it is lost,
+    and nobody can tell it from one that was carried out. So such a request gets a pooled connection only if its socket
+    has nothing to read, if it has been quiet for a moment, and if it has not idled for long; else a fresh one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limit=0)
+        # Protocol of the connection -> when its last response was read, by two clocks: one of them stands still while
+        # the machine sleeps, the other one may be set.
+        self._last_used: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
+        self._retired: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109  aiohttp's
+        """A connection from the pool, or a new one."""
+        connection = await super().connect(req, traces, timeout)
+        attempt = current_attempt.get()
+        if attempt is None:
+            return connection
+        protocol = connection.protocol
+        attempt.is_reused = protocol in self._last_used
+        if attempt.is_reused and (not attempt.is_repeatable or self._is_unusable(protocol)):
+            connection = await self._replace_doubtful(
+                connection, attempt, partial(super().connect, req, traces, timeout)
+            )
+            protocol = connection.protocol
+            attempt.is_reused = protocol in self._last_used
+        attempt.transport, attempt.retire = connection.transport, partial(self._retired.add, protocol)
+        connection.add_callback(partial(self._note_use, protocol))
+        return connection
+
+    async def _replace_doubtful(
+        self, connection: Connection, attempt: Attempt, connect: Callable[[], Awaitable[Connection]]
+    ) -> Connection:
+        too_recent: list[Connection] = []
+        try:
+            while (used := self._last_used.get(connection.protocol)) is not None:
+                try:
+                    await asyncio.sleep(0)  # an end that TLS has read already shows one turn of the loop later
+                except BaseException:
+                    connection.close()
+                    raise
+                idle = max(time.monotonic() - used[0], time.time() - used[1])
+                transport, protocol = connection.transport, connection.protocol
+                if transport is None or connection.closed or self._is_unusable(protocol):
+                    connection.close()
+                elif attempt.is_repeatable:
+                    break
+                elif idle > _LONGEST_IDLE or has_ended(transport, is_idle=True):
+                    connection.close()
+                elif idle < _QUIET:
+                    too_recent.append(connection)
+                else:
+                    break
+                connection = await connect()
+        finally:
+            for other in too_recent:
+                other.release()
+        return connection
+
+    def _is_unusable(self, protocol: Any) -> bool:
+        """Whether it may carry nothing more: bytes came that answer no request, or the server said so."""
+        return getattr(protocol, "should_close", False) or protocol in self._retired
+
+    def _note_use(self, protocol: Any) -> None:
+        self._last_used[protocol] = (time.monotonic(), time.time())
+
+
+def has_ended(transport: asyncio.BaseTransport, *, is_idle: bool) -> bool:
+    """Whether the peer has closed the connection, as far as this machine knows; no I/O of the event loop is needed.
+
+    Args:
+        transport: Of the connection.
+        is_idle: No response is due on it. So anything to read is an end, or a response to no request.
+    """
+    if transport.is_closing():
+        return True
+    sock = transport.get_extra_info("socket")
+    try:
+        descriptor = sock.fileno()
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN | _HUNG_UP)
+            events = sum(event for _, event in poll.poll(0))
+            return bool(events & (_HUNG_UP | select.POLLIN if is_idle else _HUNG_UP))
+        return is_idle and bool(select.select([descriptor], [], [], 0)[0])
+    except (AttributeError, OSError, ValueError):
+        return False  # not a socket of ours to look at
+
+
+_HUNG_UP: Final = sum(getattr(select, name, 0) for name in ("POLLRDHUP", "POLLHUP", "POLLERR", "POLLNVAL"))
 
 
 class SessionPool:
@@ -97,10 +216,12 @@ class SessionPool:
     Args:
         borrowed: A session of the user's, for its own loop; never closed.
         concurrency: Requests of one lane under way at once, in one loop.
+        base_url: Of the API, for the environment's proxy.
     """
 
-    def __init__(self, *, borrowed: aiohttp.ClientSession | None, concurrency: int) -> None:
+    def __init__(self, *, borrowed: aiohttp.ClientSession | None, concurrency: int, base_url: str) -> None:
         self._borrowed = borrowed
+        self._base_url = base_url
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -126,6 +247,9 @@ class SessionPool:
     async def get(self) -> LoopSession:
         """The session of the running loop."""
         loop = asyncio.get_running_loop()
+        held = self._by_loop.get(loop)
+        if held is not None and not held.http.closed and self._pid == os.getpid():
+            return held
         with self._lock:
             self._notice_fork()
             held = self._by_loop.get(loop)
@@ -189,9 +313,15 @@ class SessionPool:
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.close(), loop))
 
     def _open(self) -> LoopSession:
-        http = self._borrow() if self._borrowed is not None else _new_session()
-        permits = {lane: ConcurrencyLimit(self._concurrency) for lane in Lane}
-        return LoopSession(http, permits, _lifetime(http, owned=self._borrowed is None))
+        is_owned = self._borrowed is None
+        http = _new_session() if is_owned else self._borrow()
+        return LoopSession(
+            http,
+            is_owned,
+            {lane: ConcurrencyLimit(self._concurrency) for lane in Lane},
+            environment_proxy(self._base_url) if is_owned else None,
+            _lifetime(http, owned=is_owned),
+        )
 
     def _borrow(self) -> aiohttp.ClientSession:
         session = self._borrowed
@@ -205,7 +335,7 @@ class SessionPool:
                 "the aiohttp session that was passed in has auth=, which would take the place of the API key: "
                 "make one without it, or set it on your own requests only"
             )
-        # It tells "sent" from "never sent", and does nothing to requests that are not ours.
+        # The tracer tells "sent" from "never sent", and does nothing to requests that are not ours.
         if _TRACE not in session.trace_configs:
             session.trace_configs.append(_TRACE)
         return session
@@ -226,15 +356,29 @@ class SessionPool:
 
 
 _living: weakref.WeakSet[SessionPool] = weakref.WeakSet()
+_held: list[threading.Lock] = []
+
+
+def _before_fork() -> None:
+    """Take the locks, so that the child finds no pool half changed by another thread."""
+    locks = [pool._lock for pool in list(_living)]  # noqa: SLF001  same module
+    # A signal handler that forks may run inside the lock itself: after a second the child gets a new lock anyway.
+    _held.extend(lock for lock in locks if lock.acquire(timeout=1.0))
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
 
 
 def _after_fork_in_child() -> None:
-    for owner in list(_living):
-        owner._lock = threading.Lock()  # noqa: SLF001  another thread of the parent may have held it
+    _held.clear()
+    for pool in list(_living):
+        pool._lock = threading.Lock()  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerator[None]:
@@ -246,16 +390,22 @@ async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerat
             await http.close()
 
 
-async def _mark_sent(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    with suppress(AttributeError):  # a request of the user's own on a borrowed session
-        context.trace_request_ctx.mark_sent()
+async def _before_headers(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    attempt = context.trace_request_ctx
+    if hasattr(attempt, "before_bytes"):  # not a request of the user's own on a borrowed session
+        attempt.before_bytes(is_body=False)
+
+
+async def _before_chunk(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    attempt = context.trace_request_ctx
+    if hasattr(attempt, "before_bytes"):
+        attempt.before_bytes(is_body=True)
 
 
 def _make_trace() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(_mark_sent)
+    trace.on_request_headers_sent.append(_before_headers)
+    trace.on_request_chunk_sent.append(_before_chunk)
     trace.freeze()
     return trace
 
@@ -266,11 +416,12 @@ _TRACE = _make_trace()
 def _new_session() -> aiohttp.ClientSession:
     """A session without cookies, without time limits of its own (ours begin after the grant), without redirects.
 
-    The connector does not limit connections: permits and slots do, and a slot must not idle in its queue. The TLS
-    context is the one that aiohttp builds when it is imported, so none is ever built inside a running loop.
+    The connector does not limit connections: concurrency limits and slots do, and a slot must not idle in its queue.
+    The TLS context is the one that aiohttp builds when it is imported, so none is ever built inside a running loop.
+    aiohttp's `trust_env` stays off: it would take credentials out of ~/.netrc. The environment's proxy is ours to pass.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=_Connector(),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         trace_configs=[_TRACE],

@@ -1,24 +1,37 @@
-"""An answer that is no success, as an error of ours. Decides by status, but for the API's two markers in the text.
+"""What a response or a transport failure means: one pure function, one table of statuses.
 
-Shapes: reference section 7 (confidence A/B): `error`, `errorMessage`, `message`, and Laravel's `errors`.
+The verdict says what is known of the request's fate, which error it is, what the budget is told, and whether to send
+again. Shapes of errors: reference section 7 (confidence A/B): `error`, `errorMessage`, `message`, and Laravel's `errors`.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from goedgepickt_async._transport.request import RawResponse
-from goedgepickt_async.budget.protocol import parse_retry_after
+import attrs
+
+from goedgepickt_async._transport.request import AttemptResult, Idempotency, RawResponse, Request, TransportFailure
+from goedgepickt_async.budget.protocol import (
+    Answered,
+    Lost,
+    Outcome,
+    Refused,
+    parse_retry_after,
+    read_rate_headers,
+)
+from goedgepickt_async.convert import parse
 from goedgepickt_async.errors import (
     AlreadyExistsError,
     APIError,
     AuthenticationError,
+    DecodeError,
     Evidence,
+    GoedGepicktError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
@@ -26,32 +39,167 @@ from goedgepickt_async.errors import (
     ServerError,
     ValidationError,
 )
+from goedgepickt_async.text import mask_personal, printable
 
-__all__ = ["error_from_response", "evidence_of", "has_error_body", "is_error"]
+__all__ = [
+    "Verdict",
+    "budget_outcome",
+    "evidence_at_headers",
+    "has_error_body",
+    "is_error",
+    "judge",
+    "may_send_again",
+    "must_disconnect",
+]
 
-_THROTTLED = "too many attempts"
-_EXISTS = "already exists"
-_E_MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
-_DIGITS = re.compile(r"\+?\d[\d ()./-]{6,}\d")
-_LONGEST_TEXT = 300
-_LONGEST_THROTTLE_TEXT = 10_000
-_THROTTLE_KEYS = {"message", "error", "errorMessage", "exception", "file", "line", "trace", "status", "code"}
-"""What Laravel's own answer has, in its debug mode too."""
+
+@attrs.frozen
+class _Row:
+    """What a status means.
+
+    Attributes:
+        evidence: What is known of the request's fate; None: the body decides (a success).
+        error: The class of our error.
+        is_gateways: A gateway may have answered in the place of the application, which may still count the request.
+        disconnect: The connection is not used again.
+    """
+
+    evidence: Evidence | None
+    error: type[APIError] = APIError
+    is_gateways: bool = False
+    disconnect: bool = False
 
 
-def is_error(answer: RawResponse) -> bool:
+_SUCCESS: Final = _Row(None)
+_REDIRECT: Final = _Row(Evidence.FINAL, RedirectedError)
+_REFUSED: Final = _Row(Evidence.FINAL)
+_SERVER_ERROR: Final = _Row(Evidence.UNKNOWN, ServerError, is_gateways=True)
+_STATUSES: Final[Mapping[int, _Row]] = {
+    HTTPStatus.UNAUTHORIZED: _Row(Evidence.FINAL, AuthenticationError),
+    HTTPStatus.FORBIDDEN: _Row(Evidence.FINAL, PermissionDeniedError),
+    HTTPStatus.NOT_FOUND: _Row(Evidence.FINAL, NotFoundError),
+    # RFC 9110, 15.5.9: it may be sent again, on a new connection. A gateway says it of a request that it passed on too.
+    HTTPStatus.REQUEST_TIMEOUT: _Row(Evidence.UNKNOWN, is_gateways=True, disconnect=True),
+    # RFC 9110, 15.5.20: not for this server. RFC 8470, 5.2: too early. Neither was acted on.
+    HTTPStatus.MISDIRECTED_REQUEST: _Row(Evidence.REJECTED, is_gateways=True, disconnect=True),
+    HTTPStatus.TOO_EARLY: _Row(Evidence.REJECTED, is_gateways=True),
+    HTTPStatus.UNPROCESSABLE_ENTITY: _Row(Evidence.FINAL, ValidationError),
+    HTTPStatus.TOO_MANY_REQUESTS: _Row(Evidence.REJECTED, RateLimitedError),
+}
+
+
+def _row(status: int) -> _Row:
+    if 200 <= status < 300:
+        return _SUCCESS
+    if status >= 500:
+        return _SERVER_ERROR
+    return _STATUSES.get(status) or (_REDIRECT if 300 <= status < 400 else _REFUSED)
+
+
+def must_disconnect(status: int) -> bool:
+    """Whether the connection of a response with this status is not to be used again."""
+    return _row(status).disconnect
+
+
+def evidence_at_headers(status: int) -> Evidence:
+    """What is known of a request's fate when its response ends at the headers."""
+    evidence = _row(status).evidence
+    if evidence is None:
+        return Evidence.APPLIED
+    return evidence if evidence is Evidence.REJECTED else Evidence.UNKNOWN
+
+
+def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
+    """What the budget is told at a response's headers.
+
+    Args:
+        status: The HTTP status.
+        headers: Case-insensitive.
+        limit: The limit that our budget knows.
+    """
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Refused(parse_retry_after(headers))
+    rate = read_rate_headers(headers)
+    if rate.remaining is None and not 200 <= status < 300 and _row(status).is_gateways:
+        return Lost()
+    return Answered(rate.counter(limit))
+
+
+def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
+    """Whether a request with this fate may be sent again."""
+    match evidence:
+        case Evidence.NOT_SENT | Evidence.REJECTED:
+            return True
+        case Evidence.UNKNOWN | Evidence.APPLIED:
+            return idempotency is not Idempotency.NON_IDEMPOTENT
+        case Evidence.FINAL:
+            return False
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What one attempt amounts to.
+
+    Attributes:
+        error: The error; None: a success.
+        data: The parsed body of a success; None if it is empty and may be.
+        evidence: What is known of the request's fate; None: a success.
+        is_throttled: The throttle refused it: it goes again at its old place when the budget's pause is over.
+        pause_budget: The budget has not heard of the throttle yet, as only the body told.
+        may_send_again: Whether sending it again can do no harm.
+        retry_after: Seconds that the server asked to wait.
+    """
+
+    error: GoedGepicktError | None = None
+    data: Any = attrs.field(default=None, repr=False)
+    evidence: Evidence | None = None
+    is_throttled: bool = False
+    pause_budget: bool = False
+    may_send_again: bool = False
+    retry_after: float | None = None
+
+
+def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int) -> Verdict:
+    """The verdict on one attempt.
+
+    Args:
+        result: The response, or why there is none.
+        request: What was sent.
+        secret: The API key, which is struck out wherever the server repeats it.
+        attempts: Requests that went out so far, for the error's context.
+    """
+    context: dict[str, Any] = {"attempts": attempts, "method": request.method, "path": request.path}
+    if isinstance(result, TransportFailure):
+        error = result.error(result.message, evidence=result.evidence, **context)
+        error.__cause__ = result.cause
+        return _failed(error, request)
+    if not is_error(result):
+        body = result.body
+        try:
+            data = None if request.may_be_empty and not body.strip() else parse(body)
+        except DecodeError as exc:
+            return _failed(_unreadable(result, exc, request, context), request)
+        if not has_error_body(data):
+            return Verdict(data=data)
+    return _failed(_error_from_response(result, request.field_name, secret, context), request, result)
+
+
+def _failed(error: GoedGepicktError, request: Request, response: RawResponse | None = None) -> Verdict:
+    evidence = error.evidence or Evidence.UNKNOWN
+    is_throttled = isinstance(error, RateLimitedError) and evidence is Evidence.REJECTED
+    return Verdict(
+        error=error,
+        evidence=evidence,
+        is_throttled=is_throttled,
+        pause_budget=is_throttled and response is not None and response.status != HTTPStatus.TOO_MANY_REQUESTS,
+        may_send_again=may_send_again(evidence, request.idempotency),
+        retry_after=None if response is None else parse_retry_after(response.headers),
+    )
+
+
+def is_error(response: RawResponse) -> bool:
     """Whether the status is no success, or the throttle speaks behind one (seen; reference section 2, B)."""
-    return not 200 <= answer.status < 300 or _is_throttles(answer)
-
-
-def evidence_of(answer: RawResponse) -> Evidence:
-    """What a refusal says of the request's fate."""
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Evidence.REJECTED
-    if _is_throttles(answer):
-        # Behind a success nobody can be sure; a write that happens once is not to be risked on a text.
-        return Evidence.UNKNOWN if answer.status < 300 else Evidence.REJECTED
-    return Evidence.UNKNOWN if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Evidence.FINAL
+    return not 200 <= response.status < 300 or _is_from_throttle(response)
 
 
 def has_error_body(data: Any) -> bool:
@@ -61,73 +209,82 @@ def has_error_body(data: Any) -> bool:
     return any(data.get(key) for key in ("error", "errorMessage", "errors"))
 
 
-def error_from_response(
-    answer: RawResponse, *, secret: str, field_name: Callable[[str], str], attempts: int, method: str, path: str
-) -> APIError:
-    """The error that a refusal is.
+def _unreadable(response: RawResponse, error: DecodeError, request: Request, context: dict[str, Any]) -> DecodeError:
+    if "html" not in response.headers.get("Content-Type", "").lower():
+        return DecodeError(error.message, evidence=Evidence.APPLIED, **context)
+    # A page for people is no glitch: it would come again.
+    is_write = request.idempotency is Idempotency.NON_IDEMPOTENT
+    evidence = Evidence.APPLIED if is_write else Evidence.FINAL
+    return DecodeError("a web page came instead of JSON: is base_url right?", evidence=evidence, **context)
 
-    Args:
-        answer: The answer.
-        secret: The API key, which is struck out wherever the server repeats it.
-        field_name: From a wire field's name to the Python one.
-        attempts: For the error's context.
-        method: Likewise.
-        path: Likewise.
-    """
-    body = _without(secret, answer.body)
-    text = _presentable(_texts_of(body))
-    context = {
-        "status": answer.status,
-        "fields": _fields(body, field_name),
-        "body": body,
-        "attempts": attempts,
-        "method": method,
-        "path": path,
-        "evidence": evidence_of(answer),
-    }
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or _is_throttles(answer):
+
+# -- errors out of responses
+
+
+_THROTTLED: Final = "too many attempts"
+_THROTTLE_KEYS: Final = {"message", "error", "errorMessage", "exception", "file", "line", "trace", "status", "code"}
+"""What Laravel's own answer has, in its debug mode too."""
+_LONGEST_THROTTLE_TEXT: Final = 10_000
+_LONGEST_BODY: Final = 1 << 18
+"""Bytes of an error's body that are parsed and kept; of a longer one the beginning is kept as text."""
+_MOST_FIELDS: Final = 100
+_MOST_TEXTS: Final = 10
+_EXISTS: Final = "already exists"
+_HINT: Final = (
+    "is the key right, and of this API? A key of the account API is refused by the fulfilment API and vice versa: "
+    "see `api=`"
+)
+
+
+def _error_from_response(
+    response: RawResponse, field_name: Callable[[str], str], secret: str, context: dict[str, Any]
+) -> APIError:
+    status, row = response.status, _row(response.status)
+    body = _without_secret(response.body, secret)
+    fields = _fields(body, field_name)
+    text = mask_personal(_message_of(body, fields))
+    details: dict[str, Any] = {"status": status, "fields": fields, "body": body, **context}
+    if status == HTTPStatus.TOO_MANY_REQUESTS or _is_from_throttle(response):
+        # Behind a success nobody can be sure; a write that happens once is not to be risked on a text.
+        evidence = Evidence.UNKNOWN if row.evidence is None else Evidence.REJECTED
         return RateLimitedError(
             text or "the server's throttle refused the request",
-            retry_after=parse_retry_after(answer.headers),
-            **context,
+            retry_after=parse_retry_after(response.headers),
+            evidence=evidence,
+            **details,
         )
-    if 300 <= answer.status < 400:
-        host = _host_of(answer.headers.get("Location", ""), secret)
-        return RedirectedError(f"the server redirects to {host}; that was not followed: is base_url right?", **context)
-    return _by_status(answer.status, text)(text or f"HTTP {answer.status}", **context)
+    details["evidence"] = row.evidence or Evidence.FINAL
+    if row is _REDIRECT:
+        host = _host_of(response.headers.get("Location", ""), secret)
+        return RedirectedError(f"the server redirects to {host}; that was not followed: is base_url right?", **details)
+    error = row.error
+    if status < 500 and _EXISTS in text.lower():
+        error = AlreadyExistsError
+    text = text or f"HTTP {status}"
+    if error in {AuthenticationError, PermissionDeniedError}:
+        text = f"{text} ({_HINT})"
+    return error(text, **details)
 
 
 def _host_of(location: str, secret: str) -> str:
     """Where a redirect leads, without what it may have in front of the host."""
     try:
-        host = urlsplit(location).hostname
+        host = urlsplit(location[:2_000]).hostname
     except ValueError:
         return "what is no URL"
-    return str(_strike_out(host, secret.lower())) if host else "another path"
+    return printable(host.replace(secret.lower(), "***"), 255) if host else "another path"
 
 
-def _by_status(status: int, text: str) -> Callable[..., APIError]:
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServerError
-    return AlreadyExistsError if _EXISTS in text.lower() else _BY_STATUS.get(status, APIError)
-
-
-def _with_hint(error: type[APIError]) -> Callable[..., APIError]:
-    """A refused key says nothing of why: the likeliest reason is that it is one of the other API."""
-    hint = "is the key right, and of this API? A key of the account API is refused by the fulfilment API and vice versa"
-
-    def make(text: str, **context: Any) -> APIError:
-        return error(f"{text} ({hint}: see `api=`)", **context)
-
-    return make
-
-
-_BY_STATUS: Mapping[int, Callable[..., APIError]] = {
-    HTTPStatus.UNAUTHORIZED: _with_hint(AuthenticationError),
-    HTTPStatus.FORBIDDEN: _with_hint(PermissionDeniedError),
-    HTTPStatus.NOT_FOUND: NotFoundError,
-    HTTPStatus.UNPROCESSABLE_ENTITY: ValidationError,
-}
+def _is_from_throttle(response: RawResponse) -> bool:
+    """Whether the body is the throttle's own, and not one that happens to speak of attempts."""
+    body = response.body
+    if len(body) > _LONGEST_THROTTLE_TEXT or _THROTTLED.encode() not in body.lower():
+        return False
+    parsed = _parsed(body)
+    if not isinstance(parsed, Mapping) or parsed.keys() - _THROTTLE_KEYS:
+        return False
+    texts = (parsed.get(key) for key in ("message", "error", "errorMessage"))
+    return any(isinstance(text, str) and text.strip(" .!").lower() == _THROTTLED for text in texts)
 
 
 def _parsed(body: bytes) -> Any:
@@ -137,53 +294,17 @@ def _parsed(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _is_throttles(answer: RawResponse) -> bool:
-    """Whether the body is the throttle's own, and not one that happens to speak of attempts."""
-    if len(answer.body) > _LONGEST_THROTTLE_TEXT or _THROTTLED.encode() not in answer.body.lower():
-        return False
-    body = _parsed(answer.body)
-    if not isinstance(body, Mapping) or body.keys() - _THROTTLE_KEYS:
-        return False
-    texts = (body.get(key) for key in ("message", "error", "errorMessage"))
-    return any(isinstance(text, str) and text.strip(" .!").lower() == _THROTTLED for text in texts)
-
-
-def _texts_of(body: Any) -> str:
-    if not isinstance(body, Mapping):
-        return ""  # an HTML page or the like says nothing to people
-    for key in ("message", "error", "errorMessage"):
-        if isinstance(body.get(key), str) and body[key]:
-            return str(body[key])
-    return "; ".join(text for texts in _fields(body, str).values() for text in texts)
-
-
-def _fields(body: Any, field_name: Callable[[str], str]) -> dict[str, list[str]]:
-    errors = body.get("errors") if isinstance(body, Mapping) else None
-    if not isinstance(errors, Mapping):
-        return {}
-    return {field_name(str(name)): _as_texts(texts) for name, texts in errors.items()}
-
-
-def _as_texts(texts: Any) -> list[str]:
-    return [_presentable(str(text)) for text in (texts if isinstance(texts, list) else [texts])]
-
-
-def _presentable(text: str) -> str:
-    """What may be shown: no addresses, no phone numbers, not endless."""
-    text = _DIGITS.sub("…", _E_MAIL.sub("…", text))
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
-
-
-def _without(secret: str, body: bytes) -> Any:
-    """The body as JSON, or as text if it is none or nested absurdly deep; with the key struck out."""
+def _without_secret(body: bytes, secret: str) -> Any:
+    """The body as JSON, or as text if it is none, too long or nested absurdly deep; with the key struck out."""
+    if len(body) > _LONGEST_BODY:
+        return body[:_LONGEST_BODY].decode(errors="replace").replace(secret, "***")
     try:
         return _strike_out(_parsed(body), secret)
     except RecursionError:
-        return _strike_out(body.decode(errors="replace"), secret)
+        return body.decode(errors="replace").replace(secret, "***")
 
 
 def _strike_out(value: Any, secret: str) -> Any:
-    """The body with the key struck out, should the server repeat it."""
     match value:
         case str():
             return value.replace(secret, "***") if secret else value
@@ -192,3 +313,36 @@ def _strike_out(value: Any, secret: str) -> Any:
         case list():
             return [_strike_out(inner, secret) for inner in value]
     return value
+
+
+def _message_of(body: Any, fields: Mapping[str, list[str]]) -> str:
+    if not isinstance(body, Mapping):
+        return ""  # an HTML page or the like says nothing to people
+    for key in ("message", "error", "errorMessage"):
+        if isinstance(body.get(key), str) and body[key]:
+            return str(body[key])
+    return "; ".join(text for texts in fields.values() for text in texts)
+
+
+def _fields(body: Any, field_name: Callable[[str], str]) -> dict[str, list[str]]:
+    """What is wrong with which field, bounded; the rest is counted."""
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    if not isinstance(errors, Mapping):
+        return {}
+    fields = {
+        printable(field_name(str(name)[:200]), 200): _texts(texts)
+        for name, texts in itertools.islice(errors.items(), _MOST_FIELDS)
+    }
+    if len(errors) > _MOST_FIELDS:
+        fields["…"] = [f"and {len(errors) - _MOST_FIELDS:,} more fields"]
+    return fields
+
+
+def _texts(texts: Any) -> list[str]:
+    every = texts if isinstance(texts, list) else [texts]
+    shown = [mask_personal(_as_text(text)) for text in every[:_MOST_TEXTS]]
+    return shown if len(every) <= _MOST_TEXTS else [*shown, f"and {len(every) - _MOST_TEXTS:,} more"]
+
+
+def _as_text(value: Any) -> str:
+    return f"({type(value).__name__})" if isinstance(value, list | dict) else str(value)

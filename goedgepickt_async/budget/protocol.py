@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -255,15 +257,38 @@ def read_rate_headers(headers: Mapping[str, str]) -> RateHeaders:
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that `Retry-After` asks to wait, never negative; None if absent or rubbish.
 
-    A date is taken relative to the server's own `Date`, so that our clock does not matter.
+    Read are whole seconds and HTTP dates (RFC 9110, 10.2.3), and what servers send besides: decimals (rounded up),
+    units (`5s`, `2 minutes`), several values (the longest counts), ISO dates and Unix times. A date is taken relative
+    to the server's own `Date`, so that our clock does not matter.
     """
     text = headers.get("Retry-After")
-    if text is None:
+    if text is None or len(text) > _LONGEST_HEADER:
         return None
-    seconds = _whole(text)
-    if seconds is not None:
-        return float(max(0, seconds))
-    until = _date(text)
+    waits = [_seconds(part, headers) for part in (text, *(text.split(",") if "," in text else ()))]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+_LONGEST_HEADER = 100
+_DURATION = re.compile(r"\s*([+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?)\s*([a-z]*)\s*", re.ASCII | re.IGNORECASE)
+_UNITS = {"": 1.0, "ms": 0.001} | dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0)
+_UNITS |= dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0)
+_UNITS |= dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0)
+_FIRST_UNIX_TIME = 1_000_000_000
+"""A number of seconds from here on is a moment (2001 or later), not a wait of 31 years."""
+
+
+def _seconds(text: str, headers: Mapping[str, str]) -> float | None:
+    number = _DURATION.fullmatch(text)
+    if number is not None:
+        factor = _UNITS.get(number[2].lower())
+        if factor is None:
+            return None
+        value = float(number[1]) * factor
+        if value < _FIRST_UNIX_TIME:
+            return float(max(0, math.ceil(value)))
+        until: datetime | None = datetime.fromtimestamp(min(value, 99_999_999_999), UTC)
+    else:
+        until = _date(text.strip())
     if until is None:
         return None
     now = _date(headers.get("Date")) or datetime.now(UTC)
@@ -278,8 +303,12 @@ def _whole(text: str | None) -> int | None:
 
 
 def _date(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
+    if not text or len(text) > _LONGEST_HEADER:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = read(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+    return None

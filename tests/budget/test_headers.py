@@ -73,11 +73,37 @@ def test_retry_after_in_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1.5", 2),
+        ("0.2", 1),
+        ("5s", 5),
+        ("30 Seconds", 30),
+        ("2 min", 120),
+        ("1h", 3600),
+        ("1500ms", 2),
+        ("5, 5", 5),
+        ("5, 12", 12),
+        ("2026-11-28T10:00:30Z", 30),
+        ("2026-11-28T11:00:30+01:00", 30),
+        ("2026-11-28 10:00:30", 30),
+        ("1795860030", 30),
+        ("Sat, 28 Nov 2026 10:00:30 GMT, 7", 30),
+    ],
+)
+def test_retry_after_in_the_other_forms_that_servers_send(text: str, seconds: float) -> None:
+    assert parse_retry_after(headers(Retry_After=text, Date="Sat, 28 Nov 2026 10:00:00 GMT")) == seconds
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
         "interactive_interval",
-        "1.5",
+        "5 parsecs",
+        "1_0",
+        "٣",
+        "NaN",
         "9" * 100,
         "9" * 5000,
         "Wed, 99 Foo 2026",

@@ -167,7 +167,7 @@ async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_wh
     assert len(sandbox.requests) == 0
 
 
-async def test_credentials_from_netrc_are_refused_with_what_to_do(
+async def test_credentials_from_netrc_give_way_to_the_key(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -175,10 +175,7 @@ async def test_credentials_from_netrc_are_refused_with_what_to_do(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     async with aiohttp.ClientSession(trust_env=True) as session:
-        with pytest.raises(ConfigurationError, match="netrc") as caught:
-            await client_of(sandbox, session=session).request("GET", "/webshops")
-    assert "s3cret" not in str(caught.value)
-    assert len(sandbox.requests) == 0
+        assert (await client_of(sandbox, session=session).request("GET", "/webshops")).status == 200
 
 
 async def test_an_authorization_header_of_a_borrowed_session_gives_way_to_the_key(sandbox: Sandbox) -> None:

@@ -112,7 +112,7 @@ async def test_nobody_listens_and_nothing_was_sent(make_client: Make) -> None:
 
 
 async def test_a_host_without_an_address_is_a_connect_failure(make_client: Make) -> None:
-    client = make_client("http://nowhere.invalid/api/v1", retry=ONE_TRY)
+    client = make_client("https://nowhere.invalid/api/v1", retry=ONE_TRY)
     with pytest.raises(ConnectFailedError, match=r"nowhere\.invalid"):
         await client.request("GET", "/orders")
 
@@ -631,3 +631,112 @@ async def test_no_exception_of_another_library_escapes_from_random_bytes(make_cl
             except GoedGepicktError as error:
                 assert error.evidence is not None
     gc.collect()
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "429 X", "500 X", "503 Service Unavailable"])
+@pytest.mark.parametrize("refusals", [0, 1, 3])
+async def test_behind_any_error_status_the_throttles_text_is_one_verdict(
+    make_client: Make, status: str, refusals: int
+) -> None:
+    """Requests that left, the evidence and the class of the error tell the same story."""
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b'{"message": "Too Many Attempts."}', status, "Retry-After: 0")
+
+    async with raw_server(play) as server:
+        client = make_client(server.url, retry=RetryPolicy(max_refusals=refusals, base=0))
+        with pytest.raises(RateLimitedError) as caught:
+            await client.request("POST", "/orders", json={})
+    assert caught.value.evidence is Evidence.REJECTED
+    assert len(server.arrivals) == caught.value.attempts == refusals + 1
+
+
+async def test_behind_a_success_the_throttles_text_leaves_a_write_unknown_and_sent_once(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b'{"message": "Too Many Attempts."}')
+
+    async with raw_server(play) as server:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await make_client(server.url).request("POST", "/orders", json={})
+    assert caught.value.evidence is Evidence.UNKNOWN
+    assert len(server.arrivals) == caught.value.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "sent"),
+    [
+        ("408 Request Timeout", "GET", 2),
+        ("408 Request Timeout", "POST", 1),
+        ("421 Misdirected Request", "GET", 2),
+        ("421 Misdirected Request", "POST", 2),
+        ("425 Too Early", "GET", 2),
+        ("425 Too Early", "POST", 2),
+        ("520 X", "POST", 1),
+        ("409 Conflict", "GET", 1),
+    ],
+)
+async def test_what_a_status_says_of_the_requests_fate_decides_whether_it_is_sent_again(
+    make_client: Make, status: str, method: str, sent: int
+) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"<html>", *([status] if exchange.number == 1 else []))
+
+    async with raw_server(play) as server:
+        with pytest.raises(GoedGepicktError):
+            await make_client(server.url, retry=RetryPolicy(base=0, max_attempts=2)).request(method, "/a")
+    assert len(server.arrivals) == sent
+
+
+@pytest.mark.parametrize("status", ["408 Request Timeout", "421 Misdirected Request"])
+async def test_after_a_status_about_the_connection_the_next_request_takes_another_one(
+    make_client: Make, status: str
+) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"{}", *([status] if exchange.number == 1 else []))
+
+    async with raw_server(play) as server:
+        await make_client(server.url, retry=RetryPolicy(base=0)).request("GET", "/a")
+    assert [arrival.on_connection for arrival in server.arrivals] == [1, 1]
+
+
+async def test_a_response_to_no_request_is_not_taken_for_the_next_ones(make_client: Make) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(b"{}")
+        if exchange.number == 1:  # as proxies do on an idle connection that they are about to close
+            await exchange.answer(b"<html>", "408 Request Timeout")
+            unasked.set()
+
+    unasked = asyncio.Event()
+    async with raw_server(play) as server:
+        client = make_client(server.url, retry=ONE_TRY)
+        for method in ("GET", "GET", "POST"):
+            assert (await client.request(method, "/a")).status == 200
+            await unasked.wait()
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: " + b"a" * 9000 + b"\r\n\r\n{}", "8190"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n", "chunk"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "gzip"),
+        (b"HTTP/1.1 200 OK\r\nX A: jan@example.test " + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\n{}", "header"),
+        (b'{"items": [{"lastName": "De Vries", "key": "' + KEY.encode() + b'"}]}\r\n\r\n', "cannot be read as HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX-Name: De Vries\r\n", "within the headers"),
+    ],
+)
+async def test_what_is_wrong_with_a_response_is_said_without_the_bytes_of_it(
+    make_client: Make, raw: bytes, said: str
+) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.send(raw)
+        exchange.writer.close()
+
+    async with raw_server(play) as server:
+        with pytest.raises(ConnectionLostError) as caught:
+            await make_client(server.url, KEY, retry=ONE_TRY).request("GET", "/a")
+    assert said.lower() in str(caught.value).lower()
+    shown = f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+    assert not any(text in shown for text in (KEY, "De Vries", "jan@example.test", "aaa"))

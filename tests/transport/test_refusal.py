@@ -20,8 +20,8 @@ from goedgepickt_async import (
     ServerError,
     ValidationError,
 )
-from goedgepickt_async._transport.request import RawResponse
-from goedgepickt_async._transport.verdict import error_from_response, evidence_of, has_error_body, is_error
+from goedgepickt_async._transport.request import Idempotency, RawResponse, Request
+from goedgepickt_async._transport.verdict import Verdict, has_error_body, is_error, judge
 
 THROTTLED = b'{\n    "message": "Too Many Attempts."\n}'
 
@@ -33,10 +33,17 @@ def answer(status: int, body: Any = b"", **headers: str) -> RawResponse:
     )
 
 
-def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: str) -> APIError:
-    return error_from_response(
-        answer(status, body, **headers), secret=secret, field_name=str.upper, attempts=2, method="POST", path="/orders"
+def verdict_on(status: int, body: Any = b"", *, secret: str = "a-key", **headers: str) -> Verdict:
+    request = Request(
+        method="POST", path="/orders", idempotency=Idempotency.NON_IDEMPOTENT, field_name=str.upper, may_be_empty=True
     )
+    return judge(answer(status, body, **headers), request, secret=secret, attempts=2)
+
+
+def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: str) -> APIError:
+    error = verdict_on(status, body, secret=secret, **headers).error
+    assert isinstance(error, APIError)
+    return error
 
 
 # -- the throttle's text -----------------------------------------------------------------------------------------
@@ -58,13 +65,13 @@ def test_the_throttles_own_text_is_a_refusal_whatever_the_status(body: bytes) ->
     for status in (200, 201, 403, 500):
         assert is_error(answer(status, body))
         assert isinstance(error_of(status, body), RateLimitedError)
-    assert evidence_of(answer(403, body)) is Evidence.REJECTED
-    assert evidence_of(answer(500, body)) is Evidence.REJECTED
+    assert verdict_on(403, body).evidence is Evidence.REJECTED
+    assert verdict_on(500, body).evidence is Evidence.REJECTED
 
 
 def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
-    assert evidence_of(answer(200, THROTTLED)) is Evidence.UNKNOWN
-    assert evidence_of(answer(299, THROTTLED)) is Evidence.UNKNOWN
+    assert verdict_on(200, THROTTLED).evidence is Evidence.UNKNOWN
+    assert verdict_on(299, THROTTLED).evidence is Evidence.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -86,8 +93,8 @@ def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
 )
 def test_a_body_that_merely_speaks_of_attempts_is_not_the_throttles(body: bytes) -> None:
     assert not is_error(answer(200, body))
-    assert evidence_of(answer(422, body)) is Evidence.FINAL
-    assert evidence_of(answer(500, body)) is Evidence.UNKNOWN
+    assert verdict_on(422, body).evidence is Evidence.FINAL
+    assert verdict_on(500, body).evidence is Evidence.UNKNOWN
     assert not isinstance(error_of(422, body), RateLimitedError)
 
 
@@ -97,14 +104,20 @@ def test_a_body_that_merely_speaks_of_attempts_is_not_the_throttles(body: bytes)
         (302, Evidence.FINAL),
         (400, Evidence.FINAL),
         (404, Evidence.FINAL),
+        (408, Evidence.UNKNOWN),
+        (409, Evidence.FINAL),
+        (421, Evidence.REJECTED),
+        (425, Evidence.REJECTED),
         (429, Evidence.REJECTED),
         (499, Evidence.FINAL),
         (500, Evidence.UNKNOWN),
         (503, Evidence.UNKNOWN),
+        (520, Evidence.UNKNOWN),
+        (999, Evidence.UNKNOWN),
     ],
 )
 def test_the_evidence_of_a_status(status: int, evidence: Evidence) -> None:
-    assert evidence_of(answer(status)) is evidence
+    assert verdict_on(status).evidence is evidence
     assert error_of(status).evidence is evidence
 
 
@@ -267,11 +280,11 @@ json_values = st.recursive(
 )
 
 
-@given(status=st.integers(100, 599), body=json_values | st.binary())
+@given(status=st.integers(100, 199) | st.integers(300, 999), body=json_values | st.binary())
 def test_whatever_the_body_it_becomes_an_error_with_evidence(status: int, body: Any) -> None:
     error = error_of(status, body)
     assert error.status == status
-    assert error.evidence is evidence_of(answer(status, body))
+    assert error.evidence is verdict_on(status, body).evidence
     assert error.message
 
 

@@ -1,0 +1,82 @@
+"""Text of a server or a user, made fit for messages, logs and terminals: one line, printable, without personal data.
+
+All functions take time in proportion to `limit`, whatever the text is, and raise nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+__all__ = ["MaskedBytes", "MaskedStr", "mask_personal", "printable"]
+
+_WORD: Final = re.compile(r"[^\s<>\"',;]+")
+_DIGITS: Final = re.compile(r"\+?\d[\d ()./-]{6,64}\d")
+_SEARCHED: Final = 2_000
+"""Characters of a text that are searched for personal data; no message shows more."""
+_LONGEST_WORD: Final = 320
+"""An e-mail address has at most 320 characters."""
+
+
+def printable(text: str, limit: int = _SEARCHED) -> str:
+    """A text on one line, without control characters, bidirectional overrides and lone surrogates.
+
+    Args:
+        text: Any text.
+        limit: Characters to keep at most; a cut text ends with `…`.
+
+    Returns:
+        The text; each run of white space and unprintable characters is one space.
+    """
+    start = text[: limit + 1]
+    if not start.isprintable():
+        start = "".join(char if char.isprintable() else " " for char in start)
+    if "  " in start or start[:1] == " " or start[-1:] == " ":
+        start = " ".join(start.split())
+    return start if len(text) <= limit else start[:limit] + "…"
+
+
+def mask_personal(text: str, limit: int = 300) -> str:
+    """A printable text in which e-mail addresses and telephone numbers are `…`.
+
+    Args:
+        text: Any text. The part past the first 2,000 characters is dropped before anything is searched.
+        limit: Characters to keep at most.
+    """
+    start = text[:_SEARCHED]
+    if len(text) > _SEARCHED:  # the last word may be the first half of an address
+        head, space, tail = start.rpartition(" ")
+        start = head if space and len(tail) < _LONGEST_WORD else start
+    start = printable(start)
+    start = _DIGITS.sub("…", _WORD.sub(_without_address, start))
+    return start if len(start) <= limit and len(text) <= _SEARCHED else start[:limit] + "…"
+
+
+def _without_address(match: re.Match[str]) -> str:
+    word = match[0]
+    return "…" if "@" in word[1:-1] else word
+
+
+class MaskedStr(str):
+    """A text that is a secret: it is sent as it is, and its repr does not show it.
+
+    Error trackers show the reprs of local variables. `str()` and formatting give the secret itself.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Masked again after pickling and copying."""
+        return MaskedStr, (str.__str__(self),)
+
+
+class MaskedBytes(bytes):
+    """Bytes that may hold personal data, such as a request's body: the repr shows their number only."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"

@@ -1,0 +1,226 @@
+"""Writes never go out on a pooled connection that the server has closed; against a server in a thread of its own.
+
+The server closes its connections while the test holds the event loop. So the loop cannot have read the end of them.
+"""
+
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from goedgepickt_async import Evidence, GoedGepickt, OutcomeUnknownError, RetryPolicy
+from goedgepickt_async._transport import session as transport_session
+
+Make = Callable[..., GoedGepickt]
+WRITES = ("POST", "PUT", "PATCH")
+
+
+class ThreadedServer:
+    """Answers `{}` to each request; `close_connections` returns when they are closed."""
+
+    def __init__(self, *, close_at_once: bool = False, tls: ssl.SSLContext | None = None) -> None:
+        self.methods: list[str] = []
+        self.connections: list[socket.socket] = []
+        self._close_at_once = close_at_once
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            self.connections.append(connection)
+            received = b""
+            while True:
+                while b"\r\n\r\n" not in received:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    received += data
+                head, _, received = received.partition(b"\r\n\r\n")
+                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                wanted = int(length[0].split(b":")[1]) if length else 0
+                while len(received) < wanted:
+                    received += connection.recv(65536)
+                received = received[wanted:]
+                self.methods.append(head.split(b" ")[0].decode())
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+                if self._close_at_once:
+                    _close(connection)
+                    return
+
+    def close_connections(self) -> None:
+        while self.connections:
+            _close(self.connections.pop())
+
+    def close(self) -> None:
+        self._listener.close()
+        self.close_connections()
+
+
+def _close(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+@contextmanager
+def serving(*, close_at_once: bool = False) -> Iterator[tuple[ThreadedServer, str]]:
+    server = ThreadedServer(close_at_once=close_at_once)
+    try:
+        yield server, f"http://127.0.0.1:{server.port}/api"
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("method", WRITES)
+@pytest.mark.parametrize("quiet", [0.0, 0.05])
+async def test_a_write_after_the_loop_was_held_while_the_server_closed_goes_out_on_a_fresh_connection(
+    make_client: Make, method: str, quiet: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_session, "_QUIET", quiet)
+    with serving() as (server, url):
+        client = make_client(url, retry=RetryPolicy(max_attempts=1))
+        for _ in range(3):
+            await client.request("GET", "/a")
+            server.close_connections()
+            answer = await client.request(method, "/b", json={"a": 1})
+            assert answer.attempts == 1
+            server.close_connections()
+    assert [name for name in server.methods if name != "GET"] == [method] * 3
+
+
+async def test_a_write_right_behind_an_answer_is_sent_where_the_server_closes_without_saying_so(
+    make_client: Make,
+) -> None:
+    with serving(close_at_once=True) as (server, url):
+        client = make_client(url, retry=RetryPolicy(max_attempts=1))
+        for _ in range(50):
+            await client.request("GET", "/a")
+            await client.request("POST", "/b", json={})
+    assert server.methods.count("POST") == 50
+
+
+async def test_a_write_on_a_borrowed_session_is_sent_after_the_server_closed(make_client: Make) -> None:
+    with serving() as (server, url):
+        async with aiohttp.ClientSession() as http:
+            client = make_client(url, session=http, retry=RetryPolicy(max_attempts=1))
+            for _ in range(10):
+                await client.request("GET", "/a")
+                server.close_connections()
+                await client.request("POST", "/b", json={})
+                server.close_connections()
+    assert server.methods.count("POST") == 10
+
+
+@pytest.mark.parametrize("method", WRITES)
+async def test_a_connection_that_ends_between_its_choice_and_the_first_byte_is_not_written_to(
+    make_client: Make, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def trust(_: object, connection: object, *__: object) -> object:
+        server.close_connections()
+        return connection
+
+    with serving() as (server, url):
+        client = make_client(url, retry=RetryPolicy(max_attempts=2, base=0))
+        await client.request("GET", "/a")
+        with monkeypatch.context() as patched:
+            patched.setattr(transport_session._Connector, "_replace_doubtful", trust)
+            answer = await client.request(method, "/b", json={"a": 1})
+    assert server.methods.count(method) == 1
+    assert answer.attempts == 1, "the attempt on the dead connection is none: no byte of it left"
+
+
+async def test_a_connection_that_idled_for_long_is_not_used_for_a_write(
+    make_client: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where the clocks stood still with the machine: one of the two goes on."""
+    with serving() as (server, url):
+        client = make_client(url)
+        await client.request("GET", "/a")
+        monkeypatch.setattr(transport_session, "_LONGEST_IDLE", -1.0)
+        await client.request("GET", "/a")
+        assert len(server.connections) == 1, "a read takes it"
+        await client.request("POST", "/b", json={})
+        assert len(server.connections) == 2
+
+
+async def test_writes_share_connections_that_are_alive(make_client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_session, "_QUIET", 0.0)
+    monkeypatch.setattr(transport_session, "_LONGEST_IDLE", 3600.0)
+    with serving() as (server, url):
+        client = make_client(url)
+        for _ in range(10):
+            await client.request("POST", "/b", json={})
+        assert len(server.connections) == 1
+
+
+async def test_a_write_whose_bytes_left_before_the_end_came_stays_unknown(make_client: Make) -> None:
+    """The guard does not make a write that may have been carried out look unsent."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def swallow() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.recv(65536)
+                _close(connection)
+
+    threading.Thread(target=swallow, daemon=True).start()
+    client = make_client(f"http://127.0.0.1:{listener.getsockname()[1]}/api")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await client.request("POST", "/b", json={})
+    listener.close()
+    assert (caught.value.evidence, caught.value.attempts) == (Evidence.UNKNOWN, 1)
+
+
+_OVER_TLS = """
+import asyncio, ssl, sys
+from pathlib import Path
+from goedgepickt_async import GoedGepickt, LocalBudget, RetryPolicy
+from tests.transport.test_dead_connections import ThreadedServer
+
+async def main():
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(sys.argv[1])
+    server = ThreadedServer(tls=tls)
+    url = f"https://127.0.0.1:{server.port}/api"
+    async with GoedGepickt("k", base_url=url, budget=LocalBudget(10**6, 1.0), retry=RetryPolicy(max_attempts=1)) as gg:
+        for _ in range(10):
+            await gg.request("GET", "/a")
+            server.close_connections()
+            await gg.request("POST", "/b", json={})
+            server.close_connections()
+    print(server.methods.count("POST"))
+
+asyncio.run(main())
+"""
+
+
+def test_a_write_over_tls_after_the_loop_was_held_is_sent() -> None:
+    certificate = str(Path(__file__).parents[1] / "support" / "localhost.pem")
+    done = subprocess.run(
+        [sys.executable, "-c", _OVER_TLS, certificate],
+        env={"SSL_CERT_FILE": certificate, "PATH": ""},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.strip() == "10", done.stderr
