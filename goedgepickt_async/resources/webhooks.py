@@ -18,6 +18,7 @@ from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, 
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
 from goedgepickt_async.paging import Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, request_to
+from goedgepickt_async.webhooks.events import EVENTS
 
 __all__ = [
     "EnsuredWebhooks",
@@ -30,13 +31,6 @@ __all__ = [
     "diff",
     "same_target",
 ]
-
-_OF_DELIVERIES: Final = {
-    "orderStatusChanged": WebhookEvent.ORDER_STATUS_CHANGED,
-    "stockUpdated": WebhookEvent.PRODUCT_STOCK_CHANGED,
-    "compoundProductStockUpdated": WebhookEvent.PRODUCT_STOCK_CHANGED,
-}
-"""What the deliveries are called: other names than what is subscribed to (reference section 5, A)."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -137,9 +131,10 @@ def checked_events(events: WebhookEvent | str | Iterable[WebhookEvent | str]) ->
         ValidationError: There is none, or one is no text, or the name of a delivery.
     """
     named = _several(events, "events")
-    mistaken = next((name for name in named if name in _OF_DELIVERIES), None)
+    mistaken = next((name for name in named if name in EVENTS), None)
     if mistaken is not None:
-        raise _refused("events", f"{mistaken} is what a delivery says; subscribe to {_OF_DELIVERIES[mistaken]}")
+        subscription = EVENTS[mistaken].subscription
+        raise _refused("events", f"{mistaken} is the name in a delivery; subscribe to {subscription}")
     return [WebhookEvent(name) for name in named]
 
 

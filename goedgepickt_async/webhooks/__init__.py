@@ -5,31 +5,36 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from goedgepickt_async.webhooks import events
-from goedgepickt_async.webhooks.adapters import aiohttp_handler, django_view, starlette_endpoint
-from goedgepickt_async.webhooks.endpoint import (
-    DeliveryEndpoint,
-    ReceivedDelivery,
-    ReceiverSnapshot,
-    RejectionLog,
-    WebhookResponse,
-)
 from goedgepickt_async.webhooks.events import *  # noqa: F403  the table of events names them
-from goedgepickt_async.webhooks.handlers import HandlerRetry
-from goedgepickt_async.webhooks.inbox import (
-    Claim,
-    FailedEntry,
-    Inbox,
-    InboxEntry,
-    InboxStatus,
-    Intake,
-    MemoryInbox,
-    SqliteInbox,
-    default_inbox_path,
-)
-from goedgepickt_async.webhooks.receiver import WebhookReceiver
-from goedgepickt_async.webhooks.signature import sign, verify
-from goedgepickt_async.webhooks.worker import FailedDelivery
+
+if TYPE_CHECKING:
+    from goedgepickt_async.webhooks.adapters import aiohttp_handler, django_view, starlette_endpoint
+    from goedgepickt_async.webhooks.endpoint import (
+        DeliveryEndpoint,
+        ReceivedDelivery,
+        ReceiverSnapshot,
+        RejectionLog,
+        WebhookResponse,
+    )
+    from goedgepickt_async.webhooks.handlers import HandlerRetry, HandlerTimeoutError
+    from goedgepickt_async.webhooks.inbox import (
+        Claim,
+        FailedEntry,
+        Inbox,
+        InboxEntry,
+        InboxStatus,
+        Intake,
+        MemoryInbox,
+        SqliteInbox,
+        default_inbox_path,
+    )
+    from goedgepickt_async.webhooks.receiver import WebhookReceiver
+    from goedgepickt_async.webhooks.signature import sign, verify
+    from goedgepickt_async.webhooks.worker import FailedDelivery
 
 __all__ = [
     "Claim",
@@ -37,6 +42,7 @@ __all__ = [
     "FailedDelivery",
     "FailedEntry",
     "HandlerRetry",
+    "HandlerTimeoutError",
     "Inbox",
     "InboxEntry",
     "InboxStatus",
@@ -56,3 +62,17 @@ __all__ = [
     "verify",
 ]
 __all__ += events.__all__
+
+# A client reads the table of events; it does not need SQLite, threads and all else that a receiver needs.
+_MODULES = ("signature", "handlers", "inbox", "endpoint", "worker", "adapters", "receiver")
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    if name in __all__:
+        for module in _MODULES:
+            found = importlib.import_module(f"{__name__}.{module}")
+            if name in found.__all__:
+                value = globals()[name] = getattr(found, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

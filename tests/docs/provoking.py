@@ -181,7 +181,7 @@ async def _forged(_scene: Scene) -> None:
 
 @raises(errors.InboxError)
 async def _no_inbox(_scene: Scene) -> None:
-    Path("webhooks.sqlite3").write_text("this is no database", encoding="utf-8")
+    Path("webhooks.sqlite3").mkdir(exist_ok=True)
     async with WebhookReceiver("geheim", inbox=SqliteInbox("webhooks.sqlite3")):
         pass
 

@@ -16,7 +16,7 @@ from typing import Any
 async def fill(path: Path) -> None:
     from goedgepickt_async import webhooks  # noqa: PLC0415
 
-    entry: Any = webhooks.Entry  # type: ignore[attr-defined]  # its name in that version
+    entry: Any = webhooks.Entry  # its name in that version
     inbox: Any = webhooks.SqliteInbox(path, clock=lambda: 1_764_000_000.0)
 
     def one(topic: str, key: str, delay: float = 0.0) -> Any:

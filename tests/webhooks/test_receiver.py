@@ -161,7 +161,7 @@ async def test_an_inbox_that_fails_is_a_503(receiver: WebhookReceiver, tmp_path:
     failing = WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "folder"))
     recorded(failing)
     assert (await deliver(failing, stock())).status == 503
-    assert "regular file" in (failing.snapshot().inbox_problem or "")
+    assert "must be a file" in (failing.snapshot().inbox_problem or "")
     with pytest.raises(InboxError):
         async with failing:
             raise AssertionError

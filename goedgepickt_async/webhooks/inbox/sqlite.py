@@ -9,7 +9,6 @@ import queue
 import random
 import shutil
 import sqlite3
-import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.paths import check_directories, make_private_file, state_dir
 from goedgepickt_async.webhooks.inbox.memory import Notifier, long_poll
 from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
 from goedgepickt_async.webhooks.inbox.tables import DamagedError, NewerVersionError, SqliteTable, migrate, salvage
@@ -41,7 +41,6 @@ _DISK_RESERVE: Final = 1024**2
 """Bytes of the disk that are left free, so that what is stored can still be handled and removed."""
 _CHECKED_SIZE: Final = 64 * 1024**2
 """Bytes of a file that is checked as a whole when it is opened; a larger one takes too long."""
-_PRIVATE: Final = 0o600
 
 
 class SqliteInbox:
@@ -220,12 +219,7 @@ def _postpone_at_once(claim: Claim, now: float, table: SqliteTable) -> bool:
 
 def default_inbox_path(port: int) -> Path:
     """The file of a receiver that was given no inbox; the port distinguishes the receivers of a host."""
-    if hasattr(os, "getuid"):
-        given = os.environ.get("XDG_STATE_HOME", "")  # a relative value is to be ignored, says the XDG specification
-        state = Path(given) if given and Path(given).is_absolute() else Path.home() / ".local" / "state"
-    else:
-        state = Path(os.environ.get("LOCALAPPDATA") or Path.home())
-    return state / "goedgepickt-async" / f"webhooks-{port}.sqlite3"
+    return state_dir() / f"webhooks-{port}.sqlite3"
 
 
 # -- the thread -----------------------------------------------------------------------------------------------------
@@ -571,68 +565,24 @@ def _companion(path: Path, suffix: str) -> Path:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file for this user alone, or make sure that it is.
+    """Create the file and its directories for this user alone, or make sure that they are.
 
     Raises:
-        InboxError: It belongs to another user, is a link, or lies where another user can replace it.
+        UnsafePathError: It belongs to another user, is a link, or lies where another user can replace it.
     """
     missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     for folder in reversed(missing):
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-    _check_directories(path)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _PRIVATE))
-    for suffix in ("", "-wal", "-shm"):
-        _check_file(_companion(path, suffix))
+    check_directories(path)
+    make_private_file(path)
+    _make_companions_private(path)
 
 
 def _make_companions_private(path: Path) -> None:
-    """What SQLite has made beside the file, or found there."""
+    """The files beside it: those that SQLite made, and those that it may have found there."""
     for suffix in ("-wal", "-shm"):
-        _check_file(_companion(path, suffix))
-
-
-def _check_file(path: Path) -> None:
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    if stat.S_ISLNK(found.st_mode) or not stat.S_ISREG(found.st_mode):
-        raise InboxError(f"the inbox {path} must be a regular file, not a link or a device")
-    if not hasattr(os, "getuid"):
-        return
-    if found.st_uid != os.geteuid():
-        raise InboxError(f"the inbox {path} belongs to another user: what lies in it cannot be trusted")
-    if found.st_nlink > 1:
-        raise InboxError(f"the inbox {path} has a second name (a hard link), by which others may read it")
-    if found.st_mode & 0o077:
-        path.chmod(_PRIVATE)
-
-
-def _check_directories(path: Path) -> None:
-    """No other user may be able to replace the file, or a directory above it."""
-    if not hasattr(os, "getuid"):
-        return
-    folder = path.parent.resolve()
-    for place in (folder, *folder.parents):
-        found = place.stat()
-        if found.st_uid not in {0, os.geteuid()}:
-            raise InboxError(f"the inbox {path} lies in {place}, which belongs to another user")
-        shared = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid))
-        if shared and not found.st_mode & stat.S_ISVTX:
-            raise InboxError(
-                f"the inbox {path} lies in {place}, where others can write: chmod go-w it, or take another"
-            )
-
-
-def _is_own_group(number: int) -> bool:
-    """Whether only this user is in a group, as in the group of their own that many systems give to each user."""
-    try:
-        import grp  # noqa: PLC0415  not on Windows
-        import pwd  # noqa: PLC0415
-
-        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
-    except (ImportError, KeyError):
-        return False
-    return number == user.pw_gid and group.gr_name in {user.pw_name, "root"} and set(group.gr_mem) <= {user.pw_name}
+        companion = _companion(path, suffix)
+        if os.path.lexists(companion):
+            with contextlib.suppress(FileNotFoundError):  # another process closed the inbox
+                make_private_file(companion)
