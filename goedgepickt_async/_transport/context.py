@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -25,12 +25,12 @@ class CallContext:
 
     Attributes:
         lane: The lane of its calls, unless the client has a lane in its settings; None: the lane of each call.
-        before_write: Called each time just before the bytes of a write leave; an exception out of it keeps them here.
+        before_write: Awaited each time just before the bytes of a write leave; an exception out of it keeps them here.
         requests: Requests that went out for this job so far, those of jobs inside it included.
     """
 
     lane: Lane | None = None
-    before_write: Callable[[], None] | None = None
+    before_write: Callable[[], Awaitable[None]] | None = None
     requests: int = 0
     _parent: CallContext | None = None
 
@@ -55,7 +55,7 @@ class CallContext:
         if self._parent is not None:
             self._parent.count_request()
 
-    def announce_write(self) -> None:
+    async def announce_write(self) -> None:
         """The bytes of a write are about to leave."""
         if self.before_write is not None:
-            self.before_write()
+            await self.before_write()

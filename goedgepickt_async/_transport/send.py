@@ -168,7 +168,7 @@ class RateLimitMiddleware:
         try:
             # A journal writes down what is about to be done; a read does nothing.
             if self.idempotency is not Idempotency.SAFE and self._context is not None:
-                self._context.announce_write()
+                await self._context.announce_write()
             if self._observer is not None:
                 self._observer.on_request(grant.waited)
             if not session.is_owned:

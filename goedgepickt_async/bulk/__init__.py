@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from goedgepickt_async.bulk.map import Outcome, OutcomeStream, Progress, StopAfter
 from goedgepickt_async.bulk.plan import Plan
-from goedgepickt_async.bulk.planner import Bulk
+from goedgepickt_async.bulk.planner import Bulk, Run
+from goedgepickt_async.bulk.runs import (
+    RunRecord,
+    RunState,
+    Target,
+    UnfinishedRunError,
+    drop_run,
+    find_run,
+    list_runs,
+    read_changes,
+    unfinished_runs,
+)
 from goedgepickt_async.bulk.values import (
     Action,
     Applied,
@@ -36,7 +47,17 @@ __all__ = [
     "PlannedWrite",
     "Progress",
     "RowSource",
+    "Run",
+    "RunRecord",
+    "RunState",
     "Skipped",
     "StopAfter",
+    "Target",
     "Unchanged",
+    "UnfinishedRunError",
+    "drop_run",
+    "find_run",
+    "list_runs",
+    "read_changes",
+    "unfinished_runs",
 ]

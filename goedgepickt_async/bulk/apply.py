@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -14,6 +15,7 @@ import attrs
 
 from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
+from goedgepickt_async.bulk.runs import Target, TargetLock, UnfinishedRunError, unfinished_runs
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, PlannedWrite, Unchanged
 from goedgepickt_async.errors import (
@@ -82,6 +84,11 @@ class StalenessCheck(Generic[P]):
             return write
         return self._compared(write, present)
 
+    def expire(self) -> None:
+        """What was read so far is too old, whatever its age: something wrote to the target since."""
+        self._read_at = 0.0
+        self._present = None
+
     async def present(self, write: PlannedWrite) -> P | None:
         """What is there now."""
         return (await self._kind.read([write.desired])).get(write.key)
@@ -126,6 +133,8 @@ def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
     return ", ".join(differing + gone) + " changed"
 
 
+_LIST_LAG: Final = 3600.0
+"""Seconds in which a list may not yet show an order that was created."""
 _ROUNDS: Final = 3
 """How often a write is sent that was looked up and found not done, each time."""
 _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
@@ -143,6 +152,7 @@ class ApplyOptions:
         read_at: When the plan read what is there, in Unix seconds.
         journal: The file, or None.
         dry_run: Send nothing but reads.
+        run: The id of the run that it is a part of; empty: of none.
         max_age: Seconds that a reading may be old; None: any age.
         settle_after: Seconds that the server may still be at a write whose answer was lost.
         clock: The time in Unix seconds.
@@ -155,6 +165,7 @@ class ApplyOptions:
     dry_run: bool
     max_age: float | None
     settle_after: float
+    run: str = ""
     clock: Callable[[], float] = time.time
 
 
@@ -171,23 +182,51 @@ class PlanRunner:
             kind, options.read_at, options.max_age, options.clock, lambda: list(self._left.values())
         )
         self._journal: Journal | None = None
+        self._lock = TargetLock(Target.of(settings, kind.webshop, kind.name))
+        self.counts: Counter[str] = Counter()
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """The journal is open in here.
+    @property
+    def is_ended(self) -> bool:
+        """Whether each write has an outcome."""
+        return sum(self.counts.values()) >= len(self._options.writes)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Hold the target and its journal: within, this is the only run on this host that writes to the target.
 
         Raises:
-            JournalError: It cannot be used.
+            JournalBusyError: Another run has one of them.
+            UnfinishedRunError: A run of this target was interrupted, and is neither finished nor dropped.
+            JournalError: One of them cannot be used.
         """
-        path = self._options.journal
-        if self._options.dry_run and path is not None and not Path(path).exists():
-            path = None  # there is nothing to say in it
-        self._journal = Journal.open(path, self._settings, self._kind.webshop)
+        options = self._options
+        path = options.journal
         try:
-            self._journal.begin(self._options.fingerprint, self._kind.name)
-            yield
+            if not options.dry_run:
+                await asyncio.to_thread(self._hold_target)
+            elif path is not None and not await asyncio.to_thread(Path(path).exists):
+                path = None  # there is nothing to say in it
+            self._journal = await Journal.open(
+                path, self._settings, self._kind.webshop, on_commit=None if options.dry_run else self._lock.touch
+            )
+            try:
+                since = min(options.read_at, self._clock() - _LIST_LAG)
+                await self._journal.begin(options.fingerprint, self._kind.name, run=options.run, since=since)
+                if self._journal.is_begun or self._lock.last_write >= options.read_at:
+                    self._staleness.expire()
+                yield
+            finally:
+                await self._journal.close()
         finally:
-            self._journal.close()
+            self._lock.release()
+
+    def _hold_target(self) -> None:
+        self._lock.take()
+        for run in unfinished_runs(self._lock.target):
+            if run.id != self._options.run:
+                raise UnfinishedRunError(
+                    f"{run} was interrupted: finish it or drop it first; nothing was sent", run=run
+                )
 
     async def apply(self, write: PlannedWrite) -> Applied:
         """Make one write, unless it is made already.
@@ -198,7 +237,12 @@ class PlanRunner:
             JournalError: It could not be written down, so it was not sent; or it was, and that could not be.
             GoedGepicktError: It was refused, or could not be sent.
         """
-        applied = await self._apply(write)
+        try:
+            applied = await self._apply(write)
+        except Exception:
+            self.counts["failed"] += 1
+            raise
+        self.counts[applied.via] += 1
         self._left.pop(write.key, None)
         return applied
 
@@ -215,12 +259,12 @@ class PlanRunner:
         not_before = 0.0
         others = self._journal.entry_of_others(write.key)
         if others is not None:
-            if _made_order(others, self._kind):
+            if _made_order(others, self._kind, self._clock()):
                 return Applied(via=AppliedVia.JOURNAL, uuid=others.uuid)
             not_before = await self._wait_for_other(others)
         checked = await self._staleness.checked(write, not_before=not_before)
         if isinstance(checked, Unchanged):
-            return self._done(write, AppliedVia.FOUND, checked.uuid)
+            return await self._done(write, AppliedVia.FOUND, checked.uuid)
         if self._options.dry_run:
             return Applied(via=AppliedVia.DRY_RUN, uuid=checked.uuid)
         return await self._send(checked)
@@ -248,19 +292,19 @@ class PlanRunner:
                 raise
             except GoedGepicktError as error:
                 return await self._after(write, error)
-        return self._done(write, AppliedVia.SENT, uuid)
+        return await self._done(write, AppliedVia.SENT, uuid)
 
     async def _after(self, write: PlannedWrite, error: GoedGepicktError) -> Applied:
         """What an error amounts to that says what happened."""
         assert self._journal is not None
         if error.evidence is Evidence.APPLIED and write.action not in _ONCE:
-            return self._done(write, AppliedVia.SENT, write.uuid)  # what was answered is of no interest
+            return await self._done(write, AppliedVia.SENT, write.uuid)  # what was answered is of no interest
         if isinstance(error, AlreadyExistsError):
             resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
             if resolution.is_done:
-                return self._done(write, AppliedVia.FOUND, uuid)
+                return await self._done(write, AppliedVia.FOUND, uuid)
         if error.evidence in _NOTHING_HAPPENED:
-            self._journal.failed(write, type(error).__name__, self._clock())
+            await self._journal.failed(write, type(error).__name__, self._clock())
         raise error
 
     async def _look_up(
@@ -275,7 +319,7 @@ class PlanRunner:
             await self._wait_until_settled(since)
         resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
         if resolution.is_done:
-            return self._done(write, AppliedVia.FOUND, uuid)
+            return await self._done(write, AppliedVia.FOUND, uuid)
         if resolution.is_done is None:
             message = f"{write.key}: nobody can say whether this write was carried out: {resolution.why}"
             raise _never_known(f"{message}; it was not sent again", unknown) from unknown
@@ -294,10 +338,10 @@ class PlanRunner:
         await self._wait_until_settled(entry.at)
         return entry.at + self._options.settle_after
 
-    def _done(self, write: PlannedWrite, via: AppliedVia, uuid: str | None) -> Applied:
+    async def _done(self, write: PlannedWrite, via: AppliedVia, uuid: str | None) -> Applied:
         assert self._journal is not None
         if not self._options.dry_run:
-            self._journal.done(write, uuid, self._clock())
+            await self._journal.done(write, uuid, self._clock())
         return Applied(via=via, uuid=uuid)
 
 
@@ -315,6 +359,7 @@ def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUn
     )
 
 
-def _made_order(entry: Entry, kind: PlanStrategy[Any]) -> bool:
-    """Another plan of this journal created this order; a list that does not show it yet is no reason for a double."""
-    return kind.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE
+def _made_order(entry: Entry, kind: PlanStrategy[Any], now: float) -> bool:
+    """Whether another plan of this journal created this order lately: the list may not show it yet."""
+    is_made = kind.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE
+    return is_made and now - entry.at < _LIST_LAG

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import enum
 import json
-import os
 import sqlite3
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
@@ -18,6 +19,7 @@ import attrs
 
 from goedgepickt_async.bulk.values import PlannedWrite, PlanScope
 from goedgepickt_async.errors import JournalBusyError, JournalError
+from goedgepickt_async.paths import make_private_file
 from goedgepickt_async.settings import Settings
 
 __all__ = ["Entry", "Journal", "State", "in_memory", "open_file", "translated"]
@@ -27,7 +29,7 @@ _APPLICATION: Final = 0x67674A31
 _VERSION: Final = 2
 _SCHEMA: Final = (
     "CREATE TABLE scope (json TEXT NOT NULL)",
-    "CREATE TABLE plans (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE plans (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, run TEXT NOT NULL)",
     (
         "CREATE TABLE writes (plan INTEGER NOT NULL REFERENCES plans, kind TEXT NOT NULL, key TEXT NOT NULL,"
         " action TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, seen TEXT NOT NULL, uuid TEXT, error TEXT,"
@@ -62,7 +64,6 @@ def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None
             else:
                 _scope_in(connection, place).check(settings, webshop, f"the journal {place}")
             connection.execute("COMMIT")
-            place.chmod(0o600)
     except BaseException:
         connection.close()
         raise
@@ -94,11 +95,8 @@ def translated(path: object) -> Iterator[None]:
 
 
 def _make(path: Path) -> None:
-    """The file, made if it is not there; nothing but a regular file."""
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError("it is no regular file")
+    """The file, made if it is not there; a regular file of this user alone."""
+    make_private_file(path)
 
 
 def _lock(connection: sqlite3.Connection) -> None:
@@ -176,96 +174,172 @@ class Entry:
     uuid: str | None
 
 
+Step = Callable[[sqlite3.Connection], None]
+
+
 class Journal:
     """The journal of one plan that is being applied; its file may hold those of others.
 
-    Each method is one transaction, on the disk when it returns.
+    A thread of its own does all that touches the disk, and commits at once what comes while it is busy: the event loop
+    never waits for a disk. What was written down earlier is read once, when it is opened.
 
     Raises:
         JournalError: (all methods) It could not be written or read.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: object) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        path: object,
+        connection: sqlite3.Connection,
+        executor: ThreadPoolExecutor,
+        on_commit: Callable[[], object] | None,
+    ) -> None:
         self._path = path
+        self._on_commit = on_commit
+        self._connection = connection
+        self._executor = executor
         self._plan = 0
         self._kind = ""
+        self._own: dict[str, Entry] = {}
+        self._others: dict[str, Entry] = {}
+        self._steps: list[tuple[Step, asyncio.Future[None]]] = []
+        self._committing: asyncio.Task[None] | None = None
 
     @classmethod
-    def open(cls, path: str | PathLike[str] | None, settings: Settings, webshop: str | None) -> Self:
-        """Open or make it; without a path, one that ends with the job.
+    async def open(
+        cls,
+        path: str | PathLike[str] | None,
+        settings: Settings,
+        webshop: str | None,
+        *,
+        on_commit: Callable[[], object] | None = None,
+    ) -> Self:
+        """Open or make it; without a path, one that ends with the job. `on_commit` is called in its thread.
 
         Raises:
             JournalBusyError: Another process has it.
             JournalMismatchError: It is of another account.
             JournalError: It is no journal, of another version, damaged, or cannot be opened.
         """
-        if path is None:
-            return cls(in_memory(settings, webshop), "in memory")
-        return cls(open_file(path, settings, webshop), path)
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="goedgepickt-journal")
+        make = partial(in_memory, settings, webshop) if path is None else partial(open_file, path, settings, webshop)
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(executor, make)
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
+        return cls("in memory" if path is None else path, connection, executor, on_commit)
 
-    def begin(self, fingerprint: str, kind: str) -> None:
-        """Say which plan is being applied, and of which kind; one that was begun before is gone on with."""
+    async def begin(self, fingerprint: str, kind: str, *, run: str = "", since: float = 0.0) -> None:
+        """Say which plan is being applied, and read what is written down; a plan that was begun is continued.
+
+        Args:
+            fingerprint: What tells the plan apart.
+            kind: Its kind.
+            run: The id of its run, if it has one.
+            since: What other plans did before this moment, in Unix seconds, does not matter, unless its outcome is
+                unknown.
+        """
+        self._kind = kind
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._begin, fingerprint, run, since)
+
+    def _begin(self, fingerprint: str, run: str, since: float) -> None:
         with translated(self._path):
             self._connection.execute(
-                "INSERT INTO plans (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", (fingerprint,)
+                "INSERT INTO plans (fingerprint, run) VALUES (?, ?) ON CONFLICT DO NOTHING", (fingerprint, run)
             )
-            (self._plan,) = self._connection.execute(
-                "SELECT id FROM plans WHERE fingerprint = ?", (fingerprint,)
-            ).fetchone()
-        self._kind = kind
+            query = "SELECT id FROM plans WHERE fingerprint = ?"
+            (self._plan,) = self._connection.execute(query, (fingerprint,)).fetchone()
+            rows = self._connection.execute(f"SELECT key, {_COLUMNS} FROM writes WHERE plan = ?", (self._plan,))  # noqa: S608
+            self._own = {str(key): _entry(*row) for key, *row in rows}
+            rows = self._connection.execute(
+                f"SELECT key, {_COLUMNS} FROM writes WHERE kind = ? AND plan <> ?"  # noqa: S608
+                " AND (state = 'intent' OR (state = 'done' AND at >= ?)) ORDER BY at",
+                (self._kind, self._plan, since),
+            )
+            self._others = {str(key): _entry(*row) for key, *row in rows}
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of this plan was written down before it was opened."""
+        return bool(self._own)
 
     def entry(self, key: str) -> Entry | None:
         """What is written down of this plan's write for a key."""
-        return self._read(f"SELECT {_COLUMNS} FROM writes WHERE plan = ? AND key = ?", self._plan, key)  # noqa: S608
+        return self._own.get(key)
 
     def entry_of_others(self, key: str) -> Entry | None:
-        """The latest that is written down of other plans' writes for a key, but for those that did nothing."""
-        return self._read(
-            f"SELECT {_COLUMNS} FROM writes WHERE kind = ? AND key = ? AND plan <> ?"  # noqa: S608
-            " AND state <> 'failed' ORDER BY at DESC LIMIT 1",
-            self._kind,
-            key,
-            self._plan,
-        )
+        """The latest that is written down of other plans' writes for a key, except those that did nothing."""
+        return self._others.get(key)
 
-    def intend(self, write: PlannedWrite, at: float) -> None:
+    async def intend(self, write: PlannedWrite, at: float) -> None:
         """The write is about to leave."""
-        self._write(write, State.INTENT, at, None, None)
+        await self._write(write, State.INTENT, at, None, None)
 
-    def done(self, write: PlannedWrite, uuid: str | None, at: float) -> None:
+    async def done(self, write: PlannedWrite, uuid: str | None, at: float) -> None:
         """It was carried out."""
-        self._write(write, State.DONE, at, uuid, None)
+        await self._write(write, State.DONE, at, uuid, None)
 
-    def failed(self, write: PlannedWrite, error: str, at: float) -> None:
+    async def failed(self, write: PlannedWrite, error: str, at: float) -> None:
         """It was not carried out, for certain."""
-        self._write(write, State.FAILED, at, None, error)
+        await self._write(write, State.FAILED, at, None, error)
 
-    def close(self) -> None:
-        """Let others have it."""
-        self._connection.close()
+    async def close(self) -> None:
+        """Write what is waiting, and let others have it."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._connection.close)
+        finally:
+            self._executor.shutdown(wait=False)
 
-    def _read(self, query: str, *values: object) -> Entry | None:
+    async def _write(self, write: PlannedWrite, state: State, at: float, uuid: str | None, error: str | None) -> None:
+        seen = json.dumps(dict(write.seen))
+        values = (self._plan, self._kind, write.key, write.action.value, state.value, at, seen, uuid, error)
+        self._own[write.key] = _entry(write.action.value, state.value, at, seen, uuid)
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._steps.append((lambda db: _insert(db, values), written))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_all(), name="journal")
+        await written
+
+    async def _commit_all(self) -> None:
+        """Commit what is waiting, and what comes meanwhile."""
+        while self._steps:
+            steps, self._steps = self._steps, []
+            error: BaseException | None = None
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._executor, self._commit, [step for step, _ in steps]
+                )
+            except (JournalError, RuntimeError) as failure:  # RuntimeError: the executor was shut down
+                error = failure
+            for _, written in steps:
+                if written.done():
+                    continue  # its caller was cancelled
+                if error is None:
+                    written.set_result(None)
+                else:
+                    written.set_exception(error)
+
+    def _commit(self, steps: Sequence[Step]) -> None:
         with translated(self._path):
-            row = self._connection.execute(query, values).fetchone()
-            if row is None:
-                return None
-            action, state, at, seen, uuid = row
-            return Entry(action=str(action), state=State(state), at=float(at), seen=json.loads(seen), uuid=uuid)
+            self._connection.execute("BEGIN")
+            try:
+                for step in steps:
+                    step(self._connection)
+                self._connection.execute("COMMIT")
+                if self._on_commit is not None:
+                    self._on_commit()
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
 
-    def _write(self, write: PlannedWrite, state: State, at: float, uuid: str | None, error: str | None) -> None:
-        with translated(self._path):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO writes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    self._plan,
-                    self._kind,
-                    write.key,
-                    write.action.value,
-                    state.value,
-                    at,
-                    json.dumps(dict(write.seen)),
-                    uuid,
-                    error,
-                ),
-            )
+
+def _insert(connection: sqlite3.Connection, values: tuple[Any, ...]) -> None:
+    connection.execute("INSERT OR REPLACE INTO writes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def _entry(action: str, state: str, at: float, seen: str, uuid: str | None) -> Entry:
+    return Entry(action=str(action), state=State(state), at=float(at), seen=json.loads(seen), uuid=uuid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sized
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -388,7 +388,7 @@ class OutcomeStream(Generic[T, R]):
     """
 
     def __init__(
-        self, runner: BulkRunner[T, R], opened: Callable[[], AbstractContextManager[object]] = nullcontext
+        self, runner: BulkRunner[T, R], opened: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     ) -> None:
         self._runner = runner
         # The generator, not this, is what asyncio ends when it is forgotten; the tasks know neither.
@@ -424,9 +424,8 @@ class OutcomeStream(Generic[T, R]):
 
 
 async def _outcomes(
-    runner: BulkRunner[T, R], opened: Callable[[], AbstractContextManager[object]]
+    runner: BulkRunner[T, R], opened: Callable[[], AbstractAsyncContextManager[object]]
 ) -> AsyncGenerator[Outcome[T, R]]:
-    with opened():
-        async with aclosing(runner.outcomes()) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
+    async with opened(), aclosing(runner.outcomes()) as outcomes:
+        async for outcome in outcomes:
+            yield outcome

@@ -6,6 +6,7 @@ import hashlib
 import json
 import operator
 from collections.abc import Callable, Mapping, Sized
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
 from os import PathLike
@@ -19,6 +20,7 @@ from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter
 from goedgepickt_async.bulk.render import render
+from goedgepickt_async.bulk.runs import Target
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import (
     Action,
@@ -239,13 +241,13 @@ class Plan:
 
         Raises:
             ConfigurationError: It was loaded by `Plan.from_json`, and belongs to no client; or a number is unfit.
+            JournalBusyError: (while iterated) Another run on this host writes to the same target.
+            UnfinishedRunError: (while iterated) A run of this target was interrupted: resume or drop it first.
             JournalError: (while iterated) The journal cannot be used.
         """
-        if self._applying is None:
-            raise ConfigurationError("this plan belongs to no client: load it with gg.bulk.load_plan")
         if settle_after < 0 or (max_age is not None and max_age < 0):
             raise ConfigurationError("settle_after and max_age are seconds, and not negative")
-        sender, strategy = self._applying
+        sender, strategy = self.bound_to
         options = ApplyOptions(
             fingerprint=self.fingerprint,
             writes=self.writes,
@@ -256,11 +258,44 @@ class Plan:
             settle_after=settle_after,
         )
         plan_runner = PlanRunner(strategy, sender.settings, options)
+        return self.stream(plan_runner, plan_runner.opened, concurrency=concurrency, stop=stop)
+
+    def stream(
+        self,
+        plan_runner: PlanRunner,
+        opened: Callable[[], AbstractAsyncContextManager[object]],
+        *,
+        concurrency: int,
+        stop: StopAfter | None,
+    ) -> OutcomeStream[PlannedWrite, Applied]:
+        """The outcomes of a runner of this plan; for `apply` and for runs."""
+        sender, strategy = self.bound_to
         runner = BulkRunner(
-            plan_runner.apply, options.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop,
+            plan_runner.apply, self.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop,
             fatal=_FATAL, lane=Lane.BULK, job=strategy.name, on_item=sender.pipeline.hooks.item,
         )  # fmt: skip
-        return OutcomeStream(runner, plan_runner.opened)
+        return OutcomeStream(runner, opened)
+
+    @property
+    def bound_to(self) -> tuple[Sender, PlanStrategy[Any]]:
+        """The client's sender and the strategy, for runs.
+
+        Raises:
+            ConfigurationError: It belongs to no client.
+        """
+        if self._applying is None:
+            raise ConfigurationError("this plan belongs to no client: load it with gg.bulk.load_plan")
+        return self._applying
+
+    @property
+    def target(self) -> Target:
+        """What applying it writes to; one run at a time may, on one host.
+
+        Raises:
+            ConfigurationError: It belongs to no client.
+        """
+        sender, strategy = self.bound_to
+        return Target.of(sender.settings, strategy.webshop, strategy.name)
 
     @property
     def fingerprint(self) -> str:

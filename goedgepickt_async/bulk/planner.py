@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -16,14 +16,26 @@ from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
 from goedgepickt_async.bulk.orders import OrderStrategy
 from goedgepickt_async.bulk.plan import Plan
 from goedgepickt_async.bulk.products import ProductStrategy
+from goedgepickt_async.bulk.runs import (
+    RunRecord,
+    RunState,
+    TargetLock,
+    UnfinishedRunError,
+    end_run,
+    find_run,
+    save_run,
+    unfinished_runs,
+)
 from goedgepickt_async.bulk.stock import StockStrategy
 from goedgepickt_async.bulk.strategy import PlanStrategy, resolve_webshop, split_duplicates
 from goedgepickt_async.bulk.values import (
     Action,
+    Applied,
     Conflict,
     Decision,
     DesiredRow,
@@ -32,9 +44,9 @@ from goedgepickt_async.bulk.values import (
     Skipped,
     Unchanged,
 )
-from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.errors import ConfigurationError, JournalError
 
-__all__ = ["Bulk", "bound", "make_plan"]
+__all__ = ["Bulk", "Run", "bound", "make_plan"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,6 +146,19 @@ def content_of(kind: PlanStrategy[Any], desired_rows: Sequence[DesiredRow], conf
     return digest.hexdigest()
 
 
+def _register(record: RunRecord, plan_json: str) -> RunRecord | None:
+    """Write a run down, unless one of the same content is to be resumed."""
+    with TargetLock(record.target):
+        for older in unfinished_runs(record.target):
+            if older.content == record.content:
+                return older
+            raise UnfinishedRunError(
+                f"{older} was interrupted: finish it or drop it first; nothing was sent", run=older
+            )
+        save_run(record, plan_json)
+    return None
+
+
 def _only(cls: Any, things: Iterable[Any]) -> list[Any]:
     return [thing for thing in things if isinstance(thing, cls)]
 
@@ -141,6 +166,65 @@ def _only(cls: Any, things: Iterable[Any]) -> list[Any]:
 async def _give_way(number: int) -> None:
     if number % _AT_ONCE == 0:
         await asyncio.sleep(0)
+
+
+class Run:
+    """A plan that is applied with a record: what was interrupted is found by the next one, whatever it is called.
+
+    Attributes:
+        plan: The plan; of a resumed run, the one that it began with.
+        record: What is kept of it.
+        is_resumed: Whether it began earlier.
+    """
+
+    def __init__(
+        self, plan: Plan, record: RunRecord, applying: tuple[Sender, PlanStrategy[Any]], *, is_resumed: bool
+    ) -> None:
+        self.plan = plan
+        self.record = record
+        self.is_resumed = is_resumed
+        self._applying = applying
+
+    def apply(
+        self, *, concurrency: int = 10, stop: StopAfter | None = None, settle_after: float = 30.0
+    ) -> OutcomeStream[PlannedWrite, Applied]:
+        """Carry it out, or go on with it: see `Plan.apply`. A resumed run is compared with the present state first.
+
+        Args:
+            concurrency: Writes under way at once.
+            stop: When to give up.
+            settle_after: Seconds that the server may still be at a write whose answer was lost.
+        """
+        sender, strategy = self._applying
+        options = ApplyOptions(
+            fingerprint=self.plan.fingerprint,
+            writes=self.plan.writes,
+            read_at=0.0 if self.is_resumed else self.plan.read_at.timestamp(),
+            journal=self.record.journal_path,
+            dry_run=False,
+            max_age=600.0,
+            settle_after=settle_after,
+            run=self.record.id,
+        )
+        runner = PlanRunner(strategy, sender.settings, options)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[None]:
+            async with runner.opened():
+                try:
+                    yield
+                finally:
+                    await asyncio.shield(asyncio.to_thread(self._write_down, runner))
+
+        return self.plan.stream(runner, opened, concurrency=concurrency, stop=stop)
+
+    def _write_down(self, runner: PlanRunner) -> None:
+        if not runner.is_ended:
+            self.record = attrs.evolve(self.record, counts=dict(runner.counts))
+            save_run(self.record)
+            return
+        state = RunState.FAILED if runner.counts["failed"] else RunState.DONE
+        self.record = end_run(self.record, state, runner.counts)
 
 
 class Bulk:
@@ -178,6 +262,55 @@ class Bulk:
             job="map", on_item=pipeline.hooks.item,
         )  # fmt: skip
         return OutcomeStream(runner)
+
+    async def start_run(self, plan: Plan) -> Run:
+        """Begin a run of a plan, which is written down before anything is sent.
+
+        An interrupted run of the same target with the same content is resumed instead, with its own plan.
+
+        Args:
+            plan: Of this client.
+
+        Raises:
+            ConfigurationError: The plan belongs to no client.
+            UnfinishedRunError: A run of this target with another content was interrupted: resume or drop it first.
+            JournalBusyError: Another run writes to the target now.
+            JournalError: It cannot be written down.
+        """
+        target = plan.target
+        record = RunRecord.new(
+            target,
+            webshop_name=plan.scope.webshop_name,
+            source=plan.source.name if plan.source else "",
+            content=plan.content,
+            writes=plan.requests,
+            left_out=plan.left_out,
+        )
+        older = await asyncio.to_thread(_register, record, plan.to_json())
+        if older is not None:
+            return await self.resume_run(older.id)
+        return Run(plan, record, plan.bound_to, is_resumed=False)
+
+    async def resume_run(self, run_id: str) -> Run:
+        """Go on with an interrupted run: what was in flight is looked up, and what moved meanwhile is not overwritten.
+
+        Args:
+            run_id: Its id, or the beginning of it.
+
+        Raises:
+            ConfigurationError: There is no such run, or it is not unfinished, or its plan is damaged.
+            JournalMismatchError: It is of another server or API key.
+            JournalError: It cannot be read.
+        """
+        record = await asyncio.to_thread(find_run, run_id)
+        if record.state is not RunState.UNFINISHED:
+            raise ConfigurationError(f"run {record.id} is not unfinished: it is {record.state}")
+        try:
+            text = await asyncio.to_thread(record.plan_path.read_bytes)
+        except OSError as error:
+            raise JournalError(f"the plan of run {record.id} cannot be read: {error.strerror}") from None
+        plan = self.load_plan(text)
+        return Run(plan, record, plan.bound_to, is_resumed=True)
 
     def load_plan(self, text: str | bytes) -> Plan:
         """A plan that `to_json` saved, to be applied by this client, for the webshop that it was made for.

@@ -296,7 +296,7 @@ def _spoil_bytes(path: Path) -> None:
         (_other_database, "something else"),
         (_spoil_bytes, "damaged"),
         (lambda path: path.write_bytes(b"no database at all" * 99), "damaged"),
-        (lambda path: (path.unlink(), path.mkdir()), "regular file"),
+        (lambda path: (path.unlink(), path.mkdir()), "must be a file"),
     ],
 )
 async def test_a_journal_that_cannot_be_used_is_said_and_nothing_is_sent(

@@ -1,0 +1,175 @@
+"""One run at a time writes to a target, and what an interrupted one left over is found by the next."""
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import ConfigurationError, GoedGepickt, JournalBusyError, Plan
+from goedgepickt_async.bulk import (
+    RunState,
+    UnfinishedRunError,
+    drop_run,
+    list_runs,
+    read_changes,
+)
+from goedgepickt_async.sandbox import Sandbox, faults
+
+ROWS = 30
+MUTATIONS = "/products/*/stock-mutation"
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+async def sandbox() -> Any:
+    async with Sandbox(orders=20, products=60, webshops=1, seed=3, limit=None, oddities=False) as running:
+        yield running
+
+
+def free(sandbox: Sandbox, n: int) -> int:
+    return int(sandbox.world.products[n]["stock"]["freeStock"])
+
+
+async def levels(gg: GoedGepickt, base: int, count: int = ROWS) -> Plan:
+    return await gg.stock.plan({f"SB-{n:05}": base + n for n in range(count)})
+
+
+async def finish(run: Any) -> list[Any]:
+    async with run.apply(settle_after=0.02) as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+async def interrupt(run: Any, after: int = 5) -> None:
+    async with run.apply(settle_after=0.02, concurrency=2) as outcomes:
+        async for _ in outcomes:
+            after -= 1
+            if not after:
+                return
+
+
+async def test_an_interrupted_run_is_refused_resumed_or_dropped_but_never_ignored(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    sandbox.fail("PUT", MUTATIONS, faults.Slow(0.01), times=None)
+    await interrupt(await gg.bulk.start_run(await levels(gg, 1000)))
+    (left,) = list_runs()
+    assert left.state is RunState.UNFINISHED
+    other = await levels(gg, 2000)
+    with pytest.raises(UnfinishedRunError, match=left.id):
+        await gg.bulk.start_run(other)
+    with pytest.raises(UnfinishedRunError, match=left.id):
+        _ = [outcome async for outcome in other.apply()]
+    run = await gg.bulk.start_run(await levels(gg, 1000))
+    assert (run.is_resumed, run.record.id) == (True, left.id)
+    await finish(run)
+    assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
+    assert list_runs()[0].state is RunState.DONE
+
+
+async def test_a_run_that_is_resumed_into_a_changed_world_overwrites_nothing(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    """Stop with content X, drop it, apply Y, apply X again: the levels are those of X."""
+    await interrupt(await gg.bulk.start_run(await levels(gg, 1000)))
+    first = list_runs()[0].id
+    resumed = await gg.bulk.resume_run(first)
+    drop_run(first)
+    await finish(await gg.bulk.start_run(await levels(gg, 1050)))
+    assert [free(sandbox, n) for n in range(ROWS)] == [1050 + n for n in range(ROWS)]
+    stale = [outcome for outcome in await finish(resumed) if not outcome.ok]
+    assert stale
+    assert [free(sandbox, n) for n in range(ROWS)] == [1050 + n for n in range(ROWS)]
+    await finish(await gg.bulk.start_run(await levels(gg, 1000)))
+    assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
+    with pytest.raises(ConfigurationError, match="not unfinished"):
+        await gg.bulk.resume_run(first)
+
+
+async def test_what_a_plan_read_before_another_run_wrote_is_read_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    one, two = await levels(gg, 1000), await levels(gg, 1000)
+    _ = [outcome async for outcome in one.apply()]
+    outcomes = [outcome async for outcome in two.apply()]
+    assert all(outcome.ok for outcome in outcomes)
+    assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
+    assert len([r for r in sandbox.requests if r.method == "PUT"]) == ROWS
+
+
+async def test_two_runs_at_once_do_not_write_to_one_target(
+    gg: GoedGepickt, sandbox: Sandbox, make_client: Callable[..., GoedGepickt]
+) -> None:
+    sandbox.fail("PUT", MUTATIONS, faults.Slow(0.02), times=None)
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    colleague = make_client(sandbox.url, sandbox.api_key, webshop_uuid=shop.upper())
+    one, two = await levels(gg, 1000), await levels(gg, 1000)
+    assert one.target == two.target
+    async with one.apply() as outcomes:
+        await anext(outcomes)
+        with pytest.raises(JournalBusyError, match="in use"):
+            _ = [outcome async for outcome in two.apply()]
+        products = await colleague.with_options(webshop_uuid=shop).products.plan([{"sku": "SB-00000", "name": "Pan"}])
+        assert [outcome.ok async for outcome in products.apply()] == [True]
+        assert all([outcome.ok async for outcome in outcomes])
+    assert all([outcome.ok async for outcome in two.apply()])
+    assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
+
+
+async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.fail("PUT", MUTATIONS, faults.Slow(0.05), times=None)
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    script = f"""
+        import asyncio, os
+        from goedgepickt_async import GoedGepickt, LocalBudget
+        async def main():
+            async with GoedGepickt({sandbox.api_key!r}, base_url={sandbox.url!r}, webshop_uuid={shop!r},
+                                   budget=LocalBudget(100_000, 1.0)) as gg:
+                plan = await gg.stock.plan({{f"SB-{{n:05}}": 1000 + n for n in range({ROWS})}})
+                run, left = await gg.bulk.start_run(plan), 6
+                async for outcome in run.apply(concurrency=3):
+                    left -= 1
+                    if not left:
+                        os._exit(9)
+        asyncio.run(main())
+    """
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 9, done.stderr
+    run = await gg.bulk.start_run(await levels(gg, 1000))
+    assert run.is_resumed
+    assert all(outcome.ok for outcome in await finish(run))
+    assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
+    assert run.record.state is RunState.DONE
+
+
+async def test_the_record_of_a_run_says_what_was_changed_from_what_to_what(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    before = [free(sandbox, n) for n in range(3)]
+    await finish(await gg.bulk.start_run(await levels(gg, 1000, 3)))
+    (run,) = list_runs()
+    changes = list(read_changes(run))
+    assert [(row["key"], row["state"]) for row in changes] == [(f"SB-{n:05}", "done") for n in range(3)]
+    assert [row["changes"][0]["before"] for row in changes] == before
+    assert [row["changes"][0]["after"] for row in changes] == [1000, 1001, 1002]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in run.folder.rglob("*"))
+    assert "3 of 3 writes done" in str(run)
+
+
+async def test_the_record_of_ended_orders_keeps_no_address(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    order = {
+        "order_id": "N-1",
+        "status": "open",
+        "shipping": {"last_name": "Sien van Zijl", "city": "Utrecht", "country": "NL"},
+        "lines": [{"sku": "SB-00000", "product_name": "Mok", "quantity": 1, "tax_rate": 21}],
+    }
+    run = await gg.bulk.start_run(await gg.orders.plan([order]))
+    await finish(run)
+    assert len(list(read_changes(run.record))) == 1
+    assert not any(b"Sien" in path.read_bytes() for path in run.record.folder.rglob("*") if path.is_file())
