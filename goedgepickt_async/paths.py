@@ -20,6 +20,7 @@ __all__ = [
     "FileLock",
     "UnsafePathError",
     "check_directories",
+    "config_dir",
     "lock_file",
     "make_private_directory",
     "make_private_file",
@@ -60,6 +61,21 @@ def state_dir() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / APPLICATION
     return Path.home() / ".local" / "state" / APPLICATION
+
+
+def config_dir() -> Path:
+    """The directory for what the user writes: `$XDG_CONFIG_HOME/goedgepickt`, or what the system has.
+
+    A relative `XDG_CONFIG_HOME` is ignored, as the XDG specification requires. The directory may not exist.
+    """
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    if given and Path(given).is_absolute():
+        return Path(given) / APPLICATION
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home()) / APPLICATION
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / APPLICATION
+    return Path.home() / ".config" / APPLICATION
 
 
 def runtime_dir() -> Path:

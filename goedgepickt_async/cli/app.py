@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
-from goedgepickt_async.cli.connect import RowOptions, ServerOptions
+from goedgepickt_async.cli.connect import RowOptions, ServerOptions, read_day
 from goedgepickt_async.cli.errors import UsageError
-from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES
+from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, parse_fields
 from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
-from goedgepickt_async.cli.webhooks.app import webhooks
 
 __all__ = ["app"]
 
@@ -28,6 +27,8 @@ else:  # the choices are those of the tables
     Resource = Literal[tuple(RESOURCES)]
     Format = Literal[tuple(FORMATS)]
 
+Day: TypeAlias = Annotated[date, Parameter(converter=read_day)]
+
 _ANY_SERVER = ServerOptions()
 _ANY_ROWS = RowOptions()
 _EXPORT = Group("Export", sort_key=1)
@@ -35,16 +36,25 @@ _NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
 
 app: App = App(
     name="goedgepickt",
-    help="The GoedGepickt warehouse API on the command line, under its rate limit.\n\n"
-    "The API key comes from GOEDGEPICKT_API_KEY. Without one, --sandbox runs a command against a seeded GoedGepickt "
-    "of its own.\n\n"
-    "Exit codes: 0 done, 1 failed, 2 usage, 3 key refused, 4 stopped part-way and resumable.",
+    help="""The GoedGepickt warehouse API on the command line, under its rate limit.
+
+The API key comes from GOEDGEPICKT_API_KEY, or from a tenant of your configuration (--tenant). Without one, --sandbox runs a
+command against a built-in test server with made-up data.
+
+```text
+  goedgepickt doctor
+  goedgepickt get orders S-1001
+  goedgepickt export orders -o orders.xlsx
+  goedgepickt plan stock stock.csv
+```
+
+Exit codes: 0 done, 1 failed or something left out, 2 usage, 3 key refused, 4 stopped part-way and resumable.""",
     help_format="markdown",
     version=__version__,
     default_parameter=Parameter(negative=(), show_default=False),
     result_action="return_value",
 )
-app.command(webhooks)
+app.command("goedgepickt_async.cli.webhooks.app:webhooks", name="webhooks")
 
 
 async def export(
@@ -53,7 +63,7 @@ async def export(
     *,
     format: Annotated[Format | None, Parameter(name="--format")] = None,  # noqa: A002
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
-    created_after: date | None = None,
+    created_after: Day | None = None,
     status: str | None = None,
     webshop: str | None = None,
     limit: int | None = None,
@@ -91,7 +101,7 @@ async def export(
         background: Go behind all other work on the same rate limit, and leave room for it.
         server: Where from.
     """
-    from goedgepickt_async.cli.export.command import ExportPlan, parse_fields  # noqa: PLC0415
+    from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
 
     if excel_csv and format not in {None, "csv", "excel-csv"}:
@@ -146,7 +156,13 @@ async def plan(
     rows: RowOptions = _ANY_ROWS,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Compare a file of desired rows with what is there, and say what would be written. Nothing is.
+    """Compare a file of desired rows with what is there, and show what would be written (dry run).
+
+    ```text
+      goedgepickt plan products catalogue.csv
+      goedgepickt plan stock stock.xlsx --webshop "My webshop"
+      goedgepickt plan orders orders.csv -o plan.json
+    ```
 
     The file is CSV with a head, or JSON Lines. Columns are known by their names in exports of common shops, by plain
     Dutch and English names, or by --column. Exit code: 0, or 1 if there are bad rows or conflicts.
@@ -178,6 +194,11 @@ async def apply(
 ) -> int:
     """Do what a saved plan says, or plan a file of rows and do that: only the writes that are needed, each once.
 
+    ```text
+      goedgepickt apply catalogue.csv --kind products
+      goedgepickt apply plan.json --max-changes 10%
+    ```
+
     What was sent is written into a journal first. Ctrl-C or a crash leaves it resumable (exit code 4): the same command
     does what is left, and nothing twice. If there are bad rows or conflicts nothing is sent, unless --skip-bad.
 
@@ -198,21 +219,65 @@ async def apply(
 
 
 @app.command
-async def doctor(
-    *, json: Annotated[bool, Parameter(name="--json")] = False, server: ServerOptions = _ANY_SERVER
+async def get(
+    resource: Resource,
+    id: str,  # noqa: A002
+    /,
+    *,
+    fields: str | None = None,
+    created_after: Day | None = None,
+    server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Look whether all is well: the key, its API, the webshops, the rate limit, the clock, the versions.
+    """Print one order, product or other thing as JSON.
+
+    ```text
+      goedgepickt get orders S-1001
+      goedgepickt get products 0012 --fields sku,name,stock.free_stock
+      goedgepickt get webshops "My webshop"
+    ```
+
+    By its uuid it takes one request. By the shop's own order id or an order's number, the list of orders is read until its
+    end: --created-after makes that shorter. By a SKU it takes one request; several products may have it, and all are
+    printed, one a line, with exit code 1. Exit code 1 also if there is none.
+
+    Args:
+        resource: What it is.
+        id: Its uuid, an order's id or number, a product's SKU, or a name.
+        fields: Only these fields, with commas between them.
+        created_after: Only look among those created from that day on, YYYY-MM-DD (orders, shipments).
+        server: Where from.
+    """
+    from goedgepickt_async.cli.request import get as work  # noqa: PLC0415
+
+    return await work(resource, id, server, fields=fields, created_after=created_after)
+
+
+@app.command
+async def doctor(
+    *,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    anonymous: bool = False,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Check the key, its API, the webshops, the rate limit, the proxy, the clock and the versions.
+
+    ```text
+      goedgepickt doctor
+      goedgepickt doctor --api account --json
+      goedgepickt doctor --sandbox
+    ```
 
     It costs one request, or two if the key is refused: then the other API is asked with the same key. Exit code: 0 if
     the configured API takes the key, 3 if it refuses it, 1 otherwise.
 
     Args:
         json: Report as JSON.
+        anonymous: Leave out names and uuids of webshops, to paste the report into an issue.
         server: Which one.
     """
     from goedgepickt_async.cli.doctor import doctor as work  # noqa: PLC0415
 
-    return await work(server, as_json=json)
+    return await work(server, as_json=json, anonymous=anonymous)
 
 
 @app.command
@@ -228,13 +293,19 @@ async def request(
 ) -> int:
     """Call what has no command: the answer as JSON on stdout, status and attempts on stderr.
 
+    ```text
+      goedgepickt request GET /webshops
+      goedgepickt request GET /orders --query perPage=2 --query page=3
+      goedgepickt request POST /webhooks --json @body.json
+    ```
+
     Args:
         method: GET, POST, PUT, ...
-        path: Below the API's base, such as /suppliers.
+        path: Below the API's base, such as /webshops.
         query: A parameter, as name=value; can be given several times.
         json: The body: JSON, or @FILE, or - for stdin.
-        idempotent: Sending it twice does what sending it once does, so it may be sent again when nobody knows what
-            became of it. Anything but GET and HEAD is otherwise never blindly sent again.
+        idempotent: Sending it twice does what sending it once does, so it may be sent again when its outcome is unknown.
+            Anything but GET and HEAD is otherwise never blindly sent again.
         server: Where to.
     """
     from goedgepickt_async.cli.request import request as work  # noqa: PLC0415
@@ -246,9 +317,13 @@ async def request(
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print the script that lets a shell complete commands, options and their values with Tab.
 
-    For bash: `goedgepickt completion bash > ~/.local/share/bash-completion/completions/goedgepickt`. For fish:
-    `goedgepickt completion fish > ~/.config/fish/completions/goedgepickt.fish`. For zsh: into a file `_goedgepickt` in
-    a folder of `$fpath`. New shells know it.
+    ```text
+      goedgepickt completion bash > ~/.local/share/bash-completion/completions/goedgepickt
+      goedgepickt completion fish > ~/.config/fish/completions/goedgepickt.fish
+      goedgepickt completion zsh > ~/.zfunc/_goedgepickt     (a folder of $fpath)
+    ```
+
+    New shells know it.
 
     Args:
         shell: Which one it is for.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import AsyncIterator
+import re
+import shlex
+import subprocess
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,16 +19,28 @@ from cyclopts import Group, Parameter
 from goedgepickt_async.cli.errors import UsageError, sanitize
 from goedgepickt_async.cli.fault_grammar import PlannedFault, arm, parse_faults
 from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
+from goedgepickt_async.paths import config_dir
 
 if TYPE_CHECKING:
     from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
     from goedgepickt_async.cli.sandbox_rate import Rate
 
-__all__ = ["NO_KEY", "Connection", "RowOptions", "ServerOptions", "connect", "find_location", "find_webshop"]
+__all__ = [
+    "NO_KEY",
+    "Connection",
+    "RowOptions",
+    "ServerOptions",
+    "Tenant",
+    "connect",
+    "find_location",
+    "find_webshop",
+    "read_day",
+    "read_tenant",
+]
 
 NO_KEY = (
     "there is no API key: set GOEDGEPICKT_API_KEY to one made in GoedGepickt under Settings → GoedGepickt API, "
-    "or try the same command without one: --sandbox"
+    "name a tenant of your configuration with --tenant, or try the same command without a key: --sandbox"
 )
 
 _UNLIMITED = 10_000_000
@@ -66,9 +82,10 @@ async def connect(
         async with _sandboxed(options, settings) as connection:
             yield connection
         return
-    if not os.environ.get("GOEDGEPICKT_API_KEY", "").strip():
+    settings |= options.where()
+    if not (settings.get("api_key") or os.environ.get("GOEDGEPICKT_API_KEY", "")).strip():
         raise UsageError(NO_KEY)
-    async with GoedGepickt(api=options.api, base_url=options.base_url, **settings) as client:
+    async with GoedGepickt(**settings) as client:
         yield Connection(client=client, source=client.settings.base_url)
 
 
@@ -154,6 +171,8 @@ class ServerOptions:
     """Which of the two APIs the key is for; else `GOEDGEPICKT_API`, else fulfilment."""
     base_url: Annotated[str | None, Parameter(group=_SERVER)] = None
     """The API's address, for a proxy or a sandbox; else `GOEDGEPICKT_BASE_URL`."""
+    tenant: Annotated[str | None, Parameter(group=_SERVER)] = None
+    """A tenant of your configuration, which says where its key comes from; else `GOEDGEPICKT_TENANT`."""
     timeout: Annotated[float | None, Parameter(group=_SERVER)] = None
     """Seconds that one attempt may take (30)."""
     max_wait: Annotated[float | None, Parameter(group=_SERVER)] = None
@@ -187,9 +206,26 @@ class ServerOptions:
             raise UsageError("--sandbox is a server of its own; leave out --base-url")
         if self.api is not None and self.base_url is not None:
             raise UsageError("--api and --base-url both say where to go; give one of them")
+        if self.sandbox and self.tenant is not None:
+            raise UsageError("--sandbox needs no tenant; leave out --tenant")
+        for option, number in (("--timeout", self.timeout), ("--max-wait", self.max_wait)):
+            if number is not None and not 0 <= number < math.inf:
+                raise UsageError(f"{option} is seconds, 0 or more; not {number}")
         if any((number or 0) < 0 for number in (self.sandbox_orders, self.sandbox_products)):
             raise UsageError("a sandbox cannot have fewer than 0 orders or products")
         _ = self.rate, self.faults
+
+    def where(self) -> dict[str, Any]:
+        """The client's settings that say where to go, and with which key.
+
+        Raises:
+            UsageError: There is no such tenant, or its key does not come.
+        """
+        name = self.tenant or os.environ.get("GOEDGEPICKT_TENANT", "").strip()
+        settings = read_tenant(name).settings() if name else {}
+        if self.api is not None or self.base_url is not None:
+            settings |= {"api": self.api, "base_url": self.base_url}
+        return settings
 
     @property
     def rate(self) -> Rate:
@@ -200,6 +236,125 @@ class ServerOptions:
     def faults(self) -> list[PlannedFault]:
         """What goes wrong in the embedded sandbox."""
         return parse_faults(self.sandbox_faults or [])
+
+
+# -- tenants --------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Tenant:
+    """One tenant of the configuration file: which account, and where its key comes from. The file holds no key.
+
+    Attributes:
+        name: Its name.
+        key_env: The environment variable that holds the key.
+        key_command: Or the command that prints it, such as `pass show goedgepickt/shop`.
+        api: `account` or `fulfilment`.
+        base_url: Instead of that, the API's address.
+        webshop: The uuid of its webshop.
+    """
+
+    name: str
+    key_env: str | None = None
+    key_command: str | None = None
+    api: str | None = None
+    base_url: str | None = None
+    webshop: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """The client's settings.
+
+        Raises:
+            UsageError: The key does not come.
+        """
+        settings: dict[str, Any] = {"api_key": self._key()}
+        if self.api is not None or self.base_url is not None:
+            settings |= {"api": self.api, "base_url": self.base_url}
+        return settings | ({} if self.webshop is None else {"webshop_uuid": self.webshop})
+
+    def _key(self) -> str:
+        if self.key_env is not None:
+            key = os.environ.get(self.key_env, "").strip()
+            if not key:
+                raise UsageError(f"tenant {self.name}: the environment variable {self.key_env} holds no key")
+            return key
+        try:
+            words = shlex.split(self.key_command or "")
+            ran = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=_KEY_TIMEOUT)  # noqa: S603  the user's own
+            key = ran.stdout.decode().strip()
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise UsageError(f"tenant {self.name}: key_command did not print a key ({why})") from None
+        if not key:
+            raise UsageError(f"tenant {self.name}: key_command printed nothing")
+        return key
+
+
+_KEY_TIMEOUT = 60.0
+_TENANT_FIELDS = ("key_env", "key_command", "api", "base_url", "webshop")
+
+
+def read_tenant(name: str) -> Tenant:
+    """A tenant of the configuration file.
+
+    Raises:
+        UsageError: There is none of that name, or the file is not right.
+    """
+    import tomllib  # noqa: PLC0415  only for those who have tenants
+
+    path = config_dir() / "config.toml"
+    try:
+        tenants = tomllib.loads(path.read_text(encoding="utf-8")).get("tenants", {})
+    except FileNotFoundError:
+        raise UsageError(f"there is no tenant {sanitize(name)}: there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {sanitize(str(error))}") from None
+    values = tenants.get(name) if isinstance(tenants, dict) else None
+    if not isinstance(values, dict):
+        known = ", ".join(sorted(tenants)) if isinstance(tenants, dict) and tenants else "none"
+        raise UsageError(f"there is no tenant {sanitize(name)} in {path}; there are: {known}")
+    wrong = [key for key, value in values.items() if key not in _TENANT_FIELDS or not isinstance(value, str)]
+    if "key" in wrong:
+        raise UsageError(
+            f"{path}: tenants.{name} holds a key; name an environment variable (key_env) or a command (key_command)"
+        )
+    if wrong:
+        raise UsageError(
+            f"{path}: tenants.{name}.{wrong[0]} is not known, or no text; there are {', '.join(_TENANT_FIELDS)}"
+        )
+    if ("key_env" in values) == ("key_command" in values):
+        raise UsageError(f"{path}: tenants.{name} needs one of key_env and key_command")
+    if "api" in values and "base_url" in values:
+        raise UsageError(f"{path}: tenants.{name}: api and base_url both say where to go; give one of them")
+    if values.get("api", "account") not in {"account", "fulfilment"}:
+        raise UsageError(f"{path}: tenants.{name}.api is account or fulfilment")
+    return Tenant(name=name, **values)
+
+
+# -- values ---------------------------------------------------------------------------------------------------------
+
+_DUTCH_DAY = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
+
+
+def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
+    """A day as YYYY-MM-DD.
+
+    Raises:
+        ValueError: It is something else; the text says how it is written.
+    """
+    text = tokens[0].value.strip()
+    try:
+        if len(text) == len("2026-11-28"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    match = _DUTCH_DAY.fullmatch(text)
+    try:
+        meant = date(int(match[3]), int(match[2]), int(match[1])) if match else None
+    except ValueError:
+        meant = None
+    guess = f"; write {meant.isoformat()} for {meant.day}-{meant.month}-{meant.year}, the day first" if meant else ""
+    raise ValueError(f"{sanitize(text)!r} is no day as YYYY-MM-DD{guess}")
 
 
 _ROWS = Group("Rows", sort_key=2)
@@ -231,7 +386,7 @@ class RowOptions:
     """The uuid of a pick location (stock)."""
     one_location: Annotated[bool, Parameter(group=_COMPARING)] = False
     """Each of these products lies at --location and nowhere else, which saves a request each (stock)."""
-    since: Annotated[date | None, Parameter(group=_COMPARING)] = None
+    since: Annotated[date | None, Parameter(group=_COMPARING, converter=read_day)] = None
     """None of the orders was created before that day, YYYY-MM-DD (orders)."""
     webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
     """The uuid of the webshop; else `GOEDGEPICKT_WEBSHOP_UUID`, else the only one."""

@@ -276,6 +276,7 @@ def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {said}" for name, said in findings.versions.items())
     if findings.configured is None:
         yield "key", "missing: set GOEDGEPICKT_API_KEY to one made in GoedGepickt under Settings → GoedGepickt API"
+        yield "advice", "without a key, the same command tries a built-in test server: goedgepickt doctor --sandbox"
         return
     yield from _of_probe(findings.configured, "API")
     if findings.other is not None:
@@ -308,7 +309,7 @@ def _of_shops(probe: Probe) -> Iterator[tuple[str, str]]:
     yield "webshops", str(number)
     for shop in probe.webshops[:_SHOPS]:
         yield "", f"{shop.uuid}  {sanitize(shop.name or '(no name)')}"
-    if number > _SHOPS:
+    if probe.webshops and number > _SHOPS:
         yield "", f"… and {number - _SHOPS} more: goedgepickt export webshops"
 
 
@@ -322,7 +323,7 @@ def _of_budget(budget: Budget) -> str:
         if told
         else "the server says nothing"
     )
-    others = "somebody else sends from this IP too" if budget.foreign_traffic else "nobody else seen on this IP"
+    others = "other clients send from this IP too" if budget.foreign_traffic else "no other clients seen on this IP"
     return f"{ours}; {theirs}; {others}"
 
 
@@ -336,28 +337,45 @@ def _of_clock(clock: Clock | None) -> str:
     return f"the server's is {abs(clock.ahead):.1f} s {side} ours (±{clock.uncertainty:.1f} s){warning}"
 
 
-async def doctor(server: ServerOptions, *, as_json: bool) -> int:
+async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = False) -> int:
     """Examine and report.
 
     Args:
         server: Which API is configured, and how.
         as_json: Whether the report is JSON.
+        anonymous: Whether names and uuids of webshops are left out.
 
     Returns:
         0 if the configured API takes the key, 3 if it refuses it, 1 otherwise.
     """
     server.check()
     findings = await _findings(server)
+    if anonymous:
+        findings = _anonymous(findings)
     text = json.dumps(attrs.asdict(findings), indent=2, ensure_ascii=False) + "\n" if as_json else as_text(findings)
     sys.stdout.write(text)
     return _code(findings)
 
 
 async def _findings(server: ServerOptions) -> Findings:
-    if not server.sandbox and not os.environ.get("GOEDGEPICKT_API_KEY", "").strip():
+    tenant = server.tenant or os.environ.get("GOEDGEPICKT_TENANT", "").strip()
+    if not server.sandbox and not tenant and not os.environ.get("GOEDGEPICKT_API_KEY", "").strip():
         return Findings(versions=versions(), key="missing")
     async with connect(server) as connection:
         return await examine(connection.client)
+
+
+def _anonymous(findings: Findings) -> Findings:
+    """The same without what tells whose report it is."""
+    return attrs.evolve(findings, configured=_without_shops(findings.configured), other=_without_shops(findings.other))
+
+
+def _without_shops(probe: Probe | None) -> Probe | None:
+    return None if probe is None else attrs.evolve(probe, webshops=(), webshops_in_all=_shops_in_all(probe))
+
+
+def _shops_in_all(probe: Probe) -> int | None:
+    return max(len(probe.webshops), probe.webshops_in_all or 0) if probe.accepted else None
 
 
 def _code(findings: Findings) -> Exit:

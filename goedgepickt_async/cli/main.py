@@ -11,13 +11,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
+from difflib import get_close_matches
 from types import FrameType
 from typing import Any
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnknownCommandError
 
 from goedgepickt_async.cli.app import app
-from goedgepickt_async.cli.errors import Exit, describe, report
+from goedgepickt_async.cli.errors import Exit, describe, report, sanitize, sentences
+from goedgepickt_async.cli.export.formats import RESOURCES
 
 __all__ = ["run", "run_stoppable"]
 
@@ -105,6 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Without the program's name.
     """
     _show_warnings()
+    arguments = _with_help_words(arguments)
     try:
         command, bound, _ = app.parse_args(_with_bare_dashes(arguments), print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -116,6 +119,18 @@ def _show_warnings() -> None:
     """What a person should see of the log; but not what the models do not know, which is for those who write code."""
     logging.basicConfig(format="goedgepickt: %(message)s")
     logging.getLogger("goedgepickt_async.drift").setLevel(logging.ERROR)
+
+
+def _with_help_words(arguments: Sequence[str]) -> list[str]:
+    """`help`, `help COMMAND`, `COMMAND help` and `version` as the options that they mean."""
+    match list(arguments):
+        case ["version"]:
+            return ["--version"]
+        case ["help", *words]:
+            return [*words, "--help"]
+        case [word, "help"] if word in app:
+            return [word, "--help"]
+    return list(arguments)
 
 
 def _with_bare_dashes(arguments: Sequence[str]) -> list[str]:
@@ -151,8 +166,26 @@ def _guarded(work: Callable[[], int], *, debug: bool) -> int:
 
 def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
     known = [word for word in arguments[:1] if word in app]
-    report(f"{' '.join(str(error).split())} See: {' '.join(['goedgepickt', *known, '--help'])}")
+    if isinstance(error, UnknownCommandError):
+        said = _unknown_command(list(arguments), known)
+    else:
+        said = " ".join(str(error).split())
+    report(sentences(sanitize(said), f"See: {' '.join(['goedgepickt', *known, '--help'])}"))
     return Exit.USAGE
+
+
+def _unknown_command(arguments: list[str], known: list[str]) -> str:
+    """What to write instead of a command that does not exist."""
+    group = app[known[0]] if known else app
+    names = sorted(name for name in group if not name.startswith("-"))
+    word = next((word for word in arguments[len(known) :] if not known or not word.startswith("-")), "")
+    if word.startswith("-"):
+        return f"options come after the command, as in: goedgepickt doctor {word}."
+    if word in RESOURCES and not known:
+        return f"there is no command {word}; lists come with: goedgepickt export {word}, and one with: goedgepickt get {word} ID."
+    close = get_close_matches(word, names, n=1)
+    guess = f" Did you mean {close[0]}?" if close else ""
+    return f"there is no command {' '.join([*known, word])}.{guess} Commands: {', '.join(names)}."
 
 
 def _let_go_of_stdout() -> None:

@@ -1,18 +1,91 @@
-"""The `request` command: one raw call, under the same budget, retries and errors as all others."""
+"""The `get` and `request` commands: one thing by its id, and one raw call."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from goedgepickt_async import APIError, GoedGepicktError
+from goedgepickt_async import APIError, GoedGepickt, GoedGepicktError, NotFoundError
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info, sanitize
+from goedgepickt_async.cli.export.formats import RESOURCES, JsonLinesEncoder, ResourceSpec, Selection, parse_fields
+from goedgepickt_async.endpoints import ENDPOINTS
 
-__all__ = ["parse_query", "read_body", "request"]
+__all__ = ["get", "parse_query", "read_body", "request"]
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+async def get(
+    resource: str, text: str, server: ServerOptions, *, fields: str | None, created_after: date | None
+) -> int:
+    """Print one thing.
+
+    Args:
+        resource: What it is, by its name on the command line.
+        text: Its uuid, or what people call it.
+        server: Where from.
+        fields: The names of `--fields`.
+        created_after: Only among those created from that day on.
+
+    Returns:
+        The exit code: 1 if there is none, or several.
+
+    Raises:
+        UsageError: The options make no sense.
+        GoedGepicktError: It cannot be read.
+    """
+    server.check()
+    spec = RESOURCES[resource]
+    selection = Selection(spec=spec, fields=parse_fields(fields))
+    selection.check()
+    if created_after is not None and "created_after" not in spec.filters:
+        raise UsageError(f"--created-after is not known for {resource}")
+    if not text.strip():
+        raise UsageError("the id is empty")
+    filters = {} if created_after is None else {"created_after": created_after}
+    async with connect(server) as connection:
+        found = await _find(connection.client, spec, text, filters)
+    for item in found:
+        data = next(JsonLinesEncoder(selection).objects([item]))
+        _print(data if len(found) == 1 else json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+    if not found:
+        raise CommandError(f"there is nothing among the {resource} with the id {sanitize(text)!r}")
+    if len(found) > 1:
+        raise CommandError(f"{len(found)} {resource} have the id {sanitize(text)!r}; ask for one by its uuid")
+    return Exit.DONE
+
+
+async def _find(client: GoedGepickt, spec: ResourceSpec, text: str, filters: dict[str, Any]) -> list[Any]:
+    """By its uuid; or else by the quickest way that there is to what people call it."""
+    named = getattr(client, spec.endpoint.resource)
+    if _UUID.fullmatch(text) and f"{spec.endpoint.resource}.get" in ENDPOINTS:
+        with contextlib.suppress(NotFoundError):
+            return [await named.get(text)]
+    if spec.name == "products":
+        return list(await named.find_all_by_sku(text))
+    wanted = text.strip().lstrip("#").casefold()
+    names = [name for name in _NAMES if name in spec.columns()]
+    found = []
+    async with aclosing(spec.paginator(client, **filters).pages()) as pages:
+        async for page in pages:
+            found += [
+                row
+                for row in page.items
+                if wanted in {str(getattr(row, name) or "").lstrip("#").casefold() for name in names}
+            ]
+    return found
+
+
+# What people call a thing by.
+_NAMES = ("uuid", "order_id", "display_id", "order_number", "name", "track_trace_code", "external_id")
 
 
 async def request(

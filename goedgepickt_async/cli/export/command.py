@@ -42,21 +42,7 @@ from goedgepickt_async.cli.export.formats import (
 from goedgepickt_async.cli.export.output import AtomicFile, FileOutput, StreamOutput, open_output
 from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter, count
 
-__all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "parse_fields", "stop_part_way"]
-
-
-def parse_fields(text: str | None) -> tuple[str, ...]:
-    """The names that `--fields` gives, with commas between them.
-
-    Raises:
-        UsageError: One is empty, or given twice.
-    """
-    if text is None:
-        return ()
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names) or len(set(names)) < len(names):
-        raise UsageError(f"--fields are names with commas between them, each once, such as uuid,status; not {text!r}")
-    return names
+__all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "stop_part_way"]
 
 
 @attrs.frozen(kw_only=True)

@@ -47,6 +47,7 @@ __all__ = [
     "Selection",
     "cell",
     "format_for",
+    "parse_fields",
     "print_table",
 ]
 
@@ -264,6 +265,20 @@ def _text(value: Any) -> str:
     return scalar.isoformat() if hasattr(scalar, "isoformat") else str(scalar)
 
 
+def parse_fields(text: str | None) -> tuple[str, ...]:
+    """The names that `--fields` gives, with commas between them.
+
+    Raises:
+        UsageError: One is empty, or given twice.
+    """
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"--fields are names with commas between them, each once, such as uuid,status; not {text!r}")
+    return names
+
+
 # -- formats --------------------------------------------------------------------------------------------------------
 
 
@@ -340,11 +355,16 @@ class JsonLinesEncoder:
 
     def encode(self, items: Sequence[Any]) -> bytes:
         """The rows of one page."""
+        return b"".join(_json_line(row) for row in self.objects(items))
+
+    def objects(self, items: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        """The rows of one page, as values that JSON takes."""
         if self.selection.fields:
-            return b"".join(_json_line({k: _json(v) for k, v in row.items()}) for row in self.selection.rows(items))
+            yield from ({name: _json(value) for name, value in row.items()} for row in self.selection.rows(items))
+            return
         from goedgepickt_async.convert import to_plain  # noqa: PLC0415  `--help` must not wait for cattrs
 
-        return b"".join(_json_line(to_plain(item)) for item in items)
+        yield from map(to_plain, items)
 
     def foot(self) -> Iterable[bytes]:
         """Nothing."""

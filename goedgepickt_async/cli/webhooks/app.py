@@ -28,6 +28,10 @@ webhooks: App = App(
 async def list_(*, json: Annotated[bool, Parameter(name="--json")] = False, server: ServerOptions = _ANY_SERVER) -> int:
     """List all subscriptions of the account, with their secrets masked.
 
+    ```text
+      goedgepickt webhooks list --json
+    ```
+
     Args:
         json: As JSON, one subscription a line, instead of a table.
         server: Which ones.
@@ -53,6 +57,10 @@ async def ensure(
     """Subscribe a URL to what it is not subscribed to yet, and leave the rest: twice is once.
 
     A subscription cannot be taken back through the API. Says what was made, what was there, and what points elsewhere.
+
+    ```text
+      goedgepickt webhooks ensure https://shop.example.test/hooks --event order.statusChanged
+    ```
 
     Args:
         url: Where deliveries are to go.
@@ -84,10 +92,10 @@ async def listen(
     a bad signature is answered 401 and reported on stderr. With --sandbox there is something to see at once: orders and
     stock change in a sandbox that delivers to this listener.
 
-    Examples:
-        goedgepickt webhooks listen --sandbox
-
-        goedgepickt webhooks listen --forward-to http://127.0.0.1:8000/webhooks
+    ```text
+      goedgepickt webhooks listen --sandbox
+      goedgepickt webhooks listen --forward-to http://127.0.0.1:8000/webhooks
+    ```
 
     Args:
         host: The address to listen on.
@@ -113,10 +121,10 @@ async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions
     With --sandbox, an embedded sandbox delivers to the URL --to, signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS.
     Without, the sandbox at --base-url delivers to its subscriptions.
 
-    Examples:
-        goedgepickt webhooks trigger stockUpdated --sandbox --to http://127.0.0.1:8080/webhooks
-
-        goedgepickt webhooks trigger orderStatusChanged --base-url http://127.0.0.1:8765/api/v1
+    ```text
+      goedgepickt webhooks trigger stockUpdated --sandbox --to http://127.0.0.1:8080/webhooks
+      goedgepickt webhooks trigger orderStatusChanged --base-url http://127.0.0.1:8765/api/v1
+    ```
 
     Args:
         event: What a delivery calls itself: orderStatusChanged, stockUpdated, compoundProductStockUpdated.
@@ -141,10 +149,10 @@ async def failed(
 ) -> int:
     """List the deliveries whose handlers failed for the last time; put them back with --retry, or delete with --drop.
 
-    Examples:
-        goedgepickt webhooks failed --inbox webhooks.sqlite3
-
-        goedgepickt webhooks failed 12 13 --retry
+    ```text
+      goedgepickt webhooks failed --inbox webhooks.sqlite3
+      goedgepickt webhooks failed 12 13 --retry
+    ```
 
     Args:
         ids: The numbers of some of them; by default all.
@@ -174,6 +182,10 @@ async def send(
     It is signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS. Each attempt is a line of JSON on stdout. Exit code: 0
     if it was delivered, 1 if not.
 
+    ```text
+      goedgepickt webhooks send http://127.0.0.1:8080/webhooks orderStatusChanged --field newStatus=completed
+    ```
+
     Args:
         url: Where to.
         event: What a delivery calls itself: orderStatusChanged, stockUpdated, compoundProductStockUpdated, or anything.
@@ -200,6 +212,10 @@ async def replay(
     """Send what `listen --record` recorded again: the same bytes with the same signatures, in the same order.
 
     It stops at the first delivery that does not get there, and says how to go on (exit code 4).
+
+    ```text
+      goedgepickt webhooks replay recording.jsonl http://127.0.0.1:8080/webhooks
+    ```
 
     Args:
         file: The recording.

@@ -1,0 +1,215 @@
+"""What people type: words for help, one thing by its id, days, tenants, and mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async.cli.app import app
+from goedgepickt_async.cli.connect import read_day
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.testing import serving
+
+from .conftest import Finished
+
+Inside = Callable[..., Finished]
+FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "120", "--sandbox-products", "60")
+
+
+@pytest.fixture
+def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+    with serving(Sandbox(orders=120, products=40, limit=None)) as running:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        yield running
+
+
+def commands() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name in app:
+        if name.startswith("-"):
+            continue
+        if name == "sandbox":  # its help has its own tests
+            continue
+        inner = [each for each in app[name] if not each.startswith("-")]
+        found += [(name, each) for each in inner] or [(name,)]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_help_has_an_example(inside: Inside, command: tuple[str, ...]) -> None:
+    done = inside(*command, "--help", COLUMNS="200")
+    assert done.code == 0
+    body = done.out.decode().split("\n", 1)[1]
+    assert f"goedgepickt {' '.join(command)}" in body
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        (("help",), ("--help",)),
+        (("version",), ("--version",)),
+        (("help", "export"), ("export", "--help")),
+        (("export", "help"), ("export", "--help")),
+        (("help", "webhooks", "list"), ("webhooks", "list", "--help")),
+    ],
+)
+def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], same: tuple[str, ...]) -> None:
+    done = inside(*words)
+    assert (done.code, done.out) == (0, inside(*same).out)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("exprot",), "Did you mean export?"),
+        (("orders", "list"), "goedgepickt export orders"),
+        (("--sandbox", "doctor"), "options come after the command"),
+        (("webhooks", "lsit"), "Did you mean list?"),
+        (("doctor", "--timeout", "-1"), "--timeout is seconds"),
+        (("doctor", "--max-wait", "nan"), "--max-wait is seconds"),
+        (("export", "orders", "--created-after", "28-11-2026", "--sandbox"), "write 2026-11-28"),
+        (("get", "orders", "", "--sandbox"), "the id is empty"),
+        (("get", "products", "x", "--created-after", "2026-01-01", "--sandbox"), "not known for products"),
+        (("doctor", "--sandbox", "--tenant", "x"), "leave out --tenant"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_write(inside: Inside, words: tuple[str, ...], said: str) -> None:
+    done = inside(*words)
+    assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1)
+    assert said in done.err
+
+
+def test_commands_are_named_in_their_order(inside: Inside) -> None:
+    line = inside("exprot").err
+    names = line.split("Commands: ")[1].split(". See")[0].split(", ")
+    assert names == sorted(names)
+    assert {"doctor", "export", "get"} <= set(names)
+
+
+class Token:
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+
+@given(st.dates(date(1000, 1, 1)), st.sampled_from("-/. "))
+def test_a_day_as_dutch_people_write_it_is_named_in_the_error(day: date, sign: str) -> None:
+    assert read_day(date, [Token(day.isoformat())]) == day
+    with pytest.raises(ValueError, match=f"write {day.isoformat()} for"):
+        read_day(date, [Token(f"{day.day}{sign}{day.month}{sign}{day.year}")])
+
+
+@given(st.text())
+def test_what_is_no_day_is_a_value_error(text: str) -> None:
+    try:
+        assert isinstance(read_day(date, [Token(text)]), date)
+    except ValueError as error:
+        assert "is no day" in str(error)
+
+
+def test_an_order_is_found_by_its_uuid_its_id_and_its_number(inside: Inside, sandbox: Sandbox) -> None:
+    order = inside("export", "orders", "--limit", "1").rows[0]
+    for text in filter(None, (order["uuid"], order["order_id"], order["display_id"], f"#{order['display_id']}")):
+        done = inside("get", "orders", text)
+        assert done.code == 0, done.err
+        assert json.loads(done.out) == order
+    sandbox.requests.clear()
+    assert inside("get", "orders", order["uuid"]).code == 0
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_product_is_found_by_its_sku_and_a_webshop_by_its_name(inside: Inside) -> None:
+    done = inside("get", "products", "SB-00000", "--fields", "sku,stock.free_stock")
+    assert list(json.loads(done.out)) == ["sku", "stock.free_stock"]
+    shop = inside("export", "webshops").rows[0]
+    assert json.loads(inside("get", "webshops", shop["name"].lower()).out) == shop
+    missing = inside("get", "products", "SB-99999")
+    assert (missing.code, missing.out, "nothing among the products" in missing.err) == (1, b"", True)
+
+
+def test_of_several_products_with_one_sku_all_are_printed(inside: Inside, sandbox: Sandbox) -> None:
+    for name in ("a", "b"):
+        sandbox.world.add_product(sku="TWICE", name=name)
+    done = inside("get", "products", "TWICE")
+    assert (done.code, len(done.rows), "2 products have" in done.err) == (1, 2, True)
+
+
+def config(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config" / "goedgepickt").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "config" / "goedgepickt" / "config.toml").write_text(text)
+
+
+def test_a_tenant_says_where_its_key_comes_from(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOEDGEPICKT_API_KEY")
+    monkeypatch.delenv("GOEDGEPICKT_BASE_URL")
+    program = f"{sys.executable} -c 'import os; print(os.environ[\"HIDDEN\"])'"
+    config(
+        tmp_path,
+        f"[tenants.a]\nkey_env = 'KEY_A'\nbase_url = '{sandbox.url}'\n"
+        f'[tenants.b]\nkey_command = """{program}"""\nbase_url = "{sandbox.account_url}"\n',
+    )
+    first = inside("doctor", "--tenant", "a", KEY_A=sandbox.api_key, GOEDGEPICKT_API_KEY="another")
+    assert first.code == 0, first.out
+    second = inside("doctor", GOEDGEPICKT_TENANT="b", HIDDEN=sandbox.account_key)
+    assert second.code == 0, second.err
+    assert [recorded.base for recorded in sandbox.requests] == ["fulfilment", "account"]
+    assert sandbox.api_key.encode() not in first.out
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there are: none"),
+        ("x = [", "cannot be read"),
+        ("tenants = 3", "there are: none"),
+        ("[tenants.b]\nkey_env = 'B'", "there are: b"),
+        ("[tenants.a]\nkey = 'secret-key'", "holds a key"),
+        ("[tenants.a]\nkey_env = 'A'\ncolour = 'red'", "tenants.a.colour is not known"),
+        ("[tenants.a]\nkey_env = 3", "tenants.a.key_env is not known, or no text"),
+        ("[tenants.a]", "one of key_env and key_command"),
+        ("[tenants.a]\nkey_env = 'A'\nkey_command = 'b'", "one of key_env and key_command"),
+        ("[tenants.a]\nkey_env = 'A'", "A holds no key"),
+        ("[tenants.a]\nkey_command = 'no-such-program-here'", "did not print a key"),
+        ("[tenants.a]\nkey_command = 'true'", "printed nothing"),
+        ("[tenants.a]\nkey_command = 'false'", "did not print a key"),
+        ("[tenants.a]\nkey_command = '\"'", "did not print a key"),
+        ("[tenants.a]\nkey_env = 'A'\napi = 'x'", "account or fulfilment"),
+    ],
+)
+def test_a_configuration_that_is_not_right_is_one_line_without_a_key(
+    inside: Inside, tmp_path: Path, text: str, said: str
+) -> None:
+    config(tmp_path, text)
+    done = inside("doctor", "--tenant", "a")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert said in done.err
+    assert "secret-key" not in done.err
+
+
+def test_an_anonymous_report_names_no_webshop(inside: Inside) -> None:
+    named = json.loads(inside("doctor", *FAST, "--json").out)["configured"]["webshops"]
+    for options in (("--json",), ()):
+        done = inside("doctor", *FAST, "--anonymous", *options)
+        assert done.code == 0
+        assert not any(shop[part].encode() in done.out for shop in named for part in ("uuid", "name"))
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])
+def test_colours_can_be_turned_off(inside: Inside, variable: str) -> None:
+    before = os.environ.get("FORCE_COLOR")
+    assert before is None
+    done = inside("export", "orders", *FAST, "--limit", "2", "--format", "table", **{variable: "dumb"})
+    assert b"\x1b" not in done.out
