@@ -34,7 +34,7 @@ _SHUTDOWN_TIMEOUT: Final = 5.0
 """Seconds that requests in flight have to be answered when the server stops."""
 _MAX_CONNECTIONS: Final = 1000
 _FEWEST_CONNECTIONS: Final = 8
-_SHARE_OF_ONE_ADDRESS: Final = 0.5
+_SHARE_OF_ONE_ADDRESS: Final = 0.75
 """The part of all connections that one address may have."""
 _HEADER_TIMEOUT: Final = 10.0
 """Seconds until the headers of a request must be complete; also how long a connection may be idle."""
@@ -43,9 +43,10 @@ _LINGERING_TIME: Final = 1.0
 """Seconds in which the rest of a refused body is read, so that the caller sees the response."""
 _ACCEPT_PAUSE: Final = 0.1
 """Seconds until the next try, if the process or the system has no file descriptor left."""
-_BACKLOG: Final = 128
-_AT_ONCE: Final = 16
-"""Connections that are accepted before other tasks have their turn."""
+_BACKLOG: Final = 1024
+"""Connections that wait in the kernel; if it is full, a caller tries again only after a second."""
+_AT_ONCE: Final = 2
+"""Connections that are accepted before other tasks have their turn: a new one must be read before many others come."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -96,10 +97,6 @@ class _Connection:
     close: Callable[[], object]
     state: str = "idle"
 
-    def enter(self, state: str, now: float) -> None:
-        """Change its state."""
-        self.state, self.since = state, now
-
 
 class _Connections:
     """All open connections, and which of them has to go.
@@ -144,10 +141,11 @@ class _Connections:
         One of the address with the most connections goes first; of these an idle one before one whose body is
         incomplete; of several, the oldest.
         """
-        candidates = (one for one in self._open if one.state != "busy" and address in {None, one.address})
-        by_address = self._by_address
+        found = map(self._oldest, self._by_address if address is None else [address])
         oldest = min(
-            candidates, key=lambda one: (-by_address[one.address], one.state != "idle", one.since), default=None
+            (one for one in found if one is not None),
+            key=lambda one: (-self._by_address[one.address], one.state != "idle", one.since),
+            default=None,
         )
         if oldest is None:
             return False
@@ -155,6 +153,22 @@ class _Connections:
         self.evicted += 1
         oldest.close()
         return True
+
+    def _oldest(self, address: str) -> _Connection | None:
+        reading = None
+        for connection in self._open:  # in the order in which their states began
+            if connection.address == address and connection.state != "busy":
+                if connection.state == "idle":
+                    return connection
+                reading = reading or connection
+        return reading
+
+    def enter(self, connection: _Connection, state: str) -> None:
+        """Change the state of a connection."""
+        connection.state, connection.since = state, self._clock()
+        if connection in self._open:
+            del self._open[connection]
+            self._open[connection] = None
 
     def close_idle(self, seconds: float) -> int:
         """Close what has been idle for so long; the number."""
@@ -349,11 +363,11 @@ class DeliveryServer:
         connection = self._connection_of.get(request.protocol)
         if connection is None:  # it was closed
             connection = _Connection(address="", since=loop.time(), close=lambda: None)
-        connection.enter("reading", loop.time())
+        self._connections.enter(connection, "reading")
         try:
-            response = await self._respond(request, lambda: connection.enter("busy", loop.time()))
+            response = await self._respond(request, lambda: self._connections.enter(connection, "busy"))
         finally:
-            connection.enter("idle", loop.time())
+            self._connections.enter(connection, "idle")
         answer = web.Response(status=response.status, text=response.text)
         if response.status not in {200, 503}:
             answer.force_close()  # a caller that gets it wrong keeps no connection

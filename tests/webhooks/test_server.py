@@ -136,8 +136,8 @@ def test_the_oldest_idle_connection_goes_first_and_one_in_use_never() -> None:
         return connections.add(address, lambda: closed.append(name))
 
     busy, reading = add("a", "busy"), add("b", "reading")
-    busy.enter("busy", clock.now)
-    reading.enter("reading", clock.now)
+    connections.enter(busy, "busy")
+    connections.enter(reading, "reading")
     assert add("c", "third") is not None
     assert add("d", "fourth") is not None
     assert add("e", "fifth") is not None
@@ -146,7 +146,7 @@ def test_the_oldest_idle_connection_goes_first_and_one_in_use_never() -> None:
         assert add(f"f{number}", "idle") is not None
     assert "busy" not in closed
     for connection in list(connections._open):
-        connection.enter("busy", clock.now)
+        connections.enter(connection, "busy")
     assert add("g", "late") is None, "all are in use"
 
 
