@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import attrs
-from _report import Table, parser, tell
+from _harness import Table, parser, tell
 
 from goedgepickt_async import GoedGepickt, LocalBudget, NewOrder, NewOrderLine, NewProduct, ProductUpdate
 from goedgepickt_async.sandbox import Sandbox
@@ -201,12 +204,43 @@ async def run(scale: float, period: float, period_each: float) -> list[Table]:
     return [table, stream]
 
 
+async def endure(seeds: range, writes: int, kills: int, share: float) -> int:
+    """Plans that are applied while the server and the process fail; `share` of the requests meet a fault."""
+    from tests.support.chaos import KINDS, Ordeal  # noqa: PLC0415  only a checkout has the tests
+
+    total, played = Counter[str](), Counter[str]()
+    wrong: list[str] = []
+    for seed in seeds:
+        kind, began = KINDS[seed % len(KINDS)], time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            ordeal = Ordeal(kind=kind, seed=seed, writes=writes, kills=kills, share=share, directory=Path(directory))
+            report = await ordeal.endure()
+        print(_line(seed, kind, report, time.monotonic() - began), flush=True)
+        total.update(seeds=1, writes=report.writes, kills=report.kills, runs=report.runs)
+        played.update(report.faults)
+        wrong += [f"seed {seed}, {kind}: {what}" for what in report.wrong]
+    print(f"\n{dict(total)}\nfaults: {dict(played)}\nwrong: {len(wrong)}")
+    print("\n".join(wrong[:20]))
+    return 1 if wrong else 0
+
+
+def _line(seed: int, kind: str, report: Any, took: float) -> str:
+    return (
+        f"seed {seed:3d}  {kind:9s} {report.writes:5d} writes  {report.kills} kills  {report.runs} runs  "
+        f"{sum(report.faults.values()):4d} faults  {len(report.wrong)} wrong  {took:.0f} s"
+    )
+
+
 def main() -> int:
     made = parser(__doc__)
     made.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds, for plans")
     made.add_argument("--period-each", type=float, default=1.0, help="and for the long way")
     made.add_argument("--scale", type=float, default=1.0, help="of the numbers of items")
+    made.add_argument("--chaos", type=int, metavar="SEEDS", help="exactly once, through faults and kills, instead")
+    made.add_argument("--writes", type=int, default=2_000, help="of each seed, with --chaos")
     chosen = made.parse_args()
+    if chosen.chaos:
+        return asyncio.run(endure(range(chosen.chaos), chosen.writes, kills=4, share=0.05))
     tables = asyncio.run(run(chosen.scale, chosen.period, chosen.period_each))
     return tell(tables, as_json=chosen.json)
 

@@ -20,10 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from _decoders import CHECKS, DECODERS, KEEPS, OURS, Decode
-from _harness import Ratio, ratios
-from _payload import Row, as_page, page, row
-from _report import Table, parser, tell
-from _shapes import SHAPES, non_ascii, spoilt, without_unknown
+from _harness import Ratio, Table, parser, ratios, tell
+from _pages import SHAPES, Row, as_page, non_ascii, page, row, spoilt, without_unknown
 
 _PAGES = 8
 _GOALS = {"orders": 3.0, "products": 4.0}

@@ -12,17 +12,81 @@ import argparse
 import asyncio
 import gc
 import json
+import os
+import random
 import resource
+import statistics
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from typing import Any
 
 from _decoders import DECODERS, KEEPS, OURS
-from _pages_server import serve_pages
-from _payload import page
-from _readers import unlimited_budget
-from _report import Table, parser, tell
+from _harness import Table, parser, tell
+from _pages import page, serve_pages
+from end_to_end import unlimited_budget
+
+_NOTHING = "a bare interpreter"
+_AIOHTTP = "`import aiohttp`"
+_PACKAGE = "`import goedgepickt_async`"
+_CLIENT = "`from goedgepickt_async import GoedGepickt`"
+_COMMANDS = {
+    _NOTHING: ["-c", "pass"],
+    _AIOHTTP: ["-c", "import aiohttp"],
+    _PACKAGE: ["-c", "import goedgepickt_async"],
+    _CLIENT: ["-c", "from goedgepickt_async import GoedGepickt"],
+    "and a client made: `GoedGepickt(key)`": ["-c", "from goedgepickt_async import GoedGepickt; GoedGepickt('key')"],
+    "a model alone: `from goedgepickt_async import Order`": ["-c", "from goedgepickt_async import Order"],
+    "`goedgepickt --help`": ["-m", "goedgepickt_async", "--help"],
+    "`goedgepickt --version`": ["-m", "goedgepickt_async", "--version"],
+}
+_GOALS = {_CLIENT: 1.35, _PACKAGE: 0.05}
+
+
+def _all_seconds(rounds: int, directory: str) -> dict[str, list[float]]:
+    environment = os.environ | {"PYTHONPYCACHEPREFIX": directory}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    spent: dict[str, list[float]] = {name: [] for name in _COMMANDS}
+    names = list(_COMMANDS)
+    for number in range(rounds + 1):
+        random.shuffle(names)
+        for name in names:
+            found = _seconds(_COMMANDS[name], environment)
+            if number:  # the first round compiles
+                spent[name].append(found)
+    return spent
+
+
+def _import_times(spent: dict[str, list[float]]) -> Table:
+    table = Table(
+        "Import time and start of the command",
+        ["what", "ms of CPU above a bare interpreter", "in imports of aiohttp"],
+        f"A bare interpreter takes {_milliseconds(spent[_NOTHING]):.0f} ms. Medians of {len(spent[_NOTHING])} processes each.",
+    )
+    nothing = _milliseconds(spent[_NOTHING])
+    aiohttp = _milliseconds(spent[_AIOHTTP]) - nothing
+    for name, samples in spent.items():
+        if name == _NOTHING:
+            continue
+        above = _milliseconds(samples) - nothing
+        table.add(name, f"{above:.1f}", f"{above / aiohttp:.2f}")
+        if name in _GOALS:
+            table.at_most(name, above / aiohttp, _GOALS[name])
+    return table
+
+
+def _milliseconds(samples: list[float]) -> float:
+    return statistics.median(samples) * 1_000
+
+
+def _seconds(command: list[str], environment: dict[str, str]) -> float:
+    """CPU time of a process and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
 
 _PAGE = 100
 _DICTS = "`orjson.loads`, dicts"
@@ -34,6 +98,7 @@ _KIB_OF_MAXRSS = 1024 if sys.platform == "darwin" else 1
 
 def main() -> int:
     made = parser(__doc__)
+    made.add_argument("--rounds", type=int, default=15, help="processes of each import")
     made.add_argument("--held", type=int, default=10_000, help="orders that are held")
     made.add_argument("--streamed", type=int, default=300_000, help="orders that stream by")
     made.add_argument("--contender", choices=[_DICTS, *DECODERS], help=argparse.SUPPRESS)
@@ -45,7 +110,9 @@ def main() -> int:
     if chosen.stream_from:
         print(json.dumps(asyncio.run(_stream(chosen.stream_from, chosen.streamed))))
         return 0
-    return tell([_held(chosen.held), _streamed(chosen.streamed)], as_json=chosen.json)
+    with tempfile.TemporaryDirectory() as directory:
+        imports = _import_times(_all_seconds(chosen.rounds, directory))
+    return tell([_held(chosen.held), _streamed(chosen.streamed), imports], as_json=chosen.json)
 
 
 # -- held

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
-from _report import Table
+from _harness import Table
 
 _HERE = Path(__file__).parent
 _README = _HERE / "README.md"
@@ -45,8 +45,7 @@ _BENCHMARKS = (
     Benchmark("decode", packages=_MODELS),
     Benchmark("decode-shapes", ("--shapes", "--rounds", "11"), ("attrs", "cattrs", "orjson", "pydantic")),
     Benchmark("end_to_end", packages=("aiohttp", "attrs", "cattrs", "httpx", "openapi-python-client", "orjson")),
-    Benchmark("memory", packages=("aiohttp", *_MODELS)),
-    Benchmark("import_time", packages=("aiohttp", "attrs", "cattrs", "cyclopts", "orjson")),
+    Benchmark("memory", packages=("aiohttp", "cyclopts", *_MODELS)),
     Benchmark("export"),
     Benchmark("budget", packages=("aiohttp", "aiolimiter")),
     Benchmark("bulk"),

@@ -15,23 +15,254 @@ processes are killed and started again; there nothing is asked but that nothing 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
 import math
 import random
 import statistics
+import sys
 import tempfile
 import time
 from bisect import bisect
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Self
 
 import attrs
-from _budgets import KINDS, WINDOW, make_budget
-from _report import Table, parser, tell
-from _workers import Workers
+from _harness import Table, parser, tell
 
-from goedgepickt_async import GoedGepickt
+from goedgepickt_async import GoedGepickt, GoedGepicktError, Hooks, LocalBudget
+from goedgepickt_async.budget import Budget, BudgetSnapshot, Lane
+from goedgepickt_async.budget.protocol import Answered, Grant, Outcome
+from goedgepickt_async.hooks import ResponseReceived
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.faults import KeptAliveDrop
+
+KINDS = ("local", "host", "redis")
+WINDOW = 60.0
+"""Seconds of the real server's window, to which all scaled figures are scaled back."""
+
+
+def make_budget(kind: str, limit: int, period: float, *, directory: str, redis_url: str, processes: int) -> Budget:
+    """A budget for one of several processes, its durations scaled like the window.
+
+    Args:
+        kind: One of `KINDS`; each process has its share of a local one.
+        limit: Requests in a window, over all processes.
+        period: The window in seconds.
+        directory: Where a host budget's file lies.
+        redis_url: Where Redis is.
+        processes: How many share it.
+    """
+    second = period / WINDOW
+    if kind == "local":
+        return LocalBudget(
+            limit // processes, period, safety_margin=second, late_arrival=30 * second, interactive_interval=second
+        )
+    if kind == "host":
+        from goedgepickt_async.budget.host import HostBudget  # noqa: PLC0415  only where it is wanted
+
+        return HostBudget(
+            limit,
+            period,
+            name="soak",
+            directory=directory,
+            safety_margin=second,
+            late_arrival=30 * second,
+            interactive_interval=second,
+        )
+    from goedgepickt_async.budget.redis import RedisBudget  # noqa: PLC0415  needs the extra
+
+    return RedisBudget(
+        limit,
+        period,
+        url=redis_url,
+        name="soak",
+        safety_margin=second,
+        late_arrival=30 * second,
+        interactive_interval=second,
+    )
+
+
+class Stopwatch:
+    """A budget that notes how long answered requests were under way, from the grant to the answer's headers."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._since: dict[int, float] = {}
+        self.trips = 0
+        self.seconds = 0.0
+
+    @property
+    def limit(self) -> int:
+        return self._budget.limit
+
+    async def take(
+        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+    ) -> Grant:
+        grant = await self._budget.take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place)
+        self._since[grant.slot] = time.monotonic()
+        return grant
+
+    def settle(self, grant: Grant, outcome: Outcome) -> None:
+        self._budget.settle(grant, outcome)
+        since = self._since.pop(grant.slot, None)
+        if since is not None and isinstance(outcome, Answered):
+            self.trips += 1
+            self.seconds += time.monotonic() - since
+
+    def pause(self, retry_after: float | None) -> None:
+        self._budget.pause(retry_after)
+
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
+        return self._budget.predicted_wait(lane, ahead=ahead)
+
+    def snapshot(self) -> BudgetSnapshot:
+        return self._budget.snapshot()
+
+    def listen(self, method: Callable[[Any], Any]) -> None:
+        self._budget.listen(method)
+
+
+class Heard:
+    """What the processes said."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self.errors: list[str] = []
+        self.trips = 0
+        self.seconds = 0.0
+
+    def hear(self, line: str) -> None:
+        kind, _, rest = line.strip().partition(" ")
+        if kind == "wait":
+            self.waits.append(float(rest))
+        elif kind == "trips":
+            trips, seconds = rest.split()
+            self.trips += int(trips)
+            self.seconds += float(seconds)
+        elif kind:
+            self.errors.append(line.strip())
+
+    @property
+    def round_trip(self) -> float:
+        """Mean seconds from a grant to the answer's headers."""
+        return self.seconds / max(1, self.trips)
+
+
+class Workers:
+    """Several processes, each with a plan of its own."""
+
+    def __init__(self, plans: list[dict[str, Any]]) -> None:
+        self.heard = Heard()
+        self.killed = 0
+        self._plans = plans
+        self._running: list[asyncio.subprocess.Process] = []
+        self._listening: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        for plan in self._plans:
+            self._running.append(await self._start(plan))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End them: by the end of their input, and those that don't hear by force."""
+        for process in self._running:
+            if process.returncode is not None:
+                self.heard.errors.append(f"a process ended by itself with {process.returncode}")
+            elif process.stdin is not None:
+                process.stdin.close()
+        for process in self._running:
+            try:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:
+                self.heard.errors.append("a process did not end")
+                process.kill()
+                await process.wait()
+        await asyncio.gather(*self._listening)
+
+    async def kill_and_restart(self, number: int) -> None:
+        """`kill -9`, whatever it is doing, and another one with the same plan."""
+        process = self._running[number]
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        self.killed += 1
+        self._running[number] = await self._start(self._plans[number])
+
+    async def _start(self, plan: dict[str, Any]) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            __file__,
+            "--worker",
+            json.dumps(plan),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        listening = asyncio.create_task(self._listen(process))
+        self._listening.add(listening)
+        listening.add_done_callback(self._listening.discard)
+        return process
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            self.heard.hear(line.decode())
+
+
+async def _work(plan: dict[str, Any]) -> None:
+    budget = Stopwatch(make_budget(**plan["budget"]))
+    client = GoedGepickt(plan["key"], base_url=plan["url"], budget=budget, timeout=plan["timeout"])
+    person = GoedGepickt(
+        plan["key"], base_url=plan["url"], budget=budget, timeout=plan["timeout"], hooks=Hooks(response=_tell_wait)
+    )
+    draw = random.Random(plan["seed"])
+    job = client.with_options(lane=plan["lane"])
+    async with client, person:
+        tasks = [asyncio.create_task(_keep_on(job, draw, plan["cancelled"])) for _ in range(25)]
+        if plan["gap"] is not None:
+            tasks.append(asyncio.create_task(_ask_now_and_then(person, draw, plan["gap"])))
+        await asyncio.to_thread(sys.stdin.read)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    _say("trips", budget.trips, budget.seconds)
+
+
+async def _keep_on(job: GoedGepickt, draw: random.Random, cancelled: float) -> None:
+    """One call after the other; some are cancelled, wherever they are."""
+    while True:
+        call = asyncio.create_task(_call(job))
+        try:
+            if draw.random() < cancelled:
+                await asyncio.wait([call], timeout=draw.uniform(0, 0.2))
+                call.cancel()
+            await asyncio.wait([call])
+        finally:
+            call.cancel()
+
+
+async def _ask_now_and_then(person: GoedGepickt, draw: random.Random, gap: float) -> None:
+    while True:
+        await asyncio.sleep(draw.expovariate(1 / gap))
+        await _call(person)
+
+
+async def _call(client: GoedGepickt) -> None:
+    try:
+        await client.request("GET", "/orders", query={"perPage": 1})
+    except GoedGepicktError as error:
+        _say("error", type(error).__name__, error)
+
+
+def _tell_wait(seen: ResponseReceived) -> None:
+    _say("wait", seen.waited)
+
+
+def _say(*words: object) -> None:
+    print(*words, flush=True)
+
 
 LIMIT, PROCESSES = 150, 4
 _WAIT = 1.0
@@ -207,7 +438,11 @@ def main() -> int:
     made.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--unscaled", action="store_true", help="450 requests at the real 150 a minute instead")
+    made.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
     asked = made.parse_args()
+    if asked.worker:
+        asyncio.run(_work(asked.worker))
+        return 0
     with tempfile.TemporaryDirectory() as directory:
         if asked.unscaled:
             table = asyncio.run(unscaled(asked.budget, directory, asked.redis_url))

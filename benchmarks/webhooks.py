@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import aiohttp
-from _report import Table, parser, tell
+from _harness import Table, parser, tell
 from aiohttp import web
 
 from goedgepickt_async.webhooks import (

@@ -88,6 +88,6 @@ def test_the_page_has_a_place_for_each_benchmark() -> None:
         sys.path.remove(str(BENCHMARKS))
     readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     names = [benchmark.name for benchmark in (*run._BENCHMARKS, *run._APART)]
-    assert len(names) == 10
+    assert len(names) == 9
     for name in names:
         assert readme.count(f"<!-- begin: {name} -->") == readme.count(f"<!-- end: {name} -->") == 1
