@@ -70,6 +70,8 @@ class GoedGepicktError(Exception):
         method: The HTTP method, or None.
         path: The path below the base URL, without the query, or None.
         resume: Where a list can be taken up again (`Paginator.pages(resume=…)`); only on errors out of lists.
+        resume_after: Where it goes on behind the page that cannot be read, and so without that page's rows; only on a
+            `DecodeError` out of a list whose rows arrived.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class GoedGepicktError(Exception):
         self.method = method
         self.path = path
         self.resume: str | None = None
+        self.resume_after: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Whole again after pickling and copying: process pools and task queues send errors on."""

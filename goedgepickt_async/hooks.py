@@ -199,6 +199,7 @@ class PageRead:
         known: How many had been read before, as pages overlap; they are left out.
         requests: How many pages were asked for to get it; more than 1 where the seam to the page before had to be
             read again.
+        unreadable: How many of the new rows could not be read and were set aside (`on_unreadable=`).
     """
 
     path: str
@@ -208,6 +209,7 @@ class PageRead:
     new: int
     known: int
     requests: int
+    unreadable: int = 0
 
 
 @attrs.frozen(kw_only=True)

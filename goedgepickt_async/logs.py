@@ -146,6 +146,13 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("route", "number", "rows", "new", "known", "requests"),
         ),
         LogEvent(
+            "page.unreadable",
+            "paging",
+            logging.WARNING,
+            "%(route)s: %(rows)d rows of page %(number)d cannot be read and are set aside",
+            ("route", "number", "rows"),
+        ),
+        LogEvent(
             "page.size_fixed",
             "paging",
             logging.INFO,

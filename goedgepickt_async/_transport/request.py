@@ -64,6 +64,8 @@ class Request:
         from_user: Whether a user wrote the path.
         route: The route, where a user named it.
         field_name: From a wire field's name to the Python one, for what the server complains of.
+        check: Raises `DecodeError` where the JSON of a success is no answer to this request. It counts as unreadable:
+            a read is sent again.
     """
 
     method: str = "GET"
@@ -75,6 +77,7 @@ class Request:
     from_user: bool = False
     _route: str | None = None
     field_name: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
+    check: Callable[[Any], object] | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def route(self) -> str:

@@ -180,8 +180,19 @@ def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int
         except DecodeError as exc:
             return _failed(_unreadable(result, exc, request, context), request)
         if not has_error_body(data):
-            return Verdict(data=data)
+            return _checked(data, request, context)
     return _failed(_error_from_response(result, request.field_name, secret, context), request, result)
+
+
+def _checked(data: Any, request: Request, context: dict[str, Any]) -> Verdict:
+    """A success, unless its JSON is no answer to this request: that is as unreadable as no JSON."""
+    try:
+        if request.check is not None:
+            request.check(data)
+    except DecodeError as error:
+        unfit = DecodeError(error.message, problems=error.problems, evidence=Evidence.APPLIED, **context)
+        return _failed(unfit, request)
+    return Verdict(data=data)
 
 
 def _failed(error: GoedGepicktError, request: Request, response: RawResponse | None = None) -> Verdict:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import attrs
@@ -18,21 +19,25 @@ from cattrs import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from goedgepickt_async.convert import hooks as scalars
-from goedgepickt_async.convert.generate import (
-    ModelSpec,
-    ReadField,
-    compile_class,
-    inner_of_optional,
-    item_of_tuple,
-    model_spec,
-)
-from goedgepickt_async.convert.hooks import Mismatch, is_empty_list, kind_of, mismatch, null_check, skips_nulls
+from goedgepickt_async.convert.generate import compile_class
+from goedgepickt_async.convert.hooks import Mismatch, kind_of, list_in_row, mismatch, null_check, skips_nulls
+from goedgepickt_async.convert.spec import ModelSpec, ReadField, inner_of_optional, item_of_tuple, model_spec
 from goedgepickt_async.drift import report_misfit, report_unknown
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OpenEnum, ProductStock, Secret
 from goedgepickt_async.models.base import FieldInfo, Identifier, Label, field_info
 
-__all__ = ["Converters", "converters", "decode", "decode_rows", "generate_class", "problems_of"]
+__all__ = [
+    "BadRow",
+    "Converters",
+    "converters",
+    "decode",
+    "decode_error",
+    "decode_readable",
+    "decode_rows",
+    "generate_class",
+    "problems_of",
+]
 
 
 def generate_class(plan: ModelSpec, converter: Converter) -> Callable[..., Any]:
@@ -172,22 +177,18 @@ def _register_containers(converter: Converter) -> None:
         item = item_of_tuple(tp)
         read_all = _all_in_detail if converter.detailed_validation else _all
         hook = converter.get_structure_hook(item)
-        return lambda value, _: () if is_empty_list(value) else read_all(value, hook, item)
+        return lambda value, _: read_all(list_in_row(value), hook, item)
 
     converter.register_structure_hook_factory(lambda tp: inner_of_optional(tp) is not None, optional)
     converter.register_structure_hook_factory(lambda tp: item_of_tuple(tp) is not None, many)
 
 
-def _all(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
-    if values.__class__ is not list:
-        mismatch("a list", values)
+def _all(values: list[Any], hook: Hook, item: Any) -> tuple[Any, ...]:
     is_sparse = skips_nulls(item)
     return tuple([hook(value, item) for value in values if not (is_sparse and value is None)])
 
 
-def _all_in_detail(values: Any, hook: Hook, item: Any) -> tuple[Any, ...]:
-    if values.__class__ is not list:
-        mismatch("a list", values)
+def _all_in_detail(values: list[Any], hook: Hook, item: Any) -> tuple[Any, ...]:
     read: list[Any] = []
     errors: list[Exception] = []
     is_sparse = skips_nulls(item)
@@ -235,6 +236,27 @@ _CONVERTERS = Converters(fast=_configured(is_fast=True), detailed=_configured(is
 
 _T = TypeVar("_T")
 _SHOWN: Final = 5
+_KEPT: Final = 100
+
+
+@attrs.frozen(kw_only=True)
+class BadRow:
+    """A row of an answer that cannot be read.
+
+    Attributes:
+        index: Its index in the list that was given.
+        lines: One for each bad value, with its place in the answer; the first hundred.
+        count: How many bad values there are.
+    """
+
+    index: int
+    lines: tuple[str, ...]
+    count: int
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The lines; where there are more, a last one says how many: `and 4,812 more`."""
+        return _with_more(self.lines, self.count)
 
 
 def decode(data: Any, cls: type[_T]) -> _T:
@@ -255,9 +277,9 @@ def decode(data: Any, cls: type[_T]) -> _T:
         return cast("_T", fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
-    rows, problems = _read_in_detail([data], cls, "$", is_list=False)
-    if problems:
-        raise _refusal(cls, problems)
+    rows, bad = _read_in_detail([data], cls, ["$"])
+    if bad:
+        raise decode_error(cls, bad)
     return rows[0]
 
 
@@ -265,7 +287,7 @@ def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
     """Reads the rows of one page.
 
     Args:
-        rows: The list, or None where the API left it out: that means no rows (A).
+        rows: The list.
         cls: The model of a row.
         path: Where the list stands in the answer, for the problems.
 
@@ -275,24 +297,42 @@ def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
     Raises:
         DecodeError: It is no list, or rows do not fit; `problems` has a line for each bad value, with its index.
     """
-    if rows is None:
-        return []
-    if rows.__class__ is not list:
-        raise _refusal(cls, [f"{path}: expected a list, got {kind_of(rows)}"])
-    fast, _ = converters()
-    hook = fast.get_structure_hook(cls)
-    read_all = getattr(hook, "read_all", None)
-    try:
-        return read_all(rows) if read_all is not None else [hook(row, cls) for row in rows]
-    except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
-        pass
-    read, problems = _read_in_detail(rows, cls, path, is_list=True)
-    if problems:
-        raise _refusal(cls, problems)
+    read, bad = decode_readable(rows, cls, path=path)
+    if bad:
+        raise decode_error(cls, bad)
     return read
 
 
-def _read_in_detail(rows: list[Any], cls: type[_T], path: str, *, is_list: bool) -> tuple[list[_T], list[str]]:
+def decode_readable(
+    rows: Any, cls: type[_T], *, path: str = "$.items", places: Sequence[int] | None = None
+) -> tuple[list[_T], list[BadRow]]:
+    """Reads those rows of a page that can be read.
+
+    Args:
+        rows: The list.
+        cls: The model of a row.
+        path: Where the list stands in the answer, for the problems.
+        places: The index of each row in the answer, where that is another than in `rows`.
+
+    Returns:
+        The models, in order, and the rows that cannot be read.
+
+    Raises:
+        DecodeError: It is no list.
+    """
+    if rows.__class__ is not list:
+        problem = f"{path}: expected a list, got {kind_of(rows)}"
+        raise decode_error(cls, [BadRow(index=0, lines=(problem,), count=1)])
+    hook = converters().fast.get_structure_hook(cls)
+    read_all = getattr(hook, "read_all", None)
+    try:
+        return (read_all(rows) if read_all is not None else [hook(row, cls) for row in rows]), []
+    except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
+        pass
+    return _read_in_detail(rows, cls, [f"{path}[{place}]" for place in places or range(len(rows))])
+
+
+def _read_in_detail(rows: list[Any], cls: type[_T], paths: list[str]) -> tuple[list[_T], list[BadRow]]:
     """What can be read of the rows, and what the detailed path has against the others.
 
     It is asked about those rows alone that the fast path refuses by themselves: it takes ten times as long.
@@ -300,7 +340,7 @@ def _read_in_detail(rows: list[Any], cls: type[_T], path: str, *, is_list: bool)
     fast, detailed = converters()
     hook = fast.get_structure_hook(cls)
     read: list[_T] = []
-    problems: list[str] = []
+    bad: list[BadRow] = []
     for index, row in enumerate(rows):
         try:
             read.append(hook(row, cls))
@@ -310,13 +350,23 @@ def _read_in_detail(rows: list[Any], cls: type[_T], path: str, *, is_list: bool)
         try:
             read.append(detailed.structure(row, cls))
         except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
-            problems.extend(problems_of(error, f"{path}[{index}]" if is_list else path))
-    return read, problems
+            lines = problems_of(error, paths[index])
+            kept = tuple(islice(lines, _KEPT))
+            bad.append(BadRow(index=index, lines=kept, count=len(kept) + sum(1 for _ in lines)))
+    return read, bad
 
 
-def _refusal(cls: Any, problems: list[str]) -> DecodeError:
-    report_misfit(cls, problems)
-    shown = "; ".join(problems[:_SHOWN])
-    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+def _with_more(lines: tuple[str, ...], count: int) -> tuple[str, ...]:
+    return (*lines, f"and {count - len(lines):,} more") if count > len(lines) else lines
+
+
+def decode_error(cls: Any, bad: Iterable[BadRow]) -> DecodeError:
+    """The error for rows that cannot be read; a few of their problems are in its message."""
+    rows = list(bad)
+    count = sum(row.count for row in rows)
+    lines = tuple(islice((line for row in rows for line in row.lines), _KEPT))
+    report_misfit(cls, lines)
+    shown = "; ".join(lines[:_SHOWN])
+    more = f"; and {count - _SHOWN:,} more" if count > _SHOWN else ""
     name = getattr(cls, "__name__", str(cls))
-    return DecodeError(f"the answer cannot be read as {name}: {shown}{more}", problems=problems)
+    return DecodeError(f"the answer cannot be read as {name}: {shown}{more}", problems=_with_more(lines, count))

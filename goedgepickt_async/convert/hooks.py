@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
@@ -19,9 +19,11 @@ from goedgepickt_async.models.base import Identifier, Label
 __all__ = [
     "AMSTERDAM",
     "Mismatch",
+    "as_list",
     "enum_member",
-    "is_empty_list",
+    "in_amsterdam",
     "kind_of",
+    "list_in_row",
     "mismatch",
     "null_check",
     "parse_bool",
@@ -35,26 +37,60 @@ __all__ = [
     "skips_nulls",
 ]
 
-# The second is what PHP's Carbon makes of the first, in UTC or from Amsterdam's local mean time.
+_TIME: Final = r"(?:[T ]?\s*[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)?"
+_OFFSET: Final = r"\s*(?:Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)?"
+# MySQL's zero date, and what PHP makes of it: the 30th of November of the year before year 0, or in UTC the 29th.
+# PHP writes that year with two to four digits or more; with `d-m-Y` the day comes first, with `r` the name of a month.
 _ZERO_DATE: Final = re.compile(
-    r"(?:0000-00-00|-0001-11-(?:29|30))(?:[T ][0-9:.]+(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?", re.ASCII
+    rf"(?:0{{2,4}}[-/.]0{{1,2}}[-/.]0{{1,2}}|0{{1,2}}[-/.]0{{1,2}}[-/.]0{{4}}|-0*1[-/.]11[-/.](?:29|30)"
+    rf"|(?:29|30)[-/.]11[-/.]-0*1|(?:[A-Z][a-z]{{2}}, )?(?:29|30) Nov -0*1){_TIME}{_OFFSET}",
+    re.ASCII | re.IGNORECASE,
 )
+# The same instant in Unix seconds, in any zone.
+_ZERO_TIMESTAMPS: Final = range(-62_170_041_600, -62_169_897_600)
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_LONGEST_DATE: Final = 64
 
 
 def null_check(tp: Any) -> Callable[[Any], bool]:
-    """Says of a wire value whether it means None where a `tp` belongs."""
+    """Returns the function that says of a wire value whether it means None where a `tp` belongs.
+
+    PHP writes `false`, `[]` or `{}` where it has nothing, and databases write zero dates.
+    """
     if tp is datetime:
-        return _is_no_moment
-    if tp in {int, bool, Decimal, Identifier}:
-        return _is_empty_text
-    if tp is not Secret and isinstance(tp, type) and attrs.has(tp):
+        return _is_no_datetime
+    if tp is bool:
+        return _is_empty_but_false
+    if tp in {int, Decimal, Identifier} or (isinstance(tp, type) and attrs.has(tp) and tp is not Secret):
         return _is_empty
+    if tp in {str, Secret} or (isinstance(tp, type) and issubclass(tp, OpenEnum)):
+        return _is_empty_but_text
     return _is_null
 
 
-def is_empty_list(value: Any) -> bool:
-    """Whether what is no list means the empty one."""
-    return value is None or (value.__class__ in {str, dict} and not value)
+def as_list(value: Any) -> list[Any] | None:
+    """The list that a JSON value is: an array, or what PHP makes of an array with holes, an object with numeric keys.
+
+    Returns:
+        The list; None for everything else. `{}` is the empty list, as `[]` is; null and other values are none.
+    """
+    if value.__class__ is list:
+        return value
+    if value.__class__ is dict and all(key.__class__ is str and _INDEX.fullmatch(key) for key in value):
+        return list(value.values())
+    return None
+
+
+def list_in_row(value: Any) -> list[Any]:
+    """The list that a field of a row holds; null, the empty text and false are the empty one.
+
+    Raises:
+        Mismatch: It is no list.
+    """
+    if value is None or value is False or value == "":
+        return []
+    found = as_list(value)
+    return mismatch("a list", value) if found is None else found
 
 
 def skips_nulls(item: Any) -> bool:
@@ -66,17 +102,30 @@ def _is_null(value: Any) -> bool:
     return value is None
 
 
-def _is_empty_text(value: Any) -> bool:
-    return value is None or (value.__class__ is str and not value)
-
-
 def _is_empty(value: Any) -> bool:
+    return value is None or value is False or (value.__class__ in {str, list, dict} and not value)
+
+
+def _is_empty_but_false(value: Any) -> bool:
     return value is None or (value.__class__ in {str, list, dict} and not value)
 
 
-def _is_no_moment(value: Any) -> bool:
-    return _is_empty_text(value) or (value.__class__ is str and _ZERO_DATE.fullmatch(value) is not None)
+def _is_empty_but_text(value: Any) -> bool:
+    return value is None or value is False or (value.__class__ in {list, dict} and not value)
 
+
+def _is_no_datetime(value: Any) -> bool:
+    if value.__class__ is str:
+        return not value or (len(value) <= _LONGEST_DATE and _ZERO_DATE.fullmatch(value.strip()) is not None)
+    if value.__class__ is int:
+        return value in _ZERO_TIMESTAMPS
+    if value.__class__ is dict and value.keys() == _PHP_DATE:
+        return _is_no_datetime(value["date"])
+    return _is_empty(value)
+
+
+_PHP_DATE: Final = {"date", "timezone_type", "timezone"}
+"""The keys of PHP's `DateTime` as JSON."""
 
 _KINDS: Final[dict[type, str]] = {
     str: "text",
@@ -163,7 +212,11 @@ def parse_bool(value: Any, _: Any = None) -> bool:
 
 
 def parse_decimal(value: Any, _: Any = None) -> Decimal:
-    """An exact decimal number from text or a number; a float counts as the digits it is written with."""
+    """An exact decimal number from text or a number; a float counts as the digits it is written with.
+
+    A comma stands for the decimal point where it can be nothing else: `12,50` is read, while `1,234` and `1.234,56`
+    are refused, since a comma or a point may part the thousands.
+    """
     if value.__class__ is str:
         return _decimal_of(value)
     if value.__class__ is int:
@@ -173,7 +226,14 @@ def parse_decimal(value: Any, _: Any = None) -> Decimal:
     return mismatch("a decimal number", value)
 
 
+_DECIMAL_COMMA: Final = re.compile(
+    r"\s*[+-]?(?:[0-9]{0,30},(?:[0-9]{1,2}|[0-9]{4,30})|(?:0|[0-9]{4,30}),[0-9]{3})\s*", re.ASCII
+)
+
+
 def _decimal_of(digits: str) -> Decimal:
+    if "," in digits and _DECIMAL_COMMA.fullmatch(digits):
+        digits = digits.replace(",", ".")
     try:
         read = Decimal(digits)
     except InvalidOperation:
@@ -184,21 +244,54 @@ def _decimal_of(digits: str) -> Decimal:
 
 
 def parse_datetime(value: Any, _: Any = None) -> datetime:
-    """An aware date-time from ISO 8601 with `T` or a space; without an offset it is Dutch local time.
+    """An aware date-time of Europe/Amsterdam, from ISO 8601 with `T` or a space, or from PHP's `DateTime` as JSON.
 
-    Dutch local time is ambiguous for one hour in autumn: the first of the two instants is taken. An hour that the
-    clocks skipped in spring is read with the offset from before the change.
+    Without an offset it is Dutch local time. That is ambiguous for one hour in autumn: the first of the two instants is
+    taken. An hour that the clocks skipped in spring is read with the offset from before the change.
     """
+    zone: ZoneInfo | timezone = AMSTERDAM
+    if value.__class__ is dict and value.keys() == _PHP_DATE:
+        value, zone = value["date"], _zone_of(value)
     if value.__class__ is not str:
         mismatch("a date and time", value)
     try:
-        read = datetime.fromisoformat(value)
+        read = datetime.fromisoformat(value.strip().upper() if len(value) <= _LONGEST_DATE else value)
     except ValueError:
         raise Mismatch("expected a date and time, got other text") from None
-    if read.tzinfo is not None:
-        return read
     # datetime.replace(tzinfo=) costs four times as much before Python 3.13.
-    return datetime.combine(read, read.time(), AMSTERDAM)
+    return in_amsterdam(read if read.tzinfo is not None else datetime.combine(read, read.time(), zone))
+
+
+def in_amsterdam(moment: datetime) -> datetime:
+    """The same instant in Dutch time; the very last day that Python knows stays in the zone it came in."""
+    if moment.tzinfo is AMSTERDAM:
+        return moment
+    try:
+        return moment.astimezone(AMSTERDAM)
+    except OverflowError:
+        return moment
+
+
+def _zone_of(php: dict[str, Any]) -> ZoneInfo | timezone:
+    """The zone of PHP's `DateTime`: an offset, or a name; abbreviations are refused, as they are not unique."""
+    name = php["timezone"]
+    if php["timezone_type"] == _PHP_ZONE_OF_NAME and name.__class__ is str and len(name) <= _LONGEST_DATE:
+        try:
+            return ZoneInfo(name)
+        except (ValueError, OSError, KeyError):
+            pass
+    elif php["timezone_type"] == _PHP_ZONE_OF_OFFSET and name.__class__ is str:
+        try:
+            zone = datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo
+        except ValueError:
+            zone = None
+        if isinstance(zone, timezone):
+            return zone
+    raise Mismatch("expected a date and time, got one of an unknown time zone")
+
+
+_PHP_ZONE_OF_OFFSET: Final = 1
+_PHP_ZONE_OF_NAME: Final = 3
 
 
 def parse_secret(value: Any, _: Any = None) -> Secret:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ def parse(body: bytes) -> Any:
     """Reads JSON; with orjson where it is installed (the extra `speed`), else with the standard library, alike.
 
     Args:
-        body: The bytes as they came, in UTF-8.
+        body: The bytes as they came, in UTF-8, with or without a byte-order mark.
 
     Returns:
         What they say, as dict, list, str, int, float, bool or None. A whole number of more than 64 bits is a float.
@@ -32,6 +33,8 @@ def parse(body: bytes) -> Any:
         DecodeError: It is not JSON: empty, cut short, not UTF-8, NaN or Infinity, or nested absurdly deep. The
             message says where it broke, and nothing of the content.
     """
+    if body.startswith(BOM_UTF8):  # a PHP file that was saved with one; RFC 8259, section 8.1, lets readers ignore it
+        body = body.removeprefix(BOM_UTF8)
     if not body:
         raise DecodeError("the answer is empty, not JSON")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goedgepickt_async.paging.paginator import Fetch, ListSource, Page, Paginator
+from goedgepickt_async.paging.paginator import Fetch, ListSource, OnUnreadable, Page, Paginator, UnreadableRow
 from goedgepickt_async.paging.reader import RawPage
 
-__all__ = ["Fetch", "ListSource", "Page", "Paginator", "RawPage"]
+__all__ = ["Fetch", "ListSource", "OnUnreadable", "Page", "Paginator", "RawPage", "UnreadableRow"]

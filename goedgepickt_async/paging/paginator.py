@@ -12,29 +12,34 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from datetime import date
 from functools import partial
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 import attrs
+from cattrs.preconf.json import make_converter
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError
+from goedgepickt_async.convert import BadRow, decode_error
+from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError
 from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET, Batch, ListReader, PageRequest, Position, RawPage
 
-__all__ = ["ListSource", "Page", "Paginator", "read_token", "write_token"]
+__all__ = ["ListSource", "OnUnreadable", "Page", "Paginator", "UnreadableRow", "read_token", "write_token"]
 
 _VERSION = 1
 
 _LONGEST = 10_000
 """Characters; one that we wrote has about two thousand."""
 
+_CONVERTER = make_converter(detailed_validation=False)
+"""Of positions, for tokens: dates as ISO 8601."""
+
 
 def write_token(identity: Sequence[str], position: Position) -> str:
     """The token for a position in a list; `identity` is what tells the list apart from others."""
-    plain = [_VERSION, _fingerprint(identity), attrs.asdict(position, recurse=False)]
-    packed = zlib.compress(json.dumps(plain, separators=(",", ":"), default=date.isoformat).encode(), level=1)
+    plain = [_VERSION, _fingerprint(identity), _CONVERTER.unstructure(position)]
+    packed = zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), level=1)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
@@ -59,35 +64,13 @@ def read_token(token: str, identity: Sequence[str]) -> Position:
     if fingerprint != _fingerprint(identity):
         raise ConfigurationError("this resume token is of another list, or of the same one with other filters")
     try:
-        return _position(values)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ConfigurationError("this resume token is damaged") from None
-
-
-def _position(values: dict[str, Any]) -> Position:
-    whole = {name: int(values[name]) for name in ("covered", "rows", "pages")}
-    position = Position(
-        **whole,
-        short=bool(values["short"]),
-        cursor=None if values["cursor"] is None else str(values["cursor"]),
-        window=_day(values["window"]),
-        last_day=_day(values["last_day"]),
-        first=_keys(values["first"]),
-        seam=_keys(values["seam"]),
-    )
-    if not 0 <= position.covered <= MAX_OFFSET or position.rows < len(position.seam):
-        raise ValueError
+        position = _CONVERTER.structure(values, Position)
+        is_possible = 0 <= position.covered <= MAX_OFFSET and position.rows >= len(position.seam)
+    except Exception:  # noqa: BLE001  whatever a damaged token makes of its values
+        is_possible = False
+    if not is_possible:
+        raise ConfigurationError("this resume token is damaged")
     return position
-
-
-def _keys(values: object) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError
-    return tuple(values)
-
-
-def _day(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)
 
 
 def _fingerprint(identity: Sequence[str]) -> str:
@@ -101,6 +84,29 @@ _SMALLEST_PAGE = 20
 
 
 @attrs.frozen(kw_only=True)
+class UnreadableRow:
+    """A row of a list that cannot be read, and that was set aside (`on_unreadable=`). Its repr shows no value.
+
+    Attributes:
+        page: The page's number, as `Page.number`.
+        place: Where it stands in the answer, as `$.items[23]`.
+        id: What tells it apart, such as its uuid; None if it has nothing of the kind.
+        problems: One line for each bad value, as `$.items[23].totalPaid: expected …`; it never holds the value.
+        row: The row as it came, as JSON values. It may hold personal data.
+    """
+
+    page: int
+    place: str
+    id: str | None
+    problems: tuple[str, ...]
+    row: Any = attrs.field(repr=False)
+
+
+OnUnreadable = Literal["raise", "skip"] | Callable[[UnreadableRow], object]
+"""What becomes of a row that cannot be read: it raises, it is set aside, or it is set aside and handed to a function."""
+
+
+@attrs.frozen(kw_only=True)
 class Page(Generic[T]):
     """The new items that one request brought.
 
@@ -109,12 +115,14 @@ class Page(Generic[T]):
         number: Which page of this reading, from 1.
         info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
         filtered: New rows that the server sent although they are not what was asked for.
+        unreadable: New rows that cannot be read; empty unless the list was asked for with `on_unreadable=`.
     """
 
     items: tuple[T, ...]
     number: int
     info: PageInfo
     filtered: int = 0
+    unreadable: tuple[UnreadableRow, ...] = ()
     _identity: tuple[str, ...] = attrs.field(repr=False, alias="identity")
     _after: Position = attrs.field(repr=False, alias="after")
 
@@ -139,24 +147,37 @@ class ListSource(Generic[T]):
         query: The filters, as sent.
         identity: What tells it apart from other lists: the server, the path, and all filters.
         reading: Begins a reading: what it returns sends one request, given the whole query and the lane.
-        decode: Raw rows to items; what the server's filter let through wrongly is left out by `predicate`.
+        decode: From raw rows, and the index of each in the answer, to items and to those that cannot be read.
         predicate: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
         by_date: Whether the list takes `createdAfter`.
         route: The path without ids, for whoever watches.
-        on_page: Hears of each page.
+        on_page: Called with each page.
+        on_unreadable: What becomes of a row that cannot be read.
+        model: The class of the items, for errors.
     """
 
     path: str
     query: tuple[tuple[str, str], ...]
     identity: tuple[str, ...]
     open: Callable[[], Fetch]
-    decode: Callable[[list[Any]], list[T]]
+    decode: Callable[[list[Any], list[int]], tuple[list[T], list[BadRow]]]
     predicate: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
     route: str = ""
     on_page: Callable[[PageRead], object] | None = None
+    on_unreadable: OnUnreadable = "raise"
+    model: Any = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the choice.
+
+        Raises:
+            ConfigurationError: `on_unreadable` is neither `"raise"`, `"skip"` nor a function.
+        """
+        if self.on_unreadable not in {"raise", "skip"} and not callable(self.on_unreadable):
+            raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
 
 
 class Paginator(Generic[T]):
@@ -252,7 +273,7 @@ class Paginator(Generic[T]):
                     if batch is None:
                         return
                     page = self._page(batch, left)
-                self._tell(batch, page)
+                self._report(batch, page)
                 before = batch.after
                 del batch  # its raw rows are not kept while somebody looks at the page
                 left = None if left is None else left - len(page.items)
@@ -272,39 +293,45 @@ class Paginator(Generic[T]):
 
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
-        rows = self._decoded(batch)
+        places = batch.fresh
+        items, bad = source.decode([batch.page.rows[place] for place in places], places)
+        if bad and source.on_unreadable == "raise":
+            error = decode_error(source.model, bad)
+            error.evidence, error.attempts = Evidence.APPLIED, batch.page.attempts
+            error.resume_after = write_token(source.identity, batch.after)
+            raise error
+        bad_indexes = {row.index for row in bad}
+        readable = (number for number in range(1, len(places) + 1) if number - 1 not in bad_indexes)
+        predicate = source.predicate
         kept = [
-            (number, row)
-            for number, row in enumerate(rows, start=1)
-            if source.predicate is None or source.predicate(row)
+            (number, item) for number, item in zip(readable, items, strict=True) if not predicate or predicate(item)
         ]
         given = kept if left is None else kept[:left]
+        last = given[-1][0] if given else 0
         is_cut = len(given) < len(kept)
-        after = batch.position_after(given[-1][0] if given else 0) if is_cut else batch.after
         return Page(
             items=tuple(item for _, item in given),
             number=batch.after.pages,
             info=batch.page.info,
-            filtered=len(batch.fresh) - len(kept),
+            filtered=len(items) - len(kept),
+            unreadable=tuple(self._unreadable(batch, row) for row in bad if not is_cut or row.index < last),
             identity=source.identity,
-            after=after,
+            after=batch.position_after(last) if is_cut else batch.after,
         )
 
-    def _decoded(self, batch: Batch) -> list[T]:
-        """The new rows; those that an earlier page brought are not read again."""
-        rows = batch.page.rows
-        try:
-            return self._source.decode([rows[index] for index in batch.fresh])
-        except DecodeError as error:
-            refusal = error
-        try:
-            self._source.decode(rows)
-        except DecodeError as error:
-            refusal = error  # it has the places in the answer as it came
-        refusal.evidence, refusal.attempts = Evidence.APPLIED, batch.page.attempts
-        raise refusal
+    def _unreadable(self, batch: Batch, bad: BadRow) -> UnreadableRow:
+        place = batch.fresh[bad.index]
+        row = batch.page.rows[place]
+        ids = (row.get(name) for name in self._source.key) if isinstance(row, dict) else ()
+        return UnreadableRow(
+            page=batch.after.pages,
+            place=f"$.items[{place}]",
+            id=next((value for value in ids if isinstance(value, str) and value), None),
+            problems=bad.problems,
+            row=row,
+        )
 
-    def _tell(self, batch: Batch, page: Page[T]) -> None:
+    def _report(self, batch: Batch, page: Page[T]) -> None:
         source, rows = self._source, len(batch.page.rows)
         facts: dict[str, Any] = {
             "route": source.route or source.path,
@@ -313,8 +340,14 @@ class Paginator(Generic[T]):
             "new": len(page.items),
             "known": rows - len(batch.fresh),
             "requests": batch.asked,
+            "unreadable": len(page.unreadable),
         }
         log_event("page.read", **facts)
+        if page.unreadable:
+            log_event("page.unreadable", route=facts["route"], number=page.number, rows=len(page.unreadable))
+        if callable(source.on_unreadable):
+            for row in page.unreadable:
+                source.on_unreadable(row)
         if source.on_page is not None:
             call_hook(source.on_page, PageRead(path=source.path, **facts))
 

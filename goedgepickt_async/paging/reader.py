@@ -291,6 +291,7 @@ class ListReader:
         self._overlap = OVERLAP  # rows by which the next page is to overlap
         self._back = 0  # rows by which to step back, as the overlap was not enough
         self._has_gaps = False  # pages are not full in the middle of the list
+        self._total: int | None = None  # how many rows the latest page that was not empty said that there are
         self._claims_more = False  # the last page was not full, and yet the server says that there is more
         self._looked_twice = False
         self._resyncing = False  # in a new window: skip what was read before; True until the first new row
@@ -310,6 +311,13 @@ class ListReader:
             ask = self._next_ask()
             asked += 1
             page = await self._fetch(ask, self.position.window)
+            if self._contradiction(ask, page) is not None:
+                asked += 1
+                page = await self._fetch(ask, self.position.window)
+                contradiction = self._contradiction(ask, page)
+                if contradiction is not None:
+                    raise PagingError(contradiction)
+            self._total = page.info.total_items if page.rows else self._total
             batch = self._in_cursor(ask, page) if ask.cursor is not None else self._by_number(ask, page)
             if batch is not None and batch.fresh:
                 self._without_news = 0
@@ -334,6 +342,24 @@ class ListReader:
             return reaching_back(position.covered, self._largest, self._back)
         return overlapping(position.covered, self._largest, self._overlap)
 
+    def _contradiction(self, ask: PageRequest, page: RawPage) -> str | None:
+        """What an empty page contradicts, if anything: it may be an answer of a server in trouble.
+
+        Totals are unreliable (B), so a total that is too high on every page alike contradicts nothing.
+        """
+        if page.rows:
+            return None
+        read, total, before = self.position.rows, page.info.total_items, self._total
+        if ask.cursor is None and ask.start == 0:
+            if total:
+                return f"the server says that the list has {total} rows, and gives none of them"
+            if read and not self._resyncing:
+                return f"{read} rows were read, and now the server says that there are none"
+        is_end = self._looked_twice and self.position.window is None
+        if is_end and before is not None and before > read and (total is None or total < read):
+            return f"the server said that the list has {before} rows, and ends it after {read}"
+        return None
+
     # -- by page number -----------------------------------------------------------------------------------------
 
     def _by_number(self, ask: PageRequest, page: RawPage) -> Batch | None:
@@ -348,6 +374,9 @@ class ListReader:
             return None
         self._gives_cursors = self._gives_cursors or bool(page.info.cursor)
         keys = [key_of(row, self._key) for row in page.rows]
+        if self._is_clamped_to_the_last_page(ask, page, keys):
+            self._ended = True
+            return None
         if keys == self._last_keys and ask.start >= self.position.covered:
             self._at_repetition(page)
             return None
@@ -357,6 +386,13 @@ class ListReader:
             return self._advance(ask, page, keys, remembers=remembers)
         self._at_a_gap(ask)
         return None
+
+    def _is_clamped_to_the_last_page(self, ask: PageRequest, page: RawPage, keys: list[str]) -> bool:
+        """Whether the server gave another page than the one asked for, says so, and says that all was read."""
+        info = page.info
+        is_another = ask.page is not None and info.current_page is not None and info.current_page < ask.page
+        has_all = self.position.window is None and info.total_items == self.position.rows
+        return is_another and has_all and all(key in self._seen for key in keys)
 
     def _learn_size(self, ask: PageRequest, given: int) -> None:
         self._largest = given

@@ -14,7 +14,7 @@ from goedgepickt_async import models
 from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_unknown
 from goedgepickt_async._transport.request import NO_BODY, Request, path_to, query_pairs
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.convert import decode, decode_rows, python_name
+from goedgepickt_async.convert import as_list, decode, decode_readable, python_name
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
 from goedgepickt_async.errors import (
     ConfigurationError,
@@ -27,9 +27,9 @@ from goedgepickt_async.errors import (
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.models.base import UNSET, Unset
-from goedgepickt_async.paging import Fetch, ListSource, Paginator, RawPage
+from goedgepickt_async.paging import Fetch, ListSource, OnUnreadable, Paginator, RawPage
 
-__all__ = ["DUTCH", "Resource", "create_or_lookup", "day", "parse_result", "request_to"]
+__all__ = ["DUTCH", "Resource", "create_or_lookup", "day", "parse_result", "request_to", "rows_in"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,9 @@ class Resource:
         self._sender = sender
 
     async def _get(self, operation: str, cls: type[T], **ids: str) -> T:
-        result = await self._sender.send(request_to(operation, **ids))
+        keys = ENDPOINTS[operation].keys
+        request = attrs.evolve(request_to(operation, **ids), check=lambda data: _check_object(data, keys))
+        result = await self._sender.send(request)
         return parse_result(result, lambda data: decode(data, cls))
 
     def _list(
@@ -62,6 +64,7 @@ class Resource:
         *,
         predicate: Callable[[T], bool] | None = None,
         kept_by: tuple[str, ...] = (),
+        on_unreadable: OnUnreadable = "raise",
     ) -> Paginator[T]:
         endpoint = ENDPOINTS[operation]
         path, pairs = endpoint.path, query_of(endpoint, filters or {})
@@ -70,7 +73,9 @@ class Resource:
             query=pairs,
             identity=(self._sender.settings.server, path, *map("=".join, sorted(pairs)), *kept_by),
             open=lambda: self._reading(path),
-            decode=lambda rows: decode_rows(rows, cls),
+            decode=lambda rows, places: decode_readable(rows, cls, places=places),
+            model=cls,
+            on_unreadable=on_unreadable,
             predicate=predicate,
             key=endpoint.keys,
             by_date=endpoint.by_date,
@@ -84,7 +89,8 @@ class Resource:
         sender = self._sender.for_one_session()
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
-            result = await sender.send(Request(path=path, query=pairs), lane)
+            request = Request(path=path, query=pairs, check=lambda data: rows_in(data, "items"))
+            result = await sender.send(request, lane)
             return attrs.evolve(parse_result(result, _raw_page), attempts=result.attempts)
 
         return fetch
@@ -154,15 +160,62 @@ def _field_name(endpoint: Endpoint, name: str) -> str:
     return dict(endpoint.fields).get(name, name)
 
 
-def _raw_page(data: Any) -> RawPage:
+def _check_object(data: Any, keys: tuple[str, ...]) -> None:
+    """Whether an answer is an object with an identifier, whatever else is wrong with it."""
     if not isinstance(data, Mapping):
-        raise DecodeError("a list came without its wrapper", problems=["$: expected an object with items"])
-    rows, info = data.get("items"), data.get("pageInfo")
-    if rows is None:  # the reference, section 3: treat as empty (A)
-        rows = []
-    if not isinstance(rows, list):
-        raise DecodeError("a list came without rows", problems=["$.items: expected a list"])
-    return RawPage(rows=rows, info=decode(info or {}, PageInfo), has_info=bool(info))
+        raise DecodeError("the answer is no object", problems=["$: expected an object"])
+    if all(not data.get(key) for key in keys):
+        raise DecodeError(f"the answer has no {keys[0]}", problems=[f"$.{keys[0]}: required, but missing"])
+
+
+def rows_in(data: Any, name: str) -> list[Any]:
+    """The list in an answer.
+
+    Args:
+        data: The answer's JSON.
+        name: The key of the list.
+
+    Returns:
+        Its rows. `[]` and `{}` are the empty list, and PHP's object with numeric keys is the list of its values.
+
+    Raises:
+        DecodeError: The answer has no list there, whatever else it is. It is never taken for an empty one, since that
+            would mean "there is none" to the caller.
+    """
+    if not isinstance(data, Mapping):
+        raise DecodeError("the answer is no list", problems=[f"$: expected an object with {name}"])
+    if name not in data:
+        raise DecodeError(f"the answer is no list: it has no {name}", problems=[f"$.{name}: required, but missing"])
+    if data.get("success") is False:
+        raise DecodeError("the answer is no list: it says that it failed", problems=["$.success: expected no false"])
+    rows = as_list(data[name])
+    if rows is None:
+        raise DecodeError(f"the answer is no list: its {name} is none", problems=[f"$.{name}: expected a list"])
+    return rows
+
+
+def _raw_page(data: Any) -> RawPage:
+    rows, info = rows_in(data, "items"), data.get("pageInfo")
+    return RawPage(rows=rows, info=_page_info(info or {}), has_info=bool(info))
+
+
+def _page_info(info: Any) -> PageInfo:
+    """What the server says of the list. A count that cannot be read counts as not said; nothing rests on it alone."""
+    try:
+        return decode(info, PageInfo)
+    except DecodeError:
+        counts = ("totalItems", "itemsPerPage", "currentPage", "lastPage")
+        if not isinstance(info, dict):
+            raise
+        return decode({name: value for name, value in info.items() if name not in counts or _is_count(value)}, PageInfo)
+
+
+def _is_count(value: Any) -> bool:
+    try:
+        decode({"totalItems": value}, PageInfo)
+    except DecodeError:
+        return False
+    return True
 
 
 async def create_or_lookup(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from goedgepickt_async.models import PickLocation, Shipment, ShipmentStatus, Webshop
-from goedgepickt_async.paging import Paginator
+from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import Resource, day
 
 __all__ = ["PickLocations", "Shipments", "Webshops"]
@@ -14,30 +14,43 @@ __all__ = ["PickLocations", "Shipments", "Webshops"]
 class Webshops(Resource):
     """The webshops of the account; one key covers them all (A)."""
 
-    def list(self) -> Paginator[Webshop]:
-        """All webshops: `GET /webshops` (A)."""
-        return self._list("webshops.list", Webshop)
+    def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[Webshop]:
+        """All webshops: `GET /webshops` (A).
+
+        Args:
+            on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
+        """
+        return self._list("webshops.list", Webshop, on_unreadable=on_unreadable)
 
 
 class PickLocations(Resource):
     """The places in the warehouse that goods lie at."""
 
-    def list(self) -> Paginator[PickLocation]:
-        """All pick locations: `GET /picklocations` (A)."""
-        return self._list("pick_locations.list", PickLocation)
+    def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[PickLocation]:
+        """All pick locations: `GET /picklocations` (A).
+
+        Args:
+            on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
+        """
+        return self._list("pick_locations.list", PickLocation, on_unreadable=on_unreadable)
 
 
 class Shipments(Resource):
     """Parcels and where they are."""
 
     def list(
-        self, *, created_after: date | None = None, status: ShipmentStatus | str | None = None
+        self,
+        *,
+        created_after: date | None = None,
+        status: ShipmentStatus | str | None = None,
+        on_unreadable: OnUnreadable = "raise",
     ) -> Paginator[Shipment]:
         """All shipments, oldest first: `GET /shipments` (A/B).
 
         Args:
             created_after: A day (Dutch time); an aware datetime is taken as the Dutch day that it falls on.
             status: Only those; compared here, since the API is not known to filter by it, so all are read.
+            on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
 
         Raises:
             ConfigurationError: A naive datetime.
@@ -45,4 +58,6 @@ class Shipments(Resource):
         filters = {"created_after": day(created_after)}
         predicate = None if status is None else (lambda shipment: shipment.status == status)
         kept_by = () if status is None else (f"status is {status}",)
-        return self._list("shipments.list", Shipment, filters, predicate=predicate, kept_by=kept_by)
+        return self._list(
+            "shipments.list", Shipment, filters, predicate=predicate, kept_by=kept_by, on_unreadable=on_unreadable
+        )

@@ -12,7 +12,7 @@ from goedgepickt_async.convert import encode
 from goedgepickt_async.errors import Evidence, MultipleFoundError, PagingError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
 from goedgepickt_async.models.validators import coerce_input
-from goedgepickt_async.paging import Paginator
+from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Orders(Resource):
         created_after: date | None = None,
         status: OrderStatus | str | None = None,
         webshop_uuid: str | None = None,
+        on_unreadable: OnUnreadable = "raise",
     ) -> Paginator[Order]:
         """All orders, oldest first: `GET /orders` (A).
 
@@ -96,13 +97,14 @@ class Orders(Resource):
             created_after: A day (A), Dutch time; an aware datetime is taken as the Dutch day that it falls on.
             status: Only those (A/B); compared again here, since the answer may contain others (B).
             webshop_uuid: Only this webshop's (B).
+            on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
 
         Raises:
             ConfigurationError: A naive datetime.
         """
         filters = {"created_after": day(created_after), "status": status, "webshop_uuid": webshop_uuid}
         predicate = None if status is None else (lambda order: order.status == status)
-        return self._list("orders.list", Order, filters, predicate=predicate)
+        return self._list("orders.list", Order, filters, predicate=predicate, on_unreadable=on_unreadable)
 
     async def get(self, uuid: str) -> Order:
         """One order: `GET /orders/{uuid}` (A).

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from goedgepickt_async.convert import decode, encode
+from goedgepickt_async.convert import as_list, decode, encode
 from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.models.validators import coerce_input
-from goedgepickt_async.paging import Paginator
+from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ class Products(Resource):
     """What lies in the warehouse."""
 
     def list(
-        self, *, webshop_uuid: str | None = None, sku: str | None = None, supplier_uuid: str | None = None
+        self,
+        *,
+        webshop_uuid: str | None = None,
+        sku: str | None = None,
+        supplier_uuid: str | None = None,
+        on_unreadable: OnUnreadable = "raise",
     ) -> Paginator[Product]:
         """All products, oldest first: `GET /products` (A).
 
@@ -36,6 +41,8 @@ class Products(Resource):
             webshop_uuid: Only this webshop's (B).
             sku: Only those with exactly this SKU (A); compared again here.
             supplier_uuid: Only this supplier's (A/B); compared again here where the answer names a supplier.
+            on_unreadable: What becomes of a row that cannot be read: `"raise"` a `DecodeError`, or `"skip"` it (it is
+                in `page.unreadable`), or a function that is called with each `UnreadableRow` that is skipped.
 
         Raises:
             ValidationError: Both a SKU and a supplier: the API searches for one thing at a time.
@@ -43,7 +50,9 @@ class Products(Resource):
         if sku is not None and supplier_uuid is not None:
             raise ValidationError("search by sku or by supplier_uuid, not by both", fields={"sku": ["one of the two"]})
         filters = {"webshop_uuid": webshop_uuid, "sku": sku, "supplier_uuid": supplier_uuid}
-        return self._list("products.list", Product, filters, predicate=_keep(sku, supplier_uuid))
+        return self._list(
+            "products.list", Product, filters, predicate=_keep(sku, supplier_uuid), on_unreadable=on_unreadable
+        )
 
     async def get(self, uuid: str) -> Product:
         """One product: `GET /products/{uuid}` (A).
@@ -180,11 +189,15 @@ def _keep(sku: str | None, supplier_uuid: str | None) -> Callable[[Product], boo
 
 
 def _product(data: Any) -> Product | None:
-    """Seen as `{"items": [product]}`, a bare product, or an empty list (reference section 4.2, B)."""
+    """Seen as `{"items": [product]}`, a bare product, or an empty list (reference section 4.2, B).
+
+    Returns:
+        The product; None where the answer does not say, or names several.
+    """
     if isinstance(data, Mapping) and "items" in data:
-        data = data["items"]
+        data = as_list(data["items"])
     if isinstance(data, list):
-        data = data[0] if data else None
-    if not data or (isinstance(data, Mapping) and "uuid" not in data):
+        data = data[0] if len(data) == 1 else None
+    if not isinstance(data, Mapping) or not data.get("uuid"):
         return None
     return decode(data, Product)

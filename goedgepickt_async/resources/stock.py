@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import attrs
+
 from goedgepickt_async.convert import decode_rows
-from goedgepickt_async.errors import DecodeError, Evidence, ValidationError
+from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import StockLocation
-from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to
+from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to, rows_in
 
 if TYPE_CHECKING:
     from goedgepickt_async.bulk.plan import Plan
@@ -29,7 +31,8 @@ class Stock(Resource):
         Raises:
             NotFoundError: There is no such product.
         """
-        result = await self._sender.send(request_to("stock.get", uuid=product_uuid))
+        request = attrs.evolve(request_to("stock.get", uuid=product_uuid), check=_rows)
+        result = await self._sender.send(request)
         return parse_result(result, _locations)
 
     async def mutate(
@@ -143,10 +146,12 @@ class Stock(Resource):
         )  # fmt: skip
 
 
+def _rows(data: Any) -> list[Any]:
+    return rows_in(data, "stockLocations")
+
+
 def _locations(data: Any) -> list[StockLocation]:
-    if not isinstance(data, dict):
-        raise DecodeError("stock came without its wrapper", problems=["$: expected an object with stockLocations"])
-    return decode_rows(data.get("stockLocations"), StockLocation, path="$.stockLocations")
+    return decode_rows(_rows(data), StockLocation, path="$.stockLocations")
 
 
 def _whole(value: int, name: str) -> int:

@@ -16,7 +16,7 @@ import attrs
 from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
-from goedgepickt_async.paging import Paginator
+from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, request_to
 from goedgepickt_async.webhooks.events import EVENTS
 
@@ -230,9 +230,13 @@ if hasattr(os, "register_at_fork"):
 class Webhooks(Resource):
     """Where GoedGepickt reports changes to."""
 
-    def list(self) -> Paginator[Webhook]:
-        """All subscriptions of the account, whichever webshop they are of: `GET /webhooks` (A)."""
-        return self._list("webhooks.list", Webhook)
+    def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[Webhook]:
+        """All subscriptions of the account, whichever webshop they are of: `GET /webhooks` (A).
+
+        Args:
+            on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
+        """
+        return self._list("webhooks.list", Webhook, on_unreadable=on_unreadable)
 
     async def create(self, event: WebhookEvent | str, target_url: str, *, webshop_uuid: str | Unset = UNSET) -> Webhook:
         """Subscribe: `POST /webhooks` (A). A second one makes a second subscription, so it is never blindly sent again.

@@ -10,6 +10,7 @@ from goedgepickt_async import (
     BudgetExhaustedError,
     ClientClosedError,
     ConfigurationError,
+    DecodeError,
     GoedGepickt,
     Hooks,
     LocalBudget,
@@ -159,7 +160,6 @@ async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(m
         {"drop_page_info": True},
         {"ignore_per_page": True},
         {"hide_clamp": True},
-        {"drop_empty_items": True},
     ],
     ids=lambda quirks: next(iter(quirks)),
 )
@@ -172,6 +172,14 @@ async def test_a_list_is_whole_whatever_the_server_says_of_it(
             setattr(sandbox.quirks, name, value)
         found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
         assert found == [str(order["uuid"]) for order in sandbox.world.orders]
+
+
+async def test_a_page_without_items_is_no_end_of_a_list_but_raises(make_client: Make) -> None:
+    async with Sandbox(orders=33, products=3, limit=None) as sandbox:
+        sandbox.quirks.drop_empty_items = True
+        with pytest.raises(DecodeError, match="it has no items") as caught:
+            await uuids_of(make_client(sandbox.url, sandbox.api_key))
+        assert caught.value.resume is not None
 
 
 async def test_a_list_that_repeats_its_last_page_raises(make_client: Make) -> None:

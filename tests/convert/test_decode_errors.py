@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
@@ -28,10 +30,10 @@ def test_every_problem_is_named_with_its_place(order_data: dict[str, Any]) -> No
     bad["products"][1]["productQuantity"] = "abc"
     bad["products"].append(5)
     bad["billingCity"] = [MARK]
-    bad["shippingHousenumberAddition"] = {}
+    bad["shippingHousenumberAddition"] = {MARK: 1}
     bad["totalPaid"] = MARK
     bad["tags"] = "a"
-    bad["shipments"] = {"0": {}}
+    bad["shipments"] = {"x": {}}
     missing = {key: value for key, value in order_data.items() if key != "uuid"}
     with pytest.raises(DecodeError) as caught:
         decode_rows([order_data, bad, missing, None, [], MARK], Order)
@@ -94,7 +96,7 @@ def test_objects_inside_are_objects_or_null() -> None:
 def test_a_page_that_is_bad_all_over_gives_a_short_message() -> None:
     with pytest.raises(DecodeError) as caught:
         decode_rows([{"uuid": 5}] * 1000, Order)
-    assert len(caught.value.problems) == 1000
+    assert caught.value.problems[-1] == "and 900 more"
     assert len(str(caught.value)) < 500
 
 
@@ -119,3 +121,17 @@ def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() 
         decode_rows([{"size": "1"}, {"size": "wide"}, {"size": "3"}], Box)
     assert caught.value.problems == ("$.items[1].size: could not be read (ValueError)",)
     assert explained == ["wide"]
+
+
+@given(rows=st.integers(1, 40), lines=st.integers(1, 300))
+@settings(max_examples=25)
+def test_problems_are_counted_and_a_hundred_are_kept(rows: int, lines: int) -> None:
+    bad = [{"uuid": f"o-{n}", "products": [{"productQuantity": "x"}] * lines} for n in range(rows)]
+    with pytest.raises(DecodeError) as caught:
+        decode_rows(bad, Order)
+    count, problems = rows * lines, caught.value.problems
+    assert len(problems) == min(count, 101)
+    assert problems[99:] == () if count < 100 else problems[99].startswith("$.items[")
+    if count > 100:
+        assert problems[100] == f"and {count - 100:,} more"
+    assert len(str(caught.value)) < 600

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goedgepickt_async.convert import decode, decode_rows, to_plain
 from goedgepickt_async.errors import DecodeError
-from goedgepickt_async.models import Order, OrderLine, Product, ProductStock, Shipment, ShipmentStatus, StockLocation
+from goedgepickt_async.models import (
+    Order,
+    OrderLine,
+    Product,
+    ProductStock,
+    Shipment,
+    ShipmentStatus,
+    StockLocation,
+    Webhook,
+)
 from goedgepickt_async.models.base import Identifier, alias
 
 EMPTY_TEXT_FIELDS: list[tuple[type[Any], dict[str, Any], str, str]] = [
@@ -68,19 +83,119 @@ def test_an_empty_list_as_php_writes_it_is_empty(empty: Any) -> None:
         "-0001-11-30T00:00:00.000000Z",
         "-0001-11-29T23:40:28.000000Z",
         "-0001-11-30 00:00:00",
+        "-001-11-30T00:00:00+00:19",
+        "-001-11-29T23:40:28+00:00",
+        "-1-11-30 00:00:00",
+        "-0001-11-30T00:00:00+00:19:32",
+        "0000-00-00T00:00:00.000000Z",
+        "0000/00/00 00:00",
+        "00-00-0000 00:00:00",
+        "30-11--0001 00:00:00",
+        "Wed, 30 Nov -0001 00:00:00 +0019",
+        "0000-00-00\n",
+        -62169984000,
+        -62169985172,
+        {"date": "-0001-11-30 00:00:00.000000", "timezone_type": 3, "timezone": "Europe/Amsterdam"},
+        False,
+        [],
+        {},
     ],
 )
-def test_a_zero_date_is_none(raw: str) -> None:
+def test_a_zero_date_is_none(raw: Any) -> None:
     assert decode({"uuid": "o-1", "createDate": raw}, Order).created_at is None
     assert decode({"deliveredDate": raw}, Shipment).delivered_at is None
 
 
 @pytest.mark.parametrize(
-    "raw", ["0000-00-01", "0000-00-00 gisteren", "0000", "-", " ", "0", "x0000-00-00", "0000-00-00\n"]
+    "raw",
+    [
+        "0000-00-01",
+        "0000-00-00 gisteren",
+        "0000",
+        "-",
+        " ",
+        "0",
+        "x0000-00-00",
+        "-0001-11-28",
+        "-0002-11-30",
+        "0001-11-30x",
+    ],
 )
 def test_what_only_resembles_a_zero_date_is_refused(raw: str) -> None:
     with pytest.raises(DecodeError, match=r"\$\.createDate: expected a date and time, got other text"):
         decode({"uuid": "o-1", "createDate": raw}, Order)
+
+
+SCALARS: list[tuple[type[Any], str, str]] = [
+    (Order, "customerNote", "customer_note"),
+    (Order, "status", "status"),
+    (Order, "totalPaid", "total_paid"),
+    (Order, "finishDate", "finished_at"),
+    (Order, "shippingZipcode", "shipping.zipcode"),
+    (OrderLine, "productQuantity", "quantity"),
+    (Product, "price", "price"),
+    (Product, "supplier", "supplier"),
+    (Product, "stock", "stock"),
+    (Webhook, "webhookSecret", "secret"),
+]
+
+
+@pytest.mark.parametrize("nothing", [False, [], {}], ids=str)
+@pytest.mark.parametrize(("cls", "key", "name"), SCALARS, ids=lambda value: str(value)[:20])
+def test_what_php_writes_for_none_is_none(cls: type[Any], key: str, name: str, nothing: Any) -> None:
+    read = decode({"uuid": "u-1", key: nothing}, cls)
+    assert attrgetter(name)(read) is None
+
+
+def test_false_is_false_where_a_flag_belongs_and_true_is_never_nothing() -> None:
+    assert decode({"uuid": "o", "attentionNeeded": False}, Order).attention_needed is False
+    for cls, key, _ in SCALARS:
+        with pytest.raises(DecodeError):
+            decode({"uuid": "u-1", key: True}, cls)
+
+
+@given(keys=st.lists(st.integers(0, 10**6), unique=True, max_size=8))
+def test_phps_array_with_holes_is_the_list_of_its_values(keys: list[int]) -> None:
+    lines = {str(key): {"sku": f"S{key}"} for key in keys}
+    assert [line.sku for line in decode({"uuid": "o", "products": lines}, Order).lines] == [f"S{key}" for key in keys]
+
+
+@given(key=st.text().filter(lambda key: not re.fullmatch("0|[1-9][0-9]{0,8}", key, re.ASCII)))
+def test_an_object_with_any_other_key_is_no_list(key: str) -> None:
+    with pytest.raises(DecodeError, match="expected a list, got an object"):
+        decode({"uuid": "o", "products": {"0": {}, key: {}}}, Order)
+
+
+@given(
+    value=st.decimals(-(10**9), 10**9, places=2) | st.decimals(-(10**4), 10**4, places=1) | st.decimals(-9, 9, places=4)
+)
+def test_a_decimal_comma_is_read_as_the_point(value: Decimal) -> None:
+    assert decode({"uuid": "o", "totalPaid": f"{value:f}".replace(".", ",")}, Order).total_paid == value
+
+
+@given(
+    st.integers(1, 999),
+    st.integers(0, 999),
+    st.sampled_from(["{},{:03}", "{}.{:03},50", "{},{:03}.50", "{},{:03},000"]),
+)
+def test_what_may_be_a_separator_of_thousands_is_refused(high: int, low: int, form: str) -> None:
+    with pytest.raises(DecodeError, match="expected a decimal number"):
+        decode({"uuid": "o", "totalPaid": form.format(high, low)}, Order)
+
+
+@given(seconds=st.integers(0, 4 * 10**9), zone=st.timezones())
+def test_every_time_of_an_answer_is_the_same_instant_in_dutch_time(seconds: int, zone: ZoneInfo) -> None:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    read = decode({"uuid": "o", "createDate": moment.isoformat()}, Order).created_at
+    assert read is not None
+    assert read.timestamp() == seconds
+    assert str(read.tzinfo) == "Europe/Amsterdam"
+    there = moment.astimezone(zone)
+    php = {"date": f"{there:%Y-%m-%d %H:%M:%S}.000000", "timezone_type": 3, "timezone": zone.key}
+    again = decode({"uuid": "o", "createDate": php}, Order).created_at
+    assert again is not None
+    assert again.timestamp() == there.replace(fold=0).timestamp()
+    assert str(again.tzinfo) == "Europe/Amsterdam"
 
 
 def test_tags_are_texts_and_what_is_none_is_kept_as_its_json_text() -> None:
@@ -96,14 +211,14 @@ def test_tags_are_texts_and_what_is_none_is_kept_as_its_json_text() -> None:
     [
         (Product, {"uuid": "p", "stock": [1]}, "$.stock: expected an object, got a list"),
         (Product, {"uuid": "p", "supplier": [[]]}, "$.supplier: expected an object, got a list"),
-        (Product, {"uuid": "p", "supplier": False}, "$.supplier: expected an object, got true/false"),
+        (Product, {"uuid": "p", "supplier": True}, "$.supplier: expected an object, got true/false"),
         (Product, {"uuid": "p", "stock": {"freeStock": "5.50"}}, "$.stock.freeStock: expected an integer, got text"),
         (Product, {"uuid": "p", "price": " "}, "$.price: expected a decimal number, got other text"),
-        (Product, {"uuid": "p", "name": []}, "$.name: expected text, got a list"),
-        (OrderLine, {"productQuantity": []}, "$.productQuantity: expected an integer, got a list"),
+        (Product, {"uuid": "p", "name": [5]}, "$.name: expected text, got a list"),
+        (OrderLine, {"productQuantity": [1]}, "$.productQuantity: expected an integer, got a list"),
         (OrderLine, {"productQuantity": " "}, "$.productQuantity: expected an integer, got text"),
         (Order, {"uuid": "o", "products": [None]}, "$.products[0]: expected an object, got null"),
-        (Order, {"uuid": "o", "products": {"0": {}}}, "$.products: expected a list, got an object"),
+        (Order, {"uuid": "o", "products": {"0": {}, "a": {}}}, "$.products: expected a list, got an object"),
         (Order, {"uuid": "o", "tags": "spoed"}, "$.tags: expected a list, got text"),
         (Order, {"uuid": "o", "tags": 0}, "$.tags: expected a list, got a number"),
     ],

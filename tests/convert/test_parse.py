@@ -53,7 +53,9 @@ def test_what_is_json_is_read_the_same_by_both_parsers(data: Any, as_php: bool) 
         b'{"name": "' + MARK.encode(),
         b'{"name": "' + MARK.encode() + b'", "uuid": }',
         b'{"name": "' + MARK.encode() + b'\xff\xfe"}',
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
+        b"{}\xef\xbb\xbf",
         '{"a": "é"}'.encode("latin-1"),
         '{"a": 1}'.encode("utf-16"),
         b'{"a": NaN}',
@@ -123,3 +125,8 @@ def test_a_number_beyond_all_floats_is_refused(length: int) -> None:
 def test_the_error_says_where_it_broke() -> None:
     with pytest.raises(DecodeError, match=r"of 9 bytes is not valid JSON at character [78]"):
         parse(b'{"a": 1,}')
+
+
+@pytest.mark.parametrize("rest", [b"{}", b"[1]", b' {"a": "\xef\xbb\xbf"}'])
+def test_a_byte_order_mark_in_front_is_left_out(rest: bytes) -> None:
+    assert parse(b"\xef\xbb\xbf" + rest) == parse(rest)

@@ -14,7 +14,7 @@ def test_an_order_becomes_json_under_its_python_names(order_data: dict[str, Any]
     assert json.loads(json.dumps(plain)) == plain
     assert tuple(plain) == field_names(Order)
     assert plain["created_at"] == "2026-11-01T09:30:00+01:00"
-    assert plain["shipped_at"] == "2026-11-02T08:00:00+00:00"
+    assert plain["shipped_at"] == "2026-11-02T09:00:00+01:00"
     assert plain["finished_at"] == "2026-07-01T09:30:00+02:00"
     assert plain["total_paid"] == "24.95"
     assert plain["status"] == "ready_for_picking"

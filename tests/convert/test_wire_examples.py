@@ -144,9 +144,10 @@ def test_other_shapes_of_the_reference_read_too() -> None:
     )
 
 
-def test_missing_items_are_no_rows() -> None:
-    assert decode_rows(None, Order) == []
-    assert decode_rows([], Order) == []
+def test_what_is_no_list_has_no_rows() -> None:
+    for data in (None, {}, "", False):
+        with pytest.raises(DecodeError, match="expected a list"):
+            decode_rows(data, Order)
 
 
 @pytest.mark.parametrize("rows", [{}, "", 0, False, {"0": {"uuid": "x"}}])

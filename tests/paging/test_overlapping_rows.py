@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async.convert import decode_rows
+from goedgepickt_async.convert import BadRow, decode_readable
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, PageInfo
 from goedgepickt_async.paging import ListSource, Paginator, RawPage
@@ -22,12 +22,12 @@ def orders(rows: list[dict[str, Any]], decoded: list[str]) -> Paginator[Order]:
         info = PageInfo(total_items=len(rows), items_per_page=size, current_page=int(asked["page"]))
         return RawPage(rows=rows[start : start + size], info=info)
 
-    def decode(given: list[Any]) -> list[Order]:
+    def decode(given: list[Any], places: list[int]) -> tuple[list[Order], list[BadRow]]:
         decoded.extend(row["uuid"] for row in given)
-        return decode_rows(given, Order)
+        return decode_readable(given, Order, places=places)
 
     return Paginator(
-        ListSource(path="/orders", query=(), identity=("orders",), open=lambda: fetch, decode=decode, key=("uuid",))
+        ListSource(path="/orders", query=(), identity=("orders",), open=lambda: fetch, decode=decode, model=Order)
     )
 
 
