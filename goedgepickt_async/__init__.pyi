@@ -99,6 +99,7 @@ from goedgepickt_async.models import WebhookEvent as WebhookEvent
 from goedgepickt_async.models import Webshop as Webshop
 from goedgepickt_async.paging import Page as Page
 from goedgepickt_async.paging import Paginator as Paginator
+from goedgepickt_async.paging import UnreadableRow as UnreadableRow
 from goedgepickt_async.resources import CreatedOrder as CreatedOrder
 from goedgepickt_async.resources import EnsuredWebhooks as EnsuredWebhooks
 from goedgepickt_async.settings import RetryPolicy as RetryPolicy

@@ -12,14 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from datetime import date
 from functools import partial
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import attrs
 from cattrs.preconf.json import make_converter
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.convert import BadRow, decode_error
-from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError
 from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
@@ -138,6 +137,16 @@ class Page(Generic[T]):
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
 
 
+class BadRow(Protocol):
+    """What the decoder says of a row that it cannot read: its index among those it was given, and why."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def problems(self) -> tuple[str, ...]: ...
+
+
 @attrs.frozen(kw_only=True)
 class ListSource(Generic[T]):
     """What a paginator reads from.
@@ -148,27 +157,27 @@ class ListSource(Generic[T]):
         identity: What tells it apart from other lists: the server, the path, and all filters.
         reading: Begins a reading: what it returns sends one request, given the whole query and the lane.
         decode: From raw rows, and the index of each in the answer, to items and to those that cannot be read.
+        decode_error: From those that cannot be read to the error that says so.
         predicate: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
         by_date: Whether the list takes `createdAfter`.
         route: The path without ids, for whoever watches.
         on_page: Called with each page.
         on_unreadable: What becomes of a row that cannot be read.
-        model: The class of the items, for errors.
     """
 
     path: str
     query: tuple[tuple[str, str], ...]
     identity: tuple[str, ...]
     open: Callable[[], Fetch]
-    decode: Callable[[list[Any], list[int]], tuple[list[T], list[BadRow]]]
+    decode: Callable[[list[Any], list[int]], tuple[list[T], Sequence[BadRow]]]
+    decode_error: Callable[[Any], DecodeError]
     predicate: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
     route: str = ""
     on_page: Callable[[PageRead], object] | None = None
     on_unreadable: OnUnreadable = "raise"
-    model: Any = None
 
     def __attrs_post_init__(self) -> None:
         """Check the choice.
@@ -296,7 +305,7 @@ class Paginator(Generic[T]):
         places = batch.fresh
         items, bad = source.decode([batch.page.rows[place] for place in places], places)
         if bad and source.on_unreadable == "raise":
-            error = decode_error(source.model, bad)
+            error = source.decode_error(bad)
             error.evidence, error.attempts = Evidence.APPLIED, batch.page.attempts
             error.resume_after = write_token(source.identity, batch.after)
             raise error

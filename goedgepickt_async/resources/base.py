@@ -14,7 +14,7 @@ from goedgepickt_async import models
 from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_unknown
 from goedgepickt_async._transport.request import NO_BODY, Request, path_to, query_pairs
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.convert import as_list, decode, decode_readable, python_name
+from goedgepickt_async.convert import as_list, decode, decode_error, decode_readable, python_name
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
 from goedgepickt_async.errors import (
     ConfigurationError,
@@ -74,7 +74,7 @@ class Resource:
             identity=(self._sender.settings.server, path, *map("=".join, sorted(pairs)), *kept_by),
             open=lambda: self._reading(path),
             decode=lambda rows, places: decode_readable(rows, cls, places=places),
-            model=cls,
+            decode_error=partial(decode_error, cls),
             on_unreadable=on_unreadable,
             predicate=predicate,
             key=endpoint.keys,

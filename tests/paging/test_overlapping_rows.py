@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from goedgepickt_async.convert import BadRow, decode_readable
+from goedgepickt_async.convert import BadRow, decode_error, decode_readable
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, PageInfo
 from goedgepickt_async.paging import ListSource, Paginator, RawPage
@@ -27,7 +28,14 @@ def orders(rows: list[dict[str, Any]], decoded: list[str]) -> Paginator[Order]:
         return decode_readable(given, Order, places=places)
 
     return Paginator(
-        ListSource(path="/orders", query=(), identity=("orders",), open=lambda: fetch, decode=decode, model=Order)
+        ListSource(
+            path="/orders",
+            query=(),
+            identity=("orders",),
+            open=lambda: fetch,
+            decode=decode,
+            decode_error=partial(decode_error, Order),
+        )
     )
 
 
