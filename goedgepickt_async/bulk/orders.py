@@ -7,8 +7,17 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Final
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, read_orders, refused
-from goedgepickt_async.bulk.values import Action, Change, Conflict, Decision, DesiredRow, PlannedWrite, Unchanged
+from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, looked_from, read_orders, refused
+from goedgepickt_async.bulk.values import (
+    Action,
+    Change,
+    Conflict,
+    ConflictCode,
+    Decision,
+    DesiredRow,
+    PlannedWrite,
+    Unchanged,
+)
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import UNSET, Address, NewOrder
@@ -66,7 +75,11 @@ def diff_order(desired: DesiredRow, present: tuple[str, ...]) -> Decision:
     """
     if len(present) > 1:
         return Conflict(
-            key=desired.key, indexes=(desired.index,), reason=f"{len(present)} orders there have this id", uuids=present
+            key=desired.key,
+            indexes=(desired.index,),
+            reason=f"{len(present)} orders there have this id",
+            code=ConflictCode.AMBIGUOUS,
+            uuids=present,
         )
     if present:
         return Unchanged(key=desired.key, index=desired.index, uuid=present[0])
@@ -114,6 +127,12 @@ class OrderStrategy(PlanStrategy[tuple[str, ...]]):
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
         """The orders with these ids."""
+        since = self._since or looked_from(desired_rows)
+        self.looked_at = (
+            "all orders of this webshop"
+            if since is None
+            else f"orders of this webshop that were created since {since}; older ones are not seen"
+        )
         return await read_orders(self._sender, desired_rows, since=self._since, webshop=self.webshop)
 
     def diff(self, desired: DesiredRow, present: tuple[str, ...] | None) -> Decision:

@@ -17,6 +17,7 @@ from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
+from goedgepickt_async.bulk.checks import find_notices
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
 from goedgepickt_async.bulk.orders import OrderStrategy
 from goedgepickt_async.bulk.plan import Plan
@@ -88,7 +89,7 @@ async def make_plan(
         decisions.append(kind.diff(desired, present.get(desired.key)))
         await _give_way(number)
     budget = sender.pipeline.budget.snapshot()
-    return Plan(
+    plan = Plan(
         kind=kind.name,
         options=kind.options,
         scope=PlanScope.of(sender.settings, kind.webshop, name=webshop_name),
@@ -101,8 +102,10 @@ async def make_plan(
         content=content_of(kind, desired_rows, conflicts),
         requests_read=context.requests,
         rate=bulk_rate(budget.limit, budget.period),
+        looked_at=kind.looked_at,
         applying=(sender, kind),
     )
+    return attrs.evolve(plan, notices=find_notices(plan))
 
 
 def bound(plan: Plan, sender: Sender) -> Plan:

@@ -7,12 +7,21 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Final
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, is_utf8, read_products, refused
+from goedgepickt_async.bulk.strategy import (
+    PlanStrategy,
+    ProductsSeen,
+    fields_of,
+    find_products,
+    is_utf8,
+    not_there,
+    refused,
+)
 from goedgepickt_async.bulk.values import (
     NOT_REPORTED,
     Action,
     Change,
     Conflict,
+    ConflictCode,
     Decision,
     DesiredRow,
     PlannedWrite,
@@ -108,11 +117,30 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
     return DesiredRow(key=identifier, index=index, values={key: identifier, **values})
 
 
-def diff_product(desired: DesiredRow, present: Sequence[Product], *, webshop: str, update_pictures: bool) -> Decision:
+def diff_product(
+    desired: DesiredRow,
+    present: Sequence[Product] | ProductsSeen,
+    *,
+    webshop: str,
+    update_pictures: bool,
+    existing_only: bool = False,
+    create_elsewhere: bool = False,
+    allow_similar: bool = False,
+) -> Decision:
     """Create it, change it, leave it, or say what is in the way."""
-    if len(present) > 1:
-        return several_found(desired, present)
-    return _change(desired, present[0], update_pictures=update_pictures) if present else _create(desired, webshop)
+    seen = present if isinstance(present, ProductsSeen) else ProductsSeen(products=tuple(present))
+    if len(seen.products) > 1:
+        return several_found(desired, seen.products)
+    if seen.products:
+        return _change(desired, seen.products[0], update_pictures=update_pictures)
+    wrong = not_there(desired, seen)
+    allowed = {ConflictCode.OTHER_WEBSHOP: create_elsewhere, ConflictCode.NEAR_MISS: allow_similar}
+    if wrong is not None and not allowed[wrong.code]:
+        return wrong
+    if existing_only:
+        reason = "it is not there, and nothing is to be created"
+        return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.NOT_FOUND)
+    return _create(desired, webshop)
 
 
 def several_found(desired: DesiredRow, present: Sequence[Product]) -> Conflict:
@@ -121,12 +149,17 @@ def several_found(desired: DesiredRow, present: Sequence[Product]) -> Conflict:
         key=desired.key,
         indexes=(desired.index,),
         reason=f"{len(present)} products there have it",
+        code=ConflictCode.AMBIGUOUS,
         uuids=tuple(product.uuid for product in present),
     )
 
 
 def _create(desired: DesiredRow, webshop: str) -> Decision:
-    values = {name: value for name, value in desired.values.items() if normalize(name, value) is not None}
+    values = {
+        name: value
+        for name, value in desired.values.items()
+        if normalize(name, value) is not None and not (name == "picture" and _is_placeholder(value))
+    }
     try:
         NewProduct(webshop_uuid=webshop, **values)
     except ValidationError as error:
@@ -135,6 +168,7 @@ def _create(desired: DesiredRow, webshop: str) -> Decision:
             key=desired.key,
             indexes=conflict.indexes,
             reason=f"it is not there, and cannot be created: {conflict.reason}",
+            code=ConflictCode.NOT_FOUND,
             fields=conflict.fields,
         )
     changes = tuple(Change(field=name, before=None, after=value) for name, value in values.items())
@@ -173,9 +207,13 @@ def _untold(wanted: Mapping[str, Any], present: Product) -> Iterator[Change]:
 
 
 def _is_picture_wanted(value: Any, present: Product, *, update_pictures: bool) -> bool:
-    if value is not None and "image_placeholder" in str(value).lower():
+    if _is_placeholder(value):
         return False  # it means "no picture" (A): never a desired value
     return update_pictures or (normalize("picture", value) is not None and not present.has_picture)
+
+
+def _is_placeholder(value: Any) -> bool:
+    return value is not None and "image_placeholder" in str(value).lower()
 
 
 def _is_told(name: str, present: Product) -> bool:
@@ -200,17 +238,36 @@ def _shown(row: Any, key: str) -> str:
     return found.strip() if isinstance(found, str) else ""
 
 
-class ProductStrategy(PlanStrategy[tuple[Product, ...]]):
+class ProductStrategy(PlanStrategy[ProductsSeen]):
     """Products as they are wanted."""
 
     name: ClassVar[str] = "products"
 
-    def __init__(self, sender: Sender, *, webshop: str, key: str = "sku", update_pictures: bool = False) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        webshop: str,
+        key: str = "sku",
+        update_pictures: bool = False,
+        existing_only: bool = False,
+        create_elsewhere: bool = False,
+        allow_similar: bool = False,
+    ) -> None:
         if key not in {"sku", "product_id"}:
             raise ConfigurationError(f"key must be 'sku' or 'product_id', not {key!r}")
         self.noun = key
         self.webshop = webshop
-        self.options: Mapping[str, Any] = {"key": key, "update_pictures": update_pictures}
+        self.options: Mapping[str, Any] = {
+            "key": key,
+            "update_pictures": update_pictures,
+            "existing_only": existing_only,
+            "create_elsewhere": create_elsewhere,
+            "allow_similar": allow_similar,
+        }
+        self._existing_only = existing_only
+        self._create_elsewhere = create_elsewhere
+        self._allow_similar = allow_similar
         self._sender = sender
         self._products = Products(sender)
         self._key = key
@@ -220,14 +277,19 @@ class ProductStrategy(PlanStrategy[tuple[Product, ...]]):
         """A desired row, checked and in one form."""
         return normalize_product(row, index, key=self._key, webshop=self.webshop)
 
-    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[Product, ...]]:
+    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
         """The products with these keys."""
         keys = {desired.key for desired in desired_rows}
-        return await read_products(self._sender, keys, key=self._key, webshop=self.webshop)
+        seen, self.looked_at = await find_products(self._sender, keys, key=self._key, webshop=self.webshop)
+        return seen
 
-    def diff(self, desired: DesiredRow, present: tuple[Product, ...] | None) -> Decision:
+    def diff(self, desired: DesiredRow, present: ProductsSeen | None) -> Decision:
         """Create, change, or leave it."""
-        return diff_product(desired, present or (), webshop=self.webshop, update_pictures=self._update_pictures)
+        return diff_product(
+            desired, present or ProductsSeen(), webshop=self.webshop, update_pictures=self._update_pictures,
+            existing_only=self._existing_only, create_elsewhere=self._create_elsewhere,
+            allow_similar=self._allow_similar,
+        )  # fmt: skip
 
     async def send(self, write: PlannedWrite) -> str | None:
         """Create or change it."""

@@ -21,7 +21,8 @@ _MAX_PLACES: Final = 5
 
 def render(plan: Plan, *, limit: int | None, where: Where) -> str:
     """The plan: a summary, notices, then creates (`+`), changes (`~`), conflicts (`!`) and skipped rows (`=`)."""
-    lines = [_title(plan), _summary(plan), *(f"Note: {_printable(notice, 400)}" for notice in plan.notices)]
+    looked_at = [f"Looked at: {plan.looked_at}."] if plan.looked_at and plan.kind == "orders" else []
+    lines = [_title(plan), _summary(plan), *looked_at, *(f"Note: {_printable(notice, 400)}" for notice in plan.notices)]
     blocks = [
         [_write(plan, write) for write in plan.creates],
         [_write(plan, write) for write in plan.updates],

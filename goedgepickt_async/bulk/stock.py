@@ -11,11 +11,19 @@ import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.bulk.products import several_found
-from goedgepickt_async.bulk.strategy import PlanStrategy, is_utf8, read_locations, read_products
+from goedgepickt_async.bulk.strategy import (
+    PlanStrategy,
+    ProductsSeen,
+    find_products,
+    is_utf8,
+    not_there,
+    read_locations,
+)
 from goedgepickt_async.bulk.values import (
     Action,
     Change,
     Conflict,
+    ConflictCode,
     Decision,
     DesiredRow,
     PlannedWrite,
@@ -24,11 +32,10 @@ from goedgepickt_async.bulk.values import (
     Unchanged,
 )
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.models import Product, ProductStock, ProductType, StockLocation
+from goedgepickt_async.models import Product, ProductStock, ProductType
 from goedgepickt_async.resources import Stock
 
 __all__ = [
-    "StockSeen",
     "StockStrategy",
     "diff_free_stock",
     "diff_location_stock",
@@ -39,19 +46,6 @@ __all__ = [
 
 _MOST_DIGITS: Final = 12
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0+)?", re.ASCII)
-
-
-@attrs.frozen(kw_only=True)
-class StockSeen:
-    """What is there of one SKU.
-
-    Attributes:
-        products: The products that have it.
-        locations: Where it lies, if that was asked for.
-    """
-
-    products: tuple[Product, ...] = ()
-    locations: tuple[StockLocation, ...] | None = None
 
 
 def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
@@ -71,7 +65,7 @@ def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
     return DesiredRow(key=text.strip(), index=index, values={"sku": text.strip(), "level": whole})
 
 
-def diff_free_stock(desired: DesiredRow, seen: StockSeen) -> Decision:
+def diff_free_stock(desired: DesiredRow, seen: ProductsSeen) -> Decision:
     """Bring the free stock to the level by a mutation."""
     product = _one(desired, seen)
     if not isinstance(product, Product):
@@ -84,7 +78,7 @@ def diff_free_stock(desired: DesiredRow, seen: StockSeen) -> Decision:
     return _planned(desired, product, Action.MUTATE, "free_stock", stock.free_stock)
 
 
-def diff_location_stock(desired: DesiredRow, seen: StockSeen, *, location: str) -> Decision:
+def diff_location_stock(desired: DesiredRow, seen: ProductsSeen, *, location: str) -> Decision:
     """Set what lies at the location."""
     product = _one(desired, seen)
     if not isinstance(product, Product):
@@ -103,6 +97,7 @@ def diff_location_stock(desired: DesiredRow, seen: StockSeen, *, location: str) 
         key=desired.key,
         indexes=(desired.index,),
         reason="it is not linked to this location",
+        code=ConflictCode.UNWRITABLE,
         uuids=(product.uuid,),
     )
 
@@ -126,10 +121,15 @@ def resolve_mutation(delta: int, before: Any, now: Any) -> Resolution:
     return Resolution(is_done=False) if moved == 0 else Resolution(None, "other stock moved meanwhile")
 
 
-def _one(desired: DesiredRow, seen: StockSeen) -> Product | Conflict | Skipped:
+def _one(desired: DesiredRow, seen: ProductsSeen) -> Product | Conflict | Skipped:
     """The product that a desired row is about, if its stock can be written."""
     if not seen.products:
-        return Conflict(key=desired.key, indexes=(desired.index,), reason="no product has this SKU")
+        return not_there(desired, seen) or Conflict(
+            key=desired.key,
+            indexes=(desired.index,),
+            reason="no product of this account has this SKU",
+            code=ConflictCode.NOT_FOUND,
+        )
     product, *others = seen.products
     if others:
         return several_found(desired, seen.products)
@@ -168,7 +168,7 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and abs(value) < 10**_MOST_DIGITS else None
 
 
-class StockStrategy(PlanStrategy[StockSeen]):
+class StockStrategy(PlanStrategy[ProductsSeen]):
     """Stock as it is wanted."""
 
     name: ClassVar[str] = "stock"
@@ -206,21 +206,22 @@ class StockStrategy(PlanStrategy[StockSeen]):
         """A desired row, checked and in one form."""
         return normalize_level(row, index)
 
-    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, StockSeen]:
+    async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
         """The products with these SKUs; and where they lie, if that has to be asked one by one."""
         keys = {desired.key for desired in desired_rows}
-        products = await read_products(self._sender, keys, key="sku", webshop=self.webshop)
+        products, self.looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
         if self.reads_in_pages:
-            return {key: StockSeen(products=found) for key, found in products.items()}
-        single = [found[0].uuid for found in products.values() if len(found) == 1]
+            return products
+        single = [seen.products[0].uuid for seen in products.values() if len(seen.products) == 1]
         locations = await read_locations(self._sender, single)
         return {
-            key: StockSeen(products=found, locations=locations.get(found[0].uuid)) for key, found in products.items()
+            key: attrs.evolve(seen, locations=locations.get(seen.products[0].uuid)) if seen.products else seen
+            for key, seen in products.items()
         }
 
-    def diff(self, desired: DesiredRow, present: StockSeen | None) -> Decision:
+    def diff(self, desired: DesiredRow, present: ProductsSeen | None) -> Decision:
         """Set, mutate, or leave it."""
-        seen = present or StockSeen()
+        seen = present or ProductsSeen()
         if not self._sets:
             return diff_free_stock(desired, seen)
         assert self._location is not None
@@ -239,11 +240,11 @@ class StockStrategy(PlanStrategy[StockSeen]):
             )
         return write.uuid
 
-    def resolve(self, write: PlannedWrite, present: StockSeen | None) -> tuple[Resolution, str | None]:
+    def resolve(self, write: PlannedWrite, present: ProductsSeen | None) -> tuple[Resolution, str | None]:
         """A mutation can only be told by the numbers; a quantity that was set is there or not."""
         if write.action is not Action.MUTATE:
             return super().resolve(write, present)
-        same = [product for product in (present or StockSeen()).products if product.uuid == write.uuid]
+        same = [product for product in (present or ProductsSeen()).products if product.uuid == write.uuid]
         if not same:
             return Resolution(None, "the product is not there any more"), None
         (change,) = write.changes

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import date, datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.bulk.map import BulkRunner, StopAfter
-from goedgepickt_async.bulk.values import Conflict, Decision, DesiredRow, PlannedWrite, Resolution, Unchanged
+from goedgepickt_async.bulk.values import (
+    Conflict,
+    ConflictCode,
+    Decision,
+    DesiredRow,
+    PlannedWrite,
+    Resolution,
+    Unchanged,
+)
 from goedgepickt_async.errors import (
     BulkStoppedError,
     ConfigurationError,
@@ -25,12 +34,18 @@ from goedgepickt_async.errors import (
 from goedgepickt_async.models import UNSET, Order, PageInfo, Product, StockLocation, Webshop
 from goedgepickt_async.paging.reader import LARGEST_PAGE
 from goedgepickt_async.resources import Orders, Products, Stock, Webshops
+from goedgepickt_async.resources.base import DUTCH
 from goedgepickt_async.resources.orders import created_on_or_after, identities_of_new, identity_of
 
 __all__ = [
     "PlanStrategy",
+    "ProductsSeen",
     "fields_of",
+    "find_products",
+    "fold",
     "is_utf8",
+    "looked_from",
+    "not_there",
     "read_locations",
     "read_orders",
     "read_products",
@@ -50,6 +65,7 @@ class PlanStrategy(ABC, Generic[P]):
         noun: What its keys are, for people.
         webshop: The uuid of the webshop that it is for.
         options: What it was asked for besides, as values that JSON takes.
+        looked_at: Where the latest reading looked, for people.
         reads_in_pages: Whether many keys are read with hardly more requests than one.
     """
 
@@ -57,6 +73,7 @@ class PlanStrategy(ABC, Generic[P]):
     noun: str
     webshop: str
     options: Mapping[str, Any]
+    looked_at: str = ""
     reads_in_pages: bool = True
 
     @abstractmethod
@@ -140,18 +157,137 @@ def _doubled(key: str, same: Sequence[DesiredRow], noun: str) -> Conflict:
         key=key,
         indexes=tuple(desired.index for desired in same),
         reason=f"the same {noun} comes {len(same)} times in the input",
+        code=ConflictCode.DUPLICATE,
     )
 
 
 R = TypeVar("R")
 
 _AT_ONCE = 5
+_MAX_EXTRA_PAGES: Final = 50
+"""Pages that are read to look for similar keys, besides those that finding the keys takes."""
+_NAMED_WEBSHOPS: Final = 3
+_LOOK_BACK: Final = timedelta(days=60)
+"""How far back an order is looked for at least, whatever dates the input has."""
+
+
+@attrs.frozen(kw_only=True)
+class ProductsSeen:
+    """What is there of one key.
+
+    Attributes:
+        products: The products of the webshop that have it.
+        locations: Where it lies, if that was asked for.
+        elsewhere: The webshop that has it, if this one has not; empty: none.
+        similar: Keys of this webshop that are nearly the same, if none is exactly this.
+    """
+
+    products: tuple[Product, ...] = ()
+    locations: tuple[StockLocation, ...] | None = None
+    elsewhere: str = ""
+    similar: tuple[str, ...] = ()
+
+
+def not_there(desired: DesiredRow, seen: ProductsSeen) -> Conflict | None:
+    """The conflict of a key that nothing has, where something tells that the key may be wrong."""
+    if seen.elsewhere:
+        reason = f"it exists in {seen.elsewhere}, not in this one"
+        return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.OTHER_WEBSHOP)
+    if seen.similar:
+        shown = " and ".join(repr(same) for same in seen.similar[:3])
+        reason = f"it is not there, but {shown} is: {_what_differs(desired.key, seen.similar[0])}?"
+        return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.NEAR_MISS)
+    return None
+
+
+def _what_differs(key: str, similar: str) -> str:
+    if key.casefold() == similar.casefold():
+        return "another case"
+    if similar.lstrip("0").casefold() == key.lstrip("0").casefold():
+        return "leading zeros lost" if len(similar) > len(key) else "leading zeros added"
+    return "invisible characters, blanks or another kind of dash"
+
+
+async def find_products(
+    sender: Sender, keys: Collection[str], *, key: str, webshop: str
+) -> tuple[dict[str, ProductsSeen], str]:
+    """What is there of each key; and where was looked, for people.
+
+    A key that no product of the webshop has is looked for in the account's other webshops, and among the keys of this
+    webshop that are nearly the same: what rests on "it is not there" rests on more than one exact search.
+
+    Args:
+        sender: What sends the requests.
+        keys: What to look for.
+        key: The field that it stands in.
+        webshop: The webshop.
+    """
+    found, known = await read_products(sender, keys, key=key, webshop=webshop)
+    seen = {value: ProductsSeen(products=same) for value, same in found.items()}
+    missing = [value for value in keys if value not in found]
+    if not missing:
+        return seen, "this webshop"
+    if known is None:
+        known = await _known_keys(Products(sender), key=key, webshop=webshop)
+    elsewhere, _ = await read_products(sender, missing, key=key, webshop=None)
+    other = await _name_others(sender, webshop) if elsewhere else ""
+    similar = _by_folded(known or ())
+    for value in missing:
+        look_alikes = tuple(same for same in similar.get(fold(value), ()) if same != value)
+        if value in elsewhere or look_alikes:
+            seen[value] = ProductsSeen(elsewhere=other if value in elsewhere else "", similar=look_alikes)
+    where = "this webshop and the others of the account"
+    return seen, where if known is not None else f"{where}; the list is too long to look for similar keys too"
+
+
+_IGNORED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+
+
+def fold(key: str) -> str:
+    """A key without what gets lost or added on its way through spreadsheets: two with the same fold are look-alikes.
+
+    Case, blanks, zero-width characters, kinds of dashes, full-width forms, `="…"` and leading zeros.
+    """
+    text = unicodedata.normalize("NFKC", key).casefold()
+    text = "".join(
+        "-" if unicodedata.category(char) == "Pd" else char
+        for char in text
+        if unicodedata.category(char) not in _IGNORED_CATEGORIES
+    )
+    text = text.removeprefix("=").strip("\"'")
+    return text.lstrip("0") or text[:1]
+
+
+def _by_folded(known: Iterable[str]) -> dict[str, list[str]]:
+    folded: dict[str, list[str]] = defaultdict(list)
+    for value in known:
+        folded[fold(value)].append(value)
+    return folded
+
+
+async def _known_keys(products: Products, *, key: str, webshop: str) -> frozenset[str] | None:
+    """The keys of all products of a webshop; None: that takes too many requests."""
+    known: set[str] = set()
+    async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
+        async for page in pages:
+            if page.number == 1 and _pages_left(page.info) > _MAX_EXTRA_PAGES:
+                return None
+            known.update((getattr(product, key) or "").strip() for product in page.items)
+    return frozenset(known - {""})
+
+
+async def _name_others(sender: Sender, webshop: str) -> str:
+    """The other webshops of the account, as far as there are few."""
+    others = [shop.name or shop.uuid async for shop in Webshops(sender).list() if shop.uuid != webshop]
+    if 1 <= len(others) <= _NAMED_WEBSHOPS:
+        return "webshop " + " or ".join(repr(name) for name in others)
+    return "another webshop of this account"
 
 
 async def read_products(
     sender: Sender, keys: Collection[str], *, key: str, webshop: str | None
-) -> dict[str, tuple[Product, ...]]:
-    """The products with these keys, by key.
+) -> tuple[dict[str, tuple[Product, ...]], frozenset[str] | None]:
+    """The products with these keys, by key; and all keys that there are, if the whole list was read.
 
     Args:
         sender: What sends the requests.
@@ -160,30 +296,32 @@ async def read_products(
         webshop: Only this one's; None: those of all.
     """
     if not keys:
-        return {}
+        return {}, None
     products, wanted = Products(sender), frozenset(keys)
     if key != "sku" or len(wanted) > 1:
         found = await _paged_products(products, wanted, key=key, webshop=webshop)
         if found is not None:
             return found
     searched = await _for_each(sender, sorted(wanted), lambda sku: products.find_all_by_sku(sku, webshop_uuid=webshop))
-    return {sku: same for sku, same in searched.items() if same}
+    return {sku: same for sku, same in searched.items() if same}, None
 
 
 async def _paged_products(
     products: Products, wanted: frozenset[str], *, key: str, webshop: str | None
-) -> dict[str, tuple[Product, ...]] | None:
-    """Out of the whole list; None: it is so long that searching is fewer requests."""
+) -> tuple[dict[str, tuple[Product, ...]], frozenset[str]] | None:
+    """Out of the whole list, and all keys in it; None: it is so long that searching is fewer requests."""
+    known: set[str] = set()
     found: dict[str, tuple[Product, ...]] = defaultdict(tuple)
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
         async for page in pages:
             for product in page.items:
                 value = (getattr(product, key) or "").strip()
+                known.add(value)
                 if value in wanted:
                     found[value] += (product,)
             if page.number == 1 and key == "sku" and _pages_left(page.info) > len(wanted):
                 return None
-    return dict(found)
+    return dict(found), frozenset(known - {""})
 
 
 async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tuple[StockLocation, ...]]:
@@ -204,7 +342,7 @@ async def read_orders(
     Args:
         sender: What sends the requests.
         desired_rows: The orders to look for.
-        since: None of them was created before; None: find out from their own dates.
+        since: None of them was created before; None: see `looked_from`.
         webshop: Whose orders.
     """
     if not desired_rows:
@@ -215,7 +353,7 @@ async def read_orders(
             keys_by_identity[expected].append(desired.key)
     shop = await _name_of(sender, webshop)
     found: dict[str, tuple[str, ...]] = defaultdict(tuple)
-    async for order in Orders(sender).list(created_after=since or _oldest(desired_rows), webshop_uuid=webshop):
+    async for order in Orders(sender).list(created_after=since or looked_from(desired_rows), webshop_uuid=webshop):
         identity = identity_of(order)
         if identity is not None and _is_of(order, shop):
             for key in keys_by_identity.get(identity, ()):
@@ -228,12 +366,18 @@ def _pages_left(info: PageInfo) -> int:
     return max(0, -(-(info.total_items or 0) // (info.items_per_page or LARGEST_PAGE)) - 1)
 
 
-def _oldest(desired_rows: Sequence[DesiredRow]) -> date | None:
-    """The day to read from; None, all of them, where an order does not say when it was created."""
+def looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
+    """The day to read orders from: the oldest date in the input, and 60 days back at least.
+
+    The date in a file may be that of an export, a payment or a correction, so it cannot narrow the search. None, all
+    orders, where one does not say when it was created.
+    """
     moments = [desired.values.get("created_at") for desired in desired_rows]
     if any(moment is None for moment in moments):
         return None
-    return min(created_on_or_after(datetime.fromisoformat(str(moment))) for moment in moments)
+    oldest = min((created_on_or_after(datetime.fromisoformat(str(moment))) for moment in moments), default=None)
+    back = datetime.now(DUTCH).date() - _LOOK_BACK
+    return back if oldest is None else min(oldest, back)
 
 
 def _is_of(order: Order, shop: str | None) -> bool:

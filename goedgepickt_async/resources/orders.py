@@ -206,8 +206,8 @@ class Orders(Resource):
         Args:
             new_orders: `NewOrder`, or mappings of its fields' Python names; addresses may be mappings too, instants
                 ISO 8601 text with an offset.
-            since: None of them was created before this day. None: since the oldest `created_at`; and if one has none,
-                all orders are read.
+            since: None of them was created before this day. None: since the oldest `created_at` and
+                60 days ago at least; and if one has none, all orders are read. `plan.looked_at` says which.
             webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
 
         Raises:

@@ -151,6 +151,9 @@ class Products(Resource):
         key: Literal["sku", "product_id"] = "sku",
         webshop_uuid: str | None = None,
         update_pictures: bool = False,
+        existing_only: bool = False,
+        create_elsewhere: bool = False,
+        allow_similar: bool = False,
     ) -> Plan:
         """Compare the products that are wanted with those that are there.
 
@@ -161,6 +164,10 @@ class Products(Resource):
             webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
             update_pictures: Send a picture also where there is one already; else only with what is created and where
                 the present one is a placeholder, since GoedGepickt complained of clients that re-send them (A).
+            existing_only: Create nothing; what is not there is in conflict.
+            create_elsewhere: Create also what exists in another webshop of the account; else that is in conflict.
+            allow_similar: Create also what differs from an existing key only by case, leading zeros, blanks or
+                invisible characters; else that is in conflict.
 
         Raises:
             ConfigurationError: There is no such webshop, or there are several and none is named.
@@ -169,8 +176,9 @@ class Products(Resource):
         from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
 
         return await planner.make_plan(
-            self._sender, "products", desired, webshop=webshop_uuid, key=key, update_pictures=update_pictures
-        )
+            self._sender, "products", desired, webshop=webshop_uuid, key=key, update_pictures=update_pictures,
+            existing_only=existing_only, create_elsewhere=create_elsewhere, allow_similar=allow_similar,
+        )  # fmt: skip
 
 
 def _is_same(found: Product, new: NewProduct) -> bool:

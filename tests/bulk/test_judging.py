@@ -13,13 +13,12 @@ from goedgepickt_async.bulk import Action, Conflict, DesiredRow, PlannedWrite, S
 from goedgepickt_async.bulk.orders import new_order, normalize_order
 from goedgepickt_async.bulk.products import diff_product, equal, normalize_product
 from goedgepickt_async.bulk.stock import (
-    StockSeen,
     diff_free_stock,
     diff_location_stock,
     normalize_level,
     resolve_mutation,
 )
-from goedgepickt_async.bulk.strategy import split_duplicates
+from goedgepickt_async.bulk.strategy import ProductsSeen, split_duplicates
 from goedgepickt_async.bulk.values import NOT_REPORTED
 from goedgepickt_async.models import StockLocation
 
@@ -158,9 +157,9 @@ def test_a_key_that_comes_twice_is_one_conflict_and_nothing_else(keys: list[str]
     ]
 
 
-def stocked(free: int | None = 5, *, total: int | None = 7, **fields: Any) -> StockSeen:
+def stocked(free: int | None = 5, *, total: int | None = 7, **fields: Any) -> ProductsSeen:
     stock = ProductStock(free_stock=free, total_stock=total, unlimited_stock=fields.pop("unlimited", None))
-    return StockSeen(products=(Product(uuid="u", sku="x", stock=stock, **fields),), locations=fields.pop("at", None))
+    return ProductsSeen(products=(Product(uuid="u", sku="x", stock=stock, **fields),), locations=fields.pop("at", None))
 
 
 def level(value: Any) -> Any:
@@ -185,8 +184,8 @@ def test_unlimited_and_compound_products_are_left_alone_and_said() -> None:
 
 def test_what_cannot_be_done_safely_is_a_conflict() -> None:
     assert isinstance(diff_free_stock(level(3), stocked(None)), Conflict)
-    assert isinstance(diff_free_stock(level(3), StockSeen()), Conflict)
-    twice = StockSeen(products=stocked().products * 2)
+    assert isinstance(diff_free_stock(level(3), ProductsSeen()), Conflict)
+    twice = ProductsSeen(products=stocked().products * 2)
     assert isinstance(diff_free_stock(level(3), twice), Conflict)
     elsewhere = attrs.evolve(stocked(), locations=(StockLocation(pick_location_uuid="m", quantity=7),))
     assert isinstance(diff_location_stock(level(3), elsewhere, location="l"), Conflict)

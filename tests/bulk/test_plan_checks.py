@@ -1,0 +1,153 @@
+"""A plan says what it leaves out, where it looked, and what looks like one mistake in many rows."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import ConfigurationError, GoedGepickt, NewProduct, Plan
+from goedgepickt_async.bulk import ConflictCode, RowSource
+from goedgepickt_async.bulk.checks import over_limit
+from goedgepickt_async.bulk.strategy import fold
+from goedgepickt_async.sandbox import Sandbox
+
+
+@pytest.fixture
+async def sandbox() -> Any:
+    async with Sandbox(orders=20, products=60, webshops=2, seed=3, limit=None, oddities=False) as running:
+        yield running
+
+
+@pytest.fixture
+def shops(sandbox: Sandbox) -> list[Any]:
+    return list(sandbox.world.webshops)
+
+
+@pytest.fixture
+def first(sandbox: Sandbox, make_client: Callable[..., GoedGepickt], shops: list[Any]) -> GoedGepickt:
+    return make_client(sandbox.url, sandbox.api_key, webshop_uuid=str(shops[0]["uuid"]))
+
+
+async def codes(plan: Plan) -> dict[str, ConflictCode]:
+    return {conflict.key: conflict.code for conflict in plan.conflicts}
+
+
+async def skus_of(gg: GoedGepickt, shop: Any) -> list[str]:
+    return [p.sku async for p in gg.products.list(webshop_uuid=str(shop["uuid"])) if p.sku]
+
+
+@pytest.mark.parametrize("count", [1, 6])
+async def test_a_sku_of_another_webshop_is_said_to_be_that_and_never_created(
+    first: GoedGepickt, shops: list[Any], count: int
+) -> None:
+    theirs = (await skus_of(first, shops[1]))[:count]
+    rows = [{"sku": sku, "name": "Mok", "price": "9.50"} for sku in theirs]
+    products = await first.products.plan(rows)
+    assert await codes(products) == dict.fromkeys(theirs, ConflictCode.OTHER_WEBSHOP)
+    assert all(repr(shops[1]["name"]) in conflict.reason for conflict in products.conflicts)
+    assert str(shops[0]["name"]) in str(products)
+    assert any("right webshop" in notice for notice in products.notices)
+    assert await codes(await first.stock.plan(dict.fromkeys(theirs, 3))) == dict.fromkeys(
+        theirs, ConflictCode.OTHER_WEBSHOP
+    )
+    meant = await first.products.plan(rows, create_elsewhere=True)
+    assert [write.key for write in meant.creates] == theirs
+
+
+async def test_a_webshop_is_taken_by_uuid_or_name_and_never_guessed(
+    sandbox: Sandbox, make_client: Callable[..., GoedGepickt], shops: list[Any]
+) -> None:
+    gg = make_client(sandbox.url, sandbox.api_key)
+    for plan in (gg.products.plan([]), gg.stock.plan({}), gg.orders.plan([])):
+        with pytest.raises(ConfigurationError, match=str(shops[1]["name"])):
+            await plan
+    named = await gg.stock.plan({}, webshop_uuid=str(shops[1]["name"]))
+    assert named.scope.webshop == shops[1]["uuid"]
+    with pytest.raises(ConfigurationError, match="no webshop 'nope'"):
+        await gg.products.plan([], webshop_uuid="nope")
+
+
+async def test_near_misses_of_a_sku_are_conflicts_that_name_the_look_alike(first: GoedGepickt) -> None:
+    webshop = first.settings.webshop_uuid or ""
+    await first.products.create(NewProduct(webshop_uuid=webshop, sku="0012", name="Nul nul twaalf"))
+    there = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[0]
+    wrong = ["12", there.lower(), f"{there}\u200b", there.replace("-", "\u2013"), f"{there[:3]} {there[3:]}", '="0012"']
+    plan = await first.products.plan([{"sku": sku, "name": "x"} for sku in wrong])
+    assert await codes(plan) == dict.fromkeys(wrong, ConflictCode.NEAR_MISS)
+    assert "there" in plan.conflicts[0].reason
+    assert repr("0012") in plan.conflicts[0].reason
+    meant = await first.products.plan([{"sku": sku, "name": "x"} for sku in wrong], allow_similar=True)
+    assert len(meant.creates) == len(wrong)
+    one = await first.stock.plan({"12": 3})
+    assert await codes(one) == {"12": ConflictCode.NEAR_MISS}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("0012", "12", True), ("A 1", "a1", True), ("Å-1", "Å-1", True), ("10", "1", False), ("0", "00", True),
+     ("A-1", "A1", False), ("\uff10\uff11", "1", True), ("", "0", False)],
+)  # fmt: skip
+def test_a_fold_drops_what_spreadsheets_drop_and_no_more(one: str, other: str, same: bool) -> None:
+    assert (fold(one) == fold(other)) is same
+
+
+async def test_with_existing_only_nothing_is_created(first: GoedGepickt) -> None:
+    plan = await first.products.plan([{"sku": "brand-new", "name": "x"}], existing_only=True)
+    assert (plan.requests, await codes(plan)) == (0, {"brand-new": ConflictCode.NOT_FOUND})
+
+
+async def prices(gg: GoedGepickt, factor: int) -> Plan:
+    rows = [p async for p in gg.products.list(webshop_uuid=gg.settings.webshop_uuid) if p.price and p.sku]
+    return await gg.products.plan([{"sku": p.sku, "price": str(p.price * factor)} for p in rows[:12]])
+
+
+async def test_a_constant_factor_in_prices_is_noticed(first: GoedGepickt) -> None:
+    assert any("100 times as high" in notice for notice in (await prices(first, 100)).notices)
+    assert (await prices(first, 3)).notices == ()
+
+
+async def test_many_zeroes_and_barcodes_as_levels_are_noticed(first: GoedGepickt) -> None:
+    skus = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[:20]
+    assert any("become 0" in notice for notice in (await first.stock.plan(dict.fromkeys(skus, 0))).notices)
+    barcode = await first.stock.plan({skus[0]: 871234567890})
+    assert any("barcode" in notice for notice in barcode.notices)
+    assert (await first.stock.plan({skus[0]: 12_500})).notices == ()
+
+
+async def test_a_plan_counts_all_that_was_asked_for_also_what_is_left_out(first: GoedGepickt) -> None:
+    sku = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[0]
+    plan = await first.products.plan([{"sku": sku, "price": "1"}, {"sku": "A"}, {"sku": "A"}, {"sku": "B"}])
+    source = RowSource(name="s.csv", lines=(2, 3, 4, 6), problems=("s.csv:5: prijs: 'x' is no number",))
+    plan = plan.with_source(source)
+    assert (plan.rows, plan.left_out, plan.requests) == (5, 4, 1)
+    text = str(plan)
+    assert "5 rows" in text
+    assert "s.csv:3 and s.csv:4" in text
+    assert "s.csv:5: prijs" in text
+    saved = json.loads(plan.to_json())
+    assert saved["counts"]["left_out"] == 4
+    assert Plan.from_json(plan.to_json()).source == source
+
+
+@pytest.mark.parametrize(("limit", "is_over"), [("0", True), (3, False), ("2", True), ("100%", False), ("50%", True)])
+async def test_a_limit_on_changes_is_a_number_or_a_share(first: GoedGepickt, limit: str, is_over: bool) -> None:
+    skus = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[:3]
+    plan = await first.products.plan([{"sku": sku, "price": "777"} for sku in skus])
+    assert bool(over_limit(plan, limit)) is is_over
+
+
+@pytest.mark.parametrize("limit", ["", "x", "-1", "10 %%", "nan"])
+async def test_a_limit_that_is_none_is_refused(first: GoedGepickt, limit: str) -> None:
+    with pytest.raises(ConfigurationError, match="number or a percentage"):
+        over_limit(await first.products.plan([]), limit)
+
+
+async def test_an_order_whose_date_was_corrected_is_found(first: GoedGepickt) -> None:
+    line = {"sku": "SB-00000", "product_name": "Mok", "quantity": 1, "tax_rate": 21}
+    order = {"order_id": "4001", "status": "open", "created_at": "2026-10-20T09:00:00+01:00", "lines": [line]}
+    plan = await first.orders.plan([order])
+    assert [outcome.ok async for outcome in plan.apply()] == [True]
+    again = await first.orders.plan([{**order, "created_at": "2026-11-28T09:00:00+01:00"}])
+    assert (again.requests, len(again.unchanged)) == (0, 1)
+    assert "created since" in str(again)
