@@ -437,24 +437,25 @@ class InboxFile:
 
     def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable) -> str | None:
         """Why nothing more can be stored; None if it can."""
-        if self._is_disk_short():
+        if self._is_disk_short(table):
             with contextlib.suppress(sqlite3.Error):  # move the log into the file, and cut it
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if self._is_disk_short():
+            if self._is_disk_short(table):
                 return f"the disk of the inbox {self._path} is full"
         used = table.used_bytes()
         if used >= self._max_bytes:
             return f"the inbox {self._path} is full: {used:,} of {self._max_bytes:,} bytes"
         return None
 
-    def _is_disk_short(self) -> bool:
+    def _is_disk_short(self, table: SqliteTable) -> bool:
         usage = shutil.disk_usage(self._path.parent)
-        log = _companion(self._path, "-wal")
         try:
-            size = log.stat().st_size
+            log = _companion(self._path, "-wal").stat().st_size
         except OSError:
-            size = 0
-        return usage.free < min(_DISK_RESERVE, usage.total // 4) + size
+            log = 0
+        reserve = min(_DISK_RESERVE, usage.total // 4)
+        # Free pages of the file are used again without more of the disk; the log always needs some of it.
+        return usage.free < reserve // 2 + log or usage.free + table.free_bytes() < reserve + log
 
     # -- damage -------------------------------------------------------------------------------------------------
 

@@ -140,7 +140,9 @@ class SqliteTable:
     def put(self, entries: Sequence[InboxEntry], now: float) -> int:
         """Add entries, except those whose equal waits; the number of those added."""
         self._follow_clock(now)
-        self._sql("DELETE FROM handled WHERE until <= ?", (now,))
+        # A few at a time: more are deleted than added, and a transaction stays small on a full disk.
+        old = "SELECT rowid FROM handled WHERE until <= ? ORDER BY until LIMIT ?"
+        self._sql(f"DELETE FROM handled WHERE rowid IN ({old})", (now, 4 + 2 * len(entries)))  # noqa: S608
         added = sum(self._put(entry, now) for entry in entries)
         if added:  # otherwise nothing is written, and no disk is waited for
             self._record_clock(now)
@@ -310,10 +312,15 @@ class SqliteTable:
 
     def used_bytes(self) -> int:
         """The size of the tables, without pages that are free."""
-        pages, free, size = (
-            self._sql(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+        return int(self._pragma("page_count") * self._pragma("page_size")) - self.free_bytes()
+
+    def free_bytes(self) -> int:
+        """The size of the pages that are free."""
+        return int(self._pragma("freelist_count") * self._pragma("page_size"))
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._sql(f"PRAGMA {name}").fetchone()[0]
+        return value
 
     def orphans(self, handlers: Collection[str]) -> dict[str, int]:
         """The number of entries for each other handler."""
