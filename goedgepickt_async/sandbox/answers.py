@@ -32,6 +32,11 @@ class Answer:
         """Return the same answer with more headers."""
         return attrs.evolve(self, headers={**self.headers, **headers})
 
+    def absolute(self, origin: str) -> Answer:
+        """Return the same answer; a redirect to a path of this server leads to a whole URL, as Laravel writes it."""
+        path = self.headers.get("Location", "")
+        return _redirect(origin + path) if path.startswith("/") else self
+
 
 class Refusal(Exception):  # noqa: N818 - it is no error of ours
     """Raised in a controller to end the request with an error answer."""
@@ -55,7 +60,7 @@ def json_answer(value: Any, status: int = 200) -> Answer:
     )
 
 
-def error(status: int, message: str, *, wants_json: bool, pretty: bool = True) -> Answer:
+def error(status: int, message: str, *, wants_json: bool, pretty: bool = True, key: str = "message") -> Answer:
     """Return an error as Laravel's exception handler renders it.
 
     Args:
@@ -63,9 +68,10 @@ def error(status: int, message: str, *, wants_json: bool, pretty: bool = True) -
         message: The text of the exception.
         wants_json: Whether the client asked for JSON; if not it gets a page, and a 401 sends it to the login page.
         pretty: Laravel indents the errors of its exception handler, but not the ones that it made itself (401).
+        key: Under which key the text stands.
     """
     if wants_json:
-        text = json.dumps({"message": message}, indent=4) if pretty else encode_json({"message": message}).decode()
+        text = json.dumps({key: message}, indent=4) if pretty else encode_json({key: message}).decode()
         headers = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
         return Answer(status, text.encode(), headers)
     if status == 401:

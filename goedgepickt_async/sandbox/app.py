@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
 import re
@@ -26,6 +27,7 @@ CacheFlavour = Literal["redis", "file", "memcached"]
 of a clock of its own, so up to one second early or late.
 """
 
+_KEY: Final = re.compile(r"[!-~]{8,4096}")
 _MEMCACHED_PHASE: Final = 0.37
 """How far memcached's clock ticks behind the second; any fraction will do."""
 
@@ -63,6 +65,13 @@ class _Cache:
     def forget(self, key: str) -> None:
         self._entries.pop(key, None)
 
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def alive(self, now: float) -> list[tuple[str, int]]:
+        """Return the keys and values that live."""
+        return [(key, value) for key in list(self._entries) if (value := self.get(now, key)) is not None]
+
     def _tick(self, now: float) -> float:
         if self._flavour == "redis":
             return now
@@ -76,12 +85,28 @@ class Throttle:
         limit: How many requests one window admits.
         period: How many seconds a window lasts; a fraction is allowed, the headers then speak in whole seconds.
         flavour: Which cache the counters live in.
+
+    Attributes:
+        refused: How many requests were refused.
     """
 
     def __init__(self, limit: int, period: float, flavour: CacheFlavour = "redis") -> None:
         self.limit = limit
         self.period = period
+        self.refused = 0
         self._cache = _Cache(flavour)
+
+    def used(self, now: float) -> dict[str, tuple[int, int]]:
+        """Return, for each client with an open window, how many requests it used and in how many seconds that ends."""
+        return {
+            client: (count, max(0, (self._cache.get(now, f"{client}:timer") or math.floor(now)) - math.floor(now)))
+            for client, count in self._cache.alive(now)
+            if not client.endswith(":timer")
+        }
+
+    def reset(self) -> None:
+        """Forget all counters, as if no request had been made."""
+        self._cache.clear()
 
     def arrive(self, now: float, client: str) -> dict[str, str] | None:
         """Count a request before the controller runs.
@@ -97,6 +122,7 @@ class Throttle:
         if (self._cache.get(now, client) or 0) >= self.limit:
             timer = self._cache.get(now, timer_key)
             if timer is not None:
+                self.refused += 1
                 return self._refusal(now, timer)
             self._cache.forget(client)
         self._cache.add(now, timer_key, int(math.floor(now) + self.period), self.period)
@@ -117,6 +143,40 @@ class Throttle:
             "Retry-After": str(retry_after),
             "X-RateLimit-Reset": str(math.floor(now) + retry_after),
         }
+
+
+@attrs.frozen(kw_only=True)
+class Keys:
+    """The keys of the two APIs.
+
+    Attributes:
+        fulfilment: The key of the fulfilment API.
+        account: The key of the account API; the same key opens both if they are equal.
+        any: Whether any other well-formed key opens both too: 8 to 4096 visible ASCII characters.
+    """
+
+    fulfilment: str
+    account: str
+    any: bool = False
+
+    def of(self, base: str) -> str:
+        """Return the key of an API: `fulfilment` or `account`."""
+        return self.account if base == "account" else self.fulfilment
+
+    def opens(self, token: str | None, base: str) -> bool:
+        """Whether a token opens an API."""
+        if token is None:
+            return False
+        return hmac.compare_digest(token.encode(), self.of(base).encode()) or (self.any and is_well_formed(token))
+
+    def knows(self, token: str | None) -> bool:
+        """Whether a token is the key of either API."""
+        return token in {self.fulfilment, self.account}
+
+
+def is_well_formed(key: str) -> bool:
+    """Whether a text can be a key: 8 to 4096 visible ASCII characters."""
+    return _KEY.fullmatch(key) is not None
 
 
 def make_key(seed: int, kind: str) -> str:
@@ -196,12 +256,12 @@ class Application:
     """
 
     def __init__(
-        self, router: Router, throttle: Throttle | None, quirks: Quirks, *, seed: int, clock: Callable[[], float]
+        self, router: Router, throttle: Throttle | None, quirks: Quirks, keys: Keys, *, clock: Callable[[], float]
     ) -> None:
-        """Take what answers, what limits (None for no limit), and what the two keys are made from."""
-        self.keys: dict[str, str] = {kind: make_key(seed, kind) for kind in ("fulfilment", "account")}
+        """Take what answers, what limits (None for no limit), and the keys."""
         self._router = router
-        self._throttle = throttle
+        self.throttle = throttle
+        self._keys = keys
         self._quirks = quirks
         self._clock = clock
 
@@ -223,13 +283,13 @@ class Application:
 
     def rate_headers(self, request: Incoming) -> dict[str, str]:
         """Return the headers that an admitted request's answer carries now."""
-        return {} if self._throttle is None else self._throttle.leave(self._clock(), request.client)
+        return {} if self.throttle is None else self.throttle.leave(self._clock(), request.client)
 
     def _refuse(self, request: Incoming) -> Outcome | None:
         unauthenticated = self._check_key(request)
         if unauthenticated is not None:
-            return Outcome(unauthenticated)
-        headers = None if self._throttle is None else self._throttle.arrive(self._clock(), request.client)
+            return Outcome(unauthenticated.absolute(request.origin))
+        headers = None if self.throttle is None else self.throttle.arrive(self._clock(), request.client)
         if headers is None:
             return None
         answer = error(429, "Too Many Attempts.", wants_json=request.wants_json)
@@ -239,19 +299,20 @@ class Application:
         try:
             answer, applied = controller(request), True
         except Refusal as refusal:
-            answer, applied = refusal.answer, False
+            answer, applied = refusal.answer.absolute(request.origin), False
         return Outcome(answer.with_headers(self.rate_headers(request)), applied=applied)
 
     def _check_key(self, request: Incoming) -> Answer | None:
-        if request.token == self.keys[request.base]:
+        if self._keys.opens(request.token, request.base):
             return None
-        if request.token in self.keys.values():
+        if self._keys.knows(request.token):
             return self._wrong_kind(request)
-        return error(401, "Unauthenticated.", wants_json=request.wants_json, pretty=False)
+        return error(401, "Unauthenticated.", wants_json=request.wants_json, pretty=False, key=self._quirks.error_key)
 
     def _wrong_kind(self, request: Incoming) -> Answer:
         status = self._quirks.wrong_kind_status
         if status == 404:
             return self._router.not_found(request)
         text = "Unauthenticated." if status == 401 else "This action is unauthorized."
-        return error(status, text, wants_json=request.wants_json, pretty=status != 401)
+        key = self._quirks.error_key
+        return error(status, text, wants_json=request.wants_json, pretty=status != 401, key=key)

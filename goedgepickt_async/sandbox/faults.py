@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from asyncio import BaseTransport
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -21,10 +22,12 @@ from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest
 from goedgepickt_async.sandbox.world import World
 
 __all__ = [
+    "NAMED",
     "ChangeWorld",
     "CutBody",
     "Drop",
     "EchoAuthorization",
+    "EveryNth",
     "Fault",
     "Garbage",
     "InvalidUtf8",
@@ -36,6 +39,7 @@ __all__ = [
     "Sometimes",
     "Status",
     "TooManyRequests",
+    "named_fault",
 ]
 
 
@@ -45,7 +49,7 @@ class Connections:
     def __init__(self) -> None:
         self._numbers: WeakKeyDictionary[BaseTransport, int] = WeakKeyDictionary()
         self._next = count(1)
-        self._doomed: dict[int, Any] = {}
+        self._awaited: dict[int, Any] = {}
 
     def number(self, transport: BaseTransport | None) -> int:
         """Return the number of a connection; 0 for one that is already gone."""
@@ -55,13 +59,13 @@ class Connections:
             self._numbers[transport] = next(self._next)
         return self._numbers[transport]
 
-    def doom(self, number: int, fault: Any) -> None:
+    def drop_next(self, number: int, fault: Any) -> None:
         """Have this fault played on the next request that comes over the connection."""
-        self._doomed[number] = fault
+        self._awaited[number] = fault
 
-    def take_doom(self, number: int) -> Any:
+    def take_fault(self, number: int) -> Any:
         """Return the fault that awaits this connection's request, once; None if none does."""
-        return self._doomed.pop(number, None)
+        return self._awaited.pop(number, None)
 
 
 class Exchange:
@@ -300,7 +304,7 @@ class KeptAliveDrop:
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Answer, and lay the trap."""
-        exchange.connections.doom(exchange.recorded.connection, Drop(applied=self.applied))
+        exchange.connections.drop_next(exchange.recorded.connection, Drop(applied=self.applied))
         return exchange.reply(await exchange.answer())
 
 
@@ -476,12 +480,78 @@ class ChangeWorld:
 
 
 @attrs.define
-class _Entry:
+class EveryNth:
+    """Play another fault on every n-th request that it gets, and let the others through.
+
+    Attributes:
+        fault: What is played.
+        n: On which of them.
+    """
+
+    fault: Fault
+    n: int
+    _seen: int = attrs.field(init=False, default=0)
+
+    async def play(self, exchange: Exchange) -> web.StreamResponse:
+        """Play it, or answer as usual."""
+        self._seen += 1
+        if self._seen % self.n:
+            exchange.recorded.fault = None
+            return exchange.reply(await exchange.answer())
+        exchange.recorded.fault = type(self.fault).__name__
+        return await self.fault.play(exchange)
+
+
+NAMED: Final[dict[str, tuple[str, Callable[[float], Fault]]]] = {
+    "drop": ("hang up without an answer", lambda _: Drop()),
+    "drop-applied": ("do it, then hang up without an answer", lambda _: Drop(applied=True)),
+    "kept-alive-drop": ("answer, then hang up on the connection's next request", lambda _: KeptAliveDrop()),
+    "cut": ("hang up in the middle of the answer", lambda _: CutBody()),
+    "slow": ("answer late: slow=2 is two seconds", Slow),
+    "never": ("never answer", lambda _: NeverAnswer()),
+    "garbage": ("answer with something that is not HTTP", lambda _: Garbage()),
+    "bad-utf": ("answer with bytes that are not UTF-8", lambda _: InvalidUtf8()),
+    "html": ("answer 200 with an HTML page", lambda _: Status(200, body="<!doctype html><title>Inloggen</title>")),
+    "empty": ("answer 200 with nothing", lambda _: Status(200, body="")),
+    "redirect": ("answer 302 to another host", lambda _: Redirect("https://elsewhere.example.test/login")),
+}
+"""The faults that have a name on the command line and in the control API: what each does, and how it is made."""
+
+
+def named_fault(name: str, *, seconds: float = 1.0, every: int = 1) -> Fault:
+    """Return a fault by its name.
+
+    Args:
+        name: One of `NAMED`, or a status from 300 to 599; `429` is a refusal as by the throttle.
+        seconds: How late `slow` answers.
+        every: Only every n-th request is harmed.
+
+    Raises:
+        ValueError: There is no fault of that name.
+    """
+    made: Fault
+    if name == "429":
+        made = TooManyRequests()
+    elif re.fullmatch("[345][0-9]{2}", name):
+        made = Status(int(name))
+    elif name in NAMED:
+        made = NAMED[name][1](seconds)
+    else:
+        raise ValueError(f"there is no fault {name!r}; there are statuses from 300 to 599, and {', '.join(NAMED)}")
+    return made if every == 1 else EveryNth(made, every)
+
+
+@attrs.define
+class ScheduledFault:
+    """A fault that awaits its requests; see `Sandbox.fail`."""
+
+    number: int
     method: str
     pattern: str
     fault: Fault
     times: int | None
     after: int
+    said: str = ""
     matched: int = 0
     played: int = 0
 
@@ -494,15 +564,30 @@ class _Entry:
         return self.matched > self.after and (self.times is None or self.played < self.times)
 
 
-class Script:
+class FaultSchedule:
     """The faults to come, in the order in which they were asked for."""
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self._entries: list[ScheduledFault] = []
+        self._numbers = count(1)
 
-    def add(self, method: str, pattern: str, fault: Fault, times: int | None, after: int) -> None:
-        """Write down a fault; see `Sandbox.fail`."""
-        self._entries.append(_Entry(method.upper(), pattern, fault, times, after))
+    def add(  # noqa: PLR0917
+        self, method: str, pattern: str, fault: Fault, times: int | None, after: int, said: str = ""
+    ) -> int:
+        """Write down a fault and return its number; see `Sandbox.fail`."""
+        number = next(self._numbers)
+        self._entries.append(ScheduledFault(number, method.upper(), pattern, fault, times, after, said))
+        return number
+
+    def pending(self) -> list[ScheduledFault]:
+        """Return the faults that can still be played, in the order in which they were asked for."""
+        return [entry for entry in self._entries if entry.times is None or entry.played < entry.times]
+
+    def remove(self, number: int) -> bool:
+        """Forget one fault; returns whether there was one of that number."""
+        before = len(self._entries)
+        self._entries = [entry for entry in self._entries if entry.number != number]
+        return len(self._entries) < before
 
     def clear(self) -> None:
         """Forget all faults."""

@@ -30,7 +30,7 @@ class ListQuery:
         created_after: Only rows created on this Dutch day or later.
         search: The attribute and the value that it must have.
         status: Only rows with one of these statuses, as far as the server is honest about it.
-        leaks: Every n-th row passes the status filter whatever its status; 0 for none.
+        leaks: Whether rows that once had one of these statuses are in too.
         by_date: Sorted by creation instead of by the order in which the rows came in.
         descending: Newest first.
     """
@@ -39,7 +39,7 @@ class ListQuery:
     created_after: date | None = None
     search: tuple[str, str] | None = None
     status: frozenset[str] | None = None
-    leaks: int = 0
+    leaks: bool = False
     by_date: bool = False
     descending: bool = False
 
@@ -55,6 +55,7 @@ class Listing:
         webshop: The webshop of a row, where rows have one.
         created: When a row was created (Unix second), where rows know; it must grow over the generated rows.
         status: The status of a row, where the list has a filter of its own for it.
+        past: The statuses that a row had before.
     """
 
     table: Table
@@ -63,6 +64,7 @@ class Listing:
     webshop: Callable[[int], int | None] | None = None
     created: Callable[[int], int] | None = None
     status: Callable[[int], str] | None = None
+    past: Callable[[int], frozenset[str]] = attrs.field(default=lambda _: frozenset())
     _selections: dict[ListQuery, tuple[int, Sequence[int]]] = attrs.field(factory=dict, init=False)
 
     def select(self, query: ListQuery) -> Sequence[int]:
@@ -92,8 +94,9 @@ class Listing:
             webshop = self.webshop
             rows = [index for index in rows if webshop(index) == query.webshop]
         if query.status is not None and self.status is not None:
-            status, wanted, leaks = self.status, query.status, query.leaks
-            rows = [index for index in rows if status(index) in wanted or (leaks and index % leaks == 0)]
+            status, wanted = self.status, query.status
+            past = self.past if query.leaks else (lambda _: frozenset[str]())
+            rows = [index for index in rows if status(index) in wanted or not wanted.isdisjoint(past(index))]
         return rows
 
     def _searched(self, query: ListQuery) -> Sequence[int]:

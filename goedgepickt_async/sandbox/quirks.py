@@ -1,8 +1,11 @@
-"""Where a sandbox departs from the plain truth, or from one guess at what the real service does."""
+"""Quirks: where a sandbox departs from the plain truth, or from one guess at what the real service does."""
 
 from __future__ import annotations
 
-from typing import Literal
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_type_hints
 
 import attrs
 
@@ -24,8 +27,12 @@ class Quirks:
         repeat_last_page: Whether a page past the end answers the last page again instead of an empty one.
         drop_empty_items: Whether an empty page has no `items` at all.
         repeat_cursor: Whether the cursor of a cursor page is the one that it was asked with, so that it never ends.
-        orderstatus_leaks: How the `orderstatus` filter leaks: every n-th order is in, whatever its status; 0 for
-            an honest filter.
+        orderstatus_leaks: Whether the `orderstatus` filter also returns orders that once had the status and now have
+            another, as two of the service's users have seen (B).
+        date_style: How lists write dates: `space` (`2026-11-01 09:30:00`), `T`, `Z` (in UTC, with fractions), or `mixed`
+            (another form in each row, which no service does within one list).
+        strict: Whether searches and spellings that nobody has evidence for are refused with 422: `searchAttribute` other
+            than `status` (orders), `sku` and `supplierUuid` (products).
         order_answer: The shape of the answer to a new order.
         product_answer: The shape of the answer to a new or changed product.
         duplicate_order: What a second order with the same webshop and `orderId` does: it makes a second order, is
@@ -33,7 +40,7 @@ class Quirks:
         unknown_sku: What a line with an unknown SKU does: the order is put on hold for attention, or refused with 422.
         wrong_kind_status: The status that a key of one kind gets at the other's path.
         error_key: The key under which the service's own errors (not Laravel's) give their text; beside `message` there is
-            `errors` where a field is to blame.
+            `errors` where a field is to blame. Clients in production look for `errorMessage` before `message` (A).
     """
 
     total_items: int | None = None
@@ -46,10 +53,66 @@ class Quirks:
     repeat_last_page: bool = False
     drop_empty_items: bool = False
     repeat_cursor: bool = False
-    orderstatus_leaks: int = 7
+    orderstatus_leaks: bool = True
+    date_style: Literal["space", "T", "Z", "mixed"] = "space"
+    strict: bool = False
     order_answer: Literal["orderUuid", "uuid", "order.uuid", "data.uuid", "empty"] = "orderUuid"
     product_answer: Literal["items", "bare", "empty_items"] = "items"
     duplicate_order: Literal["create", "refuse", "return_first"] = "create"
     unknown_sku: Literal["hold", "refuse"] = "hold"
     wrong_kind_status: Literal[401, 403, 404] = 401
-    error_key: Literal["message", "error", "errorMessage"] = "message"
+    error_key: Literal["message", "error", "errorMessage"] = "errorMessage"
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Set several quirks at once; nothing is set if one of them is wrong.
+
+        Args:
+            values: Names and values, as JSON has them.
+
+        Raises:
+            ValueError: There is no such quirk, or it cannot have this value; the message says which values it can have.
+        """
+        for name, value in values.items():
+            _check(name, value)
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    @classmethod
+    def describe(cls) -> list[dict[str, Any]]:
+        """Return name, kind (`boolean`, `integer` or `choice`), choices, default and meaning of each quirk."""
+        said = dict(
+            re.findall(r"^    (\w+): (.+?)(?=^    \w+: |\Z)", inspect.getdoc(cls) or "", re.DOTALL | re.MULTILINE)
+        )
+        return [
+            {
+                "name": field.name,
+                "kind": _kind(field.name),
+                "choices": list(_choices(field.name)),
+                "default": field.default,
+                "text": " ".join(said.get(field.name, "").split()),
+            }
+            for field in attrs.fields(cls)
+        ]
+
+
+def _choices(name: str) -> tuple[Any, ...]:
+    hint = get_type_hints(Quirks)[name]
+    return get_args(hint) if _kind(name) == "choice" else ()
+
+
+def _kind(name: str) -> str:
+    hint = get_type_hints(Quirks)[name]
+    return "boolean" if hint is bool else "integer" if type(None) in get_args(hint) else "choice"
+
+
+def _check(name: str, value: Any) -> None:
+    names = [field.name for field in attrs.fields(Quirks)]
+    if name not in names:
+        raise ValueError(f"there is no quirk {name!r}; there are {', '.join(names)}")
+    kind = _kind(name)
+    if kind == "boolean" and not isinstance(value, bool):
+        raise ValueError(f"{name} is true or false, not {value!r}")
+    if kind == "integer" and value is not None and (type(value) is not int or value < 0):
+        raise ValueError(f"{name} is a whole number, at least 0, or null; not {value!r}")
+    if kind == "choice" and (isinstance(value, bool) or value not in _choices(name)):
+        raise ValueError(f"{name} is one of {', '.join(map(str, _choices(name)))}; not {value!r}")

@@ -20,6 +20,7 @@ class RecordedRequest:
     """One request that arrived, whatever became of it.
 
     Attributes:
+        number: Which one it is, counted from 1.
         at: When its head had been read, by the sandbox's clock (Unix seconds).
         method: The HTTP method.
         path: The path below the base path, without the query: `/orders`. The whole path if it is below neither base.
@@ -33,8 +34,10 @@ class RecordedRequest:
         throttled: Whether the throttle itself refused it (not a scripted 429).
         applied: Whether its controller ran and succeeded, even if the client never heard of it.
         fault: The name of the scripted fault that was played on it, if any.
+        seconds: How long it took to answer; None while it is under way.
     """
 
+    number: int = 0
     at: float
     method: str
     path: str
@@ -48,6 +51,7 @@ class RecordedRequest:
     throttled: bool = False
     applied: bool = False
     fault: str | None = None
+    seconds: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +67,7 @@ class Incoming:
         token: The bearer token, or None.
         wants_json: Whether the `Accept` header asks for JSON before anything else.
         referer: Where a browser would be sent back to.
+        origin: Scheme, host and port of the request's URL: redirects are absolute.
         client: The client's IP address.
     """
 
@@ -74,18 +79,20 @@ class Incoming:
     token: str | None
     wants_json: bool
     referer: str
+    origin: str
     client: str
 
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 
-def parse_body(raw: bytes, content_type: str) -> Any:
+def parse_body(raw: bytes, content_type: str, method: str = "POST") -> Any:
     """Parse a request body.
 
     Args:
         raw: The body's bytes.
         content_type: The `Content-Type` header.
+        method: The HTTP method: PHP reads `multipart/form-data` of a POST only.
 
     Returns:
         What was sent: for forms nested dicts and lists of text; None for an empty body, for JSON that does not parse
@@ -98,7 +105,7 @@ def parse_body(raw: bytes, content_type: str) -> Any:
         return _parse_json(raw)
     if kind == "application/x-www-form-urlencoded":
         return _nest(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
-    if kind == "multipart/form-data":
+    if kind == "multipart/form-data" and method == "POST":
         return _nest(_parse_multipart(raw, content_type))
     return None
 

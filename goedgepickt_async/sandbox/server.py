@@ -1,26 +1,31 @@
-"""The sandbox itself: a GoedGepickt on a real socket of the loopback interface."""
+"""The sandbox itself: a GoedGepickt on a real socket, with a control API and a page beside it."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 from multidict import CIMultiDict, MultiDict
 
-from goedgepickt_async.sandbox.app import Application, CacheFlavour, Throttle
+from goedgepickt_async.sandbox.app import Application, CacheFlavour, Keys, Throttle, is_well_formed, make_key
+from goedgepickt_async.sandbox.control import ControlPlane
 from goedgepickt_async.sandbox.deliveries import Deliveries
-from goedgepickt_async.sandbox.faults import Connections, Exchange, Fault, Script, seeded_latency
+from goedgepickt_async.sandbox.faults import Connections, Exchange, Fault, FaultSchedule, seeded_latency
 from goedgepickt_async.sandbox.handlers import build_router
+from goedgepickt_async.sandbox.hosts import HostGuard
 from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest, clean_input, parse_body
 from goedgepickt_async.sandbox.world import World, WorldSettings
+from goedgepickt_async.sandbox.world.lively import Lively
 
 __all__ = ["Sandbox"]
 
@@ -35,7 +40,7 @@ class Sandbox:
 
     ```python
     async with Sandbox(orders=300, seed=1) as sandbox:
-        print(sandbox.url, sandbox.api_key)
+        print(sandbox.url, sandbox.api_key, sandbox.page_url)
     ```
 
     Args:
@@ -55,17 +60,29 @@ class Sandbox:
         latency: The handling time of each request in seconds, or its bounds; drawn from the seed.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
+        hosts: Further host names to answer to, besides `localhost`, loopback addresses and `host`; `*` is any. On a
+            host that listens on all addresses, any IP address will do. Another name is refused with 421, so that no web
+            page can reach the sandbox through a name of its own (DNS rebinding).
         oddities: Whether the data is as untidy as the real service's.
-        today: The day before whose noon the generated rows lie, within one year.
+        today: The day before whose noon the generated rows lie, within one year. None: they end at this moment.
+        key: The API key of both APIs, 8 to 4096 visible ASCII characters. None: one for each, made from the seed, as
+            long as the service's own.
+        account_key: The API key of the account API, if it is another one than `key`.
+        any_key: Whether any other well-formed key opens both APIs too.
+        strict: Whether searches that nobody has evidence for are refused: the quirk of that name.
+        lively: How many things happen by themselves a minute, for demonstrations and soak tests: orders arrive, move and
+            leave, drawn from the seed. None for a world in which nothing happens by itself.
+        recorded: How many requests `requests` keeps, at least; older ones are forgotten. None keeps all.
+        openapi: An OpenAPI document of the API, or the path of one in JSON: it is served at `/openapi.json`.
         delivery_pace: What the pauses between the attempts of a webhook delivery are multiplied by: with 0.001 all
             ten are over within a second.
         delivery_timeout: How many seconds a receiver may take for an attempt.
-        clock: The server's clock in Unix seconds; it drives the throttle, the requests and the dates of new rows.
+        clock: The server's clock in Unix seconds; it drives the throttle, the recorded times and the dates of new rows.
 
     Attributes:
         world: The state, to look at and to change.
         quirks: Where the server departs from the plain truth; can be changed at any time.
-        requests: Every request that arrived, in order.
+        requests: Every request to the API that arrived, in order.
         deliveries: Every webhook delivery that was made, in order.
         api_key: The key of the fulfilment API.
         account_key: The key of the account API.
@@ -93,44 +110,76 @@ class Sandbox:
         latency: float | tuple[float, float] = 0.0,
         host: str = "127.0.0.1",
         port: int = 0,
+        hosts: Iterable[str] = (),
         oddities: bool = True,
-        today: date = date(2026, 11, 1),
+        today: date | None = date(2026, 11, 1),
+        key: str | None = None,
+        account_key: str | None = None,
+        any_key: bool = False,
+        strict: bool = False,
+        lively: float | None = None,
+        recorded: int | None = None,
+        openapi: Mapping[str, Any] | str | Path | None = None,
         delivery_pace: float = 1.0,
         delivery_timeout: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise ValueError(f"limit must be a whole number of requests, at least 1, or None: not {limit!r}")
-        if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period < math.inf:
-            raise ValueError(f"period must be a number of seconds, more than 0: not {period!r}")
-        settings = WorldSettings(
+        check_limit(limit, period)
+        if lively is not None and not 0 < lively <= 6000:
+            raise ValueError(
+                f"lively must be a number of events a minute, more than 0 and at most 6000: not {lively!r}"
+            )
+        self._settings = WorldSettings(
             orders=orders,
             products=products,
             shipments=shipments,
             webshops=webshops,
             pick_locations=pick_locations,
             seed=seed,
-            today=today,
+            today=date(2026, 11, 1) if today is None else today,
+            until=int(clock()) if today is None else None,
             oddities=oddities,
         )
-        limits = PageLimits(default=per_page_default, largest=per_page_max, reach=page_reach, cursor=cursor)
-        self.quirks: Quirks = Quirks()
-        self.world: World = World(settings, clock)
-        self.requests: list[RecordedRequest] = []
-        self.deliveries: Deliveries = Deliveries(self.world, pace=delivery_pace, timeout=delivery_timeout, clock=clock)
-        throttle = None if limit is None else Throttle(limit, period, cache)
-        router = build_router(self.world, limits, self.quirks)
-        self._application = Application(router, throttle, self.quirks, seed=seed, clock=clock)
-        self._latency = seeded_latency(latency, seed)
-        self._script = Script()
-        self._connections = Connections()
+        self._keys = _keys(seed, key, account_key, any_key=any_key)
+        self._limits = PageLimits(default=per_page_default, largest=per_page_max, reach=page_reach, cursor=cursor)
+        self._throttling: tuple[int | None, float, CacheFlavour] = (limit, period, cache)
+        self._strict = strict
+        self._ends_now = today is None
         self._clock = clock
+        self._pace = delivery_pace
+        self._delivery_timeout = delivery_timeout
+        self._latency = seeded_latency(latency, seed)
+        self._recorded = recorded
+        self._connections = Connections()
         self._host = host
         self._port = port
+        self._guard = HostGuard(host, hosts)
         self._runner: web.ServerRunner | None = None
         self._closing = asyncio.Event()
-        self.api_key: str = self._application.keys["fulfilment"]
-        self.account_key: str = self._application.keys["account"]
+        self._arrived = 0
+        self._lively_rate = lively
+        self._lively_task: asyncio.Task[None] | None = None
+        self.requests: list[RecordedRequest] = []
+        self.openapi: Mapping[str, Any] | None = _document(openapi)
+        self.api_key: str = self._keys.fulfilment
+        self.account_key: str = self._keys.account
+        self._set_up()
+        self._control = ControlPlane(self)
+
+    def _set_up(self) -> None:
+        self.quirks: Quirks = Quirks(strict=self._strict)
+        self.world: World = World(self._settings, self._clock, lambda: self.quirks.date_style)
+        self.deliveries: Deliveries = Deliveries(
+            self.world, pace=self._pace, timeout=self._delivery_timeout, clock=self._clock
+        )
+        limit, period, cache = self._throttling
+        throttle = None if limit is None else Throttle(limit, period, cache)
+        router = build_router(self.world, self._limits, self.quirks)
+        self._application = Application(router, throttle, self.quirks, self._keys, clock=self._clock)
+        self._schedule = FaultSchedule()
+        self._lively = Lively(self._settings.seed)
+
+    # Where it is
 
     @property
     def port(self) -> int:
@@ -154,9 +203,51 @@ class Sandbox:
         return f"{self._origin}{_BASES[1][1]}"
 
     @property
+    def takes_any_key(self) -> bool:
+        """Whether any well-formed key opens both APIs."""
+        return self._keys.any
+
+    @property
+    def arrived(self) -> int:
+        """How many requests arrived at the API in all, also those that are forgotten."""
+        return self._arrived
+
+    def now(self) -> float:
+        """Return the time by the sandbox's clock, in Unix seconds."""
+        return self._clock()
+
+    @property
+    def page_url(self) -> str:
+        """The URL of the page to look at and to click."""
+        return f"{self._origin}/"
+
+    # The throttle
+
+    @property
+    def throttle(self) -> Throttle | None:
+        """The throttle; None if it is switched off."""
+        return self._application.throttle
+
+    @property
     def throttled(self) -> int:
         """How many requests the throttle itself refused; scripted refusals are not among them."""
         return sum(recorded.throttled for recorded in self.requests)
+
+    def set_throttle(self, limit: int | None, period: float = 60.0) -> None:
+        """Put another throttle in the place of the present one; its counters begin at nothing.
+
+        Args:
+            limit: How many requests a window admits per IP address; None switches it off.
+            period: How many seconds the window lasts.
+
+        Raises:
+            ValueError: An argument makes no sense.
+        """
+        check_limit(limit, period)
+        self._throttling = (limit, period, self._throttling[2])
+        self._application.throttle = None if limit is None else Throttle(limit, period, self._throttling[2])
+
+    # Faults
 
     def fail(self, method: str, path_pattern: str, fault: Fault, times: int | None = 1, after: int = 0) -> None:
         """Have a fault played on requests to come.
@@ -169,11 +260,53 @@ class Sandbox:
             times: On how many requests; None for ever.
             after: How many matching requests go unharmed before.
         """
-        self._script.add(method, path_pattern, fault, times, after)
+        self._schedule.add(method, path_pattern, fault, times, after)
 
     def clear_faults(self) -> None:
         """Forget all faults that were asked for and have not been played."""
-        self._script.clear()
+        self._schedule.clear()
+
+    @property
+    def faults(self) -> FaultSchedule:
+        """The faults to come."""
+        return self._schedule
+
+    # Starting over, and a life of its own
+
+    async def reset(self, **sizes: Any) -> None:
+        """Start over: the seed's world, no requests, faults, quirks, subscriptions or deliveries, a fresh throttle.
+
+        Args:
+            **sizes: What is to be different from now on: `orders`, `products`, `shipments`, `webshops`,
+                `pick_locations`, `seed`, `oddities`.
+
+        Raises:
+            ValueError: A size makes no sense.
+        """
+        settings = self._settings.with_sizes(until=int(self._clock()) if self._ends_now else None, **sizes)
+        running = self._runner is not None
+        await self.deliveries.close()
+        self._settings = settings
+        self.requests.clear()
+        self._set_up()
+        self._control.watch()
+        if running:
+            await self.deliveries.start()
+
+    @property
+    def lively(self) -> float | None:
+        """How many things happen by themselves a minute; None if none do. It can be set."""
+        return self._lively_rate
+
+    @lively.setter
+    def lively(self, rate: float | None) -> None:
+        if rate is not None and not 0 < rate <= 6000:
+            raise ValueError(f"lively must be a number of events a minute, more than 0 and at most 6000: not {rate!r}")
+        self._lively_rate = rate
+        if self._runner is not None:
+            self._live()
+
+    # Starting and stopping
 
     async def start(self) -> None:
         """Listen. Starting twice does nothing."""
@@ -184,19 +317,31 @@ class Sandbox:
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
         # Handlers end by themselves when `_closing` is set, so there is nothing to be patient for.
         self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        except BaseException:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+            raise
         await self.deliveries.start()
+        self._live()
 
     async def close(self) -> None:
-        """Hang up on everybody, stop listening and delivering; the world and the requests stay. Twice does nothing."""
+        """Close all connections, stop listening and delivering; world and requests stay. Closing twice does nothing."""
         runner, self._runner = self._runner, None
+        self._live()
         try:
             await self.deliveries.close()
         finally:
             if runner is not None:
                 self._closing.set()
                 await runner.cleanup()
+
+    @property
+    def closing(self) -> asyncio.Event:
+        """Is set when the sandbox closes: what waits, ends then."""
+        return self._closing
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -209,18 +354,40 @@ class Sandbox:
         """Close."""
         await self.close()
 
+    # Inside
+
     @property
     def _origin(self) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return f"http://{self._guard.own_name}:{self.port}"
+
+    def _live(self) -> None:
+        """Start, change or end what happens by itself."""
+        task, self._lively_task = self._lively_task, None
+        if task is not None:
+            task.cancel()
+        if self._runner is not None and self._lively_rate is not None:
+            self._lively_task = asyncio.get_running_loop().create_task(self._be_lively(60.0 / self._lively_rate))
+
+    async def _be_lively(self, pause: float) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            self._lively.step(self.world)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        recorded = self._write_down(request)
+        refused = self._guard.refuse(request)
+        if refused is not None:
+            return refused
+        base, path = _split(request.path)
+        if not base and (handler := self._control.handler(request)) is not None:
+            return await handler
+        return await self._answer(request, self._record(request, base, path))
+
+    async def _answer(self, request: web.BaseRequest, recorded: RecordedRequest) -> web.StreamResponse:
         try:
             recorded.raw = await _read_body(request)
         except (ConnectionError, web.RequestPayloadError):
-            return web.Response()  # the client is gone; nobody reads this
-        recorded.body = parse_body(recorded.raw, request.headers.get("Content-Type", ""))
+            return web.Response()  # the client is gone; no one reads this
+        recorded.body = parse_body(recorded.raw, request.headers.get("Content-Type", ""), request.method)
         exchange = Exchange(
             request,
             _incoming(request, recorded),
@@ -231,24 +398,28 @@ class Sandbox:
             closing=self._closing,
             latency=self._latency,
         )
-        changes, fault = self._script.take(recorded.method, recorded.path)
+        changes, fault = self._schedule.take(recorded.method, recorded.path)
         for change in changes:
             change.change(self.world)
-        fault = self._connections.take_doom(recorded.connection) or fault
-        if fault is None:
-            return exchange.reply(await exchange.answer())
-        recorded.fault = type(fault).__name__
+        fault = self._connections.take_fault(recorded.connection) or fault
         try:
+            if fault is None:
+                return exchange.reply(await exchange.answer())
+            recorded.fault = type(fault).__name__
             return await fault.play(exchange)
         except ConnectionError:
             return web.Response()  # the client is gone in the middle of its answer
+        finally:
+            recorded.seconds = max(0.0, self._clock() - recorded.at)
+            self._control.answered(recorded)
 
-    def _write_down(self, request: web.BaseRequest) -> RecordedRequest:
-        base, path = _split(request.path)
+    def _record(self, request: web.BaseRequest, base: str, path: str) -> RecordedRequest:
         headers: CIMultiDict[str] = CIMultiDict(request.headers)
         if "Authorization" in headers:
             headers["Authorization"] = "***"
+        self._arrived += 1
         recorded = RecordedRequest(
+            number=self._arrived,
             at=self._clock(),
             method=request.method,
             path=path,
@@ -258,7 +429,39 @@ class Sandbox:
             connection=self._connections.number(request.transport),
         )
         self.requests.append(recorded)
+        if self._recorded is not None and len(self.requests) > 2 * self._recorded:
+            del self.requests[: -self._recorded]
         return recorded
+
+
+def check_limit(limit: Any, period: Any) -> None:
+    """Refuse a throttle that makes no sense.
+
+    Raises:
+        ValueError: The message names the argument.
+    """
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError(f"limit must be a whole number of requests, at least 1, or None: not {limit!r}")
+    if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period < math.inf:
+        raise ValueError(f"period must be a number of seconds, more than 0: not {period!r}")
+
+
+def _keys(seed: int, key: str | None, account_key: str | None, *, any_key: bool) -> Keys:
+    for name, given in (("key", key), ("account_key", account_key)):
+        if given is not None and not is_well_formed(given):
+            raise ValueError(f"{name} must be 8 to 4096 visible ASCII characters without spaces")
+    fulfilment = make_key(seed, "fulfilment") if key is None else key
+    account = account_key or key or make_key(seed, "account")
+    return Keys(fulfilment=fulfilment, account=account, any=any_key)
+
+
+def _document(given: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any] | None:
+    if given is None or isinstance(given, Mapping):
+        return given
+    read = json.loads(Path(given).read_text(encoding="utf-8"))
+    if not isinstance(read, dict):
+        raise ValueError(f"openapi must be a JSON object: {given}")  # noqa: TRY004  it is the argument that is wrong
+    return read
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:
@@ -289,6 +492,7 @@ def _incoming(request: web.BaseRequest, recorded: RecordedRequest) -> Incoming:
         token=token.strip() if scheme.lower() == "bearer" else None,
         wants_json="/json" in _first_accepted(request) or "+json" in _first_accepted(request),
         referer=request.headers.get("Referer", "/"),
+        origin=f"{request.scheme}://{request.host}",
         client=request.remote or "",
     )
 

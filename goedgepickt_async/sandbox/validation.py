@@ -61,8 +61,8 @@ Errors = dict[str, list[str]]
 Rule = Callable[[Any], Any]
 """Returns the value as it is kept; raises `BrokenRule` if it cannot be."""
 
-_TRUE: Final = frozenset({"1", "true", "on", "yes"})
-_FALSE: Final = frozenset({"0", "false", "off", "no"})
+_BOOLEANS: Final = {"1": True, "0": False}
+"""What Laravel's `boolean` takes besides true, false, 1 and 0; words such as `true`, `yes` and `on` it refuses."""
 
 # What a database's TIMESTAMP can hold, about.
 _EARLIEST: Final = 0
@@ -127,9 +127,11 @@ def validate(fields: Iterable[Field], data: dict[str, Any], errors: Errors, pref
 
 def _check(field: Field, value: Any, errors: Errors, name: str) -> Any:
     if field.items:
-        if not isinstance(value, list):
+        # A PHP array has any keys: one that does not count from 0 arrives as an object.
+        if not isinstance(value, list | dict):
             raise BrokenRule("array")
-        return [_check_object(field.items, item, errors, f"{name}.{number}") for number, item in enumerate(value)]
+        pairs = enumerate(value) if isinstance(value, list) else value.items()
+        return [_check_object(field.items, item, errors, f"{name}.{key}") for key, item in pairs]
     if field.fields:
         return _check_object(field.fields, value, errors, name)
     return field.rule(value)
@@ -182,12 +184,11 @@ def decimal(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """Take true and false, 1 and 0, and the words that forms send for them."""
-    spelled = str(value).lower()
-    if spelled in _TRUE:
-        return True
-    if spelled in _FALSE:
-        return False
+    """Take true and false, 1 and 0, as numbers or as text: a form sends the text."""
+    if isinstance(value, bool) or (type(value) is int and value in {0, 1}):
+        return bool(value)
+    if isinstance(value, str) and value in _BOOLEANS:
+        return _BOOLEANS[value]
     raise BrokenRule("boolean")
 
 

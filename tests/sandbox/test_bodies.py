@@ -97,7 +97,7 @@ def as_text(value: Any) -> Any:
         return {key: as_text(item) for key, item in value.items()}
     if isinstance(value, list):
         return [as_text(item) for item in value]
-    return "true" if value is True else str(value)
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def encoded(form: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,42 @@ async def test_an_order_becomes_the_same_in_all_forms(api: Api, form: str) -> No
     assert made[0] == made[1]
 
 
+async def test_a_multipart_form_of_a_put_is_no_input_as_in_php(api: Api) -> None:
+    path = f"/products/{api.sandbox.world.products[0]['uuid']}/stock-mutation"
+    for kind, expected in (("multipart", 422), ("urlencoded", 200)):
+        assert (await api.call("PUT", path, **encoded(kind, {"mutation": -3}))).status == expected
+    assert (await api.call("POST", path, **encoded("multipart", {"mutation": -3, "_method": "PUT"}))).status == 200
+    assert [one.body for one in api.sandbox.requests] == [
+        None,
+        {"mutation": "-3"},
+        {"mutation": "-3", "_method": "PUT"},
+    ]
+
+
+@pytest.mark.parametrize("keys", [(1,), (3, 7), ("a", "b"), (0, 2)])
 @pytest.mark.parametrize("form", ["json", "urlencoded", "multipart"])
+async def test_a_php_array_may_have_any_keys(api: Api, form: str, keys: tuple[int | str, ...]) -> None:
+    lines = {str(key): {**ORDER["orderItems"][0], "sku": f"SB-0000{place}"} for place, key in enumerate(keys)}
+    body = {**ORDER, "webshopUuid": api.webshop(), "orderItems": lines}
+    if form != "json":
+        body = {
+            **body,
+            "orderItems": [],
+            **{f"orderItems[{key}][{name}]": value for key, line in lines.items() for name, value in line.items()},
+        }
+        del body["orderItems"]
+    reply = await api.call("POST", "/orders", **encoded(form, body))
+    assert reply.status == 200
+    assert [line["sku"] for line in api.sandbox.world.orders[-1]["products"]] == [
+        line["sku"] for line in lines.values()
+    ]
+    bad = await api.call(
+        "POST", "/orders", json={**ORDER, "webshopUuid": api.webshop(), "orderItems": {"7": {"sku": "x"}}}
+    )
+    assert "orderItems.7.productName" in bad.json["errors"]
+
+
+@pytest.mark.parametrize("form", ["json", "urlencoded"])
 async def test_stock_is_moved_in_all_forms(api: Api, form: str) -> None:
     product = api.sandbox.world.products[0]
     reply = await api.call("PUT", f"/products/{product['uuid']}/stock-mutation", **encoded(form, {"mutation": -3}))

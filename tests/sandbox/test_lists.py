@@ -239,12 +239,46 @@ async def test_lists_are_filtered_by_webshop(api: Api) -> None:
 
 
 async def test_the_orderstatus_filter_leaks_unless_told_not_to(api: Api) -> None:
-    leaky = await read_pages(api, "/orders", orderstatus="completed", perPage=100)
-    assert {order["status"] for order in leaky} > {"completed"}
-    api.sandbox.quirks.orderstatus_leaks = 0
-    honest = await read_pages(api, "/orders", orderstatus="completed", perPage=100)
-    assert {order["status"] for order in honest} == {"completed"}
-    assert len(honest) < len(leaky) < 120
+    world = api.sandbox.world
+    uuid = next(row["uuid"] for row in world.orders if row["status"] == "ready_for_picking")
+    world.hold(uuid)
+    leaky = await read_pages(api, "/orders", orderstatus="ready_for_picking", perPage=100)
+    assert {order["status"] for order in leaky} == {"ready_for_picking", "completed", "on_hold"}
+    assert uuid in uuids(leaky)
+    api.sandbox.quirks.orderstatus_leaks = False
+    honest = await read_pages(api, "/orders", orderstatus="ready_for_picking", perPage=100)
+    assert {order["status"] for order in honest} == {"ready_for_picking"}
+
+
+async def test_a_strict_sandbox_refuses_searches_that_nobody_has_seen(api: Api) -> None:
+    seen = {("/orders", "status"), ("/products", "sku"), ("/products", "supplierUuid")}
+    asked = [("/orders", name) for name in ("status", "uuid", "orderId", "orderNumber", "externalDisplayId")]
+    asked += [("/products", name) for name in ("sku", "supplierUuid", "uuid", "name", "ean", "productId")]
+    asked += [("/shipments", "status"), ("/webshops", "name"), ("/picklocations", "name")]
+    for strict in (False, True):
+        api.sandbox.quirks.strict = strict
+        for path, name in asked:
+            reply = await api.get(path, searchAttribute=name, searchDelimiter="=", searchValue="x")
+            assert reply.status == (422 if strict and (path, name) not in seen else 200), (path, name)
+
+
+@pytest.mark.parametrize("style", ["space", "T", "Z", "mixed"])
+async def test_a_list_writes_its_dates_in_one_way_unless_it_is_told_to_mix_them(api: Api, style: Any) -> None:
+    world = api.sandbox.world
+    world.ship(next(row["uuid"] for row in world.orders if row["status"] == "ready_for_picking"))
+    instants = [parse_moment(row["createDate"]) for row in await read_pages(api, "/orders", perPage=100)]
+    api.sandbox.quirks.date_style = style
+    marks = {"space": {" "}, "T": {"T"}, "Z": {"TZ"}, "mixed": {" ", "T", "TZ"}}[style]
+    for path, names in (
+        ("/orders", ("createDate", "finishDate", "shippedDate")),
+        ("/shipments", ("createDate", "deliveredDate")),
+    ):
+        rows = await read_pages(api, path, perPage=100)
+        texts = [row[name] for row in rows for name in names if row[name]]
+        texts += [parcel["createDate"] for row in rows for parcel in row.get("shipments", ())]
+        assert {text[10] + ("Z" if text.endswith("Z") else "") for text in texts} == marks
+        if path == "/orders":
+            assert [parse_moment(row["createDate"]) for row in rows] == instants
 
 
 async def test_page_info_can_lie(api: Api) -> None:

@@ -185,7 +185,7 @@ async def test_a_second_order_with_the_same_id_does_what_it_is_told(tidy: Api) -
     refused = await tidy.post("/orders", tidy.order_body())
     assert (refused.status, refused.json) == (
         422,
-        {"message": "Order A-1 already exists", "errors": {"orderId": ["Order A-1 already exists"]}},
+        {"errorMessage": "Order A-1 already exists"},
     )
     other_shop = await tidy.post("/orders", tidy.order_body(webshopUuid=tidy.webshop(1)))
     assert other_shop.status == 200

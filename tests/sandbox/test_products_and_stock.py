@@ -52,7 +52,7 @@ async def test_a_sku_that_the_webshop_has_already_exists(api: Api) -> None:
     assert (await api.post("/products", new_product(api))).status == 200
     again = await api.post("/products", new_product(api))
     assert again.status == 422
-    assert "already exists" in again.json["message"]
+    assert "already exists" in again.json["errorMessage"]
     elsewhere = await api.post("/products", new_product(api, webshopUuid=api.webshop(1)))
     assert elsewhere.status == 200
 
@@ -145,7 +145,7 @@ async def test_a_location_is_linked_once_and_must_be_linked_to_be_set(api: Api) 
     assert (await api.put(path, {"stockQuantity": 1})).status == 404
     assert (await api.post(path, {"stockQuantity": 6, "priority": 9})).status == 200
     again = await api.post(path, {"stockQuantity": 6})
-    assert (again.status, "already exists" in again.json["message"]) == (422, True)
+    assert (again.status, "already exists" in again.json["errorMessage"]) == (422, True)
     assert await locations(api, uuid) == {**linked, place: 6}
 
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import count
 from typing import Any, overload
 
 import attrs
@@ -24,25 +25,25 @@ from goedgepickt_async.sandbox.deliveries.sender import (
 )
 from goedgepickt_async.sandbox.world import Change, ChangeKind, Row, World
 
-__all__ = ["Deliveries", "Report", "Rounds", "report_of", "subscribed"]
+__all__ = ["Deliveries", "DeliveryQueue", "Payload", "payload_of", "subscribed"]
 
 
 @attrs.frozen
-class Report:
+class Payload:
     """What is to be told, and to whom.
 
     Attributes:
         subscription: The event that is subscribed to.
         webshop: The uuid of the webshop that it happened in; None for the whole account.
-        payload: What is said.
+        data: What is said.
     """
 
     subscription: str
     webshop: str | None
-    payload: dict[str, Any]
+    data: dict[str, Any]
 
 
-def report_of(world: World, change: Change) -> Report | None:
+def payload_of(world: World, change: Change) -> Payload | None:
     """Return what a change leads to; None if the service tells nobody of it.
 
     A new order reports its first status. Each movement of stock is reported, of a bundle's header under a name of its
@@ -51,13 +52,13 @@ def report_of(world: World, change: Change) -> Report | None:
     webshop = None if change.webshop is None else world.webshops.uuid(change.webshop)
     match change.kind:
         case ChangeKind.ORDER_CREATED | ChangeKind.ORDER_STATUS_CHANGED:
-            return Report("order.statusChanged", webshop, _order_payload(world, change.row))
+            return Payload("order.statusChanged", webshop, _order_payload(world, change.row))
         case ChangeKind.PRODUCT_STOCK_CHANGED:
-            return Report("product.stockChanged", webshop, _stock_payload(change.row))
+            return Payload("product.stockChanged", webshop, _stock_payload(change.row))
     return None
 
 
-def subscribed(world: World, report: Report) -> Iterator[Row]:
+def subscribed(world: World, report: Payload) -> Iterator[Row]:
     """Return the subscriptions that a report is for."""
     for hook in world.webhooks:
         if hook["webhookEvent"] == report.subscription and report.webshop in {None, hook["webshopUuid"]}:
@@ -87,7 +88,7 @@ def _stock_payload(row: Row) -> dict[str, Any]:
 Carry = Callable[[Delivery, WebhookSender], Coroutine[Any, Any, None]]
 
 
-class Rounds:
+class DeliveryQueue:
     """Has each delivery carried in a task of its own; all of them end with it.
 
     Args:
@@ -151,12 +152,15 @@ class Deliveries(Sequence[Delivery]):
     Attributes:
         copies: How many times each delivery is made from now on; more than once is a duplicate.
         delay: Seconds before the first attempt of each delivery from now on.
+        changed: Called when a delivery is made, attempted or done.
     """
 
     def __init__(self, world: World, *, pace: float, timeout: float, clock: Callable[[], float]) -> None:
         if not 0 <= pace < float("inf") or not 0 < timeout < float("inf"):
             raise ValueError("the pace of deliveries must be at least 0, and their time-out more")
+        self.changed: Callable[[], None] = lambda: None
         self.copies = 1
+        self._numbers = count(1)
         self.delay: float = 0.0
         self._world = world
         self._pace = pace
@@ -169,7 +173,7 @@ class Deliveries(Sequence[Delivery]):
         self._disabled: set[str] = set()
         self._strange: set[str] = set()
         self._workers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._rounds: Rounds | None = None
+        self._queue: DeliveryQueue | None = None
         self._quiet.set()
         world.subscribe(self._hear)
 
@@ -195,8 +199,8 @@ class Deliveries(Sequence[Delivery]):
 
     async def settled(self) -> None:
         """Wait until nothing is under way: all is delivered, given up, or held."""
-        if self._rounds is not None:
-            await self._rounds.wait(self._quiet)
+        if self._queue is not None:
+            await self._queue.wait(self._quiet)
 
     # Subscriptions
 
@@ -208,6 +212,19 @@ class Deliveries(Sequence[Delivery]):
     def enable(self, webhook_uuid: str) -> None:
         """Report to a subscription again, as its owner can ask for in the service's own pages."""
         self._disabled.discard(webhook_uuid)
+
+    def resend(self, delivery: Delivery) -> Delivery:
+        """Deliver the same bytes once more, as a new delivery; also of a subscription that was given up.
+
+        Raises:
+            RuntimeError: The sandbox does not run.
+        """
+        if self._queue is None:
+            raise RuntimeError("the sandbox is not started")
+        self.enable(delivery.webhook_uuid)
+        again = attrs.evolve(delivery, number=next(self._numbers), state=DeliveryState.UNDER_WAY, attempts=[])
+        self._write(again)
+        return again
 
     # Disturbing
 
@@ -229,17 +246,17 @@ class Deliveries(Sequence[Delivery]):
 
     async def start(self) -> None:
         """Report what changes from now on."""
-        if self._rounds is None:
+        if self._queue is None:
             self._workers.clear()
-            self._rounds = Rounds(self._carry, self._make_courier)
+            self._queue = DeliveryQueue(self._carry, self._make_courier)
 
     async def close(self) -> None:
         """End all that is under way; it is dropped."""
-        rounds, self._rounds = self._rounds, None
-        if rounds is None:
+        queue, self._queue = self._queue, None
+        if queue is None:
             return
         try:
-            await rounds.close()
+            await queue.close()
         finally:
             for delivery in [*self._open, *(self._held or [])]:
                 self._end(delivery, DeliveryState.DROPPED)
@@ -248,27 +265,33 @@ class Deliveries(Sequence[Delivery]):
     # Inside
 
     def _hear(self, change: Change) -> None:
-        if self._rounds is None:
+        if self._queue is None:
             return
-        report = report_of(self._world, change)
+        report = payload_of(self._world, change)
         if report is None:
             return
         for hook in subscribed(self._world, report):
             if hook["webhookUuid"] not in self._disabled:
                 self._make(hook, report)
 
-    def _make(self, hook: Row, report: Report) -> None:
-        body = encode_json(report.payload)
+    def _make(self, hook: Row, report: Payload) -> None:
+        body = encode_json(report.data)
         for _ in range(self.copies):
-            delivery = Delivery(
-                webhook_uuid=hook["webhookUuid"],
-                target_url=hook["targetUrl"],
-                event=report.payload["event"],
-                body=body,
-                signature=sign(body, hook["webhookSecret"]),
+            self._write(
+                Delivery(
+                    number=next(self._numbers),
+                    webhook_uuid=hook["webhookUuid"],
+                    target_url=hook["targetUrl"],
+                    event=report.data["event"],
+                    body=body,
+                    signature=sign(body, hook["webhookSecret"]),
+                )
             )
-            self._log.append(delivery)
-            self._post(delivery)
+
+    def _write(self, delivery: Delivery) -> None:
+        self._log.append(delivery)
+        self._post(delivery)
+        self.changed()
 
     def _post(self, delivery: Delivery) -> None:
         if not is_loopback(delivery.target_url):
@@ -288,13 +311,13 @@ class Deliveries(Sequence[Delivery]):
         _log.warning("a subscription points to %s; a sandbox delivers to this machine alone, so not there", host)
 
     def _send(self, delivery: Delivery) -> None:
-        if self._rounds is None:
+        if self._queue is None:
             return
         delivery.state = DeliveryState.UNDER_WAY
         with self._counting:
             self._open.add(delivery)
             self._quiet.clear()
-        self._rounds.put(delivery)
+        self._queue.put(delivery)
 
     def _end(self, delivery: Delivery, state: DeliveryState) -> None:
         delivery.state = state
@@ -302,6 +325,7 @@ class Deliveries(Sequence[Delivery]):
             self._open.discard(delivery)
             if not self._open:
                 self._quiet.set()
+        self.changed()
 
     async def _carry(self, delivery: Delivery, sender: WebhookSender) -> None:
         state = DeliveryState.DROPPED
@@ -319,6 +343,7 @@ class Deliveries(Sequence[Delivery]):
                     return DeliveryState.DROPPED
                 attempt = await sender.attempt(delivery.target_url, delivery.body, delivery.signature)
             delivery.attempts.append(attempt)
+            self.changed()
             if attempt.succeeded:
                 return DeliveryState.DELIVERED
         self._disabled.add(delivery.webhook_uuid)

@@ -78,6 +78,7 @@ class Delivery:
     """One event on its way to one subscription.
 
     Attributes:
+        number: Which one it is, counted from 1.
         webhook_uuid: Which subscription it is of.
         target_url: Where it goes.
         event: The payload's `event`.
@@ -87,6 +88,7 @@ class Delivery:
         attempts: What was tried, in order.
     """
 
+    number: int = 0
     webhook_uuid: str
     target_url: str
     event: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from goedgepickt_async.sandbox.answers import Answer, Refusal, json_answer, validation_error
 from goedgepickt_async.sandbox.app import Controller
@@ -14,6 +14,9 @@ from goedgepickt_async.sandbox.validation import validation_text
 from goedgepickt_async.sandbox.world import Table, World
 
 __all__ = ["Lists"]
+
+_EVIDENT: Final = {"order": ("status",), "product": ("sku", "supplierUuid")}
+"""The searches that public evidence exists for (reference sections 4.2 and 4.5)."""
 
 
 class Lists:
@@ -60,7 +63,7 @@ class Lists:
         return ListQuery(
             webshop=self._webshop(webshop) if webshop else None,
             created_after=_read_day(request, errors) if listing.created else None,
-            search=_read_search(listing, request, errors),
+            search=_read_search(listing, request, errors, strict=self._quirks.strict),
             status=frozenset(statuses.split(",")) if statuses and listing.status else None,
             leaks=self._quirks.orderstatus_leaks,
             by_date=by_date,
@@ -90,6 +93,7 @@ class Lists:
         listing.webshop = world.order_webshop
         listing.created = world.order_created
         listing.status = world.order_status
+        listing.past = world.past_statuses
         return listing
 
     def _list_shipments(self) -> Listing:
@@ -132,11 +136,14 @@ def _read_day(request: Incoming, errors: dict[str, list[str]]) -> date | None:
         return None
 
 
-def _read_search(listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> tuple[str, str] | None:
+def _read_search(
+    listing: Listing, request: Incoming, errors: dict[str, list[str]], *, strict: bool
+) -> tuple[str, str] | None:
     attribute = request.query.get("searchAttribute")
     if not attribute:
         return None
-    if attribute not in listing.searchable:
+    evident = _EVIDENT.get(listing.table.kind, ()) if strict else listing.searchable
+    if attribute not in listing.searchable or attribute not in evident:
         errors["searchAttribute"] = [validation_text("in", "searchAttribute")]
     if request.query.get("searchDelimiter", "=") != "=":
         errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]

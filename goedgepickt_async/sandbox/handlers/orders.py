@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Final
 
 from goedgepickt_async.sandbox import validation as check
@@ -12,7 +11,7 @@ from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import Incoming
 from goedgepickt_async.sandbox.validation import COUNTRIES, Field
 from goedgepickt_async.sandbox.world import World
-from goedgepickt_async.sandbox.world.table import write_moment
+from goedgepickt_async.sandbox.world.table import parse_moment, write_moment
 
 __all__ = ["Orders", "order_fields", "order_row"]
 
@@ -56,9 +55,12 @@ def order_row(world: World, data: dict[str, Any], lines: list[dict[str, Any]], s
         world: Where it will live.
         data: The checked input.
         lines: Its lines as they are served.
-        status: Its first status.
+        status: Its first status. A completed order was handled elsewhere: it has a date on which it was finished, and no
+            shipment of this warehouse.
     """
-    created = data.get("createDate")
+    created, finished = data.get("createDate"), data.get("finishDate")
+    if finished is None and status == "completed":
+        finished = parse_moment(world.now_text()) if created is None else created
     return {
         "uuid": world.orders.uuid(world.orders.size),
         "externalDisplayId": data.get("orderDisplayId") or data["orderId"],
@@ -66,7 +68,7 @@ def order_row(world: World, data: dict[str, Any], lines: list[dict[str, Any]], s
         "orderId": data["orderId"],
         "status": status,
         "createDate": world.now_text() if created is None else write_moment(created),
-        "finishDate": None if data.get("finishDate") is None else write_moment(data["finishDate"]),
+        "finishDate": None if finished is None else write_moment(finished),
         "shippedDate": None,
         "totalPaid": data.get("paidTotal"),
         "paymentMethod": data.get("paymentMethod"),
@@ -132,44 +134,34 @@ class Orders:
 
     def _place(self, data: dict[str, Any]) -> str:
         webshop = int(data["webshopUuid"])
-        lines, needs = self._lines(webshop, data["orderItems"])
+        lines = self._lines(webshop, data["orderItems"], picked=data["orderStatus"] == "completed")
         unknown = [line["sku"] for line in lines if line["productUuid"] is None]
         blocked = bool(unknown) and not data.get("ignoreUnknownProductWarnings")
         if blocked and self._quirks.unknown_sku == "refuse":
             raise refuse(422, f"Unknown products: {', '.join(unknown)}", self._quirks, "orderItems")
         blocked = blocked and data["orderStatus"] == "open"
         asked = "on_hold" if blocked else str(data["orderStatus"])
-        status = self._world.allocator.place(self._world.orders.size, needs, asked)
-        row = order_row(self._world, data, lines, status)
+        row = order_row(self._world, data, lines, asked)
         if blocked:
             row["attentionNeeded"] = 1 if self._world.settings.oddities else True
-        return self._world.orders.uuid(self._world.insert_order(webshop, row))
+        return self._world.orders.uuid(self._world.admit_order(webshop, row))
 
-    def _lines(self, webshop: int, items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Counter[int]]:
-        needs: Counter[int] = Counter()
+    def _lines(self, webshop: int, items: list[dict[str, Any]], *, picked: bool) -> list[dict[str, Any]]:
         lines = []
         for item in items:
-            product = self._product(webshop, item["sku"])
-            if product is not None:
-                needs[product] += item["productQuantity"]
-            lines.append(
-                {
-                    "productUuid": None if product is None else self._world.products.uuid(product),
-                    "productName": item["productName"],
-                    "sku": item["sku"],
-                    "productQuantity": item["productQuantity"],
-                    "pickedQuantity": 0,
-                    "productPrice": item.get("unitPriceIncl") or "0.00",
-                    "type": "normal",
-                }
-            )
-        return lines, needs
-
-    def _product(self, webshop: int, sku: str) -> int | None:
-        """Return the product that a line means: of the order's webshop if one has the SKU there, else any."""
-        same = self._world.products_with_sku(sku)
-        own = [index for index in same if self._world.product_webshop(index) == webshop]
-        return next(iter(own or same), None)
+            product = self._world.product_with_sku(item["sku"], webshop)
+            said = {
+                "productName": item["productName"],
+                "sku": item["sku"],
+                "productPrice": item.get("unitPriceIncl") or "0.00",
+            }
+            if product is None:
+                blank = {"productUuid": None, "productQuantity": item["productQuantity"], "pickedQuantity": 0}
+                lines.append({**blank, **said, "type": "normal"})
+                continue
+            first, *parts = self._world.line(product, item["productQuantity"])
+            lines += [{**first, **said}, *parts]
+        return [{**line, "pickedQuantity": line["productQuantity"]} for line in lines] if picked else lines
 
     def _first_with_id(self, webshop: int, order_id: str) -> int | None:
         world = self._world

@@ -33,17 +33,7 @@ class Webhooks:
     def create(self, request: Incoming) -> Answer:
         """POST /webhooks."""
         data = checked(self._fields, request)
-        world, webshop = self._world, int(data["webshopUuid"])
-        number = world.webhooks.size
-        row = {
-            "webhookUuid": world.webhooks.uuid(number),
-            "webhookEvent": data["webhookEvent"],
-            "webhookSecret": world.identity.draw("webhook secret", number).hex()[:40],
-            "targetUrl": data["targetUrl"],
-            "webshopName": world.webshops.row(webshop)["name"],
-            "webshopUuid": world.webshops.uuid(webshop),
-        }
-        world.insert_webhook(webshop, row)
+        row = self._world.add_webhook(int(data["webshopUuid"]), data["webhookEvent"], data["targetUrl"])
         return json_answer(row)
 
 

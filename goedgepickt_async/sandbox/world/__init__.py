@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from goedgepickt_async.sandbox.world.lifecycle import ACTIONS, ActionError, LifeCycle, Stage
 from goedgepickt_async.sandbox.world.table import Change, ChangeKind, Row, Table, WorldSettings
 from goedgepickt_async.sandbox.world.world import World
 
-__all__ = ["Change", "ChangeKind", "Row", "Table", "World", "WorldSettings"]
+__all__ = [
+    "ACTIONS",
+    "ActionError",
+    "Change",
+    "ChangeKind",
+    "LifeCycle",
+    "Row",
+    "Stage",
+    "Table",
+    "World",
+    "WorldSettings",
+]

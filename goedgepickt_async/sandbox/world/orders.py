@@ -25,11 +25,14 @@ STATUSES: Final = (
 """Every status of a generated order; the last one is on no list of known ones."""
 
 _UNKNOWN: Final = len(STATUSES) - 1
+_READY: Final = STATUSES.index("ready_for_picking")
 _COMPLETED: Final = STATUSES.index("completed")
 # How one random byte becomes a status: long ago nearly all is done, of late all is in motion.
 _OLD: Final = bytes([_COMPLETED] * 244 + [5] * 12)
-_RECENT: Final = bytes([0] * 40 + [1] * 80 + [2] * 40 + [3] * 20 + [_COMPLETED] * 64 + [5] * 12)
+_RECENT: Final = bytes([0] * 30 + [_READY] * 130 + [3] * 20 + [_COMPLETED] * 64 + [5] * 12)
 _RECENT_SHARE: Final = 0.3
+_RECENT_AT_MOST: Final = 20_000
+"""However large the account: that many orders at most are in motion, or a warehouse would be full of them."""
 _NULLABLE: Final = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "Email", "Phone")
 
 
@@ -42,14 +45,15 @@ class OrderMaker:
         self._identity = identity
         self._products = products
         self._odd = settings.oddities
-        self._calendar = Calendar(settings.today, settings.orders)
+        self._calendar = Calendar(settings.end, settings.orders)
         self._statuses = self._draw_statuses()
+        self._by_status: dict[str, array[int]] = {}
         shop_of_byte = bytes(byte % settings.webshops for byte in range(256))
         self._webshops = random.Random(settings.seed + 1).randbytes(settings.orders).translate(shop_of_byte)  # noqa: S311 - play data
 
     def _draw_statuses(self) -> bytearray:
         count = self._settings.orders
-        recent = int(count * (1 - _RECENT_SHARE))
+        recent = count - min(count - int(count * (1 - _RECENT_SHARE)), _RECENT_AT_MOST)
         raw = random.Random(self._settings.seed).randbytes(count)  # noqa: S311 - play data
         statuses = bytearray(raw[:recent].translate(_OLD) + raw[recent:].translate(_RECENT))
         if self._odd:
@@ -69,6 +73,38 @@ class OrderMaker:
         """Return the Unix second of its creation; it grows with the index."""
         return self._calendar.moment(index)
 
+    def reserving(self) -> list[int]:
+        """Return the orders that have stock reserved, oldest first."""
+        codes = {STATUSES.index(name) for name in ("open", "ready_for_picking", "backorder", "on_hold")}
+        return [index for index, code in enumerate(self._statuses) if code in codes]
+
+    def settle(self, index: int, status: str) -> None:
+        """Give a generated order the status that its stock allows, before anybody reads it."""
+        self._statuses[index] = STATUSES.index(status)
+
+    def finished(self, index: int) -> int:
+        """Return the Unix second at which a completed order left: a day later, or sooner near the end of history."""
+        created = self.created(index)
+        return created + min(86_400, (self._settings.end - created) // 2)
+
+    def needs(self, index: int) -> dict[int, int]:
+        """Return how many pieces of which product an order needs: what its lines say, bundles' headers left out."""
+        count = self._settings.products
+        needs: dict[int, int] = {}
+        if not count:
+            return needs
+        draw = self._identity.draw("order", index)
+        unknown = self._odd and index % 23 == 5
+        for step in range(1 + draw[0] % 4):
+            number = int.from_bytes(draw[40 + 2 * step : 42 + 2 * step]) % count
+            quantity = 1 + draw[50 + step] % 3
+            if self._products.type(number) == "parent":
+                if number + 1 < count:
+                    needs[number + 1] = needs.get(number + 1, 0) + quantity * 2
+            elif step or not unknown:
+                needs[number] = needs.get(number, 0) + quantity
+        return needs
+
     @cached_property
     def completed(self) -> array[int]:
         """The indices of the orders that are generated as completed, four bytes each."""
@@ -77,6 +113,13 @@ class OrderMaker:
     def status_counts(self) -> dict[str, int]:
         """How many orders are generated with each status."""
         return {name: self._statuses.count(code) for code, name in enumerate(STATUSES)}
+
+    def with_status(self, status: str) -> array[int]:
+        """Return the orders that are generated with a status; do not change the answer."""
+        if status not in self._by_status:
+            code = STATUSES.index(status) if status in STATUSES else -1
+            self._by_status[status] = array("I", (index for index, other in enumerate(self._statuses) if other == code))
+        return self._by_status[status]
 
     def order_id(self, index: int) -> str:
         """Return the id that the webshop gave it."""
@@ -96,19 +139,23 @@ class OrderMaker:
 
     def row(self, index: int) -> Row:
         """Return the order as the API serves it, without webshop and shipments."""
-        draw = self._identity.draw("order", index)
         status = self.status(index)
+        finished = self.finished(index) if status == "completed" else None
+        row = self.invent(index, status, self.created(index), finished)
+        return self._odd_row(index, row) if self._odd else row
+
+    def invent(self, index: int, status: str, created: int, finished: int | None = None) -> Row:
+        """Return an order of any number, tidy, with the status and the dates that are given."""
+        draw = self._identity.draw("order", index)
         lines = self._lines(index, draw, picked=status == "completed")
-        created = self.created(index)
-        style = index % 3 if self._odd else 0
-        done = write_moment(created + 86_400, style) if status == "completed" else None
-        row: Row = {
+        done = None if finished is None else write_moment(finished)
+        return {
             "uuid": self._identity.uuid("order", index),
             "externalDisplayId": self.display_id(index),
             "orderNumber": self.order_id(index),
             "orderId": self.order_id(index),
             "status": status,
-            "createDate": write_moment(created, style),
+            "createDate": write_moment(created),
             "finishDate": done,
             "shippedDate": done,
             "totalPaid": _total(lines),
@@ -122,7 +169,6 @@ class OrderMaker:
             **_address("shipping", draw[16:26] if draw[6] % 4 else draw[26:36], index, odd=self._odd),
             "products": lines,
         }
-        return self._odd_row(index, row) if self._odd else row
 
     def _odd_row(self, index: int, row: Row) -> Row:
         row["attentionNeeded"] = (0, 1, "1", False, True)[index % 5]

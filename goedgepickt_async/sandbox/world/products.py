@@ -12,7 +12,7 @@ __all__ = ["LocationStock", "ProductMaker", "Stock"]
 
 @attrs.define
 class LocationStock:
-    """What quirks of a product at one pick location (`location` is its index)."""
+    """What lies of a product at one pick location (`location` is its index)."""
 
     location: int
     quantity: int
@@ -21,13 +21,14 @@ class LocationStock:
 
 @attrs.define
 class Stock:
-    """The stock of one product."""
+    """The stock of one product; `untracked` where none was ever kept, so that it limits no order."""
 
     locations: list[LocationStock]
     reserved: int
     unlimited: bool = False
     minimal: int = 0
     fill_to: int = 0
+    untracked: bool = False
 
     @property
     def total(self) -> int:
@@ -40,7 +41,7 @@ class Stock:
         return self.total - self.reserved
 
     def at(self, location: int) -> LocationStock | None:
-        """Return what quirks at a location, or None if the product is not linked to it."""
+        """Return what lies at a location, or None if the product is not linked to it."""
         return next((place for place in self.locations if place.location == location), None)
 
 
@@ -87,14 +88,29 @@ class ProductMaker:
             return "normal"
         return {4: "parent", 5: "child"}.get(index % 19, "normal")
 
-    def stock(self, index: int) -> Stock:
-        """Return the stock that it has before anything happens."""
+    def part(self, index: int) -> int | None:
+        """Return the product that a bundle consists of, twice each; None if it is no bundle."""
+        return index + 1 if self.type(index) == "parent" and index + 1 < self._settings.products else None
+
+    def stock(self, index: int, demand: int = 0) -> Stock:
+        """Return the stock that it has before anything happens.
+
+        Args:
+            index: The product.
+            demand: How many pieces the generated orders have reserved. One product in eight is scarce: of it lies a part
+                of the demand, so that the oldest orders are covered and the newest wait.
+        """
         draw = self._identity.draw("stock", index)
         places = self._settings.pick_locations
         first = int.from_bytes(draw[:2]) % places
         chosen = sorted({(first + step * (1 + draw[2])) % places for step in range(1 + draw[3] % 3)})
         locations = [LocationStock(place, 5 + draw[8 + order] % 60, order + 1) for order, place in enumerate(chosen)]
-        stock = Stock(locations, reserved=draw[4] % 5, minimal=draw[5] % 10, fill_to=20 + draw[6] % 30)
+        if demand > 1 and draw[4] % 8 == 0:
+            locations = [LocationStock(place.location, 0, place.priority) for place in locations]
+            locations[0].quantity = demand * (96 + draw[7] % 128) // 256
+        else:
+            locations[0].quantity += demand
+        stock = Stock(locations, reserved=demand, minimal=draw[5] % 10, fill_to=20 + draw[6] % 30)
         if self._odd:
             self._make_odd(index, stock)
         return stock
@@ -103,13 +119,16 @@ class ProductMaker:
         """Whether no stock was ever kept of it, in an odd world: the API serves null then (reference 4.2, A)."""
         return self._odd and index % 67 == 30
 
+    def allows_backorders(self, index: int) -> bool:
+        """Whether it may be sold when it is not there."""
+        return (self._odd and index % 9 == 5) or self._identity.draw("product", index)[10] % 8 != 0
+
     def _make_odd(self, index: int, stock: Stock) -> None:
-        if index % 13 == 6:
-            stock.reserved = stock.total + 1 + index % 7
         if index % 37 == 8:
             stock.unlimited = True
         if index % 43 == 10 or self.has_no_stock(index):
-            stock.locations, stock.reserved = [], 0
+            stock.locations = []
+            stock.untracked = self.has_no_stock(index)
 
     def row(self, index: int) -> Row:
         """Return the product as the API serves it, without its stock."""

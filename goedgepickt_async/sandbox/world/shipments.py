@@ -14,6 +14,8 @@ _STATUSES = (
     "delivered", "delivered", "delivered_at_recipient", "shipped", "in_transit", "out_for_delivery", "registered",
     "pending", "pending_registered", "returned", "problem", "no_update_supported",
 )  # fmt: skip
+_TRAVEL = 90_000
+"""Seconds from a shipment's creation to its delivery."""
 
 
 class ShipmentMaker:
@@ -27,7 +29,8 @@ class ShipmentMaker:
         completed = orders.status_counts()["completed"]
         self.count: int = completed if settings.shipments is None else settings.shipments
         self._completed = completed
-        self._calendar = Calendar(settings.today, self.count)
+        self._end = settings.end
+        self._calendar = Calendar(settings.end, self.count)
 
     def order(self, index: int) -> int | None:
         """Return the index of the order that it belongs to, or None if no order was ever completed."""
@@ -49,8 +52,8 @@ class ShipmentMaker:
         order = self.order(index)
         if order is None:
             return self._calendar.moment(index)
-        # A day later, and a second for each parcel before it of the same order: shipments never change places.
-        return self._orders.created(order) + 86_000 + index - self.of_order(order).start
+        # A second for each parcel before it of the same order: shipments never change places.
+        return max(self._orders.created(order), self._orders.finished(order) - 400) + index - self.of_order(order).start
 
     def status(self, index: int) -> str:
         """Return its status; in an odd world sometimes empty or one that is on no list."""
@@ -58,7 +61,10 @@ class ShipmentMaker:
             return ""
         if self._odd and index % 31 == 9:
             return "held_by_customs"
-        return _STATUSES[self._identity.draw("shipment", index)[0] % len(_STATUSES)]
+        status = _STATUSES[self._identity.draw("shipment", index)[0] % len(_STATUSES)]
+        if status.startswith("delivered") and self.created(index) + _TRAVEL > self._end:
+            return "in_transit"  # it cannot have arrived yet
+        return status
 
     def parcel(self, index: int) -> Row:
         """Return the short form that an order shows of it."""
@@ -66,7 +72,7 @@ class ShipmentMaker:
         return {
             "trackTraceCode": code,
             "trackTraceUrl": f"https://track.example.test/{code}",
-            "createDate": write_moment(self.created(index), index % 3 if self._odd else 0),
+            "createDate": write_moment(self.created(index)),
         }
 
     def row(self, index: int) -> Row:
@@ -75,13 +81,13 @@ class ShipmentMaker:
         draw = self._identity.draw("shipment", index)
         order = self.order(index)
         linked = self._orders.row(order) if order is not None else None
-        delivered = self.created(index) + 90_000 if status.startswith("delivered") else None
+        delivered = self.created(index) + _TRAVEL if status.startswith("delivered") else None
         parcel = self.parcel(index)
         row: Row = {
             "uuid": self._identity.uuid("shipment", index),
             "status": status,
             "createDate": parcel["createDate"],
-            "deliveredDate": None if delivered is None else write_moment(delivered, index % 3 if self._odd else 0),
+            "deliveredDate": None if delivered is None else write_moment(delivered),
             "shippingMethod": sample_data.CARRIERS[draw[1] % len(sample_data.CARRIERS)],
             "trackTraceCode": parcel["trackTraceCode"],
             "trackTraceUrl": parcel["trackTraceUrl"],

@@ -42,6 +42,7 @@ class WorldSettings:
         pick_locations: How many pick locations there are; at least one.
         seed: What everything random is derived from.
         today: The day before whose noon all generated rows lie, within one year.
+        until: The Unix second before which they lie instead; None for noon of `today`.
         oddities: Whether the world is as untidy as the real one.
     """
 
@@ -52,7 +53,36 @@ class WorldSettings:
     pick_locations: int = attrs.field(default=20, validator=attrs.validators.ge(1))
     seed: int = 1
     today: date = date(2026, 11, 1)
+    until: int | None = None
     oddities: bool = True
+
+    @property
+    def end(self) -> int:
+        """The Unix second at which the generated history ends."""
+        return day_start(self.today) + 12 * 3600 if self.until is None else self.until
+
+    def with_sizes(self, *, until: int | None = None, **sizes: Any) -> WorldSettings:
+        """Return other settings.
+
+        Args:
+            until: The Unix second at which the generated history ends from now on; None keeps the day.
+            **sizes: What is to be different.
+
+        Raises:
+            ValueError: There is no such setting, or it cannot have this value.
+        """
+        numbers = {"orders", "products", "shipments", "webshops", "pick_locations", "seed"}
+        for name, value in sizes.items():
+            if name not in {*numbers, "oddities"}:
+                raise ValueError(f"there is no size {name!r}; there are {', '.join(sorted({*numbers, 'oddities'}))}")
+            wanted = bool if name == "oddities" else int
+            if type(value) is not wanted and not (name == "shipments" and value is None):
+                raise ValueError(
+                    f"{name} must be {'true or false' if wanted is bool else 'a whole number'}, not {value!r}"
+                )
+            if name in {"orders", "products", "shipments", "pick_locations"} and (value or 0) > _LARGEST:
+                raise ValueError(f"{name} can be at most {_LARGEST}, not {value}")
+        return attrs.evolve(self, **{**({} if until is None else {"until": until}), **sizes})
 
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -93,6 +123,8 @@ class Identity:
 
 
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+_LARGEST: Final = 2_000_000
+"""How many rows of a kind can be asked for over HTTP."""
 SPAN_DAYS: Final = 365
 """Generated rows are spread over this many days before today."""
 
@@ -121,11 +153,10 @@ def write_moment(second: int, style: int = 0) -> str:
 
 
 class Calendar:
-    """Spreads `count` rows evenly over the days before noon of `today`, in order."""
+    """Spreads `count` rows evenly over the year before `end`, in order."""
 
-    def __init__(self, today: date, count: int) -> None:
-        """Take the world's present day and the number of rows."""
-        end = day_start(today) + 12 * 3600
+    def __init__(self, end: int, count: int) -> None:
+        """Take the Unix second at which the history ends, and the number of rows."""
         self._start = int((datetime.fromtimestamp(end, UTC) - timedelta(days=SPAN_DAYS)).timestamp())
         self._step = (end - self._start) / max(1, count)
 
@@ -224,6 +255,10 @@ class Table(Sequence[Row]):
         """Return the indices of changed and new rows that live, in order."""
         return sorted(index for index in self._kept if index not in self._deleted)
 
+    def gone(self) -> frozenset[int]:
+        """Return the indices of the deleted rows."""
+        return frozenset(self._deleted)
+
     def living(self) -> Sequence[int]:
         """Return the indices of all living rows, in order."""
         if self._living[0] != self.version:
@@ -255,9 +290,12 @@ class ChangeKind(enum.StrEnum):
 
     ORDER_CREATED = "order.created"
     ORDER_STATUS_CHANGED = "order.statusChanged"
+    ORDER_CHANGED = "order.changed"
     PRODUCT_CREATED = "product.created"
     PRODUCT_CHANGED = "product.changed"
     PRODUCT_STOCK_CHANGED = "product.stockChanged"
+    SHIPMENT_CREATED = "shipment.created"
+    SHIPMENT_CHANGED = "shipment.changed"
     WEBHOOK_CREATED = "webhook.created"
 
 
