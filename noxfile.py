@@ -11,7 +11,7 @@ from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "tests", "tests_oldest", "everything_else", "package"]
+nox.options.sessions = ["lint", "tests", "tests_oldest", "everything_else", "browser", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -98,6 +98,14 @@ def tests_oldest(session: nox.Session) -> None:
     session.install(*groups("tests"), ".[cli]", *OLDEST)
     chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")
     session.run("pytest", *IN_PARALLEL, *chosen)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The sandbox's page does in Chromium what its users expect; skipped where there is none."""
+    session.install(*groups("browser"), ".")
+    # 5 is "no tests": without chromium and chromedriver the module is skipped, and says so.
+    session.run("pytest", "-rs", "tests/browser", *session.posargs, success_codes=[0, 5])
 
 
 @nox.session(default=False)

@@ -16,7 +16,7 @@ from goedgepickt_async import __version__
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions, read_day
 from goedgepickt_async.cli.errors import UsageError
 from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, parse_fields
-from goedgepickt_async.cli.fault_grammar import FAULT_NAMES
+from goedgepickt_async.cli.sandbox import DEFAULT_PORT, FAULT_NAMES, SandboxOptions
 
 __all__ = ["app"]
 
@@ -31,6 +31,7 @@ Day: TypeAlias = Annotated[date, Parameter(converter=read_day)]
 
 _ANY_SERVER = ServerOptions()
 _ANY_ROWS = RowOptions()
+_ANY_SANDBOX = SandboxOptions()
 _EXPORT = Group("Export", sort_key=1)
 _NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
 
@@ -333,39 +334,32 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 
 async def sandbox(
-    *,
-    seed: int = 1,
-    orders: int = 5000,
-    products: int = 500,
-    rate: str = "150/60",
-    faults: Annotated[list[str] | None, Parameter(show_default=False)] = None,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    debug: Annotated[bool, Parameter(show_default=False)] = False,  # noqa: ARG001  read from the arguments
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True, show_default=False)],
+    options: SandboxOptions = _ANY_SANDBOX,
 ) -> int:
     """Serve a seeded GoedGepickt until Ctrl-C, and say how to use it.
 
     Args:
-        seed: What its data and keys are made from: the same seed, the same data.
-        orders: How many orders it has.
-        products: How many products it has.
-        rate: Its rate limit, as requests/seconds, or off.
-        faults: What goes wrong; see above. Can be given several times.
-        host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
-        debug: Show the traceback of an error.
+        command: A command to run beside it, after --: its environment has GOEDGEPICKT_API_KEY and GOEDGEPICKT_BASE_URL, and
+            the sandbox ends with it, with its exit code.
+        options: Of the sandbox.
     """
-    from goedgepickt_async.cli.sandbox_command import serve  # noqa: PLC0415
+    from goedgepickt_async.cli.serve import serve  # noqa: PLC0415
 
-    return await serve(
-        seed=seed, orders=orders, products=products, rate=rate, faults=faults or [], host=host, port=port
-    )
+    return await serve(options, command)
 
 
 app.command(
     sandbox,
     default_parameter=Parameter(show_default=True),
-    help=f"""Serve a seeded GoedGepickt until Ctrl-C, and say how to use it.
+    help=f"""Serve a seeded GoedGepickt until Ctrl-C, and say how to use it: two APIs, and a page to look at and to click.
+
+```text
+  goedgepickt sandbox                              on port {DEFAULT_PORT}, its history ends today
+  goedgepickt sandbox -- python app.py             run a command with its key and URL in the environment
+  goedgepickt sandbox --env dotenv > .env          print nothing but what to put into a file
+  goedgepickt sandbox --lively 30 --orders 300000  a busy and large account
+```
 
 What goes wrong in it is METHOD:PATH:WHAT, several with commas between them.
 

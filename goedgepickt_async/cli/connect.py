@@ -17,13 +17,12 @@ import attrs
 from cyclopts import Group, Parameter
 
 from goedgepickt_async.cli.errors import UsageError, sanitize
-from goedgepickt_async.cli.fault_grammar import PlannedFault, arm, parse_faults
-from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
+from goedgepickt_async.cli.sandbox import PlannedFault, Rate, arm, parse_faults, parse_rate
 from goedgepickt_async.paths import config_dir
 
 if TYPE_CHECKING:
     from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
-    from goedgepickt_async.cli.sandbox_rate import Rate
+    from goedgepickt_async.cli.sandbox import Rate
 
 __all__ = [
     "NO_KEY",

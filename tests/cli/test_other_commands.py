@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import inspect
 import json
+import re
 import signal
+import sys
 import urllib.request
 
-from goedgepickt_async.sandbox import Sandbox
+import pytest
+
+from goedgepickt_async.cli.sandbox import FAULT_NAMES, SandboxOptions
+from goedgepickt_async.sandbox import Sandbox, faults
 from tests.support.waiting import SAFETY
 
 from .conftest import Finished, Goedgepickt
@@ -125,10 +132,12 @@ def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: 
 
 
 def test_the_sandbox_says_how_to_use_it_serves_and_ends_on_ctrl_c(goedgepickt: Goedgepickt) -> None:
-    process = goedgepickt.start("sandbox", "--orders", "7", "--rate", "off", "--faults", "GET:/products:503x1")
+    process = goedgepickt.start(
+        "sandbox", "--port", "0", "--orders", "7", "--rate", "off", "--faults", "GET:/products:503x1"
+    )
     assert process.stdout is not None
-    line = next(line for line in process.stdout if line.startswith(b"export ")).decode()
-    said = dict(pair.split("=", 1) for pair in line.split()[1:])
+    lines = [next(line for line in process.stdout if line.startswith(b"export ")), process.stdout.readline()]
+    said = dict(line.decode().removeprefix("export ").strip().split("=", 1) for line in lines)
     request = urllib.request.Request(
         said["GOEDGEPICKT_BASE_URL"] + "/orders",
         headers={"Authorization": f"Bearer {said['GOEDGEPICKT_API_KEY']}", "Accept": "application/json"},
@@ -143,13 +152,91 @@ def test_the_sandbox_says_how_to_use_it_serves_and_ends_on_ctrl_c(goedgepickt: G
 
 
 def test_a_port_that_is_taken_is_one_line(goedgepickt: Goedgepickt) -> None:
-    process = goedgepickt.start("sandbox", "--orders", "1")
+    process = goedgepickt.start("sandbox", "--port", "0", "--orders", "1")
     assert process.stdout is not None
     url = next(line for line in process.stdout if line.startswith(b"fulfilment")).split()[-1].decode()
     done = goedgepickt("sandbox", "--port", url.split(":")[2].split("/")[0])
     assert done.code == 1
     assert "cannot listen on" in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("shell", r"export GOEDGEPICKT_API_KEY='a\$b\"c123'"),
+        ("powershell", r"\$env:GOEDGEPICKT_API_KEY = 'a\$b\"c123'"),
+        ("dotenv", r"GOEDGEPICKT_API_KEY='a\$b\"c123'"),
+    ],
+)
+def test_the_sandbox_prints_nothing_but_the_environment_if_asked(
+    goedgepickt: Goedgepickt, form: str, line: str
+) -> None:
+    process = goedgepickt.start("sandbox", "--port", "0", "--orders", "1", "--env", form, "--key", 'a$b"c123')
+    assert process.stdout is not None
+    first, second = (process.stdout.readline().decode().strip() for _ in range(2))
+    assert re.fullmatch(line, first)
+    assert "GOEDGEPICKT_BASE_URL" in second
+    process.send_signal(signal.SIGINT)
+    assert goedgepickt.finish(process).code == 0
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_the_sandbox_runs_a_command_beside_it_and_ends_with_its_exit_code(goedgepickt: Goedgepickt, code: int) -> None:
+    program = (
+        "import json, os, sys, urllib.request as r\n"
+        "q = r.Request(os.environ['GOEDGEPICKT_BASE_URL'] + '/orders', headers={'Accept': 'application/json',"
+        " 'Authorization': 'Bearer ' + os.environ['GOEDGEPICKT_API_KEY']})\n"
+        "print(json.load(r.urlopen(q))['pageInfo']['totalItems']); sys.exit(int(sys.argv[-1]))"
+    )
+    done = goedgepickt.process(
+        "sandbox",
+        "--port",
+        "0",
+        "--orders",
+        "9",
+        "--write-env",
+        "new.env",
+        "--",
+        sys.executable,
+        "-c",
+        program,
+        "--x",
+        str(code),
+    )
+    assert (done.code, done.out.strip()) == (code, b"9")
+    written = (goedgepickt.folder / "new.env").read_text(encoding="utf-8").splitlines()
+    assert [line.partition("=")[0] for line in written] == ["GOEDGEPICKT_API_KEY", "GOEDGEPICKT_BASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--lively", "often"], "--lively is a number of events a minute"),
+        (["--quirk", "error_key"], "a quirk is NAME=VALUE"),
+        (["--quirk", "no_such=1"], "there is no quirk 'no_such'"),
+        (["--quirk", "error_key=text"], "error_key is one of message, error, errorMessage"),
+        (["--key", "short"], "key must be 8 to 4096 visible ASCII characters"),
+        (["--webshops", "0"], "webshops"),
+    ],
+)
+def test_options_of_a_sandbox_that_make_no_sense_are_one_line(
+    goedgepickt: Goedgepickt, options: list[str], said: str
+) -> None:
+    done = goedgepickt("sandbox", "--port", "0", *options)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert said in done.err
+
+
+def test_every_argument_of_the_sandbox_is_an_option_of_the_command() -> None:
+    arguments = set(inspect.signature(Sandbox).parameters) - {"clock", "hosts", "limit", "period"}
+    options = {field.name for field in dataclasses.fields(SandboxOptions)}
+    assert arguments - options == set()
+    assert {"allow_host", "rate"} <= options
+
+
+def test_the_names_of_faults_are_those_that_the_sandbox_has() -> None:
+    assert {name: text for name, (text, _) in faults.NAMED.items()} == FAULT_NAMES
 
 
 def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -> None:

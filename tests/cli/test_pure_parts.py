@@ -31,9 +31,8 @@ from goedgepickt_async.cli.export.checkpoint import (
 )
 from goedgepickt_async.cli.export.command import command_again
 from goedgepickt_async.cli.export.progress import clock, count, duration, requests_left, seconds_left
-from goedgepickt_async.cli.fault_grammar import FAULT_NAMES, PlannedFault, arm, parse_faults
 from goedgepickt_async.cli.request import parse_query
-from goedgepickt_async.cli.sandbox_rate import Rate, parse_rate
+from goedgepickt_async.cli.sandbox import FAULT_NAMES, PlannedFault, Rate, arm, parse_faults, parse_rate
 from goedgepickt_async.sandbox import Sandbox
 
 # -- the grammar of faults ----------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ def test_texts_are_trimmed_and_empty_ones_are_nothing() -> None:
     }
 
 
+ITEM = {"sku": "SB-00000", "productName": "Eén", "productQuantity": 2, "taxRate": 21}
 ORDER = {
     "orderId": "F-1",
     "orderStatus": "open",
@@ -85,7 +86,7 @@ ORDER = {
     "paidTotal": "12.50",
     "pickupLocationData": {"carrier": "1", "houseNumber": "3"},
     "orderItems": [
-        {"sku": "SB-00000", "productName": "Eén", "productQuantity": 2, "taxRate": 21},
+        ITEM,
         {"sku": "none", "productName": "Twee", "productQuantity": 1, "taxRate": 9.5},
     ],
 }
@@ -139,7 +140,7 @@ async def test_a_multipart_form_of_a_put_is_no_input_as_in_php(api: Api) -> None
 @pytest.mark.parametrize("keys", [(1,), (3, 7), ("a", "b"), (0, 2)])
 @pytest.mark.parametrize("form", ["json", "urlencoded", "multipart"])
 async def test_a_php_array_may_have_any_keys(api: Api, form: str, keys: tuple[int | str, ...]) -> None:
-    lines = {str(key): {**ORDER["orderItems"][0], "sku": f"SB-0000{place}"} for place, key in enumerate(keys)}
+    lines = {str(key): {**ITEM, "sku": f"SB-0000{place}"} for place, key in enumerate(keys)}
     body = {**ORDER, "webshopUuid": api.webshop(), "orderItems": lines}
     if form != "json":
         body = {

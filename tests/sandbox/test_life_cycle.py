@@ -30,7 +30,7 @@ def broken_rules(world: World) -> list[str]:  # noqa: C901  one rule after anoth
     broken = []
     orders = list(world.orders)
     for row in orders:  # oldest first
-        stuck = row["status"] == "completed" and world.orders.find(row["uuid"]) in world.allocator
+        stuck = row["status"] == "completed" and (world.orders.find(row["uuid"]) or 0) in world.allocator
         if row["status"] not in RESERVING and not stuck:
             continue
         needs: Counter[str] = Counter()

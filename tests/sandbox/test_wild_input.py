@@ -53,6 +53,7 @@ def ask(method: str, path: str, data: dict[str, Any], query: dict[str, str]) -> 
         token=None,
         wants_json=True,
         referer="/",
+        origin="http://localhost",
         client="ip",
     )
     controller = ROUTER.find(request)

@@ -1,0 +1,261 @@
+"""Options of a sandbox as text: its faults (`GET:/orders:500x3`) and its throttle (`150/60`, or `off`).
+
+SPEC   = FAULT ["," FAULT ...]
+FAULT  = METHOD ":" PATH ":" WHAT ["=" SECONDS] ["x" TIMES | "%" N] ["+" AFTER]
+METHOD = GET, POST, PUT, ... or *
+PATH   = below the API's base, with * as a wildcard: /orders, /products/*, *
+WHAT   = a status (500; 429 is a refusal by the throttle), or a name below
+x3     = three times (once, if nothing is said); %2 = every second one, for ever; +5 = the first five go unharmed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import attrs
+from cyclopts import Group, Parameter
+
+from goedgepickt_async.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from goedgepickt_async.sandbox import Sandbox
+
+__all__ = [
+    "DEFAULT_PORT",
+    "FAULT_NAMES",
+    "PlannedFault",
+    "Rate",
+    "SandboxOptions",
+    "arm",
+    "parse_faults",
+    "parse_quirks",
+    "parse_rate",
+]
+
+DEFAULT_PORT = 8474
+"""Where `goedgepickt sandbox` listens, so that a URL stays good from one start to the next."""
+
+FAULT_NAMES = {
+    "drop": "hang up without an answer",
+    "drop-applied": "do it, then hang up without an answer",
+    "kept-alive-drop": "answer, then hang up on the connection's next request",
+    "cut": "hang up in the middle of the answer",
+    "slow": "answer late: slow=2 is two seconds",
+    "never": "never answer",
+    "garbage": "answer with something that is not HTTP",
+    "bad-utf": "answer with bytes that are not UTF-8",
+    "html": "answer 200 with an HTML page",
+    "empty": "answer 200 with nothing",
+    "redirect": "answer 302 to another host",
+}
+"""What a fault can be, besides a status from 300 to 599."""
+
+_WHAT = "|".join(sorted(FAULT_NAMES, key=len, reverse=True))
+_FAULT = re.compile(
+    rf"(?P<method>[A-Za-z]+|\*):(?P<path>/[^:,]*|\*):(?P<what>[345]\d\d|{_WHAT})"
+    r"(?:=(?P<seconds>\d+(?:\.\d+)?))?(?:x(?P<times>[1-9]\d*)|%(?P<every>[1-9]\d*))?(?:\+(?P<after>\d+))?"
+)
+
+
+@attrs.frozen(kw_only=True)
+class PlannedFault:
+    """One fault to be played.
+
+    Attributes:
+        method: Of the requests it is for; `*` for any.
+        path: Likewise, a pattern.
+        what: A status, or one of `FAULT_NAMES`.
+        seconds: How slow; None if it is not.
+        times: On how many requests; None for ever.
+        every: Only on every n-th of them.
+        after: How many go unharmed before.
+    """
+
+    method: str
+    path: str
+    what: str
+    seconds: float | None = None
+    times: int | None = 1
+    every: int = 1
+    after: int = 0
+
+
+def parse_faults(specs: Sequence[str]) -> list[PlannedFault]:
+    """Read what `--faults` says.
+
+    Raises:
+        UsageError: One of them is none.
+    """
+    return [_parse(part) for spec in specs for part in spec.split(",") if part]
+
+
+def arm(sandbox: Sandbox, planned: Sequence[PlannedFault]) -> None:
+    """Have the sandbox play them. Those without end come last, or they would hide the others."""
+    from goedgepickt_async.sandbox.faults import named_fault  # noqa: PLC0415  aiohttp comes with it
+
+    for fault in sorted(planned, key=lambda fault: fault.times is None):
+        made = named_fault(fault.what, seconds=fault.seconds or 0.0, every=fault.every)
+        sandbox.faults.add(fault.method, fault.path, made, fault.times, fault.after, fault.what)
+
+
+def _parse(text: str) -> PlannedFault:
+    match = _FAULT.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"this is no fault: {text!r}; one is METHOD:PATH:WHAT, such as GET:/orders:500x3 or '*:*:drop%2'; "
+            f"WHAT is a status or one of {', '.join(FAULT_NAMES)}"
+        )
+    if (match["what"] == "slow") != (match["seconds"] is not None):
+        raise UsageError(f"seconds belong to slow, as in slow=2, and to nothing else: {text!r}")
+    return PlannedFault(
+        method=match["method"].upper(),
+        path=match["path"],
+        what=match["what"],
+        seconds=float(match["seconds"]) if match["seconds"] else None,
+        times=None if match["every"] else int(match["times"] or 1),
+        every=int(match["every"] or 1),
+        after=int(match["after"] or 0),
+    )
+
+
+_RATE = re.compile(r"(\d+)/(\d+(?:\.\d+)?)")
+
+
+@attrs.frozen
+class Rate:
+    """So many requests in so many seconds; a limit of None is no limit."""
+
+    limit: int | None = 150
+    period: float = 60.0
+
+
+def parse_rate(text: str) -> Rate:
+    """Read `150/60`, or `off`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "off":
+        return Rate(None)
+    match = _RATE.fullmatch(text)
+    rate = Rate(int(match[1]), float(match[2])) if match else Rate(0)
+    if not rate.limit or not 0 < rate.period < math.inf:
+        raise UsageError(f"a rate is requests/seconds, such as 150/60, or off; not {text!r}")
+    return rate
+
+
+def parse_quirks(specs: Sequence[str]) -> dict[str, Any]:
+    """Read `--quirk NAME=VALUE`; whether there is such a quirk and value, the sandbox knows.
+
+    Raises:
+        UsageError: One of them has no value.
+    """
+    words: dict[str, Any] = {"true": True, "false": False, "null": None}
+    found: dict[str, Any] = {}
+    for spec in specs:
+        name, equals, value = spec.partition("=")
+        if not equals:
+            raise UsageError(f"a quirk is NAME=VALUE, such as error_key=message; not {spec!r}")
+        found[name] = words.get(value, int(value) if value.isascii() and value.isdigit() else value)
+    return found
+
+
+_WORLD = Group("World", sort_key=1)
+_SERVER = Group("Server", sort_key=2)
+_LISTS = Group("Lists and throttle", sort_key=3)
+_TROUBLE = Group("What goes wrong", sort_key=4)
+_OUTPUT = Group("Output", sort_key=5)
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SandboxOptions:
+    """What kind of sandbox is served, and where."""
+
+    seed: Annotated[int, Parameter(group=_WORLD)] = 1
+    """What its data is made from: the same seed, the same data."""
+    orders: Annotated[int, Parameter(group=_WORLD)] = 5000
+    """How many orders it has."""
+    products: Annotated[int, Parameter(group=_WORLD)] = 500
+    """How many products it has."""
+    shipments: Annotated[int | None, Parameter(group=_WORLD)] = None
+    """How many shipments it has; by default one for each completed order."""
+    webshops: Annotated[int, Parameter(group=_WORLD)] = 2
+    """How many webshops it has, 1 to 250."""
+    pick_locations: Annotated[int, Parameter(group=_WORLD)] = 20
+    """How many pick locations it has."""
+    today: Annotated[date | None, Parameter(group=_WORLD)] = None
+    """The day before whose noon its history ends, YYYY-MM-DD; by default it ends now."""
+    oddities: Annotated[bool, Parameter(group=_WORLD, negative="--no-oddities")] = True
+    """Whether its data is as untidy as the real service's."""
+    lively: Annotated[str | None, Parameter(group=_WORLD)] = None
+    """Let orders arrive, move and leave by themselves, so many events a minute: 30 or 30/minute."""
+    host: Annotated[str, Parameter(group=_SERVER)] = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[int, Parameter(group=_SERVER)] = DEFAULT_PORT
+    """The port to listen on; 0 takes a free one."""
+    allow_host: Annotated[list[str] | None, Parameter(group=_SERVER, show_default=False)] = None
+    """A further host name that it answers to, such as that of a container; * is any. Can be given several times."""
+    key: Annotated[str | None, Parameter(group=_SERVER)] = None
+    """The API key of both APIs; by default a random one."""
+    account_key: Annotated[str | None, Parameter(group=_SERVER)] = None
+    """The API key of the account API, if it is another one."""
+    any_key: Annotated[bool, Parameter(group=_SERVER)] = False
+    """Take any other well-formed key too."""
+    latency: Annotated[float, Parameter(group=_SERVER)] = 0.0
+    """Seconds that each request takes."""
+    openapi: Annotated[Path | None, Parameter(group=_SERVER)] = None
+    """An OpenAPI document in JSON to serve at /openapi.json."""
+    recorded: Annotated[int, Parameter(group=_SERVER)] = 5000
+    """How many requests it remembers, at least."""
+    delivery_pace: Annotated[float, Parameter(group=_SERVER)] = 1.0
+    """What the pauses between attempts of a webhook delivery are multiplied by."""
+    delivery_timeout: Annotated[float, Parameter(group=_SERVER)] = 10.0
+    """Seconds that a webhook receiver may take for an attempt."""
+    rate: Annotated[str, Parameter(group=_LISTS)] = "150/60"
+    """Its rate limit, as requests/seconds, or off."""
+    cache: Annotated[Literal["redis", "file", "memcached"], Parameter(group=_LISTS)] = "redis"
+    """Where Laravel keeps the counters of the rate limit: redis is exact, the others count in whole seconds."""
+    per_page_default: Annotated[int, Parameter(group=_LISTS)] = 15
+    """The page size of lists without perPage."""
+    per_page_max: Annotated[int, Parameter(group=_LISTS)] = 100
+    """The largest page size."""
+    page_reach: Annotated[int, Parameter(group=_LISTS)] = 10_000
+    """How many results page numbers reach."""
+    cursor: Annotated[bool, Parameter(group=_LISTS, negative="--no-cursor")] = True
+    """Whether lists give out cursors."""
+    faults: Annotated[list[str] | None, Parameter(group=_TROUBLE, show_default=False)] = None
+    """What goes wrong; see above. Can be given several times."""
+    quirk: Annotated[list[str] | None, Parameter(group=_TROUBLE, show_default=False)] = None
+    """Another guess at what the service does, as NAME=VALUE: error_key=message. Can be given several times."""
+    strict: Annotated[bool, Parameter(group=_TROUBLE)] = False
+    """Refuse searches that nobody has evidence for."""
+    env: Annotated[Literal["shell", "powershell", "dotenv"] | None, Parameter(group=_OUTPUT)] = None
+    """Print nothing on stdout but the environment that a client needs, for a shell, PowerShell or a .env file."""
+    write_env: Annotated[Path | None, Parameter(group=_OUTPUT)] = None
+    """Write that environment into a .env file, before a command is run or anything is printed."""
+    debug: Annotated[bool, Parameter(group=_OUTPUT, show_default=False)] = False
+    """Show the traceback of an error."""
+
+    @property
+    def events_a_minute(self) -> float | None:
+        """What `--lively` says.
+
+        Raises:
+            UsageError: It is no rate.
+        """
+        if self.lively is None:
+            return None
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(?:m|min|minute))?", self.lively)
+        rate = float(match[1]) if match else 0.0
+        if not 0 < rate <= 6000:
+            raise UsageError(
+                f"--lively is a number of events a minute, such as 30/minute, at most 6000; not {self.lively!r}"
+            )
+        return rate

@@ -1,0 +1,164 @@
+"""The `sandbox` command: a GoedGepickt to develop against, until Ctrl-C or until a command ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, say
+from goedgepickt_async.cli.private_files import write_private
+from goedgepickt_async.cli.sandbox import SandboxOptions, arm, parse_faults, parse_quirks, parse_rate
+
+if TYPE_CHECKING:
+    from goedgepickt_async.sandbox import Sandbox
+
+__all__ = ["serve"]
+
+_ENDS_IN = 5.0
+"""Seconds that a command is given to end before it is killed."""
+
+
+async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
+    """Serve until stopped, or until the command has ended.
+
+    Args:
+        options: Of the sandbox.
+        command: What to run beside it; empty for nothing.
+
+    Returns:
+        The exit code: the command's, if there is one.
+
+    Raises:
+        CommandError: It cannot listen there, or the command cannot be run.
+        UsageError: An option cannot be read.
+    """
+    sandbox = _made(options)
+    try:
+        await sandbox.start()
+    except OSError as error:
+        hint = "; --port 0 takes a free one" if options.port else ""
+        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}{hint}") from None
+    try:
+        environment = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
+        if options.write_env is not None:
+            write_private(options.write_env, _written(environment, "dotenv"))
+        if command:
+            say(f"a sandbox serves {sandbox.page_url} while this runs: {command[0]}")
+            return await _run(command, environment)
+        text = _written(environment, options.env) if options.env else _greeting(sandbox, environment)
+        if options.env:
+            say(f"a sandbox serves {sandbox.page_url} until Ctrl-C")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return Exit.DONE
+    finally:
+        await sandbox.close()
+    return Exit.DONE
+
+
+def _made(options: SandboxOptions) -> Sandbox:
+    from goedgepickt_async.sandbox import Sandbox  # noqa: PLC0415  aiohttp comes with it
+
+    throttle, planned, lively = parse_rate(options.rate), parse_faults(options.faults or []), options.events_a_minute
+    quirks = parse_quirks(options.quirk or [])
+    try:
+        sandbox = Sandbox(
+            orders=options.orders,
+            products=options.products,
+            shipments=options.shipments,
+            webshops=options.webshops,
+            pick_locations=options.pick_locations,
+            seed=options.seed,
+            limit=throttle.limit,
+            period=throttle.period,
+            cache=options.cache,
+            per_page_default=options.per_page_default,
+            per_page_max=options.per_page_max,
+            page_reach=options.page_reach,
+            cursor=options.cursor,
+            latency=options.latency,
+            host=options.host,
+            port=options.port,
+            hosts=options.allow_host or (),
+            oddities=options.oddities,
+            today=options.today,
+            key=options.key or f"sandbox-{secrets.token_hex(12)}",
+            account_key=options.account_key,
+            any_key=options.any_key,
+            strict=options.strict,
+            lively=lively,
+            recorded=options.recorded,
+            openapi=options.openapi,
+            delivery_pace=options.delivery_pace,
+            delivery_timeout=options.delivery_timeout,
+        )
+        sandbox.quirks.update(quirks)
+    except ValueError as error:
+        raise UsageError(str(error.args[0])) from None
+    arm(sandbox, planned)
+    return sandbox
+
+
+async def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
+    except OSError as error:
+        raise CommandError(f"cannot run {command[0]}: {error.strerror or error}") from None
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:  # Ctrl-C reaches the command too; SIGTERM does not
+        code = await _end(process)
+    return 128 - code if code < 0 else code
+
+
+async def _end(process: asyncio.subprocess.Process) -> int:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(_ENDS_IN):
+            return await process.wait()
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
+
+
+def _written(environment: Mapping[str, str], form: str) -> str:
+    return "".join(f"{_line(name, value, form)}\n" for name, value in environment.items())
+
+
+def _line(name: str, value: str, form: str) -> str:
+    if form == "powershell":
+        return f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'"
+    if form == "shell":
+        return f"export {name}={shlex.quote(value)}"
+    if not set(value) & set(" #\"'\\$`"):
+        return f"{name}={value}"
+    if "'" not in value:
+        return f"{name}='{value}'"
+    return f'{name}="' + re.sub(r"([\\\"$`])", r"\\\1", value) + '"'
+
+
+def _greeting(sandbox: Sandbox, environment: Mapping[str, str]) -> str:
+    world, throttle = sandbox.world, sandbox.throttle
+    limit = "no rate limit" if throttle is None else f"{throttle.limit} requests per {throttle.period:g} s"
+    keys = f"key             {sandbox.api_key}"
+    if sandbox.account_key != sandbox.api_key:
+        keys += f"\naccount key     {sandbox.account_key}"
+    return f"""\
+A GoedGepickt sandbox with {len(world.orders):,} orders and {len(world.products):,} products; {limit}. Ctrl-C ends it.
+
+page            {sandbox.page_url}
+fulfilment API  {sandbox.url}
+account API     {sandbox.account_url}
+{keys}
+
+Use it from another terminal:   goedgepickt sandbox --env powershell | dotenv for other forms
+{_written(environment, "shell")}"""
