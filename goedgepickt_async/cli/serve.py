@@ -160,5 +160,6 @@ fulfilment API  {sandbox.url}
 account API     {sandbox.account_url}
 {keys}
 
-Use it from another terminal:   goedgepickt sandbox --env powershell | dotenv for other forms
-{_written(environment, "shell")}"""
+For another terminal (--env powershell and --env dotenv write it in other forms):
+export {" ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())}
+"""

@@ -19,6 +19,6 @@ from goedgepickt_async.sandbox import deliveries, faults
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.server import Sandbox
-from goedgepickt_async.sandbox.world import World
+from goedgepickt_async.sandbox.world import ActionError, World
 
-__all__ = ["Quirks", "RecordedRequest", "Sandbox", "World", "deliveries", "faults"]
+__all__ = ["ActionError", "Quirks", "RecordedRequest", "Sandbox", "World", "deliveries", "faults"]

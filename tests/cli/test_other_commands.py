@@ -136,8 +136,8 @@ def test_the_sandbox_says_how_to_use_it_serves_and_ends_on_ctrl_c(goedgepickt: G
         "sandbox", "--port", "0", "--orders", "7", "--rate", "off", "--faults", "GET:/products:503x1"
     )
     assert process.stdout is not None
-    lines = [next(line for line in process.stdout if line.startswith(b"export ")), process.stdout.readline()]
-    said = dict(line.decode().removeprefix("export ").strip().split("=", 1) for line in lines)
+    line = next(line for line in process.stdout if line.startswith(b"export ")).decode()
+    said = dict(pair.split("=", 1) for pair in line.split()[1:])
     request = urllib.request.Request(
         said["GOEDGEPICKT_BASE_URL"] + "/orders",
         headers={"Authorization": f"Bearer {said['GOEDGEPICKT_API_KEY']}", "Accept": "application/json"},
