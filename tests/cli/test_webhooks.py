@@ -556,7 +556,7 @@ async def test_trigger_makes_a_running_sandbox_deliver_to_its_subscriptions(
         done = await against(goedgepickt, sandbox, "webhooks", "trigger", event)
         assert done.code == 0, done.err
         await sandbox.deliveries.settled()
-        assert json.loads(receiver.came[-1].body)["event"] == event
+        assert event in {json.loads(came.body)["event"] for came in receiver.came}
 
 
 def test_what_cannot_be_triggered_is_a_usage_error(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
