@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, say
-from goedgepickt_async.cli.private_files import write_private
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.sandbox import SandboxOptions, arm, parse_faults, parse_quirks, parse_rate
+from goedgepickt_async.paths import write_private
 
 if TYPE_CHECKING:
     from goedgepickt_async.sandbox import Sandbox
@@ -49,11 +49,11 @@ async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
         if options.write_env is not None:
             write_private(options.write_env, _written(environment, "dotenv"))
         if command:
-            say(f"a sandbox serves {sandbox.page_url} while this runs: {command[0]}")
+            info(f"a sandbox serves {sandbox.page_url} while this runs: {command[0]}")
             return await _run(command, environment)
         text = _written(environment, options.env) if options.env else _greeting(sandbox, environment)
         if options.env:
-            say(f"a sandbox serves {sandbox.page_url} until Ctrl-C")
+            info(f"a sandbox serves {sandbox.page_url} until Ctrl-C")
         sys.stdout.write(text)
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -7,21 +7,18 @@ import mimetypes
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 from aiohttp import web
 
 from goedgepickt_async.sandbox.control import views
 from goedgepickt_async.sandbox.control.events import EventStream
-from goedgepickt_async.sandbox.control.views import Window
+from goedgepickt_async.sandbox.control.views import Controlled, Window
 from goedgepickt_async.sandbox.faults import NAMED, named_fault
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import ACTIONS, ActionError, Table
-
-if TYPE_CHECKING:
-    from goedgepickt_async.sandbox.server import Sandbox
 
 __all__ = ["ControlPlane"]
 
@@ -90,7 +87,7 @@ class ControlPlane:
         sandbox: What is controlled.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Controlled) -> None:
         self._sandbox = sandbox
         self._events = EventStream(sandbox)
         self._operations = [(operation.pattern, operation) for operation in self._table()]

@@ -6,16 +6,14 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 from aiohttp import web
 
 from goedgepickt_async.sandbox.control import views
+from goedgepickt_async.sandbox.control.views import Controlled
 from goedgepickt_async.sandbox.requests import RecordedRequest
-
-if TYPE_CHECKING:
-    from goedgepickt_async.sandbox.server import Sandbox
 
 __all__ = ["EventStream"]
 
@@ -45,7 +43,7 @@ class EventStream:
         sandbox: What is told of.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Controlled) -> None:
         self._sandbox = sandbox
         self._listeners: set[_Listener] = set()
 

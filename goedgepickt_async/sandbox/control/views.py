@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
-from goedgepickt_async.sandbox.deliveries import Delivery
-from goedgepickt_async.sandbox.faults import ScheduledFault
+from goedgepickt_async.sandbox.app import Throttle
+from goedgepickt_async.sandbox.deliveries import Deliveries, Delivery
+from goedgepickt_async.sandbox.faults import FaultSchedule, ScheduledFault
+from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import ACTIONS, World
 
-if TYPE_CHECKING:
-    from goedgepickt_async.sandbox.server import Sandbox
+__all__ = [
+    "Controlled",
+    "Window",
+    "delivery",
+    "fault",
+    "order",
+    "orders",
+    "products",
+    "recorded",
+    "requests",
+    "state",
+    "throttle",
+]
 
-__all__ = ["Window", "delivery", "fault", "order", "orders", "products", "recorded", "requests", "state", "throttle"]
+
+class Controlled(Protocol):
+    """What the control API uses of a sandbox."""
+
+    world: World
+    quirks: Quirks
+    requests: list[RecordedRequest]
+    deliveries: Deliveries
+    openapi: Mapping[str, Any] | None
+    api_key: str
+    account_key: str
+    lively: float | None
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def account_url(self) -> str: ...
+
+    @property
+    def page_url(self) -> str: ...
+
+    @property
+    def takes_any_key(self) -> bool: ...
+
+    @property
+    def arrived(self) -> int: ...
+
+    @property
+    def throttle(self) -> Throttle | None: ...
+
+    @property
+    def faults(self) -> FaultSchedule: ...
+
+    @property
+    def closing(self) -> asyncio.Event: ...
+
+    def now(self) -> float: ...
+
+    def set_throttle(self, limit: int | None, period: float = 60.0) -> None: ...
+
+    def clear_faults(self) -> None: ...
+
+    async def reset(self, **sizes: Any) -> None: ...
+
 
 _SEARCHED: Final = 2000
 """So many of the newest orders are searched for words; all are for a whole number or uuid."""
@@ -57,7 +115,7 @@ class Window:
         return list(rows[first:last])[::-1]
 
 
-def state(sandbox: Sandbox) -> dict[str, Any]:
+def state(sandbox: Controlled) -> dict[str, Any]:
     """Return the whole state in short."""
     world = sandbox.world
     return {
@@ -84,7 +142,7 @@ def state(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def throttle(sandbox: Sandbox) -> dict[str, Any]:
+def throttle(sandbox: Controlled) -> dict[str, Any]:
     """Return the throttle: its limit, and each client's open window."""
     present = sandbox.throttle
     if present is None:
@@ -118,7 +176,7 @@ def recorded(one: RecordedRequest, *, whole: bool = False) -> dict[str, Any]:
     return {**short, "headers": headers, "body": one.body, "raw": raw, "connection": one.connection}
 
 
-def requests(sandbox: Sandbox, window: Window) -> dict[str, Any]:
+def requests(sandbox: Controlled, window: Window) -> dict[str, Any]:
     """Return a part of the requests that arrived, newest first unless it is sorted otherwise."""
     wanted = window.filters
     rows = [

@@ -185,7 +185,7 @@ class LifeCycle(State):
     def complete(self, uuid: str) -> Row:
         """Complete an order without a shipment, as by hand in GoedGepickt.
 
-        An order that waits for stock keeps its stock reserved and is flagged for attention (reference section 8).
+        An order that waits for stock keeps its stock reserved and is flagged for attention (reference: what its users run into, 4).
         """
         index = self._fit(uuid, "complete")
         now = self.now_text()
