@@ -23,6 +23,7 @@ from goedgepickt_async.bulk import Progress as Progress
 from goedgepickt_async.bulk import Skipped as Skipped
 from goedgepickt_async.bulk import StopAfter as StopAfter
 from goedgepickt_async.bulk import Unchanged as Unchanged
+from goedgepickt_async.client import APIResponse as APIResponse
 from goedgepickt_async.client import GoedGepickt as GoedGepickt
 from goedgepickt_async.client import Response as Response
 from goedgepickt_async.errors import AlreadyExistsError as AlreadyExistsError

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, Unpack
 
 import aiohttp
 import attrs
 
+from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.pipeline import Pipeline, RetryQuota, Sender
-from goedgepickt_async._transport.request import NO_BODY, Idempotency, Request, query_pairs, raw_path
+from goedgepickt_async._transport.request import NO_BODY, Idempotency, RawResponse, Request, query_pairs, raw_path
 from goedgepickt_async._transport.session import SessionPool
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.registry import shared_budget
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415  what the resources need is imported when the first client is made; whoever only names the class in
 # an annotation, or asks a command for its help, does not wait for it
 
-__all__ = ["GoedGepickt", "Response"]
+__all__ = ["APIResponse", "GoedGepickt", "Response"]
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +49,23 @@ class Response:
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     json: Any = attrs.field(repr=False)
+    attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class APIResponse(Generic[T]):
+    """What a typed call returned, with what is known of its last response.
+
+    Attributes:
+        value: What the call returned.
+        status: The HTTP status of the last response.
+        headers: Its headers, case-insensitive.
+        attempts: Requests that went out on the wire for the call.
+    """
+
+    value: T
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
     attempts: int
 
 
@@ -68,7 +88,7 @@ class GoedGepickt:
         hooks: Callables to watch what happens.
         concurrency: Requests under way at once, in one lane and one event loop.
         settings: `webshop_uuid`, `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`,
-            `user_agent`; see `Settings`.
+            `user_agent`, `headers`; see `Settings`.
 
     Raises:
         ConfigurationError: No key, an unknown API, a bad URL or setting.
@@ -193,7 +213,7 @@ class GoedGepickt:
 
         Args:
             options: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `webshop_uuid`, `max_body`,
-                `user_agent`; see `Settings`.
+                `user_agent`, `headers`; see `Settings`.
 
         Raises:
             ConfigurationError: There is no such option, or it has no such value.
@@ -225,6 +245,7 @@ class GoedGepickt:
         json: Any = NO_BODY,
         idempotent: bool | None = None,
         route: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Call what is not wrapped, under the same budget, retries and errors.
 
@@ -237,6 +258,7 @@ class GoedGepickt:
                 anything else is never blindly sent again.
             route: What logs, hooks and metrics call it, such as `/customers/{id}/notes`; by default
                 `/customers/{id}/{id}`, as they must not name anybody.
+            headers: Further headers, besides those of the client's settings.
 
         Raises:
             ConfigurationError: The path leads out of the base URL, where the key must not go.
@@ -263,9 +285,36 @@ class GoedGepickt:
         )
         if reads and idempotent is False:
             request = attrs.evolve(request, idempotency=Idempotency.NON_IDEMPOTENT)
-        result = await self._sender.send(request)
+        sender = self._sender
+        if headers is not None:
+            everything = {**sender.settings.headers, **headers}
+            sender = sender.with_settings(attrs.evolve(sender.settings, headers=everything))
+        result = await sender.send(request)
         answer = result.response
         return Response(status=answer.status, headers=answer.headers, json=result.data, attempts=result.attempts)
+
+    async def with_raw_response(self, call: Awaitable[T]) -> APIResponse[T]:
+        """Await a typed call, and return its value with status, headers and attempts.
+
+        ```python
+        raw = await gg.with_raw_response(gg.orders.list().first())
+        print(raw.status, raw.attempts, raw.headers.get("X-RateLimit-Remaining"))
+        ```
+
+        Args:
+            call: A call of this client that is not awaited yet, such as `gg.orders.get(uuid)`.
+
+        Raises:
+            ConfigurationError: The call got no response.
+            GoedGepicktError: What the call raises.
+        """
+        responses: list[RawResponse] = []
+        with CallContext(on_response=responses.append).active() as context:
+            value = await call
+        if not responses:
+            raise ConfigurationError("with_raw_response: the call made no request")
+        last = responses[-1]
+        return APIResponse(value=value, status=last.status, headers=last.headers, attempts=context.requests)
 
     # -- life ---------------------------------------------------------------------------------------------------
 

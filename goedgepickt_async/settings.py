@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import platform
+import re
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypedDict
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -38,6 +40,26 @@ BASE_URLS: Mapping[str, str] = {
 
 LaneName = Literal["interactive", "normal", "bulk"]
 """A lane, by its name."""
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS: Final = frozenset(
+    [
+        "accept",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "proxy-authorization",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ]
+)
+"""Headers that the client or aiohttp sets."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +95,7 @@ class Options(TypedDict, total=False):
     retry: RetryPolicy
     max_body: int
     user_agent: str
+    headers: Mapping[str, str]
 
 
 _LONGEST = 86_400 * 365
@@ -137,6 +160,26 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.isprintable() or not value.isascii():
         raise ConfigurationError("webshop_uuid and user_agent must be plain text")
     return value
+
+
+def _headers(value: Any) -> Mapping[str, str]:
+    """A copy of further headers.
+
+    Raises:
+        ConfigurationError: A name or a value is unfit, or the client sets the header itself.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigurationError("headers must be a mapping of names to texts")
+    kept: dict[str, str] = {}
+    for name, text in value.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError("headers: a name is not a valid header name")
+        if not isinstance(text, str) or not text.isprintable() or not text.isascii():
+            raise ConfigurationError(f"headers: the value of {name} must be printable ASCII text")
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigurationError(f"headers: the client sets {name} itself")
+        kept[name] = text
+    return MappingProxyType(kept)
 
 
 def _bytes(value: Any) -> int:
@@ -227,6 +270,7 @@ class Settings:
         retry: How often and when a call is sent again.
         max_body: Bytes that an answer may have, decompressed.
         user_agent: The header of that name.
+        headers: Further headers of each request, such as a trace id. Never shown.
     """
 
     api_key: str = attrs.field(converter=_key, repr=False)  # its own repr is masked too
@@ -246,6 +290,8 @@ class Settings:
     user_agent: str = attrs.field(
         default=f"goedgepickt-async/{__version__} Python/{platform.python_version()}", converter=_text
     )
+
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_headers, repr=False)
 
     @property
     def is_local(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from goedgepickt_async._transport.request import RawResponse
 from goedgepickt_async.budget.slots import Lane
 
 __all__ = ["CallContext", "current_context"]
@@ -25,12 +26,14 @@ class CallContext:
 
     Attributes:
         lane: The lane of its calls, unless the client has a lane in its settings; None: the lane of each call.
+        on_response: Called with the response of each call that succeeded.
         before_write: Awaited each time just before the bytes of a write leave; an exception out of it keeps them here.
         requests: Requests that went out for this job so far, those of jobs inside it included.
     """
 
     lane: Lane | None = None
     before_write: Callable[[], Awaitable[None]] | None = None
+    on_response: Callable[[RawResponse], None] | None = None
     requests: int = 0
     _parent: CallContext | None = None
 
@@ -59,3 +62,10 @@ class CallContext:
         """The bytes of a write are about to leave."""
         if self.before_write is not None:
             await self.before_write()
+
+    def report_response(self, response: RawResponse) -> None:
+        """A call of this job succeeded."""
+        if self.on_response is not None:
+            self.on_response(response)
+        if self._parent is not None:
+            self._parent.report_response(response)

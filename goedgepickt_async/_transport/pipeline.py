@@ -202,6 +202,8 @@ class Pipeline:
             raise
         if call.observer is not None:
             call.observer.on_end(None, middleware.evidence, middleware.attempts)
+        if context is not None:
+            context.report_response(result.response)
         return result
 
     async def _in_time(self, call: _Call, seconds: float) -> CallResult:
@@ -243,6 +245,7 @@ class Pipeline:
             "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
             "User-Agent": settings.user_agent,
         }
+        headers |= settings.headers
         if middleware.body is not None:
             headers["Content-Type"] = "application/json"
         if call.generation != self.sessions.generation:

@@ -46,7 +46,7 @@ MODULES = [
 ]
 """The modules whose `__all__` is public."""
 
-NOT_PUBLIC = {"cli", "client", "contrib", "drift", "endpoints", "logs", "paging", "paths", "settings"}
+NOT_PUBLIC = {"cli", "client", "contrib", "drift", "endpoints", "logs", "paging", "paths", "settings", "text"}
 """Modules that users do not import from: the package exports what they need."""
 
 

@@ -1,12 +1,22 @@
 """Calls as people write them: mappings where objects are expected, and clear errors for synchronous habits."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from goedgepickt_async import GoedGepickt, MultipleFoundError, NewOrder, NewOrderLine, ProductUpdate, ValidationError
-from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async import (
+    ConfigurationError,
+    GoedGepickt,
+    MultipleFoundError,
+    NewOrder,
+    NewOrderLine,
+    NotFoundError,
+    ProductUpdate,
+    ValidationError,
+)
+from goedgepickt_async.sandbox import Sandbox, faults
 
 
 async def test_creates_and_updates_take_mappings_of_python_names(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -31,7 +41,7 @@ async def test_what_does_not_describe_an_order_is_a_validation_error(
     calls: list[Callable[[], Any]] = [
         lambda: gg.orders.create(given),
         lambda: gg.products.create(given),
-        lambda: gg.products.update("a-uuid", given or 0),
+        lambda: gg.products.update("a-uuid", given or {"no_such_field": 1}),
     ]
     for call in calls:
         with pytest.raises(ValidationError):
@@ -84,3 +94,54 @@ async def test_a_product_update_object_does_as_well_as_a_mapping(gg: GoedGepickt
     assert shop is not None
     await gg.products.update(product.uuid, ProductUpdate(webshop_uuid=shop.uuid, name="Kan"))
     assert (await gg.products.get(product.uuid)).name == "Kan"
+
+
+async def test_a_typed_call_tells_status_headers_and_attempts_on_request(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    sandbox.fail("GET", "/products", faults.Status(503), times=1)
+    raw = await gg.with_raw_response(gg.products.list().first())
+    assert raw.value == await gg.products.list().first()
+    assert (raw.status, raw.attempts) == (200, 2)
+    assert raw.headers["content-type"] == raw.headers["Content-Type"]
+    with pytest.raises(NotFoundError):
+        await gg.with_raw_response(gg.products.get("no-such-uuid"))
+
+
+async def test_a_call_without_a_request_has_no_raw_response(gg: GoedGepickt) -> None:
+    with pytest.raises(ConfigurationError, match="made no request"):
+        await gg.with_raw_response(asyncio.sleep(0))
+
+
+async def test_headers_of_a_client_and_of_a_call_go_out_and_never_replace_the_clients_own(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    traced = gg.with_options(headers={"X-Trace": "abc"})
+    await traced.webshops.list().first()
+    await traced.request("GET", "/webshops", headers={"X-Other": "1"})
+    first, second = sandbox.requests[-2:]
+    assert first.headers["X-Trace"] == "abc"
+    assert (second.headers["X-Trace"], second.headers["X-Other"]) == ("abc", "1")
+    assert "abc" not in repr(traced.settings)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "x"},
+        {"host": "x"},
+        {"Content-Length": "1"},
+        {"X-A": "a\r\nX-B: b"},
+        {"X A": "a"},
+        {"X-A": 1},
+        {"X-A": "é"},
+        {1: "a"},
+        "X-A: a",
+    ],
+)
+async def test_headers_that_are_unfit_or_the_clients_own_are_refused(
+    gg: GoedGepickt, sandbox: Sandbox, headers: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match="headers"):
+        gg.with_options(headers=headers)
+    with pytest.raises(ConfigurationError, match="headers"):
+        await gg.request("GET", "/webshops", headers=headers if isinstance(headers, dict) else {"": ""})
+    assert not sandbox.requests
