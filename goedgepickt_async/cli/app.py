@@ -179,7 +179,7 @@ async def plan(
     from goedgepickt_async.cli.plan import PlanTask  # noqa: PLC0415
     from goedgepickt_async.cli.plan import plan as work  # noqa: PLC0415
 
-    return await work(PlanTask(kind=kind, file=file, **rows.given), server, as_json=json, output=output)
+    return await work(PlanTask(kind=kind, file=file, options=rows), server, as_json=json, output=output)
 
 
 @app.command
@@ -188,35 +188,96 @@ async def apply(
     /,
     *,
     kind: Literal["products", "stock", "orders"] | None = None,
-    journal: Path | None = None,
+    max_changes: str | None = None,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
     dry_run: bool = False,
+    continue_: Annotated[bool, Parameter(name="--continue")] = False,
+    drop: bool = False,
+    journal: Path | None = None,
+    json: Annotated[bool, Parameter(name="--json")] = False,
     rows: RowOptions = _ANY_ROWS,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
     """Do what a saved plan says, or plan a file of rows and do that: only the writes that are needed, each once.
 
     ```text
-      goedgepickt apply catalogue.csv --kind products
-      goedgepickt apply plan.json --max-changes 10%
+      goedgepickt apply catalogue.csv --kind products --dry-run
+      goedgepickt apply catalogue.csv --kind products --max-changes 10%
+      goedgepickt apply plan.json --yes
     ```
 
-    What was sent is written into a journal first. Ctrl-C or a crash leaves it resumable (exit code 4): the same command
-    does what is left, and nothing twice. If there are bad rows or conflicts nothing is sent, unless --skip-bad.
+    The plan is shown first. On a terminal you are asked; elsewhere, what looks like a mistake (such as all prices times
+    100) needs --yes. If there are bad rows or conflicts nothing is sent, unless --skip-bad: then the exit code is 1.
+
+    What was sent is written down first. Ctrl-C or a crash leaves it resumable (exit code 4): the same file, under any
+    name, goes on, and does nothing twice. Another file for the same webshop is refused until you --continue or --drop
+    what was interrupted. `goedgepickt runs` lists runs and what they changed.
 
     Args:
-        file: A plan that `goedgepickt plan --output` saved, or rows; then --kind says of what.
+        file: A plan that `goedgepickt plan --output` saved, or rows, or - for rows on stdin; for rows, --kind says of what.
         kind: What the rows are.
-        journal: The file that remembers what was sent; by default one beside the file.
-        dry_run: Send nothing but reads, and say what would be done.
+        max_changes: Send nothing if there are more writes than this number, or than this share of the rows (10%).
+        yes: Ask no question, and go on beside what looks like a mistake.
+        dry_run: Send nothing but reads, and show what would be done.
+        continue_: First finish what was interrupted for the same webshop.
+        drop: First give up what was interrupted for the same webshop; what it did stays done.
+        journal: A file that remembers what was sent, instead of the record of the run.
+        json: Print what became of all rows as JSON.
         rows: How to read and compare rows.
         server: Where to.
     """
-    from goedgepickt_async.cli.plan import PlanTask, task_for  # noqa: PLC0415
+    from goedgepickt_async.cli.plan import ApplyOptions, PlanTask, task_for  # noqa: PLC0415
     from goedgepickt_async.cli.plan import apply as work  # noqa: PLC0415
 
+    if continue_ and drop:
+        raise UsageError("--continue and --drop contradict each other; give one of them")
     found = task_for(kind, file)
-    task = None if found is None else PlanTask(kind=found, file=file, **rows.given)
-    return await work(file, task, server, journal=journal, dry_run=dry_run, skip_bad=rows.skip_bad)
+    given = [option for option in rows.given() if option != "--skip-bad"]
+    if found is None and given:
+        raise UsageError(f"{given[0]} is for rows, and {file.name} is a saved plan, which has its own options")
+    task = None if found is None else PlanTask(kind=found, file=file, options=rows)
+    options = ApplyOptions(
+        journal=journal,
+        dry_run=dry_run,
+        skip_bad=rows.skip_bad,
+        max_changes=max_changes,
+        yes=yes,
+        unfinished="continue" if continue_ else "drop" if drop else None,
+        as_json=json,
+    )
+    return await work(file, task, server, options)
+
+
+@app.command
+async def runs(
+    id: str | None = None,  # noqa: A002
+    /,
+    *,
+    continue_: Annotated[bool, Parameter(name="--continue")] = False,
+    drop: bool = False,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """List the runs of `apply` on this machine, or show what one changed, from what to what.
+
+    ```text
+      goedgepickt runs
+      goedgepickt runs 20261128-101500-3fa9
+      goedgepickt runs 20261128-101500-3fa9 --continue
+    ```
+
+    Records of ended runs are kept for six weeks. Changes of orders are not kept: they hold addresses.
+
+    Args:
+        id: Of one run, or the beginning of it.
+        continue_: Finish it, if it was interrupted.
+        drop: Give it up, if it was interrupted; what it did stays done.
+        json: As JSON, one run or change a line.
+        server: Where it is finished.
+    """
+    from goedgepickt_async.cli.plan import runs as work  # noqa: PLC0415
+
+    return await work(id, server, go_on=continue_, drop=drop, as_json=json)
 
 
 @app.command

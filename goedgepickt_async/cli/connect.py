@@ -374,27 +374,25 @@ class RowOptions:
     decimal: Annotated[Literal[",", "."] | None, Parameter(group=_ROWS)] = None
     """The sign before decimals. Without it, 1.234 and the like are refused."""
     skip_bad: Annotated[bool, Parameter(group=_ROWS)] = False
-    """Go on without the rows that are bad or in conflict."""
-    key: Annotated[Literal["sku", "product_id"], Parameter(group=_COMPARING)] = "sku"
-    """What tells products apart."""
+    """Go on without the rows that are bad or in conflict; the exit code is 1 all the same."""
+    key: Annotated[Literal["sku", "product_id"] | None, Parameter(group=_COMPARING)] = None
+    """What tells products apart: by default sku (products)."""
     update_pictures: Annotated[bool, Parameter(group=_COMPARING)] = False
     """Send pictures also where there is one already (products)."""
-    mode: Annotated[Literal["free", "set"], Parameter(group=_COMPARING)] = "free"
-    """Bring the free stock to the level, or set what lies at --location (stock)."""
+    mode: Annotated[Literal["free", "set"] | None, Parameter(group=_COMPARING)] = None
+    """Bring the free stock to the level (free, the default), or set what lies at --location (stock)."""
     location: Annotated[str | None, Parameter(group=_COMPARING)] = None
-    """The uuid of a pick location (stock)."""
+    """A pick location, by its uuid or name (stock)."""
     one_location: Annotated[bool, Parameter(group=_COMPARING)] = False
     """Each of these products lies at --location and nowhere else, which saves a request each (stock)."""
     since: Annotated[date | None, Parameter(group=_COMPARING, converter=read_day)] = None
     """None of the orders was created before that day, YYYY-MM-DD (orders)."""
     webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
-    """The uuid of the webshop; else `GOEDGEPICKT_WEBSHOP_UUID`, else the only one."""
+    """The webshop, by its uuid or name; else `GOEDGEPICKT_WEBSHOP_UUID`, else the account's only one."""
 
-    @property
-    def given(self) -> dict[str, Any]:
-        """By the names that a task has for them."""
-        values = dataclasses.asdict(self)
-        return {"columns": values.pop("column") or [], **values}
+    def given(self) -> list[str]:
+        """The options that were given."""
+        return [_option(field.name) for field in dataclasses.fields(self) if getattr(self, field.name)]
 
 
 _SANDBOX_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions) if field.name.startswith("sandbox_")]

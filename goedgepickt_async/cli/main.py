@@ -134,11 +134,13 @@ def _with_help_words(arguments: Sequence[str]) -> list[str]:
 
 
 def _with_bare_dashes(arguments: Sequence[str]) -> list[str]:
-    """`--output -` as `--output=-`: cyclopts takes a bare dash for an option, not for a value."""
+    """`--output -` as `--output=-`, and a file `-` as `./-`: cyclopts takes a bare dash for an option, not for a value."""
     joined: list[str] = []
     for word in arguments:
         if word == "-" and joined and joined[-1].startswith("-") and "=" not in joined[-1]:
             joined[-1] += "=-"
+        elif word == "-" and joined[:1] in (["plan"], ["apply"]):
+            joined.append("./-")
         else:
             joined.append(word)
     return joined

@@ -1,15 +1,16 @@
-"""`goedgepickt plan` and `goedgepickt apply`."""
+"""`goedgepickt plan`, `apply` and `runs`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
+import json
+import math
+import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,35 @@ from goedgepickt_async import (
     ServerError,
     TransportError,
 )
-from goedgepickt_async.bulk import Plan
+from goedgepickt_async.bulk import (
+    Plan,
+    RowSource,
+    Run,
+    RunRecord,
+    RunState,
+    UnfinishedRunError,
+    drop_run,
+    find_run,
+    list_runs,
+    read_changes,
+)
 from goedgepickt_async.bulk.files import FileRows, read_bytes
-from goedgepickt_async.cli.connect import ServerOptions, connect
+from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sanitize
-from goedgepickt_async.cli.export.progress import clock
-from goedgepickt_async.paths import lock_file, write_private
+from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
+from goedgepickt_async.paths import write_private
 
-__all__ = ["PlanTask", "apply", "plan", "shown", "task_for"]
+__all__ = ["ApplyOptions", "PlanTask", "apply", "parse_limit", "plan", "runs", "task_for"]
 
-_SHOWN_PROBLEMS = 20
+_SHOWN = 20
+_KINDS_OF_OPTIONS = {
+    "key": "products",
+    "update_pictures": "products",
+    "mode": "stock",
+    "location": "stock",
+    "one_location": "stock",
+    "since": "orders",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -45,30 +65,13 @@ class PlanTask:
 
     Attributes:
         kind: `products`, `stock` or `orders`.
-        file: Of rows.
-        columns: `field=column`, as given.
-        delimiter: Between cells, as given; so are `encoding` and `decimal`.
-        skip_bad: Whether the good rows are wanted without the bad ones.
-        mode: Of a stock plan; so are `location` and `one_location`.
-        key: Of a product plan; so is `update_pictures`.
-        since: Of an order plan.
-        webshop: Its uuid; None: the client's own, or the only one.
+        file: Of rows; `-` is stdin.
+        options: How they are read and compared.
     """
 
     kind: str
     file: Path
-    columns: list[str] = attrs.field(factory=list)
-    delimiter: str | None = None
-    encoding: str | None = None
-    decimal: str | None = None
-    skip_bad: bool = False
-    mode: str = "free"
-    location: str | None = None
-    one_location: bool = False
-    key: str = "sku"
-    update_pictures: bool = False
-    since: date | None = None
-    webshop: str | None = None
+    options: RowOptions
 
     def check(self) -> None:
         """Refuse what makes no sense together.
@@ -76,311 +79,505 @@ class PlanTask:
         Raises:
             UsageError: It says which option.
         """
-        if self.kind == "stock" and self.mode == "set" and self.location is None:
-            raise UsageError("--mode set needs --location UUID: the place whose quantity is set")
-        for pair in self.columns:
+        for name, kind in _KINDS_OF_OPTIONS.items():
+            if getattr(self.options, name) and kind != self.kind:
+                raise UsageError(f"--{name.replace('_', '-')} is for {kind}, not for {self.kind}")
+        if self.options.mode == "set" and self.options.location is None:
+            raise UsageError("--mode set needs --location: the place whose quantity is set, by its uuid or name")
+        if self.options.one_location and self.options.mode != "set":
+            raise UsageError("--one-location is for --mode set")
+        for pair in self.options.column or []:
             if "=" not in pair:
                 raise UsageError(f"--column {pair}: it is FIELD=COLUMN, such as sku=Artikelnr")
 
     @property
-    def data(self) -> bytes:
-        """The file's bytes."""
-        try:
-            return self.file.read_bytes()
-        except OSError as error:
-            raise CommandError(f"{self.file}: {error.strerror or 'cannot be read'}") from None
-
-    @property
-    def digest(self) -> str:
-        """Tells whether the rows and what they mean are still the same."""
-        said = repr(attrs.astuple(attrs.evolve(self, file=Path(self.file.name), skip_bad=False)))
-        return hashlib.sha256(said.encode() + self.data).hexdigest()[:8]
+    def name(self) -> str:
+        """The file's name, for people."""
+        return "stdin" if self.file == Path("-") else self.file.name
 
     def read(self) -> FileRows:
-        """The rows; bad ones are told, and refused unless they are to be skipped.
+        """The rows; what cannot be read is among their problems.
 
         Raises:
-            CommandError: There are bad rows, or the file cannot be read.
+            CommandError: The file cannot be read at all.
         """
-        columns = dict(pair.split("=", 1) for pair in self.columns)
-        delimiter = "\t" if self.delimiter in {"tab", "\\t"} else self.delimiter
-        options = {"delimiter": delimiter, "encoding": self.encoding, "decimal": self.decimal}
+        data = _bytes_of(self.file)
+        options = self.options
+        delimiter = "\t" if options.delimiter in {"tab", "\\t"} else options.delimiter
+        columns = dict(pair.split("=", 1) for pair in options.column or [])
         as_json = True if self.file.suffix.lower() in {".jsonl", ".ndjson"} else None
         try:
-            rows = read_bytes(self.data, self.kind, name=self.file.name, columns=columns, as_json=as_json, **options)
+            rows = read_bytes(
+                data,
+                self.kind,
+                name=self.name,
+                columns=columns,
+                delimiter=delimiter,
+                encoding=options.encoding,
+                decimal=options.decimal,
+                as_json=as_json,
+            )
         except InputFileError as error:
             raise CommandError(sanitize(error.message)) from None
-        for problem in rows.problems[:_SHOWN_PROBLEMS]:
-            info(sanitize(problem))
-        bad = len(rows.problems)
-        if bad > _SHOWN_PROBLEMS:
-            info(f"and {bad - _SHOWN_PROBLEMS:,} more")
-        if bad and not self.skip_bad:
-            raise CommandError(f"{bad:,} bad cells or rows; nothing was sent. --skip-bad goes on with the others")
         if rows.columns:
             info("reads " + ", ".join(f"{field} from {sanitize(name)!r}" for field, name in rows.columns.items()))
         return rows
 
-    async def plan(self, client: GoedGepickt, rows: FileRows, *, sandbox: bool) -> Plan:
-        """Compare the rows with what is there; `sandbox`: in one that is inside this process."""
+    async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
+        """Compare the rows with what is there."""
         values = [row.values for row in rows.rows]
-        webshop = self.webshop or client.settings.webshop_uuid or await _only_webshop(client, sandbox=sandbox)
-        made: Plan = await _PLANNERS[self.kind](self, client, values, webshop)
-        return made
+        source = RowSource(
+            name=self.name, lines=tuple(row.line for row in rows.rows), problems=tuple(map(sanitize, rows.problems))
+        )
+        made: Plan = await _PLANNERS[self.kind](self, client, values)
+        return made.with_source(source)
 
 
-def shown(plan: Any, rows: FileRows) -> str:
-    """A plan for people, its rows named by file and line."""
-    return str(plan.render(where=rows.where))
-
-
-async def _only_webshop(client: GoedGepickt, *, sandbox: bool) -> str:
-    """The account's only webshop; of a sandbox in this process, where nothing is at stake, the first.
-
-    Raises:
-        UsageError: There are several, or none.
-    """
-    shops = await client.webshops.list().collect(limit=_SHOWN_PROBLEMS)
-    if len(shops) == 1 or (shops and sandbox):
-        return shops[0].uuid
-    there = ", ".join(sanitize(f"{shop.uuid} ({shop.name})") for shop in shops)
-    number = f"several webshops: {there}" if shops else "no webshop that is shown"
-    raise UsageError(f"the account has {number}; say which with --webshop UUID, or GOEDGEPICKT_WEBSHOP_UUID")
-
-
-async def _products(task: PlanTask, client: Any, rows: list[Any], webshop: str) -> Plan:
+async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
+    options = task.options
     plan: Plan = await client.products.plan(
-        rows, key=task.key, webshop_uuid=webshop, update_pictures=task.update_pictures
+        rows, key=options.key or "sku", webshop_uuid=options.webshop, update_pictures=options.update_pictures
     )
     return plan
 
 
-async def _stock(task: PlanTask, client: Any, rows: list[Any], webshop: str) -> Plan:
+async def _stock(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
+    options = task.options
+    location = None if options.location is None else await find_location(client, options.location)
     plan: Plan = await client.stock.plan(
         [(row["sku"], row["level"]) for row in rows],
-        mode=task.mode,
-        location=task.location,
-        one_location=task.one_location,
-        webshop_uuid=webshop,
+        mode=options.mode or "free",
+        location=location,
+        one_location=options.one_location,
+        webshop_uuid=options.webshop,
     )
     return plan
 
 
-async def _orders(task: PlanTask, client: Any, rows: list[Any], webshop: str) -> Plan:
-    plan: Plan = await client.orders.plan(rows, since=task.since, webshop_uuid=webshop)
+async def _orders(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
+    plan: Plan = await client.orders.plan(rows, since=task.options.since, webshop_uuid=task.options.webshop)
     return plan
 
 
 _PLANNERS: dict[str, Callable[..., Any]] = {"products": _products, "stock": _stock, "orders": _orders}
 
 
-_SHOWN_FAILURES = 20
-_HOPELESS = (TransportError, ServerError, PermissionDeniedError)
-_HOPELESS_IN_A_ROW = 10
-"""So many writes behind each other that failed like that: the others would fail too, each after all its attempts."""
-
-
-async def apply(
-    file: Path,
-    task: PlanTask | None,
-    server: ServerOptions,
-    *,
-    journal: Path | None,
-    dry_run: bool,
-    skip_bad: bool = False,
-) -> int:
-    """Run it.
-
-    Args:
-        file: A saved plan, or rows.
-        task: How rows are to be read; None: it is a plan.
-        server: Where to.
-        journal: What remembers what was sent; None: a file beside the other.
-        dry_run: Send nothing but reads.
-        skip_bad: Go on without what is in conflict.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        CommandError: It cannot begin; or there are bad rows or conflicts, and nothing was sent.
-    """
-    server.check()
-    with nullcontext() if dry_run else _alone(file):
-        saved = file if task is None else file.with_name(f"{file.name}.{task.digest}.plan.json")
-        kept = journal or file.with_name(f"{saved.name.removesuffix('.plan.json')}.journal")
-        async with connect(server, lane="bulk") as connection:
-            plan = await _plan(connection.client, task, saved, skip_bad=skip_bad, sandbox=server.sandbox)
-            if dry_run:
-                sys.stdout.write(f"{plan}\n")
-            elif task is not None:
-                write_private(saved, plan.to_json() + "\n")  # what is begun is gone on with, not planned anew
-            code = await _run(plan, None if dry_run else kept, dry_run=dry_run)
-        if task is not None and not dry_run and code is not Exit.RESUMABLE:
-            _tidy(saved, kept if code is Exit.DONE and journal is None else None)
-    return code
-
-
-def _tidy(saved: Path, journal: Path | None) -> None:
-    """A plan that came to its end is old: what failed, such as a stock that moved, is planned anew the next time.
-
-    The journal stays until all is done: of what is unknown, it tells the next plan.
-    """
-    saved.unlink(missing_ok=True)
-    if journal is not None:
-        for end in ("", "-journal"):
-            journal.with_name(journal.name + end).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """One process at a time, from before it reads what is there: two that plan the same mutation would make both."""
+def _bytes_of(file: Path) -> bytes:
     try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise _unreadable(file, error) from None
-    with stream:
-        if not lock_file(stream.fileno()):
-            raise CommandError(f"another process is applying {file}; wait for its end")
-        yield
-
-
-async def _plan(client: GoedGepickt, task: PlanTask | None, saved: Path, *, skip_bad: bool, sandbox: bool) -> Plan:
-    bulk: Any = client.bulk
-    text = _saved(saved, must=task is None)
-    if text is not None:
-        plan: Plan = bulk.load_plan(text)
-        info(f"goes on with the plan in {saved}" if task is not None else f"the plan in {saved}")
-        shown = plan.render(limit=_SHOWN_FAILURES)
-    else:
-        assert task is not None
-        task.check()
-        rows = task.read()
-        plan = await task.plan(client, rows, sandbox=sandbox)
-        shown = plan.render(limit=_SHOWN_FAILURES, where=rows.where)
-    if plan.conflicts and not skip_bad:
-        info(shown)
-        raise CommandError(
-            f"{len(plan.conflicts):,} conflicts; nothing was sent. --skip-bad goes on without those rows"
-        )
-    return plan
-
-
-def _saved(path: Path, *, must: bool) -> bytes | None:
-    try:
-        return path.read_bytes()
+        return sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
     except FileNotFoundError:
-        if not must:
-            return None
-        raise CommandError(f"there is no file {path}") from None
+        raise CommandError(f"there is no file {file}") from None
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise CommandError(f"{file}: {error.strerror or 'cannot be read'}") from None
 
 
-def _unreadable(path: Path, error: OSError) -> CommandError:
-    return CommandError(f"{path}: {error.strerror or 'cannot be read'}")
-
-
-async def _run(plan: Plan, journal: Path | None, *, dry_run: bool) -> Exit:
-    told: Counter[str] = Counter()
-    hopeless = 0
-    stream: Any = plan.apply(journal=journal, dry_run=dry_run)
-    try:
-        with _bar(plan.requests) as bar:
-            async with stream:
-                async for outcome in stream:
-                    bar(stream.progress)
-                    if outcome.ok:
-                        told[str(outcome.unwrap().via)] += 1
-                        hopeless = 0
-                        continue
-                    told["failed"] += 1
-                    if told["failed"] <= _SHOWN_FAILURES:
-                        info(f"{sanitize(outcome.item.key)}: {describe(outcome.error)[0]}")
-                    hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
-                    if hopeless == _HOPELESS_IN_A_ROW:
-                        return _stopped(f"stopped: {hopeless} writes in a row failed like that", told, journal)
-    except asyncio.CancelledError:
-        return _stopped("stopped", told, journal)
-    except BulkStoppedError as error:
-        return _stopped(sanitize(str(error)), told, journal)
-    except GoedGepicktError as error:
-        line, code = describe(error)
-        if code is not Exit.FAILED or (isinstance(error, JournalError) and not told):
-            raise  # there is nothing to go on with
-        return _stopped(line, told, journal)
-    info(_summary(told, plan))
-    return Exit.FAILED if told["failed"] else Exit.DONE
-
-
-def _stopped(reason: str, told: Counter[str], journal: Path | None) -> Exit:
-    done = sum(told.values()) - told["failed"]
-    if journal is None:
-        report(f"{reason}. Nothing was sent")
-        return Exit.FAILED
-    report(f"{reason}. {done:,} writes are done, and {journal} remembers them: the same command does what is left")
-    return Exit.RESUMABLE
-
-
-def _summary(told: Counter[str], plan: Plan) -> str:
-    done = ", ".join(f"{number:,} {name}" for name, number in sorted(told.items()) if number)
-    return f"{plan.requests:,} writes: {done or 'nothing to do'}; {len(plan.unchanged):,} rows were right already"
-
-
-@contextlib.contextmanager
-def _bar(total: int) -> Iterator[Any]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    columns = (TextColumn("writes"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
-        task = progress.add_task("writes", total=total, left="")
-
-        def show(seen: Any) -> None:
-            left = "ETA -:--" if seen.eta is None else f"ETA {clock(seen.eta)}"
-            progress.update(task, completed=seen.done, left=left)
-
-        yield show
-
-
-def task_for(kind: str | None, file: Path) -> str | None:
-    """The kind that a file of rows needs; None for a saved plan.
-
-    Raises:
-        UsageError: It is a file of rows, and nobody says of what.
-    """
-    if kind is not None:
-        return kind
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        raise _unreadable(file, error) from None
-    if file.suffix.lower() == ".json" or b'"goedgepickt-async plan"' in head:
-        return None
-    raise UsageError(f"{file.name} is no saved plan; say what its rows are with --kind products, stock or orders")
+# -- plan -----------------------------------------------------------------------------------------------------------
 
 
 async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: Path | None) -> int:
     """Run it.
 
     Returns:
-        The exit code: 1 if there are conflicts.
+        The exit code: 1 if rows are bad or in conflict.
 
     Raises:
-        CommandError: It cannot begin, or there are bad rows.
+        CommandError: It cannot begin.
     """
     task.check()
     server.check()
+    _check_folder(output)
     rows = task.read()
     async with connect(server) as connection:
-        made = await task.plan(connection.client, rows, sandbox=server.sandbox)
+        made = await task.plan(connection.client, rows)
     if output is not None:
-        write_private(output, made.to_json() + "\n")
+        write_private(output, made.to_json())
         info(f"the plan is in {output}: goedgepickt apply {output}")
-    sys.stdout.write(made.to_json() + "\n" if as_json else shown(made, rows) + "\n")
-    if made.conflicts:
-        report(f"{len(made.conflicts):,} conflicts: for those rows nothing can safely be done")
+    sys.stdout.write(made.to_json() if as_json else made.render())
+    return _left_out(made)
+
+
+def _check_folder(output: Path | None) -> None:
+    """See early whether the plan can be saved."""
+    if output is not None and not output.absolute().parent.is_dir():
+        raise CommandError(f"there is no directory {output.absolute().parent} to write {output.name} into")
+
+
+def _left_out(plan: Plan) -> Exit:
+    """Say what is not done, if anything; and the exit code that it means."""
+    if not plan.left_out:
+        return Exit.DONE
+    parts = [
+        f"{number:,} {noun}"
+        for number, noun in ((len(plan.bad_rows), "that cannot be read"), (plan.rows_in_conflict, "in conflict"))
+        if number
+    ]
+    report(f"{plan.left_out:,} of {plan.rows:,} rows are left out: {', '.join(parts)}")
+    return Exit.FAILED
+
+
+# -- apply ----------------------------------------------------------------------------------------------------------
+
+_SHOWN_FAILURES = 20
+_HOPELESS = (TransportError, ServerError, PermissionDeniedError)
+_HOPELESS_IN_A_ROW = 10
+"""So many writes behind each other that failed like that: the others would fail too, each after all its attempts."""
+_LIMIT = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+
+
+@attrs.frozen(kw_only=True)
+class ApplyOptions:
+    """How a plan is applied.
+
+    Attributes:
+        journal: The file that remembers what was sent; None: the record of the run.
+        dry_run: Send nothing but reads.
+        skip_bad: Go on without the rows that are bad or in conflict.
+        max_changes: How many writes are allowed, as a number or a share of the rows; None: any.
+        yes: Ask no question, and go on beside notices.
+        unfinished: What becomes of an interrupted run of the same target: `continue`, `drop`, or None: refuse.
+        as_json: Print what became of it as JSON.
+    """
+
+    journal: Path | None = None
+    dry_run: bool = False
+    skip_bad: bool = False
+    max_changes: str | None = None
+    yes: bool = False
+    unfinished: str | None = None
+    as_json: bool = False
+
+
+def parse_limit(text: str, rows: int) -> int:
+    """How many writes `--max-changes` allows.
+
+    Args:
+        text: A number, or a share such as `10%`.
+        rows: How many rows there are.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    match = _LIMIT.fullmatch(text.strip())
+    if match is None or (match[2] and float(match[1]) > 100) or (not match[2] and "." in match[1]):
+        raise UsageError(f"--max-changes is a number of writes, or a share of the rows such as 10%; not {text!r}")
+    return math.floor(rows * float(match[1]) / 100) if match[2] else int(match[1])
+
+
+async def apply(file: Path, task: PlanTask | None, server: ServerOptions, options: ApplyOptions) -> int:
+    """Run it.
+
+    Args:
+        file: A saved plan, or rows.
+        task: How rows are to be read; None: it is a plan.
+        server: Where to.
+        options: How.
+
+    Returns:
+        The exit code: 1 if rows were left out or writes failed.
+
+    Raises:
+        CommandError: It cannot begin; or there are bad rows or conflicts, and nothing was sent.
+    """
+    server.check()
+    if options.max_changes is not None:
+        parse_limit(options.max_changes, 0)
+    if task is not None:
+        task.check()
+    saved = _bytes_of(file) if task is None else None
+    rows = None if task is None else task.read()
+    async with connect(server, lane="bulk") as connection:
+        client = connection.client
+        made = client.bulk.load_plan(saved or b"") if task is None or rows is None else await task.plan(client, rows)
+        if options.unfinished is not None and not options.dry_run:
+            code = await _settle_unfinished(client, made, options)
+            if code is not None:
+                return code
+            if task is not None and rows is not None:
+                made = await task.plan(client, rows)  # it may have changed what is there
+        _refuse(made, options)
+        if options.dry_run:
+            sys.stdout.write(made.to_json() if options.as_json else made.render())
+            await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
+            return _left_out(made)
+        if options.journal is not None:
+            tally = _Tally(made, options.journal)
+            code = await _carry_out(made.apply(journal=options.journal), tally)
+        else:
+            run = await _start(client, made)
+            tally = _Tally(run.plan, run)
+            code = await _carry_out(run.apply(), tally)
+    left_out = _left_out(made) if code in {Exit.DONE, Exit.FAILED} else Exit.DONE
+    if options.as_json:
+        sys.stdout.write(json.dumps(tally.as_dict(made), indent=1, ensure_ascii=False) + "\n")
+    return code if code is not Exit.DONE else left_out
+
+
+def _refuse(plan: Plan, options: ApplyOptions) -> None:
+    """Show the plan, and send nothing if something speaks against it.
+
+    Raises:
+        CommandError: Rows would be left out, there are too many changes, or nobody allowed what looks like a mistake.
+    """
+    if not options.dry_run:
+        info(plan.render(limit=_SHOWN).rstrip())
+    if plan.left_out and not options.skip_bad and not options.dry_run:
+        raise CommandError(
+            f"{plan.left_out:,} of {plan.rows:,} rows are bad or in conflict; nothing was sent. --skip-bad goes on "
+            "without them"
+        )
+    if options.max_changes is not None and plan.requests > parse_limit(options.max_changes, plan.rows):
+        raise CommandError(
+            f"the plan has {plan.requests:,} writes for {plan.rows:,} rows, more than --max-changes "
+            f"{options.max_changes} allows; nothing was sent"
+        )
+    if options.dry_run or options.yes or not plan.requests:
+        return
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write(f"Send {plan.requests:,} writes? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in {"y", "yes", "j", "ja"}:
+            raise CommandError("nothing was sent")
+    elif plan.notices:
+        raise CommandError(f"{sanitize('; '.join(plan.notices))}. Nothing was sent; --yes says that it is meant so")
+
+
+async def _start(client: GoedGepickt, plan: Plan) -> Run:
+    try:
+        run = await client.bulk.start_run(plan)
+    except UnfinishedRunError as error:
+        raise CommandError(
+            f"{sanitize(str(error.run))}, and was interrupted; nothing was sent. Add --continue to finish it first, or "
+            f"--drop to give it up. `goedgepickt runs {error.run.id}` shows it"
+        ) from None
+    if run.is_resumed:
+        info(f"goes on with {sanitize(str(run.record))}")
+    return run
+
+
+async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOptions) -> Exit | None:
+    """Finish or drop what is left over of this target; None: there is nothing in the way any more."""
+    for record in [run for run in list_runs(plan.target) if run.state is RunState.UNFINISHED]:
+        if options.unfinished == "drop":
+            drop_run(record.id)
+            info(f"dropped {sanitize(str(record))}")
+            continue
+        if record.content == plan.content:
+            continue  # it is this very file: it is gone on with anyway
+        code = await resume(client, record.id)
+        if code is not Exit.DONE:
+            return code
+    return None
+
+
+async def resume(client: GoedGepickt, run_id: str) -> Exit:
+    """Go on with an interrupted run, to its end."""
+    run = await client.bulk.resume_run(run_id)
+    info(f"goes on with {sanitize(str(run.record))}")
+    return await _carry_out(run.apply(), _Tally(run.plan, run))
+
+
+class _Tally:
+    """What became of the writes of a plan.
+
+    Attributes:
+        counts: How many writes ended how.
+        failures: What failed, and why.
+    """
+
+    def __init__(self, plan: Plan, remembers: Run | Path | None) -> None:
+        self.plan = plan
+        self.remembers = remembers
+        self.counts: Counter[str] = Counter()
+        self.failures: list[tuple[str, str]] = []
+
+    @property
+    def done(self) -> int:
+        return sum(number for name, number in self.counts.items() if name != "failed")
+
+    def summary(self) -> str:
+        """The line at the end; a plan of nothing says that, and never that all is well."""
+        words = {"dry_run": "would be sent", "journal": "sent before", "found": "found to be done"}
+        done = ", ".join(
+            f"{number:,} {words.get(name, name)}" for name, number in sorted(self.counts.items()) if number
+        )
+        writes = "1 write" if self.plan.requests == 1 else f"{self.plan.requests:,} writes"
+        right = len(self.plan.unchanged)
+        return (
+            f"{writes}: {done or 'nothing to do'}; {right:,} {'row was' if right == 1 else 'rows were'} right already"
+        )
+
+    def as_dict(self, plan: Plan) -> dict[str, Any]:
+        """What became of all rows that were asked for."""
+        source = plan.source
+        return {
+            "run": self.remembers.record.id if isinstance(self.remembers, Run) else None,
+            "rows": plan.rows,
+            "writes": self.plan.requests,
+            "counts": dict(self.counts),
+            "unchanged": len(plan.unchanged),
+            "left_out": plan.left_out,
+            "bad_rows": list(plan.bad_rows),
+            "conflicts": [
+                {
+                    "where": [source.where(index) if source else f"row {index + 1}" for index in conflict.indexes],
+                    "key": conflict.key,
+                    "reason": conflict.reason,
+                }
+                for conflict in plan.conflicts
+            ],
+            "failures": [{"key": key, "reason": reason} for key, reason in self.failures],
+        }
+
+
+async def _carry_out(stream: Any, tally: _Tally) -> Exit:
+    """Apply, with a progress bar; it says how it ended."""
+    hopeless = 0
+    try:
+        with _bar(tally.plan.requests) as bar:
+            async with stream:
+                async for outcome in stream:
+                    bar(stream.progress)
+                    if outcome.ok:
+                        tally.counts[str(outcome.unwrap().via)] += 1
+                        hopeless = 0
+                        continue
+                    tally.counts["failed"] += 1
+                    reason = describe(outcome.error)[0]
+                    tally.failures.append((outcome.item.key, reason))
+                    if tally.counts["failed"] <= _SHOWN_FAILURES:
+                        info(f"{sanitize(outcome.item.key)}: {reason}")
+                    hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
+                    if hopeless == _HOPELESS_IN_A_ROW:
+                        break
+    except asyncio.CancelledError:
+        return _stopped("stopped", tally)
+    except BulkStoppedError as error:
+        return _stopped(sanitize(str(error)), tally)
+    except GoedGepicktError as error:
+        line, code = describe(error)
+        if code is not Exit.FAILED or (isinstance(error, JournalError) and not tally.counts):
+            raise  # there is nothing to go on with
+        return _stopped(line, tally)
+    if hopeless == _HOPELESS_IN_A_ROW:
+        return _stopped(f"stopped: {hopeless} writes in a row failed like that", tally)
+    info(tally.summary())
+    return Exit.FAILED if tally.counts["failed"] else Exit.DONE
+
+
+def _stopped(reason: str, tally: _Tally) -> Exit:
+    if tally.remembers is None:
+        report(f"{reason}. Nothing was sent")
         return Exit.FAILED
+    where, done = f"{tally.remembers}", tally.done
+    if isinstance(tally.remembers, Run):
+        record = find_run(tally.remembers.record.id)  # what was under way when it stopped is in it too
+        where, done = f"run {record.id}", record.done
+    report(f"{reason}. {done:,} writes are done, and {where} remembers them: the same command does what is left")
+    return Exit.RESUMABLE
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Any]:
+    """A progress bar on a terminal, a line each half minute elsewhere."""
+    if not sys.stderr.isatty():
+        yield _lines(total)
+        return
+    columns = (TextColumn("writes"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
+        task = progress.add_task("writes", total=total, left="")
+
+        def show(seen: Any) -> None:
+            progress.update(task, completed=seen.done, left=_eta(seen))
+
+        yield show
+
+
+def _lines(total: int) -> Callable[[Any], None]:
+    due = time.monotonic() + LINE_EVERY
+
+    def show(seen: Any) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + LINE_EVERY
+            info(f"{seen.done:,} of {total:,} writes, {_eta(seen)}")
+
+    return show
+
+
+def _eta(seen: Any) -> str:
+    return "ETA -:--" if seen.eta is None else f"ETA {clock(seen.eta)}"
+
+
+def task_for(kind: str | None, file: Path) -> str | None:
+    """The kind that a file of rows needs; None for a saved plan.
+
+    Raises:
+        UsageError: It is a file of rows, and nothing says of what.
+    """
+    if kind is not None:
+        return kind
+    if file == Path("-"):
+        raise UsageError("say what the rows on stdin are with --kind products, stock or orders")
+    head = _bytes_of(file)[:4096] if file.suffix.lower() != ".json" else b""
+    if file.suffix.lower() == ".json" or b'"goedgepickt-async plan"' in head:
+        return None
+    raise UsageError(f"{file.name} is no saved plan; say what its rows are with --kind products, stock or orders")
+
+
+# -- runs -----------------------------------------------------------------------------------------------------------
+
+
+async def runs(run_id: str | None, server: ServerOptions, *, go_on: bool, drop: bool, as_json: bool) -> int:
+    """List the runs, show one, finish one or drop one.
+
+    Args:
+        run_id: The id of one, or its beginning; None: all.
+        server: Where it is finished.
+        go_on: Finish it.
+        drop: Give it up.
+        as_json: Print JSON Lines.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: The options make no sense together.
+        GoedGepicktError: There is no such run, or it cannot be read.
+    """
+    server.check()
+    if go_on and drop:
+        raise UsageError("--continue and --drop contradict each other; give one of them")
+    if run_id is None:
+        if go_on or drop:
+            raise UsageError("say which run: goedgepickt runs ID --continue, or --drop")
+        for record in list_runs():
+            sys.stdout.write(f"{json.dumps(_row(record)) if as_json else sanitize(str(record))}\n")
+        return Exit.DONE
+    if drop:
+        info(f"dropped {sanitize(str(drop_run(run_id)))}")
+        return Exit.DONE
+    if go_on:
+        async with connect(server, lane="bulk") as connection:
+            return await resume(connection.client, run_id)
+    record = find_run(run_id)
+    if not as_json:
+        sys.stdout.write(f"{sanitize(str(record))}\n")
+    for change in read_changes(record):
+        sys.stdout.write(f"{json.dumps(change, ensure_ascii=False) if as_json else _change(change)}\n")
     return Exit.DONE
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    values = attrs.asdict(
+        record, value_serializer=lambda _, __, value: str(value) if hasattr(value, "isoformat") else value
+    )
+    return {name: value for name, value in values.items() if name != "content"} | {"done": record.done}
+
+
+def _change(change: dict[str, Any]) -> str:
+    parts = [
+        f"{each.get('field')}: {json.dumps(each.get('before'), ensure_ascii=False)} → "
+        f"{json.dumps(each.get('after'), ensure_ascii=False)}"
+        for each in change["changes"]
+    ]
+    return sanitize(f"{change['state']:<7} {change['action']:<7} {change['key']}  {', '.join(parts)}").rstrip()

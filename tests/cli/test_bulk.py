@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
-from goedgepickt_async.bulk import Plan
+from goedgepickt_async.bulk import Plan, list_runs
+from goedgepickt_async.bulk.runs import TargetLock
+from goedgepickt_async.cli import plan as plan_module
+from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.plan import parse_limit
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 
 from .conftest import Finished
 
 Inside = Callable[..., Finished]
-NO_PLANS_YET = "where" not in inspect.signature(Plan.render).parameters
-needs_plans = pytest.mark.skipif(NO_PLANS_YET, reason="what is behind plans is not there yet")
 
 
 @pytest.fixture
-def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
     with serving(Sandbox(orders=5, products=40, limit=None)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         monkeypatch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(running.world.webshops[0]["uuid"]))
         yield running
 
@@ -37,7 +43,6 @@ def catalogue(tmp_path: Path, *rows: str) -> None:
     (tmp_path / "p.csv").write_text("\r\n".join(["artikelnr;naam;prijs", *rows, ""]), encoding="utf-8-sig")
 
 
-@needs_plans
 def test_a_plan_is_printed_and_nothing_is_sent(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;12,34")
     done = inside("plan", "products", "p.csv")
@@ -48,7 +53,6 @@ def test_a_plan_is_printed_and_nothing_is_sent(inside: Inside, sandbox: Sandbox,
     assert writes(sandbox) == 0
 
 
-@needs_plans
 def test_a_saved_plan_and_a_file_are_applied_and_then_there_is_nothing_left(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -72,23 +76,26 @@ def test_bad_rows_are_named_and_nothing_is_sent(inside: Inside, sandbox: Sandbox
     for command in (("plan", "products", "p.csv"), ("apply", "p.csv", "--kind", "products")):
         done = inside(*command)
         assert done.code == 1
-        assert "p.csv:2: prijs: '1.234' can mean two numbers" in done.err
-        assert "p.csv:3: artikelnr: is empty" in done.err
-        assert "--skip-bad" in done.err
-    assert not sandbox.requests
+        said = done.err + done.out.decode()
+        assert "p.csv:2: prijs: '1.234' can mean two numbers" in said
+        assert "p.csv:3: artikelnr: is empty" in said
+        assert "2 of 2 rows" in done.err
+    assert "--skip-bad" in done.err
+    assert writes(sandbox) == 0
 
 
-@needs_plans
 def test_with_skip_bad_the_others_are_done(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", ";x;1", "DUB;a;1", "DUB;b;2")
     blocked = inside("apply", "p.csv", "--kind", "products", "--column", "sku=artikelnr")
     assert (blocked.code, writes(sandbox)) == (1, 0)
     done = inside("apply", "p.csv", "--kind", "products", "--skip-bad")
-    assert done.code == 0, done.err
+    assert done.code == 1
+    assert "3 of 4 rows are left out: 1 that cannot be read, 2 in conflict" in done.err
+    for place in ("p.csv:3: artikelnr: is empty", "p.csv:4 and p.csv:5"):
+        assert place in done.err
     assert writes(sandbox) == 1
 
 
-@needs_plans
 def test_a_write_that_fails_is_told_and_done_the_next_time(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", "NIEUW-2;Kom;1,50")
     sandbox.fail("POST", "/products", faults.Status(403))
@@ -127,8 +134,10 @@ def test_a_saved_plan_with_conflicts_sends_nothing_unless_told_to_whatever_its_n
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", "DUB;a;1", "DUB;b;2")
     assert inside("plan", "products", "p.csv", "-o", "saved").code == 1
     blocked = inside("apply", "saved")
-    assert (blocked.code, "1 conflicts; nothing was sent" in blocked.err, writes(sandbox)) == (1, True, 0)
-    assert inside("apply", "saved", "--skip-bad").code == 0
+    assert (blocked.code, "2 of 3 rows are bad or in conflict; nothing was sent" in blocked.err) == (1, True)
+    assert writes(sandbox) == 0
+    done = inside("apply", "saved", "--skip-bad")
+    assert (done.code, "2 of 3 rows are left out: 2 in conflict" in done.err) == (1, True)
     assert writes(sandbox) == 1
 
 
@@ -150,13 +159,16 @@ def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
         assert (done.code, "does what is left" in done.err, writes(sandbox)) == (1, False, 0)
 
 
-def test_two_at_once_are_told_no_before_the_second_plans(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
+def test_two_at_once_into_one_webshop_are_told_no(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, "EERST-1;Mok;1,50")
+    assert inside("apply", "p.csv", "--kind", "products").code == 0
+    sandbox.requests.clear()
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
-    with (tmp_path / "p.csv").open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        done = inside("apply", "p.csv", "--kind", "products")
-        assert (done.code, "another process is applying" in done.err, len(sandbox.requests)) == (1, True, 0)
+    assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
+    with TargetLock(list_runs()[0].target):
+        for command in (("p.csv", "--kind", "products"), ("plan.json",)):
+            done = inside("apply", *command)
+            assert (done.code, "another run is writing" in done.err, writes(sandbox)) == (1, True, 0), done.err
     assert inside("apply", "p.csv", "--kind", "products").code == 0
 
 
@@ -188,7 +200,7 @@ def test_a_server_that_is_gone_ends_it_soon_and_resumably(
     monkeypatch.setenv("GOEDGEPICKT_BASE_URL", "http://127.0.0.1:9/api/fulfilment/v1")
     done = inside("apply", "plan.json")
     assert (done.code, "the same command does what is left" in done.err) == (4, True), done.err
-    assert done.err.count("NIEUW-") == 10
+    assert sum(line.startswith("NIEUW-") for line in done.err.splitlines()) == 10
 
 
 def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -197,3 +209,185 @@ def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: San
     done = inside("apply", "p.csv", "--kind", "products")
     assert (done.code, "10 writes in a row failed" in done.err) == (4, True), done.err
     assert writes(sandbox) < 40
+
+
+# -- runs -----------------------------------------------------------------------------------------------------------
+
+
+def interrupted(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A run of sixty new products that stopped before any was made."""
+    catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
+    sandbox.fail("POST", "/products", faults.Status(403), times=40)
+    done = inside("apply", "p.csv", "--kind", "products")
+    assert (done.code, "run 2" in done.err) == (4, True), done.err
+    sandbox.clear_faults()
+    sandbox.requests.clear()
+
+
+def made(sandbox: Sandbox, prefix: str) -> int:
+    return sum(str(product["sku"]).startswith(prefix) for product in sandbox.world.products)
+
+
+def test_an_interrupted_run_is_gone_on_with_whatever_the_file_is_called(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    interrupted(inside, sandbox, tmp_path)
+    (tmp_path / "p.csv").rename(tmp_path / "renamed.csv")
+    done = inside("apply", "renamed.csv", "--kind", "products")
+    assert (done.code, "goes on with run" in done.err) == (0, True), done.err
+    assert made(sandbox, "NIEUW-") == 60
+
+
+def test_another_file_after_an_interrupted_run_is_refused_until_that_is_settled(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    interrupted(inside, sandbox, tmp_path)
+    catalogue(tmp_path, "ANDERS-1;Kom;2,50")
+    refused = inside("apply", "p.csv", "--kind", "products")
+    assert (refused.code, writes(sandbox)) == (1, 0)
+    assert all(word in refused.err for word in ("--continue", "--drop", "goedgepickt runs 2"))
+    both = inside("apply", "p.csv", "--kind", "products", "--continue", "--drop")
+    assert (both.code, "contradict" in both.err) == (2, True)
+    done = inside("apply", "p.csv", "--kind", "products", "--continue")
+    assert done.code == 0, done.err
+    assert (made(sandbox, "NIEUW-"), made(sandbox, "ANDERS-")) == (60, 1)
+
+
+def test_an_interrupted_run_can_be_given_up(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    interrupted(inside, sandbox, tmp_path)
+    catalogue(tmp_path, "ANDERS-1;Kom;2,50")
+    done = inside("apply", "p.csv", "--kind", "products", "--drop")
+    assert (done.code, "dropped run" in done.err) == (0, True), done.err
+    assert (made(sandbox, "NIEUW-"), made(sandbox, "ANDERS-")) == (0, 1)
+
+
+def test_runs_are_listed_shown_finished_and_dropped(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert inside("runs").out == b""
+    interrupted(inside, sandbox, tmp_path)
+    (row,) = inside("runs", "--json").rows
+    assert (row["state"], row["writes"], row["done"], row["source"]) == ("unfinished", 60, 0, "p.csv")
+    assert row["id"] in inside("runs").out.decode()
+    done = inside("runs", row["id"], "--continue")
+    assert (done.code, made(sandbox, "NIEUW-")) == (0, 60), done.err
+    changes = inside("runs", row["id"], "--json").rows
+    assert [change["state"] for change in changes] == ["done"] * 60
+    assert inside("runs", row["id"], "--drop").code == 2
+    assert inside("runs", "--drop").code == 2
+    assert inside("runs", "nope").code == 2
+
+
+def test_what_a_run_changed_is_kept_from_what_to_what(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    assert inside("apply", "p.csv", "--kind", "products").code == 0
+    catalogue(tmp_path, "NIEUW-1;Mok;2,75")
+    done = inside("apply", "p.csv", "--kind", "products")
+    assert done.code == 0
+    assert "price: 1.50 → 2.75" in done.err
+    latest = inside("runs", "--json").rows[0]["id"]
+    assert "1.50" in inside("runs", latest).out.decode()
+
+
+# -- brakes and what is told ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "code"), [("1", 1), ("2", 0), ("99%", 1), ("100%", 0), ("0", 1)])
+def test_more_changes_than_allowed_are_not_sent(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, limit: str, code: int
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50", "NIEUW-2;Mok;1,50")
+    done = inside("apply", "p.csv", "--kind", "products", "--max-changes", limit)
+    assert (done.code, writes(sandbox)) == (code, 0 if code else 2), done.err
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "101%", "1.5", "%", "10 %x"])
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_limit(text, 10)
+
+
+def test_what_looks_like_a_mistake_needs_a_word(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    read = plan_module.PlanTask.plan
+
+    async def suspicious(*arguments: Any) -> Plan:
+        return attrs.evolve(await read(*arguments), notices=("all prices become 100 times as high",))
+
+    monkeypatch.setattr(plan_module.PlanTask, "plan", suspicious)
+    done = inside("apply", "p.csv", "--kind", "products")
+    assert (done.code, "100 times" in done.err, "--yes" in done.err, writes(sandbox)) == (1, True, True, 0)
+    assert inside("apply", "p.csv", "--kind", "products", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("plan", "stock", "p.csv", "--key", "product_id"), "--key is for products, not for stock"),
+        (("plan", "stock", "p.csv", "--update-pictures"), "--update-pictures is for products"),
+        (("plan", "stock", "p.csv", "--since", "2026-01-01"), "--since is for orders"),
+        (("plan", "products", "p.csv", "--mode", "set"), "--mode is for stock"),
+        (("plan", "products", "p.csv", "--location", "x"), "--location is for stock"),
+        (("plan", "stock", "p.csv", "--one-location", "--location", "x"), "--one-location is for --mode set"),
+        (("apply", "-"), "--kind"),
+        (("plan", "stock", "s.csv", "--location", "nope"), "there is no pick location of that uuid or name"),
+        (("plan", "stock", "s.csv", "--webshop", "nope"), "no webshop 'nope'"),
+    ],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_options_of_another_kind_and_names_that_do_not_exist_are_refused(
+    inside: Inside, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    (tmp_path / "s.csv").write_text("sku;voorraad\nSB-00000;5\n")
+    done = inside(*arguments)
+    assert (done.code, said in done.err) == (2, True), done.err
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_options_of_rows_are_refused_for_a_saved_plan(inside: Inside, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
+    done = inside("apply", "plan.json", "--webshop", "x")
+    assert (done.code, "--webshop is for rows" in done.err) == (2, True)
+    assert inside("plan", "products", "p.csv", "-o", "nowhere/plan.json").code == 1
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_location_and_a_webshop_are_known_by_their_names(inside: Inside, tmp_path: Path, sandbox: Sandbox) -> None:
+    (tmp_path / "s.csv").write_text("sku;voorraad\nSB-00000;5\n")
+    shop = str(sandbox.world.webshops[0]["name"])
+    place = inside("export", "pick-locations").rows[0]["name"]
+    done = inside("plan", "stock", "s.csv", "--webshop", shop, "--location", place.lower())
+    assert shop in done.out.decode(), done.err
+
+
+def test_rows_come_from_stdin_too(inside: Inside, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO(b"sku;naam\nNIEUW-1;Mok\n;x\n")
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    done = inside("plan", "products", "-")
+    assert (done.code, "stdin:3" in done.out.decode()) == (1, True), done.err
+    assert writes(sandbox) == 0
+
+
+def test_what_became_of_all_rows_is_told_as_json(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50", ";x;1", "DUB;a;1", "DUB;b;2", "FOUT;Kom;1,50")
+    sandbox.fail(
+        "POST", "/products", faults.Status(422, body=b'{"message": "no", "errors": {"name": ["no"]}}'), after=1
+    )
+    done = inside("apply", "p.csv", "--kind", "products", "--skip-bad", "--json")
+    assert done.code == 1
+    found = json.loads(done.out)
+    assert (found["rows"], found["writes"], found["left_out"]) == (5, 2, 3)
+    assert found["bad_rows"] == ["p.csv:3: artikelnr: is empty"]
+    assert [conflict["where"] for conflict in found["conflicts"]] == [["p.csv:4", "p.csv:5"]]
+    assert (found["counts"], len(found["failures"])) == ({"sent": 1, "failed": 1}, 1)
+
+
+def test_a_dry_run_names_rows_that_would_be_left_out(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50", ";x;1")
+    done = inside("apply", "p.csv", "--kind", "products", "--dry-run")
+    assert (done.code, "p.csv:3" in done.out.decode(), writes(sandbox)) == (1, True, 0)
+    assert "1 would be sent" in done.err

@@ -19,7 +19,16 @@ from rich.text import Text
 from goedgepickt_async import Budget, BudgetSnapshot, Evidence, Hooks, Page, ResponseReceived, RetryScheduled
 from goedgepickt_async.cli.errors import info
 
-__all__ = ["ExportProgress", "RequestCounter", "clock", "count", "duration", "requests_left", "seconds_left"]
+__all__ = [
+    "LINE_EVERY",
+    "ExportProgress",
+    "RequestCounter",
+    "clock",
+    "count",
+    "duration",
+    "requests_left",
+    "seconds_left",
+]
 
 _PAGE = 100
 _MOST_PLAYED = 5_000
@@ -122,7 +131,7 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
 
 
-_LINE_EVERY = 30.0
+LINE_EVERY = 30.0
 """Seconds between lines where there is no terminal."""
 _UNLIMITED = 1_000_000
 _RECENT = 20
@@ -165,7 +174,7 @@ class ExportProgress:
         self._waited = self._pace = 0.0
         on_terminal = sys.stderr.isatty()
         self._bar = _Bar(self, visible=visible and on_terminal)
-        self._line_at = math.inf if on_terminal else time.monotonic() + _LINE_EVERY
+        self._line_at = math.inf if on_terminal else time.monotonic() + LINE_EVERY
 
     def __enter__(self) -> Self:
         """Show it."""
@@ -192,7 +201,7 @@ class ExportProgress:
             self._total = None  # the server's total was a lie
         self._bar.update(self.rows, self._read, self._total)
         if time.monotonic() >= self._line_at:
-            self._line_at = time.monotonic() + _LINE_EVERY
+            self._line_at = time.monotonic() + LINE_EVERY
             info(self.line())
 
     def line(self) -> str:
