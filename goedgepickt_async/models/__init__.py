@@ -6,7 +6,8 @@ models that are sent (`New…`, `…Update`) refuse unfit input at construction,
 
 from __future__ import annotations
 
-from goedgepickt_async.models.account import LinkedOrder, NewWebhook, PageInfo, PickLocation, Shipment, Webhook, Webshop
+from goedgepickt_async.models import account, orders, products
+from goedgepickt_async.models.account import *  # noqa: F403  the modules name their models
 from goedgepickt_async.models.base import (
     UNSET,
     LineType,
@@ -18,45 +19,20 @@ from goedgepickt_async.models.base import (
     Unset,
     WebhookEvent,
 )
-from goedgepickt_async.models.orders import (
-    Address,
-    NewOrder,
-    NewOrderLine,
-    Order,
-    OrderLine,
-    OrderShipment,
-    PickupLocation,
-)
-from goedgepickt_async.models.products import NewProduct, Product, ProductStock, ProductUpdate, StockLocation, Supplier
+from goedgepickt_async.models.orders import *  # noqa: F403
+from goedgepickt_async.models.products import *  # noqa: F403
 
 __all__ = [
     "UNSET",
-    "Address",
     "LineType",
-    "LinkedOrder",
-    "NewOrder",
-    "NewOrderLine",
-    "NewProduct",
-    "NewWebhook",
     "OpenEnum",
-    "Order",
-    "OrderLine",
-    "OrderShipment",
     "OrderStatus",
-    "PageInfo",
-    "PickLocation",
-    "PickupLocation",
-    "Product",
-    "ProductStock",
     "ProductType",
-    "ProductUpdate",
     "Secret",
-    "Shipment",
     "ShipmentStatus",
-    "StockLocation",
-    "Supplier",
     "Unset",
-    "Webhook",
     "WebhookEvent",
-    "Webshop",
 ]
+__all__ += account.__all__
+__all__ += orders.__all__
+__all__ += products.__all__

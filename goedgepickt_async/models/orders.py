@@ -40,8 +40,6 @@ __all__ = [
     "OrderLine",
     "OrderShipment",
     "PickupLocation",
-    "optional_address",
-    "optional_country",
 ]
 
 
