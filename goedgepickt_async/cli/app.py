@@ -74,6 +74,7 @@ async def export(
     resume: Path | None = None,
     since_last: bool = False,
     checkpoint: Path | None = None,
+    skip_unreadable: bool = False,
     background: bool = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
@@ -99,6 +100,8 @@ async def export(
             twice. New rows alone: what changes in older ones does not come again (orders, shipments).
         checkpoint: The file that --since-last keeps what it knows in. By default one for each resource, server, key and
             set of filters, in the user's state directory (~/.local/state/goedgepickt, or below $XDG_STATE_HOME).
+        skip_unreadable: Set rows that cannot be read aside, in FILE.unreadable.jsonl, and go on; the exit code is then 1.
+            Without it, such a row stops the export.
         background: Go behind all other work on the same rate limit, and leave room for it.
         server: Where from.
     """
@@ -120,6 +123,7 @@ async def export(
         resume=resume,
         since_last=since_last,
         checkpoint=checkpoint,
+        skip_unreadable=skip_unreadable,
     )
     return await work(plan, server, background=background)
 

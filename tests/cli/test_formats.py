@@ -20,9 +20,10 @@ from goedgepickt_async.cli.export import progress as progress_module
 from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, CsvEncoder, Selection, cell
 from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter
 from goedgepickt_async.endpoints import ENDPOINTS
-from goedgepickt_async.testing import unlimited_budget
+from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving, unlimited_budget
 
-from .conftest import Finished
+from .conftest import Finished, jsonl
 
 Inside = Callable[..., Finished]
 FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "120", "--sandbox-products", "60")
@@ -219,6 +220,7 @@ def test_a_line_comes_each_half_minute_where_there_is_no_terminal(
     class Page:
         items = (1,) * 100
         filtered = 0
+        unreadable = ()
 
         class info:  # noqa: N801
             total_items = 1_000
@@ -236,3 +238,51 @@ def test_a_line_comes_each_half_minute_where_there_is_no_terminal(
 def test_a_csv_encoder_with_fields_and_lines_has_these_columns() -> None:
     encoder = CsvEncoder(Selection(spec=RESOURCES["orders"], lines=True, fields=("uuid", "line.sku")))
     assert encoder.head == b"uuid,line.sku\r\n"
+
+
+def broken_orders(sandbox: Sandbox, number: int) -> list[str]:
+    """So many orders among good ones that cannot be read; their uuids."""
+    broken = []
+    for _ in range(number):
+        broken.append(str(sandbox.world.add_order(totalPaid={"no": "amount"})["uuid"]))
+        sandbox.world.add_order()
+    return broken
+
+
+def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Sandbox(orders=330, products=5, limit=None)) as sandbox:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+        broken = broken_orders(sandbox, 4)
+        stopped = inside("export", "orders", "-o", "o.jsonl")
+        assert (stopped.code, "--skip-unreadable sets such rows aside" in stopped.err) == (4, True), stopped.err
+        for _ in range(2):  # the second one begins anew
+            done = inside("export", "orders", "-o", "o.jsonl", "--skip-unreadable")
+            assert done.code == 1
+            assert "4 rows could not be read and are not in the output: see o.jsonl.unreadable.jsonl" in done.err
+            kept = [row["uuid"] for row in jsonl((tmp_path / "o.jsonl").read_bytes())]
+            assert len(kept) == len(set(kept)) == 334
+            assert not set(kept) & set(broken)
+            aside = jsonl((tmp_path / "o.jsonl.unreadable.jsonl").read_bytes())
+            assert sorted(row["id"] for row in aside) == sorted(broken)
+            assert all(row["problems"] and row["row"]["totalPaid"] == {"no": "amount"} for row in aside)
+        assert stat.S_IMODE((tmp_path / "o.jsonl.unreadable.jsonl").stat().st_mode) == 0o600
+        refused = inside("export", "orders", "--skip-unreadable")
+        assert (refused.code, "needs --output FILE" in refused.err) == (2, True)
+
+
+def test_rows_set_aside_before_a_stop_are_there_once_when_it_goes_on(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Sandbox(orders=330, products=5, limit=None)) as sandbox:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+        broken_orders(sandbox, 3)
+        options = ("orders", "-o", "o.csv", "--resume", "state", "--skip-unreadable")
+        sandbox.fail("GET", "/orders", faults.Status(404), after=3)
+        assert inside("export", *options).code == 4
+        assert inside("export", *options).code == 1
+        aside = jsonl((tmp_path / "o.csv.unreadable.jsonl").read_bytes())
+        assert len(aside) == len({row["id"] for row in aside}) == 3

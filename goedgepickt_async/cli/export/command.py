@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import date
 from difflib import get_close_matches
@@ -14,7 +17,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from goedgepickt_async import ConfigurationError, GoedGepicktError, Page
+from goedgepickt_async import ConfigurationError, DecodeError, GoedGepicktError, Page, UnreadableRow
 from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.checkpoint import (
@@ -41,6 +44,7 @@ from goedgepickt_async.cli.export.formats import (
 )
 from goedgepickt_async.cli.export.output import AtomicFile, FileOutput, StreamOutput, open_output
 from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter, count
+from goedgepickt_async.paths import make_private_file
 
 __all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "stop_part_way"]
 
@@ -60,6 +64,7 @@ class ExportPlan:
         resume: The file that keeps how far it came.
         since_last: Whether only what is new since the last export is wanted.
         checkpoint: The file that keeps what the last export brought.
+        skip_unreadable: Whether rows that cannot be read are set aside, in a file beside the output.
     """
 
     resource: str
@@ -74,6 +79,7 @@ class ExportPlan:
     resume: Path | None = None
     since_last: bool = False
     checkpoint: Path | None = None
+    skip_unreadable: bool = False
 
     @property
     def spec(self) -> ResourceSpec:
@@ -143,6 +149,8 @@ class ExportPlan:
     def _check_output(self) -> None:
         if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
             raise UsageError("--resume is a small file of its own, not the output: name another one")
+        if self.skip_unreadable and (self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL):
+            raise UsageError("--skip-unreadable needs --output FILE: rows that cannot be read go into a file beside it")
         match self.chosen_format.output:
             case OutputKind.TERMINAL if self.output != "-" or self.resume is not None:
                 raise UsageError(
@@ -232,6 +240,7 @@ class ExportJob:
 
     def __init__(self, plan: ExportPlan, output: Output, connection: Connection, counter: RequestCounter) -> None:
         self._plan, self._output, self._connection = plan, output, connection
+        self._set_aside = _SetAside(output.path) if plan.skip_unreadable and output.path is not None else None
         self._account = fingerprint(connection.client.settings.api_key)
         self._open = False
         self.remark: str | None = None
@@ -323,6 +332,8 @@ class ExportJob:
         filters = plan.filters
         if self.since is not None and self.since.since is not None:
             filters["created_after"] = max(self.since.since, plan.created_after or self.since.since)
+        if self._set_aside is not None:
+            filters["on_unreadable"] = "skip"
         paginator = plan.spec.paginator(self._connection.client, **filters)
         return paginator if plan.limit is None else paginator.limit(max(0, plan.limit - self.state.rows))
 
@@ -335,6 +346,8 @@ class ExportJob:
             self._output.begin(self.state.offset, self.state.tail)
             return
         self._output.begin(None, None)
+        if self._set_aside is not None and self.since is None:
+            self._set_aside.path.unlink(missing_ok=True)
         self._drop_old_state()  # only now: it may be of an export that is running, which `begin` refuses to disturb
         self._output.append(self._encoder.head)
 
@@ -352,6 +365,8 @@ class ExportJob:
     def _write(self, page: Page[Any]) -> None:
         self._open_output()
         read, page = page, page if self.since is None else self.since.new_of(page)
+        if self._set_aside is not None:
+            self._set_aside.add(page.unreadable)
         self._output.append(self._encoder.encode(page.items))
         self.state = attrs.evolve(
             self.state,
@@ -359,7 +374,8 @@ class ExportJob:
             tail=self._output.tail(),
             token=page.resume,
             rows=self.state.rows + len(page.items),
-            read=self.state.read + len(page.items) + page.filtered,
+            read=self.state.read + len(page.items) + page.filtered + len(page.unreadable),
+            unreadable=self.state.unreadable + len(page.unreadable),
         )
         if self.since is not None:
             self._keep(self.since, read)
@@ -385,6 +401,36 @@ class ExportJob:
             self.since.intend(ended, self._output.temp_path)
         self._output.finish()
         self.since.finish(ended)
+
+
+class _SetAside:
+    """The file for rows that cannot be read, as JSON Lines: for its owner alone, each row once.
+
+    Args:
+        output: The export's file.
+
+    Attributes:
+        path: Beside it.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.path = output.with_name(output.name + ".unreadable.jsonl")
+
+    def add(self, rows: Sequence[UnreadableRow]) -> None:
+        """Add those that are not there yet: a run that goes on may meet some again.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if not rows:
+            return
+        make_private_file(self.path)
+        there = set(self.path.read_bytes().splitlines())
+        lines = [json.dumps(attrs.asdict(row, recurse=False), ensure_ascii=True, default=str).encode() for row in rows]
+        with self.path.open("ab") as file:
+            file.writelines(line + b"\n" for line in lines if line not in there)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _beside(output: Output) -> Path | None:
@@ -486,6 +532,8 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
         raise
     except (GoedGepicktError, OSError) as error:
         reason, code = describe(error)
+        if isinstance(error, DecodeError) and error.problems:
+            reason = sentences(reason, "--skip-unreadable sets such rows aside and goes on")
         if isinstance(error, OSError) and not error.filename:
             reason = f"cannot write to {'stdout' if plan.output == '-' else plan.output}: {reason}"
         return stop_part_way(job, reason, code, keeps_state=keeps_state)
@@ -495,6 +543,12 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
     if job.remark is not None:
         info(job.remark)
     info(job.progress.summary())
+    if job.state.unreadable:
+        report(
+            f"{count(job.state.unreadable, 'rows')} could not be read and are not in the output: see "
+            f"{Path(plan.output).name}.unreadable.jsonl"
+        )
+        return Exit.FAILED
     return Exit.DONE
 
 

@@ -190,9 +190,10 @@ class ExportProgress:
     def saw(self, page: Page[Any]) -> None:
         """A page was written."""
         self._pages += 1
-        self._recent.append(len(page.items) + page.filtered)
+        seen = len(page.items) + page.filtered + len(page.unreadable)
+        self._recent.append(seen)
         self.rows += len(page.items)
-        self._read += len(page.items) + page.filtered
+        self._read += seen
         self._waited += self._counter.waited
         self._pace = max(0.0, self.elapsed - self._waited) / self._pages
         if self._pages == 1:
