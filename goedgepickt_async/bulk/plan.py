@@ -110,6 +110,11 @@ class Plan:
         return () if self.source is None else self.source.problems
 
     @property
+    def skipped_rows(self) -> tuple[str, ...]:
+        """Rows of the file that are no rows of this kind, such as image rows, and why; empty without a file."""
+        return () if self.source is None else self.source.skipped
+
+    @property
     def rows_in_conflict(self) -> int:
         """How many rows are in conflict; one conflict may be about several."""
         return sum(len(conflict.indexes) for conflict in self.conflicts)
@@ -122,7 +127,7 @@ class Plan:
     @property
     def rows(self) -> int:
         """How many rows were asked for."""
-        return self.requests + len(self.unchanged) + len(self.skipped) + self.left_out
+        return self.requests + len(self.unchanged) + len(self.skipped) + len(self.skipped_rows) + self.left_out
 
     def with_source(self, source: RowSource) -> Plan:
         """The same plan, with the file that its rows came from: its lines name rows, and its bad rows are counted."""
@@ -161,7 +166,7 @@ class Plan:
                 "creates": len(self.creates),
                 "updates": len(self.updates),
                 "unchanged": len(self.unchanged),
-                "skipped": len(self.skipped),
+                "skipped": len(self.skipped) + len(self.skipped_rows),
                 "in_conflict": self.rows_in_conflict,
                 "bad_rows": len(self.bad_rows),
                 "left_out": self.left_out,

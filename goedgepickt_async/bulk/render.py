@@ -28,7 +28,10 @@ def render(plan: Plan, *, limit: int | None, where: Where) -> str:
         [_write(plan, write) for write in plan.updates],
         [_conflict(conflict, where) for conflict in plan.conflicts],
         [f"! {_printable(problem, 400)}" for problem in plan.bad_rows],
-        [f"= {_name(row.key)}  {where(row.index)}: skipped: {row.reason}" for row in plan.skipped],
+        [
+            *(f"= {_name(row.key)}  {where(row.index)}: skipped: {row.reason}" for row in plan.skipped),
+            *(f"= {_printable(row, 400)}: skipped" for row in plan.skipped_rows),
+        ],
     ]
     for block in blocks:
         if block:
@@ -43,8 +46,8 @@ def describe_counts(plan: Plan) -> str:
         f"{len(plan.updates):,} to change",
         f"{len(plan.unchanged):,} unchanged",
     ]
-    if plan.skipped:
-        counts.append(f"{len(plan.skipped):,} skipped")
+    if plan.skipped or plan.skipped_rows:
+        counts.append(f"{len(plan.skipped) + len(plan.skipped_rows):,} skipped")
     if plan.conflicts:
         counts.append(f"{plan.rows_in_conflict:,} in conflict, for which nothing is sent")
     if plan.bad_rows:

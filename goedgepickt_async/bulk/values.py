@@ -262,11 +262,13 @@ class RowSource:
         name: The file's name.
         lines: The line where each row begins, by the row's place in the input.
         problems: The rows and cells that could not be read, as `stock.csv:12: voorraad: …`.
+        skipped: Rows that are no rows of this kind, such as the image rows of a shop's products, and why.
     """
 
     name: str
     lines: tuple[int, ...] = attrs.field(default=(), repr=False)
     problems: tuple[str, ...] = attrs.field(default=(), repr=False)
+    skipped: tuple[str, ...] = attrs.field(default=(), repr=False)
 
     def where(self, index: int) -> str:
         """The place of a row, as `stock.csv:12`."""

@@ -99,7 +99,7 @@ async def test_with_existing_only_nothing_is_created(first: GoedGepickt) -> None
 
 async def prices(gg: GoedGepickt, factor: int) -> Plan:
     rows = [p async for p in gg.products.list(webshop_uuid=gg.settings.webshop_uuid) if p.price and p.sku]
-    return await gg.products.plan([{"sku": p.sku, "price": str(p.price * factor)} for p in rows[:12]])
+    return await gg.products.plan([{"sku": p.sku, "price": str((p.price or 0) * factor)} for p in rows[:12]])
 
 
 async def test_a_constant_factor_in_prices_is_noticed(first: GoedGepickt) -> None:

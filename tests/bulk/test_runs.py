@@ -24,11 +24,6 @@ ROWS = 30
 MUTATIONS = "/products/*/stock-mutation"
 
 
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
 @pytest.fixture
 async def sandbox() -> Any:
     async with Sandbox(orders=20, products=60, webshops=1, seed=3, limit=None, oddities=False) as running:

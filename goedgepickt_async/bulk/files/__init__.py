@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from goedgepickt_async.bulk.files.fields import escape_cell, unescape_cell
+from goedgepickt_async.bulk.files.cells import escape_cell, unescape_cell
 from goedgepickt_async.bulk.files.reading import FileRow, FileRows, read_bytes, read_rows
 
 __all__ = ["FileRow", "FileRows", "escape_cell", "read_bytes", "read_rows", "unescape_cell"]

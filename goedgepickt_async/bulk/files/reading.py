@@ -1,183 +1,35 @@
-"""Reads a file of rows: encoding, CSV dialect, header, columns, rows."""
+"""Reads a file of rows: CSV, JSON Lines or a workbook, as mappings with Python field names."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async.bulk.files.fields import KINDS, CellError, Kind
+from goedgepickt_async.bulk.files.cells import CellError, Notation, unescape_cell
+from goedgepickt_async.bulk.files.columns import match, plain, unread
+from goedgepickt_async.bulk.files.decoding import (
+    Record,
+    csv_records,
+    decode,
+    delimiter_of,
+    is_workbook,
+    json_records,
+    unpack,
+    workbook_records,
+)
+from goedgepickt_async.bulk.files.fields import KINDS, RowKind
+from goedgepickt_async.bulk.files.profiles import PROFILES, Profile, detect
+from goedgepickt_async.bulk.values import RowSource
 from goedgepickt_async.errors import InputFileError
 
-__all__ = [
-    "FileRow",
-    "FileRows",
-    "csv_records",
-    "decode",
-    "delimiter_of",
-    "json_records",
-    "match",
-    "plain",
-    "read_bytes",
-    "read_rows",
-]
-
-_APART = re.compile(r"[\W_]+")
-
-
-def plain(name: str) -> str:
-    """A column's name without case and punctuation."""
-    return _APART.sub(" ", name.casefold()).strip()
-
-
-def match(kind: Kind, names: Sequence[str], said: Mapping[str, str]) -> dict[str, int]:
-    """The place of the column that holds each field.
-
-    Args:
-        kind: Of the rows.
-        names: Of the columns, as they stand in the file.
-        said: By field, the column that its user says holds it; an empty one: none does.
-
-    Raises:
-        InputFileError: A column is not there, or two could be meant; or one that is required is missing.
-    """
-    for field in said:
-        if field not in kind.fields:
-            raise InputFileError(f"there is no field {field!r}; there are: {', '.join(kind.fields)}")
-    found = {field: _said(field, said[field], names) for field in said if said[field]}
-    taken = set(found.values())
-    for field, spec in kind.fields.items():
-        if field not in said:
-            place = _known(field, spec.names, names, taken)
-            if place is not None:
-                found[field] = place
-    missing = [field for field, spec in kind.fields.items() if spec.required and field not in found]
-    if missing:
-        there = ", ".join(repr(name) for name in names[:30])
-        raise InputFileError(
-            f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME. "
-            f"There are: {there}"
-        )
-    return found
-
-
-def _said(field: str, column: str, names: Sequence[str]) -> int:
-    places = [place for place, name in enumerate(names) if name == column]
-    places = places or [place for place, name in enumerate(names) if plain(name) == plain(column)]
-    if len(places) != 1:
-        there = "there is no such column" if not places else "several columns are called so"
-        raise InputFileError(f"--column {field}={column}: {there}")
-    return places[0]
-
-
-def _known(field: str, groups: Sequence[Sequence[str]], names: Sequence[str], taken: set[int]) -> int | None:
-    own = plain(field)
-    for group in ((own,), *groups):
-        places = [place for place, name in enumerate(names) if plain(name) in group and place not in taken]
-        if len(places) > 1:
-            both = " and ".join(repr(names[place]) for place in places)
-            raise InputFileError(
-                f"{both} could both hold {field}; say which, as in --column {field}={names[places[0]]}"
-            )
-        if places:
-            return places[0]
-    return None
-
-
-_DELIMITERS: Final = ";,\t|"
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-
-def decode(data: bytes, encoding: str | None = None) -> str:
-    """The text: as its byte order mark says, else UTF-8, else Windows-1252, the two that spreadsheets write.
-
-    Raises:
-        InputFileError: It is no text in any of them, or not in the one that was said.
-    """
-    said = [encoding] if encoding else [name for mark, name in _MARKS if data.startswith(mark)]
-    for name in said or ["utf-8", "cp1252"]:
-        try:
-            text = data.decode(name)
-        except LookupError:
-            raise InputFileError(f"there is no encoding {name!r}") from None
-        except UnicodeError:
-            continue
-        if "\0" not in text:
-            return text.removeprefix("\ufeff")
-    raise InputFileError("it is no text in UTF-8 or Windows-1252; say which it is in with --encoding")
-
-
-def delimiter_of(text: str, known: Callable[[list[str]], int]) -> str:
-    """The delimiter that gives the most columns whose names are known, and else the most columns."""
-    said = text.split("\n", 1)[0].strip()
-    if said.lower().startswith("sep=") and len(said) == 5:
-        return said[4]
-    best = (0, 0, -1)
-    for place, delimiter in enumerate(_DELIMITERS):
-        try:
-            names = next((names for _, names in csv_records(text, delimiter)), [])
-        except InputFileError:
-            continue
-        best = max(best, (known(names), len(names), -place - 1))
-    return _DELIMITERS[-best[2] - 1] if best[0] or best[1] else ","
-
-
-def csv_records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The records that are not empty, each with its first line, from 1.
-
-    Raises:
-        InputFileError: A quote is never closed, or a cell is absurdly long.
-    """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    begins = 1
-    while True:
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputFileError(f"line {begins}: {error}", problems=[f"line {begins}: {error}"]) from None
-        line, begins = begins, reader.line_num + 1
-        is_hint = line == 1 and text[:4].lower() == "sep="
-        if not is_hint and any(cell.strip() for cell in record):
-            yield line, record
-
-
-def json_records(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """The objects of JSON Lines, each with its line; or the text of what is wrong with it."""
-    for line, row in enumerate(text.split("\n"), start=1):
-        if not row.strip():
-            continue
-        try:
-            value = json.loads(row, parse_float=_exact, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            yield line, "is not valid JSON"
-            continue
-        yield line, value if isinstance(value, dict) else "must be a JSON object"
-
-
-def _exact(digits: str) -> Decimal:
-    return Decimal(digits)
-
-
-def _refuse(_: str) -> None:
-    raise ValueError
-
+__all__ = ["FileRow", "FileRows", "read_bytes", "read_rows"]
 
 _SHOWN = 5
+_NO_PROFILE: Final = "none"
 
 
 @attrs.frozen
@@ -195,13 +47,19 @@ class FileRows:
     Attributes:
         rows: The good rows.
         problems: What is wrong with the others, as `stock.csv:12: voorraad: …`.
+        skipped: Rows that are no rows of this kind, such as the image rows of a shop's products, and why.
         columns: By field, the column that it was read from.
+        notes: How it was read: as which program's file, in which encoding, which columns are not read.
+        profile: The name of the profile by which it was read; empty: none.
     """
 
     name: str
     rows: tuple[FileRow, ...]
     problems: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
     columns: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    profile: str = ""
 
     def check(self) -> None:
         """Refuse bad rows.
@@ -217,6 +75,16 @@ class FileRows:
     def where(self, index: int) -> str:
         """The place of a row, as `stock.csv:12`."""
         return f"{self.name}:{self.rows[index].line}"
+
+    @property
+    def source(self) -> RowSource:
+        """What a plan keeps of it: `plan.with_source(rows.source)`."""
+        return RowSource(
+            name=self.name,
+            lines=tuple(row.line for row in self.rows),
+            problems=self.problems,
+            skipped=self.skipped,
+        )
 
 
 def read_rows(path: str | PathLike[str], kind: str, **options: Any) -> FileRows:
@@ -238,22 +106,30 @@ def read_bytes(
     *,
     name: str = "the file",
     columns: Mapping[str, str] | None = None,
+    constants: Mapping[str, str] | None = None,
+    profile: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     decimal: str | None = None,
+    dates: str | None = None,
+    sheet: str | None = None,
     as_json: bool | None = None,
 ) -> FileRows:
     """Rows for a plan. An empty cell leaves a field out, so that the plan leaves it as it is; null in JSON empties it.
 
     Args:
-        data: The bytes of a CSV file with a head, or of JSON Lines.
-        kind: `products`, `stock` or `orders`. Rows of a CSV file with the same order id are lines of one order.
+        data: The bytes of a CSV file with a head, of JSON Lines, or of a workbook; also compressed (gzip, zip).
+        kind: `products`, `stock` or `orders`. Adjacent rows with the same order id are lines of one order.
         name: Of the file, for messages.
         columns: By field, the column that holds it, where its name is not known; an empty one: the field is not read.
+        constants: By field, the value that all rows have where they have none of their own.
+        profile: Whose file it is, such as `shopify`; `none`: nobody's; None: as its columns say.
         delimiter: Between cells; None: the one of `;`, `,`, tab and `|` that makes sense of the head.
-        encoding: None: UTF-8 (also UTF-16 with its mark), else Windows-1252.
+        encoding: None: UTF-8 or UTF-16, else Windows-1252 where nothing says UTF-8.
         decimal: The sign before decimals, `,` or `.`; None: what can mean two numbers is refused.
-        as_json: Whether it is JSON Lines; None: whether it begins as such.
+        dates: Whether the day or the month is first, `dmy` or `mdy`; None: what can mean two dates is refused.
+        sheet: Of a workbook; None: the only one that is not empty.
+        as_json: Whether it is JSON; None: whether it begins as such.
 
     Raises:
         InputFileError: It cannot be read at all: no text, no head, a column that is missing or may be one of two.
@@ -264,114 +140,302 @@ def read_bytes(
         raise InputFileError("a delimiter is one character")
     if decimal not in {None, ",", "."}:
         raise InputFileError("the sign before decimals is a comma or a point")
-    reader = _Reader(KINDS[kind], name, dict(columns or {}), decimal)
+    if dates not in {None, "dmy", "mdy"}:
+        raise InputFileError("the order of a date is dmy (day first) or mdy (month first)")
+    if profile not in {None, _NO_PROFILE, *(known.name for known in PROFILES)}:
+        raise InputFileError(f"there is no profile {profile!r}; there are: {', '.join(p.name for p in PROFILES)}, none")
+    reader = _Reader(kind, name, dict(columns or {}), dict(constants or {}), Notation(decimal=decimal, dates=dates))
+    reader.wanted_profile = profile
     try:
-        text = decode(data, encoding)
-        if as_json if as_json is not None else text.lstrip().startswith("{"):
-            reader.read_json(text)
+        unpacked = unpack(data)
+        if is_workbook(unpacked):
+            reader.read_table(workbook_records(unpacked, sheet), is_csv=False)
         else:
-            reader.read_csv(text, delimiter)
+            decoded = decode(unpacked, encoding)
+            if decoded.note:
+                reader.notes.append(decoded.note)
+            text = decoded.text
+            if as_json if as_json is not None else text.lstrip()[:1] in {"{", "["}:
+                reader.read_json(text)
+            else:
+                reader.read_table(csv_records(text, delimiter or delimiter_of(text, reader.count_known)), is_csv=True)
     except InputFileError as error:
         raise InputFileError(f"{name}: {error.message}", problems=error.problems) from None
-    return FileRows(name=name, rows=tuple(reader.rows), problems=tuple(reader.problems), columns=reader.columns)
+    return FileRows(
+        name=name,
+        rows=tuple(reader.rows),
+        problems=tuple(reader.problems),
+        skipped=tuple(reader.skipped),
+        columns=reader.columns,
+        notes=tuple(reader.notes),
+        profile=reader.profile.name if reader.profile else "",
+    )
+
+
+@attrs.define
+class _Order:
+    """An order whose rows are being read."""
+
+    row: FileRow
+    cells: dict[tuple[str, ...], int] = attrs.field(factory=dict)
+    """The cells of each of its rows, and the line."""
 
 
 class _Reader:
     """Collects the rows of one file."""
 
-    def __init__(self, kind: Kind, name: str, said: dict[str, str], decimal: str | None) -> None:
-        self._kind, self._name, self._said, self._decimal = kind, name, said, decimal
-        self._grouped: dict[str, FileRow] = {}
-        self._spoiled: set[str] = set()
+    def __init__(
+        self, kind: str, name: str, explicit: dict[str, str], constants: dict[str, str], notation: Notation
+    ) -> None:
+        self._kind_name, self._kind, self._name = kind, KINDS[kind], name
+        self._explicit, self._constants, self._notation = explicit, constants, notation
+        self._orders: dict[str, _Order] = {}
+        self._invalid: set[str] = set()
         self._latest = ""  # the key of the latest row that has one
+        self._constant_values: dict[str, Any] = {}
+        self.wanted_profile: str | None = None
+        self.profile: Profile | None = None
         self.rows: list[FileRow] = []
         self.problems: list[str] = []
+        self.skipped: list[str] = []
+        self.notes: list[str] = []
         self.columns: dict[str, str] = {}
 
-    def read_csv(self, text: str, delimiter: str | None) -> None:
-        records = csv_records(text, delimiter or delimiter_of(text, self._known))
-        _, names = next(records, (0, []))
-        if not names:
+    @property
+    def _grouped(self) -> str:
+        return self._kind.grouped or ""
+
+    def count_known(self, names: Sequence[str]) -> int:
+        """How many of these columns have a name that is known."""
+        known = _known_names(self._kind)
+        there = {plain(name) for name in names}
+        profile = detect(self._kind_name, list(there))
+        extra = {column for columns in profile.columns.values() for column in columns} if profile else set()
+        return len((known | extra) & there) + len(set(self._explicit.values()) & set(names))
+
+    def read_table(self, records: Iterator[Record], *, is_csv: bool) -> None:
+        """The rows below a head."""
+        _, head = next(records, (0, []))
+        names = [str(name) for name in head]
+        if not any(name.strip() for name in names):
             raise InputFileError("it is empty: there is no head with the names of the columns")
-        places = match(self._kind, names, self._said)
+        self._choose_profile(names)
+        places = match(self._kind, names, self._explicit, self.profile, self._constants)
         self.columns = {field: names[place] for field, place in places.items()}
+        self._note_unread(names, places)
+        self._read_constants()
+        carried: dict[str, dict[str, Any]] = {}
         for line, record in records:
-            cells = {field: record[place] if place < len(record) else "" for field, place in places.items()}
-            cells = {field: cell for field, cell in cells.items() if cell.strip()}
-            if len(record) > len(names) and any(cell.strip() for cell in record[len(names) :]):
-                self._refuse(line, "", f"has {len(record)} cells, and the head has {len(names)}")
-                self._spoil("", cells.get(self._kind.grouped or "", "").strip())  # which of the two, nobody can tell
+            cells = [unescape_cell(cell) if is_csv and isinstance(cell, str) else cell for cell in record]
+            if self._is_skipped(line, names, cells):
                 continue
-            self._take(line, cells)
-        self.rows = [row for row in self.rows if row.values.get(self._kind.grouped or "") not in self._spoiled]
+            self._carry(names, cells, carried)
+            wrong = _wrong_length(names, cells, places)
+            values = {field: cells[place] if place < len(cells) else "" for field, place in places.items()}
+            values = {field: cell for field, cell in values.items() if not _is_empty(cell)}
+            if wrong:
+                self._refuse(line, "", wrong)
+                self._mark_invalid("", str(values.get(self._grouped, "")).strip())  # it may be part of either
+                continue
+            self._take(line, values, tuple(str(cell).strip() for cell in cells))
+        self.rows = [row for row in self.rows if row.values.get(self._grouped) not in self._invalid]
 
     def read_json(self, text: str) -> None:
+        """The rows of JSON."""
+        self._read_constants()
         for line, value in json_records(text):
             if isinstance(value, str):
                 self._refuse(line, "", value)
             elif self._kind.grouped is not None:
-                self.rows.append(FileRow(line, value))  # nested already; the plan checks each part
+                # Nested already; the plan checks each part.
+                self.rows.append(FileRow(line, {**self._constant_values, **value}))
             else:
-                flat = dict(_flat(value))
-                try:
-                    places = match(self._kind, list(flat), self._said)
-                except InputFileError as error:
-                    self._refuse(line, "", error.message)
-                    continue
-                names = list(flat)
-                self.columns |= {field: names[place] for field, place in places.items()}
-                self._take(line, {field: flat[names[place]] for field, place in places.items()})
+                self._read_object(line, dict(_flat(value)))
 
-    def _known(self, names: Sequence[str]) -> int:
-        fields = self._kind.fields.items()
-        known = {plain(field) for field, _ in fields} | {n for _, spec in fields for group in spec.names for n in group}
-        return len(known & {plain(name) for name in names}) + len(set(self._said.values()) & set(names))
+    def _read_object(self, line: int, flat: dict[str, Any]) -> None:
+        names = list(flat)
+        if self.wanted_profile is None:
+            self.profile = detect(self._kind_name, [plain(name) for name in names])
+        elif self.profile is None:
+            self._choose_profile(names)
+        if self.profile is not None:
+            flat = {name: value for name, value in flat.items() if value is not None}
+            if self._is_skipped(line, names, [flat.get(name, "") for name in names]):
+                return
+            names = list(flat)
+        try:
+            places = match(self._kind, names, self._explicit, self.profile, self._constants)
+        except InputFileError as error:
+            self._refuse(line, "", error.message)
+            return
+        self.columns |= {field: names[place] for field, place in places.items()}
+        self._take(line, {field: flat[names[place]] for field, place in places.items()}, ())
 
-    def _take(self, line: int, cells: Mapping[str, Any]) -> None:
-        values: dict[str, Any] = {}
+    def _choose_profile(self, names: Sequence[str]) -> None:
+        if self.wanted_profile is None:
+            self.profile = detect(self._kind_name, [plain(name) for name in names])
+        else:
+            self.profile = next((known for known in PROFILES if known.name == self.wanted_profile), None)
+        if self.profile is not None:
+            self.notes.append(f"read as a file of {self.profile.title} (profile {self.profile.name})")
+            if self._notation.decimal is None and self.profile.decimal is not None:
+                self._notation = attrs.evolve(self._notation, decimal=self.profile.decimal)
+
+    def _note_unread(self, names: Sequence[str], places: Mapping[str, int]) -> None:
+        left = unread(names, places, self.profile)
+        if left:
+            self.notes.append("not read: " + ", ".join(repr(name) for name in left))
+
+    def _read_constants(self) -> None:
+        for field, value in self._constants.items():
+            if field not in self._kind.fields:
+                raise InputFileError(f"there is no field {field!r}; there are: {', '.join(self._kind.fields)}")
+            try:
+                self._constant_values[field] = self._kind.fields[field].read(value, self._notation)
+            except CellError as error:
+                raise InputFileError(f"--set {field}={value}: {error}") from None
+
+    def _is_skipped(self, line: int, names: Sequence[str], cells: Sequence[Any]) -> bool:
+        if self.profile is None or not self.profile.skip:
+            return False
+        by_name = {plain(name): str(cell).strip() for name, cell in zip(names, cells, strict=False)}
+        for rule in self.profile.skip:
+            if rule.applies(by_name):
+                self.skipped.append(f"{self._name}:{line}: {rule.reason}")
+                return True
+        return False
+
+    def _carry(self, names: Sequence[str], cells: list[Any], carried: dict[str, dict[str, Any]]) -> None:
+        """Fill in what stands only in the first row of those that belong together."""
+        if self.profile is None:
+            return
+        places = {plain(name): place for place, name in reversed(list(enumerate(names)))}
+        for group, columns in self.profile.carry.items():
+            place = places.get(group, len(cells))
+            key = str(cells[place]).strip() if place < len(cells) else ""
+            if not key:
+                continue
+            known = carried.setdefault(f"{group} {key}", {})
+            for column in columns:
+                at = places.get(column, len(cells))
+                if at < len(cells):
+                    cells[at] = known.setdefault(column, cells[at]) if _is_empty(cells[at]) else cells[at]
+                    if not _is_empty(cells[at]):
+                        known[column] = cells[at]
+
+    def _take(self, line: int, cells: Mapping[str, Any], whole: tuple[str, ...]) -> None:
+        values: dict[str, Any] = dict(self._constant_values)
         before = len(self.problems)
         for field, cell in cells.items():
             try:
-                values[field] = None if cell is None else self._kind.fields[field].read(cell, self._decimal)
+                values[field] = self._read_cell(field, cell)
             except CellError as error:
                 self._refuse(line, self.columns[field], str(error))
         for field, spec in self._kind.fields.items():
-            if spec.required and values.get(field) in {None, ""} and field not in cells:
+            is_read = field not in cells or field in values
+            if spec.required and is_read and values.get(field) in {None, ""}:
                 self._refuse(line, self.columns.get(field, field), "is empty")
-            elif spec.required and field in values and values[field] in {None, ""}:
-                self._refuse(line, self.columns[field], "is empty")
-        self._latest = values.get(self._kind.grouped or "") or self._latest
+        key = str(values.get(self._grouped) or "")
         if len(self.problems) == before:
-            self._add(line, values)
+            self._add(line, values, whole)
         else:
-            self._spoil(self._latest)
+            self._mark_invalid(key or self._latest)
+        self._latest = key or self._latest
 
-    def _add(self, line: int, values: dict[str, Any]) -> None:
+    def _read_cell(self, field: str, cell: Any) -> Any:
+        if cell is None:
+            return None
+        value = self._kind.fields[field].read(cell, self._notation)
+        if self.profile is not None and field in self.profile.translate:
+            return self.profile.translate[field].get(str(value).casefold(), value)
+        return value
+
+    def _add(self, line: int, values: dict[str, Any], whole: tuple[str, ...]) -> None:
         if self._kind.grouped is None:
             self.rows.append(FileRow(line, values))
             return
         key = values[self._kind.grouped]
         row = _nested(values)
-        known = self._grouped.get(key)
+        known = self._orders.get(key)
         if known is None:
-            self._grouped[key] = FileRow(line, row)
-            self.rows.append(self._grouped[key])
+            self._orders[key] = _Order(FileRow(line, row), {whole: line})
+            self.rows.append(self._orders[key].row)
             return
-        differing = [name for name in row if name != "lines" and known.values.get(name, row[name]) != row[name]]
-        if differing:
-            self._refuse(line, differing[0], f"differs from line {known.line}, which is of the same order")
-            self._spoil(key)
-            return
-        known.values["lines"].extend(row["lines"])
+        first = known.row
+        if key != self._latest:
+            self._refuse(
+                line, "", f"is of the same order as line {first.line}, with other orders between: is it there twice?"
+            )
+            self._mark_invalid(key)
+        elif whole in known.cells:
+            self._refuse(
+                line, "", f"is the very same as line {known.cells[whole]}, of the same order: is it there twice?"
+            )
+            self._mark_invalid(key)
+        elif differing := _differing(first.values, row):
+            self._refuse(line, differing, f"differs from line {first.line}, which is of the same order")
+            self._mark_invalid(key)
+        else:
+            known.cells[whole] = line
+            _merge(first.values, row)
 
-    def _spoil(self, *keys: str) -> None:
+    def _mark_invalid(self, *keys: str) -> None:
         """An order that lacks a line is no order; a line that does not say of which it is, is of the one before."""
         if self._kind.grouped is not None:
-            self._spoiled.update(key or self._latest for key in keys)
+            self._invalid.update(key or self._latest for key in keys)
 
     def _refuse(self, line: int, column: str, why: str) -> None:
         where = f"{self._name}:{line}: "
         self.problems.append(where + (f"{column}: {why}" if column else why))
+
+
+def _known_names(kind: RowKind) -> set[str]:
+    fields = kind.fields.items()
+    return {plain(field) for field, _ in fields} | {n for _, spec in fields for tier in spec.names for n in tier}
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _wrong_length(names: Sequence[str], cells: Sequence[Any], places: Mapping[str, int]) -> str:
+    """What is wrong with the number of a row's cells; empty: nothing."""
+    if len(cells) > len(names) and not all(_is_empty(cell) for cell in cells[len(names) :]):
+        return f"has {len(cells)} cells, and the head has {len(names)}"
+    for name, cell in zip(names, cells, strict=False):
+        if not name.strip() and not _is_empty(cell):
+            return "has a value in a column without a name: is a comma or a quote missing?"
+    lacking = [names[place] for place in places.values() if place >= len(cells)]
+    if lacking:
+        return f"has {len(cells)} cells, and the head has {len(names)}: {', '.join(map(repr, lacking))} is cut off"
+    return ""
+
+
+def _differing(known: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """The first field in which a row of an order contradicts the rows before it; empty: none."""
+    for name, value in row.items():
+        before = known.get(name)
+        if name == "lines" or before is None:
+            continue
+        if isinstance(value, Mapping):
+            parts = (part for part in value if before.get(part, value[part]) != value[part])
+            if (part := next(parts, None)) is not None:
+                return f"{name} {part}"
+        elif before != value:
+            return name
+    return ""
+
+
+def _merge(known: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    """Add a row's line, and what it says of the order that the rows before it did not."""
+    target: Any = known
+    for name, value in row.items():
+        if name == "lines":
+            target["lines"].extend(value)
+        elif isinstance(value, Mapping):
+            target[name] = {**value, **target.get(name, {})}
+        else:
+            target.setdefault(name, value)
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -385,10 +449,21 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
             row.setdefault(head, {})[part] = value
         else:
             row[name] = value
+    for address in (row.get("shipping"), row.get("billing")):
+        if isinstance(address, dict) and "name" in address:
+            _split_name(address)
     return row
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _split_name(address: dict[str, Any]) -> None:
+    """A whole name becomes a first and a last one, where the file has no columns for those."""
+    first, _, last = str(address.pop("name")).strip().partition(" ")
+    if not address.get("first_name") and not address.get("last_name"):
+        names = {"first_name": first, "last_name": last.strip()} if last.strip() else {"last_name": first}
+        address.update({part: value for part, value in names.items() if value})
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for name, part in value.items():
         if isinstance(part, dict) and not prefix:
             yield from _flat(part, f"{name}.")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.bulk.files.fields import CellError, amount, whole
+from goedgepickt_async.bulk.files.cells import CellError, Notation, amount, whole
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_number_that_means_one_thing_is_read(text: str, number: str) -> None:
 def test_a_number_that_can_mean_two_things_is_refused_until_somebody_says(text: str) -> None:
     with pytest.raises(CellError, match="two numbers"):
         amount(text)
-    assert {amount(text, "."), amount(text, ",")} == {
+    assert {amount(text, Notation(decimal=".")), amount(text, Notation(decimal=","))} == {
         Decimal(text.replace(",", ".")),
         Decimal(text.replace(",", "").replace(".", "")),
     }
@@ -70,4 +70,4 @@ def test_a_whole_number_may_have_zeros_behind_it_and_nothing_else() -> None:
 @given(st.text(max_size=60), st.sampled_from([None, ",", "."]))
 def test_any_text_is_a_number_or_refused(text: str, decimal: str | None) -> None:
     with contextlib.suppress(CellError):
-        assert amount(text, decimal).is_finite()
+        assert amount(text, Notation(decimal=decimal)).is_finite()

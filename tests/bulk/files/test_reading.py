@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import InputFileError
-from goedgepickt_async.bulk.files import FileRows, read_bytes, read_rows
+from goedgepickt_async.bulk.files import FileRows, escape_cell, read_bytes, read_rows
 
-NAMES = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs", "Cc"]), min_size=1).filter(
+NAMES = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs", "Cc", "Cf"]), min_size=1).filter(
     str.strip
 )
 
@@ -49,7 +49,8 @@ def test_exports_of_shops_are_understood(head: str, row: str) -> None:
     assert values(read_bytes(data, "stock")) == [{"sku": "0012", "level": 5}]
 
 
-table = st.lists(st.tuples(NAMES.map(str.strip).filter(bool), NAMES, st.integers(-999, 999)), max_size=8)
+SKUS = NAMES.map(str.strip).filter(lambda text: bool(text) and not text.startswith(("'", "=")))
+table = st.lists(st.tuples(SKUS, NAMES, st.integers(-999, 999)), max_size=8)
 
 
 @given(
@@ -64,7 +65,7 @@ def test_what_was_written_comes_back_whatever_the_dialect(
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=delimiter, lineterminator=end)
     writer.writerow(["sku", "name", "price"])
-    writer.writerows(rows)
+    writer.writerows([escape_cell(sku), escape_cell(name), price] for sku, name, price in rows)
     read = read_bytes(buffer.getvalue().encode(encoding), "products")
     if not read.problems:
         assert [(row["sku"], row["name"], row["price"]) for row in values(read)] == rows
@@ -137,8 +138,9 @@ def test_our_own_exports_are_read_as_stock() -> None:
 
 def test_rows_of_one_order_are_its_lines_and_must_agree() -> None:
     head = "ordernummer,status,voornaam,plaats,factuur plaats,sku,naam,aantal\n"
-    rows = "S1,open,Sien,Ede,Zwolle,a,Mok,2\nS2,open,Bo,Ede,,c,Bord,1\nS1,open,Sien,Ede,Zwolle,b,Kom,1\n"
-    read = read_bytes((head + rows).encode(), "orders", name="o.csv")
+    rows = "S1,open,Sien,Ede,Zwolle,a,Mok,2\nS1,open,Sien,Ede,Zwolle,b,Kom,1\n"
+    other = "S2,open,Bo,Ede,,c,Bord,1\n"
+    read = read_bytes((head + rows + other).encode(), "orders", name="o.csv")
     assert not read.problems
     first, second = values(read)
     assert first["lines"] == [
@@ -148,7 +150,7 @@ def test_rows_of_one_order_are_its_lines_and_must_agree() -> None:
     assert (first["shipping"], first["billing"]) == ({"first_name": "Sien", "city": "Ede"}, {"city": "Zwolle"})
     assert second["order_id"] == "S2"
     clash = read_bytes((head + rows + "S1,open,Piet,Ede,Zwolle,d,X,1\n").encode(), "orders", name="o.csv")
-    assert clash.problems == ("o.csv:5: shipping: differs from line 2, which is of the same order",)
+    assert clash.problems == ("o.csv:4: shipping first_name: differs from line 2, which is of the same order",)
     assert "Piet" not in repr(clash)
 
 

@@ -1,0 +1,328 @@
+"""How a cell is read: text, identifiers, exact numbers, dates, countries; what can mean two things is refused."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+import attrs
+
+__all__ = [
+    "CellError",
+    "Notation",
+    "Reader",
+    "amount",
+    "country",
+    "digits",
+    "escape_cell",
+    "flag",
+    "link",
+    "moment",
+    "percentage",
+    "sku",
+    "text",
+    "unescape_cell",
+    "whole",
+]
+
+
+class CellError(Exception):
+    """A cell cannot be read; the text says why. It never leaves the package."""
+
+
+@attrs.frozen(kw_only=True)
+class Notation:
+    """What the user says of how a file is written.
+
+    Attributes:
+        decimal: The sign before decimals, `,` or `.`; None: what can mean two numbers is refused.
+        dates: The order of a date's parts, `dmy` or `mdy`; None: what can mean two dates is refused.
+    """
+
+    decimal: str | None = None
+    dates: str | None = None
+
+
+Reader: TypeAlias = Callable[[Any, Notation], Any]
+"""From a value that is not empty to what is kept."""
+
+_NOTHING_SAID: Final = Notation()
+
+_DUTCH: Final = ZoneInfo("Europe/Amsterdam")
+_SHORTENED: Final = re.compile(r"[0-9]+(?:[.,][0-9]+E\+?|E\+)[0-9]+", re.IGNORECASE)
+_SPREADSHEET_ERROR: Final = re.compile(
+    r"#(?:N/?[BAV]|NAAM\?|NAME\?|VALUE!|WAARDE!|WERT!|VALEUR!|REF!|VERW!|BEZUG!|DIV/0!|DEEL/0!|NULL!|LEEG!|NUM!|GETAL!"
+    r"|ZAHL!|NOMBRE!|SPILL!|OVERLOOP!|ÜBERLAUF!|CALC!|BEREKENEN!|GETTING_DATA|#+)",
+    re.IGNORECASE,
+)
+_AS_TEXT: Final = re.compile(r'="([^"]*)"')
+_QUOTED: Final = re.compile(r"'(?=\+?[0-9])")
+"""The apostrophe by which a spreadsheet is told that digits are text."""
+_FLAGS: Final = {
+    **dict.fromkeys(("1", "true", "yes", "ja", "waar", "aan", "on", "y", "j"), True),
+    **dict.fromkeys(("0", "false", "no", "nee", "onwaar", "uit", "off", "n"), False),
+}
+
+# A spreadsheet takes a cell that begins like this for a formula; a quote or an apostrophe before it changes nothing
+# for a reader that splits a cell at another separator than the writer quoted for.
+_BEGINNING: Final = r"(?:^|(?<=[;,|\t\r\n]))"
+_FORMULA: Final = r"(?=['\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_UNSAFE: Final = re.compile(_BEGINNING + _FORMULA)
+_ESCAPED: Final = re.compile(_BEGINNING + "'" + _FORMULA)
+
+
+def escape_cell(text: str) -> str:
+    """A text that no spreadsheet runs as a formula: an apostrophe stands before each place that could begin one.
+
+    Such places are the beginning of the text, and what follows any separator (`;`, `,`, `|`, a tab, a line end): a
+    spreadsheet may split the cell there, whatever separator the file was written with.
+
+    Args:
+        text: What the cell is to say; `unescape_cell` gives it back.
+    """
+    return _UNSAFE.sub("'", text)
+
+
+def unescape_cell(text: str) -> str:
+    """The text that `escape_cell` was given.
+
+    Args:
+        text: The cell.
+    """
+    return _ESCAPED.sub("", text)
+
+
+def text(value: Any, _: Notation = _NOTHING_SAID) -> str:
+    """Text as it stands; a number of JSON or of a workbook becomes text, an error of a spreadsheet is refused."""
+    if isinstance(value, str):
+        if _SPREADSHEET_ERROR.fullmatch(value.strip()):
+            raise CellError(f"{value.strip()} is an error of a spreadsheet, not a value")
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise CellError("must be text")
+
+
+def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
+    """An identifier: leading zeros stay, invisible characters go, what a spreadsheet made of a number is refused."""
+    kept = "".join(char for char in text(value) if unicodedata.category(char) not in {"Cf", "Cc"}).strip()
+    as_text = _AS_TEXT.fullmatch(kept)
+    kept = as_text[1].strip() if as_text else _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
+    if _SPREADSHEET_ERROR.fullmatch(kept):
+        raise CellError(f"{kept} is an error of a spreadsheet, not a value")
+    if _SHORTENED.fullmatch(kept):
+        raise CellError(f"{kept!r} is what a spreadsheet made of a longer number; export that column as text")
+    return kept
+
+
+def digits(value: Any, _: Notation = _NOTHING_SAID) -> str:
+    """Text that may be digits, such as a zip code or a phone number, without the apostrophe of a spreadsheet."""
+    kept = text(value).strip()
+    return _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
+
+
+def percentage(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
+    """An exact number, with or without a percent sign."""
+    return amount(value.strip().removesuffix("%").rstrip() if isinstance(value, str) else value, notation)
+
+
+def amount(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
+    """An exact number."""
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return Decimal(value)
+    return parse_amount(text(value), notation.decimal)
+
+
+def whole(value: Any, notation: Notation = _NOTHING_SAID) -> int:
+    """A whole number."""
+    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value.adjusted()) < 30:
+        return int(value)
+    if isinstance(value, Decimal):
+        raise CellError("must be a whole number")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return parse_whole(text(value), notation.decimal)
+
+
+def flag(value: Any, _: Notation = _NOTHING_SAID) -> bool:
+    """Yes or no, in Dutch or English."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return _FLAGS[text(value).strip().lower()]
+    except KeyError:
+        raise CellError("must be yes or no (ja, nee, true, false, 1, 0)") from None
+
+
+def link(value: Any, _: Notation = _NOTHING_SAID) -> str:
+    """A URL; the first one, where a shop lists several."""
+    first = re.split(r",\s*(?=https?://)|\s*\|\s*|;\s*(?=https?://)", text(value).strip())[0]
+    if not re.match(r"https?://\S+$", first):
+        raise CellError("must be a URL that begins with http:// or https://")
+    return first
+
+
+_COUNTRIES: Final = {
+    name: code
+    for code, names in {
+        "AT": "oostenrijk austria österreich aut",
+        "BE": "belgië belgie belgium belgique belgien bel",
+        "BG": "bulgarije bulgaria bgr",
+        "CH": "zwitserland switzerland schweiz suisse che",
+        "CZ": "tsjechië tsjechie czechia tschechien cze",
+        "DE": "duitsland germany deutschland allemagne deu",
+        "DK": "denemarken denmark dänemark danmark dnk",
+        "EE": "estland estonia est",
+        "ES": "spanje spain spanien españa esp",
+        "FI": "finland finnland suomi fin",
+        "FR": "frankrijk france frankreich fra",
+        "GB": "engeland gbr uk groot-brittannië united-kingdom verenigd-koninkrijk great-britain",
+        "GR": "griekenland greece griechenland grc",
+        "HR": "kroatië kroatie croatia kroatien hrv",
+        "HU": "hongarije hungary ungarn hun",
+        "IE": "ierland ireland irland irl",
+        "IT": "italië italie italy italien italia ita",
+        "LT": "litouwen lithuania litauen ltu",
+        "LU": "luxemburg luxembourg lux",
+        "LV": "letland latvia lettland lva",
+        "MT": "malta mlt",
+        "NL": "nederland netherlands the-netherlands holland niederlande pays-bas nld",
+        "NO": "noorwegen norway norwegen norge nor",
+        "PL": "polen poland polska pol",
+        "PT": "portugal prt",
+        "RO": "roemenië roemenie romania rumänien rou",
+        "SE": "zweden sweden schweden sverige swe",
+        "SI": "slovenië slovenie slovenia slowenien svn",
+        "SK": "slowakije slovakia slowakei svk",
+        "US": "usa verenigde-staten united-states",
+    }.items()
+    for name in names.split()
+}
+"""Names of countries as shops write them: Dutch, English, German, French, and codes of three letters."""
+
+
+def country(value: Any, _: Notation = _NOTHING_SAID) -> str:
+    """A country's code of two letters, also from its name or its code of three letters."""
+    kept = text(value).strip()
+    return _COUNTRIES.get("-".join(kept.casefold().split()), kept.upper())
+
+
+_DATE: Final = re.compile(
+    r"(?P<one>[0-9]{1,2})(?P<sign>[-/.])(?P<two>[0-9]{1,2})(?P=sign)(?P<year>[0-9]{4})"
+    r"(?:[ T,]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?)?",
+    re.ASCII,
+)
+_SPACED_OFFSET: Final = re.compile(r"(?<=[0-9])\s+(?=[+-][0-9]{2}:?[0-9]{2}$)")
+
+
+def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
+    """ISO 8601, or day, month and year; without an offset it is Dutch local time.
+
+    `28-11-2026` and `28.11.2026` begin with the day, as in the Netherlands and Germany. With slashes they may begin with
+    the month: `05/06/2026` is refused unless the order is said.
+    """
+    if isinstance(value, datetime):
+        return value if value.tzinfo is not None else value.replace(tzinfo=_DUTCH)
+    kept = text(value).strip()
+    written = _DATE.fullmatch(kept)
+    try:
+        read = (
+            datetime.fromisoformat(_SPACED_OFFSET.sub("", kept)) if written is None else _day(written, kept, notation)
+        )
+    except ValueError:
+        raise CellError(
+            f"{_shown(kept)} is no date such as 2026-11-25, 25-11-2026 or 25-11-2026 9:05, with or without a time"
+        ) from None
+    return read if read.tzinfo is not None else read.replace(tzinfo=_DUTCH)
+
+
+def _day(written: re.Match[str], kept: str, notation: Notation) -> datetime:
+    one, two = int(written["one"]), int(written["two"])
+    order = notation.dates
+    if order is None:
+        could_be_either = written["sign"] == "/" and one <= 12 and two <= 12 and one != two
+        if could_be_either:
+            raise CellError(
+                f"{kept!r} can mean two dates: say whether the day or the month is first (--dates dmy, mdy)"
+            )
+        order = "mdy" if written["sign"] == "/" and two > 12 else "dmy"
+    day, month = (one, two) if order == "dmy" else (two, one)
+    time = (int(written["hour"] or 0), int(written["minute"] or 0), int(written["second"] or 0))
+    return datetime(int(written["year"]), month, day, *time)  # noqa: DTZ001  the caller adds the zone
+
+
+def _shown(kept: str) -> str:
+    return repr(kept if len(kept) <= 30 else f"{kept[:29]}…")
+
+
+_LONGEST: Final = 40
+_CURRENCY: Final = re.compile(r"^(?:€|EUR)\s*|\s*(?:€|EUR)$", re.IGNORECASE)
+_SPACES: Final = re.compile("(?<=[0-9])[ \u00a0\u2009\u202f'](?=[0-9]{3}(?![0-9]))")
+_NO_CENTS: Final = re.compile(r",-{1,2}$")
+_PLAIN: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_ONE: Final = re.compile(r"([+-]?)([0-9]+)([.,])([0-9]+)", re.ASCII)
+_GROUPS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*", re.ASCII)
+_MIXED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*(?!\1)([.,])[0-9]+", re.ASCII)
+
+
+def parse_amount(text: str, decimal: str | None = None) -> Decimal:
+    """An exact number: `12.34`, `12,34`, `1.234,56`, `1,234.56`, `€ 12,34`, `12,-`.
+
+    Args:
+        text: What stands in the cell.
+        decimal: The sign before the decimals, `,` or `.`; None: as the number shows.
+
+    Raises:
+        CellError: It is no number, or `1.234` and the like, which is one thing here and another there.
+    """
+    if len(text) > _LONGEST:
+        raise CellError("is too long for a number")
+    kept = _SPACES.sub("", _CURRENCY.sub("", text.strip()))
+    if _NO_CENTS.search(kept):
+        kept, decimal = _NO_CENTS.sub("", kept), decimal or ","
+    if _PLAIN.fullmatch(kept):
+        return Decimal(kept)
+    mixed = _MIXED.fullmatch(kept)
+    if mixed is not None and decimal in {None, mixed[2]}:
+        return _decimal(kept, thousands=mixed[1], point=mixed[2])
+    return _of_one_sign(kept, text, decimal)
+
+
+def parse_whole(text: str, decimal: str | None = None) -> int:
+    """A whole number; decimals may be there if they are nothing but zeros, as in `5.0000`.
+
+    Raises:
+        CellError: It is none, or can be read in two ways.
+    """
+    number = parse_amount(text, decimal)
+    if number != number.to_integral_value():
+        raise CellError(f"must be a whole number, not {text.strip()!r}")
+    return int(number)
+
+
+def _of_one_sign(kept: str, text: str, decimal: str | None) -> Decimal:
+    groups, one = _GROUPS.fullmatch(kept), _ONE.fullmatch(kept)
+    if groups is not None and (decimal is not None or one is None):
+        if groups[1] != decimal:
+            return _decimal(kept, thousands=groups[1], point=None)
+        if one is not None:
+            return _decimal(kept, thousands=None, point=groups[1])
+    elif one is not None and decimal in {None, one[3]}:
+        if decimal is None and groups is not None and one[2] != "0":
+            raise CellError(
+                f"{text.strip()!r} can mean two numbers: say which sign stands before decimals (--decimal , or .)"
+            )
+        return _decimal(kept, thousands=None, point=one[3])
+    raise CellError(f"{text.strip()!r} is no number")
+
+
+def _decimal(kept: str, *, thousands: str | None, point: str | None) -> Decimal:
+    bare = kept.replace(thousands, "") if thousands else kept
+    return Decimal(bare.replace(point, ".") if point else bare)

@@ -1,0 +1,354 @@
+"""From the bytes of a file to records: compression, encoding, CSV dialect, JSON, workbooks."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+
+from goedgepickt_async.errors import InputFileError
+
+__all__ = [
+    "Decoded",
+    "csv_records",
+    "decode",
+    "delimiter_of",
+    "is_workbook",
+    "json_records",
+    "unpack",
+    "workbook_records",
+]
+
+_DELIMITERS: Final = ";,\t|"
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_GZIP: Final = b"\x1f\x8b"
+_ZIP: Final = b"PK\x03\x04"
+_OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MAX_UNPACKED: Final = 1 << 30
+_MULTIBYTE: Final = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
+_MARKUP: Final = re.compile(r"\s*<(?:!doctype html|html|table|\?xml|meta|head)", re.IGNORECASE)
+
+Record = tuple[int, list[Any]]
+"""The line on which a record begins, from 1, and its cells."""
+
+
+@attrs.frozen
+class Decoded:
+    """The text of a file, and what is to be told of how it was read."""
+
+    text: str
+    note: str = ""
+
+
+# -- bytes ----------------------------------------------------------------------------------------------------------
+
+
+def unpack(data: bytes) -> bytes:
+    """The bytes of a file that is compressed with gzip, or is the only one in a zip; else the bytes themselves.
+
+    Raises:
+        InputFileError: It is damaged, too large, or a zip of several files.
+    """
+    if data.startswith(_GZIP):
+        return _gunzip(data)
+    if not data.startswith(_ZIP) or is_workbook(data):
+        return data
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = [
+                info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX")
+            ]
+            if len(files) != 1:
+                raise InputFileError(f"it is a zip of {len(files)} files: unpack it, and take one of them")
+            if files[0].file_size > _MAX_UNPACKED:
+                raise InputFileError("the file in the zip is larger than 1 GiB")
+            with archive.open(files[0]) as stream:
+                return stream.read(_MAX_UNPACKED)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError, ValueError) as error:
+        raise InputFileError(f"it is a zip that cannot be read: {error}") from None
+
+
+def _gunzip(data: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(data, _MAX_UNPACKED)
+    except zlib.error as error:
+        raise InputFileError(f"it is compressed with gzip, and damaged: {error}") from None
+    if unpacker.unconsumed_tail:
+        raise InputFileError("it is larger than 1 GiB when it is unpacked")
+    if not unpacker.eof:
+        raise InputFileError("it is compressed with gzip, and cut off")
+    return text
+
+
+def decode(data: bytes, encoding: str | None = None) -> Decoded:
+    """The text: as its byte order mark says, else UTF-8 or UTF-16; Windows-1252 only where nothing says UTF-8.
+
+    Raises:
+        InputFileError: It is no text, or not in the encoding that was said, or UTF-8 with a bad byte.
+    """
+    said = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if said is not None:
+        return Decoded(_decode_as(data, said))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _not_utf8(data, error)
+    if "\0" not in text:
+        return Decoded(text)
+    return _without_mark(data)
+
+
+def _decode_as(data: bytes, encoding: str) -> str:
+    try:
+        text = data.decode(encoding)
+    except LookupError:
+        raise InputFileError(f"there is no encoding {encoding!r}") from None
+    except UnicodeError as error:
+        at = getattr(error, "start", 0)
+        line = data.count(b"\n", 0, at) + 1
+        raise InputFileError(f"line {line}: it is no text in {encoding}: {getattr(error, 'reason', error)}") from None
+    if "\0" in text:
+        raise InputFileError(f"read as {encoding} it has NUL characters: it is no text in that encoding")
+    return text.removeprefix("\ufeff")
+
+
+def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
+    """Windows-1252, unless the file has characters of UTF-8: then its bad byte is an error in it."""
+    if _has_utf16_zeros(data):
+        return _without_mark(data)
+    valid = _MULTIBYTE.findall(data[: error.start]) + _MULTIBYTE.findall(data[error.end :])
+    if any(_is_utf8(found) for found in valid):
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputFileError(
+            f"line {line}: the byte 0x{data[error.start]:02X} is no UTF-8, and other characters of the file are: "
+            "mend that line, or say the encoding with --encoding"
+        )
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        raise InputFileError(
+            "it is no text in UTF-8 or Windows-1252; save it as CSV UTF-8, or say the encoding with --encoding"
+        ) from None
+    if "\0" in text:
+        raise InputFileError("it is no text: it has NUL bytes; save it as CSV UTF-8")
+    return Decoded(text, "read as Windows-1252, since it is no UTF-8; --encoding says otherwise")
+
+
+def _is_utf8(found: bytes) -> bool:
+    try:
+        found.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _has_utf16_zeros(data: bytes) -> bool:
+    head = data[:4096]
+    return len(head) >= 4 and max(head[0::2].count(0), head[1::2].count(0)) > len(head) * 0.3
+
+
+def _without_mark(data: bytes) -> Decoded:
+    head = data[:4096]
+    if _has_utf16_zeros(data):
+        encoding = "utf-16-be" if head[0::2].count(0) > head[1::2].count(0) else "utf-16-le"
+        return Decoded(_decode_as(data, encoding), "read as UTF-16")
+    raise InputFileError("it is no text: it has NUL bytes; save it as CSV UTF-8")
+
+
+# -- CSV ------------------------------------------------------------------------------------------------------------
+
+
+def delimiter_of(text: str, known: Callable[[list[str]], int]) -> str:
+    """The delimiter that gives the most columns whose names are known, and else the most columns."""
+    said = text.split("\n", 1)[0].strip()
+    if said.lower().startswith("sep=") and len(said) == 5:
+        return said[4]
+    best = (0, 0, -1)
+    for place, delimiter in enumerate(_DELIMITERS):
+        try:
+            names = next((names for _, names in csv_records(text, delimiter)), [])
+        except InputFileError:
+            continue
+        best = max(best, (known(names), len(names), -place - 1))
+    return _DELIMITERS[-best[2] - 1] if best[0] or best[1] else ","
+
+
+def csv_records(text: str, delimiter: str) -> Iterator[Record]:
+    """The records that are not empty, each with its first line, from 1.
+
+    Raises:
+        InputFileError: A quote is never closed, a cell is absurdly long, or it is a page of HTML.
+    """
+    if _MARKUP.match(text):
+        raise InputFileError("it is HTML or XML, whatever its name says: save it as CSV UTF-8 or as .xlsx")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begins = 1
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputFileError(f"line {begins}: {error}", problems=[f"line {begins}: {error}"]) from None
+        line, begins = begins, reader.line_num + 1
+        is_hint = line == 1 and text[:4].lower() == "sep="
+        if not is_hint and any(cell.strip() for cell in record):
+            yield line, record
+
+
+# -- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def json_records(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The objects of JSON Lines, of an array, or of an answer with `items`; or the text of what is wrong with one.
+
+    Each has its line; of an array, its place from 1.
+    """
+    whole = _json_list(text)
+    if whole is not None:
+        for place, value in enumerate(whole, start=1):
+            yield place, value if isinstance(value, dict) else "must be a JSON object"
+        return
+    for line, row in enumerate(text.split("\n"), start=1):
+        if not row.strip():
+            continue
+        try:
+            value = _parse(row)
+        except _TwiceError as error:
+            yield line, f"has the key {error} twice"
+        except (ValueError, RecursionError):
+            yield line, "is not valid JSON"
+        else:
+            yield line, value if isinstance(value, dict) else "must be a JSON object"
+
+
+def _json_list(text: str) -> list[Any] | None:
+    """The rows of a file that is one JSON value, if it is an array, an object over several lines, or has `items`."""
+    kept = text.strip()
+    is_lines = kept.startswith("{") and _is_json(kept.split("\n", 1)[0])
+    if is_lines and "\n" in kept:
+        return None
+    try:
+        value = _parse(kept)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict) and isinstance(value.get("items"), list) and "sku" not in value:
+        return list(value["items"])
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, dict) and "\n" in kept else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _parse(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+class _TwiceError(ValueError):
+    """A key comes twice in an object."""
+
+
+def _parse(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _TwiceError(repr(name[:40]))
+        found[name] = value
+    return found
+
+
+def _refuse(_: str) -> None:
+    raise ValueError
+
+
+# -- workbooks ------------------------------------------------------------------------------------------------------
+
+
+def is_workbook(data: bytes) -> bool:
+    """Whether it is a workbook of Excel or LibreOffice."""
+    if data.startswith(_OLD_EXCEL):
+        return True
+    if not data.startswith(_ZIP):
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    return bool({"xl/workbook.xml", "xl/workbook.bin", "content.xml"} & names)
+
+
+def workbook_records(data: bytes, sheet: str | None = None) -> Iterator[Record]:
+    """The rows of a sheet that are not empty: text stays text, formulas are their values, dates are dates.
+
+    Args:
+        data: The bytes of an .xlsx, .xlsb, .xls or .ods file.
+        sheet: Its name; None: the only one that is not empty.
+
+    Raises:
+        InputFileError: The extra `excel` is not installed, it cannot be read, or it is not clear which sheet is meant.
+    """
+    try:
+        import python_calamine  # noqa: PLC0415  an optional extra
+    except ImportError:
+        raise InputFileError(
+            "it is an Excel workbook: save it as CSV UTF-8, or install 'goedgepickt-async[excel]' to read it"
+        ) from None
+    try:
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+        sheets: Mapping[str, list[list[Any]]] = {
+            name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names
+        }
+    except Exception as error:  # noqa: BLE001  a reader in another language: what it raises is of many kinds
+        raise InputFileError(f"the workbook cannot be read: {type(error).__name__}: {str(error)[:200]}") from None
+    if sheet is None:
+        filled = [name for name, rows in sheets.items() if any(_is_filled(row) for row in rows)]
+        if len(filled) > 1:
+            names = ", ".join(repr(name) for name in filled)
+            raise InputFileError(f"it has several sheets: {names}; say which with --sheet NAME")
+        sheet = filled[0] if filled else ""
+    elif sheet not in sheets:
+        raise InputFileError(f"it has no sheet {sheet!r}; there are: {', '.join(repr(name) for name in sheets)}")
+    for line, row in enumerate(sheets.get(sheet, ()), start=1):
+        if _is_filled(row):
+            yield line, [_cell(value) for value in row]
+
+
+def _is_filled(row: list[Any]) -> bool:
+    return any(value not in ("", None) for value in row)
+
+
+def _cell(value: Any) -> Any:
+    """A value of a workbook: numbers with the 15 digits that Excel keeps, dates as ISO 8601 text."""
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else value
+    if isinstance(value, float):
+        exact = Decimal(f"{value:.15g}")
+        return int(exact) if exact == exact.to_integral_value() and abs(exact) < 10**15 else exact
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, timedelta) else value

@@ -1,0 +1,251 @@
+"""What a file says in two ways, or says wrongly, is refused with its line; how it was read is told."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import xlsxwriter
+
+from goedgepickt_async import InputFileError
+from goedgepickt_async.bulk.files import FileRows, read_bytes
+
+
+def values(rows: FileRows) -> list[dict[str, Any]]:
+    return [dict(row.values) for row in rows.rows]
+
+
+ORDERS = "Ordernummer;Status;Land;Artikelnummer;Aantal\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "why"),
+    [
+        ("1;open;NL;a;2\n2;open;NL;b;1\n1;open;NL;c;2\n", 4, "other orders between"),
+        ("1;open;NL;a;2\n1;open;NL;a;2\n", 3, "very same as line 2"),
+        ("1;open;NL;a;2\n1;open;BE;b;2\n", 3, "shipping country: differs"),
+    ],
+)
+def test_an_order_that_may_be_there_twice_is_refused(rows: str, line: int, why: str) -> None:
+    read = read_bytes((ORDERS + rows).encode(), "orders", name="o.csv")
+    (problem,) = read.problems
+    assert problem.startswith(f"o.csv:{line}: ")
+    assert why in problem
+    assert "1" not in {row["order_id"] for row in values(read)}
+
+
+@pytest.mark.parametrize(
+    "head", ["sku;prijs;price", "sku;verkoopprijs;prijs", "sku;Reguliere prijs;prijs", "sku;prijs incl btw;adviesprijs"]
+)
+def test_two_columns_that_could_both_be_the_price_are_refused(head: str) -> None:
+    with pytest.raises(InputFileError, match="could both hold price"):
+        read_bytes(f"{head}\nA;1;2\n".encode(), "products")
+
+
+@pytest.mark.parametrize("head", ["sku,artikelnummer,stock", "Product code,Item number,stock"])
+def test_two_columns_that_could_both_be_the_sku_are_refused(head: str) -> None:
+    with pytest.raises(InputFileError, match="could both hold sku"):
+        read_bytes(f"{head}\na,b,1\n".encode(), "stock")
+
+
+def test_columns_like_a_price_or_a_stock_that_are_not_read_are_told() -> None:
+    read = read_bytes(b"sku;naam;prijs;Inkoopprijs;Actie\nA;x;1;2;3\n", "products")
+    assert read.notes == ("not read: 'Inkoopprijs', 'Actie'",)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"sku;naam;prijs\nSB-0;Mok\nblauw;1,95\n", 2),
+        (b"sku,name,price,\nSB-0,Blauwe mok,1,95\n", 2),
+        (b"sku;naam;prijs\nA1;Mok;1\nA2;Bo", 3),
+        (b"sku,name\na,b,c\n", 2),
+    ],
+)
+def test_a_row_with_too_few_cells_or_a_value_without_a_name_is_bad(data: bytes, line: int) -> None:
+    read = read_bytes(data, "products", name="p.csv")
+    assert read.problems[0].startswith(f"p.csv:{line}: ")
+
+
+def test_a_row_that_lacks_only_what_is_not_read_is_good() -> None:
+    assert values(read_bytes(b"sku,name,remark,more\na,b\n", "products")) == [{"sku": "a", "name": "b"}]
+
+
+@pytest.mark.parametrize(
+    "data", ["sku;naam\n1;théé\n2;cr\udce8me\n", "sku;naam\n1;€ 1\n2;half \udce2\udc82", "sku;naam\n1;x\udce8\n2;ü\n"]
+)
+def test_utf_8_with_a_bad_byte_is_refused_with_its_line(data: str) -> None:
+    raw = data.encode("utf-8", "surrogateescape")
+    line = 2 if "x\udce8" in data else 3
+    with pytest.raises(InputFileError, match=f"line {line}: the byte 0x"):
+        read_bytes(raw, "products")
+
+
+def test_windows_1252_is_said_and_utf_16_without_a_mark_is_recognised() -> None:
+    text = "sku;naam\n1;Crème\n"
+    ansi = read_bytes(text.encode("cp1252"), "products")
+    assert (values(ansi)[0]["name"], "Windows-1252" in ansi.notes[0]) == ("Crème", True)
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert values(read_bytes(text.encode(encoding), "products"))[0]["name"] == "Crème"
+    assert read_bytes(text.encode(), "products").notes == ()
+
+
+def test_what_was_said_of_the_encoding_is_repeated_when_it_is_wrong() -> None:
+    with pytest.raises(InputFileError, match="no text in ascii"):
+        read_bytes("sku;naam\n1;é\n".encode(), "products", encoding="ascii")
+    with pytest.raises(InputFileError, match="no encoding 'utf-99'"):
+        read_bytes(b"sku;naam\n1;x\n", "products", encoding="utf-99")
+
+
+def test_gzip_and_a_zip_of_one_file_are_read() -> None:
+    data = b"sku;voorraad\n0012;4\n"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("voorraad.csv", data)
+    for file in (gzip.compress(data), packed.getvalue()):
+        assert values(read_bytes(file, "stock")) == [{"sku": "0012", "level": 4}]
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("more.csv", data)
+    with pytest.raises(InputFileError, match="2 files"):
+        read_bytes(packed.getvalue(), "stock")
+    with pytest.raises(InputFileError, match="cut off"):
+        read_bytes(gzip.compress(data)[:-4], "stock")
+
+
+@pytest.mark.parametrize("data", [b"<html><table>", b"<?xml version='1.0'?><Workbook>", b" <table>"])
+def test_a_page_that_is_called_a_spreadsheet_is_refused_as_that(data: bytes) -> None:
+    with pytest.raises(InputFileError, match="HTML or XML"):
+        read_bytes(data, "products")
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"sku":"1","level":2}]', '{"items": [{"sku":"1","level":2}]}', '{\n "sku": "1",\n "level": 2\n}\n']
+)
+def test_json_that_is_no_json_lines_is_read_too(text: str) -> None:
+    assert values(read_bytes(text.encode(), "stock")) == [{"sku": "1", "level": 2}]
+
+
+def test_a_key_that_comes_twice_in_json_is_refused() -> None:
+    read = read_bytes(b'{"sku": "A", "sku": "B", "level": 1}\n', "stock", name="s.jsonl")
+    assert read.problems == ("s.jsonl:1: has the key 'sku' twice",)
+
+
+@pytest.mark.parametrize(
+    "error", ["#N/B", "#N/A", "#NAAM?", "#NAME?", "#VALUE!", "#WAARDE!", "#REF!", "#DIV/0!", "#NV", "####"]
+)
+def test_an_error_of_a_spreadsheet_is_no_value(error: str) -> None:
+    read = read_bytes(f"sku;naam\nA;{error}\n{error};Mok\n".encode(), "products")
+    assert len(read.problems) == 2
+    assert all("error of a spreadsheet" in problem for problem in read.problems)
+
+
+@pytest.mark.parametrize("sku", ["8E+12", "8.71E12", "8,71E+12", "1e+05"])
+def test_a_number_that_a_spreadsheet_shortened_is_no_identifier(sku: str) -> None:
+    assert "longer number" in read_bytes(f'sku;voorraad\n"{sku}";1\n'.encode(), "stock").problems[0]
+
+
+@pytest.mark.parametrize(("cell", "sku"), [('"=""0012"""', "0012"), ("A-1\u200b", "A-1"), ("\u00a0A", "A"), ("'0012", "0012"),
+                                           ("12E5", "12E5"), ("'-MIN-1", "-MIN-1")])  # fmt: skip
+def test_what_spreadsheets_put_around_an_identifier_goes(cell: str, sku: str) -> None:
+    assert values(read_bytes(f"sku;voorraad\n{cell};1\n".encode(), "stock"))[0]["sku"] == sku
+
+
+def test_an_apostrophe_of_a_name_stays() -> None:
+    row = values(read_bytes(b"sku;naam\n1;'t Hart\n2;'80s lamp\n", "products"))
+    assert [one["name"] for one in row] == ["'t Hart", "'80s lamp"]
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("28-11-2026 9:05", "2026-11-28T09:05:00+01:00"),
+        ("28/11/2026", "2026-11-28T00:00:00+01:00"),
+        ("11/28/2026 14:00", "2026-11-28T14:00:00+01:00"),
+        ("28.11.2026", "2026-11-28T00:00:00+01:00"),
+        ("5/5/2026", "2026-05-05T00:00:00+02:00"),
+        ("2026-11-27 10:34:19 +0100", "2026-11-27T10:34:19+01:00"),
+        ("2026-07-01", "2026-07-01T00:00:00+02:00"),
+    ],
+)
+def test_dates_as_they_are_written_here(text: str, iso: str) -> None:
+    read = read_bytes((ORDERS.replace("Land", "Besteldatum") + f"1;open;{text};a;1\n").encode(), "orders")
+    assert values(read)[0]["created_at"] == datetime.fromisoformat(iso)
+
+
+def test_a_date_that_can_mean_two_days_is_refused_unless_the_order_is_said() -> None:
+    data = (ORDERS.replace("Land", "Besteldatum") + "1;open;05/06/2026;a;1\n").encode()
+    assert "can mean two dates" in read_bytes(data, "orders").problems[0]
+    assert values(read_bytes(data, "orders", dates="dmy"))[0]["created_at"].month == 6
+    assert values(read_bytes(data, "orders", dates="mdy"))[0]["created_at"].month == 5
+    shown = read_bytes(data.replace(b"05/06/2026", b"28-11-26"), "orders").problems[0]
+    assert "'28-11-26'" in shown
+
+
+@pytest.mark.parametrize(("text", "code"), [("Nederland", "NL"), ("NLD", "NL"), ("België", "BE"), ("belgie", "BE"), ("the Netherlands", "NL"),
+                                            ("Deutschland", "DE"), ("nl", "NL"), ("United Kingdom", "GB"), ("XX", "XX")])  # fmt: skip
+def test_countries_are_read_by_name(text: str, code: str) -> None:
+    read = read_bytes((ORDERS + f"1;open;{text};a;1\n").encode(), "orders")
+    assert values(read)[0]["shipping"]["country"] == code
+
+
+def test_constants_fill_what_a_file_does_not_say_and_percent_signs_are_read() -> None:
+    data = b"Ordernummer;Artikelnummer;Aantal;BTW\n1;a;1;21%\n"
+    with pytest.raises(InputFileError, match="--set status=VALUE"):
+        read_bytes(data, "orders")
+    (order,) = values(read_bytes(data, "orders", constants={"status": "open"}))
+    assert (order["status"], order["lines"][0]["tax_rate"]) == ("open", Decimal(21))
+    with pytest.raises(InputFileError, match="no field 'nope'"):
+        read_bytes(data, "orders", constants={"nope": "x"})
+
+
+def workbook(*sheets: tuple[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    book = xlsxwriter.Workbook(stream, {"in_memory": True, "remove_timezone": True})
+    day = book.add_format({"num_format": "dd-mm-yyyy"})
+    for name, rows in sheets:
+        sheet = book.add_worksheet(name)
+        for number, row in enumerate(rows):
+            for place, value in enumerate(row):
+                if isinstance(value, datetime):
+                    sheet.write_datetime(number, place, value, day)
+                elif isinstance(value, str) and value.startswith("=A"):
+                    sheet.write_formula(number, place, value, value=value[-1])
+                elif isinstance(value, str):
+                    sheet.write_string(number, place, value)
+                else:
+                    sheet.write(number, place, value)
+    book.close()
+    return stream.getvalue()
+
+
+def test_a_workbook_keeps_text_as_text_numbers_exact_and_dates_as_dates() -> None:
+    rows = [["SKU", "Naam", "Prijs"], ["0012", "Mok", 12.1], [8710000000017, "'t Hart", 0.1 + 0.2], [], ["B", "x", 3]]
+    read = read_bytes(workbook(("Blad1", rows), ("Leeg", [])), "products", name="p.xlsx")
+    assert values(read) == [
+        {"sku": "0012", "name": "Mok", "price": Decimal("12.1")},
+        {"sku": "8710000000017", "name": "'t Hart", "price": Decimal("0.3")},
+        {"sku": "B", "name": "x", "price": Decimal(3)},
+    ]
+    assert [row.line for row in read.rows] == [2, 3, 5]
+    order = [["Ordernummer", "Status", "Besteldatum", "Artikelnummer", "Aantal"],
+             [1001, "open", datetime(2026, 11, 28, 9, 5), "0012", 2]]  # fmt: skip  # noqa: DTZ001
+    (read_order,) = values(read_bytes(workbook(("O", order)), "orders"))
+    assert read_order["created_at"].isoformat() == "2026-11-28T09:05:00+01:00"
+    assert (read_order["order_id"], read_order["lines"][0]["quantity"]) == ("1001", 2)
+
+
+def test_of_several_sheets_the_one_that_is_said_is_read() -> None:
+    one, two = [["sku", "voorraad"], ["a", 1]], [["sku", "voorraad"], ["b", 2]]
+    data = workbook(("Een", one), ("Twee", two))
+    with pytest.raises(InputFileError, match="'Een', 'Twee'"):
+        read_bytes(data, "stock")
+    assert values(read_bytes(data, "stock", sheet="Twee")) == [{"sku": "b", "level": 2}]
+    with pytest.raises(InputFileError, match="no sheet 'Drie'"):
+        read_bytes(data, "stock", sheet="Drie")
+    with pytest.raises(InputFileError, match="cannot be read"):
+        read_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "stock")
