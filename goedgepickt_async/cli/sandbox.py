@@ -235,7 +235,7 @@ class SandboxOptions:
     quirk: Annotated[list[str] | None, Parameter(group=_TROUBLE, show_default=False)] = None
     """Another guess at what the service does, as NAME=VALUE: error_key=message. Can be given several times."""
     strict: Annotated[bool, Parameter(group=_TROUBLE)] = False
-    """Refuse searches that nobody has evidence for."""
+    """Refuse searches without public evidence."""
     env: Annotated[Literal["shell", "powershell", "dotenv"] | None, Parameter(group=_OUTPUT)] = None
     """Print nothing on stdout but the environment that a client needs, for a shell, PowerShell or a .env file."""
     write_env: Annotated[Path | None, Parameter(group=_OUTPUT)] = None

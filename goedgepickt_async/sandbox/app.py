@@ -182,8 +182,8 @@ def is_well_formed(key: str) -> bool:
 def make_key(seed: int, kind: str) -> str:
     """Return the key of one kind: in form a long JSON Web Token, as the real service gives (over 255 characters).
 
-    The same seed gives the same key, so that what was printed once stays valid after a restart. It is signed by
-    nobody and opens nothing but a sandbox.
+    The same seed gives the same key, so that what was printed once stays valid after a restart. It has no valid signature
+    and opens a sandbox only.
     """
     jti = shake_256(f"jti:{seed}:{kind}".encode()).hexdigest(40)
     signature = shake_256(f"signature:{seed}:{kind}".encode()).digest(256)

@@ -216,7 +216,7 @@ class Status:
 
 @attrs.frozen(kw_only=True)
 class TooManyRequests:
-    """Answer 429 though the throttle would not, as a storm from somebody else on the same IP looks.
+    """Answer 429 though the throttle would not, as when another client on the same IP uses up the limit.
 
     Attributes:
         retry_after: The text of `Retry-After`, sensible or not; None leaves it out.
@@ -278,7 +278,7 @@ class Drop:
     """Break the connection without an answer.
 
     Attributes:
-        applied: Whether the controller runs before: the work is done and nobody hears of it.
+        applied: Whether the controller runs before: the work is done, without an answer.
     """
 
     applied: bool = False

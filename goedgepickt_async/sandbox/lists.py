@@ -26,7 +26,7 @@ class ListQuery:
     """What a request asks of a list, checked; None where nothing is asked.
 
     Attributes:
-        webshop: Only rows of this webshop (index); -1 for a webshop that nobody knows.
+        webshop: Only rows of this webshop (index); -1 for an unknown webshop.
         created_after: Only rows created on this Dutch day or later.
         search: The attribute and the value that it must have.
         status: Only rows with one of these statuses, as far as the server is honest about it.

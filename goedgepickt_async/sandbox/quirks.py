@@ -31,7 +31,7 @@ class Quirks:
             another, as two of the service's users have seen (B).
         date_style: How lists write dates: `space` (`2026-11-01 09:30:00`), `T`, `Z` (in UTC, with fractions), or `mixed`
             (another form in each row, which no service does within one list).
-        strict: Whether searches and spellings that nobody has evidence for are refused with 422: `searchAttribute` other
+        strict: Whether searches without public evidence are refused with 422: `searchAttribute` other
             than `status` (orders), `sku` and `supplierUuid` (products).
         order_answer: The shape of the answer to a new order.
         product_answer: The shape of the answer to a new or changed product.

@@ -17,7 +17,7 @@ __all__ = ["Incoming", "RecordedRequest", "clean_input", "parse_body"]
 
 @attrs.define(kw_only=True)
 class RecordedRequest:
-    """One request that arrived, whatever became of it.
+    """One request that arrived.
 
     Attributes:
         number: Which one it is, counted from 1.
@@ -96,7 +96,7 @@ def parse_body(raw: bytes, content_type: str, method: str = "POST") -> Any:
 
     Returns:
         What was sent: for forms nested dicts and lists of text; None for an empty body, for JSON that does not parse
-        and for any other type of content, all of which Laravel takes for no input.
+        and for any other type of content: Laravel takes these for no input.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if not raw:

@@ -69,7 +69,7 @@ class Sandbox:
             long as the service's own.
         account_key: The API key of the account API, if it is another one than `key`.
         any_key: Whether any other well-formed key opens both APIs too.
-        strict: Whether searches that nobody has evidence for are refused: the quirk of that name.
+        strict: Whether searches without public evidence are refused: the quirk of that name.
         lively: How many things happen by themselves a minute, for demonstrations and soak tests: orders arrive, move and
             leave, drawn from the seed. None for a world in which nothing happens by itself.
         recorded: How many requests `requests` keeps, at least; older ones are forgotten. None keeps all.
@@ -316,12 +316,12 @@ class Sandbox:
         # PHP does not unpack request bodies either.
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
         # Handlers end by themselves when `_closing` is set, so there is nothing to be patient for.
-        self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
+        runner = self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
         try:
-            await self._runner.setup()
-            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
         except BaseException:
-            runner, self._runner = self._runner, None
+            self._runner = None
             await runner.cleanup()
             raise
         await self.deliveries.start()

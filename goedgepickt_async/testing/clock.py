@@ -130,10 +130,10 @@ _SECOND = 1_000_000_000
 
 
 class VirtualClock:
-    """Time for tests, with an event loop that runs on it: nobody waits, and everything is in its order and place.
+    """Time for tests, with an event loop that runs on it: nothing waits, and everything keeps its order.
 
     Sockets, tasks and time-outs are real. When no task can go on and no byte is under way, the time jumps to the next
-    moment that anybody waits for. So an hour of waiting for the rate limit takes as long as its requests do.
+    moment that a task waits for. So an hour of waiting for the rate limit takes as long as its requests do.
 
     ```python
     with VirtualClock() as clock:
@@ -236,7 +236,7 @@ class ClockBudget(LocalBudget):
     """A budget that goes by a virtual clock.
 
     Beside such a clock the sandbox lives in the clock's event loop. A call from another one, as with `asyncio.run`,
-    would find nobody at home and wait for its time-out, so it is refused at once.
+    would get no answer and wait for its time-out, so it is refused at once.
 
     Args:
         clock: The clock.

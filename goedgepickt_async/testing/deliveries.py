@@ -33,7 +33,7 @@ class SignedDelivery:
     """What the service would send.
 
     Attributes:
-        body: The bytes, of which the signature is.
+        body: The bytes that are signed.
         headers: The content type, and the signature (A).
     """
 
@@ -92,5 +92,5 @@ def _payload(event: Event) -> Any:
 
 
 def _encoded(payload: Any) -> bytes:
-    """JSON as PHP writes it (A): every slash and whatever is not ASCII is escaped."""
+    """JSON as PHP writes it (A): slashes and all but ASCII are escaped."""
     return json.dumps(payload, separators=(",", ":")).replace("/", "\\/").encode()

@@ -141,7 +141,7 @@ def identifier(kind: str, number: int) -> str:
 
 
 def address(number: int = 1, /, **fields: Any) -> Address:
-    """An address of nobody."""
+    """An invented address."""
     first, last = _PEOPLE[number % len(_PEOPLE)]
     street, zipcode, city = _PLACES[number % len(_PLACES)]
     made = Address(

@@ -49,7 +49,7 @@ def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
         thread.start()
         started.result()
         yield sandbox
-    finally:  # also if somebody lost patience before it had started
+    finally:  # also when the start was interrupted
         started.add_done_callback(lambda _: _stop(started, stopping))
         if thread.is_alive():
             thread.join()
@@ -121,7 +121,7 @@ def check(options: Mapping[str, Any]) -> None:
     try:
         Sandbox(**options)
     except (TypeError, ValueError) as error:
-        raise ValueError(error.args[0]) from None  # an attrs validator says more than anybody wants to read
+        raise ValueError(error.args[0]) from None  # an attrs validator adds its own internals
 
 
 def fitting_budget(options: Mapping[str, Any], clock: VirtualClock | None) -> LocalBudget:
@@ -150,7 +150,7 @@ def client_of(sandbox: Sandbox, budget: LocalBudget, clock: VirtualClock | None)
 
 def close(client: GoedGepickt) -> None:
     """Close a client from plain code: a loop that stands still is run for as long as that takes."""
-    sessions = client._sender.pipeline.sessions  # noqa: SLF001  nobody else has to know of them
+    sessions = client._sender.pipeline.sessions  # noqa: SLF001  the fixture must close them in their loops
     for loop in sessions.loops:
         if not loop.is_running():
             loop.run_until_complete(_close(client))
@@ -164,7 +164,7 @@ async def _close(client: GoedGepickt) -> None:
 
 
 def _run_aside(main: Coroutine[Any, Any, None]) -> None:
-    """Run something in a loop that nobody hears of: `asyncio.run` would take the present one from its owner."""
+    """Run something in a loop of its own: `asyncio.run` would replace the current one."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(main)
@@ -173,5 +173,5 @@ def _run_aside(main: Coroutine[Any, Any, None]) -> None:
 
 
 def is_asynchronous(test: object) -> bool:
-    """Whether a test is run in an event loop of somebody else's."""
+    """Whether a test is run in an event loop of another plugin."""
     return inspect.iscoroutinefunction(inspect.unwrap(test)) if callable(test) else False

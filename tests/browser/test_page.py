@@ -72,7 +72,7 @@ def receiver() -> Iterator[tuple[str, list[bytes]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name is the library's
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

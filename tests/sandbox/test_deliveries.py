@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.sandbox.deliveries import DeliveryState, WebhookSender, pauses, php_json, sign
-from goedgepickt_async.sandbox.deliveries.sender import OwnMachine, is_loopback
+from goedgepickt_async.sandbox.deliveries.sender import LoopbackResolver, is_loopback
 from tests.support.receiver import Receiver, receiving
 
 from .conftest import Api, Serve
@@ -373,7 +373,7 @@ async def test_localhost_is_called_without_asking_anybody_where_it_is(quick: Api
     await settled(quick)
     assert len(receiver.came) == 1
     with pytest.raises(OSError, match="this machine"):
-        await OwnMachine().resolve("shop.example.test")
+        await LoopbackResolver().resolve("shop.example.test")
 
 
 async def test_a_redirect_is_not_followed(quick: Api, receiver: Receiver) -> None:

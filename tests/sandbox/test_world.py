@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from goedgepickt_async import sandbox as sandbox_package
 from goedgepickt_async.sandbox import Sandbox, World
 from goedgepickt_async.sandbox.world import Change, ChangeKind, WorldSettings
-from goedgepickt_async.sandbox.world.table import Calendar, Identity, day_start, parse_moment, write_moment
+from goedgepickt_async.sandbox.world.table import Calendar, SeededIds, day_start, parse_moment, write_moment
 
 if TYPE_CHECKING:
     from .conftest import Api
@@ -66,17 +66,17 @@ def test_300_000_orders_cost_a_few_bytes_each() -> None:
 
 @given(seed=st.integers(0, 9), index=st.integers(0, 2**40), kind=st.sampled_from(["order", "product"]))
 def test_uuids_lead_back_to_their_row_and_only_there(seed: int, index: int, kind: str) -> None:
-    identity = Identity(seed)
+    identity = SeededIds(seed)
     uuid = identity.uuid(kind, index)
     assert identity.index(kind, uuid) == index
     assert identity.index(kind, uuid.upper()) == index
     assert identity.index("shipment", uuid) is None
-    assert Identity(seed + 1).index(kind, uuid) is None
+    assert SeededIds(seed + 1).index(kind, uuid) is None
 
 
 @given(st.text(max_size=40))
 def test_no_other_text_is_a_uuid(text: str) -> None:
-    assert Identity(1).index("order", text) is None
+    assert SeededIds(1).index("order", text) is None
 
 
 @given(count=st.integers(2, 3_000_000), data=st.data())

@@ -104,7 +104,7 @@ class ControlPlane:
         self._events.arrived(recorded)
 
     def handler(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse] | None:
-        """Return what answers a request that is not for the API; None if it is for nobody here."""
+        """Return what answers a request that is not for the API; None if nothing here does."""
         path = request.path
         if path == f"{_PREFIX}/events":
             return self._events.serve(request)

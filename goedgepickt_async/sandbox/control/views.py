@@ -41,7 +41,12 @@ class Controlled(Protocol):
     openapi: Mapping[str, Any] | None
     api_key: str
     account_key: str
-    lively: float | None
+
+    @property
+    def lively(self) -> float | None: ...
+
+    @lively.setter
+    def lively(self, rate: float | None) -> None: ...
 
     @property
     def url(self) -> str: ...

@@ -16,7 +16,7 @@ from goedgepickt_async.sandbox.answers import encode_json
 from goedgepickt_async.sandbox.deliveries.sender import (
     Delivery,
     DeliveryState,
-    OwnMachine,
+    LoopbackResolver,
     WebhookSender,
     host_of,
     is_loopback,
@@ -44,7 +44,7 @@ class Payload:
 
 
 def payload_of(world: World, change: Change) -> Payload | None:
-    """Return what a change leads to; None if the service tells nobody of it.
+    """Return what a change leads to; None if the service sends no webhook for it.
 
     A new order reports its first status. Each movement of stock is reported, of a bundle's header under a name of its
     own; `newStock` is the free stock, which is what shops take over.
@@ -140,8 +140,8 @@ class Deliveries(Sequence[Delivery]):
 
     Changes are reported while the sandbox runs. Each subscription has one worker: its deliveries are attempted one at
     a time, first attempts in the order of the changes, further ones after pauses that grow. A delivery whose attempts
-    have all failed disables its subscription, and so does a receiver that is too slow each time. Nobody but this machine
-    is ever called: what is for another one is written down as refused.
+    have all failed disables its subscription, and so does a receiver that is too slow each time. Deliveries
+    go to this machine only: one for another machine is recorded as refused.
 
     Args:
         world: Whose changes are reported.
@@ -164,7 +164,7 @@ class Deliveries(Sequence[Delivery]):
         self.delay: float = 0.0
         self._world = world
         self._pace = pace
-        self._make_courier = lambda: WebhookSender(timeout=timeout, resolver=OwnMachine(), clock=clock)
+        self._make_courier = lambda: WebhookSender(timeout=timeout, resolver=LoopbackResolver(), clock=clock)
         self._log: list[Delivery] = []
         self._held: list[Delivery] | None = None
         self._open: set[Delivery] = set()

@@ -25,7 +25,7 @@ __all__ = [
     "Attempt",
     "Delivery",
     "DeliveryState",
-    "OwnMachine",
+    "LoopbackResolver",
     "WebhookSender",
     "host_of",
     "is_loopback",
@@ -48,7 +48,7 @@ class DeliveryState(enum.StrEnum):
     DROPPED = "dropped"
     """Its subscription was disabled, or the sandbox closed, before it got there."""
     REFUSED = "refused"
-    """Never tried: it was for another machine, and a sandbox calls nobody but this one."""
+    """Never tried: it was for another machine, and a sandbox delivers to this one only."""
 
 
 @attrs.frozen(kw_only=True)
@@ -149,8 +149,8 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-class OwnMachine(AbstractResolver):
-    """Knows `localhost` and no other name, whatever the system's name service says."""
+class LoopbackResolver(AbstractResolver):
+    """Knows `localhost` and no other name; the system's name service is not asked."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -161,7 +161,7 @@ class OwnMachine(AbstractResolver):
             OSError: It is another name.
         """
         if host != "localhost":
-            raise OSError(None, "a sandbox calls nobody but this machine")
+            raise OSError(None, "a sandbox delivers to this machine only")
         known = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
@@ -214,7 +214,7 @@ class WebhookSender:
             await session.close()
 
     async def attempt(self, url: str, body: bytes, signature: str) -> Attempt:
-        """Try once. Whatever happens is in the answer; nothing but a cancellation is raised.
+        """Try once. The attempt says what happened; only a cancellation is raised.
 
         Args:
             url: Where to.
@@ -245,7 +245,7 @@ class WebhookSender:
             read = 0
             async for piece in response.content.iter_any():
                 read += len(piece)
-                if read > _READ_AT_MOST:  # nobody wants to know the rest
+                if read > _READ_AT_MOST:  # the rest of an answer does not matter
                     response.close()
                     break
             return response.status

@@ -1,4 +1,4 @@
-"""POST /webhooks. Deliveries are not made here: whoever makes them subscribes to the world."""
+"""POST /webhooks. Deliveries are made by a subscriber of the world."""
 
 from __future__ import annotations
 

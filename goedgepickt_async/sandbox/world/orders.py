@@ -9,7 +9,7 @@ from typing import Final
 
 from goedgepickt_async.sandbox.world import sample_data
 from goedgepickt_async.sandbox.world.products import ProductMaker
-from goedgepickt_async.sandbox.world.table import Calendar, Identity, Row, WorldSettings, write_moment
+from goedgepickt_async.sandbox.world.table import Calendar, Row, SeededIds, WorldSettings, write_moment
 
 __all__ = ["STATUSES", "OrderMaker"]
 
@@ -39,7 +39,7 @@ _NULLABLE: Final = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Co
 class OrderMaker:
     """Makes order `index` from the seed. Status and webshop are one byte each; the rest is made when asked for."""
 
-    def __init__(self, settings: WorldSettings, identity: Identity, products: ProductMaker) -> None:
+    def __init__(self, settings: WorldSettings, identity: SeededIds, products: ProductMaker) -> None:
         """Take the world's settings, its source of randomness and the maker of what can be ordered."""
         self._settings = settings
         self._identity = identity
@@ -79,7 +79,7 @@ class OrderMaker:
         return [index for index, code in enumerate(self._statuses) if code in codes]
 
     def settle(self, index: int, status: str) -> None:
-        """Give a generated order the status that its stock allows, before anybody reads it."""
+        """Give a generated order the status that its stock allows, before it is first read."""
         self._statuses[index] = STATUSES.index(status)
 
     def finished(self, index: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from goedgepickt_async.sandbox.world import sample_data
-from goedgepickt_async.sandbox.world.table import Identity, Row, WorldSettings
+from goedgepickt_async.sandbox.world.table import Row, SeededIds, WorldSettings
 
 __all__ = ["LocationStock", "ProductMaker", "Stock"]
 
@@ -48,7 +48,7 @@ class Stock:
 class ProductMaker:
     """Makes product `index` from the seed; cheap parts can be asked for alone."""
 
-    def __init__(self, settings: WorldSettings, identity: Identity) -> None:
+    def __init__(self, settings: WorldSettings, identity: SeededIds) -> None:
         """Take the world's settings and its source of randomness."""
         self._settings = settings
         self._identity = identity

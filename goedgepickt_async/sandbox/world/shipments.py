@@ -6,7 +6,7 @@ from bisect import bisect_left
 
 from goedgepickt_async.sandbox.world import sample_data
 from goedgepickt_async.sandbox.world.orders import OrderMaker
-from goedgepickt_async.sandbox.world.table import Calendar, Identity, Row, WorldSettings, write_moment
+from goedgepickt_async.sandbox.world.table import Calendar, Row, SeededIds, WorldSettings, write_moment
 
 __all__ = ["ShipmentMaker"]
 
@@ -21,7 +21,7 @@ _TRAVEL = 90_000
 class ShipmentMaker:
     """Makes shipment `index` from the seed; shipments follow their orders in time."""
 
-    def __init__(self, settings: WorldSettings, identity: Identity, orders: OrderMaker) -> None:
+    def __init__(self, settings: WorldSettings, identity: SeededIds, orders: OrderMaker) -> None:
         """Take the world's settings, its source of randomness and the maker of the orders that were shipped."""
         self._identity = identity
         self._orders = orders

@@ -14,9 +14,9 @@ from goedgepickt_async.sandbox.world.shipments import ShipmentMaker
 from goedgepickt_async.sandbox.world.table import (
     Change,
     ChangeKind,
-    Identity,
     Observer,
     Row,
+    SeededIds,
     Table,
     WorldSettings,
     parse_moment,
@@ -49,7 +49,7 @@ class State:
     def __init__(
         self, settings: WorldSettings, now: Callable[[], float], dates: Callable[[], str] = lambda: "space"
     ) -> None:
-        identity = Identity(settings.seed)
+        identity = SeededIds(settings.seed)
         self.settings = settings
         self.identity = identity
         self._now = now

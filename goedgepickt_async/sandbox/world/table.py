@@ -19,9 +19,9 @@ __all__ = [
     "Calendar",
     "Change",
     "ChangeKind",
-    "Identity",
     "Observer",
     "Row",
+    "SeededIds",
     "Table",
     "WorldSettings",
     "day_start",
@@ -88,7 +88,7 @@ class WorldSettings:
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-class Identity:
+class SeededIds:
     """Derives everything random from one seed, by keyed hashing: the same in every process, for ever.
 
     A uuid is a keyed hash of the row's kind and number, with the number itself hidden in its last 48 bits. So a
@@ -175,7 +175,7 @@ class Table(Sequence[Row]):
     """A sequence of the rows that live, oldest first, behind numbers that never change.
 
     Every row has a number (its *index*): generated rows come first, new ones count on. Deleting leaves a hole.
-    As a sequence, `table[0]` is the oldest living row whatever its number is.
+    As a sequence, `table[0]` is the oldest living row, with any number.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Table(Sequence[Row]):
         kind: str,
         generated: int,
         make: Callable[[int], Row],
-        identity: Identity,
+        identity: SeededIds,
         dress: Callable[[int, Row], Row] | None = None,
     ) -> None:
         """Take the kind's name, how many rows are generated, the function that makes one, and one that completes it.
@@ -286,7 +286,7 @@ class Table(Sequence[Row]):
 
 
 class ChangeKind(enum.StrEnum):
-    """The kinds of change that somebody may want to hear of."""
+    """The kinds of change that are announced."""
 
     ORDER_CREATED = "order.created"
     ORDER_STATUS_CHANGED = "order.statusChanged"
