@@ -137,7 +137,7 @@ def test_somebody_arrives_subscribes_ships_an_order_and_sees_the_delivery_arrive
             for row in list(sandbox.world.orders)[::-1]
             if row["status"] == "ready_for_picking" and row["webshopName"] == sandbox.world.webshops[0]["name"]
         )
-        find(browser, "input[type=search]").send_keys(uuid)
+        until(lambda: find(browser, "input[type=search]").send_keys(uuid) is None)
         click(browser, f'[data-uuid="{uuid}"]', "ship")
         until(lambda: any(b'"newStatus":"completed"' in body and uuid.encode() in body for body in came))
         find(browser, ".grid-row .chip", "completed")
@@ -192,15 +192,15 @@ def test_everything_is_reached_by_keyboard(browser: Any, size: Any) -> None:
     size(1280, 800)
     with serving(Sandbox(orders=30, products=5, limit=None, oddities=False)) as sandbox:
         browser.get(sandbox.page_url)
-        find(browser, ".grid-row").send_keys(Keys.ARROW_DOWN)
+        until(lambda: find(browser, ".grid-row").send_keys(Keys.ARROW_DOWN) is None)
         until(lambda: browser.switch_to.active_element.get_attribute("data-index") == "1")
-        browser.switch_to.active_element.send_keys(Keys.END)
+        until(lambda: browser.switch_to.active_element.send_keys(Keys.END) is None)
         until(lambda: browser.switch_to.active_element.get_attribute("data-index") == "29")
-        browser.switch_to.active_element.send_keys(Keys.ENTER)
+        until(lambda: browser.switch_to.active_element.send_keys(Keys.ENTER) is None)
         find(browser, "#detail-title", sandbox.world.orders[0]["externalDisplayId"])
         browser.switch_to.active_element.send_keys(Keys.ESCAPE)
         until(lambda: not browser.find_element("css selector", "#detail").is_displayed())
-        find(browser, "[role=tab][aria-selected=true]").send_keys(Keys.ARROW_RIGHT)
+        until(lambda: find(browser, "[role=tab][aria-selected=true]").send_keys(Keys.ARROW_RIGHT) is None)
         find(browser, "[role=tab][aria-selected=true]", "Products")
         assert errors_of(browser) == []
 
