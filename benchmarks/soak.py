@@ -99,9 +99,15 @@ class Stopwatch:
         return self._budget.limit
 
     async def take(
-        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+        self,
+        lane: Lane,
+        *,
+        max_lifetime: float,
+        max_wait: float | None = None,
+        place: int | None = None,
+        key: Any = None,
     ) -> Grant:
-        grant = await self._budget.take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place)
+        grant = await self._budget.take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place, key=key)
         self._since[grant.slot] = time.monotonic()
         return grant
 
@@ -115,8 +121,8 @@ class Stopwatch:
     def pause(self, retry_after: float | None) -> None:
         self._budget.pause(retry_after)
 
-    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
-        return self._budget.predicted_wait(lane, ahead=ahead)
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Any = None) -> float:
+        return self._budget.predicted_wait(lane, ahead=ahead, key=key)
 
     def snapshot(self) -> BudgetSnapshot:
         return self._budget.snapshot()

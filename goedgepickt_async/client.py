@@ -18,7 +18,7 @@ from goedgepickt_async._transport.pipeline import Pipeline, RetryQuota, Sender
 from goedgepickt_async._transport.request import NO_BODY, Idempotency, RawResponse, Request, query_pairs, raw_path
 from goedgepickt_async._transport.session import SessionPool
 from goedgepickt_async.budget import Budget
-from goedgepickt_async.budget.registry import shared_budget
+from goedgepickt_async.budget.selection import select_budget
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.settings import Options, Settings, masked_key
@@ -114,7 +114,7 @@ class GoedGepickt:
         _check_parts(session, budget, hooks)
         pipeline = Pipeline(
             SessionPool(borrowed=session, concurrency=concurrency, base_url=chosen.base_url),
-            budget or shared_budget(chosen.base_url, is_local=chosen.is_local),
+            budget or select_budget(server=chosen.base_url, is_loopback=chosen.is_local),
             hooks or Hooks(),
         )
         # The resources hold the sender, not the client: no cycle keeps a forgotten client from being noticed.

@@ -137,6 +137,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("why", "share", "limit", "period"),
         ),
         LogEvent("budget.restored", "budget", logging.INFO, "%(what)s", ("what",)),
+        LogEvent("budget.moved", "budget", logging.WARNING, "%(why)s; the budget's file is %(path)s", ("why", "path")),
         LogEvent("budget.reset", "budget", logging.WARNING, "%(why)s", ("why",)),
         LogEvent(
             "page.read",

@@ -16,10 +16,11 @@ from yarl import URL
 from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.observer import CallObserver
 from goedgepickt_async._transport.request import AttemptResult, Idempotency, RawResponse, Request, TransportFailure
-from goedgepickt_async._transport.session import ConcurrencyLimit, LoopSession, current_attempt, has_ended
+from goedgepickt_async._transport.session import LoopSession, current_attempt, has_ended
 from goedgepickt_async._transport.verdict import budget_outcome, evidence_at_headers, must_disconnect
 from goedgepickt_async.budget.protocol import Budget, Lost, NeverSent
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.waiting import FairSemaphore
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
@@ -82,6 +83,7 @@ class RateLimitMiddleware:
         waited: Seconds that the latest attempt waited for the budget.
         sent: Whether the latest request went out.
         head: The latest response's status and headers, as soon as they are here.
+        tenant: What tells its API key from others: the calls of different keys take turns.
         judged: The verdict's evidence for the latest request, as soon as there is one.
         transport: The connection of the latest request, where the session is ours.
         is_reused: Whether that connection carried a request before.
@@ -110,6 +112,7 @@ class RateLimitMiddleware:
         self.idempotency = idempotency
         self.is_repeatable: bool = idempotency is not Idempotency.NON_IDEMPOTENT
         self.body = body
+        self.tenant: int = hash(str(authorization))
         self._authorization = authorization
         self._budget = budget
         self._observer = observer
@@ -155,7 +158,7 @@ class RateLimitMiddleware:
         limits, session = self._limits, self._session
         self._scope.reschedule(None)
         grant = await self._budget.take(
-            self.lane, max_lifetime=limits.timeout, max_wait=limits.max_wait, place=self._place
+            self.lane, max_lifetime=limits.timeout, max_wait=limits.max_wait, place=self._place, key=self.tenant
         )
         if session.closing:
             self._budget.settle(grant, NeverSent())
@@ -204,7 +207,7 @@ class RateLimitMiddleware:
 
     def check_wait(self, ahead: int, most: float) -> None:
         """Raise BudgetExhaustedError if the wait behind so many others is longer."""
-        wait = self._budget.predicted_wait(self.lane, ahead=ahead)
+        wait = self._budget.predicted_wait(self.lane, ahead=ahead, key=self.tenant)
         if wait > most:
             raise BudgetExhaustedError(
                 f"{ahead} calls of this client wait for the rate limit before this one, about {wait:.1f} s",
@@ -256,7 +259,7 @@ async def send_attempt(  # noqa: PLR0917  they are what an attempt is made of
                 if limit.locked():
                     limits = await _wait_turn(session, limit, middleware, limits)
                 else:
-                    await limit.acquire()
+                    await limit.acquire(middleware.tenant)
                 try:
                     middleware.begin(session, limits, scope)
                     return await _send(session, middleware, limits, request.method, url, headers)
@@ -291,7 +294,7 @@ def _failed(
 
 
 async def _wait_turn(
-    session: LoopSession, limit: ConcurrencyLimit, middleware: RateLimitMiddleware, limits: AttemptLimits
+    session: LoopSession, limit: FairSemaphore, middleware: RateLimitMiddleware, limits: AttemptLimits
 ) -> AttemptLimits:
     """Acquire one of the lane's permits; the limits with what is left of `max_wait`.
 
@@ -300,14 +303,15 @@ async def _wait_turn(
     """
     max_wait = limits.max_wait
     if max_wait is not None:
-        middleware.check_wait(limit.waiting, max_wait)
+        middleware.check_wait(limit.ahead_of(middleware.tenant), max_wait)
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
-        await limit.wait_turn(max_wait)
+        async with asyncio.timeout(max_wait):
+            await limit.acquire(middleware.tenant)
     except TimeoutError:
         if not session.closing:
-            middleware.check_wait(limit.waiting, -1)
+            middleware.check_wait(limit.ahead_of(middleware.tenant), -1)
         raise
     if max_wait is None:
         return limits

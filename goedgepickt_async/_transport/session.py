@@ -19,6 +19,7 @@ import aiohttp
 import attrs
 
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.waiting import FairSemaphore
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.settings import environment_proxy
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["Attempt", "ConcurrencyLimit", "LoopSession", "SessionPool", "current_attempt", "has_ended"]
+__all__ = ["Attempt", "LoopSession", "SessionPool", "current_attempt", "has_ended"]
 
 _QUIET = 0.05
 """Seconds. A server that closes after a response without saying so has done it by then."""
@@ -56,31 +57,6 @@ current_attempt: Final[ContextVar[Attempt | None]] = ContextVar("goedgepickt_asy
 """The request that the running task is about to send."""
 
 
-class ConcurrencyLimit(asyncio.Semaphore):
-    """How many requests of one lane may be under way at once, in one event loop.
-
-    Attributes:
-        waiting: How many wait for their turn.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.waiting: int = 0
-
-    async def wait_turn(self, max_wait: float | None) -> None:
-        """Acquire it.
-
-        Raises:
-            TimeoutError: That takes longer than `max_wait` seconds.
-        """
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(max_wait):
-                await self.acquire()
-        finally:
-            self.waiting -= 1
-
-
 @attrs.define(eq=False)
 class LoopSession:
     """What one event loop has of a client.
@@ -89,6 +65,7 @@ class LoopSession:
         http: The aiohttp session.
         is_owned: Whether it is ours, and not one that the user passed in.
         limits: How many requests of a lane may be under way at once; acquired before a slot, so that slots never idle.
+            API keys take turns.
         proxy: The proxy that requests go through, with its credentials; None: none, or that of the user's session.
         closing: The client is being closed, and what is under way ends.
         scopes: The time limits of what is under way. `close` ends them, as aiohttp does not wake those who wait.
@@ -96,7 +73,7 @@ class LoopSession:
 
     http: aiohttp.ClientSession
     is_owned: bool
-    limits: dict[Lane, ConcurrencyLimit]
+    limits: dict[Lane, FairSemaphore]
     proxy: str | None = attrs.field(repr=False)
     _lifetime: AsyncGenerator[None]
     closing: bool = False
@@ -318,7 +295,7 @@ class SessionPool:
         return LoopSession(
             http,
             is_owned,
-            {lane: ConcurrencyLimit(self._concurrency) for lane in Lane},
+            {lane: FairSemaphore(self._concurrency) for lane in Lane},
             environment_proxy(self._base_url) if is_owned else None,
             _lifetime(http, owned=is_owned),
         )

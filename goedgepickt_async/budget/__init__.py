@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from goedgepickt_async.budget.config import Lane
 from goedgepickt_async.budget.host import HostBudget
 from goedgepickt_async.budget.local import LocalBudget
 from goedgepickt_async.budget.protocol import Budget, BudgetSnapshot
-from goedgepickt_async.budget.slots import Lane
 
 __all__ = ["Budget", "BudgetSnapshot", "HostBudget", "Lane", "LocalBudget"]

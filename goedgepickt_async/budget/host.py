@@ -1,64 +1,315 @@
-"""HostBudget: the slots live in a file of the user's own, for all processes on this host, and for the next start.
+"""HostBudget: the slots live in one file of the user's own, for all processes on this host, and for the next start.
 
-The file is a SQLite database of one row: the same pure core as everywhere, read, changed and written back in one
-transaction, a few tenths of a millisecond. The time is the system's monotonic clock, which all processes of a host
-share and no clock step moves; after a reboot it starts anew, and so do the slots, with one request alone.
+The file has two halves. Each holds one encoded state with its sequence number and checksum; a transaction rewrites the
+older half, under an advisory lock. So a process that dies while it writes leaves the other half whole. A transaction
+takes some ten microseconds, and nothing ever waits for the lock: it is tried, and tried again a moment later.
 
-Containers that do not share the file do not share the budget: that is what `RedisBudget` is for.
+The time is the system's monotonic clock, which all processes of a host share and no clock step moves. After a reboot
+it starts anew, and so do the slots, with one request alone. Containers that do not share the file do not share the
+budget: that is what `RedisBudget` is for.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
+import os
+import random
+import re
+import stat
+import sys
+import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.host_file import HostFile, UnusableFileError
-from goedgepickt_async.budget.local import LocalStore
-from goedgepickt_async.budget.queue import QueuedBudget
-from goedgepickt_async.budget.slots import LimiterConfig, Slots
+from goedgepickt_async.budget.config import LimiterConfig, nanoseconds
+from goedgepickt_async.budget.local import limiter_config
+from goedgepickt_async.budget.queue import Plan, QueuedBudget, SharerMemory, new_sharer, running_loop
+from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
 
-__all__ = ["HostBudget"]
+__all__ = ["DEFAULT_NAME", "HostBudget", "HostStore"]
 
+DEFAULT_NAME = "account.goedgepickt.nl"
+"""The server that a budget without a name is for; all of its APIs count together."""
 _SECOND = 1_000_000_000
+_HALF = 1 << 20
+"""Bytes of one half; what is not used is a hole and takes no space on the disk."""
 _TRY_AGAIN = 5 * _SECOND
 """After so long a file that could not be used is tried again."""
+_BUSY_FOR = _SECOND
+"""A file whose lock another process holds for so long counts as unusable: that process is stopped."""
 _POLL_ANSWERS = _SECOND // 20
-"""While requests are in flight, in whichever process: one of them may be answered at any moment."""
+"""While requests are in flight, in any process: one of them may be answered at any moment."""
 _POLL = _SECOND
-_FALLBACK_IDS = 1 << 48
-"""Slots of the fallback are numbered from here, so that nobody takes them for the file's."""
+_OURS_ALONE = 0o077
+"""Permissions that only the owner may have."""
+
+
+class UnusableFileError(Exception):
+    """The file cannot be used, for now; the text says why."""
+
+
+class RemovedFileError(UnusableFileError):
+    """The file was removed or replaced."""
+
+
+class HostFile:
+    """One budget's file: two halves under a lock. Not for several threads at once."""
+
+    def __init__(self, name: str, directory: Path | None) -> None:
+        self._name = f"budget-{re.sub('[^A-Za-z0-9.-]', '_', name)}.state"
+        self._directory = directory
+        self._path: Path | None = None
+        self._descriptor = -1
+        self._older = 0
+        self.problem = ""
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """Where it is, or will be."""
+        return self._path or (self._directory or next(_places())) / self._name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be locked."""
+        return self._descriptor >= 0
+
+    def open(self, *, create: bool = True) -> None:
+        """Open it, and make it if need be; this may block for as long as the disk takes.
+
+        Args:
+            create: Make it, and its directory, if it is not there; else it is looked for in the first place only.
+
+        Raises:
+            UnusableFileError: It is in no place that can be used.
+        """
+        reasons = []
+        for directory in [self._directory] if self._directory else _places():
+            path = directory / self._name
+            try:
+                if create:
+                    directory.mkdir(mode=0o700, exist_ok=True)
+                if not self._directory:
+                    _check_ours(directory.lstat(), directory, stat.S_ISDIR)
+                descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0) | _FLAGS, 0o600)
+            except (OSError, UnusableFileError) as error:
+                reasons.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+                if not create:
+                    return
+                continue
+            try:
+                _check_ours(os.fstat(descriptor), path, stat.S_ISREG)
+            except (OSError, UnusableFileError) as error:
+                os.close(descriptor)
+                reasons.append(f"{path}: {error}")
+                continue
+            if reasons and self._path != path:
+                log_event("budget.moved", why=reasons[0], path=str(path))
+            self._path, self._descriptor, self.problem = path, descriptor, ""
+            return
+        self.problem = "; ".join(reasons)
+        raise UnusableFileError(self.problem)
+
+    def close(self) -> None:
+        """Close it, which releases the lock."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def lock(self) -> bool:
+        """Take the lock, if no other process has it.
+
+        Raises:
+            RemovedFileError: It was removed or replaced; it is closed now.
+            UnusableFileError: It cannot be locked.
+        """
+        if not self.is_open:
+            raise UnusableFileError(self.problem)
+        try:
+            _lock(self._descriptor)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError as error:
+            self.close()
+            raise UnusableFileError(error.strerror or type(error).__name__) from None
+        if not os.fstat(self._descriptor).st_nlink:
+            self.close()
+            raise RemovedFileError("it was removed")
+        return True
+
+    def unlock(self) -> None:
+        """Let the other processes in."""
+        if self.is_open:
+            with contextlib.suppress(OSError):
+                _unlock(self._descriptor)
+
+    def read(self, known: bytes) -> bytes | None:
+        """The newest whole state, or None if it is the one whose first bytes are known already; b"" if there is none.
+
+        Raises:
+            StateVersionError: It is another version's.
+            UnusableFileError: It cannot be read.
+        """
+        try:
+            heads = [_read_at(self._descriptor, Slots.HEADER, half * _HALF) for half in (0, 1)]
+            order = sorted((0, 1), key=lambda half: Slots.sequence_of(heads[half]), reverse=True)
+            if known and heads[order[0]] == known:
+                self._older = order[1]
+                return None
+            other_version: StateVersionError | None = None
+            for half in order:
+                data = _read_at(self._descriptor, min(Slots.length_of(heads[half]), _HALF), half * _HALF)
+                try:
+                    Slots.check(data)
+                except StateVersionError as error:
+                    other_version = error
+                except StateError:
+                    continue
+                else:
+                    self._older = 1 - half
+                    return data
+        except OSError as error:
+            raise UnusableFileError(error.strerror or type(error).__name__) from None
+        if other_version is not None:
+            raise other_version
+        self._older = 0
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Rewrite the older half.
+
+        Raises:
+            UnusableFileError: It could not be written.
+        """
+        if len(data) > _HALF:
+            raise UnusableFileError(f"{len(data)} bytes are too many for it")
+        try:
+            written = _write_at(self._descriptor, data, self._older * _HALF)
+        except OSError as error:
+            raise UnusableFileError(error.strerror or type(error).__name__) from None
+        if written < len(data):
+            raise UnusableFileError("the disk is full")
+        self._older = 1 - self._older
 
 
 class HostStore:
-    """Slots in a file; in this process's memory, and fewer, while the file cannot be used."""
+    """Slots in a file; in this process's memory, and fewer, while the file cannot be used.
 
-    def __init__(self, config: LimiterConfig, file: HostFile, fallback: float, clock: Callable[[], int]) -> None:
-        self._rules = config
-        self._file = file
+    Args:
+        config: Their numbers.
+        file: The file.
+        fallback: The part of the limit that this process keeps to, where it does not know how many share the file.
+        clock: The time in nanoseconds, the same in all processes.
+        each: The part of the limit that each process which shares the file adds; None: all share what `config` says.
+    """
+
+    kind = "host"
+
+    def __init__(
+        self,
+        config: LimiterConfig,
+        file: HostFile,
+        fallback: float,
+        clock: Callable[[], int],
+        each: float | None = None,
+    ) -> None:
+        self.config = config
+        self.sharer = new_sharer()
+        self.file = file
+        self.memory = SharerMemory(self.sharer)
+        self.problem = ""
+        self._fraction = fallback
+        self._each = each
         self._clock = clock
-        self._reduced = attrs.evolve(config, limit=max(1, int(config.limit * fallback)))
-        self._fallback: LocalStore | None = None
-        self._last: Slots | None = None  # as the file had them when it could last be used
+        self._slots: Slots | None = None  # as this process has last written or read them
+        self._token = b""
+        self._fallback: Slots | None = None
         self._try_again_at = 0
+        self._busy_since: int | None = None
+        self._opening = False
+        self._dirty = False
+        self._retrying: set[asyncio.AbstractEventLoop] = set()
+        self._conflict: tuple[int, int] | None = None
 
-    @contextmanager
-    def open(self) -> Iterator[tuple[Slots, int]]:
-        """The slots and the time, alone among all processes; what was changed is kept on leaving."""
-        slots = self._begin()
-        if slots is None:
-            with self._reduced_store().open() as opened:
-                yield opened
-            return
+    def begin(self) -> tuple[Slots, int] | None:
+        """The slots and the time, alone among all processes until `end`; None: not yet (see `retry`)."""
+        now = self._clock()
+        if self._fallback is not None and now < self._try_again_at:
+            return self._fallback, now
+        if not self.file.is_open and not self._is_opened_here():
+            return None if self._fallback is None else (self._fallback, now)
         try:
-            yield slots, self._clock()
-        finally:
-            self._keep(slots)
+            if not self.file.lock():
+                return self._busy(now)
+            self._busy_since = None
+            slots = self._read()
+        except RemovedFileError:
+            return self.begin()
+        except UnusableFileError as error:
+            return self._fall_back(str(error)), now
+        self._returned()
+        return slots, max(self._clock(), slots.at)
+
+    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:
+        """Write them back, if they were changed, and let the others in; False: they could not be written."""
+        if slots is self._fallback:
+            return True
+        try:
+            if changed or self._dirty:
+                slots.sequence += 1
+                self._dirty = False
+                slots.at, slots.clock, slots.written_at = now, _clock_id(), time.time_ns()
+                data = slots.encode()
+                self.file.write(data)
+                self._token = Slots.token(data)
+        except UnusableFileError as error:
+            self.file.unlock()
+            self._slots, self._token = None, b""
+            self._fall_back(str(error))
+            return False
+        self.file.unlock()
+        return True
+
+    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
+        """Remember what of it is this process's."""
+        self.memory.note(slots, now, now, plan)
+
+    def peek(self) -> tuple[Slots, int]:
+        """The slots as they are in the file, or as last seen."""
+        if not self.file.is_open and self._fallback is None and not self._opening:
+            with contextlib.suppress(UnusableFileError):
+                self.file.open(create=False)
+        opened = self.begin() if self.file.is_open else None
+        if opened is None:
+            return self._fallback or self._slots or Slots(self.config, self.sharer), self._clock()
+        self.end(*opened, changed=False)
+        return opened
+
+    def retry(self, attempt: Callable[[], object]) -> None:
+        """Try again in a moment; or when the file is open."""
+        loop = running_loop()
+        if loop is None or loop in self._retrying:
+            return
+
+        def again(_: object = None) -> None:
+            self._retrying.discard(loop)
+            attempt()
+
+        self._retrying.add(loop)
+        if self.file.is_open or self._opening or not self._open_in_thread(loop, again):
+            loop.call_later(random.uniform(0.0002, 0.002), again)  # noqa: S311  no secret
 
     def look_again_in(self, slots: Slots, now: int) -> int:
         """When time alone may free a slot, or another process may have done something."""
@@ -66,72 +317,171 @@ class HostStore:
         return min(poll, max(0, slots.next_change(now) - now))
 
     def after_fork(self) -> None:
-        """The child opens the file itself; what is in flight there is settled by whoever took it."""
-        self._file.after_fork()
+        """The child opens the file itself, and has nothing in flight."""
+        self.file.close()
+        self.sharer = new_sharer()
+        self.memory = SharerMemory(self.sharer)
+        self._slots, self._token, self._busy_since, self._opening = None, b"", None, False
+        self._retrying.clear()
         if self._fallback is not None:
-            self._fallback.after_fork()
+            self._fallback.detach_in_flight(self._clock())
 
-    def _begin(self) -> Slots | None:
-        if self._fallback is not None and self._clock() < self._try_again_at:
-            return None
+    def describe(self) -> dict[str, Any]:
+        """Where it is, and whether it can be used."""
+        return {"place": str(self.file.path), "problem": self.problem}
+
+    def lower(self, slot: int, free_at: int) -> None:
+        """A slot that another store granted comes free at this instant: for a budget whose fallback this is."""
+        if slot in self.memory.own:
+            self.memory.own[slot] = min(self.memory.own[slot], free_at)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _is_opened_here(self) -> bool:
+        """Open the file, where this thread may wait for the disk; whether that was done, or was in vain before."""
+        loop = running_loop()
+        if loop is None:
+            self._open()
+            return True
+        if self._opening:
+            return False
+        if self._fallback is not None:  # go on meanwhile
+            self._open_in_thread(loop, lambda _: None)
+            return False
+        return bool(self.file.problem)
+
+    def _open_in_thread(self, loop: asyncio.AbstractEventLoop, then: Callable[[Any], None]) -> bool:
+        self._opening = True
         try:
-            slots = self._file.begin(self._rules, self._clock, patient=self._fallback is None)
-        except UnusableFileError as error:
-            self._fall_back(error)
-            return None
+            loop.run_in_executor(None, self._open).add_done_callback(then)
+        except RuntimeError:  # the loop's threads have ended
+            self._open()
+            return False
+        return True
+
+    def _open(self) -> None:
+        try:
+            self.file.open()
+        except UnusableFileError:
+            self._try_again_at = self._clock() + _TRY_AGAIN
+        finally:
+            self._opening = False
+
+    def _busy(self, now: int) -> tuple[Slots, int] | None:
         if self._fallback is not None:
-            with self._fallback.open() as (others, _):
-                slots.adopt(others)
-            self._fallback = None
-            log_event("budget.restored", what=f"the budget's file can be used again: {self._file.path}")
+            self._try_again_at = now + _TRY_AGAIN
+            return self._fallback, now
+        if self._busy_since is None:
+            self._busy_since = now
+        if now - self._busy_since < _BUSY_FOR:
+            return None
+        self._busy_since = None
+        return self._fall_back("another process holds its lock and does not let go: is it stopped?"), now
+
+    def _read(self) -> Slots:
+        """The slots in the locked file; what it has lost is put back."""
+        try:
+            data = self.file.read(self._token if self._slots is not None else b"")
+        except StateVersionError as error:
+            self.file.unlock()
+            raise UnusableFileError(f"another version of goedgepickt-async uses it: {error}") from None
+        except UnusableFileError:
+            self.file.unlock()
+            raise
+        now = self._clock()
+        if data is None and self._slots is not None:
+            return self._slots
+        slots = self._slots_in(data or b"", now)
+        self._dirty = self.memory.restore(slots, now, now)
+        if self._each is not None:
+            here = len(slots.sharers | {self.sharer: None})
+            share = max(1, min(self.config.limit, round(self.config.limit * self._each * here)))
+            slots.config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
+        self._slots = slots
         return slots
 
-    def _keep(self, slots: Slots) -> None:
-        self._last = slots
-        try:
-            self._file.commit(slots, self._clock())
-        except UnusableFileError as error:
-            self._fall_back(error)
+    def _slots_in(self, data: bytes, now: int) -> Slots:
+        if not data:
+            if self._slots is not None:
+                log_event(
+                    "budget.reset", why=f"the budget's file {self.file.path} was lost or damaged: what is known is kept"
+                )
+            return Slots(self.config, self.sharer)
+        slots = Slots.decode(data, self.config, self.sharer)
+        if slots.clock == _clock_id() and slots.at <= now:
+            self._conflict = None
+            return slots
+        if self._is_in_use_elsewhere(slots, now):
+            self.file.unlock()
+            raise UnusableFileError(
+                "a process with another clock uses it (another machine, a container with a kernel or a time namespace "
+                "of its own): give each a file of its own with a share=, or let them share a RedisBudget"
+            )
+        anew = Slots(self.config, self.sharer)  # from before a reboot: one request alone finds out how things stand
+        anew.sequence = slots.sequence
+        return anew
 
-    def _fall_back(self, error: UnusableFileError) -> None:
+    def _is_in_use_elsewhere(self, slots: Slots, now: int) -> bool:
+        """Whether a state of another clock was written since this system started, and is being written still."""
+        booted = time.time_ns() - _since_boot()
+        if slots.clock != _clock_id() and slots.written_at < booted + 2 * _SECOND and self._slots is None:
+            return False
+        if self._conflict is None or self._conflict[0] != slots.sequence:
+            self._conflict = (slots.sequence, now)
+        quiet = self.config.cooldown + nanoseconds(self.config.late_arrival)
+        return now - self._conflict[1] < quiet
+
+    def _fall_back(self, reason: str) -> Slots:
+        now = self._clock()
+        self._try_again_at = now + _TRY_AGAIN
+        self.problem = reason
         if self._fallback is None:
+            known = self._slots.sharers if self._slots is not None else {}
+            parts = max(1, len(known)) if known and not self._conflict else max(1, int(1 / self._fraction))
+            share = max(1, min(self.config.share, self.config.limit // parts))
+            config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
+            self._fallback = Slots(config)
+            seen = self.memory.seen(now)
+            self._fallback.absorb({slot: at for slot, at in seen.items() if (slot & 0xFFFFFFFF) % parts == 0})
+            self._fallback.reopen(self.memory.in_flight, now)
             log_event(
                 "budget.degraded",
-                why=f"the budget's file cannot be used ({error})",
-                share=self._reduced.limit,
-                limit=self._rules.limit,
-                period=self._rules.window,
+                why=f"the budget's file {self.file.path} cannot be used ({reason})",
+                share=share,
+                limit=self.config.limit,
+                period=self.config.window,
             )
-        self._try_again_at = self._clock() + _TRY_AGAIN
-        self._reduced_store()
-
-    def _reduced_store(self) -> LocalStore:
-        if self._fallback is None:
-            self._fallback = LocalStore(self._reduced, self._clock, first_id=_FALLBACK_IDS)
-            if self._last is not None:
-                with self._fallback.open() as (reduced, _):
-                    reduced.adopt(self._last)  # what is known to have been sent stays sent
-                self._last = None
         return self._fallback
+
+    def _returned(self) -> None:
+        self.problem = ""
+        if self._fallback is not None:
+            self._fallback = None
+            log_event("budget.restored", what=f"the budget's file can be used again: {self.file.path}")
 
 
 class HostBudget(QueuedBudget):
     """A budget for all processes of this user on this host: web workers, cron jobs, restarts.
 
     Args:
-        limit: Requests that the server allows in a period (150; confidence A).
+        limit: Requests that the server allows in a period (150; confidence A). Its counter speaks of this number.
         period: The server's window in seconds (60; confidence B).
+        share: How many of those all who share the file may use together; the rest is left to other programs on the
+            IP. None: all.
         name: What the file is named after: the server that the budget is for.
         directory: Where the file lies; by default a directory of the user's own below the one for temporary files, the
             same for a login shell, a cron job and a service of that user.
-        fallback: Which part of the limit this process keeps to by itself while the file cannot be used (a full or
-            read-only disk, a file of somebody else).
+        fallback: Which part of the limit this process keeps to by itself while the file cannot be used (a full disk, a
+            file of another user) and it does not know how many processes share it.
         safety_margin: As in `LocalBudget`, like the following.
         late_arrival: Likewise.
         headroom: Likewise.
         interactive_interval: Likewise.
         use_server_counter: Likewise.
         clock: The time in nanoseconds, the same in all processes and never going back; for tests.
+
+    Raises:
+        ConfigurationError: A number is impossible.
     """
 
     def __init__(
@@ -139,7 +489,8 @@ class HostBudget(QueuedBudget):
         limit: int = 150,
         period: float = 60.0,
         *,
-        name: str = "account.goedgepickt.nl",
+        share: int | None = None,
+        name: str = DEFAULT_NAME,
         directory: Path | str | None = None,
         fallback: float = 0.25,
         safety_margin: float = 1.0,
@@ -151,9 +502,10 @@ class HostBudget(QueuedBudget):
     ) -> None:
         if not 0 < fallback <= 1:
             raise ConfigurationError("fallback must be a part of the limit: more than 0, at most 1")
-        config = LimiterConfig(
+        config = limiter_config(
             limit=limit,
             window=period,
+            share=share,
             safety_margin=safety_margin,
             late_arrival=late_arrival,
             headroom=headroom,
@@ -161,10 +513,91 @@ class HostBudget(QueuedBudget):
             use_server_counter=use_server_counter,
         )
         file = HostFile(name, None if directory is None else Path(directory))
-        super().__init__(HostStore(config, file, fallback, clock), config, clock)
-        self._file = file
+        self._first_answer = 1.0  # opening the file
+        self.store = HostStore(config, file, fallback, clock)
+        super().__init__(self.store, config, clock)
 
     @property
     def path(self) -> Path:
-        """The file; whoever shares it shares the budget."""
-        return self._file.path
+        """The file; all that share it share the budget."""
+        return self.store.file.path
+
+
+def _places() -> Iterator[Path]:
+    """Directories of the user's own, the same for every process of that user; the first that can be used is taken.
+
+    A cron job has no XDG_RUNTIME_DIR, a shell its TMPDIR: those that every process sees come first. The directory need
+    not be emptied by a reboot: the file knows of which run of the system it speaks.
+    """
+    if not hasattr(os, "getuid"):
+        yield Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / "goedgepickt-async"
+        return
+    name = f"goedgepickt-async-{os.getuid()}"
+    yield Path("/tmp") / name  # noqa: S108  checked to be ours alone, and no link
+    yield Path("/var/tmp") / name  # noqa: S108  likewise
+    with contextlib.suppress(RuntimeError, KeyError):
+        yield Path.home() / ".goedgepickt-async"
+    directory = Path(os.environ.get("TMPDIR", ""))
+    if directory.is_absolute():
+        yield directory / name
+
+
+def _check_ours(status: os.stat_result, path: Path, is_kind: Callable[[int], bool]) -> None:
+    if not is_kind(status.st_mode):
+        raise UnusableFileError(f"{path} is a link or something else unexpected")
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & _OURS_ALONE):
+        raise UnusableFileError(f"{path} is not this user's alone")
+
+
+@functools.cache
+def _clock_id() -> int:
+    """What tells this run of the system, and its monotonic clock, from others; 0 where the system does not say."""
+    parts = []
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with contextlib.suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/time").readlink()))
+    return zlib.crc32(" ".join(parts).encode()) if parts else 0
+
+
+def _since_boot() -> int:
+    """Nanoseconds since this system started."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic_ns() if clock is None else time.clock_gettime_ns(clock)
+
+
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+if sys.platform == "win32":  # pragma: no cover
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 2 * _HALF, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 2 * _HALF, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+    def _read_at(descriptor: int, length: int, offset: int) -> bytes:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, length)
+
+    def _write_at(descriptor: int, data: bytes, offset: int) -> int:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, data)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _read_at(descriptor: int, length: int, offset: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+    def _write_at(descriptor: int, data: bytes, offset: int) -> int:
+        return os.pwrite(descriptor, data, offset)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.config import Lane
 from goedgepickt_async.logs import log_event
 
 __all__ = [
@@ -159,16 +159,21 @@ class BudgetSnapshot:
     """The state of a budget at one moment; durations in seconds.
 
     Attributes:
-        limit: Requests in a window.
+        limit: Requests that the server allows in a window.
         period: The window's length.
         used: Slots in use: in flight, or cooling.
         free: Requests that may go now.
         in_flight: Requests on the wire.
         next_free_in: Until time alone lets the next request go; 0 if one may go now, None if only an answer can tell.
-        waiting: Callers in the queue, by lane.
-        foreign_traffic: Whether the server counts requests that are not ours.
+        waiting: Calls in the queue, by lane.
+        foreign_traffic: Whether the server counts requests that no sharer of this budget sent.
         paused_for: Until the end of the pause that a 429 ordered; 0 if there is none.
         throttled: 429s seen so far.
+        share: How many of the limit this budget may use now; less while its store cannot be used. None: all.
+        kind: `"local"`, `"host"` or `"redis"`; another budget says what it likes.
+        place: Where the state lies: a file, or a Redis without its password; empty for memory.
+        sharers: Processes that lately used the same state, this one included.
+        problem: Why the store cannot be used at the moment; empty if it can.
     """
 
     limit: int
@@ -181,6 +186,11 @@ class BudgetSnapshot:
     foreign_traffic: bool
     paused_for: float
     throttled: int
+    share: int | None = None
+    kind: str = ""
+    place: str = ""
+    sharers: int = 1
+    problem: str = ""
 
 
 @runtime_checkable
@@ -189,22 +199,30 @@ class Budget(Protocol):
 
     @property
     def limit(self) -> int:
-        """Requests in a window."""
+        """Requests that the server allows in a window: what its counter speaks of."""
         ...
 
     async def take(
-        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+        self,
+        lane: Lane,
+        *,
+        max_lifetime: float,
+        max_wait: float | None = None,
+        place: int | None = None,
+        key: Hashable = None,
     ) -> Grant:
         """Wait for the right to send one request.
 
         Args:
-            lane: Who goes first.
+            lane: Which requests go first.
             max_lifetime: Seconds that the attempt lives at most.
             max_wait: Seconds that the caller will wait at most; None: as long as it takes.
             place: The place in the queue that an earlier grant of the same call had.
+            key: The tenant: inside a lane, the calls of different keys take turns.
 
         Raises:
             BudgetExhaustedError: The wait would be longer than `max_wait`; before queueing, if that can be told.
+            ConfigurationError: The store of the budget is set up wrong.
         """
         ...
 
@@ -216,12 +234,13 @@ class Budget(Protocol):
         """The throttle spoke in an answer that was settled already: pause everybody."""
         ...
 
-    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
         """Seconds that a newcomer in this lane would wait, if all goes as usual.
 
         Args:
             lane: Which lane.
-            ahead: How many will queue before them who do not yet.
+            ahead: How many will queue before it that do not yet.
+            key: Its tenant, as in `take`.
         """
         ...
 

@@ -1,23 +1,28 @@
-"""The queue before the slots, over tasks, event loops and threads of one process. Where the slots live is a store's."""
+"""The queue before the slots, for the tasks, event loops and threads of one process; the slots live in a store.
+
+Everything happens in transactions: read the state, decide, write it back. What is to be changed (settlements, pauses)
+and who waits stay in this process until a transaction that changed them is known to be written. So a store may refuse
+(another process is in its file) or lose a race (compare-and-set), and the same decisions are made again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import os
+import random
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import attrs
-from aiolimiter import AsyncLimiter
 
-from goedgepickt_async.budget.lanes import Lanes, Waiter
+from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.protocol import (
     Answered,
     BudgetEvent,
@@ -32,86 +37,21 @@ from goedgepickt_async.budget.protocol import (
     Refused,
     WaitStarted,
 )
-from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
+from goedgepickt_async.budget.slots import Demand, Slots
+from goedgepickt_async.budget.waiting import Pacer, Waiter, WaitQueue
 from goedgepickt_async.errors import BudgetExhaustedError, Evidence
 from goedgepickt_async.logs import log_event
 
-__all__ = ["Pacer", "QueuedBudget", "SlotStore", "bulk_rate"]
-
-T = TypeVar("T")
-
-_SHARE = 0.92
-"""Of the allowed rate: 2.3 of 2.5 requests a second."""
-_BURST = 15
-"""A fifteenth of the limit goes at once: 10 of 150."""
-
-
-def bulk_rate(limit: int, window: float) -> float:
-    """Requests a second that the bulk lane lets through in the long run.
-
-    Args:
-        limit: Requests that the server allows in a window.
-        window: In seconds.
-    """
-    return _SHARE * limit / window
-
-
-@attrs.define(eq=False)
-class _Turns:
-    """Who is first among the bulk requests of one event loop."""
-
-    limiter: AsyncLimiter
-    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
-    has_token: bool = False
-    waiting: int = 0
-
-
-class Pacer:
-    """Lets bulk requests through one by one, at an even pace.
-
-    Args:
-        limit: Requests that the server allows in a window.
-        window: In seconds.
-    """
-
-    def __init__(self, limit: int, window: float) -> None:
-        self._burst = max(1, limit // _BURST)
-        self._each = 1 / bulk_rate(limit, window)
-        self._by_loop: dict[asyncio.AbstractEventLoop, _Turns] = {}
-
-    async def in_turn(self, take: Callable[[], Awaitable[T]]) -> T:
-        """Wait for the turn and for the pace, then for `take`."""
-        turns = self._turns()
-        turns.waiting += 1
-        try:
-            async with turns.turn:  # fair: asyncio's locks are handed over in the order of asking
-                if not turns.has_token:
-                    await turns.limiter.acquire()
-                    turns.has_token = True
-                taken = await take()
-                turns.has_token = False
-                return taken
-        finally:
-            turns.waiting -= 1
-
-    def wait(self) -> float:
-        """Seconds that a newcomer would wait for the pace, about."""
-        turns = self._by_loop.get(asyncio.get_running_loop())
-        return turns.waiting * self._each if turns is not None else 0.0
-
-    def waiting(self) -> int:
-        """How many wait for their turn, in all event loops."""
-        return sum(turns.waiting for turns in list(self._by_loop.values()))
-
-    def _turns(self) -> _Turns:
-        loop = asyncio.get_running_loop()
-        turns = self._by_loop.get(loop)
-        if turns is None:
-            for ended in [known for known in list(self._by_loop) if known.is_closed()]:
-                self._by_loop.pop(ended, None)
-            turns = self._by_loop[loop] = _Turns(AsyncLimiter(self._burst, self._burst * self._each))
-        return turns
-
+__all__ = [
+    "Plan",
+    "QueuedBudget",
+    "SharerMemory",
+    "SlotStore",
+    "exhausted",
+    "new_sharer",
+    "running_loop",
+    "settle_operation",
+]
 
 _SECOND = 1_000_000_000
 _LONGEST_PAUSE = 5
@@ -122,13 +62,45 @@ _AGED = nanoseconds(300)
 """After so long a waiter moves up a lane."""
 _WORTH_TELLING = 5.0
 """Seconds of waiting from which on the log is told, once a window."""
+_GRACE = 150
+"""For this part of a window a free slot is left to another process whose turn it is."""
+_REFRESH = 6
+"""After this part of a window a sharer that waits says so again."""
+
+Operation = Callable[[Slots, int, "Plan"], None]
 
 
 class SlotStore(Protocol):
     """Where slots live."""
 
-    def open(self) -> AbstractContextManager[tuple[Slots, int]]:
-        """The slots, and the time now on their clock in nanoseconds; what was changed is kept on leaving."""
+    @property
+    def kind(self) -> str:
+        """As in `BudgetSnapshot`."""
+        ...
+
+    @property
+    def sharer(self) -> int:
+        """A number of this process, unique among all that use the state; 0: there is only this process."""
+        ...
+
+    def begin(self) -> tuple[Slots, int] | None:
+        """The slots, and the time now on their clock in nanoseconds; None: not now (see `retry`)."""
+        ...
+
+    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:
+        """Write them, if they were changed; False: they were not written, decide again."""
+        ...
+
+    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
+        """What was decided is written: remember what of it is this process's."""
+        ...
+
+    def retry(self, attempt: Callable[[], object]) -> None:
+        """Call `attempt` in the running loop as soon as `begin` may have slots again."""
+        ...
+
+    def peek(self) -> tuple[Slots, int]:
+        """The slots as last seen, and the time on their clock, to look at."""
         ...
 
     def look_again_in(self, slots: Slots, now: int) -> int:
@@ -138,6 +110,109 @@ class SlotStore(Protocol):
     def after_fork(self) -> None:
         """This process is a child now: what its parent holds is none of its own."""
         ...
+
+    def describe(self) -> dict[str, Any]:
+        """What `BudgetSnapshot` says of the store."""
+        ...
+
+
+@attrs.define
+class Plan:
+    """What one transaction decided: to be carried out once it is written."""
+
+    operations: list[Operation] = attrs.field(factory=list)
+    settled: list[int] = attrs.field(factory=list)
+    grants: list[tuple[Waiter, int]] = attrs.field(factory=list)
+    rejected: list[tuple[Waiter, float]] = attrs.field(factory=list)
+    waits: list[tuple[Waiter, float]] = attrs.field(factory=list)
+    events: list[BudgetEvent] = attrs.field(factory=list)
+    blocked: tuple[Waiter, int] | None = None
+    yielded: bool = False
+    changed: bool = False
+
+
+class SharerMemory:
+    """What a process knows that it has sent, should the shared state be lost. Instants are of this process's clock.
+
+    Args:
+        sharer: A number of this process.
+        tolerance: Nanoseconds by which an instant of this clock may differ from the state's.
+
+    Attributes:
+        own: The slots that this process took, and when they come free.
+        in_flight: Those of them that are not settled.
+        is_uncertain: Whether a transaction may have been written that was not carried out.
+        sharers: The sharers, as last seen.
+    """
+
+    def __init__(self, sharer: int, tolerance: int = 0) -> None:
+        self.sharer = sharer
+        self.own: dict[int, int] = {}
+        self.in_flight: set[int] = set()
+        self.is_uncertain = False
+        self._tolerance = tolerance
+        self._epoch = 0
+        self._sequence = -1
+        self._seen: dict[int, int] | None = None
+        self._shift = 0
+        self.sharers: Mapping[int, Demand] = {}
+
+    def restore(self, slots: Slots, now: int, here: int) -> bool:
+        """Put back what the state has lost; whether it had.
+
+        Args:
+            slots: The state as it was found; a new one if there was none.
+            now: The time on its clock.
+            here: The time on this process's clock.
+        """
+        rows = slots.rows.free_at
+        if self.is_uncertain:  # a transaction whose answer was lost: what it took was granted to no call
+            slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
+            self.is_uncertain = False
+        is_older = self._seen is not None and (slots.epoch != self._epoch or slots.sequence < self._sequence)
+        if not is_older and self.own.keys() <= rows.keys():
+            return False
+        self.own = {slot: free_at for slot, free_at in self.own.items() if free_at > here + self._tolerance}
+        if not is_older and self.own.keys() <= rows.keys():
+            return False
+        shift = now - here
+        if self._seen is not None:
+            seen = {slot: free_at - self._shift + shift for slot, free_at in self._seen.items()}
+            slots.absorb({slot: free_at for slot, free_at in seen.items() if free_at > now})
+        slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
+        slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()})
+        for slot, free_at in self.own.items():
+            if rows[slot] > free_at + shift:  # it was settled, and an older state does not know
+                slots.lower(slot, free_at + shift)
+        slots.begin_cold(now)
+        slots.reopen(self.in_flight, now)
+        return True
+
+    def note(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
+        """The state was written, or looked at."""
+        free_at, shift = slots.rows.free_at, now - here
+        for _, slot in plan.grants:
+            self.own[slot] = free_at[slot] - shift
+            self.in_flight.add(slot)
+        for slot in plan.settled:
+            self.in_flight.discard(slot)
+            if slot not in free_at:
+                self.own.pop(slot, None)
+            elif slot in self.own:
+                self.own[slot] = free_at[slot] - shift
+        if len(self.own) > 2 * slots.config.limit:
+            self.own = self.recent(here)
+        self._epoch, self._sequence, self._shift = slots.epoch, slots.sequence, shift
+        self._seen, self.sharers = dict(free_at), slots.sharers
+
+    def recent(self, here: int) -> dict[int, int]:
+        """Its own slots that are not free yet, and when they come free."""
+        return {slot: free_at for slot, free_at in self.own.items() if free_at > here}
+
+    def seen(self, here: int) -> dict[int, int]:
+        """The slots of all sharers that are not free yet, as last seen, and when they come free."""
+        last = {slot: free_at - self._shift for slot, free_at in (self._seen or {}).items()}
+        return {slot: free_at for slot, free_at in (last | self.own).items() if free_at > here}
 
 
 _living: weakref.WeakSet[QueuedBudget] = weakref.WeakSet()
@@ -152,80 +227,78 @@ class QueuedBudget:
         clock: The time in nanoseconds, never going back, for what happens in this process.
     """
 
+    _first_answer = 0.0
+    """Seconds that a store may take to say whether a call may go at once, beyond what the caller will wait."""
+
     def __init__(self, store: SlotStore, config: LimiterConfig, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.config = config
         self._store = store
         self._clock = clock
         self._places = itertools.count(1)
+        self._numbers = itertools.count(1)
         self._told_at = -FAR
         self._listeners = Listeners()
+        self._grace = config.part(_GRACE)
+        self._refresh = config.part(_REFRESH)
         self._start_afresh()
         _living.add(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(limit={self.config.limit}, period={self.config.window:g})"
+        share = "" if self.config.share == self.config.limit else f", share={self.config.share}"
+        return f"{type(self).__name__}(limit={self.config.limit}, period={self.config.window:g}{share})"
 
     @property
     def limit(self) -> int:
-        """Requests in a period."""
+        """Requests that the server allows in a period."""
         return self.config.limit
 
     async def take(
-        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+        self,
+        lane: Lane,
+        *,
+        max_lifetime: float,
+        max_wait: float | None = None,
+        place: int | None = None,
+        key: Hashable = None,
     ) -> Grant:
         """Wait for the right to send one request; see `Budget.take`."""
-        if lane is not Lane.BULK or place is not None:  # who was refused has had their turn
-            return await self._take(lane, max_lifetime, max_wait, place)
-        if max_wait is not None and self._pacer.wait() > max_wait:
-            raise _exhausted(self._pacer.wait())
+        if lane is not Lane.BULK or place is not None:  # a call that was refused has had its turn
+            return await self._take(lane, max_lifetime, max_wait, place, key)
+        if max_wait is not None and self._pacer.wait(key) > max_wait:
+            raise exhausted(self._pacer.wait(key))
         try:
             async with asyncio.timeout(max_wait):
-                return await self._pacer.in_turn(lambda: self._take(lane, max_lifetime, None, None))
+                return await self._pacer.run_paced(lambda: self._take(lane, max_lifetime, None, None, key), key)
         except TimeoutError:
-            raise _exhausted(self.predicted_wait(lane)) from None
+            raise exhausted(self.predicted_wait(lane, key=key)) from None
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
         """Say what came of a grant; see `Budget.settle`."""
-        if self._holder == threading.get_ident():  # the garbage collector came by while this thread was in here
-            self._deferred.append(partial(self.settle, grant, outcome))
-            return
-        with self._open() as (slots, now):
-            knew_strangers = slots.foreign_traffic(now)
-            match outcome:
-                case Answered(count):
-                    slots.answered(grant.slot, now, count)
-                    if slots.foreign_traffic(now) and not knew_strangers:
-                        self._announce(ForeignTrafficDetected(counted=count or 0, ours=slots.used(now)))
-                case Lost():
-                    slots.lost(grant.slot, now)
-                case NeverSent():
-                    slots.give_back(grant.slot)
-                case Refused(retry_after):
-                    slots.give_back(grant.slot)
-                    self._pause(slots, now, retry_after)
-            self._hand_out(slots, now)
+        self._change(partial(settle_operation, grant.slot, outcome))
 
     def pause(self, retry_after: float | None) -> None:
-        """Pause everybody, because the throttle spoke; see `Budget.pause`."""
-        with self._open() as (slots, now):
-            self._pause(slots, now, retry_after)
-            self._hand_out(slots, now)
+        """Pause all lanes, because the throttle spoke; see `Budget.pause`."""
+        self._change(partial(_pause, retry_after))
 
     def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
         """Tell a bound method of events; see `Budget.listen`."""
         self._listeners.add(method)
 
-    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
         """Seconds that a newcomer in this lane would wait, if all goes as usual; see `Budget.predicted_wait`."""
-        with self._open() as (slots, now):
-            return slots.predicted_wait(now, ahead + self._lanes.up_to(lane), lane) / _SECOND
+        with self._alone():
+            slots, now = self._store.peek()
+            ahead += self._queue.ahead_of(lane, key) + slots.ahead(now, lane, self._queue.turns[lane].next(key))
+            return slots.predicted_wait(now, ahead, lane) / _SECOND
 
     def snapshot(self) -> BudgetSnapshot:
         """The state now."""
-        with self._open() as (slots, now):
+        with self._alone():
+            slots, now = self._store.peek()
             free, change, paused = slots.free(now), slots.next_change(now), slots.paused_until(now)
-            waiting = self._lanes.counts()
+            waiting = self._queue.counts()
             waiting[Lane.BULK] = max(waiting[Lane.BULK], self._pacer.waiting())
+            about: dict[str, Any] = {"share": slots.config.share, "kind": self._store.kind} | self._store.describe()
             return BudgetSnapshot(
                 limit=self.config.limit,
                 period=self.config.window,
@@ -237,17 +310,18 @@ class QueuedBudget:
                 foreign_traffic=slots.foreign_traffic(now),
                 paused_for=(paused - now) / _SECOND if paused else 0.0,
                 throttled=slots.throttled_count,
+                sharers=max(1, len(slots.sharers)),
+                **about,
             )
 
     # -- one at a time ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Slots, int]]:
+    def _alone(self) -> Iterator[None]:
         with self._lock:
             self._holder = threading.get_ident()
             try:
-                with self._store.open() as opened:
-                    yield opened
+                yield
             finally:
                 self._holder = 0
         while self._deferred:
@@ -257,39 +331,79 @@ class QueuedBudget:
         self._lock = threading.Lock()
         self._holder = 0  # the thread that is in here
         self._deferred: deque[Callable[[], object]] = deque()
-        self._lanes = Lanes()
+        self._queue = WaitQueue()
+        self._operations: list[Operation] = []
         self._alarms: dict[asyncio.AbstractEventLoop, tuple[int, asyncio.TimerHandle]] = {}
-        self._pacer = Pacer(self.config.limit, self.config.window)
+        self._yielding_since: int | None = None
+        self._pacer = Pacer(self.config.share, self.config.window)
 
-    def _after_fork(self) -> None:
-        """A child: nobody waits here, and the parent's lock may be held for ever."""
+    def _before_fork(self) -> None:
+        """No other thread is inside a transaction while this process is copied."""
+        if self._holder != threading.get_ident():
+            self._lock.acquire()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._holder != threading.get_ident() and self._lock.locked():
+            self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        """A child: nothing waits here, and the slots in flight are its parent's."""
         self._start_afresh()
         self._store.after_fork()
 
-    async def _take(self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None) -> Grant:
+    def _change(self, operation: Operation) -> None:
+        if self._holder == threading.get_ident():  # the garbage collector came by while this thread was in here
+            self._deferred.append(partial(self._change, operation))
+            return
+        with self._alone():
+            self._operations.append(operation)
+            self._transact()
+
+    # -- taking -------------------------------------------------------------------------------------------------
+
+    async def _take(
+        self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None, key: Hashable
+    ) -> Grant:
         while True:
             asked = self._clock()
-            grant = await self._wait_for_grant(lane, max_lifetime, max_wait, place)
-            if self._clock() - asked - nanoseconds(grant.waited) <= nanoseconds(max_lifetime):
+            grant = await self._wait_for_grant(lane, max_lifetime, max_wait, place, key)
+            if self._clock() - asked - nanoseconds(grant.waited) <= self._stale_after(max_lifetime):
                 return grant
-            # The loop stood still for an attempt's whole life (a suspended machine, a debugger): take another.
+            # The loop stood still for long since it was granted (a suspended machine, a debugger): take another.
             self.settle(grant, NeverSent())
             place = grant.place
 
+    def _stale_after(self, max_lifetime: float) -> int:
+        return nanoseconds(max_lifetime)
+
     async def _wait_for_grant(
-        self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None
+        self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None, key: Hashable
     ) -> Grant:
-        waiter = self._newcomer(lane, max_lifetime, place)
+        loop, now = asyncio.get_running_loop(), self._clock()
+        waiter = Waiter(
+            next(self._places) if place is None else place,
+            lane,
+            key,
+            nanoseconds(max_lifetime),
+            now,
+            None if max_wait is None else now + nanoseconds(max_wait),
+            loop,
+            loop.create_future(),
+            again=place is not None,
+        )
         try:
-            self._queue_up(waiter, max_wait)
+            with self._alone():
+                self._enter(waiter)
+            if waiter.error is not None:
+                waiter.granted.cancel()  # it is raised here, at once
+                raise waiter.error  # noqa: TRY301
             if waiter.grant is not None:
                 return waiter.grant
-            async with asyncio.timeout(max_wait):
-                return await waiter.granted
+            return await self._until_granted(waiter, max_wait)
         except BudgetExhaustedError:
             raise
         except TimeoutError:
-            raise _exhausted(self._abandon(waiter)) from None
+            raise exhausted(self._abandon(waiter)) from None
         except GeneratorExit:  # thrown away with its loop, perhaps by the garbage collector: no lock may be taken now
             self._deferred.append(partial(self._abandon, waiter))
             raise
@@ -297,92 +411,224 @@ class QueuedBudget:
             self._abandon(waiter)
             raise
 
-    def _queue_up(self, waiter: Waiter, max_wait: float | None) -> None:
-        """Into the queue; it may be granted at once.
+    async def _until_granted(self, waiter: Waiter, max_wait: float | None) -> Grant:
+        try:
+            async with asyncio.timeout(max_wait):
+                return await asyncio.shield(waiter.granted)
+        except TimeoutError:
+            if waiter.judged or not self._first_answer:
+                raise
+            async with asyncio.timeout(self._first_answer):  # its store has not said yet whether it may go at once
+                return await asyncio.shield(waiter.granted)
 
-        Raises:
-            BudgetExhaustedError: It would take too long, and the waiter is out again.
-        """
-        with self._open() as (slots, now):
-            if self._granted_at_once(waiter, slots, now):
-                return
-            self._lanes.join(waiter)
-            self._hand_out(slots, now)
-            if waiter.grant is not None:
-                return
-            wait = slots.predicted_wait(now, self._lanes.before(waiter), waiter.lane) / _SECOND
-            if max_wait is not None and wait > max_wait:
-                self._lanes.leave(waiter)
-                raise _exhausted(wait)
-            self._tell(wait, waiter.lane)
+    def _enter(self, waiter: Waiter) -> None:
+        """Take at once, or wait."""
+        if not self._queue.loops and not self._operations and self._take_at_once(waiter):
+            return
+        self._queue.join(waiter)
+        self._transact()
 
-    def _granted_at_once(self, waiter: Waiter, slots: Slots, now: int) -> bool:
-        """Where nobody waits, whoever comes is first: no queue, and nobody to be woken."""
-        slot = None if self._lanes.loops else slots.take(now, waiter.lane, waiter.max_lifetime)
-        if slot is None:
+    def _take_at_once(self, waiter: Waiter) -> bool:
+        """Where nothing waits, the first to come is served: no queue, and nothing to be woken."""
+        opened = self._store.begin()
+        if opened is None:
             return False
+        slots, now = opened
+        lane = waiter.lane
+        turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
+        slot = None
+        if not slots.sharers or slots.free(now) > slots.ahead(now, lane, turn):
+            slot = slots.take(now, lane, waiter.max_lifetime, self._next_id())
+        if slot is None:
+            self._store.end(slots, now, changed=False)
+            return False
+        slots.turns[lane] = turn
+        if self._store.sharer:
+            plan = Plan(grants=[(waiter, slot)], changed=True)
+            self._announce_demand(slots, now, plan)
+            if not self._store.end(slots, now, changed=True):
+                return False
+            self._store.noted(slots, now, plan)
         waiter.grant = Grant(slot, waiter.place, 0.0)
         return True
 
-    def _newcomer(self, lane: Lane, max_lifetime: float, place: int | None) -> Waiter:
-        loop = asyncio.get_running_loop()
-        place = next(self._places) if place is None else place
-        return Waiter(place, lane, nanoseconds(max_lifetime), self._clock(), loop, loop.create_future())
+    def _next_id(self) -> int:
+        return self._store.sharer << 32 | next(self._numbers)
 
     def _abandon(self, waiter: Waiter) -> float:
-        """Its caller gave up: out of the queue, or give back what it was granted a moment ago; the wait foregone."""
-        with self._open() as (slots, now):
-            wait = slots.predicted_wait(now, self._lanes.before(waiter), waiter.lane)
+        """Its caller gave up: leave the queue, or give back what it was granted a moment ago; the wait foregone."""
+        with self._alone():
+            slots, now = self._store.peek()
+            wait = slots.predicted_wait(now, self._queue.before(waiter), waiter.lane)
             wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)  # a probe is out: it cannot be said
-            self._lanes.leave(waiter)
+            self._queue.leave(waiter)
             if waiter.grant is not None:
-                slots.give_back(waiter.grant.slot)
-            self._hand_out(slots, now)
+                self._operations.append(partial(settle_operation, waiter.grant.slot, NeverSent()))
+            if waiter.error is None:
+                self._transact()
             return wait / _SECOND
 
-    # -- handing out --------------------------------------------------------------------------------------------
+    # -- transactions -------------------------------------------------------------------------------------------
 
-    def _hand_out(self, slots: Slots, now: int) -> None:
-        """Give what is free to whoever is first; nobody can overtake, as a grant is handed over, not fought for."""
+    def _transact(self) -> None:
+        """Settle what is to be settled, and grant what is free; later, if the store says so. Within `_alone`."""
+        while True:
+            opened = self._store.begin()
+            if opened is None:
+                self._store.retry(self._look_again)
+                return
+            slots, now = opened
+            plan = self._plan(slots, now)
+            if self._store.end(slots, now, changed=plan.changed):
+                self._finish(slots, now, plan)
+                return
+
+    def _plan(self, slots: Slots, now: int, settled_at: int | None = None) -> Plan:
+        """Decide on this state; nothing but the state is changed."""
+        plan = Plan(operations=list(self._operations))
+        for operation in plan.operations:
+            operation(slots, now if settled_at is None else settled_at, plan)
+            plan.changed = True
         here = self._clock()
-        self._lanes.move_up(here - _AGED)
-        for waiter in self._lanes.in_order():
-            slot = slots.take(now, waiter.lane, waiter.max_lifetime)
-            if slot is None:
+        self._queue.age(here - _AGED)
+        for lane in Lane:
+            turns = self._queue.turns[lane]
+            turns.turn = max(turns.turn, slots.turns[lane])
+        patient = self._yielding_since is None or here - self._yielding_since < self._grace
+        for waiter in self._queue:
+            ahead = slots.ahead(now, waiter.lane, waiter.turn) if slots.sharers else 0
+            if ahead and patient and slots.free(now) <= ahead:
+                plan.blocked, plan.yielded = (waiter, ahead), slots.free(now) > 0
                 break
-            self._lanes.leave(waiter)
+            slot = slots.take(now, waiter.lane, waiter.max_lifetime, self._next_id())
+            if slot is None:
+                plan.blocked = (waiter, ahead)
+                break
+            plan.grants.append((waiter, slot))
+            slots.turns[waiter.lane] = max(slots.turns[waiter.lane], waiter.turn)
+        self._judge(slots, now, here, plan)
+        if plan.grants:
+            plan.changed = True
+        self._announce_demand(slots, now, plan)
+        return plan
+
+    def _judge(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
+        """Predict the wait of the newcomers that were not served."""
+        served = len(plan.grants)
+        for index, waiter in enumerate(self._queue):
+            if waiter.judged or index < served:
+                continue
+            ahead = index - served + (slots.ahead(now, waiter.lane, waiter.turn) if slots.sharers else 0)
+            wait = slots.predicted_wait(now, ahead, waiter.lane) / _SECOND
+            if waiter.deadline is not None and here + wait * _SECOND > waiter.deadline:
+                plan.rejected.append((waiter, wait))
+            else:
+                plan.waits.append((waiter, wait))
+
+    def _announce_demand(self, slots: Slots, now: int, plan: Plan) -> None:
+        """Tell the other sharers what waits here: when that is news, or when something is written anyway."""
+        if not self._store.sharer:
+            return
+        known = slots.sharers.get(self._store.sharer)
+        if not self._queue.loops:
+            if plan.changed:
+                slots.announce(Demand(now, self._host()))
+                slots.forget_sharers(now)
+            return
+        leaving = {id(waiter) for waiter, _ in (*plan.grants, *plan.rejected)}
+        calls, keys, tags = [], [], []
+        for lane in Lane:
+            waiting = [waiter for waiter in self._queue.in_lane(lane) if id(waiter) not in leaving]
+            calls.append(len(waiting))
+            keys.append(min(len(waiting), self._queue.turns[lane].keys))
+            tags.append(waiting[0].turn if waiting else 0)
+        demand = Demand(now, self._host(), tuple(calls), tuple(keys), tuple(tags))  # type: ignore[arg-type]
+        is_news = known is None or any(
+            now_calls and (not calls_before or tag < tag_before)
+            for now_calls, calls_before, tag, tag_before in zip(calls, known.calls, tags, known.tags, strict=True)
+        )
+        is_old = known is not None and now - known.seen > self._refresh
+        if plan.changed or (any(calls) and (is_news or is_old)):
+            slots.announce(demand)
+            slots.forget_sharers(now)
+            plan.changed = True
+
+    def _host(self) -> int:
+        return 0
+
+    def _finish(self, slots: Slots, now: int, plan: Plan) -> None:
+        """The plan is written: tell those whom it concerns. Within `_alone`."""
+        done = {id(operation) for operation in plan.operations}
+        self._operations = [operation for operation in self._operations if id(operation) not in done]
+        self._store.noted(slots, now, plan)
+        here = self._clock()
+        if not plan.yielded:
+            self._yielding_since = None
+        elif self._yielding_since is None or here - self._yielding_since >= 2 * self._grace:
+            self._yielding_since = here
+        for waiter, slot in plan.grants:
+            if not self._queue.leave(waiter):  # it gave up meanwhile
+                self._operations.append(partial(settle_operation, slot, NeverSent()))
+                continue
             waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
             try:
-                waiter.loop.call_soon_threadsafe(_wake, waiter)
-            except RuntimeError:  # its loop is closed: nobody will ever use the slot
-                slots.give_back(slot)
-        self._set_alarms(slots, now)
+                waiter.wake()
+            except RuntimeError:  # its loop is closed: the slot will never be used
+                self._operations.append(partial(settle_operation, slot, NeverSent()))
+        for waiter, wait in plan.rejected:
+            self._reject(waiter, exhausted(wait))
+        for waiter, wait in plan.waits:
+            waiter.judged = True
+            self._announce_wait(wait, waiter.lane)
+        for event in plan.events:
+            self._deferred.append(partial(self._listeners.tell, event))
+        if self._operations:
+            self._deferred.append(self._settle_rest)
+        self._set_alarms(slots, now, plan)
 
-    def _set_alarms(self, slots: Slots, now: int) -> None:
-        """Each loop that has a waiter looks again when time alone, or somebody elsewhere, may have freed a slot."""
-        here = _running_loop()
-        for loop in [loop for loop in self._alarms if loop not in self._lanes.loops]:
-            _, ringing = self._alarms.pop(loop)
+    def _settle_rest(self) -> None:
+        with self._alone():
+            if self._operations:
+                self._transact()
+
+    def _reject(self, waiter: Waiter, error: BaseException) -> None:
+        if self._queue.leave(waiter):
+            waiter.error = error
+            with suppress(RuntimeError):  # its loop is closed
+                waiter.wake()
+
+    def _set_alarms(self, slots: Slots, now: int, plan: Plan) -> None:
+        """Each loop that has a waiter looks again when time alone, or another process, may have freed a slot."""
+        here = running_loop()
+        for loop in [loop for loop in self._alarms if loop not in self._queue.loops]:
+            _, alarm = self._alarms.pop(loop)
             if loop is here:  # the others' are theirs to cancel; they ring in vain
-                ringing.cancel()
-        if not self._lanes.loops:
+                alarm.cancel()
+        if not self._queue.loops:
             return
-        due = now + min(self._store.look_again_in(slots, now), _AGED)
-        for loop in list(self._lanes.loops):
-            alarm = self._alarms.get(loop)
-            if alarm is not None and alarm[0] <= due + _CLOSE:
+        first, ahead = plan.blocked or (next(iter(self._queue)), 0)
+        wait = self._grace if plan.yielded else self._look_again_in(slots, now, first, ahead)
+        due = self._clock() + max(0, min(wait, _AGED))
+        for loop in list(self._queue.loops):
+            alarm_set = self._alarms.get(loop)
+            if alarm_set is not None and alarm_set[0] <= due + _CLOSE:
                 continue
             if loop is here:
-                self._set_alarm(loop, due, now)
+                self._set_alarm(loop, due)
                 continue
             try:
                 loop.call_soon_threadsafe(self._look_again)
             except RuntimeError:  # closed with waiters in it
-                self._lanes.leave_with(loop)
+                self._queue.leave_with(loop)
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int, now: int) -> None:
+    def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:  # noqa: ARG002
+        """Nanoseconds until the first waiter may go, with `ahead` calls of other processes before it."""
+        return self._store.look_again_in(slots, now)
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int) -> None:
         self._drop_alarm(loop)
-        self._alarms[loop] = (due, loop.call_later(max(0, due - now) / _SECOND, self._look_again))
+        seconds = max(0, due - self._clock()) / _SECOND
+        self._alarms[loop] = (due, loop.call_later(seconds, self._look_again))
 
     def _drop_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         before = self._alarms.pop(loop, None)
@@ -390,37 +636,51 @@ class QueuedBudget:
             before[1].cancel()
 
     def _look_again(self) -> None:
-        with self._open() as (slots, now):
-            self._drop_alarm(asyncio.get_running_loop())
-            self._hand_out(slots, now)
+        with self._alone():
+            loop = running_loop()
+            if loop is not None:
+                self._drop_alarm(loop)
+            self._transact()
 
-    def _pause(self, slots: Slots, now: int, retry_after: float | None) -> None:
-        """A 429: everybody waits for what the server asks, and a second more, since it rounds down."""
-        asked = self.config.window if retry_after is None else retry_after
-        pause = min(asked, _LONGEST_PAUSE * self.config.window) + self.config.safety_margin
-        slots.throttled(now, nanoseconds(pause))
-        self._announce(PauseStarted(seconds=pause, throttled=slots.throttled_count))
-
-    def _tell(self, wait: float, lane: Lane) -> None:
-        queued = sum(self._lanes.counts().values())
-        self._announce(WaitStarted(lane=lane, seconds=wait, queued=queued))
+    def _announce_wait(self, wait: float, lane: Lane) -> None:
+        queued = len(self._queue)
+        self._deferred.append(partial(self._listeners.tell, WaitStarted(lane=lane, seconds=wait, queued=queued)))
         now = self._clock()
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.config.window):
             return
         self._told_at = now
         log_event("budget.waited", seconds=wait, queued=queued)
 
-    def _announce(self, event: BudgetEvent) -> None:
-        """Tell the listeners, once the lock is free."""
-        self._deferred.append(partial(self._listeners.tell, event))
+
+def settle_operation(slot: int, outcome: Outcome, slots: Slots, now: int, plan: Plan) -> None:
+    """The operation that settles a slot."""
+    plan.settled.append(slot)
+    match outcome:
+        case Answered(count):
+            knew = slots.foreign_traffic(now)
+            slots.answered(slot, now, count)
+            if slots.foreign_traffic(now) and not knew:
+                plan.events.append(ForeignTrafficDetected(counted=count or 0, ours=slots.used(now)))
+        case Lost():
+            slots.lost(slot, now)
+        case NeverSent():
+            slots.give_back(slot)
+        case Refused(retry_after):
+            slots.give_back(slot)
+            _pause(retry_after, slots, now, plan)
 
 
-def _wake(waiter: Waiter) -> None:
-    if waiter.grant is not None and not waiter.granted.done():
-        waiter.granted.set_result(waiter.grant)
+def _pause(retry_after: float | None, slots: Slots, now: int, plan: Plan) -> None:
+    """The operation after a 429: all wait for what the server asks, and a second more, since it rounds down."""
+    config = slots.config
+    asked = config.window if retry_after is None else retry_after
+    pause = min(asked, _LONGEST_PAUSE * config.window) + config.safety_margin
+    slots.throttled(now, nanoseconds(pause))
+    plan.events.append(PauseStarted(seconds=pause, throttled=slots.throttled_count))
 
 
-def _exhausted(wait: float) -> BudgetExhaustedError:
+def exhausted(wait: float) -> BudgetExhaustedError:
+    """The error of a call that would wait too long."""
     return BudgetExhaustedError(
         f"the rate limit lets this request go in {wait:.1f} s, which is longer than the caller will wait",
         wait=wait,
@@ -428,17 +688,39 @@ def _exhausted(wait: float) -> BudgetExhaustedError:
     )
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread, if one runs."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
 
 
+def new_sharer() -> int:
+    """A number for a process that shares a state; never 0."""
+    return random.SystemRandom().randrange(1, 1 << 31)
+
+
+_forking: list[QueuedBudget] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = list(_living)
+    for budget in _forking:
+        budget._before_fork()  # noqa: SLF001  same module
+
+
+def _after_fork_in_parent() -> None:
+    for budget in _forking:
+        budget._after_fork_in_parent()  # noqa: SLF001  same module
+    _forking.clear()
+
+
 def _after_fork_in_child() -> None:
+    _forking.clear()
     for budget in list(_living):
-        budget._after_fork()  # noqa: SLF001  same module
+        budget._after_fork_in_child()  # noqa: SLF001  same module
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

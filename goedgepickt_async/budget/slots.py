@@ -1,168 +1,264 @@
-"""Completion-keyed slots: who may send now, when somebody may send next. Pure; the clock is passed in.
+"""Completion-keyed slots: which request may go now, and when the next one may. Pure; the clock is passed in.
 
-There are `limit` slots. Each slot in use is one row `id -> the instant at which it comes free`, and that is all the
-state the guarantee needs:
+Each slot in use is one row `id -> the instant at which it comes free`. That is all the state that the guarantee needs:
 
-    take        free at  now + max_lifetime + late + window + guard     (pessimistic: whoever dies holding it needs no clean-up)
-    answered    free at  now + window + guard                   (the answer's headers are here: it was counted by now)
-    lost        free at  now + late + window + guard            (nobody knows when, or whether, it is counted)
-    give back   free at once                                    (never sent, or refused with 429: never counted)
+    take        free at  now + max_lifetime + late_arrival + window + safety_margin   (a holder that dies needs no clean-up)
+    answered    free at  now + window + safety_margin                      (the headers are here: it was counted by now)
+    lost        free at  now + late_arrival + window + safety_margin       (it is unknown when, or whether, it is counted)
+    give back   free at once                                               (never sent, or refused with 429)
 
-**Invariant**: never more than `limit` rows; a row's instant is only ever moved earlier, by its own settling.
-**Why that is enough**: a request is counted by the server after it was taken and before its row's instant less
-(window + guard). Two requests that hold one slot after another are thus counted more than a window apart, so no
-window of the server, sliding or fixed, wherever it starts, holds more than `limit` of ours.
+**Invariant**: never more than `share` rows; the instant of a row only moves earlier, when its holder settles it.
+**Why that is enough**: the server counts a request after it was taken and before its row's instant less (window +
+safety margin). So two requests that hold one slot after another are counted more than a window apart. No window of the
+server, sliding or fixed, wherever it starts, holds more than `share` of them.
 
-The server's own counter (`X-RateLimit-Remaining`) is a second, sound bound, for what the rows cannot know: another
-process, a stranger on the same IP, the time before this start. It admits only while
+The server's own counter (`X-RateLimit-Remaining`) is a second, sound bound. It covers what the rows cannot know: other
+processes, other clients on the IP, the time before this start. It admits only while
 
     highest counter among the answers that overlap the newest one  +  what may still arrive  <  limit - margin
 
-(`server_counter.py`). The margin is for strangers whose requests cross ours. There is none once the counter has been
-seen to be ours alone, and goes on to be.
+The margin is for foreign requests that cross ours. It is zero once the counter shows that there are none.
 
-Lanes that are not interactive leave room: after each of theirs there is a slot left for an interactive call, and as
-many as seconds (`soon`) pass, rounded, until the next one comes free; and so on for the next ones:
+Lanes that are not interactive leave room: one slot for each `interactive_interval` until the next slot comes free:
 
-    free now + what comes free before an instant  >=  1/2 + (that instant - now) / soon,  or the whole headroom
-
-So a long job fills all slots but one or two, and the last of them come free one by one instead of all at once.
+    free now + what comes free before an instant  >=  1/2 + (that instant - now) / interactive_interval, or the headroom
 
 All instants are integer nanoseconds: an instant is computed once, stored, and only compared afterwards.
+The encoding is fixed: `encode` and `decode` are what every store keeps.
 """
 
 from __future__ import annotations
 
-import enum
-from typing import Any, Final
+import random
+import struct
+import sys
+import zlib
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
-import attrs
+from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.server_counter import ServerCounter
 
-from goedgepickt_async.budget.rows import Rows
-from goedgepickt_async.budget.server_counter import FAR, ServerCounter
+__all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "StateError", "StateVersionError", "nanoseconds"]
 
-__all__ = ["FAR", "Lane", "LimiterConfig", "Slots", "nanoseconds"]
-
-
-def nanoseconds(seconds: float) -> int:
-    """Seconds as whole nanoseconds."""
-    return round(seconds * 1_000_000_000)
-
-
-class Lane(enum.IntEnum):
-    """Who goes first when slots are scarce: strict order between lanes, first come first served inside one."""
-
-    INTERACTIVE = 0
-    """A person or a web request waits for it; may use every slot."""
-    NORMAL = 1
-    """Lists past their first page; leaves room for the interactive calls until the next slots come free."""
-    BULK = 2
-    """Long jobs; leaves that room too."""
+_VERSION = 1
+_HEADER: Final = struct.Struct("<4sHHQQII")  # magic, version, zero, epoch, sequence number, length, checksum
+_MAGIC = b"GGB\0"
+_ID_BITS = 32
+"""A slot's id is the sharer's number, then a counter of so many bits: ids of different sharers never meet."""
+_MAX_SHARERS = 512
+_TUPLE_SIZES: Final = (2, 3, 12)
+"""Of what is in flight, of the observations, and of the sharers."""
 
 
-@attrs.frozen(kw_only=True)
-class LimiterConfig:
-    """The numbers of one budget; durations in seconds.
+class StateError(ValueError):
+    """Bytes that are no state; the text says why."""
+
+
+class StateVersionError(StateError):
+    """A state that another version of this package wrote."""
+
+
+class ExpiryIndex:
+    """The slots in use, ordered by the instant at which they come free; two arrays, which are bytes at no cost."""
+
+    def __init__(self) -> None:
+        self._free_at: dict[int, int] = {}
+        self._instants = array("q")
+        self._slots = array("q")
+
+    def __len__(self) -> int:
+        return len(self._instants)
+
+    @property
+    def free_at(self) -> Mapping[int, int]:
+        """When each slot comes free, by its id."""
+        return self._free_at
+
+    @property
+    def instants(self) -> Sequence[int]:
+        """When they come free, in this order; not to be changed."""
+        return self._instants
+
+    def drop_free(self, now: int) -> Sequence[int]:
+        """Drop those that are free by now; returns when they came free (mostly none)."""
+        if not self._instants or self._instants[0] > now:
+            return ()
+        number = self.free_by(now)
+        dropped = self._instants[:number]
+        for slot in self._slots[:number]:
+            del self._free_at[slot]
+        del self._instants[:number], self._slots[:number]
+        return dropped
+
+    def add(self, slot: int, free_at: int) -> None:
+        """One more."""
+        self._free_at[slot] = free_at
+        index = bisect_right(self._instants, free_at)
+        self._instants.insert(index, free_at)
+        self._slots.insert(index, slot)
+
+    def remove(self, slot: int) -> int | None:
+        """One less; when it would have come free, or None if it is not there."""
+        free_at = self._free_at.pop(slot, None)
+        if free_at is not None:
+            index = self._slots.index(slot, bisect_left(self._instants, free_at))
+            del self._instants[index], self._slots[index]
+        return free_at
+
+    def move_earlier(self, slot: int, free_at: int) -> None:
+        """It comes free at this instant, if that is sooner."""
+        if self._free_at.get(slot, -FAR) > free_at:
+            self.remove(slot)
+            self.add(slot, free_at)
+
+    def encode(self) -> bytes:
+        """For `load`."""
+        return self._instants.tobytes() + self._slots.tobytes()
+
+    def load(self, data: bytes) -> None:
+        """Become what `encode` gave.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        middle = len(data) // 2
+        self._instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
+        self._free_at = dict(zip(self._slots, self._instants, strict=True))
+        if len(self._free_at) != len(self._instants):
+            raise ValueError("a slot is there twice")
+
+    def free_by(self, instant: int) -> int:
+        """How many of them are free by then."""
+        return bisect_right(self._instants, instant)
+
+    def nth_free_at(self, n: int) -> int:
+        """When the n-th of them (from 0) comes free."""
+        return self._instants[n] if n < len(self._instants) else FAR
+
+
+class Demand(NamedTuple):
+    """What one sharer waits for, in each lane.
 
     Attributes:
-        limit: Requests that the server allows in a window (150; reference section 2, confidence A).
-        window: The server's window (60 s; confidence B).
-        safety_margin: Added to the window, for stores that keep whole seconds and for clock drift.
-        late_arrival: How long after a client gave up the server may still come to count its request.
-        headroom: Slots that lanes other than the interactive one leave free at most, and a fifth of the limit at most.
-        interactive_interval: How far apart the interactive calls come that the headroom is for: until the next slots come free, one
-            slot is left for each `soon`.
-        use_server_counter: Obey the server's counter as well.
+        seen: When it last wrote.
+        host: A number of its host.
+        calls: How many calls wait, by lane.
+        keys: How many keys those have, by lane.
+        tags: The turn of the first of them, by lane.
     """
 
-    limit: int = attrs.field(default=150, validator=attrs.validators.ge(1))
-    window: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
-    safety_margin: float = 1.0
-    late_arrival: float = 30.0
-    headroom: int = attrs.field(default=30, validator=attrs.validators.ge(0))
-    interactive_interval: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    use_server_counter: bool = True
+    seen: int
+    host: int
+    calls: tuple[int, int, int] = (0, 0, 0)
+    keys: tuple[int, int, int] = (0, 0, 0)
+    tags: tuple[int, int, int] = (0, 0, 0)
 
-    @property
-    def cooldown(self) -> int:
-        """Nanoseconds for which a slot cools after its answer."""
-        return nanoseconds(self.window) + nanoseconds(self.safety_margin)
+    def before(self, lane: Lane, tag: int, *, wins_ties: bool) -> int:
+        """How many of these calls go before one of that lane and turn."""
+        count = sum(self.calls[:lane])
+        if self.calls[lane]:
+            rounds = tag - self.tags[lane] + wins_ties
+            count += min(self.calls[lane], max(0, rounds) * max(1, self.keys[lane]))
+        return count
 
-    @property
-    def headroom_kept(self) -> int:
-        """Slots that are left free at most."""
-        return min(self.headroom, self.limit // 5)
 
-    @property
-    def margins(self) -> tuple[int, int]:
-        """Kept between the server's counter and the limit: while strangers are about, and while that is not known."""
-        return min(Slots.MARGIN, self.limit // 10), self.limit // 15
+_SCALARS: Final = (
+    "at",
+    "clock",
+    "written_at",
+    "throttled_count",
+    "_paused_until",
+    "_shared_until",
+    "_announced_until",
+    "_suspected_since",
+    "_alone_until",
+    "_margin",
+    "_cold",
+    "_cold_since",
+    "_probe",
+    "_probe_until",
+    "_silent",
+)
+_NONE = -1
 
-    def part(self, number: int) -> int:
-        """So many parts of the window make it whole; in nanoseconds, on a whole microsecond, as Redis counts."""
-        return nanoseconds(round(self.window / number, 6))
 
-    def room_until(self, more_come: int, left: int) -> int:
-        """From when on `left` slots are room enough for the interactive calls until more come free; FAR: never."""
-        if left >= self.headroom_kept:
-            return -FAR
-        if left < 1 or more_come >= FAR:
-            return FAR
-        soon = nanoseconds(self.interactive_interval)
-        return more_come - left * soon + soon // 2
+def _swapped(body: bytes) -> bytes:
+    """The same numbers in the other byte order: what is stored is little-endian everywhere."""
+    numbers = array("q", body)
+    numbers.byteswap()
+    return numbers.tobytes()
 
 
 class Slots:
-    """The state machine. Every method takes `now`, which never goes back."""
+    """The state machine. Every method takes `now`, which never goes back.
 
+    Args:
+        config: Its numbers.
+        sharer: A number of the process that takes slots here; 0 if there is only one.
+
+    Attributes:
+        config: Its numbers.
+        epoch: A number of the state's history: a state that was begun anew has another one.
+        sequence: How often it was written.
+        at: When it was last written, on its own clock.
+        clock: Of what the instants are: a number of the clock, or the nanoseconds that the store's clock is behind.
+        written_at: The wall clock at the last write, where the store notes it.
+        throttled_count: 429s seen so far.
+        turns: The latest turn that was served, by lane.
+        sharers: What the sharers wait for, by their numbers.
+    """
+
+    HEADER = _HEADER.size
+    """Bytes that tell one written state from all others."""
     SHARED_FOR = 5
-    """For how many windows a stranger who was seen is reckoned with."""
-    MARGIN = 3
-    """Kept between the server's counter and the limit while somebody else may be on the IP, for what crosses ours."""
+    """For how many windows foreign traffic that was seen is reckoned with."""
     MOST_MARGIN = 16
     LISTEN = 6
-    """A stranger who matters shows in the server's counter within this part of a window; who does not is not there."""
+    """Foreign traffic that matters shows in the server's counter within this part of a window."""
     HEARD = 15
     """If the server has said nothing for this part of a window, one may go although it leaves no room, to hear."""
     PROBES = 20
     """While nothing is known, at most so many go in a window, should the first ones not be answered."""
     SILENT = 3
-    _SCALARS: Final = {
-        "throttled_count": "throttled_count",
-        "last_id": "_last_id",
-        "paused_until": "_paused_until",
-        "shared_until": "_shared_until",
-        "alone_until": "_alone_until",
-        "margin": "_margin",
-        "cold": "_cold",
-        "cold_since": "_cold_since",
-        "probe": "_probe",
-        "probe_until": "_probe_until",
-        "silent": "_silent",
-    }
-    """What they are called in `dump`, and here."""
+    REMEMBERED = 5
+    """For how many windows a sharer that wrote nothing is remembered."""
+    WAITS_FOR = 3
+    """For this part of a window a sharer's calls count as waiting, unless it writes again."""
 
-    def __init__(self, config: LimiterConfig, *, first_id: int = 0) -> None:
+    def __init__(self, config: LimiterConfig, sharer: int = 0) -> None:
         self.config = config
+        self.sharer = sharer
+        self.epoch: int = random.getrandbits(62)
+        self.sequence: int = 0
+        self.at: int = -FAR
+        self.clock: int = 0
+        self.written_at: int = 0
         self.throttled_count: int = 0
-        self._hold = config.cooldown
+        self.turns: list[int] = [0, 0, 0]
+        self.sharers: dict[int, Demand] = {}
+        self._cooldown = config.cooldown
         self._late = nanoseconds(config.late_arrival)
-        self._soon = nanoseconds(config.interactive_interval)
         self._headroom = config.headroom_kept
-        self._rows = Rows()
+        self._last_id = 0
+        self._rows = ExpiryIndex()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
-        self._last_id = first_id
-        self._counter = ServerCounter(self._hold)
+        self._counter = ServerCounter(self._cooldown)
         self._paused_until = -FAR
         self._shared_until = -FAR
+        self._announced_until = -FAR
+        self._suspected_since = -FAR
         self._alone_until = -FAR
         self._margin = 0
         # Cold: nothing is known of the server's window, so one request goes alone. What was sent before tells nothing.
-        self._cold = config.use_server_counter
+        self._cold = int(config.use_server_counter)
         self._cold_since = -FAR
-        self._probe: int | None = None
+        self._probe = _NONE
         self._silent = 0  # answers without a counter while cold
-        self._patience = config.part(self.PROBES)
+        self._probe_wait = config.part(self.PROBES)
         self._listen = config.part(self.LISTEN)
         self._heard = config.part(self.HEARD)
         self._careful, self._unsure = config.margins
@@ -170,47 +266,74 @@ class Slots:
 
     # -- reading ------------------------------------------------------------------------------------------------
 
+    @property
+    def rows(self) -> ExpiryIndex:
+        """The slots in use; not to be changed."""
+        return self._rows
+
     def free(self, now: int) -> int:
         """How many requests may go now, by our own rows and by the server's counter."""
-        self._pass_time(now)
-        return min(self._free_here(), self._free_there(now))
+        self._advance(now)
+        return min(self._free_local(), self._free_server(now))
 
     def in_flight(self, now: int) -> int:
         """How many were taken and not settled."""
-        self._pass_time(now)
+        self._advance(now)
         return len(self._sent)
 
     def used(self, now: int) -> int:
         """How many slots are in use, cooling ones included."""
-        self._pass_time(now)
+        self._advance(now)
         return len(self._rows)
+
+    def is_cold(self) -> bool:
+        """Whether nothing is known of the server's window, so that one request goes alone."""
+        return bool(self._cold)
 
     def paused_until(self, now: int) -> int | None:
         """The end of the pause that a 429 ordered, or None."""
         return self._paused_until if self._paused_until > now else None
 
     def foreign_traffic(self, now: int) -> bool:
-        """Whether the server's counter showed requests that are not ours, of late."""
-        return now < self._shared_until
+        """Whether the server's counter lately showed requests that no sharer can have sent."""
+        return now < self._announced_until
 
     def next_change(self, now: int) -> int:
         """The earliest instant after `now` at which time alone may let a request go; FAR if only an answer can."""
         if self._paused_until > now:
             return self._paused_until
-        self._pass_time(now)
+        self._advance(now)
         instants = [self._rows.nth_free_at(0), self._counter.ends, self._young_until()]
-        if self._probe is not None:
+        if self._probe != _NONE:
             instants.append(self._probe_until)
         if self._headroom and self.free(now) > 0:
-            instants.append(self._room_from(now))
+            instants.append(self.room_from(now))
         if self._counter.highest is not None:
-            instants.append(self._next_after(now, self._hold))  # a lost one stops being "may still arrive"
+            instants.append(self._next_after(now, self._cooldown))  # a lost one stops being "may still arrive"
         return min((instant for instant in instants if instant > now), default=FAR)
 
+    def nth_change(self, now: int, ahead: int) -> int:
+        """The earliest instant at which a slot can come free for a call with `ahead` others before it.
+
+        What is in flight may be answered at any moment, so it comes free a cooldown after it was sent at the earliest.
+        """
+        if self._paused_until > now:
+            return self._paused_until
+        self._advance(now)
+        if self._probe != _NONE and self._cold:
+            return self._probe_until
+        lacking = ahead + 1 - self._free_local()
+        if lacking <= 0:
+            return self.next_change(now)
+        free_at = self._rows.free_at
+        early = {slot: sent + self._cooldown for slot, sent in self._sent.items() if slot in free_at}
+        earliest = sorted(max(now, min(instant, early.get(slot, FAR))) for slot, instant in free_at.items())
+        return earliest[min(lacking, len(earliest)) - 1] if earliest else FAR
+
     def predicted_wait(self, now: int, ahead: int, lane: Lane = Lane.INTERACTIVE) -> int:
-        """Nanoseconds until somebody with `ahead` others before them would get a slot, if all goes as usual."""
-        self._pass_time(now)
-        lacking = ahead + 1 - self._free_here()
+        """Nanoseconds until a call with `ahead` others before it would get a slot, if all goes as usual."""
+        self._advance(now)
+        lacking = ahead + 1 - self._free_local()
         instant = max(now, self._paused_until, self._freed(now, lacking))
         if lane is not Lane.INTERACTIVE and self._headroom:
             left = max(1, -lacking)
@@ -219,9 +342,11 @@ class Slots:
         return max(instant, self._opens_there(now, ahead)) - now
 
     def _opens_there(self, now: int, ahead: int) -> int:
-        """When the server's counter lets somebody with `ahead` others before them go."""
+        """When the server's counter lets a call with `ahead` others before it go."""
         highest, ends = self._counter.highest, self._counter.ends
-        if highest is None or ends == FAR or highest + self._margin_at(now, highest) + ahead < self.config.limit:
+        if highest is None or ends == FAR or self._counter.is_rolling(now):
+            return now
+        if highest + self._margin_at(now, highest) + ahead < self.config.limit:
             return now
         return self._young_until() if self._is_unsure(now) and highest + ahead < self.config.limit else ends
 
@@ -229,55 +354,66 @@ class Slots:
         """When so many more slots will have come free; what is in flight will be answered about now."""
         if number <= 0:
             return now
-        rounds, nth = divmod(number - 1, self.config.limit)
-        return min(self._rows.nth_free_at(nth), now + self._hold) + rounds * self._hold
+        rounds, nth = divmod(number - 1, self.config.share)
+        return min(self._rows.nth_free_at(nth), now + self._cooldown) + rounds * self._cooldown
 
-    # -- one slot -------------------------------------------------------------------------------------
+    # -- one slot -----------------------------------------------------------------------------------------------
 
-    def take(self, now: int, lane: Lane, max_lifetime: int) -> int | None:
-        """Take a slot for an attempt that lives at most `life` nanoseconds; None: not now."""
+    def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
+        """Take a slot for an attempt that lives at most `max_lifetime` nanoseconds; None: not now.
+
+        Args:
+            now: The time.
+            lane: Other lanes than the interactive one leave room.
+            max_lifetime: In nanoseconds.
+            slot: Its id, unique among all sharers; by default the next number.
+        """
         if now < self._paused_until:
             return None
         free = self.free(now)
-        if self._probe is not None and now < self._probe_until:
+        if self._probe != _NONE and now < self._probe_until:
             return None
-        if free < 1 or (lane is not Lane.INTERACTIVE and self._room_from(now) > now):
+        if free < 1 or (lane is not Lane.INTERACTIVE and self.room_from(now) > now):
             return None
-        self._last_id += 1
-        slot = self._last_id
-        self._rows.add(slot, now + max_lifetime + self._late + self._hold)
+        if slot is None:
+            slot = self._last_id + 1
+            self._last_id = slot
+        self._rows.add(slot, now + max_lifetime + self._late + self._cooldown)
         self._sent[slot] = now
         if self._cold:
-            self._probe, self._probe_until = slot, now + self._patience
+            self._probe, self._probe_until = slot, now + self._probe_wait
         return slot
 
     def answered(self, slot: int, now: int, count: int | None = None) -> None:
         """The answer's headers are here; `count` is the server's counter on them, if it spoke of our limit."""
-        self._pass_time(now)
+        self._advance(now)
         sent = self._sent.pop(slot, None)
         if sent is None:
             return
-        self._rows.move_earlier(slot, now + self._hold)
+        self._rows.move_earlier(slot, now + self._cooldown)
         if sent < self._cold_since:
             return
         self._warm(told=count is not None)
         if count is None:
             self._counter.unseen(now)
         elif self.config.use_server_counter:
+            was_rolling = self._counter.is_rolling(now)
             self._counter.observe(sent, now, count)
-            self._look_for_strangers(sent, now, count)
+            if self._counter.is_rolling(now) and not was_rolling:
+                self._shared_until = min(self._shared_until, self._announced_until)  # it was the window that fell
+            self._look_for_foreign_traffic(sent, now, count)
 
     def lost(self, slot: int, now: int) -> None:
-        """It was sent and no answer came (or a gateway's): it may be counted up to `late` from now."""
+        """It was sent and no answer came (or a gateway's): it may be counted up to `late_arrival` from now."""
         if self._sent.pop(slot, None) is not None:
-            self._rows.move_earlier(slot, now + self._late + self._hold)
+            self._rows.move_earlier(slot, now + self._late + self._cooldown)
 
     def give_back(self, slot: int) -> None:
         """It was never sent."""
         if self._sent.pop(slot, None) is not None:
             self._rows.remove(slot)
         if self._probe == slot:
-            self._probe = None
+            self._probe = _NONE
 
     def refused(self, slot: int, now: int, pause: int) -> None:
         """The server answered 429, which it does not count: everybody pauses, then one request goes alone."""
@@ -285,135 +421,312 @@ class Slots:
         self.throttled(now, pause)
 
     def throttled(self, now: int, pause: int) -> None:
-        """The server's throttle spoke: pause everybody for `pause` nanoseconds and reckon with strangers."""
+        """The server's throttle spoke: pause everybody for `pause` nanoseconds and expect foreign traffic."""
         self.throttled_count += 1
         self._paused_until = max(self._paused_until, now + pause)
         self._forget(now)
-        self._shared_until = now + self.SHARED_FOR * self._hold
+        self._shared_until = now + self.SHARED_FOR * self._cooldown
+        self._announced_until = self._shared_until
         self._margin = min(self.MOST_MARGIN, max(2, self._margin * 2), self.config.limit // 2)
 
-    def orphan_all(self, now: int) -> None:
-        """Whoever held the slots in flight will never settle them here (a fork); the requests may well arrive."""
+    # -- sharers ------------------------------------------------------------------------------------------------
+
+    def detach_in_flight(self, now: int) -> None:
+        """The holders of the slots in flight will never settle them here (a fork); the requests may well arrive."""
         self._sent.clear()  # the rows stay as they are, which covers the longest life
         self._forget(now)
 
-    # -- as data ------------------------------------------------------------------------------------------------
+    def absorb(self, rows: Mapping[int, int]) -> int:
+        """Reckon with slots that are missing here: their ids, and when they come free; how many were missing."""
+        missing = rows.keys() - self._rows.free_at.keys()
+        for slot in missing:
+            self._rows.add(slot, rows[slot])
+        return len(missing)
 
-    def dump(self) -> dict[str, Any]:
-        """All of it, as JSON-ready values."""
-        scalars = {key: getattr(self, name) for key, name in self._SCALARS.items()}
-        return scalars | {"rows": self._rows.dump(), "sent": list(self._sent.items()), "counter": self._counter.dump()}
+    def reopen(self, slots: Iterable[int], now: int) -> None:
+        """These were taken before this state began, and their holder will settle them."""
+        for slot in slots:
+            if slot in self._rows.free_at:
+                self._sent.setdefault(slot, now - 1)
 
-    def load(self, values: dict[str, Any]) -> None:
-        """Become what `dump` gave.
+    def lower(self, slot: int, free_at: int) -> None:
+        """A slot of ours comes free at this instant, if that is sooner; it is in flight no more."""
+        self._sent.pop(slot, None)
+        self._rows.move_earlier(slot, free_at)
+
+    def drop(self, slots: Iterable[int]) -> None:
+        """These were given back, and an older state has them still."""
+        for slot in slots:
+            self._sent.pop(slot, None)
+            self._rows.remove(slot)
+
+    def begin_cold(self, now: int) -> None:
+        """What is known of the server may be old: one request goes alone, to hear."""
+        self._forget(now)
+
+    def announce(self, demand: Demand | None) -> None:
+        """Note what this sharer waits for; None: it is gone."""
+        if demand is None:
+            self.sharers.pop(self.sharer, None)
+        else:
+            self.sharers[self.sharer] = demand
+
+    def can_take(self, now: int, lane: Lane) -> bool:
+        """Whether a call in this lane may go now."""
+        if now < self._paused_until or self.free(now) < 1 or (self._probe != _NONE and now < self._probe_until):
+            return False
+        return lane is Lane.INTERACTIVE or self.room_from(now) <= now
+
+    def next_in_line(self, now: int) -> list[int]:
+        """The other sharers that may take what is free now, in their order."""
+        waits_since = now - self._cooldown // self.WAITS_FOR
+        line = sorted(
+            (lane, demand.tags[lane], sharer, demand.calls[lane])
+            for sharer, demand in self.sharers.items()
+            if sharer != self.sharer and demand.seen > waits_since
+            for lane in Lane
+            if demand.calls[lane]
+        )
+        free, found = self.free(now), []
+        for lane, _, sharer, calls in line:
+            if free < 1 or not self.can_take(now, lane):
+                break
+            found.append(sharer)
+            free -= calls
+        return list(dict.fromkeys(found))
+
+    def forget_sharers(self, now: int) -> None:
+        """Those that wrote nothing for some windows are gone."""
+        oldest = now - self.REMEMBERED * self._cooldown
+        if any(demand.seen < oldest for demand in self.sharers.values()) or len(self.sharers) > _MAX_SHARERS:
+            kept = sorted(self.sharers.items(), key=lambda item: item[1].seen)[-_MAX_SHARERS:]
+            self.sharers = {sharer: demand for sharer, demand in kept if demand.seen >= oldest}
+
+    def ahead(self, now: int, lane: Lane, tag: int) -> int:
+        """How many calls of other sharers go before one of ours."""
+        waits_since = now - self._cooldown // self.WAITS_FOR
+        return sum(
+            demand.before(lane, tag, wins_ties=sharer < self.sharer)
+            for sharer, demand in self.sharers.items()
+            if sharer != self.sharer and demand.seen > waits_since
+        )
+
+    # -- as bytes -----------------------------------------------------------------------------------------------
+
+    def encode(self) -> bytes:
+        """All of it, as bytes of a fixed form with a version and a checksum."""
+        overlapping = list(self._counter.overlapping)
+        demands = [(sharer, d.host, d.seen, *d.calls, *d.keys, *d.tags) for sharer, d in self.sharers.items()]
+        values = [len(self._rows), len(self._sent), len(overlapping), len(demands)]
+        values += [int(getattr(self, name)) for name in _SCALARS]
+        values += self.turns
+        values += self._counter.dump()
+        for part in (self._sent.items(), overlapping, demands):
+            values += chain.from_iterable(part)
+        body = struct.pack(f"{len(values)}q", *values) + self._rows.encode()
+        if sys.byteorder == "big":  # pragma: no cover
+            body = _swapped(body)
+        return self._head(len(body), zlib.crc32(body)) + body
+
+    def _head(self, length: int, checksum: int) -> bytes:
+        bare = _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, length, 0)
+        return _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, length, zlib.crc32(bare, checksum))
+
+    @staticmethod
+    def token(data: bytes) -> bytes:
+        """What tells one written state from all others: the first bytes of its encoding."""
+        return data[: _HEADER.size]
+
+    @staticmethod
+    def length_of(data: bytes) -> int:
+        """How many bytes a state has, by its first ones; 0 if they are none of a state."""
+        if len(data) < _HEADER.size or data[:4] != _MAGIC:
+            return 0
+        return _HEADER.size + int(_HEADER.unpack_from(data)[5])
+
+    @staticmethod
+    def sequence_of(data: bytes) -> int:
+        """How often the state in these bytes was written; 0 if they are none of a state."""
+        return 0 if not Slots.length_of(data) else int(_HEADER.unpack_from(data)[4])
+
+    @staticmethod
+    def check(data: bytes) -> None:
+        """Raise unless these bytes are a whole state.
 
         Raises:
-            LookupError, TypeError, ValueError: It is something else.
+            StateError: They are damaged.
+            StateVersionError: Another version wrote them.
         """
-        for key, name in self._SCALARS.items():
-            value = values[key]
-            setattr(self, name, value if value is None or isinstance(value, bool) else int(value))
-        self._rows.load(values["rows"])
-        self._sent = {int(slot): int(at) for slot, at in values["sent"]}
-        self._counter.load(values["counter"])
+        if len(data) < _HEADER.size:
+            raise StateError("it is too short")
+        magic, version, _, epoch, sequence, length, checksum = _HEADER.unpack_from(data)
+        bare = _HEADER.pack(magic, version, 0, epoch, sequence, length, 0)
+        end = _HEADER.size + length
+        if magic != _MAGIC or len(data) < end or zlib.crc32(bare, zlib.crc32(data[_HEADER.size : end])) != checksum:
+            raise StateError("its checksum is wrong")
+        if version != _VERSION:
+            raise StateVersionError(f"it has format {version}, and this version reads format {_VERSION}")
 
-    def adopt(self, others: Slots) -> None:
-        """Reckon with what was sent under other slots for the same server, by the same clock."""
-        for free_at, _ in others._rows.dump():
-            self._last_id += 1
-            self._rows.add(self._last_id, free_at)
+    @classmethod
+    def decode(cls, data: bytes, config: LimiterConfig, sharer: int = 0) -> Slots:
+        """The state in these bytes; what follows its end is left alone.
+
+        Raises:
+            StateError: They are damaged.
+            StateVersionError: Another version wrote them.
+        """
+        cls.check(data)
+        *_, epoch, sequence, length, _ = _HEADER.unpack_from(data)
+        slots = cls(config, sharer)
+        slots.epoch, slots.sequence = epoch, sequence
+        try:
+            body = data[_HEADER.size : _HEADER.size + length]
+            slots._load(_swapped(body) if sys.byteorder == "big" else body)
+        except (LookupError, ValueError, TypeError, struct.error) as error:
+            raise StateError(f"it makes no sense ({type(error).__name__})") from None
+        return slots
+
+    def _load(self, body: bytes) -> None:
+        rows, *sizes = struct.unpack_from("4q", body)
+        fixed = 4 + len(_SCALARS) + 12
+        lengths = [count * size for count, size in zip(sizes, _TUPLE_SIZES, strict=True)]
+        length = fixed + sum(lengths)
+        if min(rows, *sizes) < 0 or 8 * (length + 2 * rows) != len(body):
+            raise ValueError("its length is wrong")
+        values = struct.unpack_from(f"{length}q", body)
+        start = 4
+        for name, value in zip(_SCALARS, values[start:], strict=False):
+            setattr(self, name, value)
+        start += len(_SCALARS)
+        self.turns = list(values[start : start + 3])
+        parts: list[list[Any]] = []
+        at = fixed
+        for size, long in zip(_TUPLE_SIZES, lengths, strict=True):
+            part = iter(values[at : at + long])
+            parts.append(list(zip(*[part] * size, strict=True)))
+            at += long
+        self._sent = dict(parts[0])
+        self._counter.load(list(values[start + 3 : start + 12]), parts[1])
+        self.sharers = {s[0]: Demand(s[2], s[1], s[3:6], s[6:9], s[9:12]) for s in parts[2]}
+        self._rows.load(body[8 * length :])
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _pass_time(self, now: int) -> None:
-        for slot in self._rows.drop_free(now):
-            self._sent.pop(slot, None)  # only where its holder died: its longest life is over
-        if self._counter.pass_time(now) and now < self._shared_until:
-            self._forget(now)  # a stranger may have begun the next window already
+    def _advance(self, now: int) -> None:
+        for free_at in self._rows.drop_free(now):
+            if free_at >= self._counter.told_at + self._cooldown - nanoseconds(self.config.window):
+                self._counter.left += 1
+        if len(self._sent) > len(self._rows) or (self._sent and not self._sent.keys() <= self._rows.free_at.keys()):
+            # Only where a holder died: its longest life is over.
+            self._sent = {slot: at for slot, at in self._sent.items() if slot in self._rows.free_at}
+        if self._counter.advance(now) and now < self._shared_until:
+            self._forget(now)  # another client may have begun the next window already
         if now >= self._shared_until:
             self._margin = 0
 
     def _forget(self, now: int) -> None:
         """What is known of the server's window is over; one request alone is to find out anew."""
         self._counter.forget()
-        self._probe, self._silent = None, 0
-        self._cold, self._cold_since = self.config.use_server_counter, now
+        self._probe, self._silent = _NONE, 0
+        self._cold, self._cold_since = int(self.config.use_server_counter), now
 
     def _warm(self, *, told: bool) -> None:
         """An answer came. One with the counter opens the rest; so do a few without: this server tells nothing."""
-        self._probe = None
+        self._probe = _NONE
         self._silent = 0 if told else self._silent + 1
         if told or self._silent >= self.SILENT:
-            self._cold, self._silent = False, 0
+            self._cold, self._silent = 0, 0
 
     # -- how many may go ----------------------------------------------------------------------------------------
 
-    def _free_here(self) -> int:
+    def _free_local(self) -> int:
         """By our own rows."""
-        return self.config.limit - len(self._rows)
+        return self.config.share - len(self._rows)
 
-    def _free_there(self, now: int) -> int:
-        """By the server's counter; as many as there are slots, if nothing is known of it."""
+    def _free_server(self, now: int) -> int:
+        """By the server's counter; as many as it allows, if nothing is known of it."""
         highest = self._counter.highest
         if highest is None:
             return self.config.limit
+        if self._counter.is_rolling(now):  # what came free here has left the window there
+            highest = max(0, highest - self._counter.left)
         return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
 
     def _margin_at(self, now: int, highest: int) -> int:
         if now < self._shared_until:  # since the server last said something, they may have sent what it lets them
-            since = self.config.limit * (now - self._counter.told_at) // self._hold
+            since = self.config.limit * (now - self._counter.told_at) // self._cooldown
             return self._margin + min(since, self.config.limit * 2 // 5)
-        if self._is_unsure(now):  # once a stranger would have shown, one goes alone to hear
+        if self._counter.is_rolling(now):
+            return 0 if highest <= len(self._rows) + self.config.others else self._careful
+        if self._is_unsure(now):  # once foreign traffic would have shown, one goes alone to hear
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
-        return 0 if highest <= self._answered(now) else self._careful
+        return 0 if highest <= self._answered(now) + self.config.others else self._careful
 
     def _is_unsure(self, now: int) -> bool:
-        """Whether it is not known if strangers are on the IP."""
+        """Whether it is not known if there is foreign traffic."""
         return now >= self._shared_until and now >= self._alone_until
 
     def _young_until(self) -> int:
-        """When the server's window has run for long enough to show who is on the IP."""
-        return FAR if self._counter.ends == FAR else self._counter.ends - self._hold + self._listen
+        """When the server's window has run for long enough to show foreign traffic."""
+        return FAR if self._counter.ends == FAR else self._counter.ends - self._cooldown + self._listen
 
     def _may_still_arrive(self, now: int) -> int:
-        return len(self._rows) - self._rows.free_by(now + self._hold)
+        return len(self._rows) - self._rows.free_by(now + self._cooldown)
 
     def _perhaps_counted(self) -> int:
         """How many of ours the server may have counted in its window: not those answered before it began."""
-        return len(self._rows) - self._rows.free_by(self._counter.began + self._hold)
+        return len(self._rows) - self._rows.free_by(self._counter.began + self._cooldown)
 
     def _answered(self, now: int) -> int:
         """How many of ours are counted in the server's window, lost and unanswered ones left out."""
         return self._perhaps_counted() - self._may_still_arrive(now)
 
-    def _look_for_strangers(self, sent: int, now: int, count: int) -> None:
-        """Strangers are proven by a counter that is higher than all of ours can have made it.
+    def _look_for_foreign_traffic(self, sent: int, now: int, count: int) -> None:
+        """Foreign traffic is proven by a counter that is higher than all sharers can have made it.
+
+        With a fixed window only what was sent since the window began counts. With a rolling one all that was sent in
+        the last window does, so a proof by the fixed window alone is reckoned with and not announced until it has
+        lasted for a window.
 
         A counter no higher than the number of ours that are answered proves that we were alone until then: those
-        were all counted before it was read. That says something once a stranger would have shown; or if ours was the
-        one that began the window, for a stranger hardly ever leaves that to us.
+        were all counted before it was read. That says something once foreign traffic would have shown; or if ours was
+        the request that began the window.
         """
-        ours = self._perhaps_counted() if sent >= self._counter.since else len(self._rows)
+        rolling = self._counter.is_rolling(now)
+        by_window = self._perhaps_counted() if sent >= self._counter.since else len(self._rows)
+        ours = (len(self._rows) if rolling else by_window) + self.config.others
         if count > ours:
-            self._shared_until = now + self.SHARED_FOR * self._hold
-            self._margin = max(self._margin, self._careful)
+            self._suspect(now, proven=count > len(self._rows) + self.config.others)
+        elif rolling:
+            if count <= len(self._rows):
+                self._alone_until = now + self.SHARED_FOR * self._cooldown
         elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
-            self._alone_until = now + self.SHARED_FOR * self._hold
+            self._alone_until = now + self.SHARED_FOR * self._cooldown
+
+    def _suspect(self, now: int, *, proven: bool) -> None:
+        if now >= self._shared_until:
+            self._suspected_since = now
+        self._shared_until = now + self.SHARED_FOR * self._cooldown
+        self._margin = max(self._margin, self._careful)
+        if proven or now - self._suspected_since > self._cooldown:
+            self._announced_until = self._shared_until
 
     # -- room for interactive calls -----------------------------------------------------------------------------
 
-    def _room_from(self, now: int) -> int:
+    def room_from(self, now: int) -> int:
         """When other lanes may take one and leave room, if only time passes; FAR if slots must come free first."""
         if not self._headroom:
             return now
-        left_there = self._free_there(now) - 1
+        left_there = self._free_server(now) - 1
         instants = [self.config.room_until(self._counter.ends, left_there)]
-        for nth, left in enumerate(range(self._free_here() - 1, self._headroom)):
+        if self._counter.is_rolling(now):
+            instants = [self.config.room_until(self._rows.nth_free_at(0), left_there)]
+        for nth, left in enumerate(range(self._free_local() - 1, self._headroom)):
             instants.append(self.config.room_until(self._rows.nth_free_at(nth), left))
         if self._counter.highest is None or self._may_still_arrive(now):
             return max(instants)
-        # What the server said grows old, and strangers go on: one goes to hear how things stand.
+        # The last counter is stale while other clients keep sending; one request goes, to refresh it.
         return min(max(instants), self._counter.told_at + self._heard)
 
     def _next_after(self, now: int, before: int) -> int:

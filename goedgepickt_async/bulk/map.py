@@ -13,8 +13,8 @@ import attrs
 
 from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async.budget.protocol import Budget
-from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedGepicktError
 from goedgepickt_async.hooks import ItemFinished, call_hook
 from goedgepickt_async.logs import log_event

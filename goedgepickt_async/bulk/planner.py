@@ -14,8 +14,8 @@ import attrs
 
 from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.budget.queue import bulk_rate
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
 from goedgepickt_async.bulk.checks import find_notices
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any

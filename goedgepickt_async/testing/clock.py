@@ -7,7 +7,7 @@ import math
 import selectors
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
@@ -249,7 +249,13 @@ class ClockBudget(LocalBudget):
         super().__init__(limit, period, clock=clock.monotonic_ns, **options)
 
     async def take(
-        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+        self,
+        lane: Lane,
+        *,
+        max_lifetime: float,
+        max_wait: float | None = None,
+        place: int | None = None,
+        key: Hashable = None,
     ) -> Grant:
         """Wait for the right to send one request; see `Budget.take`.
 
@@ -261,4 +267,4 @@ class ClockBudget(LocalBudget):
                 "this client goes by a virtual clock: run what uses it with goedgepickt_clock.run(…), "
                 "not with asyncio.run or in an asynchronous fixture"
             )
-        return await super().take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place)
+        return await super().take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place, key=key)

@@ -65,8 +65,7 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path, server: RedisServ
 async def heard(budget: Budget) -> None:
     """What was settled has reached the store: Redis hears of it a moment later."""
     if isinstance(budget, RedisBudget):
-        desks = budget._desks
-        await until(lambda: not budget._standing.has_post() and not any(desk._worker for desk in desks.values()))
+        await until(lambda: budget.is_settled)
 
 
 async def use(

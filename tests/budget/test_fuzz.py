@@ -59,33 +59,33 @@ def test_a_start_without_memory_costs_one_refusal_at_most(flavour: str, headerle
 @pytest.mark.parametrize("lane", [Lane.INTERACTIVE, Lane.NORMAL])
 @pytest.mark.parametrize("concurrency", [1, 10, 50])
 def test_a_stranger_of_thirty_requests_a_minute_costs_no_refusal(concurrency: int, lane: Lane) -> None:
-    job = attrs.evolve(REAL, strangers=30, before=20, concurrency=concurrency, lane=lane)
+    job = attrs.evolve(REAL, foreign=30, before=20, concurrency=concurrency, lane=lane)
     assert sum(tally.refusals for tally in played(job, "redis", 8)) == 0
 
 
 @pytest.mark.parametrize("concurrency", [1, 10, 50])
 def test_a_stranger_of_sixty_requests_a_minute_costs_fewer_than_one_job_in_ten_a_refusal(concurrency: int) -> None:
     """Those that arrive within our own round trip cannot be known of; a margin is left for them."""
-    tallies = played(attrs.evolve(REAL, strangers=60, before=20, concurrency=concurrency), "redis", 15)
+    tallies = played(attrs.evolve(REAL, foreign=60, before=20, concurrency=concurrency), "redis", 15)
     assert sum(tally.refusals > 0 for tally in tallies) < len(tallies) / 10
 
 
-@pytest.mark.parametrize("strangers", [30, 60])
-def test_a_stranger_who_begins_with_us_costs_fewer_than_one_job_in_ten_a_refusal(strangers: int) -> None:
+@pytest.mark.parametrize("foreign", [30, 60])
+def test_a_stranger_who_begins_with_us_costs_fewer_than_one_job_in_ten_a_refusal(foreign: int) -> None:
     """Nothing has shown it when a burst takes the last slots; the next job knows."""
-    tallies = played(attrs.evolve(REAL, strangers=strangers), "redis", 30)
+    tallies = played(attrs.evolve(REAL, foreign=foreign), "redis", 30)
     assert max(tally.refusals for tally in tallies) <= 1
     assert sum(tally.refusals for tally in tallies) < len(tallies) / 10
 
 
 @pytest.mark.parametrize("flavour", ["redis", "memcached"])
 def test_strangers_in_clumps_of_thirty_cost_two_refusals_a_job_on_average_at_most(flavour: str) -> None:
-    tallies = played(attrs.evolve(REAL, strangers=36, clump=30), flavour, 10)
+    tallies = played(attrs.evolve(REAL, foreign=36, clump=30), flavour, 10)
     assert sum(tally.refusals for tally in tallies) <= 2 * len(tallies)
 
 
 def test_control_without_the_counter_strangers_cost_many_refusals() -> None:
-    tallies = played(attrs.evolve(REAL, strangers=30, counter=False), "redis", 5)
+    tallies = played(attrs.evolve(REAL, foreign=30, counter=False), "redis", 5)
     assert sum(tally.refusals for tally in tallies) > 5 * len(tallies)
 
 
@@ -98,12 +98,12 @@ def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
         concurrency=8,
         latency=(0.01, 3),
         restarts=0.1,
-        strangers=8,
+        foreign=8,
         lost=0.05,
         never_sent=0.05,
         headerless=0.1,
     )
-    crowded = Job(limit=5, late_arrival=1, requests=15, concurrency=8, latency=(0.01, 3), strangers=30)
+    crowded = Job(limit=5, late_arrival=1, requests=15, concurrency=8, latency=(0.01, 3), foreign=30)
     for job in (everything, crowded):
         for tally in played(job, flavour, 15):
             assert tally.ended > 0
@@ -112,10 +112,10 @@ def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
 class FreedAfterSending(Slots):
     """The wrong way: a slot comes free a window after it was taken, not after the answer."""
 
-    def take(self, now: int, lane: Lane, max_lifetime: int) -> int | None:
-        slot = super().take(now, lane, max_lifetime)
+    def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
+        slot = super().take(now, lane, max_lifetime, slot)
         if slot is not None:
-            self._rows.move_earlier(slot, now + self._hold)
+            self._rows.move_earlier(slot, now + self._cooldown)
         return slot
 
 

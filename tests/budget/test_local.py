@@ -10,8 +10,8 @@ import pytest
 
 from goedgepickt_async import BudgetExhaustedError, LocalBudget
 from goedgepickt_async.budget.protocol import Answered, Grant, NeverSent, Refused
-from goedgepickt_async.budget.queue import Pacer
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.waiting import Pacer
 from goedgepickt_async.testing import VirtualClock
 
 SECOND = 1_000_000_000
@@ -240,12 +240,12 @@ async def test_a_token_of_the_pace_that_nobody_used_stays_with_the_turn() -> Non
     async def at_once() -> int:
         return 1
 
-    waiting = asyncio.create_task(pacer.in_turn(never))
+    waiting = asyncio.create_task(pacer.run_paced(never))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting])
     async with asyncio.timeout(30):
-        assert await pacer.in_turn(at_once) == 1
+        assert await pacer.run_paced(at_once) == 1
     assert pacer.waiting() == 0
 
 

@@ -14,6 +14,7 @@ from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import BudgetExhaustedError, ClientClosedError
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
+from tests.support.waiting import until
 
 pytestmark = needs_redis
 
@@ -48,7 +49,9 @@ async def test_closing_carries_what_is_left_and_tells_whoever_waits(server: Redi
     await budget.close()
     with pytest.raises(ClientClosedError):
         await second
+    await until(lambda: budget.is_settled)
     await take(other, max_wait=0)
+    await budget.close()
     await other.close()
 
 
@@ -151,7 +154,7 @@ def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer)
     thread.start()
     assert opened.wait(30)
     asyncio.run(close_it())
-    assert budget._desks == {}
+    assert budget._links == {}
     closed.set()
     thread.join(30)
 

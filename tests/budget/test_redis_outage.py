@@ -1,18 +1,17 @@
-"""RedisBudget while Redis is away, hangs, refuses or forgets: never no limit, never an exception, never a slot lost."""
+"""RedisBudget while Redis is away, hangs, forgets, or is set up wrong."""
 
 import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from goedgepickt_async.budget.protocol import Answered, Budget, BudgetEvent, Grant, NeverSent, PauseStarted, Refused
-from goedgepickt_async.budget.redis import RedisBudget
-from goedgepickt_async.budget.redis.script import key_names
+from goedgepickt_async import BudgetExhaustedError, ConfigurationError, RedisBudget
+from goedgepickt_async.budget.protocol import Answered, Budget, Grant, Refused
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import BudgetExhaustedError
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.waiting import until
 
@@ -22,21 +21,23 @@ Make = Callable[..., RedisBudget]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
 
 
 @pytest.fixture
-def server(running: RedisServer) -> RedisServer:
-    """A Redis that is there when the test begins."""
-    if not running.is_up:
-        running.start()
-    return running
+def server(one_server: RedisServer) -> Iterator[RedisServer]:
+    """It is up and answers before each test."""
+    yield one_server
+    if one_server.is_up:
+        one_server.go_on()
+        one_server.kill()
+    one_server.start()
 
 
 @pytest.fixture
-async def make(server: RedisServer) -> AsyncIterator[Make]:
+async def make(server: RedisServer, tmp_path: Path) -> AsyncIterator[Make]:
     made: list[RedisBudget] = []
 
     def new(limit: int, **options: Any) -> RedisBudget:
@@ -45,9 +46,9 @@ async def make(server: RedisServer) -> AsyncIterator[Make]:
             "name": uuid.uuid4().hex,
             "headroom": 0,
             "use_server_counter": False,
-            "fallback": 0.5,
-            "retry_every": 0.05,
+            "retry_every": 0.1,
             "patience": 1.0,
+            "directory": str(tmp_path),
         }
         made.append(RedisBudget(limit, **(defaults | options)))
         return made[-1]
@@ -74,288 +75,200 @@ async def is_exhausted(budget: Budget) -> bool:
     return False
 
 
-async def comes_back(budget: RedisBudget) -> None:
-    """Until Redis is asked again, and nothing is left to tell it."""
-    await until(lambda: budget._standing.outage is None and not budget._standing.has_post())
+async def settled(*budgets: RedisBudget) -> None:
+    """Until Redis knows what they sent."""
+    await until(lambda: all(budget.is_settled for budget in budgets))
 
 
-async def told(budget: RedisBudget) -> None:
-    """Until there is nothing left to tell Redis."""
-    await until(lambda: not budget._standing.has_post())
+async def is_back(budget: RedisBudget) -> None:
+    await until(lambda: not budget.snapshot().problem)
 
 
-def known_rows(server: RedisServer, budget: RedisBudget) -> int:
-    """How many slots are in use, by Redis itself."""
-    return int(server.command("ZCARD", key_names(budget._name)[0])[1:])
-
-
-async def test_a_redis_that_never_was_leaves_a_fraction_and_is_said_once(
+async def test_a_redis_that_was_never_reached_leaves_a_part_for_each_process_and_is_told_once(
     make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.kill()
-    budget = make(20, fallback=0.25)
+    one, two = (make(20, fallback=0.25, name="never") for _ in range(2))
     with caplog.at_level(logging.INFO, "goedgepickt_async.budget"):
-        await use(budget, 5)
-        assert await is_exhausted(budget)
-        await asyncio.sleep(0.2)
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "keeps to 5 of the 20 requests in 60 s" in record.getMessage()
-    assert budget.snapshot().limit == 5
+        await use(one, 5)
+        assert await is_exhausted(one)
+        await use(two, 5)
+        assert await is_exhausted(two)
+        assert await is_exhausted(one)
+        assert (one.snapshot().limit, one.snapshot().share) == (20, 10)
+    assert len(caplog.records) == 2
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 
-@pytest.mark.parametrize(("used", "left"), [(0, 10), (7, 6), (20, 0)])
-async def test_what_was_in_use_before_the_fall_counts_in_the_share(
-    make: Make, server: RedisServer, used: int, left: int
-) -> None:
-    budget = make(20)
-    await use(budget, used)
-    await told(budget)
-    server.kill()
-    await use(budget, left)
-    assert await is_exhausted(budget)
-
-
-async def test_what_was_in_flight_at_the_fall_counts_in_the_share_too(make: Make, server: RedisServer) -> None:
-    budget = make(4)
-    for _ in range(4):
-        await take(budget)
-    server.kill()
-    assert await is_exhausted(budget)
-
-
-async def test_what_was_sent_before_and_during_the_outage_is_told_to_the_redis_that_comes_back(
-    make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    budget = make(8, retry_every=0.1)
-    await use(budget, 1)
-    held = await take(budget)
-    await told(budget)
-    server.kill()
-    await use(budget, 2)
-    held_meanwhile = await take(budget)
-    with caplog.at_level(logging.INFO, "goedgepickt_async.budget"):
-        server.start()
-        await comes_back(budget)
-    assert "Redis is back" in caplog.text
-    assert known_rows(server, budget) == 5
-    budget.settle(held, NeverSent())
-    budget.settle(held_meanwhile, NeverSent())
-    await comes_back(budget)
-    assert known_rows(server, budget) == 3
-    await use(budget, 5)
-    assert await is_exhausted(budget)
-    snapshot = budget.snapshot()
-    assert (snapshot.limit, snapshot.used, snapshot.in_flight) == (8, 8, 0)
-
-
-async def test_what_a_share_grants_while_the_others_return_is_told_at_once(make: Make, server: RedisServer) -> None:
-    server.kill()
-    budget = make(8, retry_every=0.3)
-    await use(budget, 1)
-    server.start()
-    await until(lambda: budget._standing.outage is not None and budget._standing.outage.ends is not None)
-    await use(budget, 2)
-    await until(lambda: known_rows(server, budget) == 3)
-
-
-async def test_whoever_waits_is_served_by_the_share_and_then_by_redis_in_their_order(
+async def test_the_processes_of_one_host_share_the_whole_limit_while_redis_is_away(
     make: Make, server: RedisServer
 ) -> None:
-    budget = make(2, period=0.2, safety_margin=0.0, late_arrival=0.5)
-    order: list[int] = []
-
-    async def one(number: int) -> None:
-        grant = await budget.take(Lane.NORMAL, max_lifetime=0.1)
-        order.append(number)
-        await asyncio.sleep(0)
-        budget.settle(grant, Answered())
-
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        for number in range(20):
-            group.create_task(one(number))
-        while len(order) < 2:  # noqa: ASYNC110  no event tells
-            await asyncio.sleep(0.005)
-        server.kill()
-        while len(order) < 5:  # noqa: ASYNC110  no event tells
-            await asyncio.sleep(0.01)
-        server.start()
-        await comes_back(budget)
-        assert len(order) < 20
-    assert order == list(range(20))
-
-
-async def test_callers_who_give_up_during_an_outage_leave_nothing_behind(make: Make, server: RedisServer) -> None:
+    one, two = (make(20, name="host") for _ in range(2))
+    await use(one, 4)
+    await use(two, 4)
+    await settled(one, two)
     server.kill()
-    budget = make(2)
-    await use(budget, 1)
-    callers = [asyncio.create_task(take(budget, max_wait=None)) for _ in range(20)]
-    await until(lambda: sum(budget.snapshot().waiting.values()) == 20)
-    for caller in callers:
-        caller.cancel()
-    await asyncio.wait(callers)
-    assert sum(budget.snapshot().waiting.values()) == 0
-    server.start()
-    await comes_back(budget)
-    assert known_rows(server, budget) == 1
+    await use(one, 6)
+    await use(two, 6)
+    assert await is_exhausted(one)
+    assert await is_exhausted(two)
 
 
-async def test_a_redis_that_hangs_counts_as_away(make: Make, server: RedisServer) -> None:
-    budget = make(4, patience=0.2)
-    await use(budget, 1)
-    server.hang()
-    try:
-        await use(budget, 1)
-        assert budget.snapshot().limit == 2
-        assert await is_exhausted(budget)
-    finally:
-        server.go_on()
-    await comes_back(budget)
-    assert known_rows(server, budget) == 2
-    await use(budget, 2)
+async def test_what_was_in_flight_at_the_fall_counts_and_comes_free_by_its_answer(
+    make: Make, server: RedisServer
+) -> None:
+    budget = make(4, period=0.5, safety_margin=0.0, late_arrival=30.0)
+    grants = [await take(budget) for _ in range(4)]
+    server.kill()
     assert await is_exhausted(budget)
+    for grant in grants:
+        budget.settle(grant, Answered())
+    budget.settle(await take(budget, max_wait=20), Answered())
 
 
-async def test_slots_that_redis_forgot_are_told_again_before_it_grants_more(
+async def test_what_was_sent_during_an_outage_counts_in_the_redis_that_comes_back_empty(
     make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    budget = make(4)
+    budget, late = make(8, name="back"), make(8, name="back")
     await use(budget, 2)
-    held = await take(budget)
-    await told(budget)
-    server.command("FLUSHALL")
-    await use(budget, 1)
-    assert await is_exhausted(budget)
-    assert known_rows(server, budget) == 4
-    assert "Redis forgot the slots in use" in caplog.text
-    assert budget._standing.outage is None
-    budget.settle(held, NeverSent())
-    await comes_back(budget)
-    assert known_rows(server, budget) == 3
-
-
-async def test_a_restart_that_nobody_noticed_is_noticed_by_what_is_missing(make: Make, server: RedisServer) -> None:
-    budget = make(3)
-    await use(budget, 3)
-    await told(budget)
+    await settled(budget)
     server.kill()
-    server.start()
+    with caplog.at_level(logging.INFO, "goedgepickt_async.budget"):
+        await use(budget, 3)
+        server.start()
+        await is_back(budget)
+    assert "Redis is back" in caplog.text
+    await use(late, 3)
+    assert await is_exhausted(late)
+
+
+async def test_a_redis_that_hangs_counts_as_away_after_the_patience(make: Make, server: RedisServer) -> None:
+    budget = make(10, patience=0.2)
+    await use(budget, 1)
+    await settled(budget)
+    server.hang()
+    await use(budget, 2)
+    assert "TimeoutError" in budget.snapshot().problem
+    server.go_on()
+    await is_back(budget)
+    await use(budget, 7)
     assert await is_exhausted(budget)
-    assert budget._standing.outage is None
 
 
-async def test_scripts_that_redis_forgot_are_sent_again(make: Make, server: RedisServer) -> None:
-    budget = make(3)
+@pytest.mark.parametrize("how", ["flush", "restart", "older"])
+async def test_a_state_that_redis_lost_is_put_together_again(make: Make, server: RedisServer, how: str) -> None:
+    one, two = (make(10, name=f"lost-{how}") for _ in range(2))
+    await use(one, 2)
+    await settled(one)
+    if how == "older":
+        server.command("COPY", one._key, "older")
+    await use(two, 3)
+    await use(one, 1)
+    await settled(one, two)
+    if how == "flush":
+        server.command("FLUSHALL")
+    elif how == "restart":
+        server.kill()
+        server.start()
+    else:
+        server.command("COPY", "older", one._key, "REPLACE")
+    await use(two, 1)
+    await use(one, 1)
+    await settled(one, two)
+    fresh = make(10, name=f"lost-{how}")
+    await use(fresh, 2)
+    assert await is_exhausted(fresh)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"not a state at all, but long enough to be taken for one"])
+async def test_a_state_that_is_damaged_is_put_together_again(make: Make, server: RedisServer, damage: bytes) -> None:
+    budget = make(10, name="damaged")
+    await use(budget, 4)
+    await settled(budget)
+    server.command("SET", budget._key, damage.decode())
     await use(budget, 1)
-    server.command("SCRIPT", "FLUSH")
-    await use(budget, 1)
-    assert budget._standing.outage is None
-    assert known_rows(server, budget) == 2
+    await settled(budget)
+    fresh = make(10, name="damaged")
+    await use(fresh, 5)
+    assert await is_exhausted(fresh)
 
 
-async def test_a_connection_that_was_dropped_is_no_outage(make: Make, server: RedisServer) -> None:
-    budget = make(3)
-    await use(budget, 1)
-    await told(budget)
-    server.command("CLIENT", "KILL", "TYPE", "normal")
-    await use(budget, 1)
-    assert budget._standing.outage is None
-
-
-@pytest.mark.parametrize("trouble", ["wrong type", "no memory", "no password"])
-async def test_a_redis_that_refuses_counts_as_away(
-    make: Make, server: RedisServer, trouble: str, caplog: pytest.LogCaptureFixture
+async def test_a_connection_that_was_dropped_is_no_outage(
+    make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options: dict[str, Any] = {}
-    if trouble == "no password":
-        options["url"] = server.url.replace("redis://", "redis://nobody:secret@")
-    budget = make(4, **options)
-    if trouble == "wrong type":
-        server.command("SET", key_names(budget._name)[0], "something else")
-    if trouble == "no memory":
-        server.command("CONFIG", "SET", "maxmemory", "1")
-    try:
-        await use(budget, 2)
-        assert await is_exhausted(budget)
-    finally:
-        server.command("CONFIG", "SET", "maxmemory", "0")
-    assert "Redis is away" in caplog.text
-    assert "secret" not in caplog.text
-
-
-class Ear:
-    def __init__(self) -> None:
-        self.heard: list[BudgetEvent] = []
-
-    def hear(self, event: BudgetEvent) -> None:
-        self.heard.append(event)
-
-
-async def test_a_429_during_an_outage_pauses_the_share_and_then_everybody(make: Make, server: RedisServer) -> None:
-    budget, other = make(8, name="pause-kept"), make(8, name="pause-kept")
-    ear = Ear()
-    budget.listen(ear.hear)
-    held = await take(budget)
-    server.kill()
-    meanwhile = await take(budget)
-    budget.settle(held, Refused(30))
-    assert ear.heard == [PauseStarted(seconds=31.0, throttled=1)]
-    assert budget.snapshot().paused_for > 1
-    assert await is_exhausted(budget)
-    budget.settle(meanwhile, Refused(None))
-    server.start()
-    await comes_back(budget)
-    with pytest.raises(BudgetExhaustedError) as caught:
-        await take(other)
-    assert caught.value.wait > 31
-
-
-async def test_after_an_idle_outage_redis_is_asked_before_the_share(make: Make, server: RedisServer) -> None:
-    budget = make(4, period=0.05, safety_margin=0.0, late_arrival=0.0, patience=0.2)
-    server.kill()
-    budget.settle(await take(budget), NeverSent())
-    await until(lambda: not any(desk._worker for desk in budget._desks.values()))  # nothing is left to tell
-    await asyncio.sleep(0.6)
-    server.start()
+    budget = make(10)
     await use(budget, 1)
-    assert budget._standing.outage is None
-    assert known_rows(server, budget) == 1
+    await settled(budget)
+    server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await use(budget, 1)
+    assert not budget.snapshot().problem
+    assert not caplog.records
+
+
+async def test_a_redis_without_memory_left_is_an_outage(make: Make, server: RedisServer) -> None:
+    budget = make(10)
+    await use(budget, 1)
+    await settled(budget)
+    server.command("CONFIG", "SET", "maxmemory", "1")
+    await use(budget, 2)
+    assert "OutOfMemory" in budget.snapshot().problem or "OOM" in budget.snapshot().problem
+
+
+async def test_a_429_during_an_outage_pauses_the_host(make: Make, server: RedisServer) -> None:
+    budget = make(10)
+    await use(budget, 1)
+    await settled(budget)
+    server.kill()
+    budget.settle(await take(budget), Refused(3))
+    assert budget.snapshot().paused_for > 2
+    assert await is_exhausted(budget)
+
+
+async def test_calls_that_give_up_during_an_outage_leave_nothing_behind(make: Make, server: RedisServer) -> None:
+    budget = make(2)
+    await use(budget, 2)
+    await settled(budget)
+    server.kill()
+    calls = [asyncio.create_task(take(budget, max_wait=None)) for _ in range(5)]
+    await until(lambda: sum(budget.snapshot().waiting.values()) == 5)
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    assert sum(budget.snapshot().waiting.values()) == 0
 
 
 async def test_closing_while_redis_is_away_ends(make: Make, server: RedisServer) -> None:
     budget = make(4)
-    held = await take(budget)
     server.kill()
     await use(budget, 1)
-    budget.settle(held, Answered())
     await asyncio.wait_for(budget.close(), 30)
-    assert budget._desks == {}
 
 
-def test_the_share_serves_several_event_loops_and_all_return(make: Make, server: RedisServer) -> None:
-    async def spend() -> None:
-        async with asyncio.timeout(30):
-            for _ in range(6):
-                budget.settle(await budget.take(Lane.NORMAL, max_lifetime=0.1), Answered())
+@pytest.mark.parametrize(
+    ("setting", "command", "remedy"),
+    [
+        ("redis://:wrong@{}/0", ("CONFIG", "SET", "requirepass", "right"), "password"),
+        ("redis://{}/99", None, "database"),
+        ("rediss://{}/0", None, "TLS"),
+        ("redis://no-such-host.invalid:6379/0", None, "host name"),
+        ("redis://{}/0", ("RPUSH", "{wrong}:slots", "1"), "name="),
+        ("redis://{}/0", ("CONFIG", "SET", "requirepass", "right"), "password"),
+        ("redis://nobody:pass@{}/0", ("ACL", "SETUSER", "nobody", "on", ">pass", "~*", "+get", "&*"), "rights"),
+        ("redis://{}/0", ("REPLICAOF", "127.0.0.1", "1"), "replica"),
+    ],
+)
+async def test_what_will_never_work_is_a_configuration_error_that_names_the_remedy(
+    make: Make, server: RedisServer, setting: str, command: tuple[str, ...] | None, remedy: str
+) -> None:
+    server.command("SET", "anything", "1")
+    if command is not None:
+        server.command(*command)
+    budget = make(20, url=setting.format(f"127.0.0.1:{server.port}"), name="wrong")
+    with pytest.raises(ConfigurationError, match=remedy):
+        await take(budget, max_wait=None)
+    assert "wrong@" not in budget.snapshot().place
 
-    async def all_loops() -> None:
-        spending = [asyncio.to_thread(asyncio.run, spend()) for _ in range(3)]
-        jobs = asyncio.gather(*spending)
-        await asyncio.sleep(0.1)
-        server.kill()
-        await asyncio.sleep(0.2)
-        await asyncio.to_thread(server.start)
-        await jobs
 
-    budget = RedisBudget(
-        4,
-        0.2,
-        safety_margin=0.0,
-        late_arrival=0.1,
-        url=server.url,
-        name=uuid.uuid4().hex,
-        retry_every=0.05,
-        patience=0.1,
-    )
-    asyncio.run(all_loops())
-    assert sum(budget.snapshot().waiting.values()) == 0
+async def test_a_client_of_another_kind_is_a_configuration_error(make: Make) -> None:
+    with pytest.raises(ConfigurationError, match=r"redis\.asyncio"):
+        await take(make(20, url=None, client=object), max_wait=None)

@@ -150,10 +150,10 @@ def refusals_of(make: Callable[[], Slots], store: str, seeds: int) -> int:
 class FreedAfterSending(Slots):
     """The wrong way: a slot comes free a window after it was taken, not after the answer."""
 
-    def take(self, now: int, lane: Lane, max_lifetime: int) -> int | None:
-        slot = super().take(now, lane, max_lifetime)
+    def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
+        slot = super().take(now, lane, max_lifetime, slot)
         if slot is not None:
-            self._rows.move_earlier(slot, now + self._hold)
+            self._rows.move_earlier(slot, now + self._cooldown)
         return slot
 
 
@@ -294,7 +294,7 @@ def test_after_each_of_theirs_there_is_room_at_every_moment_until_the_headroom_i
         return
     if not headroom:
         return
-    instants = sorted(free_at for free_at, _ in slots._rows.dump())
+    instants = list(slots.rows.instants)
     for more, instant in enumerate(instants):
         left = before - 1 + more
         if left >= config.headroom_kept:

@@ -100,7 +100,7 @@ class SlotsMachine(RuleBasedStateMachine):
 
     @rule()
     def fork(self) -> None:
-        self.slots.orphan_all(self.now)
+        self.slots.detach_in_flight(self.now)
         self.in_flight.clear()
 
     @rule(by=durations)

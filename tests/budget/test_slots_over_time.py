@@ -102,7 +102,7 @@ def test_what_a_parent_has_in_flight_stays_taken_in_the_child_for_its_longest_li
     desk = Desk(100, window=60, late_arrival=30)
     desk.exchange(0, 1, 1)
     slot = desk.take(2, max_lifetime=10)
-    desk.slots.orphan_all(3 * SECOND)
+    desk.slots.detach_in_flight(3 * SECOND)
     assert (desk.slots.in_flight(3 * SECOND), desk.slots.used(3 * SECOND)) == (0, 2)
     desk.answer(slot, 4, 2)  # the parent's answer, should it come here: it is none of ours
     longest = (2 + 10 + 30 + 61) * SECOND
@@ -113,7 +113,7 @@ def test_what_a_parent_has_in_flight_stays_taken_in_the_child_for_its_longest_li
 def test_a_child_begins_cold() -> None:
     desk = Desk(100)
     desk.exchange(0, 1, 1)
-    desk.slots.orphan_all(2 * SECOND)
+    desk.slots.detach_in_flight(2 * SECOND)
     assert desk.how_many_go(3) == 1
 
 

@@ -1,7 +1,7 @@
 """A plain fuzz of the slots: random jobs against a throttle, in virtual time, one event after the other.
 
 Whatever a job meets is drawn from its seed: latencies, the moment at which the server counts a request and the one at
-which it reads its counter, answers that never come or have no rate headers, strangers on the same IP, restarts that
+which it reads its counter, answers that never come or have no rate headers, foreign on the same IP, restarts that
 forget everything. That nobody waits for ever, and that time goes on, is asserted all along.
 """
 
@@ -47,7 +47,7 @@ class Job:
         lost: The share of requests that are sent and never answered.
         never_sent: The share that never leaves.
         headerless: The share of answers without rate headers.
-        strangers: Requests of others in a window.
+        foreign: Requests of others in a window.
         clump: How many of them come at once.
         before: For how long they have been there when the job begins.
         restarts: The chance of a restart without memory, whenever nothing is under way.
@@ -65,7 +65,7 @@ class Job:
     lost: float = 0.0
     never_sent: float = 0.0
     headerless: float = 0.0
-    strangers: float = 0.0
+    foreign: float = 0.0
     clump: int = 1
     before: float = 0.0
     restarts: float = 0.0
@@ -108,7 +108,7 @@ class _Play:
     def __init__(self, job: Job, flavour: str, seed: int) -> None:
         self.job = job
         self.draw = random.Random(seed)
-        self.strangers = random.Random(seed + 1)
+        self.foreign = random.Random(seed + 1)
         self.offset = _EPOCH + round(self.draw.random() * SECOND)
         self.server = _server(job, flavour, self.draw.random())
         self.slots = self._fresh()
@@ -119,8 +119,8 @@ class _Play:
         self._order = itertools.count()
 
     def run(self) -> Tally:
-        if self.job.strangers:
-            self._expect_strangers()
+        if self.job.foreign:
+            self._expect_foreign()
         begun = nanoseconds(self.job.before)
         while self._events and self._events[0][0] < begun:
             self.now = self._events[0][0]
@@ -201,15 +201,15 @@ class _Play:
         else:
             self.slots.answered(sending.slot, self.now, sending.count if sending.has_headers else None)
 
-    def _expect_strangers(self) -> None:
-        each = self.job.strangers / self.job.clump
-        gap = self.strangers.expovariate(each / self.job.window)
-        self._at(self.now + nanoseconds(gap), self._strangers_come)
+    def _expect_foreign(self) -> None:
+        each = self.job.foreign / self.job.clump
+        gap = self.foreign.expovariate(each / self.job.window)
+        self._at(self.now + nanoseconds(gap), self._foreign_come)
 
-    def _strangers_come(self) -> None:
+    def _foreign_come(self) -> None:
         for _ in range(self.job.clump):
             self.server.arrive(self.offset + self.now)
-        self._expect_strangers()
+        self._expect_foreign()
 
     def _at(self, instant: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._events, (max(instant, self.now), next(self._order), act))

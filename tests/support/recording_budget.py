@@ -38,7 +38,13 @@ class RecordingBudget:
         self._numbers = itertools.count(1)
 
     async def take(
-        self, lane: Lane, *, max_lifetime: float, max_wait: float | None = None, place: int | None = None
+        self,
+        lane: Lane,
+        *,
+        max_lifetime: float,
+        max_wait: float | None = None,
+        place: int | None = None,
+        key: Any = None,
     ) -> Grant:
         self.asked.append(Asked(lane, max_lifetime, max_wait, place))
         number = next(self._numbers)
@@ -55,7 +61,7 @@ class RecordingBudget:
     def pause(self, retry_after: float | None) -> None:
         self.pauses.append(retry_after)
 
-    def predicted_wait(self, lane: Lane, *, ahead: int = 0) -> float:
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Any = None) -> float:
         return 0.0
 
     def snapshot(self) -> BudgetSnapshot:

@@ -1,0 +1,728 @@
+"""RedisBudget: the slots live in Redis, for all processes of all hosts behind one IP. Needs the `redis` extra.
+
+One key holds the encoded state of `slots.py`. A transaction decides in Python, on the state as last seen, and writes it
+by compare-and-set: a script of a few lines writes the new state if the old one is still there, and answers with the
+present one if not. All instants are of Redis's clock, so that the clock of no host matters. A process that waits says
+so in the state; the one that frees a slot unexpectedly publishes whose turn it is, and all others sleep until the
+instant at which their slot can come free.
+
+What Redis must be like:
+
+- Version 6.2 or newer, Valkey, or something that speaks as they do; a primary, not a replica.
+- A user that may EVAL, GET, SET, TIME and PUBLISH, on the key and the channel `{name}:*`; SUBSCRIBE, to be woken early.
+- `maxmemory-policy noeviction`: an evicted key is a lost state. A state takes some kilobytes.
+- Its clock may be slowly wrong, or be set back or forward: the processes notice by their own clocks.
+
+A state that is lost (a flush, a restart without persistence, an old dump, a failover) is put together again: each
+process writes back what it has sent in the last window, and one request alone asks the server how things stand.
+
+While Redis is away, nothing stops and nothing is unlimited: the processes of one host share a file as with
+`HostBudget`, and each host keeps to its part of the limit. A warning of the logger `goedgepickt_async.budget` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Hashable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from goedgepickt_async.budget.config import Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.host import HostFile, HostStore
+from goedgepickt_async.budget.local import limiter_config
+from goedgepickt_async.budget.protocol import BudgetSnapshot, Grant, Outcome
+from goedgepickt_async.budget.queue import Plan, QueuedBudget, SharerMemory, new_sharer, running_loop
+from goedgepickt_async.budget.redis_client import (
+    CONNECTING,
+    RedisClient,
+    answers_without_tls,
+    client_or_maker,
+    is_dropped_connection,
+    misconfiguration,
+    without_password,
+)
+from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
+from goedgepickt_async.budget.waiting import Waiter
+from goedgepickt_async.errors import ClientClosedError, ConfigurationError
+from goedgepickt_async.logs import log_event
+
+__all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
+
+DEFAULT_KEY = "goedgepickt"
+"""The name of a budget that is given none."""
+_SECOND = 1_000_000_000
+_POLL = 8
+"""After this part of a window a process that waits looks again, even if nothing told it to."""
+_REMIND = 600 * _SECOND
+_SCRIPT = """
+local state = redis.call('GET', KEYS[1]) or ''
+local time = redis.call('TIME')
+if string.sub(state, 1, tonumber(ARGV[1])) ~= ARGV[2] then return {0, time[1], time[2], state} end
+if ARGV[3] ~= '' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4]) end
+if ARGV[5] ~= '' then redis.pcall('PUBLISH', KEYS[1] .. ':wake', ARGV[5]) end
+return {1, time[1], time[2]}
+"""
+_UNKNOWN = b"?"
+"""Tells no state: the script answers with the present one."""
+
+
+class _AwayError(Exception):
+    """Redis does not answer: the waiter goes on with what its host shares."""
+
+
+@attrs.define(eq=False)
+class _Link:
+    """One event loop's way to Redis."""
+
+    client: Any
+    owned: bool
+    connected: bool = False
+    lifetime: AsyncGenerator[None, None] | None = None
+    tasks: set[asyncio.Task[Any]] = attrs.field(factory=set)
+    listener: asyncio.Task[None] | None = None
+    listener_ended: int | None = None
+    closing: bool = False
+
+
+@attrs.define(eq=False)
+class _Outage:
+    """One spell without Redis; instants in nanoseconds of this process's clock.
+
+    Attributes:
+        reached_at: When Redis answered again; from then on all processes have some seconds to say what they sent.
+        told_at: When the log was last told.
+        waiting: The calls that wait for what the host shares, each with its loop: they are called back in the end.
+    """
+
+    reached_at: int | None = None
+    told_at: int = 0
+    waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = attrs.field(factory=dict)
+
+
+class RedisStore:
+    """The state as last seen, and what of it is this process's."""
+
+    kind = "redis"
+
+    def __init__(self, config: LimiterConfig, clock: Callable[[], int], place: str) -> None:
+        self.config = config
+        self.place = place
+        self.problem = ""
+        self.reached = False
+        self._clock = clock
+        self._tolerance = max(nanoseconds(config.safety_margin), nanoseconds(config.window) // 60)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self.sharer = new_sharer()
+        self.memory = SharerMemory(self.sharer, self._tolerance)
+        self.slots: Slots | None = None
+        self.data = b""  # as it is in Redis, if `slots` is not None
+        self.changed = False
+        self.slack = 0
+        self._seen: tuple[int, int, int] | None = None  # epoch, the state's time, this process's time
+
+    @property
+    def now(self) -> int:
+        """The time of the state, at least: as Redis said, and what has passed here since its answer came."""
+        if self._seen is None:
+            return 0
+        return max(self._seen[1] + self._clock() - self._seen[2], self.slots.at if self.slots is not None else 0)
+
+    def load(self, data: bytes, told: int, sent: int) -> None:
+        """Redis answered with its state and its time, to what was sent at that instant of this process's clock.
+
+        Raises:
+            StateVersionError: Another version of this package uses the key.
+        """
+        here = self._clock()
+        try:
+            slots = Slots.decode(data, self.config, self.sharer) if data else None
+        except StateVersionError:
+            raise
+        except StateError as error:
+            log_event("budget.reset", why=f"the budget's state in Redis is damaged ({error}): what is known is kept")
+            slots = None
+        if slots is None:
+            slots = Slots(self.config, self.sharer)
+        self.slots, self.data = slots, data
+        self.note_time(told, sent)
+        self.changed = self.memory.restore(slots, self.now, here)
+
+    def note_time(self, told: int, sent: int) -> None:
+        """Go by Redis's clock, unless it was set: then the state's time goes on from where it was."""
+        assert self.slots is not None
+        here, slots = self._clock(), self.slots
+        self.slack = here - sent
+        time_there = told + slots.clock
+        if time_there < slots.at - _SECOND:
+            slots.clock += slots.at - time_there
+            time_there, self.changed = slots.at, True
+        if self._seen is not None and self._seen[0] == slots.epoch:
+            latest = self._seen[1] + (here - self._seen[2]) + self.slack + self._tolerance
+            if time_there > latest:
+                slots.clock -= time_there - latest
+                time_there, self.changed = latest, True
+        self._seen = (slots.epoch, time_there, here)
+
+    # -- a store of `QueuedBudget`, whose transactions are `RedisBudget`'s -----------------------------------------
+
+    def begin(self) -> None:
+        """Never at once."""
+
+    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
+        """Never at once."""
+        return False
+
+    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
+        """Remember what of it is this process's."""
+        self.memory.note(slots, now, self._clock(), plan)
+
+    def retry(self, attempt: Callable[[], object]) -> None:
+        """`RedisBudget` sees to it."""
+
+    def peek(self) -> tuple[Slots, int]:
+        """The state as last seen."""
+        return self.slots or Slots(self.config, self.sharer), self.now
+
+    def look_again_in(self, slots: Slots, now: int) -> int:
+        """When time alone may free a slot."""
+        return slots.next_change(now) - now
+
+    def after_fork(self) -> None:
+        """The child has nothing in flight, and a connection of its own."""
+        self._start_afresh()
+
+    def describe(self) -> dict[str, Any]:
+        """Where it is."""
+        return {"place": self.place, "problem": self.problem}
+
+
+class RedisBudget(QueuedBudget):
+    """A budget for everything behind one IP.
+
+    One object serves any number of clients, event loops and threads. All that share a name must be given the same
+    limit and period. It ends with its event loops, or with `close`.
+
+    Args:
+        limit: Requests that the server allows in a period (150; confidence A). Its counter speaks of this number.
+        period: The server's window in seconds (60; confidence B).
+        share: How many of those all who share it may use together; the rest is left to other programs. None: all.
+        url: Of Redis, as `redis://host:6379/0`; each event loop gets a client of its own. Or else:
+        client: What makes a `redis.asyncio` client (also of Sentinel or a cluster), called once in each event loop,
+            whose client is closed in the end; or such a client itself, for the one event loop that it belongs to, which
+            is not closed.
+        name: Of the budget, in the name of its key; one for each IP (and server).
+        safety_margin: As in `LocalBudget`, like the following.
+        late_arrival: Likewise.
+        headroom: Likewise.
+        interactive_interval: Likewise.
+        use_server_counter: Likewise.
+        fallback: The part of the limit that each process adds to what its host keeps to while Redis is away, where it
+            does not know how many hosts share the budget; where it does, each host keeps to an equal part.
+        retry_every: Seconds between two tries to reach a Redis that is away; the same for all.
+        patience: Seconds to wait for an answer of Redis before it counts as away.
+        directory: Where the file lies that the processes of this host share while Redis is away; as in `HostBudget`.
+        clock: The time of this process in nanoseconds, never going back; for tests.
+
+    Raises:
+        ConfigurationError: Neither or both of `url` and `client`, a bad number or URL, or redis-py is not installed. A
+            wrong password, missing rights and the like are told by the first `take`.
+    """
+
+    def __init__(
+        self,
+        limit: int = 150,
+        period: float = 60.0,
+        *,
+        share: int | None = None,
+        url: str | None = None,
+        client: RedisClient | Callable[[], RedisClient] | None = None,
+        name: str = DEFAULT_KEY,
+        safety_margin: float = 1.0,
+        late_arrival: float = 30.0,
+        headroom: int = 30,
+        interactive_interval: float = 1.0,
+        use_server_counter: bool = True,
+        fallback: float = 0.25,
+        retry_every: float = 3.0,
+        patience: float = 1.0,
+        directory: str | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        config = limiter_config(
+            limit=limit,
+            window=period,
+            share=share,
+            safety_margin=safety_margin,
+            late_arrival=late_arrival,
+            headroom=headroom,
+            interactive_interval=interactive_interval,
+            use_server_counter=use_server_counter,
+        )
+        _check(name, fallback, retry_every, patience)
+        self._name, self._fraction, self._url = name, fallback, url
+        self._retry_every, self._patience = retry_every, patience
+        self._first_answer = patience * (CONNECTING + 1)
+        self._client = client_or_maker(url, client, patience)
+        self._directory = directory
+        self._file_name = f"redis-{name}-{hashlib.sha256(without_password(url).encode()).hexdigest()[:8]}"
+        self._key = f"{{{name}}}:slots"
+        self._host_number = _number_of_host()
+        self._links: dict[asyncio.AbstractEventLoop, _Link] = {}
+        self._inherited: list[object] = []
+        self.store = RedisStore(config, clock, f"{without_password(url) or 'a given client'}, key {self._key}")
+        super().__init__(self.store, config, clock)
+
+    def __repr__(self) -> str:
+        return f"RedisBudget(limit={self.config.limit}, period={self.config.window:g}, name={self._name!r})"
+
+    # -- the face -----------------------------------------------------------------------------------------------
+
+    def settle(self, grant: Grant, outcome: Outcome) -> None:
+        """Say what came of a grant; see `Budget.settle`. It is carried to Redis a moment later."""
+        host = self._host_budget
+        if host is not None:
+            host.settle(grant, outcome)
+        super().settle(grant, outcome)
+
+    def pause(self, retry_after: float | None) -> None:
+        """Pause all lanes, because the throttle spoke; see `Budget.pause`."""
+        if self._outage is not None and self._host_budget is not None:
+            self._host_budget.pause(retry_after)
+        super().pause(retry_after)
+
+    def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
+        """Seconds that a newcomer in this lane would wait, by the state as last seen; see `Budget.predicted_wait`."""
+        if self._outage is not None and self._host_budget is not None:
+            return self._host_budget.predicted_wait(lane, ahead=ahead, key=key)
+        return super().predicted_wait(lane, ahead=ahead, key=key)
+
+    def snapshot(self) -> BudgetSnapshot:
+        """The state as last seen, as old as this process's latest request; while Redis is away, what the host shares."""
+        if self._outage is not None and self._host_budget is not None:
+            host = self._host_budget.snapshot()
+            problem = self.store.problem + (f"; {host.problem}" if host.problem else "")
+            return attrs.evolve(host, limit=self.limit, kind="redis", place=self.store.place, problem=problem)
+        return super().snapshot()
+
+    async def close(self) -> None:
+        """Carry what is left to Redis and close what is open, in whichever event loop; twice is once.
+
+        A call that waits meanwhile gets a `ClientClosedError`. A later `take` opens anew.
+        """
+        here = asyncio.get_running_loop()
+        for loop, link in list(self._links.items()):
+            if loop is here:
+                await self._end_link(loop, link)
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end_link(loop, link), loop))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether Redis knows all that this process has told the budget."""
+        return not self._operations and self._working is None
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _start_afresh(self) -> None:
+        super()._start_afresh()
+        # Closing the parent's connections here would disturb its selector: keep them alive and untouched.
+        self._inherited = [*self._inherited, self._links]
+        self._links = {}
+        self._outage: _Outage | None = None
+        self._host_budget: QueuedBudget | None = None
+        self._recovery: asyncio.Task[None] | None = None
+        self._working: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self._work_again = False
+        self._looks = False
+        self._reopening: set[asyncio.Task[None]] = set()
+
+    def _host(self) -> int:
+        return self._host_number
+
+    def _stale_after(self, max_lifetime: float) -> int:
+        return max(nanoseconds(max_lifetime), self.config.cooldown // 60)
+
+    async def _take(
+        self, lane: Lane, max_lifetime: float, max_wait: float | None, place: int | None, key: Hashable
+    ) -> Grant:
+        asked = self._clock()
+        while True:
+            left = None if max_wait is None else max(0.0, max_wait - (self._clock() - asked) / _SECOND)
+            await self._link_here()
+            outage = self._outage
+            if outage is None:
+                try:
+                    return await super()._take(lane, max_lifetime, left, place, key)
+                except _AwayError:
+                    continue
+            grant = await self._take_from_host(outage, lane, max_lifetime, left, place, key)
+            if grant is not None:
+                return attrs.evolve(grant, waited=(self._clock() - asked) / _SECOND)
+
+    def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:
+        wake = slots.nth_change(now, ahead)
+        if first.lane is not Lane.INTERACTIVE:
+            wake = max(wake, min(slots.room_from(now), now + self.config.part(_POLL)))
+        return min(max(wake - now, self.store.slack), self.config.part(_POLL))
+
+    # -- transactions -------------------------------------------------------------------------------------------
+
+    def _transact(self) -> None:
+        """Begin a transaction in this loop, unless one is under way. Within `_alone`."""
+        loop = running_loop()
+        link = None if loop is None else self._links.get(loop)
+        if loop is None or link is None or link.closing:
+            if not self._wake_a_loop() and loop is not None and link is None:
+                self._reopening.add(task := loop.create_task(self._reopen()))
+                task.add_done_callback(self._reopening.discard)
+            return
+        if self._outage is not None and self._outage.reached_at is None:
+            return
+        if self._working is not None:
+            other, since = self._working
+            stuck = self._clock() - since > nanoseconds(self._patience * (CONNECTING + 2))
+            if not other.is_closed() and not stuck:
+                self._work_again = True
+                return
+        self._working = (loop, self._clock())
+        task = loop.create_task(self._work(loop, link))
+        link.tasks.add(task)
+        task.add_done_callback(link.tasks.discard)
+
+    async def _work(self, loop: asyncio.AbstractEventLoop, link: _Link) -> None:
+        """Transactions, until there is nothing to do at the moment."""
+        try:
+            while True:
+                self._work_again = False
+                await self._transaction(link)
+                if not self._work_again:
+                    return
+        except Exception as error:  # noqa: BLE001  redis-py's, the network's, a client's of another make
+            self._failed(error, is_plain=not self.store.reached and await answers_without_tls(self._url))
+        finally:
+            with self._alone():
+                if self._working is not None and self._working[0] is loop:
+                    self._working = None
+                again, self._work_again = self._work_again, False
+            if again:
+                self._wake_a_loop()
+
+    def _wake_a_loop(self) -> bool:
+        """Some loop that runs is to look again: what it does not do itself, another one asked for; whether there is one."""
+        for loop, link in list(self._links.items()):
+            if not loop.is_closed() and not link.closing:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._look_again)
+                    return True
+        return False
+
+    async def _reopen(self) -> None:
+        """Something was settled after the budget was closed: carry it to Redis."""
+        await self._link_here()
+        self._look_again()
+
+    async def _transaction(self, link: _Link) -> None:
+        """Decide on the state as last seen, and write it; if it was another one by then, decide on that."""
+        store = self.store
+        for attempt in range(1000):
+            if store.slots is None or (attempt == 0 and self._must_look()):
+                await self._exchange(link, _UNKNOWN, b"", "")
+            with self._alone():
+                slots, now = store.slots, store.now
+                if slots is None:
+                    continue
+                plan = self._plan(slots, now, now + store.slack)
+                if not plan.changed and not store.changed:
+                    self._finish(slots, now, plan)
+                    return
+                before = store.data
+                slots.sequence += 1
+                slots.at = now
+                data, wake = slots.encode(), ",".join(map(str, slots.next_in_line(now)))
+                store.slots = None  # until it is known to be there
+                store.memory.is_uncertain = True
+            sent = self._clock()
+            reply = await self._exchange(link, before[: Slots.HEADER], data, wake)
+            if reply is None:
+                store.memory.is_uncertain = False
+                if attempt > 1:
+                    await asyncio.sleep(0)
+                continue
+            with self._alone():
+                store.slots, store.data, store.changed = slots, data, False
+                store.memory.is_uncertain = False
+                store.note_time(reply, sent)
+                self._finish(slots, store.now, plan)
+                return
+
+    def _must_look(self) -> bool:
+        """Whether the state as last seen tells nothing of what another process may have freed."""
+        looks, self._looks = self._looks, False
+        return looks
+
+    async def _exchange(self, link: _Link, token: bytes, data: bytes, wake: str) -> int | None:
+        """Ask Redis to write; its time if it did, or None: the present state is loaded.
+
+        Raises:
+            Exception: Whatever the client raises; TimeoutError if no answer came in time.
+        """
+        sent = self._clock()
+        keep = 20 * self.config.cooldown // 1_000_000
+        arguments = ("EVAL", _SCRIPT, 1, self._key, Slots.HEADER, token, data, keep, wake)
+        for last_try in (False, True):
+            try:
+                async with asyncio.timeout(self._patience * (1 if link.connected else CONNECTING)):
+                    reply = await link.client.execute_command(*arguments, NEVER_DECODE=True)
+                break
+            except Exception as error:
+                # A kept connection may have been dropped while it was idle (a proxy, a failover): once more, anew.
+                was_connected, link.connected = link.connected, False
+                if last_try or not was_connected or not is_dropped_connection(error):
+                    raise
+        link.connected = True
+        told = int(reply[1]) * _SECOND + int(reply[2]) * 1_000
+        self._reached(link)
+        if int(reply[0]):
+            self.store.reached = True  # a read-only replica can be read, and no more
+            return told
+        with self._alone():
+            self.store.load(bytes(reply[3]), told, sent)
+        return None
+
+    # -- an outage ----------------------------------------------------------------------------------------------
+
+    def _reached(self, link: _Link) -> None:
+        ended = link.listener_ended
+        if link.listener is not None and (ended is None or self._clock() - ended < nanoseconds(self._retry_every)):
+            return
+        if not link.closing and hasattr(link.client, "pubsub"):
+            link.listener_ended = None
+            link.listener = asyncio.get_running_loop().create_task(self._listen(link))
+
+    def _failed(self, error: Exception, *, is_plain: bool = False) -> None:
+        """Redis did not answer as it should: a setting is wrong, or it is away."""
+        reason = f"{type(error).__name__}: {error}"
+        remedy = None if self.store.reached else misconfiguration(error)
+        if is_plain:
+            remedy = "its port is one without TLS: write redis:// instead of rediss://"
+        with self._alone():
+            self.store.slots = None
+            self.store.problem = reason
+            waiting = list(self._queue)
+            if remedy is not None or isinstance(error, StateVersionError):
+                told = remedy or "another version of goedgepickt-async uses it: give this one another name="
+                for waiter in waiting:
+                    self._reject(waiter, ConfigurationError(f"RedisBudget at {self.store.place}: {told} ({reason})"))
+                self._operations.clear()
+                return
+            outage = self._outage
+            if outage is None:
+                self._begin_outage(reason)
+            elif outage.reached_at is not None:
+                outage.reached_at = None
+            for waiter in waiting:
+                self._reject(waiter, _AwayError())
+
+    def _begin_outage(self, reason: str) -> None:
+        """The processes of this host share a file, and each host keeps to its part."""
+        here, memory = self._clock(), self.store.memory
+        sharers = memory.sharers
+        hosts = len({demand.host for demand in sharers.values()})
+        share = self.config.share if not hosts else max(1, self.config.share // hosts)
+        config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
+        file = HostFile(self._file_name, None if self._directory is None else Path(self._directory))
+        each = None if hosts else self._fraction
+        self._host_budget = QueuedBudget(
+            HostStore(config, file, self._fraction, self._clock, each), config, self._clock
+        )
+        self._host_budget._first_answer = 1.0  # noqa: SLF001  opening the file
+        self._host_budget._listeners = self._listeners  # noqa: SLF001  the same budget, elsewhere
+        parts = max(1, hosts)
+        seen = {slot: at for slot, at in memory.seen(here).items() if (slot & 0xFFFFFFFF) % parts == 0}
+        self._host_budget._change(partial(_absorb, seen, set(memory.in_flight)))  # noqa: SLF001  likewise
+        for operation in self._operations:  # what was settled, and did not reach Redis any more
+            self._host_budget._change(operation)  # noqa: SLF001  likewise
+        self._outage = _Outage(told_at=here)
+        self._tell_outage(reason, share if hosts else max(1, round(self.config.limit * self._fraction)))
+
+    def _tell_outage(self, reason: str, share: int) -> None:
+        limit, period = self.config.limit, self.config.window
+        log_event("budget.degraded", why=f"Redis is away ({reason})", share=share, limit=limit, period=period)
+
+    async def _take_from_host(  # noqa: PLR0917
+        self,
+        outage: _Outage,
+        lane: Lane,
+        max_lifetime: float,
+        max_wait: float | None,
+        place: int | None,
+        key: Hashable,
+    ) -> Grant | None:
+        """While Redis is away; None if it came back."""
+        host, loop = self._host_budget, asyncio.get_running_loop()
+        assert host is not None
+        self._recover(loop)
+        try:
+            async with asyncio.timeout(None) as clock:
+                outage.waiting[clock] = loop
+                try:
+                    return await host._take(lane, max_lifetime, max_wait, place, key)  # noqa: SLF001
+                finally:
+                    outage.waiting.pop(clock, None)
+        except TimeoutError:
+            return None
+
+    def _recover(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Try to reach Redis for as long as it is away, in the first loop that asks for it."""
+        if self._recovery is None or self._recovery.done() or self._recovery.get_loop().is_closed():
+            link = self._links[loop]
+            self._recovery = loop.create_task(self._until_reached(link))
+            link.tasks.add(self._recovery)
+            self._recovery.add_done_callback(link.tasks.discard)
+
+    async def _until_reached(self, link: _Link) -> None:
+        while (outage := self._outage) is not None:
+            now = self._clock()
+            if outage.reached_at is None:
+                await asyncio.sleep(self._retry_every)
+                if now - outage.told_at > _REMIND:
+                    outage.told_at = now
+                    self._tell_outage(self.store.problem, self.snapshot().share or 0)
+            elif now - outage.reached_at > nanoseconds(self._retry_every + self._patience):
+                self._end_outage(outage)
+                return
+            else:
+                await asyncio.sleep(min(0.25, self._retry_every / 4))
+            try:
+                self._give_back_what_the_host_knows()
+                await self._transaction(link)
+                if outage.reached_at is None:
+                    outage.reached_at = self._clock()
+            except Exception as error:  # noqa: BLE001  still away
+                self.store.problem = f"{type(error).__name__}: {error}"
+                self.store.slots, outage.reached_at = None, None
+
+    def _give_back_what_the_host_knows(self) -> None:
+        """What this process sent meanwhile is to be put into Redis's state."""
+        host = self._host_budget
+        if host is not None and isinstance(host._store, HostStore):  # noqa: SLF001  the same budget, elsewhere
+            sent = host._store.memory.recent(self._clock())  # noqa: SLF001  likewise
+            with self._alone():
+                self.store.memory.own |= sent
+                self.store.slots = None  # what is missing there is noticed when it is read
+
+    def _end_outage(self, outage: _Outage) -> None:
+        self._outage, self.store.problem = None, ""
+        log_event("budget.restored", what="Redis is back: the budget is shared again")
+        for clock, loop in list(outage.waiting.items()):
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                loop.call_soon_threadsafe(_ring, clock)
+
+    # -- one event loop -----------------------------------------------------------------------------------------
+
+    async def _link_here(self) -> _Link:
+        loop = asyncio.get_running_loop()
+        link = self._links.get(loop)
+        if link is not None:
+            return link
+        with self._alone():
+            for ended in [other for other in self._links if other.is_closed()]:
+                del self._links[ended]
+            client = self._client
+            if not callable(client) and self._links:
+                raise ConfigurationError("the Redis client that was passed in belongs to another event loop")
+            link = _Link(client() if callable(client) else client, owned=callable(client))
+            if not hasattr(link.client, "execute_command"):
+                raise ConfigurationError("client= must be, or make, a client of redis.asyncio")
+            self._links[loop] = link
+        link.lifetime = self._until_loop_ends(loop, link)
+        # The first step suspends nothing; it registers the generator with the loop, which ends it at shutdown.
+        await anext(link.lifetime)
+        return link
+
+    async def _until_loop_ends(self, loop: asyncio.AbstractEventLoop, link: _Link) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self._end_link(loop, link)
+
+    async def _end_link(self, loop: asyncio.AbstractEventLoop, link: _Link) -> None:
+        if self._links.get(loop) is not link:
+            return
+        link.closing = True
+        tasks = [task for task in (*link.tasks, link.listener) if task is not None and not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._patience)
+        with self._alone():
+            if self._working is not None and self._working[0] is loop:
+                self._working = None  # a task that was cancelled before it began clears nothing
+            for waiter in [waiter for waiter in self._queue if waiter.loop is loop]:
+                self._reject(waiter, ClientClosedError("the budget was closed while this call waited for it"))
+        if self._operations and self._outage is None:
+            with contextlib.suppress(Exception):
+                await self._transaction(link)
+        self._links.pop(loop, None)
+        if self._operations or len(self._queue):
+            self._wake_a_loop()
+        if link.owned:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(self._patience):
+                    await link.client.aclose()
+
+    async def _listen(self, link: _Link) -> None:
+        """Look at once when it is this process's turn. Without the right to subscribe it looks now and then."""
+        pubsub = link.client.pubsub()
+        try:
+            await pubsub.subscribe(f"{self._key}:wake")
+            task = asyncio.current_task()
+            # redis-py may take a cancellation for itself while it connects: look whether there was one.
+            while not link.closing and (task is None or not task.cancelling()):
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=60)
+                data = b"" if message is None else message["data"]
+                names = (data.decode() if isinstance(data, bytes) else str(data)).split(",")
+                if str(self.store.sharer) in names:
+                    self._looks = True
+                    self._look_again()
+        except Exception:  # noqa: BLE001, S110  then it looks now and then; the next answer begins this anew
+            pass
+        finally:
+            link.listener_ended = self._clock()
+            with contextlib.suppress(Exception):
+                await pubsub.aclose()
+
+
+def _absorb(rows: dict[int, int], in_flight: set[int], slots: Slots, now: int, plan: Plan) -> None:  # noqa: ARG001
+    slots.absorb({slot: free_at for slot, free_at in rows.items() if free_at > now})
+    slots.reopen(in_flight, now)
+
+
+def _ring(clock: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # it has ended
+        clock.reschedule(asyncio.get_running_loop().time())
+
+
+def _number_of_host() -> int:
+    """A number of this host, the same in all its processes."""
+    name = f"{socket.gethostname()} {uuid.getnode()}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
+
+
+def _check(name: str, fallback: float, retry_every: float, patience: float) -> None:
+    if not name or set(name) & set("{}"):
+        raise ConfigurationError("the name of a budget is not empty and has no braces")
+    if not 0 < fallback <= 1:
+        raise ConfigurationError("fallback is a part of the limit, above 0 and at most 1")
+    if retry_every <= 0 or patience <= 0:
+        raise ConfigurationError("retry_every and patience are seconds, above 0")

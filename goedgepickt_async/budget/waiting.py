@@ -1,0 +1,329 @@
+"""Who waits for a slot, in which order: strict between lanes, and inside one the keys take turns. No IO, no clock."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from typing import TypeVar
+
+import attrs
+from aiolimiter import AsyncLimiter
+
+from goedgepickt_async.budget.config import Lane
+from goedgepickt_async.budget.protocol import Grant
+
+__all__ = ["FairSemaphore", "Pacer", "WaitQueue", "Waiter", "bulk_rate"]
+
+T = TypeVar("T")
+
+_SHARE = 0.92
+"""Of the allowed rate: 2.3 of 2.5 requests a second."""
+_BURST = 15
+"""A fifteenth of the limit goes at once: 10 of 150."""
+
+
+class FairTurns:
+    """Turns for keys: each key's next call has the turn after its last one, so keys are served in rotation.
+
+    This is start-time fair queueing with calls of equal cost. A key that comes anew begins at the present turn: it
+    neither waits for the calls that another key has queued, nor saves turns up.
+    """
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self._last: dict[Hashable, int] = {}
+        self._calls: Counter[Hashable] = Counter()
+
+    def next(self, key: Hashable) -> int:
+        """The turn that one more call of a key would have."""
+        return max(self.turn, self._last.get(key, 0)) + 1
+
+    def join(self, key: Hashable) -> int:
+        """The turn of one more call of a key."""
+        turn = self.next(key)
+        self._last[key] = turn
+        self._calls[key] += 1
+        return turn
+
+    def rejoin(self, key: Hashable) -> int:
+        """The turn of a call that had been served: it goes first."""
+        self._last.setdefault(key, self.turn)
+        self._calls[key] += 1
+        return self.turn
+
+    def leave(self, key: Hashable) -> None:
+        """A call was served, or gave up."""
+        self._calls[key] -= 1
+        if not self._calls[key]:
+            del self._calls[key], self._last[key]
+
+    @property
+    def keys(self) -> int:
+        """How many keys have calls."""
+        return len(self._calls)
+
+
+@attrs.define(eq=False)
+class Waiter:
+    """One call that waits.
+
+    Attributes:
+        place: Its number; the first to come has the lowest.
+        lane: The lane it waits in.
+        key: The tenant, or anything else that takes turns.
+        max_lifetime: How long its attempt may live, in nanoseconds.
+        asked: When it came, in nanoseconds.
+        deadline: When it gives up, in nanoseconds; None: never.
+        loop: The event loop that it waits in.
+        granted: What it waits for.
+        again: Whether it had a slot before, and the server refused it.
+        turn: Its turn among the calls of its lane.
+        grant: What it was given, which `granted` hears of a moment later.
+        error: Why it is given nothing, likewise.
+        judged: Whether its wait was predicted.
+    """
+
+    place: int
+    lane: Lane
+    key: Hashable
+    max_lifetime: int
+    asked: int
+    deadline: int | None
+    loop: asyncio.AbstractEventLoop
+    granted: asyncio.Future[Grant]
+    again: bool = False
+    turn: int = 0
+    grant: Grant | None = None
+    error: BaseException | None = None
+    judged: bool = False
+
+    def __lt__(self, other: Waiter) -> bool:
+        return (self.turn, self.place) < (other.turn, other.place)
+
+    def wake(self) -> None:
+        """Tell its task, from any thread.
+
+        Raises:
+            RuntimeError: Its loop is closed.
+        """
+        self.loop.call_soon_threadsafe(self._resolve)
+
+    def _resolve(self) -> None:
+        if self.granted.done():
+            return
+        if self.error is not None:
+            self.granted.set_exception(self.error)
+        elif self.grant is not None:
+            self.granted.set_result(self.grant)
+
+
+class WaitQueue:
+    """The waiters of one process."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Lane, list[Waiter]] = {lane: [] for lane in Lane}
+        self.turns: dict[Lane, FairTurns] = {lane: FairTurns() for lane in Lane}
+        self.loops: Counter[asyncio.AbstractEventLoop] = Counter()
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues.values())
+
+    def __contains__(self, waiter: Waiter) -> bool:
+        return self._index(waiter) is not None
+
+    def __iter__(self) -> Iterator[Waiter]:
+        """All of them, in the order of service."""
+        for queue in self._queues.values():
+            yield from queue
+
+    def join(self, waiter: Waiter) -> None:
+        """Wait in its lane, at the turn of its key."""
+        turns = self.turns[waiter.lane]
+        waiter.turn = turns.rejoin(waiter.key) if waiter.again else turns.join(waiter.key)
+        insort(self._queues[waiter.lane], waiter)
+        self.loops[waiter.loop] += 1
+
+    def leave(self, waiter: Waiter) -> bool:
+        """Wait no longer; whether it did."""
+        index = self._index(waiter)
+        if index is None:
+            return False
+        del self._queues[waiter.lane][index]
+        self.turns[waiter.lane].leave(waiter.key)
+        self.loops[waiter.loop] -= 1
+        if not self.loops[waiter.loop]:
+            del self.loops[waiter.loop]
+        return True
+
+    def _index(self, waiter: Waiter) -> int | None:
+        queue = self._queues[waiter.lane]
+        index = bisect_left(queue, waiter)
+        return index if index < len(queue) and queue[index] is waiter else None
+
+    def leave_with(self, loop: asyncio.AbstractEventLoop) -> None:
+        """All leave that waited in a loop that is closed."""
+        for waiter in [waiter for waiter in self if waiter.loop is loop]:
+            self.leave(waiter)
+
+    def before(self, waiter: Waiter) -> int:
+        """How many go before this one."""
+        sooner = sum(len(self._queues[lane]) for lane in Lane if lane < waiter.lane)
+        return sooner + sum(1 for other in self._queues[waiter.lane] if other < waiter)
+
+    def ahead_of(self, lane: Lane, key: Hashable) -> int:
+        """How many a newcomer in this lane would have before it."""
+        turn = self.turns[lane].next(key)
+        sooner = sum(len(self._queues[other]) for other in Lane if other < lane)
+        return sooner + bisect_right(self._queues[lane], turn, key=lambda waiter: waiter.turn)
+
+    def counts(self) -> dict[Lane, int]:
+        """How many wait in each lane."""
+        return {lane: len(queue) for lane, queue in self._queues.items()}
+
+    def in_lane(self, lane: Lane) -> list[Waiter]:
+        """Those of one lane, in the order of service; not to be changed."""
+        return self._queues[lane]
+
+    def age(self, asked_before: int) -> None:
+        """Those who wait since before then move up a lane, so that no call starves."""
+        for lane in (Lane.NORMAL, Lane.BULK):
+            for waiter in [waiter for waiter in self._queues[lane] if waiter.asked < asked_before]:
+                self.leave(waiter)
+                waiter.lane, waiter.asked, waiter.again = Lane(lane - 1), asked_before, True
+                self.join(waiter)
+
+
+def bulk_rate(limit: int, window: float) -> float:
+    """Requests a second that the bulk lane lets through in the long run.
+
+    Args:
+        limit: Requests that may be sent in a window.
+        window: In seconds.
+    """
+    return _SHARE * limit / window
+
+
+class FairSemaphore:
+    """A semaphore of one event loop for which the keys take turns."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._turns = FairTurns()
+        self._line: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._number = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for it."""
+        return len(self._line)
+
+    def locked(self) -> bool:
+        """Whether the next one has to wait."""
+        return not self._free
+
+    def ahead_of(self, key: Hashable) -> int:
+        """How many a newcomer with this key would have before it."""
+        turn = self._turns.next(key)
+        return sum(1 for other, _, _ in self._line if other <= turn)
+
+    async def acquire(self, key: Hashable = None) -> None:
+        """Wait for the turn of the key."""
+        if self._free:
+            self._free -= 1
+            return
+        self._number += 1
+        turn = self._turns.join(key)
+        entry = (turn, self._number, asyncio.get_running_loop().create_future())
+        insort(self._line, entry, key=_by_turn)
+        try:
+            await entry[2]
+        except BaseException:
+            if entry in self._line:
+                self._line.remove(entry)
+            elif entry[2].done() and not entry[2].cancelled():
+                self.release()  # it was cancelled in the moment of its turn
+            raise
+        finally:
+            self._turns.leave(key)
+
+    def release(self) -> None:
+        """Let the next one in."""
+        while self._line:
+            turn, _, waiting = self._line.pop(0)
+            if not waiting.done():
+                self._turns.turn = max(self._turns.turn, turn)
+                waiting.set_result(None)
+                return
+        self._free += 1
+
+
+def _by_turn(entry: tuple[int, int, asyncio.Future[None]]) -> tuple[int, int]:
+    return entry[:2]
+
+
+@attrs.define(eq=False)
+class _LoopPacer:
+    """The turns of the bulk requests of one event loop."""
+
+    limiter: AsyncLimiter
+    turn: FairSemaphore = attrs.field(factory=lambda: FairSemaphore(1))
+    has_token: bool = False
+    calls: int = 0
+
+
+class Pacer:
+    """Lets bulk requests through one by one, at an even pace, so that slots come free evenly: a burst, then a flow.
+
+    aiolimiter's token bucket sets the pace. It belongs to one event loop, lets newcomers overtake and takes no token
+    back; none of that shows: each loop has one, the call whose turn it is draws for itself, and a token that was drawn
+    and not used stays with the turn.
+
+    Args:
+        limit: Requests that may be sent in a window.
+        window: In seconds.
+    """
+
+    def __init__(self, limit: int, window: float) -> None:
+        self._burst = max(1, limit // _BURST)
+        self._each = 1 / bulk_rate(limit, window)
+        self._by_loop: dict[asyncio.AbstractEventLoop, _LoopPacer] = {}
+
+    async def run_paced(self, take: Callable[[], Awaitable[T]], key: Hashable = None) -> T:
+        """Wait for the turn and for the pace, then for `take`; keys take turns."""
+        pacer = self._here()
+        pacer.calls += 1
+        try:
+            await pacer.turn.acquire(key)
+            try:
+                if not pacer.has_token:
+                    await pacer.limiter.acquire()
+                    pacer.has_token = True
+                taken = await take()
+                pacer.has_token = False
+                return taken
+            finally:
+                pacer.turn.release()
+        finally:
+            pacer.calls -= 1
+
+    def wait(self, key: Hashable = None) -> float:
+        """Seconds that a newcomer would wait for the pace, about."""
+        pacer = self._by_loop.get(asyncio.get_running_loop())
+        if pacer is None or not pacer.calls:
+            return 0.0
+        return (pacer.calls - pacer.turn.waiting + pacer.turn.ahead_of(key)) * self._each
+
+    def waiting(self) -> int:
+        """How many wait for their turn, in all event loops."""
+        return sum(pacer.calls for pacer in list(self._by_loop.values()))
+
+    def _here(self) -> _LoopPacer:
+        loop = asyncio.get_running_loop()
+        pacer = self._by_loop.get(loop)
+        if pacer is None:
+            for ended in [known for known in list(self._by_loop) if known.is_closed()]:
+                self._by_loop.pop(ended, None)
+            pacer = self._by_loop[loop] = _LoopPacer(AsyncLimiter(self._burst, self._burst * self._each))
+        return pacer
