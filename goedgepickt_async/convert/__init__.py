@@ -11,28 +11,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goedgepickt_async.convert.converter import (
-        BadRow,
-        Converters,
-        converters,
-        decode,
-        decode_error,
-        decode_readable,
-        decode_rows,
-    )
+    from goedgepickt_async.convert.converter import Converters, converters, decode, decode_rows
     from goedgepickt_async.convert.dump import encode, field_names, python_name, to_plain
-    from goedgepickt_async.convert.hooks import as_list
     from goedgepickt_async.convert.json import parse
 
 # Where each name lives. `parse` alone is needed to send a request; the rest brings in cattrs and all models.
 _HOMES = {
-    "BadRow": "converter",
     "Converters": "converter",
-    "as_list": "hooks",
     "converters": "converter",
     "decode": "converter",
-    "decode_error": "converter",
-    "decode_readable": "converter",
     "decode_rows": "converter",
     "encode": "dump",
     "field_names": "dump",
@@ -42,13 +29,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "BadRow",
     "Converters",
-    "as_list",
     "converters",
     "decode",
-    "decode_error",
-    "decode_readable",
     "decode_rows",
     "encode",
     "field_names",

@@ -13,6 +13,7 @@ import attrs
 from goedgepickt_async.convert.hooks import AMSTERDAM
 from goedgepickt_async.models import UNSET, OpenEnum, Secret
 from goedgepickt_async.models.base import FieldInfo, field_info
+from goedgepickt_async.models.serialization import plain_scalar
 from goedgepickt_async.models.validators import is_request_model
 
 __all__ = ["encode", "field_names", "python_name", "to_plain"]
@@ -69,9 +70,6 @@ def _json(value: Any) -> Any:
     return _body_of(value) if attrs.has(type(value)) else value
 
 
-_WIDEST_AMOUNT: Final = 64
-
-
 def field_names(cls: type[Any]) -> tuple[str, ...]:
     """The Python names of a model's fields, in the order in which `to_plain` gives them."""
     return tuple(field.name for field in attrs.fields(cls))
@@ -92,24 +90,7 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
-    return _plain_scalar(value)
-
-
-def _plain_scalar(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return str(value)
-    if isinstance(value, OpenEnum):
-        return value.value
-    if isinstance(value, Decimal):
-        return _amount_text(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return to_plain(value) if attrs.has(type(value)) else value
-
-
-def _amount_text(value: Decimal) -> str:
-    """`12.34`, without an exponent unless spelling it out would take pages of zeros, as only an answer can want it."""
-    return f"{value:f}" if abs(value.adjusted()) < _WIDEST_AMOUNT else str(value)
+    return to_plain(value) if attrs.has(type(value)) and not isinstance(value, Secret) else plain_scalar(value)
 
 
 _SEPARATOR: Final = re.compile(r"[.\[\]]+")

@@ -8,13 +8,14 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.models.base import UNSET, Identifier, Secret, ShipmentStatus, Unset, WebhookEvent, alias
+from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.models.validators import event, optional_name, request_model, text
 
 __all__ = ["LinkedOrder", "NewWebhook", "PageInfo", "PickLocation", "Shipment", "Webhook", "Webshop"]
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Webshop:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Webshop(Model):
     """One webshop (A); its `uuid` goes into the body of product, order and webhook writes."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid"))
@@ -24,8 +25,8 @@ class Webshop:
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class PickLocation:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class PickLocation(Model):
     """One pick location (A). Its other fields are not documented; they are in `extra`."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid"))
@@ -33,8 +34,8 @@ class PickLocation:
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Webhook:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Webhook(Model):
     """One subscription (A); the list of them is account-wide.
 
     Attributes:
@@ -52,8 +53,8 @@ class Webhook:
 
 
 @request_model
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class NewWebhook:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class NewWebhook(Model):
     """A subscription to be created (A). Creating one twice makes two.
 
     Attributes:
@@ -70,8 +71,8 @@ class NewWebhook:
     target_url: str = attrs.field(converter=text, repr=False, metadata=alias("targetUrl"))
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class PageInfo:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class PageInfo(Model):
     """The `pageInfo` of a list (A). `total_items` and `last_page` are unreliable (B): nothing here ends a list.
 
     Attributes:
@@ -87,16 +88,16 @@ class PageInfo:
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class LinkedOrder:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class LinkedOrder(Model):
     """The order that a shipment belongs to (A/B)."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Shipment:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Shipment(Model):
     """One shipment (A/B). Its repr shows neither the recipient nor the code that leads to one.
 
     Attributes:

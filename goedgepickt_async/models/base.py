@@ -99,6 +99,20 @@ class OpenEnum(enum.StrEnum):
         return self
 
     @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """For pydantic and FastAPI: any text."""
+        from pydantic_core import core_schema  # noqa: PLC0415  only pydantic calls this
+
+        return core_schema.no_info_after_validator_function(
+            cls, core_schema.str_schema(), serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Text, with the known values as examples: a closed list would break on the first new one."""
+        return {"type": "string", "title": cls.__name__, "examples": [member.value for member in cls]}
+
+    @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """The member-like value of an unknown text; None (thus a ValueError) for what is no text."""
         if type(value) is not str:
@@ -120,9 +134,14 @@ _UNKNOWN: Final[dict[tuple[type[OpenEnum], str], OpenEnum]] = {}
 class _Unset(enum.Enum):
     """An enumeration of one member, because type checkers narrow `x is UNSET` on those."""
 
-    UNSET = enum.auto()
+    # Serializers write an enumeration's value: of one that is no data they say so, instead of writing a number.
+    UNSET = object()
 
     def __repr__(self) -> str:
+        return "UNSET"
+
+    def __reduce_ex__(self, _protocol: object) -> str:  # type: ignore[override]  # see object.__reduce__
+        """By name: the value cannot be pickled."""
         return "UNSET"
 
     def __bool__(self) -> Literal[False]:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.models.base import UNSET, Identifier, Label, LineType, OrderStatus, Unset, alias, flatten
+from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.models.validators import (
     COUNTRY_CODES,
     FieldError,
@@ -43,8 +44,8 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Address:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Address(Model):
     """Who and where, of an order's billing or shipping side (A/B).
 
     On the wire its parts lie flat in the order, behind `billing` or `shipping`. It holds whatever the API answers;
@@ -74,8 +75,8 @@ class Address:
     phone: str | None = attrs.field(default=None, repr=False, metadata=alias("Phone"))
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class OrderLine:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class OrderLine(Model):
     """One line of an order (A/B).
 
     Attributes:
@@ -94,8 +95,8 @@ class OrderLine:
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class OrderShipment:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class OrderShipment(Model):
     """A parcel of an order (A/B). Its repr hides the code and the URL: with a zip code they lead to the recipient."""
 
     track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceCode"))
@@ -104,8 +105,8 @@ class OrderShipment:
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Order:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Order(Model):
     """One order. Its repr shows no personal data; its fields do.
 
     Attributes:
@@ -200,8 +201,8 @@ _CHECKS: dict[str, Any] = {
 
 
 @request_model
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class NewOrderLine:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class NewOrderLine(Model):
     """One line of an order to be created. `sku`, `product_name`, `quantity`, `tax_rate` suffice (A); the others are B.
 
     Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
@@ -253,8 +254,8 @@ class NewOrderLine:
 
 
 @request_model
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class PickupLocation:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class PickupLocation(Model):
     """Where the customer fetches the parcel (B).
 
     Attributes:
@@ -304,8 +305,8 @@ def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> Pi
 
 
 @request_model
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class NewOrder:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class NewOrder(Model):
     """An order to be created (A; `completed`, `cancelled`, `paid_total` and `paid_tax` B).
 
     Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.models.base import UNSET, Identifier, ProductType, Unset, alias
+from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.models.validators import (
     nullable_amount,
     nullable_text,
@@ -23,8 +24,8 @@ from goedgepickt_async.models.validators import (
 __all__ = ["NewProduct", "Product", "ProductStock", "ProductUpdate", "StockLocation", "Supplier"]
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class ProductStock:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class ProductStock(Model):
     """The stock of a product over all locations (A/B). A bare number on the wire is read as `free_stock` (C).
 
     Attributes:
@@ -48,8 +49,8 @@ class ProductStock:
         return None if self.free_stock is None else max(0, self.free_stock)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Supplier:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Supplier(Model):
     """Who delivers a product, and under which number (B)."""
 
     uuid: str | None = attrs.field(default=None, metadata=alias("uuid"))
@@ -57,8 +58,8 @@ class Supplier:
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class Product:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class Product(Model):
     """One product.
 
     Attributes:
@@ -101,8 +102,8 @@ class Product:
 
 
 @request_model
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class NewProduct:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class NewProduct(Model):
     """A product to be created (A). Creating one that exists fails with `AlreadyExistsError` (A).
 
     Attributes:
@@ -130,8 +131,8 @@ class NewProduct:
 
 
 @request_model
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class ProductUpdate:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class ProductUpdate(Model):
     """What is to change in a product (A): a field left UNSET stays as it is, None empties it.
 
     Attributes:
@@ -156,8 +157,8 @@ class ProductUpdate:
     price: Decimal | Unset | None = attrs.field(default=UNSET, converter=nullable_amount, metadata=alias("price"))
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class StockLocation:
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class StockLocation(Model):
     """One row of `GET /products/{uuid}/stock` (A); mind the wire's lower-case l in `picklocationUuid`."""
 
     pick_location_uuid: Identifier = attrs.field(metadata=alias("picklocationUuid", "pickLocationUuid"))

@@ -78,13 +78,15 @@ def type_name(value: object) -> str:
     return _KINDS.get(type(value), type(value).__name__)
 
 
-def validation_error(cls: type[Any], problems: Mapping[str, str]) -> ValidationError:
+def validation_error(
+    cls: type[Any], problems: Mapping[str, str], why: str = "was refused before it was sent"
+) -> ValidationError:
     """The error for input that was refused before a request was spent on it, with every bad field in it."""
     lines = [f"{path}: {text}" if path else text for path, text in problems.items()]
     if len(lines) > _SHOWN:
         lines[_SHOWN:] = [f"and {len(lines) - _SHOWN} more"]
     return ValidationError(
-        f"{cls.__name__} was refused before it was sent: {'; '.join(lines)}",
+        f"{cls.__name__} {why}: {'; '.join(lines)}",
         fields={path: (text,) for path, text in problems.items()},
         evidence=Evidence.NOT_SENT,
     )

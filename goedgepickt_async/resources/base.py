@@ -14,7 +14,9 @@ from goedgepickt_async import models
 from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_unknown
 from goedgepickt_async._transport.request import NO_BODY, Request, path_to, query_pairs
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.convert import as_list, decode, decode_error, decode_readable, python_name
+from goedgepickt_async.convert import decode, python_name
+from goedgepickt_async.convert.converter import decode_error, decode_readable
+from goedgepickt_async.convert.hooks import as_list
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
 from goedgepickt_async.errors import (
     ConfigurationError,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from goedgepickt_async.convert import as_list, decode, encode
+from goedgepickt_async.convert import decode, encode
+from goedgepickt_async.convert.hooks import as_list
 from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.models.validators import coerce_input

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async.convert import BadRow, decode_error, decode_readable
+from goedgepickt_async.convert.converter import BadRow, decode_error, decode_readable
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, PageInfo
 from goedgepickt_async.paging import ListSource, Paginator, RawPage

@@ -1,0 +1,353 @@
+"""How models leave the program and come back: dicts, JSON, pydantic's schema, and what notebooks and rich show."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from types import NoneType, UnionType
+from typing import Any, Final, Self, Union, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from goedgepickt_async.models.base import UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
+from goedgepickt_async.models.validators import FieldError, coerce, is_request_model, type_name, validation_error
+
+__all__ = ["Model", "plain_scalar"]
+
+_AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+_WIDEST_AMOUNT: Final = 64
+_MASK: Final = str(Secret(""))
+
+
+class Model:
+    """What all models can do besides holding values."""
+
+    __slots__ = ()
+
+    def to_dict(self, *, wire: bool = False, show_secrets: bool = False) -> dict[str, Any]:
+        """The model as values that JSON takes; `from_dict` gives an equal model back.
+
+        Decimals become text, instants ISO 8601 with their offset, enumerations their text. Unknown keys of the API stay
+        below `extra`, and fields that are `UNSET` are left out. Personal data is in it.
+
+        Args:
+            wire: Under the API's names instead of Python's: addresses lie flat, and unknown keys beside the others.
+            show_secrets: A webhook's signing secret in clear. Otherwise it is `***`, which `from_dict` refuses.
+        """
+        made: dict[str, Any] = {}
+        for name, value in _set_fields(self):
+            plain = _plain(value, wire=wire, show_secrets=show_secrets)
+            made |= _named(self, name, plain) if wire else {name: plain}
+        return made
+
+    def to_json(self, *, wire: bool = False, show_secrets: bool = False) -> str:
+        """`to_dict`, as JSON."""
+        plain = self.to_dict(wire=wire, show_secrets=show_secrets)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, wire: bool = False) -> Self:
+        """The model that `to_dict` gave this for. To read an answer of the API, use `convert.decode`.
+
+        Args:
+            data: What `to_dict` gave, also after a way through JSON.
+            wire: It has the API's names.
+
+        Raises:
+            ValidationError: A field is missing, unknown or of the wrong kind; `fields` names each.
+        """
+        try:
+            made: Self = _read_model(data, cls, wire=wire)
+            return made  # noqa: TRY300
+        except FieldError as error:
+            problems = error.problems
+        raise validation_error(cls, problems, "cannot be read")
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, wire: bool = False) -> Self:
+        """The model that `to_json` gave this for.
+
+        Raises:
+            ValidationError: It is no JSON, or a field is missing, unknown or of the wrong kind.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError, TypeError):
+            data = UNSET
+        if data is UNSET:
+            raise validation_error(cls, {"": "is no JSON"}, "cannot be read")
+        return cls.from_dict(data, wire=wire)
+
+    def __repr__(self) -> str:
+        """The fields that are not personal; `…` where there are others."""
+        shown = [f"{name}={value!r}" for name, value in _shown(self)]
+        return f"{type(self).__qualname__}({', '.join([*shown, *(['…'] if _hides(self) else [])])})"
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        """The same for rich."""
+        yield from _shown(self)
+        if _hides(self):
+            yield "…"
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks, as a table."""
+        rows = [(name, repr(value)) for name, value in _shown(self)] + ([("…", "")] if _hides(self) else [])
+        cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><caption>{type(self).__qualname__}</caption>{cells}</table>"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """For pydantic and FastAPI, which take and give what `to_dict` gives."""
+        from pydantic_core import core_schema  # noqa: PLC0415  only pydantic calls this
+
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else _for_pydantic(cls, value),
+            serialization=core_schema.plain_serializer_function_ser_schema(cls.to_dict),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """The fields under their Python names; enumerations stay open."""
+        return _json_schema(cls)
+
+
+# -- out --------------------------------------------------------------------------------------------------------
+
+
+def _set_fields(model: Any) -> Iterator[tuple[str, Any]]:
+    for field in attrs.fields(type(model)):
+        value = getattr(model, field.name)
+        if value is not UNSET:
+            yield field.name, value
+
+
+def _shown(model: Any) -> Iterator[tuple[str, Any]]:
+    return ((field.name, getattr(model, field.name, UNSET)) for field in attrs.fields(type(model)) if field.repr)
+
+
+def _hides(model: Any) -> bool:
+    return any(not field.repr for field in attrs.fields(type(model)))
+
+
+def _plain(value: Any, *, wire: bool, show_secrets: bool) -> Any:
+    if isinstance(value, Model):
+        return value.to_dict(wire=wire, show_secrets=show_secrets)
+    if isinstance(value, list | tuple):
+        return [_plain(part, wire=wire, show_secrets=show_secrets) for part in value]
+    if isinstance(value, dict):
+        return {key: _plain(part, wire=wire, show_secrets=show_secrets) for key, part in value.items()}
+    return value.reveal() if show_secrets and isinstance(value, Secret) else plain_scalar(value)
+
+
+def plain_scalar(value: Any) -> Any:
+    """One value as JSON takes it: decimals and enumerations as text, instants as ISO 8601, secrets as `***`."""
+    if isinstance(value, Secret):
+        return _MASK
+    if isinstance(value, OpenEnum):
+        return value.value
+    if isinstance(value, Decimal):
+        # Without an exponent, unless spelling it out would take pages of zeros, as only an answer can want it.
+        return f"{value:f}" if abs(value.adjusted()) < _WIDEST_AMOUNT else str(value)
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _named(model: Any, name: str, plain: Any) -> dict[str, Any]:
+    """One field under its wire name; parts of a flat one, and unknown keys, as fields of their own."""
+    info = field_info(getattr(attrs.fields(type(model)), name).metadata)
+    if info is None:
+        return dict(plain) if name == "extra" else {name: plain}
+    key = info.sent if is_request_model(type(model)) else info.name
+    if not info.is_flat:
+        return {key: plain}
+    return {key + part: value for part, value in plain.items() if value is not None}
+
+
+# -- in ---------------------------------------------------------------------------------------------------------
+
+
+def _read_model(data: Any, cls: type[Any], *, wire: bool) -> Any:
+    if not isinstance(data, Mapping):
+        raise FieldError(f"must be a mapping of the fields of {cls.__name__}, not {type_name(data)}")
+    attrs.resolve_types(cls)
+    fields = {field.name: field for field in attrs.fields(cls) if field.init}
+    given = _by_python_names(data, cls) if wire else dict(data)
+    problems: dict[str, str] = {}
+    for name in given.keys() - fields.keys():
+        hint = "; it is a name of the API: pass wire=True" if not wire and name in _wire_names(cls) else ""
+        problems[str(name)] = f"{cls.__name__} has no such field{hint}"
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name not in given:
+            if field.default is attrs.NOTHING:
+                problems[name] = "is required"
+            continue
+        try:
+            values[name] = _read(given[name], field.type, wire=wire)
+        except FieldError as error:
+            problems.update(error.prefixed(name))
+    if problems:
+        raise FieldError(problems)
+    return coerce(cls, values) if is_request_model(cls) else cls(**values)
+
+
+def _wire_names(cls: type[Any]) -> set[str]:
+    return {info.name for field in attrs.fields(cls) if (info := field_info(field.metadata)) is not None}
+
+
+def _by_python_names(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    left = dict(data)
+    for field in attrs.fields(cls):
+        info = field_info(field.metadata)
+        if info is None:
+            continue
+        if info.is_flat:
+            part_names = _wire_names(_members(field.type)[-1]) | {"HouseNumberAddition"}
+            parts = {key: left.pop(info.name + key) for key in part_names if info.name + key in left}
+            if parts or not is_request_model(cls):
+                found[field.name] = parts
+            continue
+        for key in dict.fromkeys((info.name, info.sent, *info.aliases)):
+            if key in left:
+                found.setdefault(field.name, left.pop(key))
+    if any(field.name == "extra" for field in attrs.fields(cls)):
+        return found | {"extra": left}
+    return found | left
+
+
+def _members(tp: Any) -> tuple[Any, ...]:
+    """The types of a union, without None and UNSET."""
+    if get_origin(tp) not in {Union, UnionType}:
+        return (tp,)
+    return tuple(arg for arg in get_args(tp) if arg is not NoneType and arg != Unset)
+
+
+def _read(value: Any, tp: Any, *, wire: bool) -> Any:
+    if tp is Any:
+        return value
+    if value is None and NoneType in get_args(tp):
+        return None
+    kind = _members(tp)[0]
+    if get_origin(kind) is tuple:
+        return _read_all(value, get_args(kind)[0], wire=wire)
+    if isinstance(kind, type) and issubclass(kind, Model):
+        return value if isinstance(value, kind) else _read_model(value, kind, wire=wire)
+    if isinstance(kind, type) and issubclass(kind, OpenEnum):
+        return kind(_checked(value, str, "text"))
+    return _SCALARS[get_origin(kind) if get_origin(kind) is dict else kind](value)
+
+
+def _read_all(value: Any, item: Any, *, wire: bool) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise FieldError(f"must be a list, not {type_name(value)}")
+    read: list[Any] = []
+    problems: dict[str, str] = {}
+    for index, part in enumerate(value):
+        try:
+            read.append(_read(part, item, wire=wire))
+        except FieldError as error:
+            problems.update(error.prefixed(f"[{index}]"))
+    if problems:
+        raise FieldError(problems)
+    return tuple(read)
+
+
+def _checked(value: Any, kind: type[Any], called: str) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise FieldError(f"must be {called}, not {type_name(value)}")
+    return value
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    try:
+        read = Decimal(_checked(value, str, "a decimal number as text, such as '12.34'"))
+    except InvalidOperation:
+        read = None
+    if read is None or not read.is_finite():
+        raise FieldError("must be a decimal number as text, such as '12.34'")
+    return read
+
+
+def _datetime(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        read = datetime.fromisoformat(_checked(value, str, "an instant of ISO 8601"))
+    except ValueError:
+        read = None
+    if read is None:
+        raise FieldError("must be an instant of ISO 8601")
+    for fold in (0, 1):  # of Dutch time, where that is what the offset says, so that it is the very same value
+        dutch = read.replace(tzinfo=_AMSTERDAM, fold=fold)
+        if read.tzinfo is not None and dutch.utcoffset() == read.utcoffset():
+            return dutch
+    return read
+
+
+def _secret(value: Any) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if value == _MASK:
+        raise FieldError("was masked; write it with show_secrets=True")
+    return Secret(_checked(value, str, "text"))
+
+
+_SCALARS: Final[Mapping[Any, Callable[[Any], Any]]] = {
+    dict: lambda value: dict(_checked(value, dict, "an object")),
+    str: lambda value: _checked(value, str, "text"),
+    Identifier: lambda value: _checked(value, str, "text"),
+    Label: lambda value: _checked(value, str, "text"),
+    int: lambda value: _checked(value, int, "a whole number"),
+    bool: lambda value: _checked(value, bool, "True or False"),
+    Decimal: _decimal,
+    datetime: _datetime,
+    Secret: _secret,
+}
+
+
+# -- pydantic ---------------------------------------------------------------------------------------------------
+
+
+def _for_pydantic(cls: type[Any], value: Any) -> Any:
+    try:
+        return _read_model(value, cls, wire=False)
+    except FieldError as error:
+        problems = error.problems
+    raise ValueError("; ".join(f"{path}: {text}" if path else text for path, text in problems.items()))
+
+
+def _json_schema(cls: type[Any]) -> dict[str, Any]:
+    attrs.resolve_types(cls)
+    fields = [field for field in attrs.fields(cls) if field.init]
+    required = [field.name for field in fields if field.default is attrs.NOTHING]
+    schema: dict[str, Any] = {
+        "title": cls.__name__,
+        "type": "object",
+        "properties": {field.name: _type_schema(field.type) for field in fields},
+    }
+    return schema | ({"required": required} if required else {})
+
+
+def _type_schema(tp: Any) -> dict[str, Any]:
+    if tp is Any:
+        return {}
+    kind = _members(tp)[0]
+    if get_origin(kind) is tuple:
+        made: dict[str, Any] = {"type": "array", "items": _type_schema(get_args(kind)[0])}
+    elif get_origin(kind) is dict:
+        made = {"type": "object"}
+    elif isinstance(kind, type) and issubclass(kind, Model):
+        made = _json_schema(kind)
+    elif isinstance(kind, type) and issubclass(kind, OpenEnum):
+        made = {"type": "string", "examples": [member.value for member in kind]}
+    else:
+        made = {"type": {int: "integer", bool: "boolean"}.get(kind, "string")}
+        if kind is datetime:
+            made["format"] = "date-time"
+    return {"anyOf": [made, {"type": "null"}]} if NoneType in get_args(tp) else made

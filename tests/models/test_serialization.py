@@ -1,0 +1,258 @@
+"""Models leave the program and come back equal: dicts, JSON, pydantic, FastAPI; what is no model of the kind is refused."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import json
+import pickle
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goedgepickt_async import models
+from goedgepickt_async.errors import ValidationError
+from goedgepickt_async.models import UNSET, NewOrder, NewOrderLine, OpenEnum, Order, ProductUpdate, Secret, Webhook
+from goedgepickt_async.models.base import Identifier, Label
+from goedgepickt_async.models.serialization import Model, _members
+from goedgepickt_async.models.validators import COUNTRY_CODES, is_request_model
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+ALL = sorted(
+    (thing for name in models.__all__ if isinstance(thing := getattr(models, name), type) and issubclass(thing, Model)),
+    key=lambda cls: cls.__name__,
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+SCALARS: dict[Any, st.SearchStrategy[Any]] = {
+    str: texts,
+    Identifier: texts.filter(bool),
+    Label: texts,
+    int: st.integers(-(10**12), 10**12),
+    bool: st.booleans(),
+    Decimal: st.decimals(allow_nan=False, allow_infinity=False),
+    datetime: st.datetimes(timezones=st.sampled_from([AMSTERDAM, UTC])),
+    Secret: texts.filter(lambda text: text != "***").map(Secret),
+}
+
+
+def of_type(tp: Any) -> st.SearchStrategy[Any]:
+    if tp is Any:
+        return json_values
+    kind = _members(tp)[0]
+    if get_origin(kind) is tuple:
+        made: st.SearchStrategy[Any] = st.lists(of_type(get_args(kind)[0]), max_size=2).map(tuple)
+    elif get_origin(kind) is dict:
+        made = st.dictionaries(texts.map(lambda text: f"x{text}"), json_values, max_size=2)
+    elif isinstance(kind, type) and issubclass(kind, Model):
+        made = of_model(kind)
+    elif isinstance(kind, type) and issubclass(kind, OpenEnum):
+        made = st.sampled_from(list(kind)) | texts.map(kind)
+    else:
+        made = SCALARS[kind]
+    return st.none() | made if NoneType in get_args(tp) else made
+
+
+def of_model(cls: type[Any]) -> st.SearchStrategy[Any]:
+    if is_request_model(cls):
+        return REQUESTS[cls]
+    attrs.resolve_types(cls)
+    return st.builds(cls, **{field.name: of_type(field.type) for field in attrs.fields(cls)})
+
+
+names = texts.filter(str.strip)
+amounts = st.decimals(-(10**6), 10**6, places=2)
+instants = st.datetimes(datetime(1901, 1, 1), datetime(2999, 1, 1), timezones=st.sampled_from([AMSTERDAM, UTC]))  # noqa: DTZ001
+countries = st.sampled_from(sorted(COUNTRY_CODES))
+REQUESTS: dict[type[Any], st.SearchStrategy[Any]] = {}
+REQUESTS[models.NewOrderLine] = st.builds(
+    NewOrderLine,
+    sku=names,
+    product_name=names,
+    quantity=st.integers(1, 99),
+    tax_rate=amounts | st.just(UNSET),
+    ean=texts,
+)
+REQUESTS[models.PickupLocation] = st.builds(
+    models.PickupLocation, location=texts | st.just(UNSET), country=countries, house_number=texts
+)
+REQUESTS[models.NewOrder] = st.builds(
+    NewOrder,
+    order_id=names,
+    status=st.sampled_from(["open", "on_hold"]),
+    created_at=instants | st.just(UNSET),
+    finished_at=instants | st.none(),
+    paid_total=amounts,
+    ignore_unknown_products=st.booleans(),
+    shipping=st.just(UNSET) | st.builds(models.Address, city=texts, country=countries, house_number_addition=texts),
+    lines=st.lists(REQUESTS[models.NewOrderLine], min_size=1, max_size=2),
+    pickup_location=st.just(UNSET) | REQUESTS[models.PickupLocation],
+)
+REQUESTS[models.NewProduct] = st.builds(models.NewProduct, name=names, sku=names, price=amounts | st.just(UNSET))
+REQUESTS[models.ProductUpdate] = st.builds(
+    ProductUpdate, name=names | st.just(UNSET), url=texts | st.none() | st.just(UNSET), price=amounts | st.none()
+)
+REQUESTS[models.NewWebhook] = st.builds(models.NewWebhook, event=names, target_url=names)
+
+
+@pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+@given(data=st.data())
+@settings(max_examples=25)
+def test_every_model_comes_back_equal(cls: type[Model], data: st.DataObject) -> None:
+    model = data.draw(of_model(cls))
+    plain = model.to_dict(show_secrets=True)
+    assert json.loads(json.dumps(plain)) == plain
+    assert cls.from_dict(plain) == model
+    assert cls.from_json(model.to_json(show_secrets=True)) == model
+    assert cls.from_dict(model.to_dict(show_secrets=True)).to_dict(show_secrets=True) == plain
+    assert pickle.loads(pickle.dumps(model)) == model
+    assert copy.deepcopy(model) == model
+    if cls is not models.Address:  # which has no wire names of its own, but behind a prefix
+        again = cls.from_dict(json.loads(model.to_json(wire=True, show_secrets=True)), wire=True)
+        assert again == model
+
+
+def test_the_hypotheses_reach_every_model() -> None:
+    assert {cls.__name__ for cls in ALL} > {
+        "Order",
+        "Product",
+        "Shipment",
+        "Webhook",
+        "NewOrder",
+        "PageInfo",
+        "Address",
+    }
+    assert {cls for cls in ALL if is_request_model(cls)} == set(REQUESTS)
+
+
+@pytest.mark.parametrize(
+    ("cls", "data", "path"),
+    [
+        (Order, {"externalDisplayId": "#1", "uuid": "o"}, "externalDisplayId"),
+        (Order, {}, "uuid"),
+        (Order, {"uuid": 5}, "uuid"),
+        (Order, {"uuid": "o", "total_paid": 1.5}, "total_paid"),
+        (Order, {"uuid": "o", "total_paid": "1,5"}, "total_paid"),
+        (Order, {"uuid": "o", "created_at": "gisteren"}, "created_at"),
+        (Order, {"uuid": "o", "lines": [{"quantity": "2"}]}, "lines[0].quantity"),
+        (Order, {"uuid": "o", "lines": {"0": {}}}, "lines"),
+        (Order, {"uuid": "o", "shipping": {"citty": "x"}}, "shipping.citty"),
+        (Order, {"uuid": "o", "attention_needed": 1}, "attention_needed"),
+        (Order, [], ""),
+        (Order, "o", ""),
+        (Order, None, ""),
+        (NewOrderLine, {"sku": "a", "product_name": "x", "quantity": 0}, "quantity"),
+        (NewOrder, {"order_id": "S"}, "lines"),
+        (Webhook, {"uuid": "h", "secret": "***"}, "secret"),
+    ],
+)
+def test_what_is_no_such_model_is_refused_by_its_place(cls: type[Model], data: Any, path: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        cls.from_dict(data)
+    assert path in caught.value.fields
+    with pytest.raises(ValidationError):
+        cls.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["", "{", "nee", b"\xff", "null", "[" * 100_000])
+def test_text_that_is_no_json_object_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ValidationError):
+        Order.from_json(text)
+
+
+def test_names_of_the_api_are_recognised_in_the_message() -> None:
+    with pytest.raises(ValidationError, match="pass wire=True"):
+        Order.from_dict({"uuid": "o", "externalDisplayId": "#1"})
+
+
+def test_a_secret_leaves_masked() -> None:
+    hook = Webhook(uuid="h", secret=Secret("geheim"))
+    assert hook.to_dict()["secret"] == "***"
+    assert "geheim" not in hook.to_json() + repr(hook) + hook._repr_html_()
+
+
+def test_unset_is_data_to_no_serializer() -> None:
+    change = attrs.asdict(ProductUpdate(price="1.50"))
+    with pytest.raises(TypeError):
+        json.dumps(change, default=lambda value: value.value if isinstance(value, enum.Enum) else json.loads(value))
+    msgspec = pytest.importorskip("msgspec")
+    with pytest.raises(TypeError):
+        msgspec.json.encode(ProductUpdate(price="1.50"))
+    orjson = pytest.importorskip("orjson")
+    with pytest.raises(TypeError):
+        orjson.dumps(change)
+    pydantic = pytest.importorskip("pydantic")
+    with pytest.raises(ValueError, match="serialize"):
+        pydantic.TypeAdapter(dict[str, Any]).dump_json(change)
+    assert pickle.loads(pickle.dumps(UNSET)) is UNSET
+    assert copy.deepcopy(UNSET) is UNSET
+
+
+def test_a_repr_says_that_there_is_more_and_shows_nothing_personal() -> None:
+    order = Order(uuid="o-1", customer_note="<b>Geheim</b>", shipping=models.Address(city="Geheim", country="NL"))
+    assert repr(order).startswith("Order(uuid='o-1', ")
+    assert repr(order).endswith(", …)")
+    assert repr(models.Webshop(uuid="w")).endswith(", …)")
+    assert "Geheim" not in repr(order) + order._repr_html_() + str(list(order.__rich_repr__()))
+    assert "<script>" not in Order(uuid="<script>")._repr_html_()
+
+
+def test_rich_shows_what_repr_shows() -> None:
+    pretty = pytest.importorskip("rich.pretty")
+    shown = pretty.pretty_repr(Order(uuid="o-1", customer_note="Geheim"), max_width=500)
+    assert "o-1" in shown
+    assert "Geheim" not in shown
+    assert "…" in shown
+
+
+def test_fastapi_takes_and_gives_models_and_its_schema_keeps_enumerations_open() -> None:
+    fastapi = pytest.importorskip("fastapi")
+    testclient = pytest.importorskip("fastapi.testclient")
+    app = fastapi.FastAPI()
+
+    async def read() -> Order:
+        return Order(uuid="o-1", total_paid=Decimal("1.50"), status=models.OrderStatus("quantum"))
+
+    async def make(order: NewOrder) -> list[NewOrderLine]:
+        return list(order.lines)
+
+    # FastAPI takes only pydantic's own models for bodies by themselves.
+    make.__annotations__["order"] = Annotated[NewOrder, fastapi.Body()]
+
+    app.get("/o")(read)
+    app.post("/n")(make)
+    client = testclient.TestClient(app)
+    assert Order.from_dict(client.get("/o").json()) == Order(
+        uuid="o-1", total_paid=Decimal("1.50"), status=models.OrderStatus("quantum")
+    )
+    body = {"order_id": "S", "status": "open", "lines": [{"sku": "a", "product_name": "b", "quantity": 1}]}
+    assert client.post("/n", json=body).json() == [{"sku": "a", "product_name": "b", "quantity": 1}]
+    refused = client.post("/n", json={**body, "lines": []})
+    assert refused.status_code == 422
+    assert "lines" in refused.text
+    schema = client.get("/openapi.json")
+    assert schema.status_code == 200
+    assert '"enum"' not in schema.text
+    assert "ready_for_picking" in schema.text
+
+
+def test_pydantic_models_hold_ours() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    holder = pydantic.create_model("Holder", order=(Order, ...), status=(models.OrderStatus, ...))
+    held = holder(order={"uuid": "o-1", "total_paid": "2"}, status="quantum")
+    assert held.order == Order(uuid="o-1", total_paid=Decimal(2))
+    assert not held.status.is_known
+    assert holder.model_validate_json(held.model_dump_json()) == held
+    with pytest.raises(pydantic.ValidationError):
+        holder(order={"uuid": "o-1", "nonsense": 1}, status="open")
