@@ -385,7 +385,7 @@ async def test_a_raw_request_reaches_what_is_not_wrapped(gg: GoedGepickt) -> Non
     assert answer.status == 200
     assert len(answer.json["items"]) == 1
     with pytest.raises(NotFoundError):
-        await gg.request("GET", "/suppliers")
+        await gg.request("GET", "/picklists")
 
 
 async def test_a_body_that_is_no_json_is_refused_before_it_is_sent(gg: GoedGepickt, sandbox: Sandbox) -> None:

@@ -27,8 +27,11 @@ class Lists:
         self._world = world
         self._quirks = quirks
         self._pager = Pager(limits, quirks)
-        self.webshops: Listing = _plain(world.webshops, "uuid", "name", "url", "platform")
-        self.pick_locations: Listing = _plain(world.pick_locations, "uuid", "name")
+        self.plain: dict[str, Listing] = {
+            "/webshops": _plain(world.webshops, "uuid", "name", "url", "platform"),
+            "/picklocations": _plain(world.pick_locations, "uuid", "name"),
+        }
+        """Path -> a list that has no other endpoint."""
         self.webhooks: Listing = _plain(
             world.webhooks, "webhookUuid", "webhookEvent", "targetUrl", "webshopUuid", "webshopName"
         )

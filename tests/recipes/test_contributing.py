@@ -1,0 +1,179 @@
+"""The recipe of CONTRIBUTING.md for a new endpoint is complete: followed to the letter in a copy, everything works."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+# File -> (text that is there, text that takes its place). Each file is one that the recipe names.
+STEPS = {
+    "models/account.py": [
+        ('__all__ = ["LinkedOrder"', '__all__ = ["KnownSupplier", "LinkedOrder"'),
+        (
+            "@attrs.frozen(kw_only=True, weakref_slot=False)\nclass PickLocation",
+            '''@attrs.frozen(kw_only=True, weakref_slot=False)
+class KnownSupplier:
+    """One supplier (A)."""
+
+    uuid: Identifier = attrs.field(metadata=alias("uuid"))
+    name: str | None = attrs.field(default=None, metadata=alias("name"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class PickLocation''',
+        ),
+    ],
+    "__init__.pyi": [
+        (
+            "from goedgepickt_async.models import LineType",
+            (
+                "from goedgepickt_async.models import KnownSupplier as KnownSupplier\n"
+                "from goedgepickt_async.models import LineType"
+            ),
+        )
+    ],
+    "endpoints.py": [
+        (
+            '        Endpoint(\n            operation="orders.list"',
+            '''        Endpoint(
+            operation="suppliers.list",
+            method="GET",
+            path="/suppliers",
+            summary="All suppliers.",
+            confidence="A",
+            source="an example",
+            model="KnownSupplier",
+            is_list=True,
+        ),
+        Endpoint(
+            operation="orders.list"''',
+        )
+    ],
+    "resources/catalogue.py": [
+        ('__all__ = ["PickLocations", "Shipments"', '__all__ = ["PickLocations", "Shipments", "Suppliers"'),
+        ("import PickLocation, ", "import KnownSupplier, PickLocation, "),
+        (
+            "class Shipments(Resource)",
+            '''class Suppliers(Resource):
+    """The suppliers of products."""
+
+    def list(self) -> Paginator[KnownSupplier]:
+        """All suppliers: `GET /suppliers` (A)."""
+        return self._list("suppliers.list", KnownSupplier)
+
+
+class Shipments(Resource)''',
+        ),
+    ],
+    "client.py": [
+        ("Shipments, Stock, Webhooks, Webshops", "Shipments, Stock, Suppliers, Webhooks, Webshops"),
+        (
+            "    @cached_property\n    def webhooks(self)",
+            '''    @cached_property
+    def suppliers(self) -> Suppliers:
+        """Who delivers products."""
+        from goedgepickt_async.resources import Suppliers
+
+        return Suppliers(self._sender)
+
+    @cached_property
+    def webhooks(self)''',
+        ),
+    ],
+    "sandbox/world/state.py": [
+        (
+            "        self.products: Table = Table(",
+            (
+                '        self.suppliers: Table = Table("supplier", 3, self._make_location, identity)\n'
+                "        self.products: Table = Table("
+            ),
+        )
+    ],
+    "sandbox/handlers/lists.py": [
+        (
+            '            "/picklocations": ',
+            '            "/suppliers": _plain(world.suppliers, "uuid", "name"),\n            "/picklocations": ',
+        )
+    ],
+}
+
+TEST = """
+from goedgepickt_async import GoedGepickt, KnownSupplier
+from goedgepickt_async.sandbox import Sandbox
+
+
+async def test_suppliers_are_listed(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    suppliers = await gg.suppliers.list().collect()
+    assert [type(supplier) for supplier in suppliers] == [KnownSupplier] * 3
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package and its tests, in which the recipe was followed."""
+    root = tmp_path_factory.mktemp("copy")
+    hidden = shutil.ignore_patterns("__pycache__", ".*")
+    for name in ("docs", "goedgepickt_async", "tests"):
+        shutil.copytree(ROOT / name, root / name, ignore=hidden)
+    for name in ("conftest.py", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, root)
+    for file, changes in STEPS.items():
+        path = root / "goedgepickt_async" / file
+        text = path.read_text("utf-8")
+        for old, new in changes:
+            assert text.count(old) >= 1, f"{file}: {old}"
+            text = text.replace(old, new, 1)
+        path.write_text(text, "utf-8")
+    (root / "tests" / "resources" / "test_suppliers.py").write_text(TEST, "utf-8")
+    return root
+
+
+def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=copy,
+        env=environment | {"PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def test_each_file_that_a_new_endpoint_touches_is_named_by_the_recipe() -> None:
+    recipe = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Add an endpoint")[2].partition("\n## ")[0]
+    named = {file for file in STEPS if f"`{file}`" in recipe or f"`goedgepickt_async/{file}`" in recipe}
+    assert named == set(STEPS)
+    assert len(STEPS) <= 7
+
+
+def test_the_tests_that_the_recipe_names_pass(copy: Path) -> None:
+    done = run(
+        copy,
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/resources/test_suppliers.py",
+        "tests/resources/test_resources.py",
+        "tests/test_layers.py",
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_new_list_can_be_exported_at_once(copy: Path) -> None:
+    pytest.importorskip("cyclopts")
+    done = run(copy, "goedgepickt_async", "export", "suppliers", "--sandbox", "--format", "jsonl")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
