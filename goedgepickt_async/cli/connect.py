@@ -367,18 +367,32 @@ class RowOptions:
 
     column: Annotated[list[str] | None, Parameter(group=_ROWS)] = None
     """Which column holds a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves it out. Can be given several times."""
+    set_: Annotated[list[str] | None, Parameter(name="--set", group=_ROWS)] = None
+    """A value for all rows, instead of a column, as FIELD=VALUE (status=open). Can be given several times."""
+    profile: Annotated[str | None, Parameter(group=_ROWS)] = None
+    """Whose file it is, such as woocommerce or shopify; none: nobody's. By default what its columns say."""
+    sheet: Annotated[str | None, Parameter(group=_ROWS)] = None
+    """Of a workbook: by default the only sheet that is not empty."""
     delimiter: Annotated[str | None, Parameter(group=_ROWS)] = None
     """Between cells: one character, or tab. By default the one that makes sense of the head."""
     encoding: Annotated[str | None, Parameter(group=_ROWS)] = None
     """By default UTF-8, else Windows-1252."""
     decimal: Annotated[Literal[",", "."] | None, Parameter(group=_ROWS)] = None
     """The sign before decimals. Without it, 1.234 and the like are refused."""
+    dates: Annotated[Literal["dmy", "mdy"] | None, Parameter(group=_ROWS)] = None
+    """Whether the day or the month comes first. Without it, 12/01/2026 is refused."""
     skip_bad: Annotated[bool, Parameter(group=_ROWS)] = False
     """Go on without the rows that are bad or in conflict; the exit code is 1 all the same."""
     key: Annotated[Literal["sku", "product_id"] | None, Parameter(group=_COMPARING)] = None
     """What tells products apart: by default sku (products)."""
     update_pictures: Annotated[bool, Parameter(group=_COMPARING)] = False
     """Send pictures also where there is one already (products)."""
+    existing_only: Annotated[bool, Parameter(group=_COMPARING)] = False
+    """Create nothing: what is not there is in conflict (products)."""
+    create_in: Annotated[str | None, Parameter(group=_COMPARING)] = None
+    """Create in this webshop, by its uuid or name, also what exists in another one; else that is in conflict (products)."""
+    allow_similar: Annotated[bool, Parameter(group=_COMPARING)] = False
+    """Create also what differs from an existing SKU only by case, leading zeros, blanks or invisible characters (products)."""
     mode: Annotated[Literal["free", "set"] | None, Parameter(group=_COMPARING)] = None
     """Bring the free stock to the level (free, the default), or set what lies at --location (stock)."""
     location: Annotated[str | None, Parameter(group=_COMPARING)] = None
@@ -392,7 +406,7 @@ class RowOptions:
 
     def given(self) -> list[str]:
         """The options that were given."""
-        return [_option(field.name) for field in dataclasses.fields(self) if getattr(self, field.name)]
+        return [_option(field.name.rstrip("_")) for field in dataclasses.fields(self) if getattr(self, field.name)]
 
 
 _SANDBOX_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions) if field.name.startswith("sandbox_")]

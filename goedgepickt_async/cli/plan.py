@@ -41,7 +41,7 @@ from goedgepickt_async.bulk import (
     read_changes,
 )
 from goedgepickt_async.bulk.files import FileRows, read_bytes
-from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
+from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location, find_webshop
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sanitize
 from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
 from goedgepickt_async.paths import write_private
@@ -52,6 +52,9 @@ _SHOWN = 20
 _KINDS_OF_OPTIONS = {
     "key": "products",
     "update_pictures": "products",
+    "existing_only": "products",
+    "create_in": "products",
+    "allow_similar": "products",
     "mode": "stock",
     "location": "stock",
     "one_location": "stock",
@@ -86,9 +89,10 @@ class PlanTask:
             raise UsageError("--mode set needs --location: the place whose quantity is set, by its uuid or name")
         if self.options.one_location and self.options.mode != "set":
             raise UsageError("--one-location is for --mode set")
-        for pair in self.options.column or []:
-            if "=" not in pair:
-                raise UsageError(f"--column {pair}: it is FIELD=COLUMN, such as sku=Artikelnr")
+        if self.options.existing_only and self.options.create_in:
+            raise UsageError("--existing-only and --create-in contradict each other; give one of them")
+        _pairs("--column", self.options.column, "FIELD=COLUMN, such as sku=Artikelnr")
+        _pairs("--set", self.options.set_, "FIELD=VALUE, such as status=open")
 
     @property
     def name(self) -> str:
@@ -104,7 +108,7 @@ class PlanTask:
         data = _bytes_of(self.file)
         options = self.options
         delimiter = "\t" if options.delimiter in {"tab", "\\t"} else options.delimiter
-        columns = dict(pair.split("=", 1) for pair in options.column or [])
+        columns = _pairs("--column", options.column, "FIELD=COLUMN")
         as_json = True if self.file.suffix.lower() in {".jsonl", ".ndjson"} else None
         try:
             rows = read_bytes(
@@ -112,6 +116,10 @@ class PlanTask:
                 self.kind,
                 name=self.name,
                 columns=columns,
+                constants=_pairs("--set", options.set_, "FIELD=VALUE"),
+                profile=options.profile,
+                sheet=options.sheet,
+                dates=options.dates,
                 delimiter=delimiter,
                 encoding=options.encoding,
                 decimal=options.decimal,
@@ -121,13 +129,18 @@ class PlanTask:
             raise CommandError(sanitize(error.message)) from None
         if rows.columns:
             info("reads " + ", ".join(f"{field} from {sanitize(name)!r}" for field, name in rows.columns.items()))
+        for note in rows.notes:
+            info(sanitize(note))
         return rows
 
     async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
         """Compare the rows with what is there."""
         values = [row.values for row in rows.rows]
         source = RowSource(
-            name=self.name, lines=tuple(row.line for row in rows.rows), problems=tuple(map(sanitize, rows.problems))
+            name=self.name,
+            lines=tuple(row.line for row in rows.rows),
+            problems=tuple(map(sanitize, rows.problems)),
+            skipped=tuple(map(sanitize, rows.skipped)),
         )
         made: Plan = await _PLANNERS[self.kind](self, client, values)
         return made.with_source(source)
@@ -135,10 +148,39 @@ class PlanTask:
 
 async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
     options = task.options
+    webshop = options.webshop
+    if options.create_in is not None:
+        there = await find_webshop(client, options.create_in)
+        if webshop is not None and await find_webshop(client, webshop) != there:
+            raise UsageError("--create-in and --webshop name two webshops; a plan is for one")
+        webshop = there
     plan: Plan = await client.products.plan(
-        rows, key=options.key or "sku", webshop_uuid=options.webshop, update_pictures=options.update_pictures
+        rows,
+        key=options.key or "sku",
+        webshop_uuid=webshop,
+        update_pictures=options.update_pictures,
+        existing_only=options.existing_only,
+        create_elsewhere=options.create_in is not None,
+        allow_similar=options.allow_similar,
     )
     return plan
+
+
+def _pairs(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:
+    """What `NAME=VALUE` options say.
+
+    Raises:
+        UsageError: One has no `=`, or the name of another.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} {pair}: it is {form}")
+        if name in found:
+            raise UsageError(f"{option} {name} is given twice")
+        found[name] = value
+    return found
 
 
 async def _stock(task: PlanTask, client: Any, rows: list[Any]) -> Plan:

@@ -329,6 +329,11 @@ def test_what_looks_like_a_mistake_needs_a_word(
         (("plan", "products", "p.csv", "--mode", "set"), "--mode is for stock"),
         (("plan", "products", "p.csv", "--location", "x"), "--location is for stock"),
         (("plan", "stock", "p.csv", "--one-location", "--location", "x"), "--one-location is for --mode set"),
+        (("plan", "products", "p.csv", "--set", "price"), "FIELD=VALUE"),
+        (("plan", "products", "p.csv", "--set", "price=1", "--set", "price=2"), "given twice"),
+        (("plan", "stock", "p.csv", "--existing-only"), "--existing-only is for products"),
+        (("plan", "products", "p.csv", "--existing-only", "--create-in", "x"), "contradict"),
+        (("plan", "products", "p.csv", "--create-in", "nope"), "there is no webshop of that uuid or name"),
         (("apply", "-"), "--kind"),
         (("plan", "stock", "s.csv", "--location", "nope"), "there is no pick location of that uuid or name"),
         (("plan", "stock", "s.csv", "--webshop", "nope"), "no webshop 'nope'"),
@@ -391,3 +396,56 @@ def test_a_dry_run_names_rows_that_would_be_left_out(inside: Inside, sandbox: Sa
     done = inside("apply", "p.csv", "--kind", "products", "--dry-run")
     assert (done.code, "p.csv:3" in done.out.decode(), writes(sandbox)) == (1, True, 0)
     assert "1 would be sent" in done.err
+
+
+# -- how rows are read and compared ---------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_is_not_created_where_only_existing_ones_are_wanted(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    done = inside("apply", "p.csv", "--kind", "products", "--existing-only", "--skip-bad")
+    assert (done.code, "1 of 1 rows are left out" in done.err, writes(sandbox)) == (1, True, 0), done.err
+
+
+def test_what_exists_in_another_webshop_is_created_only_on_demand(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    first, second = (str(shop["name"]) for shop in sandbox.world.webshops[:2])
+    theirs = inside("export", "products", "--webshop", second).rows
+    here = {row["sku"] for row in inside("export", "products", "--webshop", first).rows}
+    sku = next(row["sku"] for row in theirs if row["sku"] and row["sku"] not in here)
+    catalogue(tmp_path, f"{sku};Mok;1,50")
+    refused = inside("apply", "p.csv", "--kind", "products")
+    assert (refused.code, second in refused.err, writes(sandbox)) == (1, True, 0), refused.err
+    two = inside("apply", "p.csv", "--kind", "products", "--create-in", first, "--webshop", second)
+    assert (two.code, writes(sandbox)) == (2, 0)
+    done = inside("apply", "p.csv", "--kind", "products", "--create-in", first)
+    assert (done.code, writes(sandbox)) == (0, 1), done.err
+
+
+def test_a_value_can_be_set_for_all_rows_instead_of_a_column(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("sku;naam\nNIEUW-1;Mok\nNIEUW-2;Kom\n")
+    done = inside("apply", "p.csv", "--kind", "products", "--set", "price=9,95")
+    assert done.code == 0, done.err
+    prices = {row["sku"]: row["price"] for row in inside("export", "products").rows}
+    assert (prices["NIEUW-1"], prices["NIEUW-2"]) == ("9.95", "9.95")
+    wrong = inside("plan", "products", "p.csv", "--set", "price=cheap")
+    assert (wrong.code, "cheap" in wrong.err) == (1, True), wrong.err
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_profile_that_does_not_exist_is_told_with_those_that_do(inside: Inside, tmp_path: Path) -> None:
+    catalogue(tmp_path, "NIEUW-1;Mok;1,50")
+    done = inside("plan", "products", "p.csv", "--profile", "nope")
+    assert (done.code, "shopify" in done.err) == (1, True), done.err
+
+
+@pytest.mark.parametrize("form", ["p.csv", "p.xlsx", "p.jsonl"])
+@pytest.mark.usefixtures("sandbox")
+def test_an_export_that_is_planned_again_changes_nothing(inside: Inside, sandbox: Sandbox, form: str) -> None:
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    assert inside("export", "products", "--webshop", shop, "-o", form).code == 0
+    found = json.loads(inside("plan", "products", form, "--webshop", shop, "--json", "--skip-bad").out)
+    assert (found["counts"]["creates"], found["counts"]["updates"]) == (0, 0), found["writes"]
