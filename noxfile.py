@@ -15,7 +15,7 @@ nox.options.sessions = ["lint", "tests", "tests_oldest", "everything_else", "bro
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
-    "aiohttp==3.12.0",
+    "aiohttp==3.14.1",
     "aiolimiter==1.2.1",
     "attrs==24.2.0",
     "cattrs==24.1.2",

@@ -126,7 +126,8 @@ class GoedGepickt:
         _bring_in_resources()
 
     def __repr__(self) -> str:
-        return f"<GoedGepickt {self._sender.settings.base_url}>"
+        sender = getattr(self, "_sender", None)  # there is none yet where the arguments were refused
+        return f"<GoedGepickt {'half made' if sender is None else sender.settings.base_url}>"
 
     def _sharing(self, settings: Settings) -> GoedGepickt:
         client = object.__new__(type(self))
@@ -265,7 +266,7 @@ class GoedGepickt:
             OutcomeUnknownError: A write that is not idempotent may or may not have been carried out.
             GoedGepicktError: Any other of the tree.
         """
-        verb = method.upper()
+        verb = method.upper() if isinstance(method, str) else ""
         if not verb.isascii() or not verb.isalpha():
             raise ConfigurationError(f"this is no HTTP method: {method!r}")
         reads = verb in {"GET", "HEAD"}
@@ -283,6 +284,7 @@ class GoedGepickt:
             from_user=True,
             route=route,
         )
+        del query, json  # error trackers collect the local variables of a call that fails
         if reads and idempotent is False:
             request = attrs.evolve(request, idempotency=Idempotency.NON_IDEMPOTENT)
         sender = self._sender

@@ -111,6 +111,15 @@ def _made_again(kind: type[GoedGepicktError], args: tuple[Any, ...]) -> GoedGepi
     return error
 
 
+def without_frames(error: GoedGepicktError) -> GoedGepicktError:
+    """The error without the traceback and the errors before it, as the frames in them hold rows of the answer.
+
+    Error trackers collect the local variables of all frames. Raise what this returns outside the handler.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 class ConfigurationError(GoedGepicktError, ValueError):
     """The client was given something it cannot work with: no key, a bad base URL, a resume token of another list."""
 

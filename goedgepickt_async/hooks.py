@@ -16,6 +16,7 @@ from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.drift import DriftDetected
 from goedgepickt_async.errors import ConfigurationError, Evidence
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.text import safe_repr
 
 __all__ = [
     "CallFinished",
@@ -234,6 +235,7 @@ def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) ->
         raise ConfigurationError(f"the hook {attribute.name} must be a plain function: nobody would await it")
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class Hooks:
     """What to call when: plain functions, quick ones; one that raises is logged and otherwise ignored.

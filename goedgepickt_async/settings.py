@@ -18,7 +18,7 @@ import attrs
 from goedgepickt_async._version import __version__
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.text import MaskedStr
+from goedgepickt_async.text import MaskedStr, safe_repr
 
 __all__ = [
     "BASE_URLS",
@@ -62,6 +62,7 @@ _OWN_HEADERS: Final = frozenset(
 """Headers that the client or aiohttp sets."""
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often and when a call is sent again; durations in seconds.
@@ -254,6 +255,7 @@ def _positive(_settings: object, attribute: attrs.Attribute[float], value: float
         raise ConfigurationError(f"{attribute.name} must be more than 0")
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class Settings:
     """The settings of one client; durations in seconds.

@@ -6,9 +6,10 @@ All functions take time in proportion to `limit`, whatever the text is, and rais
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-__all__ = ["MaskedBytes", "MaskedStr", "mask_personal", "printable"]
+__all__ = ["MaskedBytes", "MaskedStr", "mask_personal", "printable", "safe_repr"]
 
 _WORD: Final = re.compile(r"[^\s<>\"',;]+")
 _DIGITS: Final = re.compile(r"\+?\d[\d ()./-]{6,64}\d")
@@ -80,3 +81,23 @@ class MaskedBytes(bytes):
 
     def __repr__(self) -> str:
         return f"<{len(self)} bytes>"
+
+
+_T = TypeVar("_T")
+
+
+def safe_repr(cls: type[_T]) -> type[_T]:
+    """A class decorator: the repr of an object whose `__init__` has raised, or has not finished, raises nothing.
+
+    Debuggers, test runners and error trackers take the repr of `self` in the frame of such an `__init__`.
+    """
+    whole: Callable[[_T], str] = cls.__repr__
+
+    def __repr__(self: _T) -> str:  # noqa: N807  it becomes one
+        try:
+            return whole(self)
+        except AttributeError:
+            return f"<{type(self).__name__}, half made>"
+
+    cls.__repr__ = __repr__  # type: ignore[assignment]
+    return cls

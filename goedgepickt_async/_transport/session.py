@@ -291,12 +291,13 @@ class SessionPool:
 
     def _open(self) -> LoopSession:
         is_owned = self._borrowed is None
+        proxy = environment_proxy(self._base_url) if is_owned else None  # it may raise, with no session open yet
         http = _new_session() if is_owned else self._borrow()
         return LoopSession(
             http,
             is_owned,
             {lane: FairSemaphore(self._concurrency) for lane in Lane},
-            environment_proxy(self._base_url) if is_owned else None,
+            proxy,
             _lifetime(http, owned=is_owned),
         )
 

@@ -6,6 +6,8 @@ import enum
 
 import attrs
 
+from goedgepickt_async.text import safe_repr
+
 __all__ = ["FAR", "MARGIN", "Lane", "LimiterConfig", "nanoseconds"]
 
 FAR = 1 << 62
@@ -35,6 +37,7 @@ def _at_most_limit(config: LimiterConfig, _: object, value: int) -> None:
         raise ValueError("share must be at least 1 and at most the limit")
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class LimiterConfig:
     """The numbers of one budget; durations in seconds.

@@ -41,6 +41,7 @@ from goedgepickt_async.budget.slots import Demand, Slots
 from goedgepickt_async.budget.waiting import Pacer, Waiter, WaitQueue
 from goedgepickt_async.errors import BudgetExhaustedError, Evidence
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.text import safe_repr
 
 __all__ = [
     "Plan",
@@ -218,6 +219,7 @@ class SharerMemory:
 _living: weakref.WeakSet[QueuedBudget] = weakref.WeakSet()
 
 
+@safe_repr
 class QueuedBudget:
     """A budget for this process's tasks, event loops and threads, over slots that live in a store.
 

@@ -18,6 +18,7 @@ from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedGepicktError
 from goedgepickt_async.hooks import ItemFinished, call_hook
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.text import safe_repr
 
 __all__ = ["BulkRunner", "Outcome", "OutcomeStream", "Progress", "StopAfter", "aiter_any", "cancel_and_wait", "eta"]
 
@@ -99,6 +100,7 @@ def _check(_policy: object, attribute: attrs.Attribute[Any], value: Any) -> None
         raise ConfigurationError(f"{attribute.name} must be a number, more than 0")
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class StopAfter:
     """A bulk job stops when one of these is reached: what has begun is finished, nothing new is begun.
@@ -377,6 +379,7 @@ class BulkRunner(Generic[T, R]):
         self._ended = time.monotonic()
 
 
+@safe_repr
 class OutcomeStream(Generic[T, R]):
     """The outcomes of a bulk job, one for each item, as they come. Nothing is done before it is iterated.
 

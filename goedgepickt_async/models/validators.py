@@ -13,6 +13,7 @@ import attrs
 
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models.base import UNSET, OrderStatus, Unset, WebhookEvent
+from goedgepickt_async.text import safe_repr
 
 __all__ = [
     "COUNTRY_CODES",
@@ -280,11 +281,12 @@ def request_model(cls: type[_T]) -> type[_T]:
             for name, value in values.items():
                 object.__setattr__(self, name, value)
             return
+        del given  # error trackers collect the local variables of what raises
         raise validation_error(cls, problems)
 
     cls.__init__ = init  # type: ignore[method-assign]
     setattr(cls, _MARK, True)
-    return cls
+    return safe_repr(cls)
 
 
 def is_request_model(cls: type[Any]) -> bool:

@@ -23,6 +23,7 @@ from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET, Batch, ListReader, PageRequest, Position, RawPage
+from goedgepickt_async.text import safe_repr
 
 __all__ = ["ListSource", "OnUnreadable", "Page", "Paginator", "UnreadableRow", "read_token", "write_token"]
 
@@ -147,6 +148,7 @@ class BadRow(Protocol):
     def problems(self) -> tuple[str, ...]: ...
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class ListSource(Generic[T]):
     """What a paginator reads from.
@@ -189,6 +191,7 @@ class ListSource(Generic[T]):
             raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
 
 
+@safe_repr
 class Paginator(Generic[T]):
     """A list of the API, read page by page as it is consumed. Nothing is sent before it is iterated.
 

@@ -209,7 +209,7 @@ class RawPage:
         attempts: How many requests went out on the wire for it.
     """
 
-    rows: list[Any]
+    rows: list[Any] = attrs.field(repr=False)  # customers' data, which error trackers would collect
     info: PageInfo
     has_info: bool = True
     attempts: int = 1

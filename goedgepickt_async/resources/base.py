@@ -25,6 +25,7 @@ from goedgepickt_async.errors import (
     GoedGepicktError,
     OutcomeUnknownError,
     ValidationError,
+    without_frames,
 )
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
@@ -40,10 +41,11 @@ def parse_result(result: CallResult, reader: Callable[[Any], T]) -> T:
     """Read an answer's JSON; an error says which call it was."""
     try:
         return reader(result.data)
-    except GoedGepicktError as error:
-        error.evidence = Evidence.APPLIED
-        error.attempts, error.method, error.path = result.attempts, result.request.method, result.request.path
-        raise
+    except GoedGepicktError as exc:
+        error = exc
+    error.evidence = Evidence.APPLIED
+    error.attempts, error.method, error.path = result.attempts, result.request.method, result.request.path
+    raise without_frames(error)
 
 
 class Resource:

@@ -54,8 +54,8 @@ class Stock(Resource):
         if _whole(quantity, "quantity") == 0:
             raise _refused("quantity", "must not be 0")
         body = {"mutation": quantity, "mutationReason": reason, "pickLocationUuid": pick_location_uuid}
-        given = {name: value for name, value in body.items() if value is not None}
-        await self._sender.send(request_to("stock.mutate", given, uuid=product_uuid))
+        body = {name: value for name, value in body.items() if value is not None}
+        await self._sender.send(request_to("stock.mutate", body, uuid=product_uuid))
 
     async def set(
         self, product_uuid: str, pick_location_uuid: str, quantity: int, *, reason: str | None = None

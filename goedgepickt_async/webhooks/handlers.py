@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from goedgepickt_async.errors import BudgetExhaustedError, ConfigurationError, NotFoundError
+from goedgepickt_async.text import safe_repr
 from goedgepickt_async.webhooks.events import EVENTS, AnyEvent, Event
 from goedgepickt_async.webhooks.inbox import InboxEntry
 
@@ -290,6 +291,7 @@ def _at_least(least: float) -> Callable[[object, attrs.Attribute[Any], Any], Non
     return check
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class HandlerRetry:
     """When a handler that failed is called again: after a pause that doubles, minus up to half of it at random.

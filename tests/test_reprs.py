@@ -1,0 +1,68 @@
+"""The repr of an object whose `__init__` raised: debuggers and error trackers take it, and it must not raise."""
+
+import enum
+import importlib
+import inspect
+import pkgutil
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+import goedgepickt_async
+from goedgepickt_async import ConfigurationError, GoedGepickt, NewOrder, RetryPolicy, Settings, ValidationError
+
+NOT_LOOKED_AT = (".contrib", ".cli", ".sandbox", "__main__", "pytest_plugin", ".budget.redis", ".budget.host")
+"""They need extras, or share no code with the client."""
+
+
+MIXINS = {"Model"}
+"""No object is of these classes alone."""
+
+
+def classes() -> Iterator[type[Any]]:
+    """Classes of the package with a repr of their own, and those of attrs whose `__init__` can raise."""
+    for module in pkgutil.walk_packages(goedgepickt_async.__path__, "goedgepickt_async."):
+        if any(part in module.name for part in NOT_LOOKED_AT):
+            continue
+        found = importlib.import_module(module.name)
+        for cls in vars(found).values():
+            if inspect.isclass(cls) and cls.__module__ == found.__name__ and (_is_own(cls) or _can_raise(cls)):
+                yield cls
+
+
+def _is_own(cls: type[Any]) -> bool:
+    return (
+        cls.__name__ not in MIXINS
+        and "__repr__" in vars(cls)
+        and not attrs.has(cls)
+        and not issubclass(cls, str | bytes | int | tuple | enum.Enum)
+    )
+
+
+def _can_raise(cls: type[Any]) -> bool:
+    return attrs.has(cls) and (
+        hasattr(cls, "__attrs_post_init__") or any(field.validator or field.converter for field in attrs.fields(cls))
+    )
+
+
+@pytest.mark.parametrize("cls", list(classes()), ids=lambda cls: cls.__qualname__)
+def test_the_repr_of_a_half_made_object_raises_nothing(cls: type[Any]) -> None:
+    assert cls.__name__.lower() in repr(object.__new__(cls)).lower()
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: GoedGepickt("a key"), ConfigurationError),
+        (lambda: Settings(api_key="k", timeout=-1.0), ConfigurationError),
+        (lambda: RetryPolicy(max_attempts=0), ValueError),
+        (lambda: NewOrder(order_id=5), ValidationError),
+    ],
+)
+def test_a_traceback_with_local_variables_can_be_made_of_an_init_that_raised(make: Any, error: Any) -> None:
+    with pytest.raises(error) as caught:
+        make()
+    assert traceback.TracebackException.from_exception(caught.value, capture_locals=True).exc_type is error

@@ -1,0 +1,224 @@
+"""Nothing personal in what error trackers collect: the local variables of all frames, as repr and as Sentry walks them.
+
+Looked at are the frames of the package and of what it calls, of the error and of everything that it is chained to.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import (
+    Address,
+    GoedGepickt,
+    NewOrder,
+    NewOrderLine,
+    RetryPolicy,
+    WebhookEvent,
+)
+from goedgepickt_async.testing import unlimited_budget
+from tests.support.raw_server import Exchange, raw_server
+
+KEY = "key-that-nobody-may-see"
+NAME = "Geheimenberg"
+SECRETS = (KEY, NAME, "geheim@example.test", "Verstopstraat", "s3cr3t-of-a-subscription")
+
+ROW = (
+    '{"uuid": "u-1", "status": "open", "shippingLastName": "Geheimenberg", "shippingAddress": "Verstopstraat", '
+    '"billingEmail": "geheim@example.test", "totalPaid": [1], "createDate": {"a": 1}, "secret": '
+    '"s3cr3t-of-a-subscription"}'
+)
+
+Serve = Callable[[Exchange], Awaitable[None]]
+
+
+def order() -> NewOrder:
+    address = Address(
+        first_name=NAME,
+        last_name=NAME,
+        email="geheim@example.test",
+        address="Verstopstraat",
+        house_number="1",
+        zipcode="1234 AB",
+        city="Utrecht",
+        country="NL",
+    )
+    line = NewOrderLine(sku="a", product_name="b", quantity=1, tax_rate="21")
+    return NewOrder(webshop_uuid="w", order_id="S-1", status="open", shipping=address, billing=address, lines=[line])
+
+
+async def drop(exchange: Exchange) -> None:
+    exchange.drop()
+
+
+async def silence(_: Exchange) -> None:
+    await asyncio.sleep(3600)
+
+
+def answering(body: str, status: str = "200 OK", *headers: str) -> Serve:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(body.encode(), status, *headers)
+
+    return play
+
+
+async def half_a_body(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + ROW.encode())
+    exchange.writer.close()
+
+
+SERVERS: dict[str, Serve] = {
+    "drop": drop,
+    "silence": silence,
+    "half a body": half_a_body,
+    "no HTTP": answering("", f"{NAME} {KEY}"),
+    "no JSON": answering(ROW + "}"),
+    "no list, no object": answering(f'"{NAME}"'),
+    "unreadable row": answering('{"items": [' + ROW + '], "pageInfo": {}}'),
+    "unreadable object": answering(ROW),
+    "error body": answering('{"error": "x", "shippingLastName": "Geheimenberg"}'),
+    "422": answering('{"message": "bad", "errors": {"lastName": ["x"]}, "input": ' + ROW + "}", "422 X"),
+    "500": answering(ROW, "500 X"),
+    "401": answering(ROW, "401 X"),
+    "html": answering(f"<html>{NAME}", "200 OK", "Content-Type: text/html"),
+    "throttled": answering('{"message": "Too Many Attempts."}', "429 X", "Retry-After: 9999"),
+}
+
+CALLS: dict[str, Callable[[GoedGepickt], Awaitable[Any]]] = {
+    "get": lambda gg: gg.orders.get("u-1"),
+    "list": lambda gg: gg.orders.list().collect(),
+    "find": lambda gg: gg.products.find_by_sku("A"),
+    "create": lambda gg: gg.orders.create(order()),
+    "request": lambda gg: gg.request("POST", "/orders", json={"shippingLastName": NAME}),
+    "put": lambda gg: gg.request("PUT", "/orders/1", json={"shippingLastName": NAME}, idempotent=True),
+    "mutate": lambda gg: gg.stock.mutate("u-1", 1, reason="a broken cup"),
+    "ensure": lambda gg: gg.webhooks.ensure("https://hooks.example.test/", [WebhookEvent.ORDER_STATUS_CHANGED]),
+    "plan": lambda gg: gg.orders.plan([order()]),
+}
+
+
+def chained(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it is chained to, also where the chain is not shown."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+
+
+def frames_of(error: BaseException) -> Iterator[FrameType]:
+    for one in chained(error):
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if "/tests/" not in frame.f_code.co_filename:
+                yield frame
+
+
+def shown(value: Any, depth: int = 4) -> str:
+    """As Sentry serialises a local variable: containers are walked, all else is its repr."""
+    if depth and isinstance(value, Mapping):
+        return " ".join(f"{key!r} {shown(inner, depth - 1)}" for key, inner in value.items())
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return " ".join(shown(inner, depth - 1) for inner in value)
+    return repr(value)
+
+
+def leaks(error: BaseException) -> list[str]:
+    found = [
+        f"{frame.f_code.co_filename.rpartition('/')[2]} {frame.f_code.co_qualname}: {name}"
+        for frame in frames_of(error)
+        for name, value in frame.f_locals.items()
+        if any(secret in shown(value) for secret in SECRETS)
+    ]
+    text = "".join(f"{one} {one!r}" for one in chained(error))
+    return found + [f"the text of the error: {secret}" for secret in SECRETS if secret in text]
+
+
+def client(url: str, **options: Any) -> GoedGepickt:
+    defaults: dict[str, Any] = {"retry": RetryPolicy(max_attempts=1), "timeout": 0.2, "webshop_uuid": "w"}
+    return GoedGepickt(KEY, base_url=url, budget=unlimited_budget(), **(defaults | options))
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("server", SERVERS, ids=str)
+@pytest.mark.virtual_time
+async def test_no_frame_of_a_failing_call_shows_anything_personal(server: str, call: str) -> None:
+    async with raw_server(SERVERS[server]) as running, client(running.url) as gg:
+        try:
+            await CALLS[call](gg)
+        except Exception as error:
+            assert leaks(error) == []
+            traceback.TracebackException.from_exception(error, capture_locals=True)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.virtual_time
+async def test_no_frame_of_a_cancelled_call_shows_anything_personal(call: str) -> None:
+    async with raw_server(silence) as running, client(running.url, timeout=60) as gg:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(1):
+                await CALLS[call](gg)
+        assert leaks(caught.value) == []
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.virtual_time
+async def test_no_frame_of_a_call_past_its_deadline_shows_anything_personal(call: str) -> None:
+    async with raw_server(silence) as running, client(running.url, timeout=60, deadline=1.0) as gg:
+        with pytest.raises(Exception) as caught:  # noqa: PT011  any
+            await CALLS[call](gg)
+        assert leaks(caught.value) == []
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+async def test_no_frame_of_a_refused_connection_shows_anything_personal(call: str) -> None:
+    async with client("http://127.0.0.1:9") as gg:
+        with pytest.raises(Exception) as caught:  # noqa: PT011  any
+            await CALLS[call](gg)
+        assert leaks(caught.value) == []
+
+
+async def test_no_frame_of_a_body_that_is_no_json_shows_it() -> None:
+    async with client("http://127.0.0.1:9") as gg:
+        for odd in (float("nan"), object(), "\ud800", {1, 2}, {(1,): 2}):
+            with pytest.raises(Exception) as caught:  # noqa: PT011  any
+                await gg.request("POST", "/orders", json={"shippingLastName": NAME, "odd": odd})
+            assert leaks(caught.value) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "nonsense"},
+        {"timeout": -1},
+        {"lane": "fast"},
+        {"api": "other"},
+        {"unknown": 1},
+        {"concurrency": 0},
+        {"budget": 5},
+        {"session": 5},
+        {"max_body": 0},
+    ],
+    ids=str,
+)
+def test_no_frame_of_a_client_that_cannot_be_made_shows_the_key(options: dict[str, Any]) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  any
+        GoedGepickt(KEY, **options)
+    assert leaks(caught.value) == []
+    traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+
+@pytest.mark.parametrize("key", [f"{KEY} with a space", f"{KEY}\u202e", f" {KEY}\n{KEY}"])
+def test_no_frame_of_a_key_that_is_none_shows_it(key: str) -> None:
+    gg = client("http://127.0.0.1:9")
+    makers: list[Callable[[], Any]] = [lambda: GoedGepickt(key), lambda: gg.for_key(key)]
+    for make in makers:
+        with pytest.raises(Exception) as caught:  # noqa: PT011  any
+            make()
+        assert leaks(caught.value) == []
