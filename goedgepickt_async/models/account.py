@@ -18,10 +18,10 @@ __all__ = ["LinkedOrder", "NewWebhook", "PageInfo", "PickLocation", "Shipment", 
 class Webshop(Model):
     """One webshop (A); its `uuid` goes into the body of product, order and webhook writes."""
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid"))
-    name: str | None = attrs.field(default=None, metadata=alias("name"))
-    url: str | None = attrs.field(default=None, metadata=alias("url"))
-    platform: str | None = attrs.field(default=None, metadata=alias("platform"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.1"))
+    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.1"))
+    url: str | None = attrs.field(default=None, metadata=alias("url", known="A 4.1"))
+    platform: str | None = attrs.field(default=None, metadata=alias("platform", known="A 4.1"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -29,8 +29,8 @@ class Webshop(Model):
 class PickLocation(Model):
     """One pick location (A). Its other fields are not documented; they are in `extra`."""
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid"))
-    name: str | None = attrs.field(default=None, metadata=alias("name"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.4"))
+    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.4"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -42,13 +42,13 @@ class Webhook(Model):
         secret: The key that signs this subscription's deliveries; `secret.reveal()` gives it.
     """
 
-    uuid: Identifier = attrs.field(metadata=alias("webhookUuid", "uuid"))
-    event: WebhookEvent | None = attrs.field(default=None, metadata=alias("webhookEvent"))
-    secret: Secret | None = attrs.field(default=None, metadata=alias("webhookSecret"))
+    uuid: Identifier = attrs.field(metadata=alias("webhookUuid", "uuid", known="A 4.7"))
+    event: WebhookEvent | None = attrs.field(default=None, metadata=alias("webhookEvent", known="A 4.7"))
+    secret: Secret | None = attrs.field(default=None, metadata=alias("webhookSecret", known="A 4.7"))
     # A target URL may carry credentials of its owner.
-    target_url: str | None = attrs.field(default=None, repr=False, metadata=alias("targetUrl"))
-    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True))
-    webshop_uuid: str | None = attrs.field(default=None, metadata=alias("webshopUuid"))
+    target_url: str | None = attrs.field(default=None, repr=False, metadata=alias("targetUrl", known="A 4.7"))
+    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True, known="A 4.7"))
+    webshop_uuid: str | None = attrs.field(default=None, metadata=alias("webshopUuid", known="A 4.7"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -66,9 +66,11 @@ class NewWebhook(Model):
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
-    event: WebhookEvent = attrs.field(converter=event, metadata=alias("webhookEvent"))
-    target_url: str = attrs.field(converter=text, repr=False, metadata=alias("targetUrl"))
+    webshop_uuid: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.7")
+    )
+    event: WebhookEvent = attrs.field(converter=event, metadata=alias("webhookEvent", known="A 4.7"))
+    target_url: str = attrs.field(converter=text, repr=False, metadata=alias("targetUrl", known="A 4.7"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
@@ -80,11 +82,11 @@ class PageInfo(Model):
         cursor: Where to go on past the 10,000 results that page numbers reach (B).
     """
 
-    total_items: int | None = attrs.field(default=None, metadata=alias("totalItems"))
-    items_per_page: int | None = attrs.field(default=None, metadata=alias("itemsPerPage"))
-    current_page: int | None = attrs.field(default=None, metadata=alias("currentPage"))
-    last_page: int | None = attrs.field(default=None, metadata=alias("lastPage"))
-    cursor: str | None = attrs.field(default=None, metadata=alias("cursor"))
+    total_items: int | None = attrs.field(default=None, metadata=alias("totalItems", known="B 3"))
+    items_per_page: int | None = attrs.field(default=None, metadata=alias("itemsPerPage", known="A 3"))
+    current_page: int | None = attrs.field(default=None, metadata=alias("currentPage", known="A 3"))
+    last_page: int | None = attrs.field(default=None, metadata=alias("lastPage", known="B 3"))
+    cursor: str | None = attrs.field(default=None, metadata=alias("cursor", known="B 3"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -92,7 +94,7 @@ class PageInfo(Model):
 class LinkedOrder(Model):
     """The order that a shipment belongs to (A/B)."""
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid", known="A/B 4.6"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -106,17 +108,35 @@ class Shipment(Model):
         extra: What the API sent and this class has no field for.
     """
 
-    uuid: Identifier | None = attrs.field(default=None, metadata=alias("uuid"))
-    status: ShipmentStatus | None = attrs.field(default=None, metadata=alias("status"))
-    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate"))
-    delivered_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("deliveredDate"))
-    shipping_method: str | None = attrs.field(default=None, metadata=alias("shippingMethod", intern=True))
-    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceCode"))
-    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceUrl"))
-    external_id: str | None = attrs.field(default=None, metadata=alias("externalId"))
-    reference_text: str | None = attrs.field(default=None, repr=False, metadata=alias("referenceText"))
-    shipping_first_name: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingFirstName"))
-    shipping_last_name: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingLastName"))
-    shipping_city: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingCity"))
-    linked_order: LinkedOrder | None = attrs.field(default=None, repr=False, metadata=alias("linkedOrder"))
+    uuid: Identifier | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.6"))
+    status: ShipmentStatus | None = attrs.field(default=None, metadata=alias("status", known="A/B 4.6"))
+    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate", known="A/B 4.6"))
+    delivered_at: datetime | None = attrs.field(
+        default=None, repr=False, metadata=alias("deliveredDate", known="A/B 4.6")
+    )
+    shipping_method: str | None = attrs.field(
+        default=None, metadata=alias("shippingMethod", intern=True, known="A/B 4.6")
+    )
+    track_trace_code: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("trackTraceCode", known="A/B 4.6", personal=True)
+    )
+    track_trace_url: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("trackTraceUrl", known="A/B 4.6", personal=True)
+    )
+    external_id: str | None = attrs.field(default=None, metadata=alias("externalId", known="A/B 4.6"))
+    reference_text: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("referenceText", known="A/B 4.6", personal=True)
+    )
+    shipping_first_name: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("shippingFirstName", known="A/B 4.6", personal=True)
+    )
+    shipping_last_name: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("shippingLastName", known="A/B 4.6", personal=True)
+    )
+    shipping_city: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("shippingCity", known="A/B 4.6", personal=True)
+    )
+    linked_order: LinkedOrder | None = attrs.field(
+        default=None, repr=False, metadata=alias("linkedOrder", known="A/B 4.6")
+    )
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 import hmac
+import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self, final
+from typing import Annotated, Any, Final, Literal, Self, cast, final
 
 import attrs
 
 __all__ = [
     "UNSET",
+    "Confidence",
     "FieldInfo",
     "Identifier",
     "Label",
     "LineType",
     "OpenEnum",
     "OrderStatus",
+    "OrderStatusName",
     "ProductType",
     "Secret",
     "ShipmentStatus",
+    "ShipmentStatusName",
     "Unset",
     "WebhookEvent",
     "alias",
     "field_info",
     "flatten",
+    "warn_unknown",
 ]
 
 Identifier = Annotated[str, "identifier"]
@@ -36,9 +42,13 @@ Label = Annotated[str, "label"]
 _KEY: Final = "goedgepickt_async.field"
 
 
+Confidence = Literal["A", "A/B", "B", "B/C", "C"]
+"""How sure a fact of the API is: `A` the vendor, or code that runs in production; `B` seen once; `C` a guess."""
+
+
 @attrs.frozen
 class FieldInfo:
-    """The wire names of one field.
+    """What is known of one field of the API.
 
     Attributes:
         name: The key in answers, or the prefix if `is_flat`.
@@ -46,6 +56,9 @@ class FieldInfo:
         sent: The key in requests, where it differs from the one in answers.
         is_flat: The value is an object whose fields stand beside this class's other fields, behind the prefix.
         intern: The same few texts come again and again: equal ones are held in memory once.
+        confidence: How sure it is that the field exists and is so.
+        source: Where that is from.
+        personal: Whether it may hold somebody's personal data; such a field is in no repr.
     """
 
     name: str
@@ -53,16 +66,41 @@ class FieldInfo:
     sent: str = ""
     is_flat: bool = False
     intern: bool = False
+    confidence: Confidence | None = None
+    source: str = ""
+    personal: bool = False
 
 
-def alias(name: str, *aliases: str, sent: str | None = None, intern: bool = False) -> dict[str, Any]:
-    """Metadata for `attrs.field(metadata=…)`: the key in answers, its other spellings, the key in requests."""
-    return {_KEY: FieldInfo(name, aliases, sent or name, intern=intern)}
+def alias(
+    name: str, *aliases: str, sent: str | None = None, intern: bool = False, known: str = "", personal: bool = False
+) -> dict[str, Any]:
+    """Metadata for `attrs.field(metadata=…)`.
+
+    Args:
+        name: The key in answers.
+        *aliases: Its other spellings.
+        sent: The key in requests; None: the same.
+        intern: See `FieldInfo`.
+        known: How surely and from where: confidence and section of the reference, as `A/B 4.5`.
+        personal: See `FieldInfo`.
+    """
+    confidence, source = _known(known)
+    info = FieldInfo(
+        name, aliases, sent or name, intern=intern, confidence=confidence, source=source, personal=personal
+    )
+    return {_KEY: info}
 
 
-def flatten(prefix: str) -> dict[str, Any]:
+def flatten(prefix: str, *, known: str = "", personal: bool = False) -> dict[str, Any]:
     """Metadata for a field whose parts lie flat in the object: `flatten("billing")` gathers `billingCity` and the like."""
-    return {_KEY: FieldInfo(prefix, (), prefix, is_flat=True)}
+    confidence, source = _known(known)
+    info = FieldInfo(prefix, (), prefix, is_flat=True, confidence=confidence, source=source, personal=personal)
+    return {_KEY: info}
+
+
+def _known(text: str) -> tuple[Confidence | None, str]:
+    confidence, _, section = text.partition(" ")
+    return (cast("Confidence", confidence), f"reference {section}") if section else (None, "")
 
 
 def field_info(metadata: Mapping[Any, Any]) -> FieldInfo | None:
@@ -129,6 +167,34 @@ class OpenEnum(enum.StrEnum):
 
 
 _UNKNOWN: Final[dict[tuple[type[OpenEnum], str], OpenEnum]] = {}
+_warned: Final[set[tuple[type[OpenEnum], str]]] = set()
+
+
+def warn_unknown(cls: type[OpenEnum], value: str | None, *, stacklevel: int = 3) -> None:
+    """Warn of a text that is asked for and that this version does not know, once a process: it may be misspelt.
+
+    A value of an open enumeration, as `OrderStatus("brand_new")`, is meant as it is and does not warn.
+
+    Args:
+        cls: The enumeration.
+        value: What is asked for; None is nothing.
+        stacklevel: As of `warnings.warn`.
+    """
+    if (
+        not isinstance(value, str)
+        or isinstance(value, OpenEnum)
+        or cls(value).is_known
+        or (cls, value) in _warned
+        or len(_warned) >= _REMEMBERED
+    ):
+        return
+    _warned.add((cls, str(value)))
+    nearest = difflib.get_close_matches(value[:_LONGEST].lower(), [member.value for member in cls], 1, 0.5)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    warnings.warn(
+        f"{value[:_LONGEST]!r} is no {cls.__name__} that this version knows, so the list may be empty{hint}",
+        stacklevel=stacklevel,
+    )
 
 
 class _Unset(enum.Enum):
@@ -200,6 +266,10 @@ class OrderStatus(OpenEnum):
     CANCELLED = "cancelled"
 
 
+OrderStatusName = Literal["open", "ready_for_picking", "backorder", "on_hold", "completed", "cancelled"]
+"""The known values of `OrderStatus`, for editors to complete."""
+
+
 class LineType(OpenEnum):
     """What an order line is (A/B): a plain one, the header of a bundle, or a part of one."""
 
@@ -231,6 +301,23 @@ class ShipmentStatus(OpenEnum):
     RETURNED = "returned"
     PROBLEM = "problem"
     NO_UPDATE_SUPPORTED = "no_update_supported"
+
+
+ShipmentStatusName = Literal[
+    "",
+    "pending_registered",
+    "registered",
+    "pending",
+    "shipped",
+    "in_transit",
+    "out_for_delivery",
+    "delivered_at_recipient",
+    "delivered",
+    "returned",
+    "problem",
+    "no_update_supported",
+]
+"""The known values of `ShipmentStatus`, for editors to complete."""
 
 
 class WebhookEvent(OpenEnum):

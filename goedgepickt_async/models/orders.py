@@ -57,22 +57,38 @@ class Address(Model):
         country: ISO 3166-1 alpha-2, upper-case (A). Sent, an empty one counts as None, `XK` (Kosovo) as a country.
     """
 
-    first_name: str | None = attrs.field(default=None, repr=False, metadata=alias("FirstName"))
-    last_name: str | None = attrs.field(default=None, repr=False, metadata=alias("LastName"))
-    company: str | None = attrs.field(default=None, repr=False, metadata=alias("Company"))
-    address: str | None = attrs.field(default=None, repr=False, metadata=alias("Address"))
-    address2: str | None = attrs.field(default=None, repr=False, metadata=alias("Address2"))
-    house_number: str | None = attrs.field(default=None, repr=False, metadata=alias("HouseNumber"))
+    first_name: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("FirstName", known="A/B 4.5", personal=True)
+    )
+    last_name: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("LastName", known="A/B 4.5", personal=True)
+    )
+    company: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("Company", known="A/B 4.5", personal=True)
+    )
+    address: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("Address", known="A/B 4.5", personal=True)
+    )
+    address2: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("Address2", known="A/B 4.5", personal=True)
+    )
+    house_number: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("HouseNumber", known="A/B 4.5", personal=True)
+    )
     house_number_addition: str | None = attrs.field(
         default=None,
         repr=False,
-        metadata=alias("HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition"),
+        metadata=alias(
+            "HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition", known="A/B 4.5", personal=True
+        ),
     )
-    zipcode: str | None = attrs.field(default=None, repr=False, metadata=alias("Zipcode"))
-    city: str | None = attrs.field(default=None, repr=False, metadata=alias("City"))
-    country: str | None = attrs.field(default=None, metadata=alias("Country", intern=True))
-    email: str | None = attrs.field(default=None, repr=False, metadata=alias("Email"))
-    phone: str | None = attrs.field(default=None, repr=False, metadata=alias("Phone"))
+    zipcode: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("Zipcode", known="A/B 4.5", personal=True)
+    )
+    city: str | None = attrs.field(default=None, repr=False, metadata=alias("City", known="A/B 4.5", personal=True))
+    country: str | None = attrs.field(default=None, metadata=alias("Country", intern=True, known="A/B 4.5"))
+    email: str | None = attrs.field(default=None, repr=False, metadata=alias("Email", known="A/B 4.5", personal=True))
+    phone: str | None = attrs.field(default=None, repr=False, metadata=alias("Phone", known="A/B 4.5", personal=True))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
@@ -85,13 +101,13 @@ class OrderLine(Model):
         type: `PARENT` is the header of a bundle whose parts follow as `CHILD` lines: count those, not the header.
     """
 
-    product_uuid: str | None = attrs.field(default=None, metadata=alias("productUuid"))
-    product_name: str | None = attrs.field(default=None, repr=False, metadata=alias("productName"))
-    sku: str | None = attrs.field(default=None, metadata=alias("sku"))
-    quantity: int | None = attrs.field(default=None, metadata=alias("productQuantity"))
-    picked_quantity: int | None = attrs.field(default=None, metadata=alias("pickedQuantity"))
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("productPrice"))
-    type: LineType | None = attrs.field(default=None, metadata=alias("type"))
+    product_uuid: str | None = attrs.field(default=None, metadata=alias("productUuid", known="A/B 4.5"))
+    product_name: str | None = attrs.field(default=None, repr=False, metadata=alias("productName", known="A/B 4.5"))
+    sku: str | None = attrs.field(default=None, metadata=alias("sku", known="A/B 4.5"))
+    quantity: int | None = attrs.field(default=None, metadata=alias("productQuantity", known="A/B 4.5"))
+    picked_quantity: int | None = attrs.field(default=None, metadata=alias("pickedQuantity", known="A/B 4.5"))
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("productPrice", known="A/B 4.5"))
+    type: LineType | None = attrs.field(default=None, metadata=alias("type", known="A/B 4.5"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -99,9 +115,13 @@ class OrderLine(Model):
 class OrderShipment(Model):
     """A parcel of an order (A/B). Its repr hides the code and the URL: with a zip code they lead to the recipient."""
 
-    track_trace_code: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceCode"))
-    track_trace_url: str | None = attrs.field(default=None, repr=False, metadata=alias("trackTraceUrl"))
-    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate"))
+    track_trace_code: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("trackTraceCode", known="A/B 4.5", personal=True)
+    )
+    track_trace_url: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("trackTraceUrl", known="A/B 4.5", personal=True)
+    )
+    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate", known="A/B 4.5"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -120,26 +140,42 @@ class Order(Model):
         extra: What the API sent and this class has no field for.
     """
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid"))
-    display_id: str | None = attrs.field(default=None, metadata=alias("externalDisplayId"))
-    order_number: str | None = attrs.field(default=None, repr=False, metadata=alias("orderNumber"))
-    order_id: str | None = attrs.field(default=None, repr=False, metadata=alias("orderId"))
-    status: OrderStatus | None = attrs.field(default=None, metadata=alias("status"))
-    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate"))
-    finished_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("finishDate"))
-    shipped_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("shippedDate"))
-    total_paid: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("totalPaid"))
-    payment_method: str | None = attrs.field(default=None, repr=False, metadata=alias("paymentMethod", intern=True))
-    shipping_method: str | None = attrs.field(default=None, repr=False, metadata=alias("shippingMethod", intern=True))
-    customer_note: str | None = attrs.field(default=None, repr=False, metadata=alias("customerNote"))
-    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=alias("internComment"))
-    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True))
-    attention_needed: bool | None = attrs.field(default=None, repr=False, metadata=alias("attentionNeeded"))
-    tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=alias("tags", intern=True))
-    billing: Address = attrs.field(factory=Address, repr=False, metadata=flatten("billing"))
-    shipping: Address = attrs.field(factory=Address, repr=False, metadata=flatten("shipping"))
-    lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False, metadata=alias("products"))
-    shipments: tuple[OrderShipment, ...] = attrs.field(default=(), repr=False, metadata=alias("shipments"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid", known="A 4.5"))
+    display_id: str | None = attrs.field(default=None, metadata=alias("externalDisplayId", known="A 4.5"))
+    order_number: str | None = attrs.field(default=None, repr=False, metadata=alias("orderNumber", known="C 4.5"))
+    order_id: str | None = attrs.field(default=None, repr=False, metadata=alias("orderId", known="C 4.5"))
+    status: OrderStatus | None = attrs.field(default=None, metadata=alias("status", known="A 4.5"))
+    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate", known="A/B 4.5"))
+    finished_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("finishDate", known="A/B 4.5"))
+    shipped_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("shippedDate", known="A/B 4.5"))
+    total_paid: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("totalPaid", known="A 4.5"))
+    payment_method: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("paymentMethod", intern=True, known="A/B 4.5")
+    )
+    shipping_method: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("shippingMethod", intern=True, known="A/B 4.5")
+    )
+    customer_note: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("customerNote", known="A/B 4.5", personal=True)
+    )
+    internal_comment: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("internComment", known="A/B 4.5", personal=True)
+    )
+    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True, known="A 4.5"))
+    attention_needed: bool | None = attrs.field(
+        default=None, repr=False, metadata=alias("attentionNeeded", known="B 4.5")
+    )
+    tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=alias("tags", intern=True, known="B 4.5"))
+    billing: Address = attrs.field(
+        factory=Address, repr=False, metadata=flatten("billing", known="A/B 4.5", personal=True)
+    )
+    shipping: Address = attrs.field(
+        factory=Address, repr=False, metadata=flatten("shipping", known="A/B 4.5", personal=True)
+    )
+    lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False, metadata=alias("products", known="A 4.5"))
+    shipments: tuple[OrderShipment, ...] = attrs.field(
+        default=(), repr=False, metadata=alias("shipments", known="A/B 4.5")
+    )
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -219,37 +255,41 @@ class NewOrderLine(Model):
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    sku: str = attrs.field(converter=text, metadata=alias("sku"))
-    product_name: str = attrs.field(converter=text, repr=False, metadata=alias("productName"))
-    quantity: int = attrs.field(converter=quantity, metadata=alias("productQuantity"))
-    tax_rate: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=alias("taxRate"))
+    sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.5"))
+    product_name: str = attrs.field(converter=text, repr=False, metadata=alias("productName", known="A 4.5"))
+    quantity: int = attrs.field(converter=quantity, metadata=alias("productQuantity", known="A 4.5"))
+    tax_rate: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, metadata=alias("taxRate", known="A 4.5")
+    )
     line_item_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("lineItemId")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("lineItemId", known="B 4.5")
     )
     product_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("productId")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("productId", known="B 4.5")
     )
-    ean: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("ean"))
+    ean: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("ean", known="B 4.5")
+    )
     product_image: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("productImage")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("productImage", known="B 4.5")
     )
     total_price_incl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceIncl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceIncl", known="B 4.5")
     )
     total_price_excl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceExcl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceExcl", known="B 4.5")
     )
     total_price_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceTax", known="B 4.5")
     )
     unit_price_incl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceIncl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceIncl", known="B 4.5")
     )
     unit_price_excl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceExcl")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceExcl", known="B 4.5")
     )
     unit_price_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceTax", known="B 4.5")
     )
 
 
@@ -269,17 +309,29 @@ class PickupLocation(Model):
     """
 
     location_number: str | Unset = attrs.field(
-        default=UNSET, converter=optional_house_number, metadata=alias("locationNumber")
+        default=UNSET, converter=optional_house_number, metadata=alias("locationNumber", known="B 4.5")
     )
-    carrier: str | Unset = attrs.field(default=UNSET, converter=optional_digits, metadata=alias("carrier"))
-    location: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("location"))
-    street: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("street"))
+    carrier: str | Unset = attrs.field(
+        default=UNSET, converter=optional_digits, metadata=alias("carrier", known="B 4.5")
+    )
+    location: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("location", known="B 4.5")
+    )
+    street: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("street", known="B 4.5")
+    )
     house_number: str | Unset = attrs.field(
-        default=UNSET, converter=optional_house_number, repr=False, metadata=alias("houseNumber")
+        default=UNSET, converter=optional_house_number, repr=False, metadata=alias("houseNumber", known="B 4.5")
     )
-    zipcode: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("zipcode"))
-    city: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("city"))
-    country: str | Unset = attrs.field(default=UNSET, converter=optional_country, metadata=alias("country"))
+    zipcode: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("zipcode", known="B 4.5")
+    )
+    city: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("city", known="B 4.5")
+    )
+    country: str | Unset = attrs.field(
+        default=UNSET, converter=optional_country, metadata=alias("country", known="B 4.5")
+    )
 
 
 def _lines(value: Sequence[NewOrderLine | Mapping[str, object]]) -> tuple[NewOrderLine, ...]:
@@ -327,55 +379,69 @@ class NewOrder(Model):
             Python path: `lines[2].quantity`, `billing.country`.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
-    order_id: str = attrs.field(converter=text, metadata=alias("orderId"))
-    display_id: str | Unset = attrs.field(default=UNSET, converter=optional_text, metadata=alias("orderDisplayId"))
-    created_at: datetime | Unset = attrs.field(default=UNSET, converter=optional_datetime, metadata=alias("createDate"))
-    finished_at: datetime | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_datetime, repr=False, metadata=alias("finishDate")
+    webshop_uuid: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.5")
     )
-    status: OrderStatus = attrs.field(converter=creation_status, metadata=alias("orderStatus"))
-    currency: str | Unset = attrs.field(default=UNSET, converter=optional_name, repr=False, metadata=alias("currency"))
+    order_id: str = attrs.field(converter=text, metadata=alias("orderId", known="A 4.5"))
+    display_id: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, metadata=alias("orderDisplayId", known="A 4.5")
+    )
+    created_at: datetime | Unset = attrs.field(
+        default=UNSET, converter=optional_datetime, metadata=alias("createDate", known="A 4.5")
+    )
+    finished_at: datetime | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_datetime, repr=False, metadata=alias("finishDate", known="A 4.5")
+    )
+    status: OrderStatus = attrs.field(converter=creation_status, metadata=alias("orderStatus", known="A 4.5"))
+    currency: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("currency", known="A 4.5")
+    )
     billing: Address | Unset = attrs.field(
-        default=UNSET, converter=optional_address, repr=False, metadata=flatten("billing")
+        default=UNSET, converter=optional_address, repr=False, metadata=flatten("billing", known="A 4.5", personal=True)
     )
     shipping: Address | Unset = attrs.field(
-        default=UNSET, converter=optional_address, repr=False, metadata=flatten("shipping")
+        default=UNSET,
+        converter=optional_address,
+        repr=False,
+        metadata=flatten("shipping", known="A 4.5", personal=True),
     )
     shipping_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("shippingMethod")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("shippingMethod", known="A 4.5")
     )
     payment_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("paymentMethod")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("paymentMethod", known="A 4.5")
     )
     invoice_number: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("invoiceNumber")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("invoiceNumber", known="A 4.5")
     )
     customer_note: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("customerNote")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("customerNote", known="A 4.5", personal=True)
     )
     discount_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTotal")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTotal", known="A 4.5")
     )
     discount_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTax", known="A 4.5")
     )
     shipping_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTotal")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTotal", known="A 4.5")
     )
     shipping_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTax", known="A 4.5")
     )
     paid_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTotal")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTotal", known="B 4.5")
     )
     paid_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTax")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTax", known="B 4.5")
     )
     ignore_unknown_products: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, repr=False, metadata=alias("ignoreUnknownProductWarnings")
+        default=UNSET,
+        converter=optional_flag,
+        repr=False,
+        metadata=alias("ignoreUnknownProductWarnings", known="A 4.5"),
     )
-    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=alias("orderItems"))
+    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=alias("orderItems", known="A 4.5"))
     pickup_location: PickupLocation | Unset = attrs.field(
-        default=UNSET, converter=_pickup_location, repr=False, metadata=alias("pickupLocationData")
+        default=UNSET, converter=_pickup_location, repr=False, metadata=alias("pickupLocationData", known="B 4.5")
     )

@@ -33,12 +33,12 @@ class ProductStock(Model):
         unlimited_stock: When true, the numbers mean nothing.
     """
 
-    free_stock: int | None = attrs.field(default=None, metadata=alias("freeStock"))
-    total_stock: int | None = attrs.field(default=None, metadata=alias("totalStock"))
-    reserved_stock: int | None = attrs.field(default=None, metadata=alias("reservedStock"))
-    unlimited_stock: bool | None = attrs.field(default=None, metadata=alias("unlimitedStock"))
-    minimal_stock: int | None = attrs.field(default=None, metadata=alias("minimalStock"))
-    fill_stock_to: int | None = attrs.field(default=None, metadata=alias("fillStockTo"))
+    free_stock: int | None = attrs.field(default=None, metadata=alias("freeStock", known="A/B 4.2"))
+    total_stock: int | None = attrs.field(default=None, metadata=alias("totalStock", known="A/B 4.2"))
+    reserved_stock: int | None = attrs.field(default=None, metadata=alias("reservedStock", known="A/B 4.2"))
+    unlimited_stock: bool | None = attrs.field(default=None, metadata=alias("unlimitedStock", known="A/B 4.2"))
+    minimal_stock: int | None = attrs.field(default=None, metadata=alias("minimalStock", known="A/B 4.2"))
+    fill_stock_to: int | None = attrs.field(default=None, metadata=alias("fillStockTo", known="A/B 4.2"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -53,8 +53,8 @@ class ProductStock(Model):
 class Supplier(Model):
     """Who delivers a product, and under which number (B)."""
 
-    uuid: str | None = attrs.field(default=None, metadata=alias("uuid"))
-    supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku"))
+    uuid: str | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.2"))
+    supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku", known="B 4.2"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -72,27 +72,33 @@ class Product(Model):
         extra: What the API sent and this class has no field for.
     """
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid"))
-    sku: str | None = attrs.field(default=None, metadata=alias("sku"))
-    name: str | None = attrs.field(default=None, metadata=alias("name"))
-    type: ProductType | None = attrs.field(default=None, metadata=alias("type"))
-    product_id: str | None = attrs.field(default=None, repr=False, metadata=alias("productId"))
-    ean: str | None = attrs.field(default=None, repr=False, metadata=alias("ean"))
-    barcode: str | None = attrs.field(default=None, repr=False, metadata=alias("barcode"))
-    description: str | None = attrs.field(default=None, repr=False, metadata=alias("description"))
-    internal_comment: str | None = attrs.field(default=None, repr=False, metadata=alias("internalComment"))
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("price"))
-    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("costPrice"))
-    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("taxRate"))
-    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("weight"))
-    length: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("length"))
-    height: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("height"))
-    width: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("width"))
-    picture: str | None = attrs.field(default=None, repr=False, metadata=alias("picture"))
-    product_attributes: Any = attrs.field(default=None, repr=False, hash=False, metadata=alias("productAttributes"))
-    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=alias("supplier"))
-    allow_backorders: bool | None = attrs.field(default=None, repr=False, metadata=alias("allowBackorders"))
-    stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=alias("stock"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.2"))
+    sku: str | None = attrs.field(default=None, metadata=alias("sku", known="A 4.2"))
+    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.2"))
+    type: ProductType | None = attrs.field(default=None, metadata=alias("type", known="B 4.2"))
+    product_id: str | None = attrs.field(default=None, repr=False, metadata=alias("productId", known="B 4.2"))
+    ean: str | None = attrs.field(default=None, repr=False, metadata=alias("ean", known="A/B 4.2"))
+    barcode: str | None = attrs.field(default=None, repr=False, metadata=alias("barcode", known="A/B 4.2"))
+    description: str | None = attrs.field(default=None, repr=False, metadata=alias("description", known="A/B 4.2"))
+    internal_comment: str | None = attrs.field(
+        default=None, repr=False, metadata=alias("internalComment", known="A/B 4.2")
+    )
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("price", known="B 4.2"))
+    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("costPrice", known="B 4.2"))
+    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("taxRate", known="B 4.2"))
+    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("weight", known="B 4.2"))
+    length: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("length", known="B 4.2"))
+    height: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("height", known="B 4.2"))
+    width: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("width", known="B 4.2"))
+    picture: str | None = attrs.field(default=None, repr=False, metadata=alias("picture", known="A 4.2"))
+    product_attributes: Any = attrs.field(
+        default=None, repr=False, hash=False, metadata=alias("productAttributes", known="B 4.2")
+    )
+    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=alias("supplier", known="B 4.2"))
+    allow_backorders: bool | None = attrs.field(
+        default=None, repr=False, metadata=alias("allowBackorders", known="C 4.2")
+    )
+    stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=alias("stock", known="A 4.2"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -118,16 +124,26 @@ class NewProduct(Model):
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
-    name: str = attrs.field(converter=text, metadata=alias("name"))
-    sku: str = attrs.field(converter=text, metadata=alias("sku"))
-    product_id: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("productId"))
-    stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, repr=False, metadata=alias("stockManagement")
+    webshop_uuid: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2")
     )
-    url: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("url"))
-    picture: str | Unset = attrs.field(default=UNSET, converter=optional_text, repr=False, metadata=alias("picture"))
-    price: Decimal | Unset = attrs.field(default=UNSET, converter=optional_amount, metadata=alias("price"))
+    name: str = attrs.field(converter=text, metadata=alias("name", known="A 4.2"))
+    sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.2"))
+    product_id: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, metadata=alias("productId", known="A 4.2")
+    )
+    stock_management: bool | Unset = attrs.field(
+        default=UNSET, converter=optional_flag, repr=False, metadata=alias("stockManagement", known="A 4.2")
+    )
+    url: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("url", known="A 4.2")
+    )
+    picture: str | Unset = attrs.field(
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("picture", known="A 4.2")
+    )
+    price: Decimal | Unset = attrs.field(
+        default=UNSET, converter=optional_amount, metadata=alias("price", known="A 4.2")
+    )
 
 
 @request_model
@@ -145,24 +161,34 @@ class ProductUpdate(Model):
         ValidationError: Something is unfit; `fields` names every bad field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("webshopUuid"))
-    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("name"))
-    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("sku"))
-    product_id: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("productId"))
-    stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, metadata=alias("stockManagement")
+    webshop_uuid: str | Unset = attrs.field(
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2")
     )
-    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("url"))
-    picture: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("picture"))
-    price: Decimal | Unset | None = attrs.field(default=UNSET, converter=nullable_amount, metadata=alias("price"))
+    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("name", known="A 4.2"))
+    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("sku", known="A 4.2"))
+    product_id: str | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_text, metadata=alias("productId", known="A 4.2")
+    )
+    stock_management: bool | Unset = attrs.field(
+        default=UNSET, converter=optional_flag, metadata=alias("stockManagement", known="A 4.2")
+    )
+    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("url", known="A 4.2"))
+    picture: str | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_text, metadata=alias("picture", known="A 4.2")
+    )
+    price: Decimal | Unset | None = attrs.field(
+        default=UNSET, converter=nullable_amount, metadata=alias("price", known="A 4.2")
+    )
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class StockLocation(Model):
     """One row of `GET /products/{uuid}/stock` (A); mind the wire's lower-case l in `picklocationUuid`."""
 
-    pick_location_uuid: Identifier = attrs.field(metadata=alias("picklocationUuid", "pickLocationUuid"))
-    pick_location_name: str | None = attrs.field(default=None, metadata=alias("picklocationName", "pickLocationName"))
-    quantity: int | None = attrs.field(default=None, metadata=alias("stockQuantity"))
-    priority: int | None = attrs.field(default=None, metadata=alias("stockPriority"))
+    pick_location_uuid: Identifier = attrs.field(metadata=alias("picklocationUuid", "pickLocationUuid", known="A 4.3"))
+    pick_location_name: str | None = attrs.field(
+        default=None, metadata=alias("picklocationName", "pickLocationName", known="A 4.3")
+    )
+    quantity: int | None = attrs.field(default=None, metadata=alias("stockQuantity", known="A 4.3"))
+    priority: int | None = attrs.field(default=None, metadata=alias("stockPriority", known="A 4.3"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from goedgepickt_async.models import PickLocation, Shipment, ShipmentStatus, Webshop
+from goedgepickt_async.models.base import ShipmentStatusName, warn_unknown
 from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import Resource, day
 
@@ -42,7 +43,7 @@ class Shipments(Resource):
         self,
         *,
         created_after: date | None = None,
-        status: ShipmentStatus | str | None = None,
+        status: ShipmentStatusName | ShipmentStatus | str | None = None,
         on_unreadable: OnUnreadable = "raise",
     ) -> Paginator[Shipment]:
         """All shipments, oldest first: `GET /shipments` (A/B).
@@ -55,6 +56,7 @@ class Shipments(Resource):
         Raises:
             ConfigurationError: A naive datetime.
         """
+        warn_unknown(ShipmentStatus, status)
         filters = {"created_after": day(created_after)}
         predicate = None if status is None else (lambda shipment: shipment.status == status)
         kept_by = () if status is None else (f"status is {status}",)

@@ -11,6 +11,7 @@ import attrs
 from goedgepickt_async.convert import encode
 from goedgepickt_async.errors import Evidence, MultipleFoundError, PagingError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
+from goedgepickt_async.models.base import OrderStatusName, warn_unknown
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
@@ -87,7 +88,7 @@ class Orders(Resource):
         self,
         *,
         created_after: date | None = None,
-        status: OrderStatus | str | None = None,
+        status: OrderStatusName | OrderStatus | str | None = None,
         webshop_uuid: str | None = None,
         on_unreadable: OnUnreadable = "raise",
     ) -> Paginator[Order]:
@@ -95,13 +96,15 @@ class Orders(Resource):
 
         Args:
             created_after: A day (A), Dutch time; an aware datetime is taken as the Dutch day that it falls on.
-            status: Only those (A/B); compared again here, since the answer may contain others (B).
+            status: Only those (A/B); compared again here, since the answer may contain others (B). One that this version
+                does not know warns once.
             webshop_uuid: Only this webshop's (B).
             on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
 
         Raises:
             ConfigurationError: A naive datetime.
         """
+        warn_unknown(OrderStatus, status)
         filters = {"created_after": day(created_after), "status": status, "webshop_uuid": webshop_uuid}
         predicate = None if status is None else (lambda order: order.status == status)
         return self._list("orders.list", Order, filters, predicate=predicate, on_unreadable=on_unreadable)

@@ -79,9 +79,9 @@ class OrderStatusChanged(Event):
         "orderUuid": "6f2c1b9e-5d1c-4f4e-8f7e-3b0a7a9d1c42",
     }
 
-    order_uuid: Identifier = attrs.field(metadata=alias("orderUuid"))
-    order_number: str | None = attrs.field(default=None, metadata=alias("orderNumber"))
-    new_status: OrderStatus | None = attrs.field(default=None, metadata=alias("newStatus"))
+    order_uuid: Identifier = attrs.field(metadata=alias("orderUuid", known="A 6"))
+    order_number: str | None = attrs.field(default=None, metadata=alias("orderNumber", known="A 6"))
+    new_status: OrderStatus | None = attrs.field(default=None, metadata=alias("newStatus", known="A 6"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -113,9 +113,9 @@ class StockUpdated(Event):
     resource: ClassVar[str] = "product"
     example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
 
-    product_uuid: Identifier = attrs.field(metadata=alias("productUuid"))
-    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku"))
-    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock"))
+    product_uuid: Identifier = attrs.field(metadata=alias("productUuid", known="A 6"))
+    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku", known="A 6"))
+    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock", known="A 6"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -133,9 +133,9 @@ class CompoundProductStockUpdated(Event):
     resource: ClassVar[str] = "product"
     example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
 
-    product_uuid: Identifier = attrs.field(metadata=alias("productUuid"))
-    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku"))
-    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock"))
+    product_uuid: Identifier = attrs.field(metadata=alias("productUuid", known="A 6"))
+    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku", known="A 6"))
+    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock", known="A 6"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property

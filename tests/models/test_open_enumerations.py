@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import enum
 import pickle
-from typing import assert_type
+import warnings
+from typing import assert_type, get_args
 
 import pytest
 
@@ -83,3 +84,32 @@ def test_the_empty_shipment_status_is_known() -> None:
 def test_type_checkers_see_the_class() -> None:
     assert_type(OrderStatus("from_the_future"), OrderStatus)
     assert isinstance(OrderStatus.OPEN, enum.Enum)
+
+
+@pytest.mark.parametrize(
+    ("cls", "value", "nearest"),
+    [
+        (OrderStatus, "opne", "open"),
+        (OrderStatus, "OPEN", "open"),
+        (OrderStatus, "canceled", "cancelled"),
+        (ShipmentStatus, "deliverd", "delivered"),
+        (ShipmentStatus, "in transit", "in_transit"),
+    ],
+)
+def test_a_status_that_no_version_knows_warns_once_with_the_nearest(
+    cls: type[OpenEnum], value: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_warned", set())
+    with pytest.warns(UserWarning, match=f"did you mean '{nearest}'"):
+        module.warn_unknown(cls, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        module.warn_unknown(cls, value)
+        module.warn_unknown(cls, nearest)
+        module.warn_unknown(cls, None)
+        module.warn_unknown(cls, cls("meant_as_it_is"))
+
+
+def test_the_names_for_editors_are_the_known_values() -> None:
+    assert get_args(module.OrderStatusName) == tuple(member.value for member in OrderStatus)
+    assert get_args(module.ShipmentStatusName) == tuple(member.value for member in ShipmentStatus)

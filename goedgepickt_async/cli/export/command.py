@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from goedgepickt_async import ConfigurationError, DecodeError, GoedGepicktError, Page, UnreadableRow
+from goedgepickt_async import ConfigurationError, DecodeError, GoedGepicktError, OrderStatus, Page, UnreadableRow
 from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.checkpoint import (
@@ -104,7 +104,9 @@ class ExportPlan:
     @property
     def filters(self) -> dict[str, Any]:
         """The filters of the list that were given, by the names that `list` knows them under."""
-        given = {"created_after": self.created_after, "status": self.status, "webshop_uuid": self.webshop}
+        # An open value does not warn in the library: the command says it in its own words.
+        status = None if self.status is None else OrderStatus(self.status)
+        given = {"created_after": self.created_after, "status": status, "webshop_uuid": self.webshop}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
