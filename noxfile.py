@@ -22,8 +22,10 @@ OLDEST = [
     "cyclopts==4.0.0",
     "pyarrow==17.0.0; python_version < '3.13'",
     "pyarrow==18.0.0; python_version >= '3.13'",  # the first that is built for it
+    "python-calamine==0.2.0",
     "redis==5.2.0",
     "rich==13.7.0",
+    "xlsxwriter==3.1.0",
 ]
 
 WITH_OTHERS = (
@@ -63,7 +65,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,excel,opentelemetry,redis,speed]")
     check_types(session)
 
 
@@ -81,7 +83,7 @@ def tests(session: nox.Session) -> None:
 
     Quickly: `nox -s tests -- -m "not slow"`.
     """
-    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     session.run("pytest", *IN_PARALLEL, *session.posargs)
     if not session.posargs:  # the same environment serves twice
         run_in_dev_mode(session)
@@ -95,7 +97,7 @@ def tests_oldest(session: nox.Session) -> None:
     parts are all run here), the benchmarks, the tests of the documentation and its examples (`docs` and README), and
     the pure core of the budget, which uses attrs' plainest parts alone.
     """
-    session.install(*groups("tests"), ".[cli]", *OLDEST)
+    session.install(*groups("tests"), ".[cli,excel]", *OLDEST)
     chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")
     session.run("pytest", *IN_PARALLEL, *chosen)
 
@@ -111,7 +113,7 @@ def browser(session: nox.Session) -> None:
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """What of the code the tests reach; processes that they start are not looked into."""
-    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
@@ -120,7 +122,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session(default=False)
 def dev_mode(session: nox.Session) -> None:
     """Nothing leaks: Python's development mode and asyncio's debug mode find no fault in what is asynchronous."""
-    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     run_in_dev_mode(session)
 
 
@@ -144,7 +146,7 @@ def run_in_dev_mode(session: nox.Session) -> None:
 @nox.session(default=False)
 def contrib(session: nox.Session) -> None:
     """What needs other people's tools works with them: dlt, DuckDB, OpenTelemetry, taskiq, Celery, and the contenders."""
-    session.install(*groups("bench", "contrib"), ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    session.install(*groups("bench", "contrib"), ".[arrow,cli,dlt,excel,opentelemetry,redis,speed]")
     check_bridges(session)
 
 
@@ -156,7 +158,7 @@ def check_bridges(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """The site is built without a warning, into build/docs."""
-    session.install(*groups("docs"), ".[arrow,dlt,opentelemetry,redis]")
+    session.install(*groups("docs"), ".[arrow,dlt,excel,opentelemetry,redis]")
     build_site(session)
 
 
@@ -168,7 +170,7 @@ def build_site(session: nox.Session) -> None:
 @nox.session
 def everything_else(session: nox.Session) -> None:
     """What `typing`, `contrib` and `docs` do, one after the other in one environment: installing it takes longest."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,opentelemetry,redis,speed]")
+    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,excel,opentelemetry,redis,speed]")
     check_types(session)
     check_bridges(session)
     build_site(session)
@@ -211,7 +213,7 @@ def load(session: nox.Session) -> None:
     part runs in ten random orders: `nox -s load -- 1` for one whole run, `nox -s load -- 0` for the orders alone,
     `nox -s load -- 1 tests/budget` for one directory. Every run is made, and the session fails if one of them did.
     """
-    session.install(*groups("tests"), ".[cli,redis,speed]")
+    session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     times, *paths = session.posargs or ["3"]
     whole = [(*IN_PARALLEL, "-p", "no:cacheprovider")] * int(times)
     orders = [(*IN_PARALLEL, "-p", "no:cacheprovider", "-m", "not slow", f"--randomly-seed={n}") for n in range(1, 11)]
@@ -241,5 +243,5 @@ def soak(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Ratios, measured side by side in one run."""
-    session.install(*groups("bench"), ".[cli,redis,speed]")
+    session.install(*groups("bench"), ".[cli,excel,redis,speed]")
     session.run("python", "benchmarks/run.py", *session.posargs)
