@@ -284,7 +284,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "product_id": ("id", "product id"),
             "url": (),
         },
-        ignored=("price tax excluded", "wholesale price", "on sale 0 1", "minimal quantity", "unit price",
+        ignored=("wholesale price", "on sale 0 1", "minimal quantity", "unit price",
                  "low stock level", "price tax excl", "discount amount"),
     ),
     Profile(
