@@ -139,6 +139,10 @@ class OrderStrategy(PlanStrategy[tuple[str, ...]]):
         """Create or leave it."""
         return diff_order(desired, present or ())
 
+    def is_sound(self, write: PlannedWrite) -> bool:
+        """Whether a write that was saved is one that this strategy can have planned."""
+        return write.action is Action.CREATE and super().is_sound(write)
+
     async def send(self, write: PlannedWrite) -> str | None:
         """Create it."""
         return (await self._orders.create(new_order(write.desired.values))).uuid

@@ -121,8 +121,14 @@ def bound(plan: Plan, sender: Sender) -> Plan:
         raise ConfigurationError(f"there is no such kind of plan: {plan.kind}")
     try:
         kind = _STRATEGIES[plan.kind](sender, webshop=webshop, **plan.options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"the plan has options that this version does not know: {error}") from None
+    try:
+        is_sound = all(kind.is_sound(write) for write in plan.writes)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        is_sound = False
+    if not is_sound:
+        raise ConfigurationError("the plan is damaged: a write in it is none that was planned; plan again")
     return attrs.evolve(plan, applying=(sender, kind))
 
 

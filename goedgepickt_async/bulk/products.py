@@ -291,6 +291,12 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
             allow_similar=self._allow_similar,
         )  # fmt: skip
 
+    def is_sound(self, write: PlannedWrite) -> bool:
+        """Whether a write that was saved is one that this strategy can have planned: it changes what is desired."""
+        wanted = write.desired.values
+        changes = all(change.field in wanted and change.after == wanted[change.field] for change in write.changes)
+        return changes and write.action in {Action.CREATE, Action.UPDATE} and super().is_sound(write)
+
     async def send(self, write: PlannedWrite) -> str | None:
         """Create or change it."""
         values = {change.field: change.after for change in write.changes}

@@ -59,8 +59,8 @@ def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
     if not is_utf8(text):
         return Conflict(key="", indexes=(index,), reason="the sku is no text that UTF-8 can carry")
     whole = _whole(level)
-    if whole is None or whole < 0:
-        why = "must be a whole number" if whole is None else "must not be negative"
+    if whole is None:
+        why = "must be a whole number"
         return Conflict(key=text.strip(), indexes=(index,), reason=f"the level {why}", fields={"level": why})
     return DesiredRow(key=text.strip(), index=index, values={"sku": text.strip(), "level": whole})
 
@@ -144,6 +144,9 @@ def _planned(desired: DesiredRow, product: Product, action: Action, field: str, 
     level = desired.values["level"]
     if present == level:
         return Unchanged(key=desired.key, index=desired.index, uuid=product.uuid)
+    if level < 0:  # a stock that is negative already may stay so
+        why = "must not be negative"
+        return Conflict(key=desired.key, indexes=(desired.index,), reason=f"the level {why}", fields={"level": why})
     return PlannedWrite(
         action=action,
         desired=desired,
@@ -226,6 +229,14 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
             return diff_free_stock(desired, seen)
         assert self._location is not None
         return diff_location_stock(desired, seen, location=self._location)
+
+    def is_sound(self, write: PlannedWrite) -> bool:
+        """Whether a write that was saved is one that this strategy can have planned."""
+        wanted = write.desired.values
+        again = self.normalize((wanted["sku"], wanted["level"]), write.index)
+        action = Action.SET if self._sets else Action.MUTATE
+        is_same = isinstance(again, DesiredRow) and again == write.desired and write.action is action
+        return is_same and [change.after for change in write.changes] == [wanted["level"]]
 
     async def send(self, write: PlannedWrite) -> str | None:
         """Set or mutate it."""

@@ -92,6 +92,11 @@ class PlanStrategy(ABC, Generic[P]):
     async def send(self, write: PlannedWrite) -> str | None:
         """Make the write; the uuid of what was made or changed, where the answer tells it."""
 
+    def is_sound(self, write: PlannedWrite) -> bool:
+        """Whether a write that was saved is one that this strategy can have planned."""
+        again = self.normalize(write.desired.values, write.index)
+        return isinstance(again, DesiredRow) and again == write.desired
+
     def resolve(self, write: PlannedWrite, present: P | None) -> tuple[Resolution, str | None]:
         """Whether a write whose answer was lost was carried out, by what is there now; and the uuid."""
         decision = self.diff(write.desired, present)

@@ -193,7 +193,12 @@ def test_what_cannot_be_done_safely_is_a_conflict() -> None:
     assert changes(diff_location_stock(level(3), stocked(), location="l")) == {"quantity": (7, 3)}
 
 
-@pytest.mark.parametrize("bad", [-1, 1.5, True, "1,5", "", None, "1e3", Decimal("1.5"), Decimal("1e99"), 10**15])
+def test_a_negative_level_is_refused_unless_the_stock_is_that_already() -> None:
+    assert isinstance(diff_free_stock(level(-1), stocked(3)), Conflict)
+    assert isinstance(diff_free_stock(level(-1), stocked(-1)), Unchanged)
+
+
+@pytest.mark.parametrize("bad", [1.5, True, "1,5", "", None, "1e3", Decimal("1.5"), Decimal("1e99"), 10**15])
 def test_a_level_that_is_no_whole_number_of_pieces_is_refused(bad: Any) -> None:
     assert isinstance(level(bad), Conflict)
 

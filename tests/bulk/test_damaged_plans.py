@@ -1,0 +1,71 @@
+"""A plan that was damaged or crafted is refused by an error of ours, or can be shown and applied without a foreign one."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import ConfigurationError, GoedGepickt, GoedGepicktError, Plan
+from goedgepickt_async.sandbox import Sandbox
+
+ODD: tuple[Any, ...] = (None, 0, -1, 1.5, True, "", "é", "x" * 50, [], {}, [None], {"a": 1}, "\ud800", 10**30)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    if isinstance(value, dict):
+        for name, part in value.items():
+            found += places(part, (*path, name))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            found += places(part, (*path, index))
+    return found
+
+
+def damaged(data: Any, rng: random.Random) -> str:
+    copy = json.loads(json.dumps(data))
+    *above, last = rng.choice(places(copy))
+    target = copy
+    for step in above:
+        target = target[step]
+    if rng.random() < 0.3:
+        del target[last]
+    else:
+        target[last] = rng.choice(ODD)
+    return json.dumps(copy)
+
+
+@pytest.fixture
+async def plans(gg: GoedGepickt, sandbox: Sandbox) -> list[Plan]:
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    client = gg.with_options(webshop_uuid=shop)
+    skus = [p.sku async for p in client.products.list(webshop_uuid=shop) if p.sku][:3]
+    line = {"sku": skus[0], "product_name": "Mok", "quantity": 1, "tax_rate": 21}
+    return [
+        await client.stock.plan(dict.fromkeys(skus, 777)),
+        await client.products.plan([{"sku": sku, "price": "1.23"} for sku in skus] + [{"sku": "new", "name": "x"}]),
+        await client.orders.plan([{"order_id": "N1", "status": "open", "lines": [line]}]),
+    ]
+
+
+async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, plans: list[Plan]) -> None:
+    rng = random.Random(7)
+    refused = 0
+    for round_number in range(300):
+        text = damaged(plans[round_number % 3].as_dict(), rng)
+        try:
+            plan = gg.bulk.load_plan(text)
+            str(plan)
+            plan.to_json()
+            async for outcome in plan.apply(dry_run=True, max_age=0):
+                assert outcome.error is None or isinstance(outcome.error, GoedGepicktError), (text, outcome.error)
+        except GoedGepicktError:
+            refused += 1
+    assert refused > 60
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"format": "goedgepickt-async plan"}', "[" * 100_000])
+def test_what_is_no_plan_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Plan.from_json(text)
