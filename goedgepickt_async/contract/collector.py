@@ -1,0 +1,466 @@
+"""What was seen of the API, as facts only: verdicts, classes of values, counts that are rounded. No values, names or ids.
+
+The probe fills a `Collector` by asking; an `Observer` fills one from ordinary traffic, through a client's hooks.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final, Literal
+
+import attrs
+
+from goedgepickt_async import models
+from goedgepickt_async._version import __version__
+from goedgepickt_async.contract.facts import FACTS, field_facts
+from goedgepickt_async.convert import decode
+from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.hooks import DriftDetected, Hooks, PageRead, ResponseReceived
+from goedgepickt_async.models import Address, OpenEnum
+from goedgepickt_async.models.base import FieldInfo, field_info
+
+__all__ = ["Collector", "Finding", "Observer", "Report", "Verdict"]
+
+Verdict = Literal["confirmed", "refuted", "could not tell"]
+
+_WEIGHT: Final[dict[Verdict, int]] = {"could not tell": 0, "confirmed": 1, "refuted": 2}
+_KEY: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,39}", re.ASCII)
+_VALUE: Final = re.compile(r"[a-z]+(_[a-z]+)*", re.ASCII)
+_MOST: Final = 200
+"""Unknown keys and values that are kept, of a server that makes up new ones in each row."""
+
+
+@attrs.frozen
+class Finding:
+    """What was found about one fact.
+
+    Attributes:
+        fact: The fact's id.
+        verdict: Whether it holds.
+        details: Why, each for one list or endpoint; facts only.
+    """
+
+    fact: str
+    verdict: Verdict
+    details: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Report:
+    """What was found, fit to be published: no values, names or ids.
+
+    Attributes:
+        findings: By fact, in the order of the table of facts.
+        fields: Model -> field -> how often it had a value, and of which kinds.
+        unknown: What came and is in no table: fields by model, values by enumeration.
+        statuses: Route -> HTTP status -> about how often.
+        requests: How many requests were made for it.
+    """
+
+    findings: tuple[Finding, ...]
+    fields: Mapping[str, Mapping[str, str]]
+    unknown: Mapping[str, tuple[str, ...]]
+    statuses: Mapping[str, Mapping[str, str]]
+    requests: int
+
+    @property
+    def deviations(self) -> tuple[Finding, ...]:
+        """What is not as the tables say."""
+        return tuple(finding for finding in self.findings if finding.verdict == "refuted")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report, ready for `json.dumps`."""
+        return {"goedgepickt-async": __version__, **attrs.asdict(self)}
+
+    def to_markdown(self) -> str:
+        """The report as a page."""
+        return "\n".join(self._lines()) + "\n"
+
+    def diff(self) -> str:
+        """What the report would change in the tables, a line each."""
+        lines = []
+        for finding in self.findings:
+            known = _confidence_of(finding.fact)
+            if finding.verdict == "confirmed" and known != "A":
+                lines.append(f"~ {finding.fact}: {known} -> A")
+            elif finding.verdict == "refuted":
+                lines.append(f"- {finding.fact}: {'; '.join(finding.details)}")
+        lines += [f"+ {owner}: {', '.join(names)}" for owner, names in self.unknown.items()]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _lines(self) -> Iterator[str]:
+        counts = Counter(finding.verdict for finding in self.findings)
+        yield "# What GoedGepickt answered\n"
+        yield (
+            f"goedgepickt-async {__version__}, {self.requests} requests, reads only. "
+            + ", ".join(f"{counts[verdict]} {verdict}" for verdict in _WEIGHT)
+            + ". No values, names or ids are in this report.\n"
+        )
+        yield "| fact | known as | verdict | why |\n|---|---|---|---|"
+        for finding in self.findings:
+            if finding.fact in FACTS:
+                known, why = FACTS[finding.fact], "; ".join(finding.details)
+                yield f"| {known.statement} (`{known.id}`) | {known.confidence} | {finding.verdict} | {why} |"
+        yield "\n## Fields that are known less surely than A\n"
+        for verdict in _WEIGHT:
+            found = [one.fact for one in self.findings if one.verdict == verdict and one.fact not in FACTS]
+            if found:
+                yield f"- {verdict}: {', '.join(name.removeprefix('field.') for name in found)}"
+        for title, rows in (("Not in the tables", self.unknown), ("Statuses", self.statuses), ("Fields", self.fields)):
+            if rows:
+                yield f"\n## {title}\n"
+            for owner, told in rows.items():
+                parts = [f"{name}: {text}" for name, text in told.items()] if isinstance(told, Mapping) else list(told)
+                yield f"- {owner}: {'; '.join(parts)}"
+        yield "\nPaste it into an issue of goedgepickt-async, and the tables can be set right for all."
+
+
+def _confidence_of(fact: str) -> str:
+    return FACTS[fact].confidence if fact in FACTS else _field_confidences()[fact]
+
+
+@cache
+def _field_confidences() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for owner in READ_MODELS:
+        for fact in field_facts(owner):
+            found[f"field.{fact.model}.{fact.name}"] = fact.confidence
+    return found
+
+
+READ_MODELS: Final[tuple[type[Any], ...]] = (
+    models.Webshop,
+    models.PickLocation,
+    models.Product,
+    models.ProductStock,
+    models.Supplier,
+    models.StockLocation,
+    models.Order,
+    models.OrderLine,
+    models.OrderShipment,
+    models.Shipment,
+    models.LinkedOrder,
+    models.Webhook,
+    models.PageInfo,
+)
+"""The models of answers."""
+
+_TOP: Final = frozenset(READ_MODELS) - {models.PageInfo, models.OrderLine, models.ProductStock, models.Supplier}
+"""The models of rows; the others are read within them."""
+
+
+def _places(error: DecodeError) -> str:
+    """Where in a row the problems are; keys alone."""
+    places = (_INDEX.sub("[]", problem.partition(":")[0]) for problem in error.problems)
+    return ", ".join(dict.fromkeys(place for place in places if _PLACE.fullmatch(place))) or "it cannot be read"
+
+
+_INDEX: Final = re.compile(r"\[\d+\]", re.ASCII)
+_PLACE: Final = re.compile(r"\$?[A-Za-z.\[\]]{1,60}", re.ASCII)
+
+
+@attrs.define
+class Collector:
+    """Gathers what is seen, without keeping any of it: verdicts, classes of values, counts."""
+
+    requests: int = 0
+    _verdicts: dict[str, list[tuple[Verdict, str]]] = attrs.field(factory=dict)
+    _rows: Counter[str] = attrs.field(factory=Counter)
+    _kinds: dict[str, Counter[str]] = attrs.field(factory=dict)
+    _keys: Counter[str] = attrs.field(factory=Counter)
+    _values: Counter[str] = attrs.field(factory=Counter)
+    _statuses: Counter[str] = attrs.field(factory=Counter)
+
+    def note(self, fact: str, verdict: Verdict, detail: str = "") -> None:
+        """Note what was found about a fact. A refutation outweighs a confirmation; details must name nobody."""
+        if (verdict, detail) not in (known := self._verdicts.setdefault(fact, [])) and len(known) < _MOST:
+            known.append((verdict, detail))
+
+    def verdict_of(self, fact: str) -> Verdict:
+        """What is found so far."""
+        return max(
+            (verdict for verdict, _ in self._verdicts.get(fact, ())), key=_WEIGHT.__getitem__, default="could not tell"
+        )
+
+    def status(self, route: str, status: int) -> None:
+        """Count an answer."""
+        self._statuses[f"{route} {status}"] += 1
+
+    def rows(self, cls: type[Any], rows: Iterable[Any]) -> None:
+        """Look at rows as they came: which fields have a value of which kind, which are not known."""
+        known = _KNOWN[cls]
+        for row in rows:
+            if not isinstance(row, Mapping):
+                self.note("format.rows", "refuted", f"{cls.__name__}: {kind_of(row)} instead of an object")
+                continue
+            self._rows[cls.__name__] += 1
+            if cls in _TOP:
+                self._try_to_read(cls, row)
+            for key, value in row.items():
+                if key in known:
+                    self._field(cls, *known[key], value)
+                elif len(self._keys) < _MOST:
+                    self._keys[f"{cls.__name__}.{key if _KEY.fullmatch(key) else '?'}"] += 1
+
+    def _try_to_read(self, cls: type[Any], row: Mapping[str, Any]) -> None:
+        try:
+            decode(dict(row), cls)
+        except DecodeError as error:
+            self.note("format.rows", "refuted", f"{cls.__name__}: {_places(error)}")
+        else:
+            self.note("format.rows", "confirmed")
+
+    def _field(self, cls: type[Any], name: str, kind: Any, value: Any) -> None:
+        found = kind_of(value)
+        if found == "0 or 1" and bool not in _parts(kind):
+            found = "whole number"
+        self._kinds.setdefault(f"{cls.__name__}.{name}", Counter())[found] += 1
+        inner = _model_in(kind)
+        if inner is not None and isinstance(value, Mapping | list):
+            self.rows(inner, value if isinstance(value, list) else [value])
+        enum = next((part for part in _parts(kind) if isinstance(part, type) and issubclass(part, OpenEnum)), None)
+        if enum is not None and isinstance(value, str) and not enum(value).is_known and len(self._values) < _MOST:
+            self._values[f"{enum.__name__}.{value if _is_plain(value) else '?'}"] += 1
+
+    def drift(self, seen: DriftDetected) -> None:
+        """Note what a client noticed while it read."""
+        name = seen.value if seen.kind in {"value", "event"} else seen.field
+        shown = name if (_is_plain(name) or (seen.kind != "value" and _KEY.fullmatch(name))) else "?"
+        (self._values if seen.kind in {"value", "event"} else self._keys)[f"{seen.model}.{shown}"] += 2
+
+    def report(self) -> Report:
+        """What was found until now."""
+        verdicts = {**self._verdicts}
+        for fact, found in (*self._format_verdicts(), *self._field_verdicts()):
+            verdicts[fact] = [*verdicts.get(fact, ()), found]
+        ordered = [fact.id for fact in FACTS.values() if fact.probed]
+        ordered += [fact for fact in verdicts if fact not in ordered]
+        return Report(
+            findings=tuple(_finding(fact, verdicts.get(fact, [])) for fact in ordered),
+            fields=self._fields(),
+            unknown=self._unknown(),
+            statuses=_by_owner(self._statuses, " "),
+            requests=self.requests,
+        )
+
+    def _unknown(self) -> dict[str, tuple[str, ...]]:
+        """Names that came in several rows: what came once may be somebody's, and is counted without its name."""
+        found: dict[str, set[str]] = {}
+        for counts in (self._keys, self._values):
+            for path, times in counts.items():
+                owner, _, name = path.partition(".")
+                often = times >= max(2, self._rows[owner] // 5 if counts is self._keys else 2)
+                found.setdefault(owner, set()).add(name if often and name != "?" else "(not shown)")
+        return {owner: tuple(sorted(names)) for owner, names in sorted(found.items())}
+
+    def _fields(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for cls in READ_MODELS:
+            rows = self._rows[cls.__name__]
+            for name in dict.fromkeys(name for name, _ in _KNOWN[cls].values()):
+                kinds = self._kinds.get(f"{cls.__name__}.{name}", Counter())
+                if rows:
+                    told = ", ".join(f"{kind} {_share(times, rows)}" for kind, times in kinds.most_common())
+                    found.setdefault(cls.__name__, {})[name] = told or "never came"
+        return found
+
+    def _format_verdicts(self) -> Iterator[tuple[str, tuple[Verdict, str]]]:
+        """The formats of dates, amounts and flags, and whether all fields and values are known."""
+        if not self._rows:
+            return
+        for fact, of_type, fields, fit in _FORMATS:
+            seen: Counter[str] = Counter()
+            for cls in READ_MODELS:
+                for name, kind in _KNOWN[cls].values():
+                    path = f"{cls.__name__}.{name}"
+                    if of_type in _parts(kind) and (not fields or path in fields):
+                        seen.update({f"{path}: {kind}": n for kind, n in self._kinds.get(path, Counter()).items()})
+            unfit = sorted(text for text in seen if text.partition(": ")[2] not in fit)
+            told = [text for text in seen if not text.endswith((": null", ": empty text"))]
+            yield fact, ("refuted", ", ".join(unfit)) if unfit else ("confirmed" if told else "could not tell", "")
+        for fact, counts in (("fields.open", self._keys), ("values.open", self._values)):
+            owners = sorted({path.partition(".")[0] for path in counts})
+            yield fact, ("confirmed", f"in {', '.join(owners)}") if owners else ("could not tell", "none came")
+
+    def _field_verdicts(self) -> Iterator[tuple[str, tuple[Verdict, str]]]:
+        """The fields that are not sure: whether they came."""
+        for fact, confidence in _field_confidences().items():
+            kinds = self._kinds.get(fact.removeprefix("field."), Counter())
+            if confidence != "A" and not fact.endswith("*"):
+                came = sum(times for kind, times in kinds.items() if kind != "null")
+                yield (
+                    fact,
+                    ("confirmed", "") if came else ("could not tell", "came as null only" if kinds else "never came"),
+                )
+
+    def to_state(self) -> dict[str, Any]:
+        """What a later run goes on from, ready for `json.dumps`; as bare of values as the report."""
+        state = attrs.asdict(self, recurse=False)
+        for name in ("_keys", "_values"):
+            named: Counter[str] = Counter()
+            for path, times in state[name].items():
+                named[path if times > 1 else f"{path.partition('.')[0]}.?"] += times
+            state[name] = named
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Collector:
+        """The opposite of `to_state`.
+
+        Raises:
+            ValueError: It is no such state.
+        """
+        try:
+            made = cls(int(state["requests"]))
+            for fact, found in state["_verdicts"].items():
+                for verdict, detail in found:
+                    made.note(fact, verdict, detail)
+            made._kinds = {path: Counter(counts) for path, counts in state["_kinds"].items()}
+            made._rows, made._keys = Counter(state["_rows"]), Counter(state["_keys"])
+            made._values, made._statuses = Counter(state["_values"]), Counter(state["_statuses"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("this is no state of a probe") from error
+        return made
+
+
+class Observer:
+    """Collects the same facts from ordinary traffic, through hooks, at no request.
+
+    ```python
+    observer = Observer()
+    gg = GoedGepickt(hooks=Hooks.combined(my_hooks, observer.hooks))
+    ...
+    print(observer.report().to_markdown())
+    ```
+
+    It sees what hooks see: statuses, sizes of pages, refusals by the limit, and drift.
+    """
+
+    def __init__(self) -> None:
+        self._collector = Collector()
+        self.hooks: Final = Hooks(
+            response=self._on_response, page=self._on_page, throttled=self._on_throttled, drift=self._collector.drift
+        )
+
+    def report(self) -> Report:
+        """What was seen until now."""
+        return self._collector.report()
+
+    def _on_response(self, event: ResponseReceived) -> None:
+        self._collector.requests += 1
+        self._collector.status(f"{event.method} {event.route}", event.status)
+        if event.status < 300:
+            self._collector.note(
+                "format.success", "confirmed" if event.status == 200 else "refuted", f"HTTP {event.status}"
+            )
+
+    def _on_page(self, event: PageRead) -> None:
+        self._collector.note("list.shape", "confirmed")
+        if event.rows >= 100:
+            verdict: Verdict = "confirmed" if event.rows == 100 else "refuted"
+            self._collector.note("list.largest-size", verdict, f"{event.route}: {event.rows} rows")
+
+    def _on_throttled(self, event: ResponseReceived) -> None:
+        self._collector.note("limit.number", "refuted", f"HTTP 429 at {event.route} within the budget")
+
+
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_TEXTS: Final = (
+    ("empty text", re.compile(r"")),
+    ("whole number as text", re.compile(r"-?\d+", re.ASCII)),
+    ("decimal as text", re.compile(r"-?\d+\.\d+", re.ASCII)),
+    ("date", re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)),
+)
+
+
+def kind_of(value: Any) -> str:
+    """The class of a JSON value, and nothing of the value."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    if isinstance(value, int):
+        return "0 or 1" if value in {0, 1} else "whole number"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, str):
+        if found := _DATE_TIME.fullmatch(value):
+            zone = "Z" if found[3] == "Z" else "offset" if found[3] else "no offset"
+            return f"date-time ({'T' if 'T' in value else 'space'}, {zone})"
+        return next((name for name, pattern in _TEXTS if pattern.fullmatch(value)), "text")
+    return "list" if isinstance(value, list) else "object"
+
+
+_MOMENTS: Final = {
+    f"date-time ({joint}, {zone})" for joint in ("T", "space") for zone in ("Z", "offset", "no offset")
+} | {"null", "empty text"}
+_AMOUNTS: Final = {"decimal as text", "whole number as text", "null", "empty text"}
+_FLAGS: Final = {"boolean", "0 or 1", "null", "whole number as text"}
+_AMOUNT_FIELDS: Final = frozenset({"Order.totalPaid", "Product.price", "Product.costPrice", "Product.taxRate"})
+_FORMATS: Final[tuple[tuple[str, type, frozenset[str], set[str]], ...]] = (
+    ("format.date-time", datetime, frozenset(), _MOMENTS),
+    ("format.amount", Decimal, _AMOUNT_FIELDS, _AMOUNTS),
+    ("format.flag", bool, frozenset(), _FLAGS),
+)
+
+
+def _is_plain(value: str) -> bool:
+    return bool(_VALUE.fullmatch(value)) and len(value) <= 40
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    """The types in a union or a tuple; else the type alone."""
+    return typing.get_args(kind) or (kind,)
+
+
+def _model_in(kind: Any) -> type[Any] | None:
+    return next((part for part in _parts(kind) if part in READ_MODELS), None)
+
+
+def _fields_of(cls: Any) -> dict[str, tuple[str, Any]]:
+    """Key on the wire -> the field's first name and type; the parts of addresses are fields of their own."""
+    known: dict[str, tuple[str, Any]] = {}
+    for field, info in _described(cls):
+        if info.is_flat:
+            for part, inner in _described(Address):
+                for name in (inner.name, *inner.aliases):
+                    known[info.name + name] = (info.name + inner.name, part.type)
+        else:
+            known.update(dict.fromkeys((info.name, *info.aliases), (info.name, field.type)))
+    return known
+
+
+def _described(cls: type[Any]) -> Iterator[tuple[attrs.Attribute[Any], FieldInfo]]:
+    for field in attrs.fields(attrs.resolve_types(cls)):
+        info = field_info(field.metadata)
+        if info is not None:
+            yield field, info
+
+
+def _finding(fact: str, found: list[tuple[Verdict, str]]) -> Finding:
+    none: Verdict = "could not tell"
+    verdict = max((verdict for verdict, _ in found), key=_WEIGHT.__getitem__, default=none)
+    details = dict.fromkeys(detail for said, detail in found if said == verdict and detail)
+    return Finding(fact, verdict, tuple(details))
+
+
+def _share(times: int, rows: int) -> str:
+    """A share in tens of percent: exact counts say how large a shop is."""
+    percent = 100 * times / max(rows, times)
+    return "all" if times >= rows else "under 5 %" if percent < 5 else f"about {max(1, round(percent / 10))}0 %"
+
+
+def _by_owner(counts: Counter[str], joint: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for path, times in sorted(counts.items()):
+        owner, _, name = path.rpartition(joint)
+        found.setdefault(owner, {})[name] = "once" if times == 1 else f"about {float(f'{times:.1g}'):,.0f} times"
+    return found
+
+
+_KNOWN: Final[dict[type[Any], dict[str, tuple[str, Any]]]] = {cls: _fields_of(cls) for cls in READ_MODELS}
+"""The known fields of each model."""

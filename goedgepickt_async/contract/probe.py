@@ -1,0 +1,564 @@
+"""The probe: asks a real GoedGepickt the questions that are open, by reads alone, and says what it found.
+
+It makes at most 100 requests, on the bulk lane of the client's budget, which leaves room for everybody else. A step is a
+few requests for some facts; after each one the state can be kept, and a later run goes on from there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from goedgepickt_async import models
+from goedgepickt_async.client import GoedGepickt
+from goedgepickt_async.contract.collector import Collector, Report, Verdict
+from goedgepickt_async.convert.hooks import AMSTERDAM, Mismatch, parse_datetime
+from goedgepickt_async.endpoints import ENDPOINTS
+from goedgepickt_async.errors import APIError, AuthenticationError, DecodeError, RateLimitedError, TransportError
+from goedgepickt_async.settings import RetryPolicy
+
+__all__ = ["AT_MOST", "Probe", "Step"]
+
+AT_MOST: Final = 100
+"""Requests that a probe makes at most."""
+
+_TWICE: Final = RetryPolicy(max_attempts=2)
+_REACH: Final = 10_000
+_FAR: Final = 1_000_000
+_LARGE: Final = 250
+_ODD: Final = 97
+"""A size at which the last page is hardly ever full, so that it is seen to be the last."""
+_SMALL: Final = 5
+_LISTS: Final = {
+    "/products": models.Product,
+    "/orders": models.Order,
+    "/shipments": models.Shipment,
+    "/picklocations": models.PickLocation,
+    "/webshops": models.Webshop,
+    "/webhooks": models.Webhook,
+}
+_LONG: Final = ("/products", "/orders", "/shipments", "/picklocations")
+_BASES: Final = ("/api/fulfilment/v1", "/api/v1")
+_JUNK_KEY: Final = "no-such-key"
+_TEXT_KEYS: Final = ("message", "error", "errorMessage")
+
+
+@attrs.frozen
+class Step:
+    """Some requests, and what they are for.
+
+    Attributes:
+        name: Its name.
+        asks: What it asks, in a line.
+        requests: How many requests it makes at most.
+    """
+
+    name: str
+    asks: str
+    requests: int
+    run: Callable[[Probe], Awaitable[None]] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class _Answer:
+    status: int
+    json: Any = attrs.field(repr=False)
+
+    @property
+    def info(self) -> Mapping[str, Any] | None:
+        """`pageInfo`, where there is one."""
+        found = self.json.get("pageInfo") if isinstance(self.json, Mapping) else None
+        return found if isinstance(found, Mapping) else None
+
+    @property
+    def rows(self) -> list[Any] | None:
+        """The items: a list, or PHP's object with numeric keys; None where there are none at all."""
+        found = self.json.get("items") if isinstance(self.json, Mapping) else None
+        return list(found.values()) if isinstance(found, Mapping) else found if isinstance(found, list) else None
+
+    def said(self, name: str) -> int | None:
+        """A number of `pageInfo`."""
+        value = (self.info or {}).get(name)
+        return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+
+
+class _LimitReachedError(Exception):
+    """No more requests may be made."""
+
+
+class Probe:
+    """Checks the open facts of the API with one client.
+
+    Args:
+        client: Of the key that is to be used. The probe reads alone, and leaves the client open.
+        state: What `state()` of an earlier run gave: its steps are not repeated.
+
+    Raises:
+        ValueError: The state is none of a probe.
+    """
+
+    def __init__(self, client: GoedGepickt, state: Mapping[str, Any] | None = None) -> None:
+        self._client = client.with_options(lane="bulk", retry=_TWICE)
+        self._done: list[str] = [str(name) for name in state.get("done", ())] if state else []
+        self._numbers: dict[str, int] = dict(state.get("numbers", {})) if state else {}
+        self.collector: Collector = Collector.from_state(state["collector"]) if state else Collector()
+        self._remaining: int | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are still to be done."""
+        return tuple(step for step in _STEPS if step.name not in self._done)
+
+    def state(self) -> dict[str, Any]:
+        """What a later run goes on from, ready for `json.dumps`: counts and classes, no values."""
+        return {"done": self._done, "numbers": self._numbers, "collector": self.collector.to_state()}
+
+    def report(self) -> Report:
+        """What was found until now."""
+        return self.collector.report()
+
+    async def run(self) -> AsyncIterator[Step]:
+        """Does what is still to be done, and gives each step when it is done.
+
+        Raises:
+            AuthenticationError: The key is refused.
+            TransportError: There is no answer; the steps that are done are in `state()`.
+            GoedGepicktError: Any other of the tree.
+        """
+        for step in self.steps:
+            try:
+                await step.run(self)
+            except _LimitReachedError:
+                return
+            self._done.append(step.name)
+            yield step
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def get(
+        self, path: str, route: str | None = None, *, client: GoedGepickt | None = None, **query: Any
+    ) -> _Answer:
+        """One read; a refusal is an answer too."""
+        if self.collector.requests + _TWICE.max_attempts > AT_MOST:
+            raise _LimitReachedError
+        route = route or path
+        try:
+            response = await (client or self._client).request("GET", path, query=query, route=route)
+        except DecodeError as error:
+            self.collector.requests += error.attempts
+            self.note("format.success", "refuted", f"GET {route}: a success that is no JSON")
+            return _Answer(200, None)
+        except APIError as error:
+            self.collector.requests += error.attempts
+            self.collector.status(f"GET {route}", error.status or 0)
+            self._remaining = None  # a refusal of the key is not counted
+            is_refused = isinstance(error, AuthenticationError) and client is None
+            if not error.status or is_refused or isinstance(error, RateLimitedError):
+                raise
+            return _Answer(error.status, error.body)
+        except TransportError as error:
+            self.collector.requests += error.attempts
+            raise
+        self.collector.requests += response.attempts
+        self.collector.status(f"GET {route}", response.status)
+        self.note("format.success", "confirmed" if response.status == 200 else "refuted", f"HTTP {response.status}")
+        if client is None:
+            self._headers(response.headers, response.attempts)
+        return _Answer(response.status, response.json)
+
+    def note(self, fact: str, verdict: Verdict, detail: str = "") -> None:
+        """Note what was found."""
+        self.collector.note(fact, verdict, detail)
+
+    def check(self, fact: str, *, holds: bool, detail: str = "") -> None:
+        """Note whether it holds."""
+        self.collector.note(fact, "confirmed" if holds else "refuted", "" if holds else detail)
+
+    def _headers(self, headers: Mapping[str, str], attempts: int) -> None:
+        limit, remaining = (_whole(headers.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining"))
+        missing = [name for name, said in (("Limit", limit), ("Remaining", remaining)) if said is None]
+        self.check(
+            "limit.headers",
+            holds=not missing,
+            detail=f"missing: {', '.join(f'X-RateLimit-{name}' for name in missing)}",
+        )
+        if limit is not None:
+            self.check("limit.number", holds=limit == 150, detail=f"X-RateLimit-Limit is {limit}")
+        if remaining is not None and self._remaining is not None and attempts == 1 and remaining >= self._remaining:
+            # A window that began between the two has more left; a count that stays as it is counts nothing.
+            if remaining == self._remaining:
+                self.note("limit.counts", "refuted", "X-RateLimit-Remaining stayed the same")
+        elif remaining is not None and self._remaining is not None:
+            self.note("limit.counts", "confirmed")
+        self._remaining = remaining
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    async def other_api(self) -> None:
+        """The same key at the other API, and a key that is none."""
+        settings = self._client.settings
+        here = next((end for end in _BASES if settings.base_url.endswith(end)), None)
+        if here is not None:
+            there = settings.base_url.removesuffix(here) + next(end for end in _BASES if end != here)
+            async with self._elsewhere(settings.api_key, there) as other:
+                status = (await self.get("/webshops", "/webshops (other API)", client=other)).status
+            self.check("key.kinds", holds=status >= 400, detail="the other API takes the key too")
+            if status >= 400:
+                self.check("key.wrong-kind", holds=status == 401, detail=f"HTTP {status}")
+        async with self._elsewhere(_JUNK_KEY, settings.base_url) as other:
+            answer = await self.get("/webshops", "/webshops (unknown key)", client=other)
+        self.check("error.key", holds=answer.status == 401, detail=f"HTTP {answer.status}")
+        self._envelope(answer, "an unknown key")
+
+    @asynccontextmanager
+    async def _elsewhere(self, key: str, url: str) -> AsyncIterator[GoedGepickt]:
+        async with GoedGepickt(key, base_url=url, budget=self._client.budget, lane="bulk", retry=_TWICE) as other:
+            yield other
+
+    async def small_lists(self) -> None:
+        """Webshops and webhooks: their shape and fields."""
+        for path in ("/webshops", "/webhooks"):
+            self._shape(path, await self.get(path, perPage=100))
+
+    async def sizes(self) -> None:
+        """How large pages are, of each long list."""
+        for path in _LONG:
+            await self._sizes_of(path)
+
+    async def _sizes_of(self, path: str) -> None:
+        default = await self.get(path)
+        if self._shape(path, default, sample=False):
+            self._default_size(path, default)
+        few = await self.get(path, perPage=_SMALL)
+        many = await self.get(path, perPage=100)
+        obeys = self._per_page(path, few)
+        if not self._shape(path, many):
+            return
+        rows = len(many.rows or ())
+        following = await self.get(path, perPage=100, page=2)
+        self._numbers[f"size {path}"] = rows
+        self._numbers[f"more {path}"] = int(bool(following.rows) and following.rows != many.rows)
+        if obeys and self._numbers[f"more {path}"]:
+            await self._largest(path, many)
+
+    def _default_size(self, path: str, answer: _Answer) -> None:
+        rows, said = len(answer.rows or ()), answer.said("itemsPerPage")
+        size = rows if rows > 15 else said if said is not None and said >= rows else None
+        if size is not None and (rows >= 15 or said is not None):
+            self.check("list.default-size", holds=size == 15, detail=f"{path}: {size}")
+
+    def _per_page(self, path: str, few: _Answer) -> bool:
+        rows = len(few.rows or ())
+        if few.status != 200:
+            self.note("list.per-page", "refuted", f"{path}: HTTP {few.status}")
+        elif rows >= _SMALL:
+            self.check("list.per-page", holds=rows == _SMALL, detail=f"{path}: {rows} rows for perPage={_SMALL}")
+            self._items_per_page(path, few, rows)
+        return few.status == 200 and rows == _SMALL
+
+    async def _largest(self, path: str, many: _Answer) -> None:
+        """A page of 100 is followed by another: does a larger `perPage` give more?"""
+        rows = len(many.rows or ())
+        large = await self.get(path, perPage=_LARGE)
+        if large.status != 200:
+            self.note("list.largest-size", "refuted", f"{path}: perPage={_LARGE} is refused with HTTP {large.status}")
+            return
+        given = len(large.rows or ())
+        self.check("list.largest-size", holds=rows == given == 100, detail=f"{path}: {given} rows for perPage={_LARGE}")
+        if given <= rows or given == _LARGE:  # else it is the whole list
+            self._items_per_page(path, large, given)
+
+    def _items_per_page(self, path: str, answer: _Answer, rows: int) -> None:
+        said = answer.said("itemsPerPage")
+        if said is not None:
+            self.check("list.items-per-page", holds=said == rows, detail=f"{path}: says {said}, gives {rows}")
+
+    def _shape(self, path: str, answer: _Answer, *, sample: bool = True) -> bool:
+        """Whether it is a list; its rows are looked at."""
+        if answer.status == 200 and answer.info is not None and "items" not in answer.json:
+            self.note("list.empty-items", "refuted", f"{path}: no items")
+            return False
+        if answer.status != 200 or answer.rows is None:
+            why = f"HTTP {answer.status}" if answer.status != 200 else "no items"
+            self.note("list.shape", "refuted", f"{path}: {why}")
+            return False
+        self.note("list.shape", "confirmed")
+        self.check("list.page-info", holds=answer.info is not None, detail=f"{path}: none")
+        if sample:
+            self.collector.rows(_LISTS[path], answer.rows)
+            self.collector.rows(models.PageInfo, [answer.info] if answer.info is not None else [])
+        return True
+
+    async def ends(self) -> None:
+        """What lies past the end of each list."""
+        for path in _LISTS:
+            answer = await self.get(path, perPage=100, page=_FAR)
+            fine = answer.status == 200 and not answer.rows
+            self.check("list.past-the-end", holds=fine, detail=f"{path}: {_rows_or_status(answer)}")
+            if fine and isinstance(answer.json, Mapping):
+                self.check("list.empty-items", holds="items" in answer.json, detail=f"{path}: no items")
+            self._numbers[f"ends {path}"] = int(fine)
+
+    async def totals(self) -> None:
+        """Whether `totalItems` and `lastPage` are true."""
+        for path in _LONG:
+            size = self._numbers.get(f"size {path}", 0)
+            if size and self._numbers.get(f"ends {path}"):
+                await self._totals_of(path, size)
+
+    async def _totals_of(self, path: str, size: int) -> None:
+        size = min(size, _ODD)
+        cap = _REACH // size
+        last, answer = await self._last_page(path, cap)
+        if answer is None or last == cap:
+            return
+        true = {"totalItems": (last - 1) * size + len(answer.rows or ()), "lastPage": last}
+        if (answer.info or {}).get("cursor") and (answer.said("totalItems") or 0) > true["totalItems"]:
+            self.note(
+                "list.reach",
+                "refuted",
+                f"{path}: page numbers end at about {last * size:,} results, and a cursor goes on",
+            )
+            return
+        for name, fact in (("totalItems", "list.total-items"), ("lastPage", "list.last-page")):
+            said = answer.said(name)
+            if said is not None:
+                self.check(
+                    fact, holds=said == true[name], detail=f"{path}: too {'many' if said > true[name] else 'few'}"
+                )
+
+    async def _last_page(self, path: str, cap: int) -> tuple[int, _Answer | None]:
+        """The last page with rows as far as numbers reach, and its answer."""
+        low, high, found = 0, cap + 1, None
+        guess = 1
+        while high - low > 1:
+            answer = await self.get(path, perPage=_ODD, page=guess)
+            if answer.rows:
+                low, found = guess, answer
+                said = answer.said("lastPage") or 0
+                guess = said if low < said < high else low + 1 if low == said else (low + high) // 2
+            else:
+                high = guess
+                guess = (low + high) // 2
+        return low, found
+
+    async def reach(self) -> None:
+        """How far page numbers reach, where a list is long enough."""
+        for path in ("/orders", "/products"):
+            size = self._numbers.get(f"size {path}", 0)
+            if not size or not self._numbers.get(f"more {path}") or not self._numbers.get(f"ends {path}"):
+                continue
+            cap = _REACH // size
+            last = await self.get(path, perPage=100, page=cap)
+            if last.rows:
+                beyond = await self.get(path, perPage=100, page=cap + 1)
+                more = len(last.rows) == size
+                if beyond.rows:
+                    self.note("list.reach", "refuted", f"{path}: further than 10,000 results")
+                elif more and (last.info or {}).get("cursor"):
+                    self.note("list.reach", "confirmed")
+                return
+
+    async def cursor(self) -> None:
+        """Where the cursor of a page leads."""
+        path = "/orders" if self._numbers.get("more /orders") else "/products"
+        first = await self.get(path, perPage=_SMALL)
+        token = (first.info or {}).get("cursor")
+        if not isinstance(token, str) or not first.rows:
+            return
+        second = await self.get(path, perPage=_SMALL, page=2)
+        by_cursor = await self.get(path, perPage=_SMALL, cursor=token)
+        if by_cursor.status != 200 or not by_cursor.rows or not second.rows:
+            self.note("list.cursor", "refuted", f"{path}: {_rows_or_status(by_cursor)}")
+            return
+        same = [_id(row) for row in by_cursor.rows] == [_id(row) for row in second.rows]
+        self.check("list.cursor", holds=same, detail=f"{path}: not the rows of the next page")
+        if (by_cursor.info or {}).get("cursor") == token:
+            self.note("list.cursor", "refuted", f"{path}: the next cursor is the same again")
+
+    async def order(self) -> None:
+        """In which order rows come, and what `orderBy` and `createdAfter` do."""
+        sample = await self.get("/orders", perPage=100)
+        self._ascending("/orders", sample)
+        self._ascending("/shipments", await self.get("/shipments", perPage=100))
+        by: dict[str, Any] = dict(ENDPOINTS["orders.list"].query)
+        newest = await self.get("/orders", perPage=100, **{**by, "orderByDirection": "desc"})
+        moments, oldest = _moments(newest), _moments(sample)
+        if len(set(moments)) > 1 and oldest:
+            fine = moments == sorted(moments, reverse=True) and moments[0] >= oldest[-1]
+            self.check("list.order-by", holds=fine, detail="/orders: descending is not newest first")
+        elif newest.status != 200:
+            self.note("list.order-by", "refuted", f"/orders: HTTP {newest.status}")
+        await self._created_after(sample)
+
+    def _ascending(self, path: str, answer: _Answer) -> None:
+        moments = _moments(answer)
+        if len(set(moments)) > 1:
+            self.check("list.order", holds=moments == sorted(moments), detail=f"{path}: not oldest first")
+
+    async def _created_after(self, sample: _Answer) -> None:
+        moments = sorted(_moments(sample))
+        if not moments:
+            return
+        # A row of a night tells a Dutch day from one of UTC; else any row in the middle will do.
+        night = [moment for moment in moments[1:] if moment.date() != _utc(moment).date()]
+        day = (night or moments[len(moments) // 2 :])[0].date()
+        by: dict[str, Any] = dict(ENDPOINTS["orders.list"].query)
+        answer = await self.get("/orders", perPage=100, createdAfter=day.isoformat(), **by)
+        given = _moments(answer)
+        first = next(moment for moment in moments if moment.date() == day)
+        if answer.status != 200 or not given:
+            self.note("list.created-after", "refuted", f"/orders: {_rows_or_status(answer)}")
+        elif given[0].date() < day and not night:
+            self.note("list.created-after", "refuted", "/orders: rows of earlier days come too")
+        elif given[0].date() > day:
+            self.note("list.created-after", "refuted", "/orders: the day itself is left out")
+        else:
+            self.note("list.created-after", "confirmed")
+            if night:
+                fine = given[0] == first
+                self.check("list.created-after-zone", holds=fine, detail="/orders: the day begins at another hour")
+        coming = (datetime.now(AMSTERDAM) + timedelta(days=366)).date()
+        future = await self.get("/orders", perPage=_SMALL, createdAfter=coming.isoformat())
+        self.check(
+            "list.future", holds=future.status == 200 and not future.rows, detail=f"/orders: {_rows_or_status(future)}"
+        )
+
+    async def filters(self) -> None:
+        """Whether filters let only through what they are asked for."""
+        unknown = str(uuid.uuid4())
+        for path in ("/products", "/orders"):
+            if self._numbers.get(f"size {path}"):
+                answer = await self.get(path, perPage=100, webshopUuid=unknown)
+                refused = answer.status in {404, 422}
+                self.check(
+                    "filter.webshop", holds=refused or not answer.rows, detail=f"{path}: an unknown one is ignored"
+                )
+        sample = await self.get("/orders", perPage=100)
+        by_status: dict[str, int] = {}
+        for row in sample.rows or ():
+            status = row.get("status") if isinstance(row, Mapping) else None
+            if isinstance(status, str) and status:
+                by_status[status] = by_status.get(status, 0) + 1
+        if len(by_status) > 1:
+            await self._status_filters(by_status)
+        await self._sku_filter()
+        odd = await self.get(
+            "/orders", perPage=_SMALL, searchAttribute="noSuchThing", searchDelimiter="=", searchValue="x"
+        )
+        self.check("filter.unknown", holds=odd.status == 422, detail=f"/orders: HTTP {odd.status}")
+
+    async def _status_filters(self, by_status: dict[str, int]) -> None:
+        rarest = min(by_status, key=by_status.__getitem__)
+        found = await self._search("/orders", "status", rarest)
+        self._pure("/orders by status", found, "status", rarest)
+        leaky = await self.get("/orders", perPage=100, orderstatus=rarest)
+        values = [row.get("status") for row in leaky.rows or () if isinstance(row, Mapping)]
+        if leaky.status != 200 or not values:
+            return
+        foreign = sum(value != rarest for value in values)
+        everything = len(values) == self._numbers.get("size /orders") and foreign / len(values) > 0.9
+        if foreign:
+            detail = "/orders: most rows have another status; it may be ignored" if everything else ""
+            self.note("filter.orderstatus", "confirmed", detail)
+        elif sum(by_status.values()) >= 20:
+            self.note("filter.orderstatus", "refuted", "/orders: only rows of that status came")
+
+    async def _sku_filter(self) -> None:
+        products = await self.get("/products", perPage=_SMALL)
+        skus = [row.get("sku") for row in products.rows or () if isinstance(row, Mapping)]
+        sku = next((text for text in skus if isinstance(text, str) and text), None)
+        if sku is not None:
+            self._pure("/products by sku", await self._search("/products", "sku", sku), "sku", sku)
+
+    async def _search(self, path: str, attribute: str, value: str) -> _Answer:
+        return await self.get(path, perPage=100, searchAttribute=attribute, searchDelimiter="=", searchValue=value)
+
+    def _pure(self, what: str, answer: _Answer, key: str, value: str) -> None:
+        values = [row.get(key) for row in answer.rows or () if isinstance(row, Mapping)]
+        fine = answer.status == 200 and bool(values) and all(str(found) == value for found in values)
+        why = "others come too" if values else _rows_or_status(answer)
+        self.check("filter.search", holds=fine, detail=f"{what}: {why}")
+
+    async def singles(self) -> None:
+        """One order, one product, and its stock."""
+        for path, cls in (("/orders", models.Order), ("/products", models.Product)):
+            listed = await self.get(path, perPage=_SMALL)
+            identifier = next((found for row in listed.rows or () if (found := _id(row))), None)
+            if identifier is None:
+                continue
+            answer = await self.get(f"{path}/{identifier}", f"{path}/{{uuid}}")
+            fine = answer.status == 200 and _id(answer.json) == identifier
+            self.check("format.single", holds=fine, detail=f"{path}/{{uuid}}: {_rows_or_status(answer)}")
+            self.collector.rows(cls, [answer.json] if fine else [])
+            if path == "/products":
+                stock = await self.get(f"/products/{identifier}/stock", "/products/{uuid}/stock")
+                places = stock.json.get("stockLocations") if isinstance(stock.json, Mapping) else None
+                self.collector.rows(models.StockLocation, places if isinstance(places, list) else [])
+
+    async def errors(self) -> None:
+        """What refusals look like."""
+        unknown = await self.get(f"/orders/{uuid.uuid4()}", "/orders/{unknown uuid}")
+        self.check("error.uuid", holds=unknown.status == 404, detail=f"HTTP {unknown.status}")
+        self._envelope(unknown, "an unknown uuid")
+        unfit = await self.get("/orders", "/orders (no date)", perPage=_SMALL, createdAfter="no-date")
+        self.check(
+            "error.input", holds=unfit.status == 422, detail=f"createdAfter that is no date: HTTP {unfit.status}"
+        )
+        self._envelope(unfit, "refused input")
+
+    def _envelope(self, answer: _Answer, what: str) -> None:
+        if answer.status >= 400:
+            fine = isinstance(answer.json, Mapping) and any(isinstance(answer.json.get(key), str) for key in _TEXT_KEYS)
+            self.check("error.envelope", holds=fine, detail=f"{what}: none of {', '.join(_TEXT_KEYS)}")
+
+
+_STEPS: Final = (
+    Step("small-lists", "webshops and webhooks: shape and fields", 2, Probe.small_lists),
+    Step("other-api", "this key at the other API, and an unknown key here", 2, Probe.other_api),
+    Step("sizes", "sizes of pages: default, small, 100, larger", 20, Probe.sizes),
+    Step("ends", "a page past the end of each list", 6, Probe.ends),
+    Step("order", "the order of rows, orderBy, createdAfter", 5, Probe.order),
+    Step("filters", "webshopUuid, status, sku, an unknown attribute", 8, Probe.filters),
+    Step("singles", "one order, one product, its stock", 5, Probe.singles),
+    Step("errors", "an unknown uuid, a date that is none", 2, Probe.errors),
+    Step("cursor", "where the cursor of a page leads", 3, Probe.cursor),
+    Step("reach", "whether page numbers end at 10,000 results", 4, Probe.reach),
+    Step("totals", "whether totalItems and lastPage are true", 40, Probe.totals),
+)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _rows_or_status(answer: _Answer) -> str:
+    if answer.status != 200:
+        return f"HTTP {answer.status}"
+    return "no items" if answer.rows is None else "rows" if answer.rows else "no rows"
+
+
+def _id(row: Any) -> str | None:
+    found = (row.get("uuid") or row.get("orderUuid")) if isinstance(row, Mapping) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _moments(answer: _Answer) -> list[datetime]:
+    return list(_read_moments(answer.rows or ()))
+
+
+def _read_moments(rows: Any) -> Iterator[datetime]:
+    for row in rows:
+        try:
+            yield parse_datetime(row.get("createDate") if isinstance(row, Mapping) else None).astimezone(AMSTERDAM)
+        except (Mismatch, OverflowError):
+            continue
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None) - (moment.utcoffset() or timedelta())
