@@ -347,6 +347,47 @@ async def doctor(
 
 
 @app.command
+def openapi() -> int:
+    """Print the OpenAPI 3.1 document of the API, with how sure each part is; it needs no key.
+
+    Example: `goedgepickt openapi > goedgepickt.json`
+    """
+    from goedgepickt_async.cli.contract import print_openapi  # noqa: PLC0415
+
+    return print_openapi()
+
+
+@app.command
+async def probe(
+    *,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    diff: bool = False,
+    resume: Path | None = None,
+    dry_run: bool = False,
+    server: ServerOptions = _ANY_SERVER,
+) -> int:
+    """Check what is not sure about the API with your key: by reads alone, at most 100 requests, within the rate limit.
+
+    It says first what it will ask. The report holds facts alone, no values, names or ids: paste it into an issue.
+    Exit code: 0 if all was asked, whatever the answers; 1 otherwise.
+
+    Example: `goedgepickt probe --resume probe.state --output probe.md`
+
+    Args:
+        json: Report as JSON.
+        output: Write the report there instead of to stdout.
+        diff: Report what it would change in the tables.
+        resume: A small file that keeps how far it came. If it is there, the probe goes on from it; removed at the end.
+        dry_run: Say what it would ask, and ask nothing.
+        server: Which one.
+    """
+    from goedgepickt_async.cli.contract import probe as work  # noqa: PLC0415
+
+    return await work(server, as_json=json, output=output, diff=diff, resume=resume, dry_run=dry_run)
+
+
+@app.command
 async def request(
     method: str,
     path: str,

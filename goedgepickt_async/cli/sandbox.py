@@ -211,7 +211,7 @@ class SandboxOptions:
     latency: Annotated[float, Parameter(group=_SERVER)] = 0.0
     """Seconds that each request takes."""
     openapi: Annotated[Path | None, Parameter(group=_SERVER)] = None
-    """An OpenAPI document in JSON to serve at /openapi.json."""
+    """An OpenAPI document in JSON to serve at /openapi.json instead of that of `goedgepickt openapi`."""
     recorded: Annotated[int, Parameter(group=_SERVER)] = 5000
     """How many requests it remembers, at least."""
     delivery_pace: Annotated[float, Parameter(group=_SERVER)] = 1.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.sandbox import SandboxOptions, arm, parse_faults, parse_quirks, parse_rate
+from goedgepickt_async.contract import openapi
 from goedgepickt_async.paths import write_private
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _made(options: SandboxOptions) -> Sandbox:
             strict=options.strict,
             lively=lively,
             recorded=options.recorded,
-            openapi=options.openapi,
+            openapi=options.openapi or openapi(server="/api/fulfilment/v1"),
             delivery_pace=options.delivery_pace,
             delivery_timeout=options.delivery_timeout,
         )

@@ -398,11 +398,13 @@ def kind_of(value: Any) -> str:
 _MOMENTS: Final = {
     f"date-time ({joint}, {zone})" for joint in ("T", "space") for zone in ("Z", "offset", "no offset")
 } | {"null", "empty text"}
+_PLAIN_MOMENT: Final = {"date-time (space, no offset)", "null", "empty text"}
 _AMOUNTS: Final = {"decimal as text", "whole number as text", "null", "empty text"}
 _FLAGS: Final = {"boolean", "0 or 1", "null", "whole number as text"}
 _AMOUNT_FIELDS: Final = frozenset({"Order.totalPaid", "Product.price", "Product.costPrice", "Product.taxRate"})
 _FORMATS: Final[tuple[tuple[str, type, frozenset[str], set[str]], ...]] = (
     ("format.date-time", datetime, frozenset(), _MOMENTS),
+    ("format.date-style", datetime, frozenset(), _PLAIN_MOMENT),
     ("format.amount", Decimal, _AMOUNT_FIELDS, _AMOUNTS),
     ("format.flag", bool, frozenset(), _FLAGS),
 )

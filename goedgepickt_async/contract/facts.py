@@ -103,6 +103,7 @@ filter.webshop          | B   | probe | `webshopUuid` filters products and order
 filter.search           | A   | probe | `searchAttribute`, `searchDelimiter` (`=`), `searchValue` filter purely.
 filter.orderstatus      | B   | probe | `orderstatus` lets orders of other statuses through.
 filter.unknown          | C   | probe | An unknown `searchAttribute` is refused with 422. | inferred from Laravel
+filter.others           | C   | probe | Orders can be searched by attributes that nobody was seen to use, such as `externalDisplayId`. | inference
 product.sku             | A   |       | A SKU is not unique, can be empty, and can look like a number.
 product.exists          | A   |       | Creating a product that exists fails with `already exists`.
 product.answer          | B   |       | A product write answers `{"items": [product]}`, a bare product or `[]`.
@@ -116,6 +117,7 @@ order.country           | A   |       | Countries are upper-case codes of ISO 31
 order.unknown-sku       | B   |       | A line with an unknown SKU blocks the order, unless told to ignore it.
 webhook.once            | A   |       | A second subscription like the first makes two.
 format.date-time        | A/B | probe | Date-times are ISO; without an offset they are Dutch time.
+format.date-style       | C   | probe | All date-times are `YYYY-MM-DD HH:mm:ss`, with neither `T` nor offset. | inference
 format.amount           | B   | probe | Amounts are decimals as text, or null.
 format.flag             | B   | probe | Flags are booleans or 0 and 1.
 format.rows             | A/B | probe | Rows are as the models of this version read them.
@@ -154,7 +156,7 @@ _SECTIONS: Final = (
     ("4. Endpoints", ("filter.", "product.", "stock.", "order.", "webhook.")),
     (
         "5. Enumerations and formats",
-        ("format.date-time", "format.amount", "format.flag", "format.rows", "fields.", "values."),
+        ("format.date-", "format.amount", "format.flag", "format.rows", "fields.", "values."),
     ),
     ("6. Webhook deliveries", ("delivery.",)),
     ("7. Errors", ("error.",)),

@@ -29,6 +29,7 @@ MODULES = [
             "budget",
             "bulk",
             "bulk.files",
+            "contract",
             "convert",
             "errors",
             "hooks",

@@ -1,0 +1,253 @@
+"""The probe finds exactly what is not as the tables say, by reads alone, and tells nothing about anybody."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import attrs
+import pytest
+
+from goedgepickt_async import GoedGepickt, Hooks, errors
+from goedgepickt_async.contract import FACTS, Observer, Probe, Report
+from goedgepickt_async.contract.probe import AT_MOST
+from goedgepickt_async.sandbox import Quirks, Sandbox, faults
+from goedgepickt_async.testing import unlimited_budget
+
+PERSONAL = ("Geheimenberg", "geheimenberg", "geheim@example.test", "0612345678", "Verstopstraat")
+
+
+def sandbox_of(**settings: Any) -> Sandbox:
+    return Sandbox(**{"orders": 300, "products": 150, "today": date(2026, 11, 1), **settings})
+
+
+async def probed(sandbox: Sandbox) -> Report:
+    async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
+        probe = Probe(client)
+        async for _ in probe.run():
+            pass
+        assert not probe.steps
+        return probe.report()
+
+
+def deviations(report: Report) -> set[str]:
+    return {finding.fact for finding in report.deviations}
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"oddities": False}, {"orders": 0, "products": 0}, {"orders": 10_500}], ids=str
+)
+async def test_a_clean_sandbox_has_no_deviation_and_is_only_read(settings: dict[str, Any]) -> None:
+    async with sandbox_of(**settings) as sandbox:
+        report = await probed(sandbox)
+        assert deviations(report) == set()
+        assert {request.method for request in sandbox.requests} == {"GET"}
+        assert len(sandbox.requests) == report.requests <= AT_MOST
+
+
+async def test_a_full_sandbox_confirms_what_can_be_probed() -> None:
+    async with sandbox_of(orders=10_500) as sandbox:
+        report = await probed(sandbox)
+    confirmed = {finding.fact for finding in report.findings if finding.verdict == "confirmed"}
+    assert {fact.id for fact in FACTS.values() if fact.probed} - confirmed == set()
+
+
+QUIRKS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"total_items": 7}, {"list.total-items"}),
+    ({"total_items": 99_999}, {"list.total-items"}),
+    ({"last_page": 1}, {"list.last-page"}),
+    ({"last_page": 99}, {"list.last-page"}),
+    ({"last_page_for": 15}, {"list.last-page"}),
+    ({"drop_page_info": True}, {"list.page-info"}),
+    ({"ignore_per_page": True}, {"list.per-page"}),
+    ({"hide_clamp": True}, {"list.items-per-page"}),
+    ({"repeat_last_page": True}, {"list.past-the-end"}),
+    ({"drop_empty_items": True}, {"list.empty-items"}),
+    ({"repeat_cursor": True}, {"list.cursor"}),
+    ({"orderstatus_leaks": False}, {"filter.orderstatus"}),
+    ({"wrong_kind_status": 403}, {"key.wrong-kind"}),
+    ({"wrong_kind_status": 404}, {"key.wrong-kind"}),
+    ({"date_style": "T"}, {"format.date-style"}),
+    ({"date_style": "Z"}, {"format.date-style"}),
+    ({"date_style": "mixed"}, {"format.date-style"}),
+    ({"strict": True}, {"filter.others"}),
+    # These show in the answers to writes alone, which the probe does not make.
+    ({"order_answer": "empty"}, set()),
+    ({"product_answer": "bare"}, set()),
+    ({"duplicate_order": "refuse"}, set()),
+    ({"unknown_sku": "refuse"}, set()),
+    ({"error_key": "message"}, set()),
+    ({"error_key": "error"}, set()),
+]
+
+
+@pytest.mark.parametrize(("quirks", "expected"), QUIRKS, ids=str)
+async def test_each_quirk_is_reported_and_nothing_else(quirks: dict[str, Any], expected: set[str]) -> None:
+    async with sandbox_of() as sandbox:
+        for name, value in quirks.items():
+            setattr(sandbox.quirks, name, value)
+        assert deviations(await probed(sandbox)) == expected
+
+
+def test_every_quirk_has_a_case() -> None:
+    cases = {name for quirks, _ in QUIRKS for name in quirks} | {"freeze_page_info"}
+    assert cases == {field.name for field in attrs.fields(Quirks)}
+
+
+async def test_totals_of_a_cache_are_reported() -> None:
+    async with sandbox_of() as sandbox:
+        sandbox.quirks.freeze_page_info = True
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
+            shop = await client.webshops.list().first()
+            assert shop is not None
+            await client.products.list().first()  # the totals are now those of this moment
+            for number in range(3):
+                await client.products.create({"webshop_uuid": shop.uuid, "sku": f"N-{number}", "name": "n"})
+        assert deviations(await probed(sandbox)) == {"list.total-items"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"per_page_max": 50}, {"list.largest-size"}),
+        ({"per_page_max": 250}, {"list.largest-size"}),
+        ({"per_page_default": 20}, {"list.default-size"}),
+        ({"page_reach": 200}, {"list.reach"}),
+        ({"orders": 10_500, "page_reach": 20_000}, {"list.reach"}),
+        ({"limit": 120}, {"limit.number"}),
+        ({"limit": None}, {"limit.headers"}),
+    ],
+    ids=str,
+)
+async def test_other_deviations_than_quirks_are_reported(settings: dict[str, Any], expected: set[str]) -> None:
+    async with sandbox_of(**settings) as sandbox:
+        assert deviations(await probed(sandbox)) == expected
+
+
+def every_order(sandbox: Sandbox, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change each order as it is served."""
+    serve = sandbox.world.orders.row
+
+    def row(index: int) -> dict[str, Any]:
+        served = dict(serve(index))
+        change(served)
+        return served
+
+    sandbox.world.orders.row = row  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("createDate", "01-11-2026 10:00", {"format.date-time", "format.date-style", "format.rows"}),
+        ("totalPaid", 12.5, {"format.amount"}),
+        ("attentionNeeded", "ja", {"format.flag", "format.rows"}),
+        ("products", "none", {"format.rows"}),
+    ],
+)
+async def test_another_format_of_a_field_is_reported(key: str, value: Any, expected: set[str]) -> None:
+    async with sandbox_of() as sandbox:
+        every_order(sandbox, lambda row: row.update({key: value}))
+        found = deviations(await probed(sandbox))
+        assert expected <= found <= expected | {"list.order", "list.order-by", "list.created-after"}
+
+
+async def test_unknown_fields_and_values_are_named_and_no_deviation() -> None:
+    async with sandbox_of(oddities=False) as sandbox:
+        every_order(sandbox, lambda row: row.update({"loyaltyPoints": 3, "status": "on_the_moon"}))
+        report = await probed(sandbox)
+    assert "loyaltyPoints" in report.unknown["Order"]
+    assert "on_the_moon" in report.unknown["OrderStatus"]
+
+
+async def test_what_is_personal_is_in_no_report_and_no_state() -> None:
+    def plant(row: dict[str, Any]) -> None:
+        row.update(
+            billingLastName="Geheimenberg", billingEmail="geheim@example.test", customerNote="0612345678",
+            shippingAddress="Verstopstraat", tags=["Geheimenberg"], status="Geheimenberg", totalPaid="Geheimenberg",
+            createDate="Verstopstraat",
+        )  # fmt: skip
+        row["Geheimenberg@example.test"] = "Geheimenberg"
+        row["Geheimenberg"] = {"0612345678": "Verstopstraat"}
+
+    async with sandbox_of() as sandbox:
+        every_order(sandbox, plant)
+        uuids = [sandbox.world.orders.uuid(0), sandbox.world.products.uuid(0), sandbox.world.webshops.uuid(0)]
+        shop = sandbox.world.webshops.row(0)["name"]
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
+            probe = Probe(client)
+            async for _ in probe.run():
+                pass
+        report = probe.report()
+        texts = [report.to_markdown(), json.dumps(report.to_dict()), report.diff(), json.dumps(probe.state())]
+    for text in texts:
+        for secret in (*PERSONAL, *uuids, shop, sandbox.api_key):
+            assert secret not in text
+
+
+async def test_a_probe_that_is_stopped_goes_on_where_it_was() -> None:
+    async with sandbox_of() as sandbox:
+        whole = await probed(sandbox)
+        sandbox.requests.clear()
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
+            state: dict[str, Any] | None = None
+            runs = 0
+            while True:
+                probe = Probe(client, state)
+                if not probe.steps:
+                    break
+                run = probe.run()
+                await anext(run)  # one step, then it is stopped
+                await run.aclose()  # type: ignore[attr-defined]
+                state = json.loads(json.dumps(probe.state()))
+                runs += 1
+            report = Probe(client, state).report()
+        assert runs == 11
+        assert deviations(report) == set()
+        assert {f.fact: f.verdict for f in report.findings} == {f.fact: f.verdict for f in whole.findings}
+        assert len(sandbox.requests) == whole.requests
+
+
+async def test_a_server_that_fails_costs_at_most_the_allowed_requests() -> None:
+    async with sandbox_of() as sandbox:
+        sandbox.fail("GET", "/orders*", faults.Status(500), times=None)
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
+            probe = Probe(client)
+            async for _ in probe.run():
+                pass
+        assert len(sandbox.requests) <= AT_MOST
+        assert "list.shape" in deviations(probe.report())
+
+
+async def test_a_key_that_is_refused_ends_the_probe() -> None:
+    async with (
+        sandbox_of() as sandbox,
+        GoedGepickt("no-key", base_url=sandbox.url, budget=unlimited_budget()) as client,
+    ):
+        with pytest.raises(errors.AuthenticationError):
+            async for _ in Probe(client).run():
+                pass
+        assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("state", [{"done": []}, {"done": [], "collector": {}}, {"collector": []}])
+async def test_a_state_that_is_none_is_refused(state: Any) -> None:
+    async with GoedGepickt("key", base_url="http://127.0.0.1:1/api/v1", budget=unlimited_budget()) as client:
+        with pytest.raises((ValueError, KeyError)):
+            Probe(client, state)
+
+
+async def test_an_observer_reports_ordinary_traffic_at_no_request() -> None:
+    async with sandbox_of(orders=250) as sandbox:
+        observer = Observer()
+        hooks = Hooks.combined(observer.hooks)
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget(), hooks=hooks) as client:
+            orders = await client.orders.list().collect()
+            await client.orders.get(orders[0].uuid)
+        report = observer.report()
+        assert report.requests == len(sandbox.requests)
+        assert deviations(report) == set()
+        verdicts = {finding.fact: finding.verdict for finding in report.findings}
+        assert verdicts["list.largest-size"] == verdicts["format.success"] == "confirmed"
+        assert orders[0].uuid not in report.to_markdown()
+        assert "GET /orders/{id}" in report.to_markdown()
