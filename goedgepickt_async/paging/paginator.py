@@ -9,7 +9,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from typing import Any, Generic, Literal, NoReturn, Protocol, TypeVar
@@ -269,39 +269,29 @@ class Paginator(Generic[T]):
         Raises:
             ConfigurationError: The token is none, or of another list.
         """
+        stream = self._stream(resume)
+        try:
+            while (page := await stream.next()) is not None:
+                yield page
+        finally:
+            await stream.close()
+
+    async def _items(self) -> AsyncGenerator[T]:
+        # Not by way of `pages`: a loop that ends closes all generators at once, and one inside the other cannot be.
+        stream = self._stream(None)
+        try:
+            while (page := await stream.next()) is not None:
+                for item in page.items:
+                    yield item
+        finally:
+            await stream.close()
+
+    def _stream(self, resume: str | None) -> _PageStream[T]:
         source = self._source
         position = Position() if resume is None else read_token(resume, source.identity)
         ask = partial(self._ask, source.open())
         reader = ListReader(ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
-        left = self._limit
-        before = position
-        ahead: asyncio.Task[Batch | None] | None = None
-        came_back = False
-        try:
-            while left is None or left > 0:
-                with self._resumable(before):
-                    batch = await (reader.next_batch() if ahead is None else ahead)
-                    ahead = None
-                    if batch is None:
-                        return
-                    page = self._page(batch, left)
-                self._report(batch, page)
-                before = batch.after
-                del batch  # its raw rows are not kept while somebody looks at the page
-                left = None if left is None else left - len(page.items)
-                if came_back and (left is None or left > 0):
-                    ahead = asyncio.create_task(reader.next_batch(), name=f"next page of {source.path}")
-                yield page
-                came_back = True
-        finally:
-            if ahead is not None:
-                await _end(ahead)
-
-    async def _items(self) -> AsyncGenerator[T]:
-        async with aclosing(self.pages()) as pages:
-            async for page in pages:
-                for item in page.items:
-                    yield item
+        return _PageStream(self, reader, position, self._limit)
 
     def _page(self, batch: Batch, left: int | None) -> Page[T]:
         source = self._source
@@ -395,3 +385,46 @@ async def _end(task: asyncio.Task[Any]) -> None:
     await asyncio.wait([task])
     if not task.cancelled():
         task.exception()
+
+
+class _PageStream(Generic[T]):
+    """One reading of a list: the pages one by one, with one fetched ahead."""
+
+    def __init__(self, paginator: Paginator[T], reader: ListReader, position: Position, left: int | None) -> None:
+        self._paginator = paginator
+        self._reader = reader
+        self._before = position
+        self._left = left
+        self._ahead: asyncio.Task[Batch | None] | None = None
+        self._pages = 0
+
+    async def next(self) -> Page[T] | None:
+        """The next page; None at the end."""
+        paginator, reader = self._paginator, self._reader
+        if not self._wants_more():
+            return None
+        with paginator._resumable(self._before):  # noqa: SLF001  same module
+            batch = await (reader.next_batch() if self._ahead is None else self._ahead)
+            self._ahead = None
+            if batch is None:
+                self._left = 0
+                return None
+            page = paginator._page(batch, self._left)  # noqa: SLF001
+        paginator._report(batch, page)  # noqa: SLF001
+        self._before = batch.after
+        if self._left is not None:
+            self._left -= len(page.items)
+        self._pages += 1
+        if self._pages > 1 and self._wants_more():  # a caller who came back for a second page reads on
+            name = f"next page of {paginator._source.path}"  # noqa: SLF001
+            self._ahead = asyncio.create_task(reader.next_batch(), name=name)
+        return page
+
+    async def close(self) -> None:
+        """End what is fetched ahead."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            await _end(ahead)
+
+    def _wants_more(self) -> bool:
+        return self._left is None or self._left > 0

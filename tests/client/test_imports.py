@@ -42,3 +42,19 @@ def test_naming_the_client_brings_in_neither_models_nor_resources_nor_cattrs() -
 
 def test_nothing_of_ours_is_imported_in_the_middle_of_a_call() -> None:
     assert loaded_by(_SERVED) == set()
+
+
+def test_without_sqlite_the_client_works_with_the_local_budget() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "sys.modules['_sqlite3'] = None\n"
+        "from goedgepickt_async import GoedGepickt, LocalBudget\n"
+        "from goedgepickt_async.sandbox import Sandbox\n"
+        "async def main():\n"
+        "    async with Sandbox(orders=5, limit=None) as sandbox:\n"
+        "        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget()) as gg:\n"
+        "            print(len(await gg.orders.list().collect()))\n"
+        "asyncio.run(main())\n"
+    )
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "5", ran.stderr
