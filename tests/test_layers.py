@@ -128,6 +128,7 @@ def test_the_command_line_uses_public_names_only() -> None:
         "goedgepickt_async.convert",
         "goedgepickt_async.sandbox",
         "goedgepickt_async.models",
+        "goedgepickt_async.budget.selection",
         "goedgepickt_async.endpoints",
         "goedgepickt_async.paths",
     }

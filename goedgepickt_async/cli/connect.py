@@ -21,7 +21,7 @@ from goedgepickt_async.cli.sandbox import PlannedFault, Rate, arm, parse_faults,
 from goedgepickt_async.paths import config_dir
 
 if TYPE_CHECKING:
-    from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
+    from goedgepickt_async import Budget, GoedGepickt, Hooks, LocalBudget, Settings
     from goedgepickt_async.cli.sandbox import Rate
 
 __all__ = [
@@ -84,8 +84,16 @@ async def connect(
     settings |= options.where()
     if not (settings.get("api_key") or os.environ.get("GOEDGEPICKT_API_KEY", "")).strip():
         raise UsageError(NO_KEY)
+    if options.budget is not None:
+        settings["budget"] = _chosen_budget(options.budget, GoedGepickt(**settings).settings)
     async with GoedGepickt(**settings) as client:
         yield Connection(client=client, source=client.settings.base_url)
+
+
+def _chosen_budget(choice: str, settings: Settings) -> Budget:
+    from goedgepickt_async.budget.selection import select_budget  # noqa: PLC0415
+
+    return select_budget(choice, server=settings.base_url, is_loopback=settings.is_local)
 
 
 @asynccontextmanager
@@ -172,6 +180,8 @@ class ServerOptions:
     """The API's address, for a proxy or a sandbox; else `GOEDGEPICKT_BASE_URL`."""
     tenant: Annotated[str | None, Parameter(group=_SERVER)] = None
     """A tenant of your configuration, which says where its key comes from; else `GOEDGEPICKT_TENANT`."""
+    budget: Annotated[str | None, Parameter(group=_SERVER)] = None
+    """Which budget the requests come from: host, host:/path, local, redis://… or rediss://…; else `GOEDGEPICKT_BUDGET`."""
     timeout: Annotated[float | None, Parameter(group=_SERVER)] = None
     """Seconds that one attempt may take (30)."""
     max_wait: Annotated[float | None, Parameter(group=_SERVER)] = None
@@ -205,6 +215,8 @@ class ServerOptions:
             raise UsageError("--sandbox is a server of its own; leave out --base-url")
         if self.api is not None and self.base_url is not None:
             raise UsageError("--api and --base-url both say where to go; give one of them")
+        if self.sandbox and self.budget is not None:
+            raise UsageError("--sandbox has a budget of its own; leave out --budget")
         if self.sandbox and self.tenant is not None:
             raise UsageError("--sandbox needs no tenant; leave out --tenant")
         for option, number in (("--timeout", self.timeout), ("--max-wait", self.max_wait)):

@@ -25,6 +25,7 @@ from goedgepickt_async import (
     Response,
     __version__,
 )
+from goedgepickt_async.budget.selection import describe_budget
 from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.cli.errors import Exit, describe, sanitize
 
@@ -75,6 +76,11 @@ class Budget:
         free: That may go now.
         next_free_in: Seconds until the next one may go; None if only an answer can tell.
         foreign_traffic: Whether the server counts requests of other clients on this IP.
+        kind: `local`, `host` or `redis`.
+        place: Where its state is.
+        share: How many of the limit this budget may use; None: all.
+        sharers: How many processes use it.
+        description: All that in words.
         server_limit: What the server says; None if it says nothing.
         server_remaining: Likewise.
     """
@@ -85,6 +91,11 @@ class Budget:
     free: int
     next_free_in: float | None
     foreign_traffic: bool
+    kind: str = ""
+    place: str = ""
+    share: int | None = None
+    sharers: int | None = None
+    description: str = ""
     server_limit: int | None = None
     server_remaining: int | None = None
 
@@ -253,6 +264,11 @@ def _budget(client: GoedGepickt, response: Response) -> Budget:
         free=snapshot.free,
         next_free_in=snapshot.next_free_in,
         foreign_traffic=snapshot.foreign_traffic,
+        kind=snapshot.kind,
+        place=snapshot.place,
+        share=snapshot.share,
+        sharers=snapshot.sharers,
+        description=describe_budget(client.budget),
         server_limit=_number(response.headers.get("X-RateLimit-Limit")),
         server_remaining=_number(response.headers.get("X-RateLimit-Remaining")),
     )
@@ -298,7 +314,8 @@ def _of_probe(probe: Probe, title: str) -> Iterator[tuple[str, str]]:
     yield "key", "accepted"
     yield from _of_shops(probe)
     if probe.budget is not None:
-        yield "budget", _of_budget(probe.budget)
+        yield "budget", sanitize(probe.budget.description)
+        yield "requests", _of_budget(probe.budget)
     if probe.round_trip is not None:
         yield "round trip", f"{probe.round_trip * 1000:.0f} ms, the connection's set-up included"
     yield "clock", _of_clock(probe.clock)

@@ -213,3 +213,23 @@ def test_colours_can_be_turned_off(inside: Inside, variable: str) -> None:
     assert before is None
     done = inside("export", "orders", *FAST, "--limit", "2", "--format", "table", **{variable: "dumb"})
     assert b"\x1b" not in done.out
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_the_budget_is_chosen_by_option_or_variable_and_told_by_doctor(inside: Inside, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    by_option = json.loads(inside("doctor", "--json", "--budget", f"host:{folder}").out)["configured"]["budget"]
+    assert (by_option["kind"], by_option["place"].startswith(str(folder))) == ("host", True)
+    by_variable = json.loads(inside("doctor", "--json", GOEDGEPICKT_BUDGET=f"host:{folder}").out)["configured"][
+        "budget"
+    ]
+    assert by_variable["place"] == by_option["place"]
+    assert by_variable["used"] == 2
+    assert str(folder) in inside("doctor", "--budget", f"host:{folder}").out.decode()
+    wrong = inside("doctor", "--budget", "nonsense")
+    assert wrong.code == 2, wrong.err
+
+
+def test_a_sandbox_takes_no_budget(inside: Inside) -> None:
+    done = inside("doctor", "--sandbox", "--budget", "local")
+    assert (done.code, "leave out --budget" in done.err) == (2, True)
