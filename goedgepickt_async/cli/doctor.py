@@ -28,6 +28,7 @@ from goedgepickt_async import (
 from goedgepickt_async.budget.selection import describe_budget
 from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.cli.errors import Exit, describe, sanitize
+from goedgepickt_async.settings import environment_proxy, shown_proxy
 
 __all__ = [
     "Budget",
@@ -115,6 +116,7 @@ class Probe:
         round_trip: Seconds from question to answer, the connection's set-up included.
         clock: None if the answer had no date.
         budget: Requests that may be made there.
+        proxy: The proxy that requests go through, without its password; None: none.
     """
 
     api: str | None
@@ -127,6 +129,7 @@ class Probe:
     round_trip: float | None = None
     clock: Clock | None = None
     budget: Budget | None = None
+    proxy: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -200,6 +203,13 @@ def clock_of(date_header: str | None, asked: float, answered: float) -> Clock | 
 
 
 async def _probe(client: GoedGepickt) -> Probe:
+    """Ask it once, through the proxy that is set for it, if any."""
+    proxy = environment_proxy(client.settings.base_url)
+    probe = await _ask(client)
+    return attrs.evolve(probe, proxy=None if proxy is None else shown_proxy(proxy))
+
+
+async def _ask(client: GoedGepickt) -> Probe:
     url = client.settings.base_url
     began, asked = time.perf_counter(), time.time()
     try:
@@ -308,6 +318,8 @@ def _advice(other: Probe) -> str:
 
 def _of_probe(probe: Probe, title: str) -> Iterator[tuple[str, str]]:
     yield title, f"{probe.api or 'of another address'} ({probe.base_url})"
+    if probe.proxy is not None:
+        yield "proxy", sanitize(probe.proxy)
     if not probe.accepted:
         yield ("key" if probe.refused else "problem"), probe.error or ""
         return

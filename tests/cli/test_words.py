@@ -233,3 +233,15 @@ def test_the_budget_is_chosen_by_option_or_variable_and_told_by_doctor(inside: I
 def test_a_sandbox_takes_no_budget(inside: Inside) -> None:
     done = inside("doctor", "--sandbox", "--budget", "local")
     assert (done.code, "leave out --budget" in done.err) == (2, True)
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_the_proxy_that_is_used_is_told_without_its_password(inside: Inside) -> None:
+    assert "proxy" not in inside("doctor", NO_PROXY="*").out.decode()
+    done = inside(
+        "doctor",
+        HTTPS_PROXY="http://me:hidden@127.0.0.1:9",
+        NO_PROXY="",
+        GOEDGEPICKT_BASE_URL="https://api.example.test/api/v1",
+    )
+    assert (done.code, "127.0.0.1:9" in done.out.decode(), "hidden" in done.out.decode() + done.err) == (1, True, False)
