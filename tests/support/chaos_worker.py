@@ -20,7 +20,9 @@ async def apply(plan: dict[str, Any]) -> int:
     ) as gg:
         saved = gg.bulk.load_plan(await asyncio.to_thread(Path(plan["plan"]).read_text))
         print("begun", flush=True)  # noqa: T201  who started it listens
-        async with saved.apply(journal=plan["journal"], settle=plan["settle"], max_age=plan["max_age"]) as outcomes:
+        async with saved.apply(
+            journal=plan["journal"], settle_after=plan["settle_after"], max_age=plan["max_age"]
+        ) as outcomes:
             async for outcome in outcomes:
                 if not outcome.ok:
                     left += 1

@@ -68,7 +68,8 @@ def test_orders_of_shopify_have_their_lines_and_receivers() -> None:
     read = read_rows(SHOPS / "shopify_orders.csv", "orders", constants={"status": "open"})
     read.check()
     assert read.profile == "shopify-orders"
-    first, second = (new_order(row.values) for row in read.rows)
+    orders: list[Any] = [new_order(row.values) for row in read.rows]
+    first, second = orders
     assert [(line.sku, line.quantity) for line in first.lines] == [("0012", 2), ("shirt-rood", 1)]
     assert (first.order_id, first.shipping.first_name, first.shipping.last_name) == ("#1001", "Sien", "van Voorbeeld")
     assert (first.shipping.zipcode, first.shipping.phone) == ("3511AB", "+31600000000")
