@@ -1,5 +1,6 @@
 """What must pass: a plain `nox` runs it all."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -245,3 +246,13 @@ def bench(session: nox.Session) -> None:
     """Ratios, measured side by side in one run."""
     session.install(*groups("bench"), ".[cli,excel,redis,speed]")
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(default=False)
+def model(session: nox.Session) -> None:
+    """The model of the budget's protocol, and that its mutants are refuted; installs spin where it is root."""
+    if shutil.which("spin") is None:
+        if not hasattr(os, "geteuid") or os.geteuid() or shutil.which("apt-get") is None:
+            session.skip("spin is not installed")
+        session.run("apt-get", "install", "-y", "spin", "gcc", external=True)
+    session.run("python", "-m", "tests.model.check")

@@ -64,7 +64,7 @@ def _made(chosen: str, name: str, where: str) -> Budget:
         return HostBudget(name=name)
     if kind == "host" and Path(rest).is_absolute():
         return HostBudget(name=name, directory=rest)
-    if kind in {"redis", "rediss", "unix"}:
+    if kind in {"redis", "rediss", "unix"} and "://" in chosen:
         from goedgepickt_async.budget.redis import DEFAULT_KEY, RedisBudget  # noqa: PLC0415  needs the extra
 
         return RedisBudget(url=chosen, name=DEFAULT_KEY if name == DEFAULT_NAME else f"{DEFAULT_KEY}:{name}")

@@ -174,7 +174,7 @@ _SCALARS: Final = (
     "_paused_until",
     "_shared_until",
     "_announced_until",
-    "_suspected_since",
+    "_fixed_until",
     "_alone_until",
     "_margin",
     "_cold",
@@ -250,7 +250,7 @@ class Slots:
         self._paused_until = -FAR
         self._shared_until = -FAR
         self._announced_until = -FAR
-        self._suspected_since = -FAR
+        self._fixed_until = -FAR
         self._alone_until = -FAR
         self._margin = 0
         # Cold: nothing is known of the server's window, so one request goes alone. What was sent before tells nothing.
@@ -401,6 +401,7 @@ class Slots:
             self._counter.observe(sent, now, count)
             if self._counter.is_rolling(now) and not was_rolling:
                 self._shared_until = min(self._shared_until, self._announced_until)  # it was the window that fell
+            self._look_for_a_fixed_window(sent, now, count)
             self._look_for_foreign_traffic(sent, now, count)
 
     def lost(self, slot: int, now: int) -> None:
@@ -649,7 +650,9 @@ class Slots:
         if highest is None:
             return self.config.limit
         if self._counter.is_rolling(now):  # what came free here has left the window there
-            highest = max(0, highest - self._counter.left)
+            window = nanoseconds(self.config.window)
+            refilled = self.config.limit * (now - self._counter.told_at) // window
+            highest = max(0, highest - min(self._counter.left, refilled))
         return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
 
     def _margin_at(self, now: int, highest: int) -> int:
@@ -657,7 +660,7 @@ class Slots:
             since = self.config.limit * (now - self._counter.told_at) // self._cooldown
             return self._margin + min(since, self.config.limit * 2 // 5)
         if self._counter.is_rolling(now):
-            return 0 if highest <= len(self._rows) + self.config.others else self._careful
+            return 0 if highest <= len(self._rows) + self.config.others + self._unsure else self._careful
         if self._is_unsure(now):  # once foreign traffic would have shown, one goes alone to hear
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
@@ -686,8 +689,8 @@ class Slots:
         """Foreign traffic is proven by a counter that is higher than all sharers can have made it.
 
         With a fixed window only what was sent since the window began counts. With a rolling one all that was sent in
-        the last window does, so a proof by the fixed window alone is reckoned with and not announced until it has
-        lasted for a window.
+        the last window does, so a proof by the fixed window alone is reckoned with, and announced only where the window
+        is known to be a fixed one.
 
         A counter no higher than the number of ours that are answered proves that we were alone until then: those
         were all counted before it was read. That says something once foreign traffic would have shown; or if ours was
@@ -695,21 +698,29 @@ class Slots:
         """
         rolling = self._counter.is_rolling(now)
         by_window = self._perhaps_counted() if sent >= self._counter.since else len(self._rows)
-        ours = (len(self._rows) if rolling else by_window) + self.config.others
-        if count > ours:
-            self._suspect(now, proven=count > len(self._rows) + self.config.others)
+        # A bucket that refills evenly still misses some that a window has forgotten.
+        most = len(self._rows) + self.config.others + (self._unsure if rolling else 0)
+        if count > (most if rolling else by_window + self.config.others):
+            self._suspect(now, proven=count > most)
         elif rolling:
             if count <= len(self._rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
         elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
             self._alone_until = now + self.SHARED_FOR * self._cooldown
 
+    def _look_for_a_fixed_window(self, sent: int, now: int, count: int) -> None:
+        """A counter that fell below what was surely counted in the last window has begun anew: the window is fixed."""
+        if self._counter.fell_at != now or self._counter.is_rolling(now):
+            return
+        certain = now + self._cooldown - nanoseconds(self.config.window) + self.config.part(20)
+        surely = self._rows.free_by(sent + self._cooldown) - self._rows.free_by(certain)
+        if count < surely - self._careful:
+            self._fixed_until = now + 20 * self._cooldown
+
     def _suspect(self, now: int, *, proven: bool) -> None:
-        if now >= self._shared_until:
-            self._suspected_since = now
         self._shared_until = now + self.SHARED_FOR * self._cooldown
         self._margin = max(self._margin, self._careful)
-        if proven or now - self._suspected_since > self._cooldown:
+        if proven or now < self._fixed_until:
             self._announced_until = self._shared_until
 
     # -- room for interactive calls -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import attrs
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
-from tests.support.throttles import SECOND, CacheThrottle
+from tests.support.throttles import SECOND, CacheThrottle, Throttle
 
 __all__ = ["BusyDesk", "Tally"]
 
@@ -40,13 +40,28 @@ class BusyDesk:
         people: Interactive calls in a second.
         latency: The bounds of a request's duration in seconds.
         seed: Of everything that is drawn.
+        server: Its throttle; Laravel's by default.
+        config: The budget's numbers.
+
+    Attributes:
+        foreign_traffic: Whether the budget ever took its own requests for those of others.
     """
 
-    def __init__(self, lane: Lane, *, people: float, latency: tuple[float, float], seed: int) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        *,
+        people: float,
+        latency: tuple[float, float],
+        seed: int,
+        server: Throttle | None = None,
+        config: LimiterConfig | None = None,
+    ) -> None:
         self._lane, self._people, self._latency = lane, people, latency
         self._draw = random.Random(seed)
-        self._slots = Slots(LimiterConfig())
-        self._server = CacheThrottle(150, 60)
+        self._slots = Slots(config or LimiterConfig())
+        self.foreign_traffic = False
+        self._server: Throttle = server or CacheThrottle(150, 60)
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._now = 0
@@ -99,6 +114,7 @@ class BusyDesk:
     def _end(self, slot: int, *, admitted: bool) -> None:
         if admitted:
             self._slots.answered(slot, self._now, self._server.counter(self._now))
+            self.foreign_traffic |= self._slots.foreign_traffic(self._now)
         else:
             self._refused += 1
             self._slots.refused(slot, self._now, 60 * SECOND)

@@ -1,8 +1,9 @@
-"""Laravel's throttle in its four flavours, with the time passed in (in nanoseconds): what the slots must never anger."""
+"""Laravel's throttle in its four flavours, and rolling limits, with the time passed in (in nanoseconds): what the slots must never anger."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Protocol
 
 SECOND = 1_000_000_000
@@ -81,3 +82,42 @@ class DurationThrottle:
 
 def _floor(now: int) -> int:
     return math.floor(now / SECOND) * SECOND
+
+
+class SlidingLog:
+    """Admits while the last window holds fewer than the limit; the counter is what that window holds."""
+
+    def __init__(self, limit: int, window: float) -> None:
+        self.limit = limit
+        self._window = round(window * SECOND)
+        self._hits: deque[int] = deque()
+
+    def arrive(self, now: int) -> bool:
+        if self.counter(now) >= self.limit:
+            return False
+        self._hits.append(now)
+        return True
+
+    def counter(self, now: int) -> int:
+        while self._hits and self._hits[0] <= now - self._window:
+            self._hits.popleft()
+        return len(self._hits)
+
+
+class TokenBucket:
+    """A bucket of `limit` tokens that is filled evenly, which is GCRA too; the counter is what is missing in it."""
+
+    def __init__(self, limit: int, window: float) -> None:
+        self.limit = limit
+        self._each = round(window * SECOND) / limit
+        self._full_at = 0.0
+
+    def arrive(self, now: int) -> bool:
+        full_at = max(self._full_at, now) + self._each
+        if full_at - now > self.limit * self._each:
+            return False
+        self._full_at = full_at
+        return True
+
+    def counter(self, now: int) -> int:
+        return math.ceil(max(0.0, self._full_at - now) / self._each)
