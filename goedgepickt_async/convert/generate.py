@@ -169,7 +169,7 @@ class _Writer:
         item = item_of_tuple(field.type)
         if item is not None and not field.is_optional:
             otherwise = self._call(get_hook(field.type), v, field.type)
-            return f"(tuple({self._all_read(item, field, v)}) if {v} else ()) if {v}.__class__ is list else {otherwise}"
+            return f"(tuple({self._all_read(item, field, v)}) if {v} else ()) if {v}.__class__ is list else () if {v} is None else {otherwise}"
         hook, otherwise = get_hook(field.type), self._call(get_hook(field.declared), v, field.declared)
         read_object = getattr(hook, "read_object", None)
         if not field.is_optional:
@@ -183,7 +183,7 @@ class _Writer:
             is_usual, usual = f"{v}.__class__ is dict and {v}", f"{self._name('read_object', read_object)}({v})"
         else:
             return _INLINE.get(hook, "None if {v} is None else {otherwise}").format(v=v, otherwise=otherwise)
-        return f"{usual} if {is_usual} else None if {v} is None else {otherwise}"
+        return f"None if {v} is None else {usual} if {is_usual} else {otherwise}"
 
     def _all_read(self, item: Any, field: ReadField, v: str) -> str:
         hook = self._converter.get_structure_hook(item)

@@ -65,10 +65,9 @@ def read_token(token: str, identity: Sequence[str]) -> Position:
         raise ConfigurationError("this resume token is of another list, or of the same one with other filters")
     try:
         position = _CONVERTER.structure(values, Position)
-        is_possible = 0 <= position.covered <= MAX_OFFSET and position.rows >= len(position.seam)
     except Exception:  # noqa: BLE001  whatever a damaged token makes of its values
-        is_possible = False
-    if not is_possible:
+        raise ConfigurationError("this resume token is damaged") from None
+    if not 0 <= position.covered <= MAX_OFFSET or position.rows < len(position.seam):
         raise ConfigurationError("this resume token is damaged")
     return position
 

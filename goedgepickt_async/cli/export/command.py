@@ -534,7 +534,7 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
         raise
     except (GoedGepicktError, OSError) as error:
         reason, code = describe(error)
-        if isinstance(error, DecodeError) and error.problems:
+        if isinstance(error, DecodeError) and error.resume_after is not None:
             reason = sentences(reason, "--skip-unreadable sets such rows aside and goes on")
         if isinstance(error, OSError) and not error.filename:
             reason = f"cannot write to {'stdout' if plan.output == '-' else plan.output}: {reason}"
