@@ -157,6 +157,13 @@ def check_bridges(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def contract(session: nox.Session) -> None:
+    """The OpenAPI document is valid, and schemathesis finds no answer of the sandbox that it does not describe."""
+    session.install(*groups("contract"), ".[cli]")
+    session.run("pytest", "tests/contract", *session.posargs)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """The site is built without a warning, into build/docs."""
     session.install(*groups("docs"), ".[arrow,dlt,excel,opentelemetry,redis]")

@@ -239,7 +239,9 @@ def _answer(endpoint: Endpoint, components: _Components) -> _Schema:
         rows = {"type": "array", "items": components.ref(models.StockLocation)}
         return {"type": "object", "properties": {"stockLocations": rows}, "required": ["stockLocations"]}
     if endpoint.operation == "orders.create":
-        components.schemas.setdefault("CreatedOrder", _created_order())
+        components.schemas["CreatedOrder"] = _created_order()
+        reference = {"type": "object", "properties": {"uuid": {"type": "string", **_sure_of("order.answer")}}}
+        components.schemas["OrderReference"] = {**reference, "required": ["uuid"]}
         return {"$ref": "#/components/schemas/CreatedOrder"}
     if endpoint.model is None:
         return {"type": "object", "properties": {"message": {"type": "string"}}}
@@ -260,7 +262,7 @@ def _answer(endpoint: Endpoint, components: _Components) -> _Schema:
 def _created_order() -> _Schema:
     """Four shapes that name the uuid; the fifth is an empty body."""
     text: _Schema = {"type": "string"}
-    inner: _Schema = {"type": "object", "properties": {"uuid": text}, "required": ["uuid"]}
+    inner: _Schema = {"$ref": "#/components/schemas/OrderReference"}
     shapes = [
         {"type": "object", "properties": {"message": text, name: schema}, "required": [name]}
         for name, schema in (("orderUuid", text), ("uuid", text), ("order", inner), ("data", inner))
