@@ -26,7 +26,9 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
             patch.setitem(sys.modules, "example", types.ModuleType("example"))  # where its functions say they are from
             patch.setenv("DLT_DATA_DIR", directory)  # and not in the home of whoever runs the tests
             patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-            if "asyncio.run(" in code or "import dlt" in code:  # a whole program, with an event loop of its own
+            if any(
+                mark in code for mark in ("asyncio.run(", "import dlt", " = run(")
+            ):  # it has an event loop of its own
                 await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)
                 return
             compiled = compile(code, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -33,9 +33,11 @@ WITH_OTHERS = (
     "tests/benchmarks",
     "tests/contrib",
     "tests/observability",
+    "tests/recipes/test_sync_programs.py",
     "tests/recipes/test_workers.py",
     "docs/howto/exports.md",
     "docs/howto/observability.md",
+    "docs/howto/sync-programs.md",
     "docs/howto/webhooks.md",
     "docs/howto/workers.md",
 )
@@ -44,6 +46,14 @@ SAME_WITH_ALL_VERSIONS = (
     "tests/docs",
     "tests/test_layers.py",
     *(f"tests/budget/test_{part}.py" for part in ("fuzz", "lanes_over_time", "slots_over_time", "slots_machine")),
+)
+SMOKE = (
+    "tests/test_smoke.py",
+    "tests/test_paths.py",
+    "tests/convert",
+    "tests/models",
+    "tests/paging",
+    "tests/resources",
 )
 IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
@@ -88,6 +98,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *IN_PARALLEL, *session.posargs)
     if not session.posargs:  # the same environment serves twice
         run_in_dev_mode(session)
+
+
+@nox.session(default=False)
+def smoke(session: nox.Session) -> None:
+    """What every system and every Python must do, in a few minutes: on Windows, macOS, and Pythons that are new."""
+    session.install(*groups("smoke"), ".[cli]")
+    session.run("pytest", "-p", "no:randomly", *SMOKE, *session.posargs)
 
 
 @nox.session

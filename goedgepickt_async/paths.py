@@ -11,6 +11,8 @@ import os
 import stat
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,11 +24,13 @@ __all__ = [
     "check_directories",
     "config_dir",
     "lock_file",
+    "locked_directory",
     "make_private_directory",
     "make_private_file",
     "runtime_dir",
     "state_dir",
     "sync_directory",
+    "unlock_file",
     "write_private",
 ]
 
@@ -39,6 +43,7 @@ _OTHERS: Final = 0o077
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 _HAS_USERS: Final = hasattr(os, "getuid")
+_LOCK_PAUSE: Final = 0.02
 
 
 class UnsafePathError(OSError):
@@ -233,8 +238,38 @@ def sync_directory(folder: Path) -> None:
 # -- locks ----------------------------------------------------------------------------------------------------------
 
 
+if sys.platform == "win32":
+    import msvcrt
+
+    _LOCKED_BYTE: Final = 0x7FFF_FFFE
+    """Windows locks bytes, for every other handle: one that no file of ours reaches, so that all of it can be read."""
+
+    def _lock(file: int) -> None:
+        _at_locked_byte(file, msvcrt.LK_NBLCK)
+
+    def _unlock(file: int) -> None:
+        _at_locked_byte(file, msvcrt.LK_UNLCK)
+
+    def _at_locked_byte(file: int, mode: int) -> None:
+        position = os.lseek(file, 0, os.SEEK_CUR)
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, mode, 1)
+        finally:
+            os.lseek(file, position, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
 def lock_file(file: int) -> bool:
-    """Lock an open file for this process until it is closed; whether that worked.
+    """Lock an open file for this process until it is unlocked or closed; whether that worked.
 
     Where files cannot be locked, such as on some network file systems, nobody holds a lock: it returns True.
 
@@ -242,16 +277,51 @@ def lock_file(file: int) -> bool:
         file: The descriptor.
     """
     try:
-        import fcntl  # noqa: PLC0415  not on Windows
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        _lock(file)
+    except (BlockingIOError, PermissionError):  # what flock and Windows raise while another handle has the lock
         return False
     except OSError:
         return True
     return True
+
+
+def unlock_file(file: int) -> None:
+    """End the lock on an open file. Closing it does that too: on Windows perhaps only a moment later.
+
+    Args:
+        file: The descriptor.
+    """
+    with contextlib.suppress(OSError):
+        _unlock(file)
+
+
+@contextlib.contextmanager
+def locked_directory(folder: Path, *, timeout: float = 30.0) -> Iterator[None]:
+    """Wait until no other process is in such a block for the same directory; blocks the thread.
+
+    Where directories cannot be locked, and when another process does not leave in time, it goes on unlocked. Windows
+    cannot open directories: there a file `.goedgepickt.lock` in it is locked.
+
+    Args:
+        folder: The directory; it must exist.
+        timeout: Seconds.
+    """
+    try:
+        if sys.platform == "win32":
+            file = os.open(folder / f".{APPLICATION}.lock", os.O_RDWR | os.O_CREAT | _BINARY, _PRIVATE_FILE)
+        else:
+            file = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        until = time.monotonic() + timeout
+        while not lock_file(file) and time.monotonic() < until:
+            time.sleep(_LOCK_PAUSE)
+        yield
+    finally:
+        unlock_file(file)
+        os.close(file)
 
 
 class FileLock:
@@ -289,6 +359,7 @@ class FileLock:
     def release(self) -> None:
         """Let others take it; releasing it twice does nothing."""
         if self._file is not None:
+            unlock_file(self._file)
             os.close(self._file)
             self._file = None
 

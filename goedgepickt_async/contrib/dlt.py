@@ -12,16 +12,18 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from goedgepickt_async.client import GoedGepickt
-from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.errors import ConfigurationError, GoedGepicktError
+from goedgepickt_async.paging.reader import LARGEST_PAGE
 from goedgepickt_async.resources.base import DUTCH, day
 
 if TYPE_CHECKING:
     from dlt.sources import DltSource
 
-__all__ = ["goedgepickt_source"]
+__all__ = ["goedgepickt_source", "load"]
 
 _RESOURCES: Final = ("orders", "products", "shipments")
 _NEWEST: Final = "newest_day"
+_READING: Final = "reading"
 _SOURCE: Final = "goedgepickt"
 
 Client = Callable[[], AbstractAsyncContextManager[GoedGepickt]]
@@ -41,6 +43,8 @@ def goedgepickt_source(
     Rows are merged by their uuid: nothing comes twice, and what is read again is brought up to date. What changes in
     older orders is not seen, unless `overlap_days` reaches back to them.
 
+    dlt drops what a failing run has read, so the next one reads it again. `load` keeps it and goes on from there.
+
     Columns are those of `goedgepickt_async.contrib.arrow.schema`; the lines of an order are a table of their own. A
     shipment's uuid may be absent in the API, so shipments are told apart by a column `key`.
 
@@ -53,6 +57,69 @@ def goedgepickt_source(
     Raises:
         ConfigurationError: dlt is not installed; or there is no such resource, or no such overlap.
     """
+    return _source(client, resources, created_after, overlap_days, None)
+
+
+def load(
+    pipeline: Any,
+    client: GoedGepickt | None = None,
+    *,
+    resources: Sequence[str] = _RESOURCES,
+    created_after: date | None = None,
+    overlap_days: int = 1,
+    pages_per_run: int = 100,
+) -> None:
+    """Load all that is new into a dlt pipeline, in several runs; one that fails half-way goes on where it stopped.
+
+    Each run loads some pages, and where to go on after them is kept in dlt's state, with the rows. A call that fails
+    ends the run: what was read is loaded, and then the error is raised. The next `load` goes on there, in another
+    process too. A process that is killed repeats the pages of one run at most.
+
+    Args:
+        pipeline: A `dlt.pipeline`.
+        client: As for `goedgepickt_source`, as are `resources`, `created_after` and `overlap_days`.
+        resources: Which of them.
+        created_after: The first day that is of interest; None: all.
+        overlap_days: Days before the newest row that are read again, at least 1.
+        pages_per_run: Requests of each resource in one run, at least 1.
+
+    Raises:
+        ConfigurationError: dlt is not installed, or an argument is unfit.
+        GoedGepicktError: A list cannot be read on; what was read before is loaded.
+    """
+    if type(pages_per_run) is not int or pages_per_run < 1:
+        raise ConfigurationError("pages_per_run must be a whole number, at least 1")
+    while True:
+        run = _Run(pages_per_run)
+        pipeline.run(_source(client, resources, created_after, overlap_days, run))
+        if run.errors:
+            raise run.errors[0]
+        if not run.unfinished:
+            return
+
+
+class _Run:
+    """One run of `load`: how much it may read, and how it ended.
+
+    Attributes:
+        rows: Rows of each resource, at most.
+        unfinished: The resources that have more.
+        errors: Of the resources that failed.
+    """
+
+    def __init__(self, pages: int) -> None:
+        self.rows = pages * LARGEST_PAGE
+        self.unfinished: set[str] = set()
+        self.errors: list[GoedGepicktError] = []
+
+
+def _source(
+    client: GoedGepickt | None,
+    resources: Sequence[str],
+    created_after: date | None,
+    overlap_days: int,
+    run: _Run | None,
+) -> DltSource:
     strangers = [name for name in resources if name not in _RESOURCES]
     if strangers or not resources:
         raise ConfigurationError(f"resources must be some of {', '.join(_RESOURCES)}")
@@ -64,7 +131,7 @@ def goedgepickt_source(
 
     def source() -> Iterator[Any]:
         for name in resources:
-            yield _resource(dlt, name, opening, day(created_after), overlap)
+            yield _resource(dlt, name, opening, first=day(created_after), overlap=overlap, run=run)
 
     made: DltSource = dlt.source(source, name=_SOURCE, max_table_nesting=1)()
     return made
@@ -90,13 +157,13 @@ def _lend(client: GoedGepickt) -> Client:
     return lend
 
 
-def _resource(dlt: Any, name: str, opening: Client, first: date | None, overlap: timedelta) -> Any:
+def _resource(dlt: Any, name: str, opening: Client, *, first: date | None, overlap: timedelta, run: _Run | None) -> Any:
     by_date = name != "products"
 
     def rows() -> AsyncIterator[list[dict[str, Any]]]:
         # dlt iterates in a thread of its own, where it does not know the state; it is kept when the rows are.
         state: MutableMapping[str, Any] = dlt.current.resource_state(name)
-        return _read(name, opening, _Since(state, first, overlap) if by_date else None)
+        return _read(name, opening, _Position(state, first, overlap, by_date=by_date), run)
 
     return dlt.resource(
         rows,
@@ -107,38 +174,80 @@ def _resource(dlt: Any, name: str, opening: Client, first: date | None, overlap:
     )
 
 
-class _Since:
-    """From which day on to read, kept in dlt's state."""
+class _Position:
+    """From which day on to read, and where to go on in a reading that has begun; kept in dlt's state.
 
-    def __init__(self, state: MutableMapping[str, Any], first: date | None, overlap: timedelta) -> None:
+    A resume token belongs to one list with its filters, so the day of a reading is kept beside its token.
+    """
+
+    def __init__(
+        self, state: MutableMapping[str, Any], first: date | None, overlap: timedelta, *, by_date: bool
+    ) -> None:
         self._state = state
         self._today = datetime.now(DUTCH).date()
-        known = state.get(_NEWEST)
-        self._newest = None if known is None else date.fromisoformat(known)
+        self._newest = date.fromisoformat(state[_NEWEST]) if _NEWEST in state else None
+        self._by_date = by_date
         days = [first, None if self._newest is None else self._newest - overlap]
-        self.day = max((each for each in days if each is not None), default=None)
+        self.day = max((each for each in days if each is not None), default=None) if by_date else None
+        self.resume: str | None = None
+        self._first = None if first is None else first.isoformat()
+        begun = state.get(_READING)
+        if begun is not None and begun["first"] == self._first:
+            self.day = None if begun["day"] is None else date.fromisoformat(begun["day"])
+            self.resume = begun["resume"]
 
-    def saw(self, rows: Sequence[Any]) -> None:
-        """These rows are about to be loaded. One of the future does not move the beginning past today."""
+    @property
+    def filters(self) -> dict[str, Any]:
+        return {"created_after": self.day} if self._by_date else {}
+
+    def loaded(self, rows: Sequence[Any], resume: str) -> None:
+        """These rows are loaded with the state. One of the future does not move the beginning past today."""
+        text = None if self.day is None else self.day.isoformat()
+        self._state[_READING] = {"first": self._first, "day": text, "resume": resume}
+        if not self._by_date:
+            return
         days = [min(day(row.created_at) or date.min, self._today) for row in rows if row.created_at is not None]
         self._newest = max([*days, self._newest or date.min])
         if self._newest > date.min:
             self._state[_NEWEST] = self._newest.isoformat()
 
+    def finished(self) -> None:
+        """The list was read to its end: the next reading begins by date."""
+        self._state.pop(_READING, None)
 
-async def _read(name: str, opening: Client, since: _Since | None) -> AsyncIterator[list[dict[str, Any]]]:
+
+async def _read(
+    name: str, opening: Client, position: _Position, run: _Run | None
+) -> AsyncIterator[list[dict[str, Any]]]:
     from goedgepickt_async.contrib.arrow import to_rows  # noqa: PLC0415  needs pyarrow
 
+    count = 0
     async with opening() as client:
-        listing = getattr(client, name).list(**({} if since is None else {"created_after": since.day}))
-        async with aclosing(listing.pages()) as pages:
-            async for page in pages:
+        listing = getattr(client, name).list(**position.filters)
+        if run is not None:
+            listing = listing.limit(run.rows)  # so that no page is fetched ahead that this run does not load
+        pages = listing.pages(resume=position.resume)
+        async with aclosing(pages):
+            while True:
+                try:
+                    page = await anext(pages, None)
+                except GoedGepicktError as error:
+                    if run is None:
+                        raise
+                    run.errors.append(error)  # raised by `load`, once the pages before are loaded
+                    return
+                if page is None:
+                    break
+                count += len(page.items)
                 rows = to_rows(name, page.items)
                 if name == "shipments":
                     rows = [{"key": _key(row)} | row for row in rows]
                 yield [_told(row) for row in rows]
-                if since is not None:
-                    since.saw(page.items)
+                position.loaded(page.items, page.resume)
+        if run is not None and count >= run.rows:
+            run.unfinished.add(name)
+        else:
+            position.finished()
 
 
 def _told(value: Any) -> Any:

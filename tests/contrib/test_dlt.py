@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget
+from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, NotFoundError
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 
@@ -21,7 +21,7 @@ pytest.importorskip("duckdb", reason="the dependency group contrib is not instal
 
 from dlt.pipeline.exceptions import PipelineStepFailed  # noqa: E402
 
-from goedgepickt_async.contrib.dlt import goedgepickt_source  # noqa: E402
+from goedgepickt_async.contrib.dlt import goedgepickt_source, load  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # dlt's own
 
@@ -131,6 +131,30 @@ def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypat
 async def _first_page(client: GoedGepickt) -> int:
     async with client:
         return len(await client.orders.list().collect(limit=20))
+
+
+def test_a_load_that_fails_half_way_goes_on_where_it_stopped(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    with serving(Sandbox(orders=1200, products=1, limit=None)) as sandbox:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+        sandbox.fail("GET", "/orders", faults.Status(404), after=7)
+        with pytest.raises(NotFoundError):
+            load(pipeline, resources=["orders"], pages_per_run=3)
+        assert "RuntimeError" not in capfd.readouterr().err
+        kept = count(pipeline, "orders")
+        assert 500 <= kept < 1200
+        sandbox.clear_faults()
+        sandbox.requests.clear()
+        load(pipeline, resources=["orders"], pages_per_run=3)
+        assert (count(pipeline, "orders"), len(ask(pipeline, "select distinct uuid from orders"))) == (1200, 1200)
+        assert len(sandbox.requests) <= 11, "what was loaded was not asked for again"
+        assert int(sandbox.requests[0].query["page"]) > 5
+        sandbox.requests.clear()
+        load(pipeline, resources=["orders"])
+        assert all(recorded.query["createdAfter"] for recorded in sandbox.requests)
 
 
 @pytest.mark.parametrize("wrong", [{"resources": ["webshops"]}, {"resources": []}, {"overlap_days": 0}])

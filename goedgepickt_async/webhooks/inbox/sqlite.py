@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
-from goedgepickt_async.paths import check_directories, make_private_file, state_dir
+from goedgepickt_async.paths import check_directories, locked_directory, make_private_file, state_dir
 from goedgepickt_async.webhooks.inbox.memory import Notifier, long_poll
 from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
 from goedgepickt_async.webhooks.inbox.tables import DamagedError, NewerVersionError, SqliteTable, migrate, salvage
@@ -486,7 +486,7 @@ class InboxFile:
             sqlite3.Error: There can be no new file.
         """
         damaged = self._current_inode()
-        with _locked_directory(self._path.parent):
+        with locked_directory(self._path.parent):
             if damaged == -1 or self._current_inode() != damaged:
                 return  # another process was first
             aside = self._path.with_name(f"{self._path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
@@ -526,23 +526,6 @@ def _check_integrity(connection: sqlite3.Connection) -> None:
     (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if result != "ok":
         raise DamagedError(f"integrity check: {str(result)[:200]}")
-
-
-@contextlib.contextmanager
-def _locked_directory(folder: Path) -> Iterator[None]:
-    """One process at a time; where directories cannot be locked, all at once."""
-    try:
-        import fcntl  # noqa: PLC0415  not on Windows
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _retry_while_busy(act: Callable[[], T]) -> T:

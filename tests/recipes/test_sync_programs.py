@@ -1,0 +1,93 @@
+"""The portal of docs/howto/sync-programs.md: threads share one loop, one client and its connections."""
+
+from __future__ import annotations
+
+import atexit
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from goedgepickt_async import GoedGepickt, NotFoundError
+from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
+from tests.recipes.pages import block, module
+
+pytest.importorskip("anyio", reason="anyio is not installed")
+
+PAGE = "sync-programs.md"
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+from concurrent.futures import ThreadPoolExecutor
+
+with ThreadPoolExecutor(8) as threads:
+    found = list(threads.map(lambda number: run(lambda gg: gg.products.find_by_sku(f"SB-{number:05}")), range(2, 42)))
+print(sum(product is not None for product in found))
+"""
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with serving(Sandbox(orders=1, products=60, limit=None, oddities=False)) as running:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
+        yield running
+
+
+@pytest.fixture
+def portal(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    at_exit: list[Callable[[], object]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    made = module(tmp_path, "portal", block(PAGE, "portal"))
+    yield made
+    for function in at_exit:
+        function()
+
+
+def test_forty_calls_of_eight_threads_share_their_connections_and_the_program_ends(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(block(PAGE, "portal") + SCRIPT, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    ran = subprocess.run([sys.executable, "-W", "error", str(program)], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) == 40
+    assert ran.stderr == ""
+    assert len(sandbox.requests) >= 40
+    assert len({recorded.connection for recorded in sandbox.requests}) <= 8
+
+
+def test_errors_arrive_as_they_are_and_the_loop_cannot_wait_for_itself(portal: ModuleType) -> None:
+    with pytest.raises(NotFoundError):
+        portal.run(lambda gg: gg.orders.get("8f1e0000-0000-4000-8000-000000000000"))
+
+    async def inside(gg: GoedGepickt) -> None:
+        portal.run(lambda gg: gg.webshops.list().first())
+
+    with pytest.raises(RuntimeError):
+        portal.run(inside)
+    assert portal.run(lambda gg: gg.webshops.list().first()) is not None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Flask's own
+def test_a_flask_application_answers_from_any_thread(portal: ModuleType, sandbox: Sandbox, tmp_path: Path) -> None:
+    pytest.importorskip("flask", reason="the dependency group contrib is not installed")
+    code = "run = None\nfrom goedgepickt_async import GoedGepickt\n" + block(PAGE, "flask")
+    app: Any = module(tmp_path, "app", code)
+    app.run = portal.run
+
+    def ask(number: int) -> int:
+        return int(app.app.test_client().get(f"/stock/SB-{number:05}").status_code)
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(ask, range(2, 42)))
+    assert statuses.count(200) == 40
+    assert len({recorded.connection for recorded in sandbox.requests}) <= 8
+    assert app.app.test_client().get("/stock/no-such-sku").status_code == 404
+    sandbox.fail("GET", "/products", faults.Status(401), times=9)
+    assert app.app.test_client().get("/stock/SB-00002").status_code == 502
