@@ -164,7 +164,7 @@ class HostFile:
         """
         try:
             heads = [_read_at(self._descriptor, Slots.HEADER, half * _HALF) for half in (0, 1)]
-            order = sorted((0, 1), key=lambda half: Slots.sequence_of(heads[half]), reverse=True)
+            order = (0, 1) if Slots.sequence_of(heads[0]) >= Slots.sequence_of(heads[1]) else (1, 0)
             if known and heads[order[0]] == known:
                 self._older = order[1]
                 return None

@@ -37,6 +37,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
@@ -183,6 +184,7 @@ _SCALARS: Final = (
     "_probe_until",
     "_silent",
 )
+_scalars_of = attrgetter(*_SCALARS)
 _NONE = -1
 
 
@@ -498,6 +500,8 @@ class Slots:
 
     def forget_sharers(self, now: int) -> None:
         """Those that wrote nothing for some windows are gone."""
+        if len(self.sharers) < 2:
+            return
         oldest = now - self.REMEMBERED * self._cooldown
         if any(demand.seen < oldest for demand in self.sharers.values()) or len(self.sharers) > _MAX_SHARERS:
             kept = sorted(self.sharers.items(), key=lambda item: item[1].seen)[-_MAX_SHARERS:]
@@ -519,7 +523,7 @@ class Slots:
         overlapping = list(self._counter.overlapping)
         demands = [(sharer, d.host, d.seen, *d.calls, *d.keys, *d.tags) for sharer, d in self.sharers.items()]
         values = [len(self._rows), len(self._sent), len(overlapping), len(demands)]
-        values += [int(getattr(self, name)) for name in _SCALARS]
+        values += _scalars_of(self)
         values += self.turns
         values += self._counter.dump()
         for part in (self._sent.items(), overlapping, demands):
@@ -548,7 +552,7 @@ class Slots:
     @staticmethod
     def sequence_of(data: bytes) -> int:
         """How often the state in these bytes was written; 0 if they are none of a state."""
-        return 0 if not Slots.length_of(data) else int(_HEADER.unpack_from(data)[4])
+        return int.from_bytes(data[16:24], "little") if data[:4] == _MAGIC and len(data) >= _HEADER.size else 0
 
     @staticmethod
     def check(data: bytes) -> None:
