@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final
 
-import pyarrow as pa
-
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.models import OpenEnum
+
+try:
+    import pyarrow as pa
+except ImportError:
+    raise ConfigurationError("Arrow and Parquet need pyarrow: install the extra, goedgepickt-async[arrow]") from None
 
 __all__ = ["SCHEMA_VERSION", "schema", "to_batch", "to_rows"]
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
-from typing import Any, Generic, Literal, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import attrs
 from cattrs.preconf.json import make_converter
@@ -215,21 +215,23 @@ class Paginator(Generic[T]):
         """The items, one by one."""
         return self._items()
 
-    def __await__(self) -> NoReturn:
-        """Refused: a list is iterated."""
-        raise TypeError("a list is not awaited: use `async for item in …`, or `await ….collect()` for all of it")
+    if not TYPE_CHECKING:  # type checkers say it better when these are not there
 
-    def __iter__(self) -> NoReturn:
-        """Refused: the list is asynchronous."""
-        raise TypeError("use `async for`, not `for`; or `for item in await ….collect()`")
+        def __await__(self) -> NoReturn:
+            """Refused: a list is iterated."""
+            raise TypeError("a list is not awaited: use `async for item in …`, or `await ….collect()` for all of it")
 
-    def __len__(self) -> NoReturn:
-        """Refused: the API's totals are unreliable (B)."""
-        raise TypeError("a list has no length before it is read: use `len(await ….collect())`")
+        def __iter__(self) -> NoReturn:
+            """Refused: the list is asynchronous."""
+            raise TypeError("use `async for`, not `for`; or `for item in await ….collect()`")
 
-    def __getitem__(self, _index: object) -> NoReturn:
-        """Refused: the list is read page by page."""
-        raise TypeError("a list has no index: use `await ….first()`, or `(await ….collect(limit=n))[i]`")
+        def __len__(self) -> NoReturn:
+            """Refused: the API's totals are unreliable (B)."""
+            raise TypeError("a list has no length before it is read: use `len(await ….collect())`")
+
+        def __getitem__(self, _index: object) -> NoReturn:
+            """Refused: the list is read page by page."""
+            raise TypeError("a list has no index: use `await ….first()`, or `(await ….collect(limit=n))[i]`")
 
     def __bool__(self) -> bool:
         """True, always: whether it has items is known once it is read."""

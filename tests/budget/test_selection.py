@@ -19,7 +19,7 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_default_and_an_explicit_host_budget_are_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = {HostBudget().path, HostBudget(share=100).path}
     for api in ("fulfilment", "account"):
-        budget = GoedGepickt("key", api=api).budget  # type: ignore[arg-type]
+        budget = GoedGepickt("key", api=api).budget
         assert isinstance(budget, HostBudget)
         paths.add(budget.path)
     monkeypatch.setenv(VARIABLE, "host")

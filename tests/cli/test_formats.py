@@ -6,6 +6,8 @@ import csv
 import io
 import os
 import stat
+import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +18,6 @@ import pytest
 
 from goedgepickt_async import Order, Product
 from goedgepickt_async.cli.export import binary
-from goedgepickt_async.cli.export import progress as progress_module
 from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, CsvEncoder, Selection, cell
 from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter
 from goedgepickt_async.endpoints import ENDPOINTS
@@ -97,7 +98,7 @@ def test_a_stopped_workbook_leaves_nothing_behind(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(binary.tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "o.xlsx").write_bytes(b"old")
     done = inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", "-o", "o.xlsx")
     assert done.code == 1
@@ -226,7 +227,7 @@ def test_a_line_comes_each_half_minute_where_there_is_no_terminal(
             total_items = 1_000
 
     now = [0.0]
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     progress: Any = ExportProgress("orders", unlimited_budget(), RequestCounter())
     for _ in range(7):
         now[0] += 10

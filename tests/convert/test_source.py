@@ -46,7 +46,7 @@ def test_names_never_meet_whatever_a_class_and_its_fields_are_called(is_hot: boo
         "unknown_8": 8,
         "made": 9,
     }
-    hook = registry._configured(is_fast=True).get_structure_hook(value)
+    hook: Any = registry._configured(is_fast=True).get_structure_hook(value)
     for _ in range(fast._HOT + 1 if is_hot else 0):
         hook(data, value)
     assert bool(hook.read_all.__self__) is is_hot

@@ -145,7 +145,7 @@ def test_other_shapes_of_the_reference_read_too() -> None:
 
 
 def test_what_is_no_list_has_no_rows() -> None:
-    for data in (None, {}, "", False):
+    for data in (None, dict[str, Any](), "", False):
         with pytest.raises(DecodeError, match="expected a list"):
             decode_rows(data, Order)
 

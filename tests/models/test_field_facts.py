@@ -44,7 +44,7 @@ def test_names_addresses_and_notes_are_marked_personal() -> None:
     marked = {
         f"{cls.__name__}.{field.name}"
         for cls in MODELS
-        for field in attrs.fields(cls)
+        for field in attrs.fields(cls)  # type: ignore[arg-type]
         if (info := field_info(field.metadata)) is not None and info.personal
     }
     assert marked >= {f"Address.{name}" for name in attrs.fields_dict(models.Address)} - {"Address.country"}
