@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 
 
 def _awaits(node: ast.AST) -> bool:
@@ -25,12 +25,12 @@ def _awaits(node: ast.AST) -> bool:
 
 def _blocks() -> Iterator[tuple[str, str]]:
     """Where it stands, and the code."""
-    for page in sorted(DOCS.rglob("*.md")):
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text("utf-8")
         for found in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
             if _awaits(ast.parse(found[1])):
                 line = text.count("\n", 0, found.start()) + 1
-                yield f"{page.relative_to(DOCS)}:{line}", found[1]
+                yield f"{page.relative_to(ROOT)}:{line}", found[1]
 
 
 BLOCKS = dict(_blocks())
