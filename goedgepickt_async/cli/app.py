@@ -440,7 +440,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 
 async def sandbox(
-    *command: Annotated[str, Parameter(allow_leading_hyphen=True, show_default=False)],
+    *command: Annotated[str, Parameter(show_default=False)],
     options: SandboxOptions = _ANY_SANDBOX,
 ) -> int:
     """Serve a seeded GoedGepickt until Ctrl-C, and say how to use it.

@@ -86,8 +86,9 @@ async def test_a_write_that_may_have_been_carried_out_never_runs_again(
 async def test_levels_are_pushed_again_until_they_are_there_and_no_write_is_doubled(
     tmp_path: Path, sandbox: Sandbox, make_client: Callable[..., GoedGepickt], monkeypatch: Any
 ) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, retry=ONCE)
-    levels = {"SB-00000": 70, "SB-00001": 71}
+    webshop = sandbox.world.webshops[0]["uuid"]
+    client = make_client(sandbox.url, sandbox.api_key, retry=ONCE, webshop_uuid=webshop)
+    levels = {"SB-00000": 70, "SB-00002": 71}
     async with at_work(tmp_path, sandbox, client, monkeypatch) as tasks:
         sandbox.fail("GET", "/products*", faults.Status(500), times=2)
         sandbox.fail("PUT", "*/stock-mutation", faults.TooManyRequests(retry_after="0", headers=False))
