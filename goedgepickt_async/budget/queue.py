@@ -65,7 +65,7 @@ _WORTH_TELLING = 5.0
 """Seconds of waiting from which on the log is told, once a window."""
 _GRACE = 150
 """For this part of a window a free slot is left to another process whose turn it is."""
-_REFRESH = 6
+_REFRESH = 4
 """After this part of a window a sharer that waits says so again."""
 
 Operation = Callable[[Slots, int, "Plan"], None]
@@ -496,11 +496,11 @@ class QueuedBudget:
         for lane in Lane:
             turns = self._queue.turns[lane]
             turns.turn = max(turns.turn, slots.turns[lane])
-        patient = self._yielding_since is None or here - self._yielding_since < self._grace
+        yielding = 0 if self._yielding_since is None else here - self._yielding_since
         for waiter in self._queue:
             ahead = slots.ahead(now, waiter.lane, waiter.turn) if slots.sharers else 0
-            if ahead and patient and slots.free(now) <= ahead:
-                plan.blocked, plan.yielded = (waiter, ahead), slots.free(now) > 0
+            if ahead and yielding < self._grace * ahead and slots.free(now) <= ahead:
+                plan.blocked, plan.yielded = (waiter, ahead), slots.can_take(now, waiter.lane)
                 break
             slot = slots.take(now, waiter.lane, waiter.max_lifetime, self._next_id())
             if slot is None:
@@ -566,7 +566,7 @@ class QueuedBudget:
         here = self._clock()
         if not plan.yielded:
             self._yielding_since = None
-        elif self._yielding_since is None or here - self._yielding_since >= 2 * self._grace:
+        elif self._yielding_since is None:
             self._yielding_since = here
         for waiter, slot in plan.grants:
             if not self._queue.leave(waiter):  # it gave up meanwhile
@@ -609,7 +609,7 @@ class QueuedBudget:
         if not self._queue.loops:
             return
         first, ahead = plan.blocked or (next(iter(self._queue)), 0)
-        wait = self._grace if plan.yielded else self._look_again_in(slots, now, first, ahead)
+        wait = self._grace * ahead if plan.yielded else self._look_again_in(slots, now, first, ahead)
         due = self._clock() + max(0, min(wait, _AGED))
         for loop in list(self._queue.loops):
             alarm_set = self._alarms.get(loop)

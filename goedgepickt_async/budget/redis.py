@@ -59,7 +59,7 @@ __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
 DEFAULT_KEY = "goedgepickt"
 """The name of a budget that is given none."""
 _SECOND = 1_000_000_000
-_POLL = 8
+_POLL = 4
 """After this part of a window a process that waits looks again, even if nothing told it to."""
 _REMIND = 600 * _SECOND
 _SCRIPT = """
@@ -370,8 +370,9 @@ class RedisBudget(QueuedBudget):
                 return attrs.evolve(grant, waited=(self._clock() - asked) / _SECOND)
 
     def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:
-        wake = slots.nth_change(now, ahead)
-        if first.lane is not Lane.INTERACTIVE:
+        leaves = first.lane is not Lane.INTERACTIVE and slots.config.headroom_kept > 0
+        wake = slots.nth_change(now, ahead + leaves)
+        if leaves:
             wake = max(wake, min(slots.room_from(now), now + self.config.part(_POLL)))
         return min(max(wake - now, self.store.slack), self.config.part(_POLL))
 
@@ -434,6 +435,7 @@ class RedisBudget(QueuedBudget):
     async def _transaction(self, link: _Link) -> None:
         """Decide on the state as last seen, and write it; if it was another one by then, decide on that."""
         store = self.store
+        next_ones: list[int] = []
         for attempt in range(1000):
             if store.slots is None or (attempt == 0 and self._must_look()):
                 await self._exchange(link, _UNKNOWN, b"", "")
@@ -443,8 +445,10 @@ class RedisBudget(QueuedBudget):
                     continue
                 plan = self._plan(slots, now, now + store.slack)
                 if not plan.changed and not store.changed:
+                    # A slot is free, and it is another process's turn: it may sleep, and is told once.
+                    next_ones = slots.next_in_line(now)[:1] if plan.yielded and self._yielding_since is None else []
                     self._finish(slots, now, plan)
-                    return
+                    break
                 before = store.data
                 slots.sequence += 1
                 slots.at = now
@@ -464,6 +468,10 @@ class RedisBudget(QueuedBudget):
                 store.note_time(reply, sent)
                 self._finish(slots, store.now, plan)
                 return
+        for sharer in next_ones:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(self._patience):
+                    await link.client.execute_command("PUBLISH", f"{self._key}:wake", str(sharer))
 
     def _must_look(self) -> bool:
         """Whether the state as last seen tells nothing of what another process may have freed."""

@@ -228,7 +228,7 @@ class Slots:
     SILENT = 3
     REMEMBERED = 5
     """For how many windows a sharer that wrote nothing is remembered."""
-    WAITS_FOR = 3
+    WAITS_FOR = 2
     """For this part of a window a sharer's calls count as waiting, unless it writes again."""
 
     def __init__(self, config: LimiterConfig, sharer: int = 0) -> None:
