@@ -19,18 +19,18 @@ STEPS = {
     "models/account.py": [
         ('__all__ = ["LinkedOrder"', '__all__ = ["KnownSupplier", "LinkedOrder"'),
         (
-            "@attrs.frozen(kw_only=True, weakref_slot=False)\nclass PickLocation",
-            '''@attrs.frozen(kw_only=True, weakref_slot=False)
-class KnownSupplier:
+            "@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)\nclass PickLocation(Model)",
+            '''@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class KnownSupplier(Model):
     """One supplier (A)."""
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid"))
-    name: str | None = attrs.field(default=None, metadata=alias("name"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", known="A"))
+    name: str | None = attrs.field(default=None, metadata=alias("name", known="A"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class PickLocation''',
+@attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
+class PickLocation(Model)''',
         ),
     ],
     "__init__.pyi": [
