@@ -360,6 +360,7 @@ class HostStore:
         return True
 
     def _open(self) -> None:
+        _clock_id()  # it is read once, where this may block
         try:
             self.file.open()
         except UnusableFileError:
