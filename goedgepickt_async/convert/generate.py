@@ -83,8 +83,10 @@ class _InternedTexts(dict[str, str]):
     """Text → the first one that is equal to it, so that what repeats from row to row is held once."""
 
     def __missing__(self, text: str) -> str:
-        """Itself; kept while there is room."""
-        if len(self) < _MOST_REMEMBERED and len(text) <= _LONGEST_REMEMBERED:
+        """Itself; remembered from now on. A full table starts afresh, so that texts of today are shared too."""
+        if len(text) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
             self[text] = text
         return text
 
