@@ -22,6 +22,7 @@ import time
 import zlib
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 
 import aiohttp
@@ -86,7 +87,7 @@ def _table(waits: dict[str, list[float]], rate: float) -> Table:
     return table
 
 
-def _attacked(context: multiprocessing.context.SpawnContext, seconds: float) -> Table:
+def _attacked(context: SpawnContext, seconds: float) -> Table:
     """The waits of genuine deliveries without and with an attack on the same receiver."""
     ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory() as directory:

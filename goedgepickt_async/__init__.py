@@ -9,7 +9,7 @@ import importlib
 _STUB = __spec__.loader.get_data(__file__.removesuffix("py") + "pyi").decode()  # type: ignore[union-attr]
 _HOMES = {line.split()[3]: line.split()[1] for line in _STUB.splitlines() if line.startswith("from ")}
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -75,7 +75,7 @@ class Request:
     idempotency: Idempotency = Idempotency.SAFE
     may_be_empty: bool = False
     from_user: bool = False
-    _route: str | None = None
+    _route: str | None = attrs.field(default=None, alias="route")
     field_name: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
     check: Callable[[Any], object] | None = attrs.field(default=None, repr=False, eq=False)
 

@@ -487,6 +487,7 @@ class RedisBudget(QueuedBudget):
         sent = self._clock()
         keep = 20 * self.config.cooldown // 1_000_000
         arguments = ("EVAL", _SCRIPT, 1, self._key, Slots.HEADER, token, data, keep, wake)
+        reply: Any = None
         for last_try in (False, True):
             try:
                 async with asyncio.timeout(self._patience * (1 if link.connected else CONNECTING)):

@@ -199,6 +199,7 @@ class Plan:
         Raises:
             ConfigurationError: It is no plan, or one of another version.
         """
+        data: Any = None
         try:
             data = json.loads(text)
             is_plan = data["format"] == _FORMAT

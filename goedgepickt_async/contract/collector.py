@@ -184,9 +184,7 @@ class Collector:
 
     def verdict_of(self, fact: str) -> Verdict:
         """What is found so far."""
-        return max(
-            (verdict for verdict, _ in self._verdicts.get(fact, ())), key=_WEIGHT.__getitem__, default="could not tell"
-        )
+        return _weightiest([verdict for verdict, _ in self._verdicts.get(fact, ())])
 
     def status(self, route: str, status: int) -> None:
         """Count an answer."""
@@ -443,9 +441,12 @@ def _described(cls: type[Any]) -> Iterator[tuple[attrs.Attribute[Any], FieldInfo
             yield field, info
 
 
+def _weightiest(verdicts: list[Verdict]) -> Verdict:
+    return max(verdicts, key=lambda verdict: _WEIGHT[verdict]) if verdicts else "could not tell"
+
+
 def _finding(fact: str, found: list[tuple[Verdict, str]]) -> Finding:
-    none: Verdict = "could not tell"
-    verdict = max((verdict for verdict, _ in found), key=_WEIGHT.__getitem__, default=none)
+    verdict = _weightiest([verdict for verdict, _ in found])
     details = dict.fromkeys(detail for said, detail in found if said == verdict and detail)
     return Finding(fact, verdict, tuple(details))
 

@@ -147,9 +147,8 @@ def test_making_text_fit_to_be_shown_is_bounded_work(worst: str) -> None:
 
 @pytest.mark.parametrize("worst", WORST)
 def test_headers_are_bounded_work(worst: str) -> None:
-    headers = CIMultiDict(
-        dict.fromkeys(("Retry-After", "Date", "X-RateLimit-Limit", "X-RateLimit-Remaining"), WORST[worst])
-    )
+    names = ("Retry-After", "Date", "X-RateLimit-Limit", "X-RateLimit-Remaining")
+    headers = CIMultiDict([(name, WORST[worst]) for name in names])
     with bounded():
         parse_retry_after(headers)
         read_rate_headers(headers)

@@ -208,7 +208,7 @@ def workbook(*sheets: tuple[str, Any]) -> bytes:
     book = xlsxwriter.Workbook(stream, {"in_memory": True, "remove_timezone": True})
     day = book.add_format({"num_format": "dd-mm-yyyy"})
     for name, rows in sheets:
-        sheet = book.add_worksheet(name)
+        sheet: Any = book.add_worksheet(name)
         for number, row in enumerate(rows):
             for place, value in enumerate(row):
                 if isinstance(value, datetime):
