@@ -70,7 +70,7 @@ class HostFile:
         self._path: Path | None = None
         self._descriptor = -1
         self._older = 0
-        self.problem = ""
+        self.problem: str = ""
 
     def __del__(self) -> None:
         self.close()
@@ -226,10 +226,10 @@ class HostStore:
         each: float | None = None,
     ) -> None:
         self.config = config
-        self.sharer = new_sharer()
+        self.sharer: int = new_sharer()
         self.file = file
-        self.memory = SharerMemory(self.sharer)
-        self.problem = ""
+        self.memory: SharerMemory = SharerMemory(self.sharer)
+        self.problem: str = ""
         self._fraction = fallback
         self._each = each
         self._clock = clock
@@ -319,8 +319,8 @@ class HostStore:
     def after_fork(self) -> None:
         """The child opens the file itself, and has nothing in flight."""
         self.file.close()
-        self.sharer = new_sharer()
-        self.memory = SharerMemory(self.sharer)
+        self.sharer: int = new_sharer()
+        self.memory: SharerMemory = SharerMemory(self.sharer)
         self._slots, self._token, self._busy_since, self._opening = None, b"", None, False
         self._retrying.clear()
         if self._fallback is not None:
@@ -515,7 +515,7 @@ class HostBudget(QueuedBudget):
         )
         file = HostFile(name, None if directory is None else Path(directory))
         self._first_answer = 1.0  # opening the file
-        self.store = HostStore(config, file, fallback, clock)
+        self.store: HostStore = HostStore(config, file, fallback, clock)
         super().__init__(self.store, config, clock)
 
     @property

@@ -150,7 +150,7 @@ class SharerMemory:
         self.sharer = sharer
         self.own: dict[int, int] = {}
         self.in_flight: set[int] = set()
-        self.is_uncertain = False
+        self.is_uncertain: bool = False
         self._tolerance = tolerance
         self._epoch = 0
         self._sequence = -1

@@ -122,12 +122,12 @@ class RedisStore:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self.sharer = new_sharer()
-        self.memory = SharerMemory(self.sharer, self._tolerance)
+        self.sharer: int = new_sharer()
+        self.memory: SharerMemory = SharerMemory(self.sharer, self._tolerance)
         self.slots: Slots | None = None
-        self.data = b""  # as it is in Redis, if `slots` is not None
-        self.changed = False
-        self.slack = 0
+        self.data: bytes = b""  # as it is in Redis, if `slots` is not None
+        self.changed: bool = False
+        self.slack: int = 0
         self._seen: tuple[int, int, int] | None = None  # epoch, the state's time, this process's time
 
     @property
@@ -279,7 +279,9 @@ class RedisBudget(QueuedBudget):
         self._host_number = _number_of_host()
         self._links: dict[asyncio.AbstractEventLoop, _Link] = {}
         self._inherited: list[object] = []
-        self.store = RedisStore(config, clock, f"{without_password(url) or 'a given client'}, key {self._key}")
+        self.store: RedisStore = RedisStore(
+            config, clock, f"{without_password(url) or 'a given client'}, key {self._key}"
+        )
         super().__init__(self.store, config, clock)
 
     def __repr__(self) -> str:

@@ -190,7 +190,7 @@ class Run:
         self, plan: Plan, record: RunRecord, applying: tuple[Sender, PlanStrategy[Any]], *, is_resumed: bool
     ) -> None:
         self.plan = plan
-        self.record = record
+        self.record: RunRecord = record
         self.is_resumed = is_resumed
         self._applying = applying
 

@@ -280,7 +280,8 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
         """The products with these keys."""
         keys = {desired.key for desired in desired_rows}
-        seen, self.looked_at = await find_products(self._sender, keys, key=self._key, webshop=self.webshop)
+        seen, looked_at = await find_products(self._sender, keys, key=self._key, webshop=self.webshop)
+        self.looked_at: str = looked_at
         return seen
 
     def diff(self, desired: DesiredRow, present: ProductsSeen | None) -> Decision:

@@ -103,7 +103,7 @@ class TargetLock:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._lock = FileLock(runtime_dir() / "locks" / f"{target.name}.lock")
-        self.last_write = 0.0
+        self.last_write: float = 0.0
 
     def take(self) -> None:
         """Take it.

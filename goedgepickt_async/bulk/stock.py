@@ -212,7 +212,8 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
         """The products with these SKUs; and where they lie, if that has to be asked one by one."""
         keys = {desired.key for desired in desired_rows}
-        products, self.looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
+        products, looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
+        self.looked_at: str = looked_at
         if self.reads_in_pages:
             return products
         single = [seen.products[0].uuid for seen in products.values() if len(seen.products) == 1]

@@ -93,7 +93,7 @@ class Throttle:
     def __init__(self, limit: int, period: float, flavour: CacheFlavour = "redis") -> None:
         self.limit = limit
         self.period = period
-        self.refused = 0
+        self.refused: int = 0
         self._cache = _Cache(flavour)
 
     def used(self, now: float) -> dict[str, tuple[int, int]]:
