@@ -319,8 +319,8 @@ class HostStore:
     def after_fork(self) -> None:
         """The child opens the file itself, and has nothing in flight."""
         self.file.close()
-        self.sharer: int = new_sharer()
-        self.memory: SharerMemory = SharerMemory(self.sharer)
+        self.sharer = new_sharer()
+        self.memory = SharerMemory(self.sharer)
         self._slots, self._token, self._busy_since, self._opening = None, b"", None, False
         self._retrying.clear()
         if self._fallback is not None:
