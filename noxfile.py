@@ -65,8 +65,9 @@ def groups(*names: str) -> tuple[str, ...]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and what ruff knows to be wrong."""
+    """Style, language, and the mistakes that ruff finds."""
     session.install(*groups("lint"))
+    session.run("python", "docs/language.py")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     workflows = map(str, Path(".github/workflows").glob("*.yml"))
