@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -154,6 +154,7 @@ def request_to(operation: str, body: Any = NO_BODY, **ids: str) -> Request:
         idempotency=endpoint.idempotency,
         may_be_empty=endpoint.method != "GET",
         field_name=partial(_field_name, endpoint),
+        check=None if endpoint.method == "GET" else _check_written,
     )
 
 
@@ -170,6 +171,52 @@ def _check_object(data: Any, keys: tuple[str, ...]) -> None:
         raise DecodeError("the answer is no object", problems=["$: expected an object"])
     if all(not data.get(key) for key in keys):
         raise DecodeError(f"the answer has no {keys[0]}", problems=[f"$.{keys[0]}: required, but missing"])
+    _check_no_failure(data)
+
+
+def _check_written(data: Any) -> None:
+    """Whether the answer to a write can mean that it was carried out.
+
+    Nothing, an empty list and any object can, unless the object says that the write failed. A list of one object can:
+    it may be the product.
+    """
+    if isinstance(data, Mapping):
+        _check_no_failure(data)
+        if "items" in data and as_list(data["items"]) is None:
+            raise DecodeError("the answer's items are no list", problems=["$.items: expected a list"])
+    elif data is not None and not (isinstance(data, list) and all(isinstance(row, Mapping) for row in data)):
+        raise DecodeError("the answer to the write is no object", problems=["$: expected an object"])
+
+
+_NO: Final = {"false", "0", "no"}
+_FAILED_STATUS: Final = {"error", "fail", "failed", "failure"}
+
+
+def _check_no_failure(data: Mapping[str, Any]) -> None:
+    """Refuse an answer with status 200 whose body says that the call failed, in any of the usual forms."""
+    for name in ("success", "ok"):
+        if name in data and (not data[name] or str(data[name]).strip().lower() in _NO):
+            raise _says_failed(name)
+    if data.get("items") or any(data.get(name) for name in _IDENTIFIERS):
+        return  # what was asked for is there: `status` and `code` are its own
+    for name in ("status", "code", "statusCode", "status_code"):
+        value = data.get(name)
+        text = str(value).strip().lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if text in _FAILED_STATUS or (len(text) == 3 and text.isdecimal() and text >= "300"):
+            raise _says_failed(name)
+    for name in ("exception", "error", "errorMessage", "errors"):
+        if data.get(name):
+            raise _says_failed(name)
+
+
+_IDENTIFIERS: Final = ("uuid", "orderUuid", "webhookUuid", "trackTraceCode", "externalId")
+
+
+def _says_failed(name: str) -> DecodeError:
+    return DecodeError(
+        f"the answer has HTTP status 200, but its {name} says that the call failed",
+        problems=[f"$.{name}: expected no failure"],
+    )
 
 
 def rows_in(data: Any, name: str) -> list[Any]:
@@ -190,8 +237,7 @@ def rows_in(data: Any, name: str) -> list[Any]:
         raise DecodeError("the answer is no list", problems=[f"$: expected an object with {name}"])
     if name not in data:
         raise DecodeError(f"the answer is no list: it has no {name}", problems=[f"$.{name}: required, but missing"])
-    if data.get("success") is False:
-        raise DecodeError("the answer is no list: it says that it failed", problems=["$.success: expected no false"])
+    _check_no_failure(data)
     rows = as_list(data[name])
     if rows is None:
         raise DecodeError(f"the answer is no list: its {name} is none", problems=[f"$.{name}: expected a list"])

@@ -10,7 +10,7 @@ import attrs
 
 from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.convert.hooks import as_list
-from goedgepickt_async.errors import Evidence, MultipleFoundError, ValidationError
+from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
@@ -115,7 +115,9 @@ class Products(Resource):
         product = coerce_input(NewProduct, product)
         webshop = self._webshop(product.webshop_uuid)
         request = request_to("products.create", encode(attrs.evolve(product, webshop_uuid=webshop)))
-        return await create_or_lookup(self._sender, request, _product, lambda: self._find(product, webshop))
+        return await create_or_lookup(
+            self._sender, request, lambda data: _created(data, product.sku), lambda: self._find(product, webshop)
+        )
 
     async def _find(self, new: NewProduct, webshop_uuid: str) -> Product | None:
         found = await self.find_by_sku(new.sku, webshop_uuid=webshop_uuid)
@@ -138,12 +140,9 @@ class Products(Resource):
             ValidationError: The API, or the client before a request was spent, refuses a field.
         """
         changes = coerce_input(ProductUpdate, changes)
-        request = request_to(
-            "products.update",
-            encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid))),
-            uuid=uuid,
-        )
-        return parse_result(await self._sender.send(request), _product)
+        body = encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid)))
+        result = await self._sender.send(request_to("products.update", body, uuid=uuid))
+        return parse_result(result, lambda data: _updated(data, uuid))
 
     async def plan(
         self,
@@ -210,3 +209,21 @@ def _product(data: Any) -> Product | None:
     if not isinstance(data, Mapping) or not data.get("uuid"):
         return None
     return decode(data, Product)
+
+
+def _created(data: Any, sku: str) -> Product | None:
+    """The product in the answer to a create; None if it is another one."""
+    product = _product(data)
+    return product if product is None or product.sku in {None, sku} else None
+
+
+def _updated(data: Any, uuid: str) -> Product | None:
+    """The product in the answer to an update.
+
+    Raises:
+        DecodeError: It is another product.
+    """
+    product = _product(data)
+    if product is not None and product.uuid.casefold() != uuid.strip().casefold():
+        raise DecodeError("the answer is about another product", problems=["$.uuid: expected the uuid in the path"])
+    return product

@@ -23,6 +23,7 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.resources.webhooks import KeyedLock, diff, same_target
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving, unlimited_budget
 from tests.resources.test_resources import LOST, NEVER_DONE, applied, name_of
 from tests.support.waiting import SAFETY, until
 
@@ -80,7 +81,7 @@ async def test_the_secrets_are_shown_nowhere(gg: GoedGepickt, sandbox: Sandbox) 
 
 @pytest.mark.parametrize("lost", LOST, ids=name_of)
 async def test_a_lost_answer_makes_no_second_subscription(sandbox: Sandbox, make_client: Make, lost: Any) -> None:
-    gg = make_client(sandbox.url, sandbox.api_key, timeout=0.5)
+    gg = make_client(sandbox.url, sandbox.api_key, timeout=30)
     if isinstance(lost, faults.KeptAliveDrop):
         sandbox.fail("GET", "/webhooks", lost)
     else:
@@ -96,7 +97,7 @@ async def test_a_lost_answer_makes_no_second_subscription(sandbox: Sandbox, make
 async def test_what_was_never_done_is_said_to_be_unknown_and_made_by_the_next_one(
     sandbox: Sandbox, make_client: Make, never: Any
 ) -> None:
-    gg = make_client(sandbox.url, sandbox.api_key, timeout=0.2)
+    gg = make_client(sandbox.url, sandbox.api_key, timeout=30)
     sandbox.fail("POST", "/webhooks", never, after=1)
     with pytest.raises(OutcomeUnknownError):
         await gg.webhooks.ensure(URL, BOTH)
@@ -122,19 +123,20 @@ async def test_two_at_once_make_each_subscription_once(gg: GoedGepickt, sandbox:
     assert len({frozenset(one.secrets) for one in done}) == 1
 
 
-async def test_two_at_once_in_two_threads_make_each_subscription_once(sandbox: Sandbox, make_client: Make) -> None:
+def test_two_at_once_in_two_threads_make_each_subscription_once() -> None:
     done: list[EnsuredWebhooks] = []
 
-    async def ensure() -> None:
-        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url) as client:
+    async def ensure(sandbox: Sandbox) -> None:
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
             done.append(await client.webhooks.ensure(URL, BOTH))
 
-    threads = [threading.Thread(target=asyncio.run, args=(ensure(),)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        await asyncio.to_thread(thread.join)
-    assert sum(len(one.created) for one in done) == len(sandbox.world.webhooks) == 4
+    with serving(Sandbox(orders=0, products=0, limit=None)) as sandbox:
+        threads = [threading.Thread(target=asyncio.run, args=(ensure(sandbox),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(len(one.created) for one in done) == len(sandbox.world.webhooks) == 4
 
 
 async def test_one_that_is_cancelled_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox) -> None:

@@ -175,7 +175,7 @@ async def test_an_order_whose_answer_is_lost_is_looked_up_and_not_made_twice(
     sandbox: Sandbox, make_client: Make, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("goedgepickt_async._transport.session._QUIET", 0)  # or a write takes a fresh connection
-    client = make_client(sandbox.url, sandbox.api_key, timeout=0.4)
+    client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     webshop = (await client.webshops.list().collect())[0].uuid
     if isinstance(fault, faults.KeptAliveDrop):
         sandbox.fail("GET", "/webshops", fault)
@@ -192,7 +192,7 @@ async def test_an_order_whose_answer_is_lost_is_looked_up_and_not_made_twice(
 async def test_an_order_that_is_not_found_stays_unknown_and_is_not_sent_again(
     sandbox: Sandbox, make_client: Make, fault: Any
 ) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, timeout=0.3)
+    client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     webshop = (await client.webshops.list().collect())[0].uuid
     sandbox.fail("POST", "/orders", fault)
     with pytest.raises(OutcomeUnknownError, match="looked up") as caught:
@@ -207,7 +207,7 @@ async def test_an_order_that_is_not_found_stays_unknown_and_is_not_sent_again(
 async def test_a_mutation_whose_fate_is_unknown_is_never_sent_again(
     sandbox: Sandbox, make_client: Make, fault: Any
 ) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, timeout=0.3)
+    client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     product = await client.products.list().first()
     assert product is not None
     sandbox.fail("PUT", "*/stock-mutation", fault)
@@ -217,7 +217,7 @@ async def test_a_mutation_whose_fate_is_unknown_is_never_sent_again(
 
 
 async def test_setting_a_level_is_sent_again_until_it_holds(sandbox: Sandbox, make_client: Make) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, timeout=0.3)
+    client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     product, location = await _stocked(client)
     for fault in (faults.Drop(applied=True), faults.Status(502), faults.NeverAnswer()):
         sandbox.fail("PUT", "/products/*", fault)
@@ -289,7 +289,7 @@ async def test_every_shape_of_the_answer_to_a_new_product_is_understood(
 async def test_a_product_whose_answer_is_lost_is_found_by_its_sku(
     sandbox: Sandbox, make_client: Make, fault: Any
 ) -> None:
-    client = make_client(sandbox.url, sandbox.api_key, timeout=0.4)
+    client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     webshop = (await client.webshops.list().collect())[0].uuid
     sandbox.fail("POST", "/products", fault)
     product = await client.products.create(NewProduct(sku="0099", name="Vaas", webshop_uuid=webshop))
