@@ -1,20 +1,18 @@
 """The endpoints of the GoedGepickt API that are evidenced, as one table.
 
 The resources send by it; the reference, the OpenAPI document, the probe and the command line read it.
-A fact's confidence: `A` the vendor, or several independent clients; `B` one client; `C` inference.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
 from goedgepickt_async._transport.request import Idempotency
+from goedgepickt_async.models.base import Confidence
 
-__all__ = ["ENDPOINTS", "Confidence", "Endpoint", "Filter"]
-
-Confidence = Literal["A", "A/B", "B", "B/C", "C"]
+__all__ = ["ENDPOINTS", "Endpoint", "Filter"]
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +26,7 @@ class Filter:
         values: The name of the open enumeration that lists its known values; None: free text, a uuid or a date.
         is_date: Whether it is a day, `YYYY-MM-DD`.
         confidence: How sure the fact is.
-        source: Where the fact is from.
+        source: The documents and programs that show it.
         note: What else is known.
     """
 
@@ -53,7 +51,7 @@ class Endpoint:
         summary: What it does.
         idempotency: Whether it may be sent twice: a property of the endpoint, not of the HTTP method.
         confidence: How sure it is that the endpoint exists and behaves so.
-        source: Where the fact is from.
+        source: The documents and programs that show it.
         model: The name of the model of the answer, or of each item of a list; None: the answer tells nothing.
         body: The name of the model that is sent; None: no body, or a body of plain `fields`.
         fields: For a body without a model: field on the wire -> name in Python.
@@ -93,10 +91,10 @@ _CREATED_AFTER: Final = Filter(
     parameter="createdAfter",
     is_date=True,
     confidence="A",
-    source="reference 3",
+    source="Dura, Printlijst",
     note="A day, Dutch time. There is no upper bound.",
 )
-_WEBSHOP: Final = Filter(name="webshop_uuid", parameter="webshopUuid", confidence="B", source="reference 1")
+_WEBSHOP: Final = Filter(name="webshop_uuid", parameter="webshopUuid", confidence="B", source="Dura")
 _STOCK: Final = "/products/{uuid}/stock"
 _AT_LOCATION: Final = f"{_STOCK}/{{pickLocationUuid}}"
 
@@ -109,7 +107,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/webshops",
             summary="All webshops of the account.",
             confidence="A",
-            source="reference 4.1",
+            source="Vendure, Dura",
             model="Webshop",
             is_list=True,
         ),
@@ -119,18 +117,18 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/products",
             summary="All products, oldest first.",
             confidence="A",
-            source="reference 4.2",
+            source="Vendure, Dura",
             model="Product",
             is_list=True,
             filters=(
                 _WEBSHOP,
-                Filter(name="sku", parameter="sku", is_search=True, confidence="A", source="reference 4.2"),
+                Filter(name="sku", parameter="sku", is_search=True, confidence="A", source="Vendure"),
                 Filter(
                     name="supplier_uuid",
                     parameter="supplierUuid",
                     is_search=True,
                     confidence="A/B",
-                    source="reference 4.2",
+                    source="AFAS bridge",
                 ),
             ),
             note="One search at a time. A SKU is not unique.",
@@ -141,7 +139,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/products/{uuid}",
             summary="One product.",
             confidence="A",
-            source="reference 4.2",
+            source="Printlijst, Dura",
             model="Product",
         ),
         Endpoint(
@@ -151,7 +149,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Create a product.",
             idempotency=Idempotency.NON_IDEMPOTENT,
             confidence="A",
-            source="reference 4.2",
+            source="Vendure",
             model="Product",
             body="NewProduct",
             note="A second one with the same SKU fails with `already exists`. The shape of the answer varies (B).",
@@ -163,7 +161,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Change a product; fields that are left out stay as they are.",
             idempotency=Idempotency.IDEMPOTENT,
             confidence="A",
-            source="reference 4.2",
+            source="Vendure",
             model="Product",
             body="ProductUpdate",
             note="The shape of the answer varies (B).",
@@ -174,7 +172,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path=_STOCK,
             summary="Where a product lies, and how much of it.",
             confidence="A",
-            source="reference 4.3",
+            source="Printlijst",
             model="StockLocation",
         ),
         Endpoint(
@@ -184,7 +182,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Link a product to a pick location.",
             idempotency=Idempotency.NON_IDEMPOTENT,
             confidence="A/B",
-            source="reference 4.3",
+            source="Printlijst",
             fields=(("stockQuantity", "quantity"), ("priority", "priority")),
             note="What a second one does is unknown.",
         ),
@@ -195,7 +193,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Set the quantity of a product at a pick location.",
             idempotency=Idempotency.IDEMPOTENT,
             confidence="A/B",
-            source="reference 4.3",
+            source="Printlijst",
             fields=(("stockQuantity", "quantity"), ("reason", "reason")),
         ),
         Endpoint(
@@ -205,7 +203,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Add to or take from the stock of a product.",
             idempotency=Idempotency.NON_IDEMPOTENT,
             confidence="A/B",
-            source="reference 4.3",
+            source="Printlijst, AFAS bridge",
             fields=(
                 ("mutation", "quantity"),
                 ("mutationReason", "reason"),
@@ -219,7 +217,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/picklocations",
             summary="All pick locations.",
             confidence="A",
-            source="reference 4.4",
+            source="Printlijst",
             model="PickLocation",
             is_list=True,
         ),
@@ -229,7 +227,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/orders",
             summary="All orders, oldest first.",
             confidence="A",
-            source="reference 4.5",
+            source="Printlijst, Dura, Exporter",
             model="Order",
             is_list=True,
             filters=(
@@ -240,7 +238,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
                     is_search=True,
                     values="OrderStatus",
                     confidence="A/B",
-                    source="reference 4.5",
+                    source="Exporter",
                     note="The answer may also contain other orders (B), so it is compared again here.",
                 ),
                 _WEBSHOP,
@@ -255,7 +253,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/orders/{uuid}",
             summary="One order.",
             confidence="A",
-            source="reference 4.5",
+            source="Printlijst, Dura",
             model="Order",
         ),
         Endpoint(
@@ -265,7 +263,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Create an order.",
             idempotency=Idempotency.NON_IDEMPOTENT,
             confidence="A",
-            source="reference 4.5",
+            source="Vendure, AFAS bridge",
             model="CreatedOrder",
             body="NewOrder",
             note="What a second one does is unknown. The answer holds the uuid in one of five shapes (B).",
@@ -276,7 +274,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/shipments",
             summary="All shipments, oldest first.",
             confidence="A",
-            source="reference 4.6",
+            source="Printlijst, Dura",
             model="Shipment",
             is_list=True,
             filters=(_CREATED_AFTER,),
@@ -290,7 +288,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             path="/webhooks",
             summary="All webhook subscriptions of the account.",
             confidence="A",
-            source="reference 4.7",
+            source="Vendure",
             model="Webhook",
             is_list=True,
             keys=("webhookUuid", "uuid"),
@@ -302,7 +300,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             summary="Subscribe a URL to an event of a webshop.",
             idempotency=Idempotency.NON_IDEMPOTENT,
             confidence="A",
-            source="reference 4.7",
+            source="Vendure",
             model="Webhook",
             body="NewWebhook",
             note="A second one makes a second subscription. The answer holds the signing secret.",

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "settings": {"errors", "text", "budget", "_version"},
     "_transport": {"errors", "text", "budget", "hooks", "drift", "logs", "settings", "convert"},
     "paging": {"text", "errors", "models", "budget", "hooks", "logs"},
-    "endpoints": {"_transport"},
+    "endpoints": {"_transport", "models"},
     "resources": {
         "bulk",
         "endpoints",

@@ -292,7 +292,7 @@ def _delivery(name: str, event: type[Event], components: _Components) -> _Schema
         },
         "responses": {"200": {"description": FACTS["delivery.attempts"].statement}},
         "x-confidence": "A",
-        "x-source": "reference 6",
+        "x-source": "Help, Vendure",
     }
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from goedgepickt_async import models
 from goedgepickt_async._transport.request import Idempotency
-from goedgepickt_async.endpoints import ENDPOINTS, Confidence
-from goedgepickt_async.models.base import field_info
+from goedgepickt_async.endpoints import ENDPOINTS
+from goedgepickt_async.models.base import Confidence, field_info
 from goedgepickt_async.webhooks.events import EVENTS
 
 __all__ = ["FACTS", "Fact", "FieldFact", "enumerations", "event_facts", "field_facts", "reference_page"]
@@ -29,16 +29,21 @@ class Fact:
     Attributes:
         id: Its name in reports, such as `list.default-size`.
         statement: What is taken to be so.
-        confidence: How sure it is: `A` the vendor, or several independent clients; `B` one client; `C` inference.
-        source: Where it is from.
-        probed: Whether `goedgepickt probe` can check it by reads alone.
+        confidence: How sure it is: `A` the vendor, or code that runs in production; `B` seen once; `C` inference.
+        source: The documents and programs that show it.
+        shown_by: What can show it: `reads`, `writes`, `throttling`, `deliveries`, or `-` for no request at all.
     """
 
     id: str
     statement: str
     confidence: Confidence
     source: str
-    probed: bool = False
+    shown_by: str = "-"
+
+    @property
+    def probed(self) -> bool:
+        """Whether `goedgepickt probe` can check it: it makes reads alone."""
+        return self.shown_by == "reads"
 
 
 @attrs.frozen
@@ -49,103 +54,98 @@ class FieldFact:
         model: The name of the class.
         name: The key on the wire; for the parts of an address without `billing` or `shipping`.
         confidence: How sure the field is.
-        source: Where it is from.
+        source: The documents and programs that show it.
+        section: The section of the page that lists it.
     """
 
     model: str
     name: str
     confidence: Confidence
     source: str
+    section: str
 
-
-_SOURCES: Final[dict[str, str]] = {
-    "A": "vendor's text, or code in production",
-    "A/B": "several clients, in part without proof",
-    "B": "seen once, or success not provable",
-}
-"""What a fact rests on where its line does not say more."""
 
 _TABLE: Final = """\
-base.account            | A   |       | Account API: `https://account.goedgepickt.nl/api/v1`.
-base.fulfilment         | B   |       | Fulfilment API: `https://account.goedgepickt.nl/api/fulfilment/v1`. | the vendor names the API; the path was seen once
-key.kinds               | A   | probe | A key of one API is refused by the other.
-key.wrong-kind          | C   | probe | That refusal is HTTP 401. | guess: 401, 403 or 404
-key.bearer              | A   |       | `Authorization: Bearer <key>`; the key is well over 255 characters.
-key.webshops            | A   |       | One key covers all webshops; `webshopUuid` says which one a write is for.
-base.same-shapes        | C   |       | Both APIs have the same resources and shapes. | seen for `GET /products` only
-format.success          | A   | probe | JSON in and out; success is 200, for creates too.
-format.single           | A   | probe | A single object has no wrapper.
-limit.number            | A   | probe | 150 requests per IP over all endpoints and keys.
-limit.window            | B   |       | The limit is per minute. | inferred from Laravel
-limit.fixed             | C   |       | The window is fixed and begins with its first request. | inferred from Laravel
-limit.refusal           | A   |       | Above it: 429, `Too Many Attempts.`, `Retry-After`, `X-RateLimit-Limit`, `-Remaining`, `-Reset`.
-limit.headers           | B   | probe | Other answers carry `X-RateLimit-Limit` and `-Remaining`. | inferred from Laravel
-limit.counts            | C   | probe | `X-RateLimit-Remaining` falls with each request. | inferred from Laravel
-limit.text              | B   |       | The throttle's text comes with other statuses too. | clients that look for it
-list.shape              | A   | probe | A list is `{"items": […], "pageInfo": {…}}`.
-list.page-info          | A   | probe | Every list has a `pageInfo`.
-list.per-page           | A   | probe | `perPage` sets the size of a page; `page` counts from 1.
-list.default-size       | B   | probe | Without `perPage` a page holds 15 rows.
-list.largest-size       | A/B | probe | A page holds 100 rows at most; a larger `perPage` is cut.
-list.items-per-page     | B   | probe | `itemsPerPage` says the size that was given.
-list.past-the-end       | A   | probe | A page past the end is 200 without rows.
-list.empty-items        | C   | probe | A page without rows has `items` all the same. | a guard of one client
-list.total-items        | C   | probe | `totalItems` counts the rows. Nothing rests on it. | two clients saw otherwise
-list.last-page          | C   | probe | `lastPage` is the last page with rows. Nothing rests on it. | two clients saw otherwise
-list.order              | A/B | probe | Lists come oldest first.
-list.order-by           | A/B | probe | Orders obey `orderBy=createDate`, `orderByDirection`.
-list.reach              | B   | probe | Page numbers reach 10,000 results.
-list.cursor             | B   | probe | `pageInfo.cursor`, sent as `cursor`, leads to the rows that follow.
-list.created-after      | A   | probe | `createdAfter=YYYY-MM-DD` has the rows of that day and later.
-list.created-after-zone | C   | probe | That day is a Dutch one. | inference
-list.future             | C   | probe | `createdAfter` with a day to come gives no rows. | inference
-filter.webshop          | B   | probe | `webshopUuid` filters products and orders.
-filter.search           | A   | probe | `searchAttribute`, `searchDelimiter` (`=`), `searchValue` filter purely.
-filter.orderstatus      | B   | probe | `orderstatus` lets orders of other statuses through.
-filter.unknown          | C   | probe | An unknown `searchAttribute` is refused with 422. | inferred from Laravel
-filter.others           | C   | probe | Orders can be searched by attributes that nobody was seen to use, such as `externalDisplayId`. | inference
-product.sku             | A   |       | A SKU is not unique, can be empty, and can look like a number.
-product.exists          | A   |       | Creating a product that exists fails with `already exists`.
-product.answer          | B   |       | A product write answers `{"items": [product]}`, a bare product or `[]`.
-product.placeholder     | A   |       | A `picture` with `image_placeholder` in its URL is none.
-product.pictures        | A   |       | Pictures must not be sent again and again. | complaint of the vendor
-stock.mutation          | A   |       | `stock-mutation` adds: sent twice, it counts twice.
-order.answer            | B   |       | A create answers the uuid in one of five shapes; 200 may also be empty.
-order.twice             | C   |       | What a second order with the same `orderId` does is not known. | no source
-order.house-number      | A   |       | House numbers are sent as text; numbers are refused.
-order.country           | A   |       | Countries are upper-case codes of ISO 3166-1 alpha-2.
-order.unknown-sku       | B   |       | A line with an unknown SKU blocks the order, unless told to ignore it.
-webhook.once            | A   |       | A second subscription like the first makes two.
-format.date-time        | A/B | probe | Date-times are ISO; without an offset they are Dutch time.
-format.date-style       | C   | probe | All date-times are `YYYY-MM-DD HH:mm:ss`, with neither `T` nor offset. | inference
-format.amount           | B   | probe | Amounts are decimals as text, or null.
-format.flag             | B   | probe | Flags are booleans or 0 and 1.
-format.rows             | A/B | probe | Rows are as the models of this version read them.
-fields.open             | C   | probe | Answers hold fields that no table has. | inference
-values.open             | C   | probe | Enumerations have values that no table has. | inference
-delivery.signature      | A   |       | `Signature` is the lower-case hexadecimal HMAC-SHA256 of the raw body.
-delivery.no-id          | A   |       | No time, number or webshop in a delivery: no order, no replay protection.
-delivery.attempts       | A   |       | All but exactly 200 is a failure; ten attempts, with growing pauses.
-delivery.disabled       | A   |       | A receiver that keeps failing, or is slow, is disabled.
-delivery.shipments      | A   |       | An event for new shipments exists; its name is not known.
-error.envelope          | A/B | probe | An error is JSON with `message`, `error` or `errorMessage`; `errors` has texts by field.
-error.key               | A   | probe | An unknown key is 401.
-error.uuid              | A   | probe | An unknown uuid is 404.
-error.input             | B   | probe | Refused input is 422. | inferred from Laravel
-error.language          | A   |       | Texts are Dutch, with the field's name in English words.
+base.account            | A   | -          | Account API: `https://account.goedgepickt.nl/api/v1`. | Vendor, Vendure, Printlijst
+base.fulfilment         | B   | -          | Fulfilment API: `https://account.goedgepickt.nl/api/fulfilment/v1`. | Vendor names the API; the path was seen once
+key.kinds               | A   | reads      | A key of one API is refused by the other. | Vendor
+key.wrong-kind          | C   | reads      | That refusal is HTTP 401. | no document; 401, 403 and 404 are possible
+key.bearer              | A   | -          | `Authorization: Bearer <key>`; the key is well over 255 characters. | Vendor, Help, Vendure
+key.webshops            | A   | writes     | One key covers all webshops; `webshopUuid` says which one a write is for. | Vendure, Dura
+base.same-shapes        | C   | -          | Both APIs have the same resources and shapes. | Vendor shows it for `GET /products` alone
+format.success          | A   | reads      | JSON in and out; success is 200, for creates too. | Vendor, Printlijst
+format.single           | A   | reads      | A single object has no wrapper. | Printlijst, Dura
+format.head             | C   | reads      | `HEAD` is answered as `GET` is, without a body. | inference from Laravel
+limit.number            | A   | reads      | 150 requests per IP over all endpoints and keys. | Vendor
+limit.window            | B   | throttling | The limit is per minute. | inference from Laravel
+limit.fixed             | C   | throttling | The window is fixed and begins with its first request. | inference from Laravel
+limit.refusal           | A   | throttling | Above it: 429, `Too Many Attempts.`, `Retry-After`, `X-RateLimit-Limit`, `-Remaining`, `-Reset`. | Vendor, Laravel
+limit.headers           | B   | reads      | Other answers carry `X-RateLimit-Limit` and `-Remaining`. | inference from Laravel
+limit.counts            | C   | reads      | `X-RateLimit-Remaining` falls with each request. | inference from Laravel
+limit.text              | B   | throttling | The throttle's text comes with other statuses too. | Printlijst looks for it
+list.shape              | A   | reads      | A list is `{"items": […], "pageInfo": {…}}`. | Vendure, Printlijst, Dura
+list.page-info          | A   | reads      | Every list has a `pageInfo`. | Printlijst, Dura
+list.numbers            | A   | reads      | The numbers of `pageInfo` are JSON numbers. | Printlijst, Dura
+list.per-page           | A   | reads      | `perPage` sets the size of a page; `page` counts from 1. | Vendor, Vendure, Dura
+list.default-size       | B   | reads      | Without `perPage` a page holds 15 rows. | Dura
+list.largest-size       | A/B | reads      | A page holds 100 rows at most; a larger `perPage` is cut. | Vendure, Printlijst; Dura says 50
+list.items-per-page     | B   | reads      | `itemsPerPage` says the size that was given. | inference from Laravel
+list.disjoint           | A/B | reads      | No row is on two pages. | Vendure, Dura
+list.past-the-end       | A   | reads      | A page past the end is 200 without rows. | Vendure, Dura
+list.empty-items        | C   | reads      | A page without rows has `items` all the same. | Vendure guards against the opposite
+list.total-items        | C   | reads      | `totalItems` counts the rows. Nothing rests on it. | Dura and Printlijst saw otherwise
+list.last-page          | C   | reads      | `lastPage` is the last page with rows. Nothing rests on it. | Dura and Printlijst saw otherwise
+list.order              | A/B | reads      | Lists come oldest first. | Dura, Printlijst
+list.order-by           | A/B | reads      | Orders obey `orderBy=createDate`, `orderByDirection`. | Exporter
+list.reach              | B   | reads      | Page numbers reach 10,000 results. | Dura
+list.cursor             | B   | reads      | `pageInfo.cursor`, sent as `cursor`, leads to the rows that follow. | Dura
+list.created-after      | A   | reads      | `createdAfter=YYYY-MM-DD` has the rows of that day and later. | Dura, Printlijst
+list.created-after-zone | C   | reads      | That day is a Dutch one. | inference from the dates that Dura reads
+list.future             | C   | reads      | `createdAfter` with a day to come gives no rows. | inference from what Dura counts
+filter.webshop          | B   | reads      | `webshopUuid` filters products and orders. | Dura
+filter.search           | A   | reads      | `searchAttribute`, `searchDelimiter` (`=`), `searchValue` filter purely. | Vendure
+filter.orderstatus      | B   | reads      | `orderstatus` lets orders of other statuses through. | Printlijst
+filter.unknown          | C   | reads      | An unknown `searchAttribute` is refused with 422. | inference from Laravel
+filter.others           | C   | reads      | Orders can be searched by attributes that nobody was seen to use, such as `externalDisplayId`. | no document
+product.sku             | A   | writes     | A SKU is not unique, can be empty, and can look like a number. | Vendure
+product.exists          | A   | writes     | Creating a product that exists fails with `already exists`. | Vendure
+product.answer          | B   | writes     | A product write answers `{"items": [product]}`, a bare product or `[]`. | Vendure
+product.placeholder     | A   | -          | A `picture` with `image_placeholder` in its URL is none. | Vendure
+product.pictures        | A   | -          | Pictures must not be sent again and again. | Vendure's changelog quotes the complaint
+stock.mutation          | A   | writes     | `stock-mutation` adds: sent twice, it counts twice. | Printlijst, AFAS bridge
+order.answer            | B   | writes     | A create answers the uuid in one of five shapes; 200 may also be empty. | Vendure, AFAS bridge
+order.twice             | C   | writes     | What a second order with the same `orderId` does is not known. | no document
+order.house-number      | A   | writes     | House numbers are sent as text; numbers are refused. | Vendure's changelog
+order.country           | A   | writes     | Countries are upper-case codes of ISO 3166-1 alpha-2. | Vendure
+order.unknown-sku       | B   | writes     | A line with an unknown SKU blocks the order, unless told to ignore it. | Vendure
+webhook.once            | A   | writes     | A second subscription like the first makes two. | Vendure
+format.date-time        | A/B | reads      | Date-times are ISO; without an offset they are Dutch time. | Dura, Printlijst
+format.date-style       | C   | reads      | All date-times are `YYYY-MM-DD HH:mm:ss`, with neither `T` nor offset. | inference from Laravel
+format.amount           | B   | reads      | Amounts are decimals as text, or null. | Vendure, Dura
+format.flag             | B   | reads      | Flags are booleans or 0 and 1. | Vendure, Dura
+format.rows             | A/B | reads      | Rows are as the models of this version read them. | Vendure, Printlijst, Dura, Exporter
+fields.open             | C   | reads      | Answers hold fields that no table has. | no document
+values.open             | C   | reads      | Enumerations have values that no table has. | no document
+delivery.signature      | A   | deliveries | `Signature` is the lower-case hexadecimal HMAC-SHA256 of the raw body. | Vendure
+delivery.no-id          | A   | deliveries | No time, number or webshop in a delivery: no order, no replay protection. | Vendure
+delivery.attempts       | A   | deliveries | All but exactly 200 is a failure; ten attempts, with growing pauses. | Help
+delivery.disabled       | A   | deliveries | A receiver that keeps failing, or is slow, is disabled. | Help
+delivery.shipments      | A   | deliveries | An event for new shipments exists; its name is not known. | Help
+error.envelope          | A/B | reads      | An error is JSON with `message`, `error` or `errorMessage`; `errors` has texts by field. | Vendure, Printlijst
+error.key               | A   | reads      | An unknown key is 401. | Printlijst
+error.uuid              | A   | reads      | An unknown uuid is 404. | Printlijst
+error.input             | B   | reads      | Refused input is 422. | inference from Laravel
+error.language          | A   | writes     | Texts are Dutch, with the field's name in English words. | Vendure
 """
-"""A line for each: id, confidence, whether the probe checks it, statement; and the source where there is more to say."""
+"""A line for each: id, confidence, what can show it, statement, source."""
 
 
 def _facts() -> Iterator[Fact]:
     for line in _TABLE.splitlines():
-        name, confidence, probed, statement, *source = (part.strip() for part in line.split(" | "))
-        yield Fact(
-            name, statement, _CONFIDENCES[confidence], source[0] if source else _SOURCES[confidence], bool(probed)
-        )
+        name, confidence, shown_by, statement, source = (part.strip() for part in line.split(" | "))
+        yield Fact(name, statement, cast("Confidence", confidence), source, shown_by)
 
 
-_CONFIDENCES: Final[dict[str, Confidence]] = {"A": "A", "A/B": "A/B", "B": "B", "B/C": "B/C", "C": "C"}
 FACTS: Final[Mapping[str, Fact]] = MappingProxyType({fact.id: fact for fact in _facts()})
 """Every general fact, by id."""
 
@@ -162,88 +162,33 @@ _SECTIONS: Final = (
     ("7. Errors", ("error.",)),
 )
 
-_B_LINE: Final[tuple[str, ...]] = (
-    "lineItemId", "productId", "ean", "productImage", "totalPriceIncl", "totalPriceExcl", "totalPriceTax",
-    "unitPriceIncl", "unitPriceExcl", "unitPriceTax",
-)  # fmt: skip
-_MODELS: Final[dict[str, tuple[Confidence, str, dict[str, Confidence]]]] = {
-    "Webshop": ("A", "4.1", {}),
-    "Product": (
-        "A/B",
-        "4.2",
-        {
-            **dict.fromkeys(("uuid", "sku", "name", "picture", "stock"), "A"),
-            **dict.fromkeys(("productId", "price", "costPrice", "taxRate", "weight", "length", "height", "width"), "B"),
-            **dict.fromkeys(("productAttributes", "supplier", "type"), "B"),
-            "allowBackorders": "C",
-        },
-    ),
-    "ProductStock": ("A/B", "4.2", {}),
-    "Supplier": ("B", "4.2", {}),
-    "NewProduct": ("A", "4.2", {}),
-    "ProductUpdate": ("A", "4.2", {}),
-    "StockLocation": ("A", "4.3", {}),
-    "PickLocation": ("A", "4.4", {}),
-    "Address": ("A/B", "4.5", {}),
-    "Order": (
-        "A/B",
-        "4.5",
-        {
-            **dict.fromkeys(("uuid", "externalDisplayId", "status", "totalPaid", "webshopName", "products"), "A"),
-            **dict.fromkeys(("attentionNeeded", "tags"), "B"),
-            **dict.fromkeys(("orderNumber", "orderId"), "C"),
-        },
-    ),
-    "OrderLine": ("A/B", "4.5", {}),
-    "OrderShipment": ("A/B", "4.5", {}),
-    "NewOrder": ("A", "4.5", {"paidTotal": "B", "paidTax": "B", "pickupLocationData": "B"}),
-    "NewOrderLine": ("A", "4.5", dict.fromkeys(_B_LINE, "B")),
-    "PickupLocation": ("B", "4.5", {}),
-    "Shipment": ("A/B", "4.6", {"uuid": "B"}),
-    "LinkedOrder": ("A/B", "4.6", {}),
-    "Webhook": ("A", "4.7", {}),
-    "NewWebhook": ("A", "4.7", {}),
-    "PageInfo": ("A", "3", {"totalItems": "B", "lastPage": "B", "cursor": "B"}),
-    "OrderStatusChanged": ("A", "6", {}),
-    "StockUpdated": ("A", "6", {}),
-    "CompoundProductStockUpdated": ("A", "6", {}),
+_ENUMERATIONS: Final[dict[str, tuple[Confidence, str]]] = {
+    "OrderStatus": ("A", "Vendure, Printlijst"),
+    "LineType": ("A/B", "Printlijst"),
+    "ProductType": ("B", "Printlijst"),
+    "ShipmentStatus": ("B", "Printlijst"),
+    "WebhookEvent": ("A", "Vendure"),
 }
-"""Class -> the confidence of its fields, their section, and the fields that differ."""
-
-_ENUMERATIONS: Final[dict[str, Confidence]] = {
-    "OrderStatus": "A",
-    "LineType": "A/B",
-    "ProductType": "B",
-    "ShipmentStatus": "B",
-    "WebhookEvent": "A",
-}
-
-
-def _certainty(cls: type[Any], name: str, info: Any) -> tuple[Confidence, str]:
-    """What the field's metadata says, where it does; else what the table above says."""
-    confidence, section, others = _MODELS[cls.__name__]
-    said: Confidence = getattr(info, "confidence", None) or others.get(name, confidence)
-    return said, getattr(info, "source", None) or f"reference {section}"
 
 
 def field_facts(cls: type[Any]) -> Iterator[FieldFact]:
-    """The fields of a model or event, each with its confidence and source."""
+    """The fields of a model or event; confidence and source are in their metadata."""
     for field in attrs.fields(cls):
         info = field_info(field.metadata)
-        if info is not None:
-            name = info.name if field.name not in {"billing", "shipping"} else f"{info.name}*"
-            yield FieldFact(cls.__name__, name, *_certainty(cls, info.name, info))
+        if info is not None and info.confidence is not None:
+            name = f"{info.name}*" if info.is_flat else info.name
+            yield FieldFact(cls.__name__, name, info.confidence, info.source, info.section)
 
 
 def event_facts() -> Iterator[Fact]:
     """The events of deliveries."""
     for name, cls in EVENTS.items():
-        yield Fact(f"event.{name}", f"`{name}`, for `{cls.subscription}`.", "A", "reference 6")
+        yield Fact(f"event.{name}", f"`{name}`, for `{cls.subscription}`.", "A", "Help, Vendure")
 
 
-def enumerations() -> dict[str, tuple[tuple[str, ...], Confidence]]:
-    """The known values of each open enumeration, and how sure they are."""
-    return {name: (tuple(m.value for m in getattr(models, name)), sure) for name, sure in _ENUMERATIONS.items()}
+def enumerations() -> dict[str, tuple[tuple[str, ...], Confidence, str]]:
+    """The known values of each open enumeration, how sure they are, and their source."""
+    return {name: (tuple(m.value for m in getattr(models, name)), *sure) for name, sure in _ENUMERATIONS.items()}
 
 
 _INTRODUCTION: Final = """\
@@ -251,7 +196,7 @@ _INTRODUCTION: Final = """\
 # What is known of the API
 
 GoedGepickt publishes an introduction to its API, and no specification. This page is made from the tables that the
-package itself reads. Docstrings and the sandbox call it "the reference" and give its section numbers.
+package itself reads. Docstrings call it "the reference" and give its section numbers.
 [How sure are we?](../concepts/how-sure.md) says what that means for you.
 
 | letter | what a fact rests on |
@@ -261,10 +206,21 @@ package itself reads. Docstrings and the sandbox call it "the reference" and giv
 | **B** | seen once, or seen where nobody can say whether it worked |
 | **C** | inference, or another author's guess; it is read where it comes, and nothing is built on it |
 
-The sources are the vendor's introductions to both APIs, the vendor's help centre, and code that others have published
-or run: a plugin of a shop system, a print shop's application, a connector of a fulfilment house with some 180 webshops,
-an exporter for route planning, and a bridge to a bookkeeping system. Nothing was tried on the live service.
-`goedgepickt probe` checks the facts that are marked in the column "probe".
+The column "source" names the documents and programs that show a fact; the letter says how surely.
+
+| source | what it is |
+|---|---|
+| Vendor | the vendor's introductions to the fulfilment API and the account API |
+| Help | the vendor's help centre |
+| Vendure | the plugin of the Vendure shop system, in production since 2022 |
+| Printlijst | a print shop's application |
+| Dura | a connector of a fulfilment house with about 180 webshops |
+| Exporter | a program that exports orders for route planning |
+| AFAS bridge | a bridge to the bookkeeping system AFAS |
+| Laravel | the framework that the service is built with; what follows from it is inference |
+
+Of a field, the sources are those that show its object. Nothing was tried on the live service. `goedgepickt probe` checks
+the facts whose column "shown by" says *reads*.
 
 What has no evidence has no method. `gg.request("GET", "/suppliers")` reaches such things, under the same budget and
 errors. Not evidenced: suppliers, purchase orders, returns, pick lists, users, any `DELETE`, changing or cancelling an
@@ -292,29 +248,26 @@ def _lines() -> Iterator[str]:
     for title, prefixes in _SECTIONS:
         yield f"## {title}\n"
         rows = [fact for fact in FACTS.values() if fact.id.startswith(prefixes)]
-        yield "| fact | confidence | source | id | probe |\n|---|---|---|---|---|"
+        yield "| fact | confidence | source | id | shown by |\n|---|---|---|---|---|"
         for fact in [*rows, *(event_facts() if title.startswith("6") else ())]:
-            probe = "yes" if fact.probed else ""
-            yield f"| {fact.statement} | {fact.confidence} | {fact.source} | `{fact.id}` | {probe} |".replace(
-                "|  |", "| |"
-            )
+            yield f"| {fact.statement} | {fact.confidence} | {fact.source} | `{fact.id}` | {fact.shown_by} |"
         yield ""
         if title.startswith("4"):
             yield from _endpoint_lines()
         if title.startswith("5"):
-            yield "| enumeration, open | known values | confidence |\n|---|---|---|"
-            for name, (values, sure) in enumerations().items():
-                yield f"| `{name}` | {', '.join(f'`{value}`' for value in values if value)} | {sure} |"
+            yield "| enumeration, open | known values | confidence | source |\n|---|---|---|---|"
+            for name, (values, sure, source) in enumerations().items():
+                yield f"| `{name}` | {', '.join(f'`{value}`' for value in values if value)} | {sure} | {source} |"
             yield ""
         if title.startswith(("3", "6")):
             yield from _field_lines(title[0])
 
 
 def _endpoint_lines() -> Iterator[str]:
-    yield "| method and path | offered as | confidence | safe to send twice? | note |\n|---|---|---|---|---|"
+    yield "| method and path | offered as | confidence | source | safe to send twice? | note |\n|---|---|---|---|---|---|"
     for one in ENDPOINTS.values():
-        row = f"| `{one.method} {one.path}` | `{one.operation}` | {one.confidence} | {_TWICE[one.idempotency]} | {one.note} |"
-        yield row.replace("|  |", "| |")
+        sure = f"{one.confidence} | {one.source} | {_TWICE[one.idempotency]}"
+        yield f"| `{one.method} {one.path}` | `{one.operation}` | {sure} | {one.note} |".replace("|  |", "| |")
     yield "\n| filter | sent as | confidence | source | note |\n|---|---|---|---|---|"
     for one in ENDPOINTS.values():
         for by in one.filters:
@@ -328,15 +281,15 @@ def _endpoint_lines() -> Iterator[str]:
 
 
 def _field_lines(section: str) -> Iterator[str]:
-    """One line for each class of a section: its fields by confidence."""
-    yield "| class | fields on the wire, by confidence |\n|---|---|"
-    for name in (name for name, (_, place, _) in _MODELS.items() if place == section):
-        cls = getattr(models, name, None) or next(event for event in EVENTS.values() if event.__name__ == name)
-        by_confidence: dict[str, list[str]] = {}
-        for fact in field_facts(cls):
-            by_confidence.setdefault(fact.confidence, []).append(f"`{fact.name}`")
-        parts = (f"{sure}: {', '.join(names)}" for sure, names in sorted(by_confidence.items()))
-        yield f"| `{name}` | {'; '.join(parts)} |"
+    """For each class of a section: its fields by confidence and source."""
+    yield "| class | fields on the wire | confidence | source |\n|---|---|---|---|"
+    for cls in (*(getattr(models, name) for name in models.__all__), *EVENTS.values()):
+        by_source: dict[tuple[str, str], list[str]] = {}
+        for fact in field_facts(cls) if attrs.has(cls) else ():
+            if fact.section == section:
+                by_source.setdefault((fact.confidence, fact.source), []).append(f"`{fact.name}`")
+        for (sure, source), names in sorted(by_source.items()):
+            yield f"| `{cls.__name__}` | {', '.join(names)} | {sure} | {source} |"
     yield ""
 
 

@@ -7,11 +7,12 @@ import enum
 import hmac
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self, cast, final
+from typing import Annotated, Any, Final, Literal, Self, final
 
 import attrs
 
 __all__ = [
+    "SOURCES",
     "UNSET",
     "Confidence",
     "FieldInfo",
@@ -45,6 +46,28 @@ _KEY: Final = "goedgepickt_async.field"
 Confidence = Literal["A", "A/B", "B", "B/C", "C"]
 """How sure a fact of the API is: `A` the vendor, or code that runs in production; `B` seen once; `C` a guess."""
 
+SOURCES: Final[Mapping[str, str]] = {
+    "3": "Vendor, Vendure, Printlijst, Dura",
+    "4.1": "Vendure, Dura",
+    "4.2": "Vendure, Printlijst, AFAS bridge",
+    "4.2a": "AFAS bridge",
+    "4.2p": "Printlijst",
+    "4.2v": "Vendure",
+    "4.3": "Printlijst",
+    "4.4": "Printlijst",
+    "4.5": "Printlijst, Dura, Exporter",
+    "4.5a": "AFAS bridge",
+    "4.5n": "Vendure, AFAS bridge",
+    "4.5v": "Vendure",
+    "4.6": "Printlijst, Dura",
+    "4.7": "Vendure",
+    "6": "Help, Vendure",
+}
+"""Where fields are seen: section of docs/reference/api-facts.md, a letter if need be -> documents and programs.
+
+That page describes them.
+"""
+
 
 @attrs.frozen
 class FieldInfo:
@@ -57,7 +80,8 @@ class FieldInfo:
         is_flat: The value is an object whose fields stand beside this class's other fields, behind the prefix.
         intern: The same few texts come again and again: equal ones are held in memory once.
         confidence: How sure it is that the field exists and is so.
-        source: Where that is from.
+        source: The documents and programs that show it.
+        section: The section of docs/reference/api-facts.md that lists it.
         personal: Whether it may hold somebody's personal data; such a field is in no repr.
     """
 
@@ -68,6 +92,7 @@ class FieldInfo:
     intern: bool = False
     confidence: Confidence | None = None
     source: str = ""
+    section: str = ""
     personal: bool = False
 
 
@@ -81,26 +106,20 @@ def alias(
         *aliases: Its other spellings.
         sent: The key in requests; None: the same.
         intern: See `FieldInfo`.
-        known: How surely and from where: confidence and section of the reference, as `A/B 4.5`.
+        known: Confidence and a key of `SOURCES`, as `A/B 4.5`.
         personal: See `FieldInfo`.
     """
-    confidence, source = _known(known)
-    info = FieldInfo(
-        name, aliases, sent or name, intern=intern, confidence=confidence, source=source, personal=personal
-    )
-    return {_KEY: info}
+    return {_KEY: FieldInfo(name, aliases, sent or name, intern=intern, personal=personal, **_known(known))}
 
 
 def flatten(prefix: str, *, known: str = "", personal: bool = False) -> dict[str, Any]:
     """Metadata for a field whose parts lie flat in the object: `flatten("billing")` gathers `billingCity` and the like."""
-    confidence, source = _known(known)
-    info = FieldInfo(prefix, (), prefix, is_flat=True, confidence=confidence, source=source, personal=personal)
-    return {_KEY: info}
+    return {_KEY: FieldInfo(prefix, (), prefix, is_flat=True, personal=personal, **_known(known))}
 
 
-def _known(text: str) -> tuple[Confidence | None, str]:
-    confidence, _, section = text.partition(" ")
-    return (cast("Confidence", confidence), f"reference {section}") if section else (None, "")
+def _known(text: str) -> dict[str, Any]:
+    confidence, _, key = text.partition(" ")
+    return {"confidence": confidence, "section": key.rstrip("anpv"), "source": SOURCES[key]} if text else {}
 
 
 def field_info(metadata: Mapping[Any, Any]) -> FieldInfo | None:

@@ -255,41 +255,41 @@ class NewOrderLine(Model):
         ValidationError: Something is missing or unfit; `fields` names every bad field.
     """
 
-    sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.5"))
-    product_name: str = attrs.field(converter=text, repr=False, metadata=alias("productName", known="A 4.5"))
-    quantity: int = attrs.field(converter=quantity, metadata=alias("productQuantity", known="A 4.5"))
+    sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.5n"))
+    product_name: str = attrs.field(converter=text, repr=False, metadata=alias("productName", known="A 4.5n"))
+    quantity: int = attrs.field(converter=quantity, metadata=alias("productQuantity", known="A 4.5n"))
     tax_rate: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, metadata=alias("taxRate", known="A 4.5")
+        default=UNSET, converter=optional_amount, metadata=alias("taxRate", known="A 4.5n")
     )
     line_item_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("lineItemId", known="B 4.5")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("lineItemId", known="B 4.5a")
     )
     product_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("productId", known="B 4.5")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("productId", known="B 4.5a")
     )
     ean: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("ean", known="B 4.5")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("ean", known="B 4.5a")
     )
     product_image: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("productImage", known="B 4.5")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("productImage", known="B 4.5a")
     )
     total_price_incl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceIncl", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceIncl", known="B 4.5a")
     )
     total_price_excl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceExcl", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceExcl", known="B 4.5a")
     )
     total_price_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceTax", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceTax", known="B 4.5a")
     )
     unit_price_incl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceIncl", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceIncl", known="B 4.5a")
     )
     unit_price_excl: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceExcl", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceExcl", known="B 4.5a")
     )
     unit_price_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceTax", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("unitPriceTax", known="B 4.5a")
     )
 
 
@@ -309,28 +309,28 @@ class PickupLocation(Model):
     """
 
     location_number: str | Unset = attrs.field(
-        default=UNSET, converter=optional_house_number, metadata=alias("locationNumber", known="B 4.5")
+        default=UNSET, converter=optional_house_number, metadata=alias("locationNumber", known="B 4.5v")
     )
     carrier: str | Unset = attrs.field(
-        default=UNSET, converter=optional_digits, metadata=alias("carrier", known="B 4.5")
+        default=UNSET, converter=optional_digits, metadata=alias("carrier", known="B 4.5v")
     )
     location: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("location", known="B 4.5")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("location", known="B 4.5v")
     )
     street: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("street", known="B 4.5")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("street", known="B 4.5v")
     )
     house_number: str | Unset = attrs.field(
-        default=UNSET, converter=optional_house_number, repr=False, metadata=alias("houseNumber", known="B 4.5")
+        default=UNSET, converter=optional_house_number, repr=False, metadata=alias("houseNumber", known="B 4.5v")
     )
     zipcode: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("zipcode", known="B 4.5")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("zipcode", known="B 4.5v")
     )
     city: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("city", known="B 4.5")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("city", known="B 4.5v")
     )
     country: str | Unset = attrs.field(
-        default=UNSET, converter=optional_country, metadata=alias("country", known="B 4.5")
+        default=UNSET, converter=optional_country, metadata=alias("country", known="B 4.5v")
     )
 
 
@@ -380,68 +380,74 @@ class NewOrder(Model):
     """
 
     webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.5")
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.5n")
     )
-    order_id: str = attrs.field(converter=text, metadata=alias("orderId", known="A 4.5"))
+    order_id: str = attrs.field(converter=text, metadata=alias("orderId", known="A 4.5n"))
     display_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, metadata=alias("orderDisplayId", known="A 4.5")
+        default=UNSET, converter=optional_text, metadata=alias("orderDisplayId", known="A 4.5n")
     )
     created_at: datetime | Unset = attrs.field(
-        default=UNSET, converter=optional_datetime, metadata=alias("createDate", known="A 4.5")
+        default=UNSET, converter=optional_datetime, metadata=alias("createDate", known="A 4.5n")
     )
     finished_at: datetime | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_datetime, repr=False, metadata=alias("finishDate", known="A 4.5")
+        default=UNSET, converter=nullable_datetime, repr=False, metadata=alias("finishDate", known="A 4.5n")
     )
-    status: OrderStatus = attrs.field(converter=creation_status, metadata=alias("orderStatus", known="A 4.5"))
+    status: OrderStatus = attrs.field(converter=creation_status, metadata=alias("orderStatus", known="A 4.5n"))
     currency: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("currency", known="A 4.5")
+        default=UNSET, converter=optional_name, repr=False, metadata=alias("currency", known="A 4.5n")
     )
     billing: Address | Unset = attrs.field(
-        default=UNSET, converter=optional_address, repr=False, metadata=flatten("billing", known="A 4.5", personal=True)
+        default=UNSET,
+        converter=optional_address,
+        repr=False,
+        metadata=flatten("billing", known="A 4.5n", personal=True),
     )
     shipping: Address | Unset = attrs.field(
         default=UNSET,
         converter=optional_address,
         repr=False,
-        metadata=flatten("shipping", known="A 4.5", personal=True),
+        metadata=flatten("shipping", known="A 4.5n", personal=True),
     )
     shipping_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("shippingMethod", known="A 4.5")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("shippingMethod", known="A 4.5n")
     )
     payment_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("paymentMethod", known="A 4.5")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("paymentMethod", known="A 4.5n")
     )
     invoice_number: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("invoiceNumber", known="A 4.5")
+        default=UNSET, converter=nullable_text, repr=False, metadata=alias("invoiceNumber", known="A 4.5n")
     )
     customer_note: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("customerNote", known="A 4.5", personal=True)
+        default=UNSET,
+        converter=nullable_text,
+        repr=False,
+        metadata=alias("customerNote", known="A 4.5n", personal=True),
     )
     discount_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTotal", known="A 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTotal", known="A 4.5n")
     )
     discount_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTax", known="A 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTax", known="A 4.5n")
     )
     shipping_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTotal", known="A 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTotal", known="A 4.5n")
     )
     shipping_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTax", known="A 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("shippingTax", known="A 4.5n")
     )
     paid_total: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTotal", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTotal", known="B 4.5a")
     )
     paid_tax: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTax", known="B 4.5")
+        default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTax", known="B 4.5a")
     )
     ignore_unknown_products: bool | Unset = attrs.field(
         default=UNSET,
         converter=optional_flag,
         repr=False,
-        metadata=alias("ignoreUnknownProductWarnings", known="A 4.5"),
+        metadata=alias("ignoreUnknownProductWarnings", known="A 4.5n"),
     )
-    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=alias("orderItems", known="A 4.5"))
+    lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=alias("orderItems", known="A 4.5n"))
     pickup_location: PickupLocation | Unset = attrs.field(
-        default=UNSET, converter=_pickup_location, repr=False, metadata=alias("pickupLocationData", known="B 4.5")
+        default=UNSET, converter=_pickup_location, repr=False, metadata=alias("pickupLocationData", known="B 4.5v")
     )

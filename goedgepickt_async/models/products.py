@@ -53,8 +53,8 @@ class ProductStock(Model):
 class Supplier(Model):
     """Who delivers a product, and under which number (B)."""
 
-    uuid: str | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.2"))
-    supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku", known="B 4.2"))
+    uuid: str | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.2a"))
+    supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku", known="B 4.2a"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -75,28 +75,28 @@ class Product(Model):
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.2"))
     sku: str | None = attrs.field(default=None, metadata=alias("sku", known="A 4.2"))
     name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.2"))
-    type: ProductType | None = attrs.field(default=None, metadata=alias("type", known="B 4.2"))
+    type: ProductType | None = attrs.field(default=None, metadata=alias("type", known="B 4.2p"))
     product_id: str | None = attrs.field(default=None, repr=False, metadata=alias("productId", known="B 4.2"))
-    ean: str | None = attrs.field(default=None, repr=False, metadata=alias("ean", known="A/B 4.2"))
-    barcode: str | None = attrs.field(default=None, repr=False, metadata=alias("barcode", known="A/B 4.2"))
-    description: str | None = attrs.field(default=None, repr=False, metadata=alias("description", known="A/B 4.2"))
+    ean: str | None = attrs.field(default=None, repr=False, metadata=alias("ean", known="A/B 4.2v"))
+    barcode: str | None = attrs.field(default=None, repr=False, metadata=alias("barcode", known="A/B 4.2v"))
+    description: str | None = attrs.field(default=None, repr=False, metadata=alias("description", known="A/B 4.2v"))
     internal_comment: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("internalComment", known="A/B 4.2")
+        default=None, repr=False, metadata=alias("internalComment", known="A/B 4.2v")
     )
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("price", known="B 4.2"))
-    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("costPrice", known="B 4.2"))
-    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("taxRate", known="B 4.2"))
-    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("weight", known="B 4.2"))
-    length: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("length", known="B 4.2"))
-    height: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("height", known="B 4.2"))
-    width: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("width", known="B 4.2"))
+    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("price", known="B 4.2v"))
+    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("costPrice", known="B 4.2v"))
+    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("taxRate", known="B 4.2v"))
+    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("weight", known="B 4.2v"))
+    length: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("length", known="B 4.2v"))
+    height: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("height", known="B 4.2v"))
+    width: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("width", known="B 4.2v"))
     picture: str | None = attrs.field(default=None, repr=False, metadata=alias("picture", known="A 4.2"))
     product_attributes: Any = attrs.field(
-        default=None, repr=False, hash=False, metadata=alias("productAttributes", known="B 4.2")
+        default=None, repr=False, hash=False, metadata=alias("productAttributes", known="B 4.2v")
     )
-    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=alias("supplier", known="B 4.2"))
+    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=alias("supplier", known="B 4.2a"))
     allow_backorders: bool | None = attrs.field(
-        default=None, repr=False, metadata=alias("allowBackorders", known="C 4.2")
+        default=None, repr=False, metadata=alias("allowBackorders", known="C 4.2p")
     )
     stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=alias("stock", known="A 4.2"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
@@ -125,24 +125,24 @@ class NewProduct(Model):
     """
 
     webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2")
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2v")
     )
-    name: str = attrs.field(converter=text, metadata=alias("name", known="A 4.2"))
-    sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.2"))
+    name: str = attrs.field(converter=text, metadata=alias("name", known="A 4.2v"))
+    sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.2v"))
     product_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("productId", known="A 4.2")
+        default=UNSET, converter=optional_name, metadata=alias("productId", known="A 4.2v")
     )
     stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, repr=False, metadata=alias("stockManagement", known="A 4.2")
+        default=UNSET, converter=optional_flag, repr=False, metadata=alias("stockManagement", known="A 4.2v")
     )
     url: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("url", known="A 4.2")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("url", known="A 4.2v")
     )
     picture: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("picture", known="A 4.2")
+        default=UNSET, converter=optional_text, repr=False, metadata=alias("picture", known="A 4.2v")
     )
     price: Decimal | Unset = attrs.field(
-        default=UNSET, converter=optional_amount, metadata=alias("price", known="A 4.2")
+        default=UNSET, converter=optional_amount, metadata=alias("price", known="A 4.2v")
     )
 
 
@@ -162,22 +162,22 @@ class ProductUpdate(Model):
     """
 
     webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2")
+        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2v")
     )
-    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("name", known="A 4.2"))
-    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("sku", known="A 4.2"))
+    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("name", known="A 4.2v"))
+    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("sku", known="A 4.2v"))
     product_id: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, metadata=alias("productId", known="A 4.2")
+        default=UNSET, converter=nullable_text, metadata=alias("productId", known="A 4.2v")
     )
     stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, metadata=alias("stockManagement", known="A 4.2")
+        default=UNSET, converter=optional_flag, metadata=alias("stockManagement", known="A 4.2v")
     )
-    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("url", known="A 4.2"))
+    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("url", known="A 4.2v"))
     picture: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, metadata=alias("picture", known="A 4.2")
+        default=UNSET, converter=nullable_text, metadata=alias("picture", known="A 4.2v")
     )
     price: Decimal | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_amount, metadata=alias("price", known="A 4.2")
+        default=UNSET, converter=nullable_amount, metadata=alias("price", known="A 4.2v")
     )
 
 

@@ -1,50 +1,48 @@
 """What is known of the API is data: each part has a confidence and a source, and the reference is made from it."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
-import pytest
+import attrs
 
 from goedgepickt_async import models
 from goedgepickt_async.contract.facts import FACTS, enumerations, event_facts, field_facts, reference_page
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.models import OpenEnum
+from goedgepickt_async.models.base import Confidence, field_info
 from goedgepickt_async.webhooks.events import EVENTS
 
-LETTERS = {"A", "A/B", "B", "B/C", "C"}
+LETTERS = set(get_args(Confidence))
+DOCUMENTS = re.compile("Vendor|Help|Vendure|Printlijst|Dura|Exporter|AFAS bridge|inference from Laravel|no document")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api-facts.md"
-MODELS = [
-    cls
-    for name in models.__all__
-    if isinstance(cls := getattr(models, name), type)
-    and hasattr(cls, "__attrs_attrs__")
-    and any(True for _ in cls.__attrs_attrs__ if _.metadata)
-]
+CLASSES = [cls for name in models.__all__ if attrs.has(cls := getattr(models, name))]
 
 
-def test_every_endpoint_and_filter_has_confidence_and_source() -> None:
+def sourced() -> Iterator[tuple[str, str, str]]:
+    """Whatever is known: what, how surely, from where."""
     for endpoint in ENDPOINTS.values():
-        assert endpoint.confidence in LETTERS
-        assert endpoint.source
-        for by in endpoint.filters:
-            assert by.confidence in LETTERS, by
-            assert by.source, by
+        yield endpoint.operation, endpoint.confidence, endpoint.source
+        yield from ((f"{endpoint.operation}({by.name})", by.confidence, by.source) for by in endpoint.filters)
+    for cls in (*CLASSES, *EVENTS.values()):
+        yield from ((f"{fact.model}.{fact.name}", fact.confidence, fact.source) for fact in field_facts(cls))
+    yield from ((fact.id, fact.confidence, fact.source) for fact in (*FACTS.values(), *event_facts()))
+    yield from ((name, confidence, source) for name, (_, confidence, source) in enumerations().items())
 
 
-@pytest.mark.parametrize("cls", [*MODELS, *EVENTS.values()], ids=lambda cls: cls.__name__)
-def test_every_field_has_confidence_and_source(cls: Any) -> None:
-    facts = list(field_facts(cls))
-    assert facts
-    for fact in facts:
-        assert fact.confidence in LETTERS, fact
-        assert fact.source, fact
+def test_everything_that_is_known_has_a_confidence_and_names_a_document_as_its_source() -> None:
+    for what, confidence, source in sourced():
+        assert confidence in LETTERS, what
+        assert DOCUMENTS.search(source), f"{what}: {source}"
+        assert confidence != "A" or not source.startswith(("no document", "inference")), what
 
 
-def test_every_event_enumeration_and_general_fact_has_confidence_and_source() -> None:
+def test_every_field_event_and_enumeration_is_in_the_tables() -> None:
+    for cls in (*CLASSES, *EVENTS.values()):
+        known = [field for field in attrs.fields(cls) if field_info(field.metadata) is not None]
+        assert len(known) == len(list(field_facts(cls))), cls
     assert {fact.id for fact in event_facts()} == {f"event.{name}" for name in EVENTS}
-    for fact in (*FACTS.values(), *event_facts()):
-        assert fact.confidence in LETTERS, fact
-        assert fact.source, fact
     named = {
         name for name in models.__all__ if isinstance(cls := getattr(models, name), type) and issubclass(cls, OpenEnum)
     }
