@@ -1,6 +1,7 @@
 """What every budget must do, wherever its slots live."""
 
 import asyncio
+import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,7 +22,6 @@ from goedgepickt_async.budget.protocol import (
     Refused,
     WaitStarted,
 )
-from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Lane
 from tests.support.redis_server import EXECUTABLE, RedisServer, needs_redis, redis_server
 from tests.support.waiting import until
@@ -72,6 +72,12 @@ async def use(
     budget: Budget, lane: Lane = Lane.INTERACTIVE, max_wait: float | None = None, *, life: float = 30
 ) -> None:
     budget.settle(await budget.take(lane, max_lifetime=life, max_wait=max_wait), Answered())
+
+
+async def use_up(budget: Budget, number: int) -> None:
+    for _ in range(number):
+        await use(budget)
+    await heard(budget)
 
 
 async def test_it_grants_its_limit_at_once_and_no_more(make: Make) -> None:
@@ -172,28 +178,45 @@ def test_it_serves_loops_in_threads_and_one_after_another(make: Make) -> None:
         assert not any(thread.is_alive() for thread in threads)
 
 
-def test_loops_that_wait_do_not_wake_each_other_for_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = 0
-    look = QueuedBudget._look_again
+def test_loops_that_wait_come_to_rest(make: Make) -> None:
+    reads, loops, stop = 0, queue.SimpleQueue[asyncio.AbstractEventLoop](), threading.Event()
 
-    def counted(self: QueuedBudget) -> None:
-        nonlocal looks
-        looks += 1
-        look(self)
+    def clock() -> int:  # every look at the slots reads it
+        nonlocal reads
+        reads += 1
+        if reads > 20_000:
+            raise RuntimeError("the loops wake each other for ever")
+        return time.monotonic_ns()
 
-    monkeypatch.setattr(QueuedBudget, "_look_again", counted)
-    budget = make(3, 0.4)
+    budget = make(3, 3600.0, clock=clock)
 
-    async def many() -> None:
-        await asyncio.gather(*(use(budget) for _ in range(3)))
+    async def wait_in_a_loop() -> None:
+        calls = [asyncio.create_task(use(budget)) for _ in range(3)]
+        loops.put(asyncio.get_running_loop())
+        await asyncio.to_thread(stop.wait, 120)
+        for call in calls:
+            call.cancel()
 
-    threads = [threading.Thread(target=asyncio.run, args=(many(),)) for _ in range(3)]
+    asyncio.run(use_up(budget, 3))
+    threads = [threading.Thread(target=asyncio.run, args=(wait_in_a_loop(),)) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert not any(thread.is_alive() for thread in threads)
-    assert looks < 200
+    try:
+        waiting = [loops.get(timeout=60) for _ in threads]
+
+        def is_at_rest() -> bool:
+            before = reads
+            for loop in 20 * waiting:  # what one loop has asked of another is done by then
+                asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001), loop).result(60)
+            return reads == before
+
+        assert any(is_at_rest() for _ in range(50))
+        assert reads < 20_000
+        assert sum(budget.snapshot().waiting.values()) == 9
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
 
 
 async def test_a_cold_start_sends_one_request_alone(make: Make) -> None:
