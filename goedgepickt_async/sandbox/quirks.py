@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Mapping
@@ -95,13 +96,19 @@ class Quirks:
         ]
 
 
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """The types of the quirks; every sandbox asks for each several times."""
+    return get_type_hints(Quirks)
+
+
 def _choices(name: str) -> tuple[Any, ...]:
-    hint = get_type_hints(Quirks)[name]
+    hint = _hints()[name]
     return get_args(hint) if _kind(name) == "choice" else ()
 
 
 def _kind(name: str) -> str:
-    hint = get_type_hints(Quirks)[name]
+    hint = _hints()[name]
     return "boolean" if hint is bool else "integer" if type(None) in get_args(hint) else "choice"
 
 
