@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_missing_streams()
     try:
-        from goedgepickt_async.cli.main import run  # noqa: PLC0415  what is not installed is said in one line
+        from goedgepickt_async.cli.runner import run  # noqa: PLC0415  what is not installed is said in one line
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

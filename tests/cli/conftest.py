@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import goedgepickt_async
 from goedgepickt_async.cli import main
 from tests.support.waiting import SAFETY
+from tests.support.warm import Interpreter, Process
 
 _ROOT = Path(goedgepickt_async.__file__).parents[1]
 
@@ -54,56 +56,62 @@ class Goedgepickt:
 
     folder: Path
     _inside: Callable[..., Finished]
-    started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+    _interpreter: Interpreter
+    started: list[Process] = attrs.field(factory=list)
 
     def __call__(self, *arguments: str, **environment: str) -> Finished:
         return self._inside(*arguments, **environment)
 
     def process(self, *arguments: str, **environment: str) -> Finished:
         """Run it in a process of its own."""
-        return self._run("-m", "goedgepickt_async", *arguments, environment=environment)
+        return self.finish(self.start(*arguments, **environment))
 
     def feed(self, stdin: bytes, *arguments: str) -> Finished:
         """Run it with something on stdin."""
-        return self._run("-m", "goedgepickt_async", *arguments, stdin=stdin)
+        return self.finish(self._start("-m", "goedgepickt_async", *arguments, stdin=subprocess.PIPE), stdin)
 
     def python(self, code: str, *arguments: str) -> Finished:
-        """Run Python code with arguments."""
-        return self._run("-c", code, *arguments)
+        """Run Python code with arguments, in a process of its own."""
+        return self.finish(self._start("-c", code, *arguments))
 
-    def _run(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Finished:
+    def cold(self, *command: str) -> Finished:
+        """Run a command that starts an interpreter which has imported nothing yet."""
         done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=_environment(environment or {}),
-            input=stdin,
-            capture_output=True,
-            timeout=SAFETY,
-            check=False,
+            command, cwd=self.folder, env=_environment({}), capture_output=True, timeout=SAFETY, check=False
         )
         return Finished(done.returncode, done.stdout, done.stderr.decode())
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **environment: str) -> Process:
         """Start it; it is killed at the end of the test, if it is still there."""
-        return self.start_on(subprocess.PIPE, *arguments, **environment)
+        return self._start("-m", "goedgepickt_async", *arguments, environment=environment)
 
-    def start_on(self, stdout: int, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start it with this stdout."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "goedgepickt_async", *arguments],
-            cwd=self.folder,
-            env=_environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-        )
+    def start_on(self, terminal: int, *arguments: str, **environment: str) -> Process:
+        """Start it with this terminal for its stdout."""
+        return self._start("-m", "goedgepickt_async", *arguments, environment=environment, stdout=terminal)
+
+    def on_terminal(self, *arguments: str, **environment: str) -> tuple[Process, bytes]:
+        """Run it on a terminal, until it closes that; and what it printed."""
+        ours, theirs = pty.openpty()
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        process = self._start("-m", "goedgepickt_async", *arguments, environment=environment, **streams)
+        os.close(theirs)
+        printed = bytearray()
+        with contextlib.suppress(OSError):  # Linux says EIO when the other side is closed
+            while part := os.read(ours, 65536):
+                printed += part
+        os.close(ours)
+        return process, bytes(printed)
+
+    def _start(self, *arguments: str, environment: Mapping[str, str] | None = None, **streams: int) -> Process:
+        env = _environment(environment or {})
+        process = self._interpreter.start(*arguments, cwd=self.folder, env=env, **streams)
         self.started.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[bytes]) -> Finished:
+    def finish(self, process: Process, stdin: bytes = b"") -> Finished:
         """Wait for its end."""
-        out, err = process.communicate(timeout=SAFETY)
-        return Finished(process.returncode, out, err.decode())
+        out, err = process.communicate(stdin)
+        return Finished(process.wait(), out, err.decode())
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -137,11 +145,20 @@ def inside(
     return run
 
 
+@pytest.fixture(scope="session")
+def interpreter() -> Iterator[Interpreter]:
+    """What processes are forked from."""
+    modules = (
+        f"goedgepickt_async.{name}" for name in ("cli.runner", "cli.serve", "cli.export.command", "cli.webhooks.listen")
+    )
+    with Interpreter([*modules], _environment({})) as started:
+        yield started
+
+
 @pytest.fixture
-def goedgepickt(tmp_path: Path, inside: Callable[..., Finished]) -> Iterator[Goedgepickt]:
-    command = Goedgepickt(tmp_path, inside)
+def goedgepickt(tmp_path: Path, inside: Callable[..., Finished], interpreter: Interpreter) -> Iterator[Goedgepickt]:
+    command = Goedgepickt(tmp_path, inside, interpreter)
     yield command
     for process in command.started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()

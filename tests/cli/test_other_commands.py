@@ -243,7 +243,7 @@ def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -
     code = (
         "import sys; sys.modules['cyclopts'] = None; from goedgepickt_async.cli import main; sys.exit(main(['doctor']))"
     )
-    done = goedgepickt.python(code)
+    done = goedgepickt.cold(sys.executable, "-c", code)
     assert done.code == 2
     assert done.err == "goedgepickt: the command line is an extra: pip install 'goedgepickt-async[cli]'\n"
 
@@ -254,9 +254,11 @@ import sys
 from goedgepickt_async.cli import main
 assert main(["export", "--help"]) == 0
 assert main(["sandbox", "--help"]) == 0
+for name in ("list", "ensure", "listen", "send", "replay"):
+    assert main(["webhooks", name, "--help"]) == 0
 sys.exit("aiohttp" in sys.modules)
 """
-    done = goedgepickt.python(code)
+    done = goedgepickt.cold(sys.executable, "-c", code)
     assert done.code == 0, done.err
     assert "--created-after" in done.out.decode()
     assert "kept-alive-drop" in done.out.decode()

@@ -17,11 +17,10 @@ FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "250")
 def with_closed(goedgepickt: Goedgepickt, closing: str, *arguments: str) -> Finished:
     """Run the command from a shell that closes descriptors, as `>&-` does."""
     command = shlex.join([sys.executable, "-m", "goedgepickt_async", *arguments])
-    code = f"import subprocess, sys; sys.exit(subprocess.call(['sh', '-c', {f'{command} {closing}'!r}]))"
-    return goedgepickt.python(code)
+    return goedgepickt.cold("sh", "-c", f"exec {command} {closing}")
 
 
-@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_file_is_whole_and_holds_rows_alone_whatever_is_closed(goedgepickt: Goedgepickt, closing: str) -> None:
     done = with_closed(goedgepickt, closing, "export", "orders", *FAST, "-o", "orders.jsonl")
     assert done.code == 0, done.err
@@ -47,16 +46,17 @@ def test_doctor_needs_no_stdout_for_its_exit_code(goedgepickt: Goedgepickt) -> N
     assert with_closed(goedgepickt, ">&-", "doctor", "--sandbox").code == 0
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_a_table_on_a_stdout_that_is_not_utf_8_has_question_marks_and_no_error(
-    goedgepickt: Goedgepickt, encoding: str
-) -> None:
+def test_a_table_on_a_stdout_that_is_not_utf_8_has_question_marks_and_no_error(goedgepickt: Goedgepickt) -> None:
     table = ("export", "products", *FAST, "--format", "table")
-    done = goedgepickt.process(*table, PYTHONIOENCODING=encoding)
-    assert done.code == 0, done.err
-    seen, whole = done.out.decode(encoding), goedgepickt.process(*table, PYTHONIOENCODING="utf-8").out.decode()
-    assert "Geëmailleerde" in whole
-    assert ("Ge?mailleerde" if encoding == "ascii" else "Geëmailleerde") in seen
+    for encoding, seen in (
+        ("utf-8", "Geëmailleerde"),
+        ("ascii", "Ge?mailleerde"),
+        ("latin-1", "Geëmailleerde"),
+        ("cp1252", "Geëmailleerde"),
+    ):
+        done = goedgepickt.process(*table, PYTHONIOENCODING=encoding)
+        assert done.code == 0, done.err
+        assert seen in done.out.decode(encoding)
 
 
 def test_a_stream_that_is_missing_is_replaced(goedgepickt: Goedgepickt) -> None:

@@ -295,13 +295,10 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
 def test_a_narrow_terminal_has_the_time_left_and_neither_speed_nor_budget(
     goedgepickt: Goedgepickt, columns: str, shown: bool
 ) -> None:
-    code = """
-import os, pty, sys
-sys.exit(os.waitstatus_to_exitcode(pty.spawn([sys.executable, "-m", "goedgepickt_async", *sys.argv[1:]])))
-"""
     slow = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/0.5")
-    environment = f"import os; os.environ |= dict(COLUMNS={columns!r}, TERM='xterm')\n"
-    done = goedgepickt.python(environment + code, "export", "orders", *slow, "-o", "orders.jsonl")
-    assert done.code == 0, done.out
-    assert b"ETA" in done.out
-    assert (b"rows/s" in done.out, b"budget" in done.out) == (shown, shown)
+    process, printed = goedgepickt.on_terminal(
+        "export", "orders", *slow, "-o", "orders.jsonl", COLUMNS=columns, TERM="xterm"
+    )
+    assert process.wait() == 0, printed
+    assert b"ETA" in printed
+    assert (b"rows/s" in printed, b"budget" in printed) == (shown, shown)

@@ -115,7 +115,7 @@ def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
 
 def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() -> None:
     code = (
-        "from goedgepickt_async.cli.main import run\n"
+        "from goedgepickt_async.cli.runner import run\n"
         "from goedgepickt_async.logs import log_event\n"
         "run(['sandbox', '--no-such-option'])\n"
         "log_event('budget.reset', why='an invented reason')\n"
@@ -138,7 +138,7 @@ def test_no_room_logs_past_the_table() -> None:
     past = {
         path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "logging.getLogger(" in path.read_text()
     }
-    assert past == {"logs.py", "cli/main.py", "sandbox/deliveries/deliveries.py"}
+    assert past == {"logs.py", "cli/runner.py", "sandbox/deliveries/deliveries.py"}
 
 
 def test_the_page_lists_every_event_as_it_is() -> None:
