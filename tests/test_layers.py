@@ -74,7 +74,8 @@ MAY_IMPORT = {
 
 AIOHTTP_MAY_BE_IN = {
     "_transport/session.py",
-    "_transport/send.py",
+    "_transport/pipeline.py",
+    "_transport/verdict.py",
     "client.py",
     "webhooks/server.py",
     "webhooks/adapters.py",

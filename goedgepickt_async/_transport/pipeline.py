@@ -7,39 +7,68 @@ import json
 import logging
 import math
 import random
-from http import HTTPStatus
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
+import aiohttp
 import attrs
+from yarl import URL
 
-from goedgepickt_async._transport.context import current_context
+from goedgepickt_async._transport.context import CallContext, current_context
 from goedgepickt_async._transport.observer import CallObserver
-from goedgepickt_async._transport.request import NO_BODY, AttemptResult, Idempotency, RawResponse, Request
-from goedgepickt_async._transport.send import AttemptLimits, RateLimitMiddleware, send_attempt
-from goedgepickt_async._transport.session import SessionPool
-from goedgepickt_async._transport.verdict import Verdict, judge
-from goedgepickt_async.budget.protocol import Budget
+from goedgepickt_async._transport.request import (
+    NO_BODY,
+    AttemptResult,
+    Idempotency,
+    RawResponse,
+    Request,
+    TransportFailure,
+)
+from goedgepickt_async._transport.session import LoopSession, SessionPool, current_attempt, has_ended
+from goedgepickt_async._transport.verdict import (
+    DISCONNECTING,
+    EndedError,
+    Verdict,
+    budget_outcome,
+    evidence_at_headers,
+    failure_of,
+    judge,
+)
+from goedgepickt_async.budget.protocol import Budget, Lost, NeverSent
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.waiting import FairSemaphore
 from goedgepickt_async.drift import subscribe as subscribe_to_drift
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
+    ConnectionLostError,
     Evidence,
     GoedGepicktError,
     OutcomeUnknownError,
     RequestTimeoutError,
+    TransportError,
     ValidationError,
 )
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.logs import LOGGERS
-from goedgepickt_async.settings import RetryPolicy, Settings
+from goedgepickt_async.settings import RetryPolicy, Settings, shown_proxy
 from goedgepickt_async.text import MaskedBytes, MaskedStr
 
-__all__ = ["CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", "outcome_unknown"]
+__all__ = ["Call", "CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", "outcome_unknown"]
 
 _LOGGER: Final = LOGGERS["call.finished"]
 _MAYBE_DONE: Final = {Evidence.UNKNOWN, Evidence.APPLIED}
+_ORDER: Final = [Evidence.NOT_SENT, Evidence.REJECTED, Evidence.UNKNOWN, Evidence.APPLIED]
 _CALL_HOOKS: Final = ("call_started", "request", "response", "request_failed", "throttled", "retry", "call_failed")
+_ENOUGH: Final = 1 << 18
+"""Bytes of an error's text."""
+# In Python 3.11 each look at a member of an enumeration calls a function.
+_NOT_SENT: Final = Evidence.NOT_SENT
+_FINAL: Final = Evidence.FINAL
+_SAFE: Final = Idempotency.SAFE
+_NON_IDEMPOTENT: Final = Idempotency.NON_IDEMPOTENT
+_INTERACTIVE: Final = Lane.INTERACTIVE
 
 
 def backoff(policy: RetryPolicy, failures: int, chance: float) -> float:
@@ -86,18 +115,80 @@ class CallResult:
     attempts: int
 
 
-@attrs.frozen
+class Pipeline:
+    """What all clients share that are made from one: sessions, budget, hooks."""
+
+    def __init__(self, sessions: SessionPool, budget: Budget, hooks: Hooks) -> None:
+        self.sessions = sessions
+        self.budget = budget
+        self.hooks = hooks
+        self.has_call_hooks: bool = any(getattr(hooks, name) is not None for name in (*_CALL_HOOKS, "call_finished"))
+        budget.listen(hooks.dispatch)
+        if hooks.drift is not None:
+            subscribe_to_drift(hooks.on_drift)
+
+
 class Sender:
-    """A pipeline with one client's settings: all that a resource needs."""
+    """A pipeline with one client's settings: all that a resource needs.
 
-    pipeline: Pipeline
-    settings: Settings
-    quota: RetryQuota
-    generation: int | None = None
+    Args:
+        pipeline: What is shared.
+        settings: How calls are sent.
+        quota: The retries that they may take from.
+        generation: How often the client was closed when the calls' job began; None: each call begins now.
 
-    async def send(self, request: Request, lane: Lane = Lane.INTERACTIVE) -> CallResult:
-        """Send a call; see `Pipeline.send`."""
-        return await self.pipeline.send(request, self.settings, self.quota, lane, self.generation)
+    Attributes:
+        headers: Of each request, but for the key's and the body's.
+        key: The `Authorization` header.
+        tenant: What tells this key from others: the calls of different keys take turns.
+        timeout: For aiohttp, which bounds the connecting only.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, quota: RetryQuota, generation: int | None = None
+    ) -> None:
+        self.pipeline = pipeline
+        self.settings = settings
+        self.quota = quota
+        self.generation = generation
+        self.key = MaskedStr(f"Bearer {settings.api_key}")
+        self.tenant: int = hash(self.key)
+        self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(settings.connect_timeout, settings.timeout))
+        self.headers: dict[str, str] = {
+            "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
+            "User-Agent": settings.user_agent,
+            **settings.headers,
+        }
+
+    async def send(self, request: Request, lane: Lane = _INTERACTIVE) -> CallResult:
+        """Send a call until it succeeds, or until a verdict says to stop.
+
+        Args:
+            request: What is to be sent.
+            lane: Who goes first, unless the job that the call belongs to, or a lane in the settings, says otherwise.
+
+        Raises:
+            GoedGepicktError: The error of the tree that tells what happened, with its evidence.
+        """
+        settings, pipeline, context = self.settings, self.pipeline, current_context()
+        if settings.lane is not None:
+            lane = settings.lane
+        elif context is not None and context.lane is not None:
+            lane = context.lane
+        call = Call(self, request, lane, context)
+        try:
+            if pipeline.has_call_hooks or _LOGGER.isEnabledFor(logging.DEBUG):
+                call.observe().on_start()
+            result = await (call.run() if settings.deadline is None else call.run_in_time(settings.deadline))
+        except BaseException as error:
+            if call.observer is not None:
+                call.observer.on_end(error, call.evidence, call.attempts)
+            raise
+        if call.observer is not None:
+            call.observer.on_end(None, call.evidence, call.attempts)
+        if context is not None:
+            context.report_response(result.response)
+        return result
 
     def with_settings(self, settings: Settings) -> Sender:
         """The same with other settings. A retry quota of another size is one of its own, and begins full."""
@@ -106,203 +197,360 @@ class Sender:
 
     def for_one_session(self) -> Sender:
         """The same, for calls that belong together: once the client is closed, they open no other session."""
-        return attrs.evolve(self, generation=self.pipeline.sessions.generation)
+        return Sender(self.pipeline, self.settings, self.quota, self.pipeline.sessions.generation)
 
 
-@attrs.define(kw_only=True)
-class _Call:
-    """The state of one call.
+class Call:
+    """One call: its attempts, and the aiohttp client middleware that takes a slot for each request on the wire.
+
+    aiohttp sends GET, PUT and DELETE again by itself when a kept-alive connection turns out to be dead. Each of those
+    passes through here again, is counted, and is refused where a second time would do something again.
+
+    The key is put into the request here, innermost: it is in no argument of aiohttp's functions, and it replaces what
+    a session of the user's brings, such as an entry of ~/.netrc. Cookies are taken out: they belong to another key.
 
     Attributes:
-        path: As errors show it.
-        generation: How often the sessions were closed when it began.
-        observer: None while hooks and log need to hear nothing.
-        failures: Attempts that failed, refusals of the throttle aside.
-        refusals: Refusals of the throttle.
+        observer: What tells hooks and log; None while they need to hear nothing.
+        attempts: Requests that went out, over all attempts.
+        body: The encoded body; None: there is none.
+        is_repeatable: Whether it does no harm to send it twice.
+        sent: Whether the latest request went out.
+        head: The latest response's status and headers, as soon as they are here.
+        judged: The verdict's evidence for the latest request, as soon as there is one.
+        transport: The connection of the latest request, where the session is ours.
+        is_reused: Whether that connection carried a request before.
     """
 
-    request: Request
-    settings: Settings
-    lane: Lane
-    quota: RetryQuota
-    generation: int
-    middleware: RateLimitMiddleware = attrs.field(repr=False)
-    observer: CallObserver | None = attrs.field(repr=False)
-    failures: int = 0
-    refusals: int = 0
+    def __init__(self, sender: Sender, request: Request, lane: Lane, context: CallContext | None = None) -> None:
+        sessions = sender.pipeline.sessions
+        self.request = request
+        self.lane = lane
+        self.body: bytes | None = None if request.body is NO_BODY else _encoded(request)
+        self.is_repeatable: bool = request.idempotency is not _NON_IDEMPOTENT
+        self.attempts: int = 0
+        self.sent: bool = False
+        self.head: tuple[int, Mapping[str, str]] | None = None
+        self.judged: Evidence | None = None
+        self.transport: asyncio.BaseTransport | None = None
+        self.is_reused: bool = False
+        self._sender = sender
+        self._generation = sessions.generation if sender.generation is None else sender.generation
+        self._budget = sender.pipeline.budget
+        self._context = context
+        self.observer: CallObserver | None = None
+        self._place: int | None = None
+        self._waited = 0.0  # for the latest attempt's slot
+        self._worst = _NOT_SENT
+        self._failures = 0  # attempts that failed, refusals of the throttle aside
+        self._refusals = 0
+        self._deadline: asyncio.Timeout | None = None
+
+    def observe(self) -> CallObserver:
+        """Its observer; made when there is something to tell."""
+        if self.observer is None:
+            sender = self._sender
+            self.observer = CallObserver(sender.pipeline.hooks, self.request, sender.settings.base_url, self.lane)
+        return self.observer
 
     @property
-    def where(self) -> dict[str, Any]:
+    def evidence(self) -> Evidence:
+        """What is known of the call's fate: of all its requests, the one that may have done most."""
+        latest = self._latest
+        return latest if latest is Evidence.FINAL else max(self._worst, latest, key=_ORDER.index)
+
+    @property
+    def _latest(self) -> Evidence:
+        """What is known of the latest request's fate, should the attempt end here."""
+        if self.judged is not None:
+            return self.judged
+        if not self.sent:
+            return Evidence.NOT_SENT
+        return Evidence.UNKNOWN if self.head is None else evidence_at_headers(self.head[0])
+
+    @property
+    def _where(self) -> dict[str, Any]:
         """The context that an error of it carries."""
-        return {"attempts": self.middleware.attempts, "method": self.request.method, "path": self.request.path}
+        return {"attempts": self.attempts, "method": self.request.method, "path": self.request.path}
 
+    # -- attempts ------------------------------------------------------------------------------------------------
 
-class Pipeline:
-    """Sends calls for one client; shared by everything that is made from it."""
-
-    def __init__(self, sessions: SessionPool, budget: Budget, hooks: Hooks) -> None:
-        self.sessions = sessions
-        self.budget = budget
-        self.hooks = hooks
-        self._has_call_hooks = any(getattr(hooks, name) is not None for name in (*_CALL_HOOKS, "call_finished"))
-        budget.listen(hooks.dispatch)
-        if hooks.drift is not None:
-            subscribe_to_drift(hooks.on_drift)
-
-    async def send(
-        self,
-        request: Request,
-        settings: Settings,
-        quota: RetryQuota,
-        lane: Lane = Lane.INTERACTIVE,
-        generation: int | None = None,
-    ) -> CallResult:
-        """Send a call until it succeeds, or until a verdict says to stop.
-
-        Args:
-            request: What is to be sent.
-            settings: How; a lane in it wins over all others.
-            quota: The retries that it may take from.
-            lane: Who goes first, unless the job that the call belongs to says otherwise.
-            generation: How often the client was closed when this began; None: it begins now.
-
-        Raises:
-            GoedGepicktError: The error of the tree that tells what happened, with its evidence.
-        """
-        context = current_context()
-        if context is not None and context.lane is not None:
-            lane = context.lane
-        if settings.lane is not None:
-            lane = settings.lane
-        body = None if request.body is NO_BODY else _encoded(request)
-        observer = None
-        if self._has_call_hooks or _LOGGER.isEnabledFor(logging.DEBUG):
-            observer = CallObserver(self.hooks, request, settings.base_url, lane)
-        key = MaskedStr(f"Bearer {settings.api_key}")
-        middleware = RateLimitMiddleware(self.budget, lane, request.idempotency, key, body, observer, context)
-        call = _Call(
-            request=request,
-            settings=settings,
-            lane=lane,
-            quota=quota,
-            generation=self.sessions.generation if generation is None else generation,
-            middleware=middleware,
-            observer=observer,
-        )
-        try:
-            if observer is not None:
-                observer.on_start()
-            if settings.deadline is None:
-                result = await self._until_decided(call, None)
-            else:
-                result = await self._in_time(call, settings.deadline)
-        except BaseException as error:
-            if call.observer is not None:
-                call.observer.on_end(error, middleware.evidence, middleware.attempts)
-            raise
-        if call.observer is not None:
-            call.observer.on_end(None, middleware.evidence, middleware.attempts)
-        if context is not None:
-            context.report_response(result.response)
-        return result
-
-    async def _in_time(self, call: _Call, seconds: float) -> CallResult:
-        deadline = asyncio.timeout(seconds)
+    async def run_in_time(self, seconds: float) -> CallResult:
+        """Attempts until one decides, or until the deadline."""
+        deadline = self._deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
-                return await self._until_decided(call, deadline)
+                return await self.run()
         except TimeoutError as exc:
             if isinstance(exc, GoedGepicktError) or not deadline.expired():
                 raise
-        raise _out_of_time(call)  # outside the handler: the time-out's frames hold the request
+        # Outside the handler: the time-out's frames hold the request.
+        message, evidence = f"no answer within the call's deadline of {seconds:g} s", self.evidence
+        if not self.is_repeatable and evidence in _MAYBE_DONE:
+            raise outcome_unknown(message, evidence, self.request, self.attempts)
+        raise RequestTimeoutError(message, evidence=evidence, **self._where)
 
-    async def _until_decided(self, call: _Call, deadline: asyncio.Timeout | None) -> CallResult:
+    async def run(self) -> CallResult:
+        """Attempts until one decides."""
+        sender, request = self._sender, self.request
+        sessions, secret = sender.pipeline.sessions, sender.settings.api_key
         while True:
-            response, verdict = await self._attempt(call, deadline)
-            attempts = call.middleware.attempts
-            if verdict.error is None:
-                assert isinstance(response, RawResponse)
-                call.quota.earn()
-                return CallResult(data=verdict.data, response=response, request=call.request, attempts=attempts)
-            pause = self._pause(verdict, call)
-            if pause is None or (deadline is not None and pause >= _left(deadline)):
-                _raise(verdict.error, call)
-            self._observer(call).on_retry(verdict.error, pause, attempts)
+            if self._generation != sessions.generation:
+                message = "the client was closed, and the call does not open it again"
+                raise ClientClosedError(message, evidence=self.evidence, **self._where)
+            result = await self._attempt(await sessions.get())
+            verdict = judge(result, request, secret=secret, attempts=self.attempts)
+            error, self.judged = verdict.error, verdict.evidence
+            if self.observer is not None or (error is not None and verdict.is_throttled):
+                self._report(result)
+            if error is None:
+                assert isinstance(result, RawResponse)
+                sender.quota.earn()
+                return CallResult(data=verdict.data, response=result, request=request, attempts=self.attempts)
+            pause = self._pause(verdict)
+            if pause is None or (self._deadline is not None and pause >= _left(self._deadline)):
+                self._raise(error)
+            self.observe().on_retry(error, pause, self.attempts)
             await asyncio.sleep(pause)
 
-    async def _attempt(self, call: _Call, deadline: asyncio.Timeout | None) -> tuple[AttemptResult, Verdict]:
-        settings, request, middleware = call.settings, call.request, call.middleware
-        max_wait = settings.max_wait
-        if deadline is not None:
-            max_wait = _left(deadline) if max_wait is None else min(_left(deadline), max_wait)
-        limits = AttemptLimits(
-            timeout=settings.timeout,
-            connect_timeout=min(settings.connect_timeout, settings.timeout),
-            max_wait=max_wait,
-            max_body=settings.max_body,
-        )
-        headers = {
-            "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
-            "User-Agent": settings.user_agent,
-        }
-        headers |= settings.headers
-        if middleware.body is not None:
-            headers["Content-Type"] = "application/json"
-        if call.generation != self.sessions.generation:
-            raise ClientClosedError(
-                "the client was closed, and the call does not open it again",
-                evidence=middleware.evidence,
-                **call.where,
+    async def _attempt(self, session: LoopSession) -> AttemptResult:
+        """Send the request once: the response, or why there is none.
+
+        Raises:
+            BudgetExhaustedError: The wait for a slot would be too long.
+            GoedGepicktError: The request cannot be sent at all, or a callback of the job forbade it.
+        """
+        sender, request = self._sender, self.request
+        url = URL(request.url(sender.settings.base_url), encoded=True)
+        headers = sender.headers if self.body is None else sender.headers | {"Content-Type": "application/json"}
+        max_wait = sender.settings.max_wait
+        if self._deadline is not None:
+            max_wait = min(_left(self._deadline), math.inf if max_wait is None else max_wait)
+        limit = session.limits[self.lane]
+        self._session, self._max_wait, self._waited = session, max_wait, 0.0
+        self._forget()
+        try:
+            async with asyncio.timeout(None) as scope:
+                session.scopes.add(scope)
+                self._scope = scope  # runs while the request is on the wire, and stands still while it waits for a slot
+                try:
+                    if not limit.take_free():
+                        await self._wait_turn(limit)
+                    try:
+                        async with session.http.request(
+                            request.method,
+                            url,
+                            headers=headers,
+                            data=self.body,
+                            allow_redirects=False,
+                            raise_for_status=False,
+                            timeout=sender.timeout,
+                            # On a session of the user's, their own middlewares stay outside ours: one slot for each
+                            # request on the wire.
+                            middlewares=(*session.middlewares, self),
+                            proxy=session.proxy,
+                            **session.options,
+                            trace_request_ctx=self,
+                        ) as response:
+                            body = await _read(response, sender.settings.max_body)
+                            return RawResponse(status=response.status, headers=response.headers, body=body)
+                    finally:
+                        limit.release()
+                finally:
+                    session.scopes.discard(scope)
+        except BudgetExhaustedError as exc:
+            message, wait = exc.message, exc.wait
+        except GoedGepicktError:
+            raise
+        except (EndedError, *_FOREIGN) as exc:
+            return self._failed(exc)
+        raise BudgetExhaustedError(message, wait=wait, evidence=self.evidence, **self._where)
+
+    async def _wait_turn(self, limit: FairSemaphore) -> None:
+        """Acquire one of the lane's permits, and lower `max_wait` by the time that took.
+
+        Raises:
+            BudgetExhaustedError: It would take too long, as those who wait for a permit wait for a slot next.
+        """
+        max_wait, tenant = self._max_wait, self._sender.tenant
+        if max_wait is not None:
+            self._check_wait(limit.ahead_of(tenant), max_wait)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(max_wait):
+                await limit.acquire(tenant)
+        except TimeoutError:
+            if not self._session.closing:
+                self._check_wait(limit.ahead_of(tenant), -1)
+            raise
+        if max_wait is not None:
+            self._max_wait = max(0.0, max_wait - (loop.time() - began))
+
+    def _check_wait(self, ahead: int, most: float) -> None:
+        """Raise BudgetExhaustedError if the wait behind so many others is longer."""
+        wait = self._budget.predicted_wait(self.lane, ahead=ahead, key=self._sender.tenant)
+        if wait > most:
+            raise BudgetExhaustedError(
+                f"{ahead} calls of this client wait for the rate limit before this one, about {wait:.1f} s", wait=wait
             )
-        session = await self.sessions.get()
-        result = await send_attempt(session, middleware, limits, request, settings.base_url, headers)
-        if isinstance(result, BudgetExhaustedError):
-            raise BudgetExhaustedError(result.message, wait=result.wait, evidence=middleware.evidence, **call.where)
-        attempts = middleware.attempts
-        verdict = judge(result, request, secret=settings.api_key, attempts=attempts)
-        middleware.judged = verdict.evidence
-        if isinstance(result, RawResponse):
-            if call.observer is not None or result.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._observer(call).on_response(result.status, attempts, middleware.waited)
-        elif call.observer is not None:
-            call.observer.on_failure(result.error.__name__, result.evidence, attempts)
-        return result, verdict
 
-    def _observer(self, call: _Call) -> CallObserver:
-        """The call's observer; something is to be told."""
-        if call.observer is None:
-            call.observer = CallObserver(self.hooks, call.request, call.settings.base_url, call.lane)
-        return call.observer
+    def _forget(self) -> None:
+        """The latest request is over; what it may have done stays known."""
+        if self.sent or self.judged is not None:
+            latest = self._latest
+            if latest is not Evidence.FINAL:
+                self._worst = max(self._worst, latest, key=_ORDER.index)
+        self.sent, self.head, self.judged, self.transport = False, None, None, None
 
-    def _pause(self, verdict: Verdict, call: _Call) -> float | None:
+    def _failed(self, exc: Exception) -> AttemptResult:
+        session, settings = self._session, self._sender.settings
+        if session.closing if isinstance(exc, TimeoutError) else session.http.closed:
+            exc = _closed()
+        elif isinstance(exc, EndedError) and not self.is_repeatable:
+            exc.evidence = None
+        return failure_of(
+            exc,
+            sent=self.sent,
+            head=self.head,
+            evidence=self._latest,
+            timeout=settings.timeout,
+            proxy=None if session.proxy is None else shown_proxy(session.proxy),
+        )
+
+    # -- on the wire ---------------------------------------------------------------------------------------------
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Take a slot, send, and tell the budget what came of it."""
+        if self.sent and not self.is_repeatable:
+            raise EndedError(
+                ConnectionLostError,
+                "the connection broke before the whole answer was here: it was dropped on a kept-alive connection",
+            )
+        sender, session, budget, scope = self._sender, self._session, self._budget, self._scope
+        timeout = sender.settings.timeout
+        if scope.when() is not None:
+            scope.reschedule(None)
+        grant = await budget.take(
+            self.lane, max_lifetime=timeout, max_wait=self._max_wait, place=self._place, key=sender.tenant
+        )
+        if session.closing:
+            budget.settle(grant, NeverSent())
+            raise _closed()
+        if self.sent:
+            self._forget()
+        self._place, self._waited = grant.place, self._waited + grant.waited
+        scope.reschedule(asyncio.get_running_loop().time() + timeout)
+        token = current_attempt.set(self)
+        try:
+            # A journal writes down what is about to be done; a read does nothing.
+            if self._context is not None and self.request.idempotency is not _SAFE:
+                await self._context.announce_write()
+            if self.observer is not None:
+                self.observer.on_request(grant.waited)
+            if not session.is_owned:
+                await self._adapt_to_borrowed(request)
+            request.headers["Authorization"] = sender.key
+            response = await handler(request)
+        except BaseException:
+            budget.settle(grant, Lost() if self.sent else NeverSent())
+            raise
+        finally:
+            current_attempt.reset(token)
+        status, headers = self.head = (response.status, response.headers)
+        if status in DISCONNECTING and self.transport is not None:
+            self.transport.close()
+        budget.settle(grant, budget_outcome(status, headers, budget.limit))
+        return response
+
+    async def _adapt_to_borrowed(self, request: aiohttp.ClientRequest) -> None:
+        """Undo what a session of the user's does."""
+        request.headers.popall("Cookie", None)
+        if not self.is_repeatable:  # the loop reads the end of pooled connections that the server has closed
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    def before_bytes(self) -> None:
+        """The first bytes of the latest request are about to be handed to the socket.
+
+        Raises:
+            ConnectionResetError: The server has closed the connection, so a request that must not be sent twice stays
+                here.
+        """
+        if self.sent:
+            return
+        if self.transport is not None:
+            if self.transport.is_closing():
+                return  # aiohttp writes nothing to it, and says so
+            if not self.is_repeatable and has_ended(self.transport, is_idle=self.is_reused):
+                raise ConnectionResetError
+        self.sent = True
+        self.attempts += 1
+        if self._context is not None:
+            self._context.count_request()
+
+    # -- after an attempt ----------------------------------------------------------------------------------------
+
+    def _report(self, result: AttemptResult) -> None:
+        if isinstance(result, TransportFailure):
+            self.observe().on_failure(result.error.__name__, result.evidence, self.attempts)
+        else:
+            self.observe().on_response(result.status, self.attempts, self._waited)
+
+    def _pause(self, verdict: Verdict) -> float | None:
         """Seconds until the next attempt, or None: there is none."""
-        policy, asked = call.settings.retry, verdict.retry_after or 0.0
+        policy, asked = self._sender.settings.retry, verdict.retry_after or 0.0
         if verdict.is_throttled:
             # A 429 pauses all calls, in the budget; so this one only has to queue again, at its old place.
             if verdict.pause_budget:
-                self.budget.pause(verdict.retry_after)
-            call.refusals += 1
-            return 0.0 if call.refusals <= policy.max_refusals and asked <= policy.max_retry_after else None
-        call.failures += 1
+                self._budget.pause(verdict.retry_after)
+            self._refusals += 1
+            return 0.0 if self._refusals <= policy.max_refusals and asked <= policy.max_retry_after else None
+        self._failures += 1
         if isinstance(verdict.error, ClientClosedError):
             return None
-        if not verdict.may_send_again or call.failures >= policy.max_attempts:
+        if not verdict.may_send_again or self._failures >= policy.max_attempts:
             return None
-        if not call.quota.spend():
-            self._observer(call).on_quota_exhausted()
+        if not self._sender.quota.spend():
+            self.observe().on_quota_exhausted()
             return None
         if asked > policy.max_retry_after:
             return None
-        return max(asked, backoff(policy, call.failures, random.random()))  # noqa: S311  jitter is no secret
+        return max(asked, backoff(policy, self._failures, random.random()))  # noqa: S311  jitter is no secret
+
+    def _raise(self, error: GoedGepicktError) -> NoReturn:
+        if error.evidence is not Evidence.FINAL:
+            error.evidence = self.evidence  # an earlier attempt may have done more than the last one
+        evidence = error.evidence or Evidence.UNKNOWN
+        if not self.is_repeatable and evidence in _MAYBE_DONE:
+            raise outcome_unknown(error.message, evidence, self.request, self.attempts) from error
+        raise error
 
 
-def _raise(error: GoedGepicktError, call: _Call) -> NoReturn:
-    if error.evidence is not Evidence.FINAL:
-        error.evidence = call.middleware.evidence  # an earlier attempt may have done more than the last one
-    evidence = error.evidence or Evidence.UNKNOWN
-    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in _MAYBE_DONE:
-        raise outcome_unknown(error.message, evidence, call.request, call.middleware.attempts) from error
-    raise error
+_FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError)
+"""What aiohttp raises. The last two are its way to say that the session is closed. A TimeoutError is an OSError."""
+
+
+def _closed() -> EndedError:
+    return EndedError(ClientClosedError, "the client was closed while the call was under way")
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole body of a success; of an error as much of its text as can be had, as the status is what counts."""
+    chunks, size, content = [], 0, response.content
+    if 200 <= response.status < 300:
+        while chunk := await content.readany():
+            size += len(chunk)
+            if size > most:  # it would be as large again
+                raise EndedError(TransportError, f"the answer is larger than {most} bytes", Evidence.FINAL)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    with suppress(aiohttp.ClientError, OSError):
+        while size <= min(most, _ENOUGH) and (chunk := await content.readany()):
+            size += len(chunk)
+            chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: int) -> OutcomeUnknownError:
@@ -315,14 +563,6 @@ def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: in
         method=request.method,
         path=request.path,
     )
-
-
-def _out_of_time(call: _Call) -> GoedGepicktError:
-    message = f"no answer within the call's deadline of {call.settings.deadline:g} s"
-    evidence = call.middleware.evidence
-    if call.request.idempotency is Idempotency.NON_IDEMPOTENT and evidence in _MAYBE_DONE:
-        return outcome_unknown(message, evidence, call.request, call.middleware.attempts)
-    return RequestTimeoutError(message, evidence=evidence, **call.where)
 
 
 def _encoded(request: Request) -> MaskedBytes:

@@ -46,11 +46,11 @@ class Attempt(Protocol):
     """The connection that carries it; None if that cannot be known."""
     is_reused: bool
     """Whether the connection carried a request before."""
-    retire: Callable[[], None] | None
-    """Keeps the connection from further use."""
+    body: bytes | None
+    """What it carries."""
 
-    def before_bytes(self, *, is_body: bool) -> None:
-        """The next bytes are about to be handed to the socket; an exception keeps them here."""
+    def before_bytes(self) -> None:
+        """The first bytes are about to be handed to the socket; an exception keeps them here."""
 
 
 current_attempt: Final[ContextVar[Attempt | None]] = ContextVar("goedgepickt_async_attempt", default=None)
@@ -66,6 +66,8 @@ class LoopSession:
         is_owned: Whether it is ours, and not one that the user passed in.
         limits: How many requests of a lane may be under way at once; acquired before a slot, so that slots never idle.
             API keys take turns.
+        middlewares: Those of the user's session.
+        options: Of each request, on the user's session.
         proxy: The proxy that requests go through, with its credentials; None: none, or that of the user's session.
         closing: The client is being closed, and what is under way ends.
         scopes: The time limits of what is under way. `close` ends them, as aiohttp does not wake those who wait.
@@ -74,6 +76,8 @@ class LoopSession:
     http: aiohttp.ClientSession
     is_owned: bool
     limits: dict[Lane, FairSemaphore]
+    middlewares: tuple[aiohttp.ClientMiddlewareType, ...]
+    options: dict[str, Any]
     proxy: str | None = attrs.field(repr=False)
     _lifetime: AsyncGenerator[None]
     closing: bool = False
@@ -101,7 +105,6 @@ class _Connector(aiohttp.TCPConnector):
         # Protocol of the connection -> when its last response was read, by two clocks: one of them stands still while
         # the machine sleeps, the other one may be set.
         self._last_used: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
-        self._retired: weakref.WeakSet[Any] = weakref.WeakSet()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109  aiohttp's
         """A connection from the pool, or a new one."""
@@ -111,14 +114,20 @@ class _Connector(aiohttp.TCPConnector):
             return connection
         protocol = connection.protocol
         attempt.is_reused = protocol in self._last_used
-        if attempt.is_reused and (not attempt.is_repeatable or self._is_unusable(protocol)):
+        if attempt.is_reused and (not attempt.is_repeatable or getattr(protocol, "should_close", False)):
             connection = await self._replace_doubtful(
                 connection, attempt, partial(super().connect, req, traces, timeout)
             )
             protocol = connection.protocol
             attempt.is_reused = protocol in self._last_used
-        attempt.transport, attempt.retire = connection.transport, partial(self._retired.add, protocol)
+        attempt.transport = connection.transport
         connection.add_callback(partial(self._note_use, protocol))
+        if attempt.body is None:  # nothing but the headers follows, and at once
+            try:
+                attempt.before_bytes()
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     async def _replace_doubtful(
@@ -134,7 +143,7 @@ class _Connector(aiohttp.TCPConnector):
                     raise
                 idle = max(time.monotonic() - used[0], time.time() - used[1])
                 transport, protocol = connection.transport, connection.protocol
-                if transport is None or connection.closed or self._is_unusable(protocol):
+                if transport is None or connection.closed or getattr(protocol, "should_close", False):
                     connection.close()
                 elif attempt.is_repeatable:
                     break
@@ -150,12 +159,25 @@ class _Connector(aiohttp.TCPConnector):
                 other.release()
         return connection
 
-    def _is_unusable(self, protocol: Any) -> bool:
-        """Whether it may carry nothing more: bytes came that answer no request, or the server said so."""
-        return getattr(protocol, "should_close", False) or protocol in self._retired
-
     def _note_use(self, protocol: Any) -> None:
         self._last_used[protocol] = (time.monotonic(), time.time())
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that tells the attempt when the first bytes of its body, and the headers with them, are to be sent."""
+
+    async def write_bytes(self, writer: Any, conn: Connection, *rest: Any, **others: Any) -> None:
+        """Send the body."""
+        attempt = current_attempt.get()
+        if attempt is not None:
+            try:
+                attempt.before_bytes()
+            except ConnectionResetError as error:
+                if conn.protocol is not None:
+                    conn.protocol.set_exception(aiohttp.ClientOSError(*error.args))
+                conn.close()
+                return
+        await super().write_bytes(writer, conn, *rest, **others)
 
 
 def has_ended(transport: asyncio.BaseTransport, *, is_idle: bool) -> bool:
@@ -297,6 +319,8 @@ class SessionPool:
             http,
             is_owned,
             {lane: FairSemaphore(self._concurrency) for lane in Lane},
+            () if is_owned else tuple(getattr(http, "_middlewares", ())),
+            {} if is_owned else {"auto_decompress": True},
             proxy,
             _lifetime(http, owned=is_owned),
         )
@@ -371,19 +395,12 @@ async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerat
 async def _before_headers(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
     attempt = context.trace_request_ctx
     if hasattr(attempt, "before_bytes"):  # not a request of the user's own on a borrowed session
-        attempt.before_bytes(is_body=False)
-
-
-async def _before_chunk(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    attempt = context.trace_request_ctx
-    if hasattr(attempt, "before_bytes"):
-        attempt.before_bytes(is_body=True)
+        attempt.before_bytes()
 
 
 def _make_trace() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(_before_headers)
-    trace.on_request_chunk_sent.append(_before_chunk)
     trace.freeze()
     return trace
 
@@ -402,6 +419,6 @@ def _new_session() -> aiohttp.ClientSession:
         connector=_Connector(),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=[_TRACE],
+        request_class=_Request,
         raise_for_status=False,
     )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import ssl
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import aiohttp
 import attrs
 
 from goedgepickt_async._transport.request import AttemptResult, Idempotency, RawResponse, Request, TransportFailure
@@ -29,6 +32,8 @@ from goedgepickt_async.errors import (
     AlreadyExistsError,
     APIError,
     AuthenticationError,
+    ConnectFailedError,
+    ConnectionLostError,
     DecodeError,
     Evidence,
     GoedGepicktError,
@@ -36,20 +41,25 @@ from goedgepickt_async.errors import (
     PermissionDeniedError,
     RateLimitedError,
     RedirectedError,
+    RequestTimeoutError,
     ServerError,
+    TransportError,
     ValidationError,
 )
 from goedgepickt_async.text import mask_personal, printable
 
 __all__ = [
+    "DISCONNECTING",
+    "EndedError",
     "Verdict",
     "budget_outcome",
+    "describe",
     "evidence_at_headers",
+    "failure_of",
     "has_error_body",
     "is_error",
     "judge",
     "may_send_again",
-    "must_disconnect",
 ]
 
 
@@ -96,9 +106,8 @@ def _row(status: int) -> _Row:
     return _STATUSES.get(status) or (_REDIRECT if 300 <= status < 400 else _REFUSED)
 
 
-def must_disconnect(status: int) -> bool:
-    """Whether the connection of a response with this status is not to be used again."""
-    return _row(status).disconnect
+DISCONNECTING: Final = frozenset(int(status) for status, row in _STATUSES.items() if row.disconnect)
+"""Statuses whose connection is not used again."""
 
 
 def evidence_at_headers(status: int) -> Evidence:
@@ -117,7 +126,7 @@ def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outco
         headers: Case-insensitive.
         limit: The limit that our budget knows.
     """
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+    if status == 429:
         return Refused(parse_retry_after(headers))
     rate = read_rate_headers(headers)
     if rate.remaining is None and not 200 <= status < 300 and _row(status).is_gateways:
@@ -168,31 +177,32 @@ def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int
         secret: The API key, which is struck out wherever the server repeats it.
         attempts: Requests that went out so far, for the error's context.
     """
-    context: dict[str, Any] = {"attempts": attempts, "method": request.method, "path": request.path}
+    if isinstance(result, RawResponse) and not is_error(result):
+        body, unreadable, data = result.body, None, None
+        try:
+            data = None if request.may_be_empty and not body.strip() else parse(body)
+        except DecodeError as exc:
+            unreadable = _unreadable(result, exc, request, _context(request, attempts))
+        if unreadable is None and not has_error_body(data):
+            try:
+                if request.check is not None:
+                    request.check(data)
+                return Verdict(data=data)
+            except DecodeError as exc:  # JSON that is no answer to this request is as unreadable as no JSON
+                context = _context(request, attempts)
+                unreadable = DecodeError(exc.message, problems=exc.problems, evidence=Evidence.APPLIED, **context)
+        if unreadable is not None:
+            return _failed(unreadable, request)
+    context = _context(request, attempts)
     if isinstance(result, TransportFailure):
         error = result.error(result.message, evidence=result.evidence, **context)
         error.__cause__ = result.cause
         return _failed(error, request)
-    if not is_error(result):
-        body = result.body
-        try:
-            data = None if request.may_be_empty and not body.strip() else parse(body)
-        except DecodeError as exc:
-            return _failed(_unreadable(result, exc, request, context), request)
-        if not has_error_body(data):
-            return _checked(data, request, context)
     return _failed(_error_from_response(result, request.field_name, secret, context), request, result)
 
 
-def _checked(data: Any, request: Request, context: dict[str, Any]) -> Verdict:
-    """A success, unless its JSON is no answer to this request: that is as unreadable as no JSON."""
-    try:
-        if request.check is not None:
-            request.check(data)
-    except DecodeError as error:
-        unfit = DecodeError(error.message, problems=error.problems, evidence=Evidence.APPLIED, **context)
-        return _failed(unfit, request)
-    return Verdict(data=data)
+def _context(request: Request, attempts: int) -> dict[str, Any]:
+    return {"attempts": attempts, "method": request.method, "path": request.path}
 
 
 def _failed(error: GoedGepicktError, request: Request, response: RawResponse | None = None) -> Verdict:
@@ -210,7 +220,10 @@ def _failed(error: GoedGepicktError, request: Request, response: RawResponse | N
 
 def is_error(response: RawResponse) -> bool:
     """Whether the status is no success, or the throttle speaks behind one (seen; reference section 2, B)."""
-    return not 200 <= response.status < 300 or _is_from_throttle(response)
+    if not 200 <= response.status < 300:
+        return True
+    body = response.body
+    return len(body) <= _LONGEST_THROTTLE_TEXT and _THROTTLED.encode() in body.lower() and _is_from_throttle(response)
 
 
 def has_error_body(data: Any) -> bool:
@@ -357,3 +370,126 @@ def _texts(texts: Any) -> list[str]:
 
 def _as_text(value: Any) -> str:
     return f"({type(value).__name__})" if isinstance(value, list | dict) else str(value)
+
+
+# -- failures of the transport
+
+
+class EndedError(Exception):
+    """Private: an attempt ended without a response that can be used, and it is known why.
+
+    Args:
+        error: The class of our error for it.
+        message: What happened.
+        evidence: What is known of the request's fate, if that differs from what the call knows.
+    """
+
+    def __init__(self, error: type[TransportError], message: str, evidence: Evidence | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+        self.message = message
+        self.evidence = evidence
+
+
+def failure_of(
+    exc: Exception,
+    *,
+    sent: bool,
+    head: tuple[int, Mapping[str, str]] | None,
+    evidence: Evidence,
+    timeout: float,
+    proxy: str | None,
+) -> AttemptResult:
+    """What an exception out of an attempt means.
+
+    Args:
+        exc: The exception, of this package, of aiohttp or of the operating system.
+        sent: Whether the request went out.
+        head: The status and headers of the response, if they came.
+        evidence: What is known of the request's fate.
+        timeout: Of the attempt, in seconds.
+        proxy: The proxy, without its credentials; None: there is none.
+
+    Returns:
+        The failure; or the response, where its status says enough without its body.
+    """
+    if isinstance(exc, EndedError):
+        return TransportFailure(evidence=exc.evidence or evidence, error=exc.error, message=exc.message)
+    error: type[TransportError] = ConnectionLostError
+    if isinstance(exc, TimeoutError):
+        if head is not None and not 200 <= head[0] < 300:
+            return RawResponse(status=head[0], headers=head[1], body=b"")  # its text does not matter
+        error, message = RequestTimeoutError, f"no whole answer within {timeout:g} s"
+        if not sent:
+            error, message = ConnectFailedError, "no connection in time"
+    elif not sent:
+        way = "" if proxy is None else f" through the proxy {proxy}"
+        error, message = ConnectFailedError, f"no connection{way}: {describe(exc)}"
+    elif isinstance(exc, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        message = f"the server's answer cannot be read as HTTP: {describe(exc)}"
+    else:
+        message = f"the connection broke before the whole answer was here: {describe(exc)}"
+    return TransportFailure(evidence=evidence, error=error, message=message, cause=_bare(exc))
+
+
+def _bare(exc: BaseException | None) -> BaseException | None:
+    """The operating system's error behind a failure, without tracebacks: the frames in them hold the request.
+
+    The exceptions of aiohttp hold the request's headers, or the proxy's password, and are dropped.
+    """
+    seen: BaseException | None = exc
+    for _ in range(5):
+        if seen is None or (isinstance(seen, aiohttp.ClientError) and not isinstance(seen, ssl.SSLError)):
+            seen = getattr(seen, "__cause__", None) or getattr(seen, "__context__", None)
+        elif isinstance(seen, OSError):
+            return type(seen)(*seen.args) if type(seen).__module__ in {"builtins", "ssl", "socket"} else None
+        else:
+            break
+    return None
+
+
+def describe(exc: BaseException) -> str:
+    """What an exception of aiohttp or the operating system says, in words that show no header and no key.
+
+    Attributes of foreign exceptions differ from version to version, so each is read with a default.
+    """
+    reason = getattr(exc, "strerror", None) or _of_server(exc) or ""
+    os_error = getattr(exc, "__cause__", None)
+    if not reason and isinstance(os_error, OSError):
+        reason = getattr(os_error, "verify_message", None) or os_error.strerror or type(os_error).__name__
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return f"the host {printable(str(getattr(exc, 'host', '?')), 255)!r} has no address"
+    place = ""
+    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        host, port = getattr(exc, "host", None), getattr(exc, "port", None)
+        place = f"{printable(str(host), 255)}:{port}: " if host else ""
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+        certificate = getattr(exc, "certificate_error", None) or os_error
+        reason = f"the certificate was not accepted: {getattr(certificate, 'verify_message', None) or reason or 'TLS'}"
+    reason = printable(str(reason), 200)
+    return f"{place}{reason}" if reason else f"{place}{type(exc).__name__}"
+
+
+def _of_server(exc: BaseException) -> str:
+    """What aiohttp says is wrong with a response, without the bytes that it quotes: they may be anybody's data."""
+    status = getattr(exc, "status", 0)
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        hint = ": it wants credentials (user:password@ in the proxy's URL)" if status == 407 else ""
+        return f"the proxy answered {status} {_unquoted(getattr(exc, 'message', ''))}{hint}"
+    if isinstance(exc, aiohttp.ClientPayloadError):
+        cause = exc.__cause__
+        return _unquoted(getattr(cause, "message", None) or str(exc).partition("message:")[2] or str(exc))
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return _unquoted(getattr(exc, "message", ""))
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        message = getattr(exc, "message", None)
+        return _unquoted(message) if isinstance(message, str) else "the server disconnected within the headers"
+    return ""
+
+
+def _unquoted(text: object) -> str:
+    """The text up to the first quotation."""
+    return _QUOTED.split(printable(str(text), 300))[0].rstrip(" :<^")
+
+
+_QUOTED = re.compile(r"\bb?['\"]|[ =]['\"]|\{")

@@ -219,9 +219,12 @@ class FairSemaphore:
         """How many wait for it."""
         return len(self._line)
 
-    def locked(self) -> bool:
-        """Whether the next one has to wait."""
-        return not self._free
+    def take_free(self) -> bool:
+        """Acquire it at once; False: that takes a wait."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     def ahead_of(self, key: Hashable) -> int:
         """How many a newcomer with this key would have before it."""
@@ -230,8 +233,7 @@ class FairSemaphore:
 
     async def acquire(self, key: Hashable = None) -> None:
         """Wait for the turn of the key."""
-        if self._free:
-            self._free -= 1
+        if self.take_free():
             return
         self._number += 1
         turn = self._turns.join(key)
