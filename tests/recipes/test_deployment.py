@@ -1,0 +1,109 @@
+"""The files of docs/howto/deployment: the services run without containers, and share one limit."""
+
+import asyncio
+import os
+import re
+import shlex
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from goedgepickt_async import GoedGepickt
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.testing import order_status_changed, signed_delivery
+
+FILES = Path(__file__).parents[2] / "docs" / "howto" / "deployment"
+COMPOSE = (FILES / "compose.yaml").read_text("utf-8")
+COMMANDS = dict(re.findall(r"^  (\w+):\n    <<: \*common\n    command: (.+)$", COMPOSE, re.MULTILINE))
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+async def status(session: aiohttp.ClientSession, method: str, url: str, **options: object) -> int:
+    """The status, once the service listens."""
+    while True:
+        try:
+            async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
+                await response.read()
+                return response.status
+        except aiohttp.ClientConnectorError:
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def running(command: str, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    program, *arguments = shlex.split(command)
+    module = {"python": (), "goedgepickt": ("-m", "goedgepickt_async")}.get(program, ("-m", program))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *module, *arguments, cwd=FILES, env=env, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def test_web_workers_receiver_and_nightly_export_share_one_budget(tmp_path, monkeypatch):
+    assert sorted(COMMANDS) == ["nightly", "receiver", "web"]
+    (tmp_path / "budget").mkdir(mode=0o700)
+    web, port = free_port(), free_port()
+    places = {"/data": str(tmp_path), "0.0.0.0": "127.0.0.1", "8000": web}
+    commands = {
+        name: re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], command)
+        for name, command in COMMANDS.items()
+    }
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(asyncio.timeout(300))
+        sandbox = await stack.enter_async_context(Sandbox(orders=1000, products=20))
+        budget = re.search(r"GOEDGEPICKT_BUDGET: (\S+)", COMPOSE)
+        assert budget
+        variables = {
+            "GOEDGEPICKT_API_KEY": sandbox.api_key,
+            "GOEDGEPICKT_BASE_URL": sandbox.url,
+            "GOEDGEPICKT_BUDGET": budget[1].replace("/var/lib/goedgepickt", str(tmp_path / "budget")),
+            "GOEDGEPICKT_WEBHOOK_SECRETS": "geheim",
+            "INBOX": str(tmp_path / "webhooks.sqlite3"),
+            "HOST": "127.0.0.1",
+            "PORT": port,
+            "PYTHONPATH": str(FILES.parents[2]),
+        }
+        services = {
+            name: await stack.enter_async_context(running(command, os.environ | variables))
+            for name, command in commands.items()
+        }
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        delivery = signed_delivery(order_status_changed(order_uuid=sandbox.world.orders[0]["uuid"]), "geheim")
+        statuses = await asyncio.gather(
+            *(status(session, "GET", f"http://127.0.0.1:{web}/stock/SB-00000") for _ in range(40)),
+            status(session, "POST", f"http://127.0.0.1:{port}/webhooks", data=delivery.body, headers=delivery.headers),
+        )
+        assert set(statuses) == {200}
+        assert sandbox.world.orders[0]["uuid"].encode() in await services["receiver"].stdout.readline()
+        await services["nightly"].wait()
+        assert len((tmp_path / "orders.jsonl").read_bytes().splitlines()) == 1000
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        async with GoedGepickt() as gg:
+            await gg.webshops.list().first()
+            used = gg.budget.snapshot().used
+        recent = [request for request in sandbox.requests if sandbox.requests[-1].at - request.at < 50]
+        assert len(recent) <= used <= len(sandbox.requests)  # slots stay in use for 61 s
+        assert len(list((tmp_path / "budget").glob("*.state"))) == 1
+        assert sandbox.throttled == 0
+
+
+def test_every_service_of_every_file_names_the_budget():
+    for file in FILES.glob("*.service"):
+        assert "GOEDGEPICKT_BUDGET=host:/var/lib/goedgepickt" in file.read_text("utf-8"), file
+    kubernetes = (FILES / "kubernetes.yaml").read_text("utf-8")
+    assert kubernetes.count("secretRef: {name: goedgepickt}") == kubernetes.count("image:") == 2
