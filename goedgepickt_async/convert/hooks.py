@@ -184,7 +184,10 @@ def parse_label(value: Any, _: Any = None) -> str:
         return value
     if value is None:
         mismatch("text", value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _AS_JSON(value)
+
+
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def parse_int(value: Any, _: Any = None) -> int:

@@ -392,7 +392,7 @@ class ListReader:
         info = page.info
         is_another = ask.page is not None and info.current_page is not None and info.current_page < ask.page
         has_all = self.position.window is None and info.total_items == self.position.rows
-        return is_another and has_all and all(key in self._seen for key in keys)
+        return is_another and has_all and (keys == self._last_keys or all(key in self._seen for key in keys))
 
     def _learn_size(self, ask: PageRequest, given: int) -> None:
         self._largest = given

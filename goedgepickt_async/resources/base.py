@@ -31,6 +31,7 @@ from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.models.base import UNSET, Unset
 from goedgepickt_async.paging import Fetch, ListSource, OnUnreadable, Paginator, RawPage
+from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET
 
 __all__ = ["DUTCH", "Resource", "create_or_lookup", "day", "parse_result", "request_to", "rows_in"]
 
@@ -93,7 +94,7 @@ class Resource:
         sender = self._sender.for_one_session()
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
-            request = Request(path=path, query=pairs, check=lambda data: rows_in(data, "items"))
+            request = Request(path=path, query=pairs, check=_check_page)
             result = await sender.send(request, lane)
             return attrs.evolve(parse_result(result, _raw_page), attempts=result.attempts)
 
@@ -242,6 +243,28 @@ def rows_in(data: Any, name: str) -> list[Any]:
     if rows is None:
         raise DecodeError(f"the answer is no list: its {name} is none", problems=[f"$.{name}: expected a list"])
     return rows
+
+
+_MOST_ROWS: Final = 10 * LARGEST_PAGE
+
+
+def _check_page(data: Any) -> None:
+    """Whether an answer is a page of a list. One with too many rows is refused before the first of them is read.
+
+    A list that does not page may be longer: at most as long as the API's lists can be (B).
+    """
+    count = len(rows_in(data, "items"))
+    if count <= _MOST_ROWS:
+        return
+    info = data.get("pageInfo")
+    does_not_page = not info or (
+        isinstance(info, Mapping) and count in {info.get("totalItems"), info.get("itemsPerPage")}
+    )
+    if count > MAX_OFFSET or not does_not_page:
+        raise DecodeError(
+            f"the answer is no page of the list: it has {count:,} rows, and at most {LARGEST_PAGE} were asked for",
+            problems=[f"$.items: expected at most {LARGEST_PAGE} rows"],
+        )
 
 
 def _raw_page(data: Any) -> RawPage:

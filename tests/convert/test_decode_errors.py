@@ -123,8 +123,8 @@ def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() 
     assert explained == ["wide"]
 
 
-@given(rows=st.integers(1, 40), lines=st.integers(1, 300))
-@settings(max_examples=25)
+@given(rows=st.integers(1, 12), lines=st.integers(1, 150))
+@settings(max_examples=10)
 def test_problems_are_counted_and_a_hundred_are_kept(rows: int, lines: int) -> None:
     bad = [{"uuid": f"o-{n}", "products": [{"productQuantity": "x"}] * lines} for n in range(rows)]
     with pytest.raises(DecodeError) as caught:
@@ -135,3 +135,27 @@ def test_problems_are_counted_and_a_hundred_are_kept(rows: int, lines: int) -> N
     if count > 100:
         assert problems[100] == f"and {count - 100:,} more"
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("good", [0, 20_000])
+def test_of_many_wrong_entries_a_hundred_are_explained(good: int) -> None:
+    @attrs.frozen(kw_only=True, weakref_slot=False)
+    class Shelf:
+        sizes: tuple[Size, ...] = attrs.field(default=(), metadata=alias("sizes"))
+
+    explained = []
+
+    def read(value: Any, _: Any) -> Size:
+        return Size(int(value))
+
+    def read_and_note(value: Any, tp: Any) -> Size:
+        explained.append(value)
+        return read(value, tp)
+
+    fast, detailed = converters()
+    fast.register_structure_hook(Size, read)
+    detailed.register_structure_hook(Size, read_and_note)
+    with pytest.raises(DecodeError) as caught:
+        decode_rows([{"sizes": ["1"] * good + ["wide"] * 20_000}], Shelf)
+    assert explained == ["wide"] * 100
+    assert caught.value.problems[-1] == "and at least 10,000 more"

@@ -201,8 +201,24 @@ async def test_a_first_page_that_is_empty_although_it_says_that_there_are_rows_r
         assert len(server.arrivals) == 2
 
 
+@pytest.mark.parametrize("row", [0, {"uuid": "u"}], ids=str)
+@pytest.mark.parametrize(
+    ("count", "info"), [(1_001, {"totalItems": 5_000}), (10_001, {}), (10_001, {"totalItems": 10_001})]
+)
+async def test_a_page_with_far_more_rows_than_asked_is_refused_before_a_row_is_read(
+    row: Any, count: int, info: dict[str, int]
+) -> None:
+    told: list[Any] = []
+    async with answering(lambda _: {"items": [row] * count, "pageInfo": info}) as (gg, server):
+        for read in (gg.orders.list(on_unreadable=told.append).first(), gg.products.find_by_sku("A")):
+            with pytest.raises(DecodeError, match=f"has {count:,} rows, and at most 100 were asked for"):
+                await read
+        assert len(server.arrivals) == 4  # each is asked for again once, as any read
+    assert told == []
+
+
 @settings(max_examples=20)
-@given(length=st.integers(1, 250), clamped=st.booleans())
+@given(length=st.integers(1, 250) | st.just(1_200), clamped=st.booleans())
 async def test_a_list_that_does_not_page_and_says_so_is_read(length: int, clamped: bool) -> None:
     rows = [{"uuid": f"u{number}"} for number in range(length)]
 
