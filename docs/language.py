@@ -34,7 +34,7 @@ FORBIDDEN = {
     r"(server|service|api|goedgepickt) (knows?|remembers?)": "'has', 'stores', 'accepts'",
     r"one (request|line|slot|page|file|row|budget|client|connection|attempt|test|class|entry|call|write|key|session|task|"
     r"thread|value|column|order|product|field) an? \w+": "'one X for each Y' or 'one X per Y'",
-    r"(cannot|can not|not|never|nothing|none) \w+ (nothing|never|none|neither)|not un\w+|nothing but|none but": "no double negation",
+    r"(cannot|can not|not|never|nothing|none) \w+ (nothing|never|none|neither)|not un(?!ique|til|der|less|it|ion)\w+|nothing but|none but": "no double negation",
     r"lest|whence|wherein|whereby|thereof|therein|thereby|hereby|hitherto|thither|thus|hence|upon|amongst|whilst": "plain words",
     # quaint words
     r"anew|afresh": "'again', 'new'",
