@@ -15,8 +15,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -124,6 +124,7 @@ class Plan:
     operations: list[Operation] = attrs.field(factory=list)
     settled: list[int] = attrs.field(factory=list)
     grants: list[tuple[Waiter, int]] = attrs.field(factory=list)
+    taken: list[int] = attrs.field(factory=list)
     rejected: list[tuple[Waiter, float]] = attrs.field(factory=list)
     waits: list[tuple[Waiter, float]] = attrs.field(factory=list)
     events: list[BudgetEvent] = attrs.field(factory=list)
@@ -192,7 +193,7 @@ class SharerMemory:
     def note(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
         """The state was written, or looked at."""
         free_at, shift = slots.rows.free_at, now - here
-        for _, slot in plan.grants:
+        for slot in (*plan.taken, *(slot for _, slot in plan.grants)):
             self.own[slot] = free_at[slot] - shift
             self.in_flight.add(slot)
         for slot in plan.settled:
@@ -214,6 +215,27 @@ class SharerMemory:
         """The slots of all sharers that are not free yet, as last seen, and when they come free."""
         last = {slot: free_at - self._shift for slot, free_at in (self._seen or {}).items()}
         return {slot: free_at for slot, free_at in (last | self.own).items() if free_at > here}
+
+
+class _Alone:
+    """One thread at a time, and afterwards what it deferred."""
+
+    __slots__ = ("_budget", "_lock")
+
+    def __init__(self, budget: QueuedBudget, lock: threading.Lock) -> None:
+        self._budget = budget
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._budget._holder = threading.get_ident()  # noqa: SLF001  same module
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        budget = self._budget
+        budget._holder = 0  # noqa: SLF001
+        self._lock.release()
+        while kind is None and budget._deferred:  # noqa: SLF001
+            budget._deferred.popleft()()  # noqa: SLF001
 
 
 _living: weakref.WeakSet[QueuedBudget] = weakref.WeakSet()
@@ -265,12 +287,13 @@ class QueuedBudget:
     ) -> Grant:
         """Wait for the right to send one request; see `Budget.take`."""
         if lane is not Lane.BULK or place is not None:  # a call that was refused has had its turn
-            return await self._take(lane, max_lifetime, max_wait, place, key)
+            grant = self._take_at_once(lane, max_lifetime, place)
+            return grant or await self._take(lane, max_lifetime, max_wait, place, key)
         if max_wait is not None and self._pacer.wait(key) > max_wait:
             raise exhausted(self._pacer.wait(key))
         try:
             async with asyncio.timeout(max_wait):
-                return await self._pacer.run_paced(lambda: self._take(lane, max_lifetime, None, None, key), key)
+                return await self._pacer.run_paced(lambda: self._take_paced(lane, max_lifetime, key), key)
         except TimeoutError:
             raise exhausted(self.predicted_wait(lane, key=key)) from None
 
@@ -288,14 +311,14 @@ class QueuedBudget:
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
         """Seconds that a newcomer in this lane would wait, if all goes as usual; see `Budget.predicted_wait`."""
-        with self._alone():
+        with self._alone:
             slots, now = self._store.peek()
             ahead += self._queue.ahead_of(lane, key) + slots.ahead(now, lane, self._queue.turns[lane].next(key))
             return slots.predicted_wait(now, ahead, lane) / _SECOND
 
     def snapshot(self) -> BudgetSnapshot:
         """The state now."""
-        with self._alone():
+        with self._alone:
             slots, now = self._store.peek()
             free, change, paused = slots.free(now), slots.next_change(now), slots.paused_until(now)
             waiting = self._queue.counts()
@@ -318,20 +341,10 @@ class QueuedBudget:
 
     # -- one at a time ------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._lock:
-            self._holder = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._holder = 0
-        while self._deferred:
-            self._deferred.popleft()()
-
     def _start_afresh(self) -> None:
         self._lock = threading.Lock()
         self._holder = 0  # the thread that is in here
+        self._alone = _Alone(self, self._lock)
         self._deferred: deque[Callable[[], object]] = deque()
         self._queue = WaitQueue()
         self._operations: list[Operation] = []
@@ -357,9 +370,24 @@ class QueuedBudget:
         if self._holder == threading.get_ident():  # the garbage collector came by while this thread was in here
             self._deferred.append(partial(self._change, operation))
             return
-        with self._alone():
+        with self._alone:
+            if self._change_at_once(operation):
+                return
             self._operations.append(operation)
             self._transact()
+
+    def _change_at_once(self, operation: Operation) -> bool:
+        """Where nothing waits and nobody shares the slots, there is nothing to decide. Within `_alone`."""
+        if self._store.sharer or self._queue.loops or self._operations:
+            return False
+        opened = self._store.begin()
+        if opened is None:
+            return False
+        plan = Plan()
+        operation(*opened, plan)
+        for event in plan.events:
+            self._deferred.append(partial(self._listeners.tell, event))
+        return self._store.end(*opened, changed=True)
 
     # -- taking -------------------------------------------------------------------------------------------------
 
@@ -374,6 +402,10 @@ class QueuedBudget:
             # The loop stood still for long since it was granted (a suspended machine, a debugger): take another.
             self.settle(grant, NeverSent())
             place = grant.place
+
+    async def _take_paced(self, lane: Lane, max_lifetime: float, key: Hashable) -> Grant:
+        grant = self._take_at_once(lane, max_lifetime, None)
+        return grant or await self._take(lane, max_lifetime, None, None, key)
 
     def _stale_after(self, max_lifetime: float) -> int:
         return nanoseconds(max_lifetime)
@@ -394,8 +426,9 @@ class QueuedBudget:
             again=place is not None,
         )
         try:
-            with self._alone():
-                self._enter(waiter)
+            with self._alone:
+                self._queue.join(waiter)
+                self._transact()
             if waiter.error is not None:
                 waiter.granted.cancel()  # it is raised here, at once
                 raise waiter.error  # noqa: TRY301
@@ -423,43 +456,39 @@ class QueuedBudget:
             async with asyncio.timeout(self._first_answer):  # its store has not said yet whether it may go at once
                 return await asyncio.shield(waiter.granted)
 
-    def _enter(self, waiter: Waiter) -> None:
-        """Take at once, or wait."""
-        if not self._queue.loops and not self._operations and self._take_at_once(waiter):
-            return
-        self._queue.join(waiter)
-        self._transact()
-
-    def _take_at_once(self, waiter: Waiter) -> bool:
-        """Where nothing waits, the first to come is served: no queue, and nothing to be woken."""
-        opened = self._store.begin()
-        if opened is None:
-            return False
-        slots, now = opened
-        lane = waiter.lane
-        turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
-        slot = None
-        if not slots.sharers or slots.free(now) > slots.ahead(now, lane, turn):
-            slot = slots.take(now, lane, waiter.max_lifetime, self._next_id())
-        if slot is None:
-            self._store.end(slots, now, changed=False)
-            return False
-        slots.turns[lane] = turn
-        if self._store.sharer:
-            plan = Plan(grants=[(waiter, slot)], changed=True)
-            self._announce_demand(slots, now, plan)
-            if not self._store.end(slots, now, changed=True):
-                return False
-            self._store.noted(slots, now, plan)
-        waiter.grant = Grant(slot, waiter.place, 0.0)
-        return True
+    def _take_at_once(self, lane: Lane, max_lifetime: float, place: int | None) -> Grant | None:
+        """Where nothing waits, the first to come is served: no queue, and nothing to be woken. None: not now."""
+        with self._alone:
+            if self._queue.loops or self._operations:
+                return None
+            opened = self._store.begin()
+            if opened is None:
+                return None
+            slots, now = opened
+            sharer = self._store.sharer
+            turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
+            slot = None
+            if not slots.sharers or slots.free(now) > slots.ahead(now, lane, turn):
+                slot = slots.take(now, lane, nanoseconds(max_lifetime), sharer << 32 | next(self._numbers))
+            if slot is None:
+                self._store.end(slots, now, changed=False)
+                return None
+            slots.turns[lane] = turn
+            grant = Grant(slot, next(self._places) if place is None else place, 0.0)
+            if sharer:
+                plan = Plan(taken=[slot], changed=True)
+                self._announce_demand(slots, now, plan)
+                if not self._store.end(slots, now, changed=True):
+                    return None
+                self._store.noted(slots, now, plan)
+            return grant
 
     def _next_id(self) -> int:
         return self._store.sharer << 32 | next(self._numbers)
 
     def _abandon(self, waiter: Waiter) -> float:
         """Its caller gave up: leave the queue, or give back what it was granted a moment ago; the wait foregone."""
-        with self._alone():
+        with self._alone:
             slots, now = self._store.peek()
             wait = slots.predicted_wait(now, self._queue.before(waiter), waiter.lane)
             wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)  # a probe is out: it cannot be said
@@ -589,7 +618,7 @@ class QueuedBudget:
         self._set_alarms(slots, now, plan)
 
     def _settle_rest(self) -> None:
-        with self._alone():
+        with self._alone:
             if self._operations:
                 self._transact()
 
@@ -638,7 +667,7 @@ class QueuedBudget:
             before[1].cancel()
 
     def _look_again(self) -> None:
-        with self._alone():
+        with self._alone:
             loop = running_loop()
             if loop is not None:
                 self._drop_alarm(loop)

@@ -413,7 +413,7 @@ class RedisBudget(QueuedBudget):
         except Exception as error:  # noqa: BLE001  redis-py's, the network's, a client's of another make
             self._failed(error, is_plain=not self.store.reached and await answers_without_tls(self._url))
         finally:
-            with self._alone():
+            with self._alone:
                 if self._working is not None and self._working[0] is loop:
                     self._working = None
                 again, self._work_again = self._work_again, False
@@ -441,7 +441,7 @@ class RedisBudget(QueuedBudget):
         for attempt in range(1000):
             if store.slots is None or (attempt == 0 and self._must_look()):
                 await self._exchange(link, _UNKNOWN, b"", "")
-            with self._alone():
+            with self._alone:
                 slots, now = store.slots, store.now
                 if slots is None:
                     continue
@@ -464,7 +464,7 @@ class RedisBudget(QueuedBudget):
                 if attempt > 1:
                     await asyncio.sleep(0)
                 continue
-            with self._alone():
+            with self._alone:
                 store.slots, store.data, store.changed = slots, data, False
                 store.memory.is_uncertain = False
                 store.note_time(reply, sent)
@@ -506,7 +506,7 @@ class RedisBudget(QueuedBudget):
         if int(reply[0]):
             self.store.reached = True  # a read-only replica can be read, and no more
             return told
-        with self._alone():
+        with self._alone:
             self.store.load(bytes(reply[3]), told, sent)
         return None
 
@@ -526,7 +526,7 @@ class RedisBudget(QueuedBudget):
         remedy = None if self.store.reached else misconfiguration(error)
         if is_plain:
             remedy = "its port is one without TLS: write redis:// instead of rediss://"
-        with self._alone():
+        with self._alone:
             self.store.slots = None
             self.store.problem = reason
             waiting = list(self._queue)
@@ -628,7 +628,7 @@ class RedisBudget(QueuedBudget):
         host = self._host_budget
         if host is not None and isinstance(host._store, HostStore):  # noqa: SLF001  the same budget, elsewhere
             sent = host._store.memory.recent(self._clock())  # noqa: SLF001  likewise
-            with self._alone():
+            with self._alone:
                 self.store.memory.own |= sent
                 self.store.slots = None  # what is missing there is noticed when it is read
 
@@ -646,7 +646,7 @@ class RedisBudget(QueuedBudget):
         link = self._links.get(loop)
         if link is not None:
             return link
-        with self._alone():
+        with self._alone:
             for ended in [other for other in self._links if other.is_closed()]:
                 del self._links[ended]
             client = self._client
@@ -676,7 +676,7 @@ class RedisBudget(QueuedBudget):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=self._patience)
-        with self._alone():
+        with self._alone:
             if self._working is not None and self._working[0] is loop:
                 self._working = None  # a task that was cancelled before it began clears nothing
             for waiter in [waiter for waiter in self._queue if waiter.loop is loop]:

@@ -102,7 +102,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert sum(counts.values()) == len(waiting)
         if not waiting:
             return
-        with self.budget._alone():
+        with self.budget._alone:
             slots, now = self.budget._store.peek()
             first = min(waiting, key=lambda caller: (caller.lane, caller.number))
             assert slots.take(now, first.lane, nanoseconds(LIFE)) is None
