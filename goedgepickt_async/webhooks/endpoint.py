@@ -13,7 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import attrs
 
@@ -220,6 +220,11 @@ class SecretStore:
     def __init__(self, source: _Keys | Callable[[], Any]) -> None:
         self._source = source
 
+    @property
+    def is_function(self) -> bool:
+        """Whether the secrets come from a function, which must be awaited."""
+        return callable(self._source)
+
     def __repr__(self) -> str:
         return "<SecretStore>"
 
@@ -231,11 +236,17 @@ class SecretStore:
             the delivery is refused.
         """
         source = self._source
-        keys = _wrapped(await _result_of(source)) if callable(source) else source
+        return self._check(_wrapped(await _result_of(source)) if callable(source) else source, raw_body, digest)
+
+    def check_now(self, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
+        """Like `check`, if the secrets do not come from a function."""
+        return self._check(cast("_Keys", self._source), raw_body, digest)
+
+    def _check(self, keys: _Keys, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
         found = frozenset(name for name, secrets in keys.items() if matches(raw_body, digest, secrets))
         if found:
             return None if _ANY in keys else found
-        number = len({secret for secrets in keys.values() for secret in secrets})
+        number = sum(map(len, keys.values()))
         if not number:
             return "there is no secret"
         return f"the signature is not made with {'the secret' if number == 1 else f'any of the {number} secrets'}"
@@ -299,6 +310,7 @@ class DeliveryEndpoint:
     Attributes:
         stats: The counters.
         secrets: The current secrets.
+        body_timeout: Seconds until a body must be complete.
 
     Raises:
         ConfigurationError: There is no secret.
@@ -322,7 +334,7 @@ class DeliveryEndpoint:
         self._accept = accept
         self._log = RejectionLog() if log is None else log
         self._max_body = max_body
-        self._body_timeout = body_timeout
+        self.body_timeout: float = body_timeout
 
     async def receive(
         self,
@@ -333,11 +345,9 @@ class DeliveryEndpoint:
         headers: Mapping[str, str] | None = None,
     ) -> WebhookResponse:
         """Verify the bytes that arrived, pass them on, and return the response. It never raises an `Exception`."""
-        if len(raw_body) > self._max_body:
-            return self.refuse(TOO_LARGE, f"more than {self._max_body} bytes")
-        digest = digest_of(signature)
-        if isinstance(digest, str):
-            return self.refuse(NOT_SIGNED, digest)
+        digest = self.check_headers(signature, len(raw_body))
+        if isinstance(digest, WebhookResponse):
+            return digest
         try:
             return await self._verify(bytes(raw_body), digest, (content_encoding or "").strip().lower(), headers or {})
         except WebhookVerificationError as error:
@@ -366,26 +376,43 @@ class DeliveryEndpoint:
         self, chunks: AsyncIterable[bytes], signature: str | bytes | None, *, content_length: int | None = None
     ) -> bytearray | WebhookResponse:
         """Read a body; or, if it is refused, return the response. Without a plausible signature nothing is read."""
-        if content_length is not None and content_length > self._max_body:
-            return self.refuse(TOO_LARGE, f"more than {self._max_body} bytes")
-        digest = digest_of(signature)
-        if isinstance(digest, str):
-            return self.refuse(NOT_SIGNED, digest)
+        digest = self.check_headers(signature, content_length or 0)
+        if isinstance(digest, WebhookResponse):
+            return digest
         body = bytearray()
         try:
-            async with asyncio.timeout(self._body_timeout):
+            async with asyncio.timeout(self.body_timeout):
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > self._max_body:
                         break
         except TimeoutError:
-            return self.refuse(TOO_SLOW, f"the body was not complete after {self._body_timeout:g} s")
+            return self.refuse_slow()
         except Exception as error:  # noqa: BLE001  each framework has its own error for a lost connection
             return self.refuse(INCOMPLETE, f"the body ended early ({type(error).__name__})")
         finally:
             if (close := getattr(chunks, "aclose", None)) is not None:
                 await close()
         return body
+
+    def check_headers(self, signature: str | bytes | None, length: int) -> bytes | WebhookResponse:
+        """The digest that the body must have; or the response to a request that its headers show to be wrong."""
+        if length > self._max_body:
+            return self.refuse(TOO_LARGE, f"more than {self._max_body} bytes")
+        digest = digest_of(signature)
+        return self.refuse(NOT_SIGNED, digest) if isinstance(digest, str) else digest
+
+    def check_body(self, raw_body: bytes, digest: bytes) -> WebhookResponse | None:
+        """The response to a body whose signature is wrong; None if it may be right.
+
+        It does not call a function for secrets.
+        """
+        found = None if self.secrets.is_function else self.secrets.check_now(raw_body, digest)
+        return self.refuse(NOT_SIGNED, found) if isinstance(found, str) else None
+
+    def refuse_slow(self) -> WebhookResponse:
+        """The response to a body that is not complete in time."""
+        return self.refuse(TOO_SLOW, f"the body was not complete after {self.body_timeout:g} s")
 
     async def _verify(
         self, raw_body: bytes, digest: bytes, encoding: str, headers: Mapping[str, str]

@@ -2,7 +2,11 @@
 
 A caller without a secret can open connections, send headers slowly and send large bodies. Each of these is bounded
 here: the number of connections, the time for headers and for a body, and what is read. A new connection is always
-accepted; if there are too many, the one that has been idle for the longest time is closed for it.
+accepted; if there are too many, those that have been idle for the longest time are closed for it.
+
+aiohttp's request handling costs many times what it costs to see that a delivery is forged. So the first request of each
+connection is checked before aiohttp gets it. This check can only refuse: what it accepts or does not understand, aiohttp
+reads again.
 """
 
 from __future__ import annotations
@@ -10,16 +14,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
+import heapq
+import http
 import logging
+import math
 import os
+import re
 import signal
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self, cast
 
 import attrs
 from aiohttp import web
@@ -45,14 +54,25 @@ _ACCEPT_PAUSE: Final = 0.1
 """Seconds until the next try, if the process or the system has no file descriptor left."""
 _BACKLOG: Final = 1024
 """Connections that wait in the kernel; if it is full, a caller tries again only after a second."""
-_AT_ONCE: Final = 2
-"""Connections that are accepted before other tasks have their turn: a new one must be read before many others come."""
+_AT_ONCE: Final = 8
+"""Connections that are accepted before other tasks have their turn."""
+_READ: Final = 64 * 1024
+_MAX_RECEIVED: Final = 16 * 1024**2
+"""Bytes of all unverified first requests together."""
+_EVICTED_AT_ONCE: Final = 20
+"""Of the largest number of connections, one in so many is closed at once, since to choose them looks at all."""
+_REMEMBERED_ADDRESSES: Final = 1000
+_MAX_HEAD: Final = 16 * 1024
+"""Bytes of a request's head that are checked before aiohttp reads it."""
+_IPV6_PARTS: Final = 4
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 MALFORMED: Final = WebhookResponse(400, "the request is malformed")
 NOT_FOUND: Final = WebhookResponse(404, "not found")
 METHOD_NOT_ALLOWED: Final = WebhookResponse(405, "only POST")
+_PASS_ON: Final = WebhookResponse(0, "")
+"""No response: aiohttp reads the request."""
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +98,39 @@ class BindAddress:
         return f"{scheme}://{host}:{port}{self.path or '/'}"
 
 
+# -- the first request of a connection ------------------------------------------------------------------------------
+
+_REQUEST_LINE: Final = re.compile(rb"([A-Z]+) ([^\s?#]+)[^\s]* HTTP/1\.[01]\r\n")
+_CHECKED_HEADERS: Final = re.compile(
+    rb"\n(signature|content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
+)
+_FOR_AIOHTTP: Final = {b"transfer-encoding", b"expect"}
+_LONGEST_LENGTH: Final = 9
+"""Digits."""
+
+
+class _Body(NamedTuple):
+    """Where a body starts and ends in the received bytes, and the digest that it must have."""
+
+    start: int
+    end: int
+    digest: bytes
+
+
+_UNKNOWN_BODY: Final = _Body(0, 0, b"")
+"""The headers are not complete."""
+
+
+@functools.cache
+def _raw_response(response: WebhookResponse) -> bytes:
+    allow = "Allow: POST\r\n" if response is METHOD_NOT_ALLOWED else ""
+    return (
+        f"HTTP/1.1 {response.status} {http.HTTPStatus(response.status).phrase}\r\n{allow}"
+        "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+        f"Content-Length: {len(response.text)}\r\n\r\n{response.text}"
+    ).encode()
+
+
 # -- connections ----------------------------------------------------------------------------------------------------
 
 
@@ -88,18 +141,27 @@ class _Connection:
     Attributes:
         address: Where it comes from.
         since: When its state began.
-        state: `idle` while no request is complete, `reading` while a body is read, `busy` from then on.
         close: Closes it at once.
+        state: `idle` while no request is complete, `reading` while a body is read, `busy` from then on, and `refused`
+            while the rest of a refused body is read.
+        verified: Whether its last request was signed.
+        unread: The socket, until the first request is passed on to aiohttp.
+        received: What came of that request.
+        body: Its body.
     """
 
     address: str
     since: float
     close: Callable[[], object]
     state: str = "idle"
+    verified: bool = False
+    unread: socket.socket | None = None
+    received: bytearray = attrs.field(factory=bytearray)
+    body: _Body = _UNKNOWN_BODY
 
 
 class _Connections:
-    """All open connections, and which of them has to go.
+    """All open connections, and which of them are closed when there are too many.
 
     Args:
         limit: The largest number.
@@ -112,6 +174,8 @@ class _Connections:
         self._clock = clock
         self._open: dict[_Connection, None] = {}
         self._by_address: Counter[str] = Counter()
+        self._signers: dict[str, None] = {}  # addresses of verified deliveries, the latest last
+        self._received = 0
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -123,7 +187,7 @@ class _Connections:
             return None
         if len(self._open) >= self._limit and not self.evict():
             return None
-        connection = _Connection(address=address, since=self._clock(), close=close)
+        connection = _Connection(address, self._clock(), close)
         self._open[connection] = None
         self._by_address[address] += 1
         return connection
@@ -131,57 +195,67 @@ class _Connections:
     def remove(self, connection: _Connection) -> None:
         """Count it no more."""
         if self._open.pop(connection, connection) is None:
+            self.take_received(connection)
+            connection.unread = None
             self._by_address[connection.address] -= 1
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
     def evict(self, address: str | None = None) -> bool:
-        """Close one connection that has sent nothing verified; whether there was one.
+        """Close a few connections without a verified request; whether there were any.
 
-        One of the address with the most connections goes first; of these an idle one before one whose body is
-        incomplete; of several, the oldest.
+        Connections that delivered before, and those of addresses that did, are closed last. Of the others, those of
+        the address with the most connections go first; of these the ones without a complete request; then the oldest.
         """
-        found = map(self._oldest, self._by_address if address is None else [address])
-        oldest = min(
-            (one for one in found if one is not None),
-            key=lambda one: (-self._by_address[one.address], one.state != "idle", one.since),
-            default=None,
-        )
-        if oldest is None:
+        unused = [one for one in self._open if one.state != "busy" and address in {None, one.address}]
+        if not unused:
             return False
-        self.remove(oldest)
-        self.evicted += 1
-        oldest.close()
+        worst = heapq.nsmallest(max(1, self._limit // _EVICTED_AT_ONCE), unused, key=self._worth)
+        for connection in worst:
+            if self._worth(connection)[:2] == self._worth(worst[0])[:2]:
+                self.close(connection)
+                self.evicted += 1
         return True
 
-    def _oldest(self, address: str) -> _Connection | None:
-        reading = None
-        for connection in self._open:  # in the order in which their states began
-            if connection.address == address and connection.state != "busy":
-                if connection.state == "idle":
-                    return connection
-                reading = reading or connection
-        return reading
+    def _worth(self, one: _Connection) -> tuple[bool, bool, int, bool, float]:
+        signs = one.address in self._signers
+        return one.verified, signs, -self._by_address[one.address], one.state == "reading", one.since
 
     def enter(self, connection: _Connection, state: str) -> None:
         """Change the state of a connection."""
         connection.state, connection.since = state, self._clock()
-        if connection in self._open:
-            del self._open[connection]
-            self._open[connection] = None
 
-    def close_idle(self, seconds: float) -> int:
-        """Close what has been idle for so long; the number."""
+    def remember(self, connection: _Connection) -> None:
+        """It delivered something verified."""
+        connection.verified = True
+        self._signers.pop(connection.address, None)
+        self._signers[connection.address] = None
+        if len(self._signers) > _REMEMBERED_ADDRESSES:
+            del self._signers[next(iter(self._signers))]
+
+    def late(self, **seconds: float) -> list[_Connection]:
+        """The connections that have been in a state for so many seconds."""
         now = self._clock()
-        late = [one for one in self._open if one.state == "idle" and now - one.since >= seconds]
-        for connection in late:
-            self.remove(connection)
-            connection.close()
-        return len(late)
+        return [one for one in self._open if now - one.since >= seconds.get(one.state, math.inf)]
 
-    def close_all(self) -> None:
-        """Close all that are idle."""
-        self.close_idle(-1.0)
+    def close(self, connection: _Connection) -> None:
+        """Close it, and count it no more."""
+        self.remove(connection)
+        connection.close()
+
+    def receive(self, connection: _Connection, data: bytes) -> None:
+        """Keep bytes of a first request. If there are too many of all, the connection that sent the most is closed."""
+        connection.received += data
+        self._received += len(data)
+        if self._received > _MAX_RECEIVED:
+            self.close(max(self._open, key=lambda one: len(one.received)))
+
+    def take_received(self, connection: _Connection) -> bytes:
+        """The bytes of a first request, which are not kept."""
+        received = bytes(connection.received)
+        self._received -= len(received)
+        connection.received.clear()
+        return received
 
 
 class _MalformedRequests(logging.Logger):
@@ -195,6 +269,17 @@ class _MalformedRequests(logging.Logger):
         """Count what aiohttp reports."""
         error = record.exc_info[0] if record.exc_info else None
         self._endpoint.refuse(MALFORMED, "the request is malformed" + (f" ({error.__name__})" if error else ""))
+
+
+class _PassedOn(asyncio.Protocol):
+    """Calls a function with the transport of a new connection; it sets another protocol."""
+
+    def __init__(self, connected: Callable[[asyncio.Transport], None]) -> None:
+        self._connected = connected
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        self._connected(cast("asyncio.Transport", transport))
 
 
 class _Server(web.Server):
@@ -254,8 +339,8 @@ class DeliveryServer:
         Raises:
             ConfigurationError: It cannot listen there.
         """
-        loop = asyncio.get_running_loop()
-        self._connections = _Connections(_connection_limit(self._max_connections), loop.time)
+        self._loop = asyncio.get_running_loop()
+        self._connections = _Connections(_connection_limit(self._max_connections), self._loop.time)
         self._server = _Server(
             self._handle,
             self._lost,
@@ -271,6 +356,11 @@ class DeliveryServer:
             where = f"{self._address.host}:{self._address.port}"
             raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}") from None
         self.url = self._address.url(self._sockets[0].getsockname()[1])
+        try:
+            self._loop.remove_reader(self._sockets[0])
+            self._can_wait = self._address.ssl_context is None
+        except NotImplementedError:  # of Windows
+            self._can_wait = False
         for listening in self._sockets:
             self._start(self._accept(listening))
         self._start(self._close_idle())
@@ -285,29 +375,30 @@ class DeliveryServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
-        self._connections.close_all()
+        for connection in self._connections.late(idle=0.0, refused=0.0):
+            self._connections.close(connection)
         self._server.pre_shutdown()
         await self._server.shutdown(_SHUTDOWN_TIMEOUT)
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _accept(self, listening: socket.socket) -> None:
         """Accept connections. asyncio's own server cannot be used: it logs a traceback for each failure to accept."""
-        loop = asyncio.get_running_loop()
         number = 0
         while True:
             try:
-                accepted, peer = await loop.sock_accept(listening)
+                accepted, peer = await self._loop.sock_accept(listening)
             except OSError as error:
                 if error.errno in _NO_DESCRIPTOR:
                     self._connections.evict()
                 if not isinstance(error, ConnectionError):  # that one was only the caller's
                     await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            self._admit(accepted, str(peer[0]) if isinstance(peer, tuple) else "")
+            self._admit(accepted, _source(peer))
             number += 1
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -318,29 +409,125 @@ class DeliveryServer:
             accepted.close()
             return
         accepted.setblocking(False)
-        self._start(self._connect(accepted, connection))
+        if not self._can_wait:
+            self._pass_on(connection, accepted)
+            return
+        connection.unread = accepted
+        connection.close = functools.partial(self._close, accepted)
+        if self._read(connection, accepted):
+            self._loop.add_reader(accepted, self._read, connection, accepted)
 
-    async def _connect(self, accepted: socket.socket, connection: _Connection) -> None:
-        """Give a connection to aiohttp, after the TLS handshake if there is one."""
-        loop = asyncio.get_running_loop()
+    def _close(self, accepted: socket.socket) -> None:
+        self._loop.remove_reader(accepted)
+        accepted.close()
+
+    # -- the first request --------------------------------------------------------------------------------------
+
+    def _read(self, connection: _Connection, accepted: socket.socket) -> bool:
+        """Read what has come, and refuse the request or pass it on; whether to wait for more."""
+        try:
+            data = accepted.recv(_READ)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            self._connections.close(connection)
+        elif connection.state != "refused":
+            response = self._look(connection, data)
+            if response is _PASS_ON:
+                self._loop.remove_reader(accepted)
+                self._pass_on(connection, accepted)
+            elif response is not None:
+                self._refuse(connection, accepted, response)
+        return connection.unread is not None
+
+    def _look(self, connection: _Connection, data: bytes) -> WebhookResponse | None:
+        """The response to what came of the first request, which may be to pass it on; None if more is needed."""
+        searched = len(connection.received)
+        self._connections.receive(connection, data)
+        if connection.unread is None:  # it was closed
+            return None
+        if connection.body is _UNKNOWN_BODY:
+            body = self._body_of(connection.received, searched)
+            if isinstance(body, WebhookResponse):
+                return body
+            if body is _UNKNOWN_BODY:
+                return None
+            connection.body = body
+            self._connections.enter(connection, "reading")
+        start, end, digest = connection.body
+        if len(connection.received) < end:
+            return None
+        return self._endpoint.check_body(bytes(connection.received[start:end]), digest) or _PASS_ON
+
+    def _body_of(self, received: bytearray, searched: int) -> _Body | WebhookResponse:
+        """What the headers say of the body, of which so many bytes are known not to contain their end.
+
+        Or the response: one that refuses the request, or `_PASS_ON` if only aiohttp understands it.
+        """
+        start = received.find(b"\r\n\r\n", max(0, searched - 3)) + 4
+        if start < 4:
+            return _UNKNOWN_BODY if len(received) < _MAX_HEAD else _PASS_ON
+        head = bytes(received[:start])
+        line = _REQUEST_LINE.match(head)
+        if line is None:
+            return self._endpoint.refuse(MALFORMED, "the request is malformed")
+        if self._address.path is not None and line[2] != self._address.path.encode():
+            return _PASS_ON if b"%" in line[2] or b":" in line[2] else NOT_FOUND  # written in another way, perhaps
+        return METHOD_NOT_ALLOWED if line[1] != b"POST" else self._announced_body(head, start)
+
+    def _announced_body(self, head: bytes, start: int) -> _Body | WebhookResponse:
+        found = _CHECKED_HEADERS.findall(head)
+        headers = {name.lower(): value for name, value in found}
+        length = headers.get(b"content-length", b"0")
+        if len(headers) < len(found) or not length.isdigit() or len(length) > _LONGEST_LENGTH:
+            return _PASS_ON
+        digest = self._endpoint.check_headers(headers.get(b"signature"), int(length))
+        if isinstance(digest, WebhookResponse):
+            return digest
+        return _PASS_ON if headers.keys() & _FOR_AIOHTTP else _Body(start, start + int(length), digest)
+
+    def _refuse(self, connection: _Connection, accepted: socket.socket, response: WebhookResponse) -> None:
+        """Send a response, and close. If more is to come, that is read first, so that the caller sees the response."""
+        with contextlib.suppress(OSError):
+            accepted.send(_raw_response(response))
+            if not 0 < connection.body.end <= len(connection.received):
+                accepted.shutdown(socket.SHUT_WR)
+                self._connections.take_received(connection)
+                self._connections.enter(connection, "refused")
+                return
+        self._connections.close(connection)
+
+    def _pass_on(self, connection: _Connection, accepted: socket.socket) -> None:
+        """Give a connection to aiohttp, with what was received."""
+        connection.unread = None
+        received = self._connections.take_received(connection)
+        connection.close = self._start(self._connect(accepted, connection, received)).cancel
+
+    async def _connect(self, accepted: socket.socket, connection: _Connection, received: bytes) -> None:
+        """After the TLS handshake, if there is one."""
         context = self._address.ssl_context
-        task = asyncio.current_task()
-        assert task is not None
-        connection.close = task.cancel
         timeout = None if context is None else self._header_timeout
         try:
-            transport, protocol = await loop.connect_accepted_socket(
-                self._server, accepted, ssl=context, ssl_handshake_timeout=timeout
+            await self._loop.connect_accepted_socket(
+                lambda: _PassedOn(functools.partial(self._connected, connection, received)),
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=timeout,
             )
         except (OSError, ssl.CertificateError, asyncio.CancelledError):
             self._connections.remove(connection)
             accepted.close()
-            return
+
+    def _connected(self, connection: _Connection, received: bytes, transport: asyncio.Transport) -> None:
+        protocol = self._server()
+        self._connection_of[protocol] = connection
         connection.close = transport.abort
-        if transport.is_closing():
-            self._connections.remove(connection)
-        else:
-            self._connection_of[protocol] = connection
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if received:
+            protocol.data_received(received)
 
     def _lost(self, protocol: web.RequestHandler) -> None:
         connection = self._connection_of.pop(protocol, None)
@@ -349,9 +536,14 @@ class DeliveryServer:
 
     async def _close_idle(self) -> None:
         reported = 0
+        interval = min(_CHECK_INTERVAL, self._header_timeout / 2, self._endpoint.body_timeout / 2)
         while True:
-            await asyncio.sleep(min(_CHECK_INTERVAL, self._header_timeout / 2))
-            self._connections.close_idle(self._header_timeout)
+            await asyncio.sleep(interval)
+            for one in self._connections.late(idle=self._header_timeout, refused=_LINGERING_TIME):
+                self._connections.close(one)
+            for one in self._connections.late(reading=self._endpoint.body_timeout):
+                if one.unread is not None:
+                    self._refuse(one, one.unread, self._endpoint.refuse_slow())
             if self._connections.evicted > reported:
                 count, reported = self._connections.evicted - reported, self._connections.evicted
                 self._endpoint.note(
@@ -359,15 +551,16 @@ class DeliveryServer:
                 )
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        loop = asyncio.get_running_loop()
         connection = self._connection_of.get(request.protocol)
         if connection is None:  # it was closed
-            connection = _Connection(address="", since=loop.time(), close=lambda: None)
+            connection = _Connection("", 0.0, lambda: None)
         self._connections.enter(connection, "reading")
         try:
             response = await self._respond(request, lambda: self._connections.enter(connection, "busy"))
         finally:
             self._connections.enter(connection, "idle")
+        if response.status == 200:
+            self._connections.remember(connection)
         answer = web.Response(status=response.status, text=response.text)
         if response.status not in {200, 503}:
             answer.force_close()  # a caller that gets it wrong keeps no connection
@@ -381,6 +574,8 @@ class DeliveryServer:
         if request.method != "POST":
             return METHOD_NOT_ALLOWED
         signature = request.headers.get(HEADER)
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # or the caller waits before it sends the body
         body = await self._endpoint.read(request.content.iter_any(), signature, content_length=request.content_length)
         if isinstance(body, WebhookResponse):
             return body
@@ -407,6 +602,13 @@ def _open_descriptors() -> int:
         with contextlib.suppress(OSError):
             return len(os.listdir(folder))  # noqa: PTH208
     return 32
+
+
+def _source(peer: tuple[Any, ...]) -> str:
+    """The address of a caller; of IPv6 the network, since one caller can have all addresses of it."""
+    if len(peer) == _IPV6_PARTS:
+        return socket.inet_pton(socket.AF_INET6, peer[0].split("%")[0])[:8].hex()
+    return str(peer[0])
 
 
 async def _bound_sockets(address: BindAddress) -> list[socket.socket]:

@@ -4,16 +4,18 @@ import asyncio
 import gzip
 import logging
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import DeliveryEndpoint, ReceivedDelivery, WebhookResponse, sign
-from goedgepickt_async.webhooks.server import BindAddress, DeliveryServer, _Connections
+from goedgepickt_async.webhooks.server import BindAddress, DeliveryServer, _Connections, _source
 from tests.webhooks.support import SECRET, Clock, stock, until
 
 BODY = stock()
@@ -125,6 +127,104 @@ async def test_a_body_that_takes_too_long_is_a_408() -> None:
     accepted = Accepted(body_timeout=0.1)
     async with accepted.serving() as port:
         assert await send(port, request(b"{", "0" * 64, length=1000)) == 408
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_first_request_is_accepted_however_it_is_cut_and_written(tls: bool) -> None:
+    accepted = Accepted()
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(Path(__file__).parents[1] / "support" / "localhost.pem")
+    client = ssl._create_unverified_context() if tls else None
+    whole = request(BODY)
+    chunked = request(b"", sign(BODY, SECRET), "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
+    chunked += b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    ways = [
+        [whole],
+        [whole[number : number + 1] for number in range(len(whole))],
+        [whole[:-1], whole[-1:]],
+        [whole.replace(b"Signature: ", b"sIGNATURE:\t").replace(b"/hook", b"/hook?a=b")],
+        [whole.replace(b"/hook", b"/%68ook")],
+        [whole.replace(b"/hook", b"http://x/hook")],
+        [whole.replace(b"1.1", b"1.0", 1)],
+        [chunked],
+    ]
+    async with DeliveryServer(accepted.endpoint, BindAddress(path="/hook", ssl_context=context)) as server:
+        port = int(server.url.split(":")[2].split("/")[0])
+        for way in ways:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+            for data in way:
+                writer.write(data)
+                await writer.drain()
+                await asyncio.sleep(0)
+            assert (await reader.readuntil(b"\r\n")).endswith(b"200 OK\r\n"), way
+            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+        writer.write(request(BODY, None, "Expect: 100-continue").removesuffix(BODY))
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(BODY)
+        assert b" 200 " in await reader.readuntil(b"\r\n")
+        writer.close()
+    assert [one.body for one in accepted.came] == [BODY] * (len(ways) + 1)
+
+
+async def test_bodies_that_are_never_finished_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goedgepickt_async.webhooks.server._MAX_RECEIVED", 100_000)
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        for _, writer in streams:
+            writer.write(request(b"x" * 20_000, "0" * 64, length=30_000))
+            assert await send(port, request(BODY)) == 200
+        await asyncio.wait(
+            [asyncio.ensure_future(reader.read()) for reader, _ in streams], return_when="FIRST_COMPLETED"
+        )
+        closed = sum(reader.at_eof() or reader.exception() is not None for reader, _ in streams)
+        for _, writer in streams:
+            writer.close()
+    assert closed >= 14
+
+
+async def test_a_connection_that_delivered_outlives_those_that_did_not() -> None:
+    accepted = Accepted()
+    async with accepted.serving(max_connections=8) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(BODY))
+        await reader.readuntil(b"accepted")
+        idle = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(50)]
+        assert await send(port, request(BODY)) == 200
+        writer.write(request(BODY))
+        await reader.readuntil(b"accepted")
+        for one in (writer, *idle):
+            one.close()
+    assert len(accepted.came) == 3
+
+
+def test_connections_of_an_address_that_delivered_are_closed_after_those_of_others() -> None:
+    clock, closed = Clock(), set()
+    connections = _Connections(10, clock)
+
+    def add(address: str) -> Any:
+        clock.now += 1
+        return connections.add(address, lambda: closed.add(address))
+
+    genuine = add("genuine")
+    connections.remember(genuine)
+    connections.remove(genuine)
+    add("genuine")
+    for number in range(1000):
+        add(f"attacker-{number}")
+    assert closed == {f"attacker-{number}" for number in range(991)}
+    for number in range(2000):  # it does not remember them for ever
+        connections.remember(add(f"attacker-{number}"))
+    assert len(connections._signers) == 1000
+
+
+def test_an_ipv6_network_counts_as_one_address() -> None:
+    assert _source(("2001:db8::1%eth0", 1, 0, 0)) == _source(("2001:db8:0:0:ffff::2", 2, 0, 0))
+    assert _source(("2001:db8::1", 1, 0, 0)) != _source(("2001:db8:0:1::1", 1, 0, 0))
+    assert _source(("127.0.0.1", 1)) != _source(("127.0.0.2", 1))
 
 
 def test_the_oldest_idle_connection_goes_first_and_one_in_use_never() -> None:
