@@ -68,12 +68,12 @@ async def test_the_catalogue_names_what_the_error_carries(
         assert "As `APIError`" in text
         carried -= OF_API
     assert {name for name in carried if f"`{name}`" not in text} == set()
-    assert ("**Carries.**" in text) == bool(carried or issubclass(error, APIError))
+    assert ("**Attributes.**" in text) == bool(carried or issubclass(error, APIError))
 
 
 def test_the_catalogue_says_when_an_error_comes_what_to_do_and_whether_to_try_again() -> None:
     for error in PROVOCATIONS:
-        assert all(word in SECTIONS[error.__name__] for word in ("**When.**", "**What to do.**", "**Again?**")), error
+        assert all(word in SECTIONS[error.__name__] for word in ("**When.**", "**What to do.**", "**Retry?**")), error
 
 
 def test_what_all_errors_carry_is_told_with_the_root() -> None:
