@@ -12,7 +12,7 @@ from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "tests", "tests_oldest", "everything_else", "browser", "package"]
+nox.options.sessions = ["lint", "everything", "tests_oldest", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -55,6 +55,7 @@ SMOKE = (
     "tests/paging",
     "tests/resources",
 )
+EXTRAS = "arrow,cli,dlt,excel,opentelemetry,redis,speed"
 IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
@@ -77,7 +78,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,excel,opentelemetry,redis,speed]")
+    session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
     check_types(session)
 
 
@@ -90,15 +91,19 @@ def check_types(session: nox.Session) -> None:
 
 
 @nox.session
-def tests(session: nox.Session) -> None:
-    """Everything, with all extras and the newest dependencies; a plain run goes on with what `dev_mode` does.
+def everything(session: nox.Session) -> None:
+    """What `tests`, `typing`, `contrib`, `browser` and `docs` do, in one environment with the newest dependencies."""
+    session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
+    check_types(session)
+    build_site(session)
 
-    Quickly: `nox -s tests -- -m "not slow"`.
-    """
+
+@nox.session(default=False)
+def tests(session: nox.Session) -> None:
+    """The whole suite but for what needs other people's tools; quickly: `nox -s tests -- -m "not slow"`."""
     session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     session.run("pytest", *IN_PARALLEL, *session.posargs)
-    if not session.posargs:  # the same environment serves twice
-        run_in_dev_mode(session)
 
 
 @nox.session(default=False)
@@ -110,18 +115,18 @@ def smoke(session: nox.Session) -> None:
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
-    """What depends on versions, with the lowest allowed dependencies and without the extra that makes JSON fast.
+    """What depends on versions, with the lowest allowed dependencies, without orjson, in Python's development mode.
 
-    Left out, and run with the newest dependencies alone: what is only slow (whole processes, interrupted, of code whose
-    parts are all run here), the benchmarks, the tests of the documentation and its examples (`docs` and README), and
-    the pure core of the budget, which uses attrs' plainest parts alone.
+    The development mode and asyncio's debug mode turn leaks and unawaited coroutines into failures. Left out, and run
+    with the newest dependencies alone: slow tests (whole processes of code whose parts are all run here), benchmarks,
+    documentation, and the pure core of the budget.
     """
     session.install(*groups("tests"), ".[cli,excel]", *OLDEST)
     chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")
-    session.run("pytest", *IN_PARALLEL, *chosen)
+    session.run("pytest", *IN_PARALLEL, *chosen, env={"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"})
 
 
-@nox.session
+@nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """The sandbox's page does in Chromium what its users expect; skipped where there is none."""
     session.install(*groups("browser"), ".")
@@ -139,38 +144,9 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def dev_mode(session: nox.Session) -> None:
-    """Nothing leaks: Python's development mode and asyncio's debug mode find no fault in what is asynchronous."""
-    session.install(*groups("tests"), ".[cli,excel,redis,speed]")
-    run_in_dev_mode(session)
-
-
-def run_in_dev_mode(session: nox.Session) -> None:
-    """For sessions in which the dependency group `tests` is installed."""
-    env = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
-    session.run(
-        "pytest",
-        *IN_PARALLEL,
-        "tests/budget/test_conformance.py",
-        "tests/client",
-        "tests/transport",
-        "tests/resources",
-        "tests/webhooks/test_receiver.py",
-        "-m",
-        "not slow",
-        env=env,
-    )
-
-
-@nox.session(default=False)
 def contrib(session: nox.Session) -> None:
     """What needs other people's tools works with them: dlt, DuckDB, OpenTelemetry, taskiq, Celery, and the contenders."""
-    session.install(*groups("bench", "contrib"), ".[arrow,cli,dlt,excel,opentelemetry,redis,speed]")
-    check_bridges(session)
-
-
-def check_bridges(session: nox.Session) -> None:
-    """For sessions in which the dependency groups `bench` and `contrib` are installed."""
+    session.install(*groups("bench", "contrib"), f".[{EXTRAS}]")
     session.run("pytest", *IN_PARALLEL, *WITH_OTHERS, *session.posargs)
 
 
@@ -191,15 +167,6 @@ def docs(session: nox.Session) -> None:
 def build_site(session: nox.Session) -> None:
     """For sessions in which the dependency group `docs` is installed."""
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
-
-
-@nox.session
-def everything_else(session: nox.Session) -> None:
-    """What `typing`, `contrib` and `docs` do, one after the other in one environment: installing it takes longest."""
-    session.install(*groups("typing"), "nox", ".[arrow,cli,dlt,excel,opentelemetry,redis,speed]")
-    check_types(session)
-    check_bridges(session)
-    build_site(session)
 
 
 @nox.session
