@@ -1,6 +1,7 @@
 """What most tests need: a sandbox, a client on it, and budgets that don't make anybody wait."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.support.virtual import virtual_loop
 # How long an example takes says nothing about the code: the machine may be busy.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+# asyncio's debug mode reports each slow callback: that depends on the machine too.
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
 
 QUICK = RetryPolicy(base=0.001, cap=0.01)
 """Retries that hardly pause."""
