@@ -88,6 +88,7 @@ async def make_plan(
     for number, desired in enumerate(desired_rows, start=1):
         decisions.append(kind.diff(desired, present.get(desired.key)))
         await _give_way(number)
+    decisions = list(kind.settle(decisions))
     budget = sender.pipeline.budget.snapshot()
     plan = Plan(
         kind=kind.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Final
 
@@ -10,8 +10,10 @@ from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.bulk.strategy import (
     PlanStrategy,
     ProductsSeen,
+    conflicting,
     fields_of,
     find_products,
+    fold,
     is_utf8,
     not_there,
     refused,
@@ -25,6 +27,7 @@ from goedgepickt_async.bulk.values import (
     Decision,
     DesiredRow,
     PlannedWrite,
+    Skipped,
     Unchanged,
 )
 from goedgepickt_async.convert import to_plain
@@ -40,8 +43,8 @@ __all__ = [
     "equal",
     "normalize",
     "normalize_product",
+    "one_of_several",
     "plain",
-    "several_found",
 ]
 
 AMOUNTS: Final = frozenset({"price"})
@@ -96,7 +99,9 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
         webshop: The webshop that the plan is for.
     """
     try:
-        fields = {name: value for name, value in fields_of(row).items() if _is_wanted(row, name)}
+        fields = fields_of(row)
+        uuid = fields.pop("uuid", None)
+        fields = {name: value for name, value in fields.items() if _is_wanted(row, name)}
         for name in _TEXTS:
             if isinstance(fields.get(name), int) and not isinstance(fields[name], bool):
                 fields[name] = str(fields[name])  # a number in JSON is an identifier all the same
@@ -114,7 +119,8 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
         return Conflict(key="", indexes=(index,), reason=f"the {key} is no text that UTF-8 can carry")
     if own != webshop:
         return Conflict(key=identifier, indexes=(index,), reason="it is for another webshop than this plan")
-    return DesiredRow(key=identifier, index=index, values={key: identifier, **values})
+    values = {key: identifier, **values}
+    return DesiredRow(key=identifier, index=index, values=values, uuid=uuid if isinstance(uuid, str) else None)
 
 
 def diff_product(
@@ -130,7 +136,9 @@ def diff_product(
     """Create it, change it, leave it, or say what is in the way."""
     seen = present if isinstance(present, ProductsSeen) else ProductsSeen(products=tuple(present))
     if len(seen.products) > 1:
-        return several_found(desired, seen.products)
+        return one_of_several(
+            desired, seen.products, lambda product: _change(desired, product, update_pictures=update_pictures)
+        )
     if seen.products:
         return _change(desired, seen.products[0], update_pictures=update_pictures)
     wrong = not_there(desired, seen)
@@ -143,8 +151,12 @@ def diff_product(
     return _create(desired, webshop)
 
 
-def several_found(desired: DesiredRow, present: Sequence[Product]) -> Conflict:
-    """Which of them is meant, nobody can tell."""
+def one_of_several(desired: DesiredRow, present: Sequence[Product], diff: Callable[[Product], Decision]) -> Decision:
+    """Which of them is meant, only their uuid tells; even then none is written to, as a plan names them by their key."""
+    own = [product for product in present if product.uuid == desired.uuid]
+    decision = diff(own[0]) if own else None
+    if isinstance(decision, Unchanged | Skipped):
+        return decision
     return Conflict(
         key=desired.key,
         indexes=(desired.index,),
@@ -291,6 +303,20 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
             existing_only=self._existing_only, create_elsewhere=self._create_elsewhere,
             allow_similar=self._allow_similar,
         )  # fmt: skip
+
+    def settle(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        """Two products that are to be created must not be look-alikes either."""
+        decisions = super().settle(decisions)
+        if self._allow_similar:
+            return decisions
+        return conflicting(
+            decisions,
+            lambda write: fold(write.key) if write.action is Action.CREATE else None,
+            lambda same: (
+                f"{' and '.join(repr(write.key) for write in same[:3])} are nearly the same, and would be created"
+            ),
+            ConflictCode.NEAR_MISS,
+        )
 
     def is_sound(self, write: PlannedWrite) -> bool:
         """Whether a write that was saved is one that this strategy can have planned: it changes what is desired."""

@@ -21,7 +21,7 @@ _MAX_PLACES: Final = 5
 
 def render(plan: Plan, *, limit: int | None, where: Where) -> str:
     """The plan: a summary, notices, then creates (`+`), changes (`~`), conflicts (`!`) and skipped rows (`=`)."""
-    looked_at = [f"Looked at: {plan.looked_at}."] if plan.looked_at and plan.kind == "orders" else []
+    looked_at = [f"Looked at: {plan.looked_at}."] if plan.looked_at else []
     lines = [_title(plan), _summary(plan), *looked_at, *(f"Note: {_printable(notice, 400)}" for notice in plan.notices)]
     blocks = [
         [_write(plan, write) for write in plan.creates],
@@ -52,7 +52,8 @@ def describe_counts(plan: Plan) -> str:
         counts.append(f"{plan.rows_in_conflict:,} in conflict, for which nothing is sent")
     if plan.bad_rows:
         counts.append(f"{len(plan.bad_rows):,} that cannot be read")
-    return f"{plan.rows:,} rows: {', '.join(counts)}"
+    noun = "order" if plan.kind == "orders" else "row"
+    return f"{plan.rows:,} {noun if plan.rows == 1 else f'{noun}s'}: {', '.join(counts)}"
 
 
 def _title(plan: Plan) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.products import several_found
+from goedgepickt_async.bulk.products import one_of_several
 from goedgepickt_async.bulk.strategy import (
     PlanStrategy,
     ProductsSeen,
@@ -49,10 +49,10 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0+)?", re.ASCII)
 
 
 def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
-    """A desired pair of SKU and level in one form."""
-    if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) != 2:
+    """A desired pair of SKU and level in one form; the product's uuid may stand behind."""
+    if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) not in {2, 3}:
         return Conflict(key="", indexes=(index,), reason="a row must be a pair of a SKU and a level")
-    sku, level = row
+    sku, level, uuid = (*row, None)[:3]
     text = str(sku) if isinstance(sku, int) and not isinstance(sku, bool) else sku
     if not isinstance(text, str) or not text.strip():
         return Conflict(key="", indexes=(index,), reason="the sku is empty", fields={"sku": "must be text, not empty"})
@@ -62,44 +62,42 @@ def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
     if whole is None:
         why = "must be a whole number"
         return Conflict(key=text.strip(), indexes=(index,), reason=f"the level {why}", fields={"level": why})
-    return DesiredRow(key=text.strip(), index=index, values={"sku": text.strip(), "level": whole})
+    values = {"sku": text.strip(), "level": whole}
+    return DesiredRow(key=text.strip(), index=index, values=values, uuid=uuid if isinstance(uuid, str) else None)
 
 
 def diff_free_stock(desired: DesiredRow, seen: ProductsSeen) -> Decision:
     """Bring the free stock to the level by a mutation."""
-    product = _one(desired, seen)
-    if not isinstance(product, Product):
-        return product
-    stock = product.stock
-    if stock is None or stock.free_stock is None:
-        return Conflict(
-            key=desired.key, indexes=(desired.index,), reason="its stock is not told", uuids=(product.uuid,)
-        )
-    return _planned(desired, product, Action.MUTATE, "free_stock", stock.free_stock)
+
+    def diff(product: Product) -> Decision:
+        free = None if product.stock is None else product.stock.free_stock
+        return _not_told(desired, product) if free is None else _planned(desired, product, Action.MUTATE, free)
+
+    return _diff(desired, seen, diff)
 
 
 def diff_location_stock(desired: DesiredRow, seen: ProductsSeen, *, location: str) -> Decision:
     """Set what lies at the location."""
-    product = _one(desired, seen)
-    if not isinstance(product, Product):
-        return product
-    if seen.locations is None:
-        total = None if product.stock is None else product.stock.total_stock
-        if total is None:
-            return Conflict(
-                key=desired.key, indexes=(desired.index,), reason="its stock is not told", uuids=(product.uuid,)
-            )
-        return _planned(desired, product, Action.SET, "quantity", total)
-    for place in seen.locations:
-        if place.pick_location_uuid == location:
-            return _planned(desired, product, Action.SET, "quantity", place.quantity)
-    return Conflict(
-        key=desired.key,
-        indexes=(desired.index,),
-        reason="it is not linked to this location",
-        code=ConflictCode.UNWRITABLE,
-        uuids=(product.uuid,),
-    )
+
+    def diff(product: Product) -> Decision:
+        if seen.locations is None:
+            total = None if product.stock is None else product.stock.total_stock
+            return _not_told(desired, product) if total is None else _planned(desired, product, Action.SET, total)
+        for place in seen.locations:
+            if place.pick_location_uuid == location:
+                return _planned(desired, product, Action.SET, place.quantity)
+        reason = "it is not linked to this location"
+        return Conflict(
+            key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.UNWRITABLE,
+            uuids=(product.uuid,),
+        )  # fmt: skip
+
+    return _diff(desired, seen, diff)
+
+
+def _not_told(desired: DesiredRow, product: Product) -> Conflict:
+    reason = "its stock is not told"
+    return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, uuids=(product.uuid,))
 
 
 def evidence_of(product: Product) -> dict[str, int | None]:
@@ -121,8 +119,8 @@ def resolve_mutation(delta: int, before: Any, now: Any) -> Resolution:
     return Resolution(is_done=False) if moved == 0 else Resolution(None, "other stock moved meanwhile")
 
 
-def _one(desired: DesiredRow, seen: ProductsSeen) -> Product | Conflict | Skipped:
-    """The product that a desired row is about, if its stock can be written."""
+def _diff(desired: DesiredRow, seen: ProductsSeen, diff: Callable[[Product], Decision]) -> Decision:
+    """What is to be done with the product that a row is about, if its stock can be written."""
     if not seen.products:
         return not_there(desired, seen) or Conflict(
             key=desired.key,
@@ -130,17 +128,21 @@ def _one(desired: DesiredRow, seen: ProductsSeen) -> Product | Conflict | Skippe
             reason="no product of this account has this SKU",
             code=ConflictCode.NOT_FOUND,
         )
-    product, *others = seen.products
-    if others:
-        return several_found(desired, seen.products)
-    if product.type == ProductType.PARENT:
-        return _skip(desired, product, "a compound product: its stock is that of its parts")
-    if product.stock is not None and product.stock.unlimited_stock:
-        return _skip(desired, product, "its stock is unlimited")
-    return product
+
+    def writable(product: Product) -> Decision:
+        if product.type == ProductType.PARENT:
+            return _skip(desired, product, "a compound product: its stock is that of its parts")
+        if product.stock is not None and product.stock.unlimited_stock:
+            return _skip(desired, product, "its stock is unlimited")
+        return diff(product)
+
+    if len(seen.products) > 1:
+        return one_of_several(desired, seen.products, writable)
+    return writable(seen.products[0])
 
 
-def _planned(desired: DesiredRow, product: Product, action: Action, field: str, present: int | None) -> Decision:
+def _planned(desired: DesiredRow, product: Product, action: Action, present: int | None) -> Decision:
+    field = "quantity" if action is Action.SET else "free_stock"
     level = desired.values["level"]
     if present == level:
         return Unchanged(key=desired.key, index=desired.index, uuid=product.uuid)
@@ -228,6 +230,8 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         seen = present or ProductsSeen()
         if not self._sets:
             return diff_free_stock(desired, seen)
+        if not self.reads_in_pages and len(seen.products) > 1:
+            desired = attrs.evolve(desired, uuid=None)  # where each of them lies was not read
         assert self._location is not None
         return diff_location_stock(desired, seen, location=self._location)
 

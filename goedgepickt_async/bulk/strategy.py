@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -88,6 +89,10 @@ class PlanStrategy(ABC, Generic[P]):
     def diff(self, desired: DesiredRow, present: P | None) -> Decision:
         """What is to be done."""
 
+    def settle(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        """The decisions, compared with each other: two writes to one thing are in conflict."""
+        return conflicting(decisions, lambda write: write.key, lambda same: f"{len(same)} rows would write to it")
+
     @abstractmethod
     async def send(self, write: PlannedWrite) -> str | None:
         """Make the write; the uuid of what was made or changed, where the answer tells it."""
@@ -144,7 +149,7 @@ def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Co
 
 
 def split_duplicates(desired_rows: Iterable[DesiredRow], noun: str) -> tuple[list[DesiredRow], list[Conflict]]:
-    """The desired rows whose key nobody else has, and conflicts for the others: which of them is meant, nobody can tell.
+    """The rows whose key comes once, or that the product's own uuid tells apart; and conflicts for the others.
 
     Args:
         desired_rows: All of them.
@@ -153,24 +158,53 @@ def split_duplicates(desired_rows: Iterable[DesiredRow], noun: str) -> tuple[lis
     by_key: dict[str, list[DesiredRow]] = defaultdict(list)
     for desired in desired_rows:
         by_key[desired.key].append(desired)
-    single = [same[0] for same in by_key.values() if len(same) == 1]
-    return single, [_doubled(key, same, noun) for key, same in by_key.items() if len(same) > 1]
+    single: list[DesiredRow] = []
+    conflicts: list[Conflict] = []
+    for key, same in by_key.items():
+        if len(same) == 1 or len({desired.uuid for desired in same} - {None}) == len(same):
+            single += same
+            continue
+        reason = f"the same {noun} comes {len(same)} times in the input"
+        indexes = tuple(desired.index for desired in same)
+        conflicts.append(Conflict(key=key, indexes=indexes, reason=reason, code=ConflictCode.DUPLICATE))
+    return single, conflicts
 
 
-def _doubled(key: str, same: Sequence[DesiredRow], noun: str) -> Conflict:
-    return Conflict(
-        key=key,
-        indexes=tuple(desired.index for desired in same),
-        reason=f"the same {noun} comes {len(same)} times in the input",
-        code=ConflictCode.DUPLICATE,
-    )
+def conflicting(
+    decisions: Sequence[Decision],
+    same: Callable[[PlannedWrite], str | None],
+    why: Callable[[Sequence[PlannedWrite]], str],
+    code: ConflictCode = ConflictCode.DUPLICATE,
+) -> Sequence[Decision]:
+    """The decisions, with a conflict in place of writes that have something in common.
+
+    Args:
+        decisions: All of them.
+        same: What two writes must not have in common; None: nothing.
+        why: The reason of such a conflict.
+        code: Its code.
+    """
+    groups: dict[str, list[PlannedWrite]] = defaultdict(list)
+    for write in decisions:
+        if isinstance(write, PlannedWrite) and (common := same(write)) is not None:
+            groups[common].append(write)
+    doubled = [writes for writes in groups.values() if len(writes) > 1]
+    if not doubled:
+        return decisions
+    gone = {write.index for writes in doubled for write in writes}
+    kept = [each for each in decisions if not (isinstance(each, PlannedWrite) and each.index in gone)]
+    return kept + [
+        Conflict(key=writes[0].key, indexes=tuple(write.index for write in writes), reason=why(writes), code=code)
+        for writes in doubled
+    ]
 
 
 R = TypeVar("R")
 
 _AT_ONCE = 5
-_MAX_EXTRA_PAGES: Final = 50
-"""Pages that are read to look for similar keys, besides those that finding the keys takes."""
+_MOST_REQUESTS: Final = 50
+"""Requests that may be spent on looking for similar keys, or as many as there are keys that are not there."""
+_FEW_REQUESTS: Final = 10
 _NAMED_WEBSHOPS: Final = 3
 _LOOK_BACK: Final = timedelta(days=60)
 """How far back an order is looked for at least, whatever dates the input has."""
@@ -210,7 +244,7 @@ def _what_differs(key: str, similar: str) -> str:
         return "another case"
     if similar.lstrip("0").casefold() == key.lstrip("0").casefold():
         return "leading zeros lost" if len(similar) > len(key) else "leading zeros added"
-    return "invisible characters, blanks or another kind of dash"
+    return "invisible characters, blanks, decimals or another kind of dash"
 
 
 async def find_products(
@@ -231,27 +265,62 @@ async def find_products(
     seen = {value: ProductsSeen(products=same) for value, same in found.items()}
     missing = [value for value in keys if value not in found]
     if not missing:
-        return seen, "this webshop"
-    if known is None:
-        known = await _known_keys(Products(sender), key=key, webshop=webshop)
+        return seen, "the products of this webshop"
     elsewhere, _ = await read_products(sender, missing, key=key, webshop=None)
     other = await _name_others(sender, webshop) if elsewhere else ""
-    similar = _by_folded(known or ())
+    similar = await _find_similar(sender, missing, known, key=key, webshop=webshop)
     for value in missing:
-        look_alikes = tuple(same for same in similar.get(fold(value), ()) if same != value)
+        look_alikes = tuple(same for same in (similar or {}).get(fold(value), ()) if same != value)
         if value in elsewhere or look_alikes:
             seen[value] = ProductsSeen(elsewhere=other if value in elsewhere else "", similar=look_alikes)
-    where = "this webshop and the others of the account"
-    return seen, where if known is not None else f"{where}; the list is too long to look for similar keys too"
+    where = "the products of this webshop, and for those that are not there the account's other webshops"
+    if similar is None:
+        return seen, f"{where}; similar ones were not looked for, as that takes too many requests"
+    return seen, f"{where} and similar ones"
 
 
+async def _find_similar(
+    sender: Sender, missing: Sequence[str], known: Iterable[str] | None, *, key: str, webshop: str
+) -> Mapping[str, Sequence[str]] | None:
+    """The keys that are there, by their fold, as far as they may be similar to one that is missing.
+
+    They come out of the whole list, or out of searches for the usual variants, whichever takes fewer requests.
+
+    Args:
+        sender: What sends the requests.
+        missing: The keys that are not there.
+        known: All keys of the webshop; None: they were not read.
+        key: The field that they stand in.
+        webshop: The webshop.
+
+    Returns:
+        None: it would take too many requests.
+    """
+    if known is None:
+        most = max(_MOST_REQUESTS, len(missing))
+        variants = sorted({variant for value in missing for variant in variants_of(value)}) if key == "sku" else []
+        few = key == "sku" and len(variants) <= _FEW_REQUESTS
+        if not few:
+            known = await _known_keys(Products(sender), key=key, webshop=webshop, most=min(most, len(variants) or most))
+        if known is None and (few or 0 < len(variants) <= most):
+            found, _ = await read_products(sender, variants, key=key, webshop=webshop, in_pages=False)
+            known = found
+    if known is None:
+        return None
+    folded: dict[str, list[str]] = defaultdict(list)
+    for value in known:
+        folded[fold(value)].append(value)
+    return folded
+
+
+_ZERO_DECIMALS: Final = re.compile(r"(?<=^[0-9])[.,]0+$|(?<=[0-9]{2})[.,]0+$")
 _IGNORED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 def fold(key: str) -> str:
     """A key without what gets lost or added on its way through spreadsheets: two with the same fold are look-alikes.
 
-    Case, blanks, zero-width characters, kinds of dashes, full-width forms, `="…"` and leading zeros.
+    Case, blanks, zero-width characters, kinds of dashes, full-width forms, `="…"`, leading zeros and `.0` behind.
     """
     text = unicodedata.normalize("NFKC", key).casefold()
     text = "".join(
@@ -259,23 +328,29 @@ def fold(key: str) -> str:
         for char in text
         if unicodedata.category(char) not in _IGNORED_CATEGORIES
     )
-    text = text.removeprefix("=").strip("\"'")
+    text = _ZERO_DECIMALS.sub("", text.removeprefix("=").strip("\"'"))
     return text.lstrip("0") or text[:1]
 
 
-def _by_folded(known: Iterable[str]) -> dict[str, list[str]]:
-    folded: dict[str, list[str]] = defaultdict(list)
-    for value in known:
-        folded[fold(value)].append(value)
-    return folded
+def variants_of(key: str) -> set[str]:
+    """The usual ways to write a key, such as a spreadsheet changes it: those with the same fold that may be there."""
+    kept = unicodedata.normalize("NFKC", key)
+    kept = "".join("-" if unicodedata.category(char) == "Pd" else char for char in kept if char.isprintable())
+    bare = kept.replace(" ", "").strip("=\"'")
+    bare = _ZERO_DECIMALS.sub("", bare)
+    found = {kept, bare, bare.upper(), bare.lower()}
+    if bare[:1].isdigit():
+        without = bare.lstrip("0") or "0"
+        found |= {without.zfill(len(without) + zeros) for zeros in range(max(5, len(bare) - len(without) + 1))}
+    return {variant for variant in found if variant} - {key}
 
 
-async def _known_keys(products: Products, *, key: str, webshop: str) -> frozenset[str] | None:
-    """The keys of all products of a webshop; None: that takes too many requests."""
+async def _known_keys(products: Products, *, key: str, webshop: str, most: int) -> frozenset[str] | None:
+    """The keys of all products of a webshop; None: that takes more than so many requests."""
     known: set[str] = set()
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
         async for page in pages:
-            if page.number == 1 and _pages_left(page.info) > _MAX_EXTRA_PAGES:
+            if page.number == 1 and _pages_left(page.info) > most:
                 return None
             known.update((getattr(product, key) or "").strip() for product in page.items)
     return frozenset(known - {""})
@@ -290,7 +365,7 @@ async def _name_others(sender: Sender, webshop: str) -> str:
 
 
 async def read_products(
-    sender: Sender, keys: Collection[str], *, key: str, webshop: str | None
+    sender: Sender, keys: Collection[str], *, key: str, webshop: str | None, in_pages: bool = True
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str] | None]:
     """The products with these keys, by key; and all keys that there are, if the whole list was read.
 
@@ -299,11 +374,12 @@ async def read_products(
         keys: What to look for.
         key: The field that it stands in.
         webshop: Only this one's; None: those of all.
+        in_pages: Whether the list may be read instead of searching for each.
     """
     if not keys:
         return {}, None
     products, wanted = Products(sender), frozenset(keys)
-    if key != "sku" or len(wanted) > 1:
+    if in_pages and (key != "sku" or len(wanted) > 1):
         found = await _paged_products(products, wanted, key=key, webshop=webshop)
         if found is not None:
             return found

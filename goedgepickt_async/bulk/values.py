@@ -57,11 +57,13 @@ class DesiredRow:
         key: What tells it apart: the SKU, the shop's id of the product or of the order.
         index: The row's place in the input, from 0.
         values: What is wanted, under Python names, as values that JSON takes. It may hold personal data.
+        uuid: Of the product, where the input tells it, as exports do: it tells products with the same SKU apart.
     """
 
     key: str
     index: int
     values: Mapping[str, Any] = attrs.field(repr=False)
+    uuid: str | None = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -187,7 +187,7 @@ async def _stock(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
     options = task.options
     location = None if options.location is None else await find_location(client, options.location)
     plan: Plan = await client.stock.plan(
-        [(row["sku"], row["level"]) for row in rows],
+        [(row["sku"], row["level"], row.get("uuid")) for row in rows],
         mode=options.mode or "free",
         location=location,
         one_location=options.one_location,

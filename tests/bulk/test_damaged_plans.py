@@ -52,17 +52,19 @@ async def plans(gg: GoedGepickt, sandbox: Sandbox) -> list[Plan]:
 async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, plans: list[Plan]) -> None:
     rng = random.Random(7)
     refused = 0
-    for round_number in range(300):
+    for round_number in range(150):
         text = damaged(plans[round_number % 3].as_dict(), rng)
         try:
             plan = gg.bulk.load_plan(text)
             str(plan)
             plan.to_json()
+            if round_number % 5:
+                continue
             async for outcome in plan.apply(dry_run=True, max_age=0):
                 assert outcome.error is None or isinstance(outcome.error, GoedGepicktError), (text, outcome.error)
         except GoedGepicktError:
             refused += 1
-    assert refused > 60
+    assert refused > 30
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"format": "goedgepickt-async plan"}', "[" * 100_000])

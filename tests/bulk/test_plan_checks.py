@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, NewProduct, Plan
-from goedgepickt_async.bulk import ConflictCode, RowSource
+from goedgepickt_async.bulk import ConflictCode, RowSource, strategy
 from goedgepickt_async.bulk.checks import over_limit
 from goedgepickt_async.bulk.strategy import fold
 from goedgepickt_async.sandbox import Sandbox
@@ -81,6 +81,27 @@ async def test_near_misses_of_a_sku_are_conflicts_that_name_the_look_alike(first
     assert len(meant.creates) == len(wrong)
     one = await first.stock.plan({"12": 3})
     assert await codes(one) == {"12": ConflictCode.NEAR_MISS}
+    rows = [{"sku": sku, "name": "x"} for sku in ("nw1", "NW1", "7", "007", "7.0", "nw2")]
+    among = await first.products.plan(rows)
+    assert [write.key for write in among.creates] == ["nw2"]
+    assert [(conflict.indexes, conflict.code) for conflict in among.conflicts] == [
+        ((0, 1), ConflictCode.NEAR_MISS), ((2, 3, 4), ConflictCode.NEAR_MISS)
+    ]  # fmt: skip
+
+
+async def test_looking_for_similar_keys_costs_few_requests_however_long_the_list_is(
+    first: GoedGepickt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy, "_pages_left", lambda _: 10_000)
+    webshop = first.settings.webshop_uuid or ""
+    await first.products.create(NewProduct(webshop_uuid=webshop, sku="0012", name="Nul nul twaalf"))
+    few = await first.products.plan([{"sku": sku, "name": "x"} for sku in ("12", "brand-new")])
+    assert await codes(few) == {"12": ConflictCode.NEAR_MISS}
+    assert few.requests_read < 20
+    assert "similar" in few.looked_at
+    monkeypatch.setattr(strategy, "_MOST_REQUESTS", 3)
+    many = await first.products.plan([{"sku": str(sku), "name": "x"} for sku in range(20, 30)])
+    assert "similar ones were not looked for" in str(many)
 
 
 @pytest.mark.parametrize(

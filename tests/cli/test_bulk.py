@@ -449,3 +449,21 @@ def test_an_export_that_is_planned_again_changes_nothing(inside: Inside, sandbox
     assert inside("export", "products", "--webshop", shop, "-o", form).code == 0
     found = json.loads(inside("plan", "products", form, "--webshop", shop, "--json", "--skip-bad").out)
     assert (found["counts"]["creates"], found["counts"]["updates"]) == (0, 0), found["writes"]
+
+
+ODD_NAMES = ["-10% korting; =1+1", "=SUM(A1)", "@home", "+31", "'t Hart", "zeg \"hallo\"; '=x", "regel een\nregel twee",
+             "a|=b", "; =1", " =1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [("p.csv",), ("p.csv", "--excel-csv"), ("p.xlsx",), ("p.jsonl",)], ids=str)
+def test_a_plan_of_an_unedited_export_is_empty(inside: Inside, sandbox: Sandbox, options: tuple[str, ...]) -> None:
+    shop = str(sandbox.world.webshops[0]["uuid"])
+    for number, name in enumerate([*ODD_NAMES, "a twin"]):
+        sandbox.world.add_product(sku=f"-odd {number % len(ODD_NAMES):04}", name=name)
+    done = inside("export", "products", "--webshop", shop, "--output", *options)
+    assert done.code == 0, done.err
+    for kind in ("products", "stock"):
+        plan = inside("plan", kind, options[0])
+        assert plan.code == 0, plan.out.decode()
+        assert "0 to create, 0 to change" in plan.out.decode()
+        assert "There is nothing to send" in plan.out.decode()

@@ -23,6 +23,7 @@ __all__ = [
     "flag",
     "link",
     "moment",
+    "order_status",
     "percentage",
     "sku",
     "text",
@@ -63,15 +64,16 @@ _SPREADSHEET_ERROR: Final = re.compile(
 _AS_TEXT: Final = re.compile(r'="([^"]*)"')
 _QUOTED: Final = re.compile(r"'(?=\+?[0-9])")
 """The apostrophe by which a spreadsheet is told that digits are text."""
+_TOTALS: Final = frozenset({"totaal", "subtotaal", "eindtotaal", "total", "subtotal", "grand total", "gesamt", "summe"})
 _FLAGS: Final = {
     **dict.fromkeys(("1", "true", "yes", "ja", "waar", "aan", "on", "y", "j"), True),
     **dict.fromkeys(("0", "false", "no", "nee", "onwaar", "uit", "off", "n"), False),
 }
 
-# A spreadsheet takes a cell that begins like this for a formula; a quote or an apostrophe before it changes nothing
-# for a reader that splits a cell at another separator than the writer quoted for.
+# A spreadsheet takes a cell that begins like this for a formula; a quote, an apostrophe or a blank before it changes
+# nothing for a reader that splits a cell at another separator than the writer quoted for.
 _BEGINNING: Final = r"(?:^|(?<=[;,|\t\r\n]))"
-_FORMULA: Final = r"(?=['\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_FORMULA: Final = r"(?=['\" \u00a0]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 _UNSAFE: Final = re.compile(_BEGINNING + _FORMULA)
 _ESCAPED: Final = re.compile(_BEGINNING + "'" + _FORMULA)
 
@@ -119,6 +121,8 @@ def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
         raise CellError(f"{kept} is an error of a spreadsheet, not a value")
     if _SHORTENED.fullmatch(kept):
         raise CellError(f"{kept!r} is what a spreadsheet made of a longer number; export that column as text")
+    if kept.casefold().rstrip(":") in _TOTALS:
+        raise CellError(f"{kept!r} looks like a line of totals, not a product; remove it")
     return kept
 
 
@@ -214,10 +218,49 @@ def country(value: Any, _: Notation = _NOTHING_SAID) -> str:
     return _COUNTRIES.get("-".join(kept.casefold().split()), kept.upper())
 
 
+_STATUSES: Final = {
+    word: status
+    for status, words in {
+        "open": ("open", "processing", "wc-processing", "in behandeling", "in bearbeitung", "unfulfilled", "nieuw", "new"),
+        "on_hold": ("on_hold", "on hold", "on-hold", "wc-on-hold", "in de wacht", "holded"),
+        "completed": (
+            "completed", "complete", "wc-completed", "afgerond", "voltooid", "abgeschlossen", "verzonden", "shipped",
+            "fulfilled", "versendet",
+        ),
+        "cancelled": ("cancelled", "canceled", "wc-cancelled", "geannuleerd", "storniert"),
+    }.items()
+    for word in words
+}  # fmt: skip
+"""The words of shops for the statuses that a new order can have; unpaid, failed and refunded ones are none of them."""
+
+
+def order_status(value: Any, _: Notation = _NOTHING_SAID) -> str:
+    """The status of a new order, also from the words that shops use; others are refused by the plan."""
+    kept = text(value).strip()
+    return _STATUSES.get(kept.casefold(), kept)
+
+
+_MONTHS: Final = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan januari january januar", "feb februari february februar", "mrt maart mar march mär märz",
+            "apr april", "mei may mai", "jun juni june", "jul juli july", "aug augustus august",
+            "sep sept september", "okt oktober oct october", "nov november", "dec december dez dezember",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
+_TIME: Final = r"(?:[ T,]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?:\s*(?P<half>[AP]M))?)?"
+_YEAR_FIRST: Final = re.compile(r"(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})" + _TIME, re.ASCII)
+_NAMED_MONTH: Final = re.compile(
+    r"(?:(?P<day>[0-9]{1,2})[. -]+(?P<month>[^\W\d_]+)\.?|(?P<month2>[^\W\d_]+)\.?[ -]+(?P<day2>[0-9]{1,2}))"
+    r"[, -]+(?P<year>[0-9]{4})" + _TIME,
+    re.IGNORECASE,
+)
 _DATE: Final = re.compile(
-    r"(?P<one>[0-9]{1,2})(?P<sign>[-/.])(?P<two>[0-9]{1,2})(?P=sign)(?P<year>[0-9]{4})"
-    r"(?:[ T,]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?)?",
-    re.ASCII,
+    r"(?P<one>[0-9]{1,2})(?P<sign>[-/.])(?P<two>[0-9]{1,2})(?P=sign)(?P<year>[0-9]{4})" + _TIME, re.IGNORECASE
 )
 _SPACED_OFFSET: Final = re.compile(r"(?<=[0-9])\s+(?=[+-][0-9]{2}:?[0-9]{2}$)")
 
@@ -231,11 +274,8 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
     if isinstance(value, datetime):
         return value if value.tzinfo is not None else value.replace(tzinfo=_DUTCH)
     kept = text(value).strip()
-    written = _DATE.fullmatch(kept)
     try:
-        read = (
-            datetime.fromisoformat(_SPACED_OFFSET.sub("", kept)) if written is None else _day(written, kept, notation)
-        )
+        read = _written_out(kept, notation) or datetime.fromisoformat(_SPACED_OFFSET.sub("", kept))
     except ValueError:
         raise CellError(
             f"{_shown(kept)} is no date such as 2026-11-25, 25-11-2026 or 25-11-2026 9:05, with or without a time"
@@ -243,19 +283,35 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
     return read if read.tzinfo is not None else read.replace(tzinfo=_DUTCH)
 
 
-def _day(written: re.Match[str], kept: str, notation: Notation) -> datetime:
+def _written_out(kept: str, notation: Notation) -> datetime | None:
+    """A date that is not ISO 8601, without a zone; None: it is."""
+    if written := _DATE.fullmatch(kept):
+        day, month = _day_and_month(written, kept, notation)
+    elif written := _YEAR_FIRST.fullmatch(kept):
+        day, month = int(written["day"]), int(written["month"])
+    elif written := _NAMED_MONTH.fullmatch(kept):
+        day = int(written["day"] or written["day2"])
+        month = _MONTHS.get((written["month"] or written["month2"]).casefold(), 0)
+    else:
+        return None
+    hour, half = int(written["hour"] or 0), (written["half"] or "").upper()
+    if half:
+        if not 1 <= hour <= 12:
+            raise ValueError
+        hour = hour % 12 + (12 if half == "PM" else 0)
+    return datetime(int(written["year"]), month, day, hour, int(written["minute"] or 0), int(written["second"] or 0))  # noqa: DTZ001  the caller adds the zone
+
+
+def _day_and_month(written: re.Match[str], kept: str, notation: Notation) -> tuple[int, int]:
     one, two = int(written["one"]), int(written["two"])
     order = notation.dates
     if order is None:
-        could_be_either = written["sign"] == "/" and one <= 12 and two <= 12 and one != two
-        if could_be_either:
+        if written["sign"] == "/" and one <= 12 and two <= 12 and one != two:
             raise CellError(
                 f"{kept!r} can mean two dates: say whether the day or the month is first (--dates dmy, mdy)"
             )
         order = "mdy" if written["sign"] == "/" and two > 12 else "dmy"
-    day, month = (one, two) if order == "dmy" else (two, one)
-    time = (int(written["hour"] or 0), int(written["minute"] or 0), int(written["second"] or 0))
-    return datetime(int(written["year"]), month, day, *time)  # noqa: DTZ001  the caller adds the zone
+    return (one, two) if order == "dmy" else (two, one)
 
 
 def _shown(kept: str) -> str:

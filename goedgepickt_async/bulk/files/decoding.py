@@ -39,6 +39,8 @@ _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAX_UNPACKED: Final = 1 << 30
+_OLDER: Final = re.compile(rb"[^\W\d_][\x82-\x84\x88-\x8b]|[a-z][\x8e\x9f]")
+"""Letters of DOS and old Macs, which are signs in Windows-1252 that never stand behind a letter."""
 _MULTIBYTE: Final = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 _MARKUP: Final = re.compile(r"\s*<(?:!doctype html|html|table|\?xml|meta|head)", re.IGNORECASE)
 
@@ -146,6 +148,13 @@ def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
         ) from None
     if "\0" in text:
         raise InputFileError("it is no text: it has NUL bytes; save it as CSV UTF-8")
+    if (older := _OLDER.search(data)) is not None:
+        line = data.count(b"\n", 0, older.start()) + 1
+        shown = data[older.start() : older.end()].decode("cp1252")
+        raise InputFileError(
+            f"line {line}: read as Windows-1252 it says {shown!r}: is it of DOS (--encoding cp850) or of an old Mac "
+            "(--encoding mac_roman)?"
+        )
     return Decoded(text, "read as Windows-1252, since it is no UTF-8; --encoding says otherwise")
 
 

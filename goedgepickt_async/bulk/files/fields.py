@@ -15,6 +15,7 @@ from goedgepickt_async.bulk.files.cells import (
     flag,
     link,
     moment,
+    order_status,
     percentage,
     sku,
     text,
@@ -98,6 +99,8 @@ _LEVEL: Final = Field(
     ),
     required=True,
 )  # fmt: skip
+_UUID: Final = Field(text)
+"""GoedGepickt's id of the product: it tells products with one SKU apart."""
 _PRODUCT: Final[Mapping[str, Field]] = {
     "sku": _SKU,
     "name": _NAME,
@@ -113,6 +116,7 @@ _PRODUCT: Final[Mapping[str, Field]] = {
         (("stock management", "manage stock", "voorraadbeheer", "voorraad bijhouden", "stock track"),),
     ),
     "webshop_uuid": Field(text, (("webshop uuid",),)),
+    "uuid": _UUID,
 }
 
 
@@ -154,7 +158,7 @@ _ORDER: Final[Mapping[str, Field]] = {
     "display_id": _named(text, "display id", "order display id"),
     "created_at": _named(moment, "created at", "besteldatum", "orderdatum", "datum", "date", "order date", "orderdate"),
     "finished_at": _named(moment, "finished at"),
-    "status": _named(text, "status", "order status", required=True),
+    "status": _named(order_status, "status", "order status", "orderstatus", "bestelstatus", required=True),
     "currency": _named(text, "currency", "valuta"),
     "shipping_method": _named(text, "shipping method", "verzendmethode"),
     "payment_method": _named(text, "payment method", "betaalmethode", "betaalwijze"),
@@ -185,7 +189,7 @@ _ORDER: Final[Mapping[str, Field]] = {
 
 KINDS: Final[Mapping[str, RowKind]] = {
     "products": RowKind(_PRODUCT),
-    "stock": RowKind({"sku": _SKU, "level": _LEVEL}),
+    "stock": RowKind({"sku": _SKU, "level": _LEVEL, "uuid": _UUID}),
     "orders": RowKind(_ORDER, grouped="order_id"),
 }
 """By the names that plans have."""

@@ -20,6 +20,8 @@ class SkipRule:
         values: One of these words stands in it; empty: the rule is about empty cells.
         empty: These columns are empty, those that the file has.
         filled: This column is not empty.
+        kinds: Of these kinds.
+        unless_given: It does not apply if the user says the value of this field (`--set`, `--column`).
     """
 
     reason: str
@@ -27,6 +29,8 @@ class SkipRule:
     values: frozenset[str] = frozenset()
     empty: tuple[str, ...] = ()
     filled: str = ""
+    kinds: frozenset[str] = frozenset({"products", "stock", "orders"})
+    unless_given: str = ""
 
     def applies(self, cells: Mapping[str, str]) -> bool:
         """Whether a row, its cells by column name without case and punctuation, is one of them."""
@@ -48,7 +52,7 @@ class Profile:
         kinds: What its files hold: `products` (also read for stock) or `orders`.
         detect: It is this program's file if all columns of one of these groups are there.
         columns: By field, the columns that hold it; the first one that a file has counts. Empty: the field is not read.
-        translate: By field, what its values mean here.
+        translate: By field, what its values mean here, in small letters.
         skip: Rows that are left out, and told.
         carry: Columns that stand only in the first row of those with the same value in a column.
         ignored: Columns that look like a price or a stock, and are known not to be one that is wanted.
@@ -83,12 +87,16 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "product_id": ("product id",),
             "picture": ("picture",),
             "level": ("stock free stock",),
+            "uuid": ("uuid",),
             "webshop_uuid": (),
         },
-        skip=(SkipRule(reason="a product without a SKU", empty=("sku",)),),
+        skip=(
+            SkipRule(reason="a product without a SKU", empty=("sku",)),
+            SkipRule(reason="a product without a stock", empty=("stock free stock",), kinds=frozenset({"stock"})),
+        ),
         ignored=(
-            "cost price", "stock total stock", "stock reserved stock", "stock unlimited stock", "stock minimal stock",
-            "stock fill stock to", "stock extra", "allow backorders",
+            "price", "cost price", "stock free stock", "stock total stock", "stock reserved stock", "stock unlimited stock", "stock minimal stock",
+            "stock", "stock fill stock to", "stock extra", "allow backorders",
         ),
     ),
     Profile(
@@ -172,7 +180,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "customer_note": ("notes",),
             "shipping_total": ("shipping",),
             "discount_total": ("discount amount",),
-            "status": ("status",),
+            "status": ("status", "fulfillment status"),
             "shipping.name": ("shipping name",),
             "shipping.company": ("shipping company",),
             "shipping.address": ("shipping address1", "shipping street"),
@@ -196,6 +204,21 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "line.unit_price_incl": ("lineitem price",),
             "line.tax_rate": (),
         },
+        skip=(
+            SkipRule(reason="a cancelled order", filled="cancelled at"),
+            SkipRule(
+                reason="an order that is not paid (--set status=open takes it)",
+                column="financial status",
+                values=frozenset({"pending", "expired"}),
+                unless_given="status",
+            ),
+            SkipRule(
+                reason="an order that was paid back",
+                column="financial status",
+                values=frozenset({"refunded", "voided"}),
+            ),
+        ),
+        carry={"name": ("cancelled at", "financial status", "fulfillment status", "status")},
         ignored=("subtotal", "total", "lineitem compare at price", "lineitem discount", "refunded amount"),
     ),
     Profile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, Final
 import attrs
 
 from goedgepickt_async.bulk.files.cells import CellError, Notation, unescape_cell
-from goedgepickt_async.bulk.files.columns import match, plain, unread
 from goedgepickt_async.bulk.files.decoding import (
     Record,
     csv_records,
@@ -30,6 +30,15 @@ __all__ = ["FileRow", "FileRows", "read_bytes", "read_rows"]
 
 _SHOWN = 5
 _NO_PROFILE: Final = "none"
+_TRANSLATED: Final = frozenset({"status"})
+"""Fields whose words are read as others; what was read as what is told."""
+
+
+_APART: Final = re.compile(r"[\W_]+")
+_LOOKS_LIKE: Final = re.compile(
+    r"prijs|price|preis|\bprix\b|bedrag|actie|\bsale\b|voorraad|stock|\bqty\b|quantity|inventory|bestand|\blager|aantal"
+)
+_SHOWN_COLUMNS: Final = 30
 
 
 @attrs.frozen
@@ -134,16 +143,7 @@ def read_bytes(
     Raises:
         InputFileError: It cannot be read at all: no text, no head, a column that is missing or may be one of two.
     """
-    if kind not in KINDS:
-        raise InputFileError(f"there are rows of {', '.join(KINDS)}, not of {kind!r}")
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise InputFileError("a delimiter is one character")
-    if decimal not in {None, ",", "."}:
-        raise InputFileError("the sign before decimals is a comma or a point")
-    if dates not in {None, "dmy", "mdy"}:
-        raise InputFileError("the order of a date is dmy (day first) or mdy (month first)")
-    if profile not in {None, _NO_PROFILE, *(known.name for known in PROFILES)}:
-        raise InputFileError(f"there is no profile {profile!r}; there are: {', '.join(p.name for p in PROFILES)}, none")
+    _check_options(kind, delimiter=delimiter, decimal=decimal, dates=dates, profile=profile)
     reader = _Reader(kind, name, dict(columns or {}), dict(constants or {}), Notation(decimal=decimal, dates=dates))
     reader.wanted_profile = profile
     try:
@@ -158,18 +158,27 @@ def read_bytes(
             if as_json if as_json is not None else text.lstrip()[:1] in {"{", "["}:
                 reader.read_json(text)
             else:
+                if text.count("\n") > 1 and not text.endswith(("\n", "\r")):
+                    reader.notes.append("the last line has no line end: make sure that the file is not cut off")
                 reader.read_table(csv_records(text, delimiter or delimiter_of(text, reader.count_known)), is_csv=True)
     except InputFileError as error:
         raise InputFileError(f"{name}: {error.message}", problems=error.problems) from None
-    return FileRows(
-        name=name,
-        rows=tuple(reader.rows),
-        problems=tuple(reader.problems),
-        skipped=tuple(reader.skipped),
-        columns=reader.columns,
-        notes=tuple(reader.notes),
-        profile=reader.profile.name if reader.profile else "",
-    )
+    return reader.finish(name)
+
+
+def _check_options(
+    kind: str, *, delimiter: str | None, decimal: str | None, dates: str | None, profile: str | None
+) -> None:
+    if kind not in KINDS:
+        raise InputFileError(f"there are rows of {', '.join(KINDS)}, not of {kind!r}")
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise InputFileError("a delimiter is one character")
+    if decimal not in {None, ",", "."}:
+        raise InputFileError("the sign before decimals is a comma or a point")
+    if dates not in {None, "dmy", "mdy"}:
+        raise InputFileError("the order of a date is dmy (day first) or mdy (month first)")
+    if profile not in {None, _NO_PROFILE, *(known.name for known in PROFILES)}:
+        raise InputFileError(f"there is no profile {profile!r}; there are: {', '.join(p.name for p in PROFILES)}, none")
 
 
 @attrs.define
@@ -190,14 +199,14 @@ class _Reader:
         self._kind_name, self._kind, self._name = kind, KINDS[kind], name
         self._explicit, self._constants, self._notation = explicit, constants, notation
         self._orders: dict[str, _Order] = {}
-        self._invalid: set[str] = set()
+        self._bad: dict[str | int, dict[int, list[str]]] = {}  # by order, or by line: what is wrong with which line
+        self._translated: dict[tuple[str, str], str] = {}
+        self._skipped: dict[str | int, str] = {}
         self._latest = ""  # the key of the latest row that has one
         self._constant_values: dict[str, Any] = {}
         self.wanted_profile: str | None = None
         self.profile: Profile | None = None
         self.rows: list[FileRow] = []
-        self.problems: list[str] = []
-        self.skipped: list[str] = []
         self.notes: list[str] = []
         self.columns: dict[str, str] = {}
 
@@ -227,22 +236,21 @@ class _Reader:
         carried: dict[str, dict[str, Any]] = {}
         for line, record in records:
             cells = [unescape_cell(cell) if is_csv and isinstance(cell, str) else cell for cell in record]
-            if self._is_skipped(line, names, cells):
-                continue
             self._carry(names, cells, carried)
-            wrong = _wrong_length(names, cells, places)
             values = {field: cells[place] if place < len(cells) else "" for field, place in places.items()}
             values = {field: cell for field, cell in values.items() if not _is_empty(cell)}
-            if wrong:
-                self._refuse(line, "", wrong)
-                self._mark_invalid("", str(values.get(self._grouped, "")).strip())  # it may be part of either
+            key = str(values.get(self._grouped, "")).strip()
+            if self._is_skipped(line, names, cells, key):
                 continue
-            self._take(line, values, tuple(str(cell).strip() for cell in cells))
-        self.rows = [row for row in self.rows if row.values.get(self._grouped) not in self._invalid]
+            if wrong := _wrong_length(names, cells, places):
+                self._refuse(line, "", wrong, self._latest, key)  # it may be part of either
+            else:
+                self._take(line, values, tuple(str(cell).strip() for cell in cells))
 
     def read_json(self, text: str) -> None:
         """The rows of JSON."""
         self._read_constants()
+        objects: list[tuple[int, dict[str, Any]]] = []
         for line, value in json_records(text):
             if isinstance(value, str):
                 self._refuse(line, "", value)
@@ -250,26 +258,46 @@ class _Reader:
                 # Nested already; the plan checks each part.
                 self.rows.append(FileRow(line, {**self._constant_values, **value}))
             else:
-                self._read_object(line, dict(_flat(value)))
-
-    def _read_object(self, line: int, flat: dict[str, Any]) -> None:
-        names = list(flat)
-        if self.wanted_profile is None:
-            self.profile = detect(self._kind_name, [plain(name) for name in names])
-        elif self.profile is None:
-            self._choose_profile(names)
-        if self.profile is not None:
-            flat = {name: value for name, value in flat.items() if value is not None}
-            if self._is_skipped(line, names, [flat.get(name, "") for name in names]):
-                return
-            names = list(flat)
-        try:
-            places = match(self._kind, names, self._explicit, self.profile, self._constants)
-        except InputFileError as error:
-            self._refuse(line, "", error.message)
+                objects.append((line, dict(_flat(value))))
+        if not objects:
             return
-        self.columns |= {field: names[place] for field, place in places.items()}
-        self._take(line, {field: flat[names[place]] for field, place in places.items()}, ())
+        names = list(dict.fromkeys(name for _, flat in objects for name in flat))
+        self._choose_profile(names)
+        places = match(self._kind, names, self._explicit, self.profile, self._constants)
+        self.columns = {field: names[place] for field, place in places.items()}
+        self._note_unread(names, places)
+        for line, value in objects:
+            flat = value
+            if self.profile is not None:  # an export writes null for what is not there
+                flat = {name: part for name, part in value.items() if part is not None}
+                if self._is_skipped(line, names, [flat.get(name, "") for name in names], ""):
+                    continue
+            self._take(line, {field: flat[name] for field, name in self.columns.items() if name in flat}, ())
+
+    def finish(self, name: str) -> FileRows:
+        """What was read. An order that lacks a line is no order: it is left out whole."""
+        for field in {field for field, _ in self._translated}:
+            words = [f"{cell!r} as {value}" for (known, cell), value in self._translated.items() if known == field]
+            self.notes.append(f"{field}: read {', '.join(words)}")
+        rows = tuple(row for row in self.rows if row.values.get(self._grouped) not in self._bad)
+        if not rows and not self._bad and not self._skipped:
+            self.notes.append("it has no rows")
+        return FileRows(
+            name=name,
+            rows=rows,
+            problems=tuple(self._problem(key, lines) for key, lines in self._bad.items()),
+            skipped=tuple(self._skipped.values()),
+            columns=self.columns,
+            notes=tuple(self.notes),
+            profile=self.profile.name if self.profile else "",
+        )
+
+    def _problem(self, key: str | int, lines: Mapping[int, Sequence[str]]) -> str:
+        first, *others = lines
+        texts = ["; ".join(lines[first]), *(f"line {line}: {'; '.join(lines[line])}" for line in others)]
+        if isinstance(key, str):
+            texts.append(f"order {key} is left out")
+        return f"{self._name}:{first}: {'; '.join(texts)}"
 
     def _choose_profile(self, names: Sequence[str]) -> None:
         if self.wanted_profile is None:
@@ -295,13 +323,14 @@ class _Reader:
             except CellError as error:
                 raise InputFileError(f"--set {field}={value}: {error}") from None
 
-    def _is_skipped(self, line: int, names: Sequence[str], cells: Sequence[Any]) -> bool:
+    def _is_skipped(self, line: int, names: Sequence[str], cells: Sequence[Any], key: str) -> bool:
         if self.profile is None or not self.profile.skip:
             return False
         by_name = {plain(name): str(cell).strip() for name, cell in zip(names, cells, strict=False)}
+        given = {*self._explicit, *self._constants}
         for rule in self.profile.skip:
-            if rule.applies(by_name):
-                self.skipped.append(f"{self._name}:{line}: {rule.reason}")
+            if self._kind_name in rule.kinds and rule.unless_given not in given and rule.applies(by_name):
+                self._skipped.setdefault(key or line, f"{self._name}:{line}: {rule.reason}")
                 return True
         return False
 
@@ -325,29 +354,33 @@ class _Reader:
 
     def _take(self, line: int, cells: Mapping[str, Any], whole: tuple[str, ...]) -> None:
         values: dict[str, Any] = dict(self._constant_values)
-        before = len(self.problems)
+        wrong: list[tuple[str, str]] = []
         for field, cell in cells.items():
             try:
                 values[field] = self._read_cell(field, cell)
             except CellError as error:
-                self._refuse(line, self.columns[field], str(error))
+                wrong.append((self.columns[field], str(error)))
+        key = str(values.get(self._grouped) or "")
         for field, spec in self._kind.fields.items():
             is_read = field not in cells or field in values
-            if spec.required and is_read and values.get(field) in {None, ""}:
-                self._refuse(line, self.columns.get(field, field), "is empty")
-        key = str(values.get(self._grouped) or "")
-        if len(self.problems) == before:
+            # What is said of an order may stand in its first row alone.
+            is_said = key in self._orders and not field.startswith("line.")
+            if spec.required and is_read and not is_said and values.get(field) in {None, ""}:
+                wrong.append((self.columns.get(field, field), "is empty"))
+        for column, why in wrong:  # a line that does not say of which order it is, is of the one before
+            self._refuse(line, column, why, key or self._latest)
+        if not wrong:
             self._add(line, values, whole)
-        else:
-            self._mark_invalid(key or self._latest)
         self._latest = key or self._latest
 
     def _read_cell(self, field: str, cell: Any) -> Any:
         if cell is None:
             return None
-        value = self._kind.fields[field].read(cell, self._notation)
         if self.profile is not None and field in self.profile.translate:
-            return self.profile.translate[field].get(str(value).casefold(), value)
+            cell = self.profile.translate[field].get(str(cell).strip().casefold(), cell)
+        value = self._kind.fields[field].read(cell, self._notation)
+        if field in _TRANSLATED and value != str(cell).strip().casefold():
+            self._translated[field, str(cell).strip()] = value
         return value
 
     def _add(self, line: int, values: dict[str, Any], whole: tuple[str, ...]) -> None:
@@ -363,30 +396,21 @@ class _Reader:
             return
         first = known.row
         if key != self._latest:
-            self._refuse(
-                line, "", f"is of the same order as line {first.line}, with other orders between: is it there twice?"
-            )
-            self._mark_invalid(key)
+            why = f"is of the same order as line {first.line}, with other orders between: is it there twice?"
         elif whole in known.cells:
-            self._refuse(
-                line, "", f"is the very same as line {known.cells[whole]}, of the same order: is it there twice?"
-            )
-            self._mark_invalid(key)
+            why = f"is the very same as line {known.cells[whole]}, of the same order: is it there twice?"
         elif differing := _differing(first.values, row):
-            self._refuse(line, differing, f"differs from line {first.line}, which is of the same order")
-            self._mark_invalid(key)
+            why = f"{differing}: differs from line {first.line}, which is of the same order"
         else:
             known.cells[whole] = line
             _merge(first.values, row)
+            return
+        self._refuse(line, "", why, key)
 
-    def _mark_invalid(self, *keys: str) -> None:
-        """An order that lacks a line is no order; a line that does not say of which it is, is of the one before."""
-        if self._kind.grouped is not None:
-            self._invalid.update(key or self._latest for key in keys)
-
-    def _refuse(self, line: int, column: str, why: str) -> None:
-        where = f"{self._name}:{line}: "
-        self.problems.append(where + (f"{column}: {why}" if column else why))
+    def _refuse(self, line: int, column: str, why: str, *orders: str) -> None:
+        keys: set[str | int] = {order for order in orders if order} if self._kind.grouped else set()
+        for key in keys or {line}:
+            self._bad.setdefault(key, {}).setdefault(line, []).append(f"{column}: {why}" if column else why)
 
 
 def _known_names(kind: RowKind) -> set[str]:
@@ -469,3 +493,102 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield from _flat(part, f"{name}.")
         else:
             yield prefix + name, part
+
+
+# -- columns ---------------------------------------------------------------------------------------------------------
+
+
+def plain(name: object) -> str:
+    """A column's name without case and punctuation."""
+    return _APART.sub(" ", str(name).casefold()).strip()
+
+
+def match(
+    kind: RowKind,
+    names: Sequence[str],
+    explicit: Mapping[str, str],
+    profile: Profile | None,
+    constants: Mapping[str, str],
+) -> dict[str, int]:
+    """The place of the column that holds each field.
+
+    Args:
+        kind: Of the rows.
+        names: Of the columns, as they stand in the file.
+        explicit: By field, the column that its user says holds it; an empty one: none does.
+        profile: What is known of such files.
+        constants: Fields that have a value for all rows need no column.
+
+    Raises:
+        InputFileError: A column is not there, or two could be meant; or one that is required is missing.
+    """
+    for field in (*explicit, *constants):
+        if field not in kind.fields:
+            raise InputFileError(f"there is no field {field!r}; there are: {', '.join(kind.fields)}")
+    found = {field: _explicit(field, explicit[field], names) for field in explicit if explicit[field]}
+    taken = set(found.values())
+    given = {*explicit, *constants}
+    if profile is not None:
+        for field, columns in profile.columns.items():
+            place = None if field in given or field not in kind.fields else _first(columns, names, taken)
+            if place is not None:
+                found[field] = place
+    taken = set(found.values())
+    known = set(profile.columns) if profile is not None else set()
+    for field, spec in kind.fields.items():
+        if field not in given | known:
+            place = _by_name(field, spec.names, names, taken)
+            if place is not None:
+                found[field] = place
+    missing = [field for field, spec in kind.fields.items() if spec.required and field not in {*found, *constants}]
+    if missing:
+        there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
+        raise InputFileError(
+            f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME, "
+            f"or give all rows one value, as in --set {missing[0]}=VALUE. There are: {there}"
+        )
+    return found
+
+
+def unread(names: Sequence[str], taken: Mapping[str, int], profile: Profile | None) -> list[str]:
+    """The columns that look like a price or a stock, and are not read."""
+    known = set(profile.ignored) if profile is not None else set()
+    places = set(taken.values())
+    return [
+        name
+        for place, name in enumerate(names)
+        if place not in places and plain(name) not in known and _LOOKS_LIKE.search(plain(name))
+    ]
+
+
+def _explicit(field: str, column: str, names: Sequence[str]) -> int:
+    places = [place for place, name in enumerate(names) if name == column]
+    places = places or [place for place, name in enumerate(names) if plain(name) == plain(column)]
+    if len(places) != 1:
+        there = "there is no such column" if not places else "several columns are called so"
+        raise InputFileError(f"--column {field}={column}: {there}")
+    return places[0]
+
+
+def _first(columns: Sequence[str], names: Sequence[str], taken: set[int]) -> int | None:
+    for column in columns:
+        for place, name in enumerate(names):
+            if plain(name) == column and place not in taken:
+                return place
+    return None
+
+
+def _by_name(field: str, tiers: Sequence[Sequence[str]], names: Sequence[str], taken: set[int]) -> int | None:
+    """The one column of the first tier that the file has; the field's own name is in the first."""
+    own = plain(field)
+    first, *others = tiers or ((),)
+    for tier in ((own, *first), *others):
+        places = [place for place, name in enumerate(names) if plain(name) in tier and place not in taken]
+        if len(places) > 1:
+            both = " and ".join(repr(names[place]) for place in places)
+            raise InputFileError(
+                f"{both} could both hold {field}; say which, as in --column {field}={names[places[0]]}"
+            )
+        if places:
+            return places[0]
+    return None

@@ -132,7 +132,7 @@ def test_json_lines_keep_null_and_exact_numbers() -> None:
 
 def test_our_own_exports_are_read_as_stock() -> None:
     row = {"uuid": "u", "sku": "0012", "stock": {"free_stock": 7, "total_stock": 9}}
-    assert values(read_bytes(json.dumps(row).encode(), "stock")) == [{"sku": "0012", "level": 7}]
+    assert values(read_bytes(json.dumps(row).encode(), "stock")) == [{"sku": "0012", "level": 7, "uuid": "u"}]
     assert values(read_bytes(b"sku,stock.free_stock,stock.total_stock\n0012,7,9\n", "stock"))[0]["level"] == 7
 
 
@@ -150,7 +150,9 @@ def test_rows_of_one_order_are_its_lines_and_must_agree() -> None:
     assert (first["shipping"], first["billing"]) == ({"first_name": "Sien", "city": "Ede"}, {"city": "Zwolle"})
     assert second["order_id"] == "S2"
     clash = read_bytes((head + rows + "S1,open,Piet,Ede,Zwolle,d,X,1\n").encode(), "orders", name="o.csv")
-    assert clash.problems == ("o.csv:4: shipping first_name: differs from line 2, which is of the same order",)
+    assert clash.problems == (
+        "o.csv:4: shipping first_name: differs from line 2, which is of the same order; order S1 is left out",
+    )
     assert "Piet" not in repr(clash)
 
 

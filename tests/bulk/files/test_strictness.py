@@ -39,6 +39,72 @@ def test_an_order_that_may_be_there_twice_is_refused(rows: str, line: int, why: 
     assert "1" not in {row["order_id"] for row in values(read)}
 
 
+def test_each_bad_row_and_each_order_that_is_left_out_is_one_problem() -> None:
+    rows = read_bytes(b"sku;naam;prijs\n#N/B;#N/B;1.234\n;x;1\nTotaal;12;\ngood;x;1\n", "products", name="p.csv")
+    assert [problem.partition(": ")[0] for problem in rows.problems] == ["p.csv:2", "p.csv:3", "p.csv:4"]
+    assert rows.problems[0].count("; ") == 2
+    orders = read_bytes((ORDERS + "1;open;NL;a;x\n1;open;NL;b;y\n2;open;NL;c\n3;open;NL;c;1\n").encode(), "orders")
+    assert [problem.rpartition("; ")[2] for problem in orders.problems] == [
+        "order 1 is left out",
+        "order 2 is left out",
+    ]
+    assert "line 3: Aantal" in orders.problems[0]
+    assert "line 4: has 4 cells" in orders.problems[0]  # it may be a line of order 1 too
+    assert [row["order_id"] for row in values(orders)] == ["3"]
+
+
+def test_what_is_said_of_an_order_may_stand_in_its_first_row_alone() -> None:
+    read = read_bytes((ORDERS + "1;open;NL;a;1\n1;;;b;2\n2;;NL;a;1\n").encode(), "orders")
+    assert [(row["order_id"], row["status"], len(row["lines"])) for row in values(read)] == [("1", "open", 2)]
+    assert "Status: is empty" in read.problems[0]
+
+
+def test_the_words_of_shops_for_a_status_are_read_and_told() -> None:
+    words = {"processing": "open", "In behandeling": "open", "on-hold": "on_hold", "Verzonden": "completed",
+             "geannuleerd": "cancelled", "Open": "open", "refunded": "refunded"}  # fmt: skip
+    read = read_bytes((ORDERS + "".join(f"{n};{w};NL;a;1\n" for n, w in enumerate(words))).encode(), "orders")
+    assert [row["status"] for row in values(read)] == list(words.values())
+    told = "'processing' as open, 'In behandeling' as open, 'on-hold' as on_hold, 'Verzonden' as completed, 'geannuleerd' as cancelled"
+    assert read.notes == (f"status: read {told}",)
+
+
+def test_shopify_orders_that_are_cancelled_unpaid_or_paid_back_are_left_out_and_told() -> None:
+    head = "Name,Email,Financial Status,Fulfillment Status,Cancelled at,Lineitem quantity,Lineitem name,Lineitem sku\n"
+    rows = ("#1,a@example.test,paid,unfulfilled,,1,Mok,a", "#1,a@example.test,,,,2,Kom,b", "#2,,refunded,unfulfilled,,1,x,a",
+            "#2,,,,,1,x,b", "#3,,paid,unfulfilled,2026-11-27,1,x,a", "#4,,pending,unfulfilled,,1,x,a")  # fmt: skip
+    data = (head + "\n".join(rows) + "\n").encode()
+    read = read_bytes(data, "orders", name="s.csv")
+    assert [(row["order_id"], row["status"], len(row["lines"])) for row in values(read)] == [("#1", "open", 2)]
+    assert [told.partition(": ")[0] for told in read.skipped] == ["s.csv:4", "s.csv:6", "s.csv:7"]
+    said = read_bytes(data, "orders", constants={"status": "open"})
+    assert [row["order_id"] for row in values(said)] == ["#1", "#4"]
+
+
+@pytest.mark.parametrize(
+    ("date", "read"),
+    [("28-11-2026 9:05", "2026-11-28T09:05"), ("2026/11/28", "2026-11-28T00:00"), ("28 nov 2026", "2026-11-28T00:00"),
+     ("28 november 2026 10:34", "2026-11-28T10:34"), ("Nov 28, 2026 1:34:19 PM", "2026-11-28T13:34"),
+     ("28. März 2026", "2026-03-28T00:00"), ("28/11/2026", "2026-11-28T00:00"), ("28-11-26", None), ("46354", None),
+     ("12/01/2026", None), ("31-02-2026", None), ("28 foo 2026", None), ("28-11-2026 13:05 PM", None)],
+)  # fmt: skip
+def test_a_date_is_read_where_it_can_mean_one_day_only(date: str, read: str | None) -> None:
+    head, row = "Ordernummer;Datum;Status;Artikelnummer;Aantal\n", f"1;{date};open;a;1\n"
+    rows = values(read_bytes((head + row).encode(), "orders"))
+    assert [row["created_at"].isoformat()[:16] for row in rows] == ([] if read is None else [read])
+
+
+@pytest.mark.parametrize("data", [b"sku;naam\n1;Caf\x82\n", b"sku;naam\n1;Caf\x8e\n", b"sku;naam\n1;cr\x8ame\n"])
+def test_letters_of_dos_and_old_macs_are_no_windows_1252(data: bytes) -> None:
+    with pytest.raises(InputFileError, match="line 2: read as Windows-1252 it says"):
+        read_bytes(data, "products")
+    assert values(read_bytes(data, "products", encoding="cp850"))
+
+
+def test_a_file_that_may_be_cut_off_or_has_no_rows_is_told() -> None:
+    assert "no line end" in read_bytes(b"sku;naam\n1;x\n2;Kle", "products").notes[0]
+    assert read_bytes(b"sku;naam\n", "products").notes == ("it has no rows",)
+
+
 @pytest.mark.parametrize(
     "head", ["sku;prijs;price", "sku;verkoopprijs;prijs", "sku;Reguliere prijs;prijs", "sku;prijs incl btw;adviesprijs"]
 )
