@@ -21,6 +21,7 @@ from goedgepickt_async.contract.facts import FACTS, field_facts
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint, Filter
 from goedgepickt_async.models import Address, OpenEnum, PageInfo, Secret
 from goedgepickt_async.models.base import FieldInfo, Identifier, Label, Unset, field_info
+from goedgepickt_async.models.validators import COUNTRY_CODES
 from goedgepickt_async.webhooks.events import EVENTS, Event
 
 __all__ = ["openapi"]
@@ -35,7 +36,20 @@ _SERVERS: Final = (
     ),
     ("https://account.goedgepickt.nl/api/v1", "Keys of a webshop's or a fulfilment company's account.", "base.account"),
 )
-_LISTED_AT_MOST: Final = 100
+
+
+def _one_of(known: list[str]) -> _Schema:
+    """Text of which other values are refused, or not evidenced."""
+    return {"type": "string", "pattern": f"^({'|'.join(known)})$", "x-known-values": known}
+
+
+def _none_or_one_of(known: list[str]) -> _Schema:
+    """The same of a parameter; empty, it asks for nothing."""
+    return {**_one_of(known), "pattern": f"^({'|'.join(known)})?$"}
+
+
+_URL: Final = r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,4})?(/[!-~]*)?)?$"
+_SOME_TEXT: Final = r"\S"
 
 _ERROR: Final[_Schema] = {
     "type": "object",
@@ -53,17 +67,22 @@ _REFUSALS: Final = (
     ("404", "NotFound", "There is nothing with this uuid.", "error.uuid"),
     ("422", "Refused", "The input is refused.", "error.input"),
 )
-_OTHER_BODIES: Final[dict[str, tuple[str, ...]]] = {
-    "stock.link": ("stockQuantity",),
-    "stock.set": ("stockQuantity",),
-    "stock.mutate": ("mutation",),
-}
-"""The fields that are required in a body without a model."""
 _PLAIN_FIELDS: Final[dict[str, _Schema]] = {
     "stockQuantity": {"type": "integer", "minimum": 0},
-    "priority": {"type": "integer", "minimum": 0},
+    "priority": {"type": ["integer", "null"], "minimum": 0},
     "mutation": {"type": "integer", "description": "Signed: it is added to the stock."},
 }
+"""The fields of bodies without a model that are no text. The first field of such a body is required."""
+_SENT_TEXTS: Final[dict[str, _Schema]] = {
+    "Country": {"$ref": "#/components/schemas/Country"},
+    "country": {"$ref": "#/components/schemas/Country"},
+    "orderStatus": _one_of(["open", "on_hold", "completed", "cancelled"]),
+    "webhookEvent": {"type": "string", "pattern": r"^[a-z]+\.[a-z][A-Za-z]*$"},
+    "url": {"type": "string", "pattern": _URL},
+    "picture": {"type": "string", "pattern": _URL},
+    "targetUrl": {"type": "string", "pattern": _URL.replace(")?$", ")$")},
+}
+"""What texts must look like that are sent, by field."""
 
 
 def openapi(*, server: str | None = None) -> dict[str, Any]:
@@ -178,25 +197,19 @@ def _parameters(endpoint: Endpoint) -> Iterator[_Schema]:
         return
     whole: _Schema = {"type": "integer", "minimum": 1}
     yield _query("page", whole, "From 1. Only a page without rows ends a list.", "list.per-page")
-    yield _query(
-        "perPage", {**whole, "maximum": _LISTED_AT_MOST}, FACTS["list.largest-size"].statement, "list.per-page"
-    )
+    yield _query("perPage", whole, FACTS["list.largest-size"].statement, "list.per-page")
     yield _query("cursor", {"type": "string"}, FACTS["list.cursor"].statement, "list.cursor")
     for name, value in endpoint.query:
         known = ["asc", "desc"] if name == "orderByDirection" else [value]
-        yield _query(
-            name, {"type": "string", "x-known-values": known}, FACTS["list.order-by"].statement, "list.order-by"
-        )
+        yield _query(name, _none_or_one_of(known), FACTS["list.order-by"].statement, "list.order-by")
     searches = [by for by in endpoint.filters if by.is_search]
     for by in endpoint.filters:
         if not by.is_search:
             day: _Schema = {"type": "string", "format": "date"} if by.is_date else {"type": "string"}
             yield _of_filter(by, by.parameter, day)
     if searches:
-        yield _of_filter(
-            searches[0], "searchAttribute", {"type": "string", "x-known-values": [by.parameter for by in searches]}
-        )
-        yield _of_filter(searches[0], "searchDelimiter", {"type": "string", "x-known-values": ["="]})
+        yield _of_filter(searches[0], "searchAttribute", _none_or_one_of([by.parameter for by in searches]))
+        yield _of_filter(searches[0], "searchDelimiter", _none_or_one_of(["="]))
         yield _of_filter(searches[0], "searchValue", {"type": "string", **_values_of(searches)})
 
 
@@ -221,16 +234,17 @@ def _request_body(endpoint: Endpoint, components: _Components) -> _Schema:
     if endpoint.body is not None:
         schema = components.ref(getattr(models, endpoint.body), is_sent=True)
     elif endpoint.fields:
-        properties = {name: _PLAIN_FIELDS.get(name, {"type": "string"}) for name, _ in endpoint.fields}
+        properties = {name: _PLAIN_FIELDS.get(name, {"type": ["string", "null"]}) for name, _ in endpoint.fields}
         sure = {"x-confidence": endpoint.confidence, "x-source": endpoint.source}
         schema = {
             "type": "object",
             "properties": {name: {**found, **sure} for name, found in properties.items()},
-            "required": list(_OTHER_BODIES[endpoint.operation]),
+            "required": [endpoint.fields[0][0]],
         }
     else:
         return {}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    required = endpoint.operation != "products.update"
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 def _answer(endpoint: Endpoint, components: _Components) -> _Schema:
@@ -322,30 +336,37 @@ class _Components:
         required: list[str] = []
         for (field, info), fact in zip(_fields(cls), field_facts(cls), strict=True):
             sure = {"x-confidence": fact.confidence, "x-source": fact.source}
+            name = info.sent if is_sent else info.name
             if info.is_flat:
-                properties.update(self._flat(info, sure, is_sent=is_sent))
+                parts = ((name + (part.sent if is_sent else part.name), kind, part) for kind, part in _fields(Address))
+                properties.update(
+                    {key: {**self._field(kind.type, part, is_sent=is_sent), **sure} for key, kind, part in parts}
+                )
                 continue
-            schema = {**self._schema(field.type, is_sent=is_sent), **sure}
+            properties[name] = {**self._field(field.type, info, is_sent=is_sent), **sure}
             if info.aliases and not is_sent:
-                schema["x-also-called"] = list(info.aliases)
-            properties[info.sent if is_sent else info.name] = schema
+                properties[name]["x-also-called"] = list(info.aliases)
             if field.default is attrs.NOTHING and (is_sent or not info.aliases):
-                required.append(info.sent if is_sent else info.name)
+                required.append(name)
         if is_sent and cls.__name__ != "ProductUpdate" and "webshopUuid" in properties:
             required.insert(0, "webshopUuid")
+        for name in required if is_sent else ():
+            properties[name] = _never_empty(properties[name])
         text = (cls.__doc__ or cls.__name__).strip().partition("\n")[0]
         made = {"type": "object", "description": text, "properties": properties}
         return {**made, **({"required": required} if required else {}), "additionalProperties": True}
 
-    def _flat(self, prefix: FieldInfo, sure: _Schema, *, is_sent: bool) -> Iterator[tuple[str, _Schema]]:
-        """The parts of an address, which stand flat in the object."""
-        for field, info in _fields(Address):
-            schema = self._schema(field.type, is_sent=is_sent)
-            if is_sent:
-                schema = {"type": "string"}  # House numbers too; what is null is left out.
-            if info.name == "Country":
-                schema = {**schema, "description": FACTS["order.country"].statement}
-            yield prefix.name + (info.sent if is_sent else info.name), {**schema, **sure}
+    def _field(self, kind: Any, info: FieldInfo, *, is_sent: bool) -> _Schema:
+        schema = self._schema(kind, is_sent=is_sent)
+        if not is_sent:
+            return schema
+        schema = {**schema, **_SENT_TEXTS.get(info.name, {})}
+        if "$ref" in schema:
+            if info.name in {"Country", "country"}:
+                self.schemas["Country"] = _COUNTRY
+            return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}]}
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        return {**schema, "type": list(dict.fromkeys([*kinds, "null"]))}
 
     def _schema(self, kind: Any, *, is_sent: bool) -> _Schema:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -377,6 +398,21 @@ class _Components:
         return found
 
 
+def _never_empty(schema: _Schema) -> _Schema:
+    """Of a field that is required: neither null nor an empty text or list."""
+    kinds = [kind for kind in schema["type"] if kind != "null"]
+    limit: _Schema = {"minItems": 1} if kinds == ["array"] else {}
+    if kinds == ["string"] and "pattern" not in schema:
+        limit = {"pattern": _SOME_TEXT}
+    return {**schema, "type": kinds[0] if len(kinds) == 1 else kinds, **limit}
+
+
+_COUNTRY: Final[_Schema] = {
+    "type": "string",
+    "description": FACTS["order.country"].statement,
+    "pattern": f"^({'|'.join(sorted(COUNTRY_CODES))})?$",
+    **_sure_of("order.country"),
+}
 _MOMENT: Final[_Schema] = {"type": "string", "description": FACTS["format.date-time"].statement}
 _AMOUNT: Final[_Schema] = {"type": ["string", "number"], "description": FACTS["format.amount"].statement}
 _READ: Final[dict[Any, _Schema]] = {
@@ -387,10 +423,14 @@ _READ: Final[dict[Any, _Schema]] = {
 }
 """What is read: numbers may be texts, flags may be numbers."""
 _SENT: Final[dict[Any, _Schema]] = {
-    bool: {"type": "boolean"},
+    bool: {"type": ["boolean", "integer"], "minimum": 0, "maximum": 1},
     int: {"type": "integer", "minimum": 1},
-    Decimal: {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"},
-    datetime: {"type": "string", "description": "Dutch local time, `YYYY-MM-DD HH:mm:ss`."},
+    Decimal: {"type": ["string", "number"], "pattern": r"^(-?[0-9]{1,12}(\.[0-9]{1,6})?)?$"},
+    datetime: {
+        "type": "string",
+        "pattern": r"^(20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2})?$",
+        "description": "Dutch local time, `YYYY-MM-DD HH:mm:ss`.",
+    },
 }
 
 

@@ -64,6 +64,7 @@ class Incoming:
         path: The path below the base path.
         query: The query parameters.
         data: The body's fields after parsing; empty where there is none.
+        is_unreadable: Whether there is a body and it has no fields: no JSON object and no form.
         token: The bearer token, or None.
         wants_json: Whether the `Accept` header asks for JSON before anything else.
         referer: Where a browser would be sent back to.
@@ -76,6 +77,7 @@ class Incoming:
     path: str
     query: MultiDict[str]
     data: dict[str, Any]
+    is_unreadable: bool = False
     token: str | None
     wants_json: bool
     referer: str

@@ -489,6 +489,7 @@ def _incoming(request: web.BaseRequest, recorded: RecordedRequest) -> Incoming:
         path=recorded.path,
         query=recorded.query,
         data=fields,
+        is_unreadable=bool(recorded.raw) and not isinstance(recorded.body, dict),
         token=token.strip() if scheme.lower() == "bearer" else None,
         wants_json="/json" in _first_accepted(request) or "+json" in _first_accepted(request),
         referer=request.headers.get("Referer", "/"),

@@ -61,6 +61,7 @@ Errors = dict[str, list[str]]
 Rule = Callable[[Any], Any]
 """Returns the value as it is kept; raises `BrokenRule` if it cannot be."""
 
+_NUMERIC: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _BOOLEANS: Final = {"1": True, "0": False}
 """What Laravel's `boolean` takes besides true, false, 1 and 0; words such as `true`, `yes` and `on` it refuses."""
 
@@ -145,13 +146,6 @@ def _check_object(fields: tuple[Field, ...], value: Any, errors: Errors, name: s
 
 
 def text(value: Any) -> str:
-    """Take text, and numbers as text; what PHP calls a scalar."""
-    if isinstance(value, (dict, list, bool)):
-        raise BrokenRule("string")
-    return str(value)
-
-
-def strict_text(value: Any) -> str:
     """Take text alone: a JSON number is refused, a form can send nothing else."""
     if not isinstance(value, str):
         raise BrokenRule("string")
@@ -173,19 +167,16 @@ def whole(minimum: int | None = None) -> Rule:
 
 
 def decimal(value: Any) -> str:
-    """Take a number, as a number or as text, and keep it as text."""
-    try:
-        finite = not isinstance(value, bool) and math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
-        finite = False
-    if not finite:
+    """Take a number, or text that PHP takes for one, and keep it as text."""
+    is_number = type(value) is int or (isinstance(value, float) and math.isfinite(value))
+    if not is_number and not (isinstance(value, str) and _NUMERIC.fullmatch(value)):
         raise BrokenRule("numeric")
     return str(value)
 
 
 def boolean(value: Any) -> bool:
     """Take true and false, 1 and 0, as numbers or as text: a form sends the text."""
-    if isinstance(value, bool) or (type(value) is int and value in {0, 1}):
+    if isinstance(value, int | float) and value in {0, 1}:
         return bool(value)
     if isinstance(value, str) and value in _BOOLEANS:
         return _BOOLEANS[value]

@@ -39,6 +39,8 @@ async def test_all_that_is_required_is_named_and_the_message_counts_it(api: Api)
     [
         ("webshopUuid", "none", "Webshop uuid bestaat niet."),
         ("orderId", ["a"], "Order id moet een tekst zijn."),
+        ("orderId", 1001, "Order id moet een tekst zijn."),
+        ("paidTotal", "1_0", "Paid total moet een nummer zijn."),
         ("orderId", "  ", "Order id is verplicht."),
         ("orderStatus", "ready_for_picking", "Order status is ongeldig."),
         ("createDate", "31-12-2026 25:00", "Create date moet een datum bevatten."),
@@ -109,6 +111,14 @@ async def test_a_negative_quantity_is_refused(api: Api) -> None:
     assert (await api.put(path, {"stockQuantity": -1})).errors == {
         "stockQuantity": ["Stock quantity moet minimaal 0 zijn."]
     }
+
+
+async def test_a_change_without_a_readable_body_is_refused(api: Api) -> None:
+    path = f"/products/{api.sandbox.world.products[0]['uuid']}"
+    for raw in (b"[1]", b"{broken", b"text"):
+        reply = await api.call("PUT", path, data=raw, headers={"Content-Type": "application/json"})
+        assert (reply.status, reply.errors) == (422, {"body": ["Body moet een array zijn."]})
+    assert (await api.put(path, {})).status == 200
 
 
 @pytest.mark.parametrize(("field", "value"), [("price", "gratis"), ("picture", "no url"), ("stockManagement", 2)])

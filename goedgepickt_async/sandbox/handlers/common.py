@@ -8,7 +8,7 @@ from typing import Any
 from goedgepickt_async.sandbox.answers import Refusal, error, json_answer, validation_error
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import Incoming
-from goedgepickt_async.sandbox.validation import Errors, Field, validate
+from goedgepickt_async.sandbox.validation import Errors, Field, validate, validation_text
 from goedgepickt_async.sandbox.world import Table
 
 __all__ = ["checked", "found", "refuse"]
@@ -22,6 +22,8 @@ def checked(fields: Iterable[Field], request: Incoming) -> dict[str, Any]:
     """
     errors: Errors = {}
     data = validate(fields, request.data, errors)
+    if not errors and request.is_unreadable:
+        errors["body"] = [validation_text("array", "body")]
     if errors:
         raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any, Final
 
@@ -47,9 +48,9 @@ class Lists:
         errors: dict[str, list[str]] = {}
         query = self._read_query(listing, request, errors)
         asked = PageRequest(
-            number=_positive(request.query.get("page")) or 1,
-            size=_positive(request.query.get("perPage")),
-            cursor=request.query.get("cursor") or None,
+            number=_positive("page", request, errors) or 1,
+            size=_positive("perPage", request, errors),
+            cursor=_asked("cursor", request) or None,
         )
         if not errors:
             try:
@@ -59,9 +60,8 @@ class Lists:
         raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
 
     def _read_query(self, listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> ListQuery:
-        query = request.query
-        webshop = query.get("webshopUuid")
-        statuses = query.get("orderstatus")
+        webshop = _asked("webshopUuid", request)
+        statuses = _asked("orderstatus", request)
         by_date, descending = _read_order(listing, request, errors)
         return ListQuery(
             webshop=self._webshop(webshop) if webshop else None,
@@ -123,15 +123,28 @@ def _reader(table: Table, attribute: str) -> Any:
     return lambda index: table.bare(index).get(attribute)
 
 
-def _positive(text: str | None) -> int | None:
-    # Laravel's paginator takes what is no positive whole number for nothing at all.
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) > 0 else None
+def _asked(name: str, request: Incoming) -> str:
+    """Return a parameter, trimmed as Laravel trims all input; empty where there is none."""
+    return request.query.get(name, "").strip()
+
+
+def _positive(name: str, request: Incoming, errors: dict[str, list[str]]) -> int | None:
+    if name not in request.query:
+        return None
+    text = _asked(name, request)
+    if not re.fullmatch(r"[+-]?\d{1,100}", text, re.ASCII):
+        errors[name] = [validation_text("integer", name)]
+    elif int(text) < 1:
+        errors[name] = [validation_text("min", name, minimum=1)]
+    else:
+        return int(text)
+    return None
 
 
 def _read_day(request: Incoming, errors: dict[str, list[str]]) -> date | None:
-    text = request.query.get("createdAfter")
-    if not text:
+    if "createdAfter" not in request.query:
         return None
+    text = _asked("createdAfter", request)
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
@@ -142,20 +155,20 @@ def _read_day(request: Incoming, errors: dict[str, list[str]]) -> date | None:
 def _read_search(
     listing: Listing, request: Incoming, errors: dict[str, list[str]], *, strict: bool
 ) -> tuple[str, str] | None:
-    attribute = request.query.get("searchAttribute")
+    if _asked("searchDelimiter", request) not in {"", "="}:
+        errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]
+    attribute = _asked("searchAttribute", request)
     if not attribute:
         return None
     evident = _EVIDENT.get(listing.table.kind, ()) if strict else listing.searchable
     if attribute not in listing.searchable or attribute not in evident:
         errors["searchAttribute"] = [validation_text("in", "searchAttribute")]
-    if request.query.get("searchDelimiter", "=") != "=":
-        errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]
-    return attribute, request.query.get("searchValue", "")
+    return attribute, _asked("searchValue", request)
 
 
 def _read_order(listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> tuple[bool, bool]:
-    column = request.query.get("orderBy")
-    direction = request.query.get("orderByDirection", "asc").lower()
+    column = _asked("orderBy", request)
+    direction = _asked("orderByDirection", request).lower() or "asc"
     if column and (column != "createDate" or not listing.created):
         errors["orderBy"] = [validation_text("in", "orderBy")]
     if direction not in {"asc", "desc"}:

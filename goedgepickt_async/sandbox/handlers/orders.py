@@ -85,8 +85,7 @@ def order_row(world: World, data: dict[str, Any], lines: list[dict[str, Any]], s
 
 
 def _address_fields(side: str) -> tuple[Field, ...]:
-    special = {"Country": _COUNTRY, "HouseNumber": check.strict_text}
-    return tuple(Field(side + name, special.get(name, check.text)) for name in _ADDRESS)
+    return tuple(Field(side + name, _COUNTRY if name == "Country" else check.text) for name in _ADDRESS)
 
 
 def _served_address(side: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +94,8 @@ def _served_address(side: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 _PICKUP_FIELDS: Final = (
-    *(Field(name, check.text) for name in ("locationNumber", "carrier", "location", "street", "zipcode", "city")),
-    Field("houseNumber", check.strict_text),
+    *(Field(name, check.text) for name in ("locationNumber", "carrier", "location", "street", "houseNumber")),
+    *(Field(name, check.text) for name in ("zipcode", "city")),
     Field("country", _COUNTRY),
 )
 _LINE_FIELDS: Final = (
