@@ -6,10 +6,17 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin
 
+import attrs
+
+from goedgepickt_async import models
+from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.models import OpenEnum
+from goedgepickt_async.models import OpenEnum, Secret
+from goedgepickt_async.models.base import Identifier, Label
+from goedgepickt_async.models.serialization import plain_scalar
 
 try:
     import pyarrow as pa
@@ -24,152 +31,62 @@ SCHEMA_VERSION: Final = 1
 AMOUNT: Final = pa.decimal128(18, 6)
 """Twelve digits before the point and six behind it, as in everything that this package sends."""
 
-JSON_COLUMNS: Final = frozenset({"extra", "product_attributes"})
-"""Columns of JSON text; null where there is nothing."""
-
-_TEXT: Final = pa.string()
-_WHOLE: Final = pa.int64()
-_FLAG: Final = pa.bool_()
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
-
-_ADDRESS: Final = pa.struct(
-    [
-        ("first_name", _TEXT),
-        ("last_name", _TEXT),
-        ("company", _TEXT),
-        ("address", _TEXT),
-        ("address2", _TEXT),
-        ("house_number", _TEXT),
-        ("house_number_addition", _TEXT),
-        ("zipcode", _TEXT),
-        ("city", _TEXT),
-        ("country", _TEXT),
-        ("email", _TEXT),
-        ("phone", _TEXT),
-    ]
-)
-_LINE: Final = pa.struct(
-    [
-        ("product_uuid", _TEXT),
-        ("product_name", _TEXT),
-        ("sku", _TEXT),
-        ("quantity", _WHOLE),
-        ("picked_quantity", _WHOLE),
-        ("price", AMOUNT),
-        ("type", _TEXT),
-        ("extra", _TEXT),
-    ]
-)
-_PARCEL: Final = pa.struct(
-    [("track_trace_code", _TEXT), ("track_trace_url", _TEXT), ("created_at", _MOMENT), ("extra", _TEXT)]
-)
-_STOCK: Final = pa.struct(
-    [
-        ("free_stock", _WHOLE),
-        ("total_stock", _WHOLE),
-        ("reserved_stock", _WHOLE),
-        ("unlimited_stock", _FLAG),
-        ("minimal_stock", _WHOLE),
-        ("fill_stock_to", _WHOLE),
-        ("extra", _TEXT),
-    ]
-)
-_SUPPLIER: Final = pa.struct([("uuid", _TEXT), ("supplier_sku", _TEXT), ("extra", _TEXT)])
-_LINKED: Final = pa.struct([("uuid", _TEXT), ("extra", _TEXT)])
-
-
-def _several(kind: pa.DataType) -> pa.DataType:
-    """A list whose parts are called as Parquet calls them, so that files read back have the very same schema."""
-    return pa.list_(pa.field("element", kind))
-
-
-def _named(resource: str, *fields: tuple[str, pa.DataType]) -> pa.Schema:
-    return pa.schema(fields, metadata={"goedgepickt_async.schema": f"{resource}/{SCHEMA_VERSION}"})
-
-
-SCHEMAS: Final[Mapping[str, pa.Schema]] = {
-    "orders": _named(
-        "orders",
-        ("uuid", _TEXT),
-        ("display_id", _TEXT),
-        ("order_number", _TEXT),
-        ("order_id", _TEXT),
-        ("status", _TEXT),
-        ("created_at", _MOMENT),
-        ("finished_at", _MOMENT),
-        ("shipped_at", _MOMENT),
-        ("total_paid", AMOUNT),
-        ("payment_method", _TEXT),
-        ("shipping_method", _TEXT),
-        ("customer_note", _TEXT),
-        ("internal_comment", _TEXT),
-        ("webshop_name", _TEXT),
-        ("attention_needed", _FLAG),
-        ("tags", _several(_TEXT)),
-        ("billing", _ADDRESS),
-        ("shipping", _ADDRESS),
-        ("lines", _several(_LINE)),
-        ("shipments", _several(_PARCEL)),
-        ("extra", _TEXT),
-    ),
-    "products": _named(
-        "products",
-        ("uuid", _TEXT),
-        ("sku", _TEXT),
-        ("name", _TEXT),
-        ("type", _TEXT),
-        ("product_id", _TEXT),
-        ("ean", _TEXT),
-        ("barcode", _TEXT),
-        ("description", _TEXT),
-        ("internal_comment", _TEXT),
-        ("price", AMOUNT),
-        ("cost_price", AMOUNT),
-        ("tax_rate", AMOUNT),
-        ("weight", AMOUNT),
-        ("length", AMOUNT),
-        ("height", AMOUNT),
-        ("width", AMOUNT),
-        ("picture", _TEXT),
-        ("product_attributes", _TEXT),
-        ("supplier", _SUPPLIER),
-        ("allow_backorders", _FLAG),
-        ("stock", _STOCK),
-        ("extra", _TEXT),
-    ),
-    "shipments": _named(
-        "shipments",
-        ("uuid", _TEXT),
-        ("status", _TEXT),
-        ("created_at", _MOMENT),
-        ("delivered_at", _MOMENT),
-        ("shipping_method", _TEXT),
-        ("track_trace_code", _TEXT),
-        ("track_trace_url", _TEXT),
-        ("external_id", _TEXT),
-        ("reference_text", _TEXT),
-        ("shipping_first_name", _TEXT),
-        ("shipping_last_name", _TEXT),
-        ("shipping_city", _TEXT),
-        ("linked_order", _LINKED),
-        ("extra", _TEXT),
-    ),
+_JSON_COLUMNS: Final = frozenset({"extra", "product_attributes"})
+"""Columns of JSON text; null where there is nothing."""
+_SCALARS: Final[Mapping[Any, pa.DataType]] = {
+    str: pa.string(),
+    Identifier: pa.string(),
+    Label: pa.string(),
+    Secret: pa.string(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    Decimal: AMOUNT,
+    datetime: _MOMENT,
 }
+MODELS: Final[Mapping[str, type[Any]]] = {
+    endpoint.resource: getattr(models, str(endpoint.model))
+    for endpoint in ENDPOINTS.values()
+    if endpoint.is_list or endpoint.operation == "stock.get"
+}
+
+
+def _columns(cls: type[Any]) -> list[pa.Field]:
+    attrs.resolve_types(cls)
+    return [pa.field(field.name, _type_of(field.type)) for field in attrs.fields(cls)]
+
+
+def _type_of(annotation: Any) -> pa.DataType:
+    args = [arg for arg in get_args(annotation) if arg is not NoneType]
+    if get_origin(annotation) is UnionType:
+        return _type_of(args[0])
+    if get_origin(annotation) is tuple:
+        # The parts are called as Parquet calls them, so that files read back have the very same schema.
+        return pa.list_(pa.field("element", _type_of(args[0])))
+    if isinstance(annotation, type) and attrs.has(annotation) and annotation is not Secret:
+        return pa.struct(_columns(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, OpenEnum):
+        return pa.string()
+    return _SCALARS.get(annotation, pa.string())  # a column of JSON
 
 
 def schema(resource: str) -> pa.Schema:
     """The columns of a resource, the same for every export of one `SCHEMA_VERSION`, an empty one too.
 
     Args:
-        resource: `orders`, `products` or `shipments`.
+        resource: `orders`, `products`, `stock`, `shipments`, `webshops`, `pick_locations` or `webhooks`.
 
     Raises:
-        ConfigurationError: There is no schema for it.
+        ConfigurationError: There is no such resource.
     """
+    return pa.schema(_columns(_model(resource)), metadata={"goedgepickt_async.schema": f"{resource}/{SCHEMA_VERSION}"})
+
+
+def _model(resource: str) -> type[Any]:
     try:
-        return SCHEMAS[resource]
-    except KeyError:
-        raise ConfigurationError(f"there is a schema for {', '.join(SCHEMAS)}, not for {resource!r}") from None
+        return MODELS[resource]
+    except (KeyError, TypeError):
+        raise ConfigurationError(f"there is a schema for {', '.join(MODELS)}, not for {resource!r}") from None
 
 
 _STEP: Final = Decimal(1).scaleb(-AMOUNT.scale)
@@ -188,11 +105,11 @@ def to_batch(resource: str, items: Iterable[Any]) -> pa.RecordBatch:
     is what has no column of its own.
 
     Args:
-        resource: `orders`, `products` or `shipments`.
-        items: `Order`, `Product` or `Shipment`, according to the resource.
+        resource: As for `schema`.
+        items: Models of that resource, such as `Order`; for `stock` they are `StockLocation`.
 
     Raises:
-        ConfigurationError: There is no schema for it.
+        ConfigurationError: There is no such resource, or an item is no model of it.
     """
     columns = schema(resource)
     rows = to_rows(resource, items)
@@ -206,24 +123,26 @@ def to_rows(resource: str, items: Iterable[Any]) -> list[dict[str, Any]]:
     """Models as mappings that have the schema's columns and hold what `to_batch` holds: for tools that take no Arrow.
 
     Args:
-        resource: `orders`, `products` or `shipments`.
-        items: `Order`, `Product` or `Shipment`, according to the resource.
+        resource: As for `schema`.
+        items: Models of that resource, such as `Order`; for `stock` they are `StockLocation`.
 
     Raises:
-        ConfigurationError: There is no schema for it.
+        ConfigurationError: There is no such resource, or an item is no model of it.
     """
-    columns = schema(resource)
-    return [_row(columns, item) for item in items]
+    columns, model = schema(resource), _model(resource)
+    return [_row(columns, item, model) for item in items]
 
 
-def _row(fields: Iterable[pa.Field], item: Any) -> dict[str, Any]:
+def _row(fields: Iterable[pa.Field], item: Any, model: type[Any] | None = None) -> dict[str, Any]:
     """One model as a row, or as the value of a struct."""
+    if model is not None and not isinstance(item, model):
+        raise ConfigurationError(f"each item must be {model.__name__}, not {type(item).__name__}")
     row: dict[str, Any] = {}
     misfits: dict[str, str] = {}
     for field in fields:
         value = getattr(item, field.name)
         try:
-            row[field.name] = _json(value) if field.name in JSON_COLUMNS else _cell(field.type, value)
+            row[field.name] = _json(value) if field.name in _JSON_COLUMNS else _cell(field.type, value)
         except _DoesNotFitError:
             row[field.name] = None
             misfits[field.name] = str(value)
@@ -245,7 +164,11 @@ def _cell(kind: pa.DataType, value: Any) -> Any:
         return _moment(value)
     if pa.types.is_int64(kind) and not _LEAST <= value <= _MOST:
         raise _DoesNotFitError
-    return value.value if isinstance(value, OpenEnum) else value
+    return plain_scalar(value) if isinstance(value, OpenEnum | Secret) else value
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None or value == {} else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _amount(value: Decimal) -> Decimal:
@@ -262,19 +185,9 @@ def _moment(value: datetime) -> datetime:
         raise _DoesNotFitError from None
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None or value == {} else json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _utf8(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, Mapping):
         return {name: _utf8(part) for name, part in value.items()}
     return [_utf8(part) for part in value] if isinstance(value, list) else value
-
-
-try:
-    import pyarrow as pa
-except ImportError:
-    raise ConfigurationError("Arrow and Parquet need pyarrow: install the extra, goedgepickt-async[arrow]") from None

@@ -16,7 +16,7 @@ import attrs
 from goedgepickt_async.models.base import UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
 from goedgepickt_async.models.validators import FieldError, coerce, is_request_model, type_name, validation_error
 
-__all__ = ["Model", "plain_scalar"]
+__all__ = ["Model", "members", "plain_scalar"]
 
 _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 _WIDEST_AMOUNT: Final = 64
@@ -206,7 +206,7 @@ def _by_python_names(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
         if info is None:
             continue
         if info.is_flat:
-            part_names = _wire_names(_members(field.type)[-1]) | {"HouseNumberAddition"}
+            part_names = _wire_names(members(field.type)[-1]) | {"HouseNumberAddition"}
             parts = {key: left.pop(info.name + key) for key in part_names if info.name + key in left}
             if parts or not is_request_model(cls):
                 found[field.name] = parts
@@ -219,7 +219,7 @@ def _by_python_names(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
     return found | left
 
 
-def _members(tp: Any) -> tuple[Any, ...]:
+def members(tp: Any) -> tuple[Any, ...]:
     """The types of a union, without None and UNSET."""
     if get_origin(tp) not in {Union, UnionType}:
         return (tp,)
@@ -231,7 +231,7 @@ def _read(value: Any, tp: Any, *, wire: bool) -> Any:
         return value
     if value is None and NoneType in get_args(tp):
         return None
-    kind = _members(tp)[0]
+    kind = members(tp)[0]
     if get_origin(kind) is tuple:
         return _read_all(value, get_args(kind)[0], wire=wire)
     if isinstance(kind, type) and issubclass(kind, Model):
@@ -337,7 +337,7 @@ def _json_schema(cls: type[Any]) -> dict[str, Any]:
 def _type_schema(tp: Any) -> dict[str, Any]:
     if tp is Any:
         return {}
-    kind = _members(tp)[0]
+    kind = members(tp)[0]
     if get_origin(kind) is tuple:
         made: dict[str, Any] = {"type": "array", "items": _type_schema(get_args(kind)[0])}
     elif get_origin(kind) is dict:

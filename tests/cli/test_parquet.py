@@ -103,7 +103,6 @@ def test_a_killed_export_leaves_the_old_file_and_the_next_one_is_whole(goedgepic
     ("options", "said"),
     [
         (("orders", "--format", "parquet"), "cannot be a stream"),
-        (("webshops", "-o", "w.parquet"), "there is a schema for orders, products, shipments, not for 'webshops'"),
         (("orders", "-o", "o.parquet", "--resume", "r"), "--resume has nothing to go on with"),
         (("orders", "-o", "o.parquet", "--lines"), "--lines makes a row of each line"),
     ],

@@ -40,6 +40,7 @@ MODULES = [
             "sandbox.deliveries",
             "sandbox.faults",
             "testing",
+            "testing.strategies",
             "webhooks",
         )
     ),

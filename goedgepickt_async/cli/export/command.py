@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from goedgepickt_async import ConfigurationError, DecodeError, GoedGepicktError, OrderStatus, Page, UnreadableRow
+from goedgepickt_async import DecodeError, GoedGepicktError, OrderStatus, Page, UnreadableRow
 from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.checkpoint import (
@@ -172,13 +172,6 @@ class ExportPlan:
         extra = self.chosen_format.extra
         if extra is not None and find_spec(extra[0]) is None:
             raise UsageError(f"{self.format_name} is an extra: pip install 'goedgepickt-async[{extra[1]}]'")
-        if self.chosen_format.has_schema:
-            from goedgepickt_async.contrib.arrow import schema  # noqa: PLC0415  needs the extra
-
-            try:
-                schema(self.resource)
-            except ConfigurationError as error:
-                raise UsageError(f"--format {self.format_name}: {error}") from None
 
     def _check_since_last(self) -> None:
         if self.checkpoint is not None and not self.since_last:

@@ -493,7 +493,6 @@ class ExportFormat:
         encoder: Writes it; None: a table.
         has_lines: Whether `--lines` makes sense.
         has_fields: Whether `--fields` makes sense.
-        has_schema: Whether its columns are those of an Arrow schema.
         extra: What must be installed: a module, and the extra that brings it.
     """
 
@@ -503,7 +502,6 @@ class ExportFormat:
     encoder: Callable[[Selection], Encoder] | None
     has_lines: bool = False
     has_fields: bool = True
-    has_schema: bool = False
     extra: tuple[str, str] | None = None
 
 
@@ -535,12 +533,11 @@ FORMATS: Mapping[str, ExportFormat] = {
         extra=("xlsxwriter", "excel"),
     ),
     "parquet": ExportFormat(
-        summary="Parquet with one fixed schema a resource: orders, products, shipments (the extra `arrow`)",
+        summary="Parquet with a fixed schema for each resource (the extra `arrow`)",
         suffixes=(".parquet",),
         output=OutputKind.WHOLE,
         encoder=_parquet,
         has_fields=False,
-        has_schema=True,
         extra=("pyarrow", "arrow"),
     ),
     "table": ExportFormat(
