@@ -320,14 +320,16 @@ class Call:
             GoedGepicktError: The request cannot be sent at all, or a callback of the job forbade it.
         """
         sender, request = self._sender, self.request
-        url = URL(request.url(sender.settings.base_url), encoded=True)
+        base_url = sender.settings.base_url
+        url = URL(request.url(base_url) if request.query else base_url + request.path, encoded=True)
         headers = sender.headers if self.body is None else sender.headers | {"Content-Type": "application/json"}
         max_wait = sender.settings.max_wait
         if self._deadline is not None:
             max_wait = min(_left(self._deadline), math.inf if max_wait is None else max_wait)
         limit = session.limits[self.lane]
         self._session, self._max_wait, self._waited = session, max_wait, 0.0
-        self._forget()
+        if self._failures or self._refusals:
+            self._forget()
         try:
             async with asyncio.timeout(None) as scope:
                 session.scopes.add(scope)

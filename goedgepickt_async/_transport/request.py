@@ -23,11 +23,12 @@ __all__ = [
     "RawResponse",
     "Request",
     "TransportFailure",
-    "path_to",
     "query_pairs",
+    "quoted",
     "raw_path",
 ]
 
+_PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}", re.ASCII)
 
 
@@ -110,28 +111,6 @@ class Request:
         raise _no_unicode("a query parameter")
 
 
-def path_to(*segments: str) -> str:
-    """A path out of segments, each quoted.
-
-    Raises:
-        ValidationError: A segment is empty or no text, which would address the list above it.
-    """
-    path = ""
-    for segment in segments:
-        text = segment.strip() if isinstance(segment, str) else ""
-        if text in _NO_IDS:
-            raise ValidationError(
-                "an identifier in the path must be a non-empty text: nothing was sent",
-                fields={"uuid": ["must be a non-empty text"]},
-                evidence=Evidence.NOT_SENT,
-            )
-        path += "/" + _quoted(text, safe="")
-    return path
-
-
-_NO_IDS: Final = frozenset({"", ".", "..", "None"})
-
-
 def raw_path(path: str) -> str:
     """A path that a user wrote, checked to stay below the base URL, where the key may go.
 
@@ -142,12 +121,14 @@ def raw_path(path: str) -> str:
     if not isinstance(path, str):
         raise ConfigurationError(f"the path must be a text, such as '/suppliers', not {type(path).__name__}")
     path = "/" + path.removeprefix("/")
+    if _PLAIN_PATH.fullmatch(path):
+        return path
     plain = unquote(path)
     if plain.startswith("//") or "://" in plain or "?" in path or "#" in path or {".", ".."} & set(plain.split("/")):
         raise ConfigurationError(
             "the path must lie below the base URL, such as '/suppliers'; query parameters go into `query`"
         )
-    return _quoted(path, safe="/%:@!$&'()*+,;=~-._")
+    return quoted(path, safe="/%:@!$&'()*+,;=~-._")
 
 
 def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -176,7 +157,12 @@ def _text(name: object, value: Any) -> str:
     )
 
 
-def _quoted(text: str, safe: str) -> str:
+def quoted(text: str, safe: str = "") -> str:
+    """Text for a path.
+
+    Raises:
+        ValidationError: It holds half of a surrogate pair.
+    """
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError:

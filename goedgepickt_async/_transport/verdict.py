@@ -25,7 +25,6 @@ from goedgepickt_async.budget.protocol import (
     Outcome,
     Refused,
     parse_retry_after,
-    read_rate_headers,
 )
 from goedgepickt_async.convert import parse
 from goedgepickt_async.errors import (
@@ -121,6 +120,8 @@ def evidence_at_headers(status: int) -> Evidence:
 def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
     """What the budget is told at a response's headers.
 
+    The server's counter is `X-RateLimit-Limit` and `-Remaining` (reference section 2: A on a 429, B elsewhere).
+
     Args:
         status: The HTTP status.
         headers: Case-insensitive.
@@ -128,10 +129,22 @@ def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outco
     """
     if status == 429:
         return Refused(parse_retry_after(headers))
-    rate = read_rate_headers(headers)
-    if rate.remaining is None and not 200 <= status < 300 and _row(status).is_gateways:
-        return Lost()
-    return Answered(rate.counter(limit))
+    remaining = _number(headers.get("X-RateLimit-Remaining"))
+    if remaining is None:
+        is_gateways = not 200 <= status < 300 and _row(status).is_gateways
+        return Lost() if is_gateways else Answered()
+    if _number(headers.get("X-RateLimit-Limit")) != limit:  # another limiter's
+        return Answered()
+    # Laravel before 12.40 may say a negative number; a remaining above the limit would be nonsense.
+    return Answered(limit - min(limit, max(0, remaining)))
+
+
+def _number(text: str | None) -> int | None:
+    """A header's whole number; rubbish counts as absent."""
+    try:
+        return int(text) if text is not None and len(text) < 20 else None
+    except ValueError:
+        return None
 
 
 def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:

@@ -1,4 +1,4 @@
-"""What the rest of the package expects of a budget: grants, outcomes, events, snapshots; and how headers are read."""
+"""What the rest of the package expects of a budget: grants, outcomes, events, snapshots; and how `Retry-After` is read."""
 
 from __future__ import annotations
 
@@ -27,11 +27,9 @@ __all__ = [
     "NeverSent",
     "Outcome",
     "PauseStarted",
-    "RateHeaders",
     "Refused",
     "WaitStarted",
     "parse_retry_after",
-    "read_rate_headers",
 ]
 
 
@@ -253,26 +251,6 @@ class Budget(Protocol):
         ...
 
 
-@attrs.frozen
-class RateHeaders:
-    """The server's counter, if the answer carries it (reference section 2: confidence A on a 429, B elsewhere)."""
-
-    limit: int | None = None
-    remaining: int | None = None
-
-    def counter(self, limit: int) -> int | None:
-        """How many requests the server has counted; None if it says nothing, or speaks of another limit than ours."""
-        if self.limit != limit or self.remaining is None:
-            return None
-        # Laravel before 12.40 may say a negative number; a remaining above the limit would be nonsense.
-        return limit - min(limit, max(0, self.remaining))
-
-
-def read_rate_headers(headers: Mapping[str, str]) -> RateHeaders:
-    """Read `X-RateLimit-Limit` and `-Remaining` from case-insensitive headers; rubbish counts as absent."""
-    return RateHeaders(_whole(headers.get("X-RateLimit-Limit")), _whole(headers.get("X-RateLimit-Remaining")))
-
-
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that `Retry-After` asks to wait, never negative; None if absent or rubbish.
 
@@ -312,13 +290,6 @@ def _seconds(text: str, headers: Mapping[str, str]) -> float | None:
         return None
     now = _date(headers.get("Date")) or datetime.now(UTC)
     return max(0.0, (until - now).total_seconds())
-
-
-def _whole(text: str | None) -> int | None:
-    try:
-        return int(text) if text is not None and len(text) < 20 else None
-    except ValueError:
-        return None
 
 
 def _date(text: str | None) -> datetime | None:

@@ -469,7 +469,7 @@ class QueuedBudget:
             turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
             slot = None
             if not slots.sharers or slots.free(now) > slots.ahead(now, lane, turn):
-                slot = slots.take(now, lane, nanoseconds(max_lifetime), sharer << 32 | next(self._numbers))
+                slot = slots.take(now, lane, round(max_lifetime * _SECOND), sharer << 32 | next(self._numbers))
             if slot is None:
                 self._store.end(slots, now, changed=False)
                 return None

@@ -289,9 +289,8 @@ def decode(data: Any, cls: type[_T]) -> _T:
     Raises:
         DecodeError: It does not fit; `problems` has a line for each bad value, in wire names.
     """
-    fast, _ = converters()
     try:
-        return cast("_T", fast.get_structure_hook(cls)(data, cls))
+        return cast("_T", _CONVERTERS.fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
     rows, bad = _read_in_detail([data], cls, ["$"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
 from functools import partial
@@ -12,7 +13,7 @@ import attrs
 
 from goedgepickt_async import models
 from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_unknown
-from goedgepickt_async._transport.request import NO_BODY, Request, path_to, query_pairs
+from goedgepickt_async._transport.request import NO_BODY, Request, query_pairs, quoted
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import decode, python_name
 from goedgepickt_async.convert.converter import decode_error, decode_readable
@@ -56,10 +57,7 @@ class Resource:
         self._sender = sender
 
     async def _get(self, operation: str, cls: type[T], **ids: str) -> T:
-        keys = ENDPOINTS[operation].keys
-        request = attrs.evolve(request_to(operation, **ids), check=lambda data: _check_object(data, keys))
-        result = await self._sender.send(request)
-        return parse_result(result, lambda data: decode(data, cls))
+        return parse_result(await self._sender.send(request_to(operation, **ids)), partial(decode, cls=cls))
 
     def _list(
         self,
@@ -147,16 +145,30 @@ def request_to(operation: str, body: Any = NO_BODY, **ids: str) -> Request:
         ValidationError: An id is empty or no text.
     """
     endpoint = ENDPOINTS[operation]
-    segments = (ids[part[1:-1]] if part.startswith("{") else part for part in endpoint.path[1:].split("/"))
+    path = endpoint.path
+    for name, given in ids.items():
+        text = given.strip() if isinstance(given, str) else ""
+        if text in _NO_IDS:  # it would address the list above it
+            raise ValidationError(
+                "an identifier in the path must be a non-empty text: nothing was sent",
+                fields={"uuid": ["must be a non-empty text"]},
+                evidence=Evidence.NOT_SENT,
+            )
+        path = path.replace(f"{{{name}}}", text if _UNRESERVED(text) else quoted(text))
+    is_read = endpoint.method == "GET"
     return Request(
         method=endpoint.method,
-        path=path_to(*segments),
+        path=path,
         body=body,
         idempotency=endpoint.idempotency,
-        may_be_empty=endpoint.method != "GET",
+        may_be_empty=not is_read,
         field_name=partial(_field_name, endpoint),
-        check=None if endpoint.method == "GET" else _check_written,
+        check=partial(_check_object, endpoint.keys) if is_read else _check_written,
     )
+
+
+_NO_IDS: Final = frozenset({"", ".", "..", "None"})
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
 def _field_name(endpoint: Endpoint, name: str) -> str:
@@ -166,11 +178,11 @@ def _field_name(endpoint: Endpoint, name: str) -> str:
     return dict(endpoint.fields).get(name, name)
 
 
-def _check_object(data: Any, keys: tuple[str, ...]) -> None:
+def _check_object(keys: tuple[str, ...], data: Any) -> None:
     """Whether an answer is an object with an identifier, whatever else is wrong with it."""
     if not isinstance(data, Mapping):
         raise DecodeError("the answer is no object", problems=["$: expected an object"])
-    if all(not data.get(key) for key in keys):
+    if not any(map(data.get, keys)):
         raise DecodeError(f"the answer has no {keys[0]}", problems=[f"$.{keys[0]}: required, but missing"])
     _check_no_failure(data)
 
