@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text("utf-8")
+REPOSITORY = "https://github.com/goedgepickt-async/goedgepickt-async"
 LINKS = re.findall(r"\[([^\]]+)\]\(([^)#\s]+)(?:#([^)]+))?\)", TEXT)
 
 
@@ -15,7 +16,14 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_link_leads_to_a_page_of_the_repository_and_to_a_heading_of_it() -> None:
-    local = [(text, target, anchor) for text, target, anchor in LINKS if "://" not in target]
+    assert all("://" in target for _, target, _ in LINKS)  # PyPI shows the page, too
+    files = (f"{REPOSITORY}/blob/main/", f"{REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/")
+    local = [
+        (text, target.removeprefix(start), anchor)
+        for text, target, anchor in LINKS
+        for start in files
+        if target.startswith(start)
+    ]
     assert len(local) >= 10
     for text, target, anchor in local:
         assert (ROOT / target).is_file(), f"{text} leads to {target}, which is not there"
