@@ -1,8 +1,10 @@
 """What most tests need: a sandbox, a client on it, and budgets that don't make anybody wait."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.virtual import virtual_loop
 
-# How long an example takes says nothing about the code: the machine may be busy.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says nothing about the code: the machine may be busy. Each run draws other examples, so many
+# short runs find what one long run finds; `--hypothesis-profile thorough` is the long one.
+settings.register_profile("any machine", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=400)
 settings.load_profile("any machine")
 # asyncio's debug mode reports each slow callback: that depends on the machine too.
 logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
@@ -33,10 +37,17 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     return {"real": asyncio.new_event_loop}
 
 
+@pytest.fixture(scope="session")
+def _states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new path with each `next`; `mktemp` would read the whole list of directories for each test."""
+    base = tmp_path_factory.mktemp("states")
+    return (base / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_state(_states: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test keeps, such as runs that it interrupts, is of no other test, and not of the user."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(next(_states)))
 
 
 @pytest.fixture

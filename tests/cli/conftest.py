@@ -148,10 +148,8 @@ def inside(
 @pytest.fixture(scope="session")
 def interpreter() -> Iterator[Interpreter]:
     """What processes are forked from."""
-    modules = (
-        f"goedgepickt_async.{name}" for name in ("cli.runner", "cli.serve", "cli.export.command", "cli.webhooks.listen")
-    )
-    with Interpreter([*modules], _environment({})) as started:
+    names = ("client", "sandbox.server", "cli.runner", "cli.serve", "cli.export.command", "cli.webhooks.listen")
+    with Interpreter([f"goedgepickt_async.{name}" for name in names], _environment({})) as started:
         yield started
 
 

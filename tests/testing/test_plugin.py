@@ -6,17 +6,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from textwrap import dedent
 
 import attrs
 import pytest
 
+import goedgepickt_async
+from goedgepickt_async import testing
+
+ROOT = Path(goedgepickt_async.__file__).parents[1]
+PAGE = (ROOT / "docs" / "howto" / "testing.md").read_text(encoding="utf-8")
+
 pytestmark = pytest.mark.slow
 
 CONFIG = """
 [pytest]
-addopts = --strict-markers --strict-config -v --tb=native -p no:randomly -p no:cacheprovider
+addopts = --strict-markers --strict-config -v --tb=native -p no:cacheprovider
 filterwarnings =
     error
     ignore:.*asyncio_default_fixture_loop_scope
@@ -174,6 +181,10 @@ class Ran:
 
 Run = Callable[..., Ran]
 
+NEEDED = {"goedgepickt", "asyncio", "anyio", "xdist"}
+# What is installed beside them, and costs seconds to import.
+OTHERS = [f"-pno:{plugin.name}" for plugin in entry_points(group="pytest11") if plugin.name not in NEEDED]
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
@@ -184,7 +195,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (folder / "pytest.ini").write_text(CONFIG + config, encoding="utf-8")
         for name, code in modules.items():
             (folder / f"test_{name}.py").write_text(dedent(code), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", *arguments]
+        command = [sys.executable, "-m", "pytest", *OTHERS, *arguments]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
         return Ran(done.stdout + done.stderr)
 
@@ -200,8 +211,15 @@ def in_strict_mode(run: Run) -> Ran:
 
 @pytest.fixture(scope="module")
 def in_automatic_mode(run: Run) -> Ran:
-    """One run of all that can be together in its automatic mode."""
-    return run(config="asyncio_mode = auto", automatic=ASYNC_TESTS, refused=CLOCK_IN_ASYNCHRONOUS_TEST)
+    """One run of all that can be together in its automatic mode, and of the tests that the page shows."""
+    page = "\n\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+    return run(config="asyncio_mode = auto", automatic=ASYNC_TESTS, refused=CLOCK_IN_ASYNCHRONOUS_TEST, page=page)
+
+
+@pytest.fixture(scope="module")
+def without_pytest_asyncio(run: Run) -> Ran:
+    """One run without that plugin."""
+    return run("-p", "no:asyncio", anyio=dedent(ANYIO) + dedent(ASYNC_TESTS), plain=PLAIN)
 
 
 def test_it_serves_asynchronous_tests_in_pytest_asyncios_strict_mode(in_strict_mode: Ran) -> None:
@@ -216,14 +234,27 @@ def test_it_leaves_nothing_open_in_an_event_loop_that_many_tests_share(in_strict
     assert in_strict_mode.outcomes("shared") == ["PASSED"] * 3, in_strict_mode.out
 
 
-def test_it_serves_asynchronous_tests_under_anyio(run: Run) -> None:
-    ran = run("-p", "no:asyncio", anyio=dedent(ANYIO) + dedent(ASYNC_TESTS))
-    assert ran.outcomes("anyio") == ["PASSED"] * 2, ran.out
+def test_it_serves_asynchronous_tests_under_anyio(without_pytest_asyncio: Ran) -> None:
+    assert without_pytest_asyncio.outcomes("anyio") == ["PASSED"] * 2, without_pytest_asyncio.out
 
 
-def test_it_serves_plain_tests_with_no_other_plugin(run: Run) -> None:
-    ran = run("-p", "no:asyncio", "-p", "no:anyio", plain=PLAIN)
-    assert ran.outcomes("plain") == ["PASSED"] * 4, ran.out
+def test_it_serves_plain_tests(without_pytest_asyncio: Ran) -> None:
+    assert without_pytest_asyncio.outcomes("plain") == ["PASSED"] * 4, without_pytest_asyncio.out
+
+
+def test_the_tests_that_the_page_shows_pass_as_they_stand(in_automatic_mode: Ran) -> None:
+    shown = len(re.findall(r"^ *(?:async )?def test_", PAGE, re.MULTILINE))
+    twice = 1  # one is parametrized with two values
+    assert in_automatic_mode.outcomes("page") == ["PASSED"] * (shown + twice), in_automatic_mode.out
+    assert shown > 15
+
+
+def test_the_page_names_all_that_the_kit_offers() -> None:
+    plugin = (ROOT / "goedgepickt_async" / "pytest_plugin.py").read_text(encoding="utf-8")
+    fixtures = re.findall(r"^@pytest.fixture\ndef (\w+)", plugin, re.MULTILINE)
+    assert len(fixtures) == 5
+    assert [name for name in fixtures if f"`{name}`" not in PAGE] == []
+    assert [name for name in testing.__all__ if name not in PAGE] == []
 
 
 def test_the_marker_and_the_options_fixture_say_what_the_sandbox_is_like(in_strict_mode: Ran) -> None:
@@ -263,8 +294,9 @@ def test_it_can_be_left_out(run: Run) -> None:
     assert "fixture 'goedgepickt_sandbox' not found" in ran.out
 
 
-def test_it_says_what_it_offers(run: Run) -> None:
-    assert re.search(r"^@pytest.mark.goedgepickt_sandbox\(\*\*options\): ", run("--markers").out, re.MULTILINE)
+def test_it_says_what_it_offers(run: Run, request: pytest.FixtureRequest) -> None:
+    markers = request.config.getini("markers")
+    assert any(marker.startswith("goedgepickt_sandbox(**options): ") for marker in markers), markers
     offered = run("--fixtures").out
     for name in ("sandbox", "sandbox_options", "budget", "client", "clock"):
         assert re.search(rf"^goedgepickt_{name} -- ", offered, re.MULTILINE), offered
@@ -273,7 +305,7 @@ def test_it_says_what_it_offers(run: Run) -> None:
 def test_at_pytests_start_it_imports_nothing_but_itself(tmp_path: Path) -> None:
     def modules(*arguments: str) -> set[str]:
         code = "import sys, pytest; pytest.main(sys.argv[1:]); print('MODULES', *sys.modules)"
-        command = [sys.executable, "-c", code, "--version", "--version", *arguments]
+        command = [sys.executable, "-c", code, "--version", "--version", *OTHERS, *arguments]
         ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         return set(ran.stdout.rpartition("MODULES ")[2].split())
 
