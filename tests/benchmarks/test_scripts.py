@@ -20,7 +20,6 @@ SMALL = {
 """Those that need nothing but the package."""
 CONTEST = {
     "decode.py": ("--kind", "orders", "--rows", "4", "--rounds", "2"),
-    "decode.py --shapes": ("--kind", "products", "--rows", "4", "--rounds", "2"),
     "end_to_end.py": ("--rows", "150", "--rounds", "2"),
 }
 """Those that need the dependency group `bench`."""
