@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-__all__ = ["MaskedBytes", "MaskedStr", "mask_personal", "printable", "safe_repr"]
+__all__ = ["MaskedBytes", "MaskedStr", "for_terminal", "mask_personal", "printable", "safe_repr"]
 
 _WORD: Final = re.compile(r"[^\s<>\"',;]+")
 _DIGITS: Final = re.compile(r"\+?\d[\d ()./-]{6,64}\d")
@@ -35,6 +35,30 @@ def printable(text: str, limit: int = _SEARCHED) -> str:
     if "  " in start or start[:1] == " " or start[-1:] == " ":
         start = " ".join(start.split())
     return start if len(text) <= limit else start[:limit] + "…"
+
+
+def for_terminal(text: str) -> str:
+    r"""A text of any number of lines, without what a terminal would obey.
+
+    Control characters, bidirectional overrides and lone surrogates become escapes such as `\u001b`. So JSON stays the same
+    JSON.
+
+    Args:
+        text: Any text. Line ends and tabs are kept.
+    """
+    return text if _PLAIN(text) else _CONTROLS.sub(_escape, text)
+
+
+_PLAIN: Final = re.compile(r"[\n\t\x20-\x7e]*").fullmatch
+_CONTROLS: Final = re.compile(r"[^\n\t\x20-\x7e]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    if char.isprintable():
+        return char
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def mask_personal(text: str, limit: int = 300) -> str:

@@ -133,6 +133,7 @@ def test_the_command_line_uses_public_names_only() -> None:
         "goedgepickt_async.endpoints",
         "goedgepickt_async.paths",
         "goedgepickt_async.settings",
+        "goedgepickt_async.text",
     }
     for path in (ROOT / "cli").rglob("*.py"):
         for name in imports_of(path):

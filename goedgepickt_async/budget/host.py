@@ -64,11 +64,12 @@ class RemovedFileError(UnusableFileError):
 class HostFile:
     """One budget's file: two halves under a lock. Not for several threads at once."""
 
+    _descriptor = -1  # also where `__init__` has raised
+
     def __init__(self, name: str, directory: Path | None) -> None:
         self._name = f"budget-{re.sub('[^A-Za-z0-9.-]', '_', name)}.state"
         self._directory = directory
         self._path: Path | None = None
-        self._descriptor = -1
         self._older = 0
         self.problem: str = ""
 

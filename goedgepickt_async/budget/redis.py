@@ -53,6 +53,7 @@ from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
 from goedgepickt_async.budget.waiting import Waiter
 from goedgepickt_async.errors import ClientClosedError, ConfigurationError
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.text import safe_repr
 
 __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
 
@@ -206,6 +207,7 @@ class RedisStore:
         return {"place": self.place, "problem": self.problem}
 
 
+@safe_repr
 class RedisBudget(QueuedBudget):
     """A budget for everything behind one IP.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from goedgepickt_async.bulk.values import NOT_REPORTED, Action, Change, Conflict, PlannedWrite
+from goedgepickt_async.text import for_terminal, printable
 
 if TYPE_CHECKING:
     from goedgepickt_async.bulk.plan import Plan
@@ -121,8 +122,7 @@ def _is_plain(text: str) -> bool:
 
 def _printable(text: str, most: int = _MAX_TEXT) -> str:
     """Without characters that control a terminal, and not longer than a line."""
-    shown = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    return printable(for_terminal(text), most - 1)
 
 
 def _at_most(block: Sequence[str], limit: int | None) -> Iterator[str]:

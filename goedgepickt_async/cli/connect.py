@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.errors import UsageError, sanitize
+from goedgepickt_async.cli.errors import UsageError
 from goedgepickt_async.cli.sandbox import PlannedFault, Rate, arm, parse_faults, parse_rate
 from goedgepickt_async.paths import config_dir
+from goedgepickt_async.text import printable
 
 if TYPE_CHECKING:
     from goedgepickt_async import Budget, GoedGepickt, Hooks, LocalBudget, Settings
@@ -144,7 +145,7 @@ def _only(option: str, noun: str, text: str, there: list[tuple[str, str | None]]
     found = [uuid for uuid, name in there if uuid.casefold() == wanted or (name or "").strip().casefold() == wanted]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(sanitize(f"{uuid} ({name})") for uuid, name in there[:_SHOWN])
+    names = ", ".join(printable(f"{uuid} ({name})") for uuid, name in there[:_SHOWN])
     more = f" and {len(there) - _SHOWN:,} more" if len(there) > _SHOWN else ""
     if found:
         raise UsageError(f"{option} {text}: {len(found)} {noun}s have that name; give the uuid: {', '.join(found)}")
@@ -317,13 +318,13 @@ def read_tenant(name: str) -> Tenant:
     try:
         tenants = tomllib.loads(path.read_text(encoding="utf-8")).get("tenants", {})
     except FileNotFoundError:
-        raise UsageError(f"there is no tenant {sanitize(name)}: there is no file {path}") from None
+        raise UsageError(f"there is no tenant {printable(name)}: there is no file {path}") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {sanitize(str(error))}") from None
+        raise UsageError(f"{path} cannot be read: {printable(str(error))}") from None
     values = tenants.get(name) if isinstance(tenants, dict) else None
     if not isinstance(values, dict):
         known = ", ".join(sorted(tenants)) if isinstance(tenants, dict) and tenants else "none"
-        raise UsageError(f"there is no tenant {sanitize(name)} in {path}; there are: {known}")
+        raise UsageError(f"there is no tenant {printable(name)} in {path}; there are: {known}")
     wrong = [key for key, value in values.items() if key not in _TENANT_FIELDS or not isinstance(value, str)]
     if "key" in wrong:
         raise UsageError(
@@ -365,7 +366,7 @@ def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
     except ValueError:
         meant = None
     guess = f"; write {meant.isoformat()} for {meant.day}-{meant.month}-{meant.year}, the day first" if meant else ""
-    raise ValueError(f"{sanitize(text)!r} is no day as YYYY-MM-DD{guess}")
+    raise ValueError(f"{printable(text)!r} is no day as YYYY-MM-DD{guess}")
 
 
 _ROWS = Group("Rows", sort_key=2)

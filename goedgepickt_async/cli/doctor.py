@@ -27,8 +27,9 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.budget.selection import describe_budget
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import Exit, describe, sanitize
+from goedgepickt_async.cli.errors import Exit, describe
 from goedgepickt_async.settings import environment_proxy, shown_proxy
+from goedgepickt_async.text import printable
 
 __all__ = [
     "Budget",
@@ -319,14 +320,14 @@ def _advice(other: Probe) -> str:
 def _of_probe(probe: Probe, title: str) -> Iterator[tuple[str, str]]:
     yield title, f"{probe.api or 'of another address'} ({probe.base_url})"
     if probe.proxy is not None:
-        yield "proxy", sanitize(probe.proxy)
+        yield "proxy", printable(probe.proxy)
     if not probe.accepted:
         yield ("key" if probe.refused else "problem"), probe.error or ""
         return
     yield "key", "accepted"
     yield from _of_shops(probe)
     if probe.budget is not None:
-        yield "budget", sanitize(probe.budget.description)
+        yield "budget", printable(probe.budget.description)
         yield "requests", _of_budget(probe.budget)
     if probe.round_trip is not None:
         yield "round trip", f"{probe.round_trip * 1000:.0f} ms, the connection's set-up included"
@@ -337,7 +338,7 @@ def _of_shops(probe: Probe) -> Iterator[tuple[str, str]]:
     number = max(len(probe.webshops), probe.webshops_in_all or 0)
     yield "webshops", str(number)
     for shop in probe.webshops[:_SHOPS]:
-        yield "", f"{shop.uuid}  {sanitize(shop.name or '(no name)')}"
+        yield "", f"{shop.uuid}  {printable(shop.name or '(no name)')}"
     if probe.webshops and number > _SHOPS:
         yield "", f"… and {number - _SHOPS} more: goedgepickt export webshops"
 

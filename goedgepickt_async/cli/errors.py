@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 
 from goedgepickt_async import errors
+from goedgepickt_async.text import printable
 
-__all__ = ["CommandError", "Exit", "UsageError", "describe", "info", "report", "sanitize", "sentences"]
+__all__ = ["CommandError", "Exit", "UsageError", "describe", "info", "report", "sentences"]
 
 
 class Exit(enum.IntEnum):
@@ -53,11 +54,11 @@ def describe(error: BaseException) -> tuple[str, Exit]:
         case CommandError():
             return str(error), error.code
         case errors.GoedGepicktError():
-            return sanitize(_of_ours(error)), _code(error)
+            return printable(_of_ours(error)), _code(error)
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return f"{where}{error.strerror or error}", Exit.FAILED
-    return f"unexpected {type(error).__name__}: {sanitize(str(error))}; --debug shows where", Exit.FAILED
+    return f"unexpected {type(error).__name__}: {printable(str(error))}; --debug shows where", Exit.FAILED
 
 
 def sentences(*parts: str) -> str:
@@ -119,8 +120,3 @@ _ADVICE: tuple[tuple[type[errors.GoedGepicktError], Callable[[errors.GoedGepickt
     (errors.DecodeError, _of_decode),
     (errors.RateLimitedError, lambda _: "Something else on this IP address uses the API; try later"),
 )
-
-
-def sanitize(text: str) -> str:
-    """A text on one line and without control characters: part of it may come from a server."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -42,9 +42,10 @@ from goedgepickt_async.bulk import (
 )
 from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location, find_webshop
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sanitize
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report
 from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
 from goedgepickt_async.paths import write_private
+from goedgepickt_async.text import for_terminal, printable
 
 __all__ = ["ApplyOptions", "PlanTask", "apply", "parse_limit", "plan", "runs", "task_for"]
 
@@ -126,11 +127,11 @@ class PlanTask:
                 as_json=as_json,
             )
         except InputFileError as error:
-            raise CommandError(sanitize(error.message)) from None
+            raise CommandError(printable(error.message)) from None
         if rows.columns:
-            info("reads " + ", ".join(f"{field} from {sanitize(name)!r}" for field, name in rows.columns.items()))
+            info("reads " + ", ".join(f"{field} from {printable(name)!r}" for field, name in rows.columns.items()))
         for note in rows.notes:
-            info(sanitize(note))
+            info(printable(note))
         return rows
 
     async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
@@ -139,8 +140,8 @@ class PlanTask:
         source = RowSource(
             name=self.name,
             lines=tuple(row.line for row in rows.rows),
-            problems=tuple(map(sanitize, rows.problems)),
-            skipped=tuple(map(sanitize, rows.skipped)),
+            problems=tuple(map(printable, rows.problems)),
+            skipped=tuple(map(printable, rows.skipped)),
         )
         made: Plan = await _PLANNERS[self.kind](self, client, values)
         return made.with_source(source)
@@ -234,7 +235,7 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
     if output is not None:
         write_private(output, made.to_json())
         info(f"the plan is in {output}: goedgepickt apply {output}")
-    sys.stdout.write(made.to_json() if as_json else made.render())
+    sys.stdout.write(for_terminal(made.to_json()) if as_json else made.render())
     return _left_out(made)
 
 
@@ -338,7 +339,7 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
                 made = await task.plan(client, rows)  # it may have changed what is there
         _refuse(made, options)
         if options.dry_run:
-            sys.stdout.write(made.to_json() if options.as_json else made.render())
+            sys.stdout.write(for_terminal(made.to_json()) if options.as_json else made.render())
             await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
             return _left_out(made)
         if options.journal is not None:
@@ -350,7 +351,7 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
             code = await _carry_out(run.apply(), tally)
     left_out = _left_out(made) if code in {Exit.DONE, Exit.FAILED} else Exit.DONE
     if options.as_json:
-        sys.stdout.write(json.dumps(tally.as_dict(made), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(for_terminal(json.dumps(tally.as_dict(made), indent=1, ensure_ascii=False)) + "\n")
     return code if code is not Exit.DONE else left_out
 
 
@@ -380,7 +381,7 @@ def _refuse(plan: Plan, options: ApplyOptions) -> None:
         if sys.stdin.readline().strip().lower() not in {"y", "yes", "j", "ja"}:
             raise CommandError("nothing was sent")
     elif plan.notices:
-        raise CommandError(f"{sanitize('; '.join(plan.notices))}. Nothing was sent; --yes says that it is meant so")
+        raise CommandError(f"{printable('; '.join(plan.notices))}. Nothing was sent; --yes says that it is meant so")
 
 
 async def _start(client: GoedGepickt, plan: Plan) -> Run:
@@ -388,11 +389,11 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
         run = await client.bulk.start_run(plan)
     except UnfinishedRunError as error:
         raise CommandError(
-            f"{sanitize(str(error.run))}, and was interrupted; nothing was sent. Add --continue to finish it first, or "
+            f"{printable(str(error.run))}, and was interrupted; nothing was sent. Add --continue to finish it first, or "
             f"--drop to give it up. `goedgepickt runs {error.run.id}` shows it"
         ) from None
     if run.is_resumed:
-        info(f"goes on with {sanitize(str(run.record))}")
+        info(f"goes on with {printable(str(run.record))}")
     return run
 
 
@@ -401,7 +402,7 @@ async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOpti
     for record in [run for run in list_runs(plan.target) if run.state is RunState.UNFINISHED]:
         if options.unfinished == "drop":
             drop_run(record.id)
-            info(f"dropped {sanitize(str(record))}")
+            info(f"dropped {printable(str(record))}")
             continue
         if record.content == plan.content:
             continue  # it is this very file: it is gone on with anyway
@@ -414,7 +415,7 @@ async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOpti
 async def resume(client: GoedGepickt, run_id: str) -> Exit:
     """Go on with an interrupted run, to its end."""
     run = await client.bulk.resume_run(run_id)
-    info(f"goes on with {sanitize(str(run.record))}")
+    info(f"goes on with {printable(str(run.record))}")
     return await _carry_out(run.apply(), _Tally(run.plan, run))
 
 
@@ -487,14 +488,14 @@ async def _carry_out(stream: Any, tally: _Tally) -> Exit:
                     reason = describe(outcome.error)[0]
                     tally.failures.append((outcome.item.key, reason))
                     if tally.counts["failed"] <= _SHOWN_FAILURES:
-                        info(f"{sanitize(outcome.item.key)}: {reason}")
+                        info(f"{printable(outcome.item.key)}: {reason}")
                     hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
                     if hopeless == _HOPELESS_IN_A_ROW:
                         break
     except asyncio.CancelledError:
         return _stopped("stopped", tally)
     except BulkStoppedError as error:
-        return _stopped(sanitize(str(error)), tally)
+        return _stopped(printable(str(error)), tally)
     except GoedGepicktError as error:
         line, code = describe(error)
         if code is not Exit.FAILED or (isinstance(error, JournalError) and not tally.counts):
@@ -593,19 +594,20 @@ async def runs(run_id: str | None, server: ServerOptions, *, go_on: bool, drop: 
         if go_on or drop:
             raise UsageError("say which run: goedgepickt runs ID --continue, or --drop")
         for record in list_runs():
-            sys.stdout.write(f"{json.dumps(_row(record)) if as_json else sanitize(str(record))}\n")
+            sys.stdout.write(f"{json.dumps(_row(record)) if as_json else printable(str(record))}\n")
         return Exit.DONE
     if drop:
-        info(f"dropped {sanitize(str(drop_run(run_id)))}")
+        info(f"dropped {printable(str(drop_run(run_id)))}")
         return Exit.DONE
     if go_on:
         async with connect(server, lane="bulk") as connection:
             return await resume(connection.client, run_id)
     record = find_run(run_id)
     if not as_json:
-        sys.stdout.write(f"{sanitize(str(record))}\n")
+        sys.stdout.write(f"{printable(str(record))}\n")
     for change in read_changes(record):
-        sys.stdout.write(f"{json.dumps(change, ensure_ascii=False) if as_json else _change(change)}\n")
+        shown = json.dumps(change, ensure_ascii=False) if as_json else _change(change)
+        sys.stdout.write(f"{for_terminal(shown)}\n")
     return Exit.DONE
 
 
@@ -622,4 +624,4 @@ def _change(change: dict[str, Any]) -> str:
         f"{json.dumps(each.get('after'), ensure_ascii=False)}"
         for each in change["changes"]
     ]
-    return sanitize(f"{change['state']:<7} {change['action']:<7} {change['key']}  {', '.join(parts)}").rstrip()
+    return printable(f"{change['state']:<7} {change['action']:<7} {change['key']}  {', '.join(parts)}").rstrip()

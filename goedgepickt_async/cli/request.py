@@ -14,9 +14,10 @@ from typing import Any
 
 from goedgepickt_async import APIError, GoedGepickt, GoedGepicktError, NotFoundError
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info, sanitize
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.export.formats import RESOURCES, JsonLinesEncoder, ResourceSpec, Selection, parse_fields
 from goedgepickt_async.endpoints import ENDPOINTS
+from goedgepickt_async.text import for_terminal, printable
 
 __all__ = ["get", "parse_query", "read_body", "request"]
 
@@ -57,9 +58,9 @@ async def get(
         data = next(JsonLinesEncoder(selection).objects([item]))
         _print(data if len(found) == 1 else json.dumps(data, ensure_ascii=False, separators=(",", ":")))
     if not found:
-        raise CommandError(f"there is nothing among the {resource} with the id {sanitize(text)!r}")
+        raise CommandError(f"there is nothing among the {resource} with the id {printable(text)!r}")
     if len(found) > 1:
-        raise CommandError(f"{len(found)} {resource} have the id {sanitize(text)!r}; ask for one by its uuid")
+        raise CommandError(f"{len(found)} {resource} have the id {printable(text)!r}; ask for one by its uuid")
     return Exit.DONE
 
 
@@ -168,6 +169,8 @@ def read_body(text: str) -> Any:
 
 def _print(data: Any) -> None:
     text = data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False)
+    if sys.stdout.isatty():
+        text = for_terminal(text)
     sys.stdout.buffer.write(f"{text}\n".encode(errors="backslashreplace"))
     sys.stdout.buffer.flush()
 

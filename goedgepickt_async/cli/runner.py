@@ -18,8 +18,9 @@ from typing import Any
 from cyclopts import CycloptsError, UnknownCommandError
 
 from goedgepickt_async.cli.app import app
-from goedgepickt_async.cli.errors import Exit, describe, report, sanitize, sentences
+from goedgepickt_async.cli.errors import Exit, describe, report, sentences
 from goedgepickt_async.cli.export.formats import RESOURCES
+from goedgepickt_async.text import printable
 
 __all__ = ["run", "run_stoppable"]
 
@@ -172,7 +173,7 @@ def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
         said = _unknown_command(list(arguments), known)
     else:
         said = " ".join(str(error).split())
-    report(sentences(sanitize(said), f"See: {' '.join(['goedgepickt', *known, '--help'])}"))
+    report(sentences(printable(said), f"See: {' '.join(['goedgepickt', *known, '--help'])}"))
     return Exit.USAGE
 
 

@@ -16,15 +16,7 @@ from collections.abc import Callable
 import attrs
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
-from tests.support.throttles import (
-    SECOND,
-    CacheThrottle,
-    DurationThrottle,
-    EstimatedWindow,
-    SlidingLog,
-    Throttle,
-    TokenBucket,
-)
+from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 __all__ = ["FLAVOURS", "Job", "Tally", "depth", "play"]
 
@@ -232,13 +224,6 @@ class _Play:
 
 
 def _server(job: Job, flavour: str, phase: float) -> Throttle:
-    match flavour:
-        case "duration":
-            return DurationThrottle(job.limit, job.window)
-        case "sliding":
-            return SlidingLog(job.limit, job.window)
-        case "bucket":
-            return TokenBucket(job.limit, job.window)
-        case "estimated":
-            return EstimatedWindow(job.limit, job.window, phase * job.window)
+    if flavour == "duration":
+        return DurationThrottle(job.limit, job.window)
     return CacheThrottle(job.limit, job.window, flavour, phase)

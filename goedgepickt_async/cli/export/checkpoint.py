@@ -19,6 +19,7 @@ from goedgepickt_async.cli.export.formats import DUTCH
 from goedgepickt_async.cli.export.output import FileOutput
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.paths import FileLock, state_dir, sync_directory, write_private
+from goedgepickt_async.text import safe_repr
 
 __all__ = [
     "Checkpoint",
@@ -39,6 +40,7 @@ __all__ = [
 _VERSION = 1
 
 
+@safe_repr
 @attrs.frozen(kw_only=True)
 class State:
     """How far an export came, and what it was asked for.
@@ -100,6 +102,7 @@ _KEYS = ("uuid", "track_trace_code", "external_id")
 """What tells rows apart; a shipment's uuid was seen once only (reference section 4.6, B)."""
 
 
+@safe_repr
 @attrs.frozen
 class Watermark:
     """Which rows were seen.

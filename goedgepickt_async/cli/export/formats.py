@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import enum
 import io
-import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ import attrs
 import goedgepickt_async
 from goedgepickt_async.cli.errors import UsageError
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
+from goedgepickt_async.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -637,5 +637,4 @@ def _shown(value: Any) -> Text:
             return Text(value.strftime("%Y-%m-%d %H:%M"))
         case Decimal():
             return Text(f"{value:f}")
-    text = "".join(char if char.isprintable() else " " for char in itertools.islice(str(value), _WIDEST_CELL + 1))
-    return Text(text if len(text) <= _WIDEST_CELL else text[: _WIDEST_CELL - 1] + "…")
+    return Text(printable(str(value), _WIDEST_CELL - 1))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from goedgepickt_async.cli.errors import CommandError, UsageError
 from goedgepickt_async.paths import lock_file, sync_directory
+from goedgepickt_async.text import for_terminal
 
 __all__ = ["AtomicFile", "FileOutput", "StreamOutput", "open_output"]
 
@@ -214,7 +215,8 @@ class StreamOutput:
 
     def append(self, data: bytes) -> None:
         """Write a page."""
-        _write_all(self._file, data)
+        shown = data if not self.is_terminal else for_terminal(data.decode(errors="replace")).encode(errors="replace")
+        _write_all(self._file, shown)
         self.offset += len(data)
 
     def tail(self) -> str | None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from goedgepickt_async import EnsuredWebhooks, ValidationError, Webhook
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import Exit, UsageError, info, sanitize
+from goedgepickt_async.cli.errors import Exit, UsageError, info
 from goedgepickt_async.cli.webhooks.recording import VARIABLE
 from goedgepickt_async.convert import to_plain
+from goedgepickt_async.text import printable
 
 __all__ = ["ensure"]
 
@@ -76,7 +77,7 @@ def _as_text(done: EnsuredWebhooks, *, show_secrets: bool) -> Iterator[str]:
         (state, str(hook.event or ""), hook.webshop_name or hook.webshop_uuid or "", hook.uuid, _where(state, hook))
         for state, hook in _by_state(done)
     ]
-    shown = [[sanitize(cell) for cell in row] for row in rows]
+    shown = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info, sanitize
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.webhooks.listen import as_line, as_row
+from goedgepickt_async.text import for_terminal, printable
 from goedgepickt_async.webhooks import FailedEntry, SqliteInbox, default_inbox_path
 
 __all__ = ["failed"]
@@ -71,7 +72,7 @@ async def _chosen(inbox: SqliteInbox, ids: Sequence[int]) -> list[FailedEntry]:
 
 def _print(entries: Iterable[FailedEntry], *, as_json: bool) -> None:
     lines = (json.dumps(_row(one), ensure_ascii=False) if as_json else _line(one) for one in entries)
-    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    sys.stdout.buffer.write("".join(f"{for_terminal(line)}\n" for line in lines).encode())
     sys.stdout.buffer.flush()
 
 
@@ -88,4 +89,4 @@ def _row(one: FailedEntry) -> dict[str, Any]:
 
 def _line(one: FailedEntry) -> str:
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.failed_at))
-    return f"{one.id:>5}  {at}  {sanitize(one.reason):<20}  {sanitize(one.entry.handler)}  {as_line(one.entry.body)}"
+    return f"{one.id:>5}  {at}  {printable(one.reason):<20}  {printable(one.entry.handler)}  {as_line(one.entry.body)}"

@@ -24,10 +24,11 @@ from goedgepickt_async import (
     WebhookEvent,
 )
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info, sanitize
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.webhooks.options import checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorder, signing_secrets
 from goedgepickt_async.convert import to_plain
+from goedgepickt_async.text import for_terminal, printable
 from goedgepickt_async.webhooks import (
     DeliveryEndpoint,
     ReceivedDelivery,
@@ -134,11 +135,11 @@ def as_line(body: bytes) -> str:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        return sanitize(body.decode(errors="backslashreplace"))[:_LONGEST_LINE]
+        return printable(body.decode(errors="backslashreplace"))[:_LONGEST_LINE]
     event = said.pop("event", None)
     texts = (value if isinstance(value, str) else json.dumps(value) for value in said.values())
-    fields = [f"{sanitize(name)}={sanitize(text)}" for name, text in zip(said, texts, strict=True)]
-    return "  ".join([f"{sanitize(str(event or '(no event)')):<20}", *fields])[:_LONGEST_LINE]
+    fields = [f"{printable(name)}={printable(text)}" for name, text in zip(said, texts, strict=True)]
+    return "  ".join([f"{printable(str(event or '(no event)')):<20}", *fields])[:_LONGEST_LINE]
 
 
 Forward = Callable[[ReceivedDelivery], Any]
@@ -270,7 +271,7 @@ def _print_refused(count: int, kind: str, status: int, why: str) -> None:
 
 
 def _write(line: str) -> None:
-    sys.stdout.buffer.write(f"{line}\n".encode(errors="backslashreplace"))
+    sys.stdout.buffer.write(f"{for_terminal(line)}\n".encode())
     sys.stdout.buffer.flush()
 
 

@@ -56,6 +56,11 @@ class WorldSettings:
     until: int | None = None
     oddities: bool = True
 
+    def __repr__(self) -> str:
+        """Also of settings that were refused, and so have no values."""
+        values = (f"{field.name}={getattr(self, field.name, '?')!r}" for field in attrs.fields(WorldSettings))
+        return f"WorldSettings({', '.join(values)})"
+
     @property
     def end(self) -> int:
         """The Unix second at which the generated history ends."""
