@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -25,13 +25,28 @@ from goedgepickt_async.hooks import DriftDetected, Hooks, PageRead, ResponseRece
 from goedgepickt_async.models import Address, OpenEnum
 from goedgepickt_async.models.base import FieldInfo, field_info
 
-__all__ = ["Collector", "Finding", "Observer", "Report", "Verdict"]
+__all__ = ["Collector", "Finding", "Observer", "Report", "Verdict", "kind_of"]
 
 Verdict = Literal["confirmed", "refuted", "could not tell"]
 
 _WEIGHT: Final[dict[Verdict, int]] = {"could not tell": 0, "confirmed": 1, "refuted": 2}
 _KEY: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,39}", re.ASCII)
 _VALUE: Final = re.compile(r"[a-z]+(_[a-z]+)*", re.ASCII)
+_NOT_BY_READS: Final = {
+    "writes": "only writes show it",
+    "throttling": "only a limit that is exceeded shows it",
+    "deliveries": "only deliveries of webhooks show it",
+    "-": "no answer shows it",
+}
+_MADE_BY: Final = {"probe": ", reads only", "traffic": " of ordinary traffic; a probe tells more"}
+_UNTOLD: Final = {"probe": "nothing that was read shows it", "traffic": "hooks do not show it; a probe does"}
+_SHOWN_HEADERS: Final = {
+    name.lower(): name
+    for name in (
+        "Cache-Control", "Connection", "Content-Encoding", "ETag", "Keep-Alive", "Last-Modified", "Retry-After", "Vary",
+        "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+    )
+}  # fmt: skip
 _MOST: Final = 200
 """Unknown keys and values that are kept, of a server that makes up new ones in each row."""
 
@@ -60,14 +75,18 @@ class Report:
         fields: Model -> field -> how often it had a value, and of which kinds.
         unknown: What came and is in no table: fields by model, values by enumeration.
         statuses: Route -> HTTP status -> about how often.
-        requests: How many requests were made for it.
+        headers: The well-known headers that answers carried; names alone.
+        requests: How many requests it rests on.
+        origin: What made them: a probe, or the ordinary traffic of a client.
     """
 
     findings: tuple[Finding, ...]
     fields: Mapping[str, Mapping[str, str]]
     unknown: Mapping[str, tuple[str, ...]]
     statuses: Mapping[str, Mapping[str, str]]
+    headers: tuple[str, ...]
     requests: int
+    origin: Literal["probe", "traffic"] = "probe"
 
     @property
     def deviations(self) -> tuple[Finding, ...]:
@@ -98,7 +117,7 @@ class Report:
         counts = Counter(finding.verdict for finding in self.findings)
         yield "# What GoedGepickt answered\n"
         yield (
-            f"goedgepickt-async {__version__}, {self.requests} requests, reads only. "
+            f"goedgepickt-async {__version__}, {self.requests} requests{_MADE_BY[self.origin]}. "
             + ", ".join(f"{counts[verdict]} {verdict}" for verdict in _WEIGHT)
             + ". No values, names or ids are in this report.\n"
         )
@@ -118,6 +137,8 @@ class Report:
             for owner, told in rows.items():
                 parts = [f"{name}: {text}" for name, text in told.items()] if isinstance(told, Mapping) else list(told)
                 yield f"- {owner}: {'; '.join(parts)}"
+        if self.headers:
+            yield f"\n## Headers\n\n- {', '.join(self.headers)}"
         yield "\nPaste it into an issue of goedgepickt-async, and the tables can be set right for all."
 
 
@@ -167,15 +188,22 @@ _PLACE: Final = re.compile(r"\$?[A-Za-z.\[\]]{1,60}", re.ASCII)
 
 @attrs.define
 class Collector:
-    """Gathers what is seen, without keeping any of it: verdicts, classes of values, counts."""
+    """Gathers what is seen, without keeping any of it: verdicts, classes of values, counts.
+
+    Attributes:
+        requests: How many requests it was gathered from.
+        origin: What made them: a probe, by reads alone, or the ordinary traffic of a client, as its hooks show it.
+    """
 
     requests: int = 0
+    origin: Literal["probe", "traffic"] = "probe"
     _verdicts: dict[str, list[tuple[Verdict, str]]] = attrs.field(factory=dict)
     _rows: Counter[str] = attrs.field(factory=Counter)
     _kinds: dict[str, Counter[str]] = attrs.field(factory=dict)
     _keys: Counter[str] = attrs.field(factory=Counter)
     _values: Counter[str] = attrs.field(factory=Counter)
     _statuses: Counter[str] = attrs.field(factory=Counter)
+    _headers: set[str] = attrs.field(factory=set)
 
     def note(self, fact: str, verdict: Verdict, detail: str = "") -> None:
         """Note what was found about a fact. A refutation outweighs a confirmation; details must name nobody."""
@@ -190,6 +218,15 @@ class Collector:
         """Count an answer."""
         self._statuses[f"{route} {status}"] += 1
 
+    def headers(self, names: Iterable[str]) -> None:
+        """Note which of the well-known headers an answer has."""
+        self._headers.update(shown for name in names if (shown := _SHOWN_HEADERS.get(name.lower())))
+
+    def envelope(self, answer: Mapping[str, Any]) -> None:
+        """Note what a list has beside `items` and `pageInfo`."""
+        self._rows["List"] += 1
+        self._unknown_keys("List", answer, {"items", "pageInfo"})
+
     def rows(self, cls: type[Any], rows: Iterable[Any]) -> None:
         """Look at rows as they came: which fields have a value of which kind, which are not known."""
         known = _KNOWN[cls]
@@ -200,11 +237,14 @@ class Collector:
             self._rows[cls.__name__] += 1
             if cls in _TOP:
                 self._try_to_read(cls, row)
-            for key, value in row.items():
-                if key in known:
-                    self._field(cls, *known[key], value)
-                elif len(self._keys) < _MOST:
-                    self._keys[f"{cls.__name__}.{key if _KEY.fullmatch(key) else '?'}"] += 1
+            for key in row.keys() & known.keys():
+                self._field(cls, *known[key], row[key])
+            self._unknown_keys(cls.__name__, row, known)
+
+    def _unknown_keys(self, owner: str, found: Mapping[str, Any], known: Container[str]) -> None:
+        for key in found:
+            if key not in known and len(self._keys) < _MOST:
+                self._keys[f"{owner}.{key if _KEY.fullmatch(key) else '?'}"] += 1
 
     def _try_to_read(self, cls: type[Any], row: Mapping[str, Any]) -> None:
         try:
@@ -237,14 +277,18 @@ class Collector:
         verdicts = {**self._verdicts}
         for fact, found in (*self._format_verdicts(), *self._field_verdicts()):
             verdicts[fact] = [*verdicts.get(fact, ()), found]
-        ordered = [fact.id for fact in FACTS.values() if fact.probed]
-        ordered += [fact for fact in verdicts if fact not in ordered]
+        for known in FACTS.values():
+            if known.id not in verdicts:
+                verdicts[known.id] = [("could not tell", _NOT_BY_READS.get(known.shown_by, _UNTOLD[self.origin]))]
+        ordered = [*FACTS, *(fact for fact in verdicts if fact not in FACTS)]
         return Report(
             findings=tuple(_finding(fact, verdicts.get(fact, [])) for fact in ordered),
             fields=self._fields(),
             unknown=self._unknown(),
             statuses=_by_owner(self._statuses, " "),
+            headers=tuple(sorted(self._headers)),
             requests=self.requests,
+            origin=self.origin,
         )
 
     def _unknown(self) -> dict[str, tuple[str, ...]]:
@@ -292,14 +336,13 @@ class Collector:
             kinds = self._kinds.get(fact.removeprefix("field."), Counter())
             if confidence != "A" and not fact.endswith("*"):
                 came = sum(times for kind, times in kinds.items() if kind != "null")
-                yield (
-                    fact,
-                    ("confirmed", "") if came else ("could not tell", "came as null only" if kinds else "never came"),
-                )
+                seen = self._rows[fact.split(".")[1]]
+                why = "came as null only" if kinds else "never came" if seen else _UNTOLD[self.origin]
+                yield fact, ("confirmed", "") if came else ("could not tell", why)
 
     def to_state(self) -> dict[str, Any]:
         """What a later run goes on from, ready for `json.dumps`; as bare of values as the report."""
-        state = attrs.asdict(self, recurse=False)
+        state = {**attrs.asdict(self, recurse=False), "_headers": sorted(self._headers)}
         for name in ("_keys", "_values"):
             named: Counter[str] = Counter()
             for path, times in state[name].items():
@@ -315,13 +358,14 @@ class Collector:
             ValueError: It is no such state.
         """
         try:
-            made = cls(int(state["requests"]))
+            made = cls(int(state["requests"]), "traffic" if state["origin"] == "traffic" else "probe")
             for fact, found in state["_verdicts"].items():
                 for verdict, detail in found:
                     made.note(fact, verdict, detail)
             made._kinds = {path: Counter(counts) for path, counts in state["_kinds"].items()}
             made._rows, made._keys = Counter(state["_rows"]), Counter(state["_keys"])
             made._values, made._statuses = Counter(state["_values"]), Counter(state["_statuses"])
+            made.headers(str(name) for name in state["_headers"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("this is no state of a probe") from error
         return made
@@ -337,11 +381,12 @@ class Observer:
     print(observer.report().to_markdown())
     ```
 
-    It sees what hooks see: statuses, sizes of pages, refusals by the limit, and drift.
+    It sees what hooks see: statuses, sizes of pages, refusals by the limit, and drift. Its report has the same facts as
+    that of the probe, and says which of them only the probe can tell.
     """
 
     def __init__(self) -> None:
-        self._collector = Collector()
+        self._collector = Collector(origin="traffic")
         self.hooks: Final = Hooks(
             response=self._on_response, page=self._on_page, throttled=self._on_throttled, drift=self._collector.drift
         )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, Final
 
 import attrs
 
 from goedgepickt_async import models
 from goedgepickt_async.client import GoedGepickt
-from goedgepickt_async.contract.collector import Collector, Report, Verdict
+from goedgepickt_async.contract.collector import Collector, Report, Verdict, kind_of
 from goedgepickt_async.convert.hooks import AMSTERDAM, Mismatch, parse_datetime
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.errors import APIError, AuthenticationError, DecodeError, RateLimitedError, TransportError
@@ -34,6 +34,7 @@ _LARGE: Final = 250
 _ODD: Final = 97
 """A size at which the last page is hardly ever full, so that it is seen to be the last."""
 _SMALL: Final = 5
+_NUMBERS: Final = ("totalItems", "itemsPerPage", "currentPage", "lastPage")
 _LISTS: Final = {
     "/products": models.Product,
     "/orders": models.Order,
@@ -68,6 +69,11 @@ class Step:
 class _Answer:
     status: int
     json: Any = attrs.field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success; that any other than 200 is none of the service's, one fact says."""
+        return 200 <= self.status < 300
 
     @property
     def info(self) -> Mapping[str, Any] | None:
@@ -141,21 +147,27 @@ class Probe:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     async def get(
-        self, path: str, route: str | None = None, *, client: GoedGepickt | None = None, **query: Any
+        self,
+        path: str,
+        route: str | None = None,
+        *,
+        client: GoedGepickt | None = None,
+        method: str = "GET",
+        **query: Any,
     ) -> _Answer:
         """One read; a refusal is an answer too."""
         if self.collector.requests + _TWICE.max_attempts > AT_MOST:
             raise _LimitReachedError
         route = route or path
         try:
-            response = await (client or self._client).request("GET", path, query=query, route=route)
+            response = await (client or self._client).request(method, path, query=query, route=route)
         except DecodeError as error:
             self.collector.requests += error.attempts
-            self.note("format.success", "refuted", f"GET {route}: a success that is no JSON")
+            self.note("format.success", "refuted", f"{method} {route}: a success that is no JSON")
             return _Answer(200, None)
         except APIError as error:
             self.collector.requests += error.attempts
-            self.collector.status(f"GET {route}", error.status or 0)
+            self.collector.status(f"{method} {route}", error.status or 0)
             self._remaining = None  # a refusal of the key is not counted
             is_refused = isinstance(error, AuthenticationError) and client is None
             if not error.status or is_refused or isinstance(error, RateLimitedError):
@@ -165,7 +177,7 @@ class Probe:
             self.collector.requests += error.attempts
             raise
         self.collector.requests += response.attempts
-        self.collector.status(f"GET {route}", response.status)
+        self.collector.status(f"{method} {route}", response.status)
         self.note("format.success", "confirmed" if response.status == 200 else "refuted", f"HTTP {response.status}")
         if client is None:
             self._headers(response.headers, response.attempts)
@@ -180,6 +192,7 @@ class Probe:
         self.collector.note(fact, "confirmed" if holds else "refuted", "" if holds else detail)
 
     def _headers(self, headers: Mapping[str, str], attempts: int) -> None:
+        self.collector.headers(headers)
         limit, remaining = (_whole(headers.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining"))
         missing = [name for name, said in (("Limit", limit), ("Remaining", remaining)) if said is None]
         self.check(
@@ -235,12 +248,13 @@ class Probe:
         if self._shape(path, default, sample=False):
             self._default_size(path, default)
         few = await self.get(path, perPage=_SMALL)
-        many = await self.get(path, perPage=100)
-        obeys = self._per_page(path, few)
+        many = await self.get(path, perPage=100, page=1)
+        obeys = self._per_page(path, few, many)
         if not self._shape(path, many):
             return
         rows = len(many.rows or ())
         following = await self.get(path, perPage=100, page=2)
+        self._disjoint(path, many, following)
         self._numbers[f"size {path}"] = rows
         self._numbers[f"more {path}"] = int(bool(following.rows) and following.rows != many.rows)
         if obeys and self._numbers[f"more {path}"]:
@@ -250,26 +264,37 @@ class Probe:
         rows, said = len(answer.rows or ()), answer.said("itemsPerPage")
         size = rows if rows > 15 else said if said is not None and said >= rows else None
         if size is not None and (rows >= 15 or said is not None):
-            self.check("list.default-size", holds=size == 15, detail=f"{path}: {size}")
+            self.check("list.default-size", holds=size == 15, detail=f"{path}: {_about(size)}")
 
-    def _per_page(self, path: str, few: _Answer) -> bool:
+    def _disjoint(self, path: str, many: _Answer, following: _Answer) -> None:
+        ids = [{identifier for row in answer.rows or () if (identifier := _id(row))} for answer in (many, following)]
+        # Pages that are equal are one page again: another fact.
+        if ids[1] and following.rows != many.rows:
+            self.check("list.disjoint", holds=not ids[0] & ids[1], detail=f"{path}: rows are on two pages")
+
+    def _per_page(self, path: str, few: _Answer, many: _Answer) -> bool:
         rows = len(few.rows or ())
-        if few.status != 200:
+        first = [[_id(row) for row in answer.rows or ()][:_SMALL] for answer in (few, many)]
+        if not few.ok:
             self.note("list.per-page", "refuted", f"{path}: HTTP {few.status}")
+        elif many.ok and first[0] != first[1] and len(first[0]) == _SMALL:
+            self.note("list.per-page", "refuted", f"{path}: page 1 is not the first page")
         elif rows >= _SMALL:
-            self.check("list.per-page", holds=rows == _SMALL, detail=f"{path}: {rows} rows for perPage={_SMALL}")
+            self.check(
+                "list.per-page", holds=rows == _SMALL, detail=f"{path}: {_about(rows)} rows for perPage={_SMALL}"
+            )
             self._items_per_page(path, few, rows)
-        return few.status == 200 and rows == _SMALL
+        return few.ok and rows == _SMALL
 
     async def _largest(self, path: str, many: _Answer) -> None:
         """A page of 100 is followed by another: does a larger `perPage` give more?"""
         rows = len(many.rows or ())
         large = await self.get(path, perPage=_LARGE)
-        if large.status != 200:
+        if not large.ok:
             self.note("list.largest-size", "refuted", f"{path}: perPage={_LARGE} is refused with HTTP {large.status}")
             return
         given = len(large.rows or ())
-        told = "more than 100" if given > 100 else str(given)  # an exact count may be that of the whole list
+        told = "more than 100" if given > 100 else _about(given)
         self.check("list.largest-size", holds=rows == given == 100, detail=f"{path}: {told} rows for perPage={_LARGE}")
         if given <= rows or given == _LARGE:  # else it is the whole list
             self._items_per_page(path, large, given)
@@ -277,19 +302,26 @@ class Probe:
     def _items_per_page(self, path: str, answer: _Answer, rows: int) -> None:
         said = answer.said("itemsPerPage")
         if said is not None:
-            self.check("list.items-per-page", holds=said == rows, detail=f"{path}: says {said}, gives {rows}")
+            self.check(
+                "list.items-per-page", holds=said == rows, detail=f"{path}: says {_about(said)}, gives {_about(rows)}"
+            )
 
     def _shape(self, path: str, answer: _Answer, *, sample: bool = True) -> bool:
         """Whether it is a list; its rows are looked at."""
-        if answer.status == 200 and answer.info is not None and "items" not in answer.json:
+        if answer.ok and answer.info is not None and "items" not in answer.json:
             self.note("list.empty-items", "refuted", f"{path}: no items")
             return False
-        if answer.status != 200 or answer.rows is None:
-            why = f"HTTP {answer.status}" if answer.status != 200 else "no items"
+        if not answer.ok or answer.rows is None:
+            why = f"HTTP {answer.status}" if not answer.ok else "no items"
             self.note("list.shape", "refuted", f"{path}: {why}")
             return False
         self.note("list.shape", "confirmed")
+        self.collector.envelope(answer.json)
         self.check("list.page-info", holds=answer.info is not None, detail=f"{path}: none")
+        numbers = [(answer.info or {}).get(name) for name in _NUMBERS]
+        kinds = {kind_of(number) for number in numbers} - {"null", "0 or 1", "whole number"}
+        if answer.info is not None:
+            self.check("list.numbers", holds=not kinds, detail=f"{path}: {', '.join(sorted(kinds))}")
         if sample:
             self.collector.rows(_LISTS[path], answer.rows)
             self.collector.rows(models.PageInfo, [answer.info] if answer.info is not None else [])
@@ -299,15 +331,20 @@ class Probe:
         """What lies past the end of each list."""
         for path in _LISTS:
             answer = await self.get(path, perPage=100, page=_FAR)
-            fine = answer.status == 200 and not answer.rows
+            fine = answer.ok and not answer.rows
             self.check("list.past-the-end", holds=fine, detail=f"{path}: {_rows_or_status(answer)}")
-            if fine and isinstance(answer.json, Mapping):
+            if fine and isinstance(answer.json, Mapping) and (answer.info or not answer.json.keys() - {"items"}):
                 self.check("list.empty-items", holds="items" in answer.json, detail=f"{path}: no items")
             self._numbers[f"ends {path}"] = int(fine)
 
+    @property
+    def _pages_are_sound(self) -> bool:
+        """Whether page numbers say which rows come; else nothing follows from them."""
+        return "refuted" not in {self.collector.verdict_of(fact) for fact in ("list.per-page", "list.disjoint")}
+
     async def totals(self) -> None:
         """Whether `totalItems` and `lastPage` are true."""
-        for path in _LONG:
+        for path in _LONG if self._pages_are_sound else ():
             size = self._numbers.get(f"size {path}", 0)
             if size and self._numbers.get(f"ends {path}"):
                 await self._totals_of(path, size)
@@ -368,13 +405,15 @@ class Probe:
     async def cursor(self) -> None:
         """Where the cursor of a page leads."""
         path = "/orders" if self._numbers.get("more /orders") else "/products"
+        if not self._pages_are_sound:
+            return
         first = await self.get(path, perPage=_SMALL)
         token = (first.info or {}).get("cursor")
         if not isinstance(token, str) or not first.rows:
             return
         second = await self.get(path, perPage=_SMALL, page=2)
         by_cursor = await self.get(path, perPage=_SMALL, cursor=token)
-        if by_cursor.status != 200 or not by_cursor.rows or not second.rows:
+        if not by_cursor.ok or not by_cursor.rows or not second.rows:
             self.note("list.cursor", "refuted", f"{path}: {_rows_or_status(by_cursor)}")
             return
         same = [_id(row) for row in by_cursor.rows] == [_id(row) for row in second.rows]
@@ -393,7 +432,7 @@ class Probe:
         if len(set(moments)) > 1 and oldest:
             fine = moments == sorted(moments, reverse=True) and moments[0] >= oldest[-1]
             self.check("list.order-by", holds=fine, detail="/orders: descending is not newest first")
-        elif newest.status != 200:
+        elif not newest.ok:
             self.note("list.order-by", "refuted", f"/orders: HTTP {newest.status}")
         await self._created_after(sample)
 
@@ -409,26 +448,25 @@ class Probe:
         # A row of a night tells a Dutch day from one of UTC; else any row in the middle will do.
         night = [moment for moment in moments[1:] if moment.date() != _utc(moment).date()]
         day = (night or moments[len(moments) // 2 :])[0].date()
+        start = datetime.combine(day, time(), AMSTERDAM)
         by: dict[str, Any] = dict(ENDPOINTS["orders.list"].query)
         answer = await self.get("/orders", perPage=100, createdAfter=day.isoformat(), **by)
         given = _moments(answer)
         first = next(moment for moment in moments if moment.date() == day)
-        if answer.status != 200 or not given:
+        if not answer.ok or not given:
             self.note("list.created-after", "refuted", f"/orders: {_rows_or_status(answer)}")
-        elif given[0].date() < day and not night:
+        elif given[0] < start - timedelta(hours=14):
             self.note("list.created-after", "refuted", "/orders: rows of earlier days come too")
         elif given[0].date() > day:
             self.note("list.created-after", "refuted", "/orders: the day itself is left out")
         else:
             self.note("list.created-after", "confirmed")
-            if night:
+            if night or given[0] < start:
                 fine = given[0] == first
                 self.check("list.created-after-zone", holds=fine, detail="/orders: the day begins at another hour")
         coming = (datetime.now(AMSTERDAM) + timedelta(days=366)).date()
         future = await self.get("/orders", perPage=_SMALL, createdAfter=coming.isoformat())
-        self.check(
-            "list.future", holds=future.status == 200 and not future.rows, detail=f"/orders: {_rows_or_status(future)}"
-        )
+        self.check("list.future", holds=future.ok and not future.rows, detail=f"/orders: {_rows_or_status(future)}")
 
     async def filters(self) -> None:
         """Whether filters let only through what they are asked for."""
@@ -454,7 +492,7 @@ class Probe:
         )
         self.check("filter.unknown", holds=odd.status == 422, detail=f"/orders: HTTP {odd.status}")
         other = await self._search("/orders", "externalDisplayId", "no-such-order")
-        self.check("filter.others", holds=other.status == 200, detail=f"/orders: HTTP {other.status}")
+        self.check("filter.others", holds=other.ok, detail=f"/orders: HTTP {other.status}")
 
     async def _status_filters(self, by_status: dict[str, int]) -> None:
         rarest = min(by_status, key=by_status.__getitem__)
@@ -464,11 +502,11 @@ class Probe:
         leaky = await self.get("/orders", perPage=100, orderstatus="open")
         values = [row.get("status") for row in leaky.rows or () if isinstance(row, Mapping)]
         others = sum(by_status.values()) - by_status.get("open", 0)
-        if leaky.status == 200 and any(value != "open" for value in values):
+        if leaky.ok and any(value != "open" for value in values):
             everything = values.count("open") == by_status.get("open", 0) and len(values) == sum(by_status.values())
             detail = "/orders: the rows are those without a filter; it may be ignored" if everything else ""
             self.note("filter.orderstatus", "confirmed", detail)
-        elif leaky.status == 200 and others >= _SMALL:
+        elif leaky.ok and others >= _SMALL:
             self.note("filter.orderstatus", "refuted", "/orders: only rows of that status came")
 
     async def _sku_filter(self) -> None:
@@ -483,7 +521,7 @@ class Probe:
 
     def _pure(self, what: str, answer: _Answer, key: str, value: str) -> None:
         values = [row.get(key) for row in answer.rows or () if isinstance(row, Mapping)]
-        fine = answer.status == 200 and bool(values) and all(str(found) == value for found in values)
+        fine = answer.ok and bool(values) and all(str(found) == value for found in values)
         why = "others come too" if values else _rows_or_status(answer)
         self.check("filter.search", holds=fine, detail=f"{what}: {why}")
 
@@ -495,7 +533,7 @@ class Probe:
             if identifier is None:
                 continue
             answer = await self.get(f"{path}/{identifier}", f"{path}/{{uuid}}")
-            fine = answer.status == 200 and _id(answer.json) == identifier
+            fine = answer.ok and _id(answer.json) == identifier
             self.check("format.single", holds=fine, detail=f"{path}/{{uuid}}: {_rows_or_status(answer)}")
             self.collector.rows(cls, [answer.json] if fine else [])
             if path == "/products":
@@ -513,6 +551,8 @@ class Probe:
             "error.input", holds=unfit.status == 422, detail=f"createdAfter that is no date: HTTP {unfit.status}"
         )
         self._envelope(unfit, "refused input")
+        head = await self.get("/webshops", method="HEAD", perPage=_SMALL)
+        self.check("format.head", holds=head.ok and not head.json, detail=f"HTTP {head.status}")
 
     def _envelope(self, answer: _Answer, what: str) -> None:
         if answer.status >= 400:
@@ -528,11 +568,20 @@ _STEPS: Final = (
     Step("order", "the order of rows, orderBy, createdAfter", 5, Probe.order),
     Step("filters", "webshopUuid, status, sku, an unknown attribute", 9, Probe.filters),
     Step("singles", "one order, one product, its stock", 5, Probe.singles),
-    Step("errors", "an unknown uuid, a date that is none", 2, Probe.errors),
+    Step("errors", "an unknown uuid, a date that is none, HEAD", 3, Probe.errors),
     Step("cursor", "where the cursor of a page leads", 3, Probe.cursor),
     Step("reach", "whether page numbers end at 10,000 results", 4, Probe.reach),
     Step("totals", "whether totalItems and lastPage are true", 40, Probe.totals),
 )
+
+
+def _about(rows: int) -> str:
+    """A count, rounded unless it is a likely size of a page: an exact one may be that of the whole list."""
+    return (
+        str(rows)
+        if rows <= _SMALL or rows in {10, 15, 20, 25, 30, 40, 50, 75, 100, 250}
+        else f"about {round(rows, -1)}"
+    )
 
 
 def _whole(text: str | None) -> int | None:
@@ -540,7 +589,7 @@ def _whole(text: str | None) -> int | None:
 
 
 def _rows_or_status(answer: _Answer) -> str:
-    if answer.status != 200:
+    if not answer.ok:
         return f"HTTP {answer.status}"
     return "no items" if answer.rows is None else "rows" if answer.rows else "no rows"
 

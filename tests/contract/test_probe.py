@@ -41,7 +41,7 @@ async def test_a_clean_sandbox_has_no_deviation_and_is_only_read(settings: dict[
     async with sandbox_of(**settings) as sandbox:
         report = await probed(sandbox)
         assert deviations(report) == set()
-        assert {request.method for request in sandbox.requests} == {"GET"}
+        assert {request.method for request in sandbox.requests} == {"GET", "HEAD"}
         assert len(sandbox.requests) == report.requests <= AT_MOST
 
 
@@ -251,3 +251,7 @@ async def test_an_observer_reports_ordinary_traffic_at_no_request() -> None:
         assert verdicts["list.largest-size"] == verdicts["format.success"] == "confirmed"
         assert orders[0].uuid not in report.to_markdown()
         assert "GET /orders/{id}" in report.to_markdown()
+        assert "of ordinary traffic; a probe tells more" in report.to_markdown()
+        untold = {f.fact: f.details for f in report.findings if f.verdict == "could not tell"}
+        assert untold["format.date-style"] == untold["field.Order.tags"] == ("hooks do not show it; a probe does",)
+        assert untold["order.twice"] == ("only writes show it",)
