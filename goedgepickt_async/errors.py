@@ -8,6 +8,7 @@ the body of an answer is kept on `APIError.body` for programs to look at and is 
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -95,6 +96,37 @@ class GoedGepicktError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Whole again after pickling and copying: process pools and task queues send errors on."""
         return _made_again, (type(self), self.args), self.__dict__
+
+    def to_dict(self) -> dict[str, Any]:
+        """The class's name, the message and the attributes, as values that JSON takes. A body is left out."""
+        plain = {name: value for name, value in vars(self).items() if name not in {"body", "__notes__"}}
+        return {"type": type(self).__name__, **json.loads(json.dumps(plain, default=str))}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> GoedGepicktError:
+        """The error that `to_dict` wrote; one of an unknown class is a `GoedGepicktError` that names the class.
+
+        Raises:
+            ConfigurationError: `to_dict` did not write this.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("message"), str):
+            raise ConfigurationError("this is no error that was saved with to_dict")
+        values: dict[str, Any] = {
+            str(name): tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        name, message = values.pop("type", None), values["message"]
+        kind = globals().get(str(name))
+        if not (isinstance(kind, type) and issubclass(kind, GoedGepicktError)):
+            return GoedGepicktError(f"{name}: {message}")
+        try:
+            values["evidence"] = Evidence(values["evidence"]) if values.get("evidence") else None
+            if issubclass(kind, APIError):
+                values["_fields"] = {key: tuple(texts) for key, texts in values.get("_fields", {}).items()}
+        except (ValueError, TypeError, AttributeError):
+            raise ConfigurationError("this is no error that was saved with to_dict") from None
+        error = _made_again(kind, (message,))
+        error.__dict__.update({**vars(GoedGepicktError(message)), "body": None, **values})
+        return error
 
     def __str__(self) -> str:
         """The message, and which call it was."""

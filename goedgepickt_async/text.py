@@ -5,11 +5,12 @@ All functions take time in proportion to `limit`, whatever the text is, and rais
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
-__all__ = ["MaskedBytes", "MaskedStr", "for_terminal", "mask_personal", "printable", "safe_repr"]
+__all__ = ["MaskedBytes", "MaskedStr", "for_terminal", "html_table", "mask_personal", "printable", "safe_repr"]
 
 _WORD: Final = re.compile(r"[^\s<>\"',;]+")
 _DIGITS: Final = re.compile(r"\+?\d[\d ()./-]{6,64}\d")
@@ -59,6 +60,20 @@ def _escape(match: re.Match[str]) -> str:
         return char
     units = char.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
+    """A table for notebooks; in each row the first cell is its heading. All texts are escaped.
+
+    Args:
+        caption: Above the table.
+        rows: The cells, as text or anything with a `str`.
+    """
+    made = []
+    for row in rows:
+        first, *others = (html.escape(str(cell)) for cell in row)
+        made.append(f"<tr><th>{first}</th>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>")
+    return f"<table><caption>{html.escape(caption)}</caption>{''.join(made)}</table>"
 
 
 def mask_personal(text: str, limit: int = 300) -> str:

@@ -14,6 +14,7 @@ import attrs
 
 from goedgepickt_async.budget.config import Lane
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.text import html_table
 
 __all__ = [
     "Answered",
@@ -189,6 +190,10 @@ class BudgetSnapshot:
     place: str = ""
     sharers: int = 1
     problem: str = ""
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row for each value."""
+        return html_table("BudgetSnapshot", attrs.asdict(self).items())
 
 
 @runtime_checkable

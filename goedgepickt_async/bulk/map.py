@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sized
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -56,6 +56,39 @@ class Outcome(Generic[T, R]):
         if self.error is not None:
             raise self.error
         return self.result  # type: ignore[return-value]  # an operation that returns None has R = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as values that JSON takes, where its item and result are such values or have a `to_dict`."""
+        error = _plain(self.error)
+        if isinstance(error, Exception):  # not one of ours
+            error = {"type": type(error).__name__, "message": str(error)}
+        return {"index": self.index, "item": _plain(self.item), "result": _plain(self.result), "error": error}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, item: Any = None, result: Any = None) -> Outcome[Any, Any]:
+        """The outcome that `to_dict` wrote.
+
+        Args:
+            data: What `to_dict` gave.
+            item: The class of the item, if it has a `from_dict`: `PlannedWrite` for a plan. None: leave it as it is.
+            result: The class of the result in the same way: `Applied` for a plan.
+
+        Raises:
+            ConfigurationError: `to_dict` did not write this.
+        """
+        if not isinstance(data, Mapping) or data.keys() != {"index", "item", "result", "error"}:
+            raise ConfigurationError("this is no outcome that was saved with to_dict")
+        error = data["error"]
+        return cls(
+            index=data["index"],
+            item=data["item"] if item is None else item.from_dict(data["item"]),
+            result=data["result"] if result is None or data["result"] is None else result.from_dict(data["result"]),
+            error=None if error is None else GoedGepicktError.from_dict(error),
+        )
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 @attrs.frozen(kw_only=True)

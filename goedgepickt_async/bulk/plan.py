@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
-import operator
 from collections.abc import Callable, Mapping, Sized
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from functools import partial
 from os import PathLike
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from goedgepickt_async.bulk.render import render
 from goedgepickt_async.bulk.runs import Target
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import (
+    CONVERTER,
     Action,
     Applied,
     Conflict,
@@ -146,14 +146,14 @@ class Plan:
         default = (lambda index: f"row {index + 1}") if self.source is None else self.source.where
         return render(self, limit=limit, where=where or default)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What `to_json` writes, as values that JSON takes."""
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "kind": self.kind,
             "options": dict(self.options),
-            "scope": _converter.unstructure(self.scope),
+            "scope": CONVERTER.unstructure(self.scope),
             "read_at": self.read_at.isoformat(),
             "requests_read": self.requests_read,
             "requests": self.requests,
@@ -172,11 +172,11 @@ class Plan:
                 "left_out": self.left_out,
             },
             "notices": list(self.notices),
-            "source": _converter.unstructure(self.source),
-            "writes": _converter.unstructure(self.writes),
-            "conflicts": _converter.unstructure(self.conflicts),
-            "skipped": _converter.unstructure(self.skipped),
-            "unchanged": _converter.unstructure(self.unchanged),
+            "source": CONVERTER.unstructure(self.source),
+            "writes": CONVERTER.unstructure(self.writes),
+            "conflicts": CONVERTER.unstructure(self.conflicts),
+            "skipped": CONVERTER.unstructure(self.skipped),
+            "unchanged": CONVERTER.unstructure(self.unchanged),
         }
 
     def to_json(self) -> str:
@@ -184,7 +184,7 @@ class Plan:
 
         That of orders holds personal data: keep it as you keep those.
         """
-        parts = self.as_dict()
+        parts = self.to_dict()
         lists = {name: parts.pop(name) for name in _LISTS}
         lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in parts.items()]
         for name, rows in lists.items():
@@ -199,18 +199,24 @@ class Plan:
         Raises:
             ConfigurationError: It is no plan, or one of another version.
         """
-        data: Any = None
         try:
             data = json.loads(text)
-            is_plan = data["format"] == _FORMAT
-            version = data["version"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            is_plan, version = False, None
-        if not is_plan:
+        except (ValueError, TypeError, RecursionError):
+            data = None
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that `to_dict` wrote; see `from_json`.
+
+        Raises:
+            ConfigurationError: It is no plan, or one of another version.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise ConfigurationError("this is no plan that was saved as JSON")
-        if version != _VERSION:
+        if data.get("version") != _VERSION:
             raise ConfigurationError(
-                f"the plan is of version {version!r}, and this program reads version {_VERSION}: plan again"
+                f"the plan is of version {data.get('version')!r}, and this program reads version {_VERSION}: plan again"
             )
         try:
             return _structure_plan(data)
@@ -223,6 +229,10 @@ class Plan:
             RecursionError,
         ) as error:
             raise ConfigurationError(f"the plan is damaged: {type(error).__name__}; plan again") from None
+
+    def _repr_html_(self) -> str:
+        """The text of `render` for notebooks, at most 50 rows of each kind."""
+        return f"<pre>{html.escape(self.render(limit=50))}</pre>"
 
     def apply(
         self,
@@ -312,7 +322,7 @@ class Plan:
             self.scope.server,
             self.scope.webshop,
             self.read_at.timestamp(),
-            _converter.unstructure(self.writes),
+            CONVERTER.unstructure(self.writes),
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -320,78 +330,27 @@ class Plan:
 # -- saving and loading ---------------------------------------------------------------------------------------------
 
 
-def _exactly(cls: type) -> Callable[[Any, Any], Any]:
-    """A structure function that takes values of one type and converts nothing."""
-
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, cls) or (isinstance(value, bool) and cls is not bool):
-            raise TypeError(f"must be {cls.__name__}")
-        return value
-
-    return structure
-
-
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=False)
-    for cls in (str, int, bool, float):
-        # By identity: a hook for str would be that of its subclasses, the enumerations, too.
-        converter.register_structure_hook_func(partial(operator.is_, cls), _exactly(cls))
-    writes = cattrs.gen.make_dict_unstructure_fn(
-        PlannedWrite, converter, desired=cattrs.override(omit=True), _cattrs_use_linecache=False
-    )
-    reads = cattrs.gen.make_dict_structure_fn(PlannedWrite, converter, _cattrs_detailed_validation=False)
-
-    def flatten(write: PlannedWrite) -> dict[str, Any]:
-        return {"key": write.key, "index": write.index, **writes(write), "desired": dict(write.desired.values)}
-
-    def nest(data: Any, _: Any) -> PlannedWrite:
-        row = {"key": data["key"], "index": data["index"], "values": data["desired"]}
-        write: PlannedWrite = reads({**data, "desired": row}, PlannedWrite)
-        _check_write(write)
-        return write
-
-    converter.register_unstructure_hook(PlannedWrite, flatten)
-    converter.register_structure_hook(PlannedWrite, nest)
-    return converter
-
-
-def _check_write(write: PlannedWrite) -> None:
-    """Refuse a write that cannot be one: a changed quantity is a whole number."""
-    if write.action in {Action.MUTATE, Action.SET}:
-        (change,) = write.changes
-        whole = _exactly(int)
-        whole(change.after, int)
-        whole(write.desired.values["level"], int)
-        if write.action is Action.MUTATE or change.before is not None:
-            whole(change.before, int)
-    if (write.uuid is None) != (write.action is Action.CREATE):
-        raise ValueError("only what is created has no uuid")
-
-
 def _structure_plan(data: Mapping[str, Any]) -> Plan:
-    writes = _converter.structure(data["writes"], tuple[PlannedWrite, ...])
+    writes = CONVERTER.structure(data["writes"], tuple[PlannedWrite, ...])
     read_at = datetime.fromisoformat(data["read_at"])
     rate = data["rate"]
     if read_at.tzinfo is None or not isinstance(data["options"], dict) or not 0 < rate < float("inf"):
         raise ValueError("unfit")
     source = data["source"]
     return Plan(
-        kind=_converter.structure(data["kind"], str),
+        kind=CONVERTER.structure(data["kind"], str),
         options=data["options"],
-        scope=_converter.structure(data["scope"], PlanScope),
+        scope=CONVERTER.structure(data["scope"], PlanScope),
         creates=tuple(write for write in writes if write.action is Action.CREATE),
         updates=tuple(write for write in writes if write.action is not Action.CREATE),
-        unchanged=_converter.structure(data["unchanged"], tuple[Unchanged, ...]),
-        skipped=_converter.structure(data["skipped"], tuple[Skipped, ...]),
-        conflicts=_converter.structure(data["conflicts"], tuple[Conflict, ...]),
-        notices=_converter.structure(data["notices"], tuple[str, ...]),
-        looked_at=_converter.structure(data["looked_at"], str),
-        content=_converter.structure(data["content"], str),
-        source=None if source is None else _converter.structure(source, RowSource),
+        unchanged=CONVERTER.structure(data["unchanged"], tuple[Unchanged, ...]),
+        skipped=CONVERTER.structure(data["skipped"], tuple[Skipped, ...]),
+        conflicts=CONVERTER.structure(data["conflicts"], tuple[Conflict, ...]),
+        notices=CONVERTER.structure(data["notices"], tuple[str, ...]),
+        looked_at=CONVERTER.structure(data["looked_at"], str),
+        content=CONVERTER.structure(data["content"], str),
+        source=None if source is None else CONVERTER.structure(source, RowSource),
         read_at=read_at,
-        requests_read=_converter.structure(data["requests_read"], int),
+        requests_read=CONVERTER.structure(data["requests_read"], int),
         rate=float(rate),
     )
-
-
-_converter: Final = _make_converter()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+import operator
 import secrets
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import attrs
+import cattrs
 
-from goedgepickt_async.errors import JournalMismatchError
+from goedgepickt_async.errors import ConfigurationError, JournalMismatchError
 from goedgepickt_async.settings import Settings
 
 __all__ = [
+    "CONVERTER",
     "NOT_REPORTED",
     "Action",
     "Applied",
@@ -110,6 +114,20 @@ class PlannedWrite:
     def index(self) -> int:
         """The row's place in the input, from 0."""
         return self.desired.index
+
+    def to_dict(self) -> dict[str, Any]:
+        """The write as values that JSON takes; that of an order holds personal data."""
+        made: dict[str, Any] = CONVERTER.unstructure(self)
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PlannedWrite:
+        """The write that `to_dict` wrote.
+
+        Raises:
+            ConfigurationError: `to_dict` did not write this.
+        """
+        return _structure(data, cls)
 
 
 @attrs.frozen(kw_only=True)
@@ -208,6 +226,19 @@ class Applied:
     via: AppliedVia
     uuid: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The value as JSON takes it."""
+        return {"via": self.via.value, "uuid": self.uuid}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Applied:
+        """The value that `to_dict` wrote.
+
+        Raises:
+            ConfigurationError: `to_dict` did not write this.
+        """
+        return _structure(data, cls)
+
 
 @attrs.frozen(kw_only=True)
 class PlanScope:
@@ -275,3 +306,65 @@ class RowSource:
     def where(self, index: int) -> str:
         """The place of a row, as `stock.csv:12`."""
         return f"{self.name}:{self.lines[index]}" if index < len(self.lines) else f"row {index + 1}"
+
+
+_T = TypeVar("_T")
+
+
+def _structure(data: Any, cls: type[_T]) -> _T:
+    try:
+        return CONVERTER.structure(data, cls)
+    except (cattrs.BaseValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"this is no {cls.__name__} that was saved: {type(error).__name__}") from None
+
+
+def _exactly(cls: type) -> Callable[[Any, Any], Any]:
+    """A structure function that takes values of one type and converts nothing."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, cls) or (isinstance(value, bool) and cls is not bool):
+            raise TypeError(f"must be {cls.__name__}")
+        return value
+
+    return structure
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    for cls in (str, int, bool, float):
+        # By identity: a hook for str would be that of its subclasses, the enumerations, too.
+        converter.register_structure_hook_func(partial(operator.is_, cls), _exactly(cls))
+    writes = cattrs.gen.make_dict_unstructure_fn(
+        PlannedWrite, converter, desired=cattrs.override(omit=True), _cattrs_use_linecache=False
+    )
+    reads = cattrs.gen.make_dict_structure_fn(PlannedWrite, converter, _cattrs_detailed_validation=False)
+
+    def flatten(write: PlannedWrite) -> dict[str, Any]:
+        return {"key": write.key, "index": write.index, **writes(write), "desired": dict(write.desired.values)}
+
+    def nest(data: Any, _: Any) -> PlannedWrite:
+        row = {"key": data["key"], "index": data["index"], "values": data["desired"]}
+        write: PlannedWrite = reads({**data, "desired": row}, PlannedWrite)
+        _check_write(write)
+        return write
+
+    converter.register_unstructure_hook(PlannedWrite, flatten)
+    converter.register_structure_hook(PlannedWrite, nest)
+    return converter
+
+
+def _check_write(write: PlannedWrite) -> None:
+    """Refuse a write that cannot be one: a changed quantity is a whole number."""
+    if write.action in {Action.MUTATE, Action.SET}:
+        (change,) = write.changes
+        whole = _exactly(int)
+        whole(change.after, int)
+        whole(write.desired.values["level"], int)
+        if write.action is Action.MUTATE or change.before is not None:
+            whole(change.before, int)
+    if (write.uuid is None) != (write.action is Action.CREATE):
+        raise ValueError("only what is created has no uuid")
+
+
+CONVERTER: Final = _make_converter()
+"""Between the values of plans and what JSON takes."""

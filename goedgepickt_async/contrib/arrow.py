@@ -63,7 +63,7 @@ def _type_of(annotation: Any) -> pa.DataType:
     if get_origin(annotation) is tuple:
         # The parts are called as Parquet calls them, so that files read back have the very same schema.
         return pa.list_(pa.field("element", _type_of(args[0])))
-    if isinstance(annotation, type) and attrs.has(annotation) and annotation is not Secret:
+    if isinstance(annotation, type) and attrs.has(annotation):
         return pa.struct(_columns(annotation))
     if isinstance(annotation, type) and issubclass(annotation, OpenEnum):
         return pa.string()

@@ -289,14 +289,26 @@ def decode(data: Any, cls: type[_T]) -> _T:
     Raises:
         DecodeError: It does not fit; `problems` has a line for each bad value, in wire names.
     """
+    _check_wire_names(data, cls)
     try:
-        return cast("_T", _CONVERTERS.fast.get_structure_hook(cls)(data, cls))
+        return cast("_T", converters().fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
     rows, bad = _read_in_detail([data], cls, ["$"])
     if bad:
         raise decode_error(cls, bad)
     return rows[0]
+
+
+def _check_wire_names(data: Any, cls: Any) -> None:
+    """Refuse what `to_dict` wrote: under Python names each field would be an unknown key, and the model empty."""
+    if data.__class__ is not dict or not attrs.has(cls):
+        return
+    for field in attrs.fields(cls):
+        wire = field_info(field.metadata)
+        if wire is not None and "_" in field.name and field.name in data and wire.name not in data:
+            message = f"{field.name} is a Python name, so this is no answer of the API: use {cls.__name__}.from_dict"
+            raise DecodeError(message, problems=[f"$.{field.name}: expected {wire.name}"])
 
 
 def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:

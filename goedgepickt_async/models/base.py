@@ -241,15 +241,28 @@ UNSET: Final = _Unset.UNSET
 
 
 @final
-@attrs.frozen(eq=False, repr=False, weakref_slot=False)
 class Secret:
     """A secret, such as a webhook's signing key. Printing, formatting and logging it shows `***`.
+
+    It is no attrs class, so that serializers that know those refuse it instead of writing `{}`.
 
     Args:
         value: The secret text.
     """
 
+    __slots__ = ("_value",)
     _value: str
+
+    def __init__(self, value: str) -> None:
+        object.__setattr__(self, "_value", value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refused: a secret is immutable."""
+        raise AttributeError("a Secret cannot be changed")
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        """Pickled by value."""
+        return Secret, (self._value,)
 
     def reveal(self) -> str:
         """The secret itself."""

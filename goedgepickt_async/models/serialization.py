@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -15,6 +14,7 @@ import attrs
 
 from goedgepickt_async.models.base import UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
 from goedgepickt_async.models.validators import FieldError, coerce, is_request_model, type_name, validation_error
+from goedgepickt_async.text import html_table
 
 __all__ = ["Model", "members", "plain_scalar"]
 
@@ -96,8 +96,7 @@ class Model:
     def _repr_html_(self) -> str:
         """The same for notebooks, as a table."""
         rows = [(name, repr(value)) for name, value in _shown(self)] + ([("…", "")] if _hides(self) else [])
-        cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
-        return f"<table><caption>{type(self).__qualname__}</caption>{cells}</table>"
+        return html_table(type(self).__qualname__, rows)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:

@@ -23,7 +23,7 @@ from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET, Batch, ListReader, PageRequest, Position, RawPage
-from goedgepickt_async.text import safe_repr
+from goedgepickt_async.text import html_table, safe_repr
 
 __all__ = ["ListSource", "OnUnreadable", "Page", "Paginator", "UnreadableRow", "read_token", "write_token"]
 
@@ -132,6 +132,18 @@ class Page(Generic[T]):
         It is written when it is asked for, since most readers never ask.
         """
         return write_token(self._identity, self._after)
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        """For rich: the number of the page, and its items."""
+        yield "number", self.number
+        yield "items", self.items
+        if self.unreadable:
+            yield "unreadable", self.unreadable
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row for each item, without personal data."""
+        rows = [(place, repr(item)) for place, item in enumerate(self.items)]
+        return html_table(f"Page {self.number}: {len(self.items)} items, {len(self.unreadable)} unreadable", rows)
 
 
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]

@@ -53,7 +53,7 @@ async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, pla
     rng = random.Random(7)
     refused = 0
     for round_number in range(150):
-        text = damaged(plans[round_number % 3].as_dict(), rng)
+        text = damaged(plans[round_number % 3].to_dict(), rng)
         try:
             plan = gg.bulk.load_plan(text)
             str(plan)

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async import models
+from goedgepickt_async.convert import decode
 from goedgepickt_async.endpoints import ENDPOINTS
-from goedgepickt_async.errors import ValidationError
+from goedgepickt_async.errors import DecodeError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, NewOrderLine, Order, ProductUpdate, Secret, Webhook
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.testing.strategies import for_model
@@ -108,6 +109,15 @@ def test_text_that_is_no_json_object_is_refused(text: str | bytes) -> None:
         Order.from_json(text)
 
 
+@pytest.mark.parametrize("cls", [Order, models.Product, models.Shipment, Webhook, models.StockLocation])
+@given(data=st.data())
+@settings(max_examples=3)
+def test_a_model_under_python_names_is_no_answer_of_the_api(cls: type[Model], data: st.DataObject) -> None:
+    plain = data.draw(for_model(cls)).to_dict(show_secrets=True)
+    with pytest.raises(DecodeError, match=f"use {cls.__name__}.from_dict"):
+        decode(plain, cls)
+
+
 def test_names_of_the_api_are_recognised_in_the_message() -> None:
     with pytest.raises(ValidationError, match="pass wire=True"):
         Order.from_dict({"uuid": "o", "externalDisplayId": "#1"})
@@ -124,8 +134,9 @@ def test_unset_is_data_to_no_serializer() -> None:
     with pytest.raises(TypeError):
         json.dumps(change, default=lambda value: value.value if isinstance(value, enum.Enum) else json.loads(value))
     msgspec = pytest.importorskip("msgspec")
-    with pytest.raises(TypeError):
-        msgspec.json.encode(ProductUpdate(price="1.50"))
+    for unfit in (ProductUpdate(price="1.50"), Webhook(uuid="h", secret=Secret("geheim"))):
+        with pytest.raises(TypeError):
+            msgspec.json.encode(unfit)
     orjson = pytest.importorskip("orjson")
     with pytest.raises(TypeError):
         orjson.dumps(change)
@@ -153,7 +164,7 @@ def test_rich_shows_what_repr_shows() -> None:
     assert "…" in shown
 
 
-async def _ask(app: Any, method: str, path: str, body: Any = None) -> tuple[int, str]:
+async def ask(app: Any, method: str, path: str, body: Any = None) -> tuple[int, str]:
     """One request to an ASGI application: the status and the text of its response."""
     sent: list[dict[str, Any]] = []
 
@@ -196,17 +207,17 @@ async def test_fastapi_takes_and_gives_models_and_its_schema_keeps_enumerations_
 
     app.get("/o")(read)
     app.post("/n")(make)
-    _, text = await _ask(app, "GET", "/o")
+    _, text = await ask(app, "GET", "/o")
     assert Order.from_dict(json.loads(text)) == Order(
         uuid="o-1", total_paid=Decimal("1.50"), status=models.OrderStatus("quantum")
     )
     body = {"order_id": "S", "status": "open", "lines": [{"sku": "a", "product_name": "b", "quantity": 1}]}
-    _, text = await _ask(app, "POST", "/n", body)
+    _, text = await ask(app, "POST", "/n", body)
     assert json.loads(text) == [{"sku": "a", "product_name": "b", "quantity": 1}]
-    status, text = await _ask(app, "POST", "/n", {**body, "lines": []})
+    status, text = await ask(app, "POST", "/n", {**body, "lines": []})
     assert status == 422
     assert "lines" in text
-    status, text = await _ask(app, "GET", "/openapi.json")
+    status, text = await ask(app, "GET", "/openapi.json")
     assert status == 200
     assert '"enum"' not in text
     assert "ready_for_picking" in text

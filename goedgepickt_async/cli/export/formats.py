@@ -187,8 +187,8 @@ class ResourceSpec:
         found: dict[str, tuple[type[Any], bool]] = {}
         for name, hint in get_type_hints(self.model).items():
             several = get_origin(hint) is tuple
-            parts = [part for part in (hint, *get_args(hint)) if isinstance(part, type) and attrs.has(part)]
-            inner = next((part for part in parts if part is not goedgepickt_async.Secret), None)
+            parts = (part for part in (hint, *get_args(hint)) if isinstance(part, type) and attrs.has(part))
+            inner = next(parts, None)
             if inner is not None:
                 found[name] = (inner, several)
         return found
