@@ -56,7 +56,8 @@ SMOKE = (
     "tests/resources",
 )
 EXTRAS = "arrow,cli,dlt,excel,opentelemetry,redis,speed"
-IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
+# The flag at the end keeps the order of conftest.py: files with slow tests first.
+IN_PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def groups(*names: str) -> tuple[str, ...]:
@@ -211,14 +212,16 @@ def package(session: nox.Session) -> None:
 def load(session: nox.Session) -> None:
     """No test depends on the machine's speed: the whole suite while something else keeps the processor busy.
 
-    Eight busy loops run beside it (a load above 20 on two cores), three times or as often as is said; then the quick
-    part runs in ten random orders: `nox -s load -- 1` for one whole run, `nox -s load -- 0` for the orders alone,
-    `nox -s load -- 1 tests/budget` for one directory. Every run is made, and the session fails if one of them did.
+    Eight busy loops run next to it. The whole suite runs three times, then the quick part in ten random orders, then
+    the quick part with ten times as many examples of hypothesis. `nox -s load -- 1` makes one whole run, `-- 0` none;
+    `-- 1 tests/budget` runs one directory. The session makes every run, and fails if one of them failed.
     """
     session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     times, *paths = session.posargs or ["3"]
-    whole = [(*IN_PARALLEL, "-p", "no:cacheprovider")] * int(times)
-    orders = [(*IN_PARALLEL, "-p", "no:cacheprovider", "-m", "not slow", f"--randomly-seed={n}") for n in range(1, 11)]
+    common = (*IN_PARALLEL, "-p", "no:cacheprovider")
+    whole = [common] * int(times)
+    orders = [(*common, "-m", "not slow", f"--randomly-seed={seed}") for seed in range(1, 11)]
+    orders.append((*common, "-m", "not slow", "--hypothesis-profile", "thorough"))
     failed = []
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
     try:
