@@ -470,6 +470,8 @@ def describe(exc: BaseException) -> str:
     os_error = getattr(exc, "__cause__", None)
     if not reason and isinstance(os_error, OSError):
         reason = getattr(os_error, "verify_message", None) or os_error.strerror or type(os_error).__name__
+    if isinstance(exc, aiohttp.InvalidURL):
+        return "the host in base_url is not valid"
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return f"the host {printable(str(getattr(exc, 'host', '?')), 255)!r} has no address"
     place = ""

@@ -179,6 +179,8 @@ COMMANDS: dict[str, list[str]] = {
     "doctor": ["doctor"],
     "export": ["export", "webshops", "--output", "-"],
     "webhooks": ["webhooks", "list"],
+    "plan": ["plan", "products", "new.csv", "--webshop", "{webshop}"],
+    "apply": ["apply", "new.csv", "--kind", "products", "--webshop", "{webshop}", "--yes"],
 }
 
 
@@ -186,6 +188,8 @@ COMMANDS: dict[str, list[str]] = {
 async def test_every_command_goes_through_the_environments_proxy(
     sandbox: Sandbox, command: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "new.csv").write_text("sku,name,price\nNEW-1,Mok,9.95\n")
+    arguments = [part.format(webshop=sandbox.world.webshops[0]["uuid"]) for part in COMMANDS[command]]
     with proxy_to(sandbox) as proxy:
         environment: dict[str, Any] = {
             name: value for name, value in os.environ.items() if name.upper() not in VARIABLES
@@ -200,7 +204,7 @@ async def test_every_command_goes_through_the_environments_proxy(
         }
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "goedgepickt_async", *COMMANDS[command]],
+            [sys.executable, "-m", "goedgepickt_async", *arguments],
             env=environment,
             cwd=tmp_path,
             capture_output=True,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 import warnings
@@ -22,6 +23,8 @@ from goedgepickt_async import (
     OutcomeUnknownError,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import unlimited_budget
+from tests.support.raw_server import Exchange, raw_server
 from tests.support.waiting import SAFETY, until
 
 Make = Callable[..., GoedGepickt]
@@ -152,6 +155,62 @@ def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandb
     loop.close()
     connections = [recorded.connection for recorded in lasting_sandbox.requests]
     assert connections[0] == connections[2] != connections[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forking beside threads is the point
+def test_children_forked_beside_threads_at_work_can_call(lasting_sandbox: Sandbox) -> None:
+    """Threads open and close sessions all the time, so that forks meet the pool half changed."""
+    client = client_of(lasting_sandbox)
+    stop, started = threading.Event(), threading.Barrier(3)
+
+    def work() -> None:
+        started.wait()
+        while not stop.is_set():
+            asyncio.run(_use(client))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    children = []
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(300)  # one that hangs ends the test
+                asyncio.run(_use(client))
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        children.append(child)
+        asyncio.run(_use(client))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 6
+    asyncio.run(client.close())
+
+
+@pytest.mark.parametrize("borrowed", [True, False])
+async def test_no_cookie_of_the_server_is_sent_back(borrowed: bool) -> None:
+    """It belongs to one key, and the next request may have another one."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.answer(b"{}", "200 OK", "Set-Cookie: session=of-the-first-key; Path=/")
+
+    async with raw_server(answer) as server, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        session = http if borrowed else None
+        async with GoedGepickt("one", base_url=server.url, session=session, budget=unlimited_budget()) as gg:
+            for client in (gg, gg.for_key("another"), gg):
+                await client.request("GET", "/a")
+                await client.request("POST", "/a", json={})
+            async with http.get(server.url) as own:  # the user's own requests on their session keep their cookies
+                await own.read()
+        heads = [arrival.head.lower() for arrival in server.arrivals]
+    assert len(heads) == 7
+    assert not any("\r\ncookie:" in head for head in heads[:-1])
+    assert ("\r\ncookie:" in heads[-1]) is borrowed
 
 
 async def _use_and_close(client: GoedGepickt) -> None:

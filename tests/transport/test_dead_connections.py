@@ -3,6 +3,9 @@
 The server closes its connections while the test holds the event loop. So the loop cannot have read the end of them.
 """
 
+import asyncio
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,11 +14,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from goedgepickt_async import Evidence, GoedGepickt, OutcomeUnknownError, RetryPolicy
+from goedgepickt_async import (
+    ConnectFailedError,
+    Evidence,
+    GoedGepickt,
+    GoedGepicktError,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
 from goedgepickt_async._transport import session as transport_session
 
 Make = Callable[..., GoedGepickt]
@@ -189,38 +200,102 @@ async def test_a_write_whose_bytes_left_before_the_end_came_stays_unknown(make_c
     assert (caught.value.evidence, caught.value.attempts) == (Evidence.UNKNOWN, 1)
 
 
-_OVER_TLS = """
-import asyncio, ssl, sys
-from pathlib import Path
+CERTIFICATE = str(Path(__file__).parents[1] / "support" / "localhost.pem")
+_CLIENT = """
+import asyncio, os, signal, sys
 from goedgepickt_async import GoedGepickt, LocalBudget, RetryPolicy
-from tests.transport.test_dead_connections import ThreadedServer
 
 async def main():
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(sys.argv[1])
-    server = ThreadedServer(tls=tls)
-    url = f"https://127.0.0.1:{server.port}/api"
-    async with GoedGepickt("k", base_url=url, budget=LocalBudget(10**6, 1.0), retry=RetryPolicy(max_attempts=1)) as gg:
-        for _ in range(10):
+    options = {"budget": LocalBudget(10**6, 1.0), "retry": RetryPolicy(max_attempts=1), "timeout": 600}
+    async with GoedGepickt("k", base_url=sys.argv[1], **options) as gg:
+        for _ in range(3):
             await gg.request("GET", "/a")
-            server.close_connections()
-            await gg.request("POST", "/b", json={})
-            server.close_connections()
-    print(server.methods.count("POST"))
+            os.kill(os.getpid(), signal.SIGSTOP)
+            await gg.request("POST", "/b", json={"a": 1})
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 asyncio.run(main())
 """
 
 
-def test_a_write_over_tls_after_the_loop_was_held_is_sent() -> None:
-    certificate = str(Path(__file__).parents[1] / "support" / "localhost.pem")
-    done = subprocess.run(
-        [sys.executable, "-c", _OVER_TLS, certificate],
-        env={"SSL_CERT_FILE": certificate, "PATH": ""},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.stdout.strip() == "10", done.stderr
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped on this system")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_write_of_a_process_that_was_stopped_while_the_server_closed_is_sent(scheme: str) -> None:
+    """Over TLS too. The process cannot have read the end of its connections."""
+    tls = server_context() if scheme == "https" else None
+    server = ThreadedServer(tls=tls)
+    environment = {"SSL_CERT_FILE": CERTIFICATE, "PATH": ""}
+    url = f"{scheme}://127.0.0.1:{server.port}/api"
+    with subprocess.Popen(
+        [sys.executable, "-c", _CLIENT, url], env=environment, cwd=Path(__file__).parents[2]
+    ) as child:
+        status = os.waitpid(child.pid, os.WUNTRACED)[1]
+        while os.WIFSTOPPED(status):
+            server.close_connections()
+            child.send_signal(signal.SIGCONT)
+            status = os.waitpid(child.pid, os.WUNTRACED)[1]
+        child.returncode = os.waitstatus_to_exitcode(status)
+    server.close()
+    assert child.returncode == 0
+    assert server.methods.count("POST") == 3
+
+
+def server_context() -> ssl.SSLContext:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATE)
+    return tls
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_a_certificate_that_is_not_trusted_is_a_connect_failure(make_client: Make, idempotent: bool) -> None:
+    server = ThreadedServer(tls=server_context())
+    client = make_client(f"https://127.0.0.1:{server.port}/api", retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(ConnectFailedError, match=r"certificate.*self-signed") as caught:
+        await client.request("POST", "/a", json={}, idempotent=idempotent)
+    server.close()
+    assert (caught.value.evidence, caught.value.attempts, server.methods) == (Evidence.NOT_SENT, 0, [])
+
+
+class _Local(aiohttp.abc.AbstractResolver):
+    """Every name is this machine."""
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[Any]:
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_certificate_of_another_host_is_a_connect_failure(make_client: Make) -> None:
+    server = ThreadedServer(tls=server_context())
+    trusting = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=CERTIFICATE), resolver=_Local())
+    async with aiohttp.ClientSession(connector=trusting) as http:
+        own = {"session": http, "retry": RetryPolicy(max_attempts=1)}
+        assert (await make_client(f"https://localhost:{server.port}/api", **own).request("GET", "/a")).status == 200
+        with pytest.raises(ConnectFailedError, match=r"certificate.*other\.example\.test") as caught:
+            await make_client(f"https://other.example.test:{server.port}/api", **own).request("GET", "/a")
+    server.close()
+    assert caught.value.evidence is Evidence.NOT_SENT
+
+
+async def test_tls_with_a_port_that_speaks_none_is_a_connect_failure(make_client: Make) -> None:
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = make_client(f"https://127.0.0.1:{port}/api", retry=RetryPolicy(max_attempts=1))
+        with pytest.raises(ConnectFailedError, match=r"SSL|TLS") as caught:
+            await client.request("POST", "/a", json={})
+    assert caught.value.evidence is Evidence.NOT_SENT
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_plain_http_to_a_port_that_speaks_tls_is_our_error(make_client: Make, method: str) -> None:
+    server = ThreadedServer(tls=server_context())
+    client = make_client(f"http://127.0.0.1:{server.port}/api", retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(GoedGepicktError) as caught:
+        await client.request(method, "/a")
+    server.close()
+    assert caught.value.evidence is Evidence.UNKNOWN
