@@ -51,8 +51,14 @@ pytest_collect_file = Sybil(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The blocks of a page stand in its order, whatever the order of the tests: a later one may go on from an earlier one."""
+    """Order what cannot stand in any order.
+
+    The blocks of a page stand in its order: a later one may go on from an earlier one. Files with slow tests come first,
+    so that `pytest -n 2 --dist loadfile --no-loadscope-reorder` does not end with one process that has a long file left.
+    """
     places = [place for place, item in enumerate(items) if isinstance(item, SybilItem)]
     examples = sorted((items[place] for place in places), key=lambda item: (item.path, item.example.line))  # type: ignore[attr-defined]
     for place, item in zip(places, examples, strict=True):
         items[place] = item
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +128,13 @@ def _add_some(sandbox: Sandbox, number: int) -> None:
         sandbox.world.add_order(orderId=order.order_id, orderNumber=order.order_id, externalDisplayId=order.order_id)
 
 
-async def _orders_planned(gg: GoedGepickt, sandbox: Sandbox) -> None:
-    _add_some(sandbox, 400)
-    await _all((await gg.orders.plan(_orders(1_000))).apply())
+async def _orders_planned(gg: GoedGepickt, sandbox: Sandbox, number: int) -> None:
+    _add_some(sandbox, 2 * number // 5)
+    await _all((await gg.orders.plan(_orders(number))).apply())
 
 
-async def _orders_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
-    _add_some(sandbox, 400)
+async def _orders_each(gg: GoedGepickt, sandbox: Sandbox, number: int) -> None:
+    _add_some(sandbox, 2 * number // 5)
 
     async def push(order: NewOrder) -> None:
         query = {"searchAttribute": "orderId", "searchDelimiter": "=", "searchValue": order.order_id}
@@ -143,11 +144,11 @@ async def _orders_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
         if not found.json["items"]:
             await gg.orders.create(order)
 
-    await _all(gg.bulk.map(push, _orders(1_000)))
+    await _all(gg.bulk.map(push, _orders(number)))
 
 
 def cases(scale: float) -> list[Case]:
-    products, levels = int(10_000 * scale), int(2_000 * scale)
+    products, levels, orders = int(10_000 * scale), int(2_000 * scale), max(int(1_000 * scale), 5)
     return [
         Case(
             f"{products:,} products, 1 % changed",
@@ -156,7 +157,12 @@ def cases(scale: float) -> list[Case]:
             _products_each,
         ),
         Case(f"{levels:,} stock levels, 5 % changed", {"products": levels, "orders": 0}, _stock_planned, _stock_each),
-        Case("1,000 orders, 400 exist", {"products": 10, "orders": 0}, _orders_planned, _orders_each),
+        Case(
+            f"{orders:,} orders, {2 * orders // 5:,} exist",
+            {"products": 10, "orders": 0},
+            partial(_orders_planned, number=orders),
+            partial(_orders_each, number=orders),
+        ),
     ]
 
 

@@ -21,11 +21,20 @@ author = "the authors of goedgepickt-async"
 project_copyright = author
 version = release = goedgepickt_async.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.linkcode",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
-html_title = "goedgepickt-async"
+html_title = f"goedgepickt-async {version}"
 html_copy_source = False
+html_extra_path = ["../llms.txt"]
+REPOSITORY = "https://github.com/goedgepickt-async/goedgepickt-async"
+html_theme_options = {"source_repository": f"{REPOSITORY}/", "source_branch": "main", "source_directory": "docs/"}
 
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3
@@ -180,6 +189,25 @@ def _not_on_the_site(_app: object, _env: object, node: Any, content: Any) -> Any
     """Types of other projects and internal ones have no page; what stands in single backticks need not be a name."""
     in_reference = node.get("refdomain") == "py" and node.get("refdoc", "").startswith("reference/")
     return content if in_reference else None
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """The address of the source of a Python object, for its link "[source]"."""
+    if domain != "py" or not info["module"]:
+        return None
+    value: Any = sys.modules.get(info["module"])
+    try:
+        for part in info["fullname"].split("."):
+            value = inspect.getattr_static(value, part)
+        value = inspect.unwrap(getattr(value, "fget", None) or getattr(value, "__func__", None) or value)
+        file, (lines, first) = inspect.getsourcefile(value), inspect.getsourcelines(value)
+    except (AttributeError, OSError, TypeError):
+        return None  # a plain value
+    root = Path(goedgepickt_async.__file__).parents[1]
+    path = Path(file or "")
+    if not path.is_relative_to(root):
+        return None
+    return f"{REPOSITORY}/blob/main/{path.relative_to(root).as_posix()}#L{first}-L{first + len(lines) - 1}"
 
 
 class ImportsTable(SphinxDirective):

@@ -39,7 +39,6 @@ class ServerCounter:
         told_at: When the newest answer that bore the counter came.
         fell_at: When the counter was last seen to have fallen.
         rolling_until: Until then the limit is taken for a rolling one.
-        left: Requests of ours that were counted in `highest` and have left the rolling window since.
     """
 
     def __init__(self, cooldown: int) -> None:
@@ -53,7 +52,6 @@ class ServerCounter:
         self.told_at: int = -FAR
         self.fell_at: int = -FAR
         self.rolling_until: int = -FAR
-        self.left: int = 0
 
     def is_rolling(self, now: int) -> bool:
         """Whether the limit was lately proven to be a rolling one."""
@@ -62,7 +60,6 @@ class ServerCounter:
     def observe(self, sent: int, now: int, count: int) -> None:
         """An answer bore the counter."""
         self.told_at = now
-        self.left = 0
         self._newest_sent = max(self._newest_sent, sent)
         self._overlapping.append(Observation(now, count, sent))
         dropped = []
@@ -103,7 +100,7 @@ class ServerCounter:
     def forget(self) -> None:
         """Nothing is known any more, but that the window began when it did."""
         self._overlapping.clear()
-        self.highest, self.ends, self.left = None, FAR, 0
+        self.highest, self.ends = None, FAR
 
     def _began_after(self, sent: int, now: int) -> None:
         if sent > self.began:
@@ -113,12 +110,12 @@ class ServerCounter:
         """Its scalars; the observations are apart."""
         highest = -1 if self.highest is None else self.highest
         scalars = [self._newest_sent, highest, self.ends, self.began, self.since, self.told_at]
-        return [*scalars, self.fell_at, self.rolling_until, self.left]
+        return [*scalars, self.fell_at, self.rolling_until]
 
     def load(self, scalars: list[int], overlapping: Iterable[tuple[int, int, int]]) -> None:
         """Become what `dump` gave."""
         self._newest_sent, highest, self.ends, self.began, self.since, self.told_at, *others = scalars
-        self.fell_at, self.rolling_until, self.left = others
+        self.fell_at, self.rolling_until = others
         self.highest = None if highest < 0 else highest
         self._overlapping = deque(Observation(*told) for told in overlapping)
 

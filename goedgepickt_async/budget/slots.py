@@ -45,7 +45,7 @@ from goedgepickt_async.budget.server_counter import ServerCounter
 
 __all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "StateError", "StateVersionError", "nanoseconds"]
 
-_VERSION = 1
+_VERSION = 2
 _HEADER: Final = struct.Struct("<4sHHQQII")  # magic, version, zero, epoch, sequence number, length, checksum
 _MAGIC = b"GGB\0"
 _ID_BITS = 32
@@ -183,6 +183,10 @@ _SCALARS: Final = (
     "_probe",
     "_probe_until",
     "_silent",
+    "_gone",
+    "_gone_before",
+    "_gone_since",
+    "_fresh_starts",
 )
 _scalars_of = attrgetter(*_SCALARS)
 _NONE = -1
@@ -225,6 +229,8 @@ class Slots:
     """If the server has said nothing for this part of a window, one may go although it leaves no room, to hear."""
     PROBES = 20
     """While nothing is known, at most so many go in a window, should the first ones not be answered."""
+    STARTS = 4
+    """After so many windows in a row that started anew the window is taken for a fixed one."""
     SILENT = 3
     REMEMBERED = 5
     """For how many windows a sharer that wrote nothing is remembered."""
@@ -255,6 +261,10 @@ class Slots:
         self._fixed_until = -FAR
         self._alone_until = -FAR
         self._margin = 0
+        # Slots that came free since that instant, and in the cooldown before it.
+        self._gone = self._gone_before = 0
+        self._gone_since = -FAR
+        self._fresh_starts = 0  # windows in a row that were seen to start anew
         # Cold: nothing is known of the server's window, so one request goes alone. What was sent before tells nothing.
         self._cold = int(config.use_server_counter)
         self._cold_since = -FAR
@@ -311,6 +321,8 @@ class Slots:
         if self._headroom and self.free(now) > 0:
             instants.append(self.room_from(now))
         if self._counter.highest is not None:
+            if self._counter.is_rolling(now):
+                instants.append(self._counter.told_at + self._heard)
             instants.append(self._next_after(now, self._cooldown))  # a lost one stops being "may still arrive"
         return min((instant for instant in instants if instant > now), default=FAR)
 
@@ -395,6 +407,7 @@ class Slots:
         self._rows.move_earlier(slot, now + self._cooldown)
         if sent < self._cold_since:
             return
+        first = bool(self._cold) and slot == self._probe
         self._warm(told=count is not None)
         if count is None:
             self._counter.unseen(now)
@@ -403,8 +416,8 @@ class Slots:
             self._counter.observe(sent, now, count)
             if self._counter.is_rolling(now) and not was_rolling:
                 self._shared_until = min(self._shared_until, self._announced_until)  # it was the window that fell
-            self._look_for_a_fixed_window(sent, now, count)
-            self._look_for_foreign_traffic(sent, now, count)
+            self._look_for_a_fixed_window(sent, now, count, first=first)
+            self._look_for_foreign_traffic(sent, now, count, first=first)
 
     def lost(self, slot: int, now: int) -> None:
         """It was sent and no answer came (or a gateway's): it may be counted up to `late_arrival` from now."""
@@ -426,6 +439,7 @@ class Slots:
     def throttled(self, now: int, pause: int) -> None:
         """The server's throttle spoke: pause everybody for `pause` nanoseconds and expect foreign traffic."""
         self.throttled_count += 1
+        self._counter.rolling_until = -FAR
         self._paused_until = max(self._paused_until, now + pause)
         self._forget(now)
         self._shared_until = now + self.SHARED_FOR * self._cooldown
@@ -593,7 +607,7 @@ class Slots:
 
     def _load(self, body: bytes) -> None:
         rows, *sizes = struct.unpack_from("4q", body)
-        fixed = 4 + len(_SCALARS) + 12
+        fixed = 4 + len(_SCALARS) + 11
         lengths = [count * size for count, size in zip(sizes, _TUPLE_SIZES, strict=True)]
         length = fixed + sum(lengths)
         if min(rows, *sizes) < 0 or 8 * (length + 2 * rows) != len(body):
@@ -611,21 +625,25 @@ class Slots:
             parts.append(list(zip(*[part] * size, strict=True)))
             at += long
         self._sent = dict(parts[0])
-        self._counter.load(list(values[start + 3 : start + 12]), parts[1])
+        self._counter.load(list(values[start + 3 : start + 11]), parts[1])
         self.sharers = {s[0]: Demand(s[2], s[1], s[3:6], s[6:9], s[9:12]) for s in parts[2]}
         self._rows.load(body[8 * length :])
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _advance(self, now: int) -> None:
-        for free_at in self._rows.drop_free(now):
-            if free_at >= self._counter.told_at + self._cooldown - nanoseconds(self.config.window):
-                self._counter.left += 1
+        dropped = self._rows.drop_free(now)
+        freed = len(dropped) - bisect_right(dropped, now - self._cooldown)
+        since = now - self._gone_since
+        if since >= self._cooldown and (freed or self._gone or self._gone_before):
+            self._gone_before = self._gone if since < 2 * self._cooldown else 0
+            self._gone, self._gone_since = 0, now
+        self._gone += freed
         if len(self._sent) > len(self._rows) or (self._sent and not self._sent.keys() <= self._rows.free_at.keys()):
             # Only where a holder died: its longest life is over.
             self._sent = {slot: at for slot, at in self._sent.items() if slot in self._rows.free_at}
-        if self._counter.advance(now) and now < self._shared_until:
-            self._forget(now)  # another client may have begun the next window already
+        if self._counter.advance(now) and (now < self._shared_until or self._may_linger(now)):
+            self._forget(now)  # another client may have begun the next window, or it is no fixed one
         if now >= self._shared_until:
             self._margin = 0
 
@@ -653,10 +671,8 @@ class Slots:
         highest = self._counter.highest
         if highest is None:
             return self.config.limit
-        if self._counter.is_rolling(now):  # what came free here has left the window there
-            window = nanoseconds(self.config.window)
-            refilled = self.config.limit * (now - self._counter.told_at) // window
-            highest = max(0, highest - min(self._counter.left, refilled))
+        if self._counter.is_rolling(now):  # it falls while time passes; how fast, one request alone finds out
+            highest = max(0, highest - int(now >= self._counter.told_at + self._heard))
         return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
 
     def _margin_at(self, now: int, highest: int) -> int:
@@ -664,7 +680,7 @@ class Slots:
             since = self.config.limit * (now - self._counter.told_at) // self._cooldown
             return self._margin + min(since, self.config.limit * 2 // 5)
         if self._counter.is_rolling(now):
-            return 0 if highest <= len(self._rows) + self.config.others + self._unsure else self._careful
+            return 1 if highest <= self._ours_lately() + self.config.others else self._careful
         if self._is_unsure(now):  # once foreign traffic would have shown, one goes alone to hear
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
@@ -689,7 +705,7 @@ class Slots:
         """How many of ours are counted in the server's window, lost and unanswered ones left out."""
         return self._perhaps_counted() - self._may_still_arrive(now)
 
-    def _look_for_foreign_traffic(self, sent: int, now: int, count: int) -> None:
+    def _look_for_foreign_traffic(self, sent: int, now: int, count: int, *, first: bool) -> None:
         """Foreign traffic is proven by a counter that is higher than all sharers can have made it.
 
         With a fixed window only what was sent since the window began counts. With a rolling one all that was sent in
@@ -700,31 +716,53 @@ class Slots:
         were all counted before it was read. That says something once foreign traffic would have shown; or if ours was
         the request that began the window.
         """
-        rolling = self._counter.is_rolling(now)
-        by_window = self._perhaps_counted() if sent >= self._counter.since else len(self._rows)
-        # A bucket that refills evenly still misses some that a window has forgotten.
-        most = len(self._rows) + self.config.others + (self._unsure if rolling else 0)
-        if count > (most if rolling else by_window + self.config.others):
-            self._suspect(now, proven=count > most)
-        elif rolling:
+        others = self.config.others
+        by_window = (self._perhaps_counted() if sent >= self._counter.since else len(self._rows)) + others
+        most = by_window if now < self._fixed_until else self._ours_lately() + others
+        if count > most:
+            self._suspect(now, announce=True)
+        elif self._counter.is_rolling(now):
             if count <= len(self._rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
+        elif first and count > max(by_window + self._careful, self.config.limit // 3):
+            self._counter.rolling_until = now + 20 * self._cooldown  # what has left the window is counted still
+        elif count > by_window:
+            self._suspect(now, announce=False)
         elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
             self._alone_until = now + self.SHARED_FOR * self._cooldown
 
-    def _look_for_a_fixed_window(self, sent: int, now: int, count: int) -> None:
-        """A counter that fell below what was surely counted in the last window has begun anew: the window is fixed."""
-        if self._counter.fell_at != now or self._counter.is_rolling(now):
-            return
-        certain = now + self._cooldown - nanoseconds(self.config.window) + self.config.part(20)
-        surely = self._rows.free_by(sent + self._cooldown) - self._rows.free_by(certain)
-        if count < surely - self._careful:
-            self._fixed_until = now + 20 * self._cooldown
+    def _look_for_a_fixed_window(self, sent: int, now: int, count: int, *, first: bool) -> None:
+        """A counter below what every rolling limit would say of our own requests has begun anew: the window is fixed.
 
-    def _suspect(self, now: int, *, proven: bool) -> None:
+        The lowest that one would say is that of a sliding window that is estimated from two fixed ones: of a request it
+        counts at least the part of the window that has not passed since. After a pause of a window that is nothing; but
+        then its estimate would show at one of the next starts.
+        """
+        if first:
+            was_busy = self._gone + self._gone_before >= self.config.limit // 2
+            self._fresh_starts = self._fresh_starts + 1 if was_busy and count <= self._careful + 1 else 0
+        window, latest = nanoseconds(self.config.window), now + self.config.part(20)
+        begin, end = self._rows.free_by(latest + self._cooldown - window), self._rows.free_by(sent + self._cooldown)
+        instants = self._rows.instants[begin:end]
+        least = len(instants) * (window - latest - self._cooldown) + sum(instants)
+        if count + self._careful < least // window:
+            self._fixed_until = now + 20 * self._cooldown
+            self._counter.rolling_until = -FAR
+
+    def _ours_lately(self) -> int:
+        """How many of ours any kind of limit may count still: those of the last two windows."""
+        return len(self._rows) + self._gone + self._gone_before
+
+    def _may_linger(self, now: int) -> bool:
+        """Whether the server may count what has left the window by our reckoning."""
+        if now < self._fixed_until or self._fresh_starts >= self.STARTS:
+            return False
+        return self._gone + self._gone_before > 0
+
+    def _suspect(self, now: int, *, announce: bool) -> None:
         self._shared_until = now + self.SHARED_FOR * self._cooldown
         self._margin = max(self._margin, self._careful)
-        if proven or now < self._fixed_until:
+        if announce:
             self._announced_until = self._shared_until
 
     # -- room for interactive calls -----------------------------------------------------------------------------

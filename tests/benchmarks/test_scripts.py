@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = {
-    "bulk.py": ("--scale", "0.01", "--period", "0.2", "--period-each", "0.2"),
+    "bulk.py": ("--scale", "0.002", "--period", "0.2", "--period-each", "0.2"),
     "export.py": ("--orders", "400", "--period", "0.5"),
 }
 """Those that need nothing but the package."""

@@ -128,7 +128,8 @@ def test_who_is_seen_to_be_alone_some_while_into_a_window_may_use_every_slot_for
     sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 1)
     assert burst(desk, 12, sent + 1) == 100
-    assert desk.how_many_go(80) == 100
+    desk.exchange(79, 79.5, 1)
+    assert desk.how_many_go(80) == 99
     assert desk.how_many_go(12 + 5 * 61 - 1) == 100
     slow = desk.take(400)
     desk.exchange(400, 400, 2)
@@ -224,10 +225,20 @@ def test_what_the_server_said_grows_old_while_strangers_go_on() -> None:
     assert desk.free(57) == 58 - SHARED
 
 
-def test_while_no_strangers_are_about_a_new_window_begins_without_a_probe() -> None:
+def test_a_window_begins_with_one_request_alone_until_four_in_a_row_have_begun_anew() -> None:
     desk = Desk(window=60)
-    desk.exchange(0, 1, 1)
-    assert desk.how_many_go(62) > 1
+    for start in (0, 62, 124, 186, 248):
+        assert desk.how_many_go(start) == 1
+        assert burst(desk, start) == 100
+    assert desk.how_many_go(310) == 100
+
+
+def test_a_window_that_begins_high_with_our_own_requests_of_before_is_no_foreign_traffic() -> None:
+    desk = Desk(window=60)
+    burst(desk, 0)
+    desk.exchange(62, 62.1, 98)
+    assert not desk.slots.foreign_traffic(63 * SECOND)
+    assert desk.how_many_go(63) == 1
 
 
 def test_strangers_are_reckoned_with_for_five_windows() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -148,6 +148,7 @@ def test_a_date_without_the_servers_own_is_relative_to_our_clock(date: dict[str,
     assert (parse_retry_after(headers(Retry_After=future, **date)) or 0) > 1e9
 
 
+@settings(max_examples=40)
 @given(text=st.text(), date=st.text())
 def test_no_header_makes_it_fail(text: str, date: str) -> None:
     wait = parse_retry_after(CIMultiDict({"Retry-After": text, "Date": date}))

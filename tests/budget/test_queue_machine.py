@@ -131,5 +131,5 @@ class QueueMachine(RuleBasedStateMachine):
             self.loop.close()
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+QueueMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=30)
 TestQueue = QueueMachine.TestCase

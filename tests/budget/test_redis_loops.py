@@ -14,7 +14,7 @@ from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import BudgetExhaustedError, ClientClosedError
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
-from tests.support.waiting import until
+from tests.support.waiting import SAFETY, until
 
 pytestmark = needs_redis
 
@@ -35,16 +35,20 @@ async def take(budget: Budget, *, max_wait: float | None = None) -> None:
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=max_wait), Answered())
 
 
+def waits(budget: Budget) -> int:
+    return sum(budget.snapshot().waiting.values())
+
+
 async def test_closing_carries_what_is_left_and_tells_whoever_waits(server: RedisServer) -> None:
     budget, other = plain(server, 1, name="closed"), plain(server, 1, name="closed")
     held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiter = asyncio.create_task(take(budget))
-    await asyncio.sleep(0.05)
+    await until(lambda: waits(budget))
     budget.settle(held, NeverSent())
     waiter.cancel()
     await asyncio.wait([waiter])
     second = asyncio.create_task(hold_then_wait(budget))
-    await asyncio.sleep(0.05)
+    await until(lambda: waits(budget))
     await budget.close()
     await budget.close()
     with pytest.raises(ClientClosedError):
@@ -79,8 +83,8 @@ async def take_many(budget: Budget, number: int) -> None:
 
 def test_it_serves_one_event_loop_after_another_and_keeps_the_limit_over_them(server: RedisServer) -> None:
     budget = plain(server, 2, period=60)
-    asyncio.run(asyncio.wait_for(take_many(budget, 1), 30))
-    asyncio.run(asyncio.wait_for(take_many(budget, 1), 30))
+    asyncio.run(asyncio.wait_for(take_many(budget, 1), SAFETY))
+    asyncio.run(asyncio.wait_for(take_many(budget, 1), SAFETY))
     with pytest.raises(BudgetExhaustedError):
         asyncio.run(take(budget, max_wait=1))
 
@@ -109,7 +113,7 @@ def test_it_serves_several_event_loops_in_several_threads_at_once(server: RedisS
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(SAFETY)
     assert not any(thread.is_alive() for thread in threads)
     assert sum(budget.snapshot().waiting.values()) == 0
 
@@ -126,14 +130,14 @@ def test_what_one_thread_settles_wakes_whoever_waits_in_another(server: RedisSer
         while not done.is_set():  # noqa: ASYNC110  another thread's
             await asyncio.sleep(0.005)
 
-    thread = threading.Thread(target=asyncio.run, args=(asyncio.wait_for(hold(), 30),))
+    thread = threading.Thread(target=asyncio.run, args=(asyncio.wait_for(hold(), SAFETY),))
     thread.start()
-    assert held.wait(30)
+    assert held.wait(SAFETY)
     asyncio.run(
-        asyncio.wait_for(take(budget), 30)
+        asyncio.wait_for(take(budget), SAFETY)
     )  # nothing but the settling could wake it: else it waits for a minute
     done.set()
-    thread.join(30)
+    thread.join(SAFETY)
 
 
 def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer) -> None:
@@ -152,11 +156,11 @@ def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer)
 
     thread = threading.Thread(target=asyncio.run, args=(use_it(),))
     thread.start()
-    assert opened.wait(30)
+    assert opened.wait(SAFETY)
     asyncio.run(close_it())
     assert budget._links == {}
     closed.set()
-    thread.join(30)
+    thread.join(SAFETY)
 
 
 def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_others_up(server: RedisServer) -> None:
@@ -164,12 +168,12 @@ def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_ot
     loop = asyncio.new_event_loop()
     held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, max_lifetime=1))
     forgotten = loop.create_task(take(budget))
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(until(lambda: waits(budget)))
     loop.run_until_complete(loop.shutdown_asyncgens())
     assert isinstance(forgotten.exception(), ClientClosedError)
     loop.close()
     budget.settle(held, NeverSent())
-    asyncio.run(asyncio.wait_for(take(budget), 30))
+    asyncio.run(asyncio.wait_for(take(budget), SAFETY))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

@@ -13,7 +13,7 @@ from goedgepickt_async import BudgetExhaustedError, ConfigurationError, RedisBud
 from goedgepickt_async.budget.protocol import Answered, Budget, Grant, Refused
 from goedgepickt_async.budget.slots import Lane
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
-from tests.support.waiting import until
+from tests.support.waiting import SAFETY, until
 
 pytestmark = needs_redis
 
@@ -55,11 +55,11 @@ async def make(server: RedisServer, tmp_path: Path) -> AsyncIterator[Make]:
 
     yield new
     for budget in made:
-        await asyncio.wait_for(budget.close(), 30)
+        await asyncio.wait_for(budget.close(), SAFETY)
 
 
 async def take(budget: Budget, *, max_wait: float | None = 0) -> Grant:
-    return await asyncio.wait_for(budget.take(Lane.INTERACTIVE, max_lifetime=5, max_wait=max_wait), 30)
+    return await asyncio.wait_for(budget.take(Lane.INTERACTIVE, max_lifetime=5, max_wait=max_wait), SAFETY)
 
 
 async def use(budget: Budget, number: int) -> None:
@@ -143,7 +143,7 @@ async def test_what_was_sent_during_an_outage_counts_in_the_redis_that_comes_bac
 
 
 async def test_a_redis_that_hangs_counts_as_away_after_the_patience(make: Make, server: RedisServer) -> None:
-    budget = make(10, patience=0.2)
+    budget = make(10, patience=0.7)
     await use(budget, 1)
     await settled(budget)
     server.hang()
@@ -241,7 +241,7 @@ async def test_closing_while_redis_is_away_ends(make: Make, server: RedisServer)
     budget = make(4)
     server.kill()
     await use(budget, 1)
-    await asyncio.wait_for(budget.close(), 30)
+    await asyncio.wait_for(budget.close(), SAFETY)
 
 
 @pytest.mark.parametrize(

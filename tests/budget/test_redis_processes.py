@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 
 from goedgepickt_async.budget.redis import RedisBudget
-from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.slots import Lane, nanoseconds
 from goedgepickt_async.errors import BudgetExhaustedError
 from goedgepickt_async.sandbox import Sandbox
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.redis_worker import start_worker
+from tests.support.waiting import SAFETY
 
 pytestmark = [needs_redis, pytest.mark.slow]
 
-PERIOD = 2.0
+PERIOD = 1.0
+LIMIT = 30
 SCALED: dict[str, Any] = {
+    "limit": LIMIT,
     "period": PERIOD,
     "safety_margin": 0.05,
     "late_arrival": 1.0,
@@ -51,7 +54,7 @@ def worker(work: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 async def hear(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
-    line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 30)
+    line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), SAFETY)
     heard: dict[str, Any] = json.loads(line)
     return heard
 
@@ -72,53 +75,52 @@ async def test_processes_whose_clocks_disagree_share_one_limit_and_are_never_thr
     server: RedisServer, crew: ExitStack
 ) -> None:
     budget = {"url": server.url, **SCALED}
-    async with Sandbox(orders=3, products=3, limit=150, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
-        work = {"url": sandbox.url, "key": sandbox.api_key, "requests": 150, "budget": budget}
+    async with Sandbox(orders=3, products=3, limit=LIMIT, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
+        work = {"url": sandbox.url, "key": sandbox.api_key, "requests": LIMIT, "budget": budget}
         workers = [crew.enter_context(worker("send", skew=skew, **work)) for skew in (0.0, 4000.0, -0.5)]
         for process in workers:
             assert await hear(process) == {"ready": True}
         started = time.monotonic()
         for process in workers:
             say_go(process)
-        assert [await hear(process) for process in workers] == [{"answered": 150}] * 3
+        assert [await hear(process) for process in workers] == [{"answered": LIMIT}] * 3
         took = time.monotonic() - started
     assert sandbox.throttled == 0
-    assert len(sandbox.requests) == 450
-    assert took > 2 * PERIOD  # (450 - 1) // 150 windows cannot be beaten: the throttle was real
+    assert len(sandbox.requests) == 3 * LIMIT
+    assert took > 2 * PERIOD  # (3 * LIMIT - 1) // LIMIT windows cannot be beaten: the throttle was real
 
 
 async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: RedisServer, crew: ExitStack) -> None:
     budget = {"url": server.url, "retry_every": 0.2, "patience": 1.0, **SCALED}
-    async with Sandbox(orders=3, products=3, limit=150, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
-        work = {"url": sandbox.url, "key": sandbox.api_key, "requests": 150, "budget": budget}
+    async with Sandbox(orders=3, products=3, limit=LIMIT, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
+        work = {"url": sandbox.url, "key": sandbox.api_key, "requests": LIMIT, "budget": budget}
         workers = [crew.enter_context(worker("send", **work)) for _ in range(2)]
         for process in workers:
             assert await hear(process) == {"ready": True}
         for process in workers:
             say_go(process)
-        async with asyncio.timeout(30):
-            while len(sandbox.requests) < 60:  # noqa: ASYNC110  in the middle of the first burst
+        async with asyncio.timeout(SAFETY):
+            while len(sandbox.requests) < 12:  # noqa: ASYNC110  in the middle of the first burst
                 await asyncio.sleep(0.001)
         before = len(sandbox.requests)
         server.kill()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         await asyncio.to_thread(server.start)
-        assert [await hear(process) for process in workers] == [{"answered": 150}] * 2
-    assert before < 300
+        assert [await hear(process) for process in workers] == [{"answered": LIMIT}] * 2
+    assert before < 2 * LIMIT
     assert sandbox.throttled == 0
 
 
-async def test_the_slots_of_a_process_that_is_killed_come_free_by_themselves(
+async def test_the_slots_of_a_process_that_is_killed_are_held_for_the_longest_life_of_its_requests(
     server: RedisServer, crew: ExitStack
 ) -> None:
-    numbers = {"limit": 5, "period": 0.4, "safety_margin": 0.05, "late_arrival": 0.2, "use_server_counter": False}
-    holder = crew.enter_context(worker("hold", slots=5, max_lifetime=6, budget={"url": server.url, **numbers}))
+    numbers = {"limit": 5, "late_arrival": 30.0, "use_server_counter": False}
+    holder = crew.enter_context(worker("hold", slots=5, max_lifetime=600, budget={"url": server.url, **numbers}))
     assert await hear(holder) == {"held": 5}
     holder.kill()
     budget = RedisBudget(url=server.url, **numbers)  # type: ignore[arg-type]
     with pytest.raises(BudgetExhaustedError):
         await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=0)
-    async with asyncio.timeout(30):
-        for _ in range(5):
-            await budget.take(Lane.INTERACTIVE, max_lifetime=1)
+    slots, now = budget.store.peek()
+    assert [instant - now < nanoseconds(600 + 30 + 61) for instant in slots.rows.instants] == [True] * 5
     await budget.close()

@@ -113,7 +113,7 @@ def drive(world: World, wanted: list[Sending]) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(wanted=sendings, phase=phases)
 def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: list[Sending], phase: float) -> None:
     world = World(Slots(config()), SERVERS[name](phase), phase)
@@ -121,7 +121,7 @@ def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: lis
     assert world.refusals == 0
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(wanted=sendings)
 def test_no_window_wherever_it_starts_holds_more_than_the_limit(wanted: list[Sending]) -> None:
     world = World(Slots(config(safety_margin=0.0)), CacheThrottle(LIMIT, WINDOW), 0.0)
@@ -158,16 +158,16 @@ class FreedAfterSending(Slots):
 
 
 def test_negative_control_a_guard_below_zero_is_refused() -> None:
-    assert refusals_of(lambda: Slots(config(safety_margin=-0.5)), "redis", 150) > 10
+    assert refusals_of(lambda: Slots(config(safety_margin=-0.5)), "redis", 60) > 4
 
 
 def test_negative_control_a_slot_keyed_to_sending_is_refused() -> None:
-    assert refusals_of(lambda: FreedAfterSending(config(safety_margin=0.0)), "redis", 150) > 10
+    assert refusals_of(lambda: FreedAfterSending(config(safety_margin=0.0)), "redis", 60) > 4
 
 
 def test_positive_control_of_the_same_fuzz() -> None:
-    assert refusals_of(lambda: Slots(config(safety_margin=0.0)), "redis", 150) == 0
-    assert refusals_of(lambda: Slots(config(safety_margin=1.0)), "memcached", 150) == 0
+    assert refusals_of(lambda: Slots(config(safety_margin=0.0)), "redis", 60) == 0
+    assert refusals_of(lambda: Slots(config(safety_margin=1.0)), "memcached", 60) == 0
 
 
 @attrs.frozen
@@ -193,7 +193,7 @@ restarts = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(wanted=restarts, phase=phases)
 def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list[Restart], phase: float) -> None:
     """The server's counter alone keeps a forgetful process safe; nobody can know more before the first answer."""
@@ -263,7 +263,7 @@ def test_the_headroom_melts_as_the_slots_that_come_free_draw_nearer_down_to_one(
     assert slots.free(now - 1) == 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     ages=st.lists(st.floats(0, 60), max_size=60),
     at=st.floats(0, 30),

@@ -165,5 +165,5 @@ class SlotsMachine(RuleBasedStateMachine):
         assert self.slots.take(end, Lane.BULK, nanoseconds(1)) is not None
 
 
-SlotsMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40)
+SlotsMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40)
 TestSlots = SlotsMachine.TestCase

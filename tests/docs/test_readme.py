@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text("utf-8")
 REPOSITORY = "https://github.com/goedgepickt-async/goedgepickt-async"
@@ -47,3 +49,52 @@ def test_contributing_lists_every_nox_session() -> None:
     sessions = re.findall(r"^@nox\.session.*\ndef (\w+)\(", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
     listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(sessions)
+
+
+SEARCHED = {
+    "docker": "deployment",
+    "compose": "deployment",
+    "kubernetes": "deployment",
+    "gunicorn": "deployment",
+    "systemd": "deployment",
+    "cron": "deployment",
+    "airflow": "workers",
+    "celery": "workers",
+    "postgres": "exports",
+    "pandas": "exports",
+    "jupyter": "exports",
+    "excel": "exports",
+    "parquet": "exports",
+    "prometheus": "observability",
+    "sentry": "observability",
+    "proxy": "keys-and-hosts",
+    "redis": "keys-and-hosts",
+    "fastapi": "web-backends",
+    "django": "web-backends",
+    "flask": "sync-programs",
+    "pytest": "testing",
+    "pagination": "lists",
+    "429": "troubleshooting",
+    "timeouts": "troubleshooting",
+    "faq": "troubleshooting",
+}
+"""A word that people search for, and the page that has it in a heading."""
+
+
+@pytest.mark.parametrize("word", SEARCHED)
+def test_a_searched_word_is_in_a_heading_of_a_page_with_an_answer(word: str) -> None:
+    page = next((ROOT / "docs").rglob(f"{SEARCHED[word]}.md")).read_text("utf-8")
+    section = re.search(
+        rf"^(#+) [^\n]*\b{word}\b[^\n]*\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL | re.IGNORECASE
+    )
+    assert section, f"no heading with {word}"
+    answer = page if section[1] == "#" else section[2]
+    assert re.search(r"^```|^\||`[^`]+`", answer, re.MULTILINE), f"no code or table below the heading with {word}"
+
+
+def test_llms_txt_names_every_how_to_page() -> None:
+    text = (ROOT / "llms.txt").read_text("utf-8")
+    linked = set(re.findall(r"\((?:https://\S+?/main/)?(docs/[^)#\s]+)", text))
+    assert all((ROOT / path).is_file() for path in linked)
+    pages = {f"docs/howto/{page.name}" for page in (ROOT / "docs" / "howto").glob("*.md")}
+    assert pages - linked - {"docs/howto/index.md"} == set()

@@ -23,7 +23,11 @@ def holds(mutant: str = "") -> bool:
     with tempfile.TemporaryDirectory() as folder:
         define = [f"-D{mutant}"] if mutant else []
         subprocess.run(["spin", *define, "-a", str(MODEL)], cwd=folder, check=True, capture_output=True)
-        subprocess.run(["gcc", "-w", "-O2", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True)
+        subprocess.run(
+            ["gcc", "-w", "-O0" if mutant else "-O2", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"],
+            cwd=folder,
+            check=True,
+        )
         found = subprocess.run(["./pan", "-E", "-m2000000"], cwd=folder, check=True, capture_output=True, text=True)
     if "assertion violated" in found.stdout:
         return False

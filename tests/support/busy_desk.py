@@ -42,6 +42,7 @@ class BusyDesk:
         seed: Of everything that is drawn.
         server: Its throttle; Laravel's by default.
         config: The budget's numbers.
+        foreign: Requests of others in a second.
 
     Attributes:
         foreign_traffic: Whether the budget ever took its own requests for those of others.
@@ -56,8 +57,9 @@ class BusyDesk:
         seed: int,
         server: Throttle | None = None,
         config: LimiterConfig | None = None,
+        foreign: float = 0.0,
     ) -> None:
-        self._lane, self._people, self._latency = lane, people, latency
+        self._lane, self._people, self._latency, self._foreign = lane, people, latency, foreign
         self._draw = random.Random(seed)
         self._slots = Slots(config or LimiterConfig())
         self.foreign_traffic = False
@@ -75,6 +77,8 @@ class BusyDesk:
         """Work for so long; the first `left_out` seconds count for no share."""
         if self._people:
             self._expect_somebody()
+        if self._foreign:
+            self._expect_foreign()
         while self._now < nanoseconds(seconds):
             self._hand_out()
             change = self._slots.next_change(self._now)
@@ -121,6 +125,13 @@ class BusyDesk:
 
     def _expect_somebody(self) -> None:
         self._at(self._now + nanoseconds(self._draw.expovariate(self._people)), self._somebody_calls)
+
+    def _expect_foreign(self) -> None:
+        self._at(self._now + nanoseconds(self._draw.expovariate(self._foreign)), self._foreign_comes)
+
+    def _foreign_comes(self) -> None:
+        self._server.arrive(self._now)
+        self._expect_foreign()
 
     def _somebody_calls(self) -> None:
         self._queue.append(self._now)

@@ -16,7 +16,15 @@ from collections.abc import Callable
 import attrs
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
-from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
+from tests.support.throttles import (
+    SECOND,
+    CacheThrottle,
+    DurationThrottle,
+    EstimatedWindow,
+    SlidingLog,
+    Throttle,
+    TokenBucket,
+)
 
 __all__ = ["FLAVOURS", "Job", "Tally", "depth", "play"]
 
@@ -224,6 +232,13 @@ class _Play:
 
 
 def _server(job: Job, flavour: str, phase: float) -> Throttle:
-    if flavour == "duration":
-        return DurationThrottle(job.limit, job.window)
+    match flavour:
+        case "duration":
+            return DurationThrottle(job.limit, job.window)
+        case "sliding":
+            return SlidingLog(job.limit, job.window)
+        case "bucket":
+            return TokenBucket(job.limit, job.window)
+        case "estimated":
+            return EstimatedWindow(job.limit, job.window, phase * job.window)
     return CacheThrottle(job.limit, job.window, flavour, phase)

@@ -50,20 +50,33 @@ def test_it_ends_also_when_the_code_inside_fails() -> None:
     assert sandboxes() == before
 
 
-class Reluctant(Sandbox):
-    """One that takes a while to start, in which somebody presses Ctrl-C."""
+class InterruptedAtStart(Sandbox):
+    """A sandbox whose start sends Ctrl-C to the process and ends after the main thread was interrupted."""
+
+    def __init__(self, interrupted: threading.Event) -> None:
+        super().__init__(orders=3)
+        self.interrupted = interrupted
 
     async def start(self) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(self.interrupted.wait, SAFETY)
         await super().start()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are of another kind there")
-def test_it_ends_also_when_it_is_interrupted_before_it_has_started() -> None:
-    before = sandboxes()
-    with pytest.raises(KeyboardInterrupt), serving(Reluctant(orders=3)):
-        raise AssertionError("it runs")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_the_thread_ends_when_ctrl_c_comes_before_the_start_is_complete() -> None:
+    before, interrupted = sandboxes(), threading.Event()
+
+    def on_interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), serving(InterruptedAtStart(interrupted)):
+            raise AssertionError("the sandbox must not start")
+    finally:
+        signal.signal(signal.SIGINT, previous)
     assert sandboxes() == before
 
 

@@ -4,18 +4,18 @@ import asyncio
 import json
 import os
 import re
+import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks import sign
+from tests.support.warm import Interpreter, Process
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "webhooks.md").read_text()
 SECRET = "geheim"
@@ -34,24 +34,22 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(folder: Path, sandbox: Sandbox, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(interpreter: Interpreter, folder: Path, sandbox: Sandbox, *command: str) -> AsyncIterator[Process]:
     environment = {
         **os.environ,
         "GOEDGEPICKT_API_KEY": sandbox.api_key,
         "GOEDGEPICKT_BASE_URL": sandbox.url,
         "GOEDGEPICKT_BUDGET": "local",
         "GOEDGEPICKT_WEBHOOK_SECRETS": f"other,{SECRET}",
-        "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])]),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
-    )
+    run = 'run_module("uvicorn"' if command[0] == "uvicorn" else f'run_path("{command[0]}"'
+    code = f"import runpy, sys; sys.argv = {list(command)}; sys.path.insert(0, ''); runpy.{run}, run_name='__main__')"
+    process = interpreter.start("-c", code, cwd=folder, env=environment, stderr=2)
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.communicate(), 60)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.communicate)
 
 
 async def delivered(url: str, body: bytes, secret: str = SECRET) -> int:
@@ -65,27 +63,34 @@ async def delivered(url: str, body: bytes, secret: str = SECRET) -> int:
                 await asyncio.sleep(0.05)
 
 
-async def lines(process: asyncio.subprocess.Process, number: int) -> set[str]:
+async def lines(process: Process, number: int) -> set[str]:
     assert process.stdout is not None
     found: set[str] = set()
-    async with asyncio.timeout(120):
-        while len(found) < number:
-            line = (await process.stdout.readline()).decode().strip()
-            if re.search(r" (is|has) ", line):
-                found.add(line)
+    while len(found) < number:
+        line = (await asyncio.to_thread(process.stdout.readline)).decode().strip()
+        if re.search(r" (is|has) ", line):
+            found.add(line)
     return found
 
 
-@pytest.mark.parametrize("name", ["fastapi", "aiohttp", "django"])
-async def test_the_application_of_the_page_handles_deliveries(
-    name: str, tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt
+async def test_the_applications_of_the_page_handle_deliveries(
+    tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, interpreter: Interpreter
+) -> None:
+    async with asyncio.TaskGroup() as group:  # each waits five seconds for further events of its product
+        for name in ("fastapi", "aiohttp", "django"):
+            (folder := tmp_path / name).mkdir()
+            group.create_task(handles_deliveries(name, folder, sandbox, gg, interpreter))
+
+
+async def handles_deliveries(
+    name: str, tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, interpreter: Interpreter
 ) -> None:
     port = free_port()
     text = program(f"{name}-application").replace("port=8080", f"port={port}")
     module = "service" if name == "django" else "app"
     (tmp_path / f"{module}.py").write_text(text)
     target = "service:application" if name == "django" else "app:app"
-    serve = ("app.py",) if name == "aiohttp" else ("-m", "uvicorn", target, "--port", str(port), "--log-level", "error")
+    serve = ("app.py",) if name == "aiohttp" else ("uvicorn", target, "--port", str(port), "--log-level", "error")
     work = ("service.py", "work") if name == "django" else None
     product, order = await gg.products.list().first(), await gg.orders.list().first()
     assert product is not None
@@ -95,7 +100,7 @@ async def test_the_application_of_the_page_handles_deliveries(
         {"event": "orderStatusChanged", "orderUuid": order.uuid, "orderNumber": "S-1", "newStatus": "completed"}
     ).encode()
     url = f"http://127.0.0.1:{port}/webhooks"
-    async with running(tmp_path, sandbox, *serve) as server:
+    async with running(interpreter, tmp_path, sandbox, *serve) as server:
         assert await delivered(url, stock) == 200
         assert await delivered(url, status) == 200
         assert await delivered(url, status, "wrong") == 401
@@ -107,6 +112,6 @@ async def test_the_application_of_the_page_handles_deliveries(
             ):
                 assert (await got.json())["status"] == order.status
         else:
-            async with running(tmp_path, sandbox, *work) as worker:
+            async with running(interpreter, tmp_path, sandbox, *work) as worker:
                 told = await lines(worker, 2)
     assert told == {"S-1 is completed", f"{product.sku} has {product.stock.available if product.stock else None}"}

@@ -9,7 +9,7 @@ import pytest
 
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.webhooks import Claim, InboxEntry, MemoryInbox, SqliteInbox
-from tests.webhooks.support import Clock
+from tests.webhooks.support import Clock, until
 
 AnyInbox = MemoryInbox | SqliteInbox
 ROUTES = ("r", "other")
@@ -32,9 +32,13 @@ def clock() -> Clock:
     return Clock()
 
 
+def in_a_file(folder: Path, clock: Clock) -> SqliteInbox:
+    return SqliteInbox(folder / "i", clock=clock, survives_power_cut=False)
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 async def inbox(request: Any, tmp_path: Path, clock: Clock) -> AsyncIterator[AnyInbox]:
-    made: AnyInbox = MemoryInbox(clock=clock) if request.param == "memory" else SqliteInbox(tmp_path / "i", clock=clock)
+    made: AnyInbox = MemoryInbox(clock=clock) if request.param == "memory" else in_a_file(tmp_path, clock)
     yield made
     await made.close()
 
@@ -198,13 +202,13 @@ async def test_at_most_so_many_are_handed_out_the_longest_due_first(inbox: AnyIn
 
 async def test_who_waits_is_woken_by_what_is_put(inbox: AnyInbox) -> None:
     waiting = asyncio.create_task(inbox.claim(ROUTES, limit=1, lease=60.0, wait=3600.0))
-    await asyncio.sleep(0.02)
+    await until(lambda: inbox._notifier._waiters)
     await inbox.put([entry()])
     assert len(await asyncio.wait_for(waiting, 120)) == 1
 
 
 async def test_who_is_cancelled_while_claiming_keeps_nothing(inbox: AnyInbox) -> None:
-    for _ in range(50):
+    for _ in range(20):
         await inbox.put([entry()])
         claiming = asyncio.create_task(inbox.claim(ROUTES, limit=1, lease=3600.0, wait=30.0))
         await asyncio.sleep(0)
@@ -221,8 +225,8 @@ async def test_who_is_cancelled_while_claiming_keeps_nothing(inbox: AnyInbox) ->
 async def test_what_a_cancelled_claim_took_is_handed_back_also_when_the_inbox_is_closed(
     tmp_path: Path, clock: Clock
 ) -> None:
-    inbox = SqliteInbox(tmp_path / "i", clock=clock)
-    for _ in range(30):
+    inbox = in_a_file(tmp_path, clock)
+    for _ in range(10):
         await inbox.put([entry()])
         claiming = asyncio.create_task(inbox.claim(ROUTES, limit=1, lease=3600.0, wait=30.0))
         await asyncio.sleep(0)

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.webhooks import InboxEntry, SqliteInbox, StockUpdated, WebhookReceiver
 from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
+from goedgepickt_async.webhooks.inbox.tables import SqliteTable, migrate
 from tests.webhooks.support import SECRET, Clock, deliver, stock
 
 HERE = Path(__file__).parent
@@ -20,8 +22,8 @@ needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0,
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no permissions of this kind")
 
 
-def entry(number: int, body: bytes = b"{}") -> InboxEntry:
-    return InboxEntry(handler=HANDLER, ordering_key=f"product:{number}", dedup_key="k", body=body)
+def entry(number: int, body: bytes = b"{}", key: str = "k") -> InboxEntry:
+    return InboxEntry(handler=HANDLER, ordering_key=f"product:{number}", dedup_key=key, body=body)
 
 
 async def contents(inbox: SqliteInbox) -> set[str]:
@@ -140,7 +142,7 @@ def marks(page: bytearray) -> set[bytes]:
 
 
 async def filled(path: Path, number: int = 60) -> None:
-    inbox = SqliteInbox(path)
+    inbox = SqliteInbox(path, survives_power_cut=False)
     await inbox.put([entry(n, b'{"padding":"' + b"x" * 200 + b'"}') for n in range(number)])
     for claim in await inbox.claim([HANDLER], limit=3, lease=0.001, wait=0.0):
         await inbox.give_up(claim, reason="ValueError")
@@ -164,7 +166,7 @@ async def test_a_file_that_was_damaged_anywhere_is_usable_again(tmp_path: Path, 
     else:  # the end is missing
         del content[start:]
     path.write_bytes(content)
-    inbox = SqliteInbox(path)
+    inbox = SqliteInbox(path, survives_power_cut=False)
     assert await inbox.put([entry(1000)]) == 1
     assert "product:1000" in await contents(inbox)
     await inbox.failed()
@@ -270,7 +272,7 @@ async def claimed(inbox: SqliteInbox) -> list[tuple[str, str, int]]:
 async def test_a_full_inbox_refuses_says_so_and_accepts_again_when_there_is_room(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    inbox = SqliteInbox(tmp_path / "inbox", max_bytes=200_000)
+    inbox = SqliteInbox(tmp_path / "inbox", max_bytes=200_000, survives_power_cut=False)
     receiver = WebhookReceiver(SECRET, inbox=inbox)
     receiver.on(StockUpdated, name=HANDLER)(print)
     statuses = [(await deliver(receiver, stock(f"p-{n}", padding="x" * 2000))).status for n in range(200)]
@@ -311,14 +313,45 @@ async def test_a_full_disk_refuses_and_leaves_room_to_handle_what_is_stored(
     await inbox.close()
 
 
-async def test_a_year_of_failures_stays_bounded(tmp_path: Path) -> None:
-    clock = Clock()
-    inbox = SqliteInbox(tmp_path / "inbox", clock=clock, keep_failed=30 * 86_400, survives_power_cut=False)
+def connected(folder: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder / "inbox", isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection
+
+
+def test_a_year_of_deliveries_stays_bounded_and_loses_nothing(tmp_path: Path) -> None:
+    clock, connections = Clock(), [connected(tmp_path)]
+    migrate(connections[0])
+    came: Counter[str] = Counter()
+    handled: Counter[str] = Counter()
+    pages: list[int] = []
     for day in range(365):
-        await inbox.put([entry(day)])
-        (claim,) = await inbox.claim([HANDLER], limit=1, lease=60, wait=0)
-        await inbox.give_up(claim, reason="ValueError")
-        clock.now += 86_400
-    failed = await inbox.failed()
-    assert [one.entry.ordering_key for one in failed] == [f"product:{day}" for day in range(334, 365)]
-    await inbox.close()
+        if day % 30 == 29:  # a restart; of a process that had something in hand
+            SqliteTable(connections[-1]).claim([HANDLER], 3, 60.0, clock.now)
+            connections.append(connected(tmp_path))
+            clock.now += 60.0
+        connection = connections[-1]
+        connection.execute("BEGIN")
+        for hour in (0, 12):
+            clock.now += 43_200.0 if (day, hour) != (300, 12) else -3600.0  # the host's clock is set back
+            table = SqliteTable(connection)
+            texts = [f"{day}-{hour}-{product}" for product in range(10)]
+            came.update(texts)
+            entries = [entry(product, text.encode(), key=text) for product, text in enumerate(texts)]
+            table.put(entries, clock.now)
+            for number, claim in enumerate(table.claim([HANDLER], 100, 60.0, clock.now)):
+                if number == 7:
+                    table.give_up(claim, "ValueError", clock.now, 30 * 86_400.0)
+                else:
+                    table.finish(claim, 2.0, clock.now)
+                handled[claim.entry.dedup_key] += 1
+        pages.append(table.size()[0])
+        connection.execute("COMMIT")
+    clock.now += 3600.0
+    table = SqliteTable(connections[-1])
+    assert table.claim([HANDLER], 100, 60.0, clock.now) == []
+    assert handled == came
+    assert len(table.failed(-1)) == 30 * 2
+    assert max(pages) <= 1.5 * max(pages[:60]), "it does not grow after the first months"
+    for connection in connections:
+        connection.close()

@@ -1,12 +1,12 @@
 """Processes that end in the middle of it, in whatever way, and processes that share an inbox."""
 
 import asyncio
+import os
 import signal
 import sqlite3
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,28 +15,33 @@ import pytest
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import SqliteInbox, StockUpdated, WebhookReceiver, sign
 from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
+from tests.support.warm import Interpreter, Process
 from tests.webhooks.support import SECRET, stock, until
 
 pytestmark = pytest.mark.slow
 
-WORKER = Path(__file__).parent / "serving_worker.py"
 ROUTE = "StockUpdated:main.<locals>.handle"
 
 
-@asynccontextmanager
-async def a_process(
-    tmp_path: Path, seconds: float = 0.002, *, lease: float = 1.0
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    arguments = [str(tmp_path / "inbox"), str(tmp_path / "handled"), str(seconds), str(lease)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, str(WORKER), *arguments, stdout=pipe)
-    assert process.stdout is not None
-    try:
-        yield process, (await asyncio.wait_for(process.stdout.readline(), 120)).decode().strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+Start = Callable[..., AbstractAsyncContextManager[tuple[Process, str]]]
+
+
+@pytest.fixture
+def a_process(interpreter: Interpreter, tmp_path: Path) -> Start:
+    """Starts a receiver; its process and URL."""
+
+    @asynccontextmanager
+    async def start(seconds: float = 0.0, *, lease: float = 1.0) -> AsyncIterator[tuple[Process, str]]:
+        arguments = [str(tmp_path / "inbox"), str(tmp_path / "handled"), str(seconds), str(lease)]
+        worker = interpreter.start("-m", "tests.webhooks.serving_worker", *arguments, cwd=tmp_path, env=os.environ)
+        assert worker.stdout is not None
+        try:
+            yield worker, (await asyncio.to_thread(worker.stdout.readline)).decode().strip()
+        finally:
+            worker.kill()
+            await asyncio.to_thread(worker.communicate)
+
+    return start
 
 
 def handled(tmp_path: Path, name: str = "handled") -> Counter[str]:
@@ -59,12 +64,12 @@ async def send(session: aiohttp.ClientSession, url: str, product: str) -> bool:
         return False
 
 
-async def test_nothing_accepted_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+async def test_nothing_accepted_is_lost_when_the_process_is_killed(tmp_path: Path, a_process: Start) -> None:
     accepted: set[str] = set()
     async with aiohttp.ClientSession() as session:
         for start in range(3):
             seconds = 0.05 if start < 2 else 3600  # the last is killed before any handler's end
-            async with a_process(tmp_path, seconds) as (process, url):
+            async with a_process(seconds) as (process, url):
 
                 async def bombard(lane: int, start: int = start, url: str = url) -> None:
                     number = 0
@@ -78,57 +83,56 @@ async def test_nothing_accepted_is_lost_when_the_process_is_killed(tmp_path: Pat
                 process.kill()
                 await bombarding
     assert set(handled(tmp_path)) != accepted, "some were killed between the answer and the handler's end"
-    async with a_process(tmp_path):
+    async with a_process():
         await until(lambda: accepted <= set(handled(tmp_path)))
     assert accepted <= set(handled(tmp_path))
     assert len(accepted) >= 300
 
 
-async def test_two_processes_on_one_inbox_share_the_work_and_do_it_once(tmp_path: Path) -> None:
+async def test_two_processes_on_one_inbox_share_the_work_and_do_it_once(tmp_path: Path, a_process: Start) -> None:
     products = {f"p-{number}" for number in range(120)}
     async with (
         aiohttp.ClientSession() as session,
-        a_process(tmp_path, 0.01, lease=600) as (_, one),
-        a_process(tmp_path, 0.01, lease=600) as (_, other),
+        a_process(0.01, lease=600) as (_, one),
+        a_process(0.01, lease=600) as (_, other),
     ):
         sent = await asyncio.gather(*(send(session, (one, other)[len(p) % 2], p) for p in sorted(products)))
         assert all(sent)
         await until(lambda: set(handled(tmp_path)) == products)
-        await asyncio.sleep(0.2)
     assert handled(tmp_path) == Counter(products)
+    assert handled(tmp_path, "handled.begun") == Counter(products)
 
 
-async def test_the_other_process_takes_over_what_a_killed_one_had_in_hand(tmp_path: Path) -> None:
+async def test_the_other_process_takes_over_what_a_killed_one_had_in_hand(tmp_path: Path, a_process: Start) -> None:
     async with aiohttp.ClientSession() as session:
-        async with a_process(tmp_path, seconds=3600) as (process, url):
+        async with a_process(seconds=3600) as (process, url):
             assert await send(session, url, "p-1")
             await begun(tmp_path)
             process.kill()
-        async with a_process(tmp_path):
+        async with a_process():
             await until(lambda: handled(tmp_path) == {"p-1": 1})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_it_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
-    async with aiohttp.ClientSession() as session, a_process(tmp_path, seconds=0.3) as (process, url):
+async def test_a_signal_stops_it_in_good_order(tmp_path: Path, a_process: Start, number: signal.Signals) -> None:
+    async with aiohttp.ClientSession() as session, a_process(seconds=0.1) as (process, url):
         assert await send(session, url, "p-1")
         await begun(tmp_path)
         process.send_signal(number)
-        assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 120) == b"stopped: 0 running\n"
-        assert await process.wait() == 0
+        assert await asyncio.to_thread(process.communicate) == (b"stopped: 0 running\n", b"")
+        assert process.wait() == 0
     assert handled(tmp_path) == {"p-1": 1}
 
 
-async def test_a_second_signal_stops_it_at_once_and_loses_nothing(tmp_path: Path) -> None:
-    async with aiohttp.ClientSession() as session, a_process(tmp_path, seconds=3600) as (process, url):
+async def test_a_second_signal_stops_it_at_once_and_loses_nothing(tmp_path: Path, a_process: Start) -> None:
+    async with aiohttp.ClientSession() as session, a_process(seconds=3600) as (process, url):
         assert await send(session, url, "p-1")
         await begun(tmp_path)
         process.send_signal(signal.SIGTERM)
         while await send(session, url, "p-1"):  # noqa: ASYNC110  until the first has been seen: it listens no longer
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 120) == 0
+        assert await asyncio.to_thread(process.wait) == 0
     inbox = SqliteInbox(tmp_path / "inbox")
     assert len(await inbox.claim([ROUTE], limit=1, lease=1, wait=0)) == 1, "it was handed back, and is due at once"
     await inbox.close()

@@ -167,7 +167,7 @@ class SqliteInbox:
         def read(table: SqliteTable) -> InboxStatus:
             waiting, oldest, failed = table.totals()
             age = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
-            used = table.used_bytes()
+            used, _ = table.size()
             return InboxStatus(waiting=waiting, oldest_age=age, failed=failed, used=used, limit=self._max_bytes)
 
         return await self._do(read)
@@ -394,7 +394,7 @@ class InboxFile:
             self._connection = _retry_while_busy(self._connect)
         connection = self._connection
         table = SqliteTable(connection)
-        problem = self._room_problem(connection, table)
+        problem = self._room_problem(connection, table) if any(needs_room for _, needs_room in steps) else None
         _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
         before = connection.total_changes
         results = [InboxError(problem) if needs_room and problem else step(table) for step, needs_room in steps]
@@ -437,17 +437,17 @@ class InboxFile:
 
     def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable) -> str | None:
         """Why nothing more can be stored; None if it can."""
-        if self._is_disk_short(table):
+        used, free = table.size()
+        if self._is_disk_short(free):
             with contextlib.suppress(sqlite3.Error):  # move the log into the file, and cut it
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if self._is_disk_short(table):
+            if self._is_disk_short(free):
                 return f"the disk of the inbox {self._path} is full"
-        used = table.used_bytes()
         if used >= self._max_bytes:
             return f"the inbox {self._path} is full: {used:,} of {self._max_bytes:,} bytes"
         return None
 
-    def _is_disk_short(self, table: SqliteTable) -> bool:
+    def _is_disk_short(self, free: int) -> bool:
         usage = shutil.disk_usage(self._path.parent)
         try:
             log = _companion(self._path, "-wal").stat().st_size
@@ -455,7 +455,7 @@ class InboxFile:
             log = 0
         reserve = min(_DISK_RESERVE, usage.total // 4)
         # Free pages of the file are used again without more of the disk; the log always needs some of it.
-        return usage.free < reserve // 2 + log or usage.free + table.free_bytes() < reserve + log
+        return usage.free < reserve // 2 + log or usage.free + free < reserve + log
 
     # -- damage -------------------------------------------------------------------------------------------------
 

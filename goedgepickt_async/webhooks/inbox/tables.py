@@ -128,21 +128,27 @@ def _rows_that_can_be_read(connection: sqlite3.Connection, query: str) -> Iterat
 
 
 class SqliteTable:
-    """The steps. Times are seconds since the epoch.
+    """The steps of one transaction. Times are seconds since the epoch.
+
+    Each statement lets the event loop's thread run and then waits for it, so there are as few as possible.
 
     Args:
-        connection: The caller begins and ends its transactions.
+        connection: The caller begins and ends the transaction.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection.execute
+        self._has_followed_clock = self._has_recorded_clock = self._has_dropped_old = False
 
     def put(self, entries: Sequence[InboxEntry], now: float) -> int:
         """Add entries, except those whose equal waits; the number of those added."""
         self._follow_clock(now)
-        # A few at a time: more are deleted than added, and a transaction stays small on a full disk.
-        old = "SELECT rowid FROM handled WHERE until <= ? ORDER BY until LIMIT ?"
-        self._sql(f"DELETE FROM handled WHERE rowid IN ({old})", (now, 4 + 2 * len(entries)))  # noqa: S608
+        if not self._has_dropped_old:
+            # A few at a time: more are deleted than added, and a transaction stays small on a full disk.
+            old = "SELECT rowid FROM handled WHERE until <= ? ORDER BY until LIMIT ?"
+            limit = 4 + 2 * len(entries)
+            dropped = self._sql(f"DELETE FROM handled WHERE rowid IN ({old})", (now, limit)).rowcount  # noqa: S608
+            self._has_dropped_old = dropped < limit
         added = sum(self._put(entry, now) for entry in entries)
         if added:  # otherwise nothing is written, and no disk is waited for
             self._record_clock(now)
@@ -150,16 +156,17 @@ class SqliteTable:
 
     def _put(self, entry: InboxEntry, now: float) -> bool:
         line = (entry.handler, entry.ordering_key)
-        last = self._sql(
-            "SELECT id, dedup_key, token, attempts FROM entries"
-            " WHERE handler = ? AND ordering_key = ? ORDER BY id DESC LIMIT 1",
-            line,
+        quiet_until, last, *state = self._sql(
+            "SELECT (SELECT until FROM handled WHERE handler = ?1 AND ordering_key = ?2 AND dedup_key = ?3),"
+            " id, dedup_key, token, attempts FROM (SELECT 1) LEFT JOIN (SELECT id, dedup_key, token, attempts"
+            " FROM entries WHERE handler = ?1 AND ordering_key = ?2 ORDER BY id DESC LIMIT 1)",
+            (*line, entry.dedup_key),
         ).fetchone()
-        if last is not None and last[1] == entry.dedup_key and last[2] is None:
-            if last[3]:  # it failed before: it was requested again, so it has all its attempts again
-                self._sql("UPDATE entries SET attempts = 0 WHERE id = ?", last[:1])
+        if last is not None and state[:2] == [entry.dedup_key, None]:
+            if state[2]:  # it failed before: it was requested again, so it has all its attempts again
+                self._sql("UPDATE entries SET attempts = 0 WHERE id = ?", (last,))
             return False
-        not_before = max(now + entry.delay, self._quiet_until(line, entry.dedup_key))
+        not_before = max(now + entry.delay, quiet_until or 0.0)
         self._sql(
             "INSERT INTO entries (handler, ordering_key, dedup_key, body, not_before, due, stored)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -310,17 +317,13 @@ class SqliteTable:
         (failed,) = self._sql("SELECT count(*) FROM failed").fetchone()
         return count, oldest, failed
 
-    def used_bytes(self) -> int:
-        """The size of the tables, without pages that are free."""
-        return int(self._pragma("page_count") * self._pragma("page_size")) - self.free_bytes()
-
-    def free_bytes(self) -> int:
-        """The size of the pages that are free."""
-        return int(self._pragma("freelist_count") * self._pragma("page_size"))
-
-    def _pragma(self, name: str) -> int:
-        value: int = self._sql(f"PRAGMA {name}").fetchone()[0]
-        return value
+    def size(self) -> tuple[int, int]:
+        """The bytes of the pages that are used, and of those that are free."""
+        pages, free, page_size = self._sql(
+            "SELECT page_count, freelist_count, page_size"
+            " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        ).fetchone()
+        return (pages - free) * page_size, free * page_size
 
     def orphans(self, handlers: Collection[str]) -> dict[str, int]:
         """The number of entries for each other handler."""
@@ -335,10 +338,15 @@ class SqliteTable:
         self._record_clock(now)
 
     def _record_clock(self, now: float) -> None:
-        self._sql("UPDATE clock SET seen = ?", (now,))
+        if not self._has_recorded_clock:
+            self._sql("UPDATE clock SET seen = ?", (now,))
+            self._has_recorded_clock = True
 
     def _follow_clock(self, now: float) -> None:
         """If the clock was set back, set back with it all that waits for a time."""
+        if self._has_followed_clock:
+            return
+        self._has_followed_clock = True
         row = self._sql("SELECT seen FROM clock").fetchone()
         if row is None or not isinstance(row[0], (int, float)):
             raise DamagedError("the table of the clock is damaged")
