@@ -246,6 +246,32 @@ class PlanRunner:
         self._left.pop(write.key, None)
         return applied
 
+    async def look_up(self) -> None:
+        """Find out what became of the writes that were sent without a known outcome; nothing is sent.
+
+        Raises:
+            JournalError: What was found could not be written down.
+            GoedGepicktError: The present state could not be read.
+        """
+        assert self._journal is not None
+        for write in self._options.writes:
+            entry = self._journal.entry(write.key)
+            if entry is None:
+                continue
+            if entry.state is not State.INTENT:
+                self.counts["failed" if entry.state is State.FAILED else AppliedVia.JOURNAL] += 1
+                continue
+            sent = attrs.evolve(write, seen=entry.seen)
+            try:
+                found = await self._look_up(sent, since=entry.at, unknown=None)
+            except OutcomeUnknownError:
+                self.counts["unknown"] += 1
+                continue
+            if found is None:
+                await self._journal.failed(sent, "NotCarriedOut", self._clock())
+            else:
+                self.counts[found.via] += 1
+
     async def _apply(self, write: PlannedWrite) -> Applied:
         assert self._journal is not None
         entry = self._journal.entry(write.key)

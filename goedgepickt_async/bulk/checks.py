@@ -1,4 +1,4 @@
-"""Checks of a whole plan: what looks like one mistake in many rows, and how much a plan may change."""
+"""What looks like one mistake in many rows of a plan."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from goedgepickt_async.bulk.plan import Plan
 from goedgepickt_async.bulk.values import Action, ConflictCode, PlannedWrite
-from goedgepickt_async.errors import ConfigurationError
 
-__all__ = ["find_notices", "over_limit"]
+__all__ = ["find_notices"]
 
 _FACTORS: Final = {Decimal(10) ** power: power for power in (-3, -2, -1, 1, 2, 3)}
 _LEAST_PRICES: Final = 3
@@ -20,29 +19,6 @@ _MANY: Final = 0.5
 _MANY_ZEROES: Final = 0.2
 _HUGE_LEVEL: Final = 1_000_000
 _BARCODE_DIGITS: Final = frozenset({8, 12, 13, 14})
-
-
-def over_limit(plan: Plan, limit: str | int) -> str | None:
-    """Say so if a plan changes more than it may; else None.
-
-    Args:
-        plan: The plan.
-        limit: So many writes, such as `50`; or a share of the rows that were asked for, such as `"10%"`.
-
-    Raises:
-        ConfigurationError: The limit is neither.
-    """
-    text = str(limit).strip()
-    try:
-        number = Decimal(text.removesuffix("%"))
-    except InvalidOperation:
-        number = Decimal(-1)
-    if not number.is_finite() or number < 0:
-        raise ConfigurationError(f"the most changes are a number or a percentage, such as 50 or 10%, not {limit!r}")
-    most = number * plan.rows / 100 if text.endswith("%") else number
-    if plan.requests <= most:
-        return None
-    return f"the plan has {plan.requests:,} writes for {plan.rows:,} rows, and {text} are allowed"
 
 
 def find_notices(plan: Plan) -> tuple[str, ...]:
@@ -117,7 +93,7 @@ def _is_barcode(level: int) -> bool:
 
 
 def _other_webshop(plan: Plan) -> Iterator[str]:
-    count = sum(conflict.code is ConflictCode.OTHER_WEBSHOP for conflict in plan.conflicts)
-    if count:
+    count = sum(len(each.indexes) for each in plan.conflicts if each.code is ConflictCode.OTHER_WEBSHOP)
+    if count and count >= _MANY * plan.rows:
         rows = "1 row is" if count == 1 else f"{count:,} rows are"
-        yield f"{rows} of another webshop than {plan.scope.webshop_text}: is this the right webshop?"
+        yield f"{rows} of another webshop, not of {plan.scope.webshop_text}: is this the right webshop?"

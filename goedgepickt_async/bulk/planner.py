@@ -205,6 +205,19 @@ class Run:
             stop: When to give up.
             settle_after: Seconds that the server may still be at a write whose answer was lost.
         """
+        runner = self._runner(settle_after=settle_after)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[None]:
+            async with runner.opened():
+                try:
+                    yield
+                finally:
+                    await asyncio.shield(asyncio.to_thread(self._write_down, runner))
+
+        return self.plan.stream(runner, opened, concurrency=concurrency, stop=stop)
+
+    def _runner(self, *, settle_after: float) -> PlanRunner:
         sender, strategy = self._applying
         options = ApplyOptions(
             fingerprint=self.plan.fingerprint,
@@ -216,17 +229,24 @@ class Run:
             settle_after=settle_after,
             run=self.record.id,
         )
-        runner = PlanRunner(strategy, sender.settings, options)
+        return PlanRunner(strategy, sender.settings, options)
 
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[None]:
-            async with runner.opened():
-                try:
-                    yield
-                finally:
-                    await asyncio.shield(asyncio.to_thread(self._write_down, runner))
+    async def look_up(self) -> RunRecord:
+        """Find out what became of the writes that were sent without a known outcome, and give up the run.
 
-        return self.plan.stream(runner, opened, concurrency=concurrency, stop=stop)
+        Returns:
+            The ended run: `counts["unknown"]` of its writes may or may not have been carried out, and nothing tells.
+
+        Raises:
+            JournalBusyError: It is under way.
+            JournalError: What was found cannot be written down.
+            GoedGepicktError: The present state could not be read.
+        """
+        runner = self._runner(settle_after=30.0)
+        async with runner.opened():
+            await runner.look_up()
+            self.record = await asyncio.to_thread(end_run, self.record, RunState.DROPPED, runner.counts)
+        return self.record
 
     def _write_down(self, runner: PlanRunner) -> None:
         if not runner.is_ended:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,7 +119,8 @@ class TargetLock:
             is_new = not self._lock.path.exists()
             if not self._lock.take():
                 raise JournalBusyError(
-                    f"another run is writing {self.target}: the target is in use; wait until that run has ended"
+                    f"another run is writing {self.target}: the target is in use, and nothing was sent; wait until "
+                    "that run has ended"
                 )
             if is_new:
                 os.utime(self._lock.path, (0, 0))
@@ -171,7 +173,8 @@ class RunRecord:
         ended_at: When it ended; None while it has not.
         writes: How many writes were planned.
         left_out: How many rows were asked for and could not be planned.
-        counts: How many writes ended how: `sent`, `found`, `journal`, `failed`.
+        counts: How many writes ended how: `sent`, `found`, `journal`, `failed`; `unknown` were sent, and nothing tells
+            yet whether they were carried out.
     """
 
     id: str
@@ -206,7 +209,7 @@ class RunRecord:
     @property
     def done(self) -> int:
         """How many of its writes are done."""
-        return sum(number for name, number in self.counts.items() if name != "failed")
+        return sum(number for name, number in self.counts.items() if name not in {"failed", "unknown"})
 
     @property
     def folder(self) -> Path:
@@ -227,9 +230,14 @@ class RunRecord:
         shop = f"{self.webshop_name!r} ({self.target.webshop})" if self.webshop_name else self.target.webshop
         began = self.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
         source = f" from {self.source}" if self.source else ""
+        others = "".join(
+            f", {self.counts[name]} {words}"
+            for name, words in (("failed", "failed"), ("unknown", "sent without a known outcome"))
+            if self.counts.get(name)
+        )
         return (
             f"run {self.id} of {began}: {self.target.kind}{source} to webshop {shop}, "
-            f"{self.state}, {self.done} of {self.writes} writes done"
+            f"{self.state}, {self.done} of {self.writes} writes done{others}"
         )
 
 
@@ -278,10 +286,22 @@ def list_runs(target: Target | None = None) -> list[RunRecord]:
         files = [path for path in _root().glob(pattern) if not path.name.endswith(".plan.json")]
         for path in files:
             with contextlib.suppress(FileNotFoundError):
-                found.append(_read(path))
+                found.append(_as_it_is(_read(path)))
     except OSError as error:
         raise JournalError(f"the runs in {_root()} cannot be read: {error.strerror or error}") from None
     return sorted(found, key=lambda run: run.started_at, reverse=True)
+
+
+def _as_it_is(run: RunRecord) -> RunRecord:
+    """An unfinished run with what its journal says: a process that was killed wrote no record."""
+    if run.state is not RunState.UNFINISHED:
+        return run
+    try:
+        states = Counter(row["state"] for row in _journal_rows(run).values())
+    except JournalError:
+        return run  # it is under way, or the journal is damaged: whoever goes on with it is told
+    counts = {"sent": states["done"], "failed": states["failed"], "unknown": states["intent"]}
+    return attrs.evolve(run, counts={name: number for name, number in counts.items() if number})
 
 
 def _read(path: Path) -> RunRecord:

@@ -478,7 +478,7 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
 
     Args:
         sender: What sends the requests.
-        given: Its uuid or its name; None: the account's only webshop.
+        given: Its uuid or its name, in any case; None: the account's only webshop.
 
     Raises:
         ConfigurationError: There is no such webshop, or there are several and none is given.
@@ -493,7 +493,8 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
     except PermissionDeniedError:
         pass  # a key that may not list webshops can name one by its uuid
     if given is not None:
-        matching = [shop for shop in shops if shop.name == given]
+        wanted = given.strip().casefold()
+        matching = [shop for shop in shops if wanted in {shop.uuid.casefold(), (shop.name or "").strip().casefold()}]
         if len(matching) == 1:
             return matching[0].uuid, matching[0].name or ""
         if not shops:

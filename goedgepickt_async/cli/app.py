@@ -196,6 +196,7 @@ async def apply(
     yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
     dry_run: bool = False,
     continue_: Annotated[bool, Parameter(name="--continue")] = False,
+    look_up: bool = False,
     drop: bool = False,
     journal: Path | None = None,
     json: Annotated[bool, Parameter(name="--json")] = False,
@@ -214,8 +215,8 @@ async def apply(
     100) needs --yes. If there are bad rows or conflicts nothing is sent, unless --skip-bad: then the exit code is 1.
 
     What was sent is written down first. Ctrl-C or a crash leaves it resumable (exit code 4): the same file, under any
-    name, goes on, and does nothing twice. Another file for the same webshop is refused until you --continue or --drop
-    what was interrupted. `goedgepickt runs` lists runs and what they changed.
+    name, goes on, and does nothing twice. Another file for the same webshop is refused until you --continue, --look-up
+    or --drop what was interrupted. `goedgepickt runs` lists runs and what they changed.
 
     Args:
         file: A plan that `goedgepickt plan --output` saved, or rows, or - for rows on stdin; for rows, --kind says of what.
@@ -224,17 +225,16 @@ async def apply(
         yes: Ask no question, and go on beside what looks like a mistake.
         dry_run: Send nothing but reads, and show what would be done.
         continue_: First finish what was interrupted for the same webshop.
+        look_up: First find out what became of the open writes of what was interrupted, and give it up.
         drop: First give up what was interrupted for the same webshop; what it did stays done.
         journal: A file that remembers what was sent, instead of the record of the run.
         json: Print what became of all rows as JSON.
         rows: How to read and compare rows.
         server: Where to.
     """
-    from goedgepickt_async.cli.plan import ApplyOptions, PlanTask, task_for  # noqa: PLC0415
+    from goedgepickt_async.cli.plan import ApplyOptions, PlanTask, one_of, task_for  # noqa: PLC0415
     from goedgepickt_async.cli.plan import apply as work  # noqa: PLC0415
 
-    if continue_ and drop:
-        raise UsageError("--continue and --drop contradict each other; give one of them")
     found = task_for(kind, file)
     given = [option for option in rows.given() if option != "--skip-bad"]
     if found is None and given:
@@ -246,7 +246,7 @@ async def apply(
         skip_bad=rows.skip_bad,
         max_changes=max_changes,
         yes=yes,
-        unfinished="continue" if continue_ else "drop" if drop else None,
+        unfinished=one_of(continue_=continue_, look_up=look_up, drop=drop),
         as_json=json,
     )
     return await work(file, task, server, options)
@@ -258,6 +258,7 @@ async def runs(
     /,
     *,
     continue_: Annotated[bool, Parameter(name="--continue")] = False,
+    look_up: bool = False,
     drop: bool = False,
     json: Annotated[bool, Parameter(name="--json")] = False,
     server: ServerOptions = _ANY_SERVER,
@@ -275,13 +276,16 @@ async def runs(
     Args:
         id: Of one run, or the beginning of it.
         continue_: Finish it, if it was interrupted.
+        look_up: Find out what became of its open writes, and give it up, if it was interrupted.
         drop: Give it up, if it was interrupted; what it did stays done.
         json: As JSON, one run or change a line.
         server: Where it is finished.
     """
+    from goedgepickt_async.cli.plan import one_of  # noqa: PLC0415
     from goedgepickt_async.cli.plan import runs as work  # noqa: PLC0415
 
-    return await work(id, server, go_on=continue_, drop=drop, as_json=json)
+    unfinished = one_of(continue_=continue_, look_up=look_up, drop=drop)
+    return await work(id, server, unfinished=unfinished, as_json=json)
 
 
 @app.command

@@ -41,8 +41,8 @@ from goedgepickt_async.bulk import (
     read_changes,
 )
 from goedgepickt_async.bulk.files import FileRows, read_bytes
-from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location, find_webshop
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report
+from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
+from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
 from goedgepickt_async.paths import write_private
 from goedgepickt_async.text import for_terminal, printable
@@ -92,6 +92,8 @@ class PlanTask:
             raise UsageError("--one-location is for --mode set")
         if self.options.existing_only and self.options.create_in:
             raise UsageError("--existing-only and --create-in contradict each other; give one of them")
+        if self.options.webshop and self.options.create_in:
+            raise UsageError("--create-in says the webshop; leave out --webshop")
         _pairs("--column", self.options.column, "FIELD=COLUMN, such as sku=Artikelnr")
         _pairs("--set", self.options.set_, "FIELD=VALUE, such as status=open")
 
@@ -149,16 +151,10 @@ class PlanTask:
 
 async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
     options = task.options
-    webshop = options.webshop
-    if options.create_in is not None:
-        there = await find_webshop(client, options.create_in)
-        if webshop is not None and await find_webshop(client, webshop) != there:
-            raise UsageError("--create-in and --webshop name two webshops; a plan is for one")
-        webshop = there
     plan: Plan = await client.products.plan(
         rows,
         key=options.key or "sku",
-        webshop_uuid=webshop,
+        webshop_uuid=options.create_in or options.webshop,
         update_pictures=options.update_pictures,
         existing_only=options.existing_only,
         create_elsewhere=options.create_in is not None,
@@ -217,6 +213,18 @@ def _bytes_of(file: Path) -> bytes:
 # -- plan -----------------------------------------------------------------------------------------------------------
 
 
+def one_of(*, continue_: bool, look_up: bool, drop: bool) -> str | None:
+    """What becomes of an interrupted run.
+
+    Raises:
+        UsageError: Several were given.
+    """
+    given = [name for name, is_given in (("continue", continue_), ("look-up", look_up), ("drop", drop)) if is_given]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]} contradict each other; give one of them")
+    return given[0] if given else None
+
+
 async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: Path | None) -> int:
     """Run it.
 
@@ -254,8 +262,17 @@ def _left_out(plan: Plan) -> Exit:
         for number, noun in ((len(plan.bad_rows), "that cannot be read"), (plan.rows_in_conflict, "in conflict"))
         if number
     ]
-    report(f"{plan.left_out:,} of {plan.rows:,} rows are left out: {', '.join(parts)}")
+    report(f"{_count(plan.left_out, plan.rows, _noun(plan))} left out: {', '.join(parts)}")
     return Exit.FAILED
+
+
+def _noun(plan: Plan) -> str:
+    return "order" if plan.kind == "orders" else "row"
+
+
+def _count(number: int, of: int, noun: str) -> str:
+    """Such as `1 of 3 rows is`, or `2 of 3 rows are`."""
+    return f"{number:,} of {of:,} {noun}{'' if of == 1 else 's'} {'is' if number == 1 else 'are'}"
 
 
 # -- apply ----------------------------------------------------------------------------------------------------------
@@ -277,7 +294,8 @@ class ApplyOptions:
         skip_bad: Go on without the rows that are bad or in conflict.
         max_changes: How many writes are allowed, as a number or a share of the rows; None: any.
         yes: Ask no question, and go on beside notices.
-        unfinished: What becomes of an interrupted run of the same target: `continue`, `drop`, or None: refuse.
+        unfinished: What becomes of an interrupted run of the same target: `continue`, `look-up`, `drop`, or None:
+            this one is refused.
         as_json: Print what became of it as JSON.
     """
 
@@ -328,31 +346,48 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
         task.check()
     saved = _bytes_of(file) if task is None else None
     rows = None if task is None else task.read()
-    async with connect(server, lane="bulk") as connection:
-        client = connection.client
-        made = client.bulk.load_plan(saved or b"") if task is None or rows is None else await task.plan(client, rows)
-        if options.unfinished is not None and not options.dry_run:
-            code = await _settle_unfinished(client, made, options)
-            if code is not None:
-                return code
-            if task is not None and rows is not None:
-                made = await task.plan(client, rows)  # it may have changed what is there
+    try:
+        async with connect(server, lane="bulk") as connection:
+            return await _apply(connection.client, task, rows, saved, options)
+    except asyncio.CancelledError:  # once something is sent, it is told what was done
+        report(f"stopped. Nothing of {'stdin' if file == Path('-') else file.name} was sent")
+        return Exit.FAILED
+
+
+async def _apply(
+    client: GoedGepickt, task: PlanTask | None, rows: FileRows | None, saved: bytes | None, options: ApplyOptions
+) -> int:
+    made = client.bulk.load_plan(saved or b"") if task is None or rows is None else await task.plan(client, rows)
+    if options.unfinished is not None and not options.dry_run:
+        code = await _settle_unfinished(client, made, options)
+        if code is not None:
+            return code
+        if task is not None and rows is not None:
+            made = await task.plan(client, rows)  # it may have changed what is there
+    run: Run | Path | None = options.journal
+    tally = _Tally(made, run)
+    try:
         _refuse(made, options)
-        if options.dry_run:
-            sys.stdout.write(for_terminal(made.to_json()) if options.as_json else made.render())
-            await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
-            return _left_out(made)
-        if options.journal is not None:
-            tally = _Tally(made, options.journal)
-            code = await _carry_out(made.apply(journal=options.journal), tally)
-        else:
+        if run is None and not options.dry_run:
             run = await _start(client, made)
             tally = _Tally(run.plan, run)
-            code = await _carry_out(run.apply(), tally)
+    except CommandError as error:
+        if options.as_json:
+            _print_json(tally.as_dict(made, refused=str(error)))
+        raise
+    if options.dry_run:
+        sys.stdout.write(for_terminal(made.to_json()) if options.as_json else made.render())
+        await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
+        return _left_out(made)
+    code = await _carry_out(run.apply() if isinstance(run, Run) else made.apply(journal=run), tally)
     left_out = _left_out(made) if code in {Exit.DONE, Exit.FAILED} else Exit.DONE
     if options.as_json:
-        sys.stdout.write(for_terminal(json.dumps(tally.as_dict(made), indent=1, ensure_ascii=False)) + "\n")
+        _print_json(tally.as_dict(made))
     return code if code is not Exit.DONE else left_out
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(for_terminal(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
 
 
 def _refuse(plan: Plan, options: ApplyOptions) -> None:
@@ -365,7 +400,7 @@ def _refuse(plan: Plan, options: ApplyOptions) -> None:
         info(plan.render(limit=_SHOWN).rstrip())
     if plan.left_out and not options.skip_bad and not options.dry_run:
         raise CommandError(
-            f"{plan.left_out:,} of {plan.rows:,} rows are bad or in conflict; nothing was sent. --skip-bad goes on "
+            f"{_count(plan.left_out, plan.rows, _noun(plan))} bad or in conflict; nothing was sent. --skip-bad goes on "
             "without them"
         )
     if options.max_changes is not None and plan.requests > parse_limit(options.max_changes, plan.rows):
@@ -381,7 +416,7 @@ def _refuse(plan: Plan, options: ApplyOptions) -> None:
         if sys.stdin.readline().strip().lower() not in {"y", "yes", "j", "ja"}:
             raise CommandError("nothing was sent")
     elif plan.notices:
-        raise CommandError(f"{printable('; '.join(plan.notices))}. Nothing was sent; --yes says that it is meant so")
+        raise CommandError(sentences(*map(printable, plan.notices), "Nothing was sent; --yes says that it is meant so"))
 
 
 async def _start(client: GoedGepickt, plan: Plan) -> Run:
@@ -389,8 +424,9 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
         run = await client.bulk.start_run(plan)
     except UnfinishedRunError as error:
         raise CommandError(
-            f"{printable(str(error.run))}, and was interrupted; nothing was sent. Add --continue to finish it first, or "
-            f"--drop to give it up. `goedgepickt runs {error.run.id}` shows it"
+            f"nothing was sent, since another run to the same webshop was interrupted: {printable(str(error.run))}. "
+            "Repeat the command with --continue (finish that run first), --look-up (find out what became of its open "
+            f"writes, then give it up) or --drop (give it up). `goedgepickt runs {error.run.id}` shows it"
         ) from None
     if run.is_resumed:
         info(f"goes on with {printable(str(run.record))}")
@@ -403,6 +439,9 @@ async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOpti
         if options.unfinished == "drop":
             drop_run(record.id)
             info(f"dropped {printable(str(record))}")
+            continue
+        if options.unfinished == "look-up":
+            await look_up(client, record.id)
             continue
         if record.content == plan.content:
             continue  # it is this very file: it is gone on with anyway
@@ -417,6 +456,14 @@ async def resume(client: GoedGepickt, run_id: str) -> Exit:
     run = await client.bulk.resume_run(run_id)
     info(f"goes on with {printable(str(run.record))}")
     return await _carry_out(run.apply(), _Tally(run.plan, run))
+
+
+async def look_up(client: GoedGepickt, run_id: str) -> Exit:
+    """Find out what became of the open writes of an interrupted run, and give it up."""
+    run = await client.bulk.resume_run(run_id)
+    ended = await run.look_up()
+    info(f"looked up {printable(str(ended))}")
+    return Exit.FAILED if ended.counts.get("unknown") else Exit.DONE
 
 
 class _Tally:
@@ -440,20 +487,25 @@ class _Tally:
     def summary(self) -> str:
         """The line at the end; a plan of nothing says that, and never that all is well."""
         words = {"dry_run": "would be sent", "journal": "sent before", "found": "found to be done"}
-        done = ", ".join(
+        counts = ", ".join(
             f"{number:,} {words.get(name, name)}" for name, number in sorted(self.counts.items()) if number
         )
-        writes = "1 write" if self.plan.requests == 1 else f"{self.plan.requests:,} writes"
-        right = len(self.plan.unchanged)
-        return (
-            f"{writes}: {done or 'nothing to do'}; {right:,} {'row was' if right == 1 else 'rows were'} right already"
-        )
+        total, right = self.plan.requests, len(self.plan.unchanged)
+        before = f"{right:,} {_noun(self.plan)}{' was' if right == 1 else 's were'} right already"
+        if not total:
+            return f"nothing to send: {before}"
+        done = "" if "dry_run" in self.counts else f" {'is' if self.done == 1 else 'are'} done"
+        head = f"{self.done:,} of {total:,} {'write' if total == 1 else 'writes'}" if done else f"{total:,} writes"
+        where = f" in {printable(self.plan.scope.webshop_text)}" if done else ""
+        shown = f". `goedgepickt runs {self.remembers.record.id}` shows them" if isinstance(self.remembers, Run) else ""
+        return f"{head}{done}{where}: {counts}; {before}{shown}"
 
-    def as_dict(self, plan: Plan) -> dict[str, Any]:
-        """What became of all rows that were asked for."""
+    def as_dict(self, plan: Plan, *, refused: str | None = None) -> dict[str, Any]:
+        """What became of all rows that were asked for; `refused` says why nothing was sent."""
         source = plan.source
         return {
             "run": self.remembers.record.id if isinstance(self.remembers, Run) else None,
+            "refused": refused,
             "rows": plan.rows,
             "writes": self.plan.requests,
             "counts": dict(self.counts),
@@ -503,19 +555,29 @@ async def _carry_out(stream: Any, tally: _Tally) -> Exit:
         return _stopped(line, tally)
     if hopeless == _HOPELESS_IN_A_ROW:
         return _stopped(f"stopped: {hopeless} writes in a row failed like that", tally)
-    info(tally.summary())
-    return Exit.FAILED if tally.counts["failed"] else Exit.DONE
+    return _ended(tally)
+
+
+def _ended(tally: _Tally) -> Exit:
+    if not tally.counts["failed"]:
+        info(tally.summary())
+        return Exit.DONE
+    report(sentences(tally.summary(), "Repeat the command: what failed is planned anew"))
+    return Exit.FAILED
 
 
 def _stopped(reason: str, tally: _Tally) -> Exit:
     if tally.remembers is None:
-        report(f"{reason}. Nothing was sent")
+        report(sentences(reason, "Nothing was sent"))
         return Exit.FAILED
-    where, done = f"{tally.remembers}", tally.done
+    where, done, unknown = f"{tally.remembers}", tally.done, 0
     if isinstance(tally.remembers, Run):
         record = find_run(tally.remembers.record.id)  # what was under way when it stopped is in it too
-        where, done = f"run {record.id}", record.done
-    report(f"{reason}. {done:,} writes are done, and {where} remembers them: the same command does what is left")
+        where, done, unknown = f"run {record.id}", record.done, record.counts.get("unknown", 0)
+    parts = f"{done:,} of {tally.plan.requests:,} writes are done"
+    if unknown:
+        parts += f", {unknown:,} {'was' if unknown == 1 else 'were'} under way and will be looked up"
+    report(sentences(reason, f"{parts}; {where} remembers them. Repeat the command to do the others"))
     return Exit.RESUMABLE
 
 
@@ -570,14 +632,13 @@ def task_for(kind: str | None, file: Path) -> str | None:
 # -- runs -----------------------------------------------------------------------------------------------------------
 
 
-async def runs(run_id: str | None, server: ServerOptions, *, go_on: bool, drop: bool, as_json: bool) -> int:
-    """List the runs, show one, finish one or drop one.
+async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | None, as_json: bool) -> int:
+    """List the runs, show one, finish one, look one up or drop one.
 
     Args:
         run_id: The id of one, or its beginning; None: all.
         server: Where it is finished.
-        go_on: Finish it.
-        drop: Give it up.
+        unfinished: What becomes of it: `continue`, `look-up`, `drop`, or None: it is shown.
         as_json: Print JSON Lines.
 
     Returns:
@@ -588,20 +649,18 @@ async def runs(run_id: str | None, server: ServerOptions, *, go_on: bool, drop: 
         GoedGepicktError: There is no such run, or it cannot be read.
     """
     server.check()
-    if go_on and drop:
-        raise UsageError("--continue and --drop contradict each other; give one of them")
     if run_id is None:
-        if go_on or drop:
-            raise UsageError("say which run: goedgepickt runs ID --continue, or --drop")
+        if unfinished is not None:
+            raise UsageError(f"say which run: goedgepickt runs ID --{unfinished}")
         for record in list_runs():
             sys.stdout.write(f"{json.dumps(_row(record)) if as_json else printable(str(record))}\n")
         return Exit.DONE
-    if drop:
+    if unfinished == "drop":
         info(f"dropped {printable(str(drop_run(run_id)))}")
         return Exit.DONE
-    if go_on:
+    if unfinished is not None:
         async with connect(server, lane="bulk") as connection:
-            return await resume(connection.client, run_id)
+            return await (resume if unfinished == "continue" else look_up)(connection.client, run_id)
     record = find_run(run_id)
     if not as_json:
         sys.stdout.write(f"{printable(str(record))}\n")

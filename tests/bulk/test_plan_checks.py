@@ -8,7 +8,6 @@ import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, NewProduct, Plan
 from goedgepickt_async.bulk import ConflictCode, RowSource, strategy
-from goedgepickt_async.bulk.checks import over_limit
 from goedgepickt_async.bulk.strategy import fold
 from goedgepickt_async.sandbox import Sandbox
 
@@ -149,19 +148,6 @@ async def test_a_plan_counts_all_that_was_asked_for_also_what_is_left_out(first:
     saved = json.loads(plan.to_json())
     assert saved["counts"]["left_out"] == 4
     assert Plan.from_json(plan.to_json()).source == source
-
-
-@pytest.mark.parametrize(("limit", "is_over"), [("0", True), (3, False), ("2", True), ("100%", False), ("50%", True)])
-async def test_a_limit_on_changes_is_a_number_or_a_share(first: GoedGepickt, limit: str, is_over: bool) -> None:
-    skus = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[:3]
-    plan = await first.products.plan([{"sku": sku, "price": "777"} for sku in skus])
-    assert bool(over_limit(plan, limit)) is is_over
-
-
-@pytest.mark.parametrize("limit", ["", "x", "-1", "10 %%", "nan"])
-async def test_a_limit_that_is_none_is_refused(first: GoedGepickt, limit: str) -> None:
-    with pytest.raises(ConfigurationError, match="number or a percentage"):
-        over_limit(await first.products.plan([]), limit)
 
 
 async def test_an_order_whose_date_was_corrected_is_found(first: GoedGepickt) -> None:

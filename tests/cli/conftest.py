@@ -17,7 +17,9 @@ import attrs
 import pytest
 
 import goedgepickt_async
+from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.cli import main
+from goedgepickt_async.testing import unlimited_budget
 from tests.support.waiting import SAFETY
 from tests.support.warm import Interpreter, Process
 
@@ -45,6 +47,16 @@ def jsonl(data: bytes) -> list[dict[str, Any]]:
 
 def uuids(rows: list[dict[str, Any]]) -> list[str]:
     return [row["uuid"] for row in rows]
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait for the rate limit, which the sandbox has not, nor for a write that its server may still be at."""
+
+    async def settled_at_once(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("goedgepickt_async.client.select_budget", lambda *_, **__: unlimited_budget())
+    monkeypatch.setattr(PlanRunner, "_wait_until_settled", settled_at_once)
 
 
 @attrs.frozen
