@@ -258,13 +258,16 @@ def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
         return source
     if callable(source):
         return SecretStore(source)
-    if isinstance(source, Iterable) and not isinstance(source, (str, Mapping, list, tuple, set, frozenset)):
+    named = _by_name(source)
+    if any(isinstance(some, Iterable) and not isinstance(some, (str, *_SEVERAL)) for some in named.values()):
         return "give webhook secrets as text, a list, a mapping by event, or a function"
-    every = [secret for some in _by_name(source).values() for secret in _several(some)]
-    texts = [secret.reveal() if isinstance(secret, Secret) else secret for secret in every]
-    if not texts or not all(isinstance(text, str) and text for text in texts):
+    keys = _wrapped(source)
+    if not any(keys.values()) or any(len(keys[name]) < len(_several(some)) for name, some in named.items()):
         return "a webhook receiver needs at least one secret, and no secret may be empty"
-    return SecretStore(_wrapped(source))
+    return SecretStore(keys)
+
+
+_SEVERAL: Final = (list, tuple, set, frozenset)
 
 
 async def _result_of(function: Callable[[], Any]) -> Any:
@@ -278,7 +281,7 @@ def _by_name(secrets: Any) -> Mapping[str, Any]:
     return {_ANY: secrets}
 
 
-def _several(secrets: Any) -> Iterable[Any]:
+def _several(secrets: Any) -> Any:
     return [secrets] if isinstance(secrets, (str, Secret)) or not isinstance(secrets, Iterable) else secrets
 
 

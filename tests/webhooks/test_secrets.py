@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,13 @@ from goedgepickt_async.webhooks import DeliveryEndpoint, MemoryInbox, StockUpdat
 from tests.webhooks.support import deliver, stock
 
 HIDDEN = "whsec_7f3a"
+
+
+def raising() -> Iterator[str]:
+    yield HIDDEN
+    raise RuntimeError
+
+
 ACTIONS: dict[str, Callable[[], Any]] = {
     "verify, wrong": lambda: verify(b"{}", "0" * 64, HIDDEN),
     "verify, several": lambda: verify(b"{}", "0" * 64, [HIDDEN, Secret(HIDDEN)]),
@@ -22,6 +29,7 @@ ACTIONS: dict[str, Callable[[], Any]] = {
     "sign, bytes": lambda: sign(b"{}", HIDDEN.encode()),  # type: ignore[arg-type]
     "receiver, one empty": lambda: WebhookReceiver([HIDDEN, ""]),
     "receiver, a generator": lambda: WebhookReceiver(text for text in [HIDDEN]),
+    "receiver, a generator by event": lambda: WebhookReceiver({"order.statusChanged": raising()}),
     "receiver, one of bytes": lambda: WebhookReceiver([HIDDEN.encode()]),  # type: ignore[list-item]
     "receiver, another argument": lambda: WebhookReceiver(HIDDEN, concurrency=0),
     "receiver, by event": lambda: WebhookReceiver({"order.statusChanged": [HIDDEN, ""]}),
