@@ -58,7 +58,7 @@ async def test_an_own_file_that_others_can_read_is_made_private(tmp_path: Path, 
 
 
 @needs_root
-@pytest.mark.parametrize("name", ["inbox", "inbox-wal", "inbox-shm"])
+@pytest.mark.parametrize("name", ["inbox", "inbox-wal", "inbox-shm", "inbox-journal"])
 async def test_a_file_of_another_user_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     os.chown(tmp_path / name, 12_345, 12_345)
@@ -223,6 +223,16 @@ async def test_a_file_that_is_no_database_is_set_aside_and_not_overwritten(tmp_p
     await inbox.close()
     (aside,) = tmp_path.glob("*.damaged-*")
     assert aside.read_bytes() == b"notes of mine" * 100
+
+
+async def test_a_file_whose_header_names_an_impossible_format_is_usable_again(tmp_path: Path) -> None:
+    await filled(tmp_path / "inbox")
+    content = bytearray((tmp_path / "inbox").read_bytes())
+    content[44:48] = b"\0\0\0\x09"
+    (tmp_path / "inbox").write_bytes(content)
+    inbox = SqliteInbox(tmp_path / "inbox")
+    assert await inbox.put([entry(1)]) == 1
+    await inbox.close()
 
 
 async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

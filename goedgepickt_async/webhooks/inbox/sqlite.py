@@ -394,7 +394,7 @@ class InboxFile:
             self._connection = _retry_while_busy(self._connect)
         connection = self._connection
         table = SqliteTable(connection)
-        problem = self._room_problem(connection, table) if any(needs_room for _, needs_room in steps) else None
+        problem = self._room_problem(connection, table, any(needs_room for _, needs_room in steps))
         _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
         before = connection.total_changes
         results = [InboxError(problem) if needs_room and problem else step(table) for step, needs_room in steps]
@@ -435,15 +435,14 @@ class InboxFile:
 
     # -- no room ------------------------------------------------------------------------------------------------
 
-    def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable) -> str | None:
-        """Why nothing more can be stored; None if it can."""
-        used, free = table.size()
-        if self._is_disk_short(free):
-            with contextlib.suppress(sqlite3.Error):  # move the log into the file, and cut it
+    def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable, needs_room: bool) -> str | None:  # noqa: FBT001
+        """Why nothing more can be stored; None if it can. If the disk is short, the log is moved into the file and cut."""
+        if self._is_disk_short(0) and self._is_disk_short(table.size()[1]):
+            with contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if self._is_disk_short(free):
+            if self._is_disk_short(table.size()[1]):
                 return f"the disk of the inbox {self._path} is full"
-        if used >= self._max_bytes:
+        if needs_room and (used := table.size()[0]) >= self._max_bytes:
             return f"the inbox {self._path} is full: {used:,} of {self._max_bytes:,} bytes"
         return None
 
@@ -468,7 +467,7 @@ class InboxFile:
             return False
         if code == sqlite3.SQLITE_READONLY:  # the header says so, and the system does not
             return os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)
-        if code == sqlite3.SQLITE_ERROR and str(error).startswith("no such "):  # table or column
+        if code == sqlite3.SQLITE_ERROR and str(error).startswith(("no such ", "unsupported file format")):
             return True
         try:
             with contextlib.closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
@@ -564,8 +563,8 @@ def _make_private(path: Path) -> None:
 
 
 def _make_companions_private(path: Path) -> None:
-    """The files beside it: those that SQLite made, and those that it may have found there."""
-    for suffix in ("-wal", "-shm"):
+    """The files beside it: those that SQLite made, and those that it would read into ours."""
+    for suffix in ("-wal", "-shm", "-journal"):
         companion = _companion(path, suffix)
         if os.path.lexists(companion):
             with contextlib.suppress(FileNotFoundError):  # another process closed the inbox
