@@ -24,11 +24,9 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
             patch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
             patch.setenv("GOEDGEPICKT_WEBHOOK_SECRETS", "geheim")
             patch.setitem(sys.modules, "example", types.ModuleType("example"))  # where its functions say they are from
-            patch.setenv("DLT_DATA_DIR", directory)  # and not in the home of whoever runs the tests
+            patch.setenv("DLT_DATA_DIR", directory)  # not in the home directory
             patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-            if any(
-                mark in code for mark in ("asyncio.run(", "import dlt", " = run(")
-            ):  # it has an event loop of its own
+            if any(mark in code for mark in ("asyncio.run(", "import dlt", " = run(")):  # it starts an event loop
                 await asyncio.to_thread(exec, compile(code, "<example>", "exec"), namespace)
                 return
             compiled = compile(code, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -51,10 +49,10 @@ pytest_collect_file = Sybil(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order what cannot stand in any order.
+    """Set the order of the tests.
 
-    The blocks of a page stand in its order: a later one may go on from an earlier one. Files with slow tests come first,
-    so that `pytest -n 2 --dist loadfile --no-loadscope-reorder` does not end with one process that has a long file left.
+    The blocks of a page run in its order, because a block may use names of earlier ones. Files with slow tests come first.
+    So `pytest -n 2 --dist loadfile --no-loadscope-reorder` does not end with one process that has a long file left.
     """
     places = [place for place, item in enumerate(items) if isinstance(item, SybilItem)]
     examples = sorted((items[place] for place in places), key=lambda item: (item.path, item.example.line))  # type: ignore[attr-defined]

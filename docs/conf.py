@@ -72,7 +72,7 @@ PUBLIC = (
 
 
 _COLON = "\ue000"
-"""Stands for the colon in the docstring of a property, while napoleon would take what is before it for a type."""
+"""Replaces the colon in the docstring of a property: napoleon takes the text before a colon for a type."""
 
 
 def _public_values() -> dict[int, tuple[Any, str]]:
@@ -122,7 +122,7 @@ def _default(value: Any) -> Any:
 
 
 def _is_made_by_users(cls: type) -> bool:
-    """Whether all that its constructor takes is public; a resource, for one, is made by the client."""
+    """Whether all arguments of its constructor are public. The client makes resources, for example."""
     init = vars(cls).get("__init__") or getattr(cls, "__init__")  # noqa: B009  mypy takes the plain form for a mistake
     if getattr(cls, "_is_protocol", False):
         return False
@@ -156,7 +156,7 @@ def _process_signature(_app: object, what: str, name: str, *_: object) -> tuple[
 
 def _forget_type(_app: object, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
     if what == "data":
-        lines.clear()  # the docstring of a plain value is that of its type; the page says what it is
+        lines.clear()  # a plain value has the docstring of its type; the page describes it
 
 
 def _hide_colon(_app: object, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
@@ -186,7 +186,7 @@ def _read_fences(_app: object, _what: str, _name: str, _value: object, _options:
 
 
 def _not_on_the_site(_app: object, _env: object, node: Any, content: Any) -> Any:
-    """Types of other projects and internal ones have no page; what stands in single backticks need not be a name."""
+    """Types of other projects and internal types have no page. Text in single backticks need not be a name."""
     in_reference = node.get("refdomain") == "py" and node.get("refdoc", "").startswith("reference/")
     return content if in_reference else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-# Each public name stands once, in the stub beside this file: `from goedgepickt_async.MODULE import NAME as NAME`.
+# Each public name is listed once, in the stub next to this file: `from goedgepickt_async.MODULE import NAME as NAME`.
 # Reading it costs less than importing what it names.
 _STUB = __spec__.loader.get_data(__file__.removesuffix("py") + "pyi").decode()  # type: ignore[union-attr]
 _HOMES = {line.split()[3]: line.split()[1] for line in _STUB.splitlines() if line.startswith("from ")}

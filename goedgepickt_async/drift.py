@@ -1,4 +1,4 @@
-"""Drift: what the server sends that this version does not know. Each finding is reported once a process."""
+"""Drift: what the server sends and this version does not know. Each thing is reported once in a process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DriftDetected", "report", "report_misfit", "report_unknown", "subscr
 Kind = Literal["field", "value", "event", "type"]
 
 _MOST: Final = 256
-"""Things that are noticed in a process; no server can fill the memory, nor the log."""
+"""The largest number of reported things, so that a server cannot fill the memory or the log."""
 _LONGEST: Final = 64
 _PLAIN: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_ .\[\]-]{{0,{_LONGEST - 1}}}", re.ASCII)
 _HIDDEN: Final = "(not shown)"
@@ -27,16 +27,16 @@ _HIDDEN: Final = "(not shown)"
 
 @attrs.frozen(kw_only=True, cache_hash=True)
 class DriftDetected:
-    """GoedGepickt sent something that this version of the SDK does not know; nothing was lost by it, unless by a type.
+    """GoedGepickt sent something that this version of the SDK does not know. Only with `kind="type"` was a value lost.
 
     Attributes:
-        kind: `"field"`: a key that no field takes; it is in `extra`. `"value"`: of an open enumeration, such as an
-            order's status. `"event"`: of a webhook. `"type"`: a value that could not be read, which raised a
-            `DecodeError`.
+        kind: `"field"`: an unknown key; it is in `extra`. `"value"`: an unknown value of an open enumeration, such as
+            an order's status. `"event"`: an unknown webhook event. `"type"`: a value that cannot be read, which raised
+            a `DecodeError`.
         model: The class that was read, or the enumeration.
-        field: The key on the wire, or the place of the value; empty where there is none.
-        value: The new value of an enumeration or the new event's name; empty for the others. Texts that are no plain
-            words are not shown.
+        field: The key on the wire, or the place of the value; empty if not applicable.
+        value: The new value of an enumeration or the new event's name; empty for the others. Texts that are not
+            plain words are not shown.
     """
 
     kind: Kind
@@ -62,18 +62,18 @@ if hasattr(os, "register_at_fork"):
 
 
 def report(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
-    """Say that something unknown was read; the first time it is logged, and all who listen are told.
+    """Report something unknown. The first time, it is logged and the subscribers are called.
 
     Args:
-        kind: What it is.
-        model: What was being read.
-        field: Where it stood.
-        value: The value, where it is the name of something.
+        kind: The kind of drift.
+        model: The class that was read.
+        field: The place of the value.
+        value: The value of an enumeration, or the name of an event.
     """
     if len(_seen) >= _MOST:
         return
     seen = _thing(kind, model, _cut(field), _cut(value))
-    if seen in _seen:  # as a rule; a page of rows that all look different asks thousands of times
+    if seen in _seen:  # the usual case; one page can report thousands of rows
         return
     with _lock:
         if seen in _seen or len(_seen) >= _MOST:
@@ -86,10 +86,10 @@ def report(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
 
 
 def subscribe(method: Listener) -> None:
-    """Tell this bound method of each thing once, for as long as its object lives; of those noticed already, now.
+    """Call this bound method once for each thing, while its object lives; for earlier things, immediately.
 
     Args:
-        method: It must be quick and raise nothing. Of one object it is told once, however often that is handed over.
+        method: It must be quick and must not raise. An object is subscribed once, also after several calls.
     """
     with _lock:
         _listeners[:] = [known for known in _listeners if known() is not None]
@@ -102,8 +102,8 @@ def subscribe(method: Listener) -> None:
 
 
 def _cut(text: object) -> str:
-    """What is enough to tell that it is too long to be shown: nothing longer is kept."""
-    return text[: _LONGEST + 1] if isinstance(text, str) else _HIDDEN  # a key of a mapping that was no JSON
+    """The first characters, enough to see that the text is too long to be shown."""
+    return text[: _LONGEST + 1] if isinstance(text, str) else _HIDDEN  # a key that is not a text
 
 
 @functools.lru_cache(maxsize=2 * _MOST)
@@ -112,7 +112,7 @@ def _thing(kind: Kind, model: str, field: str, value: str) -> DriftDetected:
 
 
 def _plain(text: str) -> str:
-    """The text, if it is no more than plain words: a key that is somebody's address is nobody's business."""
+    """The text, if it is plain words. A key can be personal data, such as an e-mail address."""
     return text if not text or _PLAIN.fullmatch(text) else _HIDDEN
 
 
@@ -120,13 +120,13 @@ _INDEX: Final = re.compile(r"\[[0-9]+\]")
 
 
 def report_unknown(keys: Iterable[str], cls: type) -> None:
-    """Keys of an object that no field of its class takes."""
+    """Report the keys of an object that its class has no field for."""
     for key in keys:
         report("field", cls.__name__, field=key)
 
 
 def report_misfit(cls: Any, problems: Iterable[str]) -> None:
-    """Values that could not be read, by their places; a place in a list loses its number."""
+    """Report values that cannot be read, by their places; list indexes are left out."""
     for problem in problems:
         place = _INDEX.sub("[]", problem.partition(":")[0].removeprefix("$").removeprefix("."))
         report("type", getattr(cls, "__name__", str(cls)), field=place)

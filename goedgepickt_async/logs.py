@@ -1,9 +1,9 @@
-"""The log records of this package: each has a stable event name, and no field but those that stand here.
+"""The log records of this package: each has a stable event name and the fields that are listed here.
 
 They are made with the standard library's `logging`, below the logger `goedgepickt_async`. Each record carries, as extra
 attributes, `gg_event` (the name) and a `gg_…` attribute for each of its fields. The names and fields are part of the
-public interface; the wording of the messages is not. No record holds a key, a body, a query, or a path with what stands
-in for an id: a route such as `/orders/{id}` takes its place.
+public interface; the wording of the messages is not. No record holds a key, a body, a query, or a path with ids: it has a
+route such as `/orders/{id}`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["EVENTS", "LOGGERS", "LogEvent", "log_event"]
 
 _TOP: Final = "goedgepickt_async"
 
-logging.getLogger(_TOP).addHandler(logging.NullHandler())  # a library leaves it to its users where records go
+logging.getLogger(_TOP).addHandler(logging.NullHandler())  # the application decides where records go
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class LogEvent:
     """One kind of log record.
 
     Attributes:
-        name: What `gg_event` says.
+        name: The value of `gg_event`.
         logger: The part of the logger's name below `goedgepickt_async`; empty for that one itself.
         level: Of `logging`.
         message: With `%(field)s` for its fields.
@@ -63,14 +63,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "request.failed",
             "transport",
             logging.DEBUG,
-            "%(method)s %(route)s: no answer (%(error)s, %(evidence)s) in %(seconds).3f s",
+            "%(method)s %(route)s: no response (%(error)s, %(evidence)s) in %(seconds).3f s",
             (*_CALL, "error", "evidence", "attempts", "seconds"),
         ),
         LogEvent(
             "response.throttled",
             "transport",
             logging.WARNING,
-            "throttled: %(method)s %(route)s was answered 429 in spite of the budget",
+            "throttled: %(method)s %(route)s was answered 429 although the budget allowed it",
             (*_CALL, "attempts"),
         ),
         LogEvent(
@@ -105,7 +105,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "write.found",
             "lookup",
             logging.INFO,
-            "found after an uncertain answer: %(method)s %(route)s",
+            "found after a lost response: %(method)s %(route)s",
             ("method", "route"),
         ),
         LogEvent(
@@ -119,14 +119,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "budget.paused",
             "budget",
             logging.INFO,
-            "the throttle spoke: everybody pauses for %(seconds).0f s",
+            "429 received: all calls pause for %(seconds).0f s",
             ("seconds", "throttled"),
         ),
         LogEvent(
             "budget.foreign_traffic",
             "budget",
             logging.INFO,
-            "the server counts %(counted)d requests of this IP, of which at most %(ours)d are ours",
+            "the server counts %(counted)d requests of this IP, at most %(ours)d from this budget",
             ("counted", "ours"),
         ),
         LogEvent(
@@ -157,7 +157,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "page.size_fixed",
             "paging",
             logging.INFO,
-            "the server knows only pages of %(rows)d rows; as they cannot overlap, each is read twice",
+            "the server has one page size, %(rows)d rows; pages cannot overlap, so each is read twice",
             ("rows",),
         ),
         LogEvent(
@@ -218,11 +218,11 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
 LOGGERS: Final = {
     event.name: logging.getLogger(f"{_TOP}.{event.logger}" if event.logger else _TOP) for event in EVENTS.values()
 }
-"""The logger of each event, to ask whether anybody listens before a field is computed."""
+"""The logger of each event, to check whether it is enabled before a field is computed."""
 
 
 def log_event(name: str, *, exc_info: BaseException | bool | None = None, **fields: object) -> None:
-    """Log an event; where nobody listens that costs a look-up, and nothing is formatted.
+    """Log an event. If its logger is disabled, this costs one dict lookup and formats nothing.
 
     Args:
         name: One of `EVENTS`.

@@ -1,7 +1,7 @@
 """The directories of this application, and files that only their owner can read.
 
-Every part of the package that keeps something on disk uses these rules: one application name, the XDG rules with
-relative values ignored, mode 0700 for directories and 0600 for files, no links, no files of another user.
+All files of the package follow these rules: one application name, and the XDG directories if they are absolute. Modes are
+0700 for directories and 0600 for files. Links and files of another user are refused.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def config_dir() -> Path:
 def runtime_dir() -> Path:
     """The directory for what all processes of this user share while the host is up, such as the request budget.
 
-    It is the same for a shell, a cron job and a service: it depends on the user id alone, not on `TMPDIR` or
-    `XDG_RUNTIME_DIR`, which cron does not set. If another user took that name first, it lies below `state_dir()`.
-    The directory may not exist yet.
+    It depends on the user id only, so it is the same for a shell, a cron job and a service. `TMPDIR` and
+    `XDG_RUNTIME_DIR` are not used, because cron does not set them. If another user has taken that name, it is below
+    `state_dir()`. The directory may not exist yet.
     """
     if not _HAS_USERS:
         return Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / APPLICATION
@@ -128,8 +128,8 @@ def make_private_directory(path: Path, *, repair: bool = True) -> None:
 def make_private_file(path: Path, *, repair: bool = True) -> None:
     """Create an empty file for this user alone, or check that the present one is.
 
-    The file is looked at by its path and never opened when it exists: closing a descriptor would drop the locks that
-    SQLite or this process hold on it.
+    An existing file is checked by its path and never opened. Closing a descriptor would release the locks that SQLite
+    or this process hold.
 
     Args:
         path: The file; its directory must exist.
@@ -152,12 +152,12 @@ def _check(path: Path, kind: str, *, repair: bool) -> None:
     if not _HAS_USERS:
         return
     if found.st_uid != os.geteuid():
-        raise UnsafePathError(f"{path} belongs to another user: what lies in it cannot be trusted")
+        raise UnsafePathError(f"{path} belongs to another user: remove it, or use another directory")
     if kind == "file" and found.st_nlink > 1:
-        raise UnsafePathError(f"{path} has a second name (a hard link), by which others may read it")
+        raise UnsafePathError(f"{path} has a hard link, through which others may read it: use another file")
     if found.st_mode & _OTHERS:
         if not repair:
-            raise UnsafePathError(f"{path} can be used by other users: chmod go= it")
+            raise UnsafePathError(f"{path} can be read or changed by other users: chmod go= it")
         path.chmod(_PRIVATE_FILE if kind == "file" else _PRIVATE_DIRECTORY)
 
 
@@ -177,11 +177,11 @@ def check_directories(path: Path) -> None:
     for place in (folder, *folder.parents):
         found = place.stat()
         if found.st_uid not in {0, os.geteuid()}:
-            raise UnsafePathError(f"{path} lies in {place}, which belongs to another user")
+            raise UnsafePathError(f"{path} is in {place}, which belongs to another user: use another directory")
         shared = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid))
         if shared and not found.st_mode & stat.S_ISVTX:
             raise UnsafePathError(
-                f"{path} lies in {place}, where other users can write: chmod go-w that directory, or take another"
+                f"{path} is in {place}, where other users can write: chmod go-w that directory, or use another"
             )
 
 
@@ -203,7 +203,7 @@ def write_private(path: Path, content: str | bytes, *, suffix: str = ".new") -> 
     Args:
         path: The file, for this user alone. Its missing directories are created for this user alone too.
         content: All of it; text is written as UTF-8.
-        suffix: Of the temporary file beside it.
+        suffix: The ending of the temporary file.
 
     Raises:
         OSError: It cannot be written; the old file is still there.
@@ -271,7 +271,7 @@ else:
 def lock_file(file: int) -> bool:
     """Lock an open file for this process until it is unlocked or closed; whether that worked.
 
-    Where files cannot be locked, such as on some network file systems, nobody holds a lock: it returns True.
+    If files cannot be locked, as on some network file systems, it returns True.
 
     Args:
         file: The descriptor.
@@ -299,8 +299,8 @@ def unlock_file(file: int) -> None:
 def locked_directory(folder: Path, *, timeout: float = 30.0) -> Iterator[None]:
     """Wait until no other process is in such a block for the same directory; blocks the thread.
 
-    Where directories cannot be locked, and when another process does not leave in time, it goes on unlocked. Windows
-    cannot open directories: there a file `.goedgepickt.lock` in it is locked.
+    If the directory cannot be locked in time, the block runs without the lock. Windows cannot open directories: there
+    the file `.goedgepickt.lock` in it is locked.
 
     Args:
         folder: The directory; it must exist.
@@ -327,7 +327,7 @@ def locked_directory(folder: Path, *, timeout: float = 30.0) -> Iterator[None]:
 class FileLock:
     """A lock that one process on this host can hold at a time, and that ends with its process.
 
-    The file stays empty and is never removed: a lock on a file that is replaced excludes nobody.
+    The file stays empty and is never removed: a lock on a replaced file has no effect.
 
     Args:
         path: The file; made when the lock is first taken, for this user alone.

@@ -1,6 +1,6 @@
 """Text of a server or a user, made fit for messages, logs and terminals: one line, printable, without personal data.
 
-All functions take time in proportion to `limit`, whatever the text is, and raise nothing.
+All functions take time in proportion to `limit` for any text, and never raise.
 """
 
 from __future__ import annotations

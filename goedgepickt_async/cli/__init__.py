@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: Without the program's name; those of the process by default.
+        arguments: Without the program's name. Default: the arguments of the process.
 
     Returns:
         The exit code: see `goedgepickt_async.cli.errors.Exit`.
@@ -47,8 +47,7 @@ _FLAGS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 def _open_missing_streams() -> None:
     """Fill closed descriptors and missing streams, and let no character that stdout cannot show be an error.
 
-    A descriptor that stayed closed would be given to the next file or socket that is opened, and whatever is said on
-    stderr would be written into it.
+    The system gives a closed descriptor to the next file or socket. Messages for stderr would be written into that file.
     """
     for number, flags in enumerate(_FLAGS):
         _fill(number, flags)

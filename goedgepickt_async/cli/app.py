@@ -23,7 +23,7 @@ __all__ = ["app"]
 if TYPE_CHECKING:
     Resource: TypeAlias = str
     Format: TypeAlias = str
-else:  # the choices are those of the tables
+else:  # the choices come from the tables
     Resource = Literal[tuple(RESOURCES)]
     Format = Literal[tuple(FORMATS)]
 
@@ -82,34 +82,33 @@ async def export(
 
     Args:
         resource: What to export.
-        format: By default what the file's ending says, else jsonl.
+        format: Default: the file name's ending, else jsonl.
         output: A file, or - for stdout.
-        created_after: Only what was created from that day on, YYYY-MM-DD (orders, shipments).
-        status: Only what has this status (orders, shipments).
-        webshop: Only what is of this webshop, by its uuid or name (orders, products).
+        created_after: Only rows created on or after this day, YYYY-MM-DD (orders, shipments).
+        status: Only rows with this status (orders, shipments).
+        webshop: Only rows of this webshop, by its uuid or name (orders, products).
         limit: The maximum number of rows.
-        fields: Only these columns, with commas between them, such as uuid,status,shipping.city.
+        fields: Only these columns, separated by commas, such as uuid,status,shipping.city.
         lines: A row for each line of an order, with the order's columns repeated (orders; CSV and Excel).
         excel_csv: The same as --format excel-csv: a CSV file for a Dutch spreadsheet.
-        resume: A small file that keeps how far the export came, after each page. If it is there, the export goes on
-            from it, also after a crash, and each row is in the output once. It is removed at the end. To stdout, the
-            rows that follow the last whole page are written.
-        since_last: Only what is new since the last export with the same filters: the first one brings all, a later one
-            reads on from a day before the newest row and adds what it does not know to the file (or makes a new one,
-            if another --output is given). Stopped or killed, the same command goes on, and no row is lost or comes
-            twice. New rows alone: what changes in older ones does not come again (orders, shipments).
-        checkpoint: The file that --since-last keeps what it knows in. By default one for each resource, server, key and
+        resume: A small file with the progress of the export. If it exists, the export continues from it, also after a
+            crash, and each row is in the output once. It is removed at the end. With stdout, the output continues after
+            the last whole page.
+        since_last: Only rows that are new since the last export with the same filters (orders, shipments). The first
+            export reads all rows. A later one appends new rows to the file, or writes them to another --output. After a
+            stop or crash the same command continues; no row is lost or repeated. Changes of older rows are not read.
+        checkpoint: The file in which --since-last records its progress. Default: one for each resource, server, key and
             set of filters, in the user's state directory (~/.local/state/goedgepickt, or below $XDG_STATE_HOME).
-        skip_unreadable: Set rows that cannot be read aside, in FILE.unreadable.jsonl, and go on; the exit code is then 1.
+        skip_unreadable: Write rows that cannot be read to FILE.unreadable.jsonl, and continue; the exit code is then 1.
             Without it, such a row stops the export.
-        background: Go behind all other work on the same rate limit, and leave room for it.
-        server: Where from.
+        background: Use the bulk lane: all other requests go first.
+        server: The server.
     """
     from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
 
     if excel_csv and format not in {None, "csv", "excel-csv"}:
-        raise UsageError(f"--excel-csv and --format {format} both say the format; give one of them")
+        raise UsageError(f"--excel-csv and --format {format} contradict each other: give one of them")
     plan = ExportPlan(
         resource=resource,
         format="excel-csv" if excel_csv else format,
@@ -133,7 +132,7 @@ _FORMAT_LINES = "\n".join(f"- **{name}** {' '.join(each.suffixes)}: {each.summar
 app.command(
     export,
     group_parameters=_EXPORT,
-    help=f"""Export a whole list: the data to stdout or a file, everything else to stderr.
+    help=f"""Export a whole list. Data goes to stdout or a file, messages to stderr.
 
 ```text
   goedgepickt export orders -o orders.csv
@@ -143,10 +142,11 @@ app.command(
 
 {_FORMAT_LINES}
 
-In CSV, text that a spreadsheet would run as a formula has an apostrophe before it. Secrets of webhooks are masked. A new
-file of orders or shipments is for its owner alone (mode 600).
+In CSV, text that a spreadsheet would run as a formula gets an apostrophe. Secrets of webhooks are masked. A new file of
+orders or shipments has mode 600.
 
-An output file is written over, once the first page is there. Ctrl-C leaves whole rows and says how to go on.""",
+An existing file is overwritten when the first page has arrived. After Ctrl-C the file has whole rows, and the command that
+continues is printed.""",
 )
 
 
@@ -161,7 +161,7 @@ async def plan(
     rows: RowOptions = _ANY_ROWS,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Compare a file of desired rows with what is there, and show what would be written (dry run).
+    """Show what a file of rows would change (dry run).
 
     ```text
       goedgepickt plan products catalogue.csv
@@ -169,16 +169,16 @@ async def plan(
       goedgepickt plan orders orders.csv -o plan.json
     ```
 
-    The file is CSV with a head, or JSON Lines. Columns are known by their names in exports of common shops, by plain
+    The file is CSV with a header, JSON Lines or Excel. Columns are known by their names in exports of common shops, by plain
     Dutch and English names, or by --column. Exit code: 0, or 1 if there are bad rows or conflicts.
 
     Args:
-        kind: What the rows are.
-        file: Of rows.
-        json: The plan as JSON.
-        output: Save the plan there, for `goedgepickt apply`. That of orders holds personal data.
-        rows: How to read and compare them.
-        server: Which one.
+        kind: The kind of rows.
+        file: The file of rows.
+        json: Print the plan as JSON.
+        output: Save the plan to this file, for `goedgepickt apply`. A plan of orders holds personal data.
+        rows: How to read and compare the rows.
+        server: The server.
     """
     from goedgepickt_async.cli.plan import PlanTask  # noqa: PLC0415
     from goedgepickt_async.cli.plan import plan as work  # noqa: PLC0415
@@ -203,7 +203,7 @@ async def apply(
     rows: RowOptions = _ANY_ROWS,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Do what a saved plan says, or plan a file of rows and do that: only the writes that are needed, each once.
+    """Apply a saved plan, or plan a file of rows and apply it: only the writes that are needed, each once.
 
     ```text
       goedgepickt apply catalogue.csv --kind products --dry-run
@@ -211,26 +211,26 @@ async def apply(
       goedgepickt apply plan.json --yes
     ```
 
-    The plan is shown first. On a terminal you are asked; elsewhere, what looks like a mistake (such as all prices times
-    100) needs --yes. If there are bad rows or conflicts nothing is sent, unless --skip-bad: then the exit code is 1.
+    The plan is shown first. On a terminal, the command then asks. Elsewhere, a likely mistake (such as all prices times 100)
+    needs --yes. With bad rows or conflicts nothing is sent, unless you pass --skip-bad: then the exit code is 1.
 
-    What was sent is written down first. Ctrl-C or a crash leaves it resumable (exit code 4): the same file, under any
-    name, goes on, and does nothing twice. Another file for the same webshop is refused until you --continue, --look-up
-    or --drop what was interrupted. `goedgepickt runs` lists runs and what they changed.
+    Each write is recorded before it is sent. After Ctrl-C or a crash (exit code 4), apply the same file again: it continues,
+    and sends no write twice. Until then, another file for the same webshop is refused: --continue finishes the interrupted
+    run first, --look-up looks its open writes up, --drop gives it up. `goedgepickt runs` lists runs and what they changed.
 
     Args:
-        file: A plan that `goedgepickt plan --output` saved, or rows, or - for rows on stdin; for rows, --kind says of what.
-        kind: What the rows are.
+        file: A plan that `goedgepickt plan --output` saved, or a file of rows (with --kind), or - for rows on stdin.
+        kind: The kind of rows.
         max_changes: Send nothing if there are more writes than this number, or than this share of the rows (10%).
-        yes: Ask no question, and go on beside what looks like a mistake.
-        dry_run: Send nothing but reads, and show what would be done.
-        continue_: First finish what was interrupted for the same webshop.
-        look_up: First find out what became of the open writes of what was interrupted, and give it up.
-        drop: First give up what was interrupted for the same webshop; what it did stays done.
-        journal: A file that remembers what was sent, instead of the record of the run.
-        json: Print what became of all rows as JSON.
-        rows: How to read and compare rows.
-        server: Where to.
+        yes: Do not ask, and continue with likely mistakes.
+        dry_run: Only read, and show what would be written.
+        continue_: First finish the interrupted run of the same webshop.
+        look_up: First look up the open writes of the interrupted run, and give it up.
+        drop: First give up the interrupted run of the same webshop; its writes stay.
+        journal: A file that records the writes, instead of the record of the run.
+        json: Print the result of all rows as JSON.
+        rows: How to read and compare the rows.
+        server: The server.
     """
     from goedgepickt_async.cli.plan import ApplyOptions, PlanTask, one_of, task_for  # noqa: PLC0415
     from goedgepickt_async.cli.plan import apply as work  # noqa: PLC0415
@@ -238,7 +238,7 @@ async def apply(
     found = task_for(kind, file)
     given = [option for option in rows.given() if option != "--skip-bad"]
     if found is None and given:
-        raise UsageError(f"{given[0]} is for rows, and {file.name} is a saved plan, which has its own options")
+        raise UsageError(f"{given[0]} is for rows, but {file.name} is a saved plan: leave it out")
     task = None if found is None else PlanTask(kind=found, file=file, options=rows)
     options = ApplyOptions(
         journal=journal,
@@ -274,12 +274,12 @@ async def runs(
     Records of ended runs are kept for six weeks. Changes of orders are not kept: they hold addresses.
 
     Args:
-        id: Of one run, or the beginning of it.
-        continue_: Finish it, if it was interrupted.
-        look_up: Find out what became of its open writes, and give it up, if it was interrupted.
-        drop: Give it up, if it was interrupted; what it did stays done.
-        json: As JSON, one run or change a line.
-        server: Where it is finished.
+        id: The id of a run, or its first characters.
+        continue_: Finish the interrupted run.
+        look_up: Look up the open writes of the interrupted run, and give it up.
+        drop: Give the interrupted run up; its writes stay.
+        json: Print JSON, one line for each run or change.
+        server: The server.
     """
     from goedgepickt_async.cli.plan import one_of  # noqa: PLC0415
     from goedgepickt_async.cli.plan import runs as work  # noqa: PLC0415
@@ -298,7 +298,7 @@ async def get(
     created_after: Day | None = None,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Print one order, product or other thing as JSON.
+    """Print one order, product or other object as JSON.
 
     ```text
       goedgepickt get orders S-1001
@@ -306,16 +306,16 @@ async def get(
       goedgepickt get webshops "My webshop"
     ```
 
-    By its uuid it takes one request. By the shop's own order id or an order's number, the list of orders is read until its
-    end: --created-after makes that shorter. By a SKU it takes one request; several products may have it, and all are
-    printed, one a line, with exit code 1. Exit code 1 also if there is none.
+    A uuid or a SKU takes one request. For an order id or number, the whole list of orders is read: --created-after makes
+    that shorter. If several products have the SKU, all are printed, one per line. Exit code: 1 if no object or several were
+    found.
 
     Args:
-        resource: What it is.
+        resource: The kind of object.
         id: Its uuid, an order's id or number, a product's SKU, or a name.
-        fields: Only these fields, with commas between them.
-        created_after: Only look among those created from that day on, YYYY-MM-DD (orders, shipments).
-        server: Where from.
+        fields: Only these fields, separated by commas.
+        created_after: Only look at objects created on or after this day, YYYY-MM-DD (orders, shipments).
+        server: The server.
     """
     from goedgepickt_async.cli.request import get as work  # noqa: PLC0415
 
@@ -337,13 +337,13 @@ async def doctor(
       goedgepickt doctor --sandbox
     ```
 
-    It costs one request, or two if the key is refused: then the other API is asked with the same key. Exit code: 0 if
-    the configured API takes the key, 3 if it refuses it, 1 otherwise.
+    It sends one request. If the key is refused, it tries the key at the other API, too. Exit code: 0 if the API accepts the
+    key, 3 if it refuses the key, 1 otherwise.
 
     Args:
         json: Report as JSON.
         anonymous: Leave out names and uuids of webshops, to paste the report into an issue.
-        server: Which one.
+        server: The server.
     """
     from goedgepickt_async.cli.doctor import doctor as work  # noqa: PLC0415
 
@@ -352,7 +352,7 @@ async def doctor(
 
 @app.command
 def openapi() -> int:
-    """Print the OpenAPI 3.1 document of the API, with how sure each part is; it needs no key.
+    """Print the OpenAPI 3.1 document of the API, with the confidence of each part; no key is needed.
 
     Example: `goedgepickt openapi > goedgepickt.json`
     """
@@ -371,20 +371,20 @@ async def probe(
     dry_run: bool = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Check what is not sure about the API with your key: by reads alone, at most 100 requests, within the rate limit.
+    """Check open facts about the API with your key. It only reads, with at most 100 requests, within the rate limit.
 
-    It says first what it will ask. The report holds facts alone, no values, names or ids: paste it into an issue.
-    Exit code: 0 if all was asked, whatever the answers; 1 otherwise.
+    It first prints what it will request. The report has no values, names or ids: paste it into an issue. Exit code: 0 if
+    everything was requested, 1 otherwise.
 
     Example: `goedgepickt probe --resume probe.state --output probe.md`
 
     Args:
         json: Report as JSON.
-        output: Write the report there instead of to stdout.
-        diff: Report what it would change in the tables.
-        resume: A small file that keeps how far it came. If it is there, the probe goes on from it; removed at the end.
-        dry_run: Say what it would ask, and ask nothing.
-        server: Which one.
+        output: Write the report to this file. Default: stdout.
+        diff: Print the differences to the tables of this version.
+        resume: A small file with the progress. If it exists, the probe continues from it. It is removed at the end.
+        dry_run: Print what it would request, and send nothing.
+        server: The server.
     """
     from goedgepickt_async.cli.contract import probe as work  # noqa: PLC0415
 
@@ -402,7 +402,7 @@ async def request(
     idempotent: bool = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Call what has no command: the answer as JSON on stdout, status and attempts on stderr.
+    """Send one request to any path. The response goes to stdout as JSON, status and attempts to stderr.
 
     ```text
       goedgepickt request GET /webshops
@@ -412,12 +412,12 @@ async def request(
 
     Args:
         method: GET, POST, PUT, ...
-        path: Below the API's base, such as /webshops.
+        path: The path below the API's base, such as /webshops.
         query: A parameter, as name=value; can be given several times.
         json: The body: JSON, or @FILE, or - for stdin.
-        idempotent: Sending it twice does what sending it once does, so it may be sent again when its outcome is unknown.
-            Anything but GET and HEAD is otherwise never blindly sent again.
-        server: Where to.
+        idempotent: The request may be sent twice, so it is sent again when its outcome is unknown. Without it, only GET and
+            HEAD are sent again.
+        server: The server.
     """
     from goedgepickt_async.cli.request import request as work  # noqa: PLC0415
 
@@ -426,7 +426,7 @@ async def request(
 
 @app.command
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print the script that lets a shell complete commands, options and their values with Tab.
+    """Print the completion script for a shell.
 
     ```text
       goedgepickt completion bash > ~/.local/share/bash-completion/completions/goedgepickt
@@ -434,10 +434,10 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
       goedgepickt completion zsh > ~/.zfunc/_goedgepickt     (a folder of $fpath)
     ```
 
-    New shells know it.
+    It takes effect in new shells.
 
     Args:
-        shell: Which one it is for.
+        shell: The shell.
     """
     sys.stdout.write(app.generate_completion(shell=shell))
     return 0
@@ -447,12 +447,12 @@ async def sandbox(
     *command: Annotated[str, Parameter(show_default=False)],
     options: SandboxOptions = _ANY_SANDBOX,
 ) -> int:
-    """Serve a seeded GoedGepickt until Ctrl-C, and say how to use it.
+    """Serve a test server with made-up data until Ctrl-C.
 
     Args:
-        command: A command to run beside it, after --: its environment has GOEDGEPICKT_API_KEY and GOEDGEPICKT_BASE_URL, and
-            the sandbox ends with it, with its exit code.
-        options: Of the sandbox.
+        command: A command to run, after --. Its environment has GOEDGEPICKT_API_KEY and GOEDGEPICKT_BASE_URL. The sandbox
+            ends with it, with its exit code.
+        options: The options of the sandbox.
     """
     from goedgepickt_async.cli.serve import serve  # noqa: PLC0415
 
@@ -462,29 +462,29 @@ async def sandbox(
 app.command(
     sandbox,
     default_parameter=Parameter(show_default=True),
-    help=f"""Serve a seeded GoedGepickt until Ctrl-C, and say how to use it: two APIs, and a page to look at and to click.
+    help=f"""Serve a test server with made-up data until Ctrl-C: two APIs, and a page in the browser.
 
 ```text
   goedgepickt sandbox                              on port {DEFAULT_PORT}, its history ends today
   goedgepickt sandbox -- python app.py             run a command with its key and URL in the environment
-  goedgepickt sandbox --env dotenv > .env          print nothing but what to put into a file
+  goedgepickt sandbox --env dotenv > .env          print only the lines for a .env file
   goedgepickt sandbox --lively 30 --orders 300000  a busy and large account
 ```
 
-What goes wrong in it is METHOD:PATH:WHAT, several with commas between them.
+A fault is METHOD:PATH:WHAT. Separate several by commas.
 
 ```text
-  GET:/orders:500x3     the first three reads of /orders answer 500
-  GET:/orders:429+20    the 21st is refused, as by the rate limit
-  *:*:drop%2            every second request of any kind is hung up on
+  GET:/orders:500x3     the first three reads of /orders get status 500
+  GET:/orders:429+20    the 21st read is refused with 429
+  *:*:drop%2            the connection is closed at every second request
   POST:/orders:drop-applied,GET:/orders:500x2
 
   METHOD  GET, POST, PUT, or *
-  PATH    below the API's base; * stands for anything
-  WHAT    a status, or a name below, and then
-          x3  three times (once, if nothing is said)
-          %2  every second one, for ever
-          +5  after the first five, which go unharmed
+  PATH    below the API's base; * matches anything
+  WHAT    a status, or a name below, then optionally
+          x3  three times (default: once)
+          %2  every second one, always
+          +5  after the first five, which pass normally
 
 {_NAMES}
 ```""",

@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 NO_KEY = (
-    "there is no API key: set GOEDGEPICKT_API_KEY to one made in GoedGepickt under Settings → GoedGepickt API, "
-    "name a tenant of your configuration with --tenant, or try the same command without a key: --sandbox"
+    "there is no API key: set GOEDGEPICKT_API_KEY. Make a key in GoedGepickt, under Settings → GoedGepickt API. "
+    "Or name a tenant of your configuration (--tenant), or try the command without a key (--sandbox)"
 )
 
 _UNLIMITED = 10_000_000
@@ -119,7 +119,7 @@ async def find_webshop(client: GoedGepickt, text: str) -> str:
     """The uuid of a webshop that is named by its uuid, or by its name in any case.
 
     Raises:
-        UsageError: There is none, or several have that name.
+        UsageError: No object has that name, or several have it.
     """
     return _only("--webshop", "webshop", text, [(shop.uuid, shop.name) async for shop in client.webshops.list()])
 
@@ -128,7 +128,7 @@ async def find_location(client: GoedGepickt, text: str) -> str:
     """The uuid of a pick location that is named by its uuid, or by its name in any case.
 
     Raises:
-        UsageError: There is none, or several have that name.
+        UsageError: No object has that name, or several have it.
     """
     places = [(place.uuid, place.name) async for place in client.pick_locations.list()]
     return _only("--location", "pick location", text, places)
@@ -186,7 +186,7 @@ class ServerOptions:
     timeout: Annotated[float | None, Parameter(group=_SERVER)] = None
     """Seconds that one attempt may take (30)."""
     max_wait: Annotated[float | None, Parameter(group=_SERVER)] = None
-    """Seconds to wait for the rate limit at one time, at most; a longer wait fails at once. No bound by default."""
+    """Longest wait for the rate limit, in seconds; a longer one fails immediately. Default: no limit."""
     debug: Annotated[bool, Parameter(group=_SERVER)] = False
     """Show the traceback of an error."""
 
@@ -213,13 +213,13 @@ class ServerOptions:
         if given and not self.sandbox:
             raise UsageError(f"{_option(given[0])} is for --sandbox, which is not there")
         if self.sandbox and self.base_url is not None:
-            raise UsageError("--sandbox is a server of its own; leave out --base-url")
+            raise UsageError("--sandbox starts its own server: leave out --base-url")
         if self.api is not None and self.base_url is not None:
-            raise UsageError("--api and --base-url both say where to go; give one of them")
+            raise UsageError("--api and --base-url exclude each other: give one of them")
         if self.sandbox and self.budget is not None:
-            raise UsageError("--sandbox has a budget of its own; leave out --budget")
+            raise UsageError("--sandbox has its own budget: leave out --budget")
         if self.sandbox and self.tenant is not None:
-            raise UsageError("--sandbox needs no tenant; leave out --tenant")
+            raise UsageError("--sandbox needs no tenant: leave out --tenant")
         for option, number in (("--timeout", self.timeout), ("--max-wait", self.max_wait)):
             if number is not None and not 0 <= number < math.inf:
                 raise UsageError(f"{option} is seconds, 0 or more; not {number}")
@@ -310,9 +310,9 @@ def read_tenant(name: str) -> Tenant:
     """A tenant of the configuration file.
 
     Raises:
-        UsageError: There is none of that name, or the file is not right.
+        UsageError: The file is wrong, or has no tenant of that name.
     """
-    import tomllib  # noqa: PLC0415  only for those who have tenants
+    import tomllib  # noqa: PLC0415  only with tenants
 
     path = config_dir() / "config.toml"
     try:
@@ -383,21 +383,21 @@ class RowOptions:
     set_: Annotated[list[str] | None, Parameter(name="--set", group=_ROWS)] = None
     """A value for all rows, instead of a column, as FIELD=VALUE (status=open). Can be given several times."""
     profile: Annotated[str | None, Parameter(group=_ROWS)] = None
-    """Whose file it is, such as woocommerce or shopify; none: nobody's. By default what its columns say."""
+    """The program that made the file, such as woocommerce or shopify, or none. Default: detected by its columns."""
     sheet: Annotated[str | None, Parameter(group=_ROWS)] = None
-    """Of a workbook: by default the only sheet that is not empty."""
+    """The sheet of a workbook. Default: the only sheet that is not empty."""
     delimiter: Annotated[str | None, Parameter(group=_ROWS)] = None
-    """Between cells: one character, or tab. By default the one that makes sense of the head."""
+    """The character between cells, or tab. Default: detected by the header."""
     encoding: Annotated[str | None, Parameter(group=_ROWS)] = None
     """By default UTF-8, else Windows-1252."""
     decimal: Annotated[Literal[",", "."] | None, Parameter(group=_ROWS)] = None
-    """The sign before decimals. Without it, 1.234 and the like are refused."""
+    """The decimal sign. Without it, ambiguous numbers such as 1.234 are refused."""
     dates: Annotated[Literal["dmy", "mdy"] | None, Parameter(group=_ROWS)] = None
     """Whether the day or the month comes first. Without it, 12/01/2026 is refused."""
     skip_bad: Annotated[bool, Parameter(group=_ROWS)] = False
-    """Go on without the rows that are bad or in conflict; the exit code is 1 all the same."""
+    """Continue without bad rows and conflicts; the exit code is still 1."""
     key: Annotated[Literal["sku", "product_id"] | None, Parameter(group=_COMPARING)] = None
-    """What tells products apart: by default sku (products)."""
+    """The field that identifies a product. Default: sku (products)."""
     update_pictures: Annotated[bool, Parameter(group=_COMPARING)] = False
     """Send pictures also where there is one already (products)."""
     existing_only: Annotated[bool, Parameter(group=_COMPARING)] = False
@@ -407,13 +407,13 @@ class RowOptions:
     allow_similar: Annotated[bool, Parameter(group=_COMPARING)] = False
     """Create also what differs from an existing SKU only by case, leading zeros, blanks or invisible characters (products)."""
     mode: Annotated[Literal["free", "set"] | None, Parameter(group=_COMPARING)] = None
-    """Bring the free stock to the level (free, the default), or set what lies at --location (stock)."""
+    """Set the free stock (free, the default), or the stock at --location (set) (stock)."""
     location: Annotated[str | None, Parameter(group=_COMPARING)] = None
     """A pick location, by its uuid or name (stock)."""
     one_location: Annotated[bool, Parameter(group=_COMPARING)] = False
-    """Each of these products lies at --location and nowhere else, which saves a request each (stock)."""
+    """These products are at --location only, which saves one request for each of them (stock)."""
     since: Annotated[date | None, Parameter(group=_COMPARING, converter=read_day)] = None
-    """None of the orders was created before that day, YYYY-MM-DD (orders)."""
+    """Only look for existing orders created on or after this day, YYYY-MM-DD (orders)."""
     webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
     """The webshop, by its uuid or name; else `GOEDGEPICKT_WEBSHOP_UUID`, else the account's only one."""
 

@@ -53,7 +53,7 @@ async def probe(
             finished = not asked.steps
         finally:
             if not finished and resume is not None:
-                info(f"not all was asked; the same command goes on from {resume}")
+                info(f"the probe is not complete; run the same command again to continue from {resume}")
         _write(asked.report(), as_json=as_json, output=output, diff=diff)
     if resume is not None and finished:
         resume.unlink(missing_ok=True)  # noqa: ASYNC240  nothing else runs by now
@@ -74,7 +74,7 @@ def _resumed(client: Any, resume: Path | None) -> Probe:
         state = json.loads(resume.read_text(encoding="utf-8")) if resume is not None and resume.exists() else None
         return Probe(client, state)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        raise CommandError(f"{resume} cannot be read as the state of a probe; remove it to begin anew") from None
+        raise CommandError(f"{resume} cannot be read as the state of a probe: remove it to start again") from None
 
 
 def _save(file: Path, text: str) -> None:

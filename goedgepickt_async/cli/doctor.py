@@ -60,7 +60,7 @@ class Clock:
 
     Attributes:
         ahead: Seconds that the server's is ahead of ours; negative if behind.
-        uncertainty: Seconds by which that may be wrong: the header has whole seconds.
+        uncertainty: The possible error in seconds: the header has whole seconds.
     """
 
     ahead: float
@@ -83,7 +83,7 @@ class Budget:
         share: How many of the limit this budget may use; None: all.
         sharers: How many processes use it.
         description: All that in words.
-        server_limit: What the server says; None if it says nothing.
+        server_limit: The server's limit; None if it is not in the response.
         server_remaining: Likewise.
     """
 
@@ -113,9 +113,9 @@ class Probe:
         error: Why not, in one line.
         refused: Whether it was the key that it did not take.
         webshops: Those that the key covers, the first hundred.
-        webshops_in_all: How many the server says there are.
-        round_trip: Seconds from question to answer, the connection's set-up included.
-        clock: None if the answer had no date.
+        webshops_in_all: The number of webshops in the response's pageInfo.
+        round_trip: Seconds from request to response, including the connection.
+        clock: None if the response had no date.
         budget: Requests that may be made there.
         proxy: The proxy that requests go through, without its password; None: none.
     """
@@ -349,9 +349,9 @@ def _of_budget(budget: Budget) -> str:
         ours += f"; the next in {budget.next_free_in:.0f} s"
     told = budget.server_limit is not None and budget.server_remaining is not None
     theirs = (
-        f"the server says {budget.server_remaining} of {budget.server_limit} left"
+        f"the server reports {budget.server_remaining} of {budget.server_limit} left"
         if told
-        else "the server says nothing"
+        else "the server reports no counter"
     )
     others = "other clients send from this IP too" if budget.foreign_traffic else "no other clients seen on this IP"
     return f"{ours}; {theirs}; {others}"
@@ -359,7 +359,7 @@ def _of_budget(budget: Budget) -> str:
 
 def _of_clock(clock: Clock | None) -> str:
     if clock is None:
-        return "the server tells no time"
+        return "the server sends no date"
     if abs(clock.ahead) <= clock.uncertainty:
         return f"agrees with the server's within {clock.uncertainty:.1f} s"
     side = "ahead of" if clock.ahead > 0 else "behind"

@@ -20,9 +20,9 @@ class Exit(enum.IntEnum):
     USAGE = 2
     KEY_REFUSED = 3
     RESUMABLE = 4
-    """Stopped part-way; what it printed goes on from there."""
+    """Stopped part-way; the printed command continues."""
     BROKEN_PIPE = 141
-    """Whoever read the output went away; what a shell reports for any tool that SIGPIPE ended."""
+    """The reader of the output has ended: the exit code that a shell reports after SIGPIPE."""
 
 
 class CommandError(Exception):
@@ -69,7 +69,7 @@ def sentences(*parts: str) -> str:
 
 
 def report(line: str) -> None:
-    """One line about what went wrong, signed, past whatever stdout is used for."""
+    """Print one line about a failure to stderr, with the program's name."""
     info(f"goedgepickt: {line}")
 
 
@@ -78,7 +78,7 @@ def info(line: str) -> None:
     try:
         os.write(2, f"{line}\n".encode(errors="replace"))
     except OSError:
-        return  # nobody listens
+        return  # stderr is closed
 
 
 def _code(error: errors.GoedGepicktError) -> Exit:

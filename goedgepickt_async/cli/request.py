@@ -37,7 +37,7 @@ async def get(
         created_after: Only among those created from that day on.
 
     Returns:
-        The exit code: 1 if there is none, or several.
+        The exit code: 1 if no object or several were found.
 
     Raises:
         UsageError: The options make no sense.
@@ -107,7 +107,7 @@ async def request(
 
     Raises:
         CommandError: The input is not what it should be.
-        GoedGepicktError: The call failed; what the server answered is on stdout all the same.
+        GoedGepicktError: The call failed; the response is still printed to stdout.
     """
     server.check()
     sent = {"query": parse_query(query), **({} if body is None else {"json": read_body(body)})}

@@ -60,7 +60,7 @@ async def _supervise(command: Coroutine[Any, Any, int], stopper: _Stopper) -> in
 
 
 class _Stopper:
-    """Handlers of signals, by `signal.signal`: those of asyncio would not be heard while a full pipe blocks a write."""
+    """Signal handlers by `signal.signal`. asyncio's handlers do not run while a full pipe blocks a write."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -69,8 +69,7 @@ class _Stopper:
 
     def install(self) -> None:
         """Listen."""
-        # An inherited "ignore" counts for SIGHUP (nohup), but not for the others: a job that a script started in the
-        # background is to be stoppable too.
+        # An inherited "ignore" counts for SIGHUP only (nohup). A job that a script starts in the background can be stopped.
         for number in _SIGNALS:
             if number == _HANG_UP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
@@ -102,7 +101,7 @@ def _end_at_once(number: int) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse and run; whatever happens ends in at most one line and an exit code.
+    """Parse and run. Every failure ends in one line and an exit code.
 
     Args:
         arguments: Without the program's name.
@@ -192,6 +191,6 @@ def _unknown_command(arguments: list[str], known: list[str]) -> str:
 
 
 def _let_go_of_stdout() -> None:
-    """Nobody reads it any more; or the interpreter would complain when it flushes at its end."""
+    """Replace stdout after its reader has ended. Otherwise the interpreter's last flush raises."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

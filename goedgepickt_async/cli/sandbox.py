@@ -5,7 +5,7 @@ FAULT  = METHOD ":" PATH ":" WHAT ["=" SECONDS] ["x" TIMES | "%" N] ["+" AFTER]
 METHOD = GET, POST, PUT, ... or *
 PATH   = below the API's base, with * as a wildcard: /orders, /products/*, *
 WHAT   = a status (500; 429 is a refusal by the throttle), or a name below
-x3     = three times (once, if nothing is said); %2 = every second one, for ever; +5 = the first five go unharmed
+x3     = three times (once, if nothing is said); %2 = every second one; +5 = the first five pass
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ DEFAULT_PORT = 8474
 """Where `goedgepickt sandbox` listens, so that a URL stays good from one start to the next."""
 
 FAULT_NAMES = {
-    "drop": "hang up without an answer",
-    "drop-applied": "do it, then hang up without an answer",
-    "kept-alive-drop": "answer, then hang up on the connection's next request",
-    "cut": "hang up in the middle of the answer",
-    "slow": "answer late: slow=2 is two seconds",
-    "never": "never answer",
-    "garbage": "answer with something that is not HTTP",
-    "bad-utf": "answer with bytes that are not UTF-8",
+    "drop": "close the connection without a response",
+    "drop-applied": "carry it out, then close the connection without a response",
+    "kept-alive-drop": "respond, then close the connection at its next request",
+    "cut": "close the connection in the middle of the response",
+    "slow": "respond late: slow=2 is two seconds",
+    "never": "never respond",
+    "garbage": "respond with something that is not HTTP",
+    "bad-utf": "respond with bytes that are not UTF-8",
     "html": "answer 200 with an HTML page",
     "empty": "answer 200 with nothing",
     "redirect": "answer 302 to another host",
 }
-"""What a fault can be, besides a status from 300 to 599."""
+"""The names of faults. A status from 300 to 599 is a fault, too."""
 
 _WHAT = "|".join(sorted(FAULT_NAMES, key=len, reverse=True))
 _FAULT = re.compile(
@@ -72,9 +72,9 @@ class PlannedFault:
         path: Likewise, a pattern.
         what: A status, or one of `FAULT_NAMES`.
         seconds: How slow; None if it is not.
-        times: On how many requests; None for ever.
+        times: The number of requests; None for all.
         every: Only on every n-th of them.
-        after: How many go unharmed before.
+        after: The number of requests that pass before.
     """
 
     method: str
@@ -201,7 +201,7 @@ class SandboxOptions:
     port: Annotated[int, Parameter(group=_SERVER)] = DEFAULT_PORT
     """The port to listen on; 0 takes a free one."""
     allow_host: Annotated[list[str] | None, Parameter(group=_SERVER, show_default=False)] = None
-    """A further host name that it answers to, such as that of a container; * is any. Can be given several times."""
+    """A further host name, such as a container's; * allows any. Can be given several times."""
     key: Annotated[str | None, Parameter(group=_SERVER)] = None
     """The API key of both APIs; by default a random one."""
     account_key: Annotated[str | None, Parameter(group=_SERVER)] = None
@@ -211,11 +211,11 @@ class SandboxOptions:
     latency: Annotated[float, Parameter(group=_SERVER)] = 0.0
     """Seconds that each request takes."""
     openapi: Annotated[Path | None, Parameter(group=_SERVER)] = None
-    """An OpenAPI document in JSON to serve at /openapi.json instead of that of `goedgepickt openapi`."""
+    """An OpenAPI document in JSON for /openapi.json. Default: the document of `goedgepickt openapi`."""
     recorded: Annotated[int, Parameter(group=_SERVER)] = 5000
-    """How many requests it remembers, at least."""
+    """The number of requests that it remembers, at least."""
     delivery_pace: Annotated[float, Parameter(group=_SERVER)] = 1.0
-    """What the pauses between attempts of a webhook delivery are multiplied by."""
+    """The factor for the pauses between attempts of a webhook delivery."""
     delivery_timeout: Annotated[float, Parameter(group=_SERVER)] = 10.0
     """Seconds that a webhook receiver may take for an attempt."""
     rate: Annotated[str, Parameter(group=_LISTS)] = "150/60"

@@ -30,7 +30,7 @@ async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
 
     Args:
         options: Of the sandbox.
-        command: What to run beside it; empty for nothing.
+        command: The command to run; empty for none.
 
     Returns:
         The exit code: the command's, if there is one.
