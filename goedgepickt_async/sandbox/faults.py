@@ -69,7 +69,7 @@ class Connections:
 
 
 class Exchange:
-    """What a fault can do with a request: have it answered as usual, answer it otherwise, wait, or hang up.
+    """What a fault can do with a request: let it pass, respond otherwise, wait, or close the connection.
 
     Attributes:
         incoming: The request as the application sees it.
@@ -284,7 +284,7 @@ class Drop:
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Apply or not, and hang up."""
+        """Apply or not, and close the connection."""
         if self.applied:
             await exchange.answer()
         return exchange.hang_up()
@@ -503,14 +503,14 @@ class EveryNth:
 
 
 NAMED: Final[dict[str, tuple[str, Callable[[float], Fault]]]] = {
-    "drop": ("hang up without an answer", lambda _: Drop()),
-    "drop-applied": ("do it, then hang up without an answer", lambda _: Drop(applied=True)),
-    "kept-alive-drop": ("answer, then hang up on the connection's next request", lambda _: KeptAliveDrop()),
-    "cut": ("hang up in the middle of the answer", lambda _: CutBody()),
-    "slow": ("answer late: slow=2 is two seconds", Slow),
-    "never": ("never answer", lambda _: NeverAnswer()),
-    "garbage": ("answer with something that is not HTTP", lambda _: Garbage()),
-    "bad-utf": ("answer with bytes that are not UTF-8", lambda _: InvalidUtf8()),
+    "drop": ("close the connection without a response", lambda _: Drop()),
+    "drop-applied": ("carry it out, then close the connection without a response", lambda _: Drop(applied=True)),
+    "kept-alive-drop": ("respond, then close the connection at its next request", lambda _: KeptAliveDrop()),
+    "cut": ("close the connection in the middle of the response", lambda _: CutBody()),
+    "slow": ("respond late: slow=2 is two seconds", Slow),
+    "never": ("never respond", lambda _: NeverAnswer()),
+    "garbage": ("respond with something that is not HTTP", lambda _: Garbage()),
+    "bad-utf": ("respond with bytes that are not UTF-8", lambda _: InvalidUtf8()),
     "html": ("answer 200 with an HTML page", lambda _: Status(200, body="<!doctype html><title>Inloggen</title>")),
     "empty": ("answer 200 with nothing", lambda _: Status(200, body="")),
     "redirect": ("answer 302 to another host", lambda _: Redirect("https://elsewhere.example.test/login")),
