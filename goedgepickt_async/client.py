@@ -307,9 +307,11 @@ class GoedGepickt:
             call: A call of this client that is not awaited yet, such as `gg.orders.get(uuid)`.
 
         Raises:
-            ConfigurationError: The call got no response.
+            ConfigurationError: The call got no response, or is awaited already.
             GoedGepicktError: What the call raises.
         """
+        if not isinstance(call, Awaitable):
+            raise ConfigurationError("with_raw_response takes a call without `await`, such as gg.orders.get(uuid)")
         responses: list[RawResponse] = []
         with CallContext(on_response=responses.append).active() as context:
             value = await call

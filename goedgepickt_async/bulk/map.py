@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sized
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -18,6 +18,7 @@ from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedGepicktError
 from goedgepickt_async.hooks import ItemFinished, call_hook
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.paging.paginator import AsyncOnly, refuse
 from goedgepickt_async.text import safe_repr
 
 __all__ = ["BulkRunner", "Outcome", "OutcomeStream", "Progress", "StopAfter", "aiter_any", "cancel_and_wait", "eta"]
@@ -413,7 +414,7 @@ class BulkRunner(Generic[T, R]):
 
 
 @safe_repr
-class OutcomeStream(Generic[T, R]):
+class OutcomeStream(AsyncOnly, Generic[T, R]):
     """The outcomes of a bulk job, one for each item, as they come. Nothing is done before it is iterated.
 
     Leaving the loop early ends all work. `async with` (or `aclosing`) makes sure that it has ended when the block is
@@ -422,6 +423,11 @@ class OutcomeStream(Generic[T, R]):
     Raises while iterated:
         BulkStoppedError: Too many items failed; after the outcomes of all that had begun.
     """
+
+    _usage = "outcomes come asynchronously: use `async for outcome in …`, or `[outcome async for outcome in …]` for all"
+
+    if not TYPE_CHECKING:
+        __await__ = refuse
 
     def __init__(
         self, runner: BulkRunner[T, R], opened: Callable[[], AbstractAsyncContextManager[object]] = nullcontext

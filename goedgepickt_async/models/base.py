@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self, final
 
 import attrs
 
+from goedgepickt_async.errors import ConfigurationError
+
 __all__ = [
     "SOURCES",
     "UNSET",
@@ -189,30 +191,34 @@ _UNKNOWN: Final[dict[tuple[type[OpenEnum], str], OpenEnum]] = {}
 _warned: Final[set[tuple[type[OpenEnum], str]]] = set()
 
 
-def warn_unknown(cls: type[OpenEnum], value: str | None, *, stacklevel: int = 3) -> None:
-    """Warn of a text that is asked for and that this version does not know, once a process: it may be misspelt.
+def warn_unknown(
+    cls: type[OpenEnum], value: object, *, effect: str = "the list may be empty", stacklevel: int = 3
+) -> None:
+    """Warn of a text that this version does not know, once in a process: it may be misspelt.
 
-    A value of an open enumeration, as `OrderStatus("brand_new")`, is meant as it is and does not warn.
+    A value of an open enumeration, as `OrderStatus("brand_new")`, does not warn.
 
     Args:
         cls: The enumeration.
-        value: What is asked for; None is nothing.
+        value: What a caller asked for; None is nothing.
+        effect: What an unknown value may lead to.
         stacklevel: As of `warnings.warn`.
+
+    Raises:
+        ConfigurationError: The value is no text.
     """
-    if (
-        not isinstance(value, str)
-        or isinstance(value, OpenEnum)
-        or cls(value).is_known
-        or (cls, value) in _warned
-        or len(_warned) >= _REMEMBERED
-    ):
+    if value is None or isinstance(value, OpenEnum):
+        return
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{cls.__name__} must be text, not {type(value).__name__}")
+    if cls(value).is_known or (cls, value) in _warned or len(_warned) >= _REMEMBERED:
         return
     _warned.add((cls, str(value)))
-    nearest = difflib.get_close_matches(value[:_LONGEST].lower(), [member.value for member in cls], 1, 0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    by_lower_case = {member.value.lower(): member.value for member in cls}
+    nearest = difflib.get_close_matches(value[:_LONGEST].lower(), by_lower_case, 1, 0.5)
+    hint = f"; did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
     warnings.warn(
-        f"{value[:_LONGEST]!r} is no {cls.__name__} that this version knows, so the list may be empty{hint}",
-        stacklevel=stacklevel,
+        f"{value[:_LONGEST]!r} is no {cls.__name__} that this version knows, so {effect}{hint}", stacklevel=stacklevel
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from goedgepickt_async.errors import Evidence, ValidationError
-from goedgepickt_async.models.base import UNSET, OrderStatus, Unset, WebhookEvent
+from goedgepickt_async.models.base import UNSET, OrderStatus, Unset, WebhookEvent, field_info
 from goedgepickt_async.text import safe_repr
 
 __all__ = [
@@ -144,8 +145,13 @@ def amount(value: Decimal | str | int) -> Decimal:
     return kept
 
 
-def aware_datetime(value: datetime) -> datetime:
-    """A date and time that says which instant it is."""
+def aware_datetime(value: datetime | str) -> datetime:
+    """A date and time that says which instant it is; also as ISO 8601 text with an offset, as `to_dict` writes it."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise FieldError("must be a datetime, or ISO 8601 text with an offset") from None
     if not isinstance(value, datetime):
         raise FieldError(f"must be a datetime, not {type_name(value)}")
     if value.utcoffset() is None:
@@ -301,7 +307,7 @@ def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
         FieldError: Something is missing, unknown or wrong; all of it is named.
     """
     fields = {field.name: field for field in attrs.fields(cls)}
-    problems = {name: f"{cls.__name__} has no such field" for name in given if name not in fields}
+    problems = {name: f"{cls.__name__} has no such field{_hint(cls, name)}" for name in given if name not in fields}
     values: dict[str, Any] = {}
     for name, field in fields.items():
         value = given.get(name, field.default)
@@ -317,6 +323,15 @@ def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _hint(cls: type[Any], name: str) -> str:
+    """The Python name for a name of the API, or else the nearest Python name."""
+    fields = attrs.fields(cls)
+    wires = {info.sent: field.name for field in fields if (info := field_info(field.metadata)) is not None}
+    near = difflib.get_close_matches(name[:64], [field.name for field in fields], 1)
+    meant = wires.get(name) or (near[0] if near else None)
+    return "" if meant is None else f"; did you mean {meant}?"
+
+
 def coerce(cls: type[_T], value: object) -> _T:
     """`value` if it is a `cls` already, or the `cls` that a mapping of its fields describes.
 
@@ -326,7 +341,7 @@ def coerce(cls: type[_T], value: object) -> _T:
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
-        raise FieldError(f"must be a {cls.__name__}")
+        raise FieldError(f"must be a {cls.__name__} or a mapping of its fields, not {type_name(value)}")
     for_init = {str(name): part for name, part in value.items()}
     values = check(cls, for_init)
     made = object.__new__(cls)

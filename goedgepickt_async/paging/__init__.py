@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from goedgepickt_async.paging.paginator import Fetch, ListSource, OnUnreadable, Page, Paginator, UnreadableRow
+from goedgepickt_async.paging.paginator import (
+    AsyncOnly,
+    Fetch,
+    ListSource,
+    OnUnreadable,
+    Page,
+    Pages,
+    Paginator,
+    UnreadableRow,
+)
 from goedgepickt_async.paging.reader import RawPage
 
-__all__ = ["Fetch", "ListSource", "OnUnreadable", "Page", "Paginator", "RawPage", "UnreadableRow"]
+__all__ = ["AsyncOnly", "Fetch", "ListSource", "OnUnreadable", "Page", "Pages", "Paginator", "RawPage", "UnreadableRow"]

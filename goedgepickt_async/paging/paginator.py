@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import attrs
 from cattrs.preconf.json import make_converter
@@ -25,7 +25,18 @@ from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET, Batch, ListReader, PageRequest, Position, RawPage
 from goedgepickt_async.text import html_table, safe_repr
 
-__all__ = ["ListSource", "OnUnreadable", "Page", "Paginator", "UnreadableRow", "read_token", "write_token"]
+__all__ = [
+    "AsyncOnly",
+    "ListSource",
+    "OnUnreadable",
+    "Page",
+    "Pages",
+    "Paginator",
+    "UnreadableRow",
+    "read_token",
+    "refuse",
+    "write_token",
+]
 
 _VERSION = 1
 
@@ -202,8 +213,27 @@ class ListSource(Generic[T]):
             raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
 
 
+def refuse(wrong: Any, *_: object) -> NoReturn:
+    """The body of each method that an `AsyncOnly` object has only to say what to write instead."""
+    raise TypeError(wrong._usage)  # noqa: SLF001  its own
+
+
+class AsyncOnly:
+    """Raises a `TypeError` that says what to write, where an asynchronous object is used as a synchronous one."""
+
+    __slots__ = ()
+    _usage: ClassVar[str]
+
+    if not TYPE_CHECKING:  # type checkers report these uses themselves, as long as the methods are missing
+        __iter__ = __next__ = __len__ = __getitem__ = __contains__ = __reversed__ = __enter__ = __exit__ = refuse
+
+        def __bool__(self) -> bool:
+            """True: `len` says nothing about it."""
+            return True
+
+
 @safe_repr
-class Paginator(Generic[T]):
+class Paginator(AsyncOnly, Generic[T]):
     """A list of the API, read page by page as it is consumed. Nothing is sent before it is iterated.
 
     Iterating gives the items: `async for order in gg.orders.list(): …`. It can be iterated again, which reads the list
@@ -216,6 +246,14 @@ class Paginator(Generic[T]):
         GoedGepicktError: Any error of a call; its `resume` tells where to go on.
     """
 
+    _usage = (
+        "a list is read asynchronously: use `async for item in …`, `await ….collect()` for all items, "
+        "`len(await ….collect())`, or `await ….first()` for one"
+    )
+
+    if not TYPE_CHECKING:
+        __await__ = __aenter__ = __aexit__ = __anext__ = refuse
+
     def __init__(self, source: ListSource[T], *, limit: int | None = None) -> None:
         self._source = source
         self._limit = limit
@@ -226,28 +264,6 @@ class Paginator(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         """The items, one by one."""
         return self._items()
-
-    if not TYPE_CHECKING:  # type checkers say it better when these are not there
-
-        def __await__(self) -> NoReturn:
-            """Refused: a list is iterated."""
-            raise TypeError("a list is not awaited: use `async for item in …`, or `await ….collect()` for all of it")
-
-        def __iter__(self) -> NoReturn:
-            """Refused: the list is asynchronous."""
-            raise TypeError("use `async for`, not `for`; or `for item in await ….collect()`")
-
-        def __len__(self) -> NoReturn:
-            """Refused: the API's totals are unreliable (B)."""
-            raise TypeError("a list has no length before it is read: use `len(await ….collect())`")
-
-        def __getitem__(self, _index: object) -> NoReturn:
-            """Refused: the list is read page by page."""
-            raise TypeError("a list has no index: use `await ….first()`, or `(await ….collect(limit=n))[i]`")
-
-    def __bool__(self) -> bool:
-        """True, always: whether it has items is known once it is read."""
-        return True
 
     def limit(self, number: int) -> Paginator[T]:
         """The same list, of which at most `number` items are read.
@@ -273,15 +289,18 @@ class Paginator(Generic[T]):
         paginator = self if limit is None else self.limit(limit)
         return [item async for item in paginator]
 
-    async def pages(self, *, resume: str | None = None) -> AsyncGenerator[Page[T]]:
-        """The pages, one by one.
+    def pages(self, *, resume: str | None = None) -> Pages[T]:
+        """The pages, one by one: `async for page in gg.orders.list().pages(): …`.
 
         Args:
             resume: The `resume` of a page or of an error, to read on after it.
 
-        Raises:
-            ConfigurationError: The token is none, or of another list.
+        Raises (while iterated):
+            ConfigurationError: The token is not a token, or is the token of another list.
         """
+        return Pages(self._read_pages(resume))
+
+    async def _read_pages(self, resume: str | None) -> AsyncGenerator[Page[T]]:
         stream = self._stream(resume)
         try:
             while (page := await stream.next()) is not None:
@@ -390,6 +409,27 @@ class Paginator(Generic[T]):
         if self._limit is None or self._source.predicate is not None:
             return LARGEST_PAGE
         return min(LARGEST_PAGE, max(_SMALLEST_PAGE, self._limit))
+
+
+class Pages(AsyncOnly, AsyncGenerator[Page[T], None]):
+    """The pages of a list: an async generator."""
+
+    _usage = "pages are read asynchronously: use `async for page in ….pages()`, or `await anext(….pages())` for one"
+
+    def __init__(self, pages: AsyncGenerator[Page[T]]) -> None:
+        self._pages = pages
+
+    async def asend(self, value: None) -> Page[T]:
+        """As of any async generator."""
+        return await self._pages.asend(value)
+
+    async def athrow(self, *error: Any) -> Page[T]:
+        """As of any async generator."""
+        return await self._pages.athrow(*error)
+
+    async def aclose(self) -> None:
+        """End the reading, and what is fetched ahead."""
+        await self._pages.aclose()
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

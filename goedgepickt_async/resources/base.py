@@ -31,7 +31,7 @@ from goedgepickt_async.errors import (
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.models.base import UNSET, Unset
-from goedgepickt_async.paging import Fetch, ListSource, OnUnreadable, Paginator, RawPage
+from goedgepickt_async.paging import AsyncOnly, Fetch, ListSource, OnUnreadable, Paginator, RawPage
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET
 
 __all__ = ["DUTCH", "Resource", "create_or_lookup", "day", "parse_result", "request_to", "rows_in"]
@@ -50,8 +50,10 @@ def parse_result(result: CallResult, reader: Callable[[Any], T]) -> T:
     raise without_frames(error)
 
 
-class Resource:
+class Resource(AsyncOnly):
     """One kind of thing that the API knows."""
+
+    _usage = "a resource is no list: use `async for item in gg.orders.list()`, or `await gg.orders.get(uuid)`"
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -126,6 +128,8 @@ def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str,
         value = filters.get(known.name)
         if value is None:
             continue
+        if not isinstance(value, str | date):
+            raise ConfigurationError(f"{known.name} must be text, not {type(value).__name__}")
         if known.is_search:
             query |= {"searchAttribute": known.parameter, "searchDelimiter": "=", "searchValue": value}
         else:
@@ -361,5 +365,5 @@ def day(moment: date | None) -> date | None:
             raise ConfigurationError("created_after must be a date, or a datetime with a time zone")
         return moment.astimezone(DUTCH).date()
     if moment is not None and not isinstance(moment, date):
-        raise ConfigurationError(f"created_after must be a date, not {type(moment).__name__}")
+        raise ConfigurationError(f"created_after must be a date, as date(2026, 11, 1), not {type(moment).__name__}")
     return moment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import product
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,6 +16,8 @@ import attrs
 from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
+from goedgepickt_async.models.base import warn_unknown
+from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, request_to
 from goedgepickt_async.webhooks.events import EVENTS
@@ -32,6 +34,7 @@ __all__ = [
     "same_target",
 ]
 
+_EFFECT: Final = "no delivery may come"
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -135,6 +138,8 @@ def checked_events(events: WebhookEvent | str | Iterable[WebhookEvent | str]) ->
     if mistaken is not None:
         subscription = EVENTS[mistaken].subscription
         raise _refused("events", f"{mistaken} is the name in a delivery; subscribe to {subscription}")
+    for name in named:
+        warn_unknown(WebhookEvent, name, effect=_EFFECT, stacklevel=5)
     return [WebhookEvent(name) for name in named]
 
 
@@ -153,7 +158,7 @@ def _several(given: Any, name: str) -> list[str]:
         raise _refused(name, "must name at least one")
     if not all(isinstance(value, str) and value.strip() and value.isprintable() for value in values):
         raise _refused(name, "must be text that is not empty")
-    return list(dict.fromkeys(map(str, values)))
+    return list(dict.fromkeys(values))
 
 
 def _meaning(url: str) -> tuple[object, ...] | str:
@@ -238,12 +243,19 @@ class Webhooks(Resource):
         """
         return self._list("webhooks.list", Webhook, on_unreadable=on_unreadable)
 
-    async def create(self, event: WebhookEvent | str, target_url: str, *, webshop_uuid: str | Unset = UNSET) -> Webhook:
-        """Subscribe: `POST /webhooks` (A). A second one makes a second subscription, so it is never blindly sent again.
+    async def create(
+        self,
+        event: WebhookEvent | str | NewWebhook | Mapping[str, Any],
+        target_url: str | None = None,
+        *,
+        webshop_uuid: str | Unset = UNSET,
+    ) -> Webhook:
+        """Subscribe: `POST /webhooks` (A). A second call makes a second subscription, so it is never blindly resent.
 
         Args:
-            event: What to report.
-            target_url: Where to.
+            event: What to report, such as `"order.statusChanged"`; or a whole `NewWebhook`, or a mapping of its fields.
+                An event that this version does not know warns once.
+            target_url: The URL that deliveries go to. Leave it out with a `NewWebhook` or a mapping.
             webshop_uuid: Of which webshop; UNSET takes the client's.
 
         Returns:
@@ -253,7 +265,16 @@ class Webhooks(Resource):
             ValidationError: The API, or the client before a request was spent, refuses a field.
             OutcomeUnknownError: It may or may not have been created.
         """
-        new = NewWebhook(webshop_uuid=self._webshop(webshop_uuid), event=event, target_url=target_url)
+        if isinstance(event, NewWebhook | Mapping):
+            given = coerce_input(NewWebhook, event)
+            if target_url is not None:
+                raise _refused("target_url", "is given twice")
+            webshop_uuid = given.webshop_uuid if webshop_uuid is UNSET else webshop_uuid
+        else:
+            given = coerce_input(NewWebhook, {"event": event, "target_url": target_url})
+        asked = event.get("event") if isinstance(event, Mapping) else event
+        warn_unknown(WebhookEvent, None if isinstance(asked, NewWebhook) else asked, effect=_EFFECT)
+        new = attrs.evolve(given, webshop_uuid=self._webshop(webshop_uuid))
         request = request_to("webhooks.create", encode(new))
         return await create_or_lookup(self._sender, request, _webhook, lambda: self._find(new))
 

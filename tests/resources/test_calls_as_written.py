@@ -1,7 +1,9 @@
 """Calls as people write them: mappings where objects are expected, and clear errors for synchronous habits."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from goedgepickt_async import (
     MultipleFoundError,
     NewOrder,
     NewOrderLine,
+    NewWebhook,
     NotFoundError,
+    Order,
     ProductUpdate,
     ValidationError,
 )
@@ -75,16 +79,101 @@ async def test_an_order_id_that_is_no_text_is_refused_before_a_request(
 async def test_synchronous_habits_get_a_type_error_that_says_what_to_write(gg: GoedGepickt) -> None:
     with pytest.raises(TypeError, match="async with"), gg:
         pass
-    orders: Any = gg.orders.list()
-    with pytest.raises(TypeError, match="collect"):
-        await orders
-    with pytest.raises(TypeError, match="async for"):
-        list(orders)
-    with pytest.raises(TypeError, match="collect"):
-        len(orders)
-    with pytest.raises(TypeError, match="first"):
-        orders[0]
-    assert orders
+    plan = await gg.products.plan([])
+    objects: dict[str, tuple[Any, str]] = {
+        "list": (gg.orders.list(), "async for item in .*collect.*first"),
+        "pages": (gg.orders.list().pages(), "async for page in"),
+        "outcomes": (gg.bulk.map(gg.orders.get, []), "async for outcome in"),
+        "applied": (plan.apply(dry_run=True), "async for outcome in"),
+        "resource": (gg.orders, r"gg.orders.list\(\)"),
+    }
+    habits: list[Callable[[Any], Any]] = [
+        iter,
+        list,
+        len,
+        next,
+        reversed,
+        lambda a: a[0],
+        lambda a: a[:3],
+        lambda a: 5 in a,
+    ]
+    for wrong, usage in objects.values():
+        for habit in habits:
+            with pytest.raises(TypeError, match=usage):
+                habit(wrong)
+        with pytest.raises(TypeError, match=usage), wrong:
+            pass
+        assert wrong
+    for name in ("list", "outcomes", "applied"):
+        with pytest.raises(TypeError, match=objects[name][1]):
+            await objects[name][0]
+    with pytest.raises(TypeError, match="async for item in"):
+        await gg.with_raw_response(gg.orders.list())  # type: ignore[arg-type]
+    for no_call in (gg.webshops.list, await gg.webshops.list().first()):
+        with pytest.raises(ConfigurationError, match="without `await`"):
+            await gg.with_raw_response(no_call)  # type: ignore[arg-type]
+
+
+async def test_a_subscription_is_created_from_its_parts_an_object_or_a_mapping(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
+    parts: dict[str, Any] = {"event": "product.stockChanged", "target_url": "https://shop.example.test/hooks"}
+    made = [
+        await gg.webhooks.create(parts["event"], parts["target_url"]),
+        await gg.webhooks.create(parts),
+        await gg.webhooks.create(NewWebhook(**parts)),
+    ]
+    assert {(hook.event, hook.target_url, hook.webshop_uuid) for hook in made} == {
+        (*parts.values(), gg.settings.webshop_uuid)
+    }
+    wrong: list[tuple[Any, ...]] = [
+        ({},),
+        ({"event": "a.b"},),
+        ("order.statusChanged",),
+        (parts, "https://x.test/"),
+        (5,),
+    ]
+    for given in wrong:
+        with pytest.raises(ValidationError):
+            await gg.webhooks.create(*given)
+    with pytest.warns(UserWarning, match="did you mean 'order.statusChanged'"):
+        await gg.webhooks.create("order.statusChangd", "https://shop.example.test/hooks")
+
+
+async def test_a_mapping_that_came_through_json_is_created(gg: GoedGepickt) -> None:
+    line = NewOrderLine(sku="a", product_name="b", quantity=1, tax_rate="21")
+    new = NewOrder(order_id="Q-1", status="open", created_at=datetime(2026, 11, 1, 9, tzinfo=UTC), lines=[line])
+    created = await gg.orders.create(json.loads(new.to_json()))
+    assert (await gg.orders.get(created.uuid)).created_at == new.created_at
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"orderId": "S"}, "did you mean order_id"),
+        ({"order_ld": "S"}, "did you mean order_id"),
+        ({"orderItems": []}, "did you mean lines"),
+        ({"created_at": "2026-11-01T10:00"}, "must have a time zone"),
+        ([], "a mapping of its fields, not list"),
+        (Order(uuid="o"), "a mapping of its fields, not Order"),
+    ],
+)
+async def test_a_refused_mapping_says_what_is_meant(gg: GoedGepickt, given: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        await gg.orders.create(given)
+
+
+async def test_filters_that_are_no_text_are_refused(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: gg.orders.list(status=["open"]),  # type: ignore[arg-type]
+        lambda: gg.orders.list(webshop_uuid=5),  # type: ignore[arg-type]
+        lambda: gg.products.list(sku=12),  # type: ignore[arg-type]
+        lambda: gg.products.list(supplier_uuid=b"x"),  # type: ignore[arg-type]
+        lambda: gg.shipments.list(status=5),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match="must be text, not"):
+            call()
 
 
 async def test_a_product_update_object_does_as_well_as_a_mapping(gg: GoedGepickt) -> None:

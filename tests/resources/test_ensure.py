@@ -233,7 +233,8 @@ async def test_the_name_of_a_delivery_says_what_to_subscribe_to(gg: GoedGepickt)
 
 
 async def test_an_event_that_only_its_user_knows_is_subscribed_to(gg: GoedGepickt) -> None:
-    done = await gg.webhooks.ensure(URL, "shipment.created", webshops=gg.settings.webshop_uuid)
+    with pytest.warns(UserWarning, match=r"'shipment.created' is no WebhookEvent that this version knows"):
+        done = await gg.webhooks.ensure(URL, "shipment.created", webshops=gg.settings.webshop_uuid)
     assert [hook.event for hook in done.created] == ["shipment.created"]
 
 
