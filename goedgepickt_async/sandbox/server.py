@@ -366,7 +366,9 @@ class Sandbox:
         if task is not None:
             task.cancel()
         if self._runner is not None and self._lively_rate is not None:
-            self._lively_task = asyncio.get_running_loop().create_task(self._be_lively(60.0 / self._lively_rate))
+            self._lively_task = asyncio.get_running_loop().create_task(
+                self._be_lively(60.0 / self._lively_rate), name="sandbox lively"
+            )
 
     async def _be_lively(self, pause: float) -> None:
         while True:

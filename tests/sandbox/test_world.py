@@ -53,15 +53,15 @@ def test_the_world_and_its_keys_are_the_same_in_another_process() -> None:
     assert json.loads(done.stdout) == [here.api_key, *(list(getattr(here.world, name)) for name in TABLES)]
 
 
-def test_300_000_orders_cost_a_few_bytes_each() -> None:
+def test_100_000_orders_cost_a_few_bytes_each() -> None:
     make_world(orders=10)
     tracemalloc.start()
-    world = make_world(orders=300_000)
-    page = world.orders[200_000:200_100]
+    world = make_world(orders=100_000)
+    page = world.orders[70_000:70_100]
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(page) == 100
-    assert held / 300_000 < 30  # what is in motion, some thousands of orders, costs most of it
+    assert held / 100_000 < 60  # what is in motion, some thousands of orders, costs most of it
 
 
 @given(seed=st.integers(0, 9), index=st.integers(0, 2**40), kind=st.sampled_from(["order", "product"]))
@@ -149,21 +149,14 @@ ADDRESS = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "
 SELDOM_NULL = [f"{side}{name}" for side in ("billing", "shipping") for name in ADDRESS]
 
 
-@pytest.mark.parametrize("field", ["shippingMethod", *SELDOM_NULL])
-def test_in_an_odd_world_a_few_percent_of_the_orders_have_null_there(field: str) -> None:
-    nulls = [order[field] for order in make_world(orders=2000).orders].count(None)
-    assert 20 <= nulls <= 100
-
-
-@pytest.mark.parametrize("field", ["internComment", "billingAddress2", "shippingAddress2"])
-def test_in_an_odd_world_a_few_percent_of_the_orders_have_text_there(field: str) -> None:
-    texts = [order[field] for order in make_world(orders=2000).orders if order[field]]
-    assert 20 <= len(texts) <= 100
-    assert len(set(texts)) > 1
-
-
-def test_in_an_odd_world_some_completed_orders_lack_a_date_but_none_its_creation() -> None:
-    orders = list(make_world(orders=2000).orders)
+def test_in_an_odd_world_a_few_percent_of_the_orders_lack_a_field_or_have_a_rare_one() -> None:
+    orders = list(make_world(orders=1500).orders)
+    for field in ("shippingMethod", *SELDOM_NULL):
+        assert 15 <= [order[field] for order in orders].count(None) <= 75, field
+    for field in ("internComment", "billingAddress2", "shippingAddress2"):
+        texts = [order[field] for order in orders if order[field]]
+        assert 15 <= len(texts) <= 75, field
+        assert len(set(texts)) > 1
     completed = [order for order in orders if order["status"] == "completed"]
     for field in ("finishDate", "shippedDate"):
         assert 0 < [order[field] for order in completed].count(None) < len(completed) / 10
