@@ -16,8 +16,7 @@ from weakref import WeakKeyDictionary
 import attrs
 from aiohttp import web
 
-from goedgepickt_async.sandbox.answers import Answer, encode_json, error
-from goedgepickt_async.sandbox.app import Application
+from goedgepickt_async.sandbox.app import Answer, Application, encode_json, error
 from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest
 from goedgepickt_async.sandbox.world import World
 

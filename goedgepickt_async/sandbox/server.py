@@ -20,12 +20,11 @@ from goedgepickt_async.sandbox.control import ControlPlane
 from goedgepickt_async.sandbox.deliveries import Deliveries
 from goedgepickt_async.sandbox.faults import Connections, Exchange, Fault, FaultSchedule, seeded_latency
 from goedgepickt_async.sandbox.handlers import build_router
-from goedgepickt_async.sandbox.hosts import HostGuard
 from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks
-from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest, clean_input, parse_body
+from goedgepickt_async.sandbox.requests import HostGuard, Incoming, RecordedRequest, clean_input, parse_body
 from goedgepickt_async.sandbox.world import World, WorldSettings
-from goedgepickt_async.sandbox.world.lively import Lively
+from goedgepickt_async.sandbox.world.world import Lively
 
 __all__ = ["Sandbox"]
 

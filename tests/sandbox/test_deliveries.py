@@ -16,8 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox import Sandbox, faults
-from goedgepickt_async.sandbox.deliveries import DeliveryState, WebhookSender, pauses, php_json, sign
-from goedgepickt_async.sandbox.deliveries.sender import LoopbackResolver, is_loopback
+from goedgepickt_async.sandbox.deliveries import (
+    DeliveryState,
+    LoopbackResolver,
+    WebhookSender,
+    is_loopback,
+    pauses,
+    php_json,
+    sign,
+)
 from tests.support.receiver import Receiver, receiving
 
 from .conftest import Api, Serve

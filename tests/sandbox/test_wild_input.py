@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from goedgepickt_async.sandbox.answers import Answer, Refusal
+from goedgepickt_async.sandbox.app import Answer, Refusal
 from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks

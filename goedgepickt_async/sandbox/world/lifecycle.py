@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from goedgepickt_async.sandbox.world import sample_data
 from goedgepickt_async.sandbox.world.state import State
-from goedgepickt_async.sandbox.world.table import ChangeKind, Row, Table
+from goedgepickt_async.sandbox.world.table import CARRIERS, ChangeKind, Row, Table
 
 __all__ = ["ACTIONS", "ActionError", "LifeCycle", "Stage", "known"]
 
@@ -337,9 +336,7 @@ class LifeCycle(State):
                 "status": status,
                 "createDate": self.now_text(),
                 "deliveredDate": None,
-                "shippingMethod": carrier
-                or order.get("shippingMethod")
-                or sample_data.CARRIERS[draw[1] % len(sample_data.CARRIERS)],
+                "shippingMethod": carrier or order.get("shippingMethod") or CARRIERS[draw[1] % len(CARRIERS)],
                 "trackTraceCode": code,
                 "trackTraceUrl": f"https://track.example.test/{code}",
                 "externalId": f"EXT-{number}",

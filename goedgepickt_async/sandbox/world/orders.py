@@ -1,17 +1,33 @@
-"""Generated orders: their few columns that lists filter on, and the whole row when it is read."""
+"""Generated orders and their shipments: few columns that lists filter on, and whole rows when they are read."""
 
 from __future__ import annotations
 
 import random
 from array import array
+from bisect import bisect_left
 from functools import cached_property
 from typing import Final
 
-from goedgepickt_async.sandbox.world import sample_data
 from goedgepickt_async.sandbox.world.products import ProductMaker
-from goedgepickt_async.sandbox.world.table import Calendar, Row, SeededIds, WorldSettings, write_moment
+from goedgepickt_async.sandbox.world.table import (
+    CARRIERS,
+    CITIES,
+    COMPANIES,
+    FIRST_NAMES,
+    LAST_NAMES,
+    NOTES,
+    PAYMENTS,
+    SECOND_LINES,
+    STREETS,
+    TAGS,
+    Calendar,
+    Row,
+    SeededIds,
+    WorldSettings,
+    write_moment,
+)
 
-__all__ = ["STATUSES", "OrderMaker"]
+__all__ = ["STATUSES", "OrderMaker", "ShipmentMaker"]
 
 STATUSES: Final = (
     "open",
@@ -159,12 +175,12 @@ class OrderMaker:
             "finishDate": done,
             "shippedDate": done,
             "totalPaid": _total(lines),
-            "paymentMethod": sample_data.PAYMENTS[draw[1] % len(sample_data.PAYMENTS)],
-            "shippingMethod": sample_data.CARRIERS[draw[2] % len(sample_data.CARRIERS)],
-            "customerNote": sample_data.NOTES[draw[3] % len(sample_data.NOTES)] if draw[3] % 6 == 0 else None,
+            "paymentMethod": PAYMENTS[draw[1] % len(PAYMENTS)],
+            "shippingMethod": CARRIERS[draw[2] % len(CARRIERS)],
+            "customerNote": NOTES[draw[3] % len(NOTES)] if draw[3] % 6 == 0 else None,
             "internComment": None,
             "attentionNeeded": draw[4] % 16 == 0,
-            "tags": [sample_data.TAGS[draw[5] % len(sample_data.TAGS)]] if draw[5] % 4 == 0 else [],
+            "tags": [TAGS[draw[5] % len(TAGS)]] if draw[5] % 4 == 0 else [],
             **_address("billing", draw[16:26], index, odd=self._odd),
             **_address("shipping", draw[16:26] if draw[6] % 4 else draw[26:36], index, odd=self._odd),
             "products": lines,
@@ -184,7 +200,7 @@ class OrderMaker:
         if index % 47 == 22:
             row["shippingMethod"] = None
         if index % 43 == 18:
-            row["internComment"] = sample_data.NOTES[index % len(sample_data.NOTES)]
+            row["internComment"] = NOTES[index % len(NOTES)]
         if index % 41 == 20:
             row["finishDate"] = None
         if index % 31 == 8:
@@ -230,13 +246,13 @@ def _total(lines: list[Row]) -> str:
 
 
 def _address(side: str, draw: bytes, index: int, *, odd: bool) -> Row:
-    city, country = sample_data.CITIES[draw[3] % len(sample_data.CITIES)]
-    first = sample_data.FIRST_NAMES[draw[0] % len(sample_data.FIRST_NAMES)]
+    city, country = CITIES[draw[3] % len(CITIES)]
+    first = FIRST_NAMES[draw[0] % len(FIRST_NAMES)]
     address: Row = {
         f"{side}FirstName": None if odd and index % 9 == 7 else first,
-        f"{side}LastName": sample_data.LAST_NAMES[draw[1] % len(sample_data.LAST_NAMES)],
-        f"{side}Company": sample_data.COMPANIES[draw[2] % len(sample_data.COMPANIES)] if draw[2] % 4 == 0 else None,
-        f"{side}Address": sample_data.STREETS[draw[4] % len(sample_data.STREETS)],
+        f"{side}LastName": LAST_NAMES[draw[1] % len(LAST_NAMES)],
+        f"{side}Company": COMPANIES[draw[2] % len(COMPANIES)] if draw[2] % 4 == 0 else None,
+        f"{side}Address": STREETS[draw[4] % len(STREETS)],
         f"{side}Address2": None,
         f"{side}HouseNumber": str(1 + draw[5]),
         f"{side}HousenumberAddition": "ABC-"[draw[6] % 4] if draw[6] % 3 == 0 else None,
@@ -254,4 +270,98 @@ def _make_addresses_odd(index: int, row: Row) -> None:
         if place < len(_NULLABLE):
             row[f"{side}{_NULLABLE[place]}"] = None
         if place == len(_NULLABLE):
-            row[f"{side}Address2"] = sample_data.SECOND_LINES[index % len(sample_data.SECOND_LINES)]
+            row[f"{side}Address2"] = SECOND_LINES[index % len(SECOND_LINES)]
+
+
+_STATUSES = (
+    "delivered", "delivered", "delivered_at_recipient", "shipped", "in_transit", "out_for_delivery", "registered",
+    "pending", "pending_registered", "returned", "problem", "no_update_supported",
+)  # fmt: skip
+_TRAVEL = 90_000
+"""Seconds from a shipment's creation to its delivery."""
+
+
+class ShipmentMaker:
+    """Makes shipment `index` from the seed; shipments follow their orders in time."""
+
+    def __init__(self, settings: WorldSettings, identity: SeededIds, orders: OrderMaker) -> None:
+        """Take the world's settings, its source of randomness and the maker of the orders that were shipped."""
+        self._identity = identity
+        self._orders = orders
+        self._odd = settings.oddities
+        completed = orders.status_counts()["completed"]
+        self.count: int = completed if settings.shipments is None else settings.shipments
+        self._completed = completed
+        self._end = settings.end
+        self._calendar = Calendar(settings.end, self.count)
+
+    def order(self, index: int) -> int | None:
+        """Return the index of the order that it belongs to, or None if no order was ever completed."""
+        if not self._completed:
+            return None
+        return self._orders.completed[index * self._completed // self.count]
+
+    def of_order(self, order: int) -> range:
+        """Return the indices of an order's shipments."""
+        if not self._completed or not self.count:
+            return range(0)
+        rank = bisect_left(self._orders.completed, order)
+        if rank == self._completed or self._orders.completed[rank] != order:
+            return range(0)
+        return range(-(-rank * self.count // self._completed), -(-(rank + 1) * self.count // self._completed))
+
+    def created(self, index: int) -> int:
+        """Return the Unix second of its creation; it never falls with the index."""
+        order = self.order(index)
+        if order is None:
+            return self._calendar.moment(index)
+        # A second for each parcel before it of the same order: shipments never change places.
+        return max(self._orders.created(order), self._orders.finished(order) - 400) + index - self.of_order(order).start
+
+    def status(self, index: int) -> str:
+        """Return its status; in an odd world sometimes empty or one that is on no list."""
+        if self._odd and index % 29 == 5:
+            return ""
+        if self._odd and index % 31 == 9:
+            return "held_by_customs"
+        status = _STATUSES[self._identity.draw("shipment", index)[0] % len(_STATUSES)]
+        if status.startswith("delivered") and self.created(index) + _TRAVEL > self._end:
+            return "in_transit"  # it cannot have arrived yet
+        return status
+
+    def parcel(self, index: int) -> Row:
+        """Return the short form that an order shows of it."""
+        code = f"3SZB{index:09d}"
+        return {
+            "trackTraceCode": code,
+            "trackTraceUrl": f"https://track.example.test/{code}",
+            "createDate": write_moment(self.created(index)),
+        }
+
+    def row(self, index: int) -> Row:
+        """Return the shipment as the API serves it."""
+        status = self.status(index)
+        draw = self._identity.draw("shipment", index)
+        order = self.order(index)
+        linked = self._orders.row(order) if order is not None else None
+        delivered = self.created(index) + _TRAVEL if status.startswith("delivered") else None
+        parcel = self.parcel(index)
+        row: Row = {
+            "uuid": self._identity.uuid("shipment", index),
+            "status": status,
+            "createDate": parcel["createDate"],
+            "deliveredDate": None if delivered is None else write_moment(delivered),
+            "shippingMethod": CARRIERS[draw[1] % len(CARRIERS)],
+            "trackTraceCode": parcel["trackTraceCode"],
+            "trackTraceUrl": parcel["trackTraceUrl"],
+            "externalId": f"EXT-{index}" if draw[2] % 3 else None,
+            "referenceText": linked["externalDisplayId"] if linked else None,
+            "shippingFirstName": linked["shippingFirstName"] if linked else None,
+            "shippingLastName": linked["shippingLastName"] if linked else None,
+            "shippingCity": linked["shippingCity"] if linked else None,
+            "linkedOrder": {"uuid": linked["uuid"]} if linked else None,
+        }
+        if self._odd and index % 12 == 4:
+            row["linkedOrder"] = None
+            row["carrierService"] = "Brievenbus/24u"
+        return row

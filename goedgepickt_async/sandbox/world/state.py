@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from goedgepickt_async.sandbox.world import sample_data
-from goedgepickt_async.sandbox.world.inventory import RESERVING, Allocator, Inventory
-from goedgepickt_async.sandbox.world.orders import OrderMaker
-from goedgepickt_async.sandbox.world.products import ProductMaker, Stock
-from goedgepickt_async.sandbox.world.shipments import ShipmentMaker
+from goedgepickt_async.sandbox.world.orders import OrderMaker, ShipmentMaker
+from goedgepickt_async.sandbox.world.products import RESERVING, Allocator, Inventory, ProductMaker, Stock
 from goedgepickt_async.sandbox.world.table import (
+    PLATFORMS,
+    SHOP_WORDS,
     Change,
     ChangeKind,
     Observer,
@@ -408,7 +407,7 @@ class State:
         return row
 
     def _webshop_name(self, index: int) -> str:
-        word = sample_data.SHOP_WORDS[index % len(sample_data.SHOP_WORDS)]
+        word = SHOP_WORDS[index % len(SHOP_WORDS)]
         return f"{word}winkel {index + 1}"
 
     def _make_webshop(self, index: int) -> Row:
@@ -416,7 +415,7 @@ class State:
             "uuid": self.identity.uuid("webshop", index),
             "name": self._webshop_name(index),
             "url": f"https://shop{index + 1}.example.test",
-            "platform": sample_data.PLATFORMS[index % len(sample_data.PLATFORMS)],
+            "platform": PLATFORMS[index % len(PLATFORMS)],
         }
 
     def _make_location(self, index: int) -> Row:

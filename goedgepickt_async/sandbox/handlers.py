@@ -1,0 +1,608 @@
+"""The controllers of all endpoints: input is checked, the world is read or changed, and an answer is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Final
+
+import attrs
+
+from goedgepickt_async.sandbox import validation as check
+from goedgepickt_async.sandbox.app import Answer, Controller, Refusal, Router, error, json_answer, validation_error
+from goedgepickt_async.sandbox.lists import BadCursorError, Listing, ListQuery, PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.requests import Incoming
+from goedgepickt_async.sandbox.validation import COUNTRIES, BrokenRule, Errors, Field, validate, validation_text
+from goedgepickt_async.sandbox.world import Table, World
+from goedgepickt_async.sandbox.world.table import parse_moment, write_moment
+
+__all__ = [
+    "Lists",
+    "Orders",
+    "Products",
+    "StockOfProducts",
+    "Webhooks",
+    "build_router",
+    "checked",
+    "found",
+    "order_fields",
+    "order_row",
+    "refuse",
+]
+
+
+def checked(fields: Iterable[Field], request: Incoming) -> dict[str, Any]:
+    """Return the request's input.
+
+    Raises:
+        Refusal: 422, with all that is wrong.
+    """
+    errors: Errors = {}
+    data = validate(fields, request.data, errors)
+    if not errors and request.is_unreadable:
+        errors["body"] = [validation_text("array", "body")]
+    if errors:
+        raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
+    return data
+
+
+def found(table: Table, uuid: str, model: str, request: Incoming) -> int:
+    """Return the index of the row that a path names.
+
+    Raises:
+        Refusal: 404, in the words of Laravel's route model binding.
+    """
+    index = table.find(uuid)
+    if index is None:
+        text = f"No query results for model [App\\Models\\{model}] {uuid}"
+        raise Refusal(error(404, text, wants_json=request.wants_json))
+    return index
+
+
+def refuse(status: int, text: str, quirks: Quirks, field: str | None = None) -> Refusal:
+    """Return a refusal in the service's own words, to be raised.
+
+    Args:
+        status: The HTTP status.
+        text: What is wrong.
+        quirks: They know under which key the text is given.
+        field: The input field that is to blame; Laravel then lists the text under `errors` too, where clients look.
+    """
+    body: dict[str, object] = {quirks.error_key: text}
+    if field is not None and quirks.error_key == "message":
+        body["errors"] = {field: [text]}
+    return Refusal(json_answer(body, status))
+
+
+_EVIDENT: Final = {"order": ("status",), "product": ("sku", "supplierUuid")}
+"""The searches that public evidence exists for (reference sections 4.2 and 4.5)."""
+
+
+class Lists:
+    """Answers every list of one world."""
+
+    def __init__(self, world: World, limits: PageLimits, quirks: Quirks) -> None:
+        """Take what to list, how large pages are, and where to lie."""
+        self._world = world
+        self._quirks = quirks
+        self._pager = Pager(limits, quirks)
+        self.plain: dict[str, Listing] = {
+            "/webshops": _plain(world.webshops, "uuid", "name", "url", "platform"),
+            "/picklocations": _plain(world.pick_locations, "uuid", "name"),
+        }
+        """Path -> a list that has no other endpoint."""
+        self.webhooks: Listing = _plain(
+            world.webhooks, "webhookUuid", "webhookEvent", "targetUrl", "webshopUuid", "webshopName"
+        )
+        self.products: Listing = self._list_products()
+        self.orders: Listing = self._list_orders()
+        self.shipments: Listing = self._list_shipments()
+
+    def of(self, listing: Listing) -> Controller:
+        """Return the controller of a list."""
+        return lambda request: self._answer(listing, request)
+
+    def _answer(self, listing: Listing, request: Incoming) -> Answer:
+        errors: dict[str, list[str]] = {}
+        query = self._read_query(listing, request, errors)
+        asked = PageRequest(
+            number=_positive("page", request, errors) or 1,
+            size=_positive("perPage", request, errors),
+            cursor=_asked("cursor", request) or None,
+        )
+        if not errors:
+            try:
+                return json_answer(self._pager.page(listing, query, asked))
+            except BadCursorError:
+                errors["cursor"] = [validation_text("in", "cursor")]
+        raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
+
+    def _read_query(self, listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> ListQuery:
+        webshop = _asked("webshopUuid", request)
+        statuses = _asked("orderstatus", request)
+        by_date, descending = _read_order(listing, request, errors)
+        return ListQuery(
+            webshop=self._webshop(webshop) if webshop else None,
+            created_after=_read_day(request, errors) if listing.created else None,
+            search=_read_search(listing, request, errors, strict=self._quirks.strict),
+            status=frozenset(statuses.split(",")) if statuses and listing.status else None,
+            leaks=self._quirks.orderstatus_leaks,
+            by_date=by_date,
+            descending=descending,
+        )
+
+    def _webshop(self, uuid: str) -> int:
+        index = self._world.webshops.find(uuid)
+        return -1 if index is None else index
+
+    def _list_products(self) -> Listing:
+        table = self._world.products
+        listing = _plain(table, "uuid", "productId", "sku", "name", "ean", "barcode", "type")
+        listing.searchable["supplierUuid"] = lambda index: (table.bare(index)["supplier"] or {}).get("uuid")
+        listing.candidates["sku"] = self._world.products_with_sku
+        listing.webshop = self._world.product_webshop
+        return listing
+
+    def _list_orders(self) -> Listing:
+        world = self._world
+        listing = _plain(world.orders, "uuid", "externalDisplayId")
+        listing.searchable["status"] = world.order_status
+        # The database knows the shop's own id also where the answer leaves it out.
+        listing.searchable["orderId"] = listing.searchable["orderNumber"] = world.order_id
+        for attribute in ("externalDisplayId", "orderNumber", "orderId"):
+            listing.candidates[attribute] = world.orders_with_number
+        listing.webshop = world.order_webshop
+        listing.created = world.order_created
+        listing.status = world.order_status
+        listing.past = world.past_statuses
+        return listing
+
+    def _list_shipments(self) -> Listing:
+        world = self._world
+        attributes = ("uuid", "status", "trackTraceCode", "externalId", "referenceText", "shippingMethod")
+        listing = _plain(world.shipments, *attributes)
+        listing.webshop = world.shipment_webshop
+        listing.created = world.shipment_created
+        return listing
+
+
+def _plain(table: Table, *attributes: str) -> Listing:
+    listing = Listing(table=table, searchable={name: _reader(table, name) for name in attributes})
+
+    def by_uuid(uuid: str) -> list[int]:
+        index = table.find(uuid)
+        return [] if index is None else [index]
+
+    listing.candidates[attributes[0]] = by_uuid
+    return listing
+
+
+def _reader(table: Table, attribute: str) -> Any:
+    return lambda index: table.bare(index).get(attribute)
+
+
+def _asked(name: str, request: Incoming) -> str:
+    """Return a parameter, trimmed as Laravel trims all input; empty where there is none."""
+    return request.query.get(name, "").strip()
+
+
+def _positive(name: str, request: Incoming, errors: dict[str, list[str]]) -> int | None:
+    if name not in request.query:
+        return None
+    text = _asked(name, request)
+    if not re.fullmatch(r"[+-]?\d{1,100}", text, re.ASCII):
+        errors[name] = [validation_text("integer", name)]
+    elif int(text) < 1:
+        errors[name] = [validation_text("min", name, minimum=1)]
+    else:
+        return int(text)
+    return None
+
+
+def _read_day(request: Incoming, errors: dict[str, list[str]]) -> date | None:
+    if "createdAfter" not in request.query:
+        return None
+    text = _asked("createdAfter", request)
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        errors["createdAfter"] = [validation_text("date", "createdAfter")]
+        return None
+
+
+def _read_search(
+    listing: Listing, request: Incoming, errors: dict[str, list[str]], *, strict: bool
+) -> tuple[str, str] | None:
+    if _asked("searchDelimiter", request) not in {"", "="}:
+        errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]
+    attribute = _asked("searchAttribute", request)
+    if not attribute:
+        return None
+    evident = _EVIDENT.get(listing.table.kind, ()) if strict else listing.searchable
+    if attribute not in listing.searchable or attribute not in evident:
+        errors["searchAttribute"] = [validation_text("in", "searchAttribute")]
+    return attribute, _asked("searchValue", request)
+
+
+def _read_order(listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> tuple[bool, bool]:
+    column = _asked("orderBy", request)
+    direction = _asked("orderByDirection", request).lower() or "asc"
+    if column and (column != "createDate" or not listing.created):
+        errors["orderBy"] = [validation_text("in", "orderBy")]
+    if direction not in {"asc", "desc"}:
+        errors["orderByDirection"] = [validation_text("in", "orderByDirection")]
+    return bool(column), bool(column) and direction == "desc"
+
+
+class Products:
+    """The controllers of products."""
+
+    def __init__(self, world: World, quirks: Quirks) -> None:
+        """Take the world and where to lie."""
+        self._world = world
+        self._quirks = quirks
+        self._fields = (
+            Field("webshopUuid", check.known(world.webshops.find)),
+            Field("name", check.text),
+            Field("sku", check.text),
+            Field("productId", check.text),
+            Field("stockManagement", check.boolean),
+            Field("url", check.url),
+            Field("picture", check.url),
+            Field("price", check.decimal),
+        )
+        required = {"webshopUuid", "name", "sku"}
+        self._new_fields = tuple(attrs.evolve(field, required=field.name in required) for field in self._fields)
+
+    def get(self, request: Incoming, uuid: str) -> Answer:
+        """GET /products/{uuid}."""
+        return json_answer(self._world.products.row(found(self._world.products, uuid, "Product", request)))
+
+    def create(self, request: Incoming) -> Answer:
+        """POST /products."""
+        data = checked(self._new_fields, request)
+        webshop, sku = int(data["webshopUuid"]), str(data["sku"])
+        if self._is_taken(webshop, sku):
+            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
+        return self._answer(self._world.insert_product(webshop, self._new_row(data)))
+
+    def update(self, request: Incoming, uuid: str) -> Answer:
+        """PUT /products/{uuid}."""
+        index = found(self._world.products, uuid, "Product", request)
+        data = checked(self._fields, request)
+        webshop = self._world.product_webshop(index)
+        sku = data.get("sku")
+        if sku and sku != self._world.products.bare(index)["sku"] and self._is_taken(webshop, sku):
+            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
+        self._world.change_product(index, **_served(data))
+        return self._answer(index)
+
+    def _is_taken(self, webshop: int, sku: str) -> bool:
+        same = self._world.products_with_sku(sku)
+        return any(self._world.product_webshop(index) == webshop for index in same)
+
+    def _new_row(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "uuid": self._world.products.uuid(self._world.products.size),
+            "productId": None,
+            "sku": None,
+            "name": None,
+            "ean": None,
+            "barcode": None,
+            "description": None,
+            "internalComment": None,
+            "price": None,
+            "costPrice": None,
+            "taxRate": None,
+            "weight": None,
+            "length": None,
+            "height": None,
+            "width": None,
+            "picture": None,
+            "productAttributes": [],
+            "supplier": None,
+            "allowBackorders": True,
+            "type": "normal",
+            **_served(data),
+        }
+
+    def _answer(self, index: int) -> Answer:
+        product = self._world.products.row(index)
+        if self._quirks.product_answer == "bare":
+            return json_answer(product)
+        return json_answer({"items": [product] if self._quirks.product_answer == "items" else []})
+
+
+def _served(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the input that products show, as they show them."""
+    shown = ("name", "sku", "productId", "picture", "price")
+    # A SKU is never null: emptied, it is an empty text.
+    return {name: data[name] or ("" if name == "sku" else data[name]) for name in shown if name in data}
+
+
+class StockOfProducts:
+    """The controllers of a product's stock."""
+
+    def __init__(self, world: World, quirks: Quirks) -> None:
+        """Take the world and where to lie."""
+        self._world = world
+        self._quirks = quirks
+        quantity = Field("stockQuantity", check.whole(0), required=True)
+        self._link_fields = (quantity, Field("priority", check.whole(0)))
+        self._set_fields = (quantity, Field("reason", check.text))
+        self._mutation_fields = (
+            Field("mutation", check.whole(), required=True),
+            Field("mutationReason", check.text),
+            Field("pickLocationUuid", check.known(world.pick_locations.find)),
+        )
+
+    def get(self, request: Incoming, uuid: str) -> Answer:
+        """GET /products/{uuid}/stock."""
+        product = self._product(request, uuid)
+        places = sorted(self._world.inventory.stock(product).locations, key=lambda place: place.priority)
+        locations = [
+            {
+                "picklocationUuid": self._world.pick_locations.uuid(place.location),
+                "picklocationName": self._world.pick_locations.row(place.location)["name"],
+                "stockQuantity": place.quantity,
+                "stockPriority": place.priority,
+            }
+            for place in places
+        ]
+        return json_answer({"stockLocations": locations})
+
+    def link(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
+        """POST /products/{uuid}/stock/{pickLocationUuid}."""
+        product, location = self._product(request, uuid), self._location(request, location_uuid)
+        data = checked(self._link_fields, request)
+        stock = self._world.inventory.stock(product)
+        if stock.at(location) is not None:
+            raise refuse(422, "Stock location already exists for this product", self._quirks, "pickLocationUuid")
+        priority = data.get("priority")
+        self._world.inventory.link(
+            product, location, data["stockQuantity"], len(stock.locations) + 1 if priority is None else priority
+        )
+        return json_answer({"message": "Stock location created"})
+
+    def set(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
+        """PUT /products/{uuid}/stock/{pickLocationUuid}."""
+        product, location = self._product(request, uuid), self._location(request, location_uuid)
+        data = checked(self._set_fields, request)
+        if self._world.inventory.stock(product).at(location) is None:
+            raise refuse(404, "Stock location not found for this product", self._quirks)
+        self._world.inventory.set(product, location, data["stockQuantity"])
+        return json_answer({"message": "Stock updated"})
+
+    def mutate(self, request: Incoming, uuid: str) -> Answer:
+        """PUT /products/{uuid}/stock-mutation."""
+        product = self._product(request, uuid)
+        data = checked(self._mutation_fields, request)
+        self._world.inventory.mutate(product, data["mutation"], data.get("pickLocationUuid"))
+        return json_answer({"message": "Stock mutation created"})
+
+    def _product(self, request: Incoming, uuid: str) -> int:
+        return found(self._world.products, uuid, "Product", request)
+
+    def _location(self, request: Incoming, uuid: str) -> int:
+        return found(self._world.pick_locations, uuid, "PickLocation", request)
+
+
+_ADDRESS: Final = (
+    "FirstName", "LastName", "Company", "Address", "Address2", "HouseNumber", "HouseNumberAddition", "Zipcode",
+    "City", "Country", "Email", "Phone",
+)  # fmt: skip
+_MONEY: Final = ("discountTotal", "discountTax", "shippingTotal", "shippingTax", "paidTotal", "paidTax")
+_UNIT_MONEY: Final = (
+    "totalPriceIncl", "totalPriceExcl", "totalPriceTax", "unitPriceIncl", "unitPriceExcl", "unitPriceTax",
+)  # fmt: skip
+_COUNTRY: Final = check.one_of(COUNTRIES)
+_STATUSES: Final = ("open", "on_hold", "completed", "cancelled")
+
+
+def order_fields(world: World) -> tuple[Field, ...]:
+    """Return the fields of `POST /orders`; the required ones are those that the reference stars."""
+    return (
+        Field("webshopUuid", check.known(world.webshops.find), required=True),
+        Field("orderId", check.text, required=True),
+        Field("orderDisplayId", check.text),
+        Field("createDate", check.moment),
+        Field("finishDate", check.moment),
+        Field("orderStatus", check.one_of(_STATUSES), required=True),
+        Field("currency", check.text),
+        *_address_fields("billing"),
+        *_address_fields("shipping"),
+        *(Field(name, check.text) for name in ("shippingMethod", "paymentMethod", "invoiceNumber", "customerNote")),
+        *(Field(name, check.decimal) for name in _MONEY),
+        Field("ignoreUnknownProductWarnings", check.boolean),
+        Field("pickupLocationData", fields=_PICKUP_FIELDS),
+        Field("orderItems", items=_LINE_FIELDS, required=True),
+    )
+
+
+def order_row(world: World, data: dict[str, Any], lines: list[dict[str, Any]], status: str) -> dict[str, Any]:
+    """Return the order as it is kept and served.
+
+    Args:
+        world: Where it will live.
+        data: The checked input.
+        lines: Its lines as they are served.
+        status: Its first status. A completed order was handled elsewhere: it has a date on which it was finished, and no
+            shipment of this warehouse.
+    """
+    created, finished = data.get("createDate"), data.get("finishDate")
+    if finished is None and status == "completed":
+        finished = parse_moment(world.now_text()) if created is None else created
+    return {
+        "uuid": world.orders.uuid(world.orders.size),
+        "externalDisplayId": data.get("orderDisplayId") or data["orderId"],
+        "orderNumber": data["orderId"],
+        "orderId": data["orderId"],
+        "status": status,
+        "createDate": world.now_text() if created is None else write_moment(created),
+        "finishDate": None if finished is None else write_moment(finished),
+        "shippedDate": None,
+        "totalPaid": data.get("paidTotal"),
+        "paymentMethod": data.get("paymentMethod"),
+        "shippingMethod": data.get("shippingMethod"),
+        "customerNote": data.get("customerNote"),
+        "internComment": None,
+        "attentionNeeded": 0 if world.settings.oddities else False,
+        "tags": [],
+        **_served_address("billing", data),
+        **_served_address("shipping", data),
+        "products": lines,
+        "shipments": [],
+    }
+
+
+def _address_fields(side: str) -> tuple[Field, ...]:
+    return tuple(Field(side + name, _COUNTRY if name == "Country" else check.text) for name in _ADDRESS)
+
+
+def _served_address(side: str, data: dict[str, Any]) -> dict[str, Any]:
+    # Answers spell the addition with a small n, requests with a capital one.
+    return {side + name.replace("HouseNumberA", "HousenumberA"): data.get(side + name) for name in _ADDRESS}
+
+
+_PICKUP_FIELDS: Final = (
+    *(Field(name, check.text) for name in ("locationNumber", "carrier", "location", "street", "houseNumber")),
+    *(Field(name, check.text) for name in ("zipcode", "city")),
+    Field("country", _COUNTRY),
+)
+_LINE_FIELDS: Final = (
+    Field("sku", check.text, required=True),
+    Field("productName", check.text, required=True),
+    Field("productQuantity", check.whole(1), required=True),
+    Field("taxRate", check.decimal),
+    *(Field(name, check.text) for name in ("lineItemId", "productId", "ean", "productImage")),
+    *(Field(name, check.decimal) for name in _UNIT_MONEY),
+)
+
+
+class Orders:
+    """The controllers of orders."""
+
+    def __init__(self, world: World, quirks: Quirks) -> None:
+        """Take the world and where to lie."""
+        self._world = world
+        self._quirks = quirks
+        self._fields = order_fields(world)
+
+    def get(self, request: Incoming, uuid: str) -> Answer:
+        """GET /orders/{uuid}."""
+        return json_answer(self._world.orders.row(found(self._world.orders, uuid, "Order", request)))
+
+    def create(self, request: Incoming) -> Answer:
+        """POST /orders."""
+        data = checked(self._fields, request)
+        first = self._first_with_id(data["webshopUuid"], data["orderId"])
+        if first is not None and self._quirks.duplicate_order == "refuse":
+            raise refuse(422, f"Order {data['orderId']} already exists", self._quirks, "orderId")
+        if first is not None and self._quirks.duplicate_order == "return_first":
+            return self._answer(self._world.orders.uuid(first))
+        return self._answer(self._place(data))
+
+    def _place(self, data: dict[str, Any]) -> str:
+        webshop = int(data["webshopUuid"])
+        lines = self._lines(webshop, data["orderItems"], picked=data["orderStatus"] == "completed")
+        unknown = [line["sku"] for line in lines if line["productUuid"] is None]
+        blocked = bool(unknown) and not data.get("ignoreUnknownProductWarnings")
+        if blocked and self._quirks.unknown_sku == "refuse":
+            raise refuse(422, f"Unknown products: {', '.join(unknown)}", self._quirks, "orderItems")
+        blocked = blocked and data["orderStatus"] == "open"
+        asked = "on_hold" if blocked else str(data["orderStatus"])
+        row = order_row(self._world, data, lines, asked)
+        if blocked:
+            row["attentionNeeded"] = 1 if self._world.settings.oddities else True
+        return self._world.orders.uuid(self._world.admit_order(webshop, row))
+
+    def _lines(self, webshop: int, items: list[dict[str, Any]], *, picked: bool) -> list[dict[str, Any]]:
+        lines = []
+        for item in items:
+            product = self._world.product_with_sku(item["sku"], webshop)
+            said = {
+                "productName": item["productName"],
+                "sku": item["sku"],
+                "productPrice": item.get("unitPriceIncl") or "0.00",
+            }
+            if product is None:
+                blank = {"productUuid": None, "productQuantity": item["productQuantity"], "pickedQuantity": 0}
+                lines.append({**blank, **said, "type": "normal"})
+                continue
+            first, *parts = self._world.line(product, item["productQuantity"])
+            lines += [{**first, **said}, *parts]
+        return [{**line, "pickedQuantity": line["productQuantity"]} for line in lines] if picked else lines
+
+    def _first_with_id(self, webshop: int, order_id: str) -> int | None:
+        world = self._world
+        same = (
+            index
+            for index in world.orders_with_number(order_id)
+            if world.order_webshop(index) == webshop and world.order_id(index) == order_id
+        )
+        return next(same, None)
+
+    def _answer(self, uuid: str) -> Answer:
+        message = "Order created"
+        shapes: dict[str, Answer] = {
+            "orderUuid": json_answer({"message": message, "orderUuid": uuid}),
+            "uuid": json_answer({"message": message, "uuid": uuid}),
+            "order.uuid": json_answer({"message": message, "order": {"uuid": uuid}}),
+            "data.uuid": json_answer({"message": message, "data": {"uuid": uuid}}),
+            "empty": Answer(200),
+        }
+        return shapes[self._quirks.order_answer]
+
+
+# Not all names are known (that of "shipment created" is not), so the form is checked and not the name.
+_EVENT: Final = re.compile(r"[a-z]+\.[a-z][A-Za-z]*")
+
+
+class Webhooks:
+    """The controllers of webhook subscriptions."""
+
+    def __init__(self, world: World) -> None:
+        """Take the world."""
+        self._world = world
+        self._fields = (
+            Field("webshopUuid", check.known(world.webshops.find), required=True),
+            Field("webhookEvent", _event, required=True),
+            Field("targetUrl", check.url, required=True),
+        )
+
+    def create(self, request: Incoming) -> Answer:
+        """POST /webhooks."""
+        data = checked(self._fields, request)
+        row = self._world.add_webhook(int(data["webshopUuid"]), data["webhookEvent"], data["targetUrl"])
+        return json_answer(row)
+
+
+def _event(value: Any) -> str:
+    name = check.text(value)
+    if not _EVENT.fullmatch(name):
+        raise BrokenRule("in")
+    return name
+
+
+def build_router(world: World, limits: PageLimits, quirks: Quirks) -> Router:
+    """Return the table of all routes of the API, over one world."""
+    lists = Lists(world, limits, quirks)
+    products = Products(world, quirks)
+    stock = StockOfProducts(world, quirks)
+    orders = Orders(world, quirks)
+    webhooks = Webhooks(world)
+    router = Router()
+    for path, listing in lists.plain.items():
+        router.add(path, get=lists.of(listing))
+    router.add("/products", get=lists.of(lists.products), post=products.create)
+    router.add("/products/{}", get=products.get, put=products.update)
+    router.add("/products/{}/stock", get=stock.get)
+    router.add("/products/{}/stock/{}", post=stock.link, put=stock.set)
+    router.add("/products/{}/stock-mutation", put=stock.mutate)
+    router.add("/orders", get=lists.of(lists.orders), post=orders.create)
+    router.add("/orders/{}", get=orders.get)
+    router.add("/shipments", get=lists.of(lists.shipments))
+    router.add("/webhooks", get=lists.of(lists.webhooks), post=webhooks.create)
+    return router
