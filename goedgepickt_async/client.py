@@ -361,13 +361,8 @@ class GoedGepickt:
 
 def _bring_in_resources() -> None:
     """Import now what would otherwise stop the event loop for a moment in the middle of the first call."""
-    import goedgepickt_async.resources
-
-    try:
-        import goedgepickt_async.bulk.planner  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name not in {"sqlite3", "_sqlite3"}:
-            raise  # a Python that was built without SQLite has everything but plans, their journals and durable inboxes
+    import goedgepickt_async.bulk.planner
+    import goedgepickt_async.resources  # noqa: F401
 
 
 _OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url"}

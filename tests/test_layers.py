@@ -39,8 +39,10 @@ MAY_IMPORT = {
         "logs",
         "webhooks",
     },
-    "webhooks": {"text", "errors", "models", "convert", "drift", "logs", "paths"},
+    "_sqlite": {"errors"},
+    "webhooks": {"_sqlite", "text", "errors", "models", "convert", "drift", "logs", "paths"},
     "bulk": {
+        "_sqlite",
         "text",
         "errors",
         "models",

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import enum
 import json
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any, Final, Self
 
 import attrs
 
+from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.bulk.values import PlannedWrite, PlanScope
 from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.paths import make_private_file
@@ -174,7 +174,7 @@ class Entry:
     uuid: str | None
 
 
-Step = Callable[[sqlite3.Connection], None]
+Step = Callable[["sqlite3.Connection"], None]
 
 
 class Journal:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import secrets
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import attrs
 import cattrs
 
+from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import ConfigurationError, JournalBusyError, JournalError
 from goedgepickt_async.paths import FileLock, make_private_directory, runtime_dir, state_dir, write_private
 from goedgepickt_async.settings import Settings

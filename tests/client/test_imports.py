@@ -44,17 +44,27 @@ def test_nothing_of_ours_is_imported_in_the_middle_of_a_call() -> None:
     assert loaded_by(_SERVED) == set()
 
 
-def test_without_sqlite_the_client_works_with_the_local_budget() -> None:
-    code = (
-        "import asyncio, sys\n"
-        "sys.modules['_sqlite3'] = None\n"
-        "from goedgepickt_async import GoedGepickt, LocalBudget\n"
-        "from goedgepickt_async.sandbox import Sandbox\n"
-        "async def main():\n"
-        "    async with Sandbox(orders=5, limit=None) as sandbox:\n"
-        "        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget()) as gg:\n"
-        "            print(len(await gg.orders.list().collect()))\n"
-        "asyncio.run(main())\n"
-    )
+def test_without_sqlite_all_works_but_journals_and_inbox_files_which_say_so() -> None:
+    code = """
+import asyncio, sys
+sys.modules["_sqlite3"] = None
+from goedgepickt_async import GoedGepickt, GoedGepicktError, LocalBudget
+from goedgepickt_async.sandbox import Sandbox
+from goedgepickt_async.webhooks import MemoryInbox, SqliteInbox, WebhookReceiver
+
+async def main():
+    WebhookReceiver("a secret", inbox=MemoryInbox())
+    async with Sandbox(orders=5, products=2, limit=None) as sandbox:
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget()) as gg:
+            print(len(await gg.orders.list().collect()))
+            shop = await gg.webshops.list().first()
+            plan = await gg.products.plan([{"sku": "N", "name": "n", "price": "1"}], webshop_uuid=shop.uuid)
+            for use in (SqliteInbox("x.sqlite3").status, lambda: anext(aiter(plan.apply(journal="x.journal")))):
+                try:
+                    await use()
+                except GoedGepicktError as error:
+                    print("without SQLite" in str(error))
+asyncio.run(main())
+"""
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
-    assert ran.stdout.strip() == "5", ran.stderr
+    assert ran.stdout.split() == ["5", "True", "True"], ran.stderr

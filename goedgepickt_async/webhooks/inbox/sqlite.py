@@ -8,7 +8,6 @@ import os
 import queue
 import random
 import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.paths import check_directories, locked_directory, make_private_file, state_dir

@@ -9,11 +9,11 @@ Times are wall-clock times, since only these survive a reboot. If the clock is s
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
+from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry
 
 __all__ = ["SCHEMA", "VERSION", "DamagedError", "NewerVersionError", "SqliteTable", "migrate", "salvage"]

@@ -1,0 +1,32 @@
+"""`sqlite3`, also for a Python that was built without it: then its first use raises an error that says what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from goedgepickt_async.errors import ConfigurationError
+
+__all__ = ["sqlite3"]
+
+
+class _Error(Exception):
+    """Stands for the classes of sqlite3's errors, which nothing raises then."""
+
+
+class _Missing:
+    Error = DatabaseError = OperationalError = _Error
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ConfigurationError(
+            "this Python was built without SQLite (no module _sqlite3), which journals of plans and SqliteInbox need: "
+            "install a Python with it (before building one, install libsqlite3-dev or sqlite-devel)"
+        )
+
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    try:
+        import sqlite3
+    except ModuleNotFoundError:
+        sqlite3: Any = _Missing()
