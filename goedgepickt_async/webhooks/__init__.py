@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RejectionLog,
         WebhookResponse,
     )
-    from goedgepickt_async.webhooks.handlers import HandlerRetry, HandlerTimeoutError
+    from goedgepickt_async.webhooks.handlers import FailedDelivery, HandlerRetry, HandlerTimeoutError
     from goedgepickt_async.webhooks.inbox import (
         Claim,
         FailedEntry,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     )
     from goedgepickt_async.webhooks.receiver import WebhookReceiver
     from goedgepickt_async.webhooks.signature import sign, verify
-    from goedgepickt_async.webhooks.worker import FailedDelivery
 
 __all__ = [
     "Claim",
@@ -64,7 +63,7 @@ __all__ = [
 __all__ += events.__all__
 
 # A client reads the table of events; it does not need SQLite, threads and all else that a receiver needs.
-_MODULES = ("signature", "handlers", "inbox", "endpoint", "worker", "adapters", "receiver")
+_MODULES = ("signature", "handlers", "inbox", "endpoint", "adapters", "receiver")
 
 
 def __getattr__(name: str) -> object:

@@ -472,10 +472,9 @@ class DeliveryEndpoint:
             ssl_context: For https; None is http.
             max_connections: The largest number of open connections: see `WebhookReceiver.run`.
         """
-        from goedgepickt_async.webhooks.server import BindAddress, DeliveryServer  # noqa: PLC0415  loads aiohttp
+        from goedgepickt_async.webhooks.server import DeliveryServer  # noqa: PLC0415  loads aiohttp
 
-        address = BindAddress(host=host, port=port, path=path, ssl_context=ssl_context)
-        return DeliveryServer(self, address, max_connections=max_connections)
+        return DeliveryServer(self, host, port, path=path, ssl_context=ssl_context, max_connections=max_connections)
 
 
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}

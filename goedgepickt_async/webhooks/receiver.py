@@ -28,10 +28,12 @@ from goedgepickt_async.webhooks.endpoint import (
 from goedgepickt_async.webhooks.events import AnyEvent, Event, parse
 from goedgepickt_async.webhooks.handlers import (
     Client,
+    FailedDelivery,
     Handler,
     HandlerExecutor,
     HandlerRegistry,
     HandlerRetry,
+    Worker,
     check_function,
     events_of,
     fetch_and_call,
@@ -47,7 +49,6 @@ from goedgepickt_async.webhooks.inbox import (
     default_inbox_path,
 )
 from goedgepickt_async.webhooks.signature import Bytes
-from goedgepickt_async.webhooks.worker import FailedDelivery, Worker
 
 __all__ = ["WebhookReceiver"]
 
@@ -426,14 +427,14 @@ class WebhookReceiver:
             ConfigurationError: It cannot listen there; or the port is 0 and there is no inbox, which needs a name.
             InboxError: The inbox cannot be used.
         """
-        from goedgepickt_async.webhooks.server import BindAddress, serve  # noqa: PLC0415  loads aiohttp
+        from goedgepickt_async.webhooks.server import serve  # noqa: PLC0415  loads aiohttp
 
         if self._has_default_inbox:
             if not port:
                 raise ConfigurationError("a receiver on any free port needs inbox=, to find it again")
             self._inbox = SqliteInbox(default_inbox_path(port))
-        address = BindAddress(host=host, port=port, path=path, ssl_context=ssl_context)
-        await serve(self, self._endpoint, address, ready, max_connections=max_connections)
+        server = self._endpoint.server(host, port, path=path, ssl_context=ssl_context, max_connections=max_connections)
+        await serve(self, server, ready)
 
     def _checked_inbox(self) -> Inbox:
         inbox = self.inbox

@@ -37,7 +37,7 @@ from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.webhooks.endpoint import DeliveryEndpoint, WebhookResponse
 from goedgepickt_async.webhooks.signature import HEADER
 
-__all__ = ["BindAddress", "DeliveryServer", "handle_signals", "serve"]
+__all__ = ["DeliveryServer", "handle_signals", "serve"]
 
 _SHUTDOWN_TIMEOUT: Final = 5.0
 """Seconds that requests in flight have to be answered when the server stops."""
@@ -73,29 +73,6 @@ NOT_FOUND: Final = WebhookResponse(404, "not found")
 METHOD_NOT_ALLOWED: Final = WebhookResponse(405, "only POST")
 _PASS_ON: Final = WebhookResponse(0, "")
 """No response: aiohttp reads the request."""
-
-
-@attrs.frozen(kw_only=True)
-class BindAddress:
-    """Where to listen.
-
-    Attributes:
-        host: The host name or address.
-        port: The port; 0 takes any free one.
-        path: The path of deliveries; None accepts all.
-        ssl_context: For https; None is http.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    path: str | None = "/"
-    ssl_context: ssl.SSLContext | None = None
-
-    def url(self, port: int) -> str:
-        """The URL, with the actual port."""
-        scheme = "http" if self.ssl_context is None else "https"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{port}{self.path or '/'}"
 
 
 # -- the first request of a connection ------------------------------------------------------------------------------
@@ -305,7 +282,10 @@ class DeliveryServer:
 
     Args:
         endpoint: Verifies the deliveries.
-        address: Where to listen.
+        host: The host name or address where to listen.
+        port: The port; 0 takes any free one.
+        path: The path of deliveries; None accepts all.
+        ssl_context: For https; None is http.
         max_connections: The largest number of open connections; by default up to 1,000, and always well below the
             number of file descriptors that the process may open.
         header_timeout: Seconds until the headers of a request must be complete; also how long a connection may be idle.
@@ -317,8 +297,11 @@ class DeliveryServer:
     def __init__(
         self,
         endpoint: DeliveryEndpoint,
-        address: BindAddress,
+        host: str = "127.0.0.1",
+        port: int = 0,
         *,
+        path: str | None = "/",
+        ssl_context: ssl.SSLContext | None = None,
         max_connections: int | None = None,
         header_timeout: float = _HEADER_TIMEOUT,
     ) -> None:
@@ -326,7 +309,10 @@ class DeliveryServer:
             raise ConfigurationError("max_connections must be a whole number, at least 1")
         self.url: str = ""
         self._endpoint = endpoint
-        self._address = address
+        self._host = host
+        self._port = port
+        self._path = path
+        self._ssl_context = ssl_context
         self._max_connections = max_connections
         self._header_timeout = header_timeout
         self._connection_of: dict[web.RequestHandler, _Connection] = {}
@@ -351,14 +337,15 @@ class DeliveryServer:
             logger=_MalformedRequests(self._endpoint),
         )
         try:
-            self._sockets = await _bound_sockets(self._address)
+            self._sockets = await _bound_sockets(self._host, self._port)
         except OSError as error:
-            where = f"{self._address.host}:{self._address.port}"
-            raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}") from None
-        self.url = self._address.url(self._sockets[0].getsockname()[1])
+            raise ConfigurationError(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}") from None
+        scheme = "http" if self._ssl_context is None else "https"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"{scheme}://{host}:{self._sockets[0].getsockname()[1]}{self._path or '/'}"
         try:
             self._loop.remove_reader(self._sockets[0])
-            self._can_wait = self._address.ssl_context is None
+            self._can_wait = self._ssl_context is None
         except NotImplementedError:  # of Windows
             self._can_wait = False
         for listening in self._sockets:
@@ -473,7 +460,7 @@ class DeliveryServer:
         line = _REQUEST_LINE.match(head)
         if line is None:
             return self._endpoint.refuse(MALFORMED, "the request is malformed")
-        if self._address.path is not None and line[2] != self._address.path.encode():
+        if self._path is not None and line[2] != self._path.encode():
             return _PASS_ON if b"%" in line[2] or b":" in line[2] else NOT_FOUND  # written in another way, perhaps
         return METHOD_NOT_ALLOWED if line[1] != b"POST" else self._announced_body(head, start)
 
@@ -507,7 +494,7 @@ class DeliveryServer:
 
     async def _connect(self, accepted: socket.socket, connection: _Connection, received: bytes) -> None:
         """After the TLS handshake, if there is one."""
-        context = self._address.ssl_context
+        context = self._ssl_context
         timeout = None if context is None else self._header_timeout
         try:
             await self._loop.connect_accepted_socket(
@@ -569,7 +556,7 @@ class DeliveryServer:
         return answer
 
     async def _respond(self, request: web.BaseRequest, verified: Callable[[], None]) -> WebhookResponse:
-        if self._address.path is not None and request.path != self._address.path:
+        if self._path is not None and request.path != self._path:
             return NOT_FOUND
         if request.method != "POST":
             return METHOD_NOT_ALLOWED
@@ -611,13 +598,12 @@ def _source(peer: tuple[Any, ...]) -> str:
     return str(peer[0])
 
 
-async def _bound_sockets(address: BindAddress) -> list[socket.socket]:
+async def _bound_sockets(host: str, port: int) -> list[socket.socket]:
     """Listening sockets for each address of the host; all have the same port."""
     infos = await asyncio.get_running_loop().getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     found: list[socket.socket] = []
-    port = address.port
     try:
         for family, kind, protocol, _, place in dict.fromkeys(infos):
             listening = socket.socket(family, kind, protocol)
@@ -642,11 +628,8 @@ async def _bound_sockets(address: BindAddress) -> list[socket.socket]:
 
 async def serve(
     receiver: AbstractAsyncContextManager[object],
-    endpoint: DeliveryEndpoint,
-    address: BindAddress,
+    server: DeliveryServer,
     ready: Callable[[str], object] | None,
-    *,
-    max_connections: int | None,
 ) -> None:
     """See `WebhookReceiver.run`."""
     stopping, forced = asyncio.Event(), asyncio.Event()
@@ -659,7 +642,7 @@ async def serve(
 
     with handle_signals(stopping.set, force_stop):
         try:
-            async with receiver, DeliveryServer(endpoint, address, max_connections=max_connections) as server:
+            async with receiver, server:
                 if ready is not None:
                     ready(server.url)
                 await stopping.wait()

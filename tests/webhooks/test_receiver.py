@@ -630,7 +630,7 @@ async def test_after_a_stop_it_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 async def test_an_inbox_that_fails_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goedgepickt_async.webhooks.worker._INBOX_RETRY", 0.01)
+    monkeypatch.setattr("goedgepickt_async.webhooks.handlers._INBOX_RETRY", 0.01)
 
     class Shaky(MemoryInbox):
         trouble = 3

@@ -15,7 +15,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import DeliveryEndpoint, ReceivedDelivery, WebhookResponse, sign
-from goedgepickt_async.webhooks.server import BindAddress, DeliveryServer, _Connections, _source
+from goedgepickt_async.webhooks.server import DeliveryServer, _Connections, _source
 from tests.webhooks.support import SECRET, Clock, stock, until
 
 BODY = stock()
@@ -34,7 +34,7 @@ class Accepted:
 
     @asynccontextmanager
     async def serving(self, **options: Any) -> AsyncIterator[int]:
-        async with DeliveryServer(self.endpoint, BindAddress(path="/hook"), **options) as server:
+        async with DeliveryServer(self.endpoint, path="/hook", **options) as server:
             yield int(server.url.split(":")[2].split("/")[0])
 
 
@@ -150,7 +150,7 @@ async def test_a_first_request_is_accepted_however_it_is_cut_and_written(tls: bo
         [whole.replace(b"1.1", b"1.0", 1)],
         [chunked],
     ]
-    async with DeliveryServer(accepted.endpoint, BindAddress(path="/hook", ssl_context=context)) as server:
+    async with DeliveryServer(accepted.endpoint, path="/hook", ssl_context=context) as server:
         port = int(server.url.split(":")[2].split("/")[0])
         for way in ways:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
@@ -373,7 +373,7 @@ async def test_a_caller_that_gets_it_wrong_keeps_no_connection(data: bytes, stat
 
 async def test_it_is_found_at_each_address_of_its_host() -> None:
     accepted = Accepted()
-    async with DeliveryServer(accepted.endpoint, BindAddress(host="localhost", path=None)) as server:
+    async with DeliveryServer(accepted.endpoint, "localhost", path=None) as server:
         port = int(server.url.split(":")[2].rstrip("/"))
         infos = await asyncio.get_running_loop().getaddrinfo("localhost", port, type=socket.SOCK_STREAM)
         for host in {str(info[4][0]) for info in infos}:
@@ -389,7 +389,7 @@ async def test_what_is_in_flight_is_answered_when_it_stops() -> None:
         await go_on.wait()
         return WebhookResponse(200, "accepted")
 
-    async with DeliveryServer(DeliveryEndpoint(SECRET, accept), BindAddress(path="/hook")) as server:
+    async with DeliveryServer(DeliveryEndpoint(SECRET, accept), path="/hook") as server:
         port = int(server.url.split(":")[2].split("/")[0])
         _, idle = await asyncio.open_connection("127.0.0.1", port)
         sending = asyncio.create_task(send(port, request(BODY)))
@@ -404,7 +404,7 @@ async def test_what_is_in_flight_is_answered_when_it_stops() -> None:
 @pytest.mark.parametrize("number", [0, -1, True, "many"])
 async def test_a_wrong_number_of_connections_is_refused(number: Any) -> None:
     with pytest.raises((ConfigurationError, TypeError)):
-        DeliveryServer(Accepted().endpoint, BindAddress(), max_connections=number)
+        DeliveryServer(Accepted().endpoint, max_connections=number)
 
 
 async def test_evicted_connections_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,86 +1,30 @@
-"""The inbox in memory, and what both inboxes use to wait for new entries."""
+"""The inbox in memory."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import heapq
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import attrs
 
 from goedgepickt_async.errors import InboxError
-from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
+from goedgepickt_async.webhooks.inbox.protocol import (
+    Claim,
+    FailedEntry,
+    InboxEntry,
+    InboxStatus,
+    Notifier,
+    long_poll,
+)
 
-__all__ = ["MemoryInbox", "Notifier", "long_poll"]
+__all__ = ["MemoryInbox"]
 
 _NO_ENTRY_DUE = 3600.0
-_SHORTEST_WAIT = 0.001
 _KEPT_FAILED = 1000
-
-
-class Notifier:
-    """A condition variable for tasks in any event loop and any thread.
-
-    Attributes:
-        version: Goes up with each `notify`.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiters: set[asyncio.Future[None]] = set()
-        self.version: int = 0
-
-    def notify(self) -> None:
-        """Wake all waiting tasks; callable from any thread."""
-        with self._lock:
-            self.version += 1
-            waiters, self._waiters = self._waiters, set()
-        for waiter in waiters:
-            with contextlib.suppress(RuntimeError):  # its event loop is closed
-                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
-
-    async def wait(self, version: int, seconds: float) -> None:
-        """Return when `version` is no longer current, or after so many seconds."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        with self._lock:
-            if self.version != version:
-                return
-            self._waiters.add(waiter)
-        try:
-            await asyncio.wait([waiter], timeout=seconds)
-        finally:
-            with self._lock:
-                self._waiters.discard(waiter)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-async def long_poll(
-    look: Callable[[], Awaitable[tuple[list[Claim], float]]], notifier: Notifier, wait: float
-) -> list[Claim]:
-    """Call `look` until it returns claims, for `wait` seconds at most.
-
-    Args:
-        look: Claims what is due; and returns the seconds until the next entry is due, as far as it is known.
-        notifier: Says when there may be something new.
-        wait: Seconds.
-    """
-    until = time.monotonic() + wait
-    while True:
-        version = notifier.version
-        claims, again_in = await look()
-        left = until - time.monotonic()
-        if claims or left <= 0:
-            return claims
-        await notifier.wait(version, min(left, max(again_in, _SHORTEST_WAIT)))
 
 
 _Line = tuple[str, str]  # handler and ordering key

@@ -20,8 +20,14 @@ from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.paths import check_directories, locked_directory, make_private_file, state_dir
-from goedgepickt_async.webhooks.inbox.memory import Notifier, long_poll
-from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry, InboxStatus
+from goedgepickt_async.webhooks.inbox.protocol import (
+    Claim,
+    FailedEntry,
+    InboxEntry,
+    InboxStatus,
+    Notifier,
+    long_poll,
+)
 from goedgepickt_async.webhooks.inbox.tables import DamagedError, NewerVersionError, SqliteTable, migrate, salvage
 
 __all__ = ["SqliteInbox", "default_inbox_path"]
