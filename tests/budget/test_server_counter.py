@@ -1,5 +1,7 @@
 """What the slots make of the server's own counter; each rule of it by the example that needs it."""
 
+from goedgepickt_async.budget.config import FAR
+from goedgepickt_async.budget.server_counter import ServerCounter
 from tests.support.desk import Desk
 from tests.support.throttles import SECOND
 
@@ -149,3 +151,45 @@ def test_an_answer_without_the_counter_tells_nothing_while_nothing_is_known() ->
     desk.exchange(0, 1, None)
     assert desk.free(1) == 99
     assert desk.free(62) == 100
+
+
+def counter_after(*answers: tuple[float, float, int]) -> ServerCounter:
+    """A counter with a cooldown of 60 s that observed answers: when each was sent and answered, and its number."""
+    counter = ServerCounter(60 * SECOND)
+    for sent, answered, number in answers:
+        counter.observe(round(sent * SECOND), round(answered * SECOND), number)
+    return counter
+
+
+def test_two_falls_within_half_a_cooldown_prove_a_rolling_limit_for_twenty_cooldowns() -> None:
+    counter = counter_after((0, 1, 10), (2, 3, 9), (4, 32.999, 8))
+    assert counter.is_rolling(33 * SECOND)
+    assert counter.is_rolling(round((32.999 + 1200) * SECOND) - 1)
+    assert not counter.is_rolling(round((32.999 + 1200) * SECOND))
+
+
+def test_falls_half_a_cooldown_apart_prove_nothing() -> None:
+    assert not counter_after((0, 1, 10), (2, 3, 9), (4, 33, 8)).is_rolling(33 * SECOND)
+
+
+def test_with_a_rolling_limit_each_answer_moves_the_end_of_what_is_known() -> None:
+    falling = ((0, 1, 10), (2, 3, 9), (4, 5, 8))
+    assert counter_after(*falling, (6, 7, 9)).ends == 67 * SECOND
+    assert counter_after((0, 1, 8), (6, 7, 9)).ends == 61 * SECOND
+
+
+def test_an_equal_counter_is_no_fall() -> None:
+    counter = counter_after((0, 1, 10), (2, 3, 10))
+    assert counter.began == counter.fell_at == -FAR
+
+
+def test_an_answer_without_the_counter_does_not_say_when_a_window_began() -> None:
+    counter = counter_after((0, 1, 10))
+    counter.unseen(3 * SECOND)
+    counter.observe(4 * SECOND, 5 * SECOND, 3)
+    assert (counter.began, counter.since) == (0, 5 * SECOND)
+
+
+def test_a_second_answer_to_requests_of_the_same_instant_does_not_move_the_window() -> None:
+    counter = counter_after((5, 6, 0), (5, 8, 0))
+    assert (counter.began, counter.since) == (5 * SECOND, 6 * SECOND)

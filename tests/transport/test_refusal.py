@@ -316,3 +316,14 @@ def test_a_redirect_names_the_host_it_leads_to_and_nothing_else_of_the_url(locat
     error = error_of(302, secret="A-key", Location=location)
     assert isinstance(error, RedirectedError)
     assert f"redirects to {shown};" in str(error)
+
+
+def test_the_texts_of_a_field_are_shown_up_to_ten_and_the_rest_is_counted() -> None:
+    ten = [f"wrong {number}" for number in range(10)]
+    assert error_of(422, {"errors": {"a": ten}}).fields == {"A": tuple(ten)}
+    assert error_of(422, {"errors": {"a": [*ten, "x", "y"]}}).fields == {"A": (*ten, "and 2 more")}
+
+
+def test_a_nested_value_in_place_of_a_text_is_shown_as_its_type() -> None:
+    fields = error_of(422, {"errors": {"a": [{"b": "secret"}, ["secret"], 3, "text"]}}).fields
+    assert fields == {"A": ("(dict)", "(list)", "3", "text")}
