@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
-from goedgepickt_async.cli.connect import RowOptions, ServerOptions, read_day
+from goedgepickt_async.cli.connect import RowOptions, ServerOptions
 from goedgepickt_async.cli.errors import UsageError
 from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, parse_fields
 from goedgepickt_async.cli.sandbox import DEFAULT_PORT, FAULT_NAMES, SandboxOptions
+from goedgepickt_async.cli.values import read_day, whole
 
 __all__ = ["app"]
 
@@ -67,7 +68,7 @@ async def export(
     created_after: Day | None = None,
     status: str | None = None,
     webshop: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int | None, Parameter(converter=whole(1))] = None,
     fields: str | None = None,
     lines: bool = False,
     excel_csv: bool = False,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import re
 import shlex
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +16,7 @@ from cyclopts import Group, Parameter
 
 from goedgepickt_async.cli.errors import UsageError
 from goedgepickt_async.cli.sandbox import PlannedFault, Rate, arm, parse_faults, parse_rate
+from goedgepickt_async.cli.values import read_day, seconds, whole
 from goedgepickt_async.paths import config_dir
 from goedgepickt_async.text import printable
 
@@ -34,7 +33,6 @@ __all__ = [
     "connect",
     "find_location",
     "find_webshop",
-    "read_day",
     "read_tenant",
 ]
 
@@ -183,20 +181,20 @@ class ServerOptions:
     """A tenant of your configuration, which says where its key comes from; else `GOEDGEPICKT_TENANT`."""
     budget: Annotated[str | None, Parameter(group=_SERVER)] = None
     """Which budget the requests come from: host, host:/path, local, redis://… or rediss://…; else `GOEDGEPICKT_BUDGET`."""
-    timeout: Annotated[float | None, Parameter(group=_SERVER)] = None
+    timeout: Annotated[float | None, Parameter(group=_SERVER, converter=seconds(more_than_none=True))] = None
     """Seconds that one attempt may take (30)."""
-    max_wait: Annotated[float | None, Parameter(group=_SERVER)] = None
+    max_wait: Annotated[float | None, Parameter(group=_SERVER, converter=seconds())] = None
     """Longest wait for the rate limit, in seconds; a longer one fails immediately. Default: no limit."""
     debug: Annotated[bool, Parameter(group=_SERVER)] = False
     """Show the traceback of an error."""
 
     sandbox: Annotated[bool, Parameter(group=_SANDBOX)] = False
     """Run against a seeded GoedGepickt inside this process: no key, no network."""
-    sandbox_orders: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    sandbox_orders: Annotated[int | None, Parameter(group=_SANDBOX, converter=whole())] = None
     """How many orders it has (5000)."""
-    sandbox_products: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    sandbox_products: Annotated[int | None, Parameter(group=_SANDBOX, converter=whole())] = None
     """How many products it has (500)."""
-    sandbox_seed: Annotated[int | None, Parameter(group=_SANDBOX)] = None
+    sandbox_seed: Annotated[int | None, Parameter(group=_SANDBOX, converter=whole(None))] = None
     """What its data is made from (1): the same seed, the same data."""
     sandbox_rate: Annotated[str | None, Parameter(group=_SANDBOX)] = None
     """Its rate limit, as requests/seconds (150/60), or off."""
@@ -220,11 +218,6 @@ class ServerOptions:
             raise UsageError("--sandbox has its own budget: leave out --budget")
         if self.sandbox and self.tenant is not None:
             raise UsageError("--sandbox needs no tenant: leave out --tenant")
-        for option, number in (("--timeout", self.timeout), ("--max-wait", self.max_wait)):
-            if number is not None and not 0 <= number < math.inf:
-                raise UsageError(f"{option} is seconds, 0 or more; not {number}")
-        if any((number or 0) < 0 for number in (self.sandbox_orders, self.sandbox_products)):
-            raise UsageError("a sandbox cannot have fewer than 0 orders or products")
         _ = self.rate, self.faults
 
     def where(self) -> dict[str, Any]:
@@ -343,31 +336,7 @@ def read_tenant(name: str) -> Tenant:
     return Tenant(name=name, **values)
 
 
-# -- values ---------------------------------------------------------------------------------------------------------
-
-_DUTCH_DAY = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
-
-
-def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
-    """A day as YYYY-MM-DD.
-
-    Raises:
-        ValueError: It is something else; the text says how it is written.
-    """
-    text = tokens[0].value.strip()
-    try:
-        if len(text) == len("2026-11-28"):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    match = _DUTCH_DAY.fullmatch(text)
-    try:
-        meant = date(int(match[3]), int(match[2]), int(match[1])) if match else None
-    except ValueError:
-        meant = None
-    guess = f"; write {meant.isoformat()} for {meant.day}-{meant.month}-{meant.year}, the day first" if meant else ""
-    raise ValueError(f"{printable(text)!r} is no day as YYYY-MM-DD{guess}")
-
+# -- rows ----------------------------------------------------------------------------------------------------------------
 
 _ROWS = Group("Rows", sort_key=2)
 _COMPARING = Group("Comparing", sort_key=3)

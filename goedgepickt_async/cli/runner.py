@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from types import FrameType
 from typing import Any
 
-from cyclopts import CycloptsError, UnknownCommandError
+from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from goedgepickt_async.cli.app import app
 from goedgepickt_async.cli.errors import Exit, describe, report, sentences
@@ -167,13 +167,29 @@ def _guarded(work: Callable[[], int], *, debug: bool) -> int:
 
 
 def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
-    known = [word for word in arguments[:1] if word in app]
-    if isinstance(error, UnknownCommandError):
-        said = _unknown_command(list(arguments), known)
-    else:
-        said = " ".join(str(error).split())
-    report(sentences(printable(said), f"See: {' '.join(['goedgepickt', *known, '--help'])}"))
+    known, group = [], app
+    for word in arguments:
+        if word.startswith("-") or word not in group:
+            break
+        known.append(word)
+        group = group[word]
+    report(
+        sentences(printable(_reason(error, arguments, known)), f"See: {' '.join(['goedgepickt', *known, '--help'])}")
+    )
     return Exit.USAGE
+
+
+def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) -> str:
+    """What is wrong, in words for people who did not write the parser."""
+    match error:
+        case UnknownCommandError():
+            return _unknown_command(list(arguments), known)
+        case UnusedCliTokensError(unused_tokens=[_, *_] as words):
+            return f"{' '.join(words)!r} has no place in this command"
+        case MissingArgumentError(argument=argument) if argument is not None:
+            name = error.keyword or argument.name
+            return f"{name} needs a value" if error.keyword else f"{name} is missing"
+    return " ".join(str(error).split())
 
 
 def _unknown_command(arguments: list[str], known: list[str]) -> str:
@@ -185,9 +201,26 @@ def _unknown_command(arguments: list[str], known: list[str]) -> str:
         return f"options come after the command, as in: goedgepickt doctor {word}."
     if word in RESOURCES and not known:
         return f"there is no command {word}; lists come with: goedgepickt export {word}, and one with: goedgepickt get {word} ID."
-    close = get_close_matches(word, names, n=1)
+    close = [_SYNONYMS[word]] if word in _SYNONYMS and not known else get_close_matches(word, names, n=1)
     guess = f" Did you mean {close[0]}?" if close else ""
     return f"there is no command {' '.join([*known, word])}.{guess} Commands: {', '.join(names)}."
+
+
+_SYNONYMS = dict.fromkeys(("list", "ls", "download", "dump", "fetch"), "export") | {
+    "show": "get",
+    "view": "get",
+    "find": "get",
+    "check": "doctor",
+    "status": "doctor",
+    "curl": "request",
+    "call": "request",
+    "import": "plan",
+    "sync": "plan",
+    "serve": "sandbox",
+    "webhook": "webhooks",
+    "listen": "webhooks",
+}
+"""What other tools call it."""
 
 
 def _let_go_of_stdout() -> None:

@@ -22,6 +22,7 @@ import attrs
 from cyclopts import Group, Parameter
 
 from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.values import MOST_PORTS, read_day, seconds, whole
 
 if TYPE_CHECKING:
     from goedgepickt_async.sandbox import Sandbox
@@ -178,19 +179,19 @@ _OUTPUT = Group("Output", sort_key=5)
 class SandboxOptions:
     """What kind of sandbox is served, and where."""
 
-    seed: Annotated[int, Parameter(group=_WORLD)] = 1
+    seed: Annotated[int, Parameter(group=_WORLD, converter=whole(None))] = 1
     """What its data is made from: the same seed, the same data."""
-    orders: Annotated[int, Parameter(group=_WORLD)] = 5000
+    orders: Annotated[int, Parameter(group=_WORLD, converter=whole())] = 5000
     """How many orders it has."""
-    products: Annotated[int, Parameter(group=_WORLD)] = 500
+    products: Annotated[int, Parameter(group=_WORLD, converter=whole())] = 500
     """How many products it has."""
-    shipments: Annotated[int | None, Parameter(group=_WORLD)] = None
+    shipments: Annotated[int | None, Parameter(group=_WORLD, converter=whole())] = None
     """How many shipments it has; by default one for each completed order."""
-    webshops: Annotated[int, Parameter(group=_WORLD)] = 2
+    webshops: Annotated[int, Parameter(group=_WORLD, converter=whole(1, 250))] = 2
     """How many webshops it has, 1 to 250."""
-    pick_locations: Annotated[int, Parameter(group=_WORLD)] = 20
+    pick_locations: Annotated[int, Parameter(group=_WORLD, converter=whole())] = 20
     """How many pick locations it has."""
-    today: Annotated[date | None, Parameter(group=_WORLD)] = None
+    today: Annotated[date | None, Parameter(group=_WORLD, converter=read_day)] = None
     """The day before whose noon its history ends, YYYY-MM-DD; by default it ends now."""
     oddities: Annotated[bool, Parameter(group=_WORLD, negative="--no-oddities")] = True
     """Whether its data is as untidy as the real service's."""
@@ -198,7 +199,7 @@ class SandboxOptions:
     """Let orders arrive, move and leave by themselves, so many events a minute: 30 or 30/minute."""
     host: Annotated[str, Parameter(group=_SERVER)] = "127.0.0.1"
     """The address to listen on."""
-    port: Annotated[int, Parameter(group=_SERVER)] = DEFAULT_PORT
+    port: Annotated[int, Parameter(group=_SERVER, converter=whole(0, MOST_PORTS))] = DEFAULT_PORT
     """The port to listen on; 0 takes a free one."""
     allow_host: Annotated[list[str] | None, Parameter(group=_SERVER, show_default=False)] = None
     """A further host name, such as a container's; * allows any. Can be given several times."""
@@ -208,25 +209,25 @@ class SandboxOptions:
     """The API key of the account API, if it is another one."""
     any_key: Annotated[bool, Parameter(group=_SERVER)] = False
     """Take any other well-formed key too."""
-    latency: Annotated[float, Parameter(group=_SERVER)] = 0.0
+    latency: Annotated[float, Parameter(group=_SERVER, converter=seconds())] = 0.0
     """Seconds that each request takes."""
     openapi: Annotated[Path | None, Parameter(group=_SERVER)] = None
     """An OpenAPI document in JSON for /openapi.json. Default: the document of `goedgepickt openapi`."""
-    recorded: Annotated[int, Parameter(group=_SERVER)] = 5000
+    recorded: Annotated[int, Parameter(group=_SERVER, converter=whole())] = 5000
     """The number of requests that it remembers, at least."""
     delivery_pace: Annotated[float, Parameter(group=_SERVER)] = 1.0
     """The factor for the pauses between attempts of a webhook delivery."""
-    delivery_timeout: Annotated[float, Parameter(group=_SERVER)] = 10.0
+    delivery_timeout: Annotated[float, Parameter(group=_SERVER, converter=seconds(more_than_none=True))] = 10.0
     """Seconds that a webhook receiver may take for an attempt."""
     rate: Annotated[str, Parameter(group=_LISTS)] = "150/60"
     """Its rate limit, as requests/seconds, or off."""
     cache: Annotated[Literal["redis", "file", "memcached"], Parameter(group=_LISTS)] = "redis"
     """Where Laravel keeps the counters of the rate limit: redis is exact, the others count in whole seconds."""
-    per_page_default: Annotated[int, Parameter(group=_LISTS)] = 15
+    per_page_default: Annotated[int, Parameter(group=_LISTS, converter=whole(1))] = 15
     """The page size of lists without perPage."""
-    per_page_max: Annotated[int, Parameter(group=_LISTS)] = 100
+    per_page_max: Annotated[int, Parameter(group=_LISTS, converter=whole(1))] = 100
     """The largest page size."""
-    page_reach: Annotated[int, Parameter(group=_LISTS)] = 10_000
+    page_reach: Annotated[int, Parameter(group=_LISTS, converter=whole(1))] = 10_000
     """How many results page numbers reach."""
     cursor: Annotated[bool, Parameter(group=_LISTS, negative="--no-cursor")] = True
     """Whether lists give out cursors."""

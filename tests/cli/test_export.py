@@ -135,7 +135,7 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
         (("products", "--created-after", "2026-01-01"), "--created-after is not known for products"),
         (("products", "--lines", "--format", "csv"), "--lines is not known for products"),
         (("orders", "--lines"), "add --format csv"),
-        (("orders", "--limit", "0"), "--limit must be at least 1"),
+        (("orders", "--limit", "0"), "--limit: 0 is less than 1"),
         (("orders", "--output", "orders.json"), "no export makes .json files"),
         (("orders", "--output", "orders.csv.gz"), "no export makes .gz files"),
         (("orders", "--output", "orders.tsv"), "no export makes .tsv files"),

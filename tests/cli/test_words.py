@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.cli.app import app
-from goedgepickt_async.cli.connect import read_day
+from goedgepickt_async.cli.values import read_day
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import serving
 
@@ -75,8 +75,18 @@ def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], 
         (("orders", "list"), "goedgepickt export orders"),
         (("--sandbox", "doctor"), "options come after the command"),
         (("webhooks", "lsit"), "Did you mean list?"),
-        (("doctor", "--timeout", "-1"), "--timeout is seconds"),
-        (("doctor", "--max-wait", "nan"), "--max-wait is seconds"),
+        (("doctor", "--timeout", "0"), "--timeout: '0' is not a number of seconds above 0"),
+        (("doctor", "--max-wait", "nan"), "--max-wait: 'nan' is not a number of seconds of 0 or more"),
+        (("export", "orders", "--limit", "1.5", "--sandbox"), "--limit: '1.5' is not a whole number"),
+        (("export", "orders", "--sandbox", "--sandbox-products", "-1"), "--sandbox-products: -1 is less than 0"),
+        (("sandbox", "--port", "80000"), "--port: 80000 is not from 0 to 65535"),
+        (("sandbox", "--today", "1-3-2026"), "write 2026-03-01"),
+        (("export", "orders", "--created-after", "20260301", "--sandbox"), "write 2026-03-01"),
+        (("export", "--sandbox"), "RESOURCE is missing"),
+        (("export", "orders", "--resume"), "--resume needs a value"),
+        (("doctor", "twice"), "'twice' has no place in this command"),
+        (("list", "orders"), "Did you mean export?"),
+        (("webhooks", "ensure"), "See: goedgepickt webhooks ensure --help"),
         (("export", "orders", "--created-after", "28-11-2026", "--sandbox"), "write 2026-11-28"),
         (("get", "orders", "", "--sandbox"), "the id is empty"),
         (("get", "products", "x", "--created-after", "2026-01-01", "--sandbox"), "not known for products"),

@@ -1,8 +1,7 @@
-"""Processes that begin at once: each is forked from an interpreter that has imported the package already.
+"""Processes that start in milliseconds: each is forked from an interpreter that has already imported the package.
 
-Such a process has arguments, an environment, streams, signals and an end of its own, like any that a shell starts; it
-only saves the second that the start of an interpreter and its imports take. What tests that start itself (which modules
-are imported, descriptors that are closed before it) needs an interpreter of its own.
+Such a process has its own arguments, environment, streams and signals, and ends as any interpreter does. What matters
+before `main` runs needs a new interpreter: which modules are imported, and descriptors that are closed already.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ class Process:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it with SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, data: bytes | None = None, timeout: float = SAFETY) -> tuple[bytes, bytes]:

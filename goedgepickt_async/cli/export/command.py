@@ -126,8 +126,6 @@ class ExportPlan:
         for name in self.filters.keys() - self.spec.filters:
             known = ", ".join(each for each, spec in RESOURCES.items() if name in spec.filters)
             raise UsageError(f"{_option(name)} is not known for {self.resource}; it is for {known}")
-        if self.limit is not None and self.limit < 1:
-            raise UsageError("--limit must be at least 1")
         self._check_columns()
         self._check_output()
         self._check_format()

@@ -1,0 +1,94 @@
+"""Values of options: days, whole numbers and seconds, each refused with the range that it must lie in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+from goedgepickt_async.text import printable
+
+__all__ = ["MOST_PORTS", "read_day", "seconds", "whole"]
+
+MOST_PORTS = 65535
+"""The highest number of a port."""
+
+_DUTCH_DAY = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
+_COMPACT_DAY = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
+
+Converter = Callable[[type[Any], Sequence[Any]], Any]
+"""What cyclopts calls with the type and the tokens of an option; it shows the text of a `ValueError`."""
+
+
+def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
+    """A day as YYYY-MM-DD.
+
+    Raises:
+        ValueError: It is something else; the text says how it is written.
+    """
+    text = tokens[0].value.strip()
+    try:
+        if len(text) == len("2026-11-28"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{printable(text)!r} is no day as YYYY-MM-DD{_guess(text)}")
+
+
+def _guess(text: str) -> str:
+    """What was probably meant: the Dutch way, or one without dashes."""
+    try:
+        if match := _DUTCH_DAY.fullmatch(text):
+            meant = date(int(match[3]), int(match[2]), int(match[1]))
+            return f"; write {meant.isoformat()} for {meant.day}-{meant.month}-{meant.year}, the day first"
+        if match := _COMPACT_DAY.fullmatch(text):
+            return f"; write {date(*map(int, match.groups())).isoformat()}"
+    except ValueError:
+        pass
+    return ""
+
+
+def whole(least: int | None = 0, most: int | None = None) -> Converter:
+    """A reader of whole numbers.
+
+    Args:
+        least: The smallest that is taken; None: any.
+        most: The largest one, likewise.
+    """
+
+    def read(_: type[Any], tokens: Sequence[Any]) -> int:
+        text = tokens[0].value.strip()
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"{printable(text)!r} is not a whole number") from None
+        if most is not None and not (least or 0) <= number <= most:
+            raise ValueError(f"{number} is not from {least} to {most}")
+        if least is not None and number < least:
+            raise ValueError(f"{number} is less than {least}")
+        return number
+
+    return read
+
+
+def seconds(*, more_than_none: bool = False) -> Converter:
+    """A reader of durations.
+
+    Args:
+        more_than_none: Whether 0 is refused.
+    """
+    least = "above 0" if more_than_none else "of 0 or more"
+
+    def read(_: type[Any], tokens: Sequence[Any]) -> float:
+        text = tokens[0].value.strip()
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number < math.inf or (more_than_none and not number):
+            raise ValueError(f"{printable(text)!r} is not a number of seconds {least}")
+        return number
+
+    return read
