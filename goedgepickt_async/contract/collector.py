@@ -72,7 +72,7 @@ class Report:
 
     Attributes:
         findings: By fact, in the order of the table of facts.
-        fields: Model -> field -> how often it had a value, and of which kinds.
+        fields: Model -> field -> kinds of values, and how often each came.
         unknown: What came and is in no table: fields by model, values by enumeration.
         statuses: Route -> HTTP status -> about how often.
         headers: The well-known headers that answers carried; names alone.
@@ -206,7 +206,7 @@ class Collector:
     _headers: set[str] = attrs.field(factory=set)
 
     def note(self, fact: str, verdict: Verdict, detail: str = "") -> None:
-        """Note what was found about a fact. A refutation outweighs a confirmation; details must name nobody."""
+        """Note what was found about a fact. A refutation outweighs a confirmation; details must not identify a person or shop."""
         if (verdict, detail) not in (known := self._verdicts.setdefault(fact, [])) and len(known) < _MOST:
             known.append((verdict, detail))
 
@@ -223,12 +223,12 @@ class Collector:
         self._headers.update(shown for name in names if (shown := _SHOWN_HEADERS.get(name.lower())))
 
     def envelope(self, answer: Mapping[str, Any]) -> None:
-        """Note what a list has beside `items` and `pageInfo`."""
+        """Note which keys a list has in addition to `items` and `pageInfo`."""
         self._rows["List"] += 1
         self._unknown_keys("List", answer, {"items", "pageInfo"})
 
     def rows(self, cls: type[Any], rows: Iterable[Any]) -> None:
-        """Look at rows as they came: which fields have a value of which kind, which are not known."""
+        """Look at rows as they came: kinds of values of known fields, and unknown fields."""
         known = _KNOWN[cls]
         for row in rows:
             if not isinstance(row, Mapping):
@@ -292,7 +292,7 @@ class Collector:
         )
 
     def _unknown(self) -> dict[str, tuple[str, ...]]:
-        """Names that came in several rows: what came once may be somebody's, and is counted without its name."""
+        """Names that came in several rows: a name that came once may be personal, so it is not shown."""
         found: dict[str, set[str]] = {}
         for counts in (self._keys, self._values):
             for path, times in counts.items():
@@ -341,7 +341,7 @@ class Collector:
                 yield fact, ("confirmed", "") if came else ("could not tell", why)
 
     def to_state(self) -> dict[str, Any]:
-        """What a later run goes on from, ready for `json.dumps`; as bare of values as the report."""
+        """The state for a later run, ready for `json.dumps`; like the report, it has no values."""
         state = {**attrs.asdict(self, recurse=False), "_headers": sorted(self._headers)}
         for name in ("_keys", "_values"):
             named: Counter[str] = Counter()
@@ -381,8 +381,8 @@ class Observer:
     print(observer.report().to_markdown())
     ```
 
-    It sees what hooks see: statuses, sizes of pages, refusals by the limit, and drift. Its report has the same facts as
-    that of the probe, and says which of them only the probe can tell.
+    It sees what hooks see: statuses, sizes of pages, refusals by the limit, and drift. Its report lists the same facts as
+    the report of a probe, and says which facts only a probe can check.
     """
 
     def __init__(self) -> None:
@@ -467,7 +467,7 @@ def _model_in(kind: Any) -> type[Any] | None:
 
 
 def _fields_of(cls: Any) -> dict[str, tuple[str, Any]]:
-    """Key on the wire -> the field's first name and type; the parts of addresses are fields of their own."""
+    """Key on the wire -> the field's first name and type; each part of an address is a separate field."""
     known: dict[str, tuple[str, Any]] = {}
     for field, info in _described(cls):
         if info.is_flat:

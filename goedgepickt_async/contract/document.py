@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of the GoedGepickt API, derived from the table of endpoints and the models.
 
-Nothing in it is a closed enumeration: known values stand in `x-known-values`. Each operation, parameter and field says
+Nothing in it is a closed enumeration: `x-known-values` lists the known values. Each operation, parameter and field says
 how sure it is (`x-confidence`) and where it is from (`x-source`).
 """
 
@@ -39,12 +39,12 @@ _SERVERS: Final = (
 
 
 def _one_of(known: list[str]) -> _Schema:
-    """Text of which other values are refused, or not evidenced."""
+    """Text with these values; others are refused or not known."""
     return {"type": "string", "pattern": f"^({'|'.join(known)})$", "x-known-values": known}
 
 
 def _none_or_one_of(known: list[str]) -> _Schema:
-    """The same of a parameter; empty, it asks for nothing."""
+    """The same for a query parameter, where an empty text has no effect."""
     return {**_one_of(known), "pattern": f"^({'|'.join(known)})?$"}
 
 
@@ -89,7 +89,7 @@ def openapi(*, server: str | None = None) -> dict[str, Any]:
     """The document, ready for `json.dumps`.
 
     Args:
-        server: The base URL of another server, such as a sandbox; it then stands before the two of GoedGepickt.
+        server: The base URL of another server, such as a sandbox; it is then listed before the two servers of GoedGepickt.
 
     Returns:
         A new document of OpenAPI 3.1.

@@ -1,7 +1,7 @@
 """The probe: asks a real GoedGepickt the questions that are open, by reads alone, and says what it found.
 
-It makes at most 100 requests, on the bulk lane of the client's budget, which leaves room for everybody else. A step is a
-few requests for some facts; after each one the state can be kept, and a later run goes on from there.
+It makes at most 100 requests, on the bulk lane of the client's budget, which leaves slots to other work. A step is a
+few requests for some facts; after each one the state can be saved, and a later run continues from it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Answer:
 
     @property
     def rows(self) -> list[Any] | None:
-        """The items: a list, or PHP's object with numeric keys; None where there are none at all."""
+        """The items: a list, or PHP's object with numeric keys; None if the answer has no items."""
         found = self.json.get("items") if isinstance(self.json, Mapping) else None
         return list(found.values()) if isinstance(found, Mapping) else found if isinstance(found, list) else None
 
@@ -121,7 +121,7 @@ class Probe:
         return tuple(step for step in _STEPS if step.name not in self._done)
 
     def state(self) -> dict[str, Any]:
-        """What a later run goes on from, ready for `json.dumps`: counts and classes, no values."""
+        """The state for a later run, ready for `json.dumps`: counts and classes, no values."""
         return {"done": self._done, "numbers": self._numbers, "collector": self.collector.to_state()}
 
     def report(self) -> Report:
@@ -360,7 +360,7 @@ class Probe:
             self.note(
                 "list.reach",
                 "refuted",
-                f"{path}: page numbers end at about {last * size:,} results, and a cursor goes on",
+                f"{path}: page numbers end at about {last * size:,} results, and a cursor leads further",
             )
             return
         for name, fact in (("totalItems", "list.total-items"), ("lastPage", "list.last-page")):
@@ -576,7 +576,7 @@ _STEPS: Final = (
 
 
 def _about(rows: int) -> str:
-    """A count, rounded unless it is a likely size of a page: an exact one may be that of the whole list."""
+    """A count, rounded unless it is a likely size of a page: an exact count may be the length of the whole list."""
     return (
         str(rows)
         if rows <= _SMALL or rows in {10, 15, 20, 25, 30, 40, 50, 75, 100, 250}

@@ -33,22 +33,14 @@ from goedgepickt_async.sandbox.world import Change, ChangeKind, Row, World
 
 __all__ = [
     "ATTEMPTS",
-    "FIRST_PAUSE",
     "Attempt",
     "Deliveries",
     "Delivery",
-    "DeliveryQueue",
     "DeliveryState",
-    "LoopbackResolver",
-    "Payload",
     "WebhookSender",
-    "host_of",
-    "is_loopback",
     "pauses",
-    "payload_of",
     "php_json",
     "sign",
-    "subscribed",
 ]
 
 

@@ -34,7 +34,7 @@ def test_a_probe_says_what_it_will_ask_and_writes_its_report(goedgepickt: Goedge
     assert refuted == {"limit.headers"}  # a sandbox without a limit does not speak of one
 
 
-async def test_a_probe_that_was_stopped_goes_on_and_prints_the_difference(
+async def test_a_stopped_probe_continues_and_prints_the_difference(
     goedgepickt: Goedgepickt, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = tuple(step for step in probe._STEPS if step.name in {"small-lists", "other-api", "errors"})

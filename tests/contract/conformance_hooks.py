@@ -6,7 +6,7 @@ from typing import Any
 
 
 def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
-    """Give a product that may be created a SKU of its own."""
+    """Give a new product a separate SKU."""
     sku = case.body.get("sku") if case.method == "POST" and isinstance(case.body, dict) else None
     if case.path == "/products" and isinstance(sku, str) and sku.strip():
         case.body["sku"] = f"{sku.strip()}-{uuid.uuid4()}"

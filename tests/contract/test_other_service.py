@@ -48,7 +48,7 @@ async def test_what_is_new_and_no_deviation_is_named() -> None:
     assert "Content-Encoding" in report.headers
 
 
-async def test_what_reads_cannot_show_is_said_to_be_untold_and_why() -> None:
+async def test_the_report_lists_what_reads_cannot_show_and_why() -> None:
     verdicts = {finding.fact: finding for finding in (await probed(Service())).findings}
     assert verdicts.keys() >= FACTS.keys()
     for fact in FACTS.values():

@@ -1,4 +1,4 @@
-"""The probe finds exactly what is not as the tables say, by reads alone, and tells nothing about anybody."""
+"""The probe finds exactly what is not as the tables say, by reads alone, and its report has no personal data."""
 
 import json
 from collections.abc import Callable
@@ -100,7 +100,7 @@ async def test_totals_of_a_cache_are_reported() -> None:
         async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=unlimited_budget()) as client:
             shop = await client.webshops.list().first()
             assert shop is not None
-            await client.products.list().first()  # the totals are now those of this moment
+            await client.products.list().first()  # the totals are now fixed
             for number in range(3):
                 await client.products.create({"webshop_uuid": shop.uuid, "sku": f"N-{number}", "name": "n"})
         assert deviations(await probed(sandbox)) == {"list.total-items"}
@@ -185,7 +185,7 @@ async def test_what_is_personal_is_in_no_report_and_no_state() -> None:
             assert secret not in text
 
 
-async def test_a_probe_that_is_stopped_goes_on_where_it_was() -> None:
+async def test_a_stopped_probe_continues_where_it_was() -> None:
     async with sandbox_of() as sandbox:
         whole = await probed(sandbox)
         sandbox.requests.clear()
