@@ -26,6 +26,7 @@ from goedgepickt_async.testing.models import (
     to_wire,
     webhook,
     webshop,
+    without_personal_data,
 )
 from goedgepickt_async.testing.sandbox import serving, unlimited_budget
 
@@ -49,4 +50,5 @@ __all__ = [
     "unlimited_budget",
     "webhook",
     "webshop",
+    "without_personal_data",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from goedgepickt_async import models
 from goedgepickt_async.convert import decode
 from goedgepickt_async.models import (
     Address,
@@ -49,6 +50,7 @@ __all__ = [
     "to_wire",
     "webhook",
     "webshop",
+    "without_personal_data",
 ]
 
 
@@ -75,6 +77,37 @@ def to_wire(model: Any) -> dict[str, Any]:
     for name, wire in _wires(type(model)).items():
         body |= _written(wire, getattr(model, name))
     return body | getattr(model, "extra", {})
+
+
+def without_personal_data(data: Any) -> Any:
+    """An answer or a request body, such as a recording keeps: its shape stays, and personal texts become `***`.
+
+    A text stays where its key is known to hold nothing personal, such as `status`, `sku` or `createDate`. All other texts
+    are replaced, also those of unknown keys and webhook secrets. Numbers and booleans stay.
+
+    Args:
+        data: JSON values with the API's names.
+
+    Returns:
+        A copy.
+    """
+    if isinstance(data, dict):
+        return {
+            key: "***" if isinstance(value, str) and value and key not in _HARMLESS else without_personal_data(value)
+            for key, value in data.items()
+        }
+    return [without_personal_data(part) for part in data] if isinstance(data, list) else data
+
+
+def _harmless() -> frozenset[str]:
+    """The wire names of fields that hold nothing personal and no secret, in any model."""
+    kept: set[str] = set()
+    dropped = {"webhookSecret", "targetUrl", "message", "tags"}
+    for cls in (getattr(models, name) for name in models.__all__):
+        wires = _wires(cls).values() if attrs.has(cls) and cls is not Address else ()
+        for wire in wires:
+            (dropped if wire.personal or wire.is_flat else kept).update({wire.name, wire.sent, *wire.aliases})
+    return frozenset(kept - dropped)
 
 
 def changed(model: T, changes: Mapping[str, Any]) -> T:
@@ -129,6 +162,7 @@ def _json(value: Any) -> Any:
     return to_wire(value) if attrs.has(type(value)) else value
 
 
+_HARMLESS: Final = _harmless()
 _ALL: Final = uuid.UUID("6b1f5d0e-64a3-4b57-9d0e-2f1c0a7be001")
 _FIRST_DAY: Final = datetime(2026, 11, 2, 8, 30, tzinfo=UTC)
 _PEOPLE: Final = (("Sanne", "Voorbeeld"), ("Daan", "Proef"), ("Lotte", "Verzonnen"), ("Bram", "Toets"))
