@@ -216,8 +216,8 @@ async def apply(
     needs --yes. With bad rows or conflicts nothing is sent, unless you pass --skip-bad: then the exit code is 1.
 
     Each write is recorded before it is sent. After Ctrl-C or a crash (exit code 4), apply the same file again: it continues,
-    and sends no write twice. Until then, another file for the same webshop is refused: --continue finishes the interrupted
-    run first, --look-up looks its open writes up, --drop gives it up. `goedgepickt runs` lists runs and what they changed.
+    and sends no write twice. Until then, another file for the same webshop is refused. For the interrupted run, --continue
+    finishes it first, --look-up looks its open writes up, and --drop gives it up. `goedgepickt runs` lists runs and what they changed.
 
     Args:
         file: A plan that `goedgepickt plan --output` saved, or a file of rows (with --kind), or - for rows on stdin.
