@@ -217,7 +217,8 @@ async def apply(
 
     Each write is recorded before it is sent. After Ctrl-C or a crash (exit code 4), apply the same file again: it continues,
     and sends no write twice. Until then, another file for the same webshop is refused. For the interrupted run, --continue
-    finishes it first, --look-up looks its open writes up, and --drop gives it up. `goedgepickt runs` lists runs and what they changed.
+    finishes it first, --look-up looks its open writes up, and --drop gives it up. `goedgepickt runs` lists runs and what
+    they changed.
 
     Args:
         file: A plan that `goedgepickt plan --output` saved, or a file of rows (with --kind), or - for rows on stdin.
