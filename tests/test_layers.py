@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "testing": {"errors", "models", "convert", "budget", "_transport", "client", "settings", "webhooks", "sandbox"},
     "pytest_plugin": {"budget", "client", "sandbox", "testing"},
 }
-"""Package -> the packages that it may import from, besides itself."""
+"""Package -> the packages that it may import from, in addition to itself."""
 
 AIOHTTP_MAY_BE_IN = {
     "_transport/session.py",

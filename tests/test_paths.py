@@ -11,7 +11,7 @@ import pytest
 from goedgepickt_async import paths
 
 
-def test_state_lies_below_an_absolute_xdg_state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_below_an_absolute_xdg_state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert paths.state_dir() == tmp_path / "goedgepickt"
 

@@ -17,7 +17,7 @@ SMALL = {
     "bulk.py": ("--scale", "0.002", "--period", "0.2", "--period-each", "0.2"),
     "export.py": ("--orders", "400", "--period", "0.5"),
 }
-"""Those that need nothing but the package."""
+"""Those that need the package only."""
 CONTEST = {
     "decode.py": ("--kind", "orders", "--rows", "4", "--rounds", "2"),
     "end_to_end.py": ("--rows", "150", "--rounds", "2"),

@@ -121,7 +121,7 @@ def errors_of(browser: Any) -> list[Any]:
     return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def test_somebody_arrives_subscribes_ships_an_order_and_sees_the_delivery_arrive(browser: Any, size: Any) -> None:
+def test_a_user_arrives_subscribes_ships_an_order_and_sees_the_delivery_arrive(browser: Any, size: Any) -> None:
     size(1280, 800)
     with serving(Sandbox(orders=60, products=20, limit=None, oddities=False)) as sandbox, receiver() as (url, came):
         browser.get(sandbox.page_url)

@@ -34,7 +34,7 @@ JOURNAL = Path("stock.journal")
 
 @attrs.frozen
 class Scene:
-    """What a provocation is given; the working directory is an empty one of its own."""
+    """What a provocation is given; the working directory is empty."""
 
     sandbox: Sandbox
     gg: GoedGepickt

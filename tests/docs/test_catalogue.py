@@ -11,7 +11,7 @@ from tests.docs.provoking import PROVOCATIONS, provoke
 
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
 SECTIONS = dict(re.findall(r"^#{2,3} (\w+)\n(.*?)(?=^#{2,3} |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
-"""Heading of one word -> what stands below it."""
+"""The text below each heading of one word."""
 
 NEVER_RAISED = {"GoedGepicktError", "TransportError"}
 
@@ -76,15 +76,15 @@ def test_the_catalogue_says_when_an_error_comes_what_to_do_and_whether_to_try_ag
         assert all(word in SECTIONS[error.__name__] for word in ("**When.**", "**What to do.**", "**Retry?**")), error
 
 
-def test_what_all_errors_carry_is_told_with_the_root() -> None:
+def test_attributes_of_all_errors_are_listed_with_the_base_class() -> None:
     assert {name for name in IN_ALL if f"`{name}`" not in SECTIONS["GoedGepicktError"]} == set()
 
 
-def test_every_kind_of_evidence_is_told() -> None:
+def test_every_kind_of_evidence_is_listed() -> None:
     told = re.findall(r"^\| `(\w+)` \|", SECTIONS["Evidence"], flags=re.MULTILINE)
     assert told == [evidence.name for evidence in errors.Evidence]
 
 
-def test_the_exit_codes_are_those_of_the_command_line() -> None:
+def test_listed_exit_codes_equal_the_exit_codes_of_the_command() -> None:
     told = re.findall(r"^\| (\d+) \| `(\w+)` \|", PAGE, flags=re.MULTILINE)
     assert {(int(code), name) for code, name in told} == {(code.value, code.name) for code in Exit}

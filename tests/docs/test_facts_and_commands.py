@@ -1,4 +1,4 @@
-"""What docstrings call the reference has the sections that they name; every command stands on its page."""
+"""The pages have the sections that docstrings cite, and every command."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_every_section_that_a_docstring_cites_is_on_the_page() -> None:
     assert cited - there == set()
 
 
-def test_every_command_is_told_and_no_other() -> None:
+def test_every_command_is_listed_and_no_other() -> None:
     commands = {name for name in app if not name.startswith("-")}
     below = {f"webhooks {name}" for name in app["webhooks"] if not name.startswith("-")}
     page = (REFERENCE / "command-line.md").read_text()

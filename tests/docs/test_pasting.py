@@ -37,8 +37,8 @@ BLOCKS = dict(_blocks())
 
 
 @pytest.mark.parametrize("place", BLOCKS)
-def test_a_block_that_awaits_at_the_top_can_be_pasted_into_a_console_that_reads_line_by_line(place: str) -> None:
-    """As that of Python 3.11 and 3.12 does, in which an empty line ends a compound statement."""
+def test_block_with_top_level_await_can_be_pasted_into_the_console_line_by_line(place: str) -> None:
+    """In the console of Python 3.11 and 3.12 an empty line ends a compound statement."""
     compiler = codeop.CommandCompiler()
     compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     pending: list[str] = []

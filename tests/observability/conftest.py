@@ -47,7 +47,7 @@ def watched(sandbox: Sandbox, make_client: Callable[..., GoedGepickt], heard: He
 
 @pytest.fixture
 def records() -> Iterator[list[logging.LogRecord]]:
-    """All records of this package, of whatever level."""
+    """All records of this package, of any level."""
     made: list[logging.LogRecord] = []
 
     class Ear(logging.Handler):

@@ -43,7 +43,7 @@ def drifts(heard: Heard, kind: str) -> list[tuple[str, str, str]]:
     return [(seen.model, seen.field, seen.value) for seen in heard.of("drift") if seen.kind == kind]
 
 
-async def test_a_new_field_is_told_once_however_often_it_comes(
+async def test_new_field_is_reported_once_for_many_rows(
     watched: GoedGepickt, heard: Heard, sandbox: Sandbox, novel: str
 ) -> None:
     rows = [{"uuid": f"o{number}", novel: "jan@example.test"} for number in range(300)]
@@ -73,7 +73,7 @@ def test_a_key_of_any_length_is_noticed_without_being_kept() -> None:
     assert sys.getrefcount(long) == before
 
 
-def test_a_new_status_is_told_once(heard: Heard, novel: str) -> None:
+def test_new_status_is_reported_once(heard: Heard, novel: str) -> None:
     gg = client(drift=heard.hooks().drift)
     read = decode_rows([{"uuid": "a", "status": novel}] * 300, Order)
     assert read[0].status == OrderStatus(novel)
@@ -89,7 +89,7 @@ def test_known_fields_and_values_are_no_drift(heard: Heard) -> None:
     del gg
 
 
-def test_a_new_event_is_told(heard: Heard, novel: str) -> None:
+def test_new_event_is_reported(heard: Heard, novel: str) -> None:
     gg = client(drift=heard.hooks().drift)
     body = f'{{"event": "{novel}", "email": "jan@example.test"}}'.encode()
     assert isinstance(parse(body), UnknownEvent)
@@ -98,7 +98,7 @@ def test_a_new_event_is_told(heard: Heard, novel: str) -> None:
     del gg
 
 
-def test_a_value_of_an_unreadable_type_is_told_by_its_place(heard: Heard) -> None:
+def test_value_of_wrong_type_is_reported_with_its_place(heard: Heard) -> None:
     gg = client(drift=heard.hooks().drift)
     rows: list[Any] = [{"uuid": "a"}, {"uuid": "b", "status": ["jan@example.test"]}]
     with pytest.raises(DecodeError):
@@ -117,7 +117,7 @@ def test_what_is_no_plain_word_is_not_shown(heard: Heard, odd: str) -> None:
     del gg
 
 
-def test_every_client_hears_of_a_thing_once_also_one_that_comes_later(novel: str) -> None:
+def test_every_client_gets_each_report_once_also_one_that_comes_later(novel: str) -> None:
     early, late = Heard(), Heard()
     first = client(drift=early.hooks().drift)
     decode({"uuid": "a", novel: 1}, Order)
@@ -127,7 +127,7 @@ def test_every_client_hears_of_a_thing_once_also_one_that_comes_later(novel: str
     del first, second
 
 
-def test_a_client_that_is_gone_is_told_nothing(heard: Heard, novel: str) -> None:
+def test_deleted_client_gets_no_report(heard: Heard, novel: str) -> None:
     gg = client(drift=heard.hooks().drift)
     del gg
     gc.collect()
@@ -135,7 +135,7 @@ def test_a_client_that_is_gone_is_told_nothing(heard: Heard, novel: str) -> None
     assert heard.events == []
 
 
-def test_what_is_noticed_is_bounded_whatever_a_server_sends(heard: Heard, records: list[logging.LogRecord]) -> None:
+def test_what_is_reported_is_limited_for_any_response(heard: Heard, records: list[logging.LogRecord]) -> None:
     gg = client(drift=heard.hooks().drift)
     for number in range(400):
         word = "x" + "".join(chr(97 + int(digit)) for digit in str(number))
@@ -154,7 +154,7 @@ def test_it_is_logged_once_in_a_process(records: list[logging.LogRecord], novel:
     assert "jan@example.test" not in record.getMessage()
 
 
-def test_hooks_that_several_clients_share_hear_of_a_thing_once(heard: Heard, novel: str) -> None:
+def test_hooks_that_several_clients_share_get_each_report_once(heard: Heard, novel: str) -> None:
     hooks = heard.hooks()
     clients = [GoedGepickt("a-key", base_url="http://127.0.0.1:9/x", hooks=hooks) for _ in range(3)]
     decode({"uuid": "a", novel: 1}, Order)

@@ -25,7 +25,7 @@ from tests.observability.conftest import Heard
 Make = Callable[..., GoedGepickt]
 
 
-async def test_a_call_that_succeeds_is_told_from_its_beginning_to_its_end(watched: GoedGepickt, heard: Heard) -> None:
+async def test_a_call_that_succeeds_is_reported_from_start_to_end(watched: GoedGepickt, heard: Heard) -> None:
     order = await watched.orders.list().first()
     assert order is not None
     heard.events.clear()
@@ -62,7 +62,7 @@ async def test_each_request_ends_before_the_next_one_begins(
     assert (done.error, done.attempts) == (None, len(heard.of("request")))
 
 
-async def test_a_connection_that_cannot_be_made_is_told_as_not_sent(make_client: Make, heard: Heard) -> None:
+async def test_a_connection_that_cannot_be_made_is_reported_as_not_sent(make_client: Make, heard: Heard) -> None:
     client = make_client("http://127.0.0.1:9/api", hooks=heard.hooks())
     with pytest.raises(GoedGepicktError):
         await client.request("GET", "/webshops")
@@ -82,7 +82,9 @@ async def test_a_refused_call_is_a_failure_with_its_status(watched: GoedGepickt,
     assert (done.error, done.status, done.evidence) == ("NotFoundError", 404, Evidence.FINAL)
 
 
-async def test_a_write_of_unknown_fate_is_told_as_such(watched: GoedGepickt, heard: Heard, sandbox: Sandbox) -> None:
+async def test_write_of_unknown_outcome_is_reported_as_unknown(
+    watched: GoedGepickt, heard: Heard, sandbox: Sandbox
+) -> None:
     sandbox.fail("POST", "/suppliers", faults.Drop())
     with pytest.raises(OutcomeUnknownError):
         await watched.request("POST", "/suppliers", json={"name": "Voorbeeld"})
@@ -105,7 +107,7 @@ async def test_a_cancelled_call_ends_too_and_is_no_failure(
     assert heard.of("call_finished")[0].evidence is Evidence.UNKNOWN
 
 
-async def test_every_call_of_many_at_once_begins_and_ends_once(
+async def test_each_of_many_parallel_calls_starts_and_ends_once(
     watched: GoedGepickt, heard: Heard, sandbox: Sandbox
 ) -> None:
     sandbox.fail(
@@ -125,7 +127,7 @@ async def test_every_call_of_many_at_once_begins_and_ends_once(
         assert set(ends[1::2]) <= {"response", "request_failed"}
 
 
-async def test_a_429_is_told_with_what_it_was_an_answer_to(make_client: Make, heard: Heard, sandbox: Sandbox) -> None:
+async def test_a_429_is_reported_with_its_request(make_client: Make, heard: Heard, sandbox: Sandbox) -> None:
     client = make_client(
         sandbox.url, sandbox.api_key, hooks=heard.hooks(), budget=LocalBudget(1000, 0.05, safety_margin=0.01)
     )
@@ -136,7 +138,7 @@ async def test_a_429_is_told_with_what_it_was_an_answer_to(make_client: Make, he
     assert heard.of("pause")
 
 
-async def test_pages_are_told_with_what_overlaps_left_out(watched: GoedGepickt, heard: Heard) -> None:
+async def test_pages_are_reported_without_the_overlap(watched: GoedGepickt, heard: Heard) -> None:
     orders = await watched.orders.list().collect()
     pages = heard.of("page")
     assert [page.number for page in pages] == list(range(1, len(pages) + 1))
@@ -146,7 +148,7 @@ async def test_pages_are_told_with_what_overlaps_left_out(watched: GoedGepickt, 
     assert {(page.route, page.requests) for page in pages} == {("/orders", 1)}
 
 
-async def test_a_seam_that_had_to_be_read_again_shows_in_the_requests(
+async def test_an_overlap_that_had_to_be_read_again_shows_in_the_requests(
     watched: GoedGepickt, heard: Heard, sandbox: Sandbox
 ) -> None:
     sandbox.fail("GET", "/orders", faults.ChangeWorld(_forget_first_thirty), after=1)
@@ -159,7 +161,7 @@ def _forget_first_thirty(world: Any) -> None:
         world.delete_order(0)
 
 
-async def test_items_of_a_bulk_job_are_told_one_by_one(watched: GoedGepickt, heard: Heard) -> None:
+async def test_each_item_of_a_bulk_job_is_reported(watched: GoedGepickt, heard: Heard) -> None:
     async def halve(number: int) -> float:
         if number == 2:
             raise ServerError("an invented one", status=500, evidence=Evidence.FINAL)
@@ -174,7 +176,7 @@ async def test_items_of_a_bulk_job_are_told_one_by_one(watched: GoedGepickt, hea
     assert {item.job for item in items} == {"map"}
 
 
-async def test_items_of_a_plan_are_told_when_it_is_applied(watched: GoedGepickt, heard: Heard) -> None:
+async def test_items_of_an_applied_plan_are_reported(watched: GoedGepickt, heard: Heard) -> None:
     product = await watched.products.list().first()
     assert product is not None
     assert product.sku
@@ -250,7 +252,7 @@ async def test_a_hook_cannot_cancel_the_call(make_client: Make, sandbox: Sandbox
     assert (await client.request("GET", "/webshops")).status == 200
 
 
-def test_combining_nothing_calls_nobody() -> None:
+def test_combining_no_hooks_calls_no_hook() -> None:
     assert Hooks.combined() == Hooks() == Hooks.combined(Hooks(), Hooks())
 
 
@@ -286,7 +288,7 @@ async def test_a_route_can_be_named(watched: GoedGepickt, heard: Heard) -> None:
     assert heard.of("call_finished")[0].route == "/customers/{id}/notes"
 
 
-async def test_hooks_that_several_clients_share_hear_of_a_pause_once(
+async def test_hooks_that_several_clients_share_get_a_pause_once(
     sandbox: Sandbox, make_client: Make, heard: Heard
 ) -> None:
     hooks, budget = heard.hooks(), LocalBudget(1000, 0.05, safety_margin=0.01)

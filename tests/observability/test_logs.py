@@ -92,7 +92,7 @@ async def test_a_query_shows_its_parameters_names_and_no_value(
     assert "jan@example.test" not in "".join(str(vars(record)) for record in records)
 
 
-def test_nothing_is_formatted_nor_even_made_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_formatted_nor_even_made_where_the_logger_is_disabled(caplog: pytest.LogCaptureFixture) -> None:
     class Loud:
         def __str__(self) -> str:
             raise AssertionError
@@ -125,7 +125,7 @@ def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() 
     assert ran.stderr.splitlines()[1:] == ["goedgepickt: an invented reason"]
 
 
-def test_every_event_that_is_told_is_known_and_every_known_one_is_told_somewhere() -> None:
+def test_every_logged_event_is_known_and_every_known_one_is_told_somewhere() -> None:
     told: set[str] = set()
     for path in ROOT.rglob("*.py"):
         text = path.read_text()

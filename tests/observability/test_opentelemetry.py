@@ -124,7 +124,7 @@ async def test_an_error_is_in_the_span_by_its_type_alone(traced: GoedGepickt, co
     assert span.status.description is None
 
 
-async def test_spans_lie_below_their_callers_span_in_each_of_many_tasks(
+async def test_spans_are_below_their_callers_span_in_each_of_many_tasks(
     traced: GoedGepickt, collected: Collected
 ) -> None:
     async def work(number: int) -> None:
@@ -141,7 +141,7 @@ async def test_spans_lie_below_their_callers_span_in_each_of_many_tasks(
     assert {name: below.count(name) for name in jobs.values()} == dict.fromkeys(jobs.values(), 3)
 
 
-async def test_a_page_fetched_ahead_lies_below_the_span_that_reads_the_list(
+async def test_a_page_fetched_ahead_is_below_the_span_that_reads_the_list(
     traced: GoedGepickt, collected: Collected
 ) -> None:
     with collected.tracer.start_as_current_span("export") as export:
@@ -249,7 +249,7 @@ async def test_the_budget_is_reported_each_time_that_metrics_are_collected_for_a
     assert len(collected.points("goedgepickt.budget.limit")) == 1
 
 
-async def test_what_others_hooks_hear_is_the_same_beside_it(
+async def test_other_hooks_get_the_same_events_with_it(
     sandbox: Sandbox, make_client: Make, collected: Collected, heard: Heard
 ) -> None:
     hooks = Hooks.combined(heard.hooks(), collected.telemetry.hooks)

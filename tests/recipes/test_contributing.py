@@ -172,7 +172,7 @@ def test_the_tests_that_the_recipe_names_pass(copy: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_the_new_list_can_be_exported_at_once(copy: Path) -> None:
+def test_the_new_list_can_be_exported(copy: Path) -> None:
     pytest.importorskip("cyclopts")
     done = run(copy, "goedgepickt_async", "export", "suppliers", "--sandbox", "--format", "jsonl")
     assert done.returncode == 0, done.stderr

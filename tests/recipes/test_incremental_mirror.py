@@ -1,4 +1,4 @@
-"""The mirror of docs/howto/incremental-mirror.md is whole whatever happens while it is read."""
+"""The mirror of docs/howto/incremental-mirror.md is complete after any change during the reading."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ def _count(db: sqlite3.Connection) -> int:
         return 0
 
 
-async def test_killed_again_and_again_it_goes_on_and_ends_whole(mirror: ModuleType, tmp_path: Path) -> None:
+async def test_killed_several_times_it_continues_and_ends_complete(mirror: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "killed.sqlite3"
     async with Sandbox(orders=1500, products=0, seed=7, limit=None) as sandbox:
         for rows in (300, 600):
@@ -106,7 +106,7 @@ async def test_killed_again_and_again_it_goes_on_and_ends_whole(mirror: ModuleTy
         assert int(sandbox.requests[before].query["page"]) > 1
 
 
-async def test_rows_and_the_place_to_go_on_are_kept_together_or_not_at_all(
+async def test_rows_and_the_resume_token_are_kept_together_or_not_at_all(
     mirror: ModuleType, db: sqlite3.Connection, sandbox: Sandbox, gg: GoedGepickt
 ) -> None:
     db.execute(

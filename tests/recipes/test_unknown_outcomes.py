@@ -56,7 +56,7 @@ async def test_each_order_is_there_once_in_the_end(
     assert not list(tmp_path.glob("*.working"))
 
 
-async def test_cut_off_in_the_middle_it_goes_on_and_loses_no_line_that_came_meanwhile(
+async def test_cut_off_in_the_middle_it_continues_and_loses_no_line_that_came_meanwhile(
     script: ModuleType, gg: GoedGepickt, sandbox: Sandbox, file: Path
 ) -> None:
     await lose_the_answers(script, gg, sandbox, file)
@@ -74,7 +74,7 @@ async def test_cut_off_in_the_middle_it_goes_on_and_loses_no_line_that_came_mean
     assert "was -2 carried out?" in line
 
 
-async def test_what_still_fails_is_told(script: ModuleType, gg: GoedGepickt, sandbox: Sandbox, file: Path) -> None:
+async def test_what_still_fails_is_returned(script: ModuleType, gg: GoedGepickt, sandbox: Sandbox, file: Path) -> None:
     await lose_the_answers(script, gg, sandbox, file)
     sandbox.fail("POST", "/orders", faults.Status(422, json={"message": "nee"}))
     (line,) = await script.work_through(gg, file, an_order)

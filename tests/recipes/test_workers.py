@@ -24,7 +24,7 @@ from tests.recipes.pages import block, blocks, module
 
 PAGE = "workers.md"
 ONCE = RetryPolicy(max_attempts=1, max_refusals=0)
-"""The client gives up at once, so that the queue has something to do."""
+"""The client gives up immediately, so that the queue has something to do."""
 
 needs_taskiq = pytest.mark.skipif(importlib.util.find_spec("taskiq") is None, reason="taskiq is not installed")
 needs_celery = pytest.mark.skipif(importlib.util.find_spec("celery") is None, reason="Celery is not installed")
