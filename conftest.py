@@ -9,11 +9,18 @@ import types
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sybil import Example, Sybil
 from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from goedgepickt_async.sandbox import Sandbox
+
+# How long an example takes says nothing about the code: the machine may be busy. Each run draws other examples, so many
+# short runs find what one long run finds; `--hypothesis-profile thorough` is the long one.
+settings.register_profile("any machine", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=400)
+settings.load_profile("any machine")
 
 
 async def _run(code: str, namespace: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What most tests need: a sandbox, a client on it, and budgets that don't make anybody wait."""
+"""What most tests need: a sandbox, a client on it, and budgets that never wait."""
 
 import asyncio
 import itertools
@@ -8,18 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from goedgepickt_async import GoedGepickt, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.virtual import virtual_loop
 
-# How long an example takes says nothing about the code: the machine may be busy. Each run draws other examples, so many
-# short runs find what one long run finds; `--hypothesis-profile thorough` is the long one.
-settings.register_profile("any machine", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=400)
-settings.load_profile("any machine")
 # asyncio's debug mode reports each slow callback: that depends on the machine too.
 logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
 
