@@ -138,7 +138,7 @@ def test_no_room_logs_past_the_table() -> None:
     past = {
         path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "logging.getLogger(" in path.read_text()
     }
-    assert past == {"logs.py", "cli/runner.py", "sandbox/deliveries/deliveries.py"}
+    assert past == {"logs.py", "cli/runner.py", "sandbox/deliveries.py"}
 
 
 def test_the_page_lists_every_event_as_it_is() -> None:
