@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 _LOADED = "import sys; before = set(sys.modules); {}; print(*(set(sys.modules) - before))"
 _SERVED = """
@@ -44,7 +45,7 @@ def test_nothing_of_ours_is_imported_in_the_middle_of_a_call() -> None:
     assert loaded_by(_SERVED) == set()
 
 
-def test_without_sqlite_all_works_but_journals_and_inbox_files_which_say_so() -> None:
+def test_without_sqlite_all_works_but_journals_and_inbox_files_which_say_so(tmp_path: Path) -> None:
     code = """
 import asyncio, sys
 sys.modules["_sqlite3"] = None
@@ -66,5 +67,7 @@ async def main():
                     print("without SQLite" in str(error))
 asyncio.run(main())
 """
-    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert ran.stdout.split() == ["5", "True", "True"], ran.stderr
