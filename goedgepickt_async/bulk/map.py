@@ -27,6 +27,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def _without_rows(value: object) -> str:
+    """A repr that shows no row of a file: it may hold a customer's data. Models hide theirs by themselves."""
+    return f"<{type(value).__name__}>" if isinstance(value, Mapping | list | tuple | set | bytes) else repr(value)
+
+
+class _Held(Generic[T]):
+    """An item, hidden from error trackers, which collect the local variables of all frames."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: T) -> None:
+        self.item = item
+
+
 @attrs.frozen(kw_only=True)
 class Outcome(Generic[T, R]):
     """One item and its end: a result or an error, never both.
@@ -39,8 +53,8 @@ class Outcome(Generic[T, R]):
     """
 
     index: int
-    item: T
-    result: R | None = None
+    item: T = attrs.field(repr=_without_rows)
+    result: R | None = attrs.field(default=None, repr=_without_rows)
     error: Exception | None = None
 
     @property
@@ -335,30 +349,30 @@ class BulkRunner(Generic[T, R]):
                 while not self._is_ending:
                     await self._permits.acquire()
                     try:
-                        item = await anext(items)
+                        held = _Held(await anext(items))
                     except StopAsyncIteration:
                         return
                     if self._is_ending:
                         return
-                    worker = asyncio.create_task(self._work(index, item))
+                    worker = asyncio.create_task(self._work(index, held))
                     self._workers.add(worker)
                     worker.add_done_callback(self._on_task_done)
                     index += 1
 
-    async def _work(self, index: int, item: T) -> None:
+    async def _work(self, index: int, held: _Held[T]) -> None:
         began = time.monotonic()
         try:
-            result = await self._operation(item)
+            result = await self._operation(held.item)
         except asyncio.CancelledError:
             if self._is_cancelled():
                 raise
             # Something inside the operation was cancelled, not we.
             error = GoedGepicktError("the operation was cancelled from within")
-            self._finish(Outcome(index=index, item=item, error=error), began)
+            self._finish(Outcome(index=index, item=held.item, error=error), began)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this item's outcome
-            self._finish(Outcome(index=index, item=item, error=error), began)
+            self._finish(Outcome(index=index, item=held.item, error=error), began)
         else:
-            self._finish(Outcome(index=index, item=item, result=result), began)
+            self._finish(Outcome(index=index, item=held.item, result=result), began)
 
     def _is_cancelled(self) -> bool:
         task = asyncio.current_task()

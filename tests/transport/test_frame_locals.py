@@ -4,8 +4,11 @@ Looked at are the frames of the package and of what it calls, of the error and o
 """
 
 import asyncio
+import json
+import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,12 +17,15 @@ import pytest
 from goedgepickt_async import (
     Address,
     GoedGepickt,
+    GoedGepicktError,
     NewOrder,
     NewOrderLine,
     RetryPolicy,
+    StopAfter,
     WebhookEvent,
 )
 from goedgepickt_async.testing import unlimited_budget
+from goedgepickt_async.webhooks import MemoryInbox, OrderStatusChanged, WebhookReceiver, sign, verify
 from tests.support.raw_server import Exchange, raw_server
 
 KEY = "key-that-nobody-may-see"
@@ -222,3 +228,84 @@ def test_no_frame_of_a_key_that_is_none_shows_it(key: str) -> None:
         with pytest.raises(Exception) as caught:  # noqa: PT011  any
             make()
         assert leaks(caught.value) == []
+
+
+ROWS = [{"order_id": "S-1", "webshop_uuid": "w", "status": "open", "shipping": {"last_name": NAME}, "lines": []}]
+
+
+@pytest.mark.parametrize("stop", [None, StopAfter(errors=1)], ids=["outcomes", "stopped"])
+@pytest.mark.parametrize("server", ["drop", "422", "no JSON"])
+@pytest.mark.virtual_time
+async def test_no_frame_of_a_failing_bulk_job_shows_anything_personal(server: str, stop: StopAfter | None) -> None:
+    async def create(row: dict[str, Any]) -> Any:
+        return await gg.orders.create(order())
+
+    found = []
+    async with raw_server(SERVERS[server]) as running, client(running.url) as gg:
+        try:
+            async for outcome in gg.bulk.map(create, ROWS, stop=stop):
+                found += leaks(outcome.error) if outcome.error is not None else ["no error"]
+                found += [secret for secret in SECRETS if secret in repr(outcome)]
+        except Exception as error:
+            found += leaks(error)
+    assert found == []
+
+
+@pytest.mark.virtual_time
+async def test_no_frame_of_a_plan_that_fails_shows_anything_personal(tmp_path: Path) -> None:
+    async def play(exchange: Exchange) -> None:
+        if exchange.request_line.startswith("POST"):
+            exchange.drop()
+        elif "/webshops" in exchange.request_line:
+            await exchange.answer(b'{"items": [{"uuid": "w", "name": "Shop"}], "pageInfo": {}}')
+        else:
+            await exchange.answer(b'{"items": [], "pageInfo": {}}')
+
+    found = []
+    async with raw_server(play) as running, client(running.url) as gg:
+        plan = await gg.orders.plan([order()])
+        found += [secret for secret in SECRETS if secret in repr(plan)]
+        async for outcome in plan.apply(journal=tmp_path / "journal"):
+            assert outcome.error is not None
+            found += leaks(outcome.error)
+            found += [secret for secret in SECRETS if secret in repr(outcome)]
+        with pytest.raises(GoedGepicktError) as caught:
+            async for _ in plan.apply(journal=tmp_path / "no such directory" / "journal"):
+                pass
+        found += leaks(caught.value)
+    assert found == []
+
+
+async def test_no_frame_below_a_webhook_handler_shows_anything_personal() -> None:
+    secret = "s3cr3t-of-a-subscription"
+    failures: list[BaseException] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                failures.append(record.exc_info[1])
+
+    async def handle(_: OrderStatusChanged) -> None:
+        handled.set()
+        raise ValueError("a fault of the handler")
+
+    handled = asyncio.Event()
+    body = json.dumps({"event": "orderStatusChanged", "orderUuid": "u-1", "lastName": NAME}).encode()
+    kept = Keeping()
+    logging.getLogger("goedgepickt_async").addHandler(kept)
+    try:
+        receiver = WebhookReceiver(secret, inbox=MemoryInbox())
+        receiver.on(OrderStatusChanged)(handle)
+        async with receiver:
+            assert (await receiver.receive(body, sign(body, secret))).status == 200
+            assert (await receiver.receive(body, "forged")).status != 200
+            assert (await receiver.receive(b'{"event": "orderStatusChanged"', sign(b"x", secret))).status != 200
+            await handled.wait()
+    finally:
+        logging.getLogger("goedgepickt_async").removeHandler(kept)
+    for forged in (None, "", "x" * 64, 5):
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            verify(body, forged, secret)  # type: ignore[arg-type]
+        failures.append(caught.value)
+    assert len(failures) >= 4
+    assert [leak for error in failures for leak in leaks(error)] == []
