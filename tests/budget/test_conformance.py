@@ -140,7 +140,7 @@ async def test_lanes_are_served_in_order_and_each_first_come_first_served(make: 
         for number in range(5):
             for lane in (Lane.NORMAL, Lane.INTERACTIVE):
                 group.create_task(one(lane, number))
-        await asyncio.sleep(0.01)
+        await until(lambda: sum(budget.snapshot().waiting.values()) == 10)
         budget.settle(held, NeverSent())
     assert order == [(lane, number) for lane in (Lane.INTERACTIVE, Lane.NORMAL) for number in range(5)]
 

@@ -31,7 +31,7 @@ def is_open(client: GoedGepickt) -> bool:
 async def test_entered_alone_a_derived_client_closes_the_session_at_the_end(sandbox: Sandbox) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        async with client_of(sandbox).with_options(timeout=5).for_key(sandbox.api_key) as client:
+        async with client_of(sandbox).with_options(timeout=50).for_key(sandbox.api_key) as client:
             await client.request("GET", "/webshops")
             assert is_open(client)
         assert not is_open(client)
@@ -41,7 +41,7 @@ async def test_entered_alone_a_derived_client_closes_the_session_at_the_end(sand
 
 async def test_entered_inside_its_parents_block_it_leaves_the_session_open(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as parent:
-        async with parent.with_options(timeout=5) as derived:
+        async with parent.with_options(timeout=50) as derived:
             await derived.request("GET", "/webshops")
         assert is_open(parent)
         await parent.request("GET", "/webshops")
@@ -52,7 +52,7 @@ async def test_entered_inside_its_parents_block_it_leaves_the_session_open(sandb
 async def test_entered_while_its_parent_is_in_use_it_leaves_the_session_open(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
     await parent.request("GET", "/webshops")
-    async with parent.with_options(timeout=5) as derived:
+    async with parent.with_options(timeout=50) as derived:
         await derived.request("GET", "/webshops")
     assert is_open(parent)
     await parent.close()
@@ -65,7 +65,7 @@ async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> N
         call = asyncio.create_task(parent.request("GET", "/orders"))
         while not sandbox.requests:  # noqa: ASYNC110  nothing else tells that it has arrived
             await asyncio.sleep(0.005)
-        async with parent.with_options(timeout=5) as derived:
+        async with parent.with_options(timeout=50) as derived:
             await derived.request("GET", "/webshops")
         assert not call.done()
         assert (await call).status == 200
@@ -73,7 +73,7 @@ async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> N
 
 async def test_of_several_blocks_the_last_one_closes(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
-    first, second = parent.with_options(timeout=5), parent.with_options(timeout=6)
+    first, second = parent.with_options(timeout=50), parent.with_options(timeout=60)
     await first.__aenter__()
     await second.__aenter__()
     await first.__aexit__(None, None, None)
@@ -85,7 +85,7 @@ async def test_of_several_blocks_the_last_one_closes(sandbox: Sandbox) -> None:
 
 async def test_a_session_that_was_opened_again_is_not_the_blocks_to_close(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
-    async with parent.with_options(timeout=5):
+    async with parent.with_options(timeout=50):
         await parent.close()
         await parent.request("GET", "/webshops")
     assert is_open(parent)
@@ -94,7 +94,7 @@ async def test_a_session_that_was_opened_again_is_not_the_blocks_to_close(sandbo
 
 async def test_a_block_that_outlives_its_parents_closes_what_it_has_opened_again(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
-    derived = parent.with_options(timeout=5)
+    derived = parent.with_options(timeout=50)
     async with parent:
         await derived.__aenter__()
     assert not is_open(parent)
@@ -113,7 +113,7 @@ def test_a_forked_childs_block_is_not_one_of_its_parents() -> None:
         child = os.fork()
         if child == 0:
             try:
-                asyncio.run(_use_in_a_block(parent.with_options(timeout=5)))
+                asyncio.run(_use_in_a_block(parent.with_options(timeout=50)))
                 os._exit(0)
             except BaseException:
                 os._exit(2)
@@ -151,7 +151,7 @@ async def test_a_quota_of_the_same_size_is_shared(sandbox: Sandbox, make_client:
     sandbox.fail("GET", "/webshops", faults.Status(500), times=None)
     policy = RetryPolicy(quota=3, base=0.001, cap=0.01)
     client = make_client(sandbox.url, sandbox.api_key, retry=policy)
-    assert await failing_attempts(client.with_options(timeout=4), sandbox) == 4
+    assert await failing_attempts(client.with_options(timeout=40), sandbox) == 4
     assert await failing_attempts(client.for_key(sandbox.api_key), sandbox) == 1
 
 

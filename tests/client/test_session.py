@@ -308,10 +308,10 @@ def test_a_hook_that_nobody_would_await_is_refused() -> None:
 
 async def test_options_and_keys_share_the_session_and_the_budget(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
-        web = client.with_options(timeout=3, max_wait=1, lane="bulk")
+        web = client.with_options(timeout=31, max_wait=1, lane="bulk")
         other = client.for_key("another-key", webshop_uuid="w")
         assert web.budget is client.budget is other.budget
-        assert (web.settings.timeout, web.settings.max_wait, client.settings.timeout) == (3, 1, 30)
+        assert (web.settings.timeout, web.settings.max_wait, client.settings.timeout) == (31, 1, 30)
         assert other.settings.webshop_uuid == "w"
         await web.request("GET", "/webshops")
         await web.close()
