@@ -263,7 +263,7 @@ class QueuedBudget:
         self._told_at = -FAR
         self._listeners = Listeners()
         self._grace = config.part(_GRACE)
-        self._refresh = config.part(_REFRESH)
+        self._refresh = round(config.part(_REFRESH) * random.uniform(0.8, 1.2))  # noqa: S311  not all at once
         self._start_afresh()
         _living.add(self)
 

@@ -25,7 +25,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import random
 import socket
+import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Hashable
@@ -38,8 +40,8 @@ import attrs
 from goedgepickt_async.budget.config import Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.host import HostFile, HostStore
 from goedgepickt_async.budget.local import limiter_config
-from goedgepickt_async.budget.protocol import BudgetSnapshot, Grant, Outcome
-from goedgepickt_async.budget.queue import Plan, QueuedBudget, SharerMemory, new_sharer, running_loop
+from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
+from goedgepickt_async.budget.queue import Plan, QueuedBudget, SharerMemory, new_sharer, running_loop, settle_operation
 from goedgepickt_async.budget.redis_client import (
     CONNECTING,
     RedisClient,
@@ -62,6 +64,8 @@ DEFAULT_KEY = "goedgepickt"
 _SECOND = 1_000_000_000
 _POLL = 4
 """After this part of a window a process that waits looks again, even if nothing told it to."""
+_CARRY = 0.5
+"""Seconds for which an answer is kept back at most, to be told together with others."""
 _REMIND = 600 * _SECOND
 _SCRIPT = """
 local state = redis.call('GET', KEYS[1]) or ''
@@ -128,6 +132,7 @@ class RedisStore:
         self.slots: Slots | None = None
         self.data: bytes = b""  # as it is in Redis, if `slots` is not None
         self.changed: bool = False
+        self.is_cold: bool = True
         self.slack: int = 0
         self._seen: tuple[int, int, int] | None = None  # epoch, the state's time, this process's time
 
@@ -185,6 +190,7 @@ class RedisStore:
 
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
         """Remember what of it is this process's."""
+        self.is_cold = slots.is_cold()
         self.memory.note(slots, now, self._clock(), plan)
 
     def retry(self, attempt: Callable[[], object]) -> None:
@@ -293,10 +299,26 @@ class RedisBudget(QueuedBudget):
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
         """Say what came of a grant; see `Budget.settle`. It is carried to Redis a moment later."""
-        host = self._host_budget
+        host, loop = self._host_budget, running_loop()
         if host is not None:
             host.settle(grant, outcome)
-        super().settle(grant, outcome)
+        busy = len(self.store.memory.sharers)
+        is_urgent = self._outage is not None or self.store.is_cold or not isinstance(outcome, Answered)
+        if is_urgent or busy < 2 or loop not in self._links or self._holder == threading.get_ident():
+            super().settle(grant, outcome)
+            return
+        # Nobody waits for it: it can go with what comes next, and not all at the same time.
+        with self._alone:
+            self._operations.append(partial(settle_operation, grant.slot, outcome))
+        if not self._is_carrying:
+            self._is_carrying = True
+            latest = min(_CARRY, 2 * busy * self.store.slack / _SECOND)
+            loop.call_later(random.uniform(0, latest), self._carry)  # noqa: S311  no secret
+
+    def _carry(self) -> None:
+        self._is_carrying = False
+        if self._operations:
+            self._look_again()
 
     def pause(self, retry_after: float | None) -> None:
         """Pause all lanes, because the throttle spoke; see `Budget.pause`."""
@@ -347,6 +369,7 @@ class RedisBudget(QueuedBudget):
         self._recovery: asyncio.Task[None] | None = None
         self._working: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._work_again = False
+        self._is_carrying: bool = False
         self._looks = False
         self._reopening: set[asyncio.Task[None]] = set()
 
@@ -375,10 +398,15 @@ class RedisBudget(QueuedBudget):
 
     def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:
         leaves = first.lane is not Lane.INTERACTIVE and slots.config.headroom_kept > 0
-        wake = slots.nth_change(now, ahead + leaves)
+        busy = sum(1 for demand in slots.sharers.values() if any(demand.calls))
+        each = (
+            2 * self.store.slack * min(busy, ahead) // max(1, ahead)
+        )  # else they all try at once, and all but one lose
+        wake = slots.nth_change(now, ahead + leaves, each)
         if leaves:
             wake = max(wake, min(slots.room_from(now), now + self.config.part(_POLL)))
-        return min(max(wake - now, self.store.slack), self.config.part(_POLL))
+        poll = self.config.part(_POLL) * random.uniform(0.5, 0.8)  # noqa: S311  not all at once
+        return min(max(wake - now, self.store.slack), round(poll))
 
     # -- transactions -------------------------------------------------------------------------------------------
 
@@ -463,8 +491,8 @@ class RedisBudget(QueuedBudget):
             reply = await self._exchange(link, before[: Slots.HEADER], data, wake)
             if reply is None:
                 store.memory.is_uncertain = False
-                if attempt > 1:
-                    await asyncio.sleep(0)
+                if attempt:  # others write too: leave them room
+                    await asyncio.sleep(random.uniform(0, attempt * store.slack / _SECOND))  # noqa: S311  no secret
                 continue
             with self._alone:
                 store.slots, store.data, store.changed = slots, data, False

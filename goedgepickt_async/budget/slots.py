@@ -326,10 +326,11 @@ class Slots:
             instants.append(self._next_after(now, self._cooldown))  # a lost one stops being "may still arrive"
         return min((instant for instant in instants if instant > now), default=FAR)
 
-    def nth_change(self, now: int, ahead: int) -> int:
+    def nth_change(self, now: int, ahead: int, each: int = 0) -> int:
         """The earliest instant at which a slot can come free for a call with `ahead` others before it.
 
         What is in flight may be answered at any moment, so it comes free a cooldown after it was sent at the earliest.
+        Each of the others needs `each` nanoseconds to take its own.
         """
         if self._paused_until > now:
             return self._paused_until
@@ -338,11 +339,14 @@ class Slots:
             return self._probe_until
         lacking = ahead + 1 - self._free_local()
         if lacking <= 0:
-            return self.next_change(now)
+            return max(self.next_change(now), now + ahead * each)
         free_at = self._rows.free_at
         early = {slot: sent + self._cooldown for slot, sent in self._sent.items() if slot in free_at}
         earliest = sorted(max(now, min(instant, early.get(slot, FAR))) for slot, instant in free_at.items())
-        return earliest[min(lacking, len(earliest)) - 1] if earliest else FAR
+        instant = now + (ahead + 1 - lacking) * each if earliest else FAR
+        for free in earliest[: min(lacking, len(earliest))]:
+            instant = max(instant + each, free)
+        return instant
 
     def predicted_wait(self, now: int, ahead: int, lane: Lane = Lane.INTERACTIVE) -> int:
         """Nanoseconds until a call with `ahead` others before it would get a slot, if all goes as usual."""

@@ -1,0 +1,98 @@
+"""A Redis of one key in memory, with latency in virtual time: what `RedisBudget` uses of it, and counts of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["MemoryRedis"]
+
+
+class MemoryRedis:
+    """The server.
+
+    Args:
+        clock: Its time in nanoseconds.
+        latency: The bounds of a round trip in seconds.
+        seed: Of the latencies.
+
+    Attributes:
+        commands: How many of each were asked of it.
+        is_away: Whether it refuses connections.
+    """
+
+    def __init__(self, clock: Callable[[], int], latency: tuple[float, float] = (0.0005, 0.002), seed: int = 0) -> None:
+        self.commands: Counter[str] = Counter()
+        self.is_away = False
+        self._clock, self._latency, self._draw = clock, latency, random.Random(seed)
+        self._state = b""
+        self._subscribers: list[asyncio.Queue[bytes]] = []
+
+    def flush(self) -> None:
+        """Forget all."""
+        self._state = b""
+
+    def client(self) -> _Client:
+        """A client of `redis.asyncio`, as far as it is used."""
+        return _Client(self)
+
+    async def _answer(self, *arguments: Any) -> Any:
+        await asyncio.sleep(self._draw.uniform(*self._latency) / 2)
+        if self.is_away:
+            raise ConnectionError("Connection refused.")
+        self.commands[arguments[0]] += 1
+        reply = self._eval(*arguments[4:]) if arguments[0] == "EVAL" else self._publish(str(arguments[2]))
+        await asyncio.sleep(self._draw.uniform(*self._latency) / 2)
+        return reply
+
+    def _eval(self, head: int, token: bytes, data: bytes, _keep: int, wake: str) -> list[Any]:
+        """The script of `RedisBudget`."""
+        seconds, rest = divmod(self._clock(), 1_000_000_000)
+        if self._state[:head] != token:
+            self.commands["lost race" if data else "read"] += 1
+            return [0, seconds, rest // 1000, self._state]
+        if data:
+            self._state = data
+        if wake:
+            self._publish(wake)
+        return [1, seconds, rest // 1000]
+
+    def _publish(self, message: str) -> int:
+        for queue in self._subscribers:
+            queue.put_nowait(message.encode())
+        return len(self._subscribers)
+
+
+class _Client:
+    def __init__(self, server: MemoryRedis) -> None:
+        self._server = server
+
+    async def execute_command(self, *arguments: Any, **_options: Any) -> Any:
+        return await self._server._answer(*arguments)
+
+    def pubsub(self) -> _PubSub:
+        return _PubSub(self._server)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class _PubSub:
+    def __init__(self, server: MemoryRedis) -> None:
+        self._server = server
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def subscribe(self, _channel: str) -> None:
+        self._server._subscribers.append(self._queue)
+
+    async def get_message(self, **_options: Any) -> dict[str, bytes] | None:
+        data = await self._queue.get()
+        await asyncio.sleep(self._server._draw.uniform(*self._server._latency) / 2)
+        return {"data": data}
+
+    async def aclose(self) -> None:
+        if self._queue in self._server._subscribers:
+            self._server._subscribers.remove(self._queue)
