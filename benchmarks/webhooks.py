@@ -1,13 +1,12 @@
-"""How long a sender waits for the answer: our receiver, on its inbox in a file and with slow handlers behind it, beside a
-plain aiohttp handler that does nothing, in one run and with one client.
+"""How long a sender waits for the answer of a receiver, compared with a plain aiohttp handler that does nothing.
 
-Run it as `python benchmarks/webhooks.py`. It sends 500 deliveries a second, whether or not the ones before were answered,
-in turns to each of the contenders; the servers share a process of their own. It exits with 1 where the 99th percentile of
-a receiver is 50 ms or more, or where an attack makes it more than three times as long.
+Run it as `python benchmarks/webhooks.py`. It sends 500 deliveries a second to each in turn, regardless of the answers. The
+receiver has an inbox in a file and slow handlers. The servers share one process. It exits with 1 if the 99th percentile
+is over 50 ms, or if an attack makes it more than three times as long.
 
-The attack: 300 connections that send half a request and are opened again when they are closed, ten gzip bombs of 100 MB at a
-time, and 1,000 forged deliveries a second, against a process that may open 256 files. Receiver, attacker and the sender of
-genuine deliveries are processes of their own; attack and rest take turns, and the middle one of the turns' ratios counts.
+The attack has 300 connections that send half a request and are opened again when they are closed. It also sends ten gzip
+bombs of 100 MB at a time, and 1,000 forged deliveries a second. The receiver may open 256 files. Receiver, attacker and
+genuine sender are three processes. Attack and rest take turns, and the median of the turns' ratios counts.
 """
 
 from __future__ import annotations

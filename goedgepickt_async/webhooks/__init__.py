@@ -1,6 +1,6 @@
 """Webhook deliveries: verify, store durably, respond immediately, handle in the background.
 
-`verify` and `parse` are enough for a small program of its own; `WebhookReceiver` does the rest too.
+`verify` and `parse` are enough for a small program. `WebhookReceiver` does the rest too.
 """
 
 from __future__ import annotations

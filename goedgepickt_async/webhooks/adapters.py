@@ -40,7 +40,7 @@ def aiohttp_handler(receiver: DeliveryReceiver) -> Callable[[web.Request], Await
         response.force_close()
         await response.prepare(request)
         await response.write_eof()
-        request.protocol.force_close()  # or aiohttp would go on reading, and decompress what it reads
+        request.protocol.force_close()  # or aiohttp would continue to read, and decompress what it reads
         return response
 
     return goedgepickt_webhook

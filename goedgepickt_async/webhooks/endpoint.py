@@ -1,7 +1,7 @@
 """The endpoint: from the bytes of a delivery to a response. It knows no framework and no inbox.
 
-The order of the steps keeps a caller without a secret cheap: the headers are checked before the body is read, the
-bytes are verified as they arrived, and only a verified body is decompressed and parsed.
+The order of the steps keeps a caller without a secret cheap. The headers are checked before the body is read. The
+bytes are verified as they arrived. Only a verified body is decompressed and parsed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ReceivedDelivery:
         body: The body, decompressed.
         raw_body: The bytes that arrived; the same, unless the body was compressed.
         signature: The value of the `Signature` header.
-        content_encoding: The value of the `Content-Encoding` header; empty if there is none.
+        content_encoding: The value of the `Content-Encoding` header; empty without that header.
         headers: All headers of the request, if the endpoint's own server received it.
         subscriptions: If secrets are given by subscription, those whose secret signed it; else None.
     """
@@ -253,7 +253,7 @@ class SecretStore:
 
 
 def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
-    """A store of secrets; or, as text, why there is none. It does not raise: see `signature`."""
+    """A store of secrets; or, as text, why the secrets are refused. It does not raise: see `signature`."""
     if isinstance(source, SecretStore):
         return source
     if callable(source):

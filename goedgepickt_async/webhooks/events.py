@@ -126,7 +126,7 @@ class StockUpdated(Event):
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CompoundProductStockUpdated(Event):
-    """The stock of a product that consists of other products changed (A). The fields are those of `StockUpdated`."""
+    """The stock of a product that consists of other products changed (A). It has the same fields as `StockUpdated`."""
 
     wire_name: ClassVar[str] = "compoundProductStockUpdated"
     subscription: ClassVar[WebhookEvent | None] = WebhookEvent.PRODUCT_STOCK_CHANGED
@@ -175,7 +175,7 @@ def parse(body: bytes) -> AnyEvent:
         body: The bytes.
 
     Returns:
-        The event. A field of an unexpected type is None and stands in `extra`; an event without an id is an
+        The event. A field of an unexpected type is None and kept in `extra`; an event without an id is an
         `UnknownEvent`.
 
     Raises:

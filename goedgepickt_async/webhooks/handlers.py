@@ -113,7 +113,7 @@ def handler_name(function: Callable[..., object], kind: str) -> str:
     """
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):
-        raise ConfigurationError(f"a handler without a name of its own ({type(function).__name__}) needs name=")
+        raise ConfigurationError(f"a handler without a name ({type(function).__name__}) needs name=")
     return f"{kind}:{name}"
 
 
@@ -139,8 +139,8 @@ class HandlerTimeoutError(TimeoutError):
 class HandlerExecutor:
     """Calls a user's functions: async ones as tasks, plain ones in threads that nothing else uses.
 
-    A call that takes too long fails, and others go on: a task is cancelled, a thread is left behind. Threads are daemon
-    threads, so one that hangs does not keep the program from ending.
+    A call that takes too long fails, and others continue: a task is cancelled, a thread is left behind. Threads are
+    daemon threads, so one that hangs does not keep the program from ending.
     """
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ _CANCEL_TIMEOUT: Final = 1.0
 
 
 async def _in_task(awaitable: Awaitable[Any], timeout: float) -> Any:  # noqa: ASYNC109
-    """Await it in a task of its own, so that one that ignores its cancellation does not hold up the caller."""
+    """Await it in a new task, so that one that ignores its cancellation does not hold up the caller."""
     task = asyncio.ensure_future(awaitable)
     until = time.monotonic() + timeout
     try:
@@ -222,7 +222,7 @@ def _retrieve(future: asyncio.Future[Any]) -> None:
 def _call(future: Future[Any], function: Callable[..., Any], *arguments: Any) -> None:
     try:
         result = function(*arguments)
-    except StopIteration as error:  # a future cannot carry it: the awaiting task would wait for ever
+    except StopIteration as error:  # a future cannot carry it: the awaiting task would never continue
         future.set_exception(_with_cause(RuntimeError("the function raised StopIteration"), error))
     except BaseException as error:  # noqa: BLE001  it is raised where the call is awaited
         future.set_exception(error)
@@ -273,7 +273,7 @@ async def fetch_and_call(
         function: Gets the order or product.
         gone: Gets the uuid of one that no longer exists; None ignores it.
         executor: Calls the functions.
-        timeout: Seconds that a function may take. The request has time-outs of its own.
+        timeout: Seconds that a function may take. The request has its own timeouts.
     """
     try:
         found = await resource.get(event.resource_uuid)
@@ -358,7 +358,7 @@ class Worker:
         stats: The counters.
         retry: When a handler that failed is called again.
         on_given_up: Called with what is given up; must not raise.
-        concurrency: The largest number of handlers that run at once.
+        concurrency: The largest number of handlers that run at the same time.
         lease: Seconds after which the entries of a process that died are handed to another one.
         dedup_window: Seconds after a success in which equal deliveries are combined.
     """
@@ -480,7 +480,9 @@ class Worker:
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
-            await self._failed(claim, _caused_by(error))  # raised by the handler itself: else it would repeat for ever
+            await self._failed(
+                claim, _caused_by(error)
+            )  # raised by the handler itself; otherwise it would be repeated without end
             return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
             self._stats.timed_out += isinstance(error, HandlerTimeoutError)

@@ -64,12 +64,12 @@ class WebhookReceiver:
     handled **at least once**: a crash after a handler's end can repeat it, so handlers must be idempotent.
 
     Args:
-        secrets: One secret or several; or a mapping from subscription (`WebhookEvent`) to its secrets; or a function,
-            sync or async, that returns either, called for each delivery.
+        secrets: One secret or several; a mapping from subscription (`WebhookEvent`) to its secrets; or a function, sync or
+            async, that returns either. The function is called for each delivery, also a forged one.
         inbox: Where deliveries wait for their handlers. By default in memory; with `run`, a file.
-        client: A `GoedGepickt`, for `on_product_changed` and `on_order_changed`. It is not closed. If it has no lane
-            of its own, these reads use the `normal` lane, so that other single calls go first.
-        concurrency: The largest number of handlers that run at once.
+        client: A `GoedGepickt`, for `on_product_changed` and `on_order_changed`. It is not closed. If no lane is
+            set, these reads use the `normal` lane, so that other single calls go first.
+        concurrency: The largest number of handlers that run at the same time.
         retry: When a handler that failed is called again.
         lease: Seconds after which the entries of a process that died are handed to another one, or to its next start.
         dedup_window: Seconds. An equal delivery that comes within this time after one was handled is handled when the
@@ -77,7 +77,7 @@ class WebhookReceiver:
         grace: Seconds that handlers have to finish when the receiver stops; then their entries are handed back.
         max_body: The largest body, in bytes, before and after decompression.
         body_timeout: Seconds until a body must be complete.
-        handler_timeout: Seconds after which a call of a handler has failed, unless the handler has a time of its own.
+        handler_timeout: Seconds after which a call of a handler has failed, unless `on` sets another time.
 
     Raises:
         ConfigurationError: There is no secret, or an argument is invalid.
@@ -144,9 +144,9 @@ class WebhookReceiver:
     # -- handlers -----------------------------------------------------------------------------------------------
 
     def on(self, *events: type[Event], name: str | None = None, timeout: float | None = None) -> Callable[[H], H]:
-        """Registers a handler, sync or async, for events of these classes; `Event` stands for all.
+        """Registers a handler, sync or async, for events of these classes; `Event` means all.
 
-        Events of one product or order are handled one at a time, in the order of arrival, which may differ from the
+        Events of one product or order are handled one at a time, in the order of arrival. That may differ from the
         order of the changes. A sync handler runs in a thread.
 
         Args:
@@ -311,8 +311,8 @@ class WebhookReceiver:
     def rotate(self, secrets: SecretSource) -> None:
         """Replace the secrets, from the next delivery on.
 
-        To rotate a secret without losing a delivery, first accept both (`receiver.rotate([old, new])`), and drop the
-        old one (`receiver.rotate(new)`) when no more deliveries can be signed with it.
+        To rotate a secret without losing a delivery, first accept both (`receiver.rotate([old, new])`). Drop the old
+        one (`receiver.rotate(new)`) when no more deliveries can be signed with it.
 
         Raises:
             ConfigurationError: There is no secret. The present secrets stay.
@@ -409,9 +409,9 @@ class WebhookReceiver:
     ) -> None:
         """Serve with aiohttp until SIGINT or SIGTERM, or until cancelled.
 
-        A receiver that was given no inbox uses a file of the user's own, named after the port, so that a crash loses
+        Without `inbox=`, the receiver uses a file in the user's state directory, named after the port. So a crash loses
         nothing that was accepted. The first signal stops it after running handlers finish; the second one stops it
-        at once, except for plain handlers that are running. Neither loses anything.
+        immediately, except for plain handlers that are running. Neither loses anything.
 
         Args:
             host: Where to listen.
@@ -455,7 +455,7 @@ class WebhookReceiver:
 
 
 def _in_normal_lane(client: Client | None) -> Client | None:
-    """The same client in the normal lane, unless it has a lane of its own."""
+    """The same client in the normal lane, unless a lane is set."""
     settings, with_options = getattr(client, "settings", None), getattr(client, "with_options", None)
     if settings is None or with_options is None or settings.lane is not None:
         return client

@@ -60,7 +60,7 @@ _READ: Final = 64 * 1024
 _MAX_RECEIVED: Final = 16 * 1024**2
 """Bytes of all unverified first requests together."""
 _EVICTED_AT_ONCE: Final = 20
-"""Of the largest number of connections, one in so many is closed at once, since to choose them looks at all."""
+"""This part of all connections is closed together, since choosing them reads all."""
 _REMEMBERED_ADDRESSES: Final = 1000
 _MAX_HEAD: Final = 16 * 1024
 """Bytes of a request's head that are checked before aiohttp reads it."""
@@ -118,9 +118,9 @@ class _Connection:
     Attributes:
         address: Where it comes from.
         since: When its state began.
-        close: Closes it at once.
-        state: `idle` while no request is complete, `reading` while a body is read, `busy` from then on, and `refused`
-            while the rest of a refused body is read.
+        close: Closes it immediately.
+        state: `idle` while no request is complete, `reading` while a body is read, then `busy`. `refused` while the rest
+            of a refused body is read.
         verified: Whether its last request was signed.
         unread: The socket, until the first request is passed on to aiohttp.
         received: What came of that request.
@@ -181,8 +181,8 @@ class _Connections:
     def evict(self, address: str | None = None) -> bool:
         """Close a few connections without a verified request; whether there were any.
 
-        Connections that delivered before, and those of addresses that did, are closed last. Of the others, those of
-        the address with the most connections go first; of these the ones without a complete request; then the oldest.
+        Connections that delivered before, or whose address did, are closed last. Of the others, the address with the
+        most connections goes first, there the connections without a complete request, and of these the oldest.
         """
         unused = [one for one in self._open if one.state != "busy" and address in {None, one.address}]
         if not unused:
@@ -449,9 +449,9 @@ class DeliveryServer:
         return self._endpoint.check_body(bytes(connection.received[start:end]), digest) or _PASS_ON
 
     def _body_of(self, received: bytearray, searched: int) -> _Body | WebhookResponse:
-        """What the headers say of the body, of which so many bytes are known not to contain their end.
+        """The body that the headers announce; or the response: a refusal, or `_PASS_ON` if only aiohttp understands it.
 
-        Or the response: one that refuses the request, or `_PASS_ON` if only aiohttp understands it.
+        The first `searched` bytes do not contain the end of the headers.
         """
         start = received.find(b"\r\n\r\n", max(0, searched - 3)) + 4
         if start < 4:

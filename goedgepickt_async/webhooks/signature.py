@@ -53,11 +53,11 @@ def verify(body: Bytes, signature: str | bytes | None, secrets: Secrets) -> None
 
     Args:
         body: The bytes as they arrived. JSON that was parsed and serialized again never matches (A).
-        signature: The value of the `Signature` header, in upper or lower case; None if there is none.
+        signature: The value of the `Signature` header, in upper or lower case; None without that header.
         secrets: One secret or several. An empty one matches nothing, since anyone can sign with it.
 
     Raises:
-        WebhookVerificationError: The signature is missing or wrong. No other exception is raised, whatever the input.
+        WebhookVerificationError: The signature is missing or wrong. No other exception is raised, for any input.
     """
     problem = _problem(body, signature, secrets)
     del secrets, body

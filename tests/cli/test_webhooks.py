@@ -131,7 +131,7 @@ async def test_a_refused_key_is_exit_code_3(goedgepickt: Goedgepickt, sandbox: S
     assert done.code == 3
 
 
-def test_list_and_ensure_run_against_a_sandbox_of_their_own(inside: Inside) -> None:
+def test_list_and_ensure_run_against_an_embedded_sandbox(inside: Inside) -> None:
     assert inside("webhooks", "list", "--sandbox").code == 0
     assert inside("webhooks", "ensure", URL, *ORDERS, "--sandbox").err.startswith("2 made")
 
@@ -172,7 +172,7 @@ def test_listen_ends_after_so_many(goedgepickt: Goedgepickt) -> None:
     assert (ended.code, len(ended.rows)) == (0, 2)
 
 
-def test_listen_with_a_sandbox_has_something_to_hear_at_once(goedgepickt: Goedgepickt) -> None:
+def test_listen_with_a_sandbox_receives_deliveries_immediately(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("webhooks", "listen", "--port", "0", "--count", "4", "--sandbox", "--sandbox-orders", "10")
     assert done.code == 0, done.err
     assert {row["event"] for row in done.rows} == {"stockUpdated", "orderStatusChanged"}
@@ -266,7 +266,7 @@ async def test_send_tries_ten_times_and_then_has_failed(goedgepickt: Goedgepickt
     assert (once.code, len(once.rows)) == (1, 1)
 
 
-async def test_each_attempt_is_told_as_it_ends(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
+async def test_each_attempt_is_printed_as_it_ends(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
     receiver.answer([503] * 20)
     arguments = ("webhooks", "send", receiver.url, "stockUpdated", "--first-pause", "60")
     process = goedgepickt.start(*arguments, **{SECRETS: "geheim"})
@@ -310,7 +310,7 @@ def test_what_cannot_be_sent_is_a_usage_error(
     assert "geheim" not in done.err
 
 
-def test_nobody_there_and_no_secret_are_told_apart(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_listener_and_no_secret_have_different_messages(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRETS in inside("webhooks", "send", "http://127.0.0.1:9/", "stockUpdated").err
     monkeypatch.setenv(SECRETS, "geheim")
     done = inside("webhooks", "send", "http://127.0.0.1:9/", "stockUpdated", "--attempts", "1")
@@ -361,24 +361,24 @@ async def test_what_listen_recorded_is_replayed_to_another_listener(goedgepickt:
     assert {**heard.rows[0], "at": ""} == {**again.rows[0], "at": ""}
 
 
-async def test_a_replay_that_stops_says_how_to_go_on(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
+async def test_a_replay_that_stops_says_how_to_continue(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
     record(goedgepickt.folder / "r.jsonl", b"1", b"2", b"3")
     receiver.answer([200, 500, 500])
     stopped = await command(goedgepickt, "replay", "r.jsonl", receiver.url, "--attempts", "2", "--first-pause", "0")
     assert stopped.code == 4
-    assert stopped.err.endswith("1 delivered. To go on: --from-line 2\n")
+    assert stopped.err.endswith("1 delivered. To continue: --from-line 2\n")
     assert (await command(goedgepickt, "replay", "r.jsonl", receiver.url, "--from-line", "2")).code == 0
     assert [came.body for came in receiver.came] == [b"1", b"2", b"2", b"2", b"3"]
 
 
-async def test_a_replay_that_is_interrupted_says_how_to_go_on(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
+async def test_a_replay_that_is_interrupted_says_how_to_continue(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
     record(goedgepickt.folder / "r.jsonl", b"1", b"2")
     receiver.answer([200, None])
     process = goedgepickt.start("webhooks", "replay", "r.jsonl", receiver.url)
     await asyncio.to_thread(until, lambda: len(receiver.came) == 2)
     process.send_signal(signal.SIGINT)
     stopped = await asyncio.to_thread(goedgepickt.finish, process)
-    assert (stopped.code, stopped.err) == (4, "goedgepickt: stopped; 1 delivered. To go on: --from-line 2\n")
+    assert (stopped.code, stopped.err) == (4, "goedgepickt: stopped; 1 delivered. To continue: --from-line 2\n")
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_any_body_comes_back_out_of_a_recording_byte_for_byte(body: bytes) -> No
 
 
 @given(st.binary() | st.builds(lambda value: json.dumps(value).encode(), st.dictionaries(st.text(), st.text())))
-def test_whatever_is_verified_can_be_printed(body: bytes) -> None:
+def test_every_verified_delivery_can_be_printed(body: bytes) -> None:
     assert json.loads(json.dumps(as_row(body)))
 
 

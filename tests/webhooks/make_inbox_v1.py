@@ -1,8 +1,8 @@
 """Prints `inbox_v1.sql`, the content of an inbox of schema version 1: `PYTHONPATH=. python tests/webhooks/make_inbox_v1.py`.
 
 Run it with the package as it was at commit 8d4cbf5, the last one that wrote version 1. The inbox has an entry that waits
-for its delay, a line of two entries, one that a process had in hand when it died, one that was handled a moment ago,
-and one that was given up.
+for its delay, a line of two entries, and one that a killed process had claimed. One more was just handled, and
+one was given up.
 """
 
 import asyncio

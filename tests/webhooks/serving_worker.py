@@ -1,7 +1,7 @@
-"""A receiver in a process of its own, for tests that end it: `serving_worker.py INBOX HANDLED HANDLER_SECONDS LEASE`.
+"""A receiver in a separate process, for tests that end it: `serving_worker.py INBOX HANDLED HANDLER_SECONDS LEASE`.
 
-It prints its URL, and writes the product of each delivery as a line to the file HANDLED.begun and, when it has handled
-it, to the file HANDLED.
+It prints its URL. It writes the product of each delivery as a line to the file HANDLED.begun. When it has handled the
+delivery, it writes the same line to the file HANDLED.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Functions of the user's that end in a way of their own."""
+"""Handlers that are cancelled, or do not end."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ async def test_a_handler_that_awaits_what_was_cancelled_has_failed(handler: Any)
     assert receiver.snapshot().given_up == 1
 
 
-async def test_a_handler_that_is_cancelled_while_it_stops_is_handed_back_all_the_same() -> None:
+async def test_a_handler_that_is_cancelled_while_it_stops_is_handed_back() -> None:
     receiver = WebhookReceiver(SECRET, grace=0.0)
     begun = asyncio.Event()
     errors: list[FailedDelivery] = []
@@ -100,7 +100,7 @@ async def test_handlers_that_hang_time_out_and_do_not_stop_the_others(
     assert len(await receiver.inbox.failed()) == 12  # type: ignore[attr-defined]
 
 
-async def test_a_handler_can_have_a_time_of_its_own() -> None:
+async def test_a_handler_can_have_its_own_timeout() -> None:
     receiver = WebhookReceiver(SECRET, retry=HandlerRetry(attempts=1), handler_timeout=3600)
     failed: list[FailedDelivery] = []
     receiver.on(StockUpdated, timeout=0.05)(_hangs)

@@ -48,7 +48,7 @@ def test_a_new_status_and_new_fields_are_data() -> None:
 
 
 @pytest.mark.parametrize("odd", ["many", "1.5", {"a": 1}, [1], True])
-def test_an_odd_field_is_kept_beside_those_that_fit(odd: Any) -> None:
+def test_an_odd_field_is_kept_with_the_valid_fields(odd: Any) -> None:
     event = read(STOCK | {"newStock": odd, "more": 1})
     assert event == StockUpdated(product_uuid="p-1", product_sku="0012", extra={"newStock": odd, "more": 1})
 
@@ -86,7 +86,7 @@ def test_any_json_is_an_event(data: Any) -> None:
     st.sampled_from([ORDER, STOCK]),
     st.dictionaries(st.sampled_from([*ORDER, *STOCK, "other"]), json_values, max_size=4),
 )
-def test_whatever_the_fields_hold_nothing_is_lost(base: Any, changes: Any) -> None:
+def test_nothing_is_lost_with_any_value_of_the_fields(base: Any, changes: Any) -> None:
     data = base | changes
     event = read(data)
     if isinstance(event, UnknownEvent):

@@ -1,4 +1,4 @@
-"""What both inboxes do, step by step on a clock of their own."""
+"""What both inboxes do, step by step on a test clock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -158,7 +158,7 @@ async def test_an_equal_one_renews_the_attempts_of_one_that_failed(inbox: AnyInb
     assert (await claim(inbox))[0].attempt == 1
 
 
-async def test_what_was_given_up_holds_up_nobody(inbox: AnyInbox) -> None:
+async def test_what_was_given_up_does_not_block_its_line(inbox: AnyInbox) -> None:
     await inbox.put([entry(key="A"), entry(key="B")])
     await inbox.give_up((await claim(inbox))[0], reason="ValueError")
     assert keys(await claim(inbox)) == ["B"]
@@ -185,7 +185,7 @@ async def test_a_lease_that_ends_makes_it_anybodys_and_the_late_one_changes_noth
     assert await inbox.waiting(ROUTES) == 0
 
 
-async def test_a_lease_that_is_renewed_goes_on(inbox: AnyInbox, clock: Clock) -> None:
+async def test_a_lease_that_is_renewed_continues(inbox: AnyInbox, clock: Clock) -> None:
     await inbox.put([entry()])
     (one,) = await claim(inbox, lease=60.0)
     clock.now += 50.0

@@ -247,7 +247,7 @@ async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
 # -- versions ---------------------------------------------------------------------------------------------------
 
 
-async def test_an_inbox_of_version_1_is_migrated_with_all_that_lies_in_it(tmp_path: Path) -> None:
+async def test_an_inbox_of_version_1_is_migrated_with_all_its_entries(tmp_path: Path) -> None:
     path, clock = tmp_path / "inbox", Clock(1_764_000_001.0)
     connection = sqlite3.connect(path)
     connection.executescript((HERE / "inbox_v1.sql").read_text())
@@ -336,7 +336,7 @@ def test_a_year_of_deliveries_stays_bounded_and_loses_nothing(tmp_path: Path) ->
     handled: Counter[str] = Counter()
     pages: list[int] = []
     for day in range(365):
-        if day % 30 == 29:  # a restart; of a process that had something in hand
+        if day % 30 == 29:  # a restart of a process that had claimed entries
             SqliteTable(connections[-1]).claim([HANDLER], 3, 60.0, clock.now)
             connections.append(connected(tmp_path))
             clock.now += 60.0

@@ -1,4 +1,4 @@
-"""The two inboxes are one and the same, whatever is done to them."""
+"""The two inboxes do the same for every sequence of calls."""
 
 import sqlite3
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ seconds = st.sampled_from([0.0, 0.5, 2.0, 10.0])
 
 
 class BothInboxes(RuleBasedStateMachine):
-    """Whatever one does, the other does too; and no topic is in two hands, unless a lease ended."""
+    """Both inboxes do the same; and no topic is in two hands, unless a lease ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class BothInboxes(RuleBasedStateMachine):
 
     @property
     def table(self) -> SqliteTable:
-        """Each step is a transaction of its own."""
+        """Each step is one transaction."""
         return SqliteTable(self.connection)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,4 +1,4 @@
-"""Processes that end in the middle of it, in whatever way, and processes that share an inbox."""
+"""Processes that are killed or stopped during the work, and processes that share an inbox."""
 
 import asyncio
 import os
@@ -103,7 +103,7 @@ async def test_two_processes_on_one_inbox_share_the_work_and_do_it_once(tmp_path
     assert handled(tmp_path, "handled.begun") == Counter(products)
 
 
-async def test_the_other_process_takes_over_what_a_killed_one_had_in_hand(tmp_path: Path, a_process: Start) -> None:
+async def test_the_other_process_takes_over_what_a_killed_one_had_claimed(tmp_path: Path, a_process: Start) -> None:
     async with aiohttp.ClientSession() as session:
         async with a_process(seconds=3600) as (process, url):
             assert await send(session, url, "p-1")
@@ -124,7 +124,7 @@ async def test_a_signal_stops_it_in_good_order(tmp_path: Path, a_process: Start,
     assert handled(tmp_path) == {"p-1": 1}
 
 
-async def test_a_second_signal_stops_it_at_once_and_loses_nothing(tmp_path: Path, a_process: Start) -> None:
+async def test_a_second_signal_stops_it_immediately_and_loses_nothing(tmp_path: Path, a_process: Start) -> None:
     async with aiohttp.ClientSession() as session, a_process(seconds=3600) as (process, url):
         assert await send(session, url, "p-1")
         await begun(tmp_path)

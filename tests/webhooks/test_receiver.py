@@ -91,7 +91,7 @@ async def test_unknown_events_are_accepted(receiver: WebhookReceiver, body: byte
         await until(lambda: seen)
 
 
-async def test_what_nobody_is_for_is_accepted_and_kept_nowhere(receiver: WebhookReceiver) -> None:
+async def test_what_no_handler_wants_is_accepted_and_kept_nowhere(receiver: WebhookReceiver) -> None:
     async with receiver:
         assert (await deliver(receiver, stock())).status == 200
     assert receiver.snapshot().unmatched == 1
@@ -167,7 +167,7 @@ async def test_an_inbox_that_fails_is_a_503(receiver: WebhookReceiver, tmp_path:
             raise AssertionError
 
 
-async def test_nothing_is_promised_that_nobody_will_do(receiver: WebhookReceiver) -> None:
+async def test_nothing_is_accepted_that_no_worker_will_handle(receiver: WebhookReceiver) -> None:
     recorded(receiver)
     assert (await deliver(receiver, stock())).status == 503, "in memory, and nobody at work"
     async with receiver:
@@ -212,7 +212,7 @@ async def test_a_function_for_secrets_that_fails_is_a_503_and_its_words_are_not_
     assert "s3cret" not in caplog.text
 
 
-async def test_an_event_may_be_signed_with_a_secret_of_its_own_subscription_only() -> None:
+async def test_an_event_may_be_signed_with_a_secret_of_the_same_subscription_only() -> None:
     receiver = WebhookReceiver({WebhookEvent.ORDER_STATUS_CHANGED: "of orders", "product.stockChanged": ["of stock"]})
     assert (await deliver(receiver, order(), "of orders")).status == 200
     assert (await deliver(receiver, stock(), "of stock")).status == 200
@@ -253,7 +253,7 @@ async def test_no_log_holds_a_body_or_a_secret(receiver: WebhookReceiver, caplog
 # -- handlers ---------------------------------------------------------------------------------------------------
 
 
-async def test_handlers_hear_of_what_they_are_for(receiver: WebhookReceiver) -> None:
+async def test_handlers_get_the_events_they_are_registered_for(receiver: WebhookReceiver) -> None:
     stocks, orders = recorded_two(receiver)
     async with receiver:
         for body in (stock(), order(), body_of(event="compoundProductStockUpdated", productUuid="p-2")):
@@ -270,7 +270,7 @@ def recorded_two(receiver: WebhookReceiver) -> tuple[list[Any], list[Any]]:
     return stocks, orders
 
 
-async def test_a_plain_handler_runs_in_a_thread_of_its_own(receiver: WebhookReceiver) -> None:
+async def test_a_plain_handler_runs_in_a_separate_thread(receiver: WebhookReceiver) -> None:
     threads: list[int] = []
     receiver.on(StockUpdated)(lambda _: threads.append(threading.get_ident()))
     async with receiver:
@@ -350,7 +350,7 @@ async def test_one_product_is_in_one_hand_at_a_time_and_others_do_not_wait(recei
     assert receiver.snapshot().retried == 0
 
 
-async def test_at_most_so_many_handlers_run_at_once() -> None:
+async def test_at_most_so_many_handlers_run_at_the_same_time() -> None:
     receiver = WebhookReceiver(SECRET, concurrency=3)
     most: list[int] = []
 
@@ -511,11 +511,12 @@ def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
 
 async def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
     (tmp_path / "i").mkdir()
+    before = threading.enumerate()
     inbox = SqliteInbox(tmp_path / "i")
     with pytest.raises(InboxError):
         async with WebhookReceiver(SECRET, inbox=inbox):
             pytest.fail("it cannot be used")  # pragma: no cover
-    assert not [thread for thread in threading.enumerate() if thread.name == "goedgepickt-inbox"]
+    assert not [one for one in threading.enumerate() if one.name == "goedgepickt-inbox" and one not in before]
     assert inbox.path.exists()
 
 
@@ -549,7 +550,7 @@ async def test_an_inbox_that_only_takes_is_handled_elsewhere(receiver: WebhookRe
 # -- stopping ---------------------------------------------------------------------------------------------------
 
 
-async def test_stopping_finishes_what_lies_in_memory(receiver: WebhookReceiver) -> None:
+async def test_stopping_finishes_what_is_in_memory(receiver: WebhookReceiver) -> None:
     seen: list[Any] = []
 
     @receiver.on(StockUpdated)
@@ -616,7 +617,7 @@ async def test_a_plain_handler_that_runs_is_waited_for_and_its_success_counts(tm
     await inbox.close()
 
 
-async def test_after_a_stop_it_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_after_a_stop_it_continues_where_it_was(tmp_path: Path) -> None:
     seen: list[Any] = []
     for start in range(2):
         receiver = WebhookReceiver(SECRET, inbox=SqliteInbox(tmp_path / "i"))
@@ -629,7 +630,7 @@ async def test_after_a_stop_it_goes_on_where_it_was(tmp_path: Path) -> None:
             await until(lambda: seen)
 
 
-async def test_an_inbox_that_fails_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_inbox_that_fails_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("goedgepickt_async.webhooks.handlers._INBOX_RETRY", 0.01)
 
     class Shaky(MemoryInbox):

@@ -1,4 +1,4 @@
-"""The server of a receiver: what callers without a secret cost it, and that others are served all the same."""
+"""The server of a receiver: what callers without a secret cost it, and that others are still served."""
 
 import asyncio
 import gzip
@@ -201,7 +201,7 @@ async def test_a_connection_that_delivered_outlives_those_that_did_not() -> None
     assert len(accepted.came) == 3
 
 
-def test_connections_of_an_address_that_delivered_are_closed_after_those_of_others() -> None:
+def test_connections_of_an_address_that_delivered_are_closed_after_all_others() -> None:
     clock, closed = Clock(), set()
     connections = _Connections(10, clock)
 
@@ -216,7 +216,7 @@ def test_connections_of_an_address_that_delivered_are_closed_after_those_of_othe
     for number in range(1000):
         add(f"attacker-{number}")
     assert closed == {f"attacker-{number}" for number in range(991)}
-    for number in range(2000):  # it does not remember them for ever
+    for number in range(2000):  # old addresses are forgotten
         connections.remember(add(f"attacker-{number}"))
     assert len(connections._signers) == 1000
 
@@ -250,7 +250,7 @@ def test_the_oldest_idle_connection_goes_first_and_one_in_use_never() -> None:
     assert add("g", "late") is None, "all are in use"
 
 
-def test_one_address_cannot_push_out_those_of_others() -> None:
+def test_one_address_cannot_push_out_other_addresses() -> None:
     clock, closed = Clock(), []
     connections = _Connections(10, clock)
     others = [connections.add(f"other-{number}", lambda: closed.append("other")) for number in range(5)]
@@ -334,7 +334,7 @@ async def test_an_unsigned_bomb_is_not_decompressed(monkeypatch: pytest.MonkeyPa
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n",
     ],
 )
-async def test_malformed_requests_write_one_line_a_minute_and_no_traceback(
+async def test_malformed_requests_write_one_line_per_minute_and_no_traceback(
     data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

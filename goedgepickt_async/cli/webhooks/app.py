@@ -66,9 +66,9 @@ async def ensure(
         url: Where deliveries are to go.
         event: What to report, order.statusChanged or product.stockChanged; can be given several times.
         webshop: The uuid of a webshop; can be given several times. All of the account by default.
-        show_secrets: Print what deliveries are signed with. Whoever has it can sign deliveries.
+        show_secrets: Print what deliveries are signed with. Every program that has it can sign deliveries.
         json: As JSON, one subscription a line.
-        server: Of which account.
+        server: The account.
     """
     from goedgepickt_async.cli.webhooks.ensure import ensure as work  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ async def listen(
     """Receive deliveries until Ctrl-C: verify each, print it, and answer 200.
 
     On a terminal each delivery is a line for people; otherwise, and with --json, it is a line of JSON. A delivery with
-    a bad signature is answered 401 and reported on stderr. With --sandbox there is something to see at once: orders and
+    a bad signature is answered 401 and reported on stderr. With --sandbox there is something to see immediately: orders and
     stock change in a sandbox that delivers to this listener.
 
     ```text
@@ -131,7 +131,7 @@ async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions
         to: Where the embedded sandbox delivers: a URL of this machine.
         server: Which sandbox.
     """
-    from goedgepickt_async.cli.webhooks.trigger import trigger as work  # noqa: PLC0415
+    from goedgepickt_async.cli.webhooks.send import trigger as work  # noqa: PLC0415
 
     return await work(event, to, server)
 
@@ -156,7 +156,7 @@ async def failed(
 
     Args:
         ids: The numbers of some of them; by default all.
-        inbox: The file of the inbox; by default that of a receiver that was given none.
+        inbox: The file of the inbox; by default the file of a receiver without `inbox=`.
         port: The port of that receiver.
         retry: Put them back into the inbox, with all their attempts. The receiver may be running.
         drop: Delete them.
@@ -211,7 +211,7 @@ async def replay(
 ) -> int:
     """Send what `listen --record` recorded again: the same bytes with the same signatures, in the same order.
 
-    It stops at the first delivery that does not get there, and says how to go on (exit code 4).
+    It stops at the first delivery that does not get there, and says how to continue (exit code 4).
 
     ```text
       goedgepickt webhooks replay recording.jsonl http://127.0.0.1:8080/webhooks

@@ -32,8 +32,8 @@ async def ensure(
     Args:
         url: Where to.
         events: To what.
-        webshops: Of which webshops; None is all.
-        server: Of which account.
+        webshops: The webshops; None is all.
+        server: The account.
         show_secrets: Whether secrets are printed.
         as_json: Whether the report is JSON Lines.
 

@@ -25,7 +25,7 @@ async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bo
 
     Args:
         ids: Which ones; none is all.
-        inbox: The file of the inbox; None is that of a receiver without one on that port.
+        inbox: The file of the inbox; None is the default file of a receiver on that port.
         port: The port of the receiver.
         retry: Whether they are put back into the inbox.
         drop: Whether they are deleted.

@@ -62,7 +62,7 @@ class ListenOptions:
         host: The address to listen on.
         port: The port; 0 is any free one.
         record: Where to record to; None is nowhere.
-        forward_to: The URL of an application that gets each delivery; None is none.
+        forward_to: The URL of an application that gets each delivery, or None.
         count: How many verified deliveries are enough; None is no end.
         as_json: Whether each is printed as JSON; None is yes, unless stdout is a terminal.
     """

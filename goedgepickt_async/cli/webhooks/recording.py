@@ -30,7 +30,7 @@ class Recorded:
     """One delivery out of a recording.
 
     Attributes:
-        line: Where it stands in the file, from 1.
+        line: Its line in the file, from 1.
         body: Its bytes.
         signature: Its header.
     """
@@ -140,7 +140,7 @@ def signing_secrets() -> list[Secret]:
     texts = [text for text in re.split(r"[,\s]+", os.environ.get(VARIABLE, "")) if text]
     if not texts:
         raise UsageError(
-            f"there is no secret: set {VARIABLE} to those of your subscriptions, with commas between them "
+            f"there is no secret: set {VARIABLE} to the secrets of your subscriptions, with commas between them "
             "(`goedgepickt webhooks ensure URL --event … --show-secrets` prints them)"
         )
     return [Secret(text) for text in dict.fromkeys(texts)]

@@ -1,22 +1,27 @@
-"""The `webhooks send` and `webhooks replay` commands, and how one delivery is attempted."""
+"""The `webhooks send`, `replay` and `trigger` commands, and how one delivery is attempted."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from goedgepickt_async import Secret
+from goedgepickt_async import GoedGepickt, ProductType, Secret
+from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
+from goedgepickt_async.cli.webhooks.listen import demo_order
 from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, signing_secrets
+from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
 from goedgepickt_async.webhooks import EVENTS
 
-__all__ = ["deliver", "end_of", "example_payload", "outcome_of", "print_attempt", "replay", "send"]
+__all__ = ["example_payload", "replay", "send", "trigger"]
 
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
@@ -25,7 +30,7 @@ async def send(url: str, event: str | None, fields: Sequence[str], body: str | N
     Args:
         url: Where to.
         event: What the delivery calls itself.
-        fields: Its fields, as `name=value`; known events have others besides.
+        fields: Its fields, as `name=value`; known events have other fields too.
         body: Instead of an event: the body's text, `@FILE`, or `-` for stdin.
         options: How stubbornly.
 
@@ -111,13 +116,13 @@ async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, 
         url: Where to.
         options: How stubbornly.
         from_line: The line of the file to begin with, from 1.
-        sign_again: Whether each is signed anew.
+        sign_again: Whether each is signed again.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: One did not get there, or the recording cannot be read; stopped part-way, it says how to go on.
+        CommandError: One did not get there, or the recording cannot be read; stopped part-way, it says how to continue.
     """
     options.check()
     if from_line < 1:
@@ -149,7 +154,7 @@ async def _send_all(
 
 
 def _stopped(why: str, done: int, delivery: Recorded) -> CommandError:
-    return CommandError(f"{why}; {done} delivered. To go on: --from-line {delivery.line}", Exit.RESUMABLE)
+    return CommandError(f"{why}; {done} delivered. To continue: --from-line {delivery.line}", Exit.RESUMABLE)
 
 
 async def deliver(
@@ -189,3 +194,75 @@ async def deliver(
 def outcome_of(attempt: Attempt) -> str:
     """What became of an attempt, in words."""
     return f"HTTP {attempt.status}" if attempt.problem is None else attempt.problem
+
+
+# -- trigger -----------------------------------------------------------------------------------------------------------
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+async def trigger(event: str, url: str | None, server: ServerOptions) -> int:
+    """Change an order or a product in a sandbox.
+
+    Args:
+        event: What the sandbox is to report.
+        url: With the embedded sandbox, where it delivers.
+        server: Which sandbox.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: It was not delivered.
+        UsageError: There is no such event, or it is not a sandbox.
+    """
+    server.check()
+    if event not in EVENTS:
+        raise UsageError(f"there is no event {event!r}; there are {', '.join(EVENTS)}")
+    if server.sandbox:
+        if url is None:
+            raise UsageError("with --sandbox, say with --to where it delivers, such as http://127.0.0.1:8080/webhooks")
+        return await _in_an_embedded_sandbox(event, checked_url(url), server)
+    if url is not None:
+        raise UsageError("--to is for --sandbox; a sandbox that runs delivers to its subscriptions")
+    async with connect(server) as connection:
+        base_url = connection.client.settings.base_url
+        if urlsplit(base_url).hostname not in _LOOPBACK:
+            raise UsageError("trigger changes orders and stock, so it is for a sandbox on this machine: --base-url")
+        info(f"{await _change(connection.client, event)}; the sandbox delivers it to its subscriptions")
+    return Exit.DONE
+
+
+async def _in_an_embedded_sandbox(event: str, url: str, server: ServerOptions) -> int:
+    """The sandbox makes the body; it is sent from here, since the receiver does not have the sandbox's secrets."""
+    secret = signing_secrets()[0]
+    seed = 1 if server.sandbox_seed is None else server.sandbox_seed
+    orders, products = server.sandbox_orders or 10, server.sandbox_products or 100
+    async with Sandbox(orders=orders, products=products, seed=seed, limit=None) as sandbox:
+        sandbox.deliveries.hold()
+        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url) as client:
+            subscription = EVENTS[event].subscription
+            assert subscription is not None, "all known events can be subscribed to"
+            await client.webhooks.ensure(url, subscription)
+            info(await _change(client, event))
+        body = next(delivery.body for delivery in sandbox.deliveries if delivery.event == event)
+    options = SendOptions()
+    async with WebhookSender(timeout=options.timeout) as sender:
+        signature = sign(body, secret.reveal())
+        return end_of(await deliver(sender, url, body, signature, options, tell=print_attempt))
+
+
+async def _change(client: GoedGepickt, event: str) -> str:
+    """Change what the event is about; what was changed, in words."""
+    if EVENTS[event].resource == "order":
+        webshop = await client.webshops.list().first()
+        if webshop is None:
+            raise CommandError("the sandbox has no webshop")
+        order = await client.orders.create(demo_order(f"TRIGGER-{uuid.uuid4().hex[:8]}", webshop.uuid))
+        return f"order {order.order_id or order.uuid} was created"
+    wanted = ProductType.PARENT if event.startswith("compound") else ProductType.NORMAL
+    async for product in client.products.list():
+        if product.type == wanted:
+            await client.stock.mutate(product.uuid, 1, reason="trigger")
+            return f"the stock of product {product.sku} changed by 1"
+    raise CommandError(f"the sandbox has no product of the type {wanted}")

@@ -84,10 +84,10 @@ class InboxStatus:
 
     Attributes:
         waiting: Entries that wait or are being handled.
-        oldest_age: Seconds since the oldest of these was stored; 0 if there is none.
+        oldest_age: Seconds since the oldest of these was stored; 0 if no entry waits.
         failed: Entries that were given up.
         used: The size, in bytes; 0 if it is not known.
-        limit: The largest size, in bytes; 0 if there is none.
+        limit: The largest size, in bytes; 0 for no limit.
     """
 
     waiting: int
@@ -108,8 +108,8 @@ class Intake(Protocol):
     async def put(self, entries: Sequence[InboxEntry]) -> int:
         """Store entries, all or none. When this returns, they are as durable as the inbox promises.
 
-        An entry may be dropped if the last entry of its ordering key has the same dedup key and still waits: the
-        handler of that one reads later than now. It must not be dropped because an equal entry is being handled or
+        An entry may be dropped if the last entry of its ordering key has the same dedup key and still waits. The
+        handler of that entry reads later than now. It must not be dropped because an equal entry is being handled or
         was handled: it may report a change that came after that.
 
         Returns:
@@ -154,8 +154,8 @@ class Inbox(Intake, Protocol):
 
         Args:
             claim: The claim.
-            dedup_window: Seconds in which an equal entry is stored but not handed out, so that a burst of equal
-                deliveries is handled twice instead of ten times.
+            dedup_window: Seconds in which an equal entry is stored but not handed out. So a burst of equal deliveries is
+                handled twice instead of ten times.
         """
         ...
 

@@ -52,8 +52,8 @@ _CHECKED_SIZE: Final = 64 * 1024**2
 class SqliteInbox:
     """An inbox in a file: its entries survive a crash of the process and, by default, of the machine.
 
-    It can be used from several event loops and threads, and by several processes of one host at once; not over a
-    network file system. It opens the file at the first call, and again after `close` or in a forked child.
+    It can be used from several event loops and threads, and by several processes of one host; not over a network
+    file system. It opens the file at the first call, and again after `close` or in a forked child.
 
     A damaged file is set aside as `….damaged-…`, what can be read of it is copied to a new file, and an error is
     logged. When the disk or the inbox is full, deliveries are answered with 503 until there is room again.
@@ -232,9 +232,9 @@ def default_inbox_path(port: int) -> Path:
 
 
 class Committer:
-    """A thread that owns the connection and commits many steps at once.
+    """A thread that owns the connection and commits many steps together.
 
-    A commit that reaches the disk takes milliseconds, whatever its size. The steps that come meanwhile go into the next
+    A commit that reaches the disk takes milliseconds, regardless of its size. The steps that come meanwhile go into the next
     one. So the event loop never waits for a disk, and no step waits for more than two commits.
 
     Args:
@@ -569,7 +569,7 @@ def _make_private(path: Path) -> None:
 
 
 def _make_companions_private(path: Path) -> None:
-    """The files beside it: those that SQLite made, and those that it would read into ours."""
+    """The files with the same name and a suffix, which SQLite writes and reads."""
     for suffix in ("-wal", "-shm", "-journal"):
         companion = _companion(path, suffix)
         if os.path.lexists(companion):

@@ -1,7 +1,7 @@
 """The tables of `SqliteInbox`: what each step reads and writes. Each step runs inside a transaction of its caller's.
 
-Of each line (one handler, one ordering key) only the first entry has a `due` time, so that a claim reads an index of
-entries that can be handed out. A claim moves `due` to the end of its lease: the entries of a process that dies are
+A line is all entries with the same handler and ordering key. Only its first entry has a `due` time, so that a claim
+reads an index of entries that can be handed out. A claim moves `due` to the end of its lease: the entries of a process that dies are
 then due again.
 
 Times are wall-clock times, since only these survive a reboot. If the clock is set back, all stored times move with it.
@@ -78,7 +78,7 @@ class NewerVersionError(Exception):
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Create the tables, or bring those of an earlier version up to date, in one transaction.
+    """Create the tables, or update the tables of an earlier version, in one transaction.
 
     Raises:
         NewerVersionError: A later version of this package made the file.
