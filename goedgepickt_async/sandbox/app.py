@@ -70,7 +70,7 @@ class Refusal(Exception):  # noqa: N818 - it is no error of ours
 
 def encode_json(value: Any) -> bytes:
     """Write JSON as PHP does: without spaces, slashes and everything but ASCII escaped."""
-    # A slash can stand in JSON only inside a text, so it can be escaped afterwards.
+    # JSON has slashes only inside texts, so they can be escaped afterwards.
     text = json.dumps(value, separators=(",", ":")).replace("/", "\\/")
     return _ESCAPED_DELETE.sub("\\1\x7f", text).encode()  # which is ASCII to PHP, and a control character to Python
 
@@ -123,7 +123,7 @@ CacheFlavour = Literal["redis", "file", "memcached"]
 """Which cache Laravel keeps its counters in; they differ in when an entry dies.
 
 `redis`: exactly after the period. `file`: in whole seconds, so up to one second early. `memcached`: in whole seconds
-of a clock of its own, so up to one second early or late.
+of a separate clock, so up to one second early or late.
 """
 
 _KEY: Final = re.compile(r"[!-~]{8,4096}")
@@ -300,7 +300,7 @@ Controller = Callable[[Incoming], Answer]
 
 
 class Router:
-    """A table of routes; `{}` in a path stands for one segment, which the controller gets as a positional argument."""
+    """A table of routes; `{}` in a path matches one segment, a positional argument of the controller."""
 
     def __init__(self) -> None:
         self._routes: list[tuple[re.Pattern[str], dict[str, Callable[..., Answer]]]] = []

@@ -1,7 +1,7 @@
 """Webhook deliveries, as GoedGepickt makes them: signed, sent again with growing pauses, given up, written down.
 
 `Sandbox.deliveries` makes them for a sandbox, and sends to this machine alone. `WebhookSender`, `pauses`, `sign` and
-`php_json` are what it is made of, for a sender of one's own.
+`php_json` are its parts, for another sender.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Attempt:
         at: When it began, in Unix seconds.
         seconds: How long it took.
         status: The HTTP status that was answered; None if there was no whole answer.
-        problem: Why there was none, in a word; None if there was.
+        problem: Why there was no answer, in a word; None if there was an answer.
     """
 
     at: float
@@ -143,7 +143,7 @@ def sign(body: bytes, secret: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL as the sender reads it; empty if there is none."""
+    """Return the host of a URL as the sender reads it; empty if the URL has no host."""
     try:
         return URL(url).host or ""
     except ValueError:
@@ -263,7 +263,7 @@ class WebhookSender:
 
 @attrs.frozen
 class Payload:
-    """What is to be told, and to whom.
+    """A payload, and the webshop whose subscriptions get it.
 
     Attributes:
         subscription: The event that is subscribed to.
@@ -279,8 +279,8 @@ class Payload:
 def payload_of(world: World, change: Change) -> Payload | None:
     """Return what a change leads to; None if the service sends no webhook for it.
 
-    A new order reports its first status. Each movement of stock is reported, of a bundle's header under a name of its
-    own; `newStock` is the free stock, which is what shops take over.
+    A new order reports its first status. Each change of stock is reported; for a bundle's header the event has
+    another name. `newStock` is the free stock.
     """
     webshop = None if change.webshop is None else world.webshops.uuid(change.webshop)
     match change.kind:
@@ -322,7 +322,7 @@ Carry = Callable[[Delivery, WebhookSender], Coroutine[Any, Any, None]]
 
 
 class DeliveryQueue:
-    """Has each delivery carried in a task of its own; all of them end with it.
+    """Runs one task for each delivery; all tasks end with the queue.
 
     Args:
         carry: Does the work on one delivery.
@@ -371,8 +371,8 @@ _log = logging.getLogger("goedgepickt_async.sandbox")
 class Deliveries(Sequence[Delivery]):
     """Every delivery that was made of the world's changes, oldest first; and the ways to disturb them.
 
-    Changes are reported while the sandbox runs. Each subscription has one worker: its deliveries are attempted one at
-    a time, first attempts in the order of the changes, further ones after pauses that grow. A delivery whose attempts
+    Changes are reported while the sandbox runs. Each subscription has one worker, which attempts one
+    delivery at a time, in the order of the changes. Further attempts follow after growing pauses. A delivery whose attempts
     have all failed disables its subscription, and so does a receiver that is too slow each time. Deliveries
     go to this machine only: one for another machine is recorded as refused.
 
@@ -390,7 +390,7 @@ class Deliveries(Sequence[Delivery]):
 
     def __init__(self, world: World, *, pace: float, timeout: float, clock: Callable[[], float]) -> None:
         if not 0 <= pace < float("inf") or not 0 < timeout < float("inf"):
-            raise ValueError("the pace of deliveries must be at least 0, and their time-out more")
+            raise ValueError("the pace of deliveries must be at least 0, and their timeout more")
         self.changed: Callable[[], None] = lambda: None
         self.copies = 1
         self._numbers = count(1)
@@ -427,7 +427,7 @@ class Deliveries(Sequence[Delivery]):
         return self._log[place]
 
     def clear(self) -> None:
-        """Forget what is written down; what is under way goes on."""
+        """Clear the log; pending deliveries continue."""
         self._log.clear()
 
     async def settled(self) -> None:

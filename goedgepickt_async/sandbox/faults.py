@@ -63,7 +63,7 @@ class Connections:
         self._awaited[number] = fault
 
     def take_fault(self, number: int) -> Any:
-        """Return the fault that awaits this connection's request, once; None if none does."""
+        """Return the fault for this connection's next request, once; None without a fault."""
         return self._awaited.pop(number, None)
 
 
@@ -120,7 +120,7 @@ class Exchange:
         return self._application.rate_headers(self.incoming)
 
     async def pause(self, seconds: float | None) -> None:
-        """Wait; for ever if no time is given. The sandbox's closing ends the wait at once."""
+        """Wait; without a time until the sandbox closes, which ends every wait."""
         try:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -133,7 +133,7 @@ class Exchange:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     def hang_up(self, *, flush: bool = False) -> web.Response:
-        """Close the connection: at once, or after what was written has been sent.
+        """Close the connection: immediately, or after what was written has been sent.
 
         Returns:
             A response that can no longer be sent, for aiohttp to fail on quietly.
@@ -293,7 +293,7 @@ class Drop:
 class KeptAliveDrop:
     """Answer as usual, then break the connection when the next request has arrived on it.
 
-    It is what an idle time-out of the server looks like when it crosses a request: many clients re-send in silence.
+    An idle timeout of a server that crosses a request looks like this. Many clients retry then, without an error.
 
     Attributes:
         applied: Whether the controller runs for that next request.
@@ -326,7 +326,7 @@ class Slow:
 
 @attrs.frozen
 class SlowBody:
-    """Send the headers at once and the body in pieces.
+    """Send the headers immediately and the body in pieces.
 
     Attributes:
         seconds: How long the whole body takes.
@@ -355,13 +355,13 @@ class NeverAnswer:
     """Read the request and stay silent until the sandbox closes.
 
     Attributes:
-        applied: Whether the controller runs all the same.
+        applied: Whether the controller still runs.
     """
 
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Wait for ever."""
+        """Wait until the sandbox closes."""
         if self.applied:
             await exchange.answer()
         await exchange.pause(None)
@@ -464,10 +464,10 @@ class Sometimes:
 
 @attrs.frozen
 class ChangeWorld:
-    """Change the state just before the request is answered, as another user of the account would; then go on.
+    """Change the state just before the request is answered, as another user of the account would; then answer as usual.
 
     Attributes:
-        change: Called with the world. It runs beside any other fault on the same request.
+        change: Called with the world. It runs in addition to any other fault on the same request.
     """
 
     change: Callable[[World], object]
@@ -595,8 +595,8 @@ class FaultSchedule:
     def take(self, method: str, path: str) -> tuple[list[ChangeWorld], Fault | None]:
         """Return the changes to make before this request, and the fault to play on it, if any.
 
-        A request counts for every entry that matches it; of several faults that are due the first is played, changes
-        of the world are all made.
+        A request counts for every entry that matches it. Of several faults the first is played; changes of the world
+        are all made.
         """
         changes: list[ChangeWorld] = []
         chosen: Fault | None = None

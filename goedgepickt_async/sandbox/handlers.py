@@ -184,7 +184,7 @@ def _reader(table: Table, attribute: str) -> Any:
 
 
 def _asked(name: str, request: Incoming) -> str:
-    """Return a parameter, trimmed as Laravel trims all input; empty where there is none."""
+    """Return a parameter, trimmed as Laravel trims all input; empty without one."""
     return request.query.get(name, "").strip()
 
 
@@ -556,7 +556,7 @@ class Orders:
         return shapes[self._quirks.order_answer]
 
 
-# Not all names are known (that of "shipment created" is not), so the form is checked and not the name.
+# The name of the event "shipment created" is not known, so the form is checked and not the name.
 _EVENT: Final = re.compile(r"[a-z]+\.[a-z][A-Za-z]*")
 
 

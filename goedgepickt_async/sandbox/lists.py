@@ -23,7 +23,7 @@ _KEPT_SELECTIONS: Final = 16
 
 @attrs.frozen(kw_only=True)
 class ListQuery:
-    """What a request asks of a list, checked; None where nothing is asked.
+    """What a request asks of a list, checked; None for what it leaves out.
 
     Attributes:
         webshop: Only rows of this webshop (index); -1 for an unknown webshop.
@@ -54,7 +54,7 @@ class Listing:
         candidates: For some attributes, a quick way to the few rows that can have a value.
         webshop: The webshop of a row, where rows have one.
         created: When a row was created (Unix second), where rows know; it must grow over the generated rows.
-        status: The status of a row, where the list has a filter of its own for it.
+        status: The status of a row, where the list has a separate filter for it.
         past: The statuses that a row had before.
     """
 
@@ -79,7 +79,7 @@ class Listing:
         return selection
 
     def sort_key(self, query: ListQuery) -> Callable[[int], tuple[int, int]]:
-        """Return the key by which the query's selection ascends, for finding a place in it that has no row."""
+        """Return the sort key of the query's selection; it also finds the place of a row that is gone."""
         sign = -1 if query.descending else 1
         if query.by_date and self.created is not None:
             created = self.created

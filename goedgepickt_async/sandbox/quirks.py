@@ -36,12 +36,12 @@ class Quirks:
             than `status` (orders), `sku` and `supplierUuid` (products).
         order_answer: The shape of the answer to a new order.
         product_answer: The shape of the answer to a new or changed product.
-        duplicate_order: What a second order with the same webshop and `orderId` does: it makes a second order, is
-            refused with 422, or is answered with the first one.
+        duplicate_order: The answer to a second order with the same webshop and `orderId`: a second order, 422, or
+            the first order.
         unknown_sku: What a line with an unknown SKU does: the order is put on hold for attention, or refused with 422.
         wrong_kind_status: The status that a key of one kind gets at the other's path.
-        error_key: The key under which the service's own errors (not Laravel's) give their text; beside `message` there is
-            `errors` where a field is to blame. Clients in production look for `errorMessage` before `message` (A).
+        error_key: The key under which the service's own errors (not Laravel's) give their text. With `message` there is
+            also `errors` where a field is to blame. Clients in production look for `errorMessage` before `message` (A).
     """
 
     total_items: int | None = None
@@ -65,7 +65,7 @@ class Quirks:
     error_key: Literal["message", "error", "errorMessage"] = "errorMessage"
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Set several quirks at once; nothing is set if one of them is wrong.
+        """Set several quirks together; nothing is set if one of them is wrong.
 
         Args:
             values: Names and values, as JSON has them.

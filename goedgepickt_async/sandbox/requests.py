@@ -31,11 +31,11 @@ class RecordedRequest:
         query: The query parameters.
         headers: The headers; the key in `Authorization` is masked.
         raw: The body's bytes.
-        body: The parsed body (JSON or form), None where there was none.
+        body: The parsed body (JSON or form), None without a body.
         connection: Which TCP connection it came over, counted from 1.
         status: The status that was answered; None while it is under way and if no status was ever sent.
         throttled: Whether the throttle itself refused it (not a scripted 429).
-        applied: Whether its controller ran and succeeded, even if the client never heard of it.
+        applied: Whether its controller ran and succeeded, even if the client got no answer.
         fault: The name of the scripted fault that was played on it, if any.
         seconds: How long it took to answer; None while it is under way.
     """
@@ -66,7 +66,7 @@ class Incoming:
         base: Which API it is for: `fulfilment`, `account`, or an empty text.
         path: The path below the base path.
         query: The query parameters.
-        data: The body's fields after parsing; empty where there is none.
+        data: The body's fields after parsing; empty without a body.
         is_unreadable: Whether there is a body and it has no fields: no JSON object and no form.
         token: The bearer token, or None.
         wants_json: Whether the `Accept` header asks for JSON before anything else.

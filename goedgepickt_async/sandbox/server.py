@@ -1,4 +1,4 @@
-"""The sandbox itself: a GoedGepickt on a real socket, with a control API and a page beside it."""
+"""The sandbox itself: a GoedGepickt on a real socket, with a control API and a page."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from goedgepickt_async.sandbox.world.world import Lively
 __all__ = ["Sandbox"]
 
 _BACKLOG: Final = 4096
-"""Connections that may wait to be accepted. Where a system has no room for one it keeps silent, and the client tries
-again after a second: a client with many calls at once would seem to wait for the network."""
+"""Connections that may wait to be accepted. A system without room for a connection sends no answer, and the client tries
+again after a second."""
 _BASES: Final = (("fulfilment", "/api/fulfilment/v1"), ("account", "/api/v1"))
 
 
@@ -59,9 +59,9 @@ class Sandbox:
         latency: The handling time of each request in seconds, or its bounds; drawn from the seed.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        hosts: Further host names to answer to, besides `localhost`, loopback addresses and `host`; `*` is any. On a
+        hosts: Further host names to answer to, in addition to `localhost`, loopback addresses and `host`; `*` is any. On a
             host that listens on all addresses, any IP address will do. Another name is refused with 421, so that no web
-            page can reach the sandbox through a name of its own (DNS rebinding).
+            page can reach the sandbox through its own name (DNS rebinding).
         oddities: Whether the data is as untidy as the real service's.
         today: The day before whose noon the generated rows lie, within one year. None: they end at this moment.
         key: The API key of both APIs, 8 to 4096 visible ASCII characters. None: one for each, made from the seed, as
@@ -256,7 +256,7 @@ class Sandbox:
             path_pattern: The path below the base path, with wildcards as in file names (`/orders*`); `*` goes over
                 slashes too.
             fault: One of `goedgepickt_async.sandbox.faults`, or anything that has their `play`.
-            times: On how many requests; None for ever.
+            times: On how many requests; None for all.
             after: How many matching requests go unharmed before.
         """
         self._schedule.add(method, path_pattern, fault, times, after)
@@ -270,7 +270,7 @@ class Sandbox:
         """The faults to come."""
         return self._schedule
 
-    # Starting over, and a life of its own
+    # Reset, and changes without a request
 
     async def reset(self, **sizes: Any) -> None:
         """Start over: the seed's world, no requests, faults, quirks, subscriptions or deliveries, a fresh throttle.
@@ -294,7 +294,7 @@ class Sandbox:
 
     @property
     def lively(self) -> float | None:
-        """How many things happen by themselves a minute; None if none do. It can be set."""
+        """How many things happen by themselves a minute; None: nothing. It can be set."""
         return self._lively_rate
 
     @lively.setter
@@ -312,7 +312,7 @@ class Sandbox:
         if self._runner is not None:
             return
         self._closing = asyncio.Event()
-        # PHP does not unpack request bodies either.
+        # PHP leaves compressed request bodies as they are, too.
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
         # Handlers end by themselves when `_closing` is set, so there is nothing to be patient for.
         runner = self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
@@ -387,7 +387,7 @@ class Sandbox:
         try:
             recorded.raw = await _read_body(request)
         except (ConnectionError, web.RequestPayloadError):
-            return web.Response()  # the client is gone; no one reads this
+            return web.Response()  # the client is gone
         recorded.body = parse_body(recorded.raw, request.headers.get("Content-Type", ""), request.method)
         exchange = Exchange(
             request,

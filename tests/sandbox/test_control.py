@@ -286,7 +286,7 @@ async def test_the_login_page_that_a_redirect_leads_to_is_html(api: Api) -> None
         assert reply.history[0].headers["Location"] == f"{api.sandbox.page_url}login"
 
 
-async def test_what_happens_is_told_to_an_open_page_and_the_stream_ends_with_the_sandbox(serve: Serve) -> None:
+async def test_an_open_page_receives_what_happens_until_the_sandbox_closes(serve: Serve) -> None:
     api = await serve(key="the-secret-key")
     async with api.session.get(f"{api.sandbox.page_url}_sandbox/events", timeout=aiohttp.ClientTimeout(30)) as stream:
         first = json.loads((await stream.content.readline()).removeprefix(b"data: "))

@@ -1,4 +1,4 @@
-"""Webhook deliveries of the sandbox: who is told what, signed, how often, and when a receiver is given up."""
+"""Webhook deliveries of the sandbox: payloads, signatures, attempts, and that only this machine is called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATES = DeliveryState
 
 @pytest.fixture
 async def quick(serve: Serve) -> Api:
-    """A sandbox whose pauses are over at once."""
+    """A sandbox without pauses."""
     return await serve(orders=60, products=60, limit=None, delivery_pace=0.0, delivery_timeout=60)
 
 
@@ -60,10 +60,10 @@ async def settled(api: Api) -> None:
         await api.sandbox.deliveries.settled()
 
 
-# -- what is said, and to whom ------------------------------------------------------------------------------------
+# -- which payload goes to which subscription ------------------------------------------------------------------------------------
 
 
-async def test_a_new_status_of_an_order_is_told_signed_with_the_secret_of_the_subscription(
+async def test_a_new_status_is_delivered_signed_with_the_secret_of_the_subscription(
     quick: Api, receiver: Receiver
 ) -> None:
     hook = await subscribe(quick, receiver.url)
@@ -122,7 +122,7 @@ async def test_a_new_order_tells_its_first_status_and_the_stock_that_it_reserves
     }
 
 
-async def test_stock_that_moves_is_told_as_text_and_that_of_a_bundle_by_another_name(
+async def test_changed_stock_is_delivered_as_text_and_for_a_bundle_by_another_name(
     quick: Api, receiver: Receiver
 ) -> None:
     world = quick.sandbox.world
@@ -138,7 +138,9 @@ async def test_stock_that_moves_is_told_as_text_and_that_of_a_bundle_by_another_
     assert [came.json["newStock"] for came in receiver.came] == [str(row["stock"]["freeStock"]) for row in now if row]
 
 
-async def test_only_the_webshop_and_the_event_that_were_subscribed_to_are_told(quick: Api, receiver: Receiver) -> None:
+async def test_only_the_webshop_and_the_event_that_were_subscribed_to_are_delivered(
+    quick: Api, receiver: Receiver
+) -> None:
     await subscribe(quick, receiver.url, webshop=1)
     await subscribe(quick, receiver.url, "shipment.created")
     quick.sandbox.world.set_order_status(order_of(quick, 0), "moved")
@@ -150,7 +152,7 @@ async def test_only_the_webshop_and_the_event_that_were_subscribed_to_are_told(q
     assert len(receiver.came) == 1
 
 
-async def test_every_subscription_is_told_with_a_secret_of_its_own(quick: Api, receiver: Receiver) -> None:
+async def test_every_subscription_has_a_separate_secret(quick: Api, receiver: Receiver) -> None:
     hooks = [await subscribe(quick, receiver.url) for _ in range(2)]
     quick.sandbox.world.set_order_status(order_of(quick), "moved")
     await settled(quick)
@@ -170,7 +172,7 @@ async def test_deliveries_of_one_subscription_come_in_the_order_of_the_changes(q
     assert [came.json["newStatus"] for came in receiver.came] == names
 
 
-async def test_a_change_from_another_thread_is_told_too(quick: Api, receiver: Receiver) -> None:
+async def test_a_change_from_another_thread_is_delivered_too(quick: Api, receiver: Receiver) -> None:
     await subscribe(quick, receiver.url)
     thread = threading.Thread(target=quick.sandbox.world.set_order_status, args=(order_of(quick), "moved"))
     thread.start()
@@ -235,7 +237,7 @@ async def test_a_receiver_that_is_always_too_slow_is_given_up(serve: Serve, rece
     assert api.sandbox.deliveries.disabled == {hook["webhookUuid"]}
 
 
-async def test_nobody_at_the_address_is_a_failure(quick: Api) -> None:
+async def test_an_address_without_a_server_is_a_failure(quick: Api) -> None:
     async with receiving() as gone:
         url = gone.url
     await subscribe(quick, url)
@@ -320,7 +322,7 @@ async def test_a_delay_keeps_the_order(quick: Api, receiver: Receiver) -> None:
     assert [came.json["newStatus"] for came in receiver.came] == ["a", "b", "c"]
 
 
-async def test_a_log_that_is_cleared_starts_anew_and_forgets_nobody(quick: Api, receiver: Receiver) -> None:
+async def test_a_cleared_log_is_empty_and_all_subscriptions_stay(quick: Api, receiver: Receiver) -> None:
     await subscribe(quick, receiver.url)
     quick.sandbox.world.set_order_status(order_of(quick), "moved")
     quick.sandbox.deliveries.clear()
@@ -328,7 +330,7 @@ async def test_a_log_that_is_cleared_starts_anew_and_forgets_nobody(quick: Api, 
     assert (len(quick.sandbox.deliveries), len(receiver.came)) == (0, 1)
 
 
-# -- nobody else is called ----------------------------------------------------------------------------------------
+# -- only this machine is called ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -349,7 +351,7 @@ async def test_a_log_that_is_cleared_starts_anew_and_forgets_nobody(quick: Api, 
         "no url",
     ],
 )
-async def test_a_sandbox_calls_nobody_but_this_machine(
+async def test_a_sandbox_calls_only_this_machine(
     quick: Api, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
@@ -374,7 +376,7 @@ def test_this_machine_is_known_by_its_names(url: str) -> None:
     assert is_loopback(url)
 
 
-async def test_localhost_is_called_without_asking_anybody_where_it_is(quick: Api, receiver: Receiver) -> None:
+async def test_localhost_is_called_without_a_name_server(quick: Api, receiver: Receiver) -> None:
     await subscribe(quick, f"http://localhost:{receiver.port}/")
     quick.sandbox.world.set_order_status(order_of(quick), "moved")
     await settled(quick)
@@ -428,7 +430,7 @@ async def test_deliveries_end_with_the_sandbox_and_leave_no_task_behind(receiver
     assert [delivery.state for delivery in sandbox.deliveries] == [STATES.DROPPED] * 4 + [STATES.DELIVERED]
 
 
-async def test_a_write_whose_answer_is_lost_is_told_of_all_the_same(quick: Api, receiver: Receiver) -> None:
+async def test_a_write_whose_answer_is_lost_is_still_delivered(quick: Api, receiver: Receiver) -> None:
     await subscribe(quick, receiver.url)
     quick.sandbox.fail("POST", "/orders", faults.Status(502, applied=True))
     assert (await quick.post("/orders", quick.order_body())).status == 502

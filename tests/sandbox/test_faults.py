@@ -24,7 +24,7 @@ async def test_a_fault_hits_so_often_after_so_many_and_nothing_else(api: Api) ->
     assert [recorded.fault for recorded in api.sandbox.requests] == [None, None, "Status", "Status", None]
 
 
-async def test_faults_queue_and_can_last_for_ever_until_healed(api: Api) -> None:
+async def test_faults_queue_and_can_last_until_they_are_cleared(api: Api) -> None:
     api.sandbox.fail("*", "/orders", faults.Status(500))
     api.sandbox.fail("*", "/orders", faults.Status(502), times=None)
     assert [(await api.get("/orders")).status for _ in range(4)] == [500, 502, 502, 502]
@@ -33,7 +33,7 @@ async def test_faults_queue_and_can_last_for_ever_until_healed(api: Api) -> None
 
 
 @pytest.mark.parametrize("retry_after", ["0", "-5", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999", "soon", None])
-async def test_a_429_storm_says_what_it_is_told(api: Api, retry_after: str | None) -> None:
+async def test_a_429_storm_says_what_was_set(api: Api, retry_after: str | None) -> None:
     api.sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after=retry_after))
     reply = await api.get("/orders")
     assert reply.status == 429
@@ -68,7 +68,7 @@ async def test_a_status_comes_with_the_body_that_is_asked_for(api: Api) -> None:
     assert (null.json, null.headers["X-Odd"]) == (None, "1")
 
 
-async def test_faults_of_the_application_are_counted_and_those_of_a_gateway_are_not(serve: Serve) -> None:
+async def test_faults_of_the_application_are_counted_and_faults_of_a_gateway_are_not(serve: Serve) -> None:
     api = await serve(limit=2)
     api.sandbox.fail("GET", "/orders", faults.Status(502), times=5)
     for _ in range(5):
@@ -188,7 +188,7 @@ async def test_the_json_can_be_invalid_utf8(api: Api) -> None:
         json.loads(reply.raw)
 
 
-async def test_a_redirect_points_where_it_is_told(api: Api) -> None:
+async def test_a_redirect_points_to_the_given_url(api: Api) -> None:
     api.sandbox.fail("GET", "/orders", faults.Redirect("https://elsewhere.example.test/", 307))
     reply = await api.get("/orders")
     assert (reply.status, reply.headers["Location"]) == (307, "https://elsewhere.example.test/")
@@ -212,7 +212,7 @@ async def test_the_world_can_change_between_two_pages(api: Api) -> None:
     assert [order["uuid"] for order in first.items + second.items] == whole[:15] + whole[16:31]
 
 
-async def test_a_change_of_the_world_runs_beside_another_fault(api: Api) -> None:
+async def test_a_change_of_the_world_runs_with_another_fault(api: Api) -> None:
     seen: list[int] = []
     api.sandbox.fail("GET", "/orders", faults.Status(500))
     api.sandbox.fail("GET", "/orders", faults.ChangeWorld(lambda world: seen.append(len(world.orders))))
@@ -241,7 +241,7 @@ async def test_a_post_on_a_kept_alive_connection_that_drops_is_lost(api: Api) ->
     assert [recorded.method for recorded in api.sandbox.requests] == ["GET", "POST"]
 
 
-async def test_closing_ends_all_that_is_pending_at_once_and_leaves_no_task() -> None:
+async def test_closing_ends_all_that_is_pending_and_leaves_no_task() -> None:
     sandbox = Sandbox(orders=5, limit=None)
     await sandbox.start()
     arrived = asyncio.Semaphore(0)

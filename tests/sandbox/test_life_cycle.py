@@ -1,4 +1,4 @@
-"""A consistent world, generated and after whatever happens in it: reservations, backorders, and an order's whole life."""
+"""A consistent world, generated and after any change: reservations, backorders, and an order's whole life."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_generated_world_of_any_seed_is_consistent(seed: int, orders: int, pro
     steps=st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 200)), max_size=25),
 )
 @settings(max_examples=20)
-def test_a_world_stays_consistent_whatever_is_done_to_its_orders(seed: int, steps: list[tuple[str, int]]) -> None:
+def test_a_world_stays_consistent_after_any_actions(seed: int, steps: list[tuple[str, int]]) -> None:
     world = make_world(seed)
     done = 0
     for action, number in steps:

@@ -77,7 +77,7 @@ async def test_an_empty_list_has_one_page(api: Api) -> None:
     assert (reply.items, reply.info["totalItems"], reply.info["lastPage"]) == ([], 0, 1)
 
 
-async def test_page_numbers_reach_so_far_and_the_cursor_goes_on(serve: Serve) -> None:
+async def test_page_numbers_reach_so_far_and_the_cursor_continues(serve: Serve) -> None:
     api = await serve(orders=250, page_reach=100, limit=None)
     by_number = await read_pages(api, "/orders", perPage=30)
     assert len(by_number) == 100
@@ -251,7 +251,7 @@ async def test_the_orderstatus_filter_leaks_unless_told_not_to(api: Api) -> None
     assert {order["status"] for order in honest} == {"ready_for_picking"}
 
 
-async def test_a_strict_sandbox_refuses_searches_that_nobody_has_seen(api: Api) -> None:
+async def test_a_strict_sandbox_refuses_searches_without_evidence(api: Api) -> None:
     seen = {("/orders", "status"), ("/products", "sku"), ("/products", "supplierUuid")}
     asked = [("/orders", name) for name in ("status", "uuid", "orderId", "orderNumber", "externalDisplayId")]
     asked += [("/products", name) for name in ("sku", "supplierUuid", "uuid", "name", "ean", "productId")]
@@ -264,7 +264,7 @@ async def test_a_strict_sandbox_refuses_searches_that_nobody_has_seen(api: Api) 
 
 
 @pytest.mark.parametrize("style", ["space", "T", "Z", "mixed"])
-async def test_a_list_writes_its_dates_in_one_way_unless_it_is_told_to_mix_them(api: Api, style: Any) -> None:
+async def test_a_list_writes_its_dates_in_one_way_unless_the_quirk_mixes_them(api: Api, style: Any) -> None:
     world = api.sandbox.world
     world.ship(next(row["uuid"] for row in world.orders if row["status"] == "ready_for_picking"))
     instants = [parse_moment(row["createDate"]) for row in await read_pages(api, "/orders", perPage=100)]
@@ -313,20 +313,20 @@ async def test_page_sizes_can_be_ignored_and_the_clamp_be_hidden(api: Api) -> No
     assert (len(reply.items), reply.info["itemsPerPage"]) == (15, 80)
 
 
-async def test_the_last_page_can_repeat_for_ever(api: Api) -> None:
+async def test_the_last_page_can_repeat_without_end(api: Api) -> None:
     api.sandbox.quirks.repeat_last_page = True
     last = (await api.get("/orders", page=2, perPage=70)).items
     assert len(last) == 50
     assert (await api.get("/orders", page=9, perPage=70)).items == last
 
 
-async def test_a_cursor_can_repeat_for_ever(api: Api) -> None:
+async def test_a_cursor_can_repeat_without_end(api: Api) -> None:
     cursor = (await api.get("/orders")).info["cursor"]
     api.sandbox.quirks.repeat_cursor = True
     assert (await api.get("/orders", cursor=cursor)).info["cursor"] == cursor
 
 
-async def test_items_can_be_missing_when_there_are_none(api: Api) -> None:
+async def test_items_can_be_missing_on_an_empty_page(api: Api) -> None:
     api.sandbox.quirks.drop_empty_items = True
     assert "items" not in (await api.get("/orders", page=99)).json
     assert (await api.get("/orders", page=1)).items

@@ -118,7 +118,7 @@ async def test_an_order_that_is_in_stock_reserves_it_and_is_ready(tidy: Api) -> 
     assert after["totalStock"] == before["totalStock"]
 
 
-async def test_an_order_for_the_very_last_piece_is_ready(tidy: Api) -> None:
+async def test_an_order_for_the_last_piece_is_ready(tidy: Api) -> None:
     order = await place(tidy, line("SB-00002", stock_of(tidy, 2)["freeStock"]))
     assert (order["status"], stock_of(tidy, 2)["freeStock"]) == ("ready_for_picking", 0)
 
@@ -175,7 +175,7 @@ async def test_a_sku_that_two_webshops_share_means_the_product_of_the_orders_web
         assert order["products"][0]["productUuid"] == twin["uuid"]
 
 
-async def test_a_second_order_with_the_same_id_does_what_it_is_told(tidy: Api) -> None:
+async def test_a_second_order_with_the_same_id_does_what_the_quirk_says(tidy: Api) -> None:
     first = (await tidy.post("/orders", tidy.order_body())).json["orderUuid"]
     second = (await tidy.post("/orders", tidy.order_body())).json["orderUuid"]
     assert first != second

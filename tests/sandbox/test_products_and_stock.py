@@ -162,7 +162,7 @@ async def test_an_unknown_location_is_404_in_the_path_and_422_in_the_body(api: A
     assert mutation.errors == {"pickLocationUuid": ["Pick location uuid bestaat niet."]}
 
 
-async def test_a_webhook_gets_a_secret_of_its_own_and_is_listed_for_the_whole_account(api: Api) -> None:
+async def test_a_webhook_gets_a_separate_secret_and_is_listed_for_the_whole_account(api: Api) -> None:
     made = []
     for shop in (0, 1):
         body = {

@@ -177,7 +177,7 @@ async def test_latency_is_drawn_from_the_seed_between_its_bounds() -> None:
     assert all(0.1 <= seconds <= 0.4 for seconds in times)
 
 
-async def test_who_asks_before_sending_a_body_is_told_to_go_on(api: Api) -> None:
+async def test_who_asks_before_sending_a_body_gets_100_continue(api: Api) -> None:
     body = json.dumps(api.order_body()).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", api.sandbox.port)
     writer.write(

@@ -69,7 +69,7 @@ def ask(method: str, path: str, data: dict[str, Any], query: dict[str, str]) -> 
 @pytest.mark.parametrize(
     ("path", "good"), [("/orders", good_order()), ("/products", good_product()), ("/webhooks", good_webhook())]
 )
-def test_whatever_is_sent_to_be_created(path: str, good: dict[str, Any], data: st.DataObject) -> None:
+def test_any_create(path: str, good: dict[str, Any], data: st.DataObject) -> None:
     optional = ["createDate", "finishDate", "shippingHouseNumber", "billingCountry", "paidTotal", "price", "picture"]
     more = [*good, *optional, "orderDisplayId", "pickupLocationData", "ignoreUnknownProductWarnings", "url"]
     body = good | data.draw(st.dictionaries(st.sampled_from(more), WILD, max_size=4))
@@ -82,7 +82,7 @@ def test_whatever_is_sent_to_be_created(path: str, good: dict[str, Any], data: s
 
 
 @given(line=st.dictionaries(st.sampled_from(["sku", "productQuantity", "taxRate", "unitPriceIncl"]), WILD))
-def test_whatever_stands_in_a_line(line: dict[str, Any]) -> None:
+def test_any_line(line: dict[str, Any]) -> None:
     order = good_order()
     order["orderItems"][0] |= line
     assert ask("POST", "/orders", order, {}).status in {200, 422}
@@ -90,7 +90,7 @@ def test_whatever_stands_in_a_line(line: dict[str, Any]) -> None:
 
 @given(body=st.dictionaries(st.sampled_from(["mutation", "stockQuantity", "priority", "pickLocationUuid"]), WILD))
 @pytest.mark.parametrize(("method", "tail"), [("PUT", "-mutation"), ("PUT", "/{}"), ("POST", "/{}")])
-def test_whatever_is_done_to_stock(method: str, tail: str, body: dict[str, Any]) -> None:
+def test_any_change_of_stock(method: str, tail: str, body: dict[str, Any]) -> None:
     path = f"/products/{WORLD.products.uuid(2)}/stock{tail.format(WORLD.pick_locations.uuid(3))}"
     assert ask(method, path, body, {}).status in {200, 404, 422}
     stock = WORLD.products.row(2)["stock"]
@@ -99,7 +99,7 @@ def test_whatever_is_done_to_stock(method: str, tail: str, body: dict[str, Any])
 
 @given(query=st.dictionaries(QUERY, TEXTS, max_size=4), value=TEXTS)
 @pytest.mark.parametrize("path", ["/orders", "/products", "/shipments", "/webshops", "/webhooks"])
-def test_whatever_a_list_is_asked_for(path: str, query: dict[str, str], value: str) -> None:
+def test_any_query_of_a_list(path: str, query: dict[str, str], value: str) -> None:
     search = {"searchAttribute": "uuid", "searchValue": value} if "cursor" in query else {}
     answer = ask("GET", path, {}, query | search)
     assert answer.status in {200, 422}
@@ -107,6 +107,6 @@ def test_whatever_a_list_is_asked_for(path: str, query: dict[str, str], value: s
 
 
 @given(segments=st.lists(st.text(min_size=1, max_size=8), max_size=3))
-def test_whatever_path_is_asked_for(segments: list[str]) -> None:
+def test_any_path(segments: list[str]) -> None:
     assert ask("GET", "/" + "/".join(segments), {}, {}).status in {200, 404}
     assert ask("GET", "/orders/" + "".join(segments), {}, {}).status in {200, 404}

@@ -89,7 +89,7 @@ def test_creation_dates_grow_with_the_index_and_lie_before_today(count: int, dat
 
 @given(st.integers(0, 4_000_000_000))
 def test_all_forms_of_a_date_mean_the_same_instant(second: int) -> None:
-    # The hour that summer time repeats cannot be told apart without an offset; nobody can.
+    # Without an offset, the hour that is repeated when summer time ends has two meanings.
     assert parse_moment(write_moment(second, 2)) == second
     for style in (0, 1):
         assert parse_moment(write_moment(second, style)) in {second, second - 3600}
@@ -107,7 +107,7 @@ def test_every_uuid_is_unique_and_every_link_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("shipments", [None, 0, 7, 500])
-def test_orders_and_shipments_agree_on_who_belongs_to_whom(shipments: int | None) -> None:
+def test_orders_and_shipments_agree(shipments: int | None) -> None:
     world = make_world(shipments=shipments)
     of_orders = {parcel["trackTraceCode"] for order in world.orders for parcel in order.get("shipments", [])}
     assert of_orders == {shipment["trackTraceCode"] for shipment in world.shipments}
@@ -149,7 +149,7 @@ ADDRESS = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "
 SELDOM_NULL = [f"{side}{name}" for side in ("billing", "shipping") for name in ADDRESS]
 
 
-def test_in_an_odd_world_a_few_percent_of_the_orders_lack_a_field_or_have_a_rare_one() -> None:
+def test_in_an_odd_world_few_orders_lack_a_field_or_have_a_rare_one() -> None:
     orders = list(make_world(orders=1500).orders)
     for field in ("shippingMethod", *SELDOM_NULL):
         assert 15 <= [order[field] for order in orders].count(None) <= 75, field

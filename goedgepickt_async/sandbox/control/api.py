@@ -28,7 +28,7 @@ _TOGETHER: Final = 0.2
 _ALIVE: Final = 15.0
 """Seconds after which a silent stream says that it is there."""
 _REQUESTS: Final = 100
-"""So many requests at most are told in one message; the page asks for the rest when it shows them."""
+"""Requests in one message at most; the page reads the rest when it shows them."""
 
 
 @attrs.define(eq=False)
@@ -43,10 +43,10 @@ class _Listener:
 
 
 class EventStream:
-    """Tells every open page what changed; it costs nothing while none is open.
+    """Sends changes to every open page; without open pages it does nothing.
 
     Args:
-        sandbox: What is told of.
+        sandbox: Whose changes are sent.
     """
 
     def __init__(self, sandbox: Controlled) -> None:
@@ -54,13 +54,13 @@ class EventStream:
         self._listeners: set[_Listener] = set()
 
     def changed(self, kind: str) -> None:
-        """Hear that something changed: a `ChangeKind`, `delivery`, `fault`, `quirk`, `throttle`, `webhook` or `reset`."""
+        """Report a change: a `ChangeKind`, `delivery`, `fault`, `quirk`, `throttle`, `webhook` or `reset`."""
         for listener in tuple(self._listeners):
             listener.kinds.add(kind)
             listener.wake()
 
     def arrived(self, recorded: RecordedRequest) -> None:
-        """Hear of a request that was answered."""
+        """Report a request that was answered."""
         for listener in tuple(self._listeners):
             listener.requests.append(recorded)
             listener.wake()
@@ -193,17 +193,17 @@ class ControlPlane:
         self.watch()
 
     def watch(self) -> None:
-        """Hear of what changes in the sandbox's present world."""
+        """Subscribe to changes of the sandbox's present world."""
         self._sandbox.world.subscribe(lambda change: self._events.changed(change.kind.value))
         self._sandbox.deliveries.changed = lambda: self._events.changed("delivery")
         self._events.changed("reset")
 
     def answered(self, recorded: RecordedRequest) -> None:
-        """Hear of a request that was answered."""
+        """Report a request that was answered."""
         self._events.arrived(recorded)
 
     def handler(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse] | None:
-        """Return what answers a request that is not for the API; None if nothing here does."""
+        """Return the handler of a request that is not for the API; None for an unknown path."""
         path = request.path
         if path == f"{_PREFIX}/events":
             return self._events.serve(request)
@@ -385,7 +385,7 @@ class ControlPlane:
         if (uuid := body.get("pickLocationUuid")) is not None:
             location = self._index(world.pick_locations, str(uuid))
         if ("mutation" in body) == ("quantity" in body):
-            raise ValueError("give either mutation (a change) or quantity (what lies there from now on)")
+            raise ValueError("give either mutation (a change) or quantity (the new stock)")
         if "mutation" in body:
             world.inventory.mutate(product, _whole(body["mutation"]), location)
         else:
@@ -468,7 +468,7 @@ class ControlPlane:
                 f"`{name}`: {text}" for name, (text, _) in NAMED.items())},
             "method": {**_TEXT, "default": "*"},
             "path": {**_TEXT, "default": "*", "description": "Below the API's base, with * as a wildcard."},
-            "times": {"type": ["integer", "null"], "default": 1, "description": "null is for ever."},
+            "times": {"type": ["integer", "null"], "default": 1, "description": "null: for all requests."},
             "after": {**_INTEGER, "default": 0, "description": "How many go unharmed before."},
             "every": {**_INTEGER, "default": 1, "description": "Only every n-th."},
             "seconds": {"type": "number", "default": 1.0, "description": "How late `slow` answers."},
@@ -643,7 +643,7 @@ def _openapi(operations: list[_Operation]) -> dict[str, Any]:
             said["requestBody"] = {"content": {"application/json": {"schema": schema}}, "required": bool(one.required)}
             said["responses"]["422"] = {"description": "A field is unknown, missing or makes no sense: `message`."}
         if names:
-            said["responses"]["404"] = {"description": "There is none: `message`."}
+            said["responses"]["404"] = {"description": "It does not exist: `message`."}
         if "action" in names:
             parameters[-1]["schema"] = {"enum": list(ACTIONS)}
             said["responses"]["409"] = {"description": "It does not fit the order's state: `message` says what does."}

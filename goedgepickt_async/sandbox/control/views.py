@@ -84,7 +84,7 @@ class Controlled(Protocol):
 _SEARCHED: Final = 2000
 """So many of the newest orders are searched for words; all are for a whole number or uuid."""
 _SORTED: Final = 20_000
-"""So many products at most are sorted or searched at once."""
+"""Products that are sorted or searched at most."""
 
 
 @attrs.frozen(kw_only=True)

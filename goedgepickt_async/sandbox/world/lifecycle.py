@@ -58,7 +58,7 @@ class LifeCycle(State):
         """Do one of `ACTIONS`, by its name.
 
         Raises:
-            ActionError: The action does not fit the order's state, or there is none of that name.
+            ActionError: The action does not fit the order's state, or no action has that name.
         """
         do: Callable[[str], Row] | None = getattr(self, _METHODS.get(action, ""), None)
         if do is None:
@@ -89,7 +89,7 @@ class LifeCycle(State):
 
         Args:
             uuid: The order.
-            quantities: How many pieces to pick of which SKU, for a part of the order; None picks all that is left.
+            quantities: SKU to pieces, to pick a part of the order; None picks all that is left.
         """
         index = self._fit(uuid, "pick")
         lines, left = [], None if quantities is None else dict(quantities)
@@ -147,7 +147,7 @@ class LifeCycle(State):
         return self._touched(index)
 
     def return_order(self, uuid: str) -> Row:
-        """Bring an order's shipments back: status `returned`; its pieces are in stock again, and shops hear of that."""
+        """Bring an order's shipments back: status `returned`; its pieces are in stock again, and shops are notified."""
         index = self._fit(uuid, "return")
         for shipment in self.shipments_of(index):
             self.change_shipment(shipment, status="returned")
@@ -167,7 +167,7 @@ class LifeCycle(State):
 
         Args:
             uuid: The order.
-            sku: Of which product; None takes the first one whose stock is kept and that may be backordered.
+            sku: The product's SKU; None takes the first one whose stock is kept and that may be backordered.
         """
         index = self._fit(uuid, "backorder")
         product = self._to_be_short(index, sku)
@@ -359,7 +359,7 @@ def known(table: Table, uuid: str) -> int:
     """Return the index of the living row with this uuid.
 
     Raises:
-        KeyError: There is none.
+        KeyError: There is no such row.
     """
     index = table.find(uuid)
     if index is None:

@@ -48,7 +48,7 @@ _OLD: Final = bytes([_COMPLETED] * 244 + [5] * 12)
 _RECENT: Final = bytes([0] * 30 + [_READY] * 130 + [3] * 20 + [_COMPLETED] * 64 + [5] * 12)
 _RECENT_SHARE: Final = 0.3
 _RECENT_AT_MOST: Final = 20_000
-"""However large the account: that many orders at most are in motion, or a warehouse would be full of them."""
+"""Orders that are in progress at most, also in a large account."""
 _NULLABLE: Final = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "Email", "Phone")
 
 
@@ -104,7 +104,7 @@ class OrderMaker:
         return created + min(86_400, (self._settings.end - created) // 2)
 
     def needs(self, index: int) -> dict[int, int]:
-        """Return how many pieces of which product an order needs: what its lines say, bundles' headers left out."""
+        """Return the pieces that an order needs, by product: the sum of its lines without the headers of bundles."""
         count = self._settings.products
         needs: dict[int, int] = {}
         if not count:

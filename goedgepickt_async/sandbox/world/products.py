@@ -51,7 +51,7 @@ class Stock:
         return self.total - self.reserved
 
     def at(self, location: int) -> LocationStock | None:
-        """Return what lies at a location, or None if the product is not linked to it."""
+        """Return the stock at a location, or None if the product is not linked to it."""
         return next((place for place in self.locations if place.location == location), None)
 
 
@@ -239,7 +239,7 @@ class Inventory:
         self._moved(product)
 
     def set(self, product: int, location: int, quantity: int) -> None:
-        """Set what lies at a location; the product is linked to it if it was not."""
+        """Set the stock at a location; the product is linked to it if it was not."""
         stock = self._own(product)
         place = stock.at(location)
         if place is None:
@@ -305,8 +305,8 @@ class Inventory:
 class Allocator:
     """Knows what each order has reserved, and whether the stock covers it: the oldest order is served first.
 
-    An order is covered when, for each of its products, all that is reserved for it and for older orders lies in the
-    warehouse. Products of unlimited stock and those without stock-keeping are never short.
+    An order is covered when, for each of its products, the warehouse has all that is reserved for it and for older
+    orders. Products of unlimited stock and those without stock-keeping are never short.
     """
 
     def __init__(self, inventory: Inventory) -> None:
@@ -323,7 +323,7 @@ class Allocator:
         return iter(list(self._needs))
 
     def needs(self, order: int) -> Mapping[int, int]:
-        """Return how many pieces of which product an order has reserved."""
+        """Return the pieces that an order has reserved, by product."""
         return self._needs.get(order, {})
 
     def load(self, order: int, needs: dict[int, int]) -> None:
@@ -356,7 +356,7 @@ class Allocator:
         return needs
 
     def missing(self, order: int) -> dict[int, int]:
-        """Return how many pieces of which product are missing before the order is covered."""
+        """Return the pieces that are missing before the order is covered, by product."""
         found = {}
         for product in self._needs.get(order, {}):
             lacking = -self.slack(product, order)

@@ -32,12 +32,12 @@ _SHIPMENT_DATES: Final = ("createDate", "deliveredDate")
 class State:
     """Everything in one account, in memory.
 
-    `webshops`, `products`, `pick_locations`, `orders`, `shipments` and `webhooks` are sequences of the living rows
-    as the API serves them, oldest first; generated rows are made when they are read.
+    `webshops`, `products`, `pick_locations`, `orders`, `shipments` and `webhooks` are sequences of the living rows,
+    oldest first, as the API serves them. Generated rows are made when they are read.
 
-    Three rules hold at each moment, generated or changed through the methods of the world: a product's reserved stock is
-    what open orders need of it (and completed ones that were short); the oldest orders get stock first; an order is
-    `backorder` when stock for it is missing and `ready_for_picking` when it is there.
+    Three rules hold at each moment. A product's reserved stock is what open orders need of it, and completed orders that
+    were short. The oldest orders get stock first. An order is `backorder` when stock for it is missing and
+    `ready_for_picking` when it is there.
 
     Args:
         settings: The sizes and the seed.
@@ -207,13 +207,13 @@ class State:
     def admit_order(self, webshop: int, row: Row, *, process: bool = True) -> int:
         """Keep a new order as the service does: reserve stock for it, and give it the status that this leads to.
 
-        An `open` order becomes `ready_for_picking` when all is there, `backorder` when not and each short product may be
-        backordered; otherwise it stays open until its stock is there. `completed` and `cancelled` ones reserve nothing.
+        An `open` order becomes `ready_for_picking` when all is there. It becomes `backorder` when each short product may
+        be backordered; otherwise it stays open until its stock is there. `completed` and `cancelled` ones reserve nothing.
 
         Args:
             webshop: The index of its webshop.
             row: The order, with the status that was asked for.
-            process: Whether an open order is processed at once.
+            process: Whether an open order is processed immediately.
         """
         index, needs = self.orders.size, self.needs_of(row["products"])
         if row["status"] in RESERVING:
@@ -226,7 +226,7 @@ class State:
         return index
 
     def needs_of(self, lines: Iterable[Mapping[str, Any]]) -> dict[int, int]:
-        """Return how many pieces of which known product an order's lines ask for; bundles' headers are left out."""
+        """Return the pieces that an order's lines need, by known product; headers of bundles are left out."""
         needs: dict[int, int] = {}
         for line in lines:
             product = self.products.find(str(line.get("productUuid") or ""))

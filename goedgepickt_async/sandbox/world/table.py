@@ -94,7 +94,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{
 
 
 class SeededIds:
-    """Derives everything random from one seed, by keyed hashing: the same in every process, for ever.
+    """Derives everything random from one seed, by keyed hashing: the same in every process and version.
 
     A uuid is a keyed hash of the row's kind and number, with the number itself hidden in its last 48 bits. So a
     uuid can be turned back into the number, and a uuid that was never given out is recognised.
@@ -221,7 +221,7 @@ class Table(Sequence[Row]):
         return 0 <= index < self.size and index not in self._deleted
 
     def row(self, index: int) -> Row:
-        """Return row `index` as the API serves it, as an object of its own; to change the row use `put`."""
+        """Return row `index` as the API serves it, as a new object; to change the row use `put`."""
         bare = self.bare(index)
         return bare if self._dress is None else self._dress(index, bare)
 
@@ -314,7 +314,7 @@ class Change:
 
 
 Observer = Callable[[Change], None]
-"""Called at once with each change, in the order in which they happen; it must not change the world."""
+"""Called with each change, in the order in which they happen; it must not change the world."""
 
 
 # Invented names and words that rows are made of. None belongs to a real person, shop or carrier account.

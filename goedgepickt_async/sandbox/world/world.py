@@ -1,4 +1,4 @@
-"""The world of a sandbox: all that its GoedGepickt knows, and the ways for tests to change it."""
+"""The world of a sandbox: all its data, and the ways for tests to change it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class World(LifeCycle):
     def set_order_status(self, uuid: str, status: str) -> None:
         """Give an order another status, known or not.
 
-        For an order that has not left yet, `completed` ships it (a backorder is completed without a shipment), `cancelled`
-        cancels and `on_hold` holds it, with all effects. Any other status is only written down, as it is, and so is a
-        status for an order that is completed or cancelled; reservations then stay as they are.
+        For an order that has not left yet, `completed` ships it, `cancelled` cancels it and `on_hold` holds it, with all
+        effects. A backorder is completed without a shipment. Any other status is only stored, also for an order that is
+        completed or cancelled; reservations then stay as they are.
 
         Raises:
             KeyError: There is no such order.
@@ -58,7 +58,7 @@ class World(LifeCycle):
 
         Args:
             webshop: The index of its webshop.
-            **fields: Fields as the API serves them; the rest is filled in. `createDate` decides where it stands in
+            **fields: Fields as the API serves them; the rest is filled in. `createDate` is its place in
                 time; in the list's own order it comes last, as every new row does.
 
         Returns:
