@@ -1,0 +1,160 @@
+"""With a real PostgreSQL: a dlt load that fails half-way, and the mirror of the how-to page that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from goedgepickt_async import NotFoundError, Order, OrderStatus
+from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.testing import serving
+from tests.recipes.pages import block, module
+from tests.support.waiting import SAFETY, until_in_thread
+
+dlt: Any = pytest.importorskip("dlt", reason="the dependency group contrib is not installed")
+psycopg: Any = pytest.importorskip("psycopg", reason="the dependency group contrib is not installed")
+
+from goedgepickt_async.contrib.dlt import load  # noqa: E402
+
+BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # dlt's own
+]
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The URL of a database of this test alone, on this machine. PostgreSQL refuses to run as root."""
+    assert BINARIES is not None
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    data = str(folder / "data")
+    subprocess.run([BINARIES / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N"], check=True, **quiet, **user)
+    options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
+    server = subprocess.Popen([BINARIES / "postgres", *options], **quiet, **user)
+    try:
+        ready: list[str | Path] = [BINARIES / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert server.poll() is None, "PostgreSQL ended"
+        yield f"postgresql://test:any@127.0.0.1:{port}/postgres"
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_failed_load_into_postgres_goes_on_and_ends_whole(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    pipeline = dlt.pipeline(
+        "mirror",
+        destination=dlt.destinations.postgres(database),
+        dataset_name="goedgepickt",
+        pipelines_dir=str(tmp_path / "pipelines"),
+    )
+    with serving(Sandbox(orders=1200, products=1, limit=None)) as sandbox:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+        sandbox.fail("GET", "/orders", faults.Status(404), after=7)
+        with pytest.raises(NotFoundError):
+            load(pipeline, resources=["orders"])
+        sandbox.clear_faults()
+        sandbox.requests.clear()
+        load(pipeline, resources=["orders"])
+        assert int(sandbox.requests[0].query["page"]) > 5
+        assert len(sandbox.requests) <= 10
+    with psycopg.connect(database) as connection:
+        query = "select count(*), count(distinct uuid) from goedgepickt.orders"
+        assert connection.execute(query).fetchone() == (1200, 1200)
+
+
+PROGRAM = """
+import asyncio
+import sys
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def run_mirror(folder: Path, database: str, *, kill_at: int | None = None) -> int:
+    """Run the page's program, kill it once it has stored so many orders, and give its exit code."""
+    program = folder / "mirror.py"
+    program.write_text(block("incremental-mirror.md", "postgres") + PROGRAM, "utf-8")
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, str(program), database], env=env)
+    try:
+        if kill_at is not None:
+            until_in_thread(lambda: process.poll() is not None or count(database) >= kill_at)
+            process.kill()
+        return process.wait(SAFETY)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def count(database: str, where: str = "true") -> int:
+    with psycopg.connect(database) as connection:
+        try:
+            return int(connection.execute(f"select count(*) from orders where {where}").fetchone()[0])
+        except psycopg.errors.UndefinedTable:
+            return 0
+
+
+def test_the_mirror_is_killed_and_goes_on_and_reads_new_orders_and_changes(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Sandbox(orders=900, products=1, limit=None)) as sandbox:
+        monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
+        sandbox.fail("GET", "/orders", faults.NeverAnswer(), after=4)  # so that it does not end before it is killed
+        assert run_mirror(tmp_path, database, kill_at=300) == -signal.SIGKILL
+        assert 300 <= count(database) < 900
+        sandbox.clear_faults()
+        sandbox.requests.clear()
+        assert run_mirror(tmp_path, database) == 0
+        assert count(database) == 900
+        assert int(sandbox.requests[0].query["page"]) > 3
+        newest = max(str(order["createDate"]) for order in sandbox.world.orders)
+        added = sandbox.world.add_order(createDate=newest)["uuid"]
+        sandbox.requests.clear()
+        assert run_mirror(tmp_path, database) == 0
+        assert count(database, f"uuid = '{added}' and data->>'uuid' = uuid") == 1
+        assert len(sandbox.requests) <= 4
+        assert all(request.query["createdAfter"] for request in sandbox.requests)
+    mirror = module(tmp_path, "postgres", block("incremental-mirror.md", "postgres"))
+
+    async def hear_of(order: Order) -> list[str]:
+        """Store an order as a webhook handler does, and then the same one as an older page would."""
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as db:
+            now = await mirror.now(db)
+            await mirror.save(db, [order], now)
+            await mirror.save(db, [attrs.evolve(order, status=OrderStatus.OPEN)], now - timedelta(seconds=1))
+            rows = await (await db.execute("select status from orders where uuid = %s", (order.uuid,))).fetchall()
+        return [status for (status,) in rows]
+
+    assert asyncio.run(hear_of(Order(uuid=str(added), status=OrderStatus("brand_new")))) == ["brand_new"]
