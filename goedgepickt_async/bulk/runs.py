@@ -103,7 +103,7 @@ class TargetLock:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._lock = FileLock(runtime_dir() / "locks" / f"{target.name}.lock")
+        self._lock: FileLock | None = None  # made when it is taken: to find its directory asks the disk
         self.last_write: float = 0.0
 
     def take(self) -> None:
@@ -113,29 +113,34 @@ class TargetLock:
             JournalBusyError: Another run has it.
             JournalError: The lock's file cannot be used.
         """
+        path = runtime_dir() / "locks" / f"{self.target.name}.lock"
+        lock = FileLock(path)
         try:
-            make_private_directory(self._lock.path.parent.parent)
-            make_private_directory(self._lock.path.parent)
-            is_new = not self._lock.path.exists()
-            if not self._lock.take():
+            make_private_directory(path.parent.parent)
+            make_private_directory(path.parent)
+            is_new = not path.exists()
+            if not lock.take():
                 raise JournalBusyError(
                     f"another run is writing {self.target}: the target is in use, and nothing was sent; wait until "
                     "that run has ended"
                 )
+            self._lock = lock
             if is_new:
-                os.utime(self._lock.path, (0, 0))
-            self.last_write = self._lock.path.stat().st_mtime
+                os.utime(path, (0, 0))
+            self.last_write = path.stat().st_mtime
         except OSError as error:
-            raise JournalError(f"the lock {self._lock.path} cannot be used: {error.strerror or error}") from None
+            raise JournalError(f"the lock {path} cannot be used: {error.strerror or error}") from None
 
     def touch(self) -> None:
         """Something is written to the target now."""
-        with contextlib.suppress(OSError):
-            os.utime(self._lock.path)
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self._lock.path)
 
     def release(self) -> None:
         """Let others write."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         self.take()

@@ -229,7 +229,7 @@ async def test_a_mutation_that_is_never_carried_out_is_given_up_and_reported(gg:
 
 
 async def test_a_key_that_is_refused_stops_the_job(gg: GoedGepickt, sandbox: Sandbox) -> None:
-    plan = await stock_plan(gg, 200)
+    plan = await stock_plan(gg, 90)
     sandbox.fail("PUT", "*", faults.Status(401), times=None)
     sandbox.requests.clear()
     with pytest.raises(AuthenticationError):
@@ -322,7 +322,7 @@ async def test_a_directory_that_is_not_there_is_said(gg: GoedGepickt, tmp_path: 
 async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    plan = await stock_plan(gg, 200)
+    plan = await stock_plan(gg, 90)
     (tmp_path / "plan").write_text(plan.to_json())
     shop = str(sandbox.world.webshops[0]["uuid"])
     script = f"""
@@ -344,11 +344,11 @@ async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
         subprocess.run, [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
     )
     assert "JournalError" in ran.stdout, ran.stderr
-    assert 0 < len(applied(sandbox)) < 200
+    assert 0 < len(applied(sandbox)) < 90
     outcomes = await outcomes_of(plan, journal=tmp_path / "j")
     assert all(outcome.ok for outcome in outcomes)
     assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
-    assert [free(sandbox, n) for n in range(200)] == [100 + n for n in range(200)]
+    assert [free(sandbox, n) for n in range(90)] == [100 + n for n in range(90)]
 
 
 async def test_an_order_that_another_plan_made_is_not_made_again_though_the_list_does_not_show_it(
@@ -396,3 +396,12 @@ async def test_a_long_plan_is_shown_as_far_as_asked(gg: GoedGepickt) -> None:
     assert f"… and {everything - 3} more" in text
     assert text.count("~ ") == 3
     assert everything > 10
+
+
+async def test_a_plan_a_run_and_a_journal_never_block_the_event_loop(gg: GoedGepickt, tmp_path: Path) -> None:
+    blockbuster = pytest.importorskip("blockbuster")
+    with blockbuster.blockbuster_ctx():
+        plan = await gg.products.plan([{"sku": f"new-{number}", "name": "x"} for number in range(12)])
+        assert all([outcome.ok async for outcome in plan.apply(journal=tmp_path / "journal")])
+        run = await gg.bulk.start_run(await gg.products.plan([{"sku": "new-1", "price": "1.00"}]))
+        assert [outcome.ok async for outcome in run.apply()] == [True]

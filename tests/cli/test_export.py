@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,3 +217,21 @@ def test_faults_are_endured_and_counted(inside: Inside) -> None:
     done = inside("export", "orders", *FAST, *faults, "--sandbox-orders", "150", "--background")
     assert done.code == 0, done.err
     assert len(set(uuids(done.rows))) == 150
+
+
+def test_a_disk_that_is_full_before_the_first_row_is_said_with_what_the_file_holds(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(file: int, data: bytes) -> int:
+        if len(data) > 2_000 and file > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data)
+
+    real = os.write
+    monkeypatch.setattr("goedgepickt_async.cli.export.output.os.write", write)
+    for old, gone in ((b"", False), (b"old", True)):
+        (tmp_path / "o.csv").write_bytes(old)
+        done = inside("export", "orders", *FAST, "--sandbox-orders", "30", "-o", "o.csv")
+        assert (done.code, "No rows were written: o.csv holds only its header" in done.err) == (1, True), done.err
+        assert ("old content is gone" in done.err) is gone
+        assert (tmp_path / "o.csv").read_text().count("\n") == 1

@@ -124,7 +124,7 @@ def test_orders_of_a_day_are_each_created_once(
     second = str(sandbox.world.webshops[1]["name"])
     assert inside("apply", "other.csv", *apply, "--webshop", second).code == 0
 
-    # The same rows go on under another name, stopped once more; then there is nothing left to do.
+    # The same rows continue under another name, stopped once more; then nothing is left to do.
     (tmp_path / "day.csv").rename(tmp_path / "again.csv")
     sandbox.fail("POST", "/orders", Interrupt(signal.SIGTERM), after=1)
     assert inside("apply", "again.csv", *apply).code == 4
@@ -133,7 +133,7 @@ def test_orders_of_a_day_are_each_created_once(
     repeated = inside("apply", "again.csv", *apply)
     assert (repeated.code, "nothing to send: 30 orders were right already" in repeated.err) == (0, True), repeated.err
 
-    # Two exports behind each other, and a colleague with a copy of the file at the very moment of a write.
+    # Two exports behind each other, and a colleague with a copy of the file while a write is under way.
     orders(tmp_path / "twice.csv", "TWEE-7", "TWEE-8", "TWEE-7")
     assert inside("apply", "twice.csv", *apply, "--skip-bad").code == 1
     orders(tmp_path / "copy.csv", "TWEE-9")
@@ -152,7 +152,7 @@ def test_orders_of_a_day_are_each_created_once(
     assert shops == [str(shop["uuid"]) for shop in sandbox.world.webshops]
 
 
-def test_stock_of_a_day_ends_at_the_last_file_whatever_was_stopped(
+def test_stock_of_a_day_ends_at_the_last_file_after_any_interruption(
     inside: Inside, goedgepickt: Goedgepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     stock = free_stock(inside)

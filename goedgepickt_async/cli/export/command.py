@@ -269,6 +269,15 @@ class ExportJob:
         """Whether what was written stays there if it stops."""
         return self._output.grows
 
+    @property
+    def nothing_written(self) -> str:
+        """That no row was written, and what the file holds now."""
+        if not self._open or not isinstance(self._output, FileOutput) or not self._output.grows:
+            return "Nothing was written"
+        holds = "only its header" if self._output.offset else "nothing"
+        gone = "; its old content is gone" if self._output.replaced else ""
+        return f"No rows were written: {self._output.path.name} holds {holds}{gone}"
+
     async def run(self) -> None:
         """Export all that is left; when it returns, the output is complete and the resume file gone."""
         if self.begun or self.state.tail is not None:
@@ -448,7 +457,7 @@ def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool)
         report(reason)
         return code
     if not job.begun or not job.keeps_rows:
-        report(sentences(reason, "Nothing was written" if code is not Exit.KEY_REFUSED else ""))
+        report(sentences(reason, job.nothing_written if code is not Exit.KEY_REFUSED else ""))
         return Exit.RESUMABLE if keeps_state and job.keeps_rows and code is not Exit.KEY_REFUSED else code
     done = f"{count(job.state.rows, job.progress.noun)} are written and whole"
     if job.since is not None:

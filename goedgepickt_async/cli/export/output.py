@@ -31,6 +31,7 @@ class FileOutput:
 
     Attributes:
         offset: Bytes of whole pages so far.
+        replaced: Whether it has taken the place of an older file's content.
     """
 
     is_terminal = False
@@ -40,6 +41,7 @@ class FileOutput:
         self.path = path
         self.is_personal = is_personal
         self.offset: int = 0
+        self.replaced: bool = False
         self._file: int | None = None
 
     def check(self) -> None:
@@ -73,6 +75,7 @@ class FileOutput:
         if not lock_file(self._file):
             raise UsageError(f"another export is writing to {self.path}; wait for its end, or choose another --output")
         if offset is None:
+            self.replaced = os.fstat(self._file).st_size > 0
             os.ftruncate(self._file, 0)
             return
         self.offset = offset
