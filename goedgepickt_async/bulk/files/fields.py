@@ -1,8 +1,8 @@
-"""The fields of products, stock and orders, and the columns that are known to hold them."""
+"""The fields of rows, and the columns that hold them: by their names, and in the files of shops and other programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -22,7 +22,370 @@ from goedgepickt_async.bulk.files.cells import (
     whole,
 )
 
-__all__ = ["KINDS", "Field", "RowKind"]
+__all__ = ["KINDS", "PROFILES", "Field", "Profile", "RowKind", "SkipRule", "detect"]
+
+
+@attrs.frozen(kw_only=True)
+class SkipRule:
+    """Rows of a file that are no rows of this kind.
+
+    Attributes:
+        reason: Why, for people.
+        column: The column that tells it.
+        values: One of these words stands in it; empty: the rule is about empty cells.
+        empty: These columns are empty, those that the file has.
+        filled: This column is not empty.
+        kinds: Of these kinds.
+        unless_given: It does not apply if the user says the value of this field (`--set`, `--column`).
+    """
+
+    reason: str
+    column: str = ""
+    values: frozenset[str] = frozenset()
+    empty: tuple[str, ...] = ()
+    filled: str = ""
+    kinds: frozenset[str] = frozenset({"products", "stock", "orders"})
+    unless_given: str = ""
+
+    def applies(self, cells: Mapping[str, str]) -> bool:
+        """Whether a row, its cells by column name without case and punctuation, is one of them."""
+        if self.column:
+            words = {word.strip() for word in cells.get(self.column, "").casefold().split(",")}
+            return bool(words & self.values)
+        if self.filled:
+            return bool(cells.get(self.filled, ""))
+        return all(not cells.get(name, "") for name in self.empty) and any(name in cells for name in self.empty)
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """The files of one program. Names of columns are written without case and punctuation.
+
+    Attributes:
+        name: For `--profile`.
+        title: For people.
+        kinds: What its files hold: `products` (also read for stock) or `orders`.
+        detect: It is this program's file if all columns of one of these groups are there.
+        columns: By field, the columns that hold it; the first one that a file has counts. Empty: the field is not read.
+        translate: By field, what its values mean here, in small letters.
+        skip: Rows that are left out, and told.
+        carry: Columns that stand only in the first row of those with the same value in a column.
+        ignored: Columns that look like a price or a stock, and are known not to be one that is wanted.
+        decimal: The sign before decimals, if the program always writes the same.
+    """
+
+    name: str
+    title: str
+    kinds: frozenset[str]
+    detect: tuple[tuple[str, ...], ...]
+    columns: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    translate: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    skip: tuple[SkipRule, ...] = ()
+    carry: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    ignored: tuple[str, ...] = ()
+    decimal: str | None = None
+
+
+_PRODUCTS: Final = frozenset({"products", "stock"})
+_ORDERS: Final = frozenset({"orders"})
+
+PROFILES: Final[tuple[Profile, ...]] = (
+    Profile(
+        name="goedgepickt",
+        title="an export of this program",
+        kinds=_PRODUCTS,
+        detect=(("uuid", "sku", "stock free stock", "stock total stock"),),
+        columns={
+            "sku": ("sku",),
+            "name": ("name",),
+            "price": ("price",),
+            "product_id": ("product id",),
+            "picture": ("picture",),
+            "level": ("stock free stock",),
+            "uuid": ("uuid",),
+            "webshop_uuid": (),
+        },
+        skip=(
+            SkipRule(reason="a product without a SKU", empty=("sku",)),
+            SkipRule(reason="a product without a stock", empty=("stock free stock",), kinds=frozenset({"stock"})),
+        ),
+        ignored=(
+            "price", "cost price", "stock free stock", "stock total stock", "stock reserved stock", "stock unlimited stock", "stock minimal stock",
+            "stock", "stock fill stock to", "stock extra", "allow backorders",
+        ),
+    ),
+    Profile(
+        name="woocommerce",
+        title="WooCommerce",
+        kinds=_PRODUCTS,
+        detect=(
+            ("id", "type", "sku", "regular price"),
+            ("id", "type", "sku", "reguliere prijs"),
+            ("id", "type", "sku", "normale prijs"),
+            ("id", "typ", "artikelnummer", "regulärer preis"),
+            ("id", "typ", "sku", "regulärer preis"),
+        ),
+        columns={
+            "sku": ("sku", "artikelnummer"),
+            "name": ("name", "naam"),
+            "price": ("regular price", "reguliere prijs", "normale prijs", "regulärer preis"),
+            "picture": ("images", "afbeeldingen", "bilder"),
+            "level": ("stock", "voorraad", "lager", "bestand", "lagerbestand"),
+            "product_id": ("id",),
+            "url": (),
+            "stock_management": (),
+        },
+        skip=(
+            SkipRule(
+                reason="a variable or grouped product: its variations are the goods",
+                column="type",
+                values=frozenset({"variable", "grouped", "external"}),
+            ),
+            SkipRule(
+                reason="a variable or grouped product: its variations are the goods",
+                column="typ",
+                values=frozenset({"variable", "grouped", "external"}),
+            ),
+            SkipRule(
+                reason="a virtual or downloadable product: nothing to pick",
+                column="type",
+                values=frozenset({"virtual", "downloadable"}),
+            ),
+            SkipRule(
+                reason="a virtual or downloadable product: nothing to pick",
+                column="typ",
+                values=frozenset({"virtual", "downloadable"}),
+            ),
+        ),
+        ignored=(
+            "sale price", "actieprijs", "aanbiedingsprijs", "angebotspreis", "in stock", "op voorraad",
+            "low stock amount", "lage voorraad", "backorders allowed",
+            "date sale price starts", "date sale price ends", "vorrätig", "geringe lagermenge",
+        ),
+    ),
+    Profile(
+        name="shopify",
+        title="Shopify",
+        kinds=_PRODUCTS,
+        detect=(("handle", "title", "variant sku"),),
+        columns={
+            "sku": ("variant sku",),
+            "name": ("title",),
+            "price": ("variant price",),
+            "picture": ("variant image",),
+            "level": ("variant inventory qty", "available"),
+            "product_id": (),
+            "url": (),
+        },
+        skip=(SkipRule(reason="an image of the product, not a variant", empty=("variant sku", "variant price")),),
+        carry={"handle": ("title",)},
+        ignored=("variant compare at price", "variant inventory tracker", "variant inventory policy", "cost per item"),
+    ),
+    Profile(
+        name="shopify-orders",
+        title="Shopify orders",
+        kinds=_ORDERS,
+        detect=(("name", "email", "lineitem name", "lineitem quantity"), ("name", "lineitem sku", "lineitem quantity")),
+        columns={
+            "order_id": ("name",),
+            "created_at": ("created at",),
+            "currency": ("currency",),
+            "shipping_method": ("shipping method",),
+            "payment_method": ("payment method",),
+            "customer_note": ("notes",),
+            "shipping_total": ("shipping",),
+            "discount_total": ("discount amount",),
+            "status": ("status", "fulfillment status"),
+            "shipping.name": ("shipping name",),
+            "shipping.company": ("shipping company",),
+            "shipping.address": ("shipping address1", "shipping street"),
+            "shipping.address2": ("shipping address2",),
+            "shipping.zipcode": ("shipping zip",),
+            "shipping.city": ("shipping city",),
+            "shipping.country": ("shipping country",),
+            "shipping.phone": ("shipping phone", "phone"),
+            "shipping.email": ("email",),
+            "billing.name": ("billing name",),
+            "billing.company": ("billing company",),
+            "billing.address": ("billing address1", "billing street"),
+            "billing.address2": ("billing address2",),
+            "billing.zipcode": ("billing zip",),
+            "billing.city": ("billing city",),
+            "billing.country": ("billing country",),
+            "billing.phone": ("billing phone",),
+            "line.sku": ("lineitem sku",),
+            "line.product_name": ("lineitem name",),
+            "line.quantity": ("lineitem quantity",),
+            "line.unit_price_incl": ("lineitem price",),
+            "line.tax_rate": (),
+        },
+        skip=(
+            SkipRule(reason="a cancelled order", filled="cancelled at"),
+            SkipRule(
+                reason="an order that is not paid (--set status=open takes it)",
+                column="financial status",
+                values=frozenset({"pending", "expired"}),
+                unless_given="status",
+            ),
+            SkipRule(
+                reason="an order that was paid back",
+                column="financial status",
+                values=frozenset({"refunded", "voided"}),
+            ),
+        ),
+        carry={"name": ("cancelled at", "financial status", "fulfillment status", "status")},
+        ignored=("subtotal", "total", "lineitem compare at price", "lineitem discount", "refunded amount"),
+    ),
+    Profile(
+        name="magento",
+        title="Magento",
+        kinds=_PRODUCTS,
+        detect=(("sku", "store view code"), ("sku", "attribute set code", "product type")),
+        columns={
+            "sku": ("sku",),
+            "name": ("name",),
+            "price": ("price",),
+            "picture": ("base image",),
+            "level": ("qty",),
+            "url": (),
+        },
+        skip=(
+            SkipRule(reason="texts of another store view", filled="store view code"),
+            SkipRule(
+                reason="a configurable, bundled or grouped product: its parts are the goods",
+                column="product type",
+                values=frozenset({"configurable", "bundle", "grouped"}),
+            ),
+            SkipRule(
+                reason="a virtual or downloadable product: nothing to pick",
+                column="product type",
+                values=frozenset({"virtual", "downloadable"}),
+            ),
+        ),
+        ignored=(
+            "special price", "special price from date", "special price to date", "map price", "msrp price",
+            "out of stock qty", "use config min qty", "is qty decimal", "allow backorders", "is in stock",
+            "min cart qty", "max cart qty", "notify on stock below", "manage stock", "use config manage stock",
+            "display product options in", "additional attributes", "qty increments", "enable qty increments",
+            "use config qty increments", "use config enable qty inc", "use config backorders", "tier prices",
+            "bundle price type", "bundle price view",
+        ),
+        decimal=".",
+    ),
+    Profile(
+        name="lightspeed",
+        title="Lightspeed eCom",
+        kinds=_PRODUCTS,
+        detect=(("internal id", "internal variant id"), ("nl title short", "sku"), ("nl title short", "article code")),
+        columns={
+            "sku": ("sku", "article code"),
+            "name": ("nl title short", "nl title long", "us title short", "de title short", "en title short"),
+            "price": ("price",),
+            "product_id": ("internal variant id", "internal id"),
+            "picture": ("images",),
+            "level": ("stock level",),
+            "stock_management": ("stock track",),
+            "url": (),
+        },
+        ignored=("price cost", "price old", "price unit", "stock min", "stock alert", "stock disable sold out"),
+    ),
+    Profile(
+        name="shopware",
+        title="Shopware 6",
+        kinds=_PRODUCTS,
+        detect=(("product number", "stock", "id"), ("product number", "translations default name")),
+        columns={
+            "sku": ("product number",),
+            "name": ("name", "translations default name"),
+            "price": ("price gross", "price default gross"),
+            "picture": ("cover media url", "cover"),
+            "level": ("stock",),
+            "product_id": ("id",),
+            "url": (),
+        },
+        ignored=("price net", "price default net", "list price gross", "list price net", "purchase prices gross",
+                 "purchase prices net", "available stock", "min purchase", "max purchase"),
+        decimal=".",
+    ),
+    Profile(
+        name="prestashop",
+        title="PrestaShop",
+        kinds=_PRODUCTS,
+        detect=(("reference", "price tax included"), ("reference", "price tax excluded"), ("reference", "active 0 1"),
+                ("product id", "reference", "price tax excl")),
+        columns={
+            "sku": ("reference",),
+            "name": ("name",),
+            "price": ("price tax included", "final price", "price tax incl"),
+            "picture": ("image urls x y z", "image urls"),
+            "level": ("quantity",),
+            "product_id": ("id", "product id"),
+            "url": (),
+        },
+        ignored=("wholesale price", "on sale 0 1", "minimal quantity", "unit price",
+                 "low stock level", "price tax excl", "discount amount"),
+    ),
+    Profile(
+        name="bol",
+        title="bol.com offers",
+        kinds=_PRODUCTS,
+        detect=(("offerid", "ean", "stockamount"), ("referencecode", "stockamount"), ("offer id", "reference code", "stock amount")),
+        columns={
+            "sku": ("referencecode", "reference code"),
+            "name": (),
+            "price": ("bundlepricesprice", "bundle prices price"),
+            "level": ("stockamount", "stock amount"),
+            "product_id": (),
+        },
+        ignored=("correctedstock", "corrected stock", "managedbyretailer"),
+        decimal=".",
+    ),
+    Profile(
+        name="exact",
+        title="Exact Online",
+        kinds=_PRODUCTS,
+        detect=(("artikelcode", "omschrijving", "verkoopprijs"), ("code", "omschrijving", "verkoopprijs"),
+                ("artikel code", "omschrijving")),
+        columns={
+            "sku": ("artikelcode", "artikel code", "code"),
+            "name": ("omschrijving",),
+            "price": ("verkoopprijs", "standaard verkoopprijs"),
+            "level": ("voorraad", "aanwezig", "actuele voorraad"),
+        },
+        ignored=("inkoopprijs", "kostprijs", "minimumvoorraad", "maximumvoorraad", "kostprijs standaard"),
+    ),
+    Profile(
+        name="google-merchant",
+        title="Google Merchant Center",
+        kinds=_PRODUCTS,
+        detect=(("id", "title", "price", "availability"), ("id", "title", "link", "image link")),
+        columns={
+            "sku": ("id",),
+            "name": ("title",),
+            "price": ("price",),
+            "picture": ("image link",),
+            "level": ("quantity", "sell on google quantity"),
+            "url": ("link",),
+        },
+        ignored=("sale price", "sale price effective date", "availability", "cost of goods sold", "unit pricing measure"),
+        decimal=".",
+    ),
+)  # fmt: skip
+"""The first one whose columns are there is taken."""
+
+
+def detect(kind: str, names: Sequence[str]) -> Profile | None:
+    """The profile of a file with these columns, as far as it is known.
+
+    Args:
+        kind: `products`, `stock` or `orders`.
+        names: Its columns, without case and punctuation.
+    """
+    there = frozenset(names)
+    for profile in PROFILES:
+        if kind in profile.kinds and any(there.issuperset(group) for group in profile.detect):
+            return profile
+    return None
 
 
 @attrs.frozen

@@ -21,8 +21,7 @@ from goedgepickt_async.bulk.files.decoding import (
     unpack,
     workbook_records,
 )
-from goedgepickt_async.bulk.files.fields import KINDS, RowKind
-from goedgepickt_async.bulk.files.profiles import PROFILES, Profile, detect
+from goedgepickt_async.bulk.files.fields import KINDS, PROFILES, Profile, RowKind, detect
 from goedgepickt_async.bulk.values import RowSource
 from goedgepickt_async.errors import InputFileError
 

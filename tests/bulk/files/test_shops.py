@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from goedgepickt_async.bulk.files import FileRows, read_rows
-from goedgepickt_async.bulk.files.profiles import PROFILES
+from goedgepickt_async.bulk.files.fields import PROFILES
 from goedgepickt_async.bulk.orders import new_order
 
 SHOPS = Path(__file__).parent / "shops"
