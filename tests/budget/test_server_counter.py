@@ -1,5 +1,7 @@
 """What the slots make of the server's own counter; each rule of it by the example that needs it."""
 
+import pytest
+
 from goedgepickt_async.budget.config import FAR
 from goedgepickt_async.budget.server_counter import ServerCounter
 from tests.support.desk import Desk
@@ -193,3 +195,15 @@ def test_an_answer_without_the_counter_does_not_say_when_a_window_began() -> Non
 def test_a_second_answer_to_requests_of_the_same_instant_does_not_move_the_window() -> None:
     counter = counter_after((5, 6, 0), (5, 8, 0))
     assert (counter.began, counter.since) == (5 * SECOND, 6 * SECOND)
+
+
+def test_a_fall_proves_that_the_window_began_after_the_last_request_of_the_old_one() -> None:
+    counter = counter_after((0, 2, 40), (1, 3, 41), (50, 51, 30))
+    assert (counter.began, counter.since, counter.fell_at) == (SECOND, 51 * SECOND, 51 * SECOND)
+
+
+@pytest.mark.parametrize("answers", [(), ((0, 1, 0),), ((0, 1, 1),), ((0, 1, 10), (2, 3, 9), (4, 5, 8))])
+def test_a_loaded_counter_equals_the_dumped_one(answers: tuple[tuple[float, float, int], ...]) -> None:
+    counter, other = counter_after(*answers), ServerCounter(60 * SECOND)
+    other.load(counter.dump(), counter.overlapping)
+    assert vars(other) == vars(counter)

@@ -1,0 +1,1 @@
+"""Mutation tests of the pure cores: `python -m tests.mutation.check`."""
