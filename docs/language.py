@@ -70,6 +70,7 @@ FORBIDDEN = {
 PERMANENT: dict[tuple[str, str], str] = {
     ("tests/docs/test_language.py", ""): "samples of what is found",
     ("goedgepickt_async/cli/sandbox.py", "SPEC   = FAULT"): "a grammar",
+    ("goedgepickt_async/models/validators.py", "AD AE AF"): "a list of codes",
     ("CONTRIBUTING.md", "Name the subject:"): "names forbidden words",
     ("CONTRIBUTING.md", "Programs do not speak"): "names forbidden words",
     ("CONTRIBUTING.md", "No double negation"): "names forbidden words",

@@ -10,7 +10,7 @@ __all__ = ["sqlite3"]
 
 
 class _Error(Exception):
-    """Stands for the classes of sqlite3's errors, which nothing raises then."""
+    """Replaces the classes of sqlite3's errors, which are never raised then."""
 
 
 class _Missing:
@@ -18,8 +18,8 @@ class _Missing:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise ConfigurationError(
-            "this Python was built without SQLite (no module _sqlite3), which journals of plans and SqliteInbox need: "
-            "install a Python with it (before building one, install libsqlite3-dev or sqlite-devel)"
+            "this Python was built without SQLite (no module _sqlite3). Journals of plans and SqliteInbox need it. "
+            "Install a Python with SQLite (before you build one, install libsqlite3-dev or sqlite-devel)"
         )
 
 

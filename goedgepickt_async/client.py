@@ -83,10 +83,10 @@ class GoedGepickt:
             and a tracer that tells sent from never sent is added to its `trace_configs`. The key replaces credentials that
             it finds in ~/.netrc, its cookies are not sent, and `auth=` is refused.
             Without it, requests go through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names.
-        budget: The requests that may be made. By default a `HostBudget` that all processes of this user on this host
-            share; for a server on this machine, such as a sandbox, a `LocalBudget` that all clients of this process do.
-        hooks: Callables to watch what happens.
-        concurrency: Requests under way at once, in one lane and one event loop.
+        budget: The rate limit. Default: a `HostBudget`, which all processes of this user on this host share. For a
+            server on this machine, such as a sandbox: a `LocalBudget`, which all clients of this process share.
+        hooks: Functions that are called for events: see `Hooks`.
+        concurrency: Parallel requests in one lane and one event loop.
         settings: `webshop_uuid`, `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`,
             `user_agent`, `headers`; see `Settings`.
 
@@ -126,7 +126,7 @@ class GoedGepickt:
         _bring_in_resources()
 
     def __repr__(self) -> str:
-        sender = getattr(self, "_sender", None)  # there is none yet where the arguments were refused
+        sender = getattr(self, "_sender", None)  # missing if the arguments were refused
         return f"<GoedGepickt {'half made' if sender is None else sender.settings.base_url}>"
 
     def _sharing(self, settings: Settings) -> GoedGepickt:
@@ -146,7 +146,7 @@ class GoedGepickt:
 
     @cached_property
     def products(self) -> Products:
-        """What lies in the warehouse."""
+        """The products."""
         from goedgepickt_async.resources import Products
 
         return Products(self._sender)
@@ -208,9 +208,8 @@ class GoedGepickt:
     def with_options(self, **options: Unpack[Options]) -> GoedGepickt:
         """The same client with other settings: it shares the session, the budget and the hooks.
 
-        It need not be closed. `async with GoedGepickt().with_options(…)` closes the session at the end all the same,
-        as nobody else has entered it; inside the block of the client that it was made from, it leaves it open.
-        A `retry` with a `quota` of another size has a quota of its own; else the quota is shared.
+        It need not be closed. `async with GoedGepickt().with_options(…)` closes the session at its end. Inside the block
+        of the original client, it leaves the session open. A `retry` with another `quota` has a separate retry quota.
 
         Args:
             options: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `webshop_uuid`, `max_body`,
@@ -254,12 +253,12 @@ class GoedGepickt:
             method: The HTTP method.
             path: Below the base URL, such as `/suppliers`.
             query: Parameters; those that are None are left out.
-            json: The body, JSON-ready; left out, there is none.
-            idempotent: Whether sending it twice does what sending it once does. By default GET and HEAD are;
-                anything else is never blindly sent again.
-            route: What logs, hooks and metrics call it, such as `/customers/{id}/notes`; by default
-                `/customers/{id}/{id}`, as they must not name anybody.
-            headers: Further headers, besides those of the client's settings.
+            json: The body, JSON-ready. Default: no body.
+            idempotent: Whether the request may be sent twice. Default: GET and HEAD may; other requests are never
+                blindly sent again.
+            route: The name in logs, hooks and metrics, such as `/customers/{id}/notes`. Default: the path with `{id}` for
+                all but its first word, because an id can be personal data.
+            headers: Headers in addition to the headers of the client's settings.
 
         Raises:
             ConfigurationError: The path leads out of the base URL, where the key must not go.
@@ -323,10 +322,10 @@ class GoedGepickt:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Close the session, in whichever event loops it is open. Twice is once, and the next call opens it again.
+        """Close the session in all event loops. It may be called twice, and the next call opens the session again.
 
-        A client made by `with_options` or `for_key` leaves that to the one it was made from. Its `async with` block
-        closes the session if that was not open before, and no other block of a client that shares it is left.
+        A client of `with_options` or `for_key` leaves that to the original client. Its `async with` block closes the
+        session only if it has opened it and no other client's block is active.
         """
         if self._parent is None:
             await self._sender.pipeline.sessions.close()

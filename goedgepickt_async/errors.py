@@ -1,8 +1,8 @@
 """Every way in which a call can fail, as one tree of exceptions.
 
-All of them are a `GoedGepicktError`; no exception of aiohttp, cattrs or the standard library's network
-modules leaves this package. No message, repr or argument holds an API key or a customer's personal data;
-the body of an answer is kept on `APIError.body` for programs to look at and is shown nowhere.
+Each is a `GoedGepicktError`. No exception of aiohttp, cattrs or the standard library's network modules leaves this
+package. No message, repr or argument holds an API key or personal data. `APIError.body` has the body of the response; it is
+not shown anywhere.
 """
 
 from __future__ import annotations
@@ -48,31 +48,31 @@ __all__ = [
 
 
 class Evidence(enum.StrEnum):
-    """What is known of a request's fate at the server when a call ends in an error."""
+    """What is known of a request when a call ends in an error."""
 
     NOT_SENT = "not_sent"
-    """Not a byte of it left: the connection was never made, or it waited for the budget."""
+    """No byte was sent: there was no connection, or the request waited for the budget."""
     REJECTED = "rejected"
     """The server's throttle refused it (429) before it did anything."""
     UNKNOWN = "unknown"
     """It was sent, and nothing trustworthy came back: it may have been carried out, or be carried out later."""
     APPLIED = "applied"
-    """The server said success, but the answer could not be read."""
+    """The status says success, but the response cannot be read."""
     FINAL = "final"
-    """The server answered, and sending it again would bring the same answer."""
+    """The server responded, and would respond the same again."""
 
 
 class GoedGepicktError(Exception):
     """The root of the tree.
 
     Attributes:
-        evidence: What is known of the request's fate; None where no request was involved.
-        attempts: How many times the request went out on the wire, also behind aiohttp's back.
+        evidence: What is known of the request; None if there was no request.
+        attempts: The number of requests sent, with those that aiohttp sent again.
         method: The HTTP method, or None.
         path: The path below the base URL, without the query, or None.
         resume: Where a list can be taken up again (`Paginator.pages(resume=…)`); only on errors out of lists.
-        resume_after: Where it goes on behind the page that cannot be read, and so without that page's rows; only on a
-            `DecodeError` out of a list whose rows arrived.
+        resume_after: The token that continues after the page that cannot be read, without that page's rows. Only on a
+            `DecodeError` of a list whose rows arrived.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class GoedGepicktError(Exception):
 
 
 def _made_again(kind: type[GoedGepicktError], args: tuple[Any, ...]) -> GoedGepicktError:
-    """An error without its attributes, which pickle sets: what `__init__` wants besides a message differs."""
+    """Return an error without its attributes, which pickle sets: the arguments of `__init__` differ."""
     error = kind.__new__(kind)
     error.args = args  # a TimeoutError leaves that to `__init__`
     return error
@@ -173,7 +173,7 @@ class TransportError(GoedGepicktError):
 
 
 class ConnectFailedError(TransportError):
-    """No connection was made (DNS, refused, TLS, time-out while connecting); the request was never sent."""
+    """No connection was made (DNS, refused, TLS, timeout while connecting); the request was never sent."""
 
 
 class ClientClosedError(TransportError):
@@ -225,7 +225,7 @@ class MultipleFoundError(GoedGepicktError):
 
 
 class BulkStoppedError(GoedGepicktError):
-    """Too many items of a bulk job failed, so no further ones were begun; all that had begun was finished and told.
+    """Too many items of a bulk job failed, so no further items were started. Started items were finished and reported.
 
     Attributes:
         done: Items that have an outcome.
@@ -257,7 +257,7 @@ class ConflictError(GoedGepicktError):
 class JournalError(GoedGepicktError):
     """The journal of a plan that is applied cannot be used: damaged, of another version, on a full disk.
 
-    Nothing is lost by it: what was written stands there, and what could not be written was not sent.
+    No write is lost: recorded writes are in the journal, and a write that could not be recorded was not sent.
     """
 
 

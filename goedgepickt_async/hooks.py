@@ -37,10 +37,10 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class CallStarted:
-    """A call begins; it ends with a `CallFinished` of the same `call`, whatever happens.
+    """A call starts. It always ends with a `CallFinished` of the same `call`.
 
     Attributes:
-        call: A number that tells the calls of a process apart.
+        call: The number of the call in this process.
         method: The HTTP method.
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
@@ -81,7 +81,7 @@ class RequestSent:
 
 @attrs.frozen(kw_only=True)
 class ResponseReceived:
-    """An answer came, of whatever status.
+    """A response came, with any status.
 
     Attributes:
         call: The call's number.
@@ -89,7 +89,7 @@ class ResponseReceived:
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         status: The HTTP status.
-        attempts: Requests on the wire so far in this call.
+        attempts: Requests sent so far in this call.
         waited: Seconds that this attempt waited for the budget.
         seconds: From when the request could leave to the answer's last byte.
     """
@@ -113,10 +113,10 @@ class RequestFailed:
         method: The HTTP method.
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
-        error: The error's type, such as `"ConnectionLostError"`; `"CancelledError"` if nobody waits any more.
-        evidence: What is known of the request's fate.
-        attempts: Requests on the wire so far in this call.
-        seconds: From when the request could leave until it was given up.
+        error: The error's type, such as `"ConnectionLostError"`; `"CancelledError"` after a cancellation.
+        evidence: What is known of the request.
+        attempts: Requests sent so far in this call.
+        seconds: From the request's release until it was given up.
     """
 
     call: int
@@ -141,9 +141,9 @@ class RetryScheduled:
         error: The type of the error that this would have been, such as `"ServerError"`.
         evidence: What is known of the attempt that failed.
         reason: What happened, in words of ours.
-        status: The answer's HTTP status; None if there was none.
+        status: The HTTP status of the response; None without a response.
         pause: Seconds until it queues again.
-        attempts: Requests on the wire so far in this call.
+        attempts: Requests sent so far in this call.
     """
 
     call: int
@@ -168,11 +168,11 @@ class CallFinished:
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         error: The type of the error that it raised; `"CancelledError"` if it was cancelled; None if it succeeded.
-        evidence: What is known of its fate, if it did not succeed.
-        status: The HTTP status of the last answer; None if there was none.
-        attempts: Requests that went out on the wire for it.
-        waited: Seconds that it waited for the rate limit, all in all.
-        seconds: From its beginning, waits and pauses included.
+        evidence: What is known of the request, if the call failed.
+        status: The HTTP status of the last response; None without a response.
+        attempts: Requests sent for it.
+        waited: Seconds of all waits for the rate limit.
+        seconds: From its start, with waits and pauses.
     """
 
     call: int
@@ -198,9 +198,8 @@ class PageRead:
         rows: How many rows the server sent.
         new: How many of them become items.
         known: How many had been read before, as pages overlap; they are left out.
-        requests: How many pages were asked for to get it; more than 1 where the seam to the page before had to be
-            read again.
-        unreadable: How many of the new rows could not be read and were set aside (`on_unreadable=`).
+        requests: The number of requests for it; more than 1 if the overlap with the last page had to be read again.
+        unreadable: The number of new rows that cannot be read and were set aside (`on_unreadable=`).
     """
 
     path: str
@@ -221,7 +220,7 @@ class ItemFinished:
         job: `"map"` for `gg.bulk.map`; `"products"`, `"stock"` or `"orders"` where a plan is applied.
         index: The item's place in the input, from 0.
         error: The type of the error that it ended in; None if it succeeded.
-        seconds: From when it was begun, waits included.
+        seconds: From its start, with waits.
     """
 
     job: str
@@ -232,7 +231,7 @@ class ItemFinished:
 
 def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
-        raise ConfigurationError(f"the hook {attribute.name} must be a plain function: nobody would await it")
+        raise ConfigurationError(f"the hook {attribute.name} must be a plain function, not async")
 
 
 @safe_repr
@@ -247,17 +246,17 @@ class Hooks:
         request: Before each request, when the rate limit lets it go.
         response: On every answer.
         request_failed: When a request that could leave got no whole answer.
-        throttled: On every 429, which ought never to come; gets the `ResponseReceived`.
+        throttled: At every 429, which should never come; gets the `ResponseReceived`.
         retry: Before a call is sent again.
         call_failed: When a call raises an error; gets the `CallFinished`.
-        call_finished: When a call ends, well or not, cancelled or not.
+        call_finished: When a call ends, also by an error or a cancellation.
         page: When a page of a list was read.
         item: When an item of a bulk job, or of a plan that is applied, is done with.
         drift: When GoedGepickt sends a field, a value or an event that this version does not know; once for each thing.
-            What was noticed in this process before, these hooks hear of when the first client with them is made.
-        wait: When a call queues for the rate limit, of whichever client shares the budget, like the following.
-        pause: When a 429 makes everybody pause.
-        foreign_traffic: When the server counts requests of other clients on this IP, once until they stop.
+            For earlier things, it is called when the first client with these hooks is created.
+        wait: When a call of any client of the budget queues for the rate limit.
+        pause: When all calls pause after a 429.
+        foreign_traffic: When the server counts requests of other programs on this IP address; once until they stop.
     """
 
     call_started: Callable[[CallStarted], object] | None = attrs.field(default=None, validator=_is_plain)
@@ -279,11 +278,11 @@ class Hooks:
     def combined(cls, *several: Hooks) -> Hooks:
         """Hooks that call all of these, in this order; one that raises keeps no other from being called.
 
-        Combine once, and give the result to all clients: what a budget or the reading of answers tells, each `Hooks`
-        hears once, and two that were combined of the same are two.
+        Combine once, and give the result to all clients. Each `Hooks` object gets the events of a budget once, and two
+        combinations of the same hooks are two objects.
 
         Args:
-            several: For instance your own and those of `contrib.opentelemetry`.
+            several: For example your hooks and the hooks of `contrib.opentelemetry`.
         """
         made = {}
         for field in attrs.fields(cls):
@@ -292,7 +291,7 @@ class Hooks:
         return cls(**made)
 
     def dispatch(self, event: BudgetEvent) -> None:
-        """Pass on what a budget tells."""
+        """Pass on an event of a budget."""
         match event:
             case WaitStarted():
                 call_hook(self.wait, event)

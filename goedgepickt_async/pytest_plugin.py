@@ -1,7 +1,7 @@
 """The pytest plugin: a running sandbox, a client on it, and a clock for what takes long.
 
-pytest loads this module at every start, also for projects that never use it, so it imports nothing of the package:
-each fixture does when a test asks for it.
+pytest loads this module at every start, also for projects that never use it. So each fixture imports the package when a test
+asks for it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def goedgepickt_sandbox_options() -> dict[str, Any]:
-    """Arguments of the `Sandbox`, to be overridden for a package or a module; the marker's go on top."""
+    """Arguments of the `Sandbox`, to be overridden for a package or a module. The marker's arguments override them."""
     return {}
 
 
@@ -50,7 +50,7 @@ def goedgepickt_sandbox(
 ) -> Iterator[Sandbox]:
     """A `Sandbox` on a free loopback port, new for each test, without a throttle unless `limit=` is asked for.
 
-    It runs in a thread of its own, so plain tests and asynchronous ones under any plugin can use it. Beside
+    It runs in a separate thread, so plain tests and asynchronous tests of any plugin can use it. With
     `goedgepickt_clock` it runs on that clock instead.
     """
     from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
@@ -71,7 +71,7 @@ def goedgepickt_budget(request: pytest.FixtureRequest, goedgepickt_sandbox_optio
 def goedgepickt_client(
     request: pytest.FixtureRequest, goedgepickt_sandbox: Sandbox, goedgepickt_budget: LocalBudget
 ) -> Iterator[GoedGepickt]:
-    """A `GoedGepickt` for the sandbox's first webshop, for whichever event loop calls it, and closed at the end."""
+    """A `GoedGepickt` for the sandbox's first webshop, for any event loop; closed at the end."""
     from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     with fixtures.client_of(goedgepickt_sandbox, goedgepickt_budget, _clock(request)) as client:
@@ -80,13 +80,13 @@ def goedgepickt_client(
 
 @pytest.fixture
 def goedgepickt_clock(request: pytest.FixtureRequest) -> Iterator[VirtualClock]:
-    """A `VirtualClock` that the sandbox, the client and its budget share: `goedgepickt_clock.run(main())` hurries on."""
+    """A `VirtualClock` that the sandbox, the client and its budget share: `goedgepickt_clock.run(main())` skips waiting."""
     from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     if fixtures.is_asynchronous(getattr(request, "function", None)):
         pytest.fail(
-            f"{_CLOCK} has an event loop of its own: write `def` instead of `async def`, "
-            f"and run what is asynchronous with {_CLOCK}.run(…)",
+            f"{_CLOCK} has its own event loop: write `def` instead of `async def`, "
+            f"and call coroutines with {_CLOCK}.run(…)",
             pytrace=False,
         )
     with fixtures.VirtualClock() as clock:

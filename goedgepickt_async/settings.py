@@ -71,9 +71,9 @@ class RetryPolicy:
         max_attempts: Attempts in all, refusals by the throttle aside; 1 switches retries off.
         base: The first pause's upper bound; it doubles with each attempt.
         cap: No pause is longer.
-        max_refusals: 429s that one call endures; each was waited out by everybody.
-        max_retry_after: A Retry-After above this is not waited out but raised.
-        quota: Retries that an outage may cost a client at once; each success earns a tenth back.
+        max_refusals: The number of 429s after which a call raises; all calls pause after each.
+        max_retry_after: A longer `Retry-After`, in seconds, raises immediately.
+        quota: The number of retries that a client has in reserve; each success returns a tenth of a retry.
     """
 
     max_attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
@@ -85,7 +85,7 @@ class RetryPolicy:
 
 
 class Options(TypedDict, total=False):
-    """The settings that a client may be told by keyword, and told again by `with_options`: see `Settings`."""
+    """The settings that a client and `with_options` take as keyword arguments: see `Settings`."""
 
     webshop_uuid: str | None
     timeout: float
@@ -220,8 +220,8 @@ def environment_proxy(base_url: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if shown_proxy(proxy) is None:
         raise ConfigurationError(
-            f"the proxy in {server.scheme.upper()}_PROXY or ALL_PROXY must be the URL of an http or https proxy: "
-            "correct it, list the server in NO_PROXY, or pass an aiohttp session with a connector for that proxy"
+            f"the proxy in {server.scheme.upper()}_PROXY or ALL_PROXY must be the URL of an http or https proxy. "
+            "Correct it, list the server in NO_PROXY, or pass an aiohttp session with a connector for that proxy"
         )
     return proxy
 
@@ -266,9 +266,9 @@ class Settings:
         webshop_uuid: The webshop that writes are for when they don't say.
         timeout: For one attempt, from the moment it may be sent to the last byte of its answer.
         connect_timeout: To connect, TLS included.
-        max_wait: For the rate limit, at one time; a call that would wait longer raises at once. None: no bound.
-        deadline: For a whole call, waits and retries included. None: no bound.
-        lane: Who goes first; None: interactive, and normal for a list's pages past the first.
+        max_wait: The longest wait for the rate limit, in seconds; a longer one raises immediately. None: no limit.
+        deadline: For a whole call, in seconds, with waits and retries. None: no limit.
+        lane: The priority. None: interactive, and normal for a list's pages after the first.
         retry: How often and when a call is sent again.
         max_body: Bytes that an answer may have, decompressed.
         user_agent: The header of that name.
@@ -302,7 +302,7 @@ class Settings:
 
     @property
     def proxy(self) -> str | None:
-        """The proxy of the environment that requests go through, without its credentials; None: there is none.
+        """The proxy of the environment, without its credentials; None without a proxy.
 
         Raises:
             ConfigurationError: The environment names a proxy that cannot be used.
@@ -336,7 +336,7 @@ class Settings:
                 "GOEDGEPICKT_BASE_URL is set, and api= would go past it: pass base_url=, or unset the variable"
             )
         api_key = masked_key(api_key)
-        of_the_api = _url_of_api(api or _from_environment("api") or "fulfilment")  # a misspelt one is told anyway
+        of_the_api = _url_of_api(api or _from_environment("api") or "fulfilment")  # reports a misspelt one in any case
         if others.get("webshop_uuid") is None:
             others["webshop_uuid"] = _from_environment("webshop_uuid")
         settings = cls(

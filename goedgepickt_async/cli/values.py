@@ -1,4 +1,4 @@
-"""Values of options: days, whole numbers and seconds, each refused with the range that it must lie in."""
+"""Values of options: days, whole numbers and seconds. A refused value is reported with its allowed range."""
 
 from __future__ import annotations
 

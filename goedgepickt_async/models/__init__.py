@@ -1,7 +1,7 @@
-"""The things that the API knows, as immutable attrs classes: what it answers, and what is sent to it.
+"""The objects of the API, as immutable attrs classes: what it sends, and what you send.
 
-Read models take everything the API may send (unknown keys are kept in `extra`, unknown enumeration values are data);
-models that are sent (`New…`, `…Update`) refuse unfit input at construction, with `errors.ValidationError`.
+Models that you receive accept everything the API may send. Unknown keys are in `extra`, and unknown enumeration values are data.
+Models that you send (`New…`, `…Update`) raise `errors.ValidationError` for bad values when you create them.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class PageInfo(Model):
 
     Attributes:
         items_per_page: The page size that the server really used; it may have clamped the one asked for.
-        cursor: Where to go on past the 10,000 results that page numbers reach (B).
+        cursor: The cursor that continues after the 10,000 rows that page numbers reach (B).
     """
 
     total_items: int | None = attrs.field(default=None, metadata=alias("totalItems", known="B 3"))

@@ -37,10 +37,10 @@ __all__ = [
 ]
 
 Identifier = Annotated[str, "identifier"]
-"""A uuid: text that is never empty and never a number, because rows are told apart by it."""
+"""A uuid: text that is never empty and never a number, because it identifies a row."""
 
 Label = Annotated[str, "label"]
-"""Text in a list whose items are not sure to be text: what is none is kept as its JSON text."""
+"""Text in a list whose items may have other types: other items are kept as their JSON text."""
 
 _KEY: Final = "goedgepickt_async.field"
 
@@ -79,12 +79,12 @@ class FieldInfo:
         name: The key in answers, or the prefix if `is_flat`.
         aliases: Other keys that answers use for the same thing, tried in order when `name` is absent or null.
         sent: The key in requests, where it differs from the one in answers.
-        is_flat: The value is an object whose fields stand beside this class's other fields, behind the prefix.
-        intern: The same few texts come again and again: equal ones are held in memory once.
-        confidence: How sure it is that the field exists and is so.
+        is_flat: The value's fields are on the wire among this class's other fields, with a prefix.
+        intern: Few different texts occur: equal ones are kept in memory once.
+        confidence: How sure it is that the field exists with this type.
         source: The documents and programs that show it.
         section: The section of docs/reference/api-facts.md that lists it.
-        personal: Whether it may hold somebody's personal data; such a field is in no repr.
+        personal: Whether it may hold personal data; such a field is in no repr.
     """
 
     name: str
@@ -115,7 +115,7 @@ def alias(
 
 
 def flatten(prefix: str, *, known: str = "", personal: bool = False) -> dict[str, Any]:
-    """Metadata for a field whose parts lie flat in the object: `flatten("billing")` gathers `billingCity` and the like."""
+    """Metadata for a field whose parts are flat in the object: `flatten("billing")` collects `billingCity` and others."""
     return {_KEY: FieldInfo(prefix, (), prefix, is_flat=True, personal=personal, **_known(known))}
 
 
@@ -138,8 +138,8 @@ class OpenEnum(enum.StrEnum):
     """A text enumeration that takes unknown values too.
 
     `OrderStatus("shiny_new")` is an `OrderStatus` that equals the text `"shiny_new"` and whose `is_known` is False.
-    Iterating the class yields the known members only. Unknown values compare by `==`; of the first few hundred short
-    ones there is one object each, so that a page of them costs nothing, and no server can fill the memory.
+    Iterating the class yields the known members only. Compare unknown values with `==`. The first few hundred short
+    ones are cached; the limit prevents that a server fills the memory.
     """
 
     @property
@@ -173,7 +173,7 @@ class OpenEnum(enum.StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        """The member-like value of an unknown text; None (thus a ValueError) for what is no text."""
+        """Return the member-like value of an unknown text; None (and so a ValueError) for other types."""
         if type(value) is not str:
             return None
         known = _UNKNOWN.get((cls, value))
@@ -200,7 +200,7 @@ def warn_unknown(
 
     Args:
         cls: The enumeration.
-        value: What a caller asked for; None is nothing.
+        value: The value of the caller, or None.
         effect: What an unknown value may lead to.
         stacklevel: As of `warnings.warn`.
 

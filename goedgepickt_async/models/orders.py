@@ -48,8 +48,8 @@ __all__ = [
 class Address(Model):
     """Who and where, of an order's billing or shipping side (A/B).
 
-    On the wire its parts lie flat in the order, behind `billing` or `shipping`. It holds whatever the API answers;
-    a `NewOrder` that takes it checks it (`billing.country: …`). Its repr shows the country and nothing personal.
+    On the wire its parts are flat in the order, with the prefix `billing` or `shipping`. It accepts any text of the API; a
+    `NewOrder` checks it (`billing.country: …`). Its repr shows the country and no personal data.
 
     Attributes:
         house_number: Text, also when it looks like a number; the API refuses JSON numbers (A).
@@ -133,11 +133,11 @@ class Order(Model):
         display_id: What people see (`externalDisplayId`, A); it may already start with `#`.
         order_number: May be absent (C), like `order_id`.
         created_at: Aware. The API may leave the offset out (A/B); then it is Dutch local time.
-        total_paid: Decimal (A); None when the API says null or the empty text.
-        attention_needed: GoedGepickt wants somebody to look at it (B).
-        tags: Texts are expected (B); an object or a number among them is kept as its JSON text (`'{"name": "spoed"}'`).
+        total_paid: Decimal (A); None if the API sends null or an empty text.
+        attention_needed: The order needs a check by a person (B).
+        tags: Texts are expected (B); an object or a number is kept as its JSON text (`'{"name": "spoed"}'`).
         billing: Always an `Address`, of all None if the API sent nothing; so is `shipping`.
-        extra: What the API sent and this class has no field for.
+        extra: Keys of the API that this class has no field for.
     """
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid", known="A 4.5"))
@@ -190,7 +190,7 @@ class Order(Model):
 
 
 def country(value: str) -> str:
-    """An ISO 3166-1 alpha-2 code, made upper-case as the API wants it (A)."""
+    """An ISO 3166-1 alpha-2 code, made upper-case as the API requires (A)."""
     code = any_text(value).upper()
     if code not in COUNTRY_CODES:
         raise FieldError("must be a country code of ISO 3166-1 alpha-2, such as 'NL'")
@@ -241,18 +241,18 @@ _CHECKS: dict[str, Any] = {
 class NewOrderLine(Model):
     """One line of an order to be created. `sku`, `product_name`, `quantity`, `tax_rate` suffice (A); the others are B.
 
-    Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
-    floats are refused.
+    Amounts take a Decimal, an int or text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
+    Floats are refused.
 
     Attributes:
         quantity: Pieces, at least 1.
         tax_rate: In percent, as `21`.
         line_item_id: The shop's own id of the line; `product_id` is its id of the product.
         product_image: A URL.
-        unit_price_incl: Of one piece, with tax; `…_excl` without, `…_tax` the tax. `total_…` are those of the line.
+        unit_price_incl: Of one piece, with tax; `…_excl` without, `…_tax` the tax. `total_…` are the amounts of the line.
 
     Raises:
-        ValidationError: Something is missing or unfit; `fields` names every bad field.
+        ValidationError: A value is missing or wrong; `fields` has every bad field.
     """
 
     sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.5n"))
@@ -361,15 +361,15 @@ def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> Pi
 class NewOrder(Model):
     """An order to be created (A; `completed`, `cancelled`, `paid_total` and `paid_tax` B).
 
-    Amounts take a Decimal, an int or text such as `"12.34"`, of at most 12 digits before the point and 6 behind it;
-    floats are refused. Instants must have a time zone and are written as Dutch local time, to the second and without an
-    offset (A); so in the hour that comes twice in autumn, two instants an hour apart are written alike. Lines (and the
+    Amounts take a Decimal, an int or text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
+    Floats are refused. Times must have a time zone. They are sent as Dutch local time, in seconds, without an offset (A). So
+    in the repeated hour in autumn, two times an hour apart are sent as the same text. Lines (and the
     pick-up location) may be mappings of their fields' Python names.
 
     Attributes:
         webshop_uuid: Left UNSET, the client fills in its own.
-        order_id: The shop's own id, which webhooks and look-ups name later.
-        display_id: What people see, such as `#1001`.
+        order_id: The shop's own id, which webhooks and lookups use.
+        display_id: The number that people see, such as `#1001`.
         status: `open`, `on_hold` (A), `completed`, `cancelled` (B).
         currency: Such as `EUR`.
         ignore_unknown_products: Unknown SKUs then do not block the order (`ignoreUnknownProductWarnings`).

@@ -103,7 +103,7 @@ class Product(Model):
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is a picture of its own: a URL with `image_placeholder` in it means there is none (A)."""
+        """Whether it has a picture: a URL with `image_placeholder` is a placeholder (A)."""
         return bool(self.picture) and "image_placeholder" not in str(self.picture).lower()
 
 

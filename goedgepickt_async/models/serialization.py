@@ -24,7 +24,7 @@ _MASK: Final = str(Secret(""))
 
 
 class Model:
-    """What all models can do besides holding values."""
+    """The methods of all models."""
 
     __slots__ = ()
 
@@ -35,8 +35,8 @@ class Model:
         below `extra`, and fields that are `UNSET` are left out. Personal data is in it.
 
         Args:
-            wire: Under the API's names instead of Python's: addresses lie flat, and unknown keys beside the others.
-            show_secrets: A webhook's signing secret in clear. Otherwise it is `***`, which `from_dict` refuses.
+            wire: Use the API's names instead of Python's: addresses are flat, and unknown keys are among the others.
+            show_secrets: Show a webhook's signing secret. Otherwise it is `***`, which `from_dict` refuses.
         """
         made: dict[str, Any] = {}
         for name, value in _set_fields(self):
@@ -155,7 +155,7 @@ def plain_scalar(value: Any) -> Any:
 
 
 def _named(model: Any, name: str, plain: Any) -> dict[str, Any]:
-    """One field under its wire name; parts of a flat one, and unknown keys, as fields of their own."""
+    """Return one field with its wire name; parts of a flat field, and unknown keys, are separate fields."""
     info = field_info(getattr(attrs.fields(type(model)), name).metadata)
     if info is None:
         return dict(plain) if name == "extra" else {name: plain}
@@ -282,7 +282,7 @@ def _datetime(value: Any) -> datetime:
         read = None
     if read is None:
         raise FieldError("must be an instant of ISO 8601")
-    for fold in (0, 1):  # of Dutch time, where that is what the offset says, so that it is the very same value
+    for fold in (0, 1):  # Dutch time, if its offset is the same, so that the value is equal
         dutch = read.replace(tzinfo=_AMSTERDAM, fold=fold)
         if read.tzinfo is not None and dutch.utcoffset() == read.utcoffset():
             return dutch

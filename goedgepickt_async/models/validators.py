@@ -127,7 +127,7 @@ def text(value: str) -> str:
 def amount(value: Decimal | str | int) -> Decimal:
     """An exact decimal number of at most 12 digits before the point and 6 behind it.
 
-    Floats are refused: 0.1 is not what it says. So is text that is more than a sign, digits, a point and digits: an
+    Floats are refused, because 0.1 is not exact. Text is refused unless it is a sign, digits, a point and digits. An
     exponent, a space, an underscore or a decimal comma is more often a mistake than an amount.
     """
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
@@ -171,7 +171,7 @@ def quantity(value: int) -> int:
 
 
 def flag(value: bool) -> bool:  # noqa: FBT001 - a checker's one argument
-    """True or False, and nothing that merely behaves alike."""
+    """True or False; other types are refused."""
     if not isinstance(value, bool):
         raise FieldError(f"must be True or False, not {type_name(value)}")
     return value
@@ -185,7 +185,7 @@ def house_number(value: str | int) -> str:
 
 
 def digits(value: str | int) -> str:
-    """A number that the API wants as text."""
+    """A number that the API requires as text."""
     kept = house_number(value)
     if not (kept.isascii() and kept.isdigit()):
         raise FieldError("must be text of digits only")

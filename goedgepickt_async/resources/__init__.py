@@ -1,4 +1,4 @@
-"""One class a resource: thin typed methods over the API's endpoints."""
+"""One class for each resource: thin typed methods over the API's endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the resources share: sending, parsing with context, look-up after an unknown outcome, filters."""
+"""Shared parts of the resources: sending, parsing with context, lookup after an unknown outcome, filters."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parse_result(result: CallResult, reader: Callable[[Any], T]) -> T:
 
 
 class Resource(AsyncOnly):
-    """One kind of thing that the API knows."""
+    """The methods of one kind of object."""
 
     _usage = "a resource is no list: use `async for item in gg.orders.list()`, or `await gg.orders.get(uuid)`"
 
@@ -176,14 +176,14 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
 def _field_name(endpoint: Endpoint, name: str) -> str:
-    """The name in Python of a field of the body; the API complains of the name on the wire."""
+    """Return the Python name of a field of the body; the API's errors have the name on the wire."""
     if endpoint.body is not None:
         return python_name(getattr(models, endpoint.body), name)
     return dict(endpoint.fields).get(name, name)
 
 
 def _check_object(keys: tuple[str, ...], data: Any) -> None:
-    """Whether an answer is an object with an identifier, whatever else is wrong with it."""
+    """Check that a response is an object with an identifier; other fields may be wrong."""
     if not isinstance(data, Mapping):
         raise DecodeError("the answer is no object", problems=["$: expected an object"])
     if not any(map(data.get, keys)):
@@ -247,8 +247,8 @@ def rows_in(data: Any, name: str) -> list[Any]:
         Its rows. `[]` and `{}` are the empty list, and PHP's object with numeric keys is the list of its values.
 
     Raises:
-        DecodeError: The answer has no list there, whatever else it is. It is never taken for an empty one, since that
-            would mean "there is none" to the caller.
+        DecodeError: The response has no list. It never counts as an empty list, because callers create objects
+            that are missing in an empty list.
     """
     if not isinstance(data, Mapping):
         raise DecodeError("the answer is no list", problems=[f"$: expected an object with {name}"])
@@ -289,7 +289,7 @@ def _raw_page(data: Any) -> RawPage:
 
 
 def _page_info(info: Any) -> PageInfo:
-    """What the server says of the list. A count that cannot be read counts as not said; nothing rests on it alone."""
+    """Return the `pageInfo` of a list. A count that cannot be read is left out; no decision uses it alone."""
     try:
         return decode(info, PageInfo)
     except DecodeError:
@@ -333,7 +333,7 @@ async def create_or_lookup(
         return await _look_up(request, find, lost)
     if made is not None:
         return made
-    silent = "the server said success, but not what it made"
+    silent = "the response has a success status, but no id of the created object"
     return await _look_up(request, find, outcome_unknown(silent, Evidence.APPLIED, request, 1))
 
 
@@ -355,10 +355,10 @@ DUTCH = ZoneInfo("Europe/Amsterdam")
 
 
 def day(moment: date | None) -> date | None:
-    """The day that `createdAfter` takes; the API knows no time of day there (reference section 3, A).
+    """Return the day for `createdAfter`; the API has no time of day there (reference section 3, A).
 
     Raises:
-        ConfigurationError: A datetime without a time zone, or no date at all.
+        ConfigurationError: It is a datetime without a time zone, or not a date.
     """
     if isinstance(moment, datetime):
         if moment.tzinfo is None:

@@ -25,7 +25,7 @@ class Webshops(Resource):
 
 
 class PickLocations(Resource):
-    """The places in the warehouse that goods lie at."""
+    """The pick locations of the warehouse."""
 
     def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[PickLocation]:
         """All pick locations: `GET /picklocations` (A).

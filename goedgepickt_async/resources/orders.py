@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Identity = tuple[str, str]
-"""Of which kind the id is, and the id."""
+"""The kind of the id, and the id."""
 
 
 def identity_of(order: Order) -> Identity | None:
@@ -63,7 +63,7 @@ def created_on_or_after(created_at: datetime | Unset) -> date:
 
 
 _MOST_LOOKED_AT = 3_000
-"""Rows that a look-up reads at most: 30 requests."""
+"""The largest number of rows that a lookup reads: 30 requests."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +113,7 @@ class Orders(Resource):
         """One order: `GET /orders/{uuid}` (A).
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: No order has this uuid.
         """
         return await self._get("orders.get", Order, uuid=uuid)
 
@@ -155,8 +155,8 @@ class Orders(Resource):
     async def create(self, order: NewOrder | Mapping[str, Any]) -> CreatedOrder:
         """Create an order: `POST /orders` (A).
 
-        What a second one does is unknown, so it is never blindly sent again: if its fate is unknown, it is looked up
-        by the shop's id among the orders since then.
+        The effect of a second request is unknown, so it is never blindly sent again. If its outcome is unknown, the order is
+        looked up by the shop's id among the orders since then.
 
         Args:
             order: What to create; or a mapping of its fields' Python names.
@@ -211,10 +211,10 @@ class Orders(Resource):
                 ISO 8601 text with an offset.
             since: None of them was created before this day. None: since the oldest `created_at` and
                 60 days ago at least; and if one has none, all orders are read. `plan.looked_at` says which.
-            webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
+            webshop_uuid: The webshop's uuid or name. None: the client's webshop, or the account's only one.
 
         Raises:
-            ConfigurationError: There is no such webshop, or there are several and none is named.
+            ConfigurationError: The webshop does not exist, or there are several and you named none.
             GoedGepicktError: The present state could not be read.
         """
         from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources

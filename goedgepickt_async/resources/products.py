@@ -26,7 +26,7 @@ ProductRow = NewProduct | ProductUpdate | Mapping[str, Any] | Any
 
 
 class Products(Resource):
-    """What lies in the warehouse."""
+    """The products of the account."""
 
     def list(
         self,
@@ -59,7 +59,7 @@ class Products(Resource):
         """One product: `GET /products/{uuid}` (A).
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: No product has this uuid.
         """
         return await self._get("products.get", Product, uuid=uuid)
 
@@ -101,15 +101,15 @@ class Products(Resource):
     async def create(self, product: NewProduct | Mapping[str, Any]) -> Product:
         """Create a product: `POST /products` (A).
 
-        It is never blindly sent again: if its fate is unknown it is looked up by its SKU, and taken for the one that
-        was to be created only if name, price and the shop's own id agree too.
+        It is never blindly sent again. If its outcome is unknown, the product is looked up by its SKU. Name, price and the
+        shop's own id must agree, too.
 
         Args:
             product: What to create; or a mapping of its fields' Python names.
 
         Raises:
             AlreadyExistsError: There is one with this SKU (A).
-            ValidationError: The API, or the client before a request was spent, refuses a field.
+            ValidationError: The API refuses a field, or the client does before a request is sent.
             OutcomeUnknownError: It may or may not have been created.
         """
         product = coerce_input(NewProduct, product)
@@ -136,8 +136,8 @@ class Products(Resource):
             The product as the API answers it; None where it answers nothing that tells (B).
 
         Raises:
-            NotFoundError: There is none.
-            ValidationError: The API, or the client before a request was spent, refuses a field.
+            NotFoundError: No product has this uuid.
+            ValidationError: The API refuses a field, or the client does before a request is sent.
         """
         changes = coerce_input(ProductUpdate, changes)
         body = encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid)))
@@ -161,11 +161,11 @@ class Products(Resource):
             desired: `NewProduct`, `ProductUpdate`, a mapping of their fields' Python names, or an attrs object that
                 has them. A field that is UNSET or missing is left as it is; None empties it.
             key: What tells a product apart.
-            webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
-            update_pictures: Send a picture also where there is one already; else only with what is created and where
-                the present one is a placeholder, since GoedGepickt complained of clients that re-send them (A).
-            existing_only: Create nothing; what is not there is in conflict.
-            create_elsewhere: Create also what exists in another webshop of the account; else that is in conflict.
+            webshop_uuid: The webshop's uuid or name. None: the client's webshop, or the account's only one.
+            update_pictures: Send a picture also to products that have one. Default: only to new products and in place of a
+                placeholder, because GoedGepickt asks clients not to send them repeatedly (A).
+            existing_only: Create no products; a missing one is a conflict.
+            create_elsewhere: Create products that exist in another webshop of the account; by default they are conflicts.
             allow_similar: Create also what differs from an existing key only by case, leading zeros, blanks or
                 invisible characters; else that is in conflict.
 

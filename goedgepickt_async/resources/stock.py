@@ -41,10 +41,10 @@ class Stock(Resource):
         """Add to or take from the stock: `PUT /products/{uuid}/stock-mutation` (A/B). Never blindly sent again.
 
         Args:
-            product_uuid: Of which product.
-            quantity: Pieces; negative takes away.
-            reason: For people who read the log.
-            pick_location_uuid: At which location; None leaves it to GoedGepickt.
+            product_uuid: The product.
+            quantity: The number of pieces to add; negative to remove.
+            reason: The text in GoedGepickt's stock log.
+            pick_location_uuid: The location. None: GoedGepickt chooses.
 
         Raises:
             OutcomeUnknownError: It may or may not have been done, and the API cannot be asked which.
@@ -63,10 +63,10 @@ class Stock(Resource):
         """Set the quantity at a location: `PUT /products/{uuid}/stock/{pickLocationUuid}` (A/B).
 
         Args:
-            product_uuid: Of which product.
-            pick_location_uuid: At which location; it must be linked to the product.
-            quantity: Pieces that are to lie there.
-            reason: For people who read the log.
+            product_uuid: The product.
+            pick_location_uuid: The location; it must be linked to the product.
+            quantity: The number of pieces to set.
+            reason: The text in GoedGepickt's stock log.
 
         Raises:
             NotFoundError: There is no such product or location.
@@ -88,8 +88,8 @@ class Stock(Resource):
         Args:
             product_uuid: Which product.
             pick_location_uuid: Which location.
-            quantity: Pieces that lie there.
-            priority: Of this location among the product's.
+            quantity: The number of pieces at the location.
+            priority: The priority of this location among the product's locations.
 
         Raises:
             OutcomeUnknownError: It may or may not have been done.
@@ -125,12 +125,12 @@ class Stock(Resource):
 
         Args:
             levels: SKU -> pieces; or pairs of them, in which a SKU that comes twice is noticed.
-            mode: `"free"` brings the free stock to the level, by mutations; `"set"` sets what lies at `location`.
-            location: The uuid of a pick location; required to set, and where to mutate (None leaves it to GoedGepickt).
-            one_location: For `"set"`: each of these products lies at this location and nowhere else, so that its total
-                tells what lies there; else each product's locations are asked for, one request each.
-            webshop_uuid: Of which webshop, by uuid or name; None: the client's own, or the account's only one.
-            reason: For people who read the log.
+            mode: `"free"` sets the free stock, by mutations; `"set"` sets the stock at `location`.
+            location: The uuid of a pick location. Required for `"set"`; for `"free"`, None lets GoedGepickt choose.
+            one_location: For `"set"`: these products are at this location only, so their totals are enough. Default: each
+                product's locations are read, one request for each.
+            webshop_uuid: The webshop's uuid or name. None: the client's webshop, or the account's only one.
+            reason: The text in GoedGepickt's stock log.
 
         Raises:
             ConfigurationError: There is no such mode, or it needs a location; or there is no such webshop, or there are

@@ -43,9 +43,9 @@ class EnsuredWebhooks:
     """The subscriptions of one target URL, after `ensure`.
 
     Attributes:
-        existing: Those that were there before; more than one of a kind if somebody made it twice.
-        created: Those that were made now.
-        other_target: Those of the same events and webshops that point to another URL; they were left alone.
+        existing: Subscriptions that existed; several for one event if it was subscribed twice.
+        created: Subscriptions that were created now.
+        other_target: Subscriptions to the same events and webshops with another URL; they were not changed.
     """
 
     existing: tuple[Webhook, ...] = ()
@@ -87,9 +87,9 @@ def diff(
 
     Args:
         target: Where deliveries are to go.
-        events: Of which kinds.
-        webshops: Of which webshops, by uuid.
-        hooks: All that are there.
+        events: The events.
+        webshops: The uuids of the webshops.
+        hooks: All existing subscriptions.
     """
     wanted = {(event, webshop.casefold()): (event, webshop) for webshop, event in product(webshops, events)}
     there, elsewhere, found = [], [], set()
@@ -131,7 +131,7 @@ def checked_events(events: WebhookEvent | str | Iterable[WebhookEvent | str]) ->
     """Each event once, in the order given.
 
     Raises:
-        ValidationError: There is none, or one is no text, or the name of a delivery.
+        ValidationError: It is empty, or an item is not text, or is the name of a delivery.
     """
     named = _several(events, "events")
     mistaken = next((name for name in named if name in EVENTS), None)
@@ -147,7 +147,7 @@ def checked_webshops(webshops: str | Iterable[str]) -> list[str]:
     """Each uuid once, in the order given.
 
     Raises:
-        ValidationError: There is none, or one is no text.
+        ValidationError: It is empty, or an item is not text.
     """
     return _several(webshops, "webshops")
 
@@ -184,7 +184,7 @@ def _refused(name: str, why: str) -> ValidationError:
 
 
 _LOOK_AGAIN: Final = 0.02
-"""Seconds. It is for rare work, so looking again is dear to nobody, and nobody can forget to wake the others."""
+"""The polling interval in seconds. The work is rare, and polling cannot lose a wake-up."""
 
 _guard = threading.Lock()
 _holders: dict[Hashable, asyncio.AbstractEventLoop] = {}
@@ -192,10 +192,10 @@ _holders: dict[Hashable, asyncio.AbstractEventLoop] = {}
 
 @attrs.define
 class KeyedLock:
-    """An asynchronous context that one task at a time is in; a loop that has ended holds nobody up.
+    """An asynchronous context for one task at a time. A loop that has ended does not block others.
 
     Attributes:
-        key: What the work is on; other keys are other work.
+        key: The name of the work; other keys are independent.
     """
 
     key: Hashable
@@ -236,7 +236,7 @@ class Webhooks(Resource):
     """Where GoedGepickt reports changes to."""
 
     def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[Webhook]:
-        """All subscriptions of the account, whichever webshop they are of: `GET /webhooks` (A).
+        """All subscriptions of the account, for all webshops: `GET /webhooks` (A).
 
         Args:
             on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
@@ -256,7 +256,7 @@ class Webhooks(Resource):
             event: What to report, such as `"order.statusChanged"`; or a whole `NewWebhook`, or a mapping of its fields.
                 An event that this version does not know warns once.
             target_url: The URL that deliveries go to. Leave it out with a `NewWebhook` or a mapping.
-            webshop_uuid: Of which webshop; UNSET takes the client's.
+            webshop_uuid: The webshop. UNSET: the client's.
 
         Returns:
             The subscription with its secret, which signs its deliveries.
@@ -287,9 +287,9 @@ class Webhooks(Resource):
     ) -> EnsuredWebhooks:
         """Subscribe to what is not subscribed to yet, and leave the rest: twice is once.
 
-        It costs one request for each page of subscriptions, one for the webshops if they are not given, and one for
-        each subscription that it makes. Two at once in one process wait for each other; two processes cannot, so let
-        one of them do it. What it makes stays when a later one fails: call it again, and it goes on from there.
+        It costs one request for each page of subscriptions, one for the webshops if they are not given, and one for each
+        new subscription. Two calls in one process wait for each other. Two processes do not, so let one of them call it.
+        If a subscription fails, earlier ones stay: call it again to continue.
 
         Args:
             url: Where deliveries go.
