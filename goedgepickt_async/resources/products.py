@@ -87,16 +87,26 @@ class Products(Resource):
 
         Raises:
             ValidationError: The SKU is empty, which a search cannot find.
+            DecodeError: Products were found, and their SKU is missing.
         """
         if not isinstance(sku, str) or not sku:
             raise ValidationError("sku: must be text that is not empty", fields={"sku": ["must be text, not empty"]})
-        found: tuple[Product, ...] = ()
-        async with aclosing(self.list(sku=sku, webshop_uuid=webshop_uuid).pages()) as pages:
+        found: list[Product] = []
+        filters = {"sku": sku, "webshop_uuid": webshop_uuid}
+        products = self._list("products.list", Product, filters, predicate=lambda product: product.sku in {sku, None})
+        async with aclosing(products.pages()) as pages:
             async for page in pages:
-                found += page.items
+                found += [product for product in page.items if product.sku == sku]
+                if page.filtered == 0 and len(found) < len(page.items) and not found:
+                    raise DecodeError(  # one of them may be the one: that there is none is not proven
+                        "the search by SKU found a product whose SKU is missing",
+                        evidence=Evidence.FINAL,
+                        method="GET",
+                        path="/products",
+                    )
                 if len(found) > 1 or page.filtered == 0:  # the server's search is exact: it has said all
                     break
-        return found
+        return tuple(found)
 
     async def create(self, product: NewProduct | Mapping[str, Any]) -> Product:
         """Create a product: `POST /products` (A).
