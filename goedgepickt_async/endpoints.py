@@ -5,12 +5,14 @@ The resources send by it; the reference, the OpenAPI document, the probe and the
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from goedgepickt_async._transport.request import Idempotency
-from goedgepickt_async.models.base import Confidence
+
+if TYPE_CHECKING:  # the models take a while to import
+    from goedgepickt_async.models.base import Confidence
 
 __all__ = ["ENDPOINTS", "Endpoint", "Filter"]
 
