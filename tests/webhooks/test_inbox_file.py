@@ -235,6 +235,17 @@ async def test_a_file_whose_header_names_an_impossible_format_is_usable_again(tm
     await inbox.close()
 
 
+async def test_all_entries_of_a_file_with_a_damaged_header_are_saved(tmp_path: Path) -> None:
+    await filled(tmp_path / "inbox")
+    content = bytearray((tmp_path / "inbox").read_bytes())
+    content[:100] = random.Random(1).randbytes(100)
+    (tmp_path / "inbox").write_bytes(content)
+    inbox = SqliteInbox(tmp_path / "inbox")
+    assert len(await contents(inbox)) == 57
+    assert len(await inbox.failed()) == 3
+    await inbox.close()
+
+
 async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "inbox") as connection:
         connection.execute("PRAGMA user_version = 3")

@@ -45,6 +45,8 @@ _MAX_BYTES: Final = 1024**3
 _KEEP_FAILED: Final = 90 * 86_400.0
 _DISK_RESERVE: Final = 1024**2
 """Bytes of the disk that are left free, so that what is stored can still be handled and removed."""
+_HEADER_SIZE: Final = 100
+_PAGE_SIZE: Final = 4096
 _CHECKED_SIZE: Final = 64 * 1024**2
 """Bytes of a file that is checked as a whole when it is opened; a larger one takes too long."""
 
@@ -512,6 +514,14 @@ class InboxFile:
             found.extend(salvage(old))
         self._connection = _retry_while_busy(self._connect)
         connection = self._connection
+        if not found and aside.stat().st_size <= _CHECKED_SIZE:
+            # Some builds of Python cannot read a database from memory.
+            with (
+                contextlib.suppress(sqlite3.Error, AttributeError),
+                contextlib.closing(sqlite3.connect(":memory:")) as old,
+            ):
+                old.deserialize(_with_new_header(aside, connection))
+                found.extend(salvage(old))
         _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
         table, now = SqliteTable(connection), time.time()
         for entry, reason in found:
@@ -521,6 +531,16 @@ class InboxFile:
                 table.add_failed(entry, reason, now, 0)
         _retry_while_busy(lambda: connection.execute("COMMIT"))
         return len(found)
+
+
+def _with_new_header(damaged: Path, connection: sqlite3.Connection) -> bytes:
+    """A damaged file with the header of a new one, since without a header SQLite reads no page."""
+    content = bytearray(damaged.read_bytes())
+    header = bytearray(connection.serialize()[:_HEADER_SIZE])
+    header[18:20] = b"\x01\x01"  # there is no log
+    header[28:40] = (len(content) // _PAGE_SIZE).to_bytes(4, "big") + bytes(8)  # pages, none of them free
+    content[:_HEADER_SIZE] = header
+    return bytes(content)
 
 
 class _FileReplacedError(Exception):
