@@ -21,7 +21,7 @@ from goedgepickt_async import (
     ValidationError,
 )
 from goedgepickt_async._transport.request import Idempotency, RawResponse, Request
-from goedgepickt_async._transport.verdict import Verdict, has_error_body, is_error, judge
+from goedgepickt_async._transport.verdict import Verdict, has_error_body, is_error, judge, may_send_again
 
 THROTTLED = b'{\n    "message": "Too Many Attempts."\n}'
 
@@ -327,3 +327,27 @@ def test_the_texts_of_a_field_are_shown_up_to_ten_and_the_rest_is_counted() -> N
 def test_a_nested_value_in_place_of_a_text_is_shown_as_its_type() -> None:
     fields = error_of(422, {"errors": {"a": [{"b": "secret"}, ["secret"], 3, "text"]}}).fields
     assert fields == {"A": ("(dict)", "(list)", "3", "text")}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(300, RedirectedError), (301, RedirectedError), (399, RedirectedError), (400, APIError)]
+)
+def test_the_class_of_an_error_follows_its_status(status: int, error: type[APIError]) -> None:
+    assert type(error_of(status)) is error
+
+
+def test_a_request_is_sent_again_where_that_can_do_no_harm() -> None:
+    for evidence in (Evidence.NOT_SENT, Evidence.REJECTED):
+        assert all(may_send_again(evidence, idempotency) for idempotency in Idempotency)
+    for evidence in (Evidence.UNKNOWN, Evidence.APPLIED):
+        assert [i for i in Idempotency if not may_send_again(evidence, i)] == [Idempotency.NON_IDEMPOTENT]
+    assert not any(may_send_again(Evidence.FINAL, idempotency) for idempotency in Idempotency)
+
+
+@pytest.mark.parametrize("size", [10, 1 << 18, (1 << 18) + 1, 1 << 19])
+def test_the_key_is_struck_out_of_a_body_of_any_size_and_kind(size: int) -> None:
+    for body in (b'{"message": "a-key"}', b"no JSON: a-key \xff", b"[" * 5_000 + b"a-key"):
+        shown = str(error_of(500, body.ljust(size)).body)
+        assert "a-key" not in shown
+        assert "***" in shown
+    assert error_of(500, {"a": "b"}, secret="").body == {"a": "b"}

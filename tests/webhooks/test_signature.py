@@ -107,3 +107,31 @@ def test_any_view_of_bytes_is_verified_or_refused() -> None:
 def test_the_names_of_secrets_by_event_sign_nothing() -> None:
     with pytest.raises(WebhookVerificationError, match="by event"):
         verify(BODY, sign(BODY, "order.statusChanged"), {"order.statusChanged": "secret"})
+
+
+def test_any_of_several_secrets_verifies_wherever_it_stands() -> None:
+    signature = sign(BODY, "good")
+    for secrets in (["good", "other", "third"], ["other", "good", "third"], ["other", "third", "good"]):
+        verify(BODY, signature, secrets)
+
+
+@pytest.mark.parametrize(
+    ("body", "signature", "secret", "reason"),
+    [
+        ({}, sign(BODY, "s"), "s", "only the raw bytes of a body can be verified"),
+        (BODY, None, "s", "the delivery has no Signature header"),
+        (BODY, "abc", "s", "the signature is not 64 hexadecimal digits"),
+        (BODY, sign(BODY, "s"), {"s": "s"}, "secrets by event are for a WebhookReceiver"),
+        (BODY, sign(BODY, "s"), [], "there is no secret"),
+        (BODY, sign(BODY, "s"), "other", "the signature is not made with the secret"),
+        (BODY, sign(BODY, "s"), ["a", "b"], "the signature is not made with any of the 2 secrets"),
+    ],
+)
+def test_each_refusal_names_its_reason(body: Any, signature: Any, secret: Any, reason: str) -> None:
+    with pytest.raises(WebhookVerificationError) as caught:
+        verify(body, signature, secret)
+    assert str(caught.value).startswith(reason)
+
+
+def test_a_secret_with_a_lone_surrogate_signs_and_verifies() -> None:
+    verify(BODY, sign(BODY, "\ud800"), "\ud800")
