@@ -209,6 +209,14 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """Small faults in the pure cores make their tests fail; `-- "*.signature*"` tries one module (mutmut)."""
+    session.install(*groups("tests"), "mutmut>=3.8", ".[cli,excel,redis,speed]")
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "results")
+
+
+@nox.session(default=False)
 def load(session: nox.Session) -> None:
     """No test depends on the machine's speed: the whole suite while something else keeps the processor busy.
 
