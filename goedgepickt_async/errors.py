@@ -326,7 +326,7 @@ class ValidationError(APIError):
 
 
 class RateLimitedError(APIError):
-    """429: the server's throttle refused the request, again and again, in spite of the budget.
+    """429: the server's rate limit refused the request several times, although the budget allowed it.
 
     Attributes:
         retry_after: Seconds that the server asked to wait, if it did.

@@ -28,7 +28,7 @@ class CallContext:
         lane: The lane of its calls, unless the client has a lane in its settings; None: the lane of each call.
         on_response: Called with the response of each call that succeeded.
         before_write: Awaited each time just before the bytes of a write leave; an exception out of it keeps them here.
-        requests: Requests that went out for this job so far, those of jobs inside it included.
+        requests: Requests sent for this job so far, with the requests of jobs inside it.
     """
 
     lane: Lane | None = None

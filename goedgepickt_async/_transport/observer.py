@@ -119,8 +119,8 @@ class CallObserver:
         }
         log_event("retry.scheduled", evidence=evidence.value, **facts, **self._log)
         if self._hooks.retry is not None:
-            # The text of an answer may name anybody.
-            reason = f"the answer was {error.status}" if isinstance(error, APIError) else error.message
+            # The text of a response may hold personal data.
+            reason = f"the status was {error.status}" if isinstance(error, APIError) else error.message
             call_hook(self._hooks.retry, RetryScheduled(evidence=evidence, reason=reason, **facts, **self._what))
 
     def on_quota_exhausted(self) -> None:
@@ -132,7 +132,7 @@ class CallObserver:
         try:
             if error is not None:
                 self.on_failure(type(error).__name__, evidence, attempts)
-        finally:  # whatever a hook does, the end is told
+        finally:  # the end is reported, also if a hook raises
             self._tell_end(error, evidence, attempts)
 
     def _tell_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:

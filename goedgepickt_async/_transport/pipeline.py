@@ -191,7 +191,7 @@ class Sender:
         return result
 
     def with_settings(self, settings: Settings) -> Sender:
-        """The same with other settings. A retry quota of another size is one of its own, and begins full."""
+        """Return a sender with other settings. A retry quota of another size is a separate one, and starts full."""
         same = settings.retry.quota == self.settings.retry.quota
         return Sender(self.pipeline, settings, self.quota if same else RetryQuota(settings.retry.quota))
 
@@ -206,16 +206,16 @@ class Call:
     aiohttp sends GET, PUT and DELETE again by itself when a kept-alive connection turns out to be dead. Each of those
     passes through here again, is counted, and is refused where a second time would do something again.
 
-    The key is put into the request here, innermost: it is in no argument of aiohttp's functions, and it replaces what
-    a session of the user's brings, such as an entry of ~/.netrc. Cookies are taken out: they belong to another key.
+    The key is added here, in the innermost layer: no argument of aiohttp's functions has it. It replaces credentials of the
+    user's session or of ~/.netrc. Cookies are removed, because they belong to another key.
 
     Attributes:
-        observer: What tells hooks and log; None while they need to hear nothing.
-        attempts: Requests that went out, over all attempts.
-        body: The encoded body; None: there is none.
-        is_repeatable: Whether it does no harm to send it twice.
-        sent: Whether the latest request went out.
-        head: The latest response's status and headers, as soon as they are here.
+        observer: Reports to hooks and log; None if both are off.
+        attempts: Requests sent, over all attempts.
+        body: The encoded body, or None.
+        is_repeatable: Whether it may be sent twice.
+        sent: Whether the latest request was sent.
+        head: The latest response's status and headers, when they have arrived.
         judged: The verdict's evidence for the latest request, as soon as there is one.
         transport: The connection of the latest request, where the session is ours.
         is_reused: Whether that connection carried a request before.
@@ -254,13 +254,13 @@ class Call:
 
     @property
     def evidence(self) -> Evidence:
-        """What is known of the call's fate: of all its requests, the one that may have done most."""
+        """What is known of the call: the evidence of the request that may have done most."""
         latest = self._latest
         return latest if latest is Evidence.FINAL else max(self._worst, latest, key=_ORDER.index)
 
     @property
     def _latest(self) -> Evidence:
-        """What is known of the latest request's fate, should the attempt end here."""
+        """What is known of the latest request, if the attempt ends here."""
         if self.judged is not None:
             return self.judged
         if not self.sent:
@@ -283,8 +283,8 @@ class Call:
         except TimeoutError as exc:
             if isinstance(exc, GoedGepicktError) or not deadline.expired():
                 raise
-        # Outside the handler: the time-out's frames hold the request.
-        message, evidence = f"no answer within the call's deadline of {seconds:g} s", self.evidence
+        # Outside the handler: the timeout's frames hold the request.
+        message, evidence = f"no response within the call's deadline of {seconds:g} s", self.evidence
         if not self.is_repeatable and evidence in _MAYBE_DONE:
             raise outcome_unknown(message, evidence, self.request, self.attempts)
         raise RequestTimeoutError(message, evidence=evidence, **self._where)
@@ -313,7 +313,7 @@ class Call:
             await asyncio.sleep(pause)
 
     async def _attempt(self, session: LoopSession) -> AttemptResult:
-        """Send the request once: the response, or why there is none.
+        """Send the request once. Return the response or the failure.
 
         Raises:
             BudgetExhaustedError: The wait for a slot would be too long.
@@ -501,10 +501,10 @@ class Call:
             self.observe().on_response(result.status, self.attempts, self._waited)
 
     def _pause(self, verdict: Verdict) -> float | None:
-        """Seconds until the next attempt, or None: there is none."""
+        """Return the seconds until the next attempt, or None if there is no next one."""
         policy, asked = self._sender.settings.retry, verdict.retry_after or 0.0
         if verdict.is_throttled:
-            # A 429 pauses all calls, in the budget; so this one only has to queue again, at its old place.
+            # A 429 pauses all calls, in the budget; so this call queues again, at its old place.
             if verdict.pause_budget:
                 self._budget.pause(verdict.retry_after)
             self._refusals += 1
@@ -539,7 +539,7 @@ def _closed() -> EndedError:
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body of a success; of an error as much of its text as can be had, as the status is what counts."""
+    """Return the whole body of a success, or the readable part of an error's text. For errors the status is enough."""
     chunks, size, content = [], 0, response.content
     if 200 <= response.status < 300:
         while chunk := await content.readany():

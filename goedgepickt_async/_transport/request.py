@@ -64,9 +64,9 @@ class Request:
         may_be_empty: Whether an empty body is a success too.
         from_user: Whether a user wrote the path.
         route: The route, where a user named it.
-        field_name: From a wire field's name to the Python one, for what the server complains of.
-        check: Raises `DecodeError` where the JSON of a success is no answer to this request. It counts as unreadable:
-            a read is sent again.
+        field_name: Maps wire names to Python names, for the server's errors.
+        check: Raises `DecodeError` if the JSON of a success does not belong to this request. The response counts as
+            unreadable: a read is sent again.
     """
 
     method: str = "GET"
@@ -126,7 +126,7 @@ def raw_path(path: str) -> str:
     plain = unquote(path)
     if plain.startswith("//") or "://" in plain or "?" in path or "#" in path or {".", ".."} & set(plain.split("/")):
         raise ConfigurationError(
-            "the path must lie below the base URL, such as '/suppliers'; query parameters go into `query`"
+            "the path must be below the base URL, such as '/suppliers'; query parameters go into `query`"
         )
     return quoted(path, safe="/%:@!$&'()*+,;=~-._")
 
@@ -197,10 +197,10 @@ class TransportFailure:
     """No whole response came.
 
     Attributes:
-        evidence: What is known of the request's fate.
+        evidence: What is known of the request.
         error: The class of our error for it.
         message: What happened, free of keys and personal data.
-        cause: The exception behind it, without its traceback, as the frames in it hold the request.
+        cause: The exception behind it, without its traceback, because its frames hold the request.
     """
 
     evidence: Evidence

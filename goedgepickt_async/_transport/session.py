@@ -64,13 +64,13 @@ class LoopSession:
     Attributes:
         http: The aiohttp session.
         is_owned: Whether it is ours, and not one that the user passed in.
-        limits: How many requests of a lane may be under way at once; acquired before a slot, so that slots never idle.
+        limits: The number of parallel requests of a lane. It is acquired before a slot, so that no slot is idle.
             API keys take turns.
-        middlewares: Those of the user's session.
-        options: Of each request, on the user's session.
-        proxy: The proxy that requests go through, with its credentials; None: none, or that of the user's session.
-        closing: The client is being closed, and what is under way ends.
-        scopes: The time limits of what is under way. `close` ends them, as aiohttp does not wake those who wait.
+        middlewares: The middlewares of the user's session.
+        options: The options of each request on the user's session.
+        proxy: The proxy that requests go through, with its credentials. None: no proxy, or the proxy of the user's session.
+        closing: The client is being closed, and its requests end.
+        scopes: The time limits of the active requests. `close` ends them, because aiohttp does not wake waiting requests.
     """
 
     http: aiohttp.ClientSession
@@ -95,15 +95,15 @@ class LoopSession:
 class _Connector(aiohttp.TCPConnector):
     """A connector that hands a request which must not be sent twice no connection that may be dead.
 
-    A pooled connection that the server has closed looks alive until the event loop reads its end. A write on it is lost,
-    and nobody can tell it from one that was carried out. So such a request gets a pooled connection only if its socket
-    has nothing to read, if it has been quiet for a moment, and if it has not idled for long; else a fresh one.
+    A pooled connection that the server has closed looks usable until the event loop reads its end. A write on it has an
+    unknown outcome. So such a request gets a pooled connection only if its
+    socket has nothing to read, and was idle for a short time. Otherwise it gets a new connection.
     """
 
     def __init__(self) -> None:
         super().__init__(limit=0)
-        # Protocol of the connection -> when its last response was read, by two clocks: one of them stands still while
-        # the machine sleeps, the other one may be set.
+        # Protocol of the connection -> when its last response was read, by two clocks. One stops while the machine
+        # sleeps, and the other one may be set.
         self._last_used: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109  aiohttp's
@@ -122,7 +122,7 @@ class _Connector(aiohttp.TCPConnector):
             attempt.is_reused = protocol in self._last_used
         attempt.transport = connection.transport
         connection.add_callback(partial(self._note_use, protocol))
-        if attempt.body is None:  # nothing but the headers follows, and at once
+        if attempt.body is None:  # only the headers follow, immediately
             try:
                 attempt.before_bytes()
             except BaseException:
@@ -208,14 +208,13 @@ _HUNG_UP: Final = sum(getattr(select, name, 0) for name in ("POLLRDHUP", "POLLHU
 class SessionPool:
     """Opens and closes aiohttp sessions.
 
-    An event loop gets its session on the first call from it, and whichever task calls, it is the same one. It ends
-    with `close`, or at the latest with its loop (`asyncio.run` ends it with the loop's asynchronous generators). A
-    forked child leaves its parent's sessions alone and opens its own.
+    The first call in an event loop opens its session, and all tasks of the loop share it. It ends with `close`, or with
+    the loop (`asyncio.run` ends it with the loop's asynchronous generators). A forked child opens its own sessions.
 
     Args:
         borrowed: A session of the user's, for its own loop; never closed.
-        concurrency: Requests of one lane under way at once, in one loop.
-        base_url: Of the API, for the environment's proxy.
+        concurrency: Parallel requests of one lane in one loop.
+        base_url: The API's base URL, for the environment's proxy.
     """
 
     def __init__(self, *, borrowed: aiohttp.ClientSession | None, concurrency: int, base_url: str) -> None:
@@ -289,12 +288,12 @@ class SessionPool:
             await self.close(is_blocks_end=True)
 
     async def close(self, *, is_blocks_end: bool = False) -> None:
-        """Close what this process has open, in whichever loop; twice is once.
+        """Close the sessions of this process in all loops. It may be called twice.
 
-        What a loop has that stands still can be closed in that one only, and stays open until then.
+        The session of a loop that is not running stays open until that loop runs.
 
         Args:
-            is_blocks_end: Other blocks may go on: what they open again is theirs to close.
+            is_blocks_end: Other blocks may continue: they close what they open again.
         """
         here = asyncio.get_running_loop()
         with self._lock:
@@ -334,10 +333,10 @@ class SessionPool:
             raise ConfigurationError("the aiohttp session that was passed in belongs to another event loop")
         if session.auth is not None:
             raise ConfigurationError(
-                "the aiohttp session that was passed in has auth=, which would take the place of the API key: "
-                "make one without it, or set it on your own requests only"
+                "the aiohttp session that was passed in has auth=, which would replace the API key. "
+                "Pass a session without auth=, or set auth= on your own requests only"
             )
-        # The tracer tells "sent" from "never sent", and does nothing to requests that are not ours.
+        # The tracer tells "sent" from "never sent", and ignores other requests.
         if _TRACE not in session.trace_configs:
             session.trace_configs.append(_TRACE)
         return session
@@ -409,11 +408,11 @@ _TRACE = _make_trace()
 
 
 def _new_session() -> aiohttp.ClientSession:
-    """A session without cookies, without time limits of its own (ours begin after the grant), without redirects.
+    """Return a session without cookies, redirects and time limits (ours start after the slot is granted).
 
     The connector does not limit connections: concurrency limits and slots do, and a slot must not idle in its queue.
-    The TLS context is the one that aiohttp builds when it is imported, so none is ever built inside a running loop.
-    aiohttp's `trust_env` stays off: it would take credentials out of ~/.netrc. The environment's proxy is ours to pass.
+    The import of aiohttp builds the TLS context, so no context is built inside a running loop. The option `trust_env`
+    stays off: it would use credentials of ~/.netrc. The client passes the environment's proxy.
     """
     return aiohttp.ClientSession(
         connector=_Connector(),

@@ -1,7 +1,6 @@
 """What a response or a transport failure means: one pure function, one table of statuses.
 
-The verdict says what is known of the request's fate, which error it is, what the budget is told, and whether to send
-again. Shapes of errors: reference section 7 (confidence A/B): `error`, `errorMessage`, `message`, and Laravel's `errors`.
+The verdict has the evidence, the error class, the budget's outcome, and whether to send again. Shapes of errors: reference section 7 (confidence A/B): `error`, `errorMessage`, `message`, and Laravel's `errors`.
 """
 
 from __future__ import annotations
@@ -67,9 +66,9 @@ class _Row:
     """What a status means.
 
     Attributes:
-        evidence: What is known of the request's fate; None: the body decides (a success).
+        evidence: What is known of the request. None: the body decides (a success).
         error: The class of our error.
-        is_gateways: A gateway may have answered in the place of the application, which may still count the request.
+        is_gateways: The status may come from a gateway; the application may still count the request.
         disconnect: The connection is not used again.
     """
 
@@ -110,7 +109,7 @@ DISCONNECTING: Final = frozenset(int(status) for status, row in _STATUSES.items(
 
 
 def evidence_at_headers(status: int) -> Evidence:
-    """What is known of a request's fate when its response ends at the headers."""
+    """What is known of a request when its response ends at the headers."""
     evidence = _row(status).evidence
     if evidence is None:
         return Evidence.APPLIED
@@ -118,7 +117,7 @@ def evidence_at_headers(status: int) -> Evidence:
 
 
 def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
-    """What the budget is told at a response's headers.
+    """Return the budget's outcome at a response's headers.
 
     The server's counter is `X-RateLimit-Limit` and `-Remaining` (reference section 2: A on a 429, B elsewhere).
 
@@ -148,7 +147,7 @@ def _number(text: str | None) -> int | None:
 
 
 def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
-    """Whether a request with this fate may be sent again."""
+    """Whether a request with this evidence may be sent again."""
     match evidence:
         case Evidence.NOT_SENT | Evidence.REJECTED:
             return True
@@ -165,11 +164,11 @@ class Verdict:
     Attributes:
         error: The error; None: a success.
         data: The parsed body of a success; None if it is empty and may be.
-        evidence: What is known of the request's fate; None: a success.
-        is_throttled: The throttle refused it: it goes again at its old place when the budget's pause is over.
-        pause_budget: The budget has not heard of the throttle yet, as only the body told.
-        may_send_again: Whether sending it again can do no harm.
-        retry_after: Seconds that the server asked to wait.
+        evidence: What is known of the request. None: a success.
+        is_throttled: The rate limit refused it: it is sent again at its old place after the budget's pause.
+        pause_budget: The budget does not know of the 429 yet, because only the body shows it.
+        may_send_again: Whether it may be sent again.
+        retry_after: The seconds from `Retry-After`.
     """
 
     error: GoedGepicktError | None = None
@@ -185,10 +184,10 @@ def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int
     """The verdict on one attempt.
 
     Args:
-        result: The response, or why there is none.
+        result: The response, or the failure.
         request: What was sent.
-        secret: The API key, which is struck out wherever the server repeats it.
-        attempts: Requests that went out so far, for the error's context.
+        secret: The API key, which is removed from the server's texts.
+        attempts: Requests sent so far, for the error.
     """
     if isinstance(result, RawResponse) and not is_error(result):
         body, unreadable, data = result.body, None, None
@@ -282,10 +281,10 @@ def _error_from_response(
     text = mask_personal(_message_of(body, fields))
     details: dict[str, Any] = {"status": status, "fields": fields, "body": body, **context}
     if status == HTTPStatus.TOO_MANY_REQUESTS or _is_from_throttle(response):
-        # Behind a success nobody can be sure; a write that happens once is not to be risked on a text.
+        # After a success status the outcome is uncertain, so the text does not decide about a write.
         evidence = Evidence.UNKNOWN if row.evidence is None else Evidence.REJECTED
         return RateLimitedError(
-            text or "the server's throttle refused the request",
+            text or "the server's rate limit refused the request",
             retry_after=parse_retry_after(response.headers),
             evidence=evidence,
             **details,
@@ -394,7 +393,7 @@ class EndedError(Exception):
     Args:
         error: The class of our error for it.
         message: What happened.
-        evidence: What is known of the request's fate, if that differs from what the call knows.
+        evidence: What is known of the request, if that differs from the call's evidence.
     """
 
     def __init__(self, error: type[TransportError], message: str, evidence: Evidence | None = None) -> None:
@@ -419,12 +418,12 @@ def failure_of(
         exc: The exception, of this package, of aiohttp or of the operating system.
         sent: Whether the request went out.
         head: The status and headers of the response, if they came.
-        evidence: What is known of the request's fate.
-        timeout: Of the attempt, in seconds.
-        proxy: The proxy, without its credentials; None: there is none.
+        evidence: What is known of the request.
+        timeout: The attempt's timeout in seconds.
+        proxy: The proxy, without its credentials, or None.
 
     Returns:
-        The failure; or the response, where its status says enough without its body.
+        The failure; or the response, if its status is enough without its body.
     """
     if isinstance(exc, EndedError):
         return TransportFailure(evidence=exc.evidence or evidence, error=exc.error, message=exc.message)
@@ -486,7 +485,7 @@ def describe(exc: BaseException) -> str:
 
 
 def _of_server(exc: BaseException) -> str:
-    """What aiohttp says is wrong with a response, without the bytes that it quotes: they may be anybody's data."""
+    """Return aiohttp's reason, without the bytes that it quotes: they may be personal data."""
     status = getattr(exc, "status", 0)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         hint = ": it wants credentials (user:password@ in the proxy's URL)" if status == 407 else ""

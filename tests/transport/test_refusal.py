@@ -139,7 +139,7 @@ def test_the_error_of_a_429_says_what_the_server_asked(text: str, seconds: float
 
 
 def test_a_429_without_a_text_still_says_what_happened() -> None:
-    assert error_of(429, b"<html>").message == "the server's throttle refused the request"
+    assert error_of(429, b"<html>").message == "the server's rate limit refused the request"
 
 
 # -- which error, and what is in it ------------------------------------------------------------------------------
