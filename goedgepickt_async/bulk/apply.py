@@ -41,7 +41,7 @@ class StalenessCheck(Generic[P]):
         read_at: When the plan read, in Unix seconds.
         max_age: Seconds that a reading may be old; None: any age.
         clock: The time in Unix seconds.
-        left: The writes that are still to be made, all of which are read again at once where that is cheap.
+        left: The writes that are still to be made. All of them are read again together where that is cheap.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StalenessCheck(Generic[P]):
         return self._compared(write, present)
 
     def expire(self) -> None:
-        """What was read so far is too old, whatever its age: something wrote to the target since."""
+        """What was read so far is too old at any age: something wrote to the target since."""
         self._read_at = 0.0
         self._present = None
 
@@ -151,7 +151,7 @@ class ApplyOptions:
         writes: What is to be written.
         read_at: When the plan read what is there, in Unix seconds.
         journal: The file, or None.
-        dry_run: Send nothing but reads.
+        dry_run: Only read.
         run: The id of the run that it is a part of; empty: of none.
         max_age: Seconds that a reading may be old; None: any age.
         settle_after: Seconds that the server may still be at a write whose answer was lost.
@@ -336,7 +336,7 @@ class PlanRunner:
     async def _look_up(
         self, write: PlannedWrite, *, since: float, unknown: OutcomeUnknownError | None
     ) -> Applied | None:
-        """What became of a write whose answer nobody has; None: it was not carried out.
+        """What became of a write whose answer was lost; None: it was not carried out.
 
         Raises:
             OutcomeUnknownError: Nothing tells.
@@ -347,7 +347,7 @@ class PlanRunner:
         if resolution.is_done:
             return await self._done(write, AppliedVia.FOUND, uuid)
         if resolution.is_done is None:
-            message = f"{write.key}: nobody can say whether this write was carried out: {resolution.why}"
+            message = f"{write.key}: it is unknown whether this write was carried out: {resolution.why}"
             raise _never_known(f"{message}; it was not sent again", unknown) from unknown
         return None
 

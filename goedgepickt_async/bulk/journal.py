@@ -1,4 +1,4 @@
-"""The journal of a plan that is applied: what was begun and what was done, durable before the next step."""
+"""The journal of a plan that is applied: what was started and what was done, durable before the next step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None
     place = Path(path)
     try:
         _make(place)
-        # By path, never through a descriptor of our own: closing that would drop SQLite's lock on the file.
+        # By path, never through another descriptor: closing that would drop SQLite's lock on the file.
         connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise JournalError(f"the journal {place} cannot be opened: {_why(error)}") from None
@@ -100,10 +100,10 @@ def _make(path: Path) -> None:
 
 
 def _lock(connection: sqlite3.Connection) -> None:
-    """One transaction, and from now on nobody else can open it: the lock lives as long as the connection."""
+    """One transaction, and from now on no other process can open it: the lock lives as long as the connection."""
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = DELETE")  # nothing beside the file once it is closed
-    connection.execute("PRAGMA synchronous = FULL")  # what is said to be written survives a power cut
+    connection.execute("PRAGMA journal_mode = DELETE")  # no second file once it is closed
+    connection.execute("PRAGMA synchronous = FULL")  # a written entry survives a power cut
     connection.execute("BEGIN EXCLUSIVE")
 
 
@@ -148,11 +148,11 @@ class State(enum.StrEnum):
     """How far a write is."""
 
     INTENT = "intent"
-    """It was about to leave; nobody has written down what became of it."""
+    """It was about to leave; what became of it is not written down."""
     DONE = "done"
     """It was carried out."""
     FAILED = "failed"
-    """It was not carried out, for certain."""
+    """It was certainly not carried out."""
 
 
 @attrs.frozen(kw_only=True)
@@ -178,9 +178,9 @@ Step = Callable[["sqlite3.Connection"], None]
 
 
 class Journal:
-    """The journal of one plan that is being applied; its file may hold those of others.
+    """The journal of one plan that is being applied; its file may hold the journals of others.
 
-    A thread of its own does all that touches the disk, and commits at once what comes while it is busy: the event loop
+    A separate thread does all that touches the disk. It commits together what comes while it is busy. The event loop
     never waits for a disk. What was written down earlier is read once, when it is opened.
 
     Raises:
@@ -231,7 +231,7 @@ class Journal:
         return cls("in memory" if path is None else path, connection, executor, on_commit)
 
     async def begin(self, fingerprint: str, kind: str, *, run: str = "", since: float = 0.0) -> None:
-        """Say which plan is being applied, and read what is written down; a plan that was begun is continued.
+        """Say which plan is being applied, and read what is written down; a plan that was started is continued.
 
         Args:
             fingerprint: What tells the plan apart.
@@ -281,7 +281,7 @@ class Journal:
         await self._write(write, State.DONE, at, uuid, None)
 
     async def failed(self, write: PlannedWrite, error: str, at: float) -> None:
-        """It was not carried out, for certain."""
+        """It was certainly not carried out."""
         await self._write(write, State.FAILED, at, None, error)
 
     async def close(self) -> None:

@@ -112,10 +112,10 @@ class Progress:
 
     Attributes:
         done: Items that have an outcome, whether it has been looked at or not.
-        total: Items in all; None while nobody can tell.
+        total: Items in all; None while that is unknown.
         failed: Of those that are done, the ones with an error.
         requests: Requests that went out on the wire for it.
-        eta: Seconds until the end at the pace that the budget allows; None while nobody can tell.
+        eta: Seconds until the end at the pace that the budget allows; None while that is unknown.
     """
 
     done: int
@@ -151,7 +151,7 @@ def _check(_policy: object, attribute: attrs.Attribute[Any], value: Any) -> None
 @safe_repr
 @attrs.frozen(kw_only=True)
 class StopAfter:
-    """A bulk job stops when one of these is reached: what has begun is finished, nothing new is begun.
+    """A bulk job stops when one of these is reached: what has begun is finished, nothing new is started.
 
     Attributes:
         errors: So many items failed; 1 stops at the first.
@@ -171,7 +171,7 @@ class StopAfter:
 
 
 async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """The items one by one; leaving it early closes the iterator that it took them from.
+    """Each item in turn; leaving it early closes the iterator that it took them from.
 
     Raises:
         ConfigurationError: They cannot be iterated.
@@ -200,7 +200,7 @@ async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel them and wait until the last one has ended, also when the waiting itself is cancelled.
 
-    They end at once as a rule; what they share, such as a journal, may be closed only after them.
+    They usually end soon; what they share, such as a journal, may be closed only after them.
 
     Raises:
         CancelledError: It was cancelled meanwhile; all of them have ended.
@@ -222,21 +222,21 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
 class BulkRunner(Generic[T, R]):
     """One bulk job.
 
-    One task takes the items from their source; each item is worked on by a task of its own. Between being begun and
+    One task takes the items from their source; each item has a separate task. Between being begun and
     its outcome being taken by the consumer, an item occupies one of `concurrency` places: that bounds the memory.
 
     Args:
         operation: What is done with an item.
         items: The items, of any number.
-        budget: Whose pace the ETA is reckoned by.
+        budget: The budget whose pace gives the ETA.
         concurrency: Places.
         ordered: Whether outcomes come in the order of the items.
-        total: How many items there are, if somebody knows.
+        total: How many items there are, if that is known.
         stop: When to give up.
         fatal: Errors that no further item could escape: the job stops, and raises it after the last outcome.
         lane: The lane of the calls that it makes.
-        job: What whoever watches calls it; None: its items are a part of something else, and nobody hears of them.
-        told: Hears of each item that is done with.
+        job: Its name for hooks and logs; None: its items are a part of something else and are not reported.
+        told: Called with each item that has ended.
     """
 
     def __init__(
@@ -326,7 +326,7 @@ class BulkRunner(Generic[T, R]):
     def _counted(self, stopped: BulkStoppedError) -> BulkStoppedError:
         """With the numbers as they are after the last outcome."""
         return BulkStoppedError(
-            f"{stopped.message}: {self._failed} of the {self._done} that had begun; no further ones were begun",
+            f"{stopped.message}: {self._failed} of the {self._done} that had begun; no further ones were started",
             done=self._done,
             failed=self._failed,
         )
@@ -412,7 +412,9 @@ class BulkRunner(Generic[T, R]):
         self._workers.discard(task)
         self._changed.set()
         if task.cancelled():
-            if not self._is_ending:  # by a stranger, unless there is an error already: no item may be lost in silence
+            if (
+                not self._is_ending
+            ):  # from outside, unless there is an error already: no item may be lost without an error
                 self._stop_reading(GoedGepicktError("a task of the bulk job was cancelled from outside"))
             return
         error = task.exception()

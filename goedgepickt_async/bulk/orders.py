@@ -28,7 +28,7 @@ __all__ = ["OrderStrategy", "diff_order", "new_order", "normalize_order"]
 _MOMENTS: Final = ("created_at", "finished_at")
 _ADDRESSES: Final = ("billing", "shipping")
 _SHOWN: Final = ("display_id", "status", "created_at")
-"""Fields of a new order that are nobody's personal data."""
+"""Fields of a new order that hold no personal data."""
 
 
 def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Conflict:
@@ -109,7 +109,7 @@ def _unfit(name: str, why: str) -> ValidationError:
 
 
 class OrderStrategy(PlanStrategy[tuple[str, ...]]):
-    """New orders, of which some may be there."""
+    """New orders; some may be there already."""
 
     name: ClassVar[str] = "orders"
 

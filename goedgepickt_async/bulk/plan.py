@@ -56,14 +56,14 @@ class Plan:
 
     Attributes:
         kind: `products`, `stock` or `orders`.
-        options: What it was asked for besides.
+        options: Its other options.
         scope: Which server, webshop and key it is for; of the key only a keyed hash.
         creates: What will be made.
         updates: What will be changed, field by field.
         unchanged: Rows that are as desired already.
         skipped: Rows that are deliberately not touched.
         conflicts: Rows for which nothing can safely be done.
-        notices: What looks like a mistake in many rows at once, such as prices that all become 100 times as high.
+        notices: What looks like one mistake in many rows, such as prices that all become 100 times as high.
         looked_at: Where the plan looked for what is there.
         content: A hash of the desired rows and the options: the same file, under any name, gives the same.
         source: The file that the rows came from; None: no file.
@@ -184,7 +184,7 @@ class Plan:
     def to_json(self) -> str:
         """The plan as JSON, to be saved, one line for each row, so that two plans can be compared.
 
-        That of orders holds personal data: keep it as you keep those.
+        A plan of orders holds personal data: store it as you store orders.
         """
         parts = self.to_dict()
         lists = {name: parts.pop(name) for name in _LISTS}
@@ -250,10 +250,10 @@ class Plan:
 
         Args:
             journal: A file that remembers what was sent: with it, applying again does what is left and nothing twice.
-            dry_run: Send nothing but reads: with `max_age=0`, says what would be in conflict by now.
-            max_age: Seconds after which what a plan has read is read again before it is written to; what has changed
-                meanwhile is reported as `ConflictError`, not overwritten. None: never.
-            concurrency: Writes under way at once.
+            dry_run: Only read: with `max_age=0`, says what would be in conflict by now.
+            max_age: Seconds after which the plan's readings are refreshed before a write. A change since then is a
+                `ConflictError` and is not overwritten. None: never.
+            concurrency: Writes under way at the same time.
             stop: When to give up.
             settle_after: Seconds that the server may still be at a write whose answer was lost; it is looked up then.
 

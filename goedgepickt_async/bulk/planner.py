@@ -68,7 +68,7 @@ async def make_plan(
         name: `products`, `stock` or `orders`.
         rows: The desired rows.
         webshop: The uuid or the name of the webshop; None: the client's own, or the only one of the account.
-        options: Those of the strategy.
+        options: The options of the strategy.
 
     Raises:
         ConfigurationError: There is no such webshop, or there are several and none is named; or an option is unfit.
@@ -146,7 +146,7 @@ async def _normalize_rows(
 
 
 def content_of(kind: PlanStrategy[Any], desired_rows: Sequence[DesiredRow], conflicts: Sequence[Conflict]) -> str:
-    """A hash of the rows and options: what a run is for, whatever the file is called and however it is spelled."""
+    """A hash of the rows and options: what a run is for, under any file name and spelling."""
     digest = hashlib.sha256(json.dumps([kind.name, dict(kind.options)], sort_keys=True).encode())
     for desired in sorted(desired_rows, key=lambda row: row.key):
         digest.update(json.dumps([desired.key, desired.values], sort_keys=True, default=str).encode())
@@ -178,7 +178,7 @@ async def _give_way(number: int) -> None:
 
 
 class Run:
-    """A plan that is applied with a record: what was interrupted is found by the next one, whatever it is called.
+    """A plan that is applied with a record: the next run finds an interrupted one under any file name.
 
     Attributes:
         plan: The plan; of a resumed run, the one that it began with.
@@ -197,10 +197,10 @@ class Run:
     def apply(
         self, *, concurrency: int = 10, stop: StopAfter | None = None, settle_after: float = 30.0
     ) -> OutcomeStream[PlannedWrite, Applied]:
-        """Carry it out, or go on with it: see `Plan.apply`. A resumed run is compared with the present state first.
+        """Carry it out, or continue it: see `Plan.apply`. A resumed run is compared with the present state first.
 
         Args:
-            concurrency: Writes under way at once.
+            concurrency: Writes under way at the same time.
             stop: When to give up.
             settle_after: Seconds that the server may still be at a write whose answer was lost.
         """
@@ -257,7 +257,7 @@ class Run:
 
 
 class Bulk:
-    """Jobs of many items, on the bulk lane, which leaves room for everybody else."""
+    """Jobs of many items, on the bulk lane, which leaves room for other calls."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -275,9 +275,9 @@ class Bulk:
         """Do something with each item: an async iterator of outcomes, one for each item.
 
         Args:
-            operation: What to do; the calls of the API that it makes go on the bulk lane.
+            operation: What to do; the calls of the API that it makes use the bulk lane.
             items: Of any length; they are taken as room comes free.
-            concurrency: Items that are begun and whose outcome nobody has taken yet; memory grows with this alone.
+            concurrency: Items that are started and whose outcome was not taken yet; memory grows with this alone.
             ordered: Outcomes in the order of the items, instead of as they come.
             total: How many items there are, for the progress; None: what `len` says, if it does.
             stop: When to give up.
@@ -321,19 +321,19 @@ class Bulk:
         return Run(plan, record, plan.bound_to, is_resumed=False)
 
     async def resume_run(self, run_id: str) -> Run:
-        """Go on with an interrupted run: what was in flight is looked up, and what moved meanwhile is not overwritten.
+        """Continue an interrupted run: what was in flight is looked up, and what moved meanwhile is not overwritten.
 
         Args:
             run_id: Its id, or the beginning of it.
 
         Raises:
-            ConfigurationError: There is no such run, or it is not unfinished, or its plan is damaged.
+            ConfigurationError: There is no such run, or it has ended, or its plan is damaged.
             JournalMismatchError: It is of another server or API key.
             JournalError: It cannot be read.
         """
         record = await asyncio.to_thread(find_run, run_id)
         if record.state is not RunState.UNFINISHED:
-            raise ConfigurationError(f"run {record.id} is not unfinished: it is {record.state}")
+            raise ConfigurationError(f"run {record.id} has ended: it is {record.state}")
         try:
             text = await asyncio.to_thread(record.plan_path.read_bytes)
         except OSError as error:

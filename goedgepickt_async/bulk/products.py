@@ -58,7 +58,7 @@ def equal(field: str, one: Any, other: Any) -> bool:
 
 
 def normalize(field: str, value: Any) -> Any:
-    """What a value says; None for nothing."""
+    """What a value says; None for an empty one."""
     text = value.strip() if isinstance(value, str) else value
     if text is None or text == "":
         return None
@@ -104,7 +104,7 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
         fields = {name: value for name, value in fields.items() if _is_wanted(row, name)}
         for name in _TEXTS:
             if isinstance(fields.get(name), int) and not isinstance(fields[name], bool):
-                fields[name] = str(fields[name])  # a number in JSON is an identifier all the same
+                fields[name] = str(fields[name])  # a number in JSON is still an identifier
         values = to_plain(ProductUpdate(**{name: value for name, value in fields.items() if name != key}))
     except (TypeError, ValidationError) as error:
         return refused(error, index, _shown(row, key))
@@ -212,7 +212,7 @@ def _differences(wanted: Mapping[str, Any], present: Product, *, update_pictures
 
 
 def _untold(wanted: Mapping[str, Any], present: Product) -> Iterator[Change]:
-    """What nobody can compare goes along with what is sent anyway: that costs nothing."""
+    """What cannot be compared is sent with what is sent anyway: that costs nothing."""
     for name, value in wanted.items():
         if not _is_told(name, present):
             yield Change(field=name, before=NOT_REPORTED, after=value)

@@ -1,7 +1,7 @@
 """Runs: what is applied to which target, one at a time on a host, and what is left over of interrupted ones.
 
 A run is what it resolves to: server, webshop, kind, and the content of its rows. The spelling of a command, the name of
-a file and the environment do not matter. Its files lie in one directory of the user; `goedgepickt runs` lists them.
+a file and the environment do not matter. Its files are in one directory of the user; `goedgepickt runs` lists them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Target:
 class TargetLock:
     """The right to write to a target; one holder on this host. It ends with its process.
 
-    The time of its file is that of the latest write to the target: what was read before that may be old.
+    The time of its file is the time of the latest write to the target: what was read before that may be old.
     """
 
     def __init__(self, target: Target) -> None:
@@ -280,7 +280,7 @@ def list_runs(target: Target | None = None) -> list[RunRecord]:
     """The runs of this user on this host, the latest first; records of ended ones are kept for six weeks.
 
     Args:
-        target: Only those of this target.
+        target: Only the runs of this target.
 
     Raises:
         JournalError: The directory cannot be read.
@@ -304,7 +304,7 @@ def _as_it_is(run: RunRecord) -> RunRecord:
     try:
         states = Counter(row["state"] for row in _journal_rows(run).values())
     except JournalError:
-        return run  # it is under way, or the journal is damaged: whoever goes on with it is told
+        return run  # it is under way, or the journal is damaged: resuming it raises
     counts = {"sent": states["done"], "failed": states["failed"], "unknown": states["intent"]}
     return attrs.evolve(run, counts={name: number for name, number in counts.items() if number})
 
@@ -320,7 +320,7 @@ def find_run(run_id: str) -> RunRecord:
     """The run with this id, or with the only id that begins so.
 
     Raises:
-        ConfigurationError: There is none, or there are several.
+        ConfigurationError: No run has it, or several have it.
         JournalError: The directory cannot be read.
     """
     found = [run for run in list_runs() if run.id == run_id] or [
@@ -344,13 +344,13 @@ def drop_run(run_id: str) -> RunRecord:
     """Decide not to finish an interrupted run. What it did stays done, and its record is kept.
 
     Raises:
-        ConfigurationError: There is no such run, or it is not unfinished.
+        ConfigurationError: There is no such run, or it has ended.
         JournalBusyError: It is under way.
         JournalError: It cannot be written down.
     """
     run = find_run(run_id)
     if run.state is not RunState.UNFINISHED:
-        raise ConfigurationError(f"run {run.id} is not unfinished: it is {run.state}")
+        raise ConfigurationError(f"run {run.id} has ended: it is {run.state}")
     with TargetLock(run.target):
         return end_run(run, RunState.DROPPED, run.counts)
 

@@ -49,7 +49,7 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0+)?", re.ASCII)
 
 
 def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
-    """A desired pair of SKU and level in one form; the product's uuid may stand behind."""
+    """A desired pair of SKU and level in one form; the product's uuid may follow."""
     if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) not in {2, 3}:
         return Conflict(key="", indexes=(index,), reason="a row must be a pair of a SKU and a level")
     sku, level, uuid = (*row, None)[:3]
@@ -77,7 +77,7 @@ def diff_free_stock(desired: DesiredRow, seen: ProductsSeen) -> Decision:
 
 
 def diff_location_stock(desired: DesiredRow, seen: ProductsSeen, *, location: str) -> Decision:
-    """Set what lies at the location."""
+    """Set the quantity at the location."""
 
     def diff(product: Product) -> Decision:
         if seen.locations is None:
@@ -131,7 +131,7 @@ def _diff(desired: DesiredRow, seen: ProductsSeen, diff: Callable[[Product], Dec
 
     def writable(product: Product) -> Decision:
         if product.type == ProductType.PARENT:
-            return _skip(desired, product, "a compound product: its stock is that of its parts")
+            return _skip(desired, product, "a compound product: its parts have the stock")
         if product.stock is not None and product.stock.unlimited_stock:
             return _skip(desired, product, "its stock is unlimited")
         return diff(product)
@@ -212,7 +212,7 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         return normalize_level(row, index)
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
-        """The products with these SKUs; and where they lie, if that has to be asked one by one."""
+        """The products with these SKUs; and their locations, if each needs a request."""
         keys = {desired.key for desired in desired_rows}
         products, looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
         self.looked_at: str = looked_at
@@ -257,7 +257,7 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         return write.uuid
 
     def resolve(self, write: PlannedWrite, present: ProductsSeen | None) -> tuple[Resolution, str | None]:
-        """A mutation can only be told by the numbers; a quantity that was set is there or not."""
+        """Only the numbers show a mutation; a quantity that was set is there or not."""
         if write.action is not Action.MUTATE:
             return super().resolve(write, present)
         same = [product for product in (present or ProductsSeen()).products if product.uuid == write.uuid]

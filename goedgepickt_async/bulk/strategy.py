@@ -65,7 +65,7 @@ class PlanStrategy(ABC, Generic[P]):
         name: Of the kind.
         noun: What its keys are, for people.
         webshop: The uuid of the webshop that it is for.
-        options: What it was asked for besides, as values that JSON takes.
+        options: Its other options, as values that JSON takes.
         looked_at: Where the latest reading looked, for people.
         reads_in_pages: Whether many keys are read with hardly more requests than one.
     """
@@ -207,7 +207,7 @@ _MOST_REQUESTS: Final = 50
 _FEW_REQUESTS: Final = 10
 _NAMED_WEBSHOPS: Final = 3
 _LOOK_BACK: Final = timedelta(days=60)
-"""How far back an order is looked for at least, whatever dates the input has."""
+"""How far back an order is looked for at least, with any dates in the input."""
 
 
 @attrs.frozen(kw_only=True)
@@ -252,13 +252,13 @@ async def find_products(
 ) -> tuple[dict[str, ProductsSeen], str]:
     """What is there of each key; and where was looked, for people.
 
-    A key that no product of the webshop has is looked for in the account's other webshops, and among the keys of this
-    webshop that are nearly the same: what rests on "it is not there" rests on more than one exact search.
+    A key that no product of the webshop has is looked for in the account's other webshops. It is also compared with
+    similar keys of this webshop. So "it is not there" rests on more than one exact search.
 
     Args:
         sender: What sends the requests.
         keys: What to look for.
-        key: The field that it stands in.
+        key: The field of the key.
         webshop: The webshop.
     """
     found, known = await read_products(sender, keys, key=key, webshop=webshop)
@@ -284,13 +284,13 @@ async def _find_similar(
 ) -> Mapping[str, Sequence[str]] | None:
     """The keys that are there, by their fold, as far as they may be similar to one that is missing.
 
-    They come out of the whole list, or out of searches for the usual variants, whichever takes fewer requests.
+    They come out of the whole list, or out of searches for the usual variants: the way with fewer requests.
 
     Args:
         sender: What sends the requests.
         missing: The keys that are not there.
         known: All keys of the webshop; None: they were not read.
-        key: The field that they stand in.
+        key: The field of the keys.
         webshop: The webshop.
 
     Returns:
@@ -372,8 +372,8 @@ async def read_products(
     Args:
         sender: What sends the requests.
         keys: What to look for.
-        key: The field that it stands in.
-        webshop: Only this one's; None: those of all.
+        key: The field of the key.
+        webshop: Only this one's products; None: the products of all.
         in_pages: Whether the list may be read instead of searching for each.
     """
     if not keys:
@@ -406,7 +406,7 @@ async def _paged_products(
 
 
 async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tuple[StockLocation, ...]]:
-    """Where products lie, by their uuid: one request each, as the API knows no other way."""
+    """Where products lie, by their uuid: one request each, as the API has no other way."""
     stock = Stock(sender)
 
     async def locations(uuid: str) -> tuple[StockLocation, ...]:
@@ -450,7 +450,7 @@ def _pages_left(info: PageInfo) -> int:
 def looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
     """The day to read orders from: the oldest date in the input, and 60 days back at least.
 
-    The date in a file may be that of an export, a payment or a correction, so it cannot narrow the search. None, all
+    The date in a file may be the date of an export, a payment or a correction, so it cannot narrow the search. None, all
     orders, where one does not say when it was created.
     """
     moments = [desired.values.get("created_at") for desired in desired_rows]

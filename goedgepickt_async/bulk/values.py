@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 NOT_REPORTED = "(not reported)"
-"""Stands for the present value of a field that the API takes and does not answer."""
+"""The present value of a field that the API takes and does not answer."""
 
 
 class Action(enum.StrEnum):
@@ -76,7 +76,7 @@ class Change:
 
     Attributes:
         field: Its Python name.
-        before: What is there; None for nothing, `NOT_REPORTED` where the API does not say.
+        before: What is there; None for an empty field, `NOT_REPORTED` where the API does not say.
         after: What will be there.
     """
 
@@ -116,7 +116,7 @@ class PlannedWrite:
         return self.desired.index
 
     def to_dict(self) -> dict[str, Any]:
-        """The write as values that JSON takes; that of an order holds personal data."""
+        """The write as values that JSON takes; the values of an order hold personal data."""
         made: dict[str, Any] = CONVERTER.unstructure(self)
         return made
 
@@ -173,7 +173,7 @@ class Conflict:
     """Rows for which nothing can safely be done.
 
     Attributes:
-        key: The SKU or the shop's id; empty where there is none.
+        key: The SKU or the shop's id; empty where it is missing.
         indexes: The places of the rows in the input, from 0.
         reason: Why; no personal data is in it.
         code: Why, for programs.
@@ -195,7 +195,7 @@ Decision = PlannedWrite | Unchanged | Skipped | Conflict
 
 @attrs.frozen
 class Resolution:
-    """What the numbers say of a mutation whose answer was lost: done, not done, or (None) nobody can tell."""
+    """What the numbers say of a mutation whose answer was lost: done, not done, or (None) unknown."""
 
     is_done: bool | None
     why: str = ""
@@ -205,9 +205,9 @@ class AppliedVia(enum.StrEnum):
     """How a planned write came to be done."""
 
     SENT = "sent"
-    """It was sent, and the server said success."""
+    """It was sent, and the server answered with success."""
     FOUND = "found"
-    """It had been sent before, or somebody else did it: looking it up found it done."""
+    """It had been sent before, or another program did it: a lookup found it done."""
     JOURNAL = "journal"
     """The journal says that it was done; nothing was sent."""
     DRY_RUN = "dry_run"
@@ -220,7 +220,7 @@ class Applied:
 
     Attributes:
         via: How that came to be.
-        uuid: Of what was made or changed, where the API told it.
+        uuid: Of what was made or changed, where the API returned it.
     """
 
     via: AppliedVia
@@ -242,7 +242,7 @@ class Applied:
 
 @attrs.frozen(kw_only=True)
 class PlanScope:
-    """What a plan or a journal is for: a server, a webshop and an API key, of which only a keyed hash is kept.
+    """What a plan or a journal is for: a server, a webshop and an API key. Only a keyed hash of the key is kept.
 
     Attributes:
         server: The API's host and path.
@@ -332,7 +332,7 @@ def _exactly(cls: type) -> Callable[[Any, Any], Any]:
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False)
     for cls in (str, int, bool, float):
-        # By identity: a hook for str would be that of its subclasses, the enumerations, too.
+        # By identity: a hook for str would also serve its subclasses, the enumerations, too.
         converter.register_structure_hook_func(partial(operator.is_, cls), _exactly(cls))
     writes = cattrs.gen.make_dict_unstructure_fn(
         PlannedWrite, converter, desired=cattrs.override(omit=True), _cattrs_use_linecache=False

@@ -290,10 +290,10 @@ class ApplyOptions:
 
     Attributes:
         journal: The file that remembers what was sent; None: the record of the run.
-        dry_run: Send nothing but reads.
-        skip_bad: Go on without the rows that are bad or in conflict.
+        dry_run: Only read.
+        skip_bad: Leave out the rows that are bad or in conflict.
         max_changes: How many writes are allowed, as a number or a share of the rows; None: any.
-        yes: Ask no question, and go on beside notices.
+        yes: Ask no question, and send in spite of notices.
         unfinished: What becomes of an interrupted run of the same target: `continue`, `look-up`, `drop`, or None:
             this one is refused.
         as_json: Print what became of it as JSON.
@@ -349,7 +349,7 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
     try:
         async with connect(server, lane="bulk") as connection:
             return await _apply(connection.client, task, rows, saved, options)
-    except asyncio.CancelledError:  # once something is sent, it is told what was done
+    except asyncio.CancelledError:  # once something is sent, the end says what was done
         report(f"stopped. Nothing of {'stdin' if file == Path('-') else file.name} was sent")
         return Exit.FAILED
 
@@ -394,14 +394,14 @@ def _refuse(plan: Plan, options: ApplyOptions) -> None:
     """Show the plan, and send nothing if something speaks against it.
 
     Raises:
-        CommandError: Rows would be left out, there are too many changes, or nobody allowed what looks like a mistake.
+        CommandError: Rows would be left out, there are too many changes, or a likely mistake was not allowed.
     """
     if not options.dry_run:
         info(plan.render(limit=_SHOWN).rstrip())
     if plan.left_out and not options.skip_bad and not options.dry_run:
         raise CommandError(
-            f"{_count(plan.left_out, plan.rows, _noun(plan))} bad or in conflict; nothing was sent. --skip-bad goes on "
-            "without them"
+            f"{_count(plan.left_out, plan.rows, _noun(plan))} bad or in conflict; nothing was sent. --skip-bad leaves "
+            "them out"
         )
     if options.max_changes is not None and plan.requests > parse_limit(options.max_changes, plan.rows):
         raise CommandError(
@@ -425,8 +425,8 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
     except UnfinishedRunError as error:
         raise CommandError(
             f"nothing was sent, since another run to the same webshop was interrupted: {printable(str(error.run))}. "
-            "Repeat the command with --continue (finish that run first), --look-up (find out what became of its open "
-            f"writes, then give it up) or --drop (give it up). `goedgepickt runs {error.run.id}` shows it"
+            "Repeat the command with --continue, which finishes that run first, --look-up, which checks its open "
+            f"writes and ends it, or --drop, which ends it. `goedgepickt runs {error.run.id}` shows it"
         ) from None
     if run.is_resumed:
         info(f"goes on with {printable(str(run.record))}")
@@ -452,7 +452,7 @@ async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOpti
 
 
 async def resume(client: GoedGepickt, run_id: str) -> Exit:
-    """Go on with an interrupted run, to its end."""
+    """Continue an interrupted run, to its end."""
     run = await client.bulk.resume_run(run_id)
     info(f"goes on with {printable(str(run.record))}")
     return await _carry_out(run.apply(), _Tally(run.plan, run))
@@ -551,7 +551,7 @@ async def _carry_out(stream: Any, tally: _Tally) -> Exit:
     except GoedGepicktError as error:
         line, code = describe(error)
         if code is not Exit.FAILED or (isinstance(error, JournalError) and not tally.counts):
-            raise  # there is nothing to go on with
+            raise  # there is nothing to resume
         return _stopped(line, tally)
     if hopeless == _HOPELESS_IN_A_ROW:
         return _stopped(f"stopped: {hopeless} writes in a row failed like that", tally)
@@ -562,7 +562,7 @@ def _ended(tally: _Tally) -> Exit:
     if not tally.counts["failed"]:
         info(tally.summary())
         return Exit.DONE
-    report(sentences(tally.summary(), "Repeat the command: what failed is planned anew"))
+    report(sentences(tally.summary(), "Repeat the command: what failed is planned again"))
     return Exit.FAILED
 
 

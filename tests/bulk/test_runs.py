@@ -83,7 +83,7 @@ async def test_a_run_that_is_resumed_into_a_changed_world_overwrites_nothing(gg:
     assert [free(sandbox, n) for n in range(ROWS)] == [1050 + n for n in range(ROWS)]
     await finish(await gg.bulk.start_run(await levels(gg, 1000)))
     assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
-    with pytest.raises(ConfigurationError, match="not unfinished"):
+    with pytest.raises(ConfigurationError, match="has ended"):
         await gg.bulk.resume_run(first)
 
 

@@ -63,15 +63,15 @@ _SPREADSHEET_ERROR: Final = re.compile(
 )
 _AS_TEXT: Final = re.compile(r'="([^"]*)"')
 _QUOTED: Final = re.compile(r"'(?=\+?[0-9])")
-"""The apostrophe by which a spreadsheet is told that digits are text."""
+"""The apostrophe that makes a spreadsheet take digits for text."""
 _TOTALS: Final = frozenset({"totaal", "subtotaal", "eindtotaal", "total", "subtotal", "grand total", "gesamt", "summe"})
 _FLAGS: Final = {
     **dict.fromkeys(("1", "true", "yes", "ja", "waar", "aan", "on", "y", "j"), True),
     **dict.fromkeys(("0", "false", "no", "nee", "onwaar", "uit", "off", "n"), False),
 }
 
-# A spreadsheet takes a cell that begins like this for a formula; a quote, an apostrophe or a blank before it changes
-# nothing for a reader that splits a cell at another separator than the writer quoted for.
+# A spreadsheet takes a cell that begins like this for a formula. A quote, an apostrophe or a blank before it does not
+# help: the reader may split the cell at another separator than the writer's.
 _BEGINNING: Final = r"(?:^|(?<=[;,|\t\r\n]))"
 _FORMULA: Final = r"(?=['\" \u00a0]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 _UNSAFE: Final = re.compile(_BEGINNING + _FORMULA)
@@ -79,10 +79,10 @@ _ESCAPED: Final = re.compile(_BEGINNING + "'" + _FORMULA)
 
 
 def escape_cell(text: str) -> str:
-    """A text that no spreadsheet runs as a formula: an apostrophe stands before each place that could begin one.
+    """A text that no spreadsheet runs as a formula: an apostrophe is put before each place that could begin one.
 
-    Such places are the beginning of the text, and what follows any separator (`;`, `,`, `|`, a tab, a line end): a
-    spreadsheet may split the cell there, whatever separator the file was written with.
+    Such places are the beginning of the text, and each place after a separator (`;`, `,`, `|`, a tab, a line end).
+    A spreadsheet may split the cell there, also if the file was written with another separator.
 
     Args:
         text: What the cell is to say; `unescape_cell` gives it back.
@@ -332,11 +332,11 @@ def parse_amount(text: str, decimal: str | None = None) -> Decimal:
     """An exact number: `12.34`, `12,34`, `1.234,56`, `1,234.56`, `€ 12,34`, `12,-`.
 
     Args:
-        text: What stands in the cell.
+        text: The content of the cell.
         decimal: The sign before the decimals, `,` or `.`; None: as the number shows.
 
     Raises:
-        CellError: It is no number, or `1.234` and the like, which is one thing here and another there.
+        CellError: It is no number, or one such as `1.234`, which can mean two numbers.
     """
     if len(text) > _LONGEST:
         raise CellError("is too long for a number")
@@ -352,7 +352,7 @@ def parse_amount(text: str, decimal: str | None = None) -> Decimal:
 
 
 def parse_whole(text: str, decimal: str | None = None) -> int:
-    """A whole number; decimals may be there if they are nothing but zeros, as in `5.0000`.
+    """A whole number; decimals may be there if they are zeros, as in `5.0000`.
 
     Raises:
         CellError: It is none, or can be read in two ways.
@@ -372,9 +372,7 @@ def _of_one_sign(kept: str, text: str, decimal: str | None) -> Decimal:
             return _decimal(kept, thousands=None, point=groups[1])
     elif one is not None and decimal in {None, one[3]}:
         if decimal is None and groups is not None and one[2] != "0":
-            raise CellError(
-                f"{text.strip()!r} can mean two numbers: say which sign stands before decimals (--decimal , or .)"
-            )
+            raise CellError(f"{text.strip()!r} can mean two numbers: pass the decimal sign (--decimal , or .)")
         return _decimal(kept, thousands=None, point=one[3])
     raise CellError(f"{text.strip()!r} is no number")
 

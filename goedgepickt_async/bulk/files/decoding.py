@@ -40,7 +40,7 @@ _ZIP: Final = b"PK\x03\x04"
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAX_UNPACKED: Final = 1 << 30
 _OLDER: Final = re.compile(rb"[^\W\d_][\x82-\x84\x88-\x8b]|[a-z][\x8e\x9f]")
-"""Letters of DOS and old Macs, which are signs in Windows-1252 that never stand behind a letter."""
+"""Letters of DOS and old Macs, which are signs in Windows-1252 that never follow a letter."""
 _MULTIBYTE: Final = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 _MARKUP: Final = re.compile(r"\s*<(?:!doctype html|html|table|\?xml|meta|head)", re.IGNORECASE)
 
@@ -50,7 +50,7 @@ Record = tuple[int, list[Any]]
 
 @attrs.frozen
 class Decoded:
-    """The text of a file, and what is to be told of how it was read."""
+    """The text of a file, and a note on how it was read."""
 
     text: str
     note: str = ""
@@ -138,7 +138,7 @@ def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputFileError(
             f"line {line}: the byte 0x{data[error.start]:02X} is no UTF-8, and other characters of the file are: "
-            "mend that line, or say the encoding with --encoding"
+            "fix that line, or say the encoding with --encoding"
         )
     try:
         text = data.decode("cp1252")
@@ -204,7 +204,7 @@ def csv_records(text: str, delimiter: str) -> Iterator[Record]:
         InputFileError: A quote is never closed, a cell is absurdly long, or it is a page of HTML.
     """
     if _MARKUP.match(text):
-        raise InputFileError("it is HTML or XML, whatever its name says: save it as CSV UTF-8 or as .xlsx")
+        raise InputFileError("it is HTML or XML: save it as CSV UTF-8 or as .xlsx")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begins = 1
     while True:

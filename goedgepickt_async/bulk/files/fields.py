@@ -32,7 +32,7 @@ class SkipRule:
     Attributes:
         reason: Why, for people.
         column: The column that tells it.
-        values: One of these words stands in it; empty: the rule is about empty cells.
+        values: It has one of these words; empty: the rule is about empty cells.
         empty: These columns are empty, those that the file has.
         filled: This column is not empty.
         kinds: Of these kinds.
@@ -394,8 +394,8 @@ class Field:
 
     Attributes:
         read: How a cell is read.
-        names: The columns that hold it, without case and punctuation, in tiers: the first tier that a file has counts,
-            and two columns of one tier are refused.
+        names: The columns that hold it, without case and punctuation, in tiers. The first tier that a file has counts;
+            two columns of one tier are refused.
         required: Whether a row without it is a bad one.
     """
 
@@ -409,7 +409,7 @@ class RowKind:
     """One kind of rows.
 
     Attributes:
-        fields: By Python name; those of an order's lines begin with `line.`.
+        fields: By Python name; the fields of an order's lines begin with `line.`.
         grouped: The field that tells which rows belong together, if rows are parts.
     """
 
@@ -504,7 +504,7 @@ _PERSON: Final[Mapping[str, tuple[Reader, tuple[str, ...]]]] = {
 
 
 def _addresses() -> dict[str, Field]:
-    """A bare `city` is of the shipping address; that of billing says so."""
+    """A bare `city` is of the shipping address; one of the billing address says so."""
     found: dict[str, Field] = {}
     for part, (reader, names) in _PERSON.items():
         shipping = tuple(f"{side} {name}" for side in ("shipping", "verzend", "aflever") for name in names)

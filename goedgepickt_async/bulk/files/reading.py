@@ -30,7 +30,7 @@ __all__ = ["FileRow", "FileRows", "read_bytes", "read_rows"]
 _SHOWN = 5
 _NO_PROFILE: Final = "none"
 _TRANSLATED: Final = frozenset({"status"})
-"""Fields whose words are read as others; what was read as what is told."""
+"""Fields whose words are read as others; a note says what was read as what."""
 
 
 _APART: Final = re.compile(r"[\W_]+")
@@ -58,7 +58,7 @@ class FileRows:
         skipped: Rows that are no rows of this kind, such as the image rows of a shop's products, and why.
         columns: By field, the column that it was read from.
         notes: How it was read: as which program's file, in which encoding, which columns are not read.
-        profile: The name of the profile by which it was read; empty: none.
+        profile: The name of the profile that it was read with; empty: none.
     """
 
     name: str
@@ -130,8 +130,8 @@ def read_bytes(
         kind: `products`, `stock` or `orders`. Adjacent rows with the same order id are lines of one order.
         name: Of the file, for messages.
         columns: By field, the column that holds it, where its name is not known; an empty one: the field is not read.
-        constants: By field, the value that all rows have where they have none of their own.
-        profile: Whose file it is, such as `shopify`; `none`: nobody's; None: as its columns say.
+        constants: By field, the value of all rows that have no own one.
+        profile: The program that made the file, such as `shopify`; `none`: no profile; None: as its columns say.
         delimiter: Between cells; None: the one of `;`, `,`, tab and `|` that makes sense of the head.
         encoding: None: UTF-8 or UTF-16, else Windows-1252 where nothing says UTF-8.
         decimal: The sign before decimals, `,` or `.`; None: what can mean two numbers is refused.
@@ -362,11 +362,11 @@ class _Reader:
         key = str(values.get(self._grouped) or "")
         for field, spec in self._kind.fields.items():
             is_read = field not in cells or field in values
-            # What is said of an order may stand in its first row alone.
+            # The first row of an order may be the only one with its fields.
             is_said = key in self._orders and not field.startswith("line.")
             if spec.required and is_read and not is_said and values.get(field) in {None, ""}:
                 wrong.append((self.columns.get(field, field), "is empty"))
-        for column, why in wrong:  # a line that does not say of which order it is, is of the one before
+        for column, why in wrong:  # a line without an order id is part of the order before
             self._refuse(line, column, why, key or self._latest)
         if not wrong:
             self._add(line, values, whole)
@@ -397,7 +397,7 @@ class _Reader:
         if key != self._latest:
             why = f"is of the same order as line {first.line}, with other orders between: is it there twice?"
         elif whole in known.cells:
-            why = f"is the very same as line {known.cells[whole]}, of the same order: is it there twice?"
+            why = f"is the same as line {known.cells[whole]}, of the same order: is it there twice?"
         elif differing := _differing(first.values, row):
             why = f"{differing}: differs from line {first.line}, which is of the same order"
         else:
@@ -513,7 +513,7 @@ def match(
 
     Args:
         kind: Of the rows.
-        names: Of the columns, as they stand in the file.
+        names: Of the columns, as in the file.
         explicit: By field, the column that its user says holds it; an empty one: none does.
         profile: What is known of such files.
         constants: Fields that have a value for all rows need no column.
