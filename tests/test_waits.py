@@ -1,4 +1,4 @@
-"""No test waits for a while and hopes: events decide, or time is virtual (`tests/support/waiting.py`, `virtual_time`).
+"""Tests do not sleep to wait for something: events decide, or time is virtual (`tests/support/waiting.py`, `virtual_time`).
 
 A sleep of a moment, or a time limit below ten seconds, depends on the speed of the machine. Those that do not are named
 below, with the reason.

@@ -40,7 +40,7 @@ def test_no_kind_of_limit_costs_a_refusal_and_most_hardly_any_of_the_rate(
         Job(limit=150, window=60, late_arrival=30, requests=500, concurrency=10, latency=(0.01, 0.3), lost=0.01),
     ],
 )
-def test_whatever_is_sent_to_a_rolling_limit_is_not_refused(job: Job, flavour: str) -> None:
+def test_no_request_to_a_rolling_limit_is_refused(job: Job, flavour: str) -> None:
     tallies = [play(job, flavour, seed) for seed in depth(30 if job.limit == 20 else 5)]
     assert sum(tally.refusals for tally in tallies) == 0
 

@@ -34,7 +34,7 @@ class Fleet:
         latency: The bounds of a request's duration.
         trip: The bounds of a round trip to Redis.
         people: Interactive calls in a second, from all hosts together.
-        troubles: Hosts are replaced, Redis forgets its state and is away for a while.
+        troubles: Hosts are replaced; Redis loses its state and is unreachable for some time.
         seed: Of everything that is drawn.
     """
 

@@ -195,7 +195,7 @@ async def play(seed: int, call: str, lies: float) -> str:
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("call", CALLS)
-async def test_whatever_json_comes_a_call_is_right_or_raises_our_error(call: str) -> None:
+async def test_call_with_any_json_is_right_or_raises_our_error(call: str) -> None:
     for seed in range(8):
         await play(seed, call, lies=(0.15, 0.5, 1.0)[seed % 3])
 
@@ -208,7 +208,7 @@ async def _run_for(seconds: float) -> None:
     async def watch() -> None:
         nonlocal worst
         while True:
-            before = time.thread_time()  # of the processor: another program may have it for a while
+            before = time.thread_time()  # of the processor: another program may use the wall-clock time
             await asyncio.sleep(0.005)
             worst = max(worst, time.thread_time() - before)
 
