@@ -61,7 +61,7 @@ def _type_of(annotation: Any) -> pa.DataType:
     if get_origin(annotation) is UnionType:
         return _type_of(args[0])
     if get_origin(annotation) is tuple:
-        # The parts are called as Parquet calls them, so that files read back have the very same schema.
+        # The parts are called as Parquet calls them, so that files read back have the same schema.
         return pa.list_(pa.field("element", _type_of(args[0])))
     if isinstance(annotation, type) and attrs.has(annotation):
         return pa.struct(_columns(annotation))
@@ -101,8 +101,8 @@ class _DoesNotFitError(Exception):
 def to_batch(resource: str, items: Iterable[Any]) -> pa.RecordBatch:
     """Models as an Arrow record batch.
 
-    A number that its column cannot hold exactly is null there, and its text is in `extra` under the column's name; so
-    is what has no column of its own.
+    A number that its column cannot hold exactly is null there. Its text is in `extra` under the column's name. Unknown
+    keys are in `extra`, too.
 
     Args:
         resource: As for `schema`.

@@ -1,7 +1,7 @@
-"""A source for dlt: orders, products and shipments, incrementally, into whatever dlt loads into.
+"""A source for dlt: orders, products and shipments, incrementally, into any destination of dlt.
 
-It needs the extra `dlt`, and imports it when `goedgepickt_source` is called. The requests are those of any list of this
-package: the same budget, retries and checks, so that a load beside other jobs on the same IP keeps the limit.
+It needs the extra `dlt`, and imports it when `goedgepickt_source` is called. The requests use the
+same budget, retries and checks as any list. So a load keeps the limit, also during other jobs on the same IP.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def goedgepickt_source(
 ) -> DltSource:
     """A dlt source with a resource for each of orders, products and shipments.
 
-    The first run of a pipeline loads all; a later one asks for what was created since a day before the newest row that
-    it knows (orders and shipments; products have no such date in the API, so all of them are read, a request for 100).
+    The first run of a pipeline loads all rows. A later run loads what was created since a day before the newest known row.
+    Products have no date in the API, so all of them are read: one request for 100.
     Rows are merged by their uuid: nothing comes twice, and what is read again is brought up to date. What changes in
     older orders is not seen, unless `overlap_days` reaches back to them.
 
-    dlt drops what a failing run has read, so the next one reads it again. `load` keeps it and goes on from there.
+    dlt drops what a failing run has read, so the next one reads it again. `load` keeps it and continues there.
 
-    Columns are those of `goedgepickt_async.contrib.arrow.schema`; the lines of an order are a table of their own. A
-    shipment's uuid may be absent in the API, so shipments are told apart by a column `key`.
+    The columns are in `goedgepickt_async.contrib.arrow.schema`. The lines of an order are a separate table. A
+    shipment's uuid may be absent in the API, so a column `key` identifies a shipment.
 
     Args:
         client: An open client, whose owner closes it; None: one with the settings of the environment, for each run.
@@ -69,10 +69,10 @@ def load(
     overlap_days: int = 1,
     pages_per_run: int = 100,
 ) -> None:
-    """Load all that is new into a dlt pipeline, in several runs; one that fails half-way goes on where it stopped.
+    """Load all that is new into a dlt pipeline, in several runs; one that fails half-way continues where it stopped.
 
-    Each run loads some pages, and where to go on after them is kept in dlt's state, with the rows. A call that fails
-    ends the run: what was read is loaded, and then the error is raised. The next `load` goes on there, in another
+    Each run loads some pages, and the place to continue is kept in dlt's state, with the rows. A call that fails
+    ends the run: what was read is loaded, and then the error is raised. The next `load` continues there, in another
     process too. A process that is killed repeats the pages of one run at most.
 
     Args:
@@ -161,7 +161,7 @@ def _resource(dlt: Any, name: str, opening: Client, *, first: date | None, overl
     by_date = name != "products"
 
     def rows() -> AsyncIterator[list[dict[str, Any]]]:
-        # dlt iterates in a thread of its own, where it does not know the state; it is kept when the rows are.
+        # dlt iterates in a separate thread, where it does not know the state; it is kept when the rows are.
         state: MutableMapping[str, Any] = dlt.current.resource_state(name)
         return _read(name, opening, _Position(state, first, overlap, by_date=by_date), run)
 
@@ -175,9 +175,9 @@ def _resource(dlt: Any, name: str, opening: Client, *, first: date | None, overl
 
 
 class _Position:
-    """From which day on to read, and where to go on in a reading that has begun; kept in dlt's state.
+    """From which day on to read, and the place to continue in a reading that has begun; kept in dlt's state.
 
-    A resume token belongs to one list with its filters, so the day of a reading is kept beside its token.
+    A resume token belongs to one list with its filters, so the day of a reading is kept with its token.
     """
 
     def __init__(

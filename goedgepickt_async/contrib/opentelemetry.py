@@ -56,7 +56,7 @@ class _Open:
     Attributes:
         span: Its span.
         token: Takes the span out of the context again.
-        labels: What its metrics are told apart by.
+        labels: The attributes of its metrics.
         lane: Where it queues.
     """
 
@@ -69,8 +69,8 @@ class _Open:
 class OpenTelemetry:
     """Tells OpenTelemetry of what clients do. Make one for a process, and give its `hooks` to each client.
 
-    Spans: one of kind CLIENT for each call, below the span that is current where the call is made; it is current
-    itself while the call lasts. Requests, answers and retries are its events.
+    Each call is a span of kind CLIENT below the current span, and is the current span while it lasts. Requests,
+    responses and retries are its events.
 
     Args:
         tracer_provider: Where spans go; None: the global one.
@@ -250,7 +250,7 @@ _GAUGES: Final[tuple[tuple[str, str, str, Callable[[BudgetSnapshot], float]], ..
     ("free", "{request}", "Requests that could go now.", lambda state: state.free),
     ("in_flight", "{request}", "Requests that were sent and not answered yet.", lambda state: state.in_flight),
     ("waiting", "{call}", "Calls that queue.", lambda state: sum(state.waiting.values())),
-    ("paused", "s", "How long everybody pauses yet, because of a 429.", lambda state: state.paused_for),
+    ("paused", "s", "The remaining pause of all calls, because of a 429.", lambda state: state.paused_for),
     (
         "foreign_traffic",
         "1",

@@ -59,7 +59,7 @@ def generate_class(plan: ModelSpec, converter: Converter) -> Callable[..., Any]:
 
 
 def _canonical(data: dict[str, Any], plan: ModelSpec) -> dict[str, Any]:
-    """The object with one spelling for each field, flat parts as objects of their own, unknown keys below `extra`."""
+    """The object with one spelling for each field, flat parts as separate objects, unknown keys below `extra`."""
     found: dict[str, Any] = {}
     for part in plan.flat:
         prefix = part.wire.name
@@ -215,7 +215,7 @@ def _all_in_detail(values: list[Any], hook: Hook, item: Any) -> tuple[Any, ...]:
             errors.append(error)
     if errors:
         refused = IterableValidationError("", errors, tuple)  # pyright: ignore[reportCallIssue] # it reads __init__, not __new__
-        refused.more = more  # type: ignore[attr-defined]  # how many are wrong beside those that are explained
+        refused.more = more  # type: ignore[attr-defined]  # how many more are wrong
         raise refused
     return tuple(read)
 
@@ -317,7 +317,7 @@ def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
     Args:
         rows: The list.
         cls: The model of a row.
-        path: Where the list stands in the answer, for the problems.
+        path: The place of the list in the answer, for the problems.
 
     Returns:
         The models, in order.
@@ -339,7 +339,7 @@ def decode_readable(
     Args:
         rows: The list.
         cls: The model of a row.
-        path: Where the list stands in the answer, for the problems.
+        path: The place of the list in the answer, for the problems.
         places: The index of each row in the answer, where that is another than in `rows`.
 
     Returns:

@@ -78,8 +78,8 @@ def field_names(cls: type[Any]) -> tuple[str, ...]:
 def to_plain(model: Any) -> dict[str, Any]:
     """A model as values that JSON takes, under its Python names.
 
-    Decimals become text, instants ISO 8601 with their offset, enumerations their text, secrets `***`; unknown wire
-    keys stay below `extra`; fields that are UNSET are left out. Personal data is in it: it is what was asked for.
+    Decimals and enumerations become text, instants ISO 8601 with their offset, secrets `***`. Unknown wire keys stay below
+    `extra`. Fields that are UNSET are left out. Personal data is in it: it is what was asked for.
     """
     named = ((name, getattr(model, name)) for name in field_names(type(model)))
     return {name: _plain(value) for name, value in named if value is not UNSET}

@@ -1,8 +1,8 @@
-"""Generated structure functions: one a class. They are fast, and accept or refuse a row without saying why.
+"""Generated structure functions: one for each class. They are fast, and accept or refuse a row without saying why.
 
 The body of a function works on local variables, one for each wire key that the class knows. Only its head, which fills
-them, depends on the object: for any object it looks up key by key; for a shape that comes often (the same keys in the same
-order, as the rows of a list have) it unpacks the values, which takes a third of the time.
+them, depends on the object. For any object it looks up each key. For a frequent shape, with the same keys in the same
+order, it unpacks the values, which takes a third of the time.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def assignable_clone(cls: type[Any]) -> type[Any] | None:
     of a frozen class inherits the refusal, so the clone always brings the assignment of `object`.
 
     Returns:
-        The clone, tried out on each field; None if the layout does not allow one, such as that of a class with both
-        slots and a slot for weak references.
+        The clone, tried out on each field. None if the layout does not allow one: a class with slots and a slot for
+        weak references has such a layout.
     """
     if cls not in _CLONES:
         _CLONES[cls] = _cloned(cls)
@@ -83,7 +83,7 @@ class _InternedTexts(dict[str, str]):
     """Text → the first one that is equal to it, so that what repeats from row to row is held once."""
 
     def __missing__(self, text: str) -> str:
-        """Itself; remembered from now on. A full table starts afresh, so that texts of today are shared too."""
+        """Itself; remembered from now on. A full table is emptied, so that texts of today are shared too."""
         if len(text) <= _LONGEST_REMEMBERED:
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
@@ -222,14 +222,14 @@ def compile_class(spec: ModelSpec, converter: Converter) -> Read | None:
     def structure(value: Any, _: Any = None) -> Any:
         return shapes[(*value,)](value)
 
-    # For the functions of other classes, which know already that they have a list or an object in hand.
+    # For the functions of other classes, which know already that they have a list or an object.
     structure.read_all = shapes.read_all  # type: ignore[attr-defined]
     structure.read_object = structure  # type: ignore[attr-defined]
     return structure
 
 
 class _Shapes(dict[Keys, Read]):
-    """The keys of an object, in order → the function that reads it. Bounded, whatever an API sends."""
+    """The keys of an object, in order → the function that reads it. It is bounded."""
 
     def __init__(self, spec: ModelSpec, converter: Converter) -> None:
         super().__init__()

@@ -217,7 +217,7 @@ def parse_bool(value: Any, _: Any = None) -> bool:
 def parse_decimal(value: Any, _: Any = None) -> Decimal:
     """An exact decimal number from text or a number; a float counts as the digits it is written with.
 
-    A comma stands for the decimal point where it can be nothing else: `12,50` is read, while `1,234` and `1.234,56`
+    A comma is the decimal point where it can be nothing else: `12,50` is read, while `1,234` and `1.234,56`
     are refused, since a comma or a point may part the thousands.
     """
     if value.__class__ is str:
@@ -266,7 +266,7 @@ def parse_datetime(value: Any, _: Any = None) -> datetime:
 
 
 def in_amsterdam(moment: datetime) -> datetime:
-    """The same instant in Dutch time; the very last day that Python knows stays in the zone it came in."""
+    """The same instant in Dutch time; the last day that Python knows stays in the zone it came in."""
     if moment.tzinfo is AMSTERDAM:
         return moment
     try:

@@ -78,13 +78,13 @@ def item_of_tuple(tp: Any) -> Any:
 
 
 def model_spec(cls: type[Any]) -> ModelSpec | None:
-    """The spec of a read model of ours, of a subclass of one, or of a user's class with wire names beside its fields.
+    """The spec of a read model of ours, of a subclass of one, or of a user's class whose fields have wire names.
 
     A field without a wire name is called there as in Python; fields that `__init__` does not take are left to the class.
 
     Returns:
-        The spec; None for a class without a single wire name, for one that is sent, and for one with a flat field of
-        a type that has no spec or flat fields itself.
+        The spec. None for a class without a wire name, for one that is sent, and for one with a flat field whose type
+        has no spec.
     """
     if is_request_model(cls):
         return None

@@ -1,4 +1,4 @@
-"""Lists: read whole or raised, whatever the server and the moving rows do."""
+"""Lists: complete or an error, also when the server fails and rows move."""
 
 from __future__ import annotations
 

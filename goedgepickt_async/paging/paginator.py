@@ -99,7 +99,7 @@ class UnreadableRow:
 
     Attributes:
         page: The page's number, as `Page.number`.
-        place: Where it stands in the answer, as `$.items[23]`.
+        place: Its place in the answer, as `$.items[23]`.
         id: What tells it apart, such as its uuid; None if it has nothing of the kind.
         problems: One line for each bad value, as `$.items[23].totalPaid: expected …`; it never holds the value.
         row: The row as it came, as JSON values. It may hold personal data.
@@ -123,7 +123,7 @@ class Page(Generic[T]):
     Attributes:
         items: In the list's order; rows that an earlier page brought are left out.
         number: Which page of this reading, from 1.
-        info: What the server says of the list. `total_items` and `last_page` are unreliable (reference section 3, B).
+        info: The `pageInfo` of the response. `total_items` and `last_page` are unreliable (reference section 3, B).
         filtered: New rows that the server sent although they are not what was asked for.
         unreadable: New rows that cannot be read; empty unless the list was asked for with `on_unreadable=`.
     """
@@ -185,7 +185,7 @@ class ListSource(Generic[T]):
         predicate: Whether an item belongs to what was asked for.
         key: The wire names under which rows carry what tells them apart.
         by_date: Whether the list takes `createdAfter`.
-        route: The path without ids, for whoever watches.
+        route: The path without ids, for hooks and logs.
         on_page: Called with each page.
         on_unreadable: What becomes of a row that cannot be read.
     """
@@ -237,13 +237,12 @@ class Paginator(AsyncOnly, Generic[T]):
     """A list of the API, read page by page as it is consumed. Nothing is sent before it is iterated.
 
     Iterating gives the items: `async for order in gg.orders.list(): …`. It can be iterated again, which reads the list
-    again. While a page is worked on, the next one is fetched (from the second page on, so that looking at the first
-    items costs one request). A list is read whole or raises: rows that were there from the beginning to the end of the
-    reading come exactly once, also while others come and go.
+    again. From the second page on, the next page is fetched ahead; the first items cost one request. A list is complete or
+    raises. Rows that exist during the whole reading come exactly once, also while other rows come and go.
 
     Raises while iterated:
         PagingError: The list cannot be read whole.
-        GoedGepicktError: Any error of a call; its `resume` tells where to go on.
+        GoedGepicktError: Any error of a call; its `resume` tells where to continue.
     """
 
     _usage = (
@@ -262,11 +261,11 @@ class Paginator(AsyncOnly, Generic[T]):
         return f"<Paginator of {self._source.path}>"
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """The items, one by one."""
+        """The items in order."""
         return self._items()
 
     def limit(self, number: int) -> Paginator[T]:
-        """The same list, of which at most `number` items are read.
+        """The same list, limited to `number` items.
 
         Raises:
             ConfigurationError: It is no whole number, or negative.
@@ -276,7 +275,7 @@ class Paginator(AsyncOnly, Generic[T]):
         return Paginator(self._source, limit=number if self._limit is None else min(number, self._limit))
 
     async def first(self) -> T | None:
-        """The first item, or None if there is none; one request, as a rule."""
+        """The first item, or None if the list is empty; usually one request."""
         items = await self.collect(limit=1)
         return items[0] if items else None
 
@@ -290,7 +289,7 @@ class Paginator(AsyncOnly, Generic[T]):
         return [item async for item in paginator]
 
     def pages(self, *, resume: str | None = None) -> Pages[T]:
-        """The pages, one by one: `async for page in gg.orders.list().pages(): …`.
+        """The pages: `async for page in gg.orders.list().pages(): …`.
 
         Args:
             resume: The `resume` of a page or of an error, to read on after it.
@@ -309,7 +308,7 @@ class Paginator(AsyncOnly, Generic[T]):
             await stream.close()
 
     async def _items(self) -> AsyncGenerator[T]:
-        # Not by way of `pages`: a loop that ends closes all generators at once, and one inside the other cannot be.
+        # Not by way of `pages`: a loop that ends closes all generators together, and a nested one cannot be closed then.
         stream = self._stream(None)
         try:
             while (page := await stream.next()) is not None:
@@ -441,7 +440,7 @@ async def _end(task: asyncio.Task[Any]) -> None:
 
 
 class _PageStream(Generic[T]):
-    """One reading of a list: the pages one by one, with one fetched ahead."""
+    """One reading of a list: its pages in order, with one fetched ahead."""
 
     def __init__(self, paginator: Paginator[T], reader: ListReader, position: Position, left: int | None) -> None:
         self._paginator = paginator

@@ -111,7 +111,7 @@ MAX_OFFSET = 10_000
 """Results that page numbers reach (B)."""
 
 OVERLAP = 3
-"""Rows by which a page overlaps the one before, at least."""
+"""The least overlap of a page with the one before, in rows."""
 
 
 @attrs.frozen(kw_only=True)
@@ -192,10 +192,10 @@ def _furthest(start: int, largest: int) -> PageRequest:
 
 
 _MOST_WITHOUT_NEWS = 10
-"""Pages in a row that may bring nothing new, beside those that the seen keys explain, until the list never ends."""
+"""Consecutive pages without a new row, in addition to those that the seen keys explain; after that the list is endless."""
 
 _MOST_TIES = 20
-"""Rows of one instant at a page's end by which the overlap grows: nobody fixes the order among them."""
+"""The largest growth of the overlap: rows of one instant at a page's end have no fixed order."""
 
 
 @attrs.frozen(kw_only=True)
@@ -204,7 +204,7 @@ class RawPage:
 
     Attributes:
         rows: The `items`, as JSON objects.
-        info: The `pageInfo`, empty if there was none.
+        info: The `pageInfo`; empty if the response has none.
         has_info: Whether there was one.
         attempts: How many requests went out on the wire for it.
     """
@@ -277,7 +277,7 @@ class ListReader:
         key: Sequence[str] = ("uuid",),
         by_date: bool = False,
     ) -> None:
-        # Where the list ended when it was left it may have grown: go on there as at any other place.
+        # Where the list ended when it was left it may have grown: continue there as at any other place.
         self.position: Position = attrs.evolve(position, short=False)
         self._fetch = fetch
         self._largest = largest
@@ -288,15 +288,15 @@ class ListReader:
         self._without_news = 0
         self._last_keys: list[str] = []
         self._before_last_keys: list[str] = []
-        self._overlap = OVERLAP  # rows by which the next page is to overlap
-        self._back = 0  # rows by which to step back, as the overlap was not enough
+        self._overlap = OVERLAP  # rows of overlap of the next page
+        self._back = 0  # rows to step back, as the overlap was not enough
         self._has_gaps = False  # pages are not full in the middle of the list
         self._total: int | None = None  # how many rows the latest page that was not empty said that there are
-        self._claims_more = False  # the last page was not full, and yet the server says that there is more
+        self._claims_more = False  # the last page was not full, and the total is higher
         self._looked_twice = False
         self._resyncing = False  # in a new window: skip what was read before; True until the first new row
         self._resynced = False  # … and something that was read before was met
-        self._fixed: int | None = None  # the one page size that the server knows, if it knows only one
+        self._fixed: int | None = None  # the only page size of the server, if it has one
         self._gives_cursors = False  # the server names a way on from pages that are not the last
         self._again: int | None = None  # then: a page to read again, as pages cannot overlap
 
@@ -352,12 +352,12 @@ class ListReader:
         read, total, before = self.position.rows, page.info.total_items, self._total
         if ask.cursor is None and ask.start == 0:
             if total:
-                return f"the server says that the list has {total} rows, and gives none of them"
+                return f"the server reports {total} rows, and returns none of them"
             if read and not self._resyncing:
-                return f"{read} rows were read, and now the server says that there are none"
+                return f"{read} rows were read, and now the server reports an empty list"
         is_end = self._looked_twice and self.position.window is None
         if is_end and before is not None and before > read and (total is None or total < read):
-            return f"the server said that the list has {before} rows, and ends it after {read}"
+            return f"the server reported {before} rows, and ends the list after {read}"
         return None
 
     # -- by page number -----------------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ class ListReader:
             return True  # pages so small that they cannot overlap
         if not remembers:
             return any(key in self._seen for key in keys)
-        # At the list's beginning, with all that was read in memory, whatever is unknown is new.
+        # At the list's beginning, with all that was read in memory, each unknown row is new.
         return keys[0] in self._seen or (ask.start == 0 and self._seen.whole)
 
     def _advance(self, ask: PageRequest, page: RawPage, keys: list[str], *, remembers: bool) -> Batch:
@@ -471,7 +471,7 @@ class ListReader:
             self._look_twice(ask)
 
     def _look_twice(self, ask: PageRequest) -> None:
-        """The list seems to end where the server says that it goes on: perhaps it clamps its pages in silence."""
+        """The list seems to end before its total: the server may give smaller pages than it reports."""
         self._looked_twice = True
         if self._fixed is not None:
             self._again = (ask.page or 1) - 1 or None
@@ -497,7 +497,7 @@ class ListReader:
             self._step_back(ask)
 
     def _go_on_behind_a_short_page(self) -> None:
-        """It was not the end: pages are clamped in silence, or rows are left out of them."""
+        """It was not the end: pages are smaller than reported, or have gaps."""
         if not self._has_gaps:
             self._largest = max(1, min(self._largest, len(self._before_last_keys)))
         self._has_gaps = True
@@ -555,7 +555,7 @@ def _size_given(ask: PageRequest, page: RawPage) -> int:
 
 
 def _ties(rows: list[Any]) -> int:
-    """How many rows before the last one were created in the same instant: nobody fixes the order among those."""
+    """How many rows before the last one were created in the same instant: these have no fixed order."""
     moments = [row.get("createDate") if isinstance(row, dict) else None for row in rows[-_MOST_TIES:]]
     if moments[-1] is None:
         return 0

@@ -1,4 +1,4 @@
-"""For tests of code that uses this package: invented models, signed deliveries, a clock that hurries, a served sandbox.
+"""For tests of code that uses this package: invented models, signed deliveries, a virtual clock, a served sandbox.
 
 The fixtures of the pytest plugin are made of these; without pytest they are as good. Nothing here belongs into a
 program that runs.

@@ -1,4 +1,4 @@
-"""A virtual clock: when nothing can go on, it jumps to the next moment that is waited for; and a budget that goes by it."""
+"""A virtual clock: when nothing can continue, it jumps to the next moment that is waited for; and a budget that goes by it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ClockBudget", "VirtualClock", "VirtualLoop"]
 
 
 _A_PASS = 1e-9
-"""Seconds that a pass of the loop takes: code that is woken a rounding error too early relies on time's going on."""
+"""Seconds that a pass of the loop takes: code that is woken a rounding error too early relies on real time."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -53,7 +53,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *timeout: float | None) -> None:
-        """End the threads; since Python 3.12 with a time-out, which is not to be jumped to."""
+        """End the threads; since Python 3.12 with a timeout, which is not to be jumped to."""
         self._jumping.threads_at_work += 1
         try:
             await super().shutdown_default_executor(*timeout)
@@ -98,7 +98,7 @@ class _Courier:
     """A byte of ours over the loopback: when it is there, so is what was sent before it.
 
     A system may deliver what is sent to itself a moment later. Then nothing is ready to be read, though something is
-    under way, and a jump to the next time-out would be one too early.
+    under way, and a jump to the next timeout would be one too early.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ _SECOND = 1_000_000_000
 class VirtualClock:
     """Time for tests, with an event loop that runs on it: nothing waits, and everything keeps its order.
 
-    Sockets, tasks and time-outs are real. When no task can go on and no byte is under way, the time jumps to the next
+    Sockets, tasks and timeouts are real. When no task can continue and no byte is under way, the time jumps to the next
     moment that a task waits for. So an hour of waiting for the rate limit takes as long as its requests do.
 
     ```python
@@ -148,8 +148,8 @@ class VirtualClock:
         print(clock.elapsed)
     ```
 
-    Everything that talks must do so in this loop: another process, another thread's server or a remote database is not
-    waited for, and the time jumps past it. `asyncio.to_thread` is waited for. What reads `time.time` or
+    All servers and clients must run in this loop. Another process, another thread's server or a remote database is not
+    waited for: the time jumps past it. `asyncio.to_thread` is waited for. What reads `time.time` or
     `datetime.now` itself sees the real time.
 
     Args:
@@ -179,7 +179,7 @@ class VirtualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass by hand; who waited for it goes on when the loop runs next.
+        """Let time pass by hand; a task that waits for it continues when the loop runs next.
 
         Args:
             seconds: How many, at least 0.
@@ -194,7 +194,7 @@ class VirtualClock:
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run something asynchronous on this clock, and return what it returns.
 
-        It may be called again and again; it is the same loop, so what runs in it goes on.
+        It may be called again and again; it is the same loop, so its tasks continue.
 
         Args:
             main: A coroutine.
@@ -204,7 +204,7 @@ class VirtualClock:
         """
         if _is_in_a_loop():
             main.close()
-            raise RuntimeError("a VirtualClock has an event loop of its own: call run from plain code")
+            raise RuntimeError("a VirtualClock has its own event loop: call run from plain code")
         if self._runner is None:
             self._runner = asyncio.Runner(loop_factory=lambda: VirtualLoop(self.monotonic, self.advance))
         return self._runner.run(main)
@@ -235,8 +235,8 @@ def _is_in_a_loop() -> bool:
 class ClockBudget(LocalBudget):
     """A budget that goes by a virtual clock.
 
-    Beside such a clock the sandbox lives in the clock's event loop. A call from another one, as with `asyncio.run`,
-    would get no answer and wait for its time-out, so it is refused at once.
+    With such a clock the sandbox lives in the clock's event loop. A call from another one, as with `asyncio.run`,
+    would get no answer and wait for its timeout, so it is refused immediately.
 
     Args:
         clock: The clock.

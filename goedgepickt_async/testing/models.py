@@ -60,7 +60,7 @@ T = TypeVar("T")
 def to_wire(model: Any) -> dict[str, Any]:
     """A model that is read, as the JSON-ready object that the API would answer.
 
-    Decimals are texts, as the API writes money; instants carry their offset; what is in `extra` stands beside the rest.
+    Decimals are texts, as the API writes money; instants carry their offset; what is in `extra` is at the top level.
 
     Args:
         model: An `Order`, a `Product`, a `Shipment`, or another attrs class of this package that is read.
@@ -83,7 +83,7 @@ def without_personal_data(data: Any) -> Any:
     """An answer or a request body, such as a recording keeps: its shape stays, and personal texts become `***`.
 
     A text stays where its key is known to hold nothing personal, such as `status`, `sku` or `createDate`. All other texts
-    are replaced, also those of unknown keys and webhook secrets. Numbers and booleans stay.
+    are replaced, also under unknown keys and in webhook secrets. Numbers and booleans stay.
 
     Args:
         data: JSON values with the API's names.
@@ -115,8 +115,8 @@ def changed(model: T, changes: Mapping[str, Any]) -> T:
 
     Args:
         model: A model that is read.
-        changes: Field names and values: of the field's own type, or as JSON has it; for a field that holds a model, a
-            mapping changes that one. `extra` is what the API sent besides.
+        changes: Field names and values, in the field's type or as JSON. For a field that holds a model, a mapping changes
+            that model. `extra` has the unknown keys.
 
     Raises:
         TypeError: There is no such field.

@@ -134,7 +134,7 @@ def fitting_budget(options: Mapping[str, Any], clock: VirtualClock | None) -> Lo
 
 @contextmanager
 def client_of(sandbox: Sandbox, budget: LocalBudget, clock: VirtualClock | None) -> Iterator[GoedGepickt]:
-    """A client of a sandbox, which is closed afterwards in whichever loops it was used."""
+    """A client of a sandbox, which is closed afterwards in all loops where it was used."""
     client = GoedGepickt(
         sandbox.api_key,
         base_url=sandbox.url,
@@ -164,7 +164,7 @@ async def _close(client: GoedGepickt) -> None:
 
 
 def _run_aside(main: Coroutine[Any, Any, None]) -> None:
-    """Run something in a loop of its own: `asyncio.run` would replace the current one."""
+    """Run something in a separate loop: `asyncio.run` would replace the current one."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(main)
