@@ -219,7 +219,7 @@ def _check_no_failure(data: Mapping[str, Any]) -> None:
     for name in ("status", "code", "statusCode", "status_code"):
         value = data.get(name)
         text = str(value).strip().lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        if text in _FAILED_STATUS or (len(text) == 3 and text.isdecimal() and text >= "300"):
+        if value is False or text in _FAILED_STATUS or (len(text) == 3 and text.isdecimal() and text >= "300"):
             raise _says_failed(name)
     for name in ("exception", "error", "errorMessage", "errors"):
         if data.get(name):

@@ -70,7 +70,8 @@ class Server:
         """The truth with something in it replaced, or something else altogether."""
         draw, self.lied = self._chance, self.lied + 1
         if draw.random() < 0.4:
-            return self.value()
+            others = (self.value() for _ in range(1_000))
+            return next(other for other in others if not is_empty_list(other))
         copy = json.loads(json.dumps(truth))
         at = copy
         while isinstance(at, dict | list) and at:
@@ -102,7 +103,7 @@ class Server:
         if len(path) == 1:
             return "200 OK", self.page(rows(path[0]), query)
         if len(path) == 3:
-            return "200 OK", {"items": []}
+            return "200 OK", {"items": [{"freeStock": 5, "totalStock": 5}]}
         found = [row for row in rows(path[0]) if row["uuid"] == path[1]]
         return ("200 OK", found[0]) if found else ("404 Not Found", {"message": "not found"})
 
@@ -115,6 +116,11 @@ class Server:
         shown = every[(number - 1) * size : number * size]
         info = {"totalItems": len(every), "itemsPerPage": size, "currentPage": number}
         return {"items": shown, "pageInfo": info | {"lastPage": max(1, -(-len(every) // size))}}
+
+
+def is_empty_list(value: Any) -> bool:
+    """The truth of another account, and no wrong shape."""
+    return isinstance(value, dict) and value.get("items", 1) in ([], {})
 
 
 def rows(kind: str) -> list[dict[str, Any]]:
