@@ -276,6 +276,7 @@ async def test_no_frame_of_a_plan_that_fails_shows_anything_personal(tmp_path: P
     assert found == []
 
 
+@pytest.mark.virtual_time
 async def test_no_frame_below_a_webhook_handler_shows_anything_personal() -> None:
     secret = "s3cr3t-of-a-subscription"
     failures: list[BaseException] = []
