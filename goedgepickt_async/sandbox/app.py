@@ -76,7 +76,6 @@ def encode_json(value: Any) -> bytes:
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
-    """Return a JSON answer."""
     return Answer(
         status, encode_json(value), {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
@@ -263,7 +262,6 @@ class Keys:
         return self.account if base == "account" else self.fulfilment
 
     def opens(self, token: str | None, base: str) -> bool:
-        """Whether a token opens an API."""
         if token is None:
             return False
         return hmac.compare_digest(token.encode(), self.of(base).encode()) or (self.any and is_well_formed(token))
@@ -357,7 +355,6 @@ class Application:
     def __init__(
         self, router: Router, throttle: Throttle | None, quirks: Quirks, keys: Keys, *, clock: Callable[[], float]
     ) -> None:
-        """Take what answers, what limits (None for no limit), and the keys."""
         self._router = router
         self.throttle = throttle
         self._keys = keys

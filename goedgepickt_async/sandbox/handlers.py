@@ -84,7 +84,6 @@ class Lists:
     """Answers every list of one world."""
 
     def __init__(self, world: World, limits: PageLimits, quirks: Quirks) -> None:
-        """Take what to list, how large pages are, and where to lie."""
         self._world = world
         self._quirks = quirks
         self._pager = Pager(limits, quirks)
@@ -101,7 +100,6 @@ class Lists:
         self.shipments: Listing = self._list_shipments()
 
     def of(self, listing: Listing) -> Controller:
-        """Return the controller of a list."""
         return lambda request: self._answer(listing, request)
 
     def _answer(self, listing: Listing, request: Incoming) -> Answer:
@@ -236,11 +234,17 @@ def _read_order(listing: Listing, request: Incoming, errors: dict[str, list[str]
     return bool(column), bool(column) and direction == "desc"
 
 
+_EMPTY: Final = (
+    "productId", "sku", "name", "ean", "barcode", "description", "internalComment", "price", "costPrice",
+    "taxRate", "weight", "length", "height", "width", "picture",
+)  # fmt: skip
+"""The fields of a product that are null in a new product."""
+
+
 class Products:
     """The controllers of products."""
 
     def __init__(self, world: World, quirks: Quirks) -> None:
-        """Take the world and where to lie."""
         self._world = world
         self._quirks = quirks
         self._fields = (
@@ -257,11 +261,9 @@ class Products:
         self._new_fields = tuple(attrs.evolve(field, required=field.name in required) for field in self._fields)
 
     def get(self, request: Incoming, uuid: str) -> Answer:
-        """GET /products/{uuid}."""
         return json_answer(self._world.products.row(found(self._world.products, uuid, "Product", request)))
 
     def create(self, request: Incoming) -> Answer:
-        """POST /products."""
         data = checked(self._new_fields, request)
         webshop, sku = int(data["webshopUuid"]), str(data["sku"])
         if self._is_taken(webshop, sku):
@@ -269,7 +271,6 @@ class Products:
         return self._answer(self._world.insert_product(webshop, self._new_row(data)))
 
     def update(self, request: Incoming, uuid: str) -> Answer:
-        """PUT /products/{uuid}."""
         index = found(self._world.products, uuid, "Product", request)
         data = checked(self._fields, request)
         webshop = self._world.product_webshop(index)
@@ -284,29 +285,9 @@ class Products:
         return any(self._world.product_webshop(index) == webshop for index in same)
 
     def _new_row(self, data: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "uuid": self._world.products.uuid(self._world.products.size),
-            "productId": None,
-            "sku": None,
-            "name": None,
-            "ean": None,
-            "barcode": None,
-            "description": None,
-            "internalComment": None,
-            "price": None,
-            "costPrice": None,
-            "taxRate": None,
-            "weight": None,
-            "length": None,
-            "height": None,
-            "width": None,
-            "picture": None,
-            "productAttributes": [],
-            "supplier": None,
-            "allowBackorders": True,
-            "type": "normal",
-            **_served(data),
-        }
+        uuid = self._world.products.uuid(self._world.products.size)
+        fixed = {"productAttributes": [], "allowBackorders": True, "type": "normal"}
+        return {"uuid": uuid, **dict.fromkeys(_EMPTY), "supplier": None, **fixed, **_served(data)}
 
     def _answer(self, index: int) -> Answer:
         product = self._world.products.row(index)
@@ -326,7 +307,6 @@ class StockOfProducts:
     """The controllers of a product's stock."""
 
     def __init__(self, world: World, quirks: Quirks) -> None:
-        """Take the world and where to lie."""
         self._world = world
         self._quirks = quirks
         quantity = Field("stockQuantity", check.whole(0), required=True)
@@ -339,7 +319,6 @@ class StockOfProducts:
         )
 
     def get(self, request: Incoming, uuid: str) -> Answer:
-        """GET /products/{uuid}/stock."""
         product = self._product(request, uuid)
         places = sorted(self._world.inventory.stock(product).locations, key=lambda place: place.priority)
         locations = [
@@ -354,7 +333,6 @@ class StockOfProducts:
         return json_answer({"stockLocations": locations})
 
     def link(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
-        """POST /products/{uuid}/stock/{pickLocationUuid}."""
         product, location = self._product(request, uuid), self._location(request, location_uuid)
         data = checked(self._link_fields, request)
         stock = self._world.inventory.stock(product)
@@ -367,7 +345,6 @@ class StockOfProducts:
         return json_answer({"message": "Stock location created"})
 
     def set(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
-        """PUT /products/{uuid}/stock/{pickLocationUuid}."""
         product, location = self._product(request, uuid), self._location(request, location_uuid)
         data = checked(self._set_fields, request)
         if self._world.inventory.stock(product).at(location) is None:
@@ -376,7 +353,6 @@ class StockOfProducts:
         return json_answer({"message": "Stock updated"})
 
     def mutate(self, request: Incoming, uuid: str) -> Answer:
-        """PUT /products/{uuid}/stock-mutation."""
         product = self._product(request, uuid)
         data = checked(self._mutation_fields, request)
         self._world.inventory.mutate(product, data["mutation"], data.get("pickLocationUuid"))
@@ -485,17 +461,14 @@ class Orders:
     """The controllers of orders."""
 
     def __init__(self, world: World, quirks: Quirks) -> None:
-        """Take the world and where to lie."""
         self._world = world
         self._quirks = quirks
         self._fields = order_fields(world)
 
     def get(self, request: Incoming, uuid: str) -> Answer:
-        """GET /orders/{uuid}."""
         return json_answer(self._world.orders.row(found(self._world.orders, uuid, "Order", request)))
 
     def create(self, request: Incoming) -> Answer:
-        """POST /orders."""
         data = checked(self._fields, request)
         first = self._first_with_id(data["webshopUuid"], data["orderId"])
         if first is not None and self._quirks.duplicate_order == "refuse":
@@ -564,7 +537,6 @@ class Webhooks:
     """The controllers of webhook subscriptions."""
 
     def __init__(self, world: World) -> None:
-        """Take the world."""
         self._world = world
         self._fields = (
             Field("webshopUuid", check.known(world.webshops.find), required=True),
@@ -573,7 +545,6 @@ class Webhooks:
         )
 
     def create(self, request: Incoming) -> Answer:
-        """POST /webhooks."""
         data = checked(self._fields, request)
         row = self._world.add_webhook(int(data["webshopUuid"]), data["webhookEvent"], data["targetUrl"])
         return json_answer(row)

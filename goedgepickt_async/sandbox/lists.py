@@ -161,7 +161,6 @@ class Pager:
     """Cuts pages out of selections."""
 
     def __init__(self, limits: PageLimits, quirks: Quirks) -> None:
-        """Take the limits and the quirks, which may change between two pages."""
         self._limits = limits
         self._quirks = quirks
         self._frozen: dict[tuple[str, ListQuery], int] = {}

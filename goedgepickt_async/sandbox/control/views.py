@@ -312,7 +312,6 @@ def whole_product(world: World, index: int) -> dict[str, Any]:
 
 
 def delivery(one: Delivery, *, whole: bool = False) -> dict[str, Any]:
-    """Return a webhook delivery."""
     short: dict[str, Any] = {
         "number": one.number,
         "webhookUuid": one.webhook_uuid,

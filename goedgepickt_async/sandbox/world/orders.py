@@ -56,7 +56,6 @@ class OrderMaker:
     """Makes order `index` from the seed. Status and webshop are one byte each; the rest is made when asked for."""
 
     def __init__(self, settings: WorldSettings, identity: SeededIds, products: ProductMaker) -> None:
-        """Take the world's settings, its source of randomness and the maker of what can be ordered."""
         self._settings = settings
         self._identity = identity
         self._products = products
@@ -78,11 +77,9 @@ class OrderMaker:
         return statuses
 
     def status(self, index: int) -> str:
-        """Return its status."""
         return STATUSES[self._statuses[index]]
 
     def webshop(self, index: int) -> int:
-        """Return the index of its webshop."""
         return self._webshops[index]
 
     def created(self, index: int) -> int:
@@ -285,7 +282,6 @@ class ShipmentMaker:
     """Makes shipment `index` from the seed; shipments follow their orders in time."""
 
     def __init__(self, settings: WorldSettings, identity: SeededIds, orders: OrderMaker) -> None:
-        """Take the world's settings, its source of randomness and the maker of the orders that were shipped."""
         self._identity = identity
         self._orders = orders
         self._odd = settings.oddities

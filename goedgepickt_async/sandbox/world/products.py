@@ -59,7 +59,6 @@ class ProductMaker:
     """Makes product `index` from the seed; cheap parts can be asked for alone."""
 
     def __init__(self, settings: WorldSettings, identity: SeededIds) -> None:
-        """Take the world's settings and its source of randomness."""
         self._settings = settings
         self._identity = identity
         self._odd = settings.oddities
@@ -315,7 +314,6 @@ class Allocator:
         self._queues: dict[int, list[int]] = {}
 
     def __contains__(self, order: int) -> bool:
-        """Whether the order has stock reserved."""
         return order in self._needs
 
     def orders(self) -> Iterator[int]:

@@ -101,7 +101,6 @@ class SeededIds:
     """
 
     def __init__(self, seed: int) -> None:
-        """Take the seed of the world."""
         self._key = blake2b(str(seed).encode(), digest_size=32).digest()
 
     def draw(self, kind: str, index: int) -> bytes:
@@ -161,7 +160,6 @@ class Calendar:
     """Spreads `count` rows evenly over the year before `end`, in order."""
 
     def __init__(self, end: int, count: int) -> None:
-        """Take the Unix second at which the history ends, and the number of rows."""
         self._start = int((datetime.fromtimestamp(end, UTC) - timedelta(days=SPAN_DAYS)).timestamp())
         self._step = (end - self._start) / max(1, count)
 
@@ -208,7 +206,6 @@ class Table(Sequence[Row]):
         self._living: tuple[int, Sequence[int]] = (0, range(generated))
 
     def uuid(self, index: int) -> str:
-        """Return the uuid of row `index`."""
         return self._identity.uuid(self.kind, index)
 
     def find(self, uuid: str) -> int | None:
@@ -276,7 +273,6 @@ class Table(Sequence[Row]):
         return array("I", (index for index in range(self.size) if index not in self._deleted))
 
     def __len__(self) -> int:
-        """How many rows live."""
         return self.size - len(self._deleted)
 
     def __getitem__(self, position: Any) -> Any:
