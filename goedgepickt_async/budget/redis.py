@@ -246,6 +246,8 @@ class RedisBudget(QueuedBudget):
             wrong password, missing rights and the like are told by the first `take`.
     """
 
+    _is_carrying: bool = False
+
     def __init__(
         self,
         limit: int = 150,
@@ -369,7 +371,7 @@ class RedisBudget(QueuedBudget):
         self._recovery: asyncio.Task[None] | None = None
         self._working: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._work_again = False
-        self._is_carrying: bool = False
+        self._is_carrying = False
         self._looks = False
         self._reopening: set[asyncio.Task[None]] = set()
 

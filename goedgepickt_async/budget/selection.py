@@ -64,12 +64,20 @@ def _made(chosen: str, name: str, where: str) -> Budget:
         return HostBudget(name=name)
     if kind == "host" and Path(rest).is_absolute():
         return HostBudget(name=name, directory=rest)
-    if kind in {"redis", "rediss", "unix"} and "://" in chosen:
+    if kind in {"redis", "rediss", "unix"} and "://" in chosen and _names_a_place(chosen):
         from goedgepickt_async.budget.redis import DEFAULT_KEY, RedisBudget  # noqa: PLC0415  needs the extra
 
         return RedisBudget(url=chosen, name=DEFAULT_KEY if name == DEFAULT_NAME else f"{DEFAULT_KEY}:{name}")
     shown = f"{kind}://…" if "://" in chosen else chosen  # a URL may hold a password
     raise ConfigurationError(f"{where} is {shown!r}, and must be {_FORMS}")
+
+
+def _names_a_place(url: str) -> bool:
+    """Whether it says where Redis is: redis-py would take this machine, and database 0 for one that is no number."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return len(parts.path) > 1
+    return bool(parts.hostname) and (parts.path.strip("/") or "0").isdecimal()
 
 
 def _name_of(server: str) -> str:

@@ -75,7 +75,21 @@ def test_a_server_on_this_machine_has_a_local_budget_unless_another_is_chosen(mo
 
 
 @pytest.mark.parametrize(
-    "choice", ["hosts", "host:relative", "http://x", "redis", "memcached://:secret@x", "file:///x"]
+    "choice",
+    [
+        "hosts",
+        "host:relative",
+        "http://x",
+        "redis",
+        "memcached://:secret@x",
+        "file:///x",
+        "redis:nothing",
+        "redis://",
+        "redis://:secret@",
+        "rediss:///0",
+        "redis://x/y",
+        "unix://",
+    ],
 )
 def test_an_unknown_choice_is_refused_with_the_forms_and_without_its_password(choice: str) -> None:
     with pytest.raises(ConfigurationError, match="host:/path") as caught:
