@@ -1,6 +1,9 @@
 """How often one is refused and how long it takes, by the way in which the rate limit is kept; side by side in one run.
 
-Run it as `python benchmarks/budget.py`; it takes about three minutes. Each figure has a server of its own with
+Run it as `python benchmarks/budget.py`; it takes about six minutes. `--only` measures one of three: the ways of keeping the
+limit, the CPU time of a request with each budget, and a fleet of processes in virtual time.
+
+Of the ways: each figure has a server of its own with
 Laravel's throttle and a scaled window; seconds are printed scaled back to 60. A refused call waits for Retry-After, which
 speaks in whole seconds of this clock: a refusal may cost up to ten seconds more or less than it would unscaled.
 """
@@ -8,19 +11,27 @@ speaks in whole seconds of this clock: a refusal may cost up to ten seconds more
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import multiprocessing
 import statistics
+import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import aiohttp
 import attrs
-from _harness import Table, parser, tell
+from _harness import Table, parser, ratios, tell
 from aiolimiter import AsyncLimiter
 from soak import WINDOW, make_budget
 
-from goedgepickt_async import GoedGepickt
+from goedgepickt_async import GoedGepickt, HostBudget, LocalBudget
+from goedgepickt_async.budget import Budget, Lane
+from goedgepickt_async.budget.protocol import Answered
 from goedgepickt_async.sandbox import Sandbox
 
 LIMIT = 150
@@ -199,13 +210,110 @@ async def _for_ever(call: Call) -> None:
         await call("bulk")
 
 
+def ways(period: float) -> Table:
+    measurement = Measurement(period)
+    asyncio.run(measurement.fill())
+    return measurement.table()
+
+
+# -- CPU time --------------------------------------------------------------------------------------------------------
+
+_BODY = b'{"items": []}'
+_RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    b"X-RateLimit-Limit: 1000000\r\nX-RateLimit-Remaining: 999999\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+
+
+def _serve(pipe: Connection) -> None:
+    """The smallest server: one response for each request."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(_RESPONSE)
+
+    async def main() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+def cost() -> Table:
+    """A request and a transaction with HostBudget, as multiples of LocalBudget's."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    url = f"http://127.0.0.1:{ours.recv()}"
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+
+        async def prepare(budget: Budget) -> GoedGepickt:
+            client = GoedGepickt("key", base_url=url, budget=budget)
+            await client.request("GET", "/webshops")
+            return client
+
+        async def take_and_settle(budget: Budget) -> None:
+            for _ in range(20):
+                budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=30), Answered(1))
+
+        made = Table(
+            "CPU time of HostBudget, as a multiple of LocalBudget's",
+            ["what", "median (quartiles)"],
+            "A request of 13 bytes over a kept connection, the server in another process; and the taking and settling of 20 slots alone.",
+        )
+        budgets = [LocalBudget(1_000_000, 0.01), HostBudget(1_000_000, 0.01, directory=folder)]
+        clients = [runner.run(prepare(budget)) for budget in budgets]
+        requests = [lambda client=client: runner.run(client.request("GET", "/webshops")) for client in clients]
+        slots = [lambda budget=budget: runner.run(take_and_settle(budget)) for budget in budgets]
+        request = ratios(requests[0], {"request": requests[1]}, rounds=61, sample=0.02)["request"]
+        made.add("a small request", request)
+        made.add("take and settle", ratios(slots[0], {"slots": slots[1]})["slots"])
+        made.at_most("a small request", request.median, 1.25)
+        for client in clients:
+            runner.run(client.close())
+    process.terminate()
+    process.join()
+    return made
+
+
+# -- a fleet ---------------------------------------------------------------------------------------------------------
+
+
+def fleet() -> Table:
+    """Processes of many hosts over one Redis."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.support.fleet import Fleet, run  # noqa: PLC0415  the tests are not installed
+
+    made = Table(
+        "a fleet over one Redis, in virtual time",
+        ["hosts", "processes", "trouble", "refused", "of what slots allow", "commands/s", "interactive: median", "p99"],
+        "150 requests per 60 s; latency 0.05 to 2 s; half of the hosts have jobs that never end, of five tenants in two lanes. "
+        "Trouble: three times a host is replaced and Redis forgets its state, once it is away for 5 s.",
+    )
+    sizes = [(1, 4), (4, 3), (10, 5), (20, 10)]
+    for hosts, processes in sizes:
+        for troubles in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                found = run(Fleet(hosts=hosts, processes=processes, seconds=180, troubles=troubles), Path(folder))
+            waits = sorted(found.waits)
+            shown = [f"{statistics.median(waits):.2f} s", f"{waits[len(waits) * 99 // 100]:.2f} s"]
+            each = [found.refused, f"{found.share:.1%}", f"{found.commands:.1f}"]
+            made.add(hosts, hosts * processes, "yes" if troubles else "no", *each, *shown)
+            made.at_most(f"refusals of {hosts} hosts", found.refused, 0)
+            made.at_most(f"idle slots of {hosts} hosts", 0 if troubles else 1 - found.share, 0.03)
+    return made
+
+
 def main() -> int:
     made = parser(__doc__)
     made.add_argument("--period", type=float, default=6.0, help="the scaled window in seconds")
+    made.add_argument("--only", choices=("ways", "cost", "fleet"), help="measure this alone")
     chosen = made.parse_args()
-    measurement = Measurement(chosen.period)
-    asyncio.run(measurement.fill())
-    return tell([measurement.table()], as_json=chosen.json)
+    measures = {"ways": lambda: ways(chosen.period), "cost": cost, "fleet": fleet}
+    tables = [measure() for name, measure in measures.items() if chosen.only in {None, name}]
+    return tell(tables, as_json=chosen.json)
 
 
 if __name__ == "__main__":
