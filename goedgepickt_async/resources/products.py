@@ -98,7 +98,7 @@ class Products(Resource):
             async for page in pages:
                 found += [product for product in page.items if product.sku == sku]
                 if page.filtered == 0 and len(found) < len(page.items) and not found:
-                    raise DecodeError(  # one of them may be the one: that there is none is not proven
+                    raise DecodeError(  # one of these rows may have the SKU, so its absence is not proven
                         "the search by SKU found a product whose SKU is missing",
                         evidence=Evidence.FINAL,
                         method="GET",

@@ -2,7 +2,9 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,7 @@ def test_nobody_reads_this():
 '''
 
 
-def found(texts):
+def found(texts: Iterable[Any]) -> set[tuple[int, str]]:
     synonyms = language.glossary()
     return {(text.line, problem) for text in texts for problem in language.problems(text, synonyms)}
 
@@ -58,7 +60,7 @@ def found(texts):
         LONG,
     ],
 )
-def test_page_sentence_of_forbidden_kind_is_found(sentence):
+def test_page_sentence_of_forbidden_kind_is_found(sentence: str) -> None:
     assert found(language.in_markdown(f"# Title\n\nA good sentence. {sentence}\n"))
 
 
@@ -72,23 +74,23 @@ def test_page_sentence_of_forbidden_kind_is_found(sentence):
         "<!-- nobody -->",
     ],
 )
-def test_page_sentence_of_allowed_kind_is_not_found(sentence):
+def test_page_sentence_of_allowed_kind_is_not_found(sentence: str) -> None:
     assert not found(language.in_markdown(sentence + "\n"))
 
 
-def test_module_docstring_comment_message_and_test_name_are_checked():
+def test_module_docstring_comment_message_and_test_name_are_checked() -> None:
     lines = {line for line, _ in found(language.in_python(MODULE, messages=True))}
     assert lines == {6, 8, 12, 14, 16}
 
 
-def test_each_item_and_cell_is_its_own_text():
+def test_each_item_and_cell_is_its_own_text() -> None:
     short = " ".join(["word"] * 20)
     assert not found(
         language.in_markdown(f"- {short}\n- {short}\n\n| {short} | {short} |\n|---|---|\n| {short} | {short} |\n")
     )
 
 
-def test_glossary_has_at_most_25_terms():
+def test_glossary_has_at_most_25_terms() -> None:
     page = (SCRIPT.parents[1] / "CONTRIBUTING.md").read_text("utf-8").partition("## Glossary")[2].partition("\n## ")[0]
     assert 2 < page.count("\n|") <= 27
     assert language.glossary()["strangers"] == "foreign traffic"

@@ -1,9 +1,8 @@
 """Mutation tests of the pure cores: each small change of their code must make a test fail.
 
 Run it as `python -m tests.mutation.check [CORE ...] [--share 0.2] [--seed 1]`. One interpreter imports what a core's tests
-need; each mutant is a fork of it in which the changed source takes the module's place and the tests run. A mutant that
-uses up its processor time counts as killed: it loops. Survivors are printed with their line, and are to be killed by a
-better test or explained in `SURVIVORS`.
+need. Each mutant is a fork of it, with the changed source in place of the module. A mutant that uses up its processor time
+counts as killed. Survivors are printed with their line: write a better test, or explain them in `SURVIVORS`.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
 
 
 def _unread(node: ast.AST) -> Iterator[ast.AST]:
-    """What does not run, or says nothing but words: annotations, docstrings, messages of errors, `__all__`."""
+    """Return what does not run, or is text only: annotations, docstrings, messages of errors, `__all__`."""
     match node:
         case ast.arg(annotation=ast.AST() as inner) | ast.AnnAssign(annotation=inner):
             yield from ast.walk(inner)
@@ -187,7 +186,7 @@ def _is_killed(core: Core, mutant: Mutant) -> bool:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         sys.meta_path.insert(0, _Swap(core.module, core.path, mutant.source))
         try:
-            importlib.import_module(core.module)  # before pytest would, with a loader of its own
+            importlib.import_module(core.module)  # before pytest imports it with its own loader
             failed = _tests_fail(core)
         except BaseException:  # such as an endless recursion
             failed = True

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
@@ -53,7 +54,9 @@ async def running(command: str, env: dict[str, str]) -> AsyncIterator[asyncio.su
         await process.communicate()
 
 
-async def test_web_workers_receiver_and_nightly_export_share_one_budget(tmp_path, monkeypatch):
+async def test_web_workers_receiver_and_nightly_export_share_one_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert sorted(COMMANDS) == ["nightly", "receiver", "web"]
     (tmp_path / "budget").mkdir(mode=0o700)
     web, port = free_port(), free_port()
@@ -88,7 +91,9 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(tmp_path
             status(session, "POST", f"http://127.0.0.1:{port}/webhooks", data=delivery.body, headers=delivery.headers),
         )
         assert set(statuses) == {200}
-        assert sandbox.world.orders[0]["uuid"].encode() in await services["receiver"].stdout.readline()
+        printed = services["receiver"].stdout
+        assert printed is not None
+        assert sandbox.world.orders[0]["uuid"].encode() in await printed.readline()
         await services["nightly"].wait()
         assert len((tmp_path / "orders.jsonl").read_bytes().splitlines()) == 1000
         for name, value in variables.items():
@@ -102,7 +107,7 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(tmp_path
         assert sandbox.throttled == 0
 
 
-def test_every_service_of_every_file_names_the_budget():
+def test_every_service_of_every_file_names_the_budget() -> None:
     for file in FILES.glob("*.service"):
         assert "GOEDGEPICKT_BUDGET=host:/var/lib/goedgepickt" in file.read_text("utf-8"), file
     kubernetes = (FILES / "kubernetes.yaml").read_text("utf-8")
