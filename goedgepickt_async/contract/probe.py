@@ -28,6 +28,8 @@ AT_MOST: Final = 100
 """Requests that a probe makes at most."""
 
 _TWICE: Final = RetryPolicy(max_attempts=2)
+_WIRE_ATTEMPTS: Final = 2 * _TWICE.max_attempts
+"""Requests of one call at most: an attempt whose pooled connection was closed is sent again."""
 _REACH: Final = 10_000
 _FAR: Final = 1_000_000
 _LARGE: Final = 250
@@ -156,7 +158,7 @@ class Probe:
         **query: Any,
     ) -> _Answer:
         """One read; a refusal is an answer too."""
-        if self.collector.requests + _TWICE.max_attempts > AT_MOST:
+        if self.collector.requests + _WIRE_ATTEMPTS > AT_MOST:
             raise _LimitReachedError
         route = route or path
         try:

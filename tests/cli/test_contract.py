@@ -43,7 +43,7 @@ async def test_a_stopped_probe_continues_and_prints_the_difference(
     sandbox.fail("GET", "/orders*", faults.Drop(), times=None)
     stopped = await against(goedgepickt, sandbox, "probe", "--resume", "state", **LOCAL)
     assert stopped.code != 0
-    assert "the same command goes on from state" in stopped.err
+    assert "continue from state" in stopped.err
     assert sandbox.api_key.encode() not in goedgepickt.read("state")
     sandbox.clear_faults()
     done = await against(goedgepickt, sandbox, "probe", "--resume", "state", "--diff", **LOCAL)
@@ -58,5 +58,5 @@ async def test_a_file_that_is_no_state_is_refused(goedgepickt: Goedgepickt, sand
     (goedgepickt.folder / "state").write_text("[1")
     done = await against(goedgepickt, sandbox, "probe", "--resume", "state", **LOCAL)
     assert done.code == 1
-    assert "remove it to begin anew" in done.err
+    assert "state cannot be read as the state of a probe" in done.err
     assert not sandbox.requests
