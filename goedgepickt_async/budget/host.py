@@ -46,6 +46,8 @@ _TRY_AGAIN = 5 * _SECOND
 """After so long a file that could not be used is tried again."""
 _BUSY_FOR = _SECOND
 """A file whose lock another process holds for so long counts as unusable: that process is stopped."""
+_ABANDONED = 600.0
+"""Seconds after its last write from which on another version's file is used: after an upgrade nothing writes it."""
 _POLL_ANSWERS = _SECOND // 20
 """While requests are in flight, in any process: one of them may be answered at any moment."""
 _POLL = _SECOND
@@ -181,9 +183,10 @@ class HostFile:
                 else:
                     self._older = 1 - half
                     return data
+            written = os.fstat(self._descriptor).st_mtime
         except OSError as error:
             raise UnusableFileError(error.strerror or type(error).__name__) from None
-        if other_version is not None:
+        if other_version is not None and time.time() - written < _ABANDONED:
             raise other_version
         self._older = 0
         return b""

@@ -313,6 +313,16 @@ async def test_a_file_that_cannot_be_trusted_is_left_alone_and_a_part_of_the_lim
     assert after == before
 
 
+async def test_a_file_that_another_version_wrote_before_an_upgrade_is_used(tmp_path: Path) -> None:
+    make_newer_version(file_of(tmp_path))
+    hour_ago = time.time() - 3600
+    os.utime(file_of(tmp_path), (hour_ago, hour_ago))
+    budget = budget_in(tmp_path)
+    await use(budget, 3)
+    assert not budget.snapshot().problem
+    assert budget_in(tmp_path).snapshot().used == 3
+
+
 async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tmp_path: Path) -> None:
     clock = VirtualClock()
     file_of(tmp_path).mkdir()
