@@ -49,7 +49,7 @@ histories = st.lists(
 
 
 async def told(budget: QueuedBudget, history: list[Take | Settle | Pass]) -> list[object]:
-    """What a budget says to a history."""
+    """Return the results of a budget for a history."""
     said: list[object] = []
     held: list[Grant] = []
     for step in history:
@@ -62,7 +62,7 @@ async def told(budget: QueuedBudget, history: list[Take | Settle | Pass]) -> lis
                     said.append("exhausted")
             case Settle(which, outcome) if which < len(held):
                 budget.settle(held.pop(which), outcome)
-                await asyncio.sleep(0.4)  # Redis hears of it a moment later
+                await asyncio.sleep(0.4)  # it reaches Redis a moment later
             case Pass(seconds):
                 await asyncio.sleep(seconds)
         now = budget.snapshot()
@@ -91,7 +91,7 @@ def story(kind: str, history: list[Take | Settle | Pass]) -> list[object]:
 
 @settings(max_examples=25)
 @given(history=histories)
-def test_the_three_stores_say_the_same_to_the_same_history(history: list[Take | Settle | Pass]) -> None:
+def test_the_three_stores_give_equal_results_for_one_history(history: list[Take | Settle | Pass]) -> None:
     local = story("local", history)
     assert story("host", history) == local
     assert story("redis", history) == local
