@@ -201,10 +201,11 @@ class Plan:
         Raises:
             ConfigurationError: It is no plan, or one of another version.
         """
+        data: Any
         try:
             data = json.loads(text)
         except (ValueError, TypeError, RecursionError):
-            data = None
+            data = {}
         return cls.from_dict(data)
 
     @classmethod

@@ -136,9 +136,8 @@ def _diff(desired: DesiredRow, seen: ProductsSeen, diff: Callable[[Product], Dec
             return _skip(desired, product, "its stock is unlimited")
         return diff(product)
 
-    if len(seen.products) > 1:
-        return one_of_several(desired, seen.products, writable)
-    return writable(seen.products[0])
+    product, *others = seen.products
+    return one_of_several(desired, seen.products, writable) if others else writable(product)
 
 
 def _planned(desired: DesiredRow, product: Product, action: Action, present: int | None) -> Decision:
