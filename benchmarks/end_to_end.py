@@ -215,7 +215,7 @@ TINY: Final = [OURS, OURS_ON_A_FILE, "httpx, `response.json()`, dicts"]
 
 _OPENAPI = Path(__file__).with_name("openapi.yaml")
 _OF_THE_GENERATED = 0.4
-_LAYER = 1.3
+_LAYER = 1.7
 _REQUESTS = 50
 """Of a sample with tiny bodies."""
 

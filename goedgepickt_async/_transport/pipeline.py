@@ -221,29 +221,30 @@ class Call:
         is_reused: Whether that connection carried a request before.
     """
 
+    attempts: int = 0
+    observer: CallObserver | None = None
+    sent: bool = False
+    head: tuple[int, Mapping[str, str]] | None = None
+    judged: Evidence | None = None
+    transport: asyncio.BaseTransport | None = None
+    is_reused: bool = False
+    _place: int | None = None
+    _waited: float = 0.0  # for the latest attempt's slot
+    _worst: Evidence = _NOT_SENT
+    _failures: int = 0  # attempts that failed, refusals of the throttle aside
+    _refusals: int = 0
+    _deadline: asyncio.Timeout | None = None
+
     def __init__(self, sender: Sender, request: Request, lane: Lane, context: CallContext | None = None) -> None:
-        sessions = sender.pipeline.sessions
+        pipeline = sender.pipeline
         self.request = request
         self.lane = lane
         self.body: bytes | None = None if request.body is NO_BODY else _encoded(request)
         self.is_repeatable: bool = request.idempotency is not _NON_IDEMPOTENT
-        self.attempts: int = 0
-        self.sent: bool = False
-        self.head: tuple[int, Mapping[str, str]] | None = None
-        self.judged: Evidence | None = None
-        self.transport: asyncio.BaseTransport | None = None
-        self.is_reused: bool = False
         self._sender = sender
-        self._generation = sessions.generation if sender.generation is None else sender.generation
-        self._budget = sender.pipeline.budget
+        self._generation = pipeline.sessions.generation if sender.generation is None else sender.generation
+        self._budget = pipeline.budget
         self._context = context
-        self.observer: CallObserver | None = None
-        self._place: int | None = None
-        self._waited = 0.0  # for the latest attempt's slot
-        self._worst = _NOT_SENT
-        self._failures = 0  # attempts that failed, refusals of the throttle aside
-        self._refusals = 0
-        self._deadline: asyncio.Timeout | None = None
 
     def observe(self) -> CallObserver:
         """Its observer; made when there is something to tell."""
@@ -326,7 +327,7 @@ class Call:
         max_wait = sender.settings.max_wait
         if self._deadline is not None:
             max_wait = min(_left(self._deadline), math.inf if max_wait is None else max_wait)
-        limit = session.limits[self.lane]
+        limit, message, wait = session.limits[self.lane], "", 0.0
         self._session, self._max_wait, self._waited = session, max_wait, 0.0
         if self._failures or self._refusals:
             self._forget()

@@ -103,7 +103,7 @@ class Server:
         if len(path) == 1:
             return "200 OK", self.page(rows(path[0]), query)
         if len(path) == 3:
-            return "200 OK", {"items": [{"freeStock": 5, "totalStock": 5}]}
+            return "200 OK", {"stockLocations": [{"freeStock": 5, "totalStock": 5}]}
         found = [row for row in rows(path[0]) if row["uuid"] == path[1]]
         return ("200 OK", found[0]) if found else ("404 Not Found", {"message": "not found"})
 
