@@ -118,9 +118,8 @@ def smoke(session: nox.Session) -> None:
 def tests_oldest(session: nox.Session) -> None:
     """What depends on versions, with the lowest allowed dependencies, without orjson, in Python's development mode.
 
-    The development mode and asyncio's debug mode turn leaks and unawaited coroutines into failures. Left out, and run
-    with the newest dependencies alone: slow tests (whole processes of code whose parts are all run here), benchmarks,
-    documentation, and the pure core of the budget.
+    The development mode and asyncio's debug mode turn leaks and unawaited coroutines into failures. Some tests run
+    with the newest dependencies only: slow tests of whole processes, benchmarks, documentation, and the budget's core.
     """
     session.install(*groups("tests"), ".[cli,excel]", *OLDEST)
     chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")
@@ -129,7 +128,7 @@ def tests_oldest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """The sandbox's page does in Chromium what its users expect; skipped where there is none."""
+    """The sandbox's page does in Chromium what its users expect; skipped without Chromium."""
     session.install(*groups("browser"), ".")
     # 5 is "no tests": without chromium and chromedriver the module is skipped, and says so.
     session.run("pytest", "-rs", "tests/browser", *session.posargs, success_codes=[0, 5])

@@ -51,7 +51,7 @@ def goedgepickt_sandbox_options() -> dict[str, Any]:
 
 @pytest.fixture
 async def sandbox(goedgepickt_sandbox_options: dict[str, Any]) -> AsyncIterator[Sandbox]:
-    """A sandbox in the test's own loop, without a throttle; `goedgepickt_sandbox` has a thread of its own."""
+    """A sandbox in the test's own loop, without a throttle; `goedgepickt_sandbox` has its own thread."""
     options: dict[str, Any] = {"limit": None} | goedgepickt_sandbox_options
     async with Sandbox(**options) as running:
         yield running

@@ -1,4 +1,4 @@
-"""A client that writes down what its hooks hear, and a log that is listened to down to its last word."""
+"""A client that records the events of its hooks, and a log that is listened to down to its last word."""
 
 import logging
 from collections.abc import Callable, Iterator

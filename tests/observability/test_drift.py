@@ -32,7 +32,7 @@ def _a_fresh_memory() -> Iterator[None]:
     drift._seen.clear()
     yield
     drift._seen.clear()
-    drift._seen.update(before)  # else nobody would notice those things again in this process
+    drift._seen.update(before)  # else no test would notice those things again in this process
 
 
 def client(**hooks: Any) -> GoedGepickt:

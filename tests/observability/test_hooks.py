@@ -1,4 +1,4 @@
-"""What hooks hear of calls, pages and items."""
+"""Hooks get the events of calls, pages and items."""
 
 import asyncio
 import contextlib
@@ -187,7 +187,7 @@ async def test_items_of_an_applied_plan_are_reported(watched: GoedGepickt, heard
     assert outcomes
 
 
-async def test_combined_hooks_all_hear_and_one_that_raises_keeps_no_other_from_it(
+async def test_combined_hooks_all_get_the_event_and_one_that_raises_keeps_no_other_from_it(
     sandbox: Sandbox, make_client: Make
 ) -> None:
     first, last = Heard(), Heard()
@@ -227,9 +227,7 @@ async def test_a_hook_that_ends_the_program_keeps_no_other_from_hearing_the_end(
     assert client.budget.snapshot().in_flight == 0
 
 
-async def test_a_hook_that_ends_the_program_when_it_hears_of_a_wait_leaves_nobody_in_the_queue(
-    sandbox: Sandbox, make_client: Make
-) -> None:
+async def test_hook_that_ends_the_program_at_a_wait_leaves_the_queue_empty(sandbox: Sandbox, make_client: Make) -> None:
     """Else those who are gone would be given the next slots."""
 
     def stop(_: object) -> None:
@@ -243,7 +241,7 @@ async def test_a_hook_that_ends_the_program_when_it_hears_of_a_wait_leaves_nobod
 
 
 async def test_a_hook_cannot_cancel_the_call(make_client: Make, sandbox: Sandbox) -> None:
-    """Nobody else has asked for it: a hook that looks at a cancelled future would end the task unnoticed."""
+    """Without this rule, a hook that reads a cancelled future would end the task."""
 
     def look(_: object) -> None:
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""The log: stable names, known fields, and silence where nobody listens."""
+"""The log: stable names, known fields, and silence without a configuration."""
 
 import json
 import logging
@@ -101,7 +101,7 @@ def test_nothing_is_formatted_nor_even_made_where_the_logger_is_disabled(caplog:
         log_event("write.found", method="GET", route=Loud())
     assert caplog.records == []
     with caplog.at_level(logging.INFO, "goedgepickt_async"), pytest.raises(KeyError):
-        log_event("write.found", method="GET")  # a field is missing: who listens would be told half of it
+        log_event("write.found", method="GET")  # a field is missing: the log would have half of the events
 
 
 def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
@@ -125,7 +125,7 @@ def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() 
     assert ran.stderr.splitlines()[1:] == ["goedgepickt: an invented reason"]
 
 
-def test_every_logged_event_is_known_and_every_known_one_is_told_somewhere() -> None:
+def test_every_logged_event_is_known_and_every_known_event_is_logged() -> None:
     told: set[str] = set()
     for path in ROOT.rglob("*.py"):
         text = path.read_text()

@@ -124,7 +124,7 @@ async def test_no_log_record_holds_a_key_or_a_person(
     check([f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in records], sandbox)
 
 
-async def test_the_log_of_a_hook_that_fails_does_not_tell_of_the_error_that_it_was_told_of(
+async def test_log_of_a_failed_hook_does_not_hold_the_error_of_its_event(
     sandbox: Sandbox, make: Make, records: list[logging.LogRecord]
 ) -> None:
     def fail(_: object) -> None:
@@ -143,7 +143,7 @@ async def test_the_log_of_a_hook_that_fails_does_not_tell_of_the_error_that_it_w
     check(shown, sandbox)
 
 
-async def test_no_hook_hears_of_a_key_or_a_person_but_by_the_path_that_its_own_program_asked_for(
+async def test_hooks_get_no_key_and_personal_data_only_in_the_requested_path(
     sandbox: Sandbox, make: Make, heard: Heard
 ) -> None:
     await run(make(hooks=heard.hooks()), sandbox)

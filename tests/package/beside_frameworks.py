@@ -1,4 +1,4 @@
-"""Run by the nox session `package`, with the wheel installed beside FastAPI and Django, and no source tree in reach.
+"""Run by the nox session `package`, with the wheel installed together with FastAPI and Django, and no source tree in reach.
 
 Every public name is there, a client reads from the sandbox, and both frameworks answer a signed delivery with 200.
 """

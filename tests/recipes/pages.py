@@ -1,4 +1,4 @@
-"""The code of the how-to pages, to run it as its readers would: in modules and processes of its own."""
+"""The code of the how-to pages, to run it as its readers would: in separate modules and processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBERS = itertools.count()
 
 
 def block(page: str, name: str) -> str:
-    """The code of the block that `<!--- name: NAME -->` stands before."""
+    """Return the code of the block after `<!--- name: NAME -->`."""
     text = (HOWTO / page).read_text("utf-8")
     found = re.search(rf"<!--- name: {name} -->\n(?:<!---[^\n]*-->\n)?```python\n(.*?)```", text, re.DOTALL)
     assert found is not None, f"{page} has no block named {name}"
@@ -28,7 +28,7 @@ def blocks(page: str, *names: str) -> str:
 
 
 def module(folder: Path, name: str, code: str) -> ModuleType:
-    """A module that is made of code; it can be imported by nobody, and found in `sys.modules` by taskiq."""
+    """A module that is made of code. It cannot be imported; taskiq finds it in `sys.modules`."""
     path = folder / f"{name}.py"
     path.write_text(code, "utf-8")
     spec = importlib.util.spec_from_file_location(f"recipe_{name}_{next(_NUMBERS)}", path)

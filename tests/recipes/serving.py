@@ -97,7 +97,7 @@ def write_django_project(folder: Path) -> None:
 async def uvicorn_process(
     app: str, sandbox: Sandbox, folder: Path, *options: str, workers: int = 1
 ) -> AsyncIterator[str]:
-    """Uvicorn in a process of its own, in Python's development mode; it must end without a word of complaint."""
+    """Uvicorn in a separate process, in Python's development mode; it must end without a word of complaint."""
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "settings",
         "GOEDGEPICKT_API_KEY": sandbox.api_key,
@@ -148,7 +148,7 @@ def _complaints(said: str, url: str) -> list[str]:
 
 
 async def _where_it_runs(log: asyncio.StreamReader, said: list[str], workers: int) -> str:
-    """The URL that uvicorn's log names, once all of its workers have started: before, nobody listens."""
+    """The URL that uvicorn's log names, once all of its workers have started; before, the port is closed."""
     url, started = None, 0
     while url is None or started < workers:
         line = (await log.readline()).decode()

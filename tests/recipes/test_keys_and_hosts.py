@@ -36,7 +36,7 @@ async def test_two_hosts_that_share_a_redis_share_one_limit(tmp_path: Path, monk
 
 
 async def use_up(host: GoedGepickt) -> BudgetExhaustedError:
-    """Call until the budget says that the next one would have to wait."""
+    """Call until the next call would have to wait."""
     quick = host.with_options(max_wait=1)
     for _ in range(151):
         try:

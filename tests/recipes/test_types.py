@@ -1,4 +1,4 @@
-"""The recipes that have types have the right ones: whoever pastes them into a strict project hears no complaint."""
+"""The types of the recipes pass mypy in a strict project."""
 
 from pathlib import Path
 

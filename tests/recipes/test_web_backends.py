@@ -92,7 +92,7 @@ async def test_in_django_a_sync_view_shares_the_client(tmp_path: Path) -> None:
         assert {recorded.connection for recorded in sandbox.requests} == {1}
 
 
-def test_without_a_loop_that_lasts_each_call_of_async_to_sync_has_a_connection_and_leaves_none() -> None:
+def test_each_async_to_sync_call_opens_one_connection_and_closes_it() -> None:
     with serving(Sandbox(orders=0, products=10, seed=7)) as sandbox:
         gg = GoedGepickt(sandbox.api_key, base_url=sandbox.url)
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""A list knows what is in it, whichever way it is read."""
+"""The type of a list's items is known for every way of reading."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

@@ -1,4 +1,4 @@
-"""UNSET is told from None and from values, in what is sent."""
+"""UNSET differs from None and from values, in what is sent."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
