@@ -227,7 +227,7 @@ def load(session: nox.Session) -> None:
     times, *paths = session.posargs or ["3"]
     common = (*IN_PARALLEL, "-p", "no:cacheprovider")
     whole = [common] * int(times)
-    orders = [(*common, "-m", "not slow", f"--randomly-seed={seed}") for seed in range(1, 11)]
+    orders: list[tuple[str, ...]] = [(*common, "-m", "not slow", f"--randomly-seed={seed}") for seed in range(1, 11)]
     orders.append((*common, "-m", "not slow", "--hypothesis-profile", "thorough"))
     failed = []
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
