@@ -429,7 +429,7 @@ class Call:
         if self.sent and not self.is_repeatable:
             raise EndedError(
                 ConnectionLostError,
-                "the connection broke before the whole answer was here: it was dropped on a kept-alive connection",
+                "the connection closed before the complete response arrived: it was dropped on a kept-alive connection",
             )
         sender, session, budget, scope = self._sender, self._session, self._budget, self._scope
         timeout = sender.settings.timeout

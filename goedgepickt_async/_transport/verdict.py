@@ -431,16 +431,16 @@ def failure_of(
     if isinstance(exc, TimeoutError):
         if head is not None and not 200 <= head[0] < 300:
             return RawResponse(status=head[0], headers=head[1], body=b"")  # its text does not matter
-        error, message = RequestTimeoutError, f"no whole answer within {timeout:g} s"
+        error, message = RequestTimeoutError, f"the request timed out: no complete response within {timeout:g} s"
         if not sent:
-            error, message = ConnectFailedError, "no connection in time"
+            error, message = ConnectFailedError, "connecting timed out"
     elif not sent:
         way = "" if proxy is None else f" through the proxy {proxy}"
-        error, message = ConnectFailedError, f"no connection{way}: {describe(exc)}"
+        error, message = ConnectFailedError, f"cannot connect{way}: {describe(exc)}"
     elif isinstance(exc, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-        message = f"the server's answer cannot be read as HTTP: {describe(exc)}"
+        message = f"the response is not valid HTTP: {describe(exc)}"
     else:
-        message = f"the connection broke before the whole answer was here: {describe(exc)}"
+        message = f"the connection closed before the complete response arrived: {describe(exc)}"
     return TransportFailure(evidence=evidence, error=error, message=message, cause=_bare(exc))
 
 
@@ -479,7 +479,7 @@ def describe(exc: BaseException) -> str:
         place = f"{printable(str(host), 255)}:{port}: " if host else ""
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         certificate = getattr(exc, "certificate_error", None) or os_error
-        reason = f"the certificate was not accepted: {getattr(certificate, 'verify_message', None) or reason or 'TLS'}"
+        reason = f"certificate verification failed: {getattr(certificate, 'verify_message', None) or reason or 'TLS'}"
     reason = printable(str(reason), 200)
     return f"{place}{reason}" if reason else f"{place}{type(exc).__name__}"
 
@@ -488,7 +488,7 @@ def _of_server(exc: BaseException) -> str:
     """Return aiohttp's reason, without the bytes that it quotes: they may be personal data."""
     status = getattr(exc, "status", 0)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        hint = ": it wants credentials (user:password@ in the proxy's URL)" if status == 407 else ""
+        hint = ": it requires credentials (user:password@ in the proxy's URL)" if status == 407 else ""
         return f"the proxy answered {status} {_unquoted(getattr(exc, 'message', ''))}{hint}"
     if isinstance(exc, aiohttp.ClientPayloadError):
         cause = exc.__cause__

@@ -195,7 +195,7 @@ def test_a_refused_key_is_exit_code_3_and_an_old_file_stays_as_it_is(inside: Ins
 def test_a_server_that_is_not_there_is_one_line(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("export", "orders", "--base-url", "http://127.0.0.1:1/api/v1", GOEDGEPICKT_API_KEY="a-key")
     assert done.code == 1
-    assert "no connection" in done.err
+    assert "cannot connect" in done.err
     assert done.err.count("\n") == 1
     assert "a-key" not in done.err
 

@@ -723,7 +723,7 @@ async def test_a_response_to_no_request_is_not_taken_for_the_next_ones(make_clie
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n", "chunk"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "gzip"),
         (b"HTTP/1.1 200 OK\r\nX A: jan@example.test " + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\n{}", "header"),
-        (b'{"items": [{"lastName": "De Vries", "key": "' + KEY.encode() + b'"}]}\r\n\r\n', "cannot be read as HTTP"),
+        (b'{"items": [{"lastName": "De Vries", "key": "' + KEY.encode() + b'"}]}\r\n\r\n', "not valid HTTP"),
         (b"HTTP/1.1 200 OK\r\nX-Name: De Vries\r\n", "within the headers"),
     ],
 )
