@@ -1,1 +1,0 @@
-"""Mutation tests of the pure cores: `python -m tests.mutation.check`."""
