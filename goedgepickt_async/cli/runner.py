@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+import warnings
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from difflib import get_close_matches
 from types import FrameType
 from typing import Any
@@ -106,16 +107,32 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: Without the program's name.
     """
-    _show_warnings()
+    _show_log()
     arguments = _with_help_words(arguments)
     try:
         command, bound, _ = app.parse_args(_with_bare_dashes(arguments), print_error=False, exit_on_error=False)
     except CycloptsError as error:
         return _refuse(error, arguments)
-    return _guarded(lambda: _call(command, bound), debug="--debug" in arguments)
+    with _plain_warnings():
+        return _guarded(lambda: _call(command, bound), debug="--debug" in arguments)
 
 
-def _show_warnings() -> None:
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show each warning once, without the place in the code where it comes from."""
+    shown = set[str]()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            report(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _show_log() -> None:
     """What a person should see of the log; but not what the models do not know, which is for those who write code."""
     logging.basicConfig(format="goedgepickt: %(message)s")
     logging.getLogger("goedgepickt_async.drift").setLevel(logging.ERROR)

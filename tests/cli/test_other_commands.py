@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import urllib.request
+from collections.abc import Callable
 
 import pytest
 
@@ -269,3 +270,12 @@ def test_a_command_that_is_not_there_is_a_usage_error(goedgepickt: Goedgepickt) 
     assert done.code == 2
     assert "export" in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line_without_a_place_in_the_code(inside: Callable[..., Finished]) -> None:
+    place = {"GOEDGEPICKT_BASE_URL": "http://nowhere.invalid", "GOEDGEPICKT_API_KEY": "a-key"}
+    done = inside("request", "GET", "/x", "--timeout", "0.1", **place)
+    assert done.code == 1
+    assert done.err.count("warning: base_url is http://") == 1
+    assert "settings.py" not in done.err
