@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import logging
 import sys
 import tempfile
 import types
@@ -45,7 +46,13 @@ async def _run(code: str, namespace: dict[str, Any]) -> None:
 def evaluate(example: Example) -> None:
     """Run one block."""
     example.namespace.setdefault("__name__", "example")
-    asyncio.run(_run(example.parsed, example.namespace))
+    log = logging.getLogger("goedgepickt_async")
+    level, handlers = log.level, log.handlers[:]
+    try:
+        asyncio.run(_run(example.parsed, example.namespace))
+    finally:  # a block that configures the log does so for itself alone
+        log.setLevel(level)
+        log.handlers[:] = handlers
 
 
 pytest_collect_file = Sybil(

@@ -218,24 +218,27 @@ class SharerMemory:
 
 
 class _Alone:
-    """One thread at a time, and afterwards what it deferred."""
+    """A lock that knows its thread. What is deferred while it is held is called after it is released.
 
-    __slots__ = ("_budget", "_lock")
+    It has no reference to its budget, so that a budget is freed without the garbage collector.
+    """
 
-    def __init__(self, budget: QueuedBudget, lock: threading.Lock) -> None:
-        self._budget = budget
-        self._lock = lock
+    __slots__ = ("deferred", "holder", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.holder = 0
+        self.deferred: deque[Callable[[], object]] = deque()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        self._budget._holder = threading.get_ident()  # noqa: SLF001  same module
+        self.lock.acquire()
+        self.holder = threading.get_ident()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        budget = self._budget
-        budget._holder = 0  # noqa: SLF001
-        self._lock.release()
-        while kind is None and budget._deferred:  # noqa: SLF001
-            budget._deferred.popleft()()  # noqa: SLF001
+        self.holder = 0
+        self.lock.release()
+        while kind is None and self.deferred:
+            self.deferred.popleft()()
 
 
 _living: weakref.WeakSet[QueuedBudget] = weakref.WeakSet()
@@ -342,10 +345,7 @@ class QueuedBudget:
     # -- one at a time ------------------------------------------------------------------------------------------
 
     def _start_afresh(self) -> None:
-        self._lock = threading.Lock()
-        self._holder = 0  # the thread that is in here
-        self._alone = _Alone(self, self._lock)
-        self._deferred: deque[Callable[[], object]] = deque()
+        self._alone = _Alone()
         self._queue = WaitQueue()
         self._operations: list[Operation] = []
         self._alarms: dict[asyncio.AbstractEventLoop, tuple[int, asyncio.TimerHandle]] = {}
@@ -354,12 +354,12 @@ class QueuedBudget:
 
     def _before_fork(self) -> None:
         """No other thread is inside a transaction while this process is copied."""
-        if self._holder != threading.get_ident():
-            self._lock.acquire()
+        if self._alone.holder != threading.get_ident():
+            self._alone.lock.acquire()
 
     def _after_fork_in_parent(self) -> None:
-        if self._holder != threading.get_ident() and self._lock.locked():
-            self._lock.release()
+        if self._alone.holder != threading.get_ident() and self._alone.lock.locked():
+            self._alone.lock.release()
 
     def _after_fork_in_child(self) -> None:
         """A child: nothing waits here, and the slots in flight are its parent's."""
@@ -367,8 +367,8 @@ class QueuedBudget:
         self._store.after_fork()
 
     def _change(self, operation: Operation) -> None:
-        if self._holder == threading.get_ident():  # the garbage collector came by while this thread was in here
-            self._deferred.append(partial(self._change, operation))
+        if self._alone.holder == threading.get_ident():  # the garbage collector came by while this thread was in here
+            self._alone.deferred.append(partial(self._change, operation))
             return
         with self._alone:
             if self._change_at_once(operation):
@@ -386,7 +386,7 @@ class QueuedBudget:
         plan = Plan()
         operation(*opened, plan)
         for event in plan.events:
-            self._deferred.append(partial(self._listeners.tell, event))
+            self._alone.deferred.append(partial(self._listeners.tell, event))
         return self._store.end(*opened, changed=True)
 
     # -- taking -------------------------------------------------------------------------------------------------
@@ -440,7 +440,7 @@ class QueuedBudget:
         except TimeoutError:
             raise exhausted(self._abandon(waiter)) from None
         except GeneratorExit:  # thrown away with its loop, perhaps by the garbage collector: no lock may be taken now
-            self._deferred.append(partial(self._abandon, waiter))
+            self._alone.deferred.append(partial(self._abandon, waiter))
             raise
         except BaseException:  # cancelled; or a hook that heard of the wait ends the program
             self._abandon(waiter)
@@ -612,9 +612,9 @@ class QueuedBudget:
             waiter.judged = True
             self._announce_wait(wait, waiter.lane)
         for event in plan.events:
-            self._deferred.append(partial(self._listeners.tell, event))
+            self._alone.deferred.append(partial(self._listeners.tell, event))
         if self._operations:
-            self._deferred.append(self._settle_rest)
+            self._alone.deferred.append(self._settle_rest)
         self._set_alarms(slots, now, plan)
 
     def _settle_rest(self) -> None:
@@ -675,7 +675,7 @@ class QueuedBudget:
 
     def _announce_wait(self, wait: float, lane: Lane) -> None:
         queued = len(self._queue)
-        self._deferred.append(partial(self._listeners.tell, WaitStarted(lane=lane, seconds=wait, queued=queued)))
+        self._alone.deferred.append(partial(self._listeners.tell, WaitStarted(lane=lane, seconds=wait, queued=queued)))
         now = self._clock()
         if wait < _WORTH_TELLING or now < self._told_at + nanoseconds(self.config.window):
             return

@@ -306,7 +306,7 @@ class RedisBudget(QueuedBudget):
             host.settle(grant, outcome)
         busy = len(self.store.memory.sharers)
         is_urgent = self._outage is not None or self.store.is_cold or not isinstance(outcome, Answered)
-        if is_urgent or busy < 2 or loop not in self._links or self._holder == threading.get_ident():
+        if is_urgent or busy < 2 or loop not in self._links or self._alone.holder == threading.get_ident():
             super().settle(grant, outcome)
             return
         # Nobody waits for it: it can go with what comes next, and not all at the same time.

@@ -24,8 +24,8 @@ STEPS = {
 class KnownSupplier(Model):
     """One supplier (A)."""
 
-    uuid: Identifier = attrs.field(metadata=alias("uuid", known="A"))
-    name: str | None = attrs.field(default=None, metadata=alias("name", known="A"))
+    uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.4"))
+    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.4"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -99,7 +99,7 @@ class Shipments(Resource)''',
             ),
         )
     ],
-    "sandbox/handlers/lists.py": [
+    "sandbox/handlers.py": [
         (
             '            "/picklocations": ',
             '            "/suppliers": _plain(world.suppliers, "uuid", "name"),\n            "/picklocations": ',
