@@ -157,10 +157,10 @@ class SqliteTable:
     def _put(self, entry: InboxEntry, now: float) -> bool:
         line = (entry.handler, entry.ordering_key)
         quiet_until, last, *state = self._sql(
-            "SELECT (SELECT until FROM handled WHERE handler = ?1 AND ordering_key = ?2 AND dedup_key = ?3),"
+            "SELECT (SELECT until FROM handled WHERE handler = ? AND ordering_key = ? AND dedup_key = ?),"
             " id, dedup_key, token, attempts FROM (SELECT 1) LEFT JOIN (SELECT id, dedup_key, token, attempts"
-            " FROM entries WHERE handler = ?1 AND ordering_key = ?2 ORDER BY id DESC LIMIT 1)",
-            (*line, entry.dedup_key),
+            " FROM entries WHERE handler = ? AND ordering_key = ? ORDER BY id DESC LIMIT 1)",
+            (*line, entry.dedup_key, *line),  # by order: Python 3.14 refuses numbered places for a sequence
         ).fetchone()
         if last is not None and state[:2] == [entry.dedup_key, None]:
             if state[2]:  # it failed before: it was requested again, so it has all its attempts again
