@@ -474,10 +474,10 @@ class HostBudget(QueuedBudget):
         share: How many of those all who share the file may use together; the rest is left to other programs on the
             IP. None: all.
         name: What the file is named after: the server that the budget is for.
-        directory: Where the file lies; by default a directory of the user's own below the one for temporary files, the
-            same for a login shell, a cron job and a service of that user.
-        fallback: Which part of the limit this process keeps to by itself while the file cannot be used (a full disk, a
-            file of another user) and it does not know how many processes share it.
+        directory: The directory of the file. The default is a private directory of the user, below the one for temporary
+            files. It is the same for a login shell, a cron job and a service of that user.
+        fallback: The part of the limit that this process uses alone while the file cannot be used (a full disk, a file
+            of another user). It applies if the number of sharing processes is unknown.
         safety_margin: As in `LocalBudget`, like the following.
         late_arrival: Likewise.
         headroom: Likewise.

@@ -51,7 +51,7 @@ class WaitStarted:
 
 @attrs.frozen(kw_only=True)
 class PauseStarted:
-    """The server's throttle refused a request in spite of the budget: everybody pauses.
+    """The server's throttle refused a request in spite of the budget, so all requests pause.
 
     Attributes:
         seconds: For how long.
@@ -79,13 +79,13 @@ BudgetEvent = WaitStarted | PauseStarted | ForeignTrafficDetected
 
 
 class Listeners:
-    """Bound methods that hear of events, for as long as their objects live."""
+    """Bound methods that are called with each event, as long as their objects exist."""
 
     def __init__(self) -> None:
         self._methods: list[weakref.WeakMethod[Callable[[BudgetEvent], Any]]] = []
 
     def add(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Tell this bound method of events from now on, once each; it must be quick and raise nothing."""
+        """Call this bound method with each later event. It must be quick and must not raise."""
         alive = [(known, heard) for known in self._methods if (heard := known()) is not None]
         self._methods = [known for known, _ in alive]
         if any(getattr(heard, "__self__", None) is getattr(method, "__self__", self) for _, heard in alive):
@@ -93,14 +93,14 @@ class Listeners:
         self._methods.append(weakref.WeakMethod(method))
 
     def tell(self, event: BudgetEvent) -> None:
-        """Tell them all, and the log."""
+        """Call all methods with the event, and log it."""
         match event:
             case PauseStarted(seconds=seconds, throttled=throttled):
                 log_event("budget.paused", seconds=seconds, throttled=throttled)
             case ForeignTrafficDetected(counted=counted, ours=ours):
                 log_event("budget.foreign_traffic", counted=counted, ours=ours)
             case WaitStarted():
-                pass  # far too many: the budget tells the log of the long ones
+                pass  # too frequent: the budget logs the long ones
         for known in list(self._methods):
             method = known()
             if method is not None:
@@ -109,27 +109,27 @@ class Listeners:
 
 @attrs.frozen
 class Answered:
-    """The answer's headers came; `count` is the server's counter, where it spoke of our limit."""
+    """The response's headers arrived. `count` is the server's counter, if the response had one for this limit."""
 
     count: int | None = None
 
 
 @attrs.frozen
 class Lost:
-    """It was sent, and no answer of the application came."""
+    """The request was sent, and no response of the application arrived."""
 
 
 @attrs.frozen
 class NeverSent:
-    """Not a byte of it left."""
+    """The connection sent no byte of the request."""
 
 
 @attrs.frozen
 class Refused:
-    """The throttle answered 429.
+    """The rate limit refused the request with status 429.
 
     Attributes:
-        retry_after: Seconds that the server asked to wait; None if it did not say.
+        retry_after: Seconds to wait, from `Retry-After`; None without that header.
     """
 
     retry_after: float | None = None
@@ -166,11 +166,11 @@ class BudgetSnapshot:
         next_free_in: Until time alone lets the next request go; 0 if one may go now, None if only an answer can tell.
         waiting: Calls in the queue, by lane.
         foreign_traffic: Whether the server counts requests that no sharer of this budget sent.
-        paused_for: Until the end of the pause that a 429 ordered; 0 if there is none.
+        paused_for: Until the end of the pause after a 429; 0 without a pause.
         throttled: 429s seen so far.
         share: How many of the limit this budget may use now; less while its store cannot be used. None: all.
-        kind: `"local"`, `"host"` or `"redis"`; another budget says what it likes.
-        place: Where the state lies: a file, or a Redis without its password; empty for memory.
+        kind: `"local"`, `"host"` or `"redis"`; another implementation can use its own name.
+        place: Where the state is stored: a file, or a Redis without its password; empty for memory.
         sharers: Processes that lately used the same state, this one included.
         problem: Why the store cannot be used at the moment; empty if it can.
     """
@@ -224,17 +224,17 @@ class Budget(Protocol):
             key: The tenant: inside a lane, the calls of different keys take turns.
 
         Raises:
-            BudgetExhaustedError: The wait would be longer than `max_wait`; before queueing, if that can be told.
+            BudgetExhaustedError: The wait would be longer than `max_wait`. It is raised before queueing if the wait is predictable.
             ConfigurationError: The store of the budget is set up wrong.
         """
         ...
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
-        """Say what came of it; each grant is settled once, a second time is ignored."""
+        """Report the outcome of a request. A second report for the same grant is ignored."""
         ...
 
     def pause(self, retry_after: float | None) -> None:
-        """The throttle spoke in an answer that was settled already: pause everybody."""
+        """Pause all requests after a 429 whose grant was settled already."""
         ...
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
@@ -252,16 +252,16 @@ class Budget(Protocol):
         ...
 
     def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Tell a bound method of waits, pauses and strangers, for as long as its object lives."""
+        """Call a bound method for waits, pauses and foreign traffic, as long as its object exists."""
         ...
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that `Retry-After` asks to wait, never negative; None if absent or rubbish.
+    """Seconds that `Retry-After` asks to wait, never negative; None if it is missing or invalid.
 
-    Read are whole seconds and HTTP dates (RFC 9110, 10.2.3), and what servers send besides: decimals (rounded up),
-    units (`5s`, `2 minutes`), several values (the longest counts), ISO dates and Unix times. A date is taken relative
-    to the server's own `Date`, so that our clock does not matter.
+    Whole seconds and HTTP dates are the standard (RFC 9110, 10.2.3). Some servers send other forms, which are read, too:
+    decimals (rounded up), units (`5s`, `2 minutes`), several values (the longest counts), ISO dates and Unix times.
+    A date is compared with the response's `Date`, so the local clock has no effect.
     """
     text = headers.get("Retry-After")
     if text is None or len(text) > _LONGEST_HEADER:

@@ -82,7 +82,7 @@ class ServerCounter:
         self.highest = highest
 
     def unseen(self, now: int) -> None:
-        """An answer without the counter: it may have been counted all the same."""
+        """Record a response without the counter; the server may have counted its request."""
         if self.highest is not None:
             if not self.highest:
                 self.ends = now + self._cooldown  # no window was running; this one may have begun one

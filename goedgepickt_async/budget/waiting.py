@@ -21,14 +21,14 @@ T = TypeVar("T")
 _SHARE = 0.92
 """Of the allowed rate: 2.3 of 2.5 requests a second."""
 _BURST = 15
-"""A fifteenth of the limit goes at once: 10 of 150."""
+"""The burst is a fifteenth of the limit: 10 of 150 requests."""
 
 
 class FairTurns:
     """Turns for keys: each key's next call has the turn after its last one, so keys are served in rotation.
 
-    This is start-time fair queueing with calls of equal cost. A key that comes anew begins at the present turn: it
-    neither waits for the calls that another key has queued, nor saves turns up.
+    This is start-time fair queueing with calls of equal cost. A new key begins at the present turn: it
+    does not wait for the queued calls of other keys, and it does not save turns.
     """
 
     def __init__(self) -> None:
@@ -80,8 +80,8 @@ class Waiter:
         granted: What it waits for.
         again: Whether it had a slot before, and the server refused it.
         turn: Its turn among the calls of its lane.
-        grant: What it was given, which `granted` hears of a moment later.
-        error: Why it is given nothing, likewise.
+        grant: The grant, a moment before `granted` gets it.
+        error: Why the call fails, a moment before `granted` is woken.
         judged: Whether its wait was predicted.
     """
 
@@ -183,7 +183,7 @@ class WaitQueue:
         return {lane: len(queue) for lane, queue in self._queues.items()}
 
     def in_lane(self, lane: Lane) -> list[Waiter]:
-        """Those of one lane, in the order of service; not to be changed."""
+        """The waiters of one lane, in the order of service. Do not change the list."""
         return self._queues[lane]
 
     def age(self, asked_before: int) -> None:
@@ -220,7 +220,7 @@ class FairSemaphore:
         return len(self._line)
 
     def take_free(self) -> bool:
-        """Acquire it at once; False: that takes a wait."""
+        """Acquire it without a wait. False: the caller must wait."""
         if not self._free:
             return False
         self._free -= 1
@@ -276,11 +276,11 @@ class _LoopPacer:
 
 
 class Pacer:
-    """Lets bulk requests through one by one, at an even pace, so that slots come free evenly: a burst, then a flow.
+    """Spreads bulk requests evenly over time after a first burst, so that slots become free evenly.
 
-    aiolimiter's token bucket sets the pace. It belongs to one event loop, lets newcomers overtake and takes no token
-    back; none of that shows: each loop has one, the call whose turn it is draws for itself, and a token that was drawn
-    and not used stays with the turn.
+    aiolimiter's token bucket sets the pace. A bucket belongs to one event loop, so each loop has its own.
+    It does not keep the order of calls and takes no token back. Therefore only the call whose turn it is draws a token,
+    and an unused token stays with the turn.
 
     Args:
         limit: Requests that may be sent in a window.
