@@ -429,7 +429,7 @@ class _List:
         last = -(-self._length // size)
         info = {"totalItems": self._length, "itemsPerPage": size, "currentPage": number, "lastPage": last}
         if end < self._length:
-            info["cursor"] = str(end)  # type: ignore[assignment]  # the one that is no number
+            info["cursor"] = str(end)  # type: ignore[assignment]  # the one that is not a number
         body = f'{{"items":[{rows}],"pageInfo":{json.dumps(info)}}}'.encode()
         return web.Response(body=body, content_type="application/json", headers=_HEADERS)
 

@@ -36,7 +36,7 @@ from goedgepickt_async.sandbox import Sandbox
 
 LIMIT = 150
 _CONCURRENCY = 25
-"""Requests under way at once; ours has it for each lane."""
+"""Requests in progress at once; ours has it for each lane."""
 
 Call = Callable[[str], Awaitable[None]]
 """Makes one request in a lane, and waits and retries until it succeeds."""

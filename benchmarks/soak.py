@@ -86,7 +86,7 @@ def make_budget(kind: str, limit: int, period: float, *, directory: str, redis_u
 
 
 class Stopwatch:
-    """A budget that notes how long answered requests were under way, from the grant to the answer's headers."""
+    """A budget that notes how long answered requests were in progress, from the grant to the answer's headers."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

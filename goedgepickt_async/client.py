@@ -54,7 +54,7 @@ class Response:
 
 @attrs.frozen(kw_only=True)
 class APIResponse(Generic[T]):
-    """What a typed call returned, with what is known of its last response.
+    """What a typed call returned, with what is known about its last response.
 
     Attributes:
         value: What the call returned.

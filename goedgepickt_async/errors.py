@@ -48,7 +48,7 @@ __all__ = [
 
 
 class Evidence(enum.StrEnum):
-    """What is known of a request when a call ends in an error."""
+    """What is known about a request when a call ends in an error."""
 
     NOT_SENT = "not_sent"
     """No byte was sent: there was no connection, or the request waited for the budget."""
@@ -66,7 +66,7 @@ class GoedGepicktError(Exception):
     """The root of the tree.
 
     Attributes:
-        evidence: What is known of the request; None if there was no request.
+        evidence: What is known about the request; None if there was no request.
         attempts: The number of requests sent, with those that aiohttp sent again.
         method: The HTTP method, or None.
         path: The path below the base URL, without the query, or None.
@@ -177,7 +177,7 @@ class ConnectFailedError(TransportError):
 
 
 class ClientClosedError(TransportError):
-    """The client was closed while the call was under way; `evidence` tells whether the request had been sent."""
+    """The client was closed while the call was in progress; `evidence` tells whether the request had been sent."""
 
 
 class ConnectionLostError(TransportError):

@@ -114,7 +114,7 @@ class RequestFailed:
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         error: The error's type, such as `"ConnectionLostError"`; `"CancelledError"` after a cancellation.
-        evidence: What is known of the request.
+        evidence: What is known about the request.
         attempts: Requests sent so far in this call.
         seconds: From the request's release until it was given up.
     """
@@ -139,7 +139,7 @@ class RetryScheduled:
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         error: The type of the error that this would have been, such as `"ServerError"`.
-        evidence: What is known of the attempt that failed.
+        evidence: What is known about the attempt that failed.
         reason: What happened, in words of ours.
         status: The HTTP status of the response; None without a response.
         pause: Seconds until it queues again.
@@ -168,7 +168,7 @@ class CallFinished:
         path: Below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         error: The type of the error that it raised; `"CancelledError"` if it was cancelled; None if it succeeded.
-        evidence: What is known of the request, if the call failed.
+        evidence: What is known about the request, if the call failed.
         status: The HTTP status of the last response; None without a response.
         attempts: Requests sent for it.
         waited: Seconds of all waits for the rate limit.

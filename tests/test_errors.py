@@ -36,7 +36,7 @@ def test_an_error_is_whole_after_pickling_and_copying(kind: type[GoedGepicktErro
 
 
 def test_what_is_wrong_with_which_field_can_be_read_and_not_changed() -> None:
-    error = errors.ValidationError("no", fields={"sku": ["is empty", "is no text"]})
-    assert error.fields == {"sku": ("is empty", "is no text")}
+    error = errors.ValidationError("no", fields={"sku": ["is empty", "is not text"]})
+    assert error.fields == {"sku": ("is empty", "is not text")}
     with pytest.raises(TypeError):
         error.fields["sku"] = ()  # type: ignore[index]

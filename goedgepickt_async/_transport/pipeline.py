@@ -255,13 +255,13 @@ class Call:
 
     @property
     def evidence(self) -> Evidence:
-        """What is known of the call: the evidence of the request that may have done most."""
+        """What is known about the call: the evidence of the request that may have done most."""
         latest = self._latest
         return latest if latest is Evidence.FINAL else max(self._worst, latest, key=_ORDER.index)
 
     @property
     def _latest(self) -> Evidence:
-        """What is known of the latest request, if the attempt ends here."""
+        """What is known about the latest request, if the attempt ends here."""
         if self.judged is not None:
             return self.judged
         if not self.sent:
@@ -536,7 +536,7 @@ _FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError, Asser
 
 
 def _closed() -> EndedError:
-    return EndedError(ClientClosedError, "the client was closed while the call was under way")
+    return EndedError(ClientClosedError, "the client was closed while the call was in progress")
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -546,7 +546,7 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
         while chunk := await content.readany():
             size += len(chunk)
             if size > most:  # it would be as large again
-                raise EndedError(TransportError, f"the answer is larger than {most} bytes", Evidence.FINAL)
+                raise EndedError(TransportError, f"the response is larger than {most} bytes", Evidence.FINAL)
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     with suppress(aiohttp.ClientError, OSError):
@@ -574,7 +574,7 @@ def _encoded(request: Request) -> MaskedBytes:
     except (TypeError, ValueError, RecursionError) as exc:
         reason = type(exc).__name__
     raise ValidationError(  # outside the handler: the encoder's frames hold the body
-        f"the body is no JSON: {reason}",
+        f"the body is not JSON: {reason}",
         evidence=Evidence.NOT_SENT,
         method=request.method,
         path=request.path,

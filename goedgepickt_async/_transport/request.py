@@ -135,7 +135,7 @@ def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Query parameters as text; those that are None are left out.
 
     Raises:
-        ValidationError: A value is no text, number, boolean, date or enumeration member.
+        ValidationError: A value is not text, number, boolean, date or enumeration member.
     """
     return tuple((str(name), _text(name, value)) for name, value in query.items() if value is not None)
 
@@ -197,7 +197,7 @@ class TransportFailure:
     """No whole response came.
 
     Attributes:
-        evidence: What is known of the request.
+        evidence: What is known about the request.
         error: The class of our error for it.
         message: What happened, free of keys and personal data.
         cause: The exception behind it, without its traceback, because its frames hold the request.

@@ -38,7 +38,7 @@ _LONGEST_IDLE = 2.0
 
 
 class Attempt(Protocol):
-    """What a session tells the request that is under way."""
+    """What a session tells the request that is in progress."""
 
     is_repeatable: bool
     """Whether it does no harm to send it twice."""
@@ -84,7 +84,7 @@ class LoopSession:
     scopes: set[asyncio.Timeout] = attrs.field(factory=set, repr=False)
 
     async def close(self) -> None:
-        """End what is under way; close the session, if it is ours to close."""
+        """End what is in progress; close the session, if it is ours to close."""
         self.closing = True
         for scope in self.scopes:
             with suppress(RuntimeError):  # it is ending anyway

@@ -66,7 +66,7 @@ class _Row:
     """What a status means.
 
     Attributes:
-        evidence: What is known of the request. None: the body decides (a success).
+        evidence: What is known about the request. None: the body decides (a success).
         error: The class of our error.
         is_gateways: The status may come from a gateway; the application may still count the request.
         disconnect: The connection is not used again.
@@ -109,7 +109,7 @@ DISCONNECTING: Final = frozenset(int(status) for status, row in _STATUSES.items(
 
 
 def evidence_at_headers(status: int) -> Evidence:
-    """What is known of a request when its response ends at the headers."""
+    """What is known about a request when its response ends at the headers."""
     evidence = _row(status).evidence
     if evidence is None:
         return Evidence.APPLIED
@@ -164,7 +164,7 @@ class Verdict:
     Attributes:
         error: The error; None: a success.
         data: The parsed body of a success; None if it is empty and may be.
-        evidence: What is known of the request. None: a success.
+        evidence: What is known about the request. None: a success.
         is_throttled: The rate limit refused it: it is sent again at its old place after the budget's pause.
         pause_budget: The budget does not know of the 429 yet, because only the body shows it.
         may_send_again: Whether it may be sent again.
@@ -393,7 +393,7 @@ class EndedError(Exception):
     Args:
         error: The class of our error for it.
         message: What happened.
-        evidence: What is known of the request, if that differs from the call's evidence.
+        evidence: What is known about the request, if that differs from the call's evidence.
     """
 
     def __init__(self, error: type[TransportError], message: str, evidence: Evidence | None = None) -> None:
@@ -418,7 +418,7 @@ def failure_of(
         exc: The exception, of this package, of aiohttp or of the operating system.
         sent: Whether the request went out.
         head: The status and headers of the response, if they came.
-        evidence: What is known of the request.
+        evidence: What is known about the request.
         timeout: The attempt's timeout in seconds.
         proxy: The proxy, without its credentials, or None.
 

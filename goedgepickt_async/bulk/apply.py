@@ -34,7 +34,7 @@ P = TypeVar("P")
 
 
 class StalenessCheck(Generic[P]):
-    """Keeps what is known of the present state of a plan's writes young.
+    """Keeps what is known about the present state of a plan's writes young.
 
     Args:
         kind: What reads.
@@ -62,7 +62,7 @@ class StalenessCheck(Generic[P]):
         self._alone = asyncio.Lock()
 
     async def checked(self, write: PlannedWrite, *, not_before: float = 0.0) -> PlannedWrite | Unchanged:
-        """The write, with what is known of the present by now; or that it is as desired already.
+        """The write, with what is known about the present by now; or that it is as desired already.
 
         Args:
             write: As it was planned.
@@ -138,7 +138,7 @@ _LIST_LAG: Final = 3600.0
 _ROUNDS: Final = 3
 """How often a write is sent that was looked up and found not done, each time."""
 _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
-"""What must not be sent again before it is known what became of it; the others set a state, the same one each time."""
+"""What must not be sent again before it is known what happened to it; the others set a state, the same one each time."""
 _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
 
 
@@ -234,7 +234,7 @@ class PlanRunner:
         Raises:
             ConflictError: What is there is not what the plan was made from.
             OutcomeUnknownError: It may or may not have been carried out, and nothing tells which.
-            JournalError: It could not be written down, so it was not sent; or it was, and that could not be.
+            JournalError: It could not be recorded, so it was not sent; or it was, and that could not be.
             GoedGepicktError: It was refused, or could not be sent.
         """
         try:
@@ -247,10 +247,10 @@ class PlanRunner:
         return applied
 
     async def look_up(self) -> None:
-        """Find out what became of the writes that were sent without a known outcome; nothing is sent.
+        """Find out what happened to the writes that were sent without a known outcome; nothing is sent.
 
         Raises:
-            JournalError: What was found could not be written down.
+            JournalError: What was found could not be recorded.
             GoedGepicktError: The present state could not be read.
         """
         assert self._journal is not None
@@ -336,7 +336,7 @@ class PlanRunner:
     async def _look_up(
         self, write: PlannedWrite, *, since: float, unknown: OutcomeUnknownError | None
     ) -> Applied | None:
-        """What became of a write whose answer was lost; None: it was not carried out.
+        """What happened to a write whose answer was lost; None: it was not carried out.
 
         Raises:
             OutcomeUnknownError: Nothing tells.

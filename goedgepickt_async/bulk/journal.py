@@ -148,7 +148,7 @@ class State(enum.StrEnum):
     """How far a write is."""
 
     INTENT = "intent"
-    """It was about to leave; what became of it is not written down."""
+    """It was about to leave; what happened to it is not recorded."""
     DONE = "done"
     """It was carried out."""
     FAILED = "failed"
@@ -157,12 +157,12 @@ class State(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What is written down of one write.
+    """What is recorded of one write.
 
     Attributes:
         action: What it does.
         state: How far it is.
-        at: When that was written down, in Unix seconds.
+        at: When that was recorded, in Unix seconds.
         seen: The evidence that was there before it was sent.
         uuid: Of what was made or changed.
     """
@@ -181,7 +181,7 @@ class Journal:
     """The journal of one plan that is being applied; its file may hold the journals of others.
 
     A separate thread does all that touches the disk. It commits together what comes while it is busy. The event loop
-    never waits for a disk. What was written down earlier is read once, when it is opened.
+    never waits for a disk. What was recorded earlier is read once, when it is opened.
 
     Raises:
         JournalError: (all methods) It could not be written or read.
@@ -231,7 +231,7 @@ class Journal:
         return cls("in memory" if path is None else path, connection, executor, on_commit)
 
     async def begin(self, fingerprint: str, kind: str, *, run: str = "", since: float = 0.0) -> None:
-        """Say which plan is being applied, and read what is written down; a plan that was started is continued.
+        """Say which plan is being applied, and read what is recorded; a plan that was started is continued.
 
         Args:
             fingerprint: What tells the plan apart.
@@ -261,15 +261,15 @@ class Journal:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of this plan was written down before it was opened."""
+        """Whether something of this plan was recorded before it was opened."""
         return bool(self._own)
 
     def entry(self, key: str) -> Entry | None:
-        """What is written down of this plan's write for a key."""
+        """What is recorded of this plan's write for a key."""
         return self._own.get(key)
 
     def entry_of_others(self, key: str) -> Entry | None:
-        """The latest that is written down of other plans' writes for a key, except those that did nothing."""
+        """The latest that is recorded of other plans' writes for a key, except those that did nothing."""
         return self._others.get(key)
 
     async def intend(self, write: PlannedWrite, at: float) -> None:

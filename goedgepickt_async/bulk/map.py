@@ -92,7 +92,7 @@ class Outcome(Generic[T, R]):
             ConfigurationError: `to_dict` did not write this.
         """
         if not isinstance(data, Mapping) or data.keys() != {"index", "item", "result", "error"}:
-            raise ConfigurationError("this is no outcome that was saved with to_dict")
+            raise ConfigurationError("this is not an outcome that was saved with to_dict")
         error = data["error"]
         return cls(
             index=data["index"],

@@ -199,7 +199,7 @@ class Plan:
         """A saved plan, to be looked at; `gg.bulk.load_plan` gives one that can be applied.
 
         Raises:
-            ConfigurationError: It is no plan, or one of another version.
+            ConfigurationError: It is not a plan, or one of another version.
         """
         data: Any
         try:
@@ -213,10 +213,10 @@ class Plan:
         """The plan that `to_dict` wrote; see `from_json`.
 
         Raises:
-            ConfigurationError: It is no plan, or one of another version.
+            ConfigurationError: It is not a plan, or one of another version.
         """
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-            raise ConfigurationError("this is no plan that was saved as JSON")
+            raise ConfigurationError("this is not a plan that was saved as JSON")
         if data.get("version") != _VERSION:
             raise ConfigurationError(
                 f"the plan is of version {data.get('version')!r}, and this program reads version {_VERSION}: plan again"
@@ -254,7 +254,7 @@ class Plan:
             dry_run: Only read: with `max_age=0`, says what would be in conflict by now.
             max_age: Seconds after which the plan's readings are refreshed before a write. A change since then is a
                 `ConflictError` and is not overwritten. None: never.
-            concurrency: Writes under way at the same time.
+            concurrency: Writes in progress at the same time.
             stop: When to give up.
             settle_after: Seconds that the server may still be at a write whose answer was lost; it is looked up then.
 

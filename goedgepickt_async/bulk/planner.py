@@ -128,7 +128,7 @@ def bound(plan: Plan, sender: Sender) -> Plan:
     except (TypeError, ValueError, LookupError, AttributeError):
         is_sound = False
     if not is_sound:
-        raise ConfigurationError("the plan is damaged: a write in it is none that was planned; plan again")
+        raise ConfigurationError("the plan is damaged: it has a write that was not planned; plan again")
     return attrs.evolve(plan, applying=(sender, kind))
 
 
@@ -200,7 +200,7 @@ class Run:
         """Carry it out, or continue it: see `Plan.apply`. A resumed run is compared with the present state first.
 
         Args:
-            concurrency: Writes under way at the same time.
+            concurrency: Writes in progress at the same time.
             stop: When to give up.
             settle_after: Seconds that the server may still be at a write whose answer was lost.
         """
@@ -231,14 +231,14 @@ class Run:
         return PlanRunner(strategy, sender.settings, options)
 
     async def look_up(self) -> RunRecord:
-        """Find out what became of the writes that were sent without a known outcome, and give up the run.
+        """Find out what happened to the writes that were sent without a known outcome, and give up the run.
 
         Returns:
             The ended run: `counts["unknown"]` of its writes may or may not have been carried out, and nothing tells.
 
         Raises:
-            JournalBusyError: It is under way.
-            JournalError: What was found cannot be written down.
+            JournalBusyError: It is in progress.
+            JournalError: What was found cannot be recorded.
             GoedGepicktError: The present state could not be read.
         """
         runner = self._runner(settle_after=30.0)
@@ -293,7 +293,7 @@ class Bulk:
         return OutcomeStream(runner)
 
     async def start_run(self, plan: Plan) -> Run:
-        """Begin a run of a plan, which is written down before anything is sent.
+        """Begin a run of a plan, which is recorded before anything is sent.
 
         An interrupted run of the same target with the same content is resumed instead, with its own plan.
 
@@ -304,7 +304,7 @@ class Bulk:
             ConfigurationError: The plan belongs to no client.
             UnfinishedRunError: A run of this target with another content was interrupted: resume or drop it first.
             JournalBusyError: Another run writes to the target now.
-            JournalError: It cannot be written down.
+            JournalError: It cannot be recorded.
         """
         target = plan.target
         record = RunRecord.new(
@@ -345,7 +345,7 @@ class Bulk:
         """A plan that `to_json` saved, to be applied by this client, for the webshop that it was made for.
 
         Raises:
-            ConfigurationError: It is no plan, or one of another version.
+            ConfigurationError: It is not a plan, or one of another version.
             JournalMismatchError: It was made for another server or API key.
         """
         return bound(Plan.from_json(text), self._sender)

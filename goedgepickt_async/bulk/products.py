@@ -116,7 +116,7 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
     if not identifier:
         return Conflict(key="", indexes=(index,), reason=f"the {key} is empty", fields={key: "must not be empty"})
     if not is_utf8(identifier):
-        return Conflict(key="", indexes=(index,), reason=f"the {key} is no text that UTF-8 can carry")
+        return Conflict(key="", indexes=(index,), reason=f"the {key} is not text that UTF-8 can carry")
     if own != webshop:
         return Conflict(key=identifier, indexes=(index,), reason="it is for another webshop than this plan")
     values = {key: identifier, **values}

@@ -154,7 +154,7 @@ class RunState(enum.StrEnum):
     """How a run stands."""
 
     UNFINISHED = "unfinished"
-    """It is under way, or it was interrupted."""
+    """It is in progress, or it was interrupted."""
     DONE = "done"
     """All of its writes are done."""
     FAILED = "failed"
@@ -273,7 +273,7 @@ def save_run(run: RunRecord, plan_json: str | None = None) -> None:
             write_private(run.plan_path, plan_json)
         write_private(run.folder / f"{run.id}.json", json.dumps(_converter.unstructure(run), indent=1) + "\n")
     except OSError as error:
-        raise JournalError(f"the run cannot be written down in {run.folder}: {error.strerror or error}") from None
+        raise JournalError(f"the run cannot be recorded in {run.folder}: {error.strerror or error}") from None
 
 
 def list_runs(target: Target | None = None) -> list[RunRecord]:
@@ -304,7 +304,7 @@ def _as_it_is(run: RunRecord) -> RunRecord:
     try:
         states = Counter(row["state"] for row in _journal_rows(run).values())
     except JournalError:
-        return run  # it is under way, or the journal is damaged: resuming it raises
+        return run  # it is in progress, or the journal is damaged: resuming it raises
     counts = {"sent": states["done"], "failed": states["failed"], "unknown": states["intent"]}
     return attrs.evolve(run, counts={name: number for name, number in counts.items() if number})
 
@@ -332,7 +332,7 @@ def find_run(run_id: str) -> RunRecord:
 
 
 def unfinished_runs(target: Target) -> list[RunRecord]:
-    """The runs of a target that were interrupted, or are under way.
+    """The runs of a target that were interrupted, or are in progress.
 
     Raises:
         JournalError: The directory cannot be read.
@@ -345,8 +345,8 @@ def drop_run(run_id: str) -> RunRecord:
 
     Raises:
         ConfigurationError: There is no such run, or it has ended.
-        JournalBusyError: It is under way.
-        JournalError: It cannot be written down.
+        JournalBusyError: It is in progress.
+        JournalError: It cannot be recorded.
     """
     run = find_run(run_id)
     if run.state is not RunState.UNFINISHED:
@@ -361,7 +361,7 @@ def end_run(run: RunRecord, state: RunState, counts: Mapping[str, int]) -> RunRe
     The plan of an ended run of orders holds addresses: it is not kept.
 
     Raises:
-        JournalError: It cannot be written down.
+        JournalError: It cannot be recorded.
     """
     ended = attrs.evolve(run, state=state, ended_at=datetime.now(UTC), counts=dict(counts))
     save_run(ended)

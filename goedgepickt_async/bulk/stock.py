@@ -57,7 +57,7 @@ def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
     if not isinstance(text, str) or not text.strip():
         return Conflict(key="", indexes=(index,), reason="the sku is empty", fields={"sku": "must be text, not empty"})
     if not is_utf8(text):
-        return Conflict(key="", indexes=(index,), reason="the sku is no text that UTF-8 can carry")
+        return Conflict(key="", indexes=(index,), reason="the sku is not text that UTF-8 can carry")
     whole = _whole(level)
     if whole is None:
         why = "must be a whole number"

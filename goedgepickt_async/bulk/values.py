@@ -247,7 +247,7 @@ class PlanScope:
     Attributes:
         server: The API's host and path.
         webshop: The uuid of the webshop; None: all.
-        salt: What the hash is keyed with, in hexadecimal; another one for each scope that is written down.
+        salt: What the hash is keyed with, in hexadecimal; another one for each scope that is recorded.
         key_hash: The keyed hash of the API key.
         webshop_name: What people call the webshop; empty where that was not asked.
     """

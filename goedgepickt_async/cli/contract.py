@@ -1,4 +1,4 @@
-"""`goedgepickt openapi` and `goedgepickt probe`: what is known of the API as a document, and whether it is so."""
+"""`goedgepickt openapi` and `goedgepickt probe`: what is known about the API as a document, and whether it is so."""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ class ApplyOptions:
         yes: Ask no question, and send in spite of notices.
         unfinished: What becomes of an interrupted run of the same target: `continue`, `look-up`, `drop`, or None:
             this one is refused.
-        as_json: Print what became of it as JSON.
+        as_json: Print what happened to it as JSON.
     """
 
     journal: Path | None = None
@@ -459,7 +459,7 @@ async def resume(client: GoedGepickt, run_id: str) -> Exit:
 
 
 async def look_up(client: GoedGepickt, run_id: str) -> Exit:
-    """Find out what became of the open writes of an interrupted run, and give it up."""
+    """Find out what happened to the open writes of an interrupted run, and give it up."""
     run = await client.bulk.resume_run(run_id)
     ended = await run.look_up()
     info(f"looked up {printable(str(ended))}")
@@ -467,7 +467,7 @@ async def look_up(client: GoedGepickt, run_id: str) -> Exit:
 
 
 class _Tally:
-    """What became of the writes of a plan.
+    """What happened to the writes of a plan.
 
     Attributes:
         counts: How many writes ended how.
@@ -501,7 +501,7 @@ class _Tally:
         return f"{head}{done}{where}: {counts}; {before}{shown}"
 
     def as_dict(self, plan: Plan, *, refused: str | None = None) -> dict[str, Any]:
-        """What became of all rows that were asked for; `refused` says why nothing was sent."""
+        """What happened to all rows that were asked for; `refused` says why nothing was sent."""
         source = plan.source
         return {
             "run": self.remembers.record.id if isinstance(self.remembers, Run) else None,
@@ -572,11 +572,11 @@ def _stopped(reason: str, tally: _Tally) -> Exit:
         return Exit.FAILED
     where, done, unknown = f"{tally.remembers}", tally.done, 0
     if isinstance(tally.remembers, Run):
-        record = find_run(tally.remembers.record.id)  # what was under way when it stopped is in it too
+        record = find_run(tally.remembers.record.id)  # what was in progress when it stopped is in it too
         where, done, unknown = f"run {record.id}", record.done, record.counts.get("unknown", 0)
     parts = f"{done:,} of {tally.plan.requests:,} writes are done"
     if unknown:
-        parts += f", {unknown:,} {'was' if unknown == 1 else 'were'} under way and will be looked up"
+        parts += f", {unknown:,} {'was' if unknown == 1 else 'were'} in progress and will be looked up"
     report(sentences(reason, f"{parts}; {where} remembers them. Repeat the command to do the others"))
     return Exit.RESUMABLE
 

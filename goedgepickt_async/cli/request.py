@@ -147,7 +147,7 @@ def read_body(text: str) -> Any:
 
     Raises:
         CommandError: The file cannot be read.
-        UsageError: It is no JSON.
+        UsageError: It is not JSON.
     """
     where = "--json"
     try:
@@ -164,7 +164,7 @@ def read_body(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{where} is no JSON: {error}") from None
+        raise UsageError(f"{where} is not JSON: {error}") from None
 
 
 def _print(data: Any) -> None:

@@ -165,7 +165,7 @@ class Probe:
             response = await (client or self._client).request(method, path, query=query, route=route)
         except DecodeError as error:
             self.collector.requests += error.attempts
-            self.note("format.success", "refuted", f"{method} {route}: a success that is no JSON")
+            self.note("format.success", "refuted", f"{method} {route}: a success that is not JSON")
             return _Answer(200, None)
         except APIError as error:
             self.collector.requests += error.attempts
@@ -550,7 +550,7 @@ class Probe:
         self._envelope(unknown, "an unknown uuid")
         unfit = await self.get("/orders", "/orders (no date)", perPage=_SMALL, createdAfter="no-date")
         self.check(
-            "error.input", holds=unfit.status == 422, detail=f"createdAfter that is no date: HTTP {unfit.status}"
+            "error.input", holds=unfit.status == 422, detail=f"createdAfter that is not a date: HTTP {unfit.status}"
         )
         self._envelope(unfit, "refused input")
         head = await self.get("/webshops", method="HEAD", perPage=_SMALL)

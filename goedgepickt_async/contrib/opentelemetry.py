@@ -51,7 +51,7 @@ Attributes = dict[str, str | int | float]
 
 @attrs.frozen
 class _Open:
-    """A call under way.
+    """A call in progress.
 
     Attributes:
         span: Its span.

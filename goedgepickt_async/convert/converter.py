@@ -401,4 +401,4 @@ def decode_error(cls: Any, bad: Iterable[BadRow]) -> DecodeError:
     shown = "; ".join(lines[:_SHOWN])
     more = f"; {_more(count, _SHOWN)}" if count > _SHOWN else ""
     name = getattr(cls, "__name__", str(cls))
-    return DecodeError(f"the answer cannot be read as {name}: {shown}{more}", problems=_with_more(lines, count))
+    return DecodeError(f"the response cannot be read as {name}: {shown}{more}", problems=_with_more(lines, count))

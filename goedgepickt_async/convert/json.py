@@ -57,7 +57,7 @@ def _standard_loads(body: bytes) -> Any:
     """`json.loads`, as strict as orjson."""
     read = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     if _ESCAPED_SURROGATE.search(body):
-        # Half of a surrogate pair is no text: it could not be written to a file later.
+        # Half of a surrogate pair is not text: it could not be written to a file later.
         json.dumps(read, ensure_ascii=False).encode()
     return read
 

@@ -73,7 +73,7 @@ That page describes them.
 
 @attrs.frozen
 class FieldInfo:
-    """What is known of one field of the API.
+    """What is known about one field of the API.
 
     Attributes:
         name: The key in answers, or the prefix if `is_flat`.
@@ -205,7 +205,7 @@ def warn_unknown(
         stacklevel: As of `warnings.warn`.
 
     Raises:
-        ConfigurationError: The value is no text.
+        ConfigurationError: The value is not text.
     """
     if value is None or isinstance(value, OpenEnum):
         return

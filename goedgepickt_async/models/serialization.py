@@ -72,14 +72,14 @@ class Model:
         """The model that `to_json` gave this for.
 
         Raises:
-            ValidationError: It is no JSON, or a field is missing, unknown or of the wrong kind.
+            ValidationError: It is not JSON, or a field is missing, unknown or of the wrong kind.
         """
         try:
             data = json.loads(text)
         except (ValueError, RecursionError, TypeError):
             data = UNSET
         if data is UNSET:
-            raise validation_error(cls, {"": "is no JSON"}, "cannot be read")
+            raise validation_error(cls, {"": "is not JSON"}, "cannot be read")
         return cls.from_dict(data, wire=wire)
 
     def __repr__(self) -> str:

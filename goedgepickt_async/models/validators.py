@@ -181,7 +181,7 @@ def house_number(value: str | int) -> str:
     """Text, as the API insists; a whole number is written as text (A)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return any_text(value)  # type: ignore[arg-type]  # what is no text is refused there
+    return any_text(value)  # type: ignore[arg-type]  # what is not text is refused there
 
 
 def digits(value: str | int) -> str:

@@ -1,4 +1,4 @@
-"""Webhook deliveries, as GoedGepickt makes them: signed, sent again with growing pauses, given up, written down.
+"""Webhook deliveries, as GoedGepickt makes them: signed, sent again with growing pauses, given up, recorded.
 
 `Sandbox.deliveries` makes them for a sandbox, and sends to this machine alone. `WebhookSender`, `pauses`, `sign` and
 `php_json` are its parts, for another sender.
@@ -348,7 +348,7 @@ class DeliveryQueue:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_happened(something), self._loop))
 
     async def close(self) -> None:
-        """End all that is under way, and wait for that."""
+        """End all that is in progress, and wait for that."""
         self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
@@ -431,7 +431,7 @@ class Deliveries(Sequence[Delivery]):
         self._log.clear()
 
     async def settled(self) -> None:
-        """Wait until nothing is under way: all is delivered, given up, or held."""
+        """Wait until nothing is in progress: all is delivered, given up, or held."""
         if self._queue is not None:
             await self._queue.wait(self._quiet)
 
@@ -484,7 +484,7 @@ class Deliveries(Sequence[Delivery]):
             self._queue = DeliveryQueue(self._carry, self._make_courier)
 
     async def close(self) -> None:
-        """End all that is under way; it is dropped."""
+        """End all that is in progress; it is dropped."""
         queue, self._queue = self._queue, None
         if queue is None:
             return

@@ -75,7 +75,7 @@ class Exchange:
         request: The request as aiohttp has it.
         recorded: Its entry in the requests.
         world: The state of the sandbox.
-        connections: What is known of the TCP connections.
+        connections: What is known about the TCP connections.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Exchange:
         self._latency = latency
 
     async def answer(self) -> Answer:
-        """Let the application answer as it would without any fault; writes down what became of it."""
+        """Let the application answer as it would without any fault; writes down what happened to it."""
         outcome = await self._application.answer(self.incoming, self._handling_time)
         self.recorded.throttled = outcome.throttled
         self.recorded.applied = outcome.applied

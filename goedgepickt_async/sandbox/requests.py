@@ -33,11 +33,11 @@ class RecordedRequest:
         raw: The body's bytes.
         body: The parsed body (JSON or form), None without a body.
         connection: Which TCP connection it came over, counted from 1.
-        status: The status that was answered; None while it is under way and if no status was ever sent.
+        status: The status that was answered; None while it is in progress and if no status was ever sent.
         throttled: Whether the throttle itself refused it (not a scripted 429).
         applied: Whether its controller ran and succeeded, even if the client got no answer.
         fault: The name of the scripted fault that was played on it, if any.
-        seconds: How long it took to answer; None while it is under way.
+        seconds: How long it took to answer; None while it is in progress.
     """
 
     number: int = 0

@@ -65,7 +65,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Waits for sockets only as long as bytes are under way, and then lets the time pass that it was to wait.
+    """Waits for sockets only as long as bytes are in transit, and then lets the time pass that it was to wait.
 
     Attributes:
         threads_at_work: While there are any, it waits in earnest.
@@ -98,7 +98,7 @@ class _Courier:
     """A byte of ours over the loopback: when it is there, so is what was sent before it.
 
     A system may deliver what is sent to itself a moment later. Then nothing is ready to be read, though something is
-    under way, and a jump to the next timeout would be one too early.
+    in progress, and a jump to the next timeout would be one too early.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ _SECOND = 1_000_000_000
 class VirtualClock:
     """Time for tests, with an event loop that runs on it: nothing waits, and everything keeps its order.
 
-    Sockets, tasks and timeouts are real. When no task can continue and no byte is under way, the time jumps to the next
+    Sockets, tasks and timeouts are real. When no task can continue and no byte is in transit, the time jumps to the next
     moment that a task waits for. So an hour of waiting for the rate limit takes as long as its requests do.
 
     ```python

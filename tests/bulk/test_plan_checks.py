@@ -138,7 +138,7 @@ async def test_many_zeroes_and_barcodes_as_levels_are_noticed(first: GoedGepickt
 async def test_a_plan_counts_all_that_was_asked_for_also_what_is_left_out(first: GoedGepickt) -> None:
     sku = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[0]
     plan = await first.products.plan([{"sku": sku, "price": "1"}, {"sku": "A"}, {"sku": "A"}, {"sku": "B"}])
-    source = RowSource(name="s.csv", lines=(2, 3, 4, 6), problems=("s.csv:5: prijs: 'x' is no number",))
+    source = RowSource(name="s.csv", lines=(2, 3, 4, 6), problems=("s.csv:5: prijs: 'x' is not a number",))
     plan = plan.with_source(source)
     assert (plan.rows, plan.left_out, plan.requests) == (5, 4, 1)
     text = str(plan)

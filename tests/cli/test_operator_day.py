@@ -42,7 +42,7 @@ class Interrupt:
 
 @attrs.define
 class Meanwhile:
-    """Have a colleague run a command while the request is under way."""
+    """Have a colleague run a command while the request is in progress."""
 
     command: Callable[[], Finished]
     seen: list[Finished] = attrs.field(factory=list)
@@ -112,7 +112,7 @@ def test_orders_of_a_day_are_each_created_once(
     orders(tmp_path / "day.csv", *ids)
     sandbox.fail("POST", "/orders", Interrupt(), after=2)
     stopped = inside("apply", "day.csv", *apply)
-    assert (stopped.code, "under way and will be looked up" in stopped.err) == (4, True), stopped.err
+    assert (stopped.code, "in progress and will be looked up" in stopped.err) == (4, True), stopped.err
     assert " of 30 writes are done" in stopped.err
     before = len(writes(sandbox))
 
@@ -133,7 +133,7 @@ def test_orders_of_a_day_are_each_created_once(
     repeated = inside("apply", "again.csv", *apply)
     assert (repeated.code, "nothing to send: 30 orders were right already" in repeated.err) == (0, True), repeated.err
 
-    # Two exports behind each other, and a colleague with a copy of the file while a write is under way.
+    # Two exports behind each other, and a colleague with a copy of the file while a write is in progress.
     orders(tmp_path / "twice.csv", "TWEE-7", "TWEE-8", "TWEE-7")
     assert inside("apply", "twice.csv", *apply, "--skip-bad").code == 1
     orders(tmp_path / "copy.csv", "TWEE-9")

@@ -120,7 +120,7 @@ def test_request_takes_its_body_from_stdin(goedgepickt: Goedgepickt) -> None:
     assert "orderId" not in json.loads(done.out)["errors"]
     broken = goedgepickt.feed(b"{", *post)
     assert broken.code == 2
-    assert "stdin is no JSON" in broken.err
+    assert "stdin is not JSON" in broken.err
 
 
 def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: Goedgepickt) -> None:

@@ -121,7 +121,7 @@ def test_each_problem_of_an_answer_is_said_once(told: int) -> None:
 
 
 def test_an_answer_without_known_problems_leads_to_the_doctor() -> None:
-    assert "`goedgepickt doctor`" in describe(DecodeError("it is no JSON"))[0]
+    assert "`goedgepickt doctor`" in describe(DecodeError("it is not JSON"))[0]
 
 
 # -- the time left ------------------------------------------------------------------------------------------------

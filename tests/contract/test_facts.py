@@ -1,4 +1,4 @@
-"""What is known of the API is data: each part has a confidence and a source, and the reference is made from it."""
+"""What is known about the API is data: each part has a confidence and a source, and the reference is made from it."""
 
 import re
 from collections.abc import Iterator

@@ -73,7 +73,7 @@ def test_no_value_is_in_the_error_and_no_other_error_behind_it(order_data: dict[
 def test_the_place_of_the_rows_is_the_callers_to_say() -> None:
     with pytest.raises(DecodeError, match=r"\$\.stockLocations\[0\]\.uuid: required"):
         decode_rows([{}], Order, path="$.stockLocations")
-    with pytest.raises(DecodeError, match=r"^the answer cannot be read as Order: \$\.uuid: required, but missing$"):
+    with pytest.raises(DecodeError, match=r"^the response cannot be read as Order: \$\.uuid: required, but missing$"):
         decode({}, Order)
 
 

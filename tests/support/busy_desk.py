@@ -36,7 +36,7 @@ class BusyDesk:
     """One run.
 
     Args:
-        lane: Of the endless job, which has so many requests under way as it may.
+        lane: Of the endless job, which has so many requests in progress as it may.
         people: Interactive calls in a second.
         latency: The bounds of a request's duration in seconds.
         seed: Of everything that is drawn.

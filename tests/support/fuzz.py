@@ -48,7 +48,7 @@ class Job:
         window: The server's window.
         late_arrival: How late a lost request may still be counted.
         requests: How many are to be sent.
-        concurrency: How many are under way at once.
+        concurrency: How many are in progress at once.
         latency: The bounds of a request's duration.
         lane: The lane of all of them.
         counter: Whether the slots obey the server's counter.
@@ -58,7 +58,7 @@ class Job:
         foreign: Requests of others in a window.
         clump: How many of them come at once.
         before: For how long they have been there when the job begins.
-        restarts: The chance of a restart without memory, whenever nothing is under way.
+        restarts: The chance of a restart without memory, whenever nothing is in progress.
         make: The slots.
     """
 
@@ -102,7 +102,7 @@ def play(job: Job, flavour: str, seed: int) -> Tally:
 
 @attrs.define(eq=False)
 class _Sending:
-    """One request under way."""
+    """One request in progress."""
 
     slot: int
     sent: int

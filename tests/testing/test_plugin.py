@@ -175,7 +175,7 @@ class Ran:
     out: str
 
     def outcomes(self, module: str) -> list[str]:
-        """What became of the tests of a module, sorted."""
+        """What happened to the tests of a module, sorted."""
         after = re.findall(rf"^test_{module}\.py::[^ ]+ (PASSED|FAILED|ERROR)", self.out, re.MULTILINE)
         before = re.findall(rf"(PASSED|FAILED|ERROR) test_{module}\.py::", self.out)  # as xdist prints them
         return sorted(after or before)

@@ -102,4 +102,4 @@ async def test_deliveries_of_changes_from_another_thread_are_made_and_can_be_wai
                 sandbox.world.set_order_status(order["uuid"], "on_hold" if turn % 2 else "open")
                 await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
                 assert len(receiver.came) == turn
-        await sandbox.deliveries.settled()  # nothing runs any more, so nothing is under way
+        await sandbox.deliveries.settled()  # nothing runs any more, so nothing is in progress

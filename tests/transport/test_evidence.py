@@ -1,4 +1,4 @@
-"""What is known of a request when things go wrong on the wire, and what is done about it; against bare sockets."""
+"""What is known about a request when things go wrong on the wire, and what is done about it; against bare sockets."""
 
 import asyncio
 import gc

@@ -100,10 +100,10 @@ def unescape_cell(text: str) -> str:
 
 
 def text(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """Text as it stands; a number of JSON or of a workbook becomes text, an error of a spreadsheet is refused."""
+    """Text as it stands; a number of JSON or of a workbook becomes text, a spreadsheet error is refused."""
     if isinstance(value, str):
         if _SPREADSHEET_ERROR.fullmatch(value.strip()):
-            raise CellError(f"{value.strip()} is an error of a spreadsheet, not a value")
+            raise CellError(f"{value.strip()} is a spreadsheet error, not a value")
         return value
     if isinstance(value, Decimal) and value.is_finite():
         return format(value, "f")
@@ -118,7 +118,7 @@ def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
     as_text = _AS_TEXT.fullmatch(kept)
     kept = as_text[1].strip() if as_text else _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
     if _SPREADSHEET_ERROR.fullmatch(kept):
-        raise CellError(f"{kept} is an error of a spreadsheet, not a value")
+        raise CellError(f"{kept} is a spreadsheet error, not a value")
     if _SHORTENED.fullmatch(kept):
         raise CellError(f"{kept!r} is what a spreadsheet made of a longer number; export that column as text")
     if kept.casefold().rstrip(":") in _TOTALS:
@@ -278,7 +278,7 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
         read = _written_out(kept, notation) or datetime.fromisoformat(_SPACED_OFFSET.sub("", kept))
     except ValueError:
         raise CellError(
-            f"{_shown(kept)} is no date such as 2026-11-25, 25-11-2026 or 25-11-2026 9:05, with or without a time"
+            f"{_shown(kept)} is not a date such as 2026-11-25, 25-11-2026 or 25-11-2026 9:05, with or without a time"
         ) from None
     return read if read.tzinfo is not None else read.replace(tzinfo=_DUTCH)
 
@@ -336,7 +336,7 @@ def parse_amount(text: str, decimal: str | None = None) -> Decimal:
         decimal: The sign before the decimals, `,` or `.`; None: as the number shows.
 
     Raises:
-        CellError: It is no number, or one such as `1.234`, which can mean two numbers.
+        CellError: It is not a number, or one such as `1.234`, which can mean two numbers.
     """
     if len(text) > _LONGEST:
         raise CellError("is too long for a number")
@@ -374,7 +374,7 @@ def _of_one_sign(kept: str, text: str, decimal: str | None) -> Decimal:
         if decimal is None and groups is not None and one[2] != "0":
             raise CellError(f"{text.strip()!r} can mean two numbers: pass the decimal sign (--decimal , or .)")
         return _decimal(kept, thousands=None, point=one[3])
-    raise CellError(f"{text.strip()!r} is no number")
+    raise CellError(f"{text.strip()!r} is not a number")
 
 
 def _decimal(kept: str, *, thousands: str | None, point: str | None) -> Decimal:

@@ -101,7 +101,7 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded:
     """The text: as its byte order mark says, else UTF-8 or UTF-16; Windows-1252 only where nothing says UTF-8.
 
     Raises:
-        InputFileError: It is no text, or not in the encoding that was said, or UTF-8 with a bad byte.
+        InputFileError: It is not text, or not in the encoding that was said, or UTF-8 with a bad byte.
     """
     said = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if said is not None:
@@ -123,9 +123,9 @@ def _decode_as(data: bytes, encoding: str) -> str:
     except UnicodeError as error:
         at = getattr(error, "start", 0)
         line = data.count(b"\n", 0, at) + 1
-        raise InputFileError(f"line {line}: it is no text in {encoding}: {getattr(error, 'reason', error)}") from None
+        raise InputFileError(f"line {line}: it is not text in {encoding}: {getattr(error, 'reason', error)}") from None
     if "\0" in text:
-        raise InputFileError(f"read as {encoding} it has NUL characters: it is no text in that encoding")
+        raise InputFileError(f"read as {encoding} it has NUL characters: it is not text in that encoding")
     return text.removeprefix("\ufeff")
 
 
@@ -137,17 +137,17 @@ def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
     if any(_is_utf8(found) for found in valid):
         line = data.count(b"\n", 0, error.start) + 1
         raise InputFileError(
-            f"line {line}: the byte 0x{data[error.start]:02X} is no UTF-8, and other characters of the file are: "
+            f"line {line}: the byte 0x{data[error.start]:02X} is not UTF-8, and other characters of the file are: "
             "fix that line, or say the encoding with --encoding"
         )
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
         raise InputFileError(
-            "it is no text in UTF-8 or Windows-1252; save it as CSV UTF-8, or say the encoding with --encoding"
+            "it is not text in UTF-8 or Windows-1252; save it as CSV UTF-8, or say the encoding with --encoding"
         ) from None
     if "\0" in text:
-        raise InputFileError("it is no text: it has NUL bytes; save it as CSV UTF-8")
+        raise InputFileError("it is not text: it has NUL bytes; save it as CSV UTF-8")
     if (older := _OLDER.search(data)) is not None:
         line = data.count(b"\n", 0, older.start()) + 1
         shown = data[older.start() : older.end()].decode("cp1252")
@@ -155,7 +155,7 @@ def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
             f"line {line}: read as Windows-1252 it says {shown!r}: is it of DOS (--encoding cp850) or of an old Mac "
             "(--encoding mac_roman)?"
         )
-    return Decoded(text, "read as Windows-1252, since it is no UTF-8; --encoding says otherwise")
+    return Decoded(text, "read as Windows-1252, since it is not UTF-8; --encoding says otherwise")
 
 
 def _is_utf8(found: bytes) -> bool:
@@ -176,7 +176,7 @@ def _without_mark(data: bytes) -> Decoded:
     if _has_utf16_zeros(data):
         encoding = "utf-16-be" if head[0::2].count(0) > head[1::2].count(0) else "utf-16-le"
         return Decoded(_decode_as(data, encoding), "read as UTF-16")
-    raise InputFileError("it is no text: it has NUL bytes; save it as CSV UTF-8")
+    raise InputFileError("it is not text: it has NUL bytes; save it as CSV UTF-8")
 
 
 # -- CSV ------------------------------------------------------------------------------------------------------------

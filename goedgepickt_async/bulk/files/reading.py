@@ -515,7 +515,7 @@ def match(
         kind: Of the rows.
         names: Of the columns, as in the file.
         explicit: By field, the column that its user says holds it; an empty one: none does.
-        profile: What is known of such files.
+        profile: What is known about such files.
         constants: Fields that have a value for all rows need no column.
 
     Raises:

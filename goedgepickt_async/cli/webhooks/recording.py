@@ -1,7 +1,7 @@
 """Recorded deliveries: a line of JSON each, from which the same bytes can be sent again.
 
 `{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`: when it came, the header, and the body's text;
-a body that is no UTF-8 stands under `body_base64` instead.
+a body that is not UTF-8 stands under `body_base64` instead.
 """
 
 from __future__ import annotations

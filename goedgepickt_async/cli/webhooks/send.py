@@ -192,7 +192,7 @@ async def deliver(
 
 
 def outcome_of(attempt: Attempt) -> str:
-    """What became of an attempt, in words."""
+    """What happened to an attempt, in words."""
     return f"HTTP {attempt.status}" if attempt.problem is None else attempt.problem
 
 

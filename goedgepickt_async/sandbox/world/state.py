@@ -1,4 +1,4 @@
-"""The state of a sandbox: its tables, what is known of their rows, and how changes are kept and announced."""
+"""The state of a sandbox: its tables, what is known about their rows, and how changes are kept and announced."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_a_key_that_comes_twice_in_json_is_refused() -> None:
 def test_an_error_of_a_spreadsheet_is_no_value(error: str) -> None:
     read = read_bytes(f"sku;naam\nA;{error}\n{error};Mok\n".encode(), "products")
     assert len(read.problems) == 2
-    assert all("error of a spreadsheet" in problem for problem in read.problems)
+    assert all("spreadsheet error" in problem for problem in read.problems)
 
 
 @pytest.mark.parametrize("sku", ["8E+12", "8.71E12", "8,71E+12", "1e+05"])
