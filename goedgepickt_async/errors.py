@@ -306,7 +306,7 @@ class APIError(GoedGepicktError):
 
 
 class AuthenticationError(APIError):
-    """401: the API key is not accepted, here. A key of one API kind is refused by the other."""
+    """401: the API does not accept the key. A key of one API kind is refused by the other."""
 
 
 class PermissionDeniedError(APIError):

@@ -135,7 +135,7 @@ def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Query parameters as text; those that are None are left out.
 
     Raises:
-        ValidationError: A value is not text, number, boolean, date or enumeration member.
+        ValidationError: A value is not a text, number, boolean, date or enumeration member.
     """
     return tuple((str(name), _text(name, value)) for name, value in query.items() if value is not None)
 

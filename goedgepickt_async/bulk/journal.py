@@ -157,7 +157,7 @@ class State(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What is recorded of one write.
+    """What is recorded about one write.
 
     Attributes:
         action: What it does.

@@ -202,7 +202,7 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
         case UnknownCommandError():
             return _unknown_command(list(arguments), known)
         case UnusedCliTokensError(unused_tokens=[_, *_] as words):
-            return f"{' '.join(words)!r} has no place in this command"
+            return f"{' '.join(words)!r} is not an argument of this command"
         case MissingArgumentError(argument=argument) if argument is not None:
             name = error.keyword or argument.name
             return f"{name} needs a value" if error.keyword else f"{name} is missing"

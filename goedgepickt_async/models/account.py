@@ -78,7 +78,7 @@ class PageInfo(Model):
     """The `pageInfo` of a list (A). `total_items` and `last_page` are unreliable (B): nothing here ends a list.
 
     Attributes:
-        items_per_page: The page size that the server really used; it may have clamped the one asked for.
+        items_per_page: The page size that the server really used; it may be lower than the page size that was asked for.
         cursor: The cursor that continues after the 10,000 rows that page numbers reach (B).
     """
 

@@ -176,7 +176,7 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
 def _field_name(endpoint: Endpoint, name: str) -> str:
-    """Return the Python name of a field of the body; the API's errors have the name on the wire."""
+    """Return the Python name of a field of the body; the API's errors use the API's field names."""
     if endpoint.body is not None:
         return python_name(getattr(models, endpoint.body), name)
     return dict(endpoint.fields).get(name, name)

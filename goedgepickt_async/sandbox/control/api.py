@@ -532,7 +532,7 @@ class ControlPlane:
             one(method="GET", path="/deliveries", text="The deliveries, newest first.", do=self._deliveries,
                 query=_PAGING),
             one(method="DELETE", path="/deliveries", text="Forget them.", do=self._forget_deliveries),
-            one(method="POST", path="/deliveries/wait", text="Wait until none is in progress.", do=self._wait,
+            one(method="POST", path="/deliveries/wait", text="Wait until no delivery is in progress.", do=self._wait,
                 query=("timeout",)),
             one(method="GET", path="/deliveries/{number}", text="One, with body and signature.", do=self._delivery),
             one(method="POST", path="/deliveries/{number}/resend", text="Deliver it once more.", do=self._resend),

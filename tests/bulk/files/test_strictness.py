@@ -162,7 +162,7 @@ def test_windows_1252_is_said_and_utf_16_without_a_mark_is_recognised() -> None:
 
 
 def test_what_was_said_of_the_encoding_is_repeated_when_it_is_wrong() -> None:
-    with pytest.raises(InputFileError, match="no text in ascii"):
+    with pytest.raises(InputFileError, match="not text in ascii"):
         read_bytes("sku;naam\n1;é\n".encode(), "products", encoding="ascii")
     with pytest.raises(InputFileError, match="no encoding 'utf-99'"):
         read_bytes(b"sku;naam\n1;x\n", "products", encoding="utf-99")
