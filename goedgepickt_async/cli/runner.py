@@ -204,8 +204,8 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
         case UnusedCliTokensError(unused_tokens=[_, *_] as words):
             return f"{' '.join(words)!r} is not an argument of this command"
         case MissingArgumentError(argument=argument) if argument is not None:
-            name = error.keyword or argument.name
-            return f"{name} needs a value" if error.keyword else f"{name} is missing"
+            option = next((name for name in argument.names if name in arguments), None)
+            return f"{option} needs a value" if option else f"{argument.name} is missing"
     return " ".join(str(error).split())
 
 
