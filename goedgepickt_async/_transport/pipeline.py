@@ -151,9 +151,11 @@ class Sender:
         self.settings = settings
         self.quota = quota
         self.generation = generation
-        self.key = MaskedStr(f"Bearer {settings.api_key}")
+        self.key: MaskedStr = MaskedStr(f"Bearer {settings.api_key}")
         self.tenant: int = hash(self.key)
-        self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(settings.connect_timeout, settings.timeout))
+        self.timeout: aiohttp.ClientTimeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(settings.connect_timeout, settings.timeout)
+        )
         self.headers: dict[str, str] = {
             "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
             "User-Agent": settings.user_agent,

@@ -1,6 +1,8 @@
 """Servers whose limit rolls (sliding window, its estimate, GCRA, token bucket): no refusal, no false foreign traffic."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from tests.support.busy_desk import BusyDesk
 from tests.support.fuzz import Job, depth, play
 from tests.support.throttles import CacheThrottle, EstimatedWindow, SlidingLog, Throttle, TokenBucket
 
-SERVERS = {"sliding": SlidingLog, "bucket": TokenBucket, "fixed": CacheThrottle}
+SERVERS: dict[str, Callable[..., Any]] = {"sliding": SlidingLog, "bucket": TokenBucket, "fixed": CacheThrottle}
 SERVERS |= {f"estimated, begun at {phase}": partial(EstimatedWindow, phase=phase) for phase in (0, 17, 45)}
 LATENCIES = [(0.01, 0.3), (0.05, 1.5)]
 

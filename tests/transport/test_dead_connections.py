@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver
 
 from goedgepickt_async import (
     ConnectFailedError,
@@ -256,7 +257,7 @@ async def test_a_certificate_that_is_not_trusted_is_a_connect_failure(make_clien
     assert (caught.value.evidence, caught.value.attempts, server.methods) == (Evidence.NOT_SENT, 0, [])
 
 
-class _Local(aiohttp.abc.AbstractResolver):
+class _Local(AbstractResolver):
     """Every name is this machine."""
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[Any]:

@@ -2,12 +2,12 @@
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
-from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import assert_type
 
 from goedgepickt_async import GoedGepickt, Order, OrderStatus, Page, PageInfo, Paginator, Product
+from goedgepickt_async.paging.paginator import Pages
 
 
 async def read(gg: GoedGepickt) -> None:
@@ -23,7 +23,7 @@ async def read(gg: GoedGepickt) -> None:
 
 async def by_pages(gg: GoedGepickt) -> None:
     pages = gg.products.list().pages(resume=None)
-    assert_type(pages, AsyncGenerator[Page[Product], None])
+    assert_type(pages, Pages[Product])
     async for page in pages:
         assert_type(page, Page[Product])
         assert_type(page.items, tuple[Product, ...])
