@@ -223,10 +223,12 @@ class _Alone:
     It has no reference to its budget, so that a budget is freed without the garbage collector.
     """
 
-    __slots__ = ("deferred", "holder", "lock")
+    __slots__ = ("deferred", "holder", "is_forking", "lock")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # The garbage collector may settle an abandoned call in this thread just before or after `holder` is set.
+        self.lock = threading.RLock()
+        self.is_forking = False
         self.holder = 0
         self.deferred: deque[Callable[[], object]] = deque()
 
@@ -356,9 +358,11 @@ class QueuedBudget:
         """No other thread is inside a transaction while this process is copied."""
         if self._alone.holder != threading.get_ident():
             self._alone.lock.acquire()
+            self._alone.is_forking = True
 
     def _after_fork_in_parent(self) -> None:
-        if self._alone.holder != threading.get_ident() and self._alone.lock.locked():
+        if self._alone.is_forking:
+            self._alone.is_forking = False
             self._alone.lock.release()
 
     def _after_fork_in_child(self) -> None:

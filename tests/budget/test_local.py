@@ -5,6 +5,7 @@ import gc
 import os
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from goedgepickt_async.budget.protocol import Answered, Grant, NeverSent, Refuse
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import Pacer
 from goedgepickt_async.testing import VirtualClock
+from tests.support.waiting import SAFETY
 
 SECOND = 1_000_000_000
 
@@ -311,3 +313,39 @@ async def test_a_slot_that_is_free_is_taken_without_waking_the_loop(monkeypatch:
     assert second.slot != first.slot
     assert budget.snapshot().in_flight == 2
     assert not woken
+
+
+def test_a_settlement_out_of_the_garbage_collector_never_waits_for_its_own_thread() -> None:
+    """The collector may finalize an abandoned call just after the lock is taken, or just before it is released."""
+
+    class Interrupted:
+        """A lock around which the collector runs."""
+
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def acquire(self) -> None:
+            self.inner.acquire()
+            collect()
+
+        def release(self) -> None:
+            collect()
+            self.inner.release()
+
+    async def take(count: int) -> list[Grant]:
+        return [await budget.take(Lane.INTERACTIVE, max_lifetime=60) for _ in range(count)]
+
+    def collect() -> None:
+        if abandoned:
+            budget.settle(abandoned.pop(), NeverSent())
+
+    budget, abandoned = LocalBudget(10, 60), list[Grant]()
+    grants = asyncio.run(take(5))
+    abandoned += grants[:4]
+    budget._alone.lock = Interrupted(budget._alone.lock)  # type: ignore[assignment]
+    thread = threading.Thread(target=budget.settle, args=(grants[4], NeverSent()), daemon=True)
+    thread.start()
+    thread.join(SAFETY)
+    assert not thread.is_alive()
+    assert abandoned == []
+    assert budget.snapshot().used == 0
