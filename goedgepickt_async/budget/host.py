@@ -573,7 +573,7 @@ def _since_boot() -> int:
 
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
-if sys.platform == "win32":  # pragma: no cover
+if sys.platform == "win32":  # pragma: no cover  only `nox -s smoke` on Windows runs it
     import msvcrt
 
     def _lock(descriptor: int) -> None:

@@ -547,7 +547,7 @@ class Slots:
         for part in (self._sent.items(), overlapping, demands):
             values += chain.from_iterable(part)
         body = struct.pack(f"{len(values)}q", *values) + self._rows.encode()
-        if sys.byteorder == "big":  # pragma: no cover
+        if sys.byteorder == "big":
             body = _swapped(body)
         return self._head(len(body), zlib.crc32(body)) + body
 

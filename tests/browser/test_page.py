@@ -21,7 +21,9 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 if not (BROWSER and DRIVER):
-    pytest.skip("there is no chromium with its chromedriver here", allow_module_level=True)
+    pytest.skip(
+        "chromium and chromedriver are not installed; .ci/run installs them where it is root", allow_module_level=True
+    )
 
 SAFETY = 60.0
 """Seconds after which something that should happen is taken never to happen."""

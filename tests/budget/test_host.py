@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import random
-import signal
 import struct
 import subprocess
 import sys
@@ -92,7 +91,6 @@ def test_processes_share_one_limit(tmp_path: Path) -> None:
     assert all(later - first >= 0.499 for first, later in zip(sent, sent[20:], strict=False))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp_path: Path) -> None:
     code = """
         async def main():
@@ -106,7 +104,7 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
     process = python(code, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "holding\n"
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait(SAFETY)
     process.stdout.close()
     budget = budget_in(tmp_path)
@@ -170,7 +168,7 @@ async def test_a_sharer_whose_clock_is_behind_does_not_wipe_the_state(
     assert file_of(tmp_path).read_bytes() == before
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
     budget = budget_in(tmp_path)
     asyncio.run(use(budget, 3))
@@ -185,7 +183,7 @@ def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
     assert budget.snapshot().used == 6
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_fork_while_another_thread_is_inside_a_transaction_leaves_a_child_that_shares(tmp_path: Path) -> None:
     inside, forked = threading.Event(), threading.Event()
 
@@ -335,7 +333,7 @@ async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tm
     assert budget_in(tmp_path, 20, clock=clock.monotonic_ns).snapshot().used == 5
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path) -> None:
     code = """
         import resource, signal
@@ -402,7 +400,7 @@ async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_pat
     process.stdout.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users are another matter there")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no numeric user id")
 @pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR", "LOCALAPPDATA"])
 def test_the_file_is_the_same_whatever_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
@@ -434,7 +432,7 @@ async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_pa
         await waiting
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
 async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_and_not_before(tmp_path: Path) -> None:
     clock = VirtualClock()
     budget = budget_in(tmp_path, clock=clock.monotonic_ns)
@@ -450,7 +448,7 @@ async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_a
     assert budget_in(tmp_path, clock=clock.monotonic_ns).snapshot().used == 3
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
 async def test_what_was_taken_while_the_file_could_not_be_used_is_nobody_elses_slot_in_it(tmp_path: Path) -> None:
     clock = VirtualClock()
     elsewhere = budget_in(tmp_path, clock=clock.monotonic_ns)
@@ -464,7 +462,7 @@ async def test_what_was_taken_while_the_file_could_not_be_used_is_nobody_elses_s
     assert elsewhere.snapshot().in_flight == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no owner ids of files")
 async def test_a_file_of_another_user_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import random
+import sys
 from collections.abc import Callable
 
 import attrs
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, StateError, nanoseconds
 from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 LIMIT, WINDOW, LATE = 5, 10.0, 3.0
@@ -401,3 +402,17 @@ def test_probes_that_are_lost_are_not_followed_by_a_burst() -> None:
             taken += 1
             slots.lost(slot, now)
     assert taken == 2
+
+
+def test_a_state_has_one_byte_order_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots(LimiterConfig())
+    taken = slots.take(EPOCH, Lane.INTERACTIVE, 60 * SECOND)
+    assert taken is not None
+    native = slots.encode()
+    monkeypatch.setattr("sys.byteorder", "big" if sys.byteorder == "little" else "little")
+    swapped = slots.encode()
+    assert swapped[-8:] == native[-8:][::-1]
+    assert swapped[-8:] != native[-8:]
+    assert Slots.decode(swapped, slots.config).rows.free_at == slots.rows.free_at
+    with pytest.raises(StateError):
+        Slots.decode(native, slots.config)
