@@ -459,7 +459,8 @@ class DeliveryServer:
         head = bytes(received[:start])
         line = _REQUEST_LINE.match(head)
         if line is None:
-            return self._endpoint.refuse(MALFORMED, "the request is malformed")
+            empty = head.startswith(b"\r\n")  # an empty line first: aiohttp ignores it (RFC 9112, section 2.2)
+            return _PASS_ON if empty else self._endpoint.refuse(MALFORMED, "the request is malformed")
         if self._path is not None and line[2] != self._path.encode():
             return _PASS_ON if b"%" in line[2] or b":" in line[2] else NOT_FOUND  # written in another way, perhaps
         return METHOD_NOT_ALLOWED if line[1] != b"POST" else self._announced_body(head, start)

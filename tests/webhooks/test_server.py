@@ -184,6 +184,14 @@ async def test_bodies_that_are_never_finished_do_not_fill_the_memory(monkeypatch
             writer.close()
 
 
+async def test_an_empty_line_before_the_request_line_is_ignored() -> None:
+    """RFC 9112, section 2.2: a server should ignore at least one empty line there."""
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        assert await send(port, b"\r\n" + request(BODY)) == 200
+        assert await send(port, b"\r\n" + request(BODY, "0" * 64)) == 401
+
+
 async def test_a_connection_that_delivered_outlives_those_that_did_not() -> None:
     accepted = Accepted()
     async with accepted.serving(max_connections=8) as port:
