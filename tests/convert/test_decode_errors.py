@@ -100,12 +100,9 @@ def test_a_page_that_is_bad_all_over_gives_a_short_message() -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() -> None:
-    @attrs.frozen(kw_only=True, weakref_slot=False)
-    class Box:
-        size: Size | None = attrs.field(default=None, metadata=alias("size"))
-
-    explained = []
+def note_explained_sizes() -> list[Any]:
+    """Register how a `Size` is read; returns the list of values that the detailed converter reads from now on."""
+    explained = list[Any]()
 
     def read(value: Any, _: Any) -> Size:
         return Size(int(value))
@@ -117,6 +114,15 @@ def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() 
     fast, detailed = converters()
     fast.register_structure_hook(Size, read)
     detailed.register_structure_hook(Size, read_and_note)
+    return explained
+
+
+def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() -> None:
+    @attrs.frozen(kw_only=True, weakref_slot=False)
+    class Box:
+        size: Size | None = attrs.field(default=None, metadata=alias("size"))
+
+    explained = note_explained_sizes()
     with pytest.raises(DecodeError) as caught:
         decode_rows([{"size": "1"}, {"size": "wide"}, {"size": "3"}], Box)
     assert caught.value.problems == ("$.items[1].size: could not be read (ValueError)",)
@@ -143,18 +149,7 @@ def test_of_many_wrong_entries_a_hundred_are_explained(good: int) -> None:
     class Shelf:
         sizes: tuple[Size, ...] = attrs.field(default=(), metadata=alias("sizes"))
 
-    explained = []
-
-    def read(value: Any, _: Any) -> Size:
-        return Size(int(value))
-
-    def read_and_note(value: Any, tp: Any) -> Size:
-        explained.append(value)
-        return read(value, tp)
-
-    fast, detailed = converters()
-    fast.register_structure_hook(Size, read)
-    detailed.register_structure_hook(Size, read_and_note)
+    explained = note_explained_sizes()
     with pytest.raises(DecodeError) as caught:
         decode_rows([{"sizes": ["1"] * good + ["wide"] * 20_000}], Shelf)
     assert explained == ["wide"] * 100
