@@ -1,11 +1,11 @@
-"""An async-first client of the GoedGepickt warehouse API: never throttled, never half a list, never an order twice."""
+"""An asyncio client for GoedGepickt that keeps the rate limit, reads complete lists and creates no order twice."""
 
 from __future__ import annotations
 
 import importlib
 
 # Each public name is listed once, in the stub next to this file: `from goedgepickt_async.MODULE import NAME as NAME`.
-# Reading it costs less than importing what it names.
+# Reading the stub is faster than importing these modules.
 _STUB = __spec__.loader.get_data(__file__.removesuffix("py") + "pyi").decode()  # type: ignore[union-attr]
 _HOMES = {line.split()[3]: line.split()[1] for line in _STUB.splitlines() if line.startswith("from ")}
 

@@ -1,4 +1,4 @@
-"""`sqlite3`, also for a Python that was built without it: then its first use raises an error that says what to do."""
+"""`sqlite3`. On a Python without SQLite, the first use raises an error that explains how to install it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["sqlite3"]
 
 
 class _Error(Exception):
-    """Replaces the classes of sqlite3's errors, which are never raised then."""
+    """Replaces the error classes of sqlite3 where the module is missing."""
 
 
 class _Missing:

@@ -1,4 +1,4 @@
-"""GoedGepickt, the session manager: opens, closes, wires; no logic."""
+"""`GoedGepickt`, the client: it opens and closes sessions, and has the resources as properties."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from goedgepickt_async.bulk.planner import Bulk
     from goedgepickt_async.resources import Orders, PickLocations, Products, Shipments, Stock, Webhooks, Webshops
 
-# ruff: noqa: PLC0415  what the resources need is imported when the first client is made; whoever only names the class in
-# an annotation, or asks a command for its help, does not wait for it
+# ruff: noqa: PLC0415  the resources' modules are imported when the first client is made. A command's `--help` and
+# annotations do not need them
 
 __all__ = ["APIResponse", "GoedGepickt", "Response"]
 
@@ -37,13 +37,13 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Response:
-    """The answer to a raw request.
+    """The response to a raw request.
 
     Attributes:
-        status: The HTTP status, a success.
-        headers: Case-insensitive.
-        json: The parsed body; None if it was empty.
-        attempts: Requests that went out on the wire for it.
+        status: The HTTP status, always a success.
+        headers: The headers; names are case-insensitive.
+        json: The parsed JSON body; None if the body was empty.
+        attempts: The number of HTTP requests that were sent for the call.
     """
 
     status: int
@@ -54,13 +54,13 @@ class Response:
 
 @attrs.frozen(kw_only=True)
 class APIResponse(Generic[T]):
-    """What a typed call returned, with what is known about its last response.
+    """The result of a typed call, with status and headers of its last response.
 
     Attributes:
-        value: What the call returned.
+        value: The result of the call.
         status: The HTTP status of the last response.
-        headers: Its headers, case-insensitive.
-        attempts: Requests that went out on the wire for the call.
+        headers: The headers of the last response; names are case-insensitive.
+        attempts: The number of HTTP requests that were sent for the call.
     """
 
     value: T
@@ -72,26 +72,27 @@ class APIResponse(Generic[T]):
 class GoedGepickt:
     """A client of the GoedGepickt API.
 
-    It opens nothing before the first call, and may then be used from any task, and from several event loops in
-    several threads. Use it with `async with`, or call `close` when done.
+    It opens no connection before the first call. Any task can use it, also in several event loops of several threads.
+    Use it with `async with`, or call `close` at the end.
 
     Args:
-        api_key: Made under Settings → GoedGepickt API; else from `GOEDGEPICKT_API_KEY`.
-        api: `"fulfilment"` (the default) or `"account"`: a key of one kind is refused by the other (A).
-        base_url: Instead of `api`, for a sandbox or a proxy.
-        session: An aiohttp session to use, for its event loop. It is never closed. Its own middlewares stay in force,
-            and a tracer that tells sent from never sent is added to its `trace_configs`. The key replaces credentials that
-            it finds in ~/.netrc, its cookies are not sent, and `auth=` is refused.
-            Without it, requests go through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names.
-        budget: The rate limit. Default: a `HostBudget`, which all processes of this user on this host share. For a
-            server on this machine, such as a sandbox: a `LocalBudget`, which all clients of this process share.
-        hooks: Functions that are called for events: see `Hooks`.
-        concurrency: Parallel requests in one lane and one event loop.
+        api_key: The API key, from Settings → GoedGepickt API. Default: the variable `GOEDGEPICKT_API_KEY`.
+        api: `"fulfilment"` (the default) or `"account"`. Each API refuses the keys of the other one (A).
+        base_url: The URL of a sandbox or a proxy, instead of `api`.
+        session: Your own aiohttp session, for its event loop. The client never closes it. Its middlewares stay active.
+            The client adds a tracer to its `trace_configs`, to find out which requests were sent. The API key replaces
+            credentials from ~/.netrc. Cookies of the session are not sent, and `auth=` is refused. Default: the client
+            makes a session that uses the proxy in `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`.
+        budget: The object that keeps requests under the rate limit. Default: a `HostBudget`, which all processes of
+            this user on this host share. For a server on this machine, such as a sandbox, it is a `LocalBudget`, which
+            all clients of this process share.
+        hooks: Functions that the client calls for its events: see `Hooks`.
+        concurrency: The largest number of parallel requests in one lane and one event loop.
         settings: `webshop_uuid`, `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `max_body`,
             `user_agent`, `headers`; see `Settings`.
 
     Raises:
-        ConfigurationError: No key, an unknown API, a bad URL or setting.
+        ConfigurationError: There is no key, the API is unknown, or a URL or setting is not valid.
     """
 
     def __init__(
@@ -117,7 +118,8 @@ class GoedGepickt:
             budget or select_budget(server=chosen.base_url, is_loopback=chosen.is_local),
             hooks or Hooks(),
         )
-        # The resources hold the sender, not the client: no cycle keeps a forgotten client from being noticed.
+        # The resources hold the sender, not the client. Without a cycle, `__del__` warns of a client that was not
+        # closed.
         self._sender = Sender(pipeline, chosen, RetryQuota(chosen.retry.quota))
         self._parent: GoedGepickt | None = None
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
@@ -139,56 +141,56 @@ class GoedGepickt:
 
     @cached_property
     def webshops(self) -> Webshops:
-        """Webshops of the account."""
+        """The webshops of the account."""
         from goedgepickt_async.resources import Webshops
 
         return Webshops(self._sender)
 
     @cached_property
     def products(self) -> Products:
-        """The products."""
+        """The products of the account."""
         from goedgepickt_async.resources import Products
 
         return Products(self._sender)
 
     @cached_property
     def stock(self) -> Stock:
-        """How much of a product lies where."""
+        """The stock of products at pick locations."""
         from goedgepickt_async.resources import Stock
 
         return Stock(self._sender)
 
     @cached_property
     def pick_locations(self) -> PickLocations:
-        """The places in the warehouse."""
+        """The pick locations of the warehouse."""
         from goedgepickt_async.resources import PickLocations
 
         return PickLocations(self._sender)
 
     @cached_property
     def orders(self) -> Orders:
-        """What is to be picked and sent."""
+        """The orders."""
         from goedgepickt_async.resources import Orders
 
         return Orders(self._sender)
 
     @cached_property
     def shipments(self) -> Shipments:
-        """Parcels and where they are."""
+        """The shipments."""
         from goedgepickt_async.resources import Shipments
 
         return Shipments(self._sender)
 
     @cached_property
     def webhooks(self) -> Webhooks:
-        """Where GoedGepickt reports changes to."""
+        """The webhook subscriptions."""
         from goedgepickt_async.resources import Webhooks
 
         return Webhooks(self._sender)
 
     @cached_property
     def bulk(self) -> Bulk:
-        """Many items."""
+        """Bulk calls: one function for many items."""
         from goedgepickt_async.bulk.planner import Bulk
 
         return Bulk(self._sender)
@@ -197,39 +199,42 @@ class GoedGepickt:
 
     @property
     def settings(self) -> Settings:
-        """Its settings."""
+        """The settings of this client."""
         return self._sender.settings
 
     @property
     def budget(self) -> Budget:
-        """The requests that may be made; `budget.snapshot()` tells how it stands."""
+        """The budget, which keeps requests under the rate limit; `budget.snapshot()` returns its state."""
         return self._sender.pipeline.budget
 
     def with_options(self, **options: Unpack[Options]) -> GoedGepickt:
-        """The same client with other settings: it shares the session, the budget and the hooks.
+        """Return a client with other settings that shares the session, the budget and the hooks.
 
-        It need not be closed. `async with GoedGepickt().with_options(…)` closes the session at its end. Inside the block
-        of the original client, it leaves the session open. A `retry` with another `quota` has a separate retry quota.
+        You do not have to close it. `async with GoedGepickt().with_options(…)` closes the session at its end. Inside
+        the block of the original client, it leaves the session open. A `retry` with another `quota` has a separate
+        retry quota.
 
         Args:
             options: `timeout`, `connect_timeout`, `max_wait`, `deadline`, `lane`, `retry`, `webshop_uuid`, `max_body`,
                 `user_agent`, `headers`; see `Settings`.
 
         Raises:
-            ConfigurationError: There is no such option, or it has no such value.
+            ConfigurationError: The option does not exist, or its value is not valid.
         """
         _check_names(options)
         return self._sharing(attrs.evolve(self._sender.settings, **options))
 
     def for_key(self, api_key: str, *, webshop_uuid: str | None = None) -> GoedGepickt:
-        """The same client with another key, of another tenant: the limit is per IP, so the budget is shared too.
+        """Return a client with the key of another tenant.
+
+        It shares the budget, because the rate limit counts per IP address.
 
         Args:
-            api_key: The other key, for the same API.
-            webshop_uuid: The webshop that its writes are for.
+            api_key: The other tenant's key, for the same API.
+            webshop_uuid: The uuid of the webshop for writes.
 
         Raises:
-            ConfigurationError: It is no key.
+            ConfigurationError: The text is not an API key.
         """
         api_key = masked_key(api_key) or ""
         return self._sharing(attrs.evolve(self._sender.settings, api_key=api_key, webshop_uuid=webshop_uuid))
@@ -247,27 +252,27 @@ class GoedGepickt:
         route: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Call what is not wrapped, under the same budget, retries and errors.
+        """Send a request to any path of the API, with the same budget, retries and errors.
 
         Args:
             method: The HTTP method.
-            path: Below the base URL, such as `/suppliers`.
-            query: Parameters; those that are None are left out.
-            json: The body, JSON-ready. Default: no body.
-            idempotent: Whether the request may be sent twice. Default: GET and HEAD may; other requests are never
-                blindly sent again.
+            path: The path below the base URL, such as `/suppliers`.
+            query: Query parameters; parameters that are None are left out.
+            json: The body, as values for `json.dumps`. Default: no body.
+            idempotent: Whether a retry may send the request twice. Default: GET and HEAD are idempotent, other methods
+                are not.
             route: The name in logs, hooks and metrics, such as `/customers/{id}/notes`. Default: the path with `{id}` for
                 all but its first word, because an id can be personal data.
             headers: Headers in addition to the headers of the client's settings.
 
         Raises:
-            ConfigurationError: The path leads out of the base URL, where the key must not go.
-            OutcomeUnknownError: A write that is not idempotent may or may not have been carried out.
-            GoedGepicktError: Any other of the tree.
+            ConfigurationError: The path leads out of the base URL, and the key is only sent below the base URL.
+            OutcomeUnknownError: A write has an unknown outcome: the server may have carried it out.
+            GoedGepicktError: Any other error of the package: see `errors`.
         """
         verb = method.upper() if isinstance(method, str) else ""
         if not verb.isascii() or not verb.isalpha():
-            raise ConfigurationError(f"this is no HTTP method: {method!r}")
+            raise ConfigurationError(f"method is not a valid HTTP method: {method!r}")
         reads = verb in {"GET", "HEAD"}
         request = Request(
             method=verb,
@@ -295,7 +300,7 @@ class GoedGepickt:
         return Response(status=answer.status, headers=answer.headers, json=result.data, attempts=result.attempts)
 
     async def with_raw_response(self, call: Awaitable[T]) -> APIResponse[T]:
-        """Await a typed call, and return its value with status, headers and attempts.
+        """Await a typed call, and return its result with status, headers and attempts.
 
         ```python
         raw = await gg.with_raw_response(gg.orders.list().first())
@@ -303,11 +308,11 @@ class GoedGepickt:
         ```
 
         Args:
-            call: A call of this client that is not awaited yet, such as `gg.orders.get(uuid)`.
+            call: A call of this client without `await`, such as `gg.orders.get(uuid)`.
 
         Raises:
-            ConfigurationError: The call got no response, or is awaited already.
-            GoedGepicktError: What the call raises.
+            ConfigurationError: The call got no response, or was awaited before.
+            GoedGepicktError: Any error that the call raises.
         """
         if not isinstance(call, Awaitable):
             raise ConfigurationError("with_raw_response takes a call without `await`, such as gg.orders.get(uuid)")
@@ -315,27 +320,28 @@ class GoedGepickt:
         with CallContext(on_response=responses.append).active() as context:
             value = await call
         if not responses:
-            raise ConfigurationError("with_raw_response: the call made no request")
+            raise ConfigurationError("with_raw_response: the call sent no request")
         last = responses[-1]
         return APIResponse(value=value, status=last.status, headers=last.headers, attempts=context.requests)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Close the session in all event loops. It may be called twice, and the next call opens the session again.
+        """Close the session in all event loops. A second `close` does nothing. The next call opens the session again.
 
-        A client of `with_options` or `for_key` leaves that to the original client. Its `async with` block closes the
-        session only if it has opened it and no other client's block is active.
+        On a client from `with_options` or `for_key`, `close` does nothing: the original client closes the session. The
+        `async with` block of such a client closes a session that it has opened, unless another client's block is
+        active.
         """
         if self._parent is None:
             await self._sender.pipeline.sessions.close()
 
     def __enter__(self) -> NoReturn:
-        """Refused: the client is asynchronous."""
+        """Raise TypeError, because the client is asynchronous."""
         raise TypeError("use `async with GoedGepickt() as gg:`, not `with`")
 
     def __exit__(self, *_: object) -> None:
-        """Never reached."""
+        """Do nothing: `__enter__` raises."""
 
     async def __aenter__(self) -> Self:
         await self._sender.pipeline.sessions.acquire()
@@ -359,7 +365,7 @@ class GoedGepickt:
 
 
 def _bring_in_resources() -> None:
-    """Import now what would otherwise stop the event loop for a moment in the middle of the first call."""
+    """Import modules now that would otherwise block the event loop during the first call."""
     import goedgepickt_async.bulk.planner
     import goedgepickt_async.resources  # noqa: F401
 
@@ -371,7 +377,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
     unknown = options.keys() - _OPTIONS
     if unknown:
         raise ConfigurationError(
-            f"there is no such setting: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(_OPTIONS))}"
+            f"unknown setting: {', '.join(sorted(unknown))}; the settings are: {', '.join(sorted(_OPTIONS))}"
         )
 
 

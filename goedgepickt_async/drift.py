@@ -1,4 +1,4 @@
-"""Drift: what the server sends and this version does not know. Each thing is reported once in a process."""
+"""Drift: fields and values of the API that this version does not know. Each one is reported once per process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DriftDetected", "report", "report_misfit", "report_unknown", "subscr
 Kind = Literal["field", "value", "event", "type"]
 
 _MOST: Final = 256
-"""The largest number of reported things, so that a server cannot fill the memory or the log."""
+"""The largest number of reports, so that a server cannot fill the memory or the log."""
 _LONGEST: Final = 64
 _PLAIN: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_ .\[\]-]{{0,{_LONGEST - 1}}}", re.ASCII)
 _HIDDEN: Final = "(not shown)"
@@ -27,16 +27,18 @@ _HIDDEN: Final = "(not shown)"
 
 @attrs.frozen(kw_only=True, cache_hash=True)
 class DriftDetected:
-    """GoedGepickt sent something that this version of the SDK does not know. Only with `kind="type"` was a value lost.
+    """GoedGepickt sent something that this version does not know.
+
+    With `kind="type"` a value could not be read; otherwise no data is lost.
 
     Attributes:
         kind: `"field"`: an unknown key; it is in `extra`. `"value"`: an unknown value of an open enumeration, such as
             an order's status. `"event"`: an unknown webhook event. `"type"`: a value that cannot be read, which raised
             a `DecodeError`.
-        model: The class that was read, or the enumeration.
-        field: The key on the wire, or the place of the value; empty if not applicable.
-        value: The new value of an enumeration or the new event's name; empty for the others. Texts that are not
-            plain words are not shown.
+        model: The name of the class or the enumeration.
+        field: The key in the JSON, or the place of the value; empty if not applicable.
+        value: The new value of an enumeration, or the name of the new event; otherwise empty. Only plain words are
+            shown.
     """
 
     kind: Kind
@@ -62,7 +64,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def report(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
-    """Report something unknown. The first time, it is logged and the subscribers are called.
+    """Report something unknown. The first report of a thing is logged, and the subscribers are called.
 
     Args:
         kind: The kind of drift.
@@ -86,10 +88,12 @@ def report(kind: Kind, model: str, *, field: str = "", value: str = "") -> None:
 
 
 def subscribe(method: Listener) -> None:
-    """Call this bound method once for each thing, while its object lives; for earlier things, immediately.
+    """Call a bound method once for each report, as long as its object exists.
+
+    For earlier reports it is called immediately.
 
     Args:
-        method: It must be quick and must not raise. An object is subscribed once, also after several calls.
+        method: The method must be quick and must not raise. A second subscription of the same object does nothing.
     """
     with _lock:
         _listeners[:] = [known for known in _listeners if known() is not None]
@@ -102,7 +106,7 @@ def subscribe(method: Listener) -> None:
 
 
 def _cut(text: object) -> str:
-    """The first characters, enough to see that the text is too long to be shown."""
+    """The first characters: enough to find out that the text is too long to show."""
     return text[: _LONGEST + 1] if isinstance(text, str) else _HIDDEN  # a key that is not a text
 
 
@@ -112,7 +116,7 @@ def _thing(kind: Kind, model: str, field: str, value: str) -> DriftDetected:
 
 
 def _plain(text: str) -> str:
-    """The text, if it is plain words. A key can be personal data, such as an e-mail address."""
+    """The text if it is plain words, because a key can be personal data, such as an e-mail address."""
     return text if not text or _PLAIN.fullmatch(text) else _HIDDEN
 
 
@@ -120,13 +124,13 @@ _INDEX: Final = re.compile(r"\[[0-9]+\]")
 
 
 def report_unknown(keys: Iterable[str], cls: type) -> None:
-    """Report the keys of an object that its class has no field for."""
+    """Report the keys of an object for which its class has no field."""
     for key in keys:
         report("field", cls.__name__, field=key)
 
 
 def report_misfit(cls: Any, problems: Iterable[str]) -> None:
-    """Report values that cannot be read, by their places; list indexes are left out."""
+    """Report the places of values that cannot be read, without list indexes."""
     for problem in problems:
         place = _INDEX.sub("[]", problem.partition(":")[0].removeprefix("$").removeprefix("."))
         report("type", getattr(cls, "__name__", str(cls)), field=place)

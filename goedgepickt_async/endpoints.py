@@ -1,6 +1,6 @@
-"""The endpoints of the GoedGepickt API that are evidenced, as one table.
+"""The known endpoints of the GoedGepickt API, as one table.
 
-The resources send by it; the reference, the OpenAPI document, the probe and the command line read it.
+The resources, the API reference, the OpenAPI document, the probe and the command line use this table.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Filter:
 
     Attributes:
         name: The argument of `list()`.
-        parameter: The query parameter, or the `searchAttribute` where `is_search` is set.
-        is_search: Whether it goes out as the search of three: `searchAttribute`, `searchDelimiter`, `searchValue`.
-        values: The name of the open enumeration that lists its known values; None: free text, a uuid or a date.
-        is_date: Whether it is a day, `YYYY-MM-DD`.
+        parameter: The query parameter, or the value of `searchAttribute` if `is_search` is set.
+        is_search: Whether it is sent as three parameters: `searchAttribute`, `searchDelimiter`, `searchValue`.
+        values: The name of the open enumeration with its known values; None for free text, a uuid or a date.
+        is_date: Whether the value is a day, `YYYY-MM-DD`.
         confidence: How sure the fact is.
-        source: The documents and programs that show it.
+        source: The documents and programs that prove it.
         note: What else is known.
     """
 
@@ -47,21 +47,22 @@ class Endpoint:
     """One endpoint.
 
     Attributes:
-        operation: What it is called in Python, such as `orders.list`.
+        operation: The name in Python, such as `orders.list`.
         method: The HTTP method.
-        path: Below the base URL, with `{name}` for each id.
+        path: The path below the base URL, with `{name}` for each id.
         summary: What it does.
         idempotency: Whether it may be sent twice: a property of the endpoint, not of the HTTP method.
-        confidence: How sure it is that the endpoint exists and behaves so.
-        source: The documents and programs that show it.
-        model: The name of the model of the answer, or of each item of a list; None: the answer tells nothing.
-        body: The name of the model that is sent; None: no body, or a body of plain `fields`.
-        fields: For a body without a model: field on the wire -> name in Python.
-        is_list: Whether the answer is a list with `items` and `pageInfo`.
+        confidence: How sure it is that the endpoint exists and behaves as described.
+        source: The documents and programs that prove it.
+        model: The name of the response's model, or of the model of a list's items; None: the response has no useful
+            content.
+        body: The name of the request body's model; None: no body, or a body of plain `fields`.
+        fields: For a body without a model: the API's field name -> the Python name.
+        is_list: Whether the response is a list with `items` and `pageInfo`.
         filters: The filters of a list.
         query: Parameters that are always sent.
-        keys: The fields that tell one row from another; the first that a row has counts.
-        by_date: Whether a list past 10,000 rows can be read on by date.
+        keys: The fields that identify a row; the first one that a row has is used.
+        by_date: Whether a list with more than 10,000 rows can be continued by date.
         note: What else is known.
     """
 
@@ -84,7 +85,7 @@ class Endpoint:
 
     @property
     def resource(self) -> str:
-        """The resource that it belongs to, such as `orders`."""
+        """The name of its resource, such as `orders`."""
         return self.operation.partition(".")[0]
 
 
@@ -154,7 +155,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             source="Vendure",
             model="Product",
             body="NewProduct",
-            note="A second one with the same SKU fails with `already exists`. The shape of the answer varies (B).",
+            note="Creating a second product with the same SKU fails with `already exists`. The form of the response varies (B).",
         ),
         Endpoint(
             operation="products.update",
@@ -166,13 +167,13 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             source="Vendure",
             model="Product",
             body="ProductUpdate",
-            note="The shape of the answer varies (B).",
+            note="The form of the response varies (B).",
         ),
         Endpoint(
             operation="stock.get",
             method="GET",
             path=_STOCK,
-            summary="Where a product lies, and how much of it.",
+            summary="The quantity of a product at each pick location.",
             confidence="A",
             source="Printlijst",
             model="StockLocation",
@@ -186,7 +187,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             confidence="A/B",
             source="Printlijst",
             fields=(("stockQuantity", "quantity"), ("priority", "priority")),
-            note="What a second one does is unknown.",
+            note="The effect of a second request is unknown.",
         ),
         Endpoint(
             operation="stock.set",
@@ -202,7 +203,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             operation="stock.mutate",
             method="PUT",
             path="/products/{uuid}/stock-mutation",
-            summary="Add to or take from the stock of a product.",
+            summary="Increase or reduce the stock of a product.",
             idempotency=Idempotency.NON_IDEMPOTENT,
             confidence="A/B",
             source="Printlijst, AFAS bridge",
@@ -241,7 +242,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
                     values="OrderStatus",
                     confidence="A/B",
                     source="Exporter",
-                    note="The answer may also contain other orders (B), so it is compared again here.",
+                    note="The response may also contain other orders (B), so the client filters again.",
                 ),
                 _WEBSHOP,
             ),
@@ -268,7 +269,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             source="Vendure, AFAS bridge",
             model="CreatedOrder",
             body="NewOrder",
-            note="What a second one does is unknown. The answer holds the uuid in one of five shapes (B).",
+            note="The effect of a second request is unknown. The response has the uuid in one of five forms (B).",
         ),
         Endpoint(
             operation="shipments.list",
@@ -305,8 +306,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             source="Vendure",
             model="Webhook",
             body="NewWebhook",
-            note="A second one makes a second subscription. The answer holds the signing secret.",
+            note="A second request creates a second subscription. The response has the secret.",
         ),
     )
 }
-"""Every endpoint, by operation."""
+"""All endpoints, by operation."""

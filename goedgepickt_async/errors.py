@@ -1,8 +1,8 @@
-"""Every way in which a call can fail, as one tree of exceptions.
+"""The exceptions of the package, as one tree.
 
-Each is a `GoedGepicktError`. No exception of aiohttp, cattrs or the standard library's network modules leaves this
-package. No message, repr or argument holds an API key or personal data. `APIError.body` has the body of the response; it is
-not shown anywhere.
+All are subclasses of `GoedGepicktError`. Calls never raise exceptions of aiohttp, cattrs or the standard library's
+network modules. No message, repr or argument holds an API key or personal data. `APIError.body` has the body of the
+response; it is not shown anywhere.
 """
 
 from __future__ import annotations
@@ -48,31 +48,31 @@ __all__ = [
 
 
 class Evidence(enum.StrEnum):
-    """What is known about a request when a call ends in an error."""
+    """What is known about the effect of a request when its call ends in an error."""
 
     NOT_SENT = "not_sent"
     """No byte was sent: there was no connection, or the request waited for the budget."""
     REJECTED = "rejected"
-    """The server's throttle refused it (429) before it did anything."""
+    """The server refused the request with a 429 and did not carry it out."""
     UNKNOWN = "unknown"
-    """It was sent, and nothing trustworthy came back: it may have been carried out, or be carried out later."""
+    """The request was sent, without a reliable response: the server may have carried it out, or may do so later."""
     APPLIED = "applied"
-    """The status says success, but the response cannot be read."""
+    """The status is a success, but the body of the response cannot be read."""
     FINAL = "final"
-    """The server responded, and would respond the same again."""
+    """The server refused the request; the same request would be refused again."""
 
 
 class GoedGepicktError(Exception):
-    """The root of the tree.
+    """The base class of all errors of this package.
 
     Attributes:
-        evidence: What is known about the request; None if there was no request.
-        attempts: The number of requests sent, with those that aiohttp sent again.
+        evidence: What is known about the effect of the request; None if there was no request.
+        attempts: The number of requests sent, including repeats by aiohttp.
         method: The HTTP method, or None.
         path: The path below the base URL, without the query, or None.
-        resume: Where a list can be taken up again (`Paginator.pages(resume=…)`); only on errors out of lists.
-        resume_after: The token that continues after the page that cannot be read, without that page's rows. Only on a
-            `DecodeError` of a list whose rows arrived.
+        resume: The resume token of a list (`Paginator.pages(resume=…)`); only on errors of lists.
+        resume_after: The resume token that leaves out the page that cannot be read. Only on a `DecodeError` of a list
+            whose rows arrived.
     """
 
     def __init__(
@@ -94,23 +94,25 @@ class GoedGepicktError(Exception):
         self.resume_after: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Whole again after pickling and copying: process pools and task queues send errors on."""
+        """Support pickling and copying, because process pools and task queues pass errors on."""
         return _made_again, (type(self), self.args), self.__dict__
 
     def to_dict(self) -> dict[str, Any]:
-        """The class's name, the message and the attributes, as values that JSON takes. A body is left out."""
+        """The class name, the message and the attributes, as values for `json.dumps`. A body is left out."""
         plain = {name: value for name, value in vars(self).items() if name not in {"body", "__notes__"}}
         return {"type": type(self).__name__, **json.loads(json.dumps(plain, default=str))}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> GoedGepicktError:
-        """The error that `to_dict` wrote; one of an unknown class is a `GoedGepicktError` that names the class.
+        """Return the error that `to_dict` wrote.
+
+        An error of an unknown class becomes a `GoedGepicktError` that names the class.
 
         Raises:
-            ConfigurationError: `to_dict` did not write this.
+            ConfigurationError: The value was not made by `to_dict`.
         """
         if not isinstance(data, Mapping) or not isinstance(data.get("message"), str):
-            raise ConfigurationError("this is no error that was saved with to_dict")
+            raise ConfigurationError("the value is not an error that was saved with to_dict")
         values: dict[str, Any] = {
             str(name): tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
@@ -123,13 +125,13 @@ class GoedGepicktError(Exception):
             if issubclass(kind, APIError):
                 values["_fields"] = {key: tuple(texts) for key, texts in values.get("_fields", {}).items()}
         except (ValueError, TypeError, AttributeError):
-            raise ConfigurationError("this is no error that was saved with to_dict") from None
+            raise ConfigurationError("the value is not an error that was saved with to_dict") from None
         error = _made_again(kind, (message,))
         error.__dict__.update({**vars(GoedGepicktError(message)), "body": None, **values})
         return error
 
     def __str__(self) -> str:
-        """The message, and which call it was."""
+        """The message, with the method and path of the call."""
         if self.method is None:
             return self.message
         tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
@@ -144,7 +146,7 @@ def _made_again(kind: type[GoedGepicktError], args: tuple[Any, ...]) -> GoedGepi
 
 
 def without_frames(error: GoedGepicktError) -> GoedGepicktError:
-    """The error without the traceback and the errors before it, as the frames in them hold rows of the answer.
+    """The error without its traceback and causes, because their frames hold rows of the response.
 
     Error trackers collect the local variables of all frames. Raise what this returns outside the handler.
     """
@@ -153,14 +155,14 @@ def without_frames(error: GoedGepicktError) -> GoedGepicktError:
 
 
 class ConfigurationError(GoedGepicktError, ValueError):
-    """The client was given something it cannot work with: no key, a bad base URL, a resume token of another list."""
+    """An argument or setting is not usable: no key, a wrong base URL, a resume token of another list."""
 
 
 class BudgetExhaustedError(GoedGepicktError):
-    """The request would have to wait longer for the rate limit than the caller allows; nothing was sent.
+    """The wait for the rate limit would be longer than `max_wait` or the deadline allows; nothing was sent.
 
     Attributes:
-        wait: Seconds until the request could probably have gone.
+        wait: The expected wait in seconds until the request could have been sent.
     """
 
     def __init__(self, message: str, *, wait: float, **context: Any) -> None:
@@ -169,7 +171,7 @@ class BudgetExhaustedError(GoedGepicktError):
 
 
 class TransportError(GoedGepicktError):
-    """The network did not carry the request there and the answer back."""
+    """The connection failed before a complete response arrived."""
 
 
 class ConnectFailedError(TransportError):
@@ -177,7 +179,7 @@ class ConnectFailedError(TransportError):
 
 
 class ClientClosedError(TransportError):
-    """The client was closed while the call was in progress; `evidence` tells whether the request had been sent."""
+    """The client was closed while the call was in progress; `evidence` shows whether the request was sent."""
 
 
 class ConnectionLostError(TransportError):
@@ -185,14 +187,15 @@ class ConnectionLostError(TransportError):
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """No whole answer came in time; `evidence` tells whether the request had been sent."""
+    """No complete response arrived before the timeout; `evidence` shows whether the request was sent."""
 
 
 class OutcomeUnknownError(GoedGepicktError):
-    """A write was sent, it is not known whether it was carried out, and it was not sent again.
+    """A write was sent and its outcome is unknown. It was not sent again.
 
     Attributes:
-        body: What was sent, to finish by hand. It may hold personal data; it is in no message.
+        body: The body that was sent, so that you can check the write. It may hold personal data, and no message shows
+            it.
     """
 
     def __init__(self, message: str, *, body: Any = None, **context: Any) -> None:
@@ -201,10 +204,10 @@ class OutcomeUnknownError(GoedGepicktError):
 
 
 class DecodeError(GoedGepicktError):
-    """The server answered with something that is not what the API's reference describes.
+    """The response does not have the form that the API's reference describes.
 
     Attributes:
-        problems: One line for each bad value, with where it stands, as `$.items[3].totalPaid: expected …`.
+        problems: One line for each wrong value, with its place, such as `$.items[3].totalPaid: expected …`.
     """
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
@@ -213,11 +216,11 @@ class DecodeError(GoedGepicktError):
 
 
 class PagingError(GoedGepicktError):
-    """A list cannot be read whole; `resume` tells where it stopped."""
+    """A list cannot be read completely; `resume` is the token to continue."""
 
 
 class MultipleFoundError(GoedGepicktError):
-    """A search for the one thing found several; `uuids` names them."""
+    """A search for one object found several; `uuids` has their uuids."""
 
     def __init__(self, message: str, *, uuids: Sequence[str] = (), **context: Any) -> None:
         super().__init__(message, **context)
@@ -228,8 +231,8 @@ class BulkStoppedError(GoedGepicktError):
     """Too many items of a bulk job failed, so no further items were started. Started items were finished and reported.
 
     Attributes:
-        done: Items that have an outcome.
-        failed: How many of them failed.
+        done: The number of items that were finished.
+        failed: The number of finished items that failed.
     """
 
     def __init__(self, message: str, *, done: int, failed: int, **context: Any) -> None:
@@ -239,10 +242,10 @@ class BulkStoppedError(GoedGepicktError):
 
 
 class InputFileError(GoedGepicktError, ValueError):
-    """A file of rows cannot be read, or some of its rows cannot.
+    """A file with rows, or some of its rows, cannot be read.
 
     Attributes:
-        problems: One line for each, with where it stands, as `stock.csv:12: voorraad: …`.
+        problems: One line for each problem, with its place, such as `stock.csv:12: voorraad: …`.
     """
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
@@ -251,38 +254,38 @@ class InputFileError(GoedGepicktError, ValueError):
 
 
 class ConflictError(GoedGepicktError):
-    """What is at the server now is not what the plan was made from, so nothing was sent for this item."""
+    """The item has changed at the server since the plan was made. Nothing was sent for it."""
 
 
 class JournalError(GoedGepicktError):
-    """The journal of a plan that is applied cannot be used: damaged, of another version, on a full disk.
+    """The journal of a plan cannot be used: it is damaged, has another version, or the disk is full.
 
     No write is lost: recorded writes are in the journal, and a write that could not be recorded was not sent.
     """
 
 
 class JournalBusyError(JournalError):
-    """Another process, or another plan of this one, is using the journal."""
+    """Another process, or another plan in this process, uses the journal."""
 
 
 class JournalMismatchError(JournalError):
-    """The journal is of another account, server or webshop."""
+    """The journal belongs to another account, server or webshop."""
 
 
 class WebhookVerificationError(GoedGepicktError):
-    """A webhook delivery did not come from GoedGepickt, as far as its signature can tell."""
+    """The signature of a webhook delivery is missing or wrong, so it may not come from GoedGepickt."""
 
 
 class InboxError(GoedGepicktError):
-    """The inbox of a webhook receiver cannot keep or give what it should: a full disk, a file of something else."""
+    """The inbox cannot store or return deliveries: the disk is full, or the file is not an inbox."""
 
 
 class APIError(GoedGepicktError):
-    """The server answered, and the answer is not a success.
+    """The server responded with an error.
 
     Attributes:
-        status: The HTTP status; None when the client refused the input itself, before a request was spent.
-        body: The answer's parsed JSON, or its text; it may hold personal data.
+        status: The HTTP status; None if the client refused the input and sent no request.
+        body: The parsed JSON of the response, or its text; it may hold personal data.
     """
 
     def __init__(
@@ -301,35 +304,35 @@ class APIError(GoedGepicktError):
 
     @property
     def fields(self) -> Mapping[str, tuple[str, ...]]:
-        """What is wrong with which field, by Python field name (`billing.house_number`)."""
+        """The problems by Python field name, such as `billing.house_number`."""
         return MappingProxyType(self._fields)
 
 
 class AuthenticationError(APIError):
-    """401: the API does not accept the key. A key of one API kind is refused by the other."""
+    """401: the API does not accept the key. The fulfilment API and the account API have different keys."""
 
 
 class PermissionDeniedError(APIError):
-    """403: the key is known but may not do this."""
+    """403: the key is valid, but has no permission for this request."""
 
 
 class NotFoundError(APIError):
-    """404: no such thing, or no such path."""
+    """404: the object or the path does not exist."""
 
 
 class AlreadyExistsError(APIError):
-    """What was to be created is already there."""
+    """The object that you create exists already."""
 
 
 class ValidationError(APIError):
-    """422, or input that the client refused before a request was spent (`status` is None then)."""
+    """422, or input that the client refused before it sent a request (then `status` is None)."""
 
 
 class RateLimitedError(APIError):
     """429: the server's rate limit refused the request several times, although the budget allowed it.
 
     Attributes:
-        retry_after: Seconds that the server asked to wait, if it did.
+        retry_after: The seconds from the `Retry-After` header, or None.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
@@ -338,8 +341,8 @@ class RateLimitedError(APIError):
 
 
 class RedirectedError(APIError):
-    """3xx: the server points elsewhere. It was not followed, and the key was not sent along."""
+    """3xx: the server redirects to another URL. The client did not follow it and did not send the key there."""
 
 
 class ServerError(APIError):
-    """5xx: the server or a gateway before it failed."""
+    """5xx: the server, or a gateway in front of it, failed."""

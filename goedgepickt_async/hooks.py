@@ -1,4 +1,4 @@
-"""Callables that a user may hang into a client, to see what it does. They see no key, no body and no personal data."""
+"""Hooks: functions that a client calls when something happens. They get no key, no body and no personal data."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class CallStarted:
     Attributes:
         call: The number of the call in this process.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
-        lane: Where it queues.
+        lane: The lane of the call.
         address: The server's host.
         port: The server's port.
     """
@@ -60,15 +60,15 @@ class CallStarted:
 
 @attrs.frozen(kw_only=True)
 class RequestSent:
-    """A request is about to leave: the rate limit lets it go. A call may take several.
+    """A request has its slot and is about to be sent. A call can send several requests.
 
     Attributes:
-        call: The call's number.
+        call: The number of the call in this process.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
-        attempt: Which request of the call, from 1.
-        waited: Seconds that it waited for the rate limit.
+        attempt: The number of the request within the call, from 1.
+        waited: The seconds that it waited for the rate limit.
     """
 
     call: int
@@ -81,17 +81,17 @@ class RequestSent:
 
 @attrs.frozen(kw_only=True)
 class ResponseReceived:
-    """A response came, with any status.
+    """A response arrived, with any status.
 
     Attributes:
-        call: The call's number.
+        call: The number of the call in this process.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         status: The HTTP status.
-        attempts: Requests sent so far in this call.
-        waited: Seconds that this attempt waited for the budget.
-        seconds: From when the request could leave to the answer's last byte.
+        attempts: The number of requests sent so far in this call.
+        waited: The seconds that this attempt waited for the rate limit.
+        seconds: The seconds from the slot to the last byte of the response.
     """
 
     call: int
@@ -106,17 +106,17 @@ class ResponseReceived:
 
 @attrs.frozen(kw_only=True)
 class RequestFailed:
-    """A request that could leave got no whole answer.
+    """A request had its slot, and no complete response arrived.
 
     Attributes:
-        call: The call's number.
+        call: The number of the call in this process.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         error: The error's type, such as `"ConnectionLostError"`; `"CancelledError"` after a cancellation.
         evidence: What is known about the request.
-        attempts: Requests sent so far in this call.
-        seconds: From the request's release until it was given up.
+        attempts: The number of requests sent so far in this call.
+        seconds: The seconds from the slot to the failure.
     """
 
     call: int
@@ -131,19 +131,19 @@ class RequestFailed:
 
 @attrs.frozen(kw_only=True)
 class RetryScheduled:
-    """A call will be sent again.
+    """A call failed and will be retried.
 
     Attributes:
-        call: The call's number.
+        call: The number of the call in this process.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
-        error: The type of the error that this would have been, such as `"ServerError"`.
+        error: The type of the error without the retry, such as `"ServerError"`.
         evidence: What is known about the attempt that failed.
-        reason: What happened, in words of ours.
+        reason: What happened, without text of the response.
         status: The HTTP status of the response; None without a response.
-        pause: Seconds until it queues again.
-        attempts: Requests sent so far in this call.
+        pause: The seconds until the call queues again.
+        attempts: The number of requests sent so far in this call.
     """
 
     call: int
@@ -163,15 +163,15 @@ class CallFinished:
     """A call ended.
 
     Attributes:
-        call: The call's number.
+        call: The number of the call in this process.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
         error: The type of the error that it raised; `"CancelledError"` if it was cancelled; None if it succeeded.
-        evidence: What is known about the request, if the call failed.
+        evidence: What is known about the effect of the request, if the call failed.
         status: The HTTP status of the last response; None without a response.
-        attempts: Requests sent for it.
-        waited: Seconds of all waits for the rate limit.
+        attempts: The number of requests sent for the call.
+        waited: The seconds of all waits for the rate limit.
         seconds: From its start, with waits and pauses.
     """
 
@@ -189,17 +189,17 @@ class CallFinished:
 
 @attrs.frozen(kw_only=True)
 class PageRead:
-    """A page of a list was read, and its items are handed out.
+    """A page of a list was read.
 
     Attributes:
-        path: Of the list.
+        path: The path of the list below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
-        number: Which page of this reading, from 1.
-        rows: How many rows the server sent.
-        new: How many of them become items.
-        known: How many had been read before, as pages overlap; they are left out.
-        requests: The number of requests for it; more than 1 if the overlap with the last page had to be read again.
-        unreadable: The number of new rows that cannot be read and were set aside (`on_unreadable=`).
+        number: The number of the page in this reading, from 1.
+        rows: The number of rows that the server sent.
+        new: The number of rows that become items.
+        known: The number of rows that were on an earlier page, because pages overlap; they are left out.
+        requests: The number of requests for the page; more than 1 if the overlap with the last page was read again.
+        unreadable: The number of new rows that cannot be read and were skipped (`on_unreadable=`).
     """
 
     path: str
@@ -214,13 +214,13 @@ class PageRead:
 
 @attrs.frozen(kw_only=True)
 class ItemFinished:
-    """An item of a bulk job is done with.
+    """An item of a bulk job is finished.
 
     Attributes:
-        job: `"map"` for `gg.bulk.map`; `"products"`, `"stock"` or `"orders"` where a plan is applied.
+        job: `"map"` for `gg.bulk.map`; `"products"`, `"stock"` or `"orders"` for a plan.
         index: The item's place in the input, from 0.
-        error: The type of the error that it ended in; None if it succeeded.
-        seconds: From its start, with waits.
+        error: The type of its error; None if it succeeded.
+        seconds: The seconds from its start to its end, with waits.
     """
 
     job: str
@@ -237,26 +237,29 @@ def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) ->
 @safe_repr
 @attrs.frozen(kw_only=True)
 class Hooks:
-    """What to call when: plain functions, quick ones; one that raises is logged and otherwise ignored.
+    """The functions that a client calls for its events.
 
-    Those from `call` to `done` are called in the task that makes the call, so context variables are the caller's.
+    They must be quick and not async. If one raises, this is logged and otherwise ignored.
+
+    The functions from `call` to `done` run in the task that makes the call, with its context variables.
 
     Attributes:
-        call_started: When a call begins.
-        request: Before each request, when the rate limit lets it go.
-        response: On every answer.
-        request_failed: When a request that could leave got no whole answer.
-        throttled: At every 429, which should never come; gets the `ResponseReceived`.
-        retry: Before a call is sent again.
-        call_failed: When a call raises an error; gets the `CallFinished`.
-        call_finished: When a call ends, also by an error or a cancellation.
-        page: When a page of a list was read.
-        item: When an item of a bulk job, or of a plan that is applied, is done with.
-        drift: When GoedGepickt sends a field, a value or an event that this version does not know; once for each thing.
-            For earlier things, it is called when the first client with these hooks is created.
-        wait: When a call of any client of the budget queues for the rate limit.
-        pause: When all calls pause after a 429.
-        foreign_traffic: When the server counts requests of other programs on this IP address; once until they stop.
+        call_started: Called when a call starts.
+        request: Called before each request is sent, when it has its slot.
+        response: Called for each response.
+        request_failed: Called when a request got no complete response.
+        throttled: Called for each 429 with the `ResponseReceived`. A 429 should never happen.
+        retry: Called before a call is retried.
+        call_failed: Called with the `CallFinished` when a call raises an error.
+        call_finished: Called when a call ends, also by an error or a cancellation.
+        page: Called when a page of a list was read.
+        item: Called when an item of a bulk job or of a plan is finished.
+        drift: Called once for each field, value or event that this version does not know. The first client with these
+            hooks calls it for earlier findings too.
+        wait: Called when a call of any client of the budget waits for the rate limit.
+        pause: Called when all calls pause after a 429.
+        foreign_traffic: Called when the server counts requests of other programs on this IP address; once until they
+            stop.
     """
 
     call_started: Callable[[CallStarted], object] | None = attrs.field(default=None, validator=_is_plain)
@@ -276,13 +279,13 @@ class Hooks:
 
     @classmethod
     def combined(cls, *several: Hooks) -> Hooks:
-        """Hooks that call all of these, in this order; one that raises keeps no other from being called.
+        """Return hooks that call all the given ones, in this order. If one raises, the others are called anyway.
 
-        Combine once, and give the result to all clients. Each `Hooks` object gets the events of a budget once, and two
-        combinations of the same hooks are two objects.
+        Combine once, and pass the result to all clients. Each `Hooks` object gets an event of a budget once, and two
+        combinations are two objects.
 
         Args:
-            several: For example your hooks and the hooks of `contrib.opentelemetry`.
+            several: The hooks to combine, such as your own hooks and the hooks of `contrib.opentelemetry`.
         """
         made = {}
         for field in attrs.fields(cls):
@@ -301,12 +304,12 @@ class Hooks:
                 call_hook(self.foreign_traffic, event)
 
     def on_drift(self, seen: DriftDetected) -> None:
-        """Pass on what was noticed while reading."""
+        """Pass on a drift event."""
         call_hook(self.drift, seen)
 
 
 def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
-    """Call it, if there is one; what it raises is its own affair."""
+    """Call the function, if there is one; log its errors."""
     if hook is None:
         return
     handled = sys.exception()
@@ -318,7 +321,7 @@ def call_hook(hook: Callable[[Any], object] | None, event: object) -> None:
 
 
 def _part(error: BaseException, handled: BaseException | None) -> None:
-    """A hook's error is logged without the call's, during which it was raised: that one may name an order."""
+    """The error of a hook is logged without the call's error as its context, because that error may name an order."""
     link: BaseException | None = error
     while link is not None and handled is not None:
         if link.__context__ is handled:
@@ -330,6 +333,6 @@ def _call_all(hooks: list[Callable[[Any], object]], event: object) -> None:
     first, *others = hooks
     try:
         call_hook(first, event)
-    finally:  # also where it ends the program: the others may have something to close
+    finally:  # also if it ends the program: other hooks may have something to close
         if others:
             _call_all(others, event)

@@ -18,7 +18,7 @@ __all__ = ["EVENTS", "LOGGERS", "LogEvent", "log_event"]
 
 _TOP: Final = "goedgepickt_async"
 
-logging.getLogger(_TOP).addHandler(logging.NullHandler())  # the application decides where records go
+logging.getLogger(_TOP).addHandler(logging.NullHandler())  # the application decides where records are written
 
 
 @attrs.frozen
@@ -27,10 +27,10 @@ class LogEvent:
 
     Attributes:
         name: The value of `gg_event`.
-        logger: The part of the logger's name below `goedgepickt_async`; empty for that one itself.
-        level: Of `logging`.
-        message: With `%(field)s` for its fields.
-        fields: What else it carries; each as `gg_…`.
+        logger: The part of the logger's name below `goedgepickt_async`; empty for `goedgepickt_async` itself.
+        level: The level, a constant of `logging`.
+        message: The text of the message, with `%(field)s` for each field.
+        fields: The names of its fields; each is an attribute `gg_…` of the record.
     """
 
     name: str
@@ -70,21 +70,21 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "response.throttled",
             "transport",
             logging.WARNING,
-            "throttled: %(method)s %(route)s was answered 429 although the budget allowed it",
+            "rate limit exceeded: %(method)s %(route)s got HTTP status 429, although the budget allowed the request",
             (*_CALL, "attempts"),
         ),
         LogEvent(
             "retry.scheduled",
             "transport",
             logging.INFO,
-            "retry: %(method)s %(route)s in %(pause).1f s, after %(error)s (%(evidence)s)",
+            "retrying %(method)s %(route)s in %(pause).1f s, after %(error)s (%(evidence)s)",
             (*_CALL, "error", "evidence", "status", "attempts", "pause"),
         ),
         LogEvent(
             "retry.exhausted",
             "transport",
             logging.WARNING,
-            "no retry of %(method)s %(route)s: too many calls fail",
+            "not retrying %(method)s %(route)s: too many calls fail",
             _CALL,
         ),
         LogEvent(
@@ -105,7 +105,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "write.found",
             "lookup",
             logging.INFO,
-            "found after a lost response: %(method)s %(route)s",
+            "%(method)s %(route)s: the response was lost, and a lookup found the created object",
             ("method", "route"),
         ),
         LogEvent(
@@ -126,14 +126,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "budget.foreign_traffic",
             "budget",
             logging.INFO,
-            "the server counts %(counted)d requests of this IP, at most %(ours)d from this budget",
+            "the server counts %(counted)d requests of this IP address; at most %(ours)d are from this budget",
             ("counted", "ours"),
         ),
         LogEvent(
             "budget.degraded",
             "budget",
             logging.WARNING,
-            "%(why)s; until that is over, this process keeps to %(share)d of the %(limit)d requests in %(period)g s",
+            "%(why)s; until this is fixed, this process uses %(share)d of the %(limit)d requests per %(period)g s",
             ("why", "share", "limit", "period"),
         ),
         LogEvent("budget.restored", "budget", logging.INFO, "%(what)s", ("what",)),
@@ -150,21 +150,22 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "page.unreadable",
             "paging",
             logging.WARNING,
-            "%(route)s: %(rows)d rows of page %(number)d cannot be read and are set aside",
+            "%(route)s: %(rows)d rows of page %(number)d cannot be read and are skipped",
             ("route", "number", "rows"),
         ),
         LogEvent(
             "page.size_fixed",
             "paging",
             logging.INFO,
-            "the server has one page size, %(rows)d rows; pages cannot overlap, so each is read twice",
+            "the server ignores the page size and always sends %(rows)d rows. Pages cannot overlap, so each is read "
+            "twice",
             ("rows",),
         ),
         LogEvent(
             "page.window",
             "paging",
             logging.INFO,
-            "past %(rows)d rows: reading on by date, from %(since)s",
+            "after %(rows)d rows: continuing by date, from %(since)s",
             ("rows", "since"),
         ),
         LogEvent(
@@ -178,29 +179,29 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "drift.detected",
             "drift",
             logging.WARNING,
-            "GoedGepickt sends what this version does not know: %(kind)s %(model)s %(field)s %(value)s",
+            "GoedGepickt sent something that this version does not know: %(kind)s %(model)s %(field)s %(value)s",
             ("kind", "model", "field", "value"),
         ),
-        LogEvent("hook.failed", "", logging.ERROR, "a hook failed on %(on)s", ("on",)),
+        LogEvent("hook.failed", "", logging.ERROR, "a hook raised an exception on %(on)s", ("on",)),
         LogEvent(
             "webhook.rejected",
             "webhooks",
             logging.ERROR,
-            "%(since)s refused with %(status)d: %(why)s (said once a minute at most)",
+            "%(since)s refused with %(status)d: %(why)s (logged at most once per minute)",
             ("since", "count", "status", "why"),
         ),
         LogEvent(
             "webhook.retried",
             "webhooks",
             logging.WARNING,
-            "the handler %(handler)s failed (attempt %(attempt)d: %(error)s); again in %(pause).1f s",
+            "the handler %(handler)s failed (attempt %(attempt)d: %(error)s); next attempt in %(pause).1f s",
             ("handler", "attempt", "error", "pause"),
         ),
         LogEvent(
             "webhook.given_up",
             "webhooks",
             logging.ERROR,
-            "the handler %(handler)s failed %(attempts)d times, and is given up",
+            "the handler %(handler)s failed %(attempts)d times and is not called again for this event",
             ("handler", "attempts"),
         ),
         LogEvent("webhook.error", "webhooks", logging.ERROR, "%(why)s", ("why",)),
@@ -208,12 +209,13 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "webhook.unhandled",
             "webhooks",
             logging.WARNING,
-            "%(count)d deliveries in %(inbox)s are for the handler %(handler)s, which this process has not",
+            "%(count)d deliveries in %(inbox)s wait for the handler %(handler)s, which is not registered in this "
+            "process",
             ("count", "inbox", "handler"),
         ),
     )
 }
-"""All of them, by name."""
+"""All kinds of log records, by name."""
 
 LOGGERS: Final = {
     event.name: logging.getLogger(f"{_TOP}.{event.logger}" if event.logger else _TOP) for event in EVENTS.values()
@@ -225,9 +227,9 @@ def log_event(name: str, *, exc_info: BaseException | bool | None = None, **fiel
     """Log an event. If its logger is disabled, this costs one dict lookup and formats nothing.
 
     Args:
-        name: One of `EVENTS`.
-        exc_info: The exception to show with it, as `logging` takes it.
-        fields: Its fields, all of them.
+        name: A name from `EVENTS`.
+        exc_info: The exception to show, as for `logging`.
+        fields: The values of all its fields.
     """
     event, logger = EVENTS[name], LOGGERS[name]
     if not logger.isEnabledFor(event.level):

@@ -47,14 +47,14 @@ _LOCK_PAUSE: Final = 0.02
 
 
 class UnsafePathError(OSError):
-    """A file or directory is not this user's alone: it is a link, belongs to another user, or others can replace it."""
+    """A file or directory is not private: it is a link, belongs to another user, or others can replace it."""
 
 
 # -- where ----------------------------------------------------------------------------------------------------------
 
 
 def state_dir() -> Path:
-    """The directory for what must survive a restart: `$XDG_STATE_HOME/goedgepickt`, or what the system has.
+    """The directory for files that must survive a restart: `$XDG_STATE_HOME/goedgepickt`, or the system's default.
 
     A relative `XDG_STATE_HOME` is ignored, as the XDG specification requires. The directory may not exist yet.
     """
@@ -69,7 +69,7 @@ def state_dir() -> Path:
 
 
 def config_dir() -> Path:
-    """The directory for what the user writes: `$XDG_CONFIG_HOME/goedgepickt`, or what the system has.
+    """The directory for configuration files: `$XDG_CONFIG_HOME/goedgepickt`, or the system's default.
 
     A relative `XDG_CONFIG_HOME` is ignored, as the XDG specification requires. The directory may not exist.
     """
@@ -84,11 +84,11 @@ def config_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """The directory for what all processes of this user share while the host is up, such as the request budget.
+    """The directory for files that all processes of this user share until a reboot, such as the request budget.
 
     It depends on the user id only, so it is the same for a shell, a cron job and a service. `TMPDIR` and
-    `XDG_RUNTIME_DIR` are not used, because cron does not set them. If another user has taken that name, it is below
-    `state_dir()`. The directory may not exist yet.
+    `XDG_RUNTIME_DIR` are not used, because cron does not set them. If that directory belongs to another user, a
+    directory below `state_dir()` is used. The directory may not exist yet.
     """
     if not _HAS_USERS:
         return Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / APPLICATION
@@ -108,15 +108,16 @@ def runtime_dir() -> Path:
 
 
 def make_private_directory(path: Path, *, repair: bool = True) -> None:
-    """Create a directory and its missing parents for this user alone, or check that it is.
+    """Create a private directory and its missing parents, or check that an existing directory is private.
 
     Args:
         path: The directory.
-        repair: Take access by others away from a directory of this user; else such a directory is refused.
+        repair: Remove the access of others from a directory of this user. Otherwise a directory with such access is
+            refused.
 
     Raises:
-        UnsafePathError: It is a link or no directory, or it belongs to another user.
-        OSError: It cannot be created.
+        UnsafePathError: The path is a link, is not a directory, or belongs to another user.
+        OSError: The system cannot create it.
     """
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in (*reversed(missing), path):
@@ -126,18 +127,18 @@ def make_private_directory(path: Path, *, repair: bool = True) -> None:
 
 
 def make_private_file(path: Path, *, repair: bool = True) -> None:
-    """Create an empty file for this user alone, or check that the present one is.
+    """Create a private empty file, or check that an existing file is private.
 
     An existing file is checked by its path and never opened. Closing a descriptor would release the locks that SQLite
     or this process hold.
 
     Args:
         path: The file; its directory must exist.
-        repair: Take access by others away from a file of this user; else such a file is refused.
+        repair: Remove the access of others from a file of this user. Otherwise a file with such access is refused.
 
     Raises:
-        UnsafePathError: It is a link, no regular file, or belongs to another user.
-        OSError: It cannot be created.
+        UnsafePathError: The path is a link, is not a regular file, or belongs to another user.
+        OSError: The system cannot create it.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, _PRIVATE_FILE))
@@ -152,24 +153,24 @@ def _check(path: Path, kind: str, *, repair: bool) -> None:
     if not _HAS_USERS:
         return
     if found.st_uid != os.geteuid():
-        raise UnsafePathError(f"{path} belongs to another user: remove it, or use another directory")
+        raise UnsafePathError(f"{path} belongs to another user: delete it, or use another directory")
     if kind == "file" and found.st_nlink > 1:
-        raise UnsafePathError(f"{path} has a hard link, through which others may read it: use another file")
+        raise UnsafePathError(f"{path} has a second hard link, so others may be able to read it: use another file")
     if found.st_mode & _OTHERS:
         if not repair:
-            raise UnsafePathError(f"{path} can be read or changed by other users: chmod go= it")
+            raise UnsafePathError(f"{path} can be read or changed by other users: run `chmod go=` on it")
         path.chmod(_PRIVATE_FILE if kind == "file" else _PRIVATE_DIRECTORY)
 
 
 def check_directories(path: Path) -> None:
-    """Check that no other user can replace a file, or a directory above it.
+    """Check that no other user can replace a file or one of its parent directories.
 
     Args:
         path: The file.
 
     Raises:
-        UnsafePathError: A directory above it belongs to another user, or others can write there.
-        OSError: A directory cannot be looked at.
+        UnsafePathError: A parent directory belongs to another user, or others can write to it.
+        OSError: The status of a directory cannot be read.
     """
     if not _HAS_USERS:
         return
@@ -181,12 +182,13 @@ def check_directories(path: Path) -> None:
         shared = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid))
         if shared and not found.st_mode & stat.S_ISVTX:
             raise UnsafePathError(
-                f"{path} is in {place}, where other users can write: chmod go-w that directory, or use another"
+                f"{path} is in {place}, where other users can write: run `chmod go-w` on that directory, or use "
+                "another directory"
             )
 
 
 def _is_own_group(number: int) -> bool:
-    """Whether only this user is in a group, as in the group that many systems make for each user."""
+    """Whether this user is the only member of a group, as in the private groups of many systems."""
     try:
         import grp  # noqa: PLC0415  not on Windows
         import pwd  # noqa: PLC0415
@@ -198,15 +200,15 @@ def _is_own_group(number: int) -> bool:
 
 
 def write_private(path: Path, content: str | bytes, *, suffix: str = ".new") -> None:
-    """Replace a file as a whole: a crash or a power cut leaves the old content or the new one, never a part.
+    """Replace a file atomically: after a crash or a power failure it has the old or the new content, never a part.
 
     Args:
-        path: The file, for this user alone. Its missing directories are created for this user alone too.
-        content: All of it; text is written as UTF-8.
-        suffix: The ending of the temporary file.
+        path: The file. It and its missing directories are created as private.
+        content: The complete content; text is written as UTF-8.
+        suffix: The suffix of the temporary file.
 
     Raises:
-        OSError: It cannot be written; the old file is still there.
+        OSError: The file cannot be written; the old file is unchanged.
     """
     path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     fresh = path.with_name(path.name + suffix)
@@ -226,7 +228,7 @@ def write_private(path: Path, content: str | bytes, *, suffix: str = ".new") -> 
 
 
 def sync_directory(folder: Path) -> None:
-    """Make the disk keep what was renamed in a directory; not all systems can, and some need not."""
+    """Flush a rename in a directory to the disk, where the system supports this."""
     with contextlib.suppress(OSError):
         file = os.open(folder, os.O_RDONLY)
         try:
@@ -242,7 +244,10 @@ if sys.platform == "win32":
     import msvcrt
 
     _LOCKED_BYTE: Final = 0x7FFF_FFFE
-    """Windows locks bytes, for every other handle: one that no file of ours reaches, so that all of it can be read."""
+    """The byte that is locked on Windows.
+
+    It is after the end of every file, because Windows also blocks reads of locked bytes.
+    """
 
     def _lock(file: int) -> None:
         _at_locked_byte(file, msvcrt.LK_NBLCK)
@@ -269,12 +274,12 @@ else:
 
 
 def lock_file(file: int) -> bool:
-    """Lock an open file for this process until it is unlocked or closed; whether that worked.
+    """Lock an open file for this process until it is unlocked or closed. Return whether the lock was free.
 
-    If files cannot be locked, as on some network file systems, it returns True.
+    Where files cannot be locked, as on some network file systems, it returns True.
 
     Args:
-        file: The descriptor.
+        file: The file descriptor.
     """
     try:
         _lock(file)
@@ -286,10 +291,10 @@ def lock_file(file: int) -> bool:
 
 
 def unlock_file(file: int) -> None:
-    """End the lock on an open file. Closing it does that too: on Windows perhaps only a moment later.
+    """End the lock on an open file. Closing the file also ends the lock, on Windows perhaps with a delay.
 
     Args:
-        file: The descriptor.
+        file: The file descriptor.
     """
     with contextlib.suppress(OSError):
         _unlock(file)
@@ -297,13 +302,13 @@ def unlock_file(file: int) -> None:
 
 @contextlib.contextmanager
 def locked_directory(folder: Path, *, timeout: float = 30.0) -> Iterator[None]:
-    """Wait until no other process is in such a block for the same directory; blocks the thread.
+    """A context manager that only one process at a time can enter for a directory. It blocks the thread.
 
-    If the directory cannot be locked in time, the block runs without the lock. Windows cannot open directories: there
-    the file `.goedgepickt.lock` in it is locked.
+    After the timeout, the block runs without the lock. On Windows the file `.goedgepickt.lock` in the directory is
+    locked instead.
 
     Args:
-        folder: The directory; it must exist.
+        folder: The existing directory.
         timeout: Seconds.
     """
     try:
@@ -325,12 +330,12 @@ def locked_directory(folder: Path, *, timeout: float = 30.0) -> Iterator[None]:
 
 
 class FileLock:
-    """A lock that one process on this host can hold at a time, and that ends with its process.
+    """A lock that one process on this host can hold at a time. It ends with the process.
 
-    The file stays empty and is never removed: a lock on a replaced file has no effect.
+    The file stays empty. It is never removed, because a lock on a removed file has no effect.
 
     Args:
-        path: The file; made when the lock is first taken, for this user alone.
+        path: The file. The first `acquire` creates it as a private file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -338,11 +343,11 @@ class FileLock:
         self._file: int | None = None
 
     def take(self) -> bool:
-        """Try to take it; whether it is ours now.
+        """Try to take the lock. Return whether this process has it now.
 
         Raises:
-            UnsafePathError: The file is a link or belongs to another user.
-            OSError: It cannot be made.
+            UnsafePathError: The path is a link or belongs to another user.
+            OSError: The file cannot be created.
         """
         self.path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_LINKS | _BINARY, _PRIVATE_FILE)
@@ -357,7 +362,7 @@ class FileLock:
         return False
 
     def release(self) -> None:
-        """Let others take it; releasing it twice does nothing."""
+        """Release the lock. A second release does nothing."""
         if self._file is not None:
             unlock_file(self._file)
             os.close(self._file)

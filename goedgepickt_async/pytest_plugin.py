@@ -1,4 +1,4 @@
-"""The pytest plugin: a running sandbox, a client on it, and a clock for what takes long.
+"""The pytest plugin: fixtures for a running sandbox, a client of it, and a virtual clock.
 
 pytest loads this module at every start, also for projects that never use it. So each fixture imports the package when a test
 asks for it.
@@ -30,7 +30,7 @@ _CLOCK = "goedgepickt_clock"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, for `--strict-markers`."""
+    """Register the marker, for `--strict-markers`."""
     config.addinivalue_line(
         "markers",
         f"{_MARKER}(**options): the arguments of the `Sandbox` that the fixture `goedgepickt_sandbox` starts, "
@@ -40,7 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def goedgepickt_sandbox_options() -> dict[str, Any]:
-    """Arguments of the `Sandbox`, to be overridden for a package or a module. The marker's arguments override them."""
+    """The arguments of the `Sandbox`.
+
+    Override this fixture in a package or a module. The marker's arguments have priority.
+    """
     return {}
 
 
@@ -48,7 +51,7 @@ def goedgepickt_sandbox_options() -> dict[str, Any]:
 def goedgepickt_sandbox(
     request: pytest.FixtureRequest, goedgepickt_sandbox_options: dict[str, Any]
 ) -> Iterator[Sandbox]:
-    """A `Sandbox` on a free loopback port, new for each test, without a throttle unless `limit=` is asked for.
+    """A new `Sandbox` for each test, on a free loopback port. It has no rate limit unless `limit=` is given.
 
     It runs in a separate thread, so plain tests and asynchronous tests of any plugin can use it. With
     `goedgepickt_clock` it runs on that clock instead.
@@ -61,7 +64,7 @@ def goedgepickt_sandbox(
 
 @pytest.fixture
 def goedgepickt_budget(request: pytest.FixtureRequest, goedgepickt_sandbox_options: dict[str, Any]) -> LocalBudget:
-    """A budget that fits the sandbox: of its limit and period, or one that is never used up if it has no throttle."""
+    """A budget with the limit and period of the sandbox, or practically without a limit if the sandbox has none."""
     from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     return fixtures.fitting_budget(_options(request, goedgepickt_sandbox_options), _clock(request))
@@ -71,7 +74,7 @@ def goedgepickt_budget(request: pytest.FixtureRequest, goedgepickt_sandbox_optio
 def goedgepickt_client(
     request: pytest.FixtureRequest, goedgepickt_sandbox: Sandbox, goedgepickt_budget: LocalBudget
 ) -> Iterator[GoedGepickt]:
-    """A `GoedGepickt` for the sandbox's first webshop, for any event loop; closed at the end."""
+    """A `GoedGepickt` client for the sandbox's first webshop, for any event loop. It is closed after the test."""
     from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     with fixtures.client_of(goedgepickt_sandbox, goedgepickt_budget, _clock(request)) as client:
@@ -99,7 +102,7 @@ def _clock(request: pytest.FixtureRequest) -> VirtualClock | None:
 
 
 def _options(request: pytest.FixtureRequest, overridden: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the sandbox: the nearest marker's go over farther ones', and those over the overridden."""
+    """The arguments of the sandbox. The nearest marker has priority, then outer markers, then the fixture."""
     from goedgepickt_async.testing import sandbox as fixtures  # noqa: PLC0415  not at pytest's start
 
     options: dict[str, Any] = {"limit": None, **overridden}

@@ -1,4 +1,4 @@
-"""The settings of a client: frozen values, checked when they are made, and what the environment says."""
+"""The settings of a client: frozen values, checked when they are made, from arguments and environment variables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BASE_URLS: Mapping[str, str] = {
 """The two APIs (reference section 1): account, confidence A; the fulfilment path, confidence B."""
 
 LaneName = Literal["interactive", "normal", "bulk"]
-"""A lane, by its name."""
+"""The name of a lane."""
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS: Final = frozenset(
@@ -65,15 +65,16 @@ _OWN_HEADERS: Final = frozenset(
 @safe_repr
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often and when a call is sent again; durations in seconds.
+    """How often a failed call is retried, and after which pauses (in seconds).
 
     Attributes:
-        max_attempts: Attempts in all, refusals by the throttle aside; 1 switches retries off.
-        base: The first pause's upper bound; it doubles with each attempt.
-        cap: No pause is longer.
-        max_refusals: The number of 429s after which a call raises; all calls pause after each.
-        max_retry_after: A longer `Retry-After`, in seconds, raises immediately.
-        quota: The number of retries that a client has in reserve; each success returns a tenth of a retry.
+        max_attempts: The largest number of attempts for one call, without attempts that got a 429. 1 switches retries
+            off.
+        base: The longest first pause; it doubles with each attempt.
+        cap: The longest pause.
+        max_refusals: A call raises after this number of 429 responses. After each 429 all calls pause.
+        max_retry_after: The longest `Retry-After` that is waited for; a longer one raises immediately.
+        quota: The number of retries that all calls of a client share; each successful call adds a tenth of a retry.
     """
 
     max_attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
@@ -100,7 +101,7 @@ class Options(TypedDict, total=False):
 
 
 _LONGEST = 86_400 * 365
-"""Seconds that a duration may last; infinity is said by None, where it is allowed."""
+"""The longest duration in seconds. Where no limit is allowed, None means no limit."""
 
 _ENVIRONMENT = {
     "api_key": "GOEDGEPICKT_API_KEY",
@@ -114,22 +115,26 @@ def _key(value: str | None) -> MaskedStr:
     text = MaskedStr(value.strip() if isinstance(value, str) else "")
     if not text:
         raise ConfigurationError(
-            "there is no API key: pass api_key=, or set GOEDGEPICKT_API_KEY (make one under Settings → GoedGepickt API)"
+            "the API key is missing: pass api_key=, or set GOEDGEPICKT_API_KEY (create one under Settings → "
+            "GoedGepickt API)"
         )
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ConfigurationError("the API key holds characters that no key has: was it copied whole, and nothing else?")
+        raise ConfigurationError(
+            "the API key has characters that are not allowed in a key: copy the whole key again, without quotes or "
+            "spaces"
+        )
     return text
 
 
 def masked_key(value: str | None) -> str | None:
-    """The key as given, in a text whose repr does not show it: error trackers collect the arguments of functions."""
+    """The key in a text whose repr does not show it, because error trackers collect the arguments of functions."""
     return MaskedStr(value) if isinstance(value, str) else value
 
 
 def _base_url(value: Any) -> str:
-    """The URL without a slash at its end. A wrong one is never shown: it may be the key."""
+    """The URL without a slash at its end. The error does not show a wrong URL, because it may be the key."""
     if not isinstance(value, str) or not value.strip().isprintable():
-        raise ConfigurationError("base_url must be the text of a URL")
+        raise ConfigurationError("base_url must be a str with a URL")
     text = value.strip()
     try:
         parts = urlsplit(text)
@@ -137,9 +142,9 @@ def _base_url(value: Any) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigurationError("base_url is no URL of http or https with a host")
+        raise ConfigurationError("base_url must be an http or https URL with a host, such as 'https://host/path'")
     if "@" in urlsplit(text).netloc or "?" in text or "#" in text:
-        raise ConfigurationError("base_url must hold no user, query or fragment")
+        raise ConfigurationError("base_url must not contain a user, a query or a fragment")
     return text.rstrip("/")
 
 
@@ -153,13 +158,13 @@ def _lane(value: Lane | str | None) -> Lane | None:
 
 
 def _seconds(value: Any) -> Any:
-    """A whole number as a float; whether it can be a duration is for `_duration`, which knows its name."""
+    """A whole number as a float; `_duration` checks the range."""
     return float(value) if type(value) is int and 0 <= value <= _LONGEST else value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.isprintable() or not value.isascii():
-        raise ConfigurationError("webshop_uuid and user_agent must be plain text")
+        raise ConfigurationError("webshop_uuid and user_agent must be printable ASCII text")
     return value
 
 
@@ -167,10 +172,10 @@ def _headers(value: Any) -> Mapping[str, str]:
     """A copy of further headers.
 
     Raises:
-        ConfigurationError: A name or a value is unfit, or the client sets the header itself.
+        ConfigurationError: A name or a value is not valid, or the client sets the header itself.
     """
     if not isinstance(value, Mapping):
-        raise ConfigurationError("headers must be a mapping of names to texts")
+        raise ConfigurationError("headers must be a mapping of header names to str values")
     kept: dict[str, str] = {}
     for name, text in value.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
@@ -190,7 +195,7 @@ def _bytes(value: Any) -> int:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Whether a host name or address belongs to this machine."""
     name = host.rstrip(".").lower()
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -199,13 +204,13 @@ def is_loopback(host: str) -> bool:
 
 
 def environment_proxy(base_url: str) -> str | None:
-    """The proxy that the environment names for a server, with its credentials; None: requests go straight there.
+    """The proxy for a server from the environment, with its credentials; None without a proxy.
 
-    `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count, in small letters too. No proxy is used for a server
-    on this machine, which no proxy on another machine could reach.
+    The variables are `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower case. A server on this
+    machine is reached without a proxy.
 
     Args:
-        base_url: Of the server.
+        base_url: The URL of the server.
 
     Raises:
         ConfigurationError: The proxy's URL has a scheme other than http and https, or no host.
@@ -261,18 +266,18 @@ class Settings:
     """The settings of one client; durations in seconds.
 
     Attributes:
-        api_key: The key, made under Settings → GoedGepickt API. Never shown.
-        base_url: Of the API, without a slash at the end.
-        webshop_uuid: The webshop that writes are for when they don't say.
-        timeout: For one attempt, from the moment it may be sent to the last byte of its answer.
-        connect_timeout: To connect, TLS included.
+        api_key: The API key, from Settings → GoedGepickt API. Never shown.
+        base_url: The URL of the API, without a slash at the end.
+        webshop_uuid: The uuid of the webshop for writes that do not name one.
+        timeout: The longest time of one attempt, in seconds: from its slot to the last byte of the response.
+        connect_timeout: The longest time to connect, in seconds, with the TLS handshake.
         max_wait: The longest wait for the rate limit, in seconds; a longer one raises immediately. None: no limit.
-        deadline: For a whole call, in seconds, with waits and retries. None: no limit.
+        deadline: The longest time of a whole call, in seconds, with waits and retries. None: no limit.
         lane: The priority. None: interactive, and normal for a list's pages after the first.
-        retry: How often and when a call is sent again.
-        max_body: Bytes that an answer may have, decompressed.
-        user_agent: The header of that name.
-        headers: Further headers of each request, such as a trace id. Never shown.
+        retry: When a failed call is retried.
+        max_body: The largest size of a response in bytes, after decompression.
+        user_agent: The value of the `User-Agent` header.
+        headers: Further headers for each request, such as a trace id. Their values are never shown.
     """
 
     api_key: str = attrs.field(converter=_key, repr=False)  # its own repr is masked too
@@ -312,23 +317,27 @@ class Settings:
 
     @property
     def server(self) -> str:
-        """What tells this API from others. A sandbox on this machine is the same one on its next port too."""
+        """The identity of this API.
+
+        It has no port for a sandbox on this machine, because the port changes at each start.
+        """
         parts = urlsplit(self.base_url)
         host = "localhost" if is_loopback(parts.hostname or "") else parts.netloc
         return host + parts.path
 
     @classmethod
     def of(cls, api_key: str | None, *, api: str | None, base_url: str | None, **others: Any) -> Settings:
-        """Settings from arguments, and from the environment where those are None.
+        """Return settings from arguments, and from environment variables where an argument is None.
 
         Args:
-            api_key: Else `GOEDGEPICKT_API_KEY`.
-            api: `"fulfilment"` or `"account"`; else `GOEDGEPICKT_API`, else fulfilment.
-            base_url: Wins over `api`; else `GOEDGEPICKT_BASE_URL`, which `api` must not contradict.
+            api_key: The key. Default: `GOEDGEPICKT_API_KEY`.
+            api: `"fulfilment"` or `"account"`. Default: `GOEDGEPICKT_API`, or else fulfilment.
+            base_url: The URL of the API, which replaces `api`. Default: `GOEDGEPICKT_BASE_URL`; then `api` must be
+                None.
             others: Further fields; a `webshop_uuid` of None is read from `GOEDGEPICKT_WEBSHOP_UUID`.
 
         Raises:
-            ConfigurationError: No key, an unknown API, a bad URL.
+            ConfigurationError: There is no key, the API is unknown, or the URL is not valid.
         """
         url = base_url or _from_environment("base_url")
         if api and url and not base_url:

@@ -15,17 +15,17 @@ __all__ = ["MaskedBytes", "MaskedStr", "for_terminal", "html_table", "mask_perso
 _WORD: Final = re.compile(r"[^\s<>\"',;]+")
 _DIGITS: Final = re.compile(r"\+?\d[\d ()./-]{6,64}\d")
 _SEARCHED: Final = 2_000
-"""Characters of a text that are searched for personal data; no message shows more."""
+"""The number of characters that are searched for personal data; no message shows more."""
 _LONGEST_WORD: Final = 320
 """An e-mail address has at most 320 characters."""
 
 
 def printable(text: str, limit: int = _SEARCHED) -> str:
-    """A text on one line, without control characters, bidirectional overrides and lone surrogates.
+    """Return the text on one line, without control characters, bidirectional overrides and lone surrogates.
 
     Args:
         text: Any text.
-        limit: Characters to keep at most; a cut text ends with `…`.
+        limit: The largest number of characters to keep; a cut text ends with `…`.
 
     Returns:
         The text; each run of white space and unprintable characters is one space.
@@ -39,7 +39,7 @@ def printable(text: str, limit: int = _SEARCHED) -> str:
 
 
 def for_terminal(text: str) -> str:
-    r"""A text of any number of lines, without what a terminal would obey.
+    r"""Return the text with escaped control characters, so that it cannot control a terminal.
 
     Control characters, bidirectional overrides and lone surrogates become escapes such as `\u001b`. So JSON stays the same
     JSON.
@@ -66,8 +66,8 @@ def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
     """A table for notebooks; in each row the first cell is its heading. All texts are escaped.
 
     Args:
-        caption: Above the table.
-        rows: The cells, as text or anything with a `str`.
+        caption: The title above the table.
+        rows: The cells of each row, as objects that have a `str`.
     """
     made = []
     for row in rows:
@@ -77,11 +77,11 @@ def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
 
 
 def mask_personal(text: str, limit: int = 300) -> str:
-    """A printable text in which e-mail addresses and telephone numbers are `…`.
+    """Return a printable text with `…` in place of e-mail addresses and telephone numbers.
 
     Args:
-        text: Any text. The part past the first 2,000 characters is dropped before anything is searched.
-        limit: Characters to keep at most.
+        text: Any text. Only the first 2,000 characters are kept and searched.
+        limit: The largest number of characters to keep.
     """
     start = text[:_SEARCHED]
     if len(text) > _SEARCHED:  # the last word may be the first half of an address
@@ -98,9 +98,9 @@ def _without_address(match: re.Match[str]) -> str:
 
 
 class MaskedStr(str):
-    """A text that is a secret: it is sent as it is, and its repr does not show it.
+    """A secret text: its repr does not show it.
 
-    Error trackers show the reprs of local variables. `str()` and formatting give the secret itself.
+    Error trackers show the reprs of local variables. `str()` and formatting return the secret itself.
     """
 
     __slots__ = ()
@@ -109,12 +109,12 @@ class MaskedStr(str):
         return "'***'"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Masked again after pickling and copying."""
+        """Keep the class after pickling and copying."""
         return MaskedStr, (str.__str__(self),)
 
 
 class MaskedBytes(bytes):
-    """Bytes that may hold personal data, such as a request's body: the repr shows their number only."""
+    """Bytes that may hold personal data, such as a request's body: the repr shows only their number."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ _T = TypeVar("_T")
 
 
 def safe_repr(cls: type[_T]) -> type[_T]:
-    """A class decorator: the repr of an object whose `__init__` has raised, or has not finished, raises nothing.
+    """A class decorator: `repr()` works even if `__init__` raised or has not finished.
 
     Debuggers, test runners and error trackers take the repr of `self` in the frame of such an `__init__`.
     """

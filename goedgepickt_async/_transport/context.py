@@ -1,4 +1,4 @@
-"""The context of a call: a context variable that tells calls which job they belong to."""
+"""The context of a call: a context variable with the job that it belongs to."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ __all__ = ["CallContext", "current_context"]
 _current: Final[ContextVar[CallContext | None]] = ContextVar("goedgepickt_async_call_context", default=None)
 
 current_context: Final = _current.get
-"""The job that the running code is part of, or None."""
+"""The job of the running code, or None."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class CallContext:
-    """A job that makes calls of the API.
+    """A job that makes API calls.
 
     Attributes:
         lane: The lane of its calls, unless the client has a lane in its settings; None: the lane of each call.
-        on_response: Called with the response of each call that succeeded.
-        before_write: Awaited each time just before the bytes of a write leave; an exception out of it keeps them here.
-        requests: Requests sent for this job so far, with the requests of jobs inside it.
+        on_response: A function that gets the response of each successful call.
+        before_write: A coroutine function that is awaited before each write is sent; its exception prevents the
+            sending.
+        requests: The number of requests sent for this job so far, including inner jobs.
     """
 
     lane: Lane | None = None
@@ -39,9 +40,9 @@ class CallContext:
 
     @contextmanager
     def active(self) -> Iterator[CallContext]:
-        """Calls in this block, and in tasks that are started in it, belong to this job.
+        """Calls in this block, and in tasks that start in it, belong to this job.
 
-        A job inside another one goes in the lower lane of the two: a part of a bulk job is a bulk job.
+        An inner job uses the lower of the two lanes: a part of a bulk job is a bulk job.
         """
         self._parent = _current.get()
         if self._parent is not None and self._parent.lane is not None:
@@ -53,13 +54,13 @@ class CallContext:
             _current.reset(token)
 
     def count_request(self) -> None:
-        """A request of this job is about to leave."""
+        """A request of this job is about to be sent."""
         self.requests += 1
         if self._parent is not None:
             self._parent.count_request()
 
     async def announce_write(self) -> None:
-        """The bytes of a write are about to leave."""
+        """A write is about to be sent."""
         if self.before_write is not None:
             await self.before_write()
 

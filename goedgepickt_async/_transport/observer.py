@@ -1,4 +1,4 @@
-"""The observer of a call: it tells hooks and log what the call goes through."""
+"""The observer of a call: it calls hooks and writes log records for each step."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class CallObserver:
-    """One call, as hooks and the log see it.
+    """The events of one call, for hooks and the log.
 
-    Each request that is reported is followed by its response or its failure, before the next request and before the
-    end of the call. So a hook that measures can pair them.
+    After each reported request, its response or failure is reported before the next request and before the end of the
+    call. So a hook can pair them.
 
     Args:
         hooks: The hooks to call.
         request: The call.
-        base_url: Of the API.
-        lane: Where it queues.
+        base_url: The URL of the API.
+        lane: The lane of the call.
     """
 
     def __init__(self, hooks: Hooks, request: Request, base_url: str, lane: Lane) -> None:
@@ -56,7 +56,7 @@ class CallObserver:
         }
         self._log: dict[str, Any] = {key: value for key, value in self._what.items() if key != "path"}
         self._began = time.perf_counter()
-        self._sent_at: float | None = None  # of a request whose end was not told yet
+        self._sent_at: float | None = None  # the number of a request whose end is not reported yet
         self._requests = 0
         self._waited = 0.0
         self._status: int | None = None
@@ -70,8 +70,8 @@ class CallObserver:
             call_hook(self._hooks.call_started, seen)
 
     def on_request(self, waited: float) -> None:
-        """A request is about to leave."""
-        if self._sent_at is not None:  # aiohttp sends again by itself, as a kept-alive connection was dead
+        """A request is about to be sent."""
+        if self._sent_at is not None:  # aiohttp repeats a request itself if a kept-alive connection was dead
             self.on_failure(ConnectionLostError.__name__, Evidence.UNKNOWN, self._requests)
         self._sent_at = time.perf_counter()
         self._requests += 1
@@ -83,7 +83,7 @@ class CallObserver:
             call_hook(self._hooks.request, RequestSent(attempt=self._requests, waited=waited, **self._what))
 
     def on_response(self, status: int, attempts: int, waited: float) -> None:
-        """Its answer is here."""
+        """The response to the latest request has arrived."""
         self._status = status
         seconds = self._ended()
         log_event("response.received", status=status, attempts=attempts, seconds=seconds, **self._log)
@@ -98,7 +98,7 @@ class CallObserver:
             call_hook(self._hooks.throttled, seen)
 
     def on_failure(self, error: str, evidence: Evidence, attempts: int) -> None:
-        """No whole answer will come to the latest request, if there was one."""
+        """The latest request, if there was one, gets no complete response."""
         if self._sent_at is None:
             return
         self._status = None
@@ -108,7 +108,7 @@ class CallObserver:
             call_hook(self._hooks.request_failed, RequestFailed(evidence=evidence, **facts, **self._what))
 
     def on_retry(self, error: GoedGepicktError, pause: float, attempts: int) -> None:
-        """The call will be sent again."""
+        """The call will be retried."""
         evidence = error.evidence or Evidence.UNKNOWN
         status = error.status if isinstance(error, APIError) else self._status
         facts: dict[str, Any] = {
@@ -124,15 +124,15 @@ class CallObserver:
             call_hook(self._hooks.retry, RetryScheduled(evidence=evidence, reason=reason, **facts, **self._what))
 
     def on_quota_exhausted(self) -> None:
-        """It would have been sent again, but too many calls fail."""
+        """The call is not retried, because the retry quota is used up."""
         log_event("retry.exhausted", **self._log)
 
     def on_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
-        """The call ended, by this error if by any."""
+        """The call ended, with this error or without one."""
         try:
             if error is not None:
                 self.on_failure(type(error).__name__, evidence, attempts)
-        finally:  # the end is reported, also if a hook raises
+        finally:  # report the end even if a hook raises
             self._tell_end(error, evidence, attempts)
 
     def _tell_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
@@ -159,6 +159,6 @@ class CallObserver:
             call_hook(self._hooks.call_finished, seen)
 
     def _ended(self) -> float:
-        """Seconds since the latest request could leave."""
+        """Seconds since the latest request got its slot."""
         began, self._sent_at = self._sent_at, None
         return 0.0 if began is None else time.perf_counter() - began

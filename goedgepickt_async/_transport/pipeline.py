@@ -1,4 +1,4 @@
-"""One call from start to end: attempts under the rate limit, and retries until a verdict ends it."""
+"""One call from start to end: its attempts under the rate limit and its retries."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ _MAYBE_DONE: Final = {Evidence.UNKNOWN, Evidence.APPLIED}
 _ORDER: Final = [Evidence.NOT_SENT, Evidence.REJECTED, Evidence.UNKNOWN, Evidence.APPLIED]
 _CALL_HOOKS: Final = ("call_started", "request", "response", "request_failed", "throttled", "retry", "call_failed")
 _ENOUGH: Final = 1 << 18
-"""Bytes of an error's text."""
-# In Python 3.11 each look at a member of an enumeration calls a function.
+"""The largest number of bytes that are read of an error's text."""
+# In Python 3.11 each access to an enumeration member calls a function.
 _NOT_SENT: Final = Evidence.NOT_SENT
 _FINAL: Final = Evidence.FINAL
 _SAFE: Final = Idempotency.SAFE
@@ -72,13 +72,13 @@ _INTERACTIVE: Final = Lane.INTERACTIVE
 
 
 def backoff(policy: RetryPolicy, failures: int, chance: float) -> float:
-    """Seconds to pause after the n-th failure (from 1): full jitter, `chance` is drawn from [0, 1)."""
+    """The pause in seconds after the n-th failure (from 1), with full jitter; `chance` is drawn from [0, 1)."""
     ceiling = policy.base * 2 ** min(failures - 1, 30)
     return float(chance * min(policy.cap, ceiling))
 
 
 class RetryQuota:
-    """The retries that all calls of a client share, so that an outage is not multiplied."""
+    """The number of retries that all calls of a client share, so that retries do not overload a failing server."""
 
     _EARNED = 0.1
 
@@ -87,7 +87,7 @@ class RetryQuota:
         self._left = float(size)
 
     def spend(self) -> bool:
-        """Take one; False if none is left."""
+        """Take a retry; False if the quota is used up."""
         if self._left < 1:
             return False
         self._left -= 1
@@ -103,10 +103,10 @@ class CallResult:
     """The result of a call that succeeded.
 
     Attributes:
-        data: The body's parsed JSON; None if it is empty and may be.
+        data: The parsed JSON of the body; None if it is empty.
         response: The response.
-        request: What it answers.
-        attempts: Requests that went out for it.
+        request: The request.
+        attempts: The number of HTTP requests that were sent for the call.
     """
 
     data: Any = attrs.field(repr=False)
@@ -116,7 +116,7 @@ class CallResult:
 
 
 class Pipeline:
-    """What all clients share that are made from one: sessions, budget, hooks."""
+    """The parts that a client shares with the clients made from it: sessions, budget, hooks."""
 
     def __init__(self, sessions: SessionPool, budget: Budget, hooks: Hooks) -> None:
         self.sessions = sessions
@@ -129,19 +129,19 @@ class Pipeline:
 
 
 class Sender:
-    """A pipeline with one client's settings: all that a resource needs.
+    """A pipeline with the settings of one client, for its resources.
 
     Args:
-        pipeline: What is shared.
-        settings: How calls are sent.
-        quota: The retries that they may take from.
-        generation: How often the client was closed when the calls' job began; None: each call begins now.
+        pipeline: The shared pipeline.
+        settings: The settings of the client.
+        quota: The retry quota.
+        generation: How often the client had been closed when the job of these calls started; None for single calls.
 
     Attributes:
-        headers: Of each request, but for the key's and the body's.
+        headers: The headers of each request, except for `Authorization` and the body's headers.
         key: The `Authorization` header.
-        tenant: What tells this key from others: the calls of different keys take turns.
-        timeout: For aiohttp, which bounds the connecting only.
+        tenant: A hash of the key: calls of different keys take turns.
+        timeout: The timeouts for aiohttp, which limit only the connecting.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Sender:
             total=None, sock_connect=min(settings.connect_timeout, settings.timeout)
         )
         self.headers: dict[str, str] = {
-            "Accept": "application/json",  # a Laravel application otherwise redirects or answers HTML
+            "Accept": "application/json",  # without this header, Laravel redirects or responds with HTML
             "User-Agent": settings.user_agent,
             **settings.headers,
         }
@@ -166,11 +166,11 @@ class Sender:
         """Send a call until it succeeds, or until a verdict says to stop.
 
         Args:
-            request: What is to be sent.
-            lane: Who goes first, unless the job that the call belongs to, or a lane in the settings, says otherwise.
+            request: The request to send.
+            lane: The lane, unless the call's job or the settings have another one.
 
         Raises:
-            GoedGepicktError: The error of the tree that tells what happened, with its evidence.
+            GoedGepicktError: What happened, with its evidence.
         """
         settings, pipeline, context = self.settings, self.pipeline, current_context()
         if settings.lane is not None:
@@ -198,29 +198,29 @@ class Sender:
         return Sender(self.pipeline, settings, self.quota if same else RetryQuota(settings.retry.quota))
 
     def for_one_session(self) -> Sender:
-        """The same, for calls that belong together: once the client is closed, they open no other session."""
+        """Return a sender for the calls of one list or job. If the client is closed, they do not open a new session."""
         return Sender(self.pipeline, self.settings, self.quota, self.pipeline.sessions.generation)
 
 
 class Call:
-    """One call: its attempts, and the aiohttp client middleware that takes a slot for each request on the wire.
+    """One call: its attempts, and the aiohttp middleware that takes a slot for each request.
 
-    aiohttp sends GET, PUT and DELETE again by itself when a kept-alive connection turns out to be dead. Each of those
-    passes through here again, is counted, and is refused where a second time would do something again.
+    aiohttp repeats GET, PUT and DELETE itself if a kept-alive connection was dead. Each repeat passes through the
+    middleware and is counted. A repeat of a non-idempotent request is refused.
 
     The key is added here, in the innermost layer: no argument of aiohttp's functions has it. It replaces credentials of the
     user's session or of ~/.netrc. Cookies are removed, because they belong to another key.
 
     Attributes:
-        observer: Reports to hooks and log; None if both are off.
-        attempts: Requests sent, over all attempts.
+        observer: The observer, which reports to hooks and log; None if both are off.
+        attempts: The number of requests sent in all attempts.
         body: The encoded body, or None.
-        is_repeatable: Whether it may be sent twice.
+        is_repeatable: Whether the request may be sent twice.
         sent: Whether the latest request was sent.
-        head: The latest response's status and headers, when they have arrived.
-        judged: The verdict's evidence for the latest request, as soon as there is one.
-        transport: The connection of the latest request, where the session is ours.
-        is_reused: Whether that connection carried a request before.
+        head: The status and headers of the latest response, after they have arrived.
+        judged: The evidence of the verdict on the latest request, as soon as there is one.
+        transport: The connection of the latest request, if the client made the session.
+        is_reused: Whether that connection was used for an earlier request.
     """
 
     attempts: int = 0
@@ -231,9 +231,9 @@ class Call:
     transport: asyncio.BaseTransport | None = None
     is_reused: bool = False
     _place: int | None = None
-    _waited: float = 0.0  # for the latest attempt's slot
+    _waited: float = 0.0  # for the slot of the latest attempt
     _worst: Evidence = _NOT_SENT
-    _failures: int = 0  # attempts that failed, refusals of the throttle aside
+    _failures: int = 0  # failed attempts, without attempts that got a 429
     _refusals: int = 0
     _deadline: asyncio.Timeout | None = None
 
@@ -249,7 +249,7 @@ class Call:
         self._context = context
 
     def observe(self) -> CallObserver:
-        """Its observer; made when there is something to tell."""
+        """The observer of the call, made on first use."""
         if self.observer is None:
             sender = self._sender
             self.observer = CallObserver(sender.pipeline.hooks, self.request, sender.settings.base_url, self.lane)
@@ -257,7 +257,7 @@ class Call:
 
     @property
     def evidence(self) -> Evidence:
-        """What is known about the call: the evidence of the request that may have done most."""
+        """What is known about the call: the evidence of the request that may have had the largest effect."""
         latest = self._latest
         return latest if latest is Evidence.FINAL else max(self._worst, latest, key=_ORDER.index)
 
@@ -272,13 +272,13 @@ class Call:
 
     @property
     def _where(self) -> dict[str, Any]:
-        """The context that an error of it carries."""
+        """The context for an error of this call."""
         return {"attempts": self.attempts, "method": self.request.method, "path": self.request.path}
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
     async def run_in_time(self, seconds: float) -> CallResult:
-        """Attempts until one decides, or until the deadline."""
+        """Repeat attempts until one decides, or until the deadline."""
         deadline = self._deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
@@ -287,18 +287,18 @@ class Call:
             if isinstance(exc, GoedGepicktError) or not deadline.expired():
                 raise
         # Outside the handler: the timeout's frames hold the request.
-        message, evidence = f"no response within the call's deadline of {seconds:g} s", self.evidence
+        message, evidence = f"the call timed out: no response within the deadline of {seconds:g} s", self.evidence
         if not self.is_repeatable and evidence in _MAYBE_DONE:
             raise outcome_unknown(message, evidence, self.request, self.attempts)
         raise RequestTimeoutError(message, evidence=evidence, **self._where)
 
     async def run(self) -> CallResult:
-        """Attempts until one decides."""
+        """Repeat attempts until one decides."""
         sender, request = self._sender, self.request
         sessions, secret = sender.pipeline.sessions, sender.settings.api_key
         while True:
             if self._generation != sessions.generation:
-                message = "the client was closed, and the call does not open it again"
+                message = "the client was closed before the list or job was finished"
                 raise ClientClosedError(message, evidence=self.evidence, **self._where)
             result = await self._attempt(await sessions.get())
             verdict = judge(result, request, secret=secret, attempts=self.attempts)
@@ -320,7 +320,7 @@ class Call:
 
         Raises:
             BudgetExhaustedError: The wait for a slot would be too long.
-            GoedGepicktError: The request cannot be sent at all, or a callback of the job forbade it.
+            GoedGepicktError: The request cannot be sent, or a callback of the job raised.
         """
         sender, request = self._sender, self.request
         base_url = sender.settings.base_url
@@ -336,7 +336,9 @@ class Call:
         try:
             async with asyncio.timeout(None) as scope:
                 session.scopes.add(scope)
-                self._scope = scope  # runs while the request is on the wire, and stands still while it waits for a slot
+                self._scope = (
+                    scope  # the timeout runs while the request is on the wire, and is paused while it waits for a slot
+                )
                 try:
                     if not limit.take_free():
                         await self._wait_turn(limit)
@@ -349,8 +351,8 @@ class Call:
                             allow_redirects=False,
                             raise_for_status=False,
                             timeout=sender.timeout,
-                            # On a session of the user's, their own middlewares stay outside ours: one slot for each
-                            # request on the wire.
+                            # The middlewares of the user's session stay outside: each request that they send takes a
+                            # slot.
                             middlewares=(*session.middlewares, self),
                             proxy=session.proxy,
                             **session.options,
@@ -371,10 +373,11 @@ class Call:
         raise BudgetExhaustedError(message, wait=wait, evidence=self.evidence, **self._where)
 
     async def _wait_turn(self, limit: FairSemaphore) -> None:
-        """Acquire one of the lane's permits, and lower `max_wait` by the time that took.
+        """Acquire a permit of the lane, and reduce `max_wait` by the time that this took.
 
         Raises:
-            BudgetExhaustedError: It would take too long, as those who wait for a permit wait for a slot next.
+            BudgetExhaustedError: The wait would be too long, because all calls that wait for a permit wait for a slot
+                afterwards.
         """
         max_wait, tenant = self._max_wait, self._sender.tenant
         if max_wait is not None:
@@ -392,15 +395,16 @@ class Call:
             self._max_wait = max(0.0, max_wait - (loop.time() - began))
 
     def _check_wait(self, ahead: int, most: float) -> None:
-        """Raise BudgetExhaustedError if the wait behind so many others is longer."""
+        """Raise BudgetExhaustedError if the wait behind this number of calls is longer than allowed."""
         wait = self._budget.predicted_wait(self.lane, ahead=ahead, key=self._sender.tenant)
         if wait > most:
             raise BudgetExhaustedError(
-                f"{ahead} calls of this client wait for the rate limit before this one, about {wait:.1f} s", wait=wait
+                f"{ahead} calls of this client already wait for the rate limit; this call would wait about {wait:.1f} s",
+                wait=wait,
             )
 
     def _forget(self) -> None:
-        """The latest request is over; what it may have done stays known."""
+        """The latest request is over; its evidence is kept."""
         if self.sent or self.judged is not None:
             latest = self._latest
             if latest is not Evidence.FINAL:
@@ -427,11 +431,12 @@ class Call:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Take a slot, send, and tell the budget what came of it."""
+        """Take a slot, send the request, and report the outcome to the budget."""
         if self.sent and not self.is_repeatable:
             raise EndedError(
                 ConnectionLostError,
-                "the connection closed before the complete response arrived: it was dropped on a kept-alive connection",
+                "the connection closed before the complete response arrived: the server closed the kept-alive "
+                "connection",
             )
         sender, session, budget, scope = self._sender, self._session, self._budget, self._scope
         timeout = sender.settings.timeout
@@ -449,7 +454,7 @@ class Call:
         scope.reschedule(asyncio.get_running_loop().time() + timeout)
         token = current_attempt.set(self)
         try:
-            # A journal writes down what is about to be done; a read does nothing.
+            # A journal records each write before it is sent, and no reads.
             if self._context is not None and self.request.idempotency is not _SAFE:
                 await self._context.announce_write()
             if self.observer is not None:
@@ -470,24 +475,23 @@ class Call:
         return response
 
     async def _adapt_to_borrowed(self, request: aiohttp.ClientRequest) -> None:
-        """Undo what a session of the user's does."""
+        """Undo the changes of the user's session."""
         request.headers.popall("Cookie", None)
         if not self.is_repeatable:  # the loop reads the end of pooled connections that the server has closed
             for _ in range(3):
                 await asyncio.sleep(0)
 
     def before_bytes(self) -> None:
-        """The first bytes of the latest request are about to be handed to the socket.
+        """The first bytes of the latest request are about to be sent.
 
         Raises:
-            ConnectionResetError: The server has closed the connection, so a request that must not be sent twice stays
-                here.
+            ConnectionResetError: The server has closed the connection, so a non-idempotent request is not sent.
         """
         if self.sent:
             return
         if self.transport is not None:
             if self.transport.is_closing():
-                return  # aiohttp writes nothing to it, and says so
+                return  # aiohttp does not write to a closed connection, and raises
             if not self.is_repeatable and has_ended(self.transport, is_idle=self.is_reused):
                 raise ConnectionResetError
         self.sent = True
@@ -507,7 +511,7 @@ class Call:
         """Return the seconds until the next attempt, or None if there is no next one."""
         policy, asked = self._sender.settings.retry, verdict.retry_after or 0.0
         if verdict.is_throttled:
-            # A 429 pauses all calls, in the budget; so this call queues again, at its old place.
+            # The budget pauses all calls after a 429. This call queues again at its old place.
             if verdict.pause_budget:
                 self._budget.pause(verdict.retry_after)
             self._refusals += 1
@@ -526,7 +530,7 @@ class Call:
 
     def _raise(self, error: GoedGepicktError) -> NoReturn:
         if error.evidence is not Evidence.FINAL:
-            error.evidence = self.evidence  # an earlier attempt may have done more than the last one
+            error.evidence = self.evidence  # an earlier attempt may have had a larger effect than the last one
         evidence = error.evidence or Evidence.UNKNOWN
         if not self.is_repeatable and evidence in _MAYBE_DONE:
             raise outcome_unknown(error.message, evidence, self.request, self.attempts) from error
@@ -534,7 +538,7 @@ class Call:
 
 
 _FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError)
-"""What aiohttp raises. The last two are its way to say that the session is closed. A TimeoutError is an OSError."""
+"""The exceptions that aiohttp raises. The last two mean that the session is closed. A TimeoutError is an OSError."""
 
 
 def _closed() -> EndedError:
@@ -542,12 +546,15 @@ def _closed() -> EndedError:
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the whole body of a success, or the readable part of an error's text. For errors the status is enough."""
+    """Return the complete body of a success, or the readable part of an error's text.
+
+    For errors the status is enough.
+    """
     chunks, size, content = [], 0, response.content
     if 200 <= response.status < 300:
         while chunk := await content.readany():
             size += len(chunk)
-            if size > most:  # it would be as large again
+            if size > most:  # a retry would get the same size
                 raise EndedError(TransportError, f"the response is larger than {most} bytes", Evidence.FINAL)
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -559,7 +566,7 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: int) -> OutcomeUnknownError:
-    """The error for a write that must not be sent twice, and that may have been carried out."""
+    """The error for a non-idempotent write that may have been carried out."""
     return OutcomeUnknownError(
         f"it is not known whether this write was carried out, so it was not sent again: {why}",
         body=None if request.body is NO_BODY else request.body,
@@ -575,8 +582,8 @@ def _encoded(request: Request) -> MaskedBytes:
         return MaskedBytes(json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode())
     except (TypeError, ValueError, RecursionError) as exc:
         reason = type(exc).__name__
-    raise ValidationError(  # outside the handler: the encoder's frames hold the body
-        f"the body is not JSON: {reason}",
+    raise ValidationError(  # outside the handler, because the encoder's frames hold the body
+        f"the body cannot be written as JSON: {reason}",
         evidence=Evidence.NOT_SENT,
         method=request.method,
         path=request.path,

@@ -33,14 +33,14 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}", re.ASCII)
 
 
 class Idempotency(enum.Enum):
-    """What sending a request twice would do (RFC 9110, 9.2): a property of the endpoint, not of the HTTP method."""
+    """The effect of a second identical request (RFC 9110, 9.2). It depends on the endpoint, not on the HTTP method."""
 
     SAFE = "safe"
     """Changes nothing."""
     IDEMPOTENT = "idempotent"
-    """Sets a state; a second time sets the same."""
+    """The request sets a state; a second one sets the same state."""
     NON_IDEMPOTENT = "non-idempotent"
-    """A second time creates or changes something again, as `PUT …/stock-mutation` does."""
+    """A second request creates or changes something again, such as `PUT …/stock-mutation`."""
 
 
 class _NoBody(enum.Enum):
@@ -53,20 +53,20 @@ NO_BODY = _NoBody.NO_BODY
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """One call of the API.
+    """A request to the API.
 
     Attributes:
         method: The HTTP method.
-        path: Below the base URL, quoted, with a leading slash.
-        query: Pairs, unquoted.
-        body: JSON-ready, or `NO_BODY`.
-        idempotency: What sending it twice would do.
-        may_be_empty: Whether an empty body is a success too.
-        from_user: Whether a user wrote the path.
-        route: The route, where a user named it.
-        field_name: Maps wire names to Python names, for the server's errors.
-        check: Raises `DecodeError` if the JSON of a success does not belong to this request. The response counts as
-            unreadable: a read is sent again.
+        path: The path below the base URL, URL-quoted, with a leading slash.
+        query: Pairs of names and values, not URL-quoted.
+        body: The body, as values for `json.dumps`, or `NO_BODY`.
+        idempotency: The effect of a second identical request.
+        may_be_empty: Whether a response with an empty body is a success.
+        from_user: Whether the path was passed to `gg.request`.
+        route: The route, if the caller passed one.
+        field_name: Maps the API's field names in errors to Python names.
+        check: Raises `DecodeError` if the JSON of a success does not belong to this request. Then the response counts
+            as unreadable, and a read is retried.
     """
 
     method: str = "GET"
@@ -82,10 +82,10 @@ class Request:
 
     @property
     def route(self) -> str:
-        """The path with `{id}` in the place of each id: fit for metrics and logs, as it names no order or product.
+        """The path with `{id}` in the place of each id, for metrics and logs, because it names no order or product.
 
-        The API's paths are a collection, an id, a collection and so on. In a path that a user wrote, everything behind
-        the first collection counts as an id, unless the user named the route.
+        Paths of the API alternate between collection and id. In a path for `gg.request`, everything after the first
+        collection counts as an id, unless the caller passed a route.
         """
         if self._route is not None:
             return self._route
@@ -97,10 +97,10 @@ class Request:
         )
 
     def url(self, base_url: str) -> str:
-        """The whole URL, quoted; `base_url` has no slash at its end.
+        """The whole URL, URL-quoted; `base_url` has no slash at its end.
 
         Raises:
-            ValidationError: A query parameter holds half of a surrogate pair, which no URL can carry.
+            ValidationError: A query parameter has half of a surrogate pair, which is not valid in a URL.
         """
         if not self.query:
             return base_url + self.path
@@ -112,30 +112,30 @@ class Request:
 
 
 def raw_path(path: str) -> str:
-    """A path that a user wrote, checked to stay below the base URL, where the key may go.
+    """The path for `gg.request`, after a check that it stays below the base URL.
 
     Raises:
-        ConfigurationError: It is a whole URL, has a query, or climbs out of the base.
-        ValidationError: It holds half of a surrogate pair.
+        ConfigurationError: The path is a whole URL, has a query, or leads out of the base URL.
+        ValidationError: The text has half of a surrogate pair.
     """
     if not isinstance(path, str):
-        raise ConfigurationError(f"the path must be a text, such as '/suppliers', not {type(path).__name__}")
+        raise ConfigurationError(f"the path must be a str, such as '/suppliers', not {type(path).__name__}")
     path = "/" + path.removeprefix("/")
     if _PLAIN_PATH.fullmatch(path):
         return path
     plain = unquote(path)
     if plain.startswith("//") or "://" in plain or "?" in path or "#" in path or {".", ".."} & set(plain.split("/")):
         raise ConfigurationError(
-            "the path must be below the base URL, such as '/suppliers'; query parameters go into `query`"
+            "the path must be below the base URL, such as '/suppliers'; pass query parameters as `query`"
         )
     return quoted(path, safe="/%:@!$&'()*+,;=~-._")
 
 
 def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Query parameters as text; those that are None are left out.
+    """The query parameters as text; parameters that are None are left out.
 
     Raises:
-        ValidationError: A value is not a text, number, boolean, date or enumeration member.
+        ValidationError: A value is not a str, number, boolean, date or enumeration member.
     """
     return tuple((str(name), _text(name, value)) for name, value in query.items() if value is not None)
 
@@ -158,33 +158,33 @@ def _text(name: object, value: Any) -> str:
 
 
 def quoted(text: str, safe: str = "") -> str:
-    """Text for a path.
+    """The text, URL-quoted for a path.
 
     Raises:
-        ValidationError: It holds half of a surrogate pair.
+        ValidationError: The text has half of a surrogate pair.
     """
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError:
         pass
-    raise _no_unicode("the path")  # outside the handler: the foreign exception is no context of ours
+    raise _no_unicode("the path")  # outside the handler, so that the exception is not the context of the error
 
 
 def _no_unicode(what: str) -> ValidationError:
     return ValidationError(
-        f"{what} holds half of a surrogate pair, which is no Unicode text: nothing was sent",
+        f"{what} has half of a surrogate pair, which is not valid Unicode text; nothing was sent",
         evidence=Evidence.NOT_SENT,
     )
 
 
 @attrs.frozen(kw_only=True)
 class RawResponse:
-    """A whole response of any status.
+    """A complete response, with any status.
 
     Attributes:
         status: The HTTP status.
-        headers: Case-insensitive.
-        body: The bytes, decompressed.
+        headers: The headers; names are case-insensitive.
+        body: The body, decompressed.
     """
 
     status: int
@@ -194,13 +194,13 @@ class RawResponse:
 
 @attrs.frozen(kw_only=True)
 class TransportFailure:
-    """No whole response came.
+    """A request without a complete response.
 
     Attributes:
-        evidence: What is known about the request.
-        error: The class of our error for it.
-        message: What happened, free of keys and personal data.
-        cause: The exception behind it, without its traceback, because its frames hold the request.
+        evidence: What is known about the effect of the request.
+        error: The class of the package's error for it.
+        message: What happened, without keys and personal data.
+        cause: The exception that caused it, without its traceback, because the frames hold the request.
     """
 
     evidence: Evidence

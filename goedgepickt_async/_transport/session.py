@@ -1,4 +1,4 @@
-"""aiohttp sessions: one for each event loop of each process, opened on first use, and the check of pooled connections."""
+"""The aiohttp sessions, one for each event loop of each process, and the check of pooled connections."""
 
 from __future__ import annotations
 
@@ -32,44 +32,44 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "LoopSession", "SessionPool", "current_attempt", "has_ended"]
 
 _QUIET = 0.05
-"""Seconds. A server that closes after a response without saying so has done it by then."""
+"""Seconds. A server that closes the connection after a response has done it by then."""
 _LONGEST_IDLE = 2.0
 """Seconds. Servers close idle connections after 2 s (gunicorn), 5 s (Apache, Node, uvicorn) or more."""
 
 
 class Attempt(Protocol):
-    """What a session tells the request that is in progress."""
+    """The hooks of a session for the request that is in progress."""
 
     is_repeatable: bool
-    """Whether it does no harm to send it twice."""
+    """Whether the request may be sent twice."""
     transport: asyncio.BaseTransport | None
-    """The connection that carries it; None if that cannot be known."""
+    """The connection of the request; None if it is not known."""
     is_reused: bool
-    """Whether the connection carried a request before."""
+    """Whether the connection was used for an earlier request."""
     body: bytes | None
-    """What it carries."""
+    """The request."""
 
     def before_bytes(self) -> None:
-        """The first bytes are about to be handed to the socket; an exception keeps them here."""
+        """Called before the first bytes are sent; an exception prevents the sending."""
 
 
 current_attempt: Final[ContextVar[Attempt | None]] = ContextVar("goedgepickt_async_attempt", default=None)
-"""The request that the running task is about to send."""
+"""The request that the current task is about to send."""
 
 
 @attrs.define(eq=False)
 class LoopSession:
-    """What one event loop has of a client.
+    """The session of a client in one event loop.
 
     Attributes:
         http: The aiohttp session.
-        is_owned: Whether it is ours, and not one that the user passed in.
-        limits: The number of parallel requests of a lane. It is acquired before a slot, so that no slot is idle.
+        is_owned: Whether the client made the session; False if the user passed it in.
+        limits: The semaphore for parallel requests of a lane. It is acquired before a slot, so that no slot is idle.
             API keys take turns.
         middlewares: The middlewares of the user's session.
         options: The options of each request on the user's session.
         proxy: The proxy that requests go through, with its credentials. None: no proxy, or the proxy of the user's session.
-        closing: The client is being closed, and its requests end.
+        closing: Whether the client is being closed; its requests end.
         scopes: The time limits of the active requests. `close` ends them, because aiohttp does not wake waiting requests.
     """
 
@@ -84,26 +84,26 @@ class LoopSession:
     scopes: set[asyncio.Timeout] = attrs.field(factory=set, repr=False)
 
     async def close(self) -> None:
-        """End what is in progress; close the session, if it is ours to close."""
+        """End the active requests, and close the session if the client made it."""
         self.closing = True
         for scope in self.scopes:
-            with suppress(RuntimeError):  # it is ending anyway
+            with suppress(RuntimeError):  # the loop is ending anyway
                 scope.reschedule(0)
         await self._lifetime.aclose()
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A connector that hands a request which must not be sent twice no connection that may be dead.
+    """A connector that gives a non-idempotent request only a connection that is not closed.
 
-    A pooled connection that the server has closed looks usable until the event loop reads its end. A write on it has an
-    unknown outcome. So such a request gets a pooled connection only if its
-    socket has nothing to read, and was idle for a short time. Otherwise it gets a new connection.
+    A pooled connection that the server has closed looks usable until the event loop reads the end of its stream. A
+    write on it has an unknown outcome. A non-idempotent request gets a pooled connection only if its socket has nothing
+    to read and was idle for a short time. Otherwise it gets a new connection.
     """
 
     def __init__(self) -> None:
         super().__init__(limit=0)
-        # Protocol of the connection -> when its last response was read, by two clocks. One stops while the machine
-        # sleeps, and the other one may be set.
+        # The time of the last response of each connection, by two clocks: one stops while the machine sleeps, the other
+        # can be changed.
         self._last_used: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109  aiohttp's
@@ -122,7 +122,7 @@ class _Connector(aiohttp.TCPConnector):
             attempt.is_reused = protocol in self._last_used
         attempt.transport = connection.transport
         connection.add_callback(partial(self._note_use, protocol))
-        if attempt.body is None:  # only the headers follow, immediately
+        if attempt.body is None:  # the headers follow immediately
             try:
                 attempt.before_bytes()
             except BaseException:
@@ -137,7 +137,7 @@ class _Connector(aiohttp.TCPConnector):
         try:
             while (used := self._last_used.get(connection.protocol)) is not None:
                 try:
-                    await asyncio.sleep(0)  # an end that TLS has read already shows one turn of the loop later
+                    await asyncio.sleep(0)  # the loop reports an end that TLS has already read one iteration later
                 except BaseException:
                     connection.close()
                     raise
@@ -164,7 +164,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that tells the attempt when the first bytes of its body, and the headers with them, are to be sent."""
+    """A request that notifies the attempt before headers and body are sent."""
 
     async def write_bytes(self, writer: Any, conn: Connection, *rest: Any, **others: Any) -> None:
         """Send the body."""
@@ -181,11 +181,13 @@ class _Request(aiohttp.ClientRequest):
 
 
 def has_ended(transport: asyncio.BaseTransport, *, is_idle: bool) -> bool:
-    """Whether the peer has closed the connection, as far as this machine knows; no I/O of the event loop is needed.
+    """Whether this machine knows that the peer has closed the connection.
+
+    It reads the socket's state without the event loop.
 
     Args:
-        transport: Of the connection.
-        is_idle: No response is due on it. So anything to read is an end, or a response to no request.
+        transport: The connection's transport.
+        is_idle: The connection waits for no response. So anything to read is the end, or a response without a request.
     """
     if transport.is_closing():
         return True
@@ -199,7 +201,7 @@ def has_ended(transport: asyncio.BaseTransport, *, is_idle: bool) -> bool:
             return bool(events & (_HUNG_UP | select.POLLIN if is_idle else _HUNG_UP))
         return is_idle and bool(select.select([descriptor], [], [], 0)[0])
     except (AttributeError, OSError, ValueError):
-        return False  # not a socket of ours to look at
+        return False  # the socket is not available
 
 
 _HUNG_UP: Final = sum(getattr(select, name, 0) for name in ("POLLRDHUP", "POLLHUP", "POLLERR", "POLLNVAL"))
@@ -212,9 +214,9 @@ class SessionPool:
     the loop (`asyncio.run` ends it with the loop's asynchronous generators). A forked child opens its own sessions.
 
     Args:
-        borrowed: A session of the user's, for its own loop; never closed.
-        concurrency: Parallel requests of one lane in one loop.
-        base_url: The API's base URL, for the environment's proxy.
+        borrowed: The user's session, for its own loop; never closed.
+        concurrency: The largest number of parallel requests of one lane in one loop.
+        base_url: The API's base URL, to select the proxy from the environment.
     """
 
     def __init__(self, *, borrowed: aiohttp.ClientSession | None, concurrency: int, base_url: str) -> None:
@@ -225,25 +227,25 @@ class SessionPool:
         self._pid = os.getpid()
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopSession] = {}
         self._inherited: list[object] = []
-        self.generation: int = 0  # how often it was closed
-        self._entered = 0  # blocks of clients that share it
+        self.generation: int = 0  # how often the client was closed
+        self._entered = 0  # the number of active blocks of clients that share the session
         self._opened_by_block = False
         _living.add(self)
 
     @property
     def open_here(self) -> bool:
-        """Whether this process has a session of ours that is still open."""
+        """Whether this process has an open session that the client made."""
         return self._borrowed is None and bool(self.loops)
 
     @property
     def loops(self) -> list[asyncio.AbstractEventLoop]:
-        """The event loops in which this process has a session that is still open."""
+        """The event loops in which this process has an open session."""
         if self._pid != os.getpid():
             return []
         return [loop for loop, held in list(self._by_loop.items()) if not loop.is_closed() and not held.http.closed]
 
     async def get(self) -> LoopSession:
-        """The session of the running loop."""
+        """Return the session of the running loop."""
         loop = asyncio.get_running_loop()
         held = self._by_loop.get(loop)
         if held is not None and not held.http.closed and self._pid == os.getpid():
@@ -255,12 +257,12 @@ class SessionPool:
                 return held
             self._forget_ended_loops()
             held = self._by_loop[loop] = self._open()
-        # The first step suspends nothing; it registers the generator with the loop, which ends it at shutdown.
+        # The first step registers the generator with the loop, which closes it at shutdown.
         await anext(held._lifetime)  # noqa: SLF001  same module
         return held
 
     async def acquire(self) -> None:
-        """A block of a client begins: open the running loop's session."""
+        """Enter an `async with` block: open the running loop's session."""
         with self._lock:
             self._notice_fork()
             if not self._entered:
@@ -274,11 +276,11 @@ class SessionPool:
             raise
 
     async def release(self, *, is_owner: bool) -> None:
-        """A block of a client ends.
+        """Leave an `async with` block.
 
         Args:
-            is_owner: It is the client that all others were made from: it closes. A block of another one closes only
-                what a block has opened, and only the last one does.
+            is_owner: Whether it is the original client, which closes the session. Another client's block closes only a
+                session that a block opened, and only the last block does.
         """
         with self._lock:
             self._notice_fork()
@@ -288,12 +290,12 @@ class SessionPool:
             await self.close(is_blocks_end=True)
 
     async def close(self, *, is_blocks_end: bool = False) -> None:
-        """Close the sessions of this process in all loops. It may be called twice.
+        """Close the sessions of this process in all loops. A second call does nothing.
 
-        The session of a loop that is not running stays open until that loop runs.
+        The session of a loop that is not running is closed when that loop runs again.
 
         Args:
-            is_blocks_end: Other blocks may continue: they close what they open again.
+            is_blocks_end: Whether other blocks may continue; they close the session that they open.
         """
         here = asyncio.get_running_loop()
         with self._lock:
@@ -312,7 +314,7 @@ class SessionPool:
 
     def _open(self) -> LoopSession:
         is_owned = self._borrowed is None
-        proxy = environment_proxy(self._base_url) if is_owned else None  # it may raise, with no session open yet
+        proxy = environment_proxy(self._base_url) if is_owned else None  # this may raise; no session is open yet
         http = _new_session() if is_owned else self._borrow()
         return LoopSession(
             http,
@@ -336,7 +338,7 @@ class SessionPool:
                 "the aiohttp session that was passed in has auth=, which would replace the API key. "
                 "Pass a session without auth=, or set auth= on your own requests only"
             )
-        # The tracer tells "sent" from "never sent", and ignores other requests.
+        # The tracer finds out whether a request was sent, and ignores the user's requests.
         if _TRACE not in session.trace_configs:
             session.trace_configs.append(_TRACE)
         return session
@@ -348,7 +350,7 @@ class SessionPool:
     def _notice_fork(self) -> None:
         if self._pid == os.getpid():
             return
-        # Closing the parent's connections here would disturb its selector: keep them alive and untouched.
+        # Closing the parent's connections in the child would disturb the parent's selector, so they stay open.
         self._inherited.append(self._by_loop)
         self._by_loop = {}
         self._entered = 0  # the parent's blocks end in the parent
@@ -361,9 +363,9 @@ _held: list[threading.Lock] = []
 
 
 def _before_fork() -> None:
-    """Take the locks, so that the child finds no pool half changed by another thread."""
+    """Take the locks before a fork, so that another thread is not in the middle of a change."""
     locks = [pool._lock for pool in list(_living)]  # noqa: SLF001  same module
-    # A signal handler that forks may run inside the lock itself: after a second the child gets a new lock anyway.
+    # A signal handler can fork inside the lock. After a second the child gets a new lock.
     _held.extend(lock for lock in locks if lock.acquire(timeout=1.0))
 
 
@@ -383,7 +385,7 @@ if hasattr(os, "register_at_fork"):
 
 
 async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerator[None]:
-    """The session lives as long as this generator; a loop that shuts down closes its generators."""
+    """Keep the session open as long as this generator. A loop that shuts down closes its generators."""
     try:
         yield
     finally:
@@ -393,7 +395,7 @@ async def _lifetime(http: aiohttp.ClientSession, *, owned: bool) -> AsyncGenerat
 
 async def _before_headers(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
     attempt = context.trace_request_ctx
-    if hasattr(attempt, "before_bytes"):  # not a request of the user's own on a borrowed session
+    if hasattr(attempt, "before_bytes"):  # the user's own request on the session
         attempt.before_bytes()
 
 
@@ -408,11 +410,11 @@ _TRACE = _make_trace()
 
 
 def _new_session() -> aiohttp.ClientSession:
-    """Return a session without cookies, redirects and time limits (ours start after the slot is granted).
+    """Return a session without cookies, redirects and timeouts (the client's timeout starts after the slot is granted).
 
-    The connector does not limit connections: concurrency limits and slots do, and a slot must not idle in its queue.
-    The import of aiohttp builds the TLS context, so no context is built inside a running loop. The option `trust_env`
-    stays off: it would use credentials of ~/.netrc. The client passes the environment's proxy.
+    The connector has no limit, because `concurrency` and slots limit the requests. The import of aiohttp builds the TLS
+    context, so none is built inside a running loop. The option `trust_env` is off, because it would use credentials
+    from ~/.netrc. The client passes the proxy itself.
     """
     return aiohttp.ClientSession(
         connector=_Connector(),

@@ -1,6 +1,7 @@
-"""What a response or a transport failure means: one pure function, one table of statuses.
+"""The meaning of a response or a transport failure: one pure function and one table of statuses.
 
-The verdict has the evidence, the error class, the budget's outcome, and whether to send again. Shapes of errors: reference section 7 (confidence A/B): `error`, `errorMessage`, `message`, and Laravel's `errors`.
+A verdict has the evidence, the error class, the outcome for the budget, and whether to retry. Errors have the keys
+`error`, `errorMessage`, `message` or Laravel's `errors` (reference section 7, confidence A/B).
 """
 
 from __future__ import annotations
@@ -63,13 +64,13 @@ __all__ = [
 
 @attrs.frozen
 class _Row:
-    """What a status means.
+    """The meaning of a status.
 
     Attributes:
-        evidence: What is known about the request. None: the body decides (a success).
-        error: The class of our error.
-        is_gateways: The status may come from a gateway; the application may still count the request.
-        disconnect: The connection is not used again.
+        evidence: What is known about the effect of the request. None for a success, where the body decides.
+        error: The class of the package's error.
+        is_gateways: Whether a gateway may have sent the status; the application may count the request later.
+        disconnect: Whether the connection must be closed.
     """
 
     evidence: Evidence | None
@@ -86,7 +87,8 @@ _STATUSES: Final[Mapping[int, _Row]] = {
     HTTPStatus.UNAUTHORIZED: _Row(Evidence.FINAL, AuthenticationError),
     HTTPStatus.FORBIDDEN: _Row(Evidence.FINAL, PermissionDeniedError),
     HTTPStatus.NOT_FOUND: _Row(Evidence.FINAL, NotFoundError),
-    # RFC 9110, 15.5.9: it may be sent again, on a new connection. A gateway says it of a request that it passed on too.
+    # RFC 9110, 15.5.9: the request may be repeated on a new connection. A gateway can send 408 for a forwarded request,
+    # too.
     HTTPStatus.REQUEST_TIMEOUT: _Row(Evidence.UNKNOWN, is_gateways=True, disconnect=True),
     # RFC 9110, 15.5.20: not for this server. RFC 8470, 5.2: too early. Neither was acted on.
     HTTPStatus.MISDIRECTED_REQUEST: _Row(Evidence.REJECTED, is_gateways=True, disconnect=True),
@@ -105,11 +107,11 @@ def _row(status: int) -> _Row:
 
 
 DISCONNECTING: Final = frozenset(int(status) for status, row in _STATUSES.items() if row.disconnect)
-"""Statuses whose connection is not used again."""
+"""Statuses after which the connection is closed."""
 
 
 def evidence_at_headers(status: int) -> Evidence:
-    """What is known about a request when its response ends at the headers."""
+    """What is known about a request if its response breaks off after the headers."""
     evidence = _row(status).evidence
     if evidence is None:
         return Evidence.APPLIED
@@ -117,14 +119,14 @@ def evidence_at_headers(status: int) -> Evidence:
 
 
 def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
-    """Return the budget's outcome at a response's headers.
+    """Return the outcome for the budget from the headers of a response.
 
     The server's counter is `X-RateLimit-Limit` and `-Remaining` (reference section 2: A on a 429, B elsewhere).
 
     Args:
         status: The HTTP status.
-        headers: Case-insensitive.
-        limit: The limit that our budget knows.
+        headers: The headers; names are case-insensitive.
+        limit: The limit of the budget.
     """
     if status == 429:
         return Refused(parse_retry_after(headers))
@@ -132,14 +134,14 @@ def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outco
     if remaining is None:
         is_gateways = not 200 <= status < 300 and _row(status).is_gateways
         return Lost() if is_gateways else Answered()
-    if _number(headers.get("X-RateLimit-Limit")) != limit:  # another limiter's
+    if _number(headers.get("X-RateLimit-Limit")) != limit:  # the header of another rate limiter
         return Answered()
-    # Laravel before 12.40 may say a negative number; a remaining above the limit would be nonsense.
+    # Laravel before 12.40 can send a negative number. A number above the limit is wrong.
     return Answered(limit - min(limit, max(0, remaining)))
 
 
 def _number(text: str | None) -> int | None:
-    """A header's whole number; rubbish counts as absent."""
+    """The whole number in a header; None if it is absent or not a number."""
     try:
         return int(text) if text is not None and len(text) < 20 else None
     except ValueError:
@@ -147,7 +149,7 @@ def _number(text: str | None) -> int | None:
 
 
 def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
-    """Whether a request with this evidence may be sent again."""
+    """Whether a request with this evidence may be retried."""
     match evidence:
         case Evidence.NOT_SENT | Evidence.REJECTED:
             return True
@@ -159,15 +161,16 @@ def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What one attempt amounts to.
+    """The result of one attempt.
 
     Attributes:
         error: The error; None: a success.
-        data: The parsed body of a success; None if it is empty and may be.
-        evidence: What is known about the request. None: a success.
-        is_throttled: The rate limit refused it: it is sent again at its old place after the budget's pause.
-        pause_budget: The budget does not know of the 429 yet, because only the body shows it.
-        may_send_again: Whether it may be sent again.
+        data: The parsed body of a success; None if it is empty.
+        evidence: What is known about the effect of the request. None: a success.
+        is_throttled: Whether the server sent a 429. The call keeps its place in the queue and is retried after the
+            budget's pause.
+        pause_budget: Whether only the body shows the 429, so that the budget does not know it yet.
+        may_send_again: Whether the call may be retried.
         retry_after: The seconds from `Retry-After`.
     """
 
@@ -181,13 +184,13 @@ class Verdict:
 
 
 def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int) -> Verdict:
-    """The verdict on one attempt.
+    """Return the verdict on one attempt.
 
     Args:
-        result: The response, or the failure.
-        request: What was sent.
-        secret: The API key, which is removed from the server's texts.
-        attempts: Requests sent so far, for the error.
+        result: The response or the failure.
+        request: The request.
+        secret: The API key, which is removed from texts of the server.
+        attempts: The number of requests sent so far, for the error.
     """
     if isinstance(result, RawResponse) and not is_error(result):
         body, unreadable, data = result.body, None, None
@@ -200,7 +203,7 @@ def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int
                 if request.check is not None:
                     request.check(data)
                 return Verdict(data=data)
-            except DecodeError as exc:  # JSON that is no answer to this request is as unreadable as no JSON
+            except DecodeError as exc:  # JSON that does not belong to this request counts as unreadable
                 context = _context(request, attempts)
                 unreadable = DecodeError(exc.message, problems=exc.problems, evidence=Evidence.APPLIED, **context)
         if unreadable is not None:
@@ -231,7 +234,7 @@ def _failed(error: GoedGepicktError, request: Request, response: RawResponse | N
 
 
 def is_error(response: RawResponse) -> bool:
-    """Whether the status is no success, or the throttle speaks behind one (seen; reference section 2, B)."""
+    """Whether the response is an error, by its status or a rate limit message (reference section 2, B)."""
     if not 200 <= response.status < 300:
         return True
     body = response.body
@@ -239,7 +242,10 @@ def is_error(response: RawResponse) -> bool:
 
 
 def has_error_body(data: Any) -> bool:
-    """Whether a body that came with a success status is an error; a `message` alone is none, creates carry one too."""
+    """Whether a body with a success status is an error.
+
+    A `message` alone is not an error, because creates have one too.
+    """
     if not isinstance(data, Mapping) or "items" in data or "uuid" in data or "orderUuid" in data:
         return False
     return any(data.get(key) for key in ("error", "errorMessage", "errors"))
@@ -248,10 +254,10 @@ def has_error_body(data: Any) -> bool:
 def _unreadable(response: RawResponse, error: DecodeError, request: Request, context: dict[str, Any]) -> DecodeError:
     if "html" not in response.headers.get("Content-Type", "").lower():
         return DecodeError(error.message, evidence=Evidence.APPLIED, **context)
-    # A page for people is no glitch: it would come again.
+    # A retry would get the same web page again.
     is_write = request.idempotency is Idempotency.NON_IDEMPOTENT
     evidence = Evidence.APPLIED if is_write else Evidence.FINAL
-    return DecodeError("a web page came instead of JSON: is base_url right?", evidence=evidence, **context)
+    return DecodeError("the response is a web page instead of JSON: check base_url", evidence=evidence, **context)
 
 
 # -- errors out of responses
@@ -259,17 +265,14 @@ def _unreadable(response: RawResponse, error: DecodeError, request: Request, con
 
 _THROTTLED: Final = "too many attempts"
 _THROTTLE_KEYS: Final = {"message", "error", "errorMessage", "exception", "file", "line", "trace", "status", "code"}
-"""What Laravel's own answer has, in its debug mode too."""
+"""The keys of Laravel's 429 response, including its debug mode."""
 _LONGEST_THROTTLE_TEXT: Final = 10_000
 _LONGEST_BODY: Final = 1 << 18
-"""Bytes of an error's body that are parsed and kept; of a longer one the beginning is kept as text."""
+"""The largest error body in bytes that is parsed. Of a longer body, the first part is kept as text."""
 _MOST_FIELDS: Final = 100
 _MOST_TEXTS: Final = 10
 _EXISTS: Final = "already exists"
-_HINT: Final = (
-    "is the key right, and of this API? A key of the account API is refused by the fulfilment API and vice versa: "
-    "see `api=`"
-)
+_HINT: Final = "check the API key. The fulfilment API and the account API have different keys: see `api=`"
 
 
 def _error_from_response(
@@ -281,7 +284,7 @@ def _error_from_response(
     text = mask_personal(_message_of(body, fields))
     details: dict[str, Any] = {"status": status, "fields": fields, "body": body, **context}
     if status == HTTPStatus.TOO_MANY_REQUESTS or _is_from_throttle(response):
-        # After a success status the outcome is uncertain, so the text does not decide about a write.
+        # After a success status the outcome of a write is uncertain, so the text does not decide it.
         evidence = Evidence.UNKNOWN if row.evidence is None else Evidence.REJECTED
         return RateLimitedError(
             text or "the server's rate limit refused the request",
@@ -292,7 +295,9 @@ def _error_from_response(
     details["evidence"] = row.evidence or Evidence.FINAL
     if row is _REDIRECT:
         host = _host_of(response.headers.get("Location", ""), secret)
-        return RedirectedError(f"the server redirects to {host}; that was not followed: is base_url right?", **details)
+        return RedirectedError(
+            f"the server redirects to {host}. The client does not follow redirects: check base_url", **details
+        )
     error = row.error
     if status < 500 and _EXISTS in text.lower():
         error = AlreadyExistsError
@@ -303,16 +308,16 @@ def _error_from_response(
 
 
 def _host_of(location: str, secret: str) -> str:
-    """Where a redirect leads, without what it may have in front of the host."""
+    """The target of a redirect, without credentials."""
     try:
         host = urlsplit(location[:2_000]).hostname
     except ValueError:
-        return "what is no URL"
+        return "a text that is not a URL"
     return printable(host.replace(secret.lower(), "***"), 255) if host else "another path"
 
 
 def _is_from_throttle(response: RawResponse) -> bool:
-    """Whether the body is the throttle's own, and not one that happens to speak of attempts."""
+    """Whether the body is a rate limit message, and not another message about attempts."""
     body = response.body
     if len(body) > _LONGEST_THROTTLE_TEXT or _THROTTLED.encode() not in body.lower():
         return False
@@ -331,7 +336,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _without_secret(body: bytes, secret: str) -> Any:
-    """The body as JSON, or as text if it is none, too long or nested absurdly deep; with the key struck out."""
+    """The body as JSON, or as text if it is not JSON, too long or nested too deep. The key is removed."""
     if len(body) > _LONGEST_BODY:
         return body[:_LONGEST_BODY].decode(errors="replace").replace(secret, "***")
     try:
@@ -353,7 +358,7 @@ def _strike_out(value: Any, secret: str) -> Any:
 
 def _message_of(body: Any, fields: Mapping[str, list[str]]) -> str:
     if not isinstance(body, Mapping):
-        return ""  # an HTML page or the like says nothing to people
+        return ""  # HTML is not a readable message
     for key in ("message", "error", "errorMessage"):
         if isinstance(body.get(key), str) and body[key]:
             return str(body[key])
@@ -361,7 +366,7 @@ def _message_of(body: Any, fields: Mapping[str, list[str]]) -> str:
 
 
 def _fields(body: Any, field_name: Callable[[str], str]) -> dict[str, list[str]]:
-    """What is wrong with which field, bounded; the rest is counted."""
+    """The problem of each field. Their number is limited, and the rest is counted."""
     errors = body.get("errors") if isinstance(body, Mapping) else None
     if not isinstance(errors, Mapping):
         return {}
@@ -388,12 +393,12 @@ def _as_text(value: Any) -> str:
 
 
 class EndedError(Exception):
-    """Private: an attempt ended without a response that can be used, and it is known why.
+    """Private: an attempt ended without a usable response, for a known reason.
 
     Args:
-        error: The class of our error for it.
+        error: The class of the package's error for it.
         message: What happened.
-        evidence: What is known about the request, if that differs from the call's evidence.
+        evidence: What is known about the effect of the request, if it differs from the call's evidence.
     """
 
     def __init__(self, error: type[TransportError], message: str, evidence: Evidence | None = None) -> None:
@@ -412,25 +417,25 @@ def failure_of(
     timeout: float,
     proxy: str | None,
 ) -> AttemptResult:
-    """What an exception out of an attempt means.
+    """Translate an exception of an attempt.
 
     Args:
         exc: The exception, of this package, of aiohttp or of the operating system.
-        sent: Whether the request went out.
-        head: The status and headers of the response, if they came.
-        evidence: What is known about the request.
+        sent: Whether the request was sent.
+        head: The status and headers of the response, if they arrived.
+        evidence: What is known about the effect of the request.
         timeout: The attempt's timeout in seconds.
         proxy: The proxy, without its credentials, or None.
 
     Returns:
-        The failure; or the response, if its status is enough without its body.
+        The failure, or the response if its status is enough without the body.
     """
     if isinstance(exc, EndedError):
         return TransportFailure(evidence=exc.evidence or evidence, error=exc.error, message=exc.message)
     error: type[TransportError] = ConnectionLostError
     if isinstance(exc, TimeoutError):
         if head is not None and not 200 <= head[0] < 300:
-            return RawResponse(status=head[0], headers=head[1], body=b"")  # its text does not matter
+            return RawResponse(status=head[0], headers=head[1], body=b"")  # only the status matters
         error, message = RequestTimeoutError, f"the request timed out: no complete response within {timeout:g} s"
         if not sent:
             error, message = ConnectFailedError, "connecting timed out"
@@ -445,9 +450,9 @@ def failure_of(
 
 
 def _bare(exc: BaseException | None) -> BaseException | None:
-    """The operating system's error behind a failure, without tracebacks: the frames in them hold the request.
+    """The operating system's error that caused a failure, without traceback, because its frames hold the request.
 
-    The exceptions of aiohttp hold the request's headers, or the proxy's password, and are dropped.
+    Exceptions of aiohttp are dropped, because they hold the request's headers or the proxy's password.
     """
     seen: BaseException | None = exc
     for _ in range(5):
@@ -461,9 +466,9 @@ def _bare(exc: BaseException | None) -> BaseException | None:
 
 
 def describe(exc: BaseException) -> str:
-    """What an exception of aiohttp or the operating system says, in words that show no header and no key.
+    """A message for an exception of aiohttp or the operating system, without headers and keys.
 
-    Attributes of foreign exceptions differ from version to version, so each is read with a default.
+    The attributes of these exceptions differ between versions, so each is read with a default.
     """
     reason = getattr(exc, "strerror", None) or _of_server(exc) or ""
     os_error = getattr(exc, "__cause__", None)
@@ -485,10 +490,10 @@ def describe(exc: BaseException) -> str:
 
 
 def _of_server(exc: BaseException) -> str:
-    """Return aiohttp's reason, without the bytes that it quotes: they may be personal data."""
+    """Return aiohttp's reason without the quoted bytes, which may be personal data."""
     status = getattr(exc, "status", 0)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        hint = ": it requires credentials (user:password@ in the proxy's URL)" if status == 407 else ""
+        hint = ": the proxy requires credentials (user:password@ in its URL)" if status == 407 else ""
         return f"the proxy answered {status} {_unquoted(getattr(exc, 'message', ''))}{hint}"
     if isinstance(exc, aiohttp.ClientPayloadError):
         cause = exc.__cause__
@@ -497,7 +502,11 @@ def _of_server(exc: BaseException) -> str:
         return _unquoted(getattr(exc, "message", ""))
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         message = getattr(exc, "message", None)
-        return _unquoted(message) if isinstance(message, str) else "the server disconnected within the headers"
+        return (
+            _unquoted(message)
+            if isinstance(message, str)
+            else "the server closed the connection before the headers were complete"
+        )
     return ""
 
 

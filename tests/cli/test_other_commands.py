@@ -96,7 +96,7 @@ def test_doctor_without_a_key_says_where_to_get_one(goedgepickt: Goedgepickt) ->
 def test_doctor_knows_a_web_page_from_the_api(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("doctor", "--sandbox", "--sandbox-faults", "GET:/webshops:html")
     assert done.code == 1
-    assert "a web page came" in done.out.decode()
+    assert "the response is a web page" in done.out.decode()
     assert done.err == ""
 
 

@@ -196,7 +196,7 @@ async def test_a_typed_call_tells_status_headers_and_attempts_on_request(gg: Goe
 
 
 async def test_a_call_without_a_request_has_no_raw_response(gg: GoedGepickt) -> None:
-    with pytest.raises(ConfigurationError, match="made no request"):
+    with pytest.raises(ConfigurationError, match="sent no request"):
         await gg.with_raw_response(asyncio.sleep(0))
 
 

@@ -724,7 +724,7 @@ async def test_a_response_to_no_request_is_not_taken_for_the_next_ones(make_clie
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "gzip"),
         (b"HTTP/1.1 200 OK\r\nX A: jan@example.test " + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\n{}", "header"),
         (b'{"items": [{"lastName": "De Vries", "key": "' + KEY.encode() + b'"}]}\r\n\r\n', "not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX-Name: De Vries\r\n", "within the headers"),
+        (b"HTTP/1.1 200 OK\r\nX-Name: De Vries\r\n", "before the headers were complete"),
     ],
 )
 async def test_what_is_wrong_with_a_response_is_said_without_the_bytes_of_it(

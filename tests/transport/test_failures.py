@@ -62,7 +62,7 @@ def failed(
         ),
         (
             aiohttp.ClientHttpProxyError(INFO, (), status=407, message="Authentication Required"),
-            "the proxy answered 407 Authentication Required: it requires credentials (user:password@ in the proxy's URL)",
+            "the proxy answered 407 Authentication Required: the proxy requires credentials (user:password@ in its URL)",
         ),
         (
             aiohttp.ClientHttpProxyError(INFO, (), status=502, message="Bad 'De Vries'"),
@@ -76,7 +76,10 @@ def failed(
             "Chunk too big",
         ),
         (aiohttp.ServerDisconnectedError(), "Server disconnected"),
-        (aiohttp.ServerDisconnectedError(object()), "the server disconnected within the headers"),  # type: ignore[arg-type]
+        (
+            aiohttp.ServerDisconnectedError(object()),
+            "the server closed the connection before the headers were complete",
+        ),  # type: ignore[arg-type]
         (caused(aiohttp.ClientError(), unverified()), "self-signed certificate"),
         (caused(aiohttp.ClientError(), refused()), "Connection refused"),
         (caused(aiohttp.ClientError(), TimeoutError()), "TimeoutError"),

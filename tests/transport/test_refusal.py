@@ -168,7 +168,7 @@ def test_the_error_is_that_of_the_status(status: int, body: Any, error: type[API
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_comes_with_a_hint(status: int) -> None:
-    assert "is the key right, and of this API?" in str(error_of(status, {"message": "Unauthenticated."}))
+    assert "check the API key" in str(error_of(status, {"message": "Unauthenticated."}))
 
 
 def test_a_redirect_says_where_to_and_nothing_of_what_the_address_carries() -> None:
@@ -309,13 +309,13 @@ def test_a_body_that_is_nested_absurdly_deep_is_an_error_like_any_other(depth: i
         ("https://a-key.other.test/", "***.other.test"),
         ("/login", "another path"),
         ("", "another path"),
-        ("http://[::1", "what is no URL"),
+        ("http://[::1", "a text that is not a URL"),
     ],
 )
 def test_a_redirect_names_the_host_it_leads_to_and_nothing_else_of_the_url(location: str, shown: str) -> None:
     error = error_of(302, secret="A-key", Location=location)
     assert isinstance(error, RedirectedError)
-    assert f"redirects to {shown};" in str(error)
+    assert f"redirects to {shown}." in str(error)
 
 
 def test_the_texts_of_a_field_are_shown_up_to_ten_and_the_rest_is_counted() -> None:
