@@ -255,9 +255,16 @@ def _kind(base_url: str) -> str | None:
 
 def _shops(data: Any) -> tuple[Shop, ...] | None:
     rows = data.get("items") if isinstance(data, Mapping) else None
+    if isinstance(rows, Mapping) and all(str(key).isdecimal() for key in rows):  # a list with holes, as PHP writes it
+        rows = list(rows.values())
     if not isinstance(rows, list):
         return None
-    return tuple(Shop(uuid=str(row.get("uuid")), name=row.get("name")) for row in rows if isinstance(row, Mapping))
+    shops = (row for row in rows if isinstance(row, Mapping))
+    return tuple(Shop(uuid=str(row.get("uuid")), name=_name(row.get("name"))) for row in shops)
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _in_all(data: Any) -> int | None:
@@ -338,7 +345,7 @@ def _of_shops(probe: Probe) -> Iterator[tuple[str, str]]:
     number = max(len(probe.webshops), probe.webshops_in_all or 0)
     yield "webshops", str(number)
     for shop in probe.webshops[:_SHOPS]:
-        yield "", f"{shop.uuid}  {printable(shop.name or '(no name)')}"
+        yield "", f"{printable(shop.uuid)}  {printable(shop.name or '(no name)')}"
     if probe.webshops and number > _SHOPS:
         yield "", f"… and {number - _SHOPS} more: goedgepickt export webshops"
 
