@@ -409,6 +409,13 @@ def _zeroes(plan: Plan) -> Iterator[str]:
     looked = plan.requests + len(plan.unchanged)
     if zeroed >= _LEAST_ZEROES and zeroed >= _MANY_ZEROES * looked:
         yield f"{zeroed} of {looked} stocks become 0: is the column of levels empty?"
+    free = sum(
+        change.field == "price" and bool(_number(change.before)) and _number(change.after) == 0
+        for write in plan.updates
+        for change in write.changes
+    )
+    if free >= _LEAST_ZEROES and free >= _MANY_ZEROES * looked:
+        yield f"{free} of {looked} prices become 0: is the column of prices empty?"
 
 
 def _levels(plan: Plan) -> Iterator[str]:

@@ -64,6 +64,9 @@ _SPREADSHEET_ERROR: Final = re.compile(
 _AS_TEXT: Final = re.compile(r'="([^"]*)"')
 _QUOTED: Final = re.compile(r"'(?=\+?[0-9])")
 """The apostrophe that makes a spreadsheet take digits for text."""
+_NO_VALUE: Final = frozenset({"NULL", "\\N", "(null)", "[NULL]", "NaN", "nan", "None", "undefined", "[object Object]"})
+"""How programs and databases write that there is no value."""
+_SEVERAL: Final = re.compile(r"[\t\r\n\v\f]")
 _TOTALS: Final = frozenset({"totaal", "subtotaal", "eindtotaal", "total", "subtotal", "grand total", "gesamt", "summe"})
 _FLAGS: Final = {
     **dict.fromkeys(("1", "true", "yes", "ja", "waar", "aan", "on", "y", "j"), True),
@@ -100,11 +103,14 @@ def unescape_cell(text: str) -> str:
 
 
 def text(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """Text as it stands; a number of JSON or of a workbook becomes text, a spreadsheet error is refused."""
+    """Text without blanks around it; a number of JSON or of a workbook becomes text, a spreadsheet error is refused."""
     if isinstance(value, str):
-        if _SPREADSHEET_ERROR.fullmatch(value.strip()):
-            raise CellError(f"{value.strip()} is a spreadsheet error, not a value")
-        return value
+        kept = value.strip()
+        if _SPREADSHEET_ERROR.fullmatch(kept):
+            raise CellError(f"{kept} is a spreadsheet error, not a value")
+        if kept in _NO_VALUE:
+            raise CellError(f"{kept} is how a program writes that there is no value; leave the cell empty")
+        return kept
     if isinstance(value, Decimal) and value.is_finite():
         return format(value, "f")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -114,7 +120,11 @@ def text(value: Any, _: Notation = _NOTHING_SAID) -> str:
 
 def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
     """An identifier: leading zeros stay, invisible characters go, what a spreadsheet made of a number is refused."""
-    kept = "".join(char for char in text(value) if unicodedata.category(char) not in {"Cf", "Cc"}).strip()
+    whole_text = text(value)
+    if several := _SEVERAL.search(whole_text):
+        what = "a tab" if several[0] == "\t" else "a line end"
+        raise CellError(f"{_shown(whole_text)} has {what} in it: is it several values, or is a quote missing?")
+    kept = "".join(char for char in whole_text if unicodedata.category(char) not in {"Cf", "Cc"}).strip()
     as_text = _AS_TEXT.fullmatch(kept)
     kept = as_text[1].strip() if as_text else _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
     if _SPREADSHEET_ERROR.fullmatch(kept):
@@ -142,6 +152,13 @@ def amount(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         return Decimal(value)
     return parse_amount(text(value), notation.decimal)
+
+
+def price(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
+    """An exact number that is not negative."""
+    if (number := amount(value, notation)) < 0:
+        raise CellError(f"{number} is negative, which no price is")
+    return number
 
 
 def whole(value: Any, notation: Notation = _NOTHING_SAID) -> int:

@@ -17,6 +17,7 @@ from goedgepickt_async.bulk.files.cells import (
     moment,
     order_status,
     percentage,
+    price,
     sku,
     text,
     whole,
@@ -31,7 +32,7 @@ class SkipRule:
 
     Attributes:
         reason: Why, for people.
-        column: The column that tells it.
+        columns: The column that tells it, by its names in several languages.
         values: It has one of these words; empty: the rule is about empty cells.
         empty: These columns are empty, those that the file has.
         filled: This column is not empty.
@@ -40,7 +41,7 @@ class SkipRule:
     """
 
     reason: str
-    column: str = ""
+    columns: tuple[str, ...] = ()
     values: frozenset[str] = frozenset()
     empty: tuple[str, ...] = ()
     filled: str = ""
@@ -49,9 +50,9 @@ class SkipRule:
 
     def applies(self, cells: Mapping[str, str]) -> bool:
         """Whether a row, its cells by column name without case and punctuation, is one of them."""
-        if self.column:
-            words = {word.strip() for word in cells.get(self.column, "").casefold().split(",")}
-            return bool(words & self.values)
+        if self.columns:
+            told = (cells[name] for name in self.columns if name in cells)
+            return bool({word.strip() for word in next(told, "").casefold().split(",")} & self.values)
         if self.filled:
             return bool(cells.get(self.filled, ""))
         return all(not cells.get(name, "") for name in self.empty) and any(name in cells for name in self.empty)
@@ -69,7 +70,10 @@ class Profile:
         columns: By field, the columns that hold it; the first one that a file has counts. Empty: the field is not read.
         translate: By field, what its values mean here, in small letters.
         skip: Rows that are left out, and told.
-        carry: Columns that stand only in the first row of those with the same value in a column.
+        carry: By a column that names a group, such as a handle: the columns that only one row of the group has.
+        parents: Two columns, a row's id and the id of its parent. A row that is the parent of others is skipped, and a
+            row inherits what its own cells lack.
+        no_value: What stands in a cell that has no value.
         ignored: Columns that look like a price or a stock, and are known not to be one that is wanted.
         decimal: The sign before decimals, if the program always writes the same.
     """
@@ -82,12 +86,17 @@ class Profile:
     translate: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     skip: tuple[SkipRule, ...] = ()
     carry: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    parents: tuple[str, str] | None = None
+    no_value: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
     decimal: str | None = None
 
 
 _PRODUCTS: Final = frozenset({"products", "stock"})
+_STOCK: Final = frozenset({"stock"})
 _ORDERS: Final = frozenset({"orders"})
+_WOO_STOCK: Final = ("stock", "voorraad", "lager", "bestand", "lagerbestand")
+_UNPAID: Final = "an order that is not paid (--set status=open takes it)"
 
 PROFILES: Final[tuple[Profile, ...]] = (
     Profile(
@@ -130,56 +139,86 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "name": ("name", "naam"),
             "price": ("regular price", "reguliere prijs", "normale prijs", "regulärer preis"),
             "picture": ("images", "afbeeldingen", "bilder"),
-            "level": ("stock", "voorraad", "lager", "bestand", "lagerbestand"),
+            "level": _WOO_STOCK,
             "product_id": ("id",),
             "url": (),
             "stock_management": (),
         },
         skip=(
             SkipRule(
-                reason="a variable or grouped product: its variations are the goods",
-                column="type",
-                values=frozenset({"variable", "grouped", "external"}),
-            ),
-            SkipRule(
-                reason="a variable or grouped product: its variations are the goods",
-                column="typ",
-                values=frozenset({"variable", "grouped", "external"}),
+                reason="a variable, grouped, bundled or external product: other products are the goods",
+                columns=("type", "typ"),
+                values=frozenset(
+                    {"variable", "grouped", "external", "bundle", "composite", "woosb", "variable-subscription"}
+                ),
             ),
             SkipRule(
                 reason="a virtual or downloadable product: nothing to pick",
-                column="type",
+                columns=("type", "typ"),
                 values=frozenset({"virtual", "downloadable"}),
             ),
             SkipRule(
-                reason="a virtual or downloadable product: nothing to pick",
-                column="typ",
-                values=frozenset({"virtual", "downloadable"}),
+                reason="a variation without a stock of its own: the shop counts all variations together",
+                columns=_WOO_STOCK,
+                values=frozenset({"parent"}),
+                kinds=_STOCK,
             ),
+            SkipRule(reason="a product whose stock the shop does not count", empty=_WOO_STOCK, kinds=_STOCK),
         ),
         ignored=(
             "sale price", "actieprijs", "aanbiedingsprijs", "angebotspreis", "in stock", "op voorraad",
-            "low stock amount", "lage voorraad", "backorders allowed",
-            "date sale price starts", "date sale price ends", "vorrätig", "geringe lagermenge",
+            "low stock amount", "lage voorraad", "lage voorraad hoeveelheid", "backorders allowed",
+            "date sale price starts", "date sale price ends", "startdatum actieprijs", "einddatum actieprijs",
+            "datum an dem angebotspreis beginnt", "datum an dem angebotspreis endet", "vorrätig", "geringe lagermenge",
         ),
     ),
     Profile(
         name="shopify",
         title="Shopify",
         kinds=_PRODUCTS,
-        detect=(("handle", "title", "variant sku"),),
+        detect=(("handle", "title", "variant sku"), ("url handle", "title", "sku")),
         columns={
-            "sku": ("variant sku",),
+            "sku": ("variant sku", "sku"),
             "name": ("title",),
-            "price": ("variant price",),
-            "picture": ("variant image",),
-            "level": ("variant inventory qty", "available"),
+            "price": ("variant price", "price"),
+            "picture": ("variant image", "variant image url"),
+            "level": ("variant inventory qty", "inventory quantity"),
             "product_id": (),
             "url": (),
         },
-        skip=(SkipRule(reason="an image of the product, not a variant", empty=("variant sku", "variant price")),),
-        carry={"handle": ("title",)},
-        ignored=("variant compare at price", "variant inventory tracker", "variant inventory policy", "cost per item"),
+        skip=(
+            SkipRule(
+                reason="an image of the product, not a variant",
+                empty=("variant sku", "variant price", "sku", "price"),
+            ),
+            SkipRule(reason="a gift card: nothing to pick", columns=("gift card",), values=frozenset({"true"})),
+            SkipRule(
+                reason="a variant whose stock the shop does not count",
+                empty=("variant inventory qty", "inventory quantity"),
+                kinds=_STOCK,
+            ),
+        ),
+        carry={"handle": ("title", "gift card"), "url handle": ("title", "gift card")},
+        ignored=(
+            "variant compare at price", "variant inventory tracker", "variant inventory policy", "cost per item",
+            "compare at price", "inventory tracker", "continue selling when out of stock", "unit price total measure",
+            "unit price total measure unit", "unit price base measure", "unit price base measure unit",
+        ),
+    ),
+    Profile(
+        name="shopify-inventory",
+        title="Shopify inventory",
+        kinds=_STOCK,
+        detect=(("handle", "title", "sku", "location"),),
+        columns={"sku": ("sku",), "level": ("available", "available not editable")},
+        skip=(
+            SkipRule(
+                reason="a variant that is not in stock at this location",
+                columns=("available", "available not editable"),
+                values=frozenset({"not stocked"}),
+            ),
+        ),
+        ignored=("on hand", "on hand current", "on hand new"),
     ),
     Profile(
         name="shopify-orders",
@@ -222,19 +261,83 @@ PROFILES: Final[tuple[Profile, ...]] = (
         skip=(
             SkipRule(reason="a cancelled order", filled="cancelled at"),
             SkipRule(
-                reason="an order that is not paid (--set status=open takes it)",
-                column="financial status",
+                reason=_UNPAID,
+                columns=("financial status",),
                 values=frozenset({"pending", "expired"}),
                 unless_given="status",
             ),
             SkipRule(
+                reason="an order that was paid back in part: the file does not say which lines (--set status=open takes it)",
+                columns=("financial status",),
+                values=frozenset({"partially_refunded"}),
+                unless_given="status",
+            ),
+            SkipRule(
                 reason="an order that was paid back",
-                column="financial status",
+                columns=("financial status",),
                 values=frozenset({"refunded", "voided"}),
             ),
         ),
         carry={"name": ("cancelled at", "financial status", "fulfillment status", "status")},
-        ignored=("subtotal", "total", "lineitem compare at price", "lineitem discount", "refunded amount"),
+        ignored=(
+            "subtotal", "total", "lineitem compare at price", "lineitem discount", "refunded amount", "billing street",
+            "shipping street", "tax 1 name", "tax 2 name", "tax 3 name", "tax 4 name", "tax 5 name",
+        ),
+    ),
+    Profile(
+        name="woocommerce-orders",
+        title="WooCommerce orders",
+        kinds=_ORDERS,
+        detect=(("order number", "order status", "item name"), ("order id", "order status", "item name")),
+        columns={
+            "order_id": ("order number", "order id"),
+            "created_at": ("order date",),
+            "status": ("order status",),
+            "currency": ("order currency", "currency"),
+            "customer_note": ("customer note",),
+            "shipping_method": ("shipping method title", "shipping method"),
+            "payment_method": ("payment method title", "payment method"),
+            "shipping_total": ("order shipping amount",),
+            "discount_total": ("cart discount amount",),
+            **{
+                f"{side}.{field}": tuple(f"{name} {side}" for name in names)
+                for side in ("shipping", "billing")
+                for field, names in {
+                    "first_name": ("first name",),
+                    "last_name": ("last name",),
+                    "company": ("company",),
+                    "address": ("address 1 2", "address 1", "address"),
+                    "address2": ("address 2",),
+                    "zipcode": ("postcode",),
+                    "city": ("city",),
+                    "country": ("country code", "country"),
+                    "email": ("email",),
+                    "phone": ("phone",),
+                }.items()
+            },
+            "line.sku": ("sku",),
+            "line.product_name": ("item name",),
+            "line.quantity": ("quantity refund", "quantity"),
+            "line.unit_price_incl": (),
+            "line.tax_rate": (),
+        },
+        skip=(
+            SkipRule(
+                reason=_UNPAID,
+                columns=("order status",),
+                values=frozenset({"pending payment", "pending", "wachtend op betaling", "zahlung ausstehend", "failed"}),
+                unless_given="status",
+            ),
+            SkipRule(
+                reason="an order that was paid back, or is no order yet",
+                columns=("order status",),
+                values=frozenset({"refunded", "terugbetaald", "rückerstattet", "draft", "checkout-draft"}),
+            ),
+        ),
+        ignored=(
+            "order total amount", "order subtotal amount", "order total tax amount", "order refund amount", "item cost",
+            "state code shipping", "state code billing",
+        ),
     ),
     Profile(
         name="magento",
@@ -245,7 +348,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "sku": ("sku",),
             "name": ("name",),
             "price": ("price",),
-            "picture": ("base image",),
+            "picture": (),  # a path within the shop
             "level": ("qty",),
             "url": (),
         },
@@ -253,13 +356,13 @@ PROFILES: Final[tuple[Profile, ...]] = (
             SkipRule(reason="texts of another store view", filled="store view code"),
             SkipRule(
                 reason="a configurable, bundled or grouped product: its parts are the goods",
-                column="product type",
+                columns=("product type",),
                 values=frozenset({"configurable", "bundle", "grouped"}),
             ),
             SkipRule(
                 reason="a virtual or downloadable product: nothing to pick",
-                column="product type",
-                values=frozenset({"virtual", "downloadable"}),
+                columns=("product type",),
+                values=frozenset({"virtual", "downloadable", "giftcard"}),
             ),
         ),
         ignored=(
@@ -270,6 +373,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "use config qty increments", "use config enable qty inc", "use config backorders", "tier prices",
             "bundle price type", "bundle price view",
         ),
+        no_value=frozenset({"__EMPTY__VALUE__"}),
         decimal=".",
     ),
     Profile(
@@ -305,6 +409,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
         },
         ignored=("price net", "price default net", "list price gross", "list price net", "purchase prices gross",
                  "purchase prices net", "available stock", "min purchase", "max purchase"),
+        parents=("id", "parent id"),
         decimal=".",
     ),
     Profile(
@@ -312,18 +417,18 @@ PROFILES: Final[tuple[Profile, ...]] = (
         title="PrestaShop",
         kinds=_PRODUCTS,
         detect=(("reference", "price tax included"), ("reference", "price tax excluded"), ("reference", "active 0 1"),
-                ("product id", "reference", "price tax excl")),
+                ("product id", "reference", "price tax excl"), ("product id", "referentie", "prijs excl btw")),
         columns={
-            "sku": ("reference",),
-            "name": ("name",),
-            "price": ("price tax included", "final price", "price tax incl"),
+            "sku": ("reference", "referentie"),
+            "name": ("name", "naam"),
+            "price": ("price tax included", "final price", "price tax incl", "prijs incl btw"),
             "picture": ("image urls x y z", "image urls"),
-            "level": ("quantity",),
+            "level": ("quantity", "hoeveelheid"),
             "product_id": ("id", "product id"),
             "url": (),
         },
         ignored=("wholesale price", "on sale 0 1", "minimal quantity", "unit price",
-                 "low stock level", "price tax excl", "discount amount"),
+                 "low stock level", "price tax excl", "prijs excl btw", "discount amount"),
     ),
     Profile(
         name="bol",
@@ -337,6 +442,14 @@ PROFILES: Final[tuple[Profile, ...]] = (
             "level": ("stockamount", "stock amount"),
             "product_id": (),
         },
+        skip=(
+            SkipRule(
+                reason="stock that lies with bol.com (FBB)",
+                columns=("fulfilmenttype", "fulfilment type"),
+                values=frozenset({"fbb"}),
+                kinds=_STOCK,
+            ),
+        ),
         ignored=("correctedstock", "corrected stock", "managedbyretailer"),
         decimal=".",
     ),
@@ -440,7 +553,7 @@ _NAME: Final = Field(
     ),
 )  # fmt: skip
 _PRICE: Final = Field(
-    amount,
+    price,
     (
         (
             "price", "prijs", "regular price", "variant price", "verkoopprijs", "price incl", "prijs incl",
@@ -457,6 +570,7 @@ _LEVEL: Final = Field(
             "stock", "voorraad", "qty", "quantity", "stock quantity", "aantal", "available", "voorraadniveau",
             "variant inventory qty", "stock level", "on hand", "inventory", "lagerbestand", "bestand", "lager",
             "stock amount", "voorraad aantal", "aantal op voorraad", "in voorraad",
+            "hoeveelheid",
         ),
         ("totale voorraad", "total stock", "stock total stock"),
     ),
@@ -491,7 +605,7 @@ _PERSON: Final[Mapping[str, tuple[Reader, tuple[str, ...]]]] = {
     "first_name": (text, ("first name", "voornaam")),
     "last_name": (text, ("last name", "achternaam")),
     "company": (text, ("company", "bedrijf", "bedrijfsnaam")),
-    "address": (text, ("address", "straat", "street", "adres")),
+    "address": (text, ("address", "address 1", "straat", "straatnaam", "street", "adres")),
     "address2": (text, ("address2", "address 2", "adres 2")),
     "house_number": (text, ("house number", "huisnummer")),
     "house_number_addition": (text, ("house number addition", "toevoeging", "huisnummer toevoeging")),
@@ -538,7 +652,7 @@ _ORDER: Final[Mapping[str, Field]] = {
     "line.product_name": Field(text, (("line product name", "lineitem name"), *_NAME.names)),
     "line.quantity": Field(
         whole,
-        (("line quantity", "lineitem quantity"), ("quantity", "aantal", "qty")),
+        (("line quantity", "lineitem quantity"), ("quantity", "aantal", "qty", "hoeveelheid")),
         required=True,
     ),
     "line.tax_rate": _named(percentage, "line tax rate", "tax rate", "btw", "btw percentage", "btw tarief"),

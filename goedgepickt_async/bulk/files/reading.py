@@ -37,7 +37,13 @@ _APART: Final = re.compile(r"[\W_]+")
 _LOOKS_LIKE: Final = re.compile(
     r"prijs|price|preis|\bprix\b|bedrag|actie|\bsale\b|voorraad|stock|\bqty\b|quantity|inventory|bestand|\blager|aantal"
 )
+_LOOKS_LIKE_OF_ORDERS: Final = re.compile(
+    r"quantity|aantal|\bnam[ea]?\b|naam|address|adres|stra(?:at|ss?e)|street|postcode|zip|city|plaats|country|\bland\b"
+)
 _SHOWN_COLUMNS: Final = 30
+_TITLES: Final = 20
+"""Lines above the head that are looked at, such as the title of a report."""
+_IDENTITY: Final = frozenset({"sku", "uuid", "webshop_uuid"})
 
 
 @attrs.frozen
@@ -148,7 +154,7 @@ def read_bytes(
     try:
         unpacked = unpack(data)
         if is_workbook(unpacked):
-            reader.read_table(workbook_records(unpacked, sheet), is_csv=False)
+            reader.read_table(workbook_records(unpacked, sheet))
         else:
             decoded = decode(unpacked, encoding)
             if decoded.note:
@@ -159,7 +165,8 @@ def read_bytes(
             else:
                 if text.count("\n") > 1 and not text.endswith(("\n", "\r")):
                     reader.notes.append("the last line has no line end: make sure that the file is not cut off")
-                reader.read_table(csv_records(text, delimiter or delimiter_of(text, reader.count_known)), is_csv=True)
+                delimiter = delimiter or delimiter_of(text, reader.count_known)
+                reader.read_table(csv_records(text, delimiter), delimiter=delimiter)
     except InputFileError as error:
         raise InputFileError(f"{name}: {error.message}", problems=error.problems) from None
     return reader.finish(name)
@@ -221,34 +228,73 @@ class _Reader:
         extra = {column for columns in profile.columns.values() for column in columns} if profile else set()
         return len((known | extra) & there) + len(set(self._explicit.values()) & set(names))
 
-    def read_table(self, records: Iterator[Record], *, is_csv: bool) -> None:
-        """The rows below a head."""
-        _, head = next(records, (0, []))
-        names = [str(name) for name in head]
-        if not any(name.strip() for name in names):
-            raise InputFileError("it is empty: there is no head with the names of the columns")
+    def read_table(self, records: Iterator[Record], *, delimiter: str = "") -> None:
+        """The rows below a head; without a delimiter they are of a workbook."""
+        names, table = self._below_head(list(records))
         self._choose_profile(names)
-        places = match(self._kind, names, self._explicit, self.profile, self._constants)
-        self.columns = {field: names[place] for field, place in places.items()}
-        self._note_unread(names, places)
-        self._read_constants()
-        carried: dict[str, dict[str, Any]] = {}
-        for line, record in records:
-            cells = [unescape_cell(cell) if is_csv and isinstance(cell, str) else cell for cell in record]
-            self._carry(names, cells, carried)
+        for _, cells in table:
+            cells[:] = [self._cell(cell, is_csv=bool(delimiter)) for cell in cells]
+        filled = [
+            any(place < len(cells) and not _is_empty(cells[place]) for _, cells in table) for place in range(len(names))
+        ]
+        places = match(self._kind, names, self._explicit, self.profile, self._constants, filled=filled)
+        self._take_columns(names, places)
+        parents = self._complete(names, [cells for _, cells in table])
+        for (line, cells), is_parent in zip(table, parents, strict=True):
             values = {field: cells[place] if place < len(cells) else "" for field, place in places.items()}
             values = {field: cell for field, cell in values.items() if not _is_empty(cell)}
             key = str(values.get(self._grouped, "")).strip()
-            if self._is_skipped(line, names, cells, key):
-                continue
-            if wrong := _wrong_length(names, cells, places):
+            if is_parent:
+                self._skipped[line] = f"{self._name}:{line}: the parent of other rows: its variants are the goods"
+            elif self._is_skipped(line, names, cells, key):
+                pass
+            elif wrong := _wrong_length(names, cells, places) or self._wrongly_split(values, delimiter):
                 self._refuse(line, "", wrong, self._latest, key)  # it may be part of either
             else:
                 self._take(line, values, tuple(str(cell).strip() for cell in cells))
 
+    def _below_head(self, records: list[Record]) -> tuple[list[str], list[Record]]:
+        """The names of the columns, and the records below them; a report may have a title above its head."""
+        heads = [[str(name) for name in cells] for _, cells in records[:_TITLES]]
+        known = [self.count_known(names) for names in heads]
+        at = 0 if not known or known[0] else next((place for place, number in enumerate(known) if number > 1), 0)
+        if not records or not any(name.strip() for name in heads[at]):
+            raise InputFileError("it is empty: there is no head with the names of the columns")
+        if at:
+            self.notes.append(f"the head is on line {records[at][0]}: the lines above it are not read")
+        return heads[at], records[at + 1 :]
+
+    def _cell(self, cell: Any, *, is_csv: bool) -> Any:
+        if not isinstance(cell, str):
+            return cell
+        kept = unescape_cell(cell) if is_csv else cell
+        return "" if self.profile is not None and kept.strip() in self.profile.no_value else kept
+
+    def _take_columns(self, names: Sequence[str], places: Mapping[str, int]) -> None:
+        self.columns = {field: names[place] for field, place in places.items()}
+        if self._kind_name == "products" and _IDENTITY.issuperset({*places, *self._constants}):
+            there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
+            raise InputFileError(
+                "only the sku is read, so there is nothing to compare; say which columns hold other fields, as in "
+                f"--column price=NAME. There are: {there}"
+            )
+        if self._kind_name == "orders" and not any(field.startswith("shipping.") for field in places):
+            self.notes.append("no column is read as an address: the orders will have no receiver")
+        left = unread(names, places, self.profile, is_order=self._kind_name == "orders")
+        if left:
+            self.notes.append("not read: " + ", ".join(repr(name) for name in left))
+        self._read_constants()
+
+    def _wrongly_split(self, values: Mapping[str, Any], delimiter: str) -> str:
+        """Whether the key of a row holds a delimiter: the row may be written with another one than the head."""
+        key = str(values.get(self._grouped or "sku", ""))
+        other = next((sign for sign in ";|" if sign in key), "") if delimiter and self.profile is None else ""
+        return f"{key!r} has the delimiter {other!r} in it: is the row split at the wrong place?" if other else ""
+
     def read_json(self, text: str) -> None:
         """The rows of JSON."""
-        self._read_constants()
+        if self._kind.grouped is not None:
+            self._read_constants()
         objects: list[tuple[int, dict[str, Any]]] = []
         for line, value in json_records(text):
             if isinstance(value, str):
@@ -262,9 +308,7 @@ class _Reader:
             return
         names = list(dict.fromkeys(name for _, flat in objects for name in flat))
         self._choose_profile(names)
-        places = match(self._kind, names, self._explicit, self.profile, self._constants)
-        self.columns = {field: names[place] for field, place in places.items()}
-        self._note_unread(names, places)
+        self._take_columns(names, match(self._kind, names, self._explicit, self.profile, self._constants))
         for line, value in objects:
             flat = value
             if self.profile is not None:  # an export writes null for what is not there
@@ -308,11 +352,6 @@ class _Reader:
             if self._notation.decimal is None and self.profile.decimal is not None:
                 self._notation = attrs.evolve(self._notation, decimal=self.profile.decimal)
 
-    def _note_unread(self, names: Sequence[str], places: Mapping[str, int]) -> None:
-        left = unread(names, places, self.profile)
-        if left:
-            self.notes.append("not read: " + ", ".join(repr(name) for name in left))
-
     def _read_constants(self) -> None:
         for field, value in self._constants.items():
             if field not in self._kind.fields:
@@ -333,23 +372,28 @@ class _Reader:
                 return True
         return False
 
-    def _carry(self, names: Sequence[str], cells: list[Any], carried: dict[str, dict[str, Any]]) -> None:
-        """Fill in what stands only in the first row of those that belong together."""
+    def _complete(self, names: Sequence[str], rows: Sequence[list[Any]]) -> list[bool]:
+        """Fill in what another row of the same group or the parent row says; whether each row is a parent of others."""
         if self.profile is None:
-            return
+            return [False] * len(rows)
         places = {plain(name): place for place, name in reversed(list(enumerate(names)))}
         for group, columns in self.profile.carry.items():
-            place = places.get(group, len(cells))
-            key = str(cells[place]).strip() if place < len(cells) else ""
-            if not key:
-                continue
-            known = carried.setdefault(f"{group} {key}", {})
-            for column in columns:
-                at = places.get(column, len(cells))
-                if at < len(cells):
-                    cells[at] = known.setdefault(column, cells[at]) if _is_empty(cells[at]) else cells[at]
-                    if not _is_empty(cells[at]):
-                        known[column] = cells[at]
+            by_group: dict[str, dict[int, Any]] = {}
+            at = [places[name] for name in columns if name in places]
+            for cells in rows if group in places else ():
+                known = by_group.setdefault(_text_at(cells, places[group]), {})
+                known |= {place: cells[place] for place in at if _text_at(cells, place) and place not in known}
+            for cells in rows if group in places else ():
+                _fill(cells, by_group[_text_at(cells, places[group])] if _text_at(cells, places[group]) else {})
+        if self.profile.parents is None or not places.keys() >= set(self.profile.parents):
+            return [False] * len(rows)
+        own, parent = (places[name] for name in self.profile.parents)
+        by_id = {_text_at(cells, own): cells for cells in rows}
+        parents = {_text_at(cells, parent) for cells in rows} - {""}
+        for cells in rows:
+            above = by_id.get(_text_at(cells, parent), []) if _text_at(cells, parent) else []
+            _fill(cells, {place: cell for place, cell in enumerate(above) if place not in {own, parent}})
+        return [_text_at(cells, own) in parents for cells in rows]
 
     def _take(self, line: int, cells: Mapping[str, Any], whole: tuple[str, ...]) -> None:
         values: dict[str, Any] = dict(self._constant_values)
@@ -378,7 +422,7 @@ class _Reader:
         if self.profile is not None and field in self.profile.translate:
             cell = self.profile.translate[field].get(str(cell).strip().casefold(), cell)
         value = self._kind.fields[field].read(cell, self._notation)
-        if field in _TRANSLATED and value != str(cell).strip().casefold():
+        if field in _TRANSLATED and value.casefold() != str(cell).strip().casefold():
             self._translated[field, str(cell).strip()] = value
         return value
 
@@ -415,6 +459,16 @@ class _Reader:
 def _known_names(kind: RowKind) -> set[str]:
     fields = kind.fields.items()
     return {plain(field) for field, _ in fields} | {n for _, spec in fields for tier in spec.names for n in tier}
+
+
+def _text_at(cells: Sequence[Any], place: int) -> str:
+    return str(cells[place]).strip() if place < len(cells) and cells[place] is not None else ""
+
+
+def _fill(cells: list[Any], others: Mapping[int, Any]) -> None:
+    for place, cell in others.items():
+        if place < len(cells) and _is_empty(cells[place]):
+            cells[place] = cell
 
 
 def _is_empty(cell: Any) -> bool:
@@ -508,6 +562,8 @@ def match(
     explicit: Mapping[str, str],
     profile: Profile | None,
     constants: Mapping[str, str],
+    *,
+    filled: Sequence[bool] = (),
 ) -> dict[str, int]:
     """The place of the column that holds each field.
 
@@ -517,6 +573,7 @@ def match(
         explicit: By field, the column that its user says holds it; an empty one: none does.
         profile: What is known about such files.
         constants: Fields that have a value for all rows need no column.
+        filled: Whether each column has any value: of the columns that a profile names, one with values counts first.
 
     Raises:
         InputFileError: A column is not there, or two could be meant; or one that is required is missing.
@@ -529,7 +586,7 @@ def match(
     given = {*explicit, *constants}
     if profile is not None:
         for field, columns in profile.columns.items():
-            place = None if field in given or field not in kind.fields else _first(columns, names, taken)
+            place = None if field in given or field not in kind.fields else _first(columns, names, taken, filled)
             if place is not None:
                 found[field] = place
     taken = set(found.values())
@@ -542,21 +599,23 @@ def match(
     missing = [field for field, spec in kind.fields.items() if spec.required and field not in {*found, *constants}]
     if missing:
         there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
+        constant = f", or give all rows one value, as in --set {missing[0]}=VALUE" if missing[0] == "status" else ""
         raise InputFileError(
-            f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME, "
-            f"or give all rows one value, as in --set {missing[0]}=VALUE. There are: {there}"
+            f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME{constant}. "
+            f"There are: {there}"
         )
     return found
 
 
-def unread(names: Sequence[str], taken: Mapping[str, int], profile: Profile | None) -> list[str]:
-    """The columns that look like a price or a stock, and are not read."""
+def unread(names: Sequence[str], taken: Mapping[str, int], profile: Profile | None, *, is_order: bool) -> list[str]:
+    """The columns that look like a price or a stock, or of orders like a name or an address, and are not read."""
+    looks_like = _LOOKS_LIKE_OF_ORDERS if is_order else _LOOKS_LIKE
     known = set(profile.ignored) if profile is not None else set()
     places = set(taken.values())
     return [
         name
         for place, name in enumerate(names)
-        if place not in places and plain(name) not in known and _LOOKS_LIKE.search(plain(name))
+        if place not in places and plain(name) not in known and looks_like.search(plain(name))
     ]
 
 
@@ -569,12 +628,11 @@ def _explicit(field: str, column: str, names: Sequence[str]) -> int:
     return places[0]
 
 
-def _first(columns: Sequence[str], names: Sequence[str], taken: set[int]) -> int | None:
-    for column in columns:
-        for place, name in enumerate(names):
-            if plain(name) == column and place not in taken:
-                return place
-    return None
+def _first(columns: Sequence[str], names: Sequence[str], taken: set[int], filled: Sequence[bool]) -> int | None:
+    there = [
+        place for column in columns for place, name in enumerate(names) if plain(name) == column and place not in taken
+    ]
+    return next((place for place in there if filled and filled[place]), there[0] if there else None)
 
 
 def _by_name(field: str, tiers: Sequence[Sequence[str]], names: Sequence[str], taken: set[int]) -> int | None:

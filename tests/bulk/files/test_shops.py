@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from goedgepickt_async.bulk.files import FileRows, read_rows
+from goedgepickt_async.bulk.files import FileRows, read_bytes, read_rows
 from goedgepickt_async.bulk.files.fields import PROFILES
 from goedgepickt_async.bulk.orders import new_order
+from goedgepickt_async.errors import InputFileError
+from goedgepickt_async.models import Address
 
 SHOPS = Path(__file__).parent / "shops"
 
@@ -91,6 +94,163 @@ def test_a_profile_can_be_said_or_switched_off(kind: str) -> None:
     assert (off.profile, off.skipped) == ("", ())
 
 
+# Kind; rows of a file with other layouts and quirks; what is read by SKU; what is skipped and what is refused.
+QUIRKS: Mapping[str, tuple[str, str, dict[str, Any], list[str], list[str]]] = {
+    "woocommerce, stock that the shop does not count": (
+        "stock",
+        (
+            "ID,Type,SKU,Name,Stock,Regular price\n1,variation,t-m,Tee M,4,20\n2,variation,t-l,Tee L,parent,20\n"
+            "3,simple,mok,Mok,,5\n4,bundle,set,Set,3,5\n5,simple,bad,Bad,veel,5\n"
+        ),
+        {"t-m": 4},
+        ["3: a variation without", "4: a product whose stock", "5: a variable, grouped, bundled"],
+        ["6: Stock: 'veel' is not a number"],
+    ),
+    "shopify, the row with the title below its variants": (
+        "products",
+        (
+            "Handle,Title,Variant SKU,Variant Price,Image Src,Gift Card\nt,,t-m,20,,\nt,Tee,t-s,21,,false\n"
+            "t,,,,https://c.example.test/2.jpg,\ng,Bon,bon-10,10,,true\ng,,bon-25,25,,\n"
+        ),
+        {"t-m": ("Tee", "20"), "t-s": ("Tee", "21")},
+        ["4: an image", "5: a gift card", "6: a gift card"],
+        [],
+    ),
+    "shopify, its layout of 2025": (
+        "products",
+        (
+            "Title,URL handle,SKU,Price,Compare-at price,Product image URL\nTee,t,t-s,20,30,https://c.example.test/1.jpg\n"
+            ",t,t-m,21,,\n,t,,,,https://c.example.test/2.jpg\n"
+        ),
+        {"t-s": ("Tee", "20"), "t-m": ("Tee", "21")},
+        ["4: an image"],
+        [],
+    ),
+    "shopify, its inventory": (
+        "stock",
+        (
+            "Handle,Title,SKU,Location,Committed (not editable),Available (not editable),On hand (current)\n"
+            "t,Tee,t-s,Utrecht,2,3,5\nt,Tee,t-m,Utrecht,0,not stocked,not stocked\n"
+        ),
+        {"t-s": 3},
+        ["3: a variant that is not in stock"],
+        [],
+    ),
+    "magento, paths of pictures and its word for no value": (
+        "products",
+        (
+            "sku,store_view_code,product_type,name,price,base_image\nm-1,,simple,Tas,34.000,/m/b/1.jpg\n"
+            "m-2,,simple,__EMPTY__VALUE__,5.0,\nm-3,,giftcard,Bon,5.0,\n"
+        ),
+        {"m-1": ("Tas", "34.000"), "m-2": (None, "5.0")},
+        ["4: a virtual or downloadable product"],
+        [],
+    ),
+    "shopware, a parent below and above its variants": (
+        "products",
+        "id;parent_id;product_number;stock;name;price_gross\nb2;b1;h-1;4;;\nb1;;h;0;Hemd;20\nb3;b1;h-2;6;Hemd lang;22\n",
+        {"h-1": ("Hemd", "20"), "h-2": ("Hemd lang", "22")},
+        ["3: the parent of other rows"],
+        [],
+    ),
+    "lightspeed, an empty column of SKUs": (
+        "stock",
+        "Internal_ID;Internal_Variant_ID;NL_Title_Short;Stock_Level;Article_Code;SKU\n1;2;Fiets;5;F-1;\n",
+        {"F-1": 5},
+        [],
+        [],
+    ),
+    "bol.com, stock that lies there": (
+        "stock",
+        "offerId,ean,stockAmount,fulfilmentType,referenceCode\n1,87,7,FBR,mok\n2,88,55,FBB,bord\n3,89,1,FBR,\n",
+        {"mok": 7},
+        ["3: stock that lies with bol.com"],
+        ["4: referenceCode: is empty"],
+    ),
+    "prestashop, its Dutch list": (
+        "stock",
+        "Product-ID;Naam;Referentie;Prijs (excl. btw);Prijs (incl. btw);Hoeveelheid\n1;Mok;mok;10,33;12,50;7\n",
+        {"mok": 7},
+        [],
+        [],
+    ),
+    "exact, a title above the head": (
+        "products",
+        "Artikelen;;\nAdministratie: 12 - Voorbeeld;;\n\nArtikelcode;Omschrijving;Verkoopprijs\nmok;Mok;12,50\nTotaal;;12,50\n",
+        {"mok": ("Mok", "12.50")},
+        [],
+        ["6: Artikelcode: 'Totaal' looks like"],
+    ),
+    "a list with a row of another delimiter, and odd values": (
+        "products",
+        'sku,prijs\nmok,"12,50"\nbord;13,50\nNULL,5\nkom,-5\n"A1\nA2",5\n',
+        {"mok": (None, "12.50")},
+        [],
+        [
+            "3: 'bord;13' has the delimiter",
+            "4: sku: NULL is",
+            "5: prijs: -5 is negative",
+            "6: sku: 'A1\\nA2' has a line end",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUIRKS)
+def test_rows_of_other_layouts_are_read_skipped_or_refused_by_line(name: str) -> None:
+    kind, text, wanted, skipped, refused = QUIRKS[name]
+    read = read_bytes(text.encode(), kind, name="f")
+    found = by_sku(read)
+    if kind == "stock":
+        assert {sku: values["level"] for sku, values in found.items()} == wanted
+    else:
+        assert {sku: (values.get("name"), f"{values['price']}") for sku, values in found.items()} == wanted
+    for told, expected in ((read.skipped, skipped), (read.problems, refused)):
+        assert len(told) == len(expected), told
+        assert all(line.startswith(f"f:{part}") for line, part in zip(told, expected, strict=True)), told
+
+
+def test_a_file_of_which_only_the_sku_is_read_is_refused() -> None:
+    with pytest.raises(InputFileError, match="only the sku is read"):
+        read_bytes(b"sku;oude prijs;nieuwe prijs\nmok;12,50;13,95\n", "products")
+
+
+def test_orders_of_woocommerce_have_the_receiver_of_the_shipping_columns() -> None:
+    head = "Order Number,Order Status,Order Date,First Name (Billing),City (Billing),Last Name (Shipping),Address 1&2 (Shipping),"
+    row = "Processing,2026-11-27 09:05,Ada,Utrecht,Bo,Weg 2,"
+    lines = [
+        head + "City (Shipping),Country Code (Shipping),SKU,Item Name,Quantity (- Refund),Item Cost",
+        f"9001,{row}Gent,BE,mok,Mok,2,12.50",
+        f"9001,{row}Gent,BE,bord,Bord,1,9",
+        f"9002,{row.replace('Processing', 'Pending payment')}Gent,BE,mok,Mok,2,12.50",
+        f"9003,{row.replace('Processing', 'Refunded')}Gent,BE,mok,Mok,2,12.50",
+    ]
+    read = read_bytes("\n".join([*lines, ""]).encode(), "orders")
+    read.check()
+    (order,) = [new_order(row.values) for row in read.rows]
+    assert isinstance(order.shipping, Address)
+    assert (order.order_id, order.status, order.shipping.city, order.shipping.address) == (
+        "9001",
+        "open",
+        "Gent",
+        "Weg 2",
+    )
+    assert [(line.sku, line.quantity) for line in order.lines] == [("mok", 2), ("bord", 1)]
+    assert [line.split(": ")[0] for line in read.skipped] == ["the file:4", "the file:5"]
+
+
+def test_columns_that_look_like_an_address_and_are_not_read_are_told() -> None:
+    read = read_bytes(b"ordernummer;status;artikelnummer;aantal;Postcode ontvanger\n1;open;mok;1;3511\n", "orders")
+    assert any("'Postcode ontvanger'" in note for note in read.notes)
+    assert any("no column is read as an address" in note for note in read.notes)
+
+
+def test_an_order_of_shopify_that_was_paid_back_in_part_is_skipped_unless_its_status_is_said() -> None:
+    text = b"Name,Email,Financial Status,Fulfillment Status,Lineitem quantity,Lineitem name,Lineitem sku\n#1,a@example.test,partially_refunded,unfulfilled,2,Mok,mok\n"
+    assert len(read_bytes(text, "orders").skipped) == 1
+    assert len(read_bytes(text, "orders", constants={"status": "open"}).rows) == 1
+
+
 def test_each_profile_has_a_whole_file() -> None:
-    tested = {row[1] for row in PRODUCTS} | {"shopify-orders", "goedgepickt"}
+    tested = {row[1] for row in PRODUCTS} | {"shopify-orders", "goedgepickt", "shopify-inventory", "woocommerce-orders"}
     assert {profile.name for profile in PROFILES} <= tested
