@@ -1,4 +1,4 @@
-"""The objects of the API, as immutable attrs classes: what it sends, and what you send.
+"""The objects of the API, as immutable attrs classes: the ones that you receive and the ones that you send.
 
 Models that you receive accept everything the API may send. Unknown keys are in `extra`, and unknown enumeration values are data.
 Models that you send (`New…`, `…Update`) raise `errors.ValidationError` for bad values when you create them.

@@ -16,7 +16,7 @@ __all__ = ["LinkedOrder", "NewWebhook", "PageInfo", "PickLocation", "Shipment", 
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Webshop(Model):
-    """One webshop (A); its `uuid` goes into the body of product, order and webhook writes."""
+    """A webshop (A). Its `uuid` is part of the body of product, order and webhook writes."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.1"))
     name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.1"))
@@ -27,7 +27,7 @@ class Webshop(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class PickLocation(Model):
-    """One pick location (A). Its other fields are not documented; they are in `extra`."""
+    """A pick location of the warehouse (A). Undocumented fields are in `extra`."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.4"))
     name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.4"))
@@ -36,16 +36,16 @@ class PickLocation(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Webhook(Model):
-    """One subscription (A); the list of them is account-wide.
+    """A webhook subscription (A). The list has the subscriptions of the whole account.
 
     Attributes:
-        secret: The key that signs this subscription's deliveries; `secret.reveal()` gives it.
+        secret: The secret that signs the deliveries of this subscription; `secret.reveal()` returns the text.
     """
 
     uuid: Identifier = attrs.field(metadata=alias("webhookUuid", "uuid", known="A 4.7"))
     event: WebhookEvent | None = attrs.field(default=None, metadata=alias("webhookEvent", known="A 4.7"))
     secret: Secret | None = attrs.field(default=None, metadata=alias("webhookSecret", known="A 4.7"))
-    # A target URL may carry credentials of its owner.
+    # A target URL can contain credentials.
     target_url: str | None = attrs.field(default=None, repr=False, metadata=alias("targetUrl", known="A 4.7"))
     webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True, known="A 4.7"))
     webshop_uuid: str | None = attrs.field(default=None, metadata=alias("webshopUuid", known="A 4.7"))
@@ -55,15 +55,15 @@ class Webhook(Model):
 @request_model
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class NewWebhook(Model):
-    """A subscription to be created (A). Creating one twice makes two.
+    """A new webhook subscription (A). The API creates a second subscription if you send it twice.
 
     Attributes:
-        webshop_uuid: Left UNSET, the client fills in its own.
-        event: A `WebhookEvent`, or its text for one that this SDK does not name.
-        target_url: Where deliveries go.
+        webshop_uuid: The uuid of the webshop. Default: the webshop of the client.
+        event: A `WebhookEvent`, or the text of an event that this version does not know.
+        target_url: The URL for the deliveries.
 
     Raises:
-        ValidationError: Something is missing or unfit; `fields` names every bad field.
+        ValidationError: A value is missing or not valid; `fields` has the problem of each field.
     """
 
     webshop_uuid: str | Unset = attrs.field(
@@ -75,11 +75,13 @@ class NewWebhook(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class PageInfo(Model):
-    """The `pageInfo` of a list (A). `total_items` and `last_page` are unreliable (B): nothing here ends a list.
+    """The `pageInfo` of a list (A).
+
+    `total_items` and `last_page` are unreliable (B), so they do not decide where a list ends.
 
     Attributes:
-        items_per_page: The page size that the server really used; it may be lower than the page size that was asked for.
-        cursor: The cursor that continues after the 10,000 rows that page numbers reach (B).
+        items_per_page: The page size that the server used; it can be smaller than the requested size.
+        cursor: The cursor that continues after 10,000 rows, where page numbers end (B).
     """
 
     total_items: int | None = attrs.field(default=None, metadata=alias("totalItems", known="B 3"))
@@ -92,7 +94,7 @@ class PageInfo(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class LinkedOrder(Model):
-    """The order that a shipment belongs to (A/B)."""
+    """The order of a shipment (A/B)."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid", known="A/B 4.6"))
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
@@ -100,12 +102,12 @@ class LinkedOrder(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Shipment(Model):
-    """One shipment (A/B). Its repr shows neither the recipient nor the code that leads to one.
+    """A shipment (A/B). Its repr does not show the recipient and the tracking code.
 
     Attributes:
-        uuid: Seen once (B), so it may be absent.
-        linked_order: None when it belongs to no order.
-        extra: What the API sent and this class has no field for.
+        uuid: The uuid, which was seen once (B) and may be absent.
+        linked_order: The order; None for a shipment without an order.
+        extra: Keys of the API for which this class has no field.
     """
 
     uuid: Identifier | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.6"))

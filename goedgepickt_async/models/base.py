@@ -1,4 +1,4 @@
-"""What all models share: wire names, open enumerations, `UNSET`, `Secret`."""
+"""Common parts of all models: wire names, open enumerations, `UNSET`, `Secret`."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ __all__ = [
 ]
 
 Identifier = Annotated[str, "identifier"]
-"""A uuid: text that is never empty and never a number, because it identifies a row."""
+"""A uuid: text that is not empty. Numbers are refused, because the text identifies a row."""
 
 Label = Annotated[str, "label"]
-"""Text in a list whose items may have other types: other items are kept as their JSON text."""
+"""Text in a list. Items of other types are kept as their JSON text."""
 
 _KEY: Final = "goedgepickt_async.field"
 
 
 Confidence = Literal["A", "A/B", "B", "B/C", "C"]
-"""How sure a fact of the API is: `A` the vendor, or code that runs in production; `B` seen once; `C` a guess."""
+"""How sure a fact about the API is: `A` from the vendor or from code in production, `B` seen once, `C` a guess."""
 
 SOURCES: Final[Mapping[str, str]] = {
     "3": "Vendor, Vendure, Printlijst, Dura",
@@ -65,26 +65,26 @@ SOURCES: Final[Mapping[str, str]] = {
     "4.7": "Vendure",
     "6": "Help, Vendure",
 }
-"""Where fields are seen: section of docs/reference/api-facts.md, a letter if need be -> documents and programs.
+"""The documents and programs that prove fields, by section of docs/reference/api-facts.md (some with a letter).
 
-That page describes them.
+The page describes the documents and programs.
 """
 
 
 @attrs.frozen
 class FieldInfo:
-    """What is known about one field of the API.
+    """The facts about one field of the API.
 
     Attributes:
-        name: The key in answers, or the prefix if `is_flat`.
-        aliases: Other keys that answers use for the same thing, tried in order when `name` is absent or null.
-        sent: The key in requests, where it differs from the one in answers.
-        is_flat: The value's fields are on the wire among this class's other fields, with a prefix.
-        intern: Few different texts occur: equal ones are kept in memory once.
+        name: The key in responses, or the prefix if `is_flat`.
+        aliases: Other keys for the same field in responses. They are tried in order if `name` is absent or null.
+        sent: The key in requests, if it differs from the key in responses.
+        is_flat: Whether the fields of the value are in the same JSON object, with a prefix.
+        intern: Whether few different texts occur, so that equal texts are kept in memory once.
         confidence: How sure it is that the field exists with this type.
-        source: The documents and programs that show it.
+        source: The documents and programs that prove it.
         section: The section of docs/reference/api-facts.md that lists it.
-        personal: Whether it may hold personal data; such a field is in no repr.
+        personal: Whether it can hold personal data; then no repr shows the field.
     """
 
     name: str
@@ -101,21 +101,21 @@ class FieldInfo:
 def alias(
     name: str, *aliases: str, sent: str | None = None, intern: bool = False, known: str = "", personal: bool = False
 ) -> dict[str, Any]:
-    """Metadata for `attrs.field(metadata=…)`.
+    """Return metadata for `attrs.field(metadata=…)`.
 
     Args:
-        name: The key in answers.
-        *aliases: Its other spellings.
-        sent: The key in requests; None: the same.
+        name: The key in responses.
+        *aliases: Other keys in responses.
+        sent: The key in requests; None if it is the same.
         intern: See `FieldInfo`.
-        known: Confidence and a key of `SOURCES`, as `A/B 4.5`.
+        known: The confidence and a key of `SOURCES`, such as `A/B 4.5`.
         personal: See `FieldInfo`.
     """
     return {_KEY: FieldInfo(name, aliases, sent or name, intern=intern, personal=personal, **_known(known))}
 
 
 def flatten(prefix: str, *, known: str = "", personal: bool = False) -> dict[str, Any]:
-    """Metadata for a field whose parts are flat in the object: `flatten("billing")` collects `billingCity` and others."""
+    """Return metadata for a field whose parts are flat: `flatten("billing")` collects `billingCity` and others."""
     return {_KEY: FieldInfo(prefix, (), prefix, is_flat=True, personal=personal, **_known(known))}
 
 
@@ -125,7 +125,7 @@ def _known(text: str) -> dict[str, Any]:
 
 
 def field_info(metadata: Mapping[Any, Any]) -> FieldInfo | None:
-    """The `FieldInfo` in a field's metadata, or None where the field has none."""
+    """The `FieldInfo` in the metadata of a field, or None."""
     found = metadata.get(_KEY)
     return found if isinstance(found, FieldInfo) else None
 
@@ -135,11 +135,11 @@ _LONGEST: Final = 64
 
 
 class OpenEnum(enum.StrEnum):
-    """A text enumeration that takes unknown values too.
+    """A text enumeration that accepts unknown values.
 
     `OrderStatus("shiny_new")` is an `OrderStatus` that equals the text `"shiny_new"` and whose `is_known` is False.
-    Iterating the class yields the known members only. Compare unknown values with `==`. The first few hundred short
-    ones are cached; the limit prevents that a server fills the memory.
+    Iterating the class yields the known members only. Compare unknown values with `==`. A limited number of them is
+    cached, so that a server cannot fill the memory.
     """
 
     @property
@@ -148,7 +148,7 @@ class OpenEnum(enum.StrEnum):
         return type(self)._value2member_map_.get(self._value_) is self
 
     def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
-        """By value: some releases of Python go by the name, which an unknown value has none of."""
+        """Pickle by value. Some releases of Python pickle by name, and unknown values have no name."""
         return type(self), (self._value_,)
 
     def __copy__(self) -> Self:
@@ -159,7 +159,7 @@ class OpenEnum(enum.StrEnum):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """For pydantic and FastAPI: any text."""
+        """The schema for pydantic and FastAPI: any text."""
         from pydantic_core import core_schema  # noqa: PLC0415  only pydantic calls this
 
         return core_schema.no_info_after_validator_function(
@@ -168,7 +168,7 @@ class OpenEnum(enum.StrEnum):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
-        """Text, with the known values as examples: a closed list would break on the first new one."""
+        """The JSON schema: text with the known values as examples. A closed list would refuse new values."""
         return {"type": "string", "title": cls.__name__, "examples": [member.value for member in cls]}
 
     @classmethod
@@ -178,7 +178,7 @@ class OpenEnum(enum.StrEnum):
             return None
         known = _UNKNOWN.get((cls, value))
         if known is not None:
-            return known  # type: ignore[return-value]  # the class is in the key
+            return known  # type: ignore[return-value]  # the key contains the class
         member = str.__new__(cls, value)
         member._name_ = value
         member._value_ = value
@@ -194,18 +194,20 @@ _warned: Final[set[tuple[type[OpenEnum], str]]] = set()
 def warn_unknown(
     cls: type[OpenEnum], value: object, *, effect: str = "the list may be empty", stacklevel: int = 3
 ) -> None:
-    """Warn of a text that this version does not know, once in a process: it may be misspelt.
+    """Warn about a value that this version does not know, because it may be misspelt.
 
-    A value of an open enumeration, as `OrderStatus("brand_new")`, does not warn.
+    Each value is warned about once per process.
+
+    A member of the enumeration, such as `OrderStatus("brand_new")`, does not warn.
 
     Args:
         cls: The enumeration.
-        value: The value of the caller, or None.
-        effect: What an unknown value may lead to.
-        stacklevel: As of `warnings.warn`.
+        value: The value from the caller, or None.
+        effect: The possible consequence of an unknown value, for the message.
+        stacklevel: As for `warnings.warn`.
 
     Raises:
-        ConfigurationError: The value is not text.
+        ConfigurationError: The value is not a str.
     """
     if value is None or isinstance(value, OpenEnum):
         return
@@ -223,16 +225,16 @@ def warn_unknown(
 
 
 class _Unset(enum.Enum):
-    """An enumeration of one member, because type checkers narrow `x is UNSET` on those."""
+    """An enumeration with one member, because type checkers narrow `x is UNSET` for enumerations."""
 
-    # Serializers write an enumeration's value: of one that is no data they say so, instead of writing a number.
+    # Serializers write the value of an enumeration. They refuse this value, instead of writing a number.
     UNSET = object()
 
     def __repr__(self) -> str:
         return "UNSET"
 
     def __reduce_ex__(self, _protocol: object) -> str:  # type: ignore[override]  # see object.__reduce__
-        """By name: the value cannot be pickled."""
+        """Pickle by name, because the value cannot be pickled."""
         return "UNSET"
 
     def __bool__(self) -> Literal[False]:
@@ -243,14 +245,14 @@ Unset = Literal[_Unset.UNSET]
 """The type of `UNSET`, for annotations: `price: Decimal | None | Unset`."""
 
 UNSET: Final = _Unset.UNSET
-"""The field is not sent, so the server leaves what it has. None, in contrast, empties it."""
+"""The default of fields that are not sent. The server keeps the present value. None empties the field."""
 
 
 @final
 class Secret:
     """A secret, such as a webhook's signing key. Printing, formatting and logging it shows `***`.
 
-    It is no attrs class, so that serializers that know those refuse it instead of writing `{}`.
+    It is not an attrs class, so serializers refuse it instead of writing `{}`.
 
     Args:
         value: The secret text.
@@ -263,38 +265,38 @@ class Secret:
         object.__setattr__(self, "_value", value)
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Refused: a secret is immutable."""
+        """Raise AttributeError, because a secret is immutable."""
         raise AttributeError("a Secret cannot be changed")
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
-        """Pickled by value."""
+        """Support pickling."""
         return Secret, (self._value,)
 
     def reveal(self) -> str:
-        """The secret itself."""
+        """Return the secret text."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
-        """Compares in constant time; a `Secret` equals no plain text."""
+        """Compare in constant time. A `Secret` is never equal to a str."""
         if not isinstance(other, Secret):
             return NotImplemented
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
-        """Agrees with `==`."""
+        """Return a hash that fits `==`."""
         return hash((Secret, self._value))
 
     def __repr__(self) -> str:
-        """Never the secret."""
+        """Return `***`, not the secret."""
         return "Secret('***')"
 
     def __str__(self) -> str:
-        """Never the secret."""
+        """Return `***`, not the secret."""
         return "***"
 
 
 class OrderStatus(OpenEnum):
-    """Where an order stands (A). For creation the API takes `OPEN`, `ON_HOLD` (A), `COMPLETED`, `CANCELLED` (B)."""
+    """The status of an order (A). For creation the API accepts `OPEN`, `ON_HOLD` (A), `COMPLETED`, `CANCELLED` (B)."""
 
     OPEN = "open"
     READY_FOR_PICKING = "ready_for_picking"
@@ -305,11 +307,11 @@ class OrderStatus(OpenEnum):
 
 
 OrderStatusName = Literal["open", "ready_for_picking", "backorder", "on_hold", "completed", "cancelled"]
-"""The known values of `OrderStatus`, for editors to complete."""
+"""The known values of `OrderStatus`, for completion in editors."""
 
 
 class LineType(OpenEnum):
-    """What an order line is (A/B): a plain one, the header of a bundle, or a part of one."""
+    """The kind of an order line (A/B): a plain line, the header of a bundle, or a part of a bundle."""
 
     NORMAL = "normal"
     PARENT = "parent"
@@ -317,7 +319,7 @@ class LineType(OpenEnum):
 
 
 class ProductType(OpenEnum):
-    """What a product is (B): a plain one, a bundle or variant parent, or a part of one."""
+    """The kind of a product (B): a plain product, a bundle or variant parent, or a part of a bundle or variant."""
 
     NORMAL = "normal"
     PARENT = "parent"
@@ -325,7 +327,7 @@ class ProductType(OpenEnum):
 
 
 class ShipmentStatus(OpenEnum):
-    """Where a shipment stands (B). It can be empty (A/B)."""
+    """The status of a shipment (B). It can be empty (A/B)."""
 
     EMPTY = ""
     PENDING_REGISTERED = "pending_registered"
@@ -355,11 +357,11 @@ ShipmentStatusName = Literal[
     "problem",
     "no_update_supported",
 ]
-"""The known values of `ShipmentStatus`, for editors to complete."""
+"""The known values of `ShipmentStatus`, for completion in editors."""
 
 
 class WebhookEvent(OpenEnum):
-    """What one can subscribe to (A). An event for new shipments exists; its name is not known, so pass it as text."""
+    """The events for subscriptions (A). An event for new shipments exists, but its name is unknown: pass it as text."""
 
     ORDER_STATUS_CHANGED = "order.statusChanged"
     PRODUCT_STOCK_CHANGED = "product.stockChanged"

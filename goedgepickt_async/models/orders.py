@@ -1,4 +1,4 @@
-"""Orders and their lines, as read and as sent."""
+"""Orders and their lines: the classes that you receive and the classes that you send."""
 
 from __future__ import annotations
 
@@ -46,15 +46,17 @@ __all__ = [
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Address(Model):
-    """Who and where, of an order's billing or shipping side (A/B).
+    """The billing or shipping address of an order, with the person or company (A/B).
 
-    On the wire its parts are flat in the order, with the prefix `billing` or `shipping`. It accepts any text of the API; a
-    `NewOrder` checks it (`billing.country: …`). Its repr shows the country and no personal data.
+    In the JSON, its parts are fields of the order with the prefix `billing` or `shipping`. Any text of the API is
+    accepted. `NewOrder` checks an address before it is sent (`billing.country: …`). The repr shows only the country.
 
     Attributes:
-        house_number: Text, also when it looks like a number; the API refuses JSON numbers (A).
-        house_number_addition: Answers spell it `HousenumberAddition`, requests `HouseNumberAddition` (A/B).
-        country: ISO 3166-1 alpha-2, upper-case (A). Sent, an empty one counts as None, `XK` (Kosovo) as a country.
+        house_number: The house number as text; the API refuses JSON numbers (A).
+        house_number_addition: The addition to the house number. The key is `HousenumberAddition` in responses and
+            `HouseNumberAddition` in requests (A/B).
+        country: The ISO 3166-1 alpha-2 code in upper case (A). In an order that you send, an empty text means None, and
+            `XK` (Kosovo) is accepted.
     """
 
     first_name: str | None = attrs.field(
@@ -93,12 +95,13 @@ class Address(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class OrderLine(Model):
-    """One line of an order (A/B).
+    """A line of an order (A/B).
 
     Attributes:
-        product_uuid: None when GoedGepickt does not know the product.
-        price: Of one piece, as the API gives it; with or without tax is not documented.
-        type: `PARENT` is the header of a bundle whose parts follow as `CHILD` lines: count those, not the header.
+        product_uuid: The product's uuid; None if GoedGepickt does not know the product.
+        price: The price of one piece, as the API sends it. Whether it includes tax is not documented.
+        type: The kind of the line. `PARENT` is the header of a bundle, and its parts follow as `CHILD` lines. Count the
+            parts, not the header.
     """
 
     product_uuid: str | None = attrs.field(default=None, metadata=alias("productUuid", known="A/B 4.5"))
@@ -113,7 +116,10 @@ class OrderLine(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class OrderShipment(Model):
-    """A parcel of an order (A/B). Its repr hides the code and the URL: with a zip code they lead to the recipient."""
+    """A parcel of an order (A/B).
+
+    Its repr hides the tracking code and the URL, because with a zip code they lead to the recipient.
+    """
 
     track_trace_code: str | None = attrs.field(
         default=None, repr=False, metadata=alias("trackTraceCode", known="A/B 4.5", personal=True)
@@ -127,17 +133,18 @@ class OrderShipment(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Order(Model):
-    """One order. Its repr shows no personal data; its fields do.
+    """An order. Its repr does not show personal data, but its fields contain it.
 
     Attributes:
-        display_id: What people see (`externalDisplayId`, A); it may already start with `#`.
-        order_number: May be absent (C), like `order_id`.
-        created_at: Aware. The API may leave the offset out (A/B); then it is Dutch local time.
-        total_paid: Decimal (A); None if the API sends null or an empty text.
-        attention_needed: The order needs a check by a person (B).
-        tags: Texts are expected (B); an object or a number is kept as its JSON text (`'{"name": "spoed"}'`).
-        billing: Always an `Address`, of all None if the API sent nothing; so is `shipping`.
-        extra: Keys of the API that this class has no field for.
+        display_id: The number that people see (`externalDisplayId`, A); it may already start with `#`.
+        order_number: The number that people see, or None; `order_id` may be absent too (C).
+        created_at: The time of creation, with a time zone. If the API sends no offset (A/B), it is read as Dutch local
+            time.
+        total_paid: The amount (A); None if the API sends null or an empty text.
+        attention_needed: Whether a person must check the order (B).
+        tags: The tags, as texts (B). An object or a number is kept as its JSON text (`'{"name": "spoed"}'`).
+        billing: The billing address. If the API sends none, it is an `Address` with only None values, like `shipping`.
+        extra: Keys of the API for which this class has no field.
     """
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid", known="A 4.5"))
@@ -180,17 +187,17 @@ class Order(Model):
 
     @property
     def counted_lines(self) -> tuple[OrderLine, ...]:
-        """The lines that are things to pick: a bundle's parts, not its header (A/B)."""
+        """The lines to pick: the parts of a bundle, but not its header (A/B)."""
         return tuple(line for line in self.lines if line.type != LineType.PARENT)
 
     @property
     def items_to_count(self) -> int:
-        """How many pieces the counted lines hold; a line without a quantity counts as none."""
+        """The number of pieces in the counted lines; a line without a quantity counts as 0."""
         return sum(line.quantity or 0 for line in self.counted_lines)
 
 
 def country(value: str) -> str:
-    """An ISO 3166-1 alpha-2 code, made upper-case as the API requires (A)."""
+    """Return the ISO 3166-1 alpha-2 code in upper case, as the API requires (A)."""
     code = any_text(value).upper()
     if code not in COUNTRY_CODES:
         raise FieldError("must be a country code of ISO 3166-1 alpha-2, such as 'NL'")
@@ -198,12 +205,12 @@ def country(value: str) -> str:
 
 
 def optional_country(value: str | Unset) -> str | Unset:
-    """`country`, or UNSET. An empty text, as forms have it, says as much as UNSET."""
+    """Return the country code, or UNSET for UNSET and for an empty text, as web forms send it."""
     return UNSET if value is UNSET or value == "" else country(value)
 
 
 def optional_address(value: Address | Mapping[str, Any] | Unset) -> Address | Unset:
-    """A copy of an address that is fit to be sent, or UNSET. What is None in it is not sent, nor is an empty country."""
+    """Return a checked copy of the address, or UNSET. Fields that are None and an empty country are not sent."""
     if value is UNSET:
         return UNSET
     if isinstance(value, Address):
@@ -239,20 +246,21 @@ _CHECKS: dict[str, Any] = {
 @request_model
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class NewOrderLine(Model):
-    """One line of an order to be created. `sku`, `product_name`, `quantity`, `tax_rate` suffice (A); the others are B.
+    """A line of a new order. `sku`, `product_name`, `quantity` and `tax_rate` are enough (A); the other fields are B.
 
-    Amounts take a Decimal, an int or text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
+    An amount is a Decimal, an int or a text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
     Floats are refused.
 
     Attributes:
-        quantity: Pieces, at least 1.
-        tax_rate: In percent, as `21`.
-        line_item_id: The shop's own id of the line; `product_id` is its id of the product.
-        product_image: A URL.
-        unit_price_incl: Of one piece, with tax; `…_excl` without, `…_tax` the tax. `total_…` are the amounts of the line.
+        quantity: The number of pieces, at least 1.
+        tax_rate: The tax rate in percent, such as `21`.
+        line_item_id: The shop's own id for the line; `product_id` is the shop's id for the product.
+        product_image: The URL of a picture.
+        unit_price_incl: The price of one piece with tax. `…_excl` is the price without tax, and `…_tax` is the tax.
+            `total_…` are the amounts of the whole line.
 
     Raises:
-        ValidationError: A value is missing or wrong; `fields` has every bad field.
+        ValidationError: A value is missing or not valid; `fields` has the problem of each field.
     """
 
     sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.5n"))
@@ -296,16 +304,16 @@ class NewOrderLine(Model):
 @request_model
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class PickupLocation(Model):
-    """Where the customer fetches the parcel (B).
+    """The place where the customer collects the parcel (B).
 
     Attributes:
-        location_number: The carrier's number of the place.
-        carrier: GoedGepickt's number of the carrier, sent as text.
+        location_number: The carrier's number for the place.
+        carrier: GoedGepickt's number for the carrier, sent as text.
         location: The name of the place.
-        country: ISO 3166-1 alpha-2.
+        country: The ISO 3166-1 alpha-2 code.
 
     Raises:
-        ValidationError: Something is unfit; `fields` names every bad field.
+        ValidationError: A value is not valid; `fields` has the problem of each field.
     """
 
     location_number: str | Unset = attrs.field(
@@ -335,7 +343,7 @@ class PickupLocation(Model):
 
 
 def _lines(value: Sequence[NewOrderLine | Mapping[str, object]]) -> tuple[NewOrderLine, ...]:
-    """At least one line, each checked, each problem with its index."""
+    """Check that there is at least one line, and check each line. Each problem has the index of its line."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
         raise FieldError(f"must be a list of NewOrderLine, not {type_name(value)}")
     if not value:
@@ -359,24 +367,24 @@ def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> Pi
 @request_model
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class NewOrder(Model):
-    """An order to be created (A; `completed`, `cancelled`, `paid_total` and `paid_tax` B).
+    """A new order (A; `completed`, `cancelled`, `paid_total` and `paid_tax` are B).
 
-    Amounts take a Decimal, an int or text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
-    Floats are refused. Times must have a time zone. They are sent as Dutch local time, in seconds, without an offset (A). So
-    in the repeated hour in autumn, two times an hour apart are sent as the same text. Lines (and the
-    pick-up location) may be mappings of their fields' Python names.
+    An amount is a Decimal, an int or a text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
+    Floats are refused. Times must have a time zone. They are sent as Dutch local time in whole seconds, without an
+    offset (A). In the hour that is repeated in autumn, two times an hour apart are sent as the same text. Lines and the
+    pick-up location can be mappings with the Python names of their fields.
 
     Attributes:
         webshop_uuid: Left UNSET, the client fills in its own.
-        order_id: The shop's own id, which webhooks and lookups use.
+        order_id: The shop's own id for the order, which webhooks and lookups use.
         display_id: The number that people see, such as `#1001`.
         status: `open`, `on_hold` (A), `completed`, `cancelled` (B).
-        currency: Such as `EUR`.
-        ignore_unknown_products: Unknown SKUs then do not block the order (`ignoreUnknownProductWarnings`).
+        currency: The currency, such as `EUR`.
+        ignore_unknown_products: Whether an order with unknown SKUs is accepted (`ignoreUnknownProductWarnings`).
 
     Raises:
-        ValidationError: Something is missing or unfit, and nothing was sent; `fields` names every bad field by its
-            Python path: `lines[2].quantity`, `billing.country`.
+        ValidationError: A value is missing or not valid. `fields` has the problem of each field by its Python path:
+            `lines[2].quantity`, `billing.country`.
     """
 
     webshop_uuid: str | Unset = attrs.field(

@@ -1,4 +1,4 @@
-"""Products and their stock, as read and as sent."""
+"""Products and their stock: the classes that you receive and the classes that you send."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["NewProduct", "Product", "ProductStock", "ProductUpdate", "StockLocat
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class ProductStock(Model):
-    """The stock of a product over all locations (A/B). A bare number on the wire is read as `free_stock` (C).
+    """The stock of a product at all locations (A/B). If the API sends only a number, it is read as `free_stock` (C).
 
     Attributes:
-        free_stock: Total minus reserved. It can be negative, and 0 is a real value.
-        unlimited_stock: When true, the numbers mean nothing.
+        free_stock: The total minus the reserved stock. It can be negative. 0 means that nothing is free.
+        unlimited_stock: Whether the stock is unlimited; then ignore the numbers.
     """
 
     free_stock: int | None = attrs.field(default=None, metadata=alias("freeStock", known="A/B 4.2"))
@@ -43,7 +43,7 @@ class ProductStock(Model):
 
     @property
     def available(self) -> float | None:
-        """What a shop may sell: infinite if unlimited, never below 0, None if the API did not say."""
+        """The quantity that a shop can sell: infinite if unlimited, never below 0, None if the API sent no stock."""
         if self.unlimited_stock:
             return math.inf
         return None if self.free_stock is None else max(0, self.free_stock)
@@ -51,7 +51,7 @@ class ProductStock(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Supplier(Model):
-    """Who delivers a product, and under which number (B)."""
+    """A supplier of a product, with the supplier's number for it (B)."""
 
     uuid: str | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.2a"))
     supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku", known="B 4.2a"))
@@ -60,16 +60,17 @@ class Supplier(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class Product(Model):
-    """One product.
+    """A product.
 
     Attributes:
-        sku: Can be empty, can look like a number, and is **not unique** (A).
-        product_id: The shop's own id (B).
-        price: In the shop's currency; like `cost_price` and `tax_rate` a decimal that the API writes as text (B).
-        weight: As the API gives it (B); the unit is not documented. So are `length`, `height` and `width`.
-        picture: A URL (A), also of a placeholder: see `has_picture`.
-        product_attributes: As it came; the shape of its elements is not known (B).
-        extra: What the API sent and this class has no field for.
+        sku: The SKU. It can be empty, can look like a number, and is **not unique** (A).
+        product_id: The shop's own id for the product (B).
+        price: The price in the shop's currency. The API writes `price`, `cost_price` and `tax_rate` as text (B).
+        weight: The weight, as the API sends it (B). The units of `weight`, `length`, `height` and `width` are not
+            documented.
+        picture: The URL of the picture or of a placeholder (A): see `has_picture`.
+        product_attributes: The JSON values of the API, because the form of the elements is not known (B).
+        extra: Keys of the API for which this class has no field.
     """
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.2"))
@@ -103,25 +104,25 @@ class Product(Model):
 
     @property
     def has_picture(self) -> bool:
-        """Whether it has a picture: a URL with `image_placeholder` is a placeholder (A)."""
+        """Whether it has a picture. A URL with `image_placeholder` is a placeholder (A)."""
         return bool(self.picture) and "image_placeholder" not in str(self.picture).lower()
 
 
 @request_model
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class NewProduct(Model):
-    """A product to be created (A). Creating one that exists fails with `AlreadyExistsError` (A).
+    """A new product (A). If it exists already, creating it raises `AlreadyExistsError` (A).
 
     Attributes:
-        webshop_uuid: Left UNSET, the client fills in its own.
-        product_id: The shop's own id.
-        stock_management: Whether GoedGepickt keeps the stock of it.
-        picture: A URL.
-        price: A Decimal, an int or text such as `"12.34"`, 12 digits before the point and 6 behind at most;
-            floats are refused.
+        webshop_uuid: The uuid of the webshop. Default: the webshop of the client.
+        product_id: The shop's own id for the product.
+        stock_management: Whether GoedGepickt manages the stock of the product.
+        picture: The URL of a picture.
+        price: A Decimal, an int or a text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
+            Floats are refused.
 
     Raises:
-        ValidationError: Something is missing or unfit; `fields` names every bad field.
+        ValidationError: A value is missing or not valid; `fields` has the problem of each field.
     """
 
     webshop_uuid: str | Unset = attrs.field(
@@ -149,16 +150,17 @@ class NewProduct(Model):
 @request_model
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class ProductUpdate(Model):
-    """What is to change in a product (A): a field left UNSET stays as it is, None empties it.
+    """The changes to a product (A). A field that is UNSET keeps its value; None empties it.
 
     Attributes:
-        webshop_uuid: Left UNSET, the client fills in its own.
-        picture: A URL. Leave it UNSET unless it is new: GoedGepickt complained of clients that send it each time (A).
-        price: A Decimal, an int or text such as `"12.34"`, 12 digits before the point and 6 behind at most;
-            floats are refused.
+        webshop_uuid: The uuid of the webshop. Default: the webshop of the client.
+        picture: The URL of a new picture. Leave it UNSET if the picture has not changed: GoedGepickt asks clients not
+            to send it each time (A).
+        price: A Decimal, an int or a text such as `"12.34"`, with at most 12 digits before the point and 6 after it.
+            Floats are refused.
 
     Raises:
-        ValidationError: Something is unfit; `fields` names every bad field.
+        ValidationError: A value is not valid; `fields` has the problem of each field.
     """
 
     webshop_uuid: str | Unset = attrs.field(
@@ -183,7 +185,7 @@ class ProductUpdate(Model):
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
 class StockLocation(Model):
-    """One row of `GET /products/{uuid}/stock` (A); mind the wire's lower-case l in `picklocationUuid`."""
+    """A row of `GET /products/{uuid}/stock` (A). The API's key is `picklocationUuid`, with a lower-case l."""
 
     pick_location_uuid: Identifier = attrs.field(metadata=alias("picklocationUuid", "pickLocationUuid", known="A 4.3"))
     pick_location_name: str | None = attrs.field(

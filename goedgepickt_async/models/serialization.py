@@ -1,4 +1,4 @@
-"""How models leave the program and come back: dicts, JSON, pydantic's schema, and what notebooks and rich show."""
+"""Serialization of models: dicts, JSON, the schema for pydantic, and the display in notebooks and rich."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ class Model:
     __slots__ = ()
 
     def to_dict(self, *, wire: bool = False, show_secrets: bool = False) -> dict[str, Any]:
-        """The model as values that JSON takes; `from_dict` gives an equal model back.
+        """Return the model as values for `json.dumps`; `from_dict` returns an equal model.
 
-        Decimals become text, instants ISO 8601 with their offset, enumerations their text. Unknown keys of the API stay
-        below `extra`, and fields that are `UNSET` are left out. Personal data is in it.
+        Decimals and enumerations become text, and times become ISO 8601 with their offset. Unknown keys of the API stay
+        in `extra`, and fields that are `UNSET` are left out. The result contains personal data.
 
         Args:
-            wire: Use the API's names instead of Python's: addresses are flat, and unknown keys are among the others.
-            show_secrets: Show a webhook's signing secret. Otherwise it is `***`, which `from_dict` refuses.
+            wire: Use the API's names instead of the Python names. Then addresses are flat, and unknown keys are next to
+                the others.
+            show_secrets: Show the secret of a webhook subscription. Otherwise it is `***`, which `from_dict` refuses.
         """
         made: dict[str, Any] = {}
         for name, value in _set_fields(self):
@@ -45,20 +46,20 @@ class Model:
         return made
 
     def to_json(self, *, wire: bool = False, show_secrets: bool = False) -> str:
-        """`to_dict`, as JSON."""
+        """Return the result of `to_dict` as JSON text."""
         plain = self.to_dict(wire=wire, show_secrets=show_secrets)
         return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, wire: bool = False) -> Self:
-        """The model that `to_dict` gave this for. To read an answer of the API, use `convert.decode`.
+        """Return the model from a result of `to_dict`. To read a response of the API, use `convert.decode`.
 
         Args:
-            data: What `to_dict` gave, also after a way through JSON.
-            wire: It has the API's names.
+            data: The result of `to_dict`, directly or loaded from JSON.
+            wire: Whether it has the API's names.
 
         Raises:
-            ValidationError: A field is missing, unknown or of the wrong kind; `fields` names each.
+            ValidationError: A field is missing, unknown or has a wrong type; `fields` has the problem of each field.
         """
         try:
             made: Self = _read_model(data, cls, wire=wire)
@@ -69,10 +70,10 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str | bytes, *, wire: bool = False) -> Self:
-        """The model that `to_json` gave this for.
+        """Return the model from a result of `to_json`.
 
         Raises:
-            ValidationError: It is not JSON, or a field is missing, unknown or of the wrong kind.
+            ValidationError: The text is not JSON, or a field is missing, unknown or has a wrong type.
         """
         try:
             data = json.loads(text)
@@ -83,7 +84,7 @@ class Model:
         return cls.from_dict(data, wire=wire)
 
     def __repr__(self) -> str:
-        """The fields that are not personal; `…` where there are others."""
+        """The fields without personal data, and `…` for the others."""
         shown = [f"{name}={value!r}" for name, value in _shown(self)]
         return f"{type(self).__qualname__}({', '.join([*shown, *(['…'] if _hides(self) else [])])})"
 
@@ -100,7 +101,7 @@ class Model:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """For pydantic and FastAPI, which take and give what `to_dict` gives."""
+        """The schema for pydantic and FastAPI: the form of `to_dict`."""
         from pydantic_core import core_schema  # noqa: PLC0415  only pydantic calls this
 
         return core_schema.no_info_plain_validator_function(
@@ -143,19 +144,19 @@ def _plain(value: Any, *, wire: bool, show_secrets: bool) -> Any:
 
 
 def plain_scalar(value: Any) -> Any:
-    """One value as JSON takes it: decimals and enumerations as text, instants as ISO 8601, secrets as `***`."""
+    """Return one value for `json.dumps`: decimals and enumerations as text, times as ISO 8601, secrets as `***`."""
     if isinstance(value, Secret):
         return _MASK
     if isinstance(value, OpenEnum):
         return value.value
     if isinstance(value, Decimal):
-        # Without an exponent, unless spelling it out would take pages of zeros, as only an answer can want it.
+        # Without an exponent, except for numbers of the API with a very large exponent.
         return f"{value:f}" if abs(value.adjusted()) < _WIDEST_AMOUNT else str(value)
     return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _named(model: Any, name: str, plain: Any) -> dict[str, Any]:
-    """Return one field with its wire name; parts of a flat field, and unknown keys, are separate fields."""
+    """Return one field with its wire name. The parts of a flat field and the unknown keys are separate fields."""
     info = field_info(getattr(attrs.fields(type(model)), name).metadata)
     if info is None:
         return dict(plain) if name == "extra" else {name: plain}
@@ -219,7 +220,7 @@ def _by_python_names(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
 
 
 def members(tp: Any) -> tuple[Any, ...]:
-    """The types of a union, without None and UNSET."""
+    """Return the types of a union, without None and UNSET."""
     if get_origin(tp) not in {Union, UnionType}:
         return (tp,)
     return tuple(arg for arg in get_args(tp) if arg is not NoneType and arg != Unset)
@@ -277,12 +278,12 @@ def _datetime(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     try:
-        read = datetime.fromisoformat(_checked(value, str, "an instant of ISO 8601"))
+        read = datetime.fromisoformat(_checked(value, str, "an ISO 8601 date and time"))
     except ValueError:
         read = None
     if read is None:
-        raise FieldError("must be an instant of ISO 8601")
-    for fold in (0, 1):  # Dutch time, if its offset is the same, so that the value is equal
+        raise FieldError("must be an ISO 8601 date and time")
+    for fold in (0, 1):  # Dutch time if the offset is the same, so that the value is equal
         dutch = read.replace(tzinfo=_AMSTERDAM, fold=fold)
         if read.tzinfo is not None and dutch.utcoffset() == read.utcoffset():
             return dutch
@@ -293,7 +294,7 @@ def _secret(value: Any) -> Secret:
     if isinstance(value, Secret):
         return value
     if value == _MASK:
-        raise FieldError("was masked; write it with show_secrets=True")
+        raise FieldError("is masked as '***': use to_dict(show_secrets=True)")
     return Secret(_checked(value, str, "text"))
 
 

@@ -1,4 +1,4 @@
-"""Validation of what is sent: converters and validators of fields, and their errors."""
+"""Validation of models that are sent: converters of fields, and their errors."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ _KINDS: Final[dict[type, str]] = {
 
 
 class FieldError(Exception):
-    """A value is not fit to be sent.
+    """A value is not valid for the API.
 
     Args:
-        problems: What is wrong, by path below the checked value; the path of the value itself is the empty text.
+        problems: The problems by path below the checked value. The path of the value itself is the empty text.
     """
 
     def __init__(self, problems: str | Mapping[str, str]) -> None:
@@ -66,24 +66,24 @@ class FieldError(Exception):
         self.problems: Mapping[str, str] = {"": problems} if isinstance(problems, str) else problems
 
     def prefixed(self, name: str) -> dict[str, str]:
-        """The problems with paths that start at the field `name`."""
+        """Return the problems with paths that start with the field `name`."""
         return {join(name, path): text for path, text in self.problems.items()}
 
 
 def join(name: str, path: str) -> str:
-    """`lines` and `[2].quantity` are `lines[2].quantity`; `billing` and `country` are `billing.country`."""
+    """Join two paths, such as `lines` and `[2].quantity`, or `billing` and `country` to `billing.country`."""
     return name + path if not path or path.startswith("[") else f"{name}.{path}"
 
 
 def type_name(value: object) -> str:
-    """What kind of thing a value is; never the value, which may be personal."""
+    """The type of a value, without the value, which may be personal data."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
 def validation_error(
-    cls: type[Any], problems: Mapping[str, str], why: str = "was refused before it was sent"
+    cls: type[Any], problems: Mapping[str, str], why: str = "is not valid and was not sent"
 ) -> ValidationError:
-    """The error for input that was refused before a request was spent on it, with every bad field in it."""
+    """The error for input that was refused before a request was sent, with the problem of each field."""
     lines = [f"{path}: {text}" if path else text for path, text in problems.items()]
     if len(lines) > _SHOWN:
         lines[_SHOWN:] = [f"and {len(lines) - _SHOWN} more"]
@@ -96,7 +96,7 @@ def validation_error(
 
 _T = TypeVar("_T")
 _FIRST_YEAR: Final = 1900
-_LAST_YEAR: Final = 9998  # the last one that every time zone can express
+_LAST_YEAR: Final = 9998  # the last year that can be expressed in every time zone
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _MOST_WHOLE_DIGITS: Final = 12
 _MOST_DECIMALS: Final = 6
@@ -106,18 +106,18 @@ _CREATION: Final = frozenset(
 
 
 def any_text(value: str) -> str:
-    """Text, also the empty one."""
+    """Check for text, which may be empty."""
     if not isinstance(value, str):
         raise FieldError(f"must be text, not {type_name(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise FieldError("must be text that UTF-8 can carry") from None
+        raise FieldError("must be valid Unicode text, without half a surrogate pair") from None
     return str(value)
 
 
 def text(value: str) -> str:
-    """Text that says something."""
+    """Check for text that is not empty."""
     kept = any_text(value)
     if not kept.strip():
         raise FieldError("must not be empty")
@@ -125,10 +125,10 @@ def text(value: str) -> str:
 
 
 def amount(value: Decimal | str | int) -> Decimal:
-    """An exact decimal number of at most 12 digits before the point and 6 behind it.
+    """Check for a decimal number with at most 12 digits before the point and 6 after it.
 
-    Floats are refused, because 0.1 is not exact. Text is refused unless it is a sign, digits, a point and digits. An
-    exponent, a space, an underscore or a decimal comma is more often a mistake than an amount.
+    Floats are refused, because 0.1 is not exact. Text may have a sign, digits, a point and digits. An exponent, a
+    space, an underscore or a decimal comma is refused, because it is usually a mistake.
     """
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
         raise FieldError(f"must be a Decimal, a whole number or text such as '12.34', not {type_name(value)}")
@@ -140,13 +140,13 @@ def amount(value: Decimal | str | int) -> Decimal:
         raise FieldError("must be a finite number")
     if kept.adjusted() >= _MOST_WHOLE_DIGITS or -exponent > _MOST_DECIMALS:
         raise FieldError(
-            f"must have at most {_MOST_WHOLE_DIGITS} digits before the point and {_MOST_DECIMALS} behind it"
+            f"must have at most {_MOST_WHOLE_DIGITS} digits before the point and {_MOST_DECIMALS} after it"
         )
     return kept
 
 
 def aware_datetime(value: datetime | str) -> datetime:
-    """A date and time that says which instant it is; also as ISO 8601 text with an offset, as `to_dict` writes it."""
+    """Check for a datetime with a time zone, or ISO 8601 text with an offset, as `to_dict` writes it."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -157,12 +157,12 @@ def aware_datetime(value: datetime | str) -> datetime:
     if value.utcoffset() is None:
         raise FieldError("must have a time zone; a naive datetime does not say which instant it is")
     if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
-        raise FieldError(f"must be of a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+        raise FieldError(f"must have a year from {_FIRST_YEAR} to {_LAST_YEAR}")
     return value
 
 
 def quantity(value: int) -> int:
-    """A number of pieces, at least 1."""
+    """Check for a number of pieces, at least 1."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise FieldError(f"must be a whole number, not {type_name(value)}")
     if value < 1:
@@ -171,21 +171,21 @@ def quantity(value: int) -> int:
 
 
 def flag(value: bool) -> bool:  # noqa: FBT001 - a checker's one argument
-    """True or False; other types are refused."""
+    """Check for True or False; other types are refused."""
     if not isinstance(value, bool):
         raise FieldError(f"must be True or False, not {type_name(value)}")
     return value
 
 
 def house_number(value: str | int) -> str:
-    """Text, as the API insists; a whole number is written as text (A)."""
+    """Return the house number as text, as the API requires; a whole number becomes text (A)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return any_text(value)  # type: ignore[arg-type]  # what is not text is refused there
+    return any_text(value)  # type: ignore[arg-type]  # `text` refuses other types
 
 
 def digits(value: str | int) -> str:
-    """A number that the API requires as text."""
+    """Return a number as text, as the API requires."""
     kept = house_number(value)
     if not (kept.isascii() and kept.isdigit()):
         raise FieldError("must be text of digits only")
@@ -193,7 +193,7 @@ def digits(value: str | int) -> str:
 
 
 def creation_status(value: OrderStatus | str) -> OrderStatus:
-    """A status that an order can be created with (A/B)."""
+    """Check for a status that is allowed for a new order (A/B)."""
     status = OrderStatus(any_text(value))
     if status not in _CREATION:
         raise FieldError(f"must be one of {', '.join(sorted(_CREATION))}")
@@ -201,7 +201,7 @@ def creation_status(value: OrderStatus | str) -> OrderStatus:
 
 
 def event(value: WebhookEvent | str) -> WebhookEvent:
-    """An event to subscribe to; an unknown one is the caller's to know."""
+    """Check for a webhook event; unknown events are accepted."""
     return WebhookEvent(text(value))
 
 
@@ -214,52 +214,52 @@ def _unless_empty(check: Callable[[Any], _T], value: Any) -> _T | Unset | None:
 
 
 def optional_text(value: str | Unset) -> str | Unset:
-    """`any_text`, or UNSET."""
+    """Accept `any_text` or UNSET."""
     return _unless_unset(any_text, value)
 
 
 def optional_name(value: str | Unset) -> str | Unset:
-    """`text`, or UNSET."""
+    """Accept `text` or UNSET."""
     return _unless_unset(text, value)
 
 
 def nullable_text(value: str | Unset | None) -> str | Unset | None:
-    """`any_text`, None or UNSET."""
+    """Accept `any_text`, None or UNSET."""
     return _unless_empty(any_text, value)
 
 
 def optional_amount(value: Decimal | str | int | Unset) -> Decimal | Unset:
-    """`amount`, or UNSET."""
+    """Accept `amount` or UNSET."""
     return _unless_unset(amount, value)
 
 
 def nullable_amount(value: Decimal | str | int | Unset | None) -> Decimal | Unset | None:
-    """`amount`, None or UNSET."""
+    """Accept `amount`, None or UNSET."""
     return _unless_empty(amount, value)
 
 
 def optional_datetime(value: datetime | Unset) -> datetime | Unset:
-    """`aware_datetime`, or UNSET."""
+    """Accept `aware_datetime` or UNSET."""
     return _unless_unset(aware_datetime, value)
 
 
 def nullable_datetime(value: datetime | Unset | None) -> datetime | Unset | None:
-    """`aware_datetime`, None or UNSET."""
+    """Accept `aware_datetime`, None or UNSET."""
     return _unless_empty(aware_datetime, value)
 
 
 def optional_flag(value: bool | Unset) -> bool | Unset:  # noqa: FBT001 - a checker's one argument
-    """`flag`, or UNSET."""
+    """Accept `flag` or UNSET."""
     return _unless_unset(flag, value)
 
 
 def optional_house_number(value: str | int | Unset) -> str | Unset:
-    """`house_number`, or UNSET."""
+    """Accept `house_number` or UNSET."""
     return _unless_unset(house_number, value)
 
 
 def optional_digits(value: str | int | Unset) -> str | Unset:
-    """`digits`, or UNSET."""
+    """Accept `digits` or UNSET."""
     return _unless_unset(digits, value)
 
 
@@ -267,14 +267,14 @@ _MARK: Final = "__goedgepickt_request_model__"
 
 
 def request_model(cls: type[_T]) -> type[_T]:
-    """Gives a keyword-only attrs class an `__init__` that checks every field and names every bad one.
+    """A class decorator: the `__init__` of a keyword-only attrs class checks all fields and reports all problems.
 
-    Type checkers keep seeing the `__init__` that attrs declares. Each field's attrs converter is its checker: it
-    returns what is to be kept, or raises `FieldError`.
+    Type checkers see the `__init__` that attrs declares. The attrs converter of a field checks it: it returns the value
+    to keep, or raises `FieldError`.
 
     Raises:
-        ValidationError: (the new `__init__`) with `status` None and `fields` by dotted Python path. A missing or an
-            unknown keyword is such a problem too, so that data from a file needs one except clause only.
+        ValidationError: (the new `__init__`) with `status` None and `fields` by Python path. Missing and unknown
+            keywords are in `fields` too, so data from a file needs only one except clause.
     """
 
     @functools.wraps(cls.__init__)
@@ -287,7 +287,7 @@ def request_model(cls: type[_T]) -> type[_T]:
             for name, value in values.items():
                 object.__setattr__(self, name, value)
             return
-        del given  # error trackers collect the local variables of what raises
+        del given  # error trackers collect local variables
         raise validation_error(cls, problems)
 
     cls.__init__ = init  # type: ignore[method-assign]
@@ -296,15 +296,15 @@ def request_model(cls: type[_T]) -> type[_T]:
 
 
 def is_request_model(cls: type[Any]) -> bool:
-    """Whether a class is made to be sent."""
+    """Whether a class is sent to the API."""
     return getattr(cls, _MARK, False) is True
 
 
 def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that the fields of `cls` are to have.
+    """Return the checked values for the fields of `cls`.
 
     Raises:
-        FieldError: Something is missing, unknown or wrong; all of it is named.
+        FieldError: A value is missing, unknown or not valid; the error has all problems.
     """
     fields = {field.name: field for field in attrs.fields(cls)}
     problems = {name: f"{cls.__name__} has no such field{_hint(cls, name)}" for name in given if name not in fields}
@@ -324,7 +324,7 @@ def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hint(cls: type[Any], name: str) -> str:
-    """The Python name for a name of the API, or else the nearest Python name."""
+    """Return the Python name for a name of the API, or else the most similar Python name."""
     fields = attrs.fields(cls)
     wires = {info.sent: field.name for field in fields if (info := field_info(field.metadata)) is not None}
     near = difflib.get_close_matches(name[:64], [field.name for field in fields], 1)
@@ -333,10 +333,10 @@ def _hint(cls: type[Any], name: str) -> str:
 
 
 def coerce(cls: type[_T], value: object) -> _T:
-    """`value` if it is a `cls` already, or the `cls` that a mapping of its fields describes.
+    """Return the value if it is a `cls`, or make a `cls` from a mapping of its fields.
 
     Raises:
-        FieldError: It is neither, or the mapping's values are not fit to be sent.
+        FieldError: The value is neither, or a value of the mapping is not valid.
     """
     if isinstance(value, cls):
         return value
@@ -351,10 +351,10 @@ def coerce(cls: type[_T], value: object) -> _T:
 
 
 def coerce_input(cls: type[_T], value: object) -> _T:
-    """`coerce`, for what a user gives to a call.
+    """`coerce`, for the argument of a call.
 
     Raises:
-        ValidationError: It is neither a `cls` nor a mapping that describes one; nothing was sent.
+        ValidationError: The value is neither a `cls` nor a valid mapping; nothing was sent.
     """
     try:
         return coerce(cls, value)
@@ -392,4 +392,4 @@ _BY_FIRST_LETTER: Final = """
 """
 
 COUNTRY_CODES: Final = frozenset(_BY_FIRST_LETTER.split()) | {"XK"}
-"""`XK` is of ISO's user-assigned range; carriers know Kosovo by it. Not in it: `UK` (it is `GB`), `EL` (`GR`)."""
+"""`XK` (Kosovo) is a user-assigned code that carriers use. `UK` and `EL` are not valid: the codes are `GB` and `GR`."""

@@ -1,4 +1,4 @@
-"""One class for each resource: thin typed methods over the API's endpoints."""
+"""One class for each resource, with a typed method for each endpoint."""
 
 from __future__ import annotations
 

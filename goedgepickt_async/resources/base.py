@@ -1,4 +1,4 @@
-"""Shared parts of the resources: sending, parsing with context, lookup after an unknown outcome, filters."""
+"""Common parts of the resources: sending, parsing, lookup after an unknown outcome, filters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def parse_result(result: CallResult, reader: Callable[[Any], T]) -> T:
-    """Read an answer's JSON; an error says which call it was."""
+    """Read the JSON of a response; an error names the call."""
     try:
         return reader(result.data)
     except GoedGepicktError as exc:
@@ -51,9 +51,9 @@ def parse_result(result: CallResult, reader: Callable[[Any], T]) -> T:
 
 
 class Resource(AsyncOnly):
-    """The methods of one kind of object."""
+    """The base class of the resources."""
 
-    _usage = "a resource is no list: use `async for item in gg.orders.list()`, or `await gg.orders.get(uuid)`"
+    _usage = "a resource is not a list: use `async for item in gg.orders.list()`, or `await gg.orders.get(uuid)`"
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -90,7 +90,7 @@ class Resource(AsyncOnly):
         return Paginator(source)
 
     def _reading(self, path: str) -> Fetch:
-        """Requests of one reading of a list; it ends with the session that it began on, and opens no other."""
+        """Send the requests of one reading of a list. After the client is closed, they do not open a new session."""
         sender = self._sender.for_one_session()
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
@@ -101,15 +101,15 @@ class Resource(AsyncOnly):
         return fetch
 
     def _webshop(self, given: str | Unset | None) -> str:
-        """The webshop that a write is for.
+        """Return the uuid of the webshop for a write.
 
         Raises:
-            ValidationError: Neither the call nor the client names one.
+            ValidationError: Neither the call nor the client has a webshop.
         """
         webshop = self._sender.settings.webshop_uuid if given is UNSET or given is None else given
         if not webshop:
             raise ValidationError(
-                "webshop_uuid: is required; give it here, to the client, or in GOEDGEPICKT_WEBSHOP_UUID",
+                "webshop_uuid is required: pass it to this call or to the client, or set GOEDGEPICKT_WEBSHOP_UUID",
                 fields={"webshop_uuid": ["is required"]},
                 evidence=Evidence.NOT_SENT,
             )
@@ -117,11 +117,11 @@ class Resource(AsyncOnly):
 
 
 def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The query of a list.
+    """Return the query of a list.
 
     Args:
-        endpoint: The list.
-        filters: Arguments of `list()` by name; those that are None are left out.
+        endpoint: The name of the endpoint.
+        filters: The arguments of `list()` by name; arguments that are None are left out.
     """
     query: dict[str, Any] = dict(endpoint.query)
     for known in endpoint.filters:
@@ -138,24 +138,24 @@ def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str,
 
 
 def request_to(operation: str, body: Any = NO_BODY, **ids: str) -> Request:
-    """A request to an endpoint of the table.
+    """Return a request to an endpoint of the table.
 
     Args:
-        operation: Such as `orders.get`.
-        body: JSON-ready.
-        ids: For each `{name}` in the path.
+        operation: The name of the endpoint, such as `orders.get`.
+        body: The body, as values for `json.dumps`.
+        ids: A value for each `{name}` in the path.
 
     Raises:
-        ValidationError: An id is empty or no text.
+        ValidationError: An id is empty or not a str.
     """
     endpoint = ENDPOINTS[operation]
     path = endpoint.path
     for name, given in ids.items():
         text = given.strip() if isinstance(given, str) else ""
-        if text in _NO_IDS:  # it would address the list above it
+        if text in _NO_IDS:  # an empty id would address the list
             raise ValidationError(
-                "an identifier in the path must be a non-empty text: nothing was sent",
-                fields={"uuid": ["must be a non-empty text"]},
+                "the id in the path must be text that is not empty; nothing was sent",
+                fields={"uuid": ["must be text that is not empty"]},
                 evidence=Evidence.NOT_SENT,
             )
         path = path.replace(f"{{{name}}}", text if _UNRESERVED(text) else quoted(text))
@@ -176,33 +176,32 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
 
 
 def _field_name(endpoint: Endpoint, name: str) -> str:
-    """Return the Python name of a field of the body; the API's errors use the API's field names."""
+    """Return the Python name for a field name in the API's errors."""
     if endpoint.body is not None:
         return python_name(getattr(models, endpoint.body), name)
     return dict(endpoint.fields).get(name, name)
 
 
 def _check_object(keys: tuple[str, ...], data: Any) -> None:
-    """Check that a response is an object with an identifier; other fields may be wrong."""
+    """Check that a response is an object with an identifier. Other fields are not checked."""
     if not isinstance(data, Mapping):
-        raise DecodeError("the answer is no object", problems=["$: expected an object"])
+        raise DecodeError("the response is not an object", problems=["$: expected an object"])
     if not any(map(data.get, keys)):
-        raise DecodeError(f"the answer has no {keys[0]}", problems=[f"$.{keys[0]}: required, but missing"])
+        raise DecodeError(f"the response has no {keys[0]}", problems=[f"$.{keys[0]}: required, but missing"])
     _check_no_failure(data)
 
 
 def _check_written(data: Any) -> None:
-    """Whether the answer to a write can mean that it was carried out.
+    """Whether the response to a write can mean that the write was carried out.
 
-    Nothing, an empty list and any object can, unless the object says that the write failed. A list of one object can:
-    it may be the product.
+    True for an empty response, an empty list, a list with one object, and an object that does not report a failure.
     """
     if isinstance(data, Mapping):
         _check_no_failure(data)
         if "items" in data and as_list(data["items"]) is None:
-            raise DecodeError("the answer's items are no list", problems=["$.items: expected a list"])
+            raise DecodeError("the items in the response are not a list", problems=["$.items: expected a list"])
     elif data is not None and not (isinstance(data, list) and all(isinstance(row, Mapping) for row in data)):
-        raise DecodeError("the answer to the write is no object", problems=["$: expected an object"])
+        raise DecodeError("the response to the write is not an object", problems=["$: expected an object"])
 
 
 _NO: Final = {"false", "0", "no"}
@@ -210,12 +209,12 @@ _FAILED_STATUS: Final = {"error", "fail", "failed", "failure"}
 
 
 def _check_no_failure(data: Mapping[str, Any]) -> None:
-    """Refuse an answer with status 200 whose body says that the call failed, in any of the usual forms."""
+    """Refuse a response with status 200 whose body reports a failure, in any of the usual forms."""
     for name in ("success", "ok"):
         if name in data and (not data[name] or str(data[name]).strip().lower() in _NO):
             raise _says_failed(name)
     if data.get("items") or any(data.get(name) for name in _IDENTIFIERS):
-        return  # what was asked for is there: `status` and `code` are its own
+        return  # the response has the requested object, and `status` and `code` are its fields
     for name in ("status", "code", "statusCode", "status_code"):
         value = data.get(name)
         text = str(value).strip().lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""
@@ -231,33 +230,36 @@ _IDENTIFIERS: Final = ("uuid", "orderUuid", "webhookUuid", "trackTraceCode", "ex
 
 def _says_failed(name: str) -> DecodeError:
     return DecodeError(
-        f"the answer has HTTP status 200, but its {name} says that the call failed",
+        f"the response has HTTP status 200, but its {name} reports a failure",
         problems=[f"$.{name}: expected no failure"],
     )
 
 
 def rows_in(data: Any, name: str) -> list[Any]:
-    """The list in an answer.
+    """Return the rows of a list.
 
     Args:
-        data: The answer's JSON.
-        name: The key of the list.
+        data: The JSON of the response.
+        name: The key of the rows.
 
     Returns:
-        Its rows. `[]` and `{}` are the empty list, and PHP's object with numeric keys is the list of its values.
+        The rows. `[]` and `{}` are the empty list. An object with numeric keys, as PHP sends it, is the list of its
+        values.
 
     Raises:
-        DecodeError: The response has no list. It never counts as an empty list, because callers create objects
-            that are missing in an empty list.
+        DecodeError: The response has no list. It does not count as an empty list, because callers create missing
+            objects.
     """
     if not isinstance(data, Mapping):
         raise DecodeError("the answer is no list", problems=[f"$: expected an object with {name}"])
     if name not in data:
-        raise DecodeError(f"the answer is no list: it has no {name}", problems=[f"$.{name}: required, but missing"])
+        raise DecodeError(
+            f"the response is not a list: it has no {name}", problems=[f"$.{name}: required, but missing"]
+        )
     _check_no_failure(data)
     rows = as_list(data[name])
     if rows is None:
-        raise DecodeError(f"the answer is no list: its {name} is none", problems=[f"$.{name}: expected a list"])
+        raise DecodeError(f"the response is not a list: its {name} is none", problems=[f"$.{name}: expected a list"])
     return rows
 
 
@@ -265,9 +267,9 @@ _MOST_ROWS: Final = 10 * LARGEST_PAGE
 
 
 def _check_page(data: Any) -> None:
-    """Whether an answer is a page of a list. One with too many rows is refused before the first of them is read.
+    """Check that a response is a page of a list. A page with too many rows is refused before its rows are read.
 
-    A list that does not page may be longer: at most as long as the API's lists can be (B).
+    A list without pages can be longer, up to the largest length of the API's lists (B).
     """
     count = len(rows_in(data, "items"))
     if count <= _MOST_ROWS:
@@ -278,7 +280,7 @@ def _check_page(data: Any) -> None:
     )
     if count > MAX_OFFSET or not does_not_page:
         raise DecodeError(
-            f"the answer is no page of the list: it has {count:,} rows, and at most {LARGEST_PAGE} were asked for",
+            f"the response is not a page of the list: it has {count:,} rows, but at most {LARGEST_PAGE} were requested",
             problems=[f"$.items: expected at most {LARGEST_PAGE} rows"],
         )
 
@@ -289,7 +291,10 @@ def _raw_page(data: Any) -> RawPage:
 
 
 def _page_info(info: Any) -> PageInfo:
-    """Return the `pageInfo` of a list. A count that cannot be read is left out; no decision uses it alone."""
+    """Return the `pageInfo` of a list.
+
+    A count that cannot be read is left out, because no decision depends on it alone.
+    """
     try:
         return decode(info, PageInfo)
     except DecodeError:
@@ -316,13 +321,14 @@ async def create_or_lookup(
     """Send a write once.
 
     Args:
-        sender: What sends it.
+        sender: The sender.
         request: The write.
-        reader: From the answer's JSON to what was made; None if the answer does not tell.
-        find: Looks for what was made, when the answer was lost or does not tell.
+        reader: A function that returns the created object from the JSON of the response; None if the response does not
+            have it.
+        find: A coroutine function that looks for the created object if the response was lost or does not have it.
 
     Raises:
-        OutcomeUnknownError: It may or may not have been carried out, and looking it up did not settle it.
+        OutcomeUnknownError: The server may have carried out the write, and the lookup did not find out.
     """
     try:
         made = parse_result(await sender.send(request), reader)
@@ -333,19 +339,19 @@ async def create_or_lookup(
         return await _look_up(request, find, lost)
     if made is not None:
         return made
-    silent = "the response has a success status, but no id of the created object"
+    silent = "the response has a success status, but does not contain the id of the created object"
     return await _look_up(request, find, outcome_unknown(silent, Evidence.APPLIED, request, 1))
 
 
 async def _look_up(request: Request, find: Callable[[], Awaitable[T | None]], unknown: OutcomeUnknownError) -> T:
-    """What is found. Nothing found proves nothing: the server may still be at it."""
+    """Look up the object. Finding nothing is no proof, because the server may still process the write."""
     try:
         found = await find()
     except GoedGepicktError as error:
-        unknown.message += f"; and looking it up failed: {error.message}"
+        unknown.message += f"; the lookup failed: {error.message}"
         raise unknown from error
     if found is None:
-        unknown.message += "; it was looked up and is not there, so far"
+        unknown.message += "; the lookup has not found it so far"
         raise unknown
     log_event("write.found", method=request.method, route=request.route)
     return found
@@ -355,15 +361,17 @@ DUTCH = ZoneInfo("Europe/Amsterdam")
 
 
 def day(moment: date | None) -> date | None:
-    """Return the day for `createdAfter`; the API has no time of day there (reference section 3, A).
+    """Return the day for `createdAfter`, which has no time of day (reference section 3, A).
 
     Raises:
-        ConfigurationError: It is a datetime without a time zone, or not a date.
+        ConfigurationError: The value is a datetime without a time zone, or not a date.
     """
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
             raise ConfigurationError("created_after must be a date, or a datetime with a time zone")
         return moment.astimezone(DUTCH).date()
     if moment is not None and not isinstance(moment, date):
-        raise ConfigurationError(f"created_after must be a date, as date(2026, 11, 1), not {type(moment).__name__}")
+        raise ConfigurationError(
+            f"created_after must be a date, such as date(2026, 11, 1), not {type(moment).__name__}"
+        )
     return moment

@@ -1,4 +1,4 @@
-"""The resources that can only be listed: webshops, pick locations, shipments."""
+"""The resources with only a list: webshops, pick locations, shipments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PickLocations", "Shipments", "Webshops"]
 
 
 class Webshops(Resource):
-    """The webshops of the account; one key covers them all (A)."""
+    """The webshops of the account; one key is for all of them (A)."""
 
     def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[Webshop]:
         """All webshops: `GET /webshops` (A).
@@ -37,7 +37,7 @@ class PickLocations(Resource):
 
 
 class Shipments(Resource):
-    """Parcels and where they are."""
+    """The shipments of the account."""
 
     def list(
         self,
@@ -49,12 +49,14 @@ class Shipments(Resource):
         """All shipments, oldest first: `GET /shipments` (A/B).
 
         Args:
-            created_after: A day (Dutch time); an aware datetime is taken as the Dutch day that it falls on.
-            status: Only those; compared here, since the API is not known to filter by it, so all are read.
+            created_after: Only shipments since this day (Dutch time). A datetime with a time zone is converted to its
+                Dutch day.
+            status: Only shipments with this status. The client filters, because no such filter of the API is known; so
+                all rows are read.
             on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
 
         Raises:
-            ConfigurationError: A naive datetime.
+            ConfigurationError: The datetime has no time zone.
         """
         warn_unknown(ShipmentStatus, status)
         filters = {"created_after": day(created_after)}

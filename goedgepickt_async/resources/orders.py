@@ -34,7 +34,7 @@ Identity = tuple[str, str]
 
 
 def identity_of(order: Order) -> Identity | None:
-    """What tells an order apart: the shop's id, or what people see where the answer leaves that out (C)."""
+    """Return the identity of an order: the shop's id, or the number that people see if the id is absent (C)."""
     for shops_id in (order.order_id, order.order_number):
         if shops_id is not None:
             return "id", shops_id
@@ -42,20 +42,20 @@ def identity_of(order: Order) -> Identity | None:
 
 
 def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozenset[Identity]:
-    """All that `identity_of` may say of an order, once it has been created."""
+    """All values that `identity_of` can return for an order after its creation."""
     shown = order_id if display_id is UNSET or display_id is None else display_id
     return frozenset({("id", order_id), ("display", shown.removeprefix("#"))})
 
 
 def is_same_order(order: Order, new: NewOrder) -> bool:
-    """Whether an order of the same webshop is the one that was to be created."""
+    """Whether an order of the same webshop is the order to create."""
     return identity_of(order) in identities_of_new(new.order_id, new.display_id)
 
 
 def created_on_or_after(created_at: datetime | Unset) -> date:
-    """The day to list orders from, to find one: the day before its own date, or before today.
+    """The first day of the lookup: the day before the order's date, or yesterday.
 
-    The API's filter knows days only.
+    The API filters by day only.
     """
     today = datetime.now(DUTCH).date()
     created = today if created_at is UNSET else min(today, created_at.astimezone(DUTCH).date())
@@ -63,17 +63,17 @@ def created_on_or_after(created_at: datetime | Unset) -> date:
 
 
 _MOST_LOOKED_AT = 3_000
-"""The largest number of rows that a lookup reads: 30 requests."""
+"""The largest number of rows that a lookup reads, in 30 requests."""
 
 
 @attrs.frozen(kw_only=True)
 class CreatedOrder:
-    """What creating an order gave.
+    """The result of creating an order.
 
     Attributes:
-        uuid: GoedGepickt's id of it.
-        order_id: The shop's own id, as sent.
-        looked_up: The answer was lost, and the order was found by looking it up.
+        uuid: GoedGepickt's id for the order.
+        order_id: The shop's own id for the order, as sent.
+        looked_up: Whether the response was lost and a lookup found the order.
     """
 
     uuid: str
@@ -82,7 +82,7 @@ class CreatedOrder:
 
 
 class Orders(Resource):
-    """What is to be picked and sent."""
+    """The orders of the account."""
 
     def list(
         self,
@@ -95,14 +95,15 @@ class Orders(Resource):
         """All orders, oldest first: `GET /orders` (A).
 
         Args:
-            created_after: A day (A), Dutch time; an aware datetime is taken as the Dutch day that it falls on.
-            status: Only those (A/B); compared again here, since the answer may contain others (B). One that this version
-                does not know warns once.
-            webshop_uuid: Only this webshop's (B).
+            created_after: Only orders since this day (A), Dutch time. A datetime with a time zone is converted to its
+                Dutch day.
+            status: Only orders with this status (A/B). The client filters again, because the response can contain other
+                orders (B). An unknown status causes a warning.
+            webshop_uuid: Only orders of this webshop (B).
             on_unreadable: `"raise"`, `"skip"` or a function: see `products.list`.
 
         Raises:
-            ConfigurationError: A naive datetime.
+            ConfigurationError: The datetime has no time zone.
         """
         warn_unknown(OrderStatus, status)
         filters = {"created_after": day(created_after), "status": status, "webshop_uuid": webshop_uuid}
@@ -110,7 +111,7 @@ class Orders(Resource):
         return self._list("orders.list", Order, filters, predicate=predicate, on_unreadable=on_unreadable)
 
     async def get(self, uuid: str) -> Order:
-        """One order: `GET /orders/{uuid}` (A).
+        """Return one order: `GET /orders/{uuid}` (A).
 
         Raises:
             NotFoundError: No order has this uuid.
@@ -120,24 +121,24 @@ class Orders(Resource):
     async def find_by_order_id(
         self, order_id: str, *, created_after: date | None = None, webshop_uuid: str | None = None
     ) -> Order | None:
-        """The one order with this id of the shop's own, or None.
+        """Return the order with this id of the shop, or None.
 
-        The API is not known to search for it, so orders are read until the end of the list: one request per 100 orders.
+        No such search of the API is known, so all orders are read: one request per 100 orders.
         Pass `created_after` to read fewer. A webhook delivery calls this id `order_number`.
 
         Args:
-            order_id: The shop's own id; also matches what people see, with or without `#`, where the API leaves the id
-                out (C).
+            order_id: The shop's own id for the order. If the API leaves the id out (C), the number that people see is
+                compared, with or without `#`.
             created_after: Only orders since this day (Dutch time).
-            webshop_uuid: Only this webshop's (B).
+            webshop_uuid: Only orders of this webshop (B).
 
         Raises:
-            MultipleFoundError: Several orders have it.
-            ValidationError: The id is empty or no text.
+            MultipleFoundError: Several orders have this id.
+            ValidationError: The id is empty or not a str.
         """
         if not isinstance(order_id, str) or not order_id.strip():
             raise ValidationError(
-                "order_id: must be text that is not empty", fields={"order_id": ["must be text, not empty"]}
+                "order_id must be text that is not empty", fields={"order_id": ["must be text, not empty"]}
             )
         wanted = identities_of_new(order_id, UNSET)
         orders = self.list(created_after=created_after, webshop_uuid=webshop_uuid)
@@ -155,15 +156,15 @@ class Orders(Resource):
     async def create(self, order: NewOrder | Mapping[str, Any]) -> CreatedOrder:
         """Create an order: `POST /orders` (A).
 
-        The effect of a second request is unknown, so it is never blindly sent again. If its outcome is unknown, the order is
-        looked up by the shop's id among the orders since then.
+        The effect of a second request is unknown, so there is no retry without a lookup. If the outcome is unknown, the
+        order is looked up by the shop's id among the newest orders.
 
         Args:
-            order: What to create; or a mapping of its fields' Python names.
+            order: The order, or a mapping with the Python names of its fields.
 
         Raises:
-            ValidationError: The API, or the client before a request was spent, refuses a field.
-            OutcomeUnknownError: It may or may not have been created; `body` is what was sent.
+            ValidationError: The API or the client refuses a field. The client checks before it sends a request.
+            OutcomeUnknownError: The server may have created the order; `body` is the body that was sent.
         """
         order = coerce_input(NewOrder, order)
         webshop = self._webshop(order.webshop_uuid)
@@ -176,19 +177,21 @@ class Orders(Resource):
         return await create_or_lookup(self._sender, request, created, lambda: self._find(order, webshop))
 
     async def _find(self, new: NewOrder, webshop_uuid: str) -> CreatedOrder | None:
-        """The order of this webshop with the id that the shop gave it, among those since then."""
+        """Return the order of this webshop with the shop's id, among the newest orders."""
         shop, since = await self._name_of(webshop_uuid), created_on_or_after(new.created_at)
         orders = self.list(created_after=since, webshop_uuid=webshop_uuid).limit(_MOST_LOOKED_AT)
         seen, found = 0, []
         async for order in orders:
             seen += 1
-            # The filter by webshop was seen once only (B): the same id in two shops is nothing unusual.
+            # The filter by webshop was seen only once (B), and two webshops can use the same id.
             if is_same_order(order, new) and shop in {None, order.webshop_name or shop}:
                 found.append(order.uuid)
         if len(found) > 1:
             raise MultipleFoundError(f"{len(found)} orders have this id", uuids=found)
         if not found and seen >= _MOST_LOOKED_AT:
-            raise PagingError(f"there are more than {_MOST_LOOKED_AT} orders since {since}; not all were looked at")
+            raise PagingError(
+                f"there are more than {_MOST_LOOKED_AT} orders since {since}; the lookup did not read all of them"
+            )
         return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
 
     async def _name_of(self, webshop_uuid: str) -> str | None:
@@ -204,18 +207,19 @@ class Orders(Resource):
         since: date | None = None,
         webshop_uuid: str | None = None,
     ) -> Plan:
-        """Which of these orders exist already, by the shop's own id; so that an import can be run again.
+        """Find out which of these orders exist already, by the shop's id. So you can repeat an import.
 
         Args:
-            new_orders: `NewOrder`, or mappings of its fields' Python names; addresses may be mappings too, instants
-                ISO 8601 text with an offset.
-            since: None of them was created before this day. None: since the oldest `created_at` and
-                60 days ago at least; and if one has none, all orders are read. `plan.looked_at` says which.
-            webshop_uuid: The webshop's uuid or name. None: the client's webshop, or the account's only one.
+            new_orders: `NewOrder` objects, or mappings with the Python names of their fields. Addresses can be mappings
+                too, and times can be ISO 8601 text with an offset.
+            since: Compare with orders since this day. None: since the oldest `created_at`, and at least since 60 days
+                ago. If an order has no `created_at`, all orders are read. `plan.looked_at` has the result.
+            webshop_uuid: The uuid or name of the webshop. None: the webshop of the client, or the only webshop of the
+                account.
 
         Raises:
-            ConfigurationError: The webshop does not exist, or there are several and you named none.
-            GoedGepicktError: The present state could not be read.
+            ConfigurationError: The webshop does not exist, or the account has several webshops and `webshop` is None.
+            GoedGepicktError: The present orders could not be read.
         """
         from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
 
@@ -223,7 +227,7 @@ class Orders(Resource):
 
 
 def _created_uuid(data: Any) -> str | None:
-    """Seen as `orderUuid`, `uuid`, `order.uuid`, `data.uuid`, or nothing (reference section 4.5, B)."""
+    """Return the uuid: `orderUuid`, `uuid`, `order.uuid` or `data.uuid`, or absent (reference section 4.5, B)."""
     if not isinstance(data, Mapping):
         return None
     inner = [data, data.get("order"), data.get("data")]

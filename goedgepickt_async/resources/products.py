@@ -39,24 +39,28 @@ class Products(Resource):
         """All products, oldest first: `GET /products` (A).
 
         Args:
-            webshop_uuid: Only this webshop's (B).
-            sku: Only those with exactly this SKU (A); compared again here.
-            supplier_uuid: Only this supplier's (A/B); compared again here where the answer names a supplier.
-            on_unreadable: What becomes of a row that cannot be read: `"raise"` a `DecodeError`, or `"skip"` it (it is
-                in `page.unreadable`), or a function that is called with each `UnreadableRow` that is skipped.
+            webshop_uuid: Only products of this webshop (B).
+            sku: Only products with exactly this SKU (A); the client filters again.
+            supplier_uuid: Only products of this supplier (A/B); the client filters again if the response names a
+                supplier.
+            on_unreadable: What happens to a row that cannot be read. `"raise"` raises a `DecodeError`, and `"skip"`
+                leaves it out (it is in `page.unreadable`). A function is called with each `UnreadableRow`, which is
+                left out.
 
         Raises:
-            ValidationError: Both a SKU and a supplier: the API searches for one thing at a time.
+            ValidationError: Both a SKU and a supplier are given, but the API searches for one thing at a time.
         """
         if sku is not None and supplier_uuid is not None:
-            raise ValidationError("search by sku or by supplier_uuid, not by both", fields={"sku": ["one of the two"]})
+            raise ValidationError(
+                "pass sku or supplier_uuid, not both", fields={"sku": ["is not allowed with the other"]}
+            )
         filters = {"webshop_uuid": webshop_uuid, "sku": sku, "supplier_uuid": supplier_uuid}
         return self._list(
             "products.list", Product, filters, predicate=_keep(sku, supplier_uuid), on_unreadable=on_unreadable
         )
 
     async def get(self, uuid: str) -> Product:
-        """One product: `GET /products/{uuid}` (A).
+        """Return one product: `GET /products/{uuid}` (A).
 
         Raises:
             NotFoundError: No product has this uuid.
@@ -64,11 +68,11 @@ class Products(Resource):
         return await self._get("products.get", Product, uuid=uuid)
 
     async def find_by_sku(self, sku: str, *, webshop_uuid: str | None = None) -> Product | None:
-        """The one product with this SKU, or None: the search of three (A).
+        """Return the product with this SKU, or None (A).
 
         Raises:
-            MultipleFoundError: Several have it; a SKU is not unique (A).
-            ValidationError: The SKU is empty, which a search cannot find.
+            MultipleFoundError: Several products have this SKU; a SKU is not unique (A).
+            ValidationError: The SKU is empty.
         """
         found = await self.find_all_by_sku(sku, webshop_uuid=webshop_uuid)
         if len(found) > 1:
@@ -83,14 +87,14 @@ class Products(Resource):
         return found[0] if found else None
 
     async def find_all_by_sku(self, sku: str, *, webshop_uuid: str | None = None) -> tuple[Product, ...]:
-        """The products with this SKU: the search of three (A). A SKU is not unique (A); the first page of them will do.
+        """Return the products with this SKU from the first page of the search (A). A SKU is not unique (A).
 
         Raises:
-            ValidationError: The SKU is empty, which a search cannot find.
-            DecodeError: Products were found, and their SKU is missing.
+            ValidationError: The SKU is empty.
+            DecodeError: A product in the response has no SKU.
         """
         if not isinstance(sku, str) or not sku:
-            raise ValidationError("sku: must be text that is not empty", fields={"sku": ["must be text, not empty"]})
+            raise ValidationError("sku must be text that is not empty", fields={"sku": ["must be text, not empty"]})
         found: list[Product] = []
         filters = {"sku": sku, "webshop_uuid": webshop_uuid}
         products = self._list("products.list", Product, filters, predicate=lambda product: product.sku in {sku, None})
@@ -98,29 +102,29 @@ class Products(Resource):
             async for page in pages:
                 found += [product for product in page.items if product.sku == sku]
                 if page.filtered == 0 and len(found) < len(page.items) and not found:
-                    raise DecodeError(  # one of these rows may have the SKU, so its absence is not proven
-                        "the search by SKU found a product whose SKU is missing",
+                    raise DecodeError(  # a row that cannot be read may have the SKU, so its absence is not proven
+                        "the search by SKU found a product without a SKU",
                         evidence=Evidence.FINAL,
                         method="GET",
                         path="/products",
                     )
-                if len(found) > 1 or page.filtered == 0:  # the server's search is exact: it has said all
+                if len(found) > 1 or page.filtered == 0:  # the server's search is exact, so there are no more products
                     break
         return tuple(found)
 
     async def create(self, product: NewProduct | Mapping[str, Any]) -> Product:
         """Create a product: `POST /products` (A).
 
-        It is never blindly sent again. If its outcome is unknown, the product is looked up by its SKU. Name, price and the
-        shop's own id must agree, too.
+        There is no retry without a lookup. If the outcome is unknown, the product is looked up by its SKU. Its name,
+        price and the shop's own id must be equal, too.
 
         Args:
-            product: What to create; or a mapping of its fields' Python names.
+            product: The product, or a mapping with the Python names of its fields.
 
         Raises:
-            AlreadyExistsError: There is one with this SKU (A).
-            ValidationError: The API refuses a field, or the client does before a request is sent.
-            OutcomeUnknownError: It may or may not have been created.
+            AlreadyExistsError: A product with this SKU exists already (A).
+            ValidationError: The API or the client refuses a field. The client checks before it sends a request.
+            OutcomeUnknownError: The server may have created the product.
         """
         product = coerce_input(NewProduct, product)
         webshop = self._webshop(product.webshop_uuid)
@@ -132,22 +136,22 @@ class Products(Resource):
     async def _find(self, new: NewProduct, webshop_uuid: str) -> Product | None:
         found = await self.find_by_sku(new.sku, webshop_uuid=webshop_uuid)
         if found is not None and not _is_same(found, new):
-            raise MultipleFoundError("another product with this SKU is there", uuids=[found.uuid])
+            raise MultipleFoundError("another product with this SKU exists", uuids=[found.uuid])
         return found
 
     async def update(self, uuid: str, changes: ProductUpdate | Mapping[str, Any]) -> Product | None:
-        """Change a product: `PUT /products/{uuid}` (A); what is left UNSET stays as it is.
+        """Change a product: `PUT /products/{uuid}` (A). Fields that are UNSET keep their values.
 
         Args:
-            uuid: Which product.
-            changes: The new values; or a mapping of their Python names.
+            uuid: The uuid of the product.
+            changes: The changes, or a mapping with the Python names of the fields.
 
         Returns:
-            The product as the API answers it; None where it answers nothing that tells (B).
+            The product in the response; None if the response has no product (B).
 
         Raises:
             NotFoundError: No product has this uuid.
-            ValidationError: The API refuses a field, or the client does before a request is sent.
+            ValidationError: The API or the client refuses a field. The client checks before it sends a request.
         """
         changes = coerce_input(ProductUpdate, changes)
         body = encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid)))
@@ -165,23 +169,25 @@ class Products(Resource):
         create_elsewhere: bool = False,
         allow_similar: bool = False,
     ) -> Plan:
-        """Compare the products that are wanted with those that are there.
+        """Compare the wanted products with the present products.
 
         Args:
-            desired: `NewProduct`, `ProductUpdate`, a mapping of their fields' Python names, or an attrs object that
-                has them. A field that is UNSET or missing is left as it is; None empties it.
-            key: What tells a product apart.
-            webshop_uuid: The webshop's uuid or name. None: the client's webshop, or the account's only one.
-            update_pictures: Send a picture also to products that have one. Default: only to new products and in place of a
-                placeholder, because GoedGepickt asks clients not to send them repeatedly (A).
-            existing_only: Create no products; a missing one is a conflict.
-            create_elsewhere: Create products that exist in another webshop of the account; by default they are conflicts.
-            allow_similar: Create also what differs from an existing key only by case, leading zeros, blanks or
-                invisible characters; else that is in conflict.
+            desired: `NewProduct` or `ProductUpdate` objects, mappings with the Python names of their fields, or attrs
+                objects with these fields. A field that is UNSET or missing keeps its value; None empties it.
+            key: The field that identifies a product.
+            webshop_uuid: The uuid or name of the webshop. None: the webshop of the client, or the only webshop of the
+                account.
+            update_pictures: Whether to replace existing pictures. By default a picture is sent only for a new product
+                or in place of a placeholder. GoedGepickt asks clients not to send pictures repeatedly (A).
+            existing_only: Whether to create no products; a missing product is a conflict.
+            create_elsewhere: Whether to create products that exist in another webshop of the account; by default they
+                are conflicts.
+            allow_similar: Whether to create products whose key differs from an existing key only by case, leading
+                zeros, blanks or invisible characters; by default they are conflicts.
 
         Raises:
-            ConfigurationError: There is no such webshop, or there are several and none is named.
-            GoedGepicktError: The present state could not be read.
+            ConfigurationError: The webshop does not exist, or the account has several webshops and `webshop` is None.
+            GoedGepicktError: The present products could not be read.
         """
         from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
 
@@ -192,13 +198,13 @@ class Products(Resource):
 
 
 def _is_same(found: Product, new: NewProduct) -> bool:
-    """Whether it can be the one that was just sent: one that existed before may have the same SKU."""
+    """Whether the found product can be the one that was sent: an older product can have the same SKU."""
     sent = ((new.name, found.name), (new.price, found.price), (new.product_id, found.product_id))
     return all(wanted is UNSET or there is None or there == wanted for wanted, there in sent)
 
 
 def _keep(sku: str | None, supplier_uuid: str | None) -> Callable[[Product], bool] | None:
-    """The same search, here: a server that ignored it would otherwise answer the whole list."""
+    """Whether a product fits the search, because a server may ignore the search."""
     if sku is not None:
         return lambda product: product.sku == sku
     if supplier_uuid is not None:
@@ -207,10 +213,10 @@ def _keep(sku: str | None, supplier_uuid: str | None) -> Callable[[Product], boo
 
 
 def _product(data: Any) -> Product | None:
-    """Seen as `{"items": [product]}`, a bare product, or an empty list (reference section 4.2, B).
+    """Return the product: `{"items": [product]}`, a product, or an empty list (reference section 4.2, B).
 
     Returns:
-        The product; None where the answer does not say, or names several.
+        The product; None if the response has no product or several.
     """
     if isinstance(data, Mapping) and "items" in data:
         data = as_list(data["items"])
@@ -222,18 +228,18 @@ def _product(data: Any) -> Product | None:
 
 
 def _created(data: Any, sku: str) -> Product | None:
-    """The product in the answer to a create; None if it is another one."""
+    """The product in the response to a create; None if it is another product."""
     product = _product(data)
     return product if product is None or product.sku in {None, sku} else None
 
 
 def _updated(data: Any, uuid: str) -> Product | None:
-    """The product in the answer to an update.
+    """The product in the response to an update.
 
     Raises:
-        DecodeError: It is another product.
+        DecodeError: The response has another product.
     """
     product = _product(data)
     if product is not None and product.uuid.casefold() != uuid.strip().casefold():
-        raise DecodeError("the answer is about another product", problems=["$.uuid: expected the uuid in the path"])
+        raise DecodeError("the response has another product", problems=["$.uuid: expected the uuid in the path"])
     return product

@@ -23,13 +23,13 @@ LevelRows = Iterable[tuple[str, int | str]] | AsyncIterable[tuple[str, int | str
 
 
 class Stock(Resource):
-    """How much of a product lies where. GoedGepickt keeps it; a shop takes the free stock over."""
+    """The stock at pick locations. GoedGepickt manages it, and a shop copies the free stock."""
 
     async def get(self, product_uuid: str) -> list[StockLocation]:
-        """How much lies where: `GET /products/{uuid}/stock` (A).
+        """Return the stock of a product at each pick location: `GET /products/{uuid}/stock` (A).
 
         Raises:
-            NotFoundError: There is no such product.
+            NotFoundError: The product does not exist.
         """
         request = attrs.evolve(request_to("stock.get", uuid=product_uuid), check=_rows)
         result = await self._sender.send(request)
@@ -38,18 +38,21 @@ class Stock(Resource):
     async def mutate(
         self, product_uuid: str, quantity: int, *, reason: str | None = None, pick_location_uuid: str | None = None
     ) -> None:
-        """Add to or take from the stock: `PUT /products/{uuid}/stock-mutation` (A/B). Never blindly sent again.
+        """Increase or reduce the stock: `PUT /products/{uuid}/stock-mutation` (A/B).
+
+        It is never retried if the outcome is unknown.
 
         Args:
-            product_uuid: The product.
+            product_uuid: The uuid of the product.
             quantity: The number of pieces to add; negative to remove.
             reason: The text in GoedGepickt's stock log.
-            pick_location_uuid: The location. None: GoedGepickt chooses.
+            pick_location_uuid: The uuid of the pick location. None: GoedGepickt chooses.
 
         Raises:
-            OutcomeUnknownError: It may or may not have been done, and the API cannot be asked which.
-            NotFoundError: There is no such product.
-            ValidationError: The API refuses it, or the quantity is no whole number or 0; then nothing was sent.
+            OutcomeUnknownError: The server may have changed the stock, and the API has no request that tells.
+            NotFoundError: The product does not exist.
+            ValidationError: The API refuses the request, or the quantity is 0 or not a whole number (then nothing was
+                sent).
         """
         if _whole(quantity, "quantity") == 0:
             raise _refused("quantity", "must not be 0")
@@ -63,14 +66,15 @@ class Stock(Resource):
         """Set the quantity at a location: `PUT /products/{uuid}/stock/{pickLocationUuid}` (A/B).
 
         Args:
-            product_uuid: The product.
-            pick_location_uuid: The location; it must be linked to the product.
+            product_uuid: The uuid of the product.
+            pick_location_uuid: The uuid of the pick location, which must be linked to the product.
             quantity: The number of pieces to set.
             reason: The text in GoedGepickt's stock log.
 
         Raises:
-            NotFoundError: There is no such product or location.
-            ValidationError: The API refuses it, or the quantity is no whole number or negative; then nothing was sent.
+            NotFoundError: The product or the location does not exist.
+            ValidationError: The API refuses the request, or the quantity is negative or not a whole number (then
+                nothing was sent).
         """
         body: dict[str, Any] = {"stockQuantity": _not_negative(quantity, "quantity")}
         if reason is not None:
@@ -83,18 +87,18 @@ class Stock(Resource):
     ) -> None:
         """Link a product to a location: `POST /products/{uuid}/stock/{pickLocationUuid}` (A/B).
 
-        What a second one does is unknown, so it is never blindly sent again: it is looked up.
+        The effect of a second request is unknown, so an unknown outcome is looked up.
 
         Args:
-            product_uuid: Which product.
-            pick_location_uuid: Which location.
+            product_uuid: The uuid of the product.
+            pick_location_uuid: The uuid of the pick location.
             quantity: The number of pieces at the location.
             priority: The priority of this location among the product's locations.
 
         Raises:
-            OutcomeUnknownError: It may or may not have been done.
-            NotFoundError: There is no such product or location.
-            ValidationError: The API refuses it, or a number is none; then nothing was sent.
+            OutcomeUnknownError: The server may have linked them.
+            NotFoundError: The product or the location does not exist.
+            ValidationError: The API refuses the request, or a number is not valid (then nothing was sent).
         """
         body = {"stockQuantity": _not_negative(quantity, "quantity")}
         if priority is not None:
@@ -121,21 +125,23 @@ class Stock(Resource):
         webshop_uuid: str | None = None,
         reason: str | None = None,
     ) -> Plan:
-        """Compare the stock that is wanted with what is there.
+        """Compare the wanted stock with the present stock.
 
         Args:
-            levels: SKU -> pieces; or pairs of them, in which a SKU that comes twice is noticed.
+            levels: A mapping of SKU -> number of pieces, or pairs of both. Pairs with the same SKU twice are reported
+                as a conflict.
             mode: `"free"` sets the free stock, by mutations; `"set"` sets the stock at `location`.
             location: The uuid of a pick location. Required for `"set"`; for `"free"`, None lets GoedGepickt choose.
-            one_location: For `"set"`: these products are at this location only, so their totals are enough. Default: each
-                product's locations are read, one request for each.
-            webshop_uuid: The webshop's uuid or name. None: the client's webshop, or the account's only one.
+            one_location: For `"set"`: whether these products are at this location only. Then their totals are enough.
+                By default the locations of each product are read, with one request per product.
+            webshop_uuid: The uuid or name of the webshop. None: the webshop of the client, or the only webshop of the
+                account.
             reason: The text in GoedGepickt's stock log.
 
         Raises:
-            ConfigurationError: There is no such mode, or it needs a location; or there is no such webshop, or there are
-                several and none is named.
-            GoedGepicktError: What is there could not be read.
+            ConfigurationError: The mode is unknown or needs a location; or the webshop does not exist; or the account
+                has several webshops and `webshop` is None.
+            GoedGepicktError: The present stock could not be read.
         """
         from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
 

@@ -34,17 +34,17 @@ __all__ = [
     "same_target",
 ]
 
-_EFFECT: Final = "no delivery may come"
+_EFFECT: Final = "you may get no deliveries"
 _PORTS: Final = {"http": 80, "https": 443}
 
 
 @attrs.frozen(kw_only=True)
 class EnsuredWebhooks:
-    """The subscriptions of one target URL, after `ensure`.
+    """The result of `ensure`: the subscriptions of one target URL.
 
     Attributes:
-        existing: Subscriptions that existed; several for one event if it was subscribed twice.
-        created: Subscriptions that were created now.
+        existing: Subscriptions that existed before. An event can have several of them.
+        created: Subscriptions that `ensure` created.
         other_target: Subscriptions to the same events and webshops with another URL; they were not changed.
     """
 
@@ -54,26 +54,26 @@ class EnsuredWebhooks:
 
     @property
     def webhooks(self) -> tuple[Webhook, ...]:
-        """All that deliver to the URL."""
+        """All subscriptions that deliver to the URL."""
         return self.existing + self.created
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """What their deliveries are signed with, as `WebhookReceiver` and `verify` take it; shown nowhere.
+        """The secrets that sign their deliveries, for `WebhookReceiver` and `verify`.
 
         Raises:
-            DecodeError: The API gave a subscription without its secret; its deliveries could not be verified.
+            DecodeError: A subscription in the response has no secret, so its deliveries cannot be verified.
         """
         secrets = [hook.secret for hook in self.webhooks if hook.secret is not None and hook.secret.reveal()]
         if len(secrets) < len(self.webhooks):
             missing = [hook.uuid for hook in self.webhooks if hook.secret is None or not hook.secret.reveal()]
-            raise DecodeError(f"subscriptions came without their secret: {', '.join(missing)}")
+            raise DecodeError(f"the API sent subscriptions without a secret: {', '.join(missing)}")
         return tuple(dict.fromkeys(secrets))
 
 
 @attrs.frozen
 class SubscriptionDiff:
-    """How what is wanted stands to what is there."""
+    """The comparison of wanted and present subscriptions."""
 
     existing: tuple[Webhook, ...]
     other_target: tuple[Webhook, ...]
@@ -83,11 +83,11 @@ class SubscriptionDiff:
 def diff(
     target: str, events: Sequence[WebhookEvent], webshops: Sequence[str], hooks: Iterable[Webhook]
 ) -> SubscriptionDiff:
-    """Sort what is there, and tell what is missing.
+    """Sort the present subscriptions, and find the missing ones.
 
     Args:
-        target: Where deliveries are to go.
-        events: The events.
+        target: The URL for the deliveries.
+        events: The wanted events.
         webshops: The uuids of the webshops.
         hooks: All existing subscriptions.
     """
@@ -107,47 +107,47 @@ def diff(
 
 
 def same_target(one: str | None, other: str | None) -> bool:
-    """Whether two URLs are one, written differently at most where that means nothing: `HTTPS://Shop.test:443`."""
+    """Whether two URLs are equal, apart from differences without meaning, such as `HTTPS://Shop.test:443`."""
     return one == other or (one is not None and other is not None and _meaning(one) == _meaning(other))
 
 
 def checked_target(url: str) -> str:
-    """A URL that deliveries can go to.
+    """Check the URL for deliveries.
 
     Raises:
-        ValidationError: It is none.
+        ValidationError: The text is not an http or https URL.
     """
     if not isinstance(url, str) or not url.isprintable() or " " in url:
-        raise _refused("url", "must be the text of a URL")
+        raise _refused("url", "must be a str with a URL")
     parts = _split(url)
     if parts is None or parts.scheme not in _PORTS or not parts.hostname:
-        raise _refused("url", "must be a URL of http or https with a host")
+        raise _refused("url", "must be an http or https URL with a host")
     if "#" in url:
-        raise _refused("url", "must have no fragment, which no delivery carries")
+        raise _refused("url", "must not have a fragment")
     return url
 
 
 def checked_events(events: WebhookEvent | str | Iterable[WebhookEvent | str]) -> list[WebhookEvent]:
-    """Each event once, in the order given.
+    """Each event once, in the given order.
 
     Raises:
-        ValidationError: It is empty, or an item is not text, or is the name of a delivery.
+        ValidationError: The argument is empty, or an item is not a str or is the name of a delivery.
     """
     named = _several(events, "events")
     mistaken = next((name for name in named if name in EVENTS), None)
     if mistaken is not None:
         subscription = EVENTS[mistaken].subscription
-        raise _refused("events", f"{mistaken} is the name in a delivery; subscribe to {subscription}")
+        raise _refused("events", f"{mistaken} is the event name in deliveries; subscribe to {subscription}")
     for name in named:
         warn_unknown(WebhookEvent, name, effect=_EFFECT, stacklevel=5)
     return [WebhookEvent(name) for name in named]
 
 
 def checked_webshops(webshops: str | Iterable[str]) -> list[str]:
-    """Each uuid once, in the order given.
+    """Each uuid once, in the given order.
 
     Raises:
-        ValidationError: It is empty, or an item is not text.
+        ValidationError: The argument is empty, or an item is not a str.
     """
     return _several(webshops, "webshops")
 
@@ -155,7 +155,7 @@ def checked_webshops(webshops: str | Iterable[str]) -> list[str]:
 def _several(given: Any, name: str) -> list[str]:
     values = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else []
     if not values:
-        raise _refused(name, "must name at least one")
+        raise _refused(name, "must have at least one item")
     if not all(isinstance(value, str) and value.strip() and value.isprintable() for value in values):
         raise _refused(name, "must be text that is not empty")
     return list(dict.fromkeys(values))
@@ -184,7 +184,7 @@ def _refused(name: str, why: str) -> ValidationError:
 
 
 _LOOK_AGAIN: Final = 0.02
-"""The polling interval in seconds. The work is rare, and polling cannot lose a wake-up."""
+"""The polling interval in seconds. Polling is enough, because calls of `ensure` are rare."""
 
 _guard = threading.Lock()
 _holders: dict[Hashable, asyncio.AbstractEventLoop] = {}
@@ -192,16 +192,16 @@ _holders: dict[Hashable, asyncio.AbstractEventLoop] = {}
 
 @attrs.define
 class KeyedLock:
-    """An asynchronous context for one task at a time. A loop that has ended does not block others.
+    """An async lock for several event loops. A loop that has ended does not block others.
 
     Attributes:
-        key: The name of the work; other keys are independent.
+        key: The name of the lock; locks with different names are independent.
     """
 
     key: Hashable
 
     async def __aenter__(self) -> Self:
-        """Wait for one's turn."""
+        """Wait for the lock."""
         while not self._take():  # noqa: ASYNC110  the others may be in other event loops
             await asyncio.sleep(_LOOK_AGAIN)
         return self
@@ -209,7 +209,7 @@ class KeyedLock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the next one in."""
+        """Release the lock."""
         with _guard:
             _holders.pop(self.key, None)
 
@@ -233,7 +233,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Webhooks(Resource):
-    """Where GoedGepickt reports changes to."""
+    """The webhook subscriptions of the account."""
 
     def list(self, *, on_unreadable: OnUnreadable = "raise") -> Paginator[Webhook]:
         """All subscriptions of the account, for all webshops: `GET /webhooks` (A).
@@ -250,20 +250,22 @@ class Webhooks(Resource):
         *,
         webshop_uuid: str | Unset = UNSET,
     ) -> Webhook:
-        """Subscribe: `POST /webhooks` (A). A second call makes a second subscription, so it is never blindly resent.
+        """Subscribe: `POST /webhooks` (A).
+
+        A second request creates a second subscription, so there is no retry without a lookup.
 
         Args:
-            event: What to report, such as `"order.statusChanged"`; or a whole `NewWebhook`, or a mapping of its fields.
-                An event that this version does not know warns once.
-            target_url: The URL that deliveries go to. Leave it out with a `NewWebhook` or a mapping.
-            webshop_uuid: The webshop. UNSET: the client's.
+            event: The event, such as `"order.statusChanged"`; or a `NewWebhook`, or a mapping of its fields. An unknown
+                event causes a warning.
+            target_url: The URL for the deliveries. Leave it out with a `NewWebhook` or a mapping.
+            webshop_uuid: The uuid of the webshop. UNSET: the webshop of the client.
 
         Returns:
-            The subscription with its secret, which signs its deliveries.
+            The subscription with the secret that signs its deliveries.
 
         Raises:
-            ValidationError: The API, or the client before a request was spent, refuses a field.
-            OutcomeUnknownError: It may or may not have been created.
+            ValidationError: The API or the client refuses a field. The client checks before it sends a request.
+            OutcomeUnknownError: The server may have created the subscription.
         """
         if isinstance(event, NewWebhook | Mapping):
             given = coerce_input(NewWebhook, event)
@@ -285,24 +287,24 @@ class Webhooks(Resource):
         *,
         webshops: str | Iterable[str] | None = None,
     ) -> EnsuredWebhooks:
-        """Subscribe to what is not subscribed to yet, and leave the rest: twice is once.
+        """Create the missing subscriptions and keep the existing ones. You can call it repeatedly.
 
         It costs one request for each page of subscriptions, one for the webshops if they are not given, and one for each
         new subscription. Two calls in one process wait for each other. Two processes do not, so let one of them call it.
         If a subscription fails, earlier ones stay: call it again to continue.
 
         Args:
-            url: Where deliveries go.
-            events: What to report: one or several `WebhookEvent`, or their text.
-            webshops: The uuids of the webshops; None is all webshops of the account.
+            url: The URL for the deliveries.
+            events: One or several `WebhookEvent`s, or their texts.
+            webshops: The uuids of the webshops; None for all webshops of the account.
 
         Returns:
-            What was there, what was made, what points elsewhere, and the secrets that `WebhookReceiver` takes. A
-            subscription that the service has disabled looks like any other: the API does not tell.
+            The existing and the new subscriptions, those with another URL, and the secrets for `WebhookReceiver`. A
+            subscription that the service has disabled looks like any other: the API does not send.
 
         Raises:
-            ValidationError: The API, or the client before a request was spent, refuses something.
-            OutcomeUnknownError: One may or may not have been made; it was looked up and is not there, so far.
+            ValidationError: The API or the client refuses a value. The client checks before it sends a request.
+            OutcomeUnknownError: The server may have created a subscription that the lookup has not found so far.
         """
         target, wanted = checked_target(url), checked_events(events)
         chosen = None if webshops is None else checked_webshops(webshops)

@@ -214,7 +214,7 @@ def test_any_decimal_is_kept_exactly_or_refused_as_ours(amount: Decimal) -> None
 
 def test_an_amount_of_absurd_size_is_refused_with_the_sizes_that_are_not() -> None:
     error = refused(lambda: order(paid_total="1.2345678"))
-    assert error.fields["paid_total"] == ("must have at most 12 digits before the point and 6 behind it",)
+    assert error.fields["paid_total"] == ("must have at most 12 digits before the point and 6 after it",)
 
 
 @given(st.floats())

@@ -116,7 +116,7 @@ async def test_a_list_that_is_none_is_asked_for_again_as_any_read(data: Any) -> 
 async def test_a_create_whose_answer_tells_nothing_is_looked_up_in_a_proven_list_only(data: Any) -> None:
     async with answering(lambda _: data) as (gg, server):
         for create in (lambda: gg.orders.create(ORDER), lambda: gg.products.create(PRODUCT)):
-            with pytest.raises(OutcomeUnknownError, match="looking it up failed"):
+            with pytest.raises(OutcomeUnknownError, match="the lookup failed"):
                 await create()
         assert len(written(server)) == 2
 
@@ -152,7 +152,7 @@ async def test_a_product_answer_that_names_several_is_not_taken_for_the_one_that
         return {"items": two if exchange.request_line.startswith("POST") else []}
 
     async with answering(answer) as (gg, _):
-        with pytest.raises(OutcomeUnknownError, match="not there, so far"):
+        with pytest.raises(OutcomeUnknownError, match="has not found it so far"):
             await gg.products.create(PRODUCT)
 
 
@@ -211,7 +211,7 @@ async def test_a_page_with_far_more_rows_than_asked_is_refused_before_a_row_is_r
     told: list[Any] = []
     async with answering(lambda _: {"items": [row] * count, "pageInfo": info}) as (gg, server):
         for read in (gg.orders.list(on_unreadable=told.append).first(), gg.products.find_by_sku("A")):
-            with pytest.raises(DecodeError, match=f"has {count:,} rows, and at most 100 were asked for"):
+            with pytest.raises(DecodeError, match=f"has {count:,} rows, but at most 100 were requested"):
                 await read
         assert len(server.arrivals) == 4  # each is asked for again once, as any read
     assert told == []
