@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import logging
+import os
 import sys
 import tempfile
 import types
@@ -16,6 +17,10 @@ from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from goedgepickt_async.sandbox import Sandbox
+
+# Tests start many interpreters, and each would compile the package again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # How long an example takes says nothing about the code: the machine may be busy. Each run draws other examples, so many
 # short runs find what one long run finds; `--hypothesis-profile thorough` is the long one.

@@ -12,6 +12,7 @@ from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # pytest, mypy and Sphinx would compile everything again each time
 nox.options.sessions = ["lint", "everything", "tests_oldest", "package"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")

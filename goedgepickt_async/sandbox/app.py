@@ -72,7 +72,9 @@ def encode_json(value: Any) -> bytes:
     """Write JSON as PHP does: without spaces, slashes and everything but ASCII escaped."""
     # JSON has slashes only inside texts, so they can be escaped afterwards.
     text = json.dumps(value, separators=(",", ":")).replace("/", "\\/")
-    return _ESCAPED_DELETE.sub("\\1\x7f", text).encode()  # which is ASCII to PHP, and a control character to Python
+    if "\\u007f" in text:  # which is ASCII to PHP, and a control character to Python
+        text = _ESCAPED_DELETE.sub("\\1\x7f", text)
+    return text.encode()
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:

@@ -339,7 +339,7 @@ def test_a_settlement_out_of_the_garbage_collector_never_waits_for_its_own_threa
         if abandoned:
             budget.settle(abandoned.pop(), NeverSent())
 
-    budget, abandoned = LocalBudget(10, 60), list[Grant]()
+    budget, abandoned = plain(10), list[Grant]()
     grants = asyncio.run(take(5))
     abandoned += grants[:4]
     budget._alone.lock = Interrupted(budget._alone.lock)  # type: ignore[assignment]

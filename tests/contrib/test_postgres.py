@@ -39,9 +39,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def database() -> Iterator[str]:
-    """The URL of a database of this test alone, on this machine. PostgreSQL refuses to run as root."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The URL of a server of these tests alone, on this machine. PostgreSQL refuses to run as root."""
     assert BINARIES is not None
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     user: dict[str, Any] = {}
@@ -60,11 +60,20 @@ def database() -> Iterator[str]:
         ready: list[str | Path] = [BINARIES / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
         while subprocess.run(ready, check=False).returncode != 0:
             assert server.poll() is None, "PostgreSQL ended"
-        yield f"postgresql://test:any@127.0.0.1:{port}/postgres"
+        yield f"postgresql://test:any@127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(server: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a database of this test alone."""
+    name = f"of_{request.node.name}"[:60]
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return f"{server}/{name}"
 
 
 def test_a_failed_load_into_postgres_goes_on_and_ends_whole(
@@ -77,20 +86,20 @@ def test_a_failed_load_into_postgres_goes_on_and_ends_whole(
         dataset_name="goedgepickt",
         pipelines_dir=str(tmp_path / "pipelines"),
     )
-    with serving(Sandbox(orders=1200, products=1, limit=None)) as sandbox:
+    with serving(Sandbox(orders=500, products=1, limit=None)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
-        sandbox.fail("GET", "/orders", faults.Status(404), after=7)
+        sandbox.fail("GET", "/orders", faults.Status(404), after=3)
         with pytest.raises(NotFoundError):
             load(pipeline, resources=["orders"])
         sandbox.clear_faults()
         sandbox.requests.clear()
         load(pipeline, resources=["orders"])
-        assert int(sandbox.requests[0].query["page"]) > 5
-        assert len(sandbox.requests) <= 10
+        assert int(sandbox.requests[0].query["page"]) > 2
+        assert len(sandbox.requests) <= 4
     with psycopg.connect(database) as connection:
         query = "select count(*), count(distinct uuid) from goedgepickt.orders"
-        assert connection.execute(query).fetchone() == (1200, 1200)
+        assert connection.execute(query).fetchone() == (500, 500)
 
 
 PROGRAM = """
