@@ -25,13 +25,13 @@ import signal
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, cast
 
 import attrs
-from aiohttp import web
+from aiohttp import HttpVersion11, StreamReader, web
 
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.webhooks.endpoint import DeliveryEndpoint, WebhookResponse
@@ -39,31 +39,21 @@ from goedgepickt_async.webhooks.signature import HEADER
 
 __all__ = ["DeliveryServer", "handle_signals", "serve"]
 
-_SHUTDOWN_TIMEOUT: Final = 5.0
-"""Seconds that requests in flight have to be answered when the server stops."""
+_SHUTDOWN_TIMEOUT: Final = 5.0  # seconds that requests in flight have to be answered when the server stops
 _MAX_CONNECTIONS: Final = 1000
 _FEWEST_CONNECTIONS: Final = 8
-_SHARE_OF_ONE_ADDRESS: Final = 0.75
-"""The part of all connections that one address may have."""
-_HEADER_TIMEOUT: Final = 10.0
-"""Seconds until the headers of a request must be complete; also how long a connection may be idle."""
+_SHARE_OF_ONE_ADDRESS: Final = 0.75  # the part of all connections that one address may have
+_HEADER_TIMEOUT: Final = 10.0  # seconds until the headers must be complete; also how long a connection may be idle
 _CHECK_INTERVAL: Final = 1.0
-_LINGERING_TIME: Final = 1.0
-"""Seconds in which the rest of a refused body is read, so that the caller sees the response."""
-_ACCEPT_PAUSE: Final = 0.1
-"""Seconds until the next try, if the process or the system has no file descriptor left."""
-_BACKLOG: Final = 1024
-"""Connections that wait in the kernel; if it is full, a caller tries again only after a second."""
-_AT_ONCE: Final = 8
-"""Connections that are accepted before other tasks have their turn."""
+_LINGERING_TIME: Final = 1.0  # seconds in which the rest of a refused body is read, so that the response arrives
+_ACCEPT_PAUSE: Final = 0.1  # seconds until the next try, if the process or the system has no file descriptor left
+_BACKLOG: Final = 1024  # connections that wait in the kernel; if it is full, a caller tries again after a second
+_AT_ONCE: Final = 8  # connections that are accepted before other tasks have their turn
 _READ: Final = 64 * 1024
-_MAX_RECEIVED: Final = 16 * 1024**2
-"""Bytes of all unverified first requests together."""
-_EVICTED_AT_ONCE: Final = 20
-"""This part of all connections is closed together, since choosing them reads all."""
+_MAX_RECEIVED: Final = 16 * 1024**2  # bytes of all unverified bodies together
+_EVICTED_AT_ONCE: Final = 20  # this part of all connections is closed together, since choosing them reads all
 _REMEMBERED_ADDRESSES: Final = 1000
-_MAX_HEAD: Final = 16 * 1024
-"""Bytes of a request's head that are checked before aiohttp reads it."""
+_MAX_HEAD: Final = 16 * 1024  # bytes of a request's head that are checked before aiohttp reads it
 _IPV6_PARTS: Final = 4
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -71,8 +61,7 @@ _NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM
 MALFORMED: Final = WebhookResponse(400, "the request is malformed")
 NOT_FOUND: Final = WebhookResponse(404, "not found")
 METHOD_NOT_ALLOWED: Final = WebhookResponse(405, "only POST")
-_PASS_ON: Final = WebhookResponse(0, "")
-"""No response: aiohttp reads the request."""
+_PASS_ON: Final = WebhookResponse(0, "")  # no response: aiohttp reads the request
 
 
 # -- the first request of a connection ------------------------------------------------------------------------------
@@ -82,8 +71,9 @@ _CHECKED_HEADERS: Final = re.compile(
     rb"\n(signature|content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
 )
 _FOR_AIOHTTP: Final = {b"transfer-encoding", b"expect"}
-_LONGEST_LENGTH: Final = 9
-"""Digits."""
+_PATH: Final = re.compile(r"/[^\s?#]*")
+_HIGHEST_PORT: Final = 65_535
+_LONGEST_LENGTH: Final = 9  # digits
 
 
 class _Body(NamedTuple):
@@ -94,8 +84,7 @@ class _Body(NamedTuple):
     digest: bytes
 
 
-_UNKNOWN_BODY: Final = _Body(0, 0, b"")
-"""The headers are not complete."""
+_UNKNOWN_BODY: Final = _Body(0, 0, b"")  # the headers are not complete
 
 
 @functools.cache
@@ -124,6 +113,7 @@ class _Connection:
         verified: Whether its last request was signed.
         unread: The socket, until the first request is passed on to aiohttp.
         received: What came of that request.
+        size: The number of bytes of its request that are kept before it is verified.
         body: Its body.
     """
 
@@ -134,6 +124,7 @@ class _Connection:
     verified: bool = False
     unread: socket.socket | None = None
     received: bytearray = attrs.field(factory=bytearray)
+    size: int = 0
     body: _Body = _UNKNOWN_BODY
 
 
@@ -195,8 +186,13 @@ class _Connections:
         return True
 
     def _worth(self, one: _Connection) -> tuple[bool, bool, int, bool, float]:
-        signs = one.address in self._signers
-        return one.verified, signs, -self._by_address[one.address], one.state == "reading", one.since
+        return (
+            one.verified,
+            one.address in self._signers,
+            -self._by_address[one.address],
+            one.state == "reading",
+            one.since,
+        )
 
     def enter(self, connection: _Connection, state: str) -> None:
         """Change the state of a connection."""
@@ -221,16 +217,25 @@ class _Connections:
         connection.close()
 
     def receive(self, connection: _Connection, data: bytes) -> None:
-        """Keep bytes of a first request. If there are too many of all, the connection that sent the most is closed."""
+        """Keep bytes of a first request."""
         connection.received += data
-        self._received += len(data)
+        self.count(connection, len(data))
+
+    def count(self, connection: _Connection, size: int) -> None:
+        """Count unverified bytes that are kept. If there are too many of all, the connection with the most is closed."""
+        connection.size += size
+        self._received += size
         if self._received > _MAX_RECEIVED:
-            self.close(max(self._open, key=lambda one: len(one.received)))
+            self.close(max(self._open, key=lambda one: one.size))
+
+    def release(self, connection: _Connection) -> None:
+        """Its unverified bytes are not kept any more."""
+        self._received, connection.size = self._received - connection.size, 0
 
     def take_received(self, connection: _Connection) -> bytes:
         """The bytes of a first request, which are not kept."""
+        self.release(connection)
         received = bytes(connection.received)
-        self._received -= len(received)
         connection.received.clear()
         return received
 
@@ -305,8 +310,12 @@ class DeliveryServer:
         max_connections: int | None = None,
         header_timeout: float = _HEADER_TIMEOUT,
     ) -> None:
-        if max_connections is not None and (isinstance(max_connections, bool) or not max_connections >= 1):
+        if max_connections is not None and not (type(max_connections) is int and max_connections >= 1):
             raise ConfigurationError("max_connections must be a whole number, at least 1")
+        if not (type(port) is int and 0 <= port <= _HIGHEST_PORT):
+            raise ConfigurationError(f"port must be a whole number from 0 to {_HIGHEST_PORT}")
+        if path is not None and _PATH.fullmatch(path) is None:
+            raise ConfigurationError(f"path must begin with a / and have no blank, ? or #; {path!r} has")
         self.url: str = ""
         self._endpoint = endpoint
         self._host = host
@@ -338,8 +347,9 @@ class DeliveryServer:
         )
         try:
             self._sockets = await _bound_sockets(self._host, self._port)
-        except OSError as error:
-            raise ConfigurationError(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}") from None
+        except (OSError, UnicodeError) as error:  # the latter for a host that is no name
+            why = getattr(error, "strerror", None) or error
+            raise ConfigurationError(f"cannot listen on {self._host}:{self._port}: {why}") from None
         scheme = "http" if self._ssl_context is None else "https"
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"{scheme}://{host}:{self._sockets[0].getsockname()[1]}{self._path or '/'}"
@@ -544,8 +554,9 @@ class DeliveryServer:
             connection = _Connection("", 0.0, lambda: None)
         self._connections.enter(connection, "reading")
         try:
-            response = await self._respond(request, lambda: self._connections.enter(connection, "busy"))
+            response = await self._respond(request, connection)
         finally:
+            self._connections.release(connection)
             self._connections.enter(connection, "idle")
         if response.status == 200:
             self._connections.remember(connection)
@@ -556,21 +567,28 @@ class DeliveryServer:
             answer.headers["Allow"] = "POST"
         return answer
 
-    async def _respond(self, request: web.BaseRequest, verified: Callable[[], None]) -> WebhookResponse:
-        if self._path is not None and request.path != self._path:
+    async def _respond(self, request: web.BaseRequest, connection: _Connection) -> WebhookResponse:
+        if self._path not in {None, request.path}:
             return NOT_FOUND
         if request.method != "POST":
             return METHOD_NOT_ALLOWED
         signature = request.headers.get(HEADER)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
+        if expects and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # or the caller waits before it sends the body
-        body = await self._endpoint.read(request.content.iter_any(), signature, content_length=request.content_length)
+        chunks = self._counted(request.content, connection)
+        body = await self._endpoint.read(chunks, signature, content_length=request.content_length)
         if isinstance(body, WebhookResponse):
             return body
-        verified()
+        self._connections.enter(connection, "busy")
         return await self._endpoint.receive(
             body, signature, content_encoding=request.headers.get("Content-Encoding"), headers=request.headers
         )
+
+    async def _counted(self, content: StreamReader, connection: _Connection) -> AsyncIterator[bytes]:
+        async for chunk in content.iter_any():
+            self._connections.count(connection, len(chunk))
+            yield chunk
 
 
 def _connection_limit(wanted: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import hmac
@@ -11,6 +12,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import stat
 import urllib.error
 import urllib.request
@@ -592,6 +594,23 @@ def test_failed_lists_retries_and_drops(inside: Inside, tmp_path: Path) -> None:
     assert [str(row["id"]) for row in left.rows] == [second]
     assert "1 failed, 1 waiting" in left.err
     assert inside("webhooks", "failed", "--drop", "--inbox", str(path)).err == "1 deleted\n"
+
+
+@pytest.mark.parametrize("is_database", [False, True])
+def test_failed_changes_no_file_that_is_not_an_inbox(inside: Inside, tmp_path: Path, is_database: bool) -> None:
+    path = tmp_path / "orders"
+    if is_database:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("CREATE TABLE users (name)")
+    else:
+        path.write_text("order_id;sku")
+    path.chmod(0o644)
+    before = path.read_bytes(), path.stat().st_mode
+    done = inside("webhooks", "failed", "--inbox", str(path))
+    assert (done.code, done.out) == (2, b"")
+    assert "is no inbox" in done.err
+    assert (path.read_bytes(), path.stat().st_mode) == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_failed_without_an_inbox_makes_none(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

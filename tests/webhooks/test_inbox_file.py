@@ -1,5 +1,6 @@
 """The file of a `SqliteInbox`: whose it is, what happens when it is damaged or full, and how old ones are migrated."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -244,6 +245,47 @@ async def test_all_entries_of_a_file_with_a_damaged_header_are_saved(tmp_path: P
     assert len(await contents(inbox)) == 57
     assert len(await inbox.failed()) == 3
     await inbox.close()
+
+
+@pytest.mark.parametrize(
+    "text", [b"CREATE TABLE entries", b"dedup_key TEXT", b"entries_by_due", b"body BLOB", b"stored"]
+)
+async def test_all_entries_of_a_file_with_a_damaged_list_of_tables_are_saved(tmp_path: Path, text: bytes) -> None:
+    await filled(tmp_path / "inbox")
+    content = bytearray((tmp_path / "inbox").read_bytes())
+    content[content.rindex(text, 0, 4096) + 3] = 0xFF
+    (tmp_path / "inbox").write_bytes(content)
+    inbox = SqliteInbox(tmp_path / "inbox", survives_power_cut=False)
+    assert len(await contents(inbox)) == 57
+    assert len(await inbox.failed()) == 3
+    await inbox.close()
+
+
+async def test_an_entry_whose_key_is_damaged_keeps_its_body(tmp_path: Path) -> None:
+    body = b'{"a":1}'
+    inbox = SqliteInbox(tmp_path / "inbox", survives_power_cut=False)
+    await inbox.put([entry(1, body, key="the key")])
+    await inbox.close()
+    content = (tmp_path / "inbox").read_bytes()
+    (tmp_path / "inbox").write_bytes(content.replace(b"the key", b"the\xffkey"))
+    (claim,) = await inbox.claim([HANDLER], limit=10, lease=60.0, wait=0.0)
+    assert claim.entry.body == body
+    await inbox.close()
+
+
+@pytest.mark.parametrize("version", [0, 2])
+async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path, version: int) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "inbox", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE clock (theirs)")
+        connection.execute("CREATE TABLE users (name)")
+        connection.execute(f"PRAGMA user_version = {version}")
+    before = (tmp_path / "inbox").read_bytes()
+    inbox = SqliteInbox(tmp_path / "inbox")
+    with pytest.raises(InboxError, match="another program"):
+        await inbox.put([entry(1)])
+    await inbox.close()
+    assert (tmp_path / "inbox").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox"]
 
 
 async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

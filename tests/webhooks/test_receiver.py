@@ -104,6 +104,14 @@ async def pieces(*parts: bytes, then: BaseException | None = None) -> AsyncItera
         raise then
 
 
+@pytest.mark.parametrize("body", ["text", None, 5, {"event": "stockUpdated"}])
+async def test_a_body_that_a_framework_parsed_is_a_503_that_says_so(
+    receiver: WebhookReceiver, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await receiver.receive(body, "0" * 64)).status == 503
+    assert "must be the raw bytes" in caplog.text
+
+
 async def test_a_body_in_pieces_is_read_no_further_than_the_cap(receiver: WebhookReceiver) -> None:
     read = 0
 
@@ -145,6 +153,18 @@ async def test_a_body_that_breaks_off_is_a_400(
 ) -> None:
     assert (await receiver.receive_chunks(pieces(b"{", then=error), UNVERIFIED)).status == 400
     assert "secret text" not in caplog.text
+
+
+async def test_the_error_of_a_body_that_breaks_off_does_not_keep_what_came() -> None:
+    """aiohttp keeps the error with the connection. A traceback there is a reference cycle that holds the body."""
+    error = ConnectionResetError()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        raise error
+
+    assert (await WebhookReceiver(SECRET).receive_chunks(chunks(), "0" * 64)).status == 400
+    assert error.__traceback__ is None
 
 
 async def test_a_body_that_never_ends_is_a_408() -> None:

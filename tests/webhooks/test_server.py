@@ -15,7 +15,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import DeliveryEndpoint, ReceivedDelivery, WebhookResponse, sign
-from goedgepickt_async.webhooks.server import DeliveryServer, _Connections, _source
+from goedgepickt_async.webhooks.server import _MAX_RECEIVED, DeliveryServer, _Connections, _source
 from tests.webhooks.support import SECRET, Clock, stock, until
 
 BODY = stock()
@@ -171,17 +171,49 @@ async def test_a_first_request_is_accepted_however_it_is_cut_and_written(tls: bo
     assert [one.body for one in accepted.came] == [BODY] * (len(ways) + 1)
 
 
-async def test_bodies_that_are_never_finished_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("headers", [(), ("Expect: 100-continue",), ("Transfer-Encoding: chunked",)])
+async def test_bodies_that_are_never_finished_do_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, headers: tuple[str, ...]
+) -> None:
     monkeypatch.setattr("goedgepickt_async.webhooks.server._MAX_RECEIVED", 100_000)
-    accepted = Accepted()
+    accepted = Accepted(body_timeout=3600.0)
+    body = b"x" * 20_000
+    data = request(body, "0" * 64, *headers, length=30_000)
+    if "Transfer-Encoding: chunked" in headers:
+        data = data.replace(b"Content-Length: 30000\r\n", b"").replace(body, b"%x\r\n" % len(body) + body + b"\r\n")
     async with accepted.serving() as port:
         streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         for _, writer in streams:
-            writer.write(request(b"x" * 20_000, "0" * 64, length=30_000))
+            writer.write(data)
             assert await send(port, request(BODY)) == 200
-        await until(lambda: sum(is_closed(reader) for reader, _ in streams) >= 14)
+        ends = [asyncio.ensure_future(reader.read()) for reader, _ in streams]
+        await until(lambda: sum(end.done() for end in ends) >= 14)
         for _, writer in streams:
             writer.close()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+def test_bytes_that_are_not_kept_any_more_count_no_longer() -> None:
+    connections = _Connections(8, Clock())
+    one, other = (connections.add(name, lambda: None) for name in "ab")
+    assert one is not None
+    assert other is not None
+    for _ in range(10):
+        connections.count(one, _MAX_RECEIVED)
+        connections.release(one)
+    connections.receive(other, b"x" * 10)
+    assert (connections.take_received(other), other.size) == (b"x" * 10, 0)
+    connections.count(one, _MAX_RECEIVED)
+    assert len(connections) == 2
+    connections.count(other, 1)
+    assert (len(connections), one.size) == (1, 0)
+
+
+async def test_a_caller_with_http_1_0_is_sent_no_100() -> None:
+    """RFC 9110, section 10.1.1."""
+    accepted = Accepted()
+    async with accepted.serving() as port:
+        assert await send(port, request(BODY, None, "Expect: 100-continue").replace(b"1.1", b"1.0", 1)) == 200
 
 
 async def test_an_empty_line_before_the_request_line_is_ignored() -> None:
@@ -407,10 +439,20 @@ async def test_what_is_in_flight_is_answered_when_it_stops() -> None:
         await send(port, request(BODY))
 
 
-@pytest.mark.parametrize("number", [0, -1, True, "many"])
-async def test_a_wrong_number_of_connections_is_refused(number: Any) -> None:
-    with pytest.raises((ConfigurationError, TypeError)):
-        DeliveryServer(Accepted().endpoint, max_connections=number)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"max_connections": number} for number in (0, -1, True, "many", 2.5)),
+        *({"port": port} for port in (-1, 65_536, "80", 80.5, True)),
+        *({"path": path} for path in ("", "hook", "/a b", "/hook?a=b", "/hook#a")),
+        *({"host": host} for host in ("a..b.example.test", "x" * 300, "no\0name")),
+    ],
+    ids=str,
+)
+async def test_where_it_cannot_listen_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        async with DeliveryServer(Accepted().endpoint, **options):
+            pass
 
 
 async def test_evicted_connections_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:

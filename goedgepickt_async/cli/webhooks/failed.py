@@ -18,6 +18,7 @@ from goedgepickt_async.webhooks import FailedEntry, SqliteInbox, default_inbox_p
 __all__ = ["failed"]
 
 _LISTED = 1000
+_DATABASE = b"SQLite format 3\0"
 
 
 async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bool, drop: bool, as_json: bool) -> int:
@@ -44,6 +45,9 @@ async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bo
     path = inbox or default_inbox_path(port)
     if not path.is_file():
         raise UsageError(f"there is no inbox {path}; --inbox names another file, or --port another receiver")
+    with path.open("rb") as file:
+        if not _may_be_inbox(file.read(4096)):  # opening it makes it private, and sets a damaged one aside
+            raise UsageError(f"{path} is no inbox; --inbox names another file")
     opened = SqliteInbox(path)
     try:
         chosen = await _chosen(opened, ids)
@@ -58,6 +62,11 @@ async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bo
     finally:
         await opened.close()
     return Exit.DONE
+
+
+def _may_be_inbox(page: bytes) -> bool:
+    has_no_table = page[103:105] == b"\0\0"
+    return not page or (page.startswith(_DATABASE) and (b"entries" in page or has_no_table))
 
 
 async def _chosen(inbox: SqliteInbox, ids: Sequence[int]) -> list[FailedEntry]:

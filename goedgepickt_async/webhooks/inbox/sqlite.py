@@ -7,6 +7,7 @@ import contextlib
 import os
 import queue
 import random
+import re
 import shutil
 import threading
 import time
@@ -28,7 +29,14 @@ from goedgepickt_async.webhooks.inbox.protocol import (
     Notifier,
     long_poll,
 )
-from goedgepickt_async.webhooks.inbox.tables import DamagedError, NewerVersionError, SqliteTable, migrate, salvage
+from goedgepickt_async.webhooks.inbox.tables import (
+    DamagedError,
+    SqliteTable,
+    UnusableFileError,
+    check_purpose,
+    migrate,
+    salvage,
+)
 
 __all__ = ["SqliteInbox", "default_inbox_path"]
 
@@ -45,8 +53,8 @@ _MAX_BYTES: Final = 1024**3
 _KEEP_FAILED: Final = 90 * 86_400.0
 _DISK_RESERVE: Final = 1024**2
 """Bytes of the disk that are left free, so that what is stored can still be handled and removed."""
-_HEADER_SIZE: Final = 100
 _PAGE_SIZE: Final = 4096
+_DAMAGED_SCHEMA: Final = re.compile("^no such |has no column|^unsupported file format")
 _CHECKED_SIZE: Final = 64 * 1024**2
 """Bytes of a file that is checked as a whole when it is opened; a larger one takes too long."""
 
@@ -378,10 +386,10 @@ class InboxFile:
         for last in (False, True):
             try:
                 return self._transact(steps)
-            except NewerVersionError as error:
+            except UnusableFileError as error:
                 self.close()
                 raise InboxError(f"the inbox {self._path} cannot be used: {error}") from error
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 self.close()  # rolls back
                 if last or not self._is_damaged(error):
                     raise
@@ -428,6 +436,7 @@ class InboxFile:
         _make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
+            check_purpose(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute(f"PRAGMA journal_size_limit = {_DISK_RESERVE}")
@@ -466,16 +475,17 @@ class InboxFile:
 
     # -- damage -------------------------------------------------------------------------------------------------
 
-    def _is_damaged(self, error: sqlite3.Error) -> bool:
+    def _is_damaged(self, error: Exception) -> bool:
         """Whether an error comes from the content of the file."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if isinstance(error, DamagedError) or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        # Without a code, the module and not SQLite raised it: a text of the file is not UTF-8, or a row is damaged.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             return True
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM}:
             return False
         if code == sqlite3.SQLITE_READONLY:  # the header says so, and the system does not
             return os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)
-        if code == sqlite3.SQLITE_ERROR and str(error).startswith(("no such ", "unsupported file format")):
+        if code == sqlite3.SQLITE_ERROR and _DAMAGED_SCHEMA.search(str(error)):
             return True
         try:
             with contextlib.closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
@@ -485,7 +495,7 @@ class InboxFile:
             return isinstance(found, DamagedError) or again in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
         return False
 
-    def _recover(self, error: sqlite3.Error) -> None:
+    def _recover(self, error: Exception) -> None:
         """Set a damaged file aside, and copy what can be read of it to a new one.
 
         Raises:
@@ -510,18 +520,18 @@ class InboxFile:
     def _copy_from(self, aside: Path) -> int:
         found: list[tuple[InboxEntry, str | None]] = []
         opened = partial(sqlite3.connect, aside, timeout=0, isolation_level=None)
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(opened()) as old:
+        with contextlib.suppress(sqlite3.Error, UnicodeDecodeError), contextlib.closing(opened()) as old:
             found.extend(salvage(old))
         self._connection = _retry_while_busy(self._connect)
         connection = self._connection
-        if not found and aside.stat().st_size <= _CHECKED_SIZE:
+        if aside.stat().st_size <= _CHECKED_SIZE:
             # Some builds of Python cannot read a database from memory.
             with (
                 contextlib.suppress(sqlite3.Error, AttributeError),
                 contextlib.closing(sqlite3.connect(":memory:")) as old,
             ):
-                old.deserialize(_with_new_header(aside, connection))
-                found.extend(salvage(old))
+                old.deserialize(_with_new_first_page(aside, connection))
+                found = max(found, list(salvage(old)), key=len)
         _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
         table, now = SqliteTable(connection), time.time()
         for entry, reason in found:
@@ -533,13 +543,13 @@ class InboxFile:
         return len(found)
 
 
-def _with_new_header(damaged: Path, connection: sqlite3.Connection) -> bytes:
-    """A damaged file with the header of a new one, since without a header SQLite reads no page."""
+def _with_new_first_page(damaged: Path, connection: sqlite3.Connection) -> bytes:
+    """A damaged file with the header and the list of tables of a new one, since without these SQLite reads no page."""
     content = bytearray(damaged.read_bytes())
-    header = bytearray(connection.serialize()[:_HEADER_SIZE])
-    header[18:20] = b"\x01\x01"  # there is no log
-    header[28:40] = (len(content) // _PAGE_SIZE).to_bytes(4, "big") + bytes(8)  # pages, none of them free
-    content[:_HEADER_SIZE] = header
+    page = bytearray(connection.serialize()[:_PAGE_SIZE])
+    page[18:20] = b"\x01\x01"  # there is no log
+    page[28:40] = (len(content) // _PAGE_SIZE).to_bytes(4, "big") + bytes(8)  # pages, none of them free
+    content[:_PAGE_SIZE] = page
     return bytes(content)
 
 
@@ -560,7 +570,7 @@ def _retry_while_busy(act: Callable[[], T]) -> T:
         try:
             return act()
         except sqlite3.OperationalError as error:
-            is_busy = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
             if not is_busy or time.monotonic() >= until:
                 raise
         time.sleep(random.uniform(0.2, 1.0) * _BUSY_PAUSE)  # noqa: S311  no secret

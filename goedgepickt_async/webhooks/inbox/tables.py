@@ -11,16 +11,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry
 
-__all__ = ["SCHEMA", "VERSION", "DamagedError", "NewerVersionError", "SqliteTable", "migrate", "salvage"]
+__all__ = [
+    "SCHEMA",
+    "VERSION",
+    "DamagedError",
+    "SqliteTable",
+    "UnusableFileError",
+    "check_purpose",
+    "migrate",
+    "salvage",
+]
 
 VERSION: Final = 2
 """The version of the schema, in the file's `user_version`."""
-_HIGHEST_PLAUSIBLE_VERSION: Final = 1000
+_HIGHEST_PLAUSIBLE_VERSION: Final = 100
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -65,6 +75,8 @@ ALTER TABLE failed RENAME COLUMN key TO dedup_key;
 ALTER TABLE failed ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 """
 
+_TABLES: Final = {"entries", "handled", "failed", "clock"}
+
 _CLOCK_TOLERANCE: Final = 1.0
 """Seconds; a clock that is further behind than this was set back."""
 
@@ -73,15 +85,28 @@ class DamagedError(sqlite3.DatabaseError):
     """A row holds values that were never written there."""
 
 
-class NewerVersionError(Exception):
-    """A later version of this package made the file."""
+class UnusableFileError(Exception):
+    """A later version of this package made the file, or another program."""
+
+
+def check_purpose(connection: sqlite3.Connection) -> None:
+    """Refuse the database of another program; nothing is written.
+
+    Raises:
+        UnusableFileError: The file has other tables than an inbox.
+        sqlite3.DatabaseError: The file is damaged.
+    """
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    found = {name for (name,) in connection.execute(query)}
+    if found - _TABLES and len(found & _TABLES) < 2:  # one name may be damaged, and one the same by chance
+        raise UnusableFileError("it is a database of another program")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Create the tables, or update the tables of an earlier version, in one transaction.
 
     Raises:
-        NewerVersionError: A later version of this package made the file.
+        UnusableFileError: A later version of this package made the file.
         sqlite3.DatabaseError: The file is damaged.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -92,7 +117,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     if version < 0 or version > _HIGHEST_PLAUSIBLE_VERSION:
         raise DamagedError(f"the file has the impossible version {version}")
     if version > VERSION:
-        raise NewerVersionError(f"the file has version {version}; this goedgepickt-async knows up to {VERSION}")
+        raise UnusableFileError(f"the file has version {version}; this goedgepickt-async knows up to {VERSION}")
     script = _FROM_VERSION_1 if version == 1 else SCHEMA if version == 0 else ""
     for statement in script.split(";\n"):
         connection.execute(statement)
@@ -102,6 +127,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def salvage(connection: sqlite3.Connection) -> Iterator[tuple[InboxEntry, str | None]]:
     """What can be read of a damaged file: entries, and failed ones with their reason. Unreadable rows are left out."""
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")  # a damaged key is still a key
     for table, reason in (("entries", "NULL"), ("failed", "reason")):
         for columns in ("handler, ordering_key, dedup_key", "route, topic, key"):  # this version, and version 1
             for row in _rows_that_can_be_read(connection, f"SELECT {columns}, body, {reason} FROM {table}"):  # noqa: S608
