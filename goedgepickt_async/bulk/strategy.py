@@ -7,6 +7,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -28,6 +29,8 @@ from goedgepickt_async.bulk.values import (
 from goedgepickt_async.errors import (
     BulkStoppedError,
     ConfigurationError,
+    DecodeError,
+    Evidence,
     GoedGepicktError,
     PermissionDeniedError,
     ValidationError,
@@ -36,7 +39,7 @@ from goedgepickt_async.models import UNSET, Order, PageInfo, Product, StockLocat
 from goedgepickt_async.paging.reader import LARGEST_PAGE
 from goedgepickt_async.resources import Orders, Products, Stock, Webshops
 from goedgepickt_async.resources.base import DUTCH
-from goedgepickt_async.resources.orders import created_on_or_after, identities_of_new, identity_of
+from goedgepickt_async.resources.orders import created_on_or_after, identities_of_new, identity_of, without_numbers
 
 __all__ = [
     "PlanStrategy",
@@ -347,13 +350,35 @@ def variants_of(key: str) -> set[str]:
 
 async def _known_keys(products: Products, *, key: str, webshop: str, most: int) -> frozenset[str] | None:
     """The keys of all products of a webshop; None: that takes more than so many requests."""
-    known: set[str] = set()
+    known: set[str | None] = set()
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
         async for page in pages:
             if page.number == 1 and _pages_left(page.info) > most:
                 return None
-            known.update((getattr(product, key) or "").strip() for product in page.items)
-    return frozenset(known - {""})
+            known.update(_key_of(product, key) for product in page.items)
+    return _proven(known, key)
+
+
+def _key_of(product: Product, key: str) -> str | None:
+    value: str | None = getattr(product, key)
+    return value if value is None else value.strip()
+
+
+def _proven(known: AbstractSet[str | None], key: str) -> frozenset[str]:
+    """The keys of a whole list.
+
+    Raises:
+        DecodeError: No product has one, so it is not known which products are there.
+    """
+    if known != {None}:
+        return frozenset(value for value in known if value)
+    hint = "" if key == "sku" else ': use key="sku"'
+    raise DecodeError(
+        f"no product of the list has a {key}, so it is not known which products are there{hint}",
+        evidence=Evidence.FINAL,
+        method="GET",
+        path="/products",
+    )
 
 
 async def _name_others(sender: Sender, webshop: str) -> str:
@@ -391,18 +416,18 @@ async def _paged_products(
     products: Products, wanted: frozenset[str], *, key: str, webshop: str | None
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str]] | None:
     """Out of the whole list, and all keys in it; None: it is so long that searching is fewer requests."""
-    known: set[str] = set()
+    known: set[str | None] = set()
     found: dict[str, tuple[Product, ...]] = defaultdict(tuple)
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
         async for page in pages:
             for product in page.items:
-                value = (getattr(product, key) or "").strip()
+                value = _key_of(product, key)
                 known.add(value)
-                if value in wanted:
+                if value is not None and value in wanted:
                     found[value] += (product,)
             if page.number == 1 and key == "sku" and _pages_left(page.info) > len(wanted):
                 return None
-    return dict(found), frozenset(known - {""})
+    return dict(found), _proven(known, key)
 
 
 async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tuple[StockLocation, ...]]:
@@ -434,11 +459,15 @@ async def read_orders(
             keys_by_identity[expected].append(desired.key)
     shop = await _name_of(sender, webshop)
     found: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    unnamed = named = 0
     async for order in Orders(sender).list(created_after=since or looked_from(desired_rows), webshop_uuid=webshop):
         identity = identity_of(order)
+        unnamed, named = unnamed + (identity is None), named + (identity is not None)
         if identity is not None and _is_of(order, shop):
             for key in keys_by_identity.get(identity, ()):
                 found[key] += (order.uuid,)
+    if unnamed and not named:
+        raise without_numbers()
     return dict(found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from goedgepickt_async.convert import encode
-from goedgepickt_async.errors import Evidence, MultipleFoundError, PagingError, ValidationError
+from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, PagingError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
 from goedgepickt_async.models.base import OrderStatusName, warn_unknown
 from goedgepickt_async.models.validators import coerce_input
@@ -27,6 +27,7 @@ __all__ = [
     "identities_of_new",
     "identity_of",
     "is_same_order",
+    "without_numbers",
 ]
 
 Identity = tuple[str, str]
@@ -39,6 +40,17 @@ def identity_of(order: Order) -> Identity | None:
         if shops_id is not None:
             return "id", shops_id
     return None if order.display_id is None else ("display", order.display_id.removeprefix("#"))
+
+
+def without_numbers() -> DecodeError:
+    """The error for a list in which no order has an id or a number: whether one of them is there is not proven."""
+    return DecodeError(
+        "no order of the list has an id or a number, so it is not known which orders are there",
+        problems=["$.items[0].externalDisplayId: required, but missing"],
+        evidence=Evidence.FINAL,
+        method="GET",
+        path="/orders",
+    )
 
 
 def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozenset[Identity]:
@@ -135,6 +147,7 @@ class Orders(Resource):
         Raises:
             MultipleFoundError: Several orders have this id.
             ValidationError: The id is empty or not a str.
+            DecodeError: Orders came, and none of them has an id or a number.
         """
         if not isinstance(order_id, str) or not order_id.strip():
             raise ValidationError(
@@ -142,7 +155,15 @@ class Orders(Resource):
             )
         wanted = identities_of_new(order_id, UNSET)
         orders = self.list(created_after=created_after, webshop_uuid=webshop_uuid)
-        found = [order async for order in orders if identity_of(order) in wanted]
+        found: list[Order] = []
+        unnamed = named = 0
+        async for order in orders:
+            identity = identity_of(order)
+            unnamed, named = unnamed + (identity is None), named + (identity is not None)
+            if identity in wanted:
+                found.append(order)
+        if unnamed and not named:
+            raise without_numbers()
         if len(found) > 1:
             raise MultipleFoundError(
                 f"{len(found)} orders have the id {order_id!r}",

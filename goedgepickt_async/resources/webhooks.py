@@ -300,18 +300,28 @@ class Webhooks(Resource):
 
         Returns:
             The existing and the new subscriptions, those with another URL, and the secrets for `WebhookReceiver`. A
-            subscription that the service has disabled looks like any other: the API does not send.
+            subscription that the service has disabled looks like any other, because the API does not report that.
 
         Raises:
             ValidationError: The API or the client refuses a value. The client checks before it sends a request.
             OutcomeUnknownError: The server may have created a subscription that the lookup has not found so far.
+            DecodeError: A subscription in the list has no event, webshop or target, and may be one of these.
         """
         target, wanted = checked_target(url), checked_events(events)
         chosen = None if webshops is None else checked_webshops(webshops)
         async with KeyedLock(("webhooks", self._sender.settings.server, target)):
             if chosen is None:
                 chosen = [webshop.uuid async for webshop in self._list("webshops.list", Webshop)]
-            difference = diff(target, wanted, chosen, await self.list().collect())
+            hooks = await self.list().collect()
+            difference = diff(target, wanted, chosen, hooks)
+            for event, webshop in difference.missing:
+                if any(_may_be(hook, event, webshop, target) for hook in hooks):
+                    raise DecodeError(
+                        "a subscription of the list has no event, webshop or target, so it is not known what is missing",
+                        evidence=Evidence.FINAL,
+                        method="GET",
+                        path="/webhooks",
+                    )
             created = [await self.create(event, target, webshop_uuid=webshop) for event, webshop in difference.missing]
         return EnsuredWebhooks(
             existing=difference.existing, created=tuple(created), other_target=difference.other_target
@@ -327,6 +337,15 @@ class Webhooks(Resource):
 def _is_same(hook: Webhook, new: NewWebhook) -> bool:
     same_webshop = (hook.webshop_uuid or "").casefold() == str(new.webshop_uuid).casefold()
     return hook.event == new.event and same_webshop and same_target(hook.target_url, new.target_url)
+
+
+def _may_be(hook: Webhook, event: str, webshop: str, target: str) -> bool:
+    """Whether it can be that subscription, as far as the fields that it has show."""
+    return (
+        hook.event in {None, event}
+        and (hook.webshop_uuid or webshop).casefold() == webshop.casefold()
+        and (hook.target_url is None or same_target(hook.target_url, target))
+    )
 
 
 def _webhook(data: Any) -> Webhook | None:

@@ -232,3 +232,54 @@ async def test_a_list_that_does_not_page_and_says_so_is_read(length: int, clampe
 
     async with answering(answer) as (gg, _):
         assert [shop.uuid for shop in await gg.webshops.list().collect()] == [row["uuid"] for row in rows]
+
+
+LOOK_UPS: dict[str, Callable[[GoedGepickt], Awaitable[Any]]] = {
+    "orders.find_by_order_id": lambda gg: gg.orders.find_by_order_id("S-1"),
+    "orders.plan": lambda gg: gg.orders.plan([ORDER]),
+    "products.plan": lambda gg: gg.products.plan([{"sku": sku, "name": "x"} for sku in "AB"], webshop_uuid="w"),
+    "products.plan by id": lambda gg: gg.products.plan(
+        [{"sku": "A", "product_id": "1", "name": "x"}], key="product_id", webshop_uuid="w"
+    ),
+    "stock.plan": lambda gg: gg.stock.plan({"A": 5, "B": 5}, webshop_uuid="w"),
+    "ensure": lambda gg: gg.webhooks.ensure("https://x.test/h", ["order.statusChanged"], webshops=["w"]),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+@pytest.mark.parametrize(
+    "absent", [{}, dict.fromkeys(("sku", "productId", "externalDisplayId", "webhookEvent"))], ids=str
+)
+async def test_rows_without_the_field_that_tells_them_apart_prove_nothing(name: str, absent: dict[str, Any]) -> None:
+    """A renamed field is no reason to create all products again."""
+    rows = [{"uuid": f"u-{n}", "webhookUuid": f"u-{n}", "Sku": "A", "name": "x", **absent} for n in range(3)]
+
+    def answer(exchange: Exchange) -> Any:
+        if "/webshops" in exchange.request_line:
+            return {"items": [{"uuid": "w", "name": "Shop"}] if "page=1" in exchange.request_line else []}
+        return {"items": [] if "page=2" in exchange.request_line else rows, "pageInfo": {"totalItems": 3}}
+
+    async with answering(answer) as (gg, server):
+        with pytest.raises(DecodeError, match=r"not known|missing"):
+            await LOOK_UPS[name](gg)
+        assert written(server) == []
+
+
+@pytest.mark.parametrize("other", [{"webhookEvent": "product.stockChanged"}, {"targetUrl": "https://y.test"}], ids=str)
+async def test_a_subscription_that_cannot_be_the_wanted_one_hinders_no_new_one(other: dict[str, str]) -> None:
+    hooks = [{"webhookUuid": "h", "webshopUuid": None, **other}]
+    new = {
+        "webhookUuid": "n",
+        "webhookEvent": "order.statusChanged",
+        "targetUrl": "https://x.test/h",
+        "webshopUuid": "w",
+    }
+
+    def answer(exchange: Exchange) -> Any:
+        if exchange.request_line.startswith("POST"):
+            return new
+        return {"items": hooks if "page=1" in exchange.request_line else [], "pageInfo": {"totalItems": 1}}
+
+    async with answering(answer) as (gg, server):
+        await LOOK_UPS["ensure"](gg)
+        assert len(written(server)) == 1
