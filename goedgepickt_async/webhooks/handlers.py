@@ -153,7 +153,8 @@ class HandlerExecutor:
 
         Raises:
             HandlerTimeoutError: It did not end in time.
-            RuntimeError: Too many plain functions that did not end in time are still running.
+            RuntimeError: The function called `sys.exit`, or raised what is no `Exception` and would stop the receiver. Or
+                too many plain functions that did not end in time are still running.
         """
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
             return await _in_task(function(*arguments), timeout)
@@ -178,7 +179,7 @@ class HandlerExecutor:
                 running.add_done_callback(self._left_behind.discard)
                 future.add_done_callback(_retrieve)
                 raise _timed_out(timeout)
-        return future.result()
+        return _result(future)
 
 
 _MAX_LEFT_BEHIND: Final = 100
@@ -188,7 +189,7 @@ _CANCEL_TIMEOUT: Final = 1.0
 
 async def _in_task(awaitable: Awaitable[Any], timeout: float) -> Any:  # noqa: ASYNC109
     """Await it in a new task, so that one that ignores its cancellation does not hold up the caller."""
-    task = asyncio.ensure_future(awaitable)
+    task = asyncio.ensure_future(_without_exit(awaitable))
     until = time.monotonic() + timeout
     try:
         await asyncio.wait([task], timeout=timeout)
@@ -198,7 +199,7 @@ async def _in_task(awaitable: Awaitable[Any], timeout: float) -> Any:  # noqa: A
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([task], timeout=left)
         if task.done() and not task.cancelled():
-            return task.result()
+            return _result(task)
         task.add_done_callback(_retrieve)
         raise
     if not task.done():
@@ -206,7 +207,21 @@ async def _in_task(awaitable: Awaitable[Any], timeout: float) -> Any:  # noqa: A
         await asyncio.wait([task], timeout=_CANCEL_TIMEOUT)
         task.add_done_callback(_retrieve)
         raise _timed_out(timeout)
-    return task.result()
+    return _result(task)
+
+
+async def _without_exit(awaitable: Awaitable[Any]) -> Any:
+    try:
+        return await awaitable
+    except SystemExit as error:  # it would stop the event loop
+        raise RuntimeError("the function called sys.exit") from error
+
+
+def _result(future: asyncio.Future[Any]) -> Any:
+    error = future.exception()
+    if error is None or isinstance(error, (Exception, asyncio.CancelledError, KeyboardInterrupt)):
+        return future.result()
+    raise RuntimeError(f"the function raised {type(error).__name__}") from error
 
 
 def _timed_out(timeout: float) -> HandlerTimeoutError:

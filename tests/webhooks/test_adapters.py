@@ -28,6 +28,7 @@ from goedgepickt_async.webhooks import (
     sign,
     starlette_endpoint,
 )
+from goedgepickt_async.webhooks.adapters import _length
 from tests.webhooks.support import SECRET, stock, until
 
 Served = Callable[[WebhookReceiver], Any]
@@ -192,6 +193,11 @@ async def test_a_slow_handler_does_not_slow_the_answer(served: Served) -> None:
         for number in range(20):
             body = stock(f"p-{number}")
             assert (await post(session, url, body, sign(body, SECRET)))[0] == 200
+
+
+@pytest.mark.parametrize(("header", "length"), [("9" * 5000, 10**20 - 1), ("75", 75), ("-1", None), ("", None)])
+def test_any_content_length_is_read_or_left_out(header: str, length: int | None) -> None:
+    assert _length(header) == length
 
 
 def test_importing_the_webhooks_imports_no_framework() -> None:

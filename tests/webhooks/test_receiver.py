@@ -409,7 +409,13 @@ async def test_a_failing_handler_is_tried_again_and_then_reported(receiver: Webh
     assert (receiver.snapshot().retried, receiver.snapshot().given_up) == (2, 1)
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError, StopIteration, StopAsyncIteration])
+class _OddError(BaseException):
+    """Like what some test frameworks and schedulers raise."""
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError, StopIteration, StopAsyncIteration, GeneratorExit, SystemExit, _OddError]
+)
 @pytest.mark.parametrize("is_plain", [False, True])
 async def test_an_exception_that_means_something_to_python_is_a_failure_like_any_other(
     receiver: WebhookReceiver, error: type[BaseException], is_plain: bool
