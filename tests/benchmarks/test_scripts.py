@@ -1,10 +1,13 @@
 """The benchmarks still run, in a small size; no figure is looked at. Those that take longer are left to `nox -s bench`."""
 
+import contextlib
+import gc
 import importlib.util
+import io
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +15,49 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+Tables = Callable[..., list[dict[str, Any]]]
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = {
     "bulk.py": ("--scale", "0.002", "--period", "0.2", "--period-each", "0.2"),
     "export.py": ("--orders", "400", "--period", "0.5"),
 }
 """Those that need the package only."""
-CONTEST = {
-    "decode.py": ("--kind", "orders", "--rows", "4", "--rounds", "2"),
-    "end_to_end.py": ("--rows", "150", "--rounds", "2"),
-}
-"""Those that need the dependency group `bench`."""
-
 needs_contenders = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("msgspec", "openapi_python_client", "orjson", "pydantic")),
     reason="the dependency group bench is not installed",
 )
 
 
-def tables_of(script: str, *arguments: str) -> list[dict[str, Any]]:
-    name, *options = script.split()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / name), *options, *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-        env=environment | {"PYTHONPATH": str(BENCHMARKS.parent)},
-    )
-    assert done.returncode in {0, 1}, done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+@pytest.fixture
+def tables_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Tables]:
+    """Runs a benchmark, and its contenders too, in this process: starting an interpreter costs more than they do."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    start = subprocess.run
+
+    def run(command: list[str], **options: Any) -> Any:
+        if Path(command[1]).parent != BENCHMARKS:
+            return start(command, **options)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            main(Path(command[1]).name, command[2:])
+        return subprocess.CompletedProcess(command, 0, out.getvalue())
+
+    def main(script: str, arguments: Sequence[str]) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [script, *arguments])
+            assert importlib.import_module(script.removesuffix(".py")).main() in {0, 1}
+
+    def tables(script: str, *arguments: str) -> list[dict[str, Any]]:
+        main(script, [*arguments, "--json"])
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    before = set(sys.modules)
+    monkeypatch.setattr(subprocess, "run", run)
+    yield tables
+    gc.unfreeze()
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
+            del sys.modules[name]
 
 
 def check(tables: list[dict[str, Any]]) -> None:
@@ -55,20 +69,20 @@ def check(tables: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("script", SMALL)
-def test_a_benchmark_gives_whole_tables(script: str) -> None:
+def test_a_benchmark_gives_whole_tables(tables_of: Tables, script: str) -> None:
     check(tables_of(script, *SMALL[script]))
 
 
 @needs_contenders
-@pytest.mark.parametrize("script", CONTEST)
-def test_a_contest_gives_whole_tables(script: str) -> None:
-    check(tables_of(script, *CONTEST[script]))
+def test_a_contest_over_lists_gives_whole_tables(tables_of: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("end_to_end"), "_REQUESTS", 3)
+    check(tables_of("end_to_end.py", "--rows", "150", "--rounds", "2"))
 
 
 @needs_contenders
-def test_a_page_of_ones_own_can_be_measured(tmp_path: Path) -> None:
+def test_a_contest_on_a_page_of_ones_own_gives_a_whole_table(tables_of: Tables, tmp_path: Path) -> None:
     page = tmp_path / "orders.json"
-    page.write_text(json.dumps({"items": [{"uuid": "a", "status": "open", "products": []}]}), encoding="utf-8")
+    page.write_bytes(importlib.import_module("_pages").page("orders", 4, 0))
     (table,) = tables_of("decode.py", "--kind", "orders", "--page", str(page), "--rounds", "2")
     assert "orders.json" in table["title"]
     check([table])

@@ -26,8 +26,8 @@ from .test_export import rows_of_csv
 pytestmark = pytest.mark.slow
 
 # Five pages, then half a minute of waiting for the rate limit: it is never done before the signal.
-SLOW = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/30")
-FAST = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "off")
+SLOW = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "5/30")
+FAST = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "off")
 
 
 Inside = Callable[..., Finished]
@@ -63,7 +63,7 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     assert stopped.code == 4, stopped.err
     assert "Traceback" not in stopped.err
     so_far = rows_of_csv(goedgepickt.read("orders.csv"))
-    assert 0 < len(so_far) < 1000
+    assert 0 < len(so_far) < 700
     assert all(None not in row.values() for row in so_far)
     assert f"{len(so_far):,} orders are written and whole" in stopped.err
 
@@ -75,19 +75,19 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     assert done.code == 0, done.err
     rows = rows_of_csv(goedgepickt.read("orders.csv"))
     assert rows[: len(so_far)] == so_far
-    assert len(rows) == len({row["uuid"] for row in rows}) == 1000
+    assert len(rows) == len({row["uuid"] for row in rows}) == 700
     assert not (goedgepickt.folder / "orders.csv.resume").exists()
 
 
 @pytest.mark.usefixtures("ignored_hang_up")
 def test_under_nohup_a_closed_terminal_does_not_stop_it(goedgepickt: Goedgepickt) -> None:
-    slow = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/0.5")
+    slow = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "5/0.5")
     process = goedgepickt.start("export", "orders", *slow, "-o", "orders.jsonl")
     until(lambda: has_rows(goedgepickt.folder / "orders.jsonl"))
     process.send_signal(signal.SIGHUP)
     done = goedgepickt.finish(process)
     assert done.code == 0, done.err
-    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 1000
+    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 700
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume", "state.json")])
@@ -106,7 +106,7 @@ def test_a_second_export_into_the_same_file_is_refused_and_harms_nothing(
     done = goedgepickt("export", "orders", *FAST, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
     assert done.code == 0, done.err
     rows = jsonl(goedgepickt.read("orders.jsonl"))
-    assert len(rows) == len(set(uuids(rows))) == 1000
+    assert len(rows) == len(set(uuids(rows))) == 700
 
 
 def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) -> None:
@@ -119,9 +119,9 @@ def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) ->
         file.write(b'{"uuid":"a row that was being writ')
     done = goedgepickt("export", "orders", *FAST, *options)
     assert done.code == 0, done.err
-    assert "(1,000 in all)" in done.err  # it went on, and did not begin again
+    assert "(700 in all)" in done.err  # it went on, and did not begin again
     rows = jsonl(goedgepickt.read("orders.jsonl"))
-    assert len(rows) == len(set(uuids(rows))) == 1000
+    assert len(rows) == len(set(uuids(rows))) == 700
     assert not (goedgepickt.folder / "state.json").exists()
 
 
@@ -183,7 +183,7 @@ def test_starting_afresh_drops_what_an_earlier_stop_left(inside: Inside, tmp_pat
     assert done.code == 0
     assert "orders.jsonl.resume" in done.err
     assert not (tmp_path / "orders.jsonl.resume").exists()
-    assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 1000
+    assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 700
 
 
 def test_a_limit_counts_over_all_runs(inside: Inside, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_limit_counts_over_all_runs(inside: Inside, tmp_path: Path) -> None:
 
 
 def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: Path) -> None:
-    options = ("-o", "orders.jsonl", "--limit", "750", "--resume", "state.json")
+    options = ("-o", "orders.jsonl", "--limit", "650", "--resume", "state.json")
     before = 0
     for pages in (3, 2):
         stopped = inside("export", "orders", *FAST, "--sandbox-faults", f"GET:/orders:404+{pages}", *options)
@@ -206,9 +206,9 @@ def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: P
         assert json.loads((tmp_path / "state.json").read_bytes())["running"]["state"]["rows"] == written
         before = written
     done = inside("export", "orders", *FAST, *options)
-    assert done.err.startswith(f"{750 - before} orders (750 in all) in ")
+    assert done.err.startswith(f"{650 - before} orders (650 in all) in ")
     rows = jsonl((tmp_path / "orders.jsonl").read_bytes())
-    assert len(rows) == len(set(uuids(rows))) == 750
+    assert len(rows) == len(set(uuids(rows))) == 650
 
 
 def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goedgepickt) -> None:
@@ -270,11 +270,11 @@ sys.exit(main())
     assert full.code == 4, full.err
     assert "cannot write to orders.jsonl" in full.err
     so_far = jsonl(goedgepickt.read("orders.jsonl"))
-    assert 0 < len(so_far) < 1000
+    assert 0 < len(so_far) < 700
     done = goedgepickt("export", "orders", *FAST, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
     assert done.code == 0, done.err
     rows = jsonl(goedgepickt.read("orders.jsonl"))
-    assert len(rows) == len(set(uuids(rows))) == 1000
+    assert len(rows) == len(set(uuids(rows))) == 700
 
 
 async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
@@ -295,7 +295,7 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
 def test_a_narrow_terminal_has_the_time_left_and_neither_speed_nor_budget(
     goedgepickt: Goedgepickt, columns: str, shown: bool
 ) -> None:
-    slow = ("--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "5/0.5")
+    slow = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "5/0.5")
     process, printed = goedgepickt.on_terminal(
         "export", "orders", *slow, "-o", "orders.jsonl", COLUMNS=columns, TERM="xterm"
     )

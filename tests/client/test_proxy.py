@@ -1,7 +1,5 @@
 """Requests go through the proxy that the environment names; with a proxy of its own process on loopback."""
 
-import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +10,10 @@ from typing import Any
 import pytest
 
 from goedgepickt_async import ConfigurationError, ConnectFailedError, GoedGepickt, RetryPolicy, Settings
+from goedgepickt_async.cli import main
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.settings import environment_proxy
+from goedgepickt_async.testing import serving
 
 Make = Callable[..., GoedGepickt]
 
@@ -184,33 +184,27 @@ COMMANDS: dict[str, list[str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:base_url is http")
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_every_command_goes_through_the_environments_proxy(
-    sandbox: Sandbox, command: str, tmp_path: Path
+def test_every_command_goes_through_the_environments_proxy(
+    goedgepickt_sandbox_options: dict[str, Any],
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "new.csv").write_text("sku,name,price\nNEW-1,Mok,9.95\n")
-    arguments = [part.format(webshop=sandbox.world.webshops[0]["uuid"]) for part in COMMANDS[command]]
-    with proxy_to(sandbox) as proxy:
-        environment: dict[str, Any] = {
-            name: value for name, value in os.environ.items() if name.upper() not in VARIABLES
-        }
-        environment |= {
+    monkeypatch.chdir(tmp_path)
+    with serving(Sandbox(limit=None, **goedgepickt_sandbox_options)) as sandbox, proxy_to(sandbox) as proxy:
+        environment = {
             "HTTP_PROXY": f"http://127.0.0.1:{proxy.port}",
             "GOEDGEPICKT_API_KEY": sandbox.api_key,
             "GOEDGEPICKT_BASE_URL": elsewhere(sandbox),
             "HOME": str(tmp_path),
-            "XDG_STATE_HOME": str(tmp_path),
             "XDG_RUNTIME_DIR": str(tmp_path),
         }
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "goedgepickt_async", *arguments],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        code = main([part.format(webshop=sandbox.world.webshops[0]["uuid"]) for part in COMMANDS[command]])
+        assert code == 0, capfd.readouterr().err
         assert any(NOWHERE in line for line in proxy.requests())
