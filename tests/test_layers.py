@@ -1,6 +1,7 @@
 """Which package may import which, what is public, and how large a module may be."""
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -84,11 +85,17 @@ AIOHTTP_MAY_BE_IN = {
 }
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports_of(path: Path) -> set[str]:
     """The absolute names that a file imports."""
     found: set[str] = set()
     package = path.relative_to(ROOT.parent).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -158,13 +165,14 @@ def test_few_modules_have_less_than_60_lines() -> None:
 def _imports_at_start(path: Path) -> set[Path]:
     """The modules of ours that a module imports at its top level."""
     found: set[Path] = set()
-    for node in ast.parse(path.read_text()).body:
+    ours = set(FILES)
+    for node in tree(path).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == ROOT.name:
             module = ROOT.parent / (node.module or "").replace(".", "/")
             for alias in node.names:
                 places = (module / f"{alias.name}.py", module / alias.name / "__init__.py")
                 homes = (*places, module.with_suffix(".py"), module / "__init__.py")
-                found.add(next(file for file in homes if file in FILES))
+                found.add(next(file for file in homes if file in ours))
     return found - {path}
 
 
