@@ -217,6 +217,7 @@ class HostStore:
         fallback: The part of the limit that this process keeps to, where it does not know how many share the file.
         clock: The time in nanoseconds, the same in all processes.
         each: The part of the limit that each process which shares the file adds; None: all share what `config` says.
+        memory: What this process knows of an earlier state.
     """
 
     kind = "host"
@@ -228,11 +229,12 @@ class HostStore:
         fallback: float,
         clock: Callable[[], int],
         each: float | None = None,
+        memory: SharerMemory | None = None,
     ) -> None:
         self.config = config
-        self.sharer: int = new_sharer()
         self.file = file
-        self.memory: SharerMemory = SharerMemory(self.sharer)
+        self.memory: SharerMemory = memory or SharerMemory(new_sharer())
+        self.sharer: int = self.memory.sharer
         self.problem: str = ""
         self._fraction = fallback
         self._each = each
@@ -333,11 +335,6 @@ class HostStore:
     def describe(self) -> dict[str, Any]:
         """Where it is, and whether it can be used."""
         return {"place": str(self.file.path), "problem": self.problem}
-
-    def lower(self, slot: int, free_at: int) -> None:
-        """A slot that another store granted comes free at this instant: for a budget whose fallback this is."""
-        if slot in self.memory.own:
-            self.memory.own[slot] = min(self.memory.own[slot], free_at)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -447,8 +444,8 @@ class HostStore:
             config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
             self._fallback = Slots(config)
             seen = self.memory.seen(now)
-            self._fallback.absorb({slot: at for slot, at in seen.items() if (slot & 0xFFFFFFFF) % parts == 0})
-            self._fallback.reopen(self.memory.in_flight, now)
+            self._fallback.absorb({slot: at for slot, at in seen.items() if (slot & 0xFFFFFFFF) % parts == 0}, now)
+            self._fallback.reopen(self.memory.in_flight)
             log_event(
                 "budget.degraded",
                 why=f"the budget's file {self.file.path} cannot be used ({reason})",

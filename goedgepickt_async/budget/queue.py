@@ -180,14 +180,14 @@ class SharerMemory:
         shift = now - here
         if self._seen is not None:
             seen = {slot: free_at - self._shift + shift for slot, free_at in self._seen.items()}
-            slots.absorb({slot: free_at for slot, free_at in seen.items() if free_at > now})
+            slots.absorb({slot: free_at for slot, free_at in seen.items() if free_at > now}, now)
         slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
-        slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()})
+        slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()}, now)
         for slot, free_at in self.own.items():
             if rows[slot] > free_at + shift:  # it was settled, and an older state does not know
                 slots.lower(slot, free_at + shift)
         slots.begin_cold(now)
-        slots.reopen(self.in_flight, now)
+        slots.reopen(self.in_flight)
         return True
 
     def note(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
@@ -206,6 +206,20 @@ class SharerMemory:
             self.own = self.recent(here)
         self._epoch, self._sequence, self._shift = slots.epoch, slots.sequence, shift
         self._seen, self.sharers = dict(free_at), slots.sharers
+
+    def part(self, parts: int, here: int) -> SharerMemory:
+        """What of it one of so many hosts reckons with, for a state of its own."""
+        memory = SharerMemory(self.sharer)
+        memory._seen = {slot: at for slot, at in self.seen(here).items() if (slot & 0xFFFFFFFF) % parts == 0}
+        memory.own = {slot: at for slot, at in memory._seen.items() if slot in self.own}
+        memory.in_flight = self.in_flight & memory.own.keys()
+        return memory
+
+    def neighbours(self, host: int, ago: int) -> dict[int, int]:
+        """Those that shared the state on this host not longer ago than that before this process, and when they did."""
+        latest = self.sharers[self.sharer].seen - ago if self.sharer in self.sharers else 0
+        known = {sharer: demand.seen for sharer, demand in self.sharers.items() if demand.host == host}
+        return {sharer: seen - self._shift for sharer, seen in known.items() if seen > latest and sharer != self.sharer}
 
     def recent(self, here: int) -> dict[int, int]:
         """Its own slots that are not free yet, and when they come free."""

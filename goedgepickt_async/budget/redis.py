@@ -79,6 +79,14 @@ _UNKNOWN = b"?"
 """Tells no state: the script answers with the present one."""
 
 
+class _ApartError(Exception):
+    """Those who share the budget go with their hosts, for so many nanoseconds."""
+
+    def __init__(self, nanoseconds: int) -> None:
+        super().__init__(nanoseconds)
+        self.nanoseconds = nanoseconds
+
+
 class _AwayError(Exception):
     """Redis does not answer: the waiter goes on with what its host shares."""
 
@@ -102,13 +110,19 @@ class _Outage:
     """One spell without Redis; instants in nanoseconds of this process's clock.
 
     Attributes:
-        reached_at: When Redis answered again; from then on all processes have some seconds to say what they sent.
-        told_at: When the log was last told.
+        began: When it began.
+        until: When it ends for all who share the budget: Redis answers again, and all say what they sent meanwhile.
+        told_at: When the log was last told; None: it never was.
+        has_sent: Whether this process sent something meanwhile.
+        is_closing: Whether it is all but over: nothing more is sent that Redis could not be told of any more.
         waiting: The calls that wait for what the host shares, each with its loop: they are called back in the end.
     """
 
-    reached_at: int | None = None
-    told_at: int = 0
+    began: int
+    until: int | None = None
+    told_at: int | None = None
+    has_sent: bool = False
+    is_closing: bool = False
     waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = attrs.field(factory=dict)
 
 
@@ -421,7 +435,7 @@ class RedisBudget(QueuedBudget):
                 self._reopening.add(task := loop.create_task(self._reopen()))
                 task.add_done_callback(self._reopening.discard)
             return
-        if self._outage is not None and self._outage.reached_at is None:
+        if self._outage is not None:  # what was settled is carried by `_until_reached`
             return
         if self._working is not None:
             other, since = self._working
@@ -442,8 +456,10 @@ class RedisBudget(QueuedBudget):
                 await self._transaction(link)
                 if not self._work_again:
                     return
+        except _ApartError as error:
+            self._fall_apart(link, error)
         except Exception as error:  # noqa: BLE001  redis-py's, the network's, a client's of another make
-            self._failed(error, is_plain=not self.store.reached and await answers_without_tls(self._url))
+            self._failed(link, error, is_plain=not self.store.reached and await answers_without_tls(self._url))
         finally:
             with self._alone:
                 if self._working is not None and self._working[0] is loop:
@@ -477,6 +493,14 @@ class RedisBudget(QueuedBudget):
                 slots, now = store.slots, store.now
                 if slots is None:
                     continue
+                apart, handover = slots.apart_until - now, self._handover
+                if self._outage is None and apart > handover:
+                    raise _ApartError(apart)
+            if self._outage is None and apart > 0:  # the others say what they sent last
+                await asyncio.sleep(apart / _SECOND)
+                continue
+            with self._alone:
+                now = store.now
                 plan = self._plan(slots, now, now + store.slack)
                 if not plan.changed and not store.changed:
                     # A slot is free, and it is another process's turn: it may sleep, and is told once.
@@ -552,7 +576,7 @@ class RedisBudget(QueuedBudget):
             link.listener_ended = None
             link.listener = asyncio.get_running_loop().create_task(self._listen(link))
 
-    def _failed(self, error: Exception, *, is_plain: bool = False) -> None:
+    def _failed(self, link: _Link, error: Exception, *, is_plain: bool = False) -> None:
         """Redis did not answer as it should: a setting is wrong, or it is away."""
         reason = f"{type(error).__name__}: {error}"
         remedy = None if self.store.reached else misconfiguration(error)
@@ -568,15 +592,25 @@ class RedisBudget(QueuedBudget):
                     self._reject(waiter, ConfigurationError(f"RedisBudget at {self.store.place}: {told} ({reason})"))
                 self._operations.clear()
                 return
-            outage = self._outage
-            if outage is None:
-                self._begin_outage(reason)
-            elif outage.reached_at is not None:
-                outage.reached_at = None
-            for waiter in waiting:
-                self._reject(waiter, _AwayError())
+            if self._outage is None:
+                self._outage = self._begin_outage(reason)
+            self._go_away(link, waiting)
 
-    def _begin_outage(self, reason: str) -> None:
+    def _fall_apart(self, link: _Link, error: _ApartError) -> None:
+        """Others were without Redis for a while: until all have said what they sent, go with this host."""
+        with self._alone:
+            if self._outage is None:
+                self._outage = self._begin_outage("")
+                self._outage.until = self._clock() + error.nanoseconds
+            self._go_away(link, list(self._queue))
+
+    def _go_away(self, link: _Link, waiting: list[Waiter]) -> None:
+        for waiter in waiting:
+            self._reject(waiter, _AwayError())
+        if not link.closing:
+            self._recover(asyncio.get_running_loop())
+
+    def _begin_outage(self, reason: str) -> _Outage:
         """The processes of this host share a file, and each host keeps to its part."""
         here, memory = self._clock(), self.store.memory
         sharers = memory.sharers
@@ -585,18 +619,18 @@ class RedisBudget(QueuedBudget):
         config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
         file = HostFile(self._file_name, None if self._directory is None else Path(self._directory))
         each = None if hosts else self._fraction
-        self._host_budget = QueuedBudget(
-            HostStore(config, file, self._fraction, self._clock, each), config, self._clock
-        )
-        self._host_budget._first_answer = 1.0  # noqa: SLF001  opening the file
-        self._host_budget._listeners = self._listeners  # noqa: SLF001  the same budget, elsewhere
-        parts = max(1, hosts)
-        seen = {slot: at for slot, at in memory.seen(here).items() if (slot & 0xFFFFFFFF) % parts == 0}
-        self._host_budget._change(partial(_absorb, seen, set(memory.in_flight)))  # noqa: SLF001  likewise
-        for operation in self._operations:  # what was settled, and did not reach Redis any more
-            self._host_budget._change(operation)  # noqa: SLF001  likewise
-        self._outage = _Outage(told_at=here)
-        self._tell_outage(reason, share if hosts else max(1, round(self.config.limit * self._fraction)))
+        store = HostStore(config, file, self._fraction, self._clock, each, memory.part(max(1, hosts), here))
+        host = self._host_budget = QueuedBudget(store, config, self._clock)
+        host._first_answer = 1.0  # noqa: SLF001  opening the file
+        host._listeners, host._numbers = self._listeners, self._numbers  # noqa: SLF001  the same budget, elsewhere
+        # The others see by the file that this process is there; and what was settled did not reach Redis any more.
+        for operation in (_join, *self._operations):
+            host._change(operation)  # noqa: SLF001  likewise
+        outage = _Outage(began=here)
+        if reason:
+            outage.told_at = here
+            self._tell_outage(reason, share if hosts else max(1, round(self.config.limit * self._fraction)))
+        return outage
 
     def _tell_outage(self, reason: str, share: int) -> None:
         limit, period = self.config.limit, self.config.window
@@ -619,7 +653,11 @@ class RedisBudget(QueuedBudget):
             async with asyncio.timeout(None) as clock:
                 outage.waiting[clock] = loop
                 try:
-                    return await host._take(lane, max_lifetime, max_wait, place, key)  # noqa: SLF001
+                    while outage.is_closing or self._is_alone_yet(outage, host):
+                        await asyncio.sleep(min(0.02, self._patience / 20))
+                    grant = await host._take(lane, max_lifetime, max_wait, place, key)  # noqa: SLF001
+                    outage.has_sent = True
+                    return grant
                 finally:
                     outage.waiting.pop(clock, None)
         except TimeoutError:
@@ -633,40 +671,85 @@ class RedisBudget(QueuedBudget):
             link.tasks.add(self._recovery)
             self._recovery.add_done_callback(link.tasks.discard)
 
+    def _is_alone_yet(self, outage: _Outage, host: QueuedBudget) -> bool:
+        """Whether some that share the budget on this host do not use its file yet: it lacks what those sent last."""
+        here = self._clock()
+        if here - outage.began > nanoseconds(self._patience) or outage.has_sent:
+            return False
+        there = host._store.peek()[0].sharers  # noqa: SLF001  the same budget, elsewhere
+        last_seen = self.store.memory.neighbours(self._host_number, self.config.cooldown)
+        return any(sharer not in there or there[sharer].seen < seen for sharer, seen in last_seen.items())
+
     async def _until_reached(self, link: _Link) -> None:
+        """Ask Redis until it answers; then tell it what was sent here, until the moment at which all share it again."""
+        pause = self._retry_every / 32
         while (outage := self._outage) is not None:
-            now = self._clock()
-            if outage.reached_at is None:
-                await asyncio.sleep(self._retry_every)
-                if now - outage.told_at > _REMIND:
-                    outage.told_at = now
+            left = None if outage.until is None else outage.until - self._handover - self._clock()
+            if left is None:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, self._retry_every)
+                if outage.told_at is not None and self._clock() - outage.told_at > _REMIND:
+                    outage.told_at = self._clock()
                     self._tell_outage(self.store.problem, self.snapshot().share or 0)
-            elif now - outage.reached_at > nanoseconds(self._retry_every + self._patience):
-                self._end_outage(outage)
-                return
             else:
-                await asyncio.sleep(min(0.25, self._retry_every / 4))
+                await asyncio.sleep(max(0.0, min(left / _SECOND, 0.25, self._retry_every / 4)))
             try:
-                self._give_back_what_the_host_knows()
-                await self._transaction(link)
-                if outage.reached_at is None:
-                    outage.reached_at = self._clock()
+                if outage.until is None:
+                    await self._tell_what_the_host_knows(link, outage)
+                if outage.until is None or outage.until - self._clock() <= self._handover:
+                    await self._stop_sending(outage)
+                await self._tell_what_the_host_knows(link, outage)
             except Exception as error:  # noqa: BLE001  still away
                 self.store.problem = f"{type(error).__name__}: {error}"
-                self.store.slots, outage.reached_at = None, None
+                self.store.slots, outage.until = None, None
+            else:
+                if outage.is_closing and (outage.until is None or outage.until - self._clock() <= self._handover):
+                    self._end_outage(outage)
+                    return
+            outage.is_closing = False
 
-    def _give_back_what_the_host_knows(self) -> None:
-        """What this process sent meanwhile is to be put into Redis's state."""
-        host = self._host_budget
-        if host is not None and isinstance(host._store, HostStore):  # noqa: SLF001  the same budget, elsewhere
-            sent = host._store.memory.recent(self._clock())  # noqa: SLF001  likewise
-            with self._alone:
-                self.store.memory.own |= sent
-                self.store.slots = None  # what is missing there is noticed when it is read
+    async def _stop_sending(self, outage: _Outage) -> None:
+        """What the host grants after the last word would be unknown to all others."""
+        outage.is_closing, waiting = True, set(outage.waiting)
+        self._call_back(outage)
+        until = self._clock() + self._handover
+        while waiting & outage.waiting.keys() and self._clock() < until:
+            await asyncio.sleep(0.001)
+
+    @property
+    def _handover(self) -> int:
+        """Nanoseconds before the end of an outage for the last word: within them nothing is sent."""
+        return min(4 * self.store.slack + _SECOND // 50, nanoseconds(self._patience))
+
+    async def _tell_what_the_host_knows(self, link: _Link, outage: _Outage) -> None:
+        """What this process sent meanwhile is put into Redis's state, and until when all go with their hosts."""
+        host, here = self._host_budget, self._clock()
+        assert host is not None
+        assert isinstance(host._store, HostStore)  # noqa: SLF001  the same budget, elsewhere
+        memory = host._store.memory  # noqa: SLF001  likewise
+        with self._alone:
+            self.store.memory.own |= memory.recent(here)
+            self.store.memory.in_flight |= memory.in_flight
+            is_shared = outage.has_sent or len(host._store.peek()[0].sharers) > 1  # noqa: SLF001  likewise
+            if is_shared and outage.until is None:
+                outage.until = here + nanoseconds(self._retry_every + self._patience)
+            until = 0 if outage.until is None else outage.until - here
+            self.store.slots = None  # decide on what is there
+            self._operations.append(partial(_report, dict(memory.own), set(memory.in_flight), here, until))
+        await self._transaction(link)
+        assert self.store.slots is not None
+        apart = self.store.slots.apart_until - self.store.now
+        if apart > 0:
+            outage.until = self._clock() + apart
 
     def _end_outage(self, outage: _Outage) -> None:
         self._outage, self.store.problem = None, ""
-        log_event("budget.restored", what="Redis is back: the budget is shared again")
+        if outage.told_at is not None:
+            log_event("budget.restored", what="Redis is back: the budget is shared again")
+        self._call_back(outage)
+
+    def _call_back(self, outage: _Outage) -> None:
+        """The calls that wait for what the host shares wait for it no more."""
         for clock, loop in list(outage.waiting.items()):
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 loop.call_soon_threadsafe(_ring, clock)
@@ -738,17 +821,31 @@ class RedisBudget(QueuedBudget):
                 if str(self.store.sharer) in names:
                     self._looks = True
                     self._look_again()
-        except Exception:  # noqa: BLE001, S110  then it looks now and then; the next answer begins this anew
-            pass
+        except Exception:  # noqa: BLE001  then it looks now and then; the next answer begins this anew
+            if link.connected and not link.closing:  # Redis may be away: see, and let the others of this host know
+                self._looks = True
+                self._look_again()
         finally:
             link.listener_ended = self._clock()
             with contextlib.suppress(Exception):
                 await pubsub.aclose()
 
 
-def _absorb(rows: dict[int, int], in_flight: set[int], slots: Slots, now: int, plan: Plan) -> None:  # noqa: ARG001
-    slots.absorb({slot: free_at for slot, free_at in rows.items() if free_at > now})
-    slots.reopen(in_flight, now)
+def _join(slots: Slots, now: int, plan: Plan) -> None:
+    """The operation that shows a process to those who share the state."""
+
+
+def _report(  # noqa: PLR0917
+    own: dict[int, int], in_flight: set[int], here: int, apart: int, slots: Slots, now: int, plan: Plan
+) -> None:
+    """The operation that puts in what a process sent by another state; `own` is of its own clock, at `here`."""
+    shift = now - here
+    slots.absorb({slot: free_at + shift for slot, free_at in own.items() if free_at > here}, now)
+    for slot in own.keys() - in_flight:
+        slots.lower(slot, own[slot] + shift)
+    slots.reopen(in_flight)
+    plan.settled += own.keys() - in_flight
+    slots.apart_until = max(slots.apart_until, now + apart) if apart else slots.apart_until
 
 
 def _ring(clock: asyncio.Timeout) -> None:

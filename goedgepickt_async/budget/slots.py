@@ -45,7 +45,7 @@ from goedgepickt_async.budget.server_counter import ServerCounter
 
 __all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "StateError", "StateVersionError", "nanoseconds"]
 
-_VERSION = 2
+_VERSION = 3
 _HEADER: Final = struct.Struct("<4sHHQQII")  # magic, version, zero, epoch, sequence number, length, checksum
 _MAGIC = b"GGB\0"
 _ID_BITS = 32
@@ -171,6 +171,7 @@ _SCALARS: Final = (
     "at",
     "clock",
     "written_at",
+    "apart_until",
     "throttled_count",
     "_paused_until",
     "_shared_until",
@@ -190,6 +191,8 @@ _SCALARS: Final = (
 )
 _scalars_of = attrgetter(*_SCALARS)
 _NONE = -1
+_LONG_AGO: Final = -FAR - 1
+"""When a slot was taken, where that is not known: before all that is known of the server's counter."""
 
 
 def _swapped(body: bytes) -> bytes:
@@ -213,6 +216,7 @@ class Slots:
         at: When it was last written, on its own clock.
         clock: Of what the instants are: a number of the clock, or the nanoseconds that the store's clock is behind.
         written_at: The wall clock at the last write, where the store notes it.
+        apart_until: Until then each host goes by a state of its own, after an outage of the store.
         throttled_count: 429s seen so far.
         turns: The latest turn that was served, by lane.
         sharers: What the sharers wait for, by their numbers.
@@ -245,6 +249,7 @@ class Slots:
         self.at: int = -FAR
         self.clock: int = 0
         self.written_at: int = 0
+        self.apart_until: int = 0
         self.throttled_count: int = 0
         self.turns: list[int] = [0, 0, 0]
         self.sharers: dict[int, Demand] = {}
@@ -341,7 +346,8 @@ class Slots:
         if lacking <= 0:
             return max(self.next_change(now), now + ahead * each)
         free_at = self._rows.free_at
-        early = {slot: sent + self._cooldown for slot, sent in self._sent.items() if slot in free_at}
+        sent = {slot: at for slot, at in self._sent.items() if at > _LONG_AGO and slot in free_at}
+        early = {slot: at + self._cooldown for slot, at in sent.items()}
         earliest = sorted(max(now, min(instant, early.get(slot, FAR))) for slot, instant in free_at.items())
         instant = now + (ahead + 1 - lacking) * each if earliest else FAR
         for free in earliest[: min(lacking, len(earliest))]:
@@ -457,18 +463,18 @@ class Slots:
         self._sent.clear()  # the rows stay as they are, which covers the longest life
         self._forget(now)
 
-    def absorb(self, rows: Mapping[int, int]) -> int:
+    def absorb(self, rows: Mapping[int, int], now: int) -> int:
         """Reckon with slots that are missing here: their ids, and when they come free; how many were missing."""
         missing = rows.keys() - self._rows.free_at.keys()
         for slot in missing:
             self._rows.add(slot, rows[slot])
         return len(missing)
 
-    def reopen(self, slots: Iterable[int], now: int) -> None:
+    def reopen(self, slots: Iterable[int]) -> None:
         """These were taken before this state began, and their holder will settle them."""
         for slot in slots:
             if slot in self._rows.free_at:
-                self._sent.setdefault(slot, now - 1)
+                self._sent.setdefault(slot, _LONG_AGO)
 
     def lower(self, slot: int, free_at: int) -> None:
         """A slot of ours comes free at this instant, if that is sooner; it is in flight no more."""
