@@ -229,6 +229,7 @@ class HostStore:
         fallback: float,
         clock: Callable[[], int],
         each: float | None = None,
+        *,
         memory: SharerMemory | None = None,
     ) -> None:
         self.config = config
@@ -444,7 +445,7 @@ class HostStore:
             config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
             self._fallback = Slots(config)
             seen = self.memory.seen(now)
-            self._fallback.absorb({slot: at for slot, at in seen.items() if (slot & 0xFFFFFFFF) % parts == 0}, now)
+            self._fallback.absorb({slot: at for slot, at in seen.items() if (slot & 0xFFFFFFFF) % parts == 0})
             self._fallback.reopen(self.memory.in_flight)
             log_event(
                 "budget.degraded",

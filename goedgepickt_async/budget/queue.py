@@ -180,9 +180,9 @@ class SharerMemory:
         shift = now - here
         if self._seen is not None:
             seen = {slot: free_at - self._shift + shift for slot, free_at in self._seen.items()}
-            slots.absorb({slot: free_at for slot, free_at in seen.items() if free_at > now}, now)
+            slots.absorb({slot: free_at for slot, free_at in seen.items() if free_at > now})
         slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
-        slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()}, now)
+        slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()})
         for slot, free_at in self.own.items():
             if rows[slot] > free_at + shift:  # it was settled, and an older state does not know
                 slots.lower(slot, free_at + shift)

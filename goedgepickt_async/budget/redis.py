@@ -619,7 +619,7 @@ class RedisBudget(QueuedBudget):
         config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
         file = HostFile(self._file_name, None if self._directory is None else Path(self._directory))
         each = None if hosts else self._fraction
-        store = HostStore(config, file, self._fraction, self._clock, each, memory.part(max(1, hosts), here))
+        store = HostStore(config, file, self._fraction, self._clock, each, memory=memory.part(max(1, hosts), here))
         host = self._host_budget = QueuedBudget(store, config, self._clock)
         host._first_answer = 1.0  # noqa: SLF001  opening the file
         host._listeners, host._numbers = self._listeners, self._numbers  # noqa: SLF001  the same budget, elsewhere
@@ -653,7 +653,7 @@ class RedisBudget(QueuedBudget):
             async with asyncio.timeout(None) as clock:
                 outage.waiting[clock] = loop
                 try:
-                    while outage.is_closing or self._is_alone_yet(outage, host):
+                    while outage.is_closing or self._is_alone_yet(outage, host):  # noqa: ASYNC110  other processes decide
                         await asyncio.sleep(min(0.02, self._patience / 20))
                     grant = await host._take(lane, max_lifetime, max_wait, place, key)  # noqa: SLF001
                     outage.has_sent = True
@@ -713,7 +713,7 @@ class RedisBudget(QueuedBudget):
         outage.is_closing, waiting = True, set(outage.waiting)
         self._call_back(outage)
         until = self._clock() + self._handover
-        while waiting & outage.waiting.keys() and self._clock() < until:
+        while waiting & outage.waiting.keys() and self._clock() < until:  # noqa: ASYNC110  bounded
             await asyncio.sleep(0.001)
 
     @property
@@ -840,7 +840,7 @@ def _report(  # noqa: PLR0917
 ) -> None:
     """The operation that puts in what a process sent by another state; `own` is of its own clock, at `here`."""
     shift = now - here
-    slots.absorb({slot: free_at + shift for slot, free_at in own.items() if free_at > here}, now)
+    slots.absorb({slot: free_at + shift for slot, free_at in own.items() if free_at > here})
     for slot in own.keys() - in_flight:
         slots.lower(slot, own[slot] + shift)
     slots.reopen(in_flight)

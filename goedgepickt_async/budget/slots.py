@@ -463,7 +463,7 @@ class Slots:
         self._sent.clear()  # the rows stay as they are, which covers the longest life
         self._forget(now)
 
-    def absorb(self, rows: Mapping[int, int], now: int) -> int:
+    def absorb(self, rows: Mapping[int, int]) -> int:
         """Reckon with slots that are missing here: their ids, and when they come free; how many were missing."""
         missing = rows.keys() - self._rows.free_at.keys()
         for slot in missing:

@@ -1,11 +1,18 @@
 """Processes of several hosts over one Redis, in virtual time: the real queue and slots, with and without troubles."""
 
+import asyncio
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from goedgepickt_async import BudgetExhaustedError, RedisBudget
+from goedgepickt_async.budget.protocol import Answered
+from goedgepickt_async.budget.slots import Lane
 from tests.support.fleet import Fleet, run
+from tests.support.memory_redis import MemoryRedis
+from tests.support.virtual import loop_nanoseconds
 
 
 def p99(waits: list[float]) -> float:
@@ -33,3 +40,58 @@ def test_hosts_that_come_and_go_and_a_redis_that_forgets_and_is_away_cost_no_ref
     report = run(Fleet(hosts=4, processes=3, seconds=200), tmp_path)
     assert report.refused == 0
     assert report.share >= 0.6
+
+
+async def sent(budget: RedisBudget, most: int) -> int:
+    """How many of so many requests may go at once; they are answered."""
+    for number in range(most):
+        try:
+            grant = await budget.take(Lane.INTERACTIVE, max_lifetime=5, max_wait=0)
+        except BudgetExhaustedError:
+            return number
+        budget.settle(grant, Answered())
+    return most
+
+
+def on_one_host(directory: Path, limit: int, **options: Any) -> tuple[MemoryRedis, RedisBudget, RedisBudget]:
+    clock = loop_nanoseconds()
+    redis = MemoryRedis(clock)
+    options |= {"client": redis.client, "clock": clock, "directory": directory, "use_server_counter": False}
+    one, two = (RedisBudget(limit, headroom=0, **options) for _ in range(2))
+    return redis, one, two
+
+
+@pytest.mark.virtual_time
+async def test_what_a_neighbour_sent_last_before_an_outage_counts_on_its_host(tmp_path: Path) -> None:
+    redis, one, two = on_one_host(tmp_path, 20)
+    assert await sent(one, 1) == 1
+    assert await sent(two, 12) == 12
+    await asyncio.sleep(2)  # `two` is idle, and `one` has not looked since
+    redis.is_away = True
+    assert await sent(one, 20) == 7
+    await one.close()
+    await two.close()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_empty", [False, True])
+async def test_the_processes_of_a_host_come_back_from_an_outage_together(tmp_path: Path, is_empty: bool) -> None:
+    redis, one, two = on_one_host(tmp_path, 30)
+    assert await sent(one, 2) + await sent(two, 2) == 4
+    redis.is_away = True
+    assert await sent(one, 2) == 2
+    await asyncio.sleep(1.5)
+    assert await sent(two, 2) == 2
+    await asyncio.sleep(9)
+    if is_empty:
+        redis.flush()
+    redis.is_away = False
+    total = 8
+    for _ in range(22):  # alternately, in all phases of the return
+        total += await sent(one, 1) + await sent(two, 1)
+        await asyncio.sleep(0.5)
+    assert total == 30
+    assert not one.snapshot().problem
+    assert not two.snapshot().problem
+    await one.close()
+    await two.close()

@@ -21,15 +21,25 @@ class MemoryRedis:
 
     Attributes:
         commands: How many of each were asked of it.
-        is_away: Whether it refuses connections.
+        is_away: Whether it refuses connections; those that are open break.
     """
 
     def __init__(self, clock: Callable[[], int], latency: tuple[float, float] = (0.0005, 0.002), seed: int = 0) -> None:
         self.commands: Counter[str] = Counter()
-        self.is_away = False
+        self._is_away = False
         self._clock, self._latency, self._draw = clock, latency, random.Random(seed)
         self._state = b""
-        self._subscribers: list[asyncio.Queue[bytes]] = []
+        self._subscribers: list[asyncio.Queue[bytes | None]] = []
+
+    @property
+    def is_away(self) -> bool:
+        return self._is_away
+
+    @is_away.setter
+    def is_away(self, value: bool) -> None:
+        self._is_away = value
+        for queue in self._subscribers if value else ():
+            queue.put_nowait(None)
 
     def flush(self) -> None:
         """Forget all."""
@@ -83,13 +93,15 @@ class _Client:
 class _PubSub:
     def __init__(self, server: MemoryRedis) -> None:
         self._server = server
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def subscribe(self, _channel: str) -> None:
         self._server._subscribers.append(self._queue)
 
     async def get_message(self, **_options: Any) -> dict[str, bytes] | None:
         data = await self._queue.get()
+        if data is None:
+            raise ConnectionError("Connection closed by server.")
         await asyncio.sleep(self._server._draw.uniform(*self._server._latency) / 2)
         return {"data": data}
 
