@@ -37,21 +37,22 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import Lane, nanoseconds
 from goedgepickt_async.budget.host import HostFile, HostStore
 from goedgepickt_async.budget.local import limiter_config
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
-from goedgepickt_async.budget.queue import Plan, QueuedBudget, SharerMemory, new_sharer, running_loop, settle_operation
+from goedgepickt_async.budget.queue import Plan, QueuedBudget, running_loop, settle_operation
 from goedgepickt_async.budget.redis_client import (
     CONNECTING,
     RedisClient,
+    RedisStore,
     answers_without_tls,
     client_or_maker,
     is_dropped_connection,
     misconfiguration,
     without_password,
 )
-from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
+from goedgepickt_async.budget.slots import Slots, StateVersionError
 from goedgepickt_async.budget.waiting import Waiter
 from goedgepickt_async.errors import ClientClosedError, ConfigurationError
 from goedgepickt_async.logs import log_event
@@ -124,107 +125,6 @@ class _Outage:
     has_sent: bool = False
     is_closing: bool = False
     waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = attrs.field(factory=dict)
-
-
-class RedisStore:
-    """The state as last seen, and what of it is this process's."""
-
-    kind = "redis"
-
-    def __init__(self, config: LimiterConfig, clock: Callable[[], int], place: str) -> None:
-        self.config = config
-        self.place = place
-        self.problem = ""
-        self.reached = False
-        self._clock = clock
-        self._tolerance = max(nanoseconds(config.safety_margin), nanoseconds(config.window) // 60)
-        self._start_afresh()
-
-    def _start_afresh(self) -> None:
-        self.sharer: int = new_sharer()
-        self.memory: SharerMemory = SharerMemory(self.sharer, self._tolerance)
-        self.slots: Slots | None = None
-        self.data: bytes = b""  # as it is in Redis, if `slots` is not None
-        self.changed: bool = False
-        self.is_cold: bool = True
-        self.slack: int = 0
-        self._seen: tuple[int, int, int] | None = None  # epoch, the state's time, this process's time
-
-    @property
-    def now(self) -> int:
-        """The time of the state, at least: as Redis said, and what has passed here since its answer came."""
-        if self._seen is None:
-            return 0
-        return max(self._seen[1] + self._clock() - self._seen[2], self.slots.at if self.slots is not None else 0)
-
-    def load(self, data: bytes, told: int, sent: int) -> None:
-        """Redis answered with its state and its time, to what was sent at that instant of this process's clock.
-
-        Raises:
-            StateVersionError: Another version of this package uses the key.
-        """
-        here = self._clock()
-        try:
-            slots = Slots.decode(data, self.config, self.sharer) if data else None
-        except StateVersionError:
-            raise
-        except StateError as error:
-            log_event("budget.reset", why=f"the budget's state in Redis is damaged ({error}): what is known is kept")
-            slots = None
-        if slots is None:
-            slots = Slots(self.config, self.sharer)
-        self.slots, self.data = slots, data
-        self.note_time(told, sent)
-        self.changed = self.memory.restore(slots, self.now, here)
-
-    def note_time(self, told: int, sent: int) -> None:
-        """Go by Redis's clock, unless it was set: then the state's time goes on from where it was."""
-        assert self.slots is not None
-        here, slots = self._clock(), self.slots
-        self.slack = here - sent
-        time_there = told + slots.clock
-        if time_there < slots.at - _SECOND:
-            slots.clock += slots.at - time_there
-            time_there, self.changed = slots.at, True
-        if self._seen is not None and self._seen[0] == slots.epoch:
-            latest = self._seen[1] + (here - self._seen[2]) + self.slack + self._tolerance
-            if time_there > latest:
-                slots.clock -= time_there - latest
-                time_there, self.changed = latest, True
-        self._seen = (slots.epoch, time_there, here)
-
-    # -- a store of `QueuedBudget`, whose transactions are `RedisBudget`'s -----------------------------------------
-
-    def begin(self) -> None:
-        """Never at once."""
-
-    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
-        """Never at once."""
-        return False
-
-    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """Remember what of it is this process's."""
-        self.is_cold = slots.is_cold()
-        self.memory.note(slots, now, self._clock(), plan)
-
-    def retry(self, attempt: Callable[[], object]) -> None:
-        """`RedisBudget` sees to it."""
-
-    def peek(self) -> tuple[Slots, int]:
-        """The state as last seen."""
-        return self.slots or Slots(self.config, self.sharer), self.now
-
-    def look_again_in(self, slots: Slots, now: int) -> int:
-        """When time alone may free a slot."""
-        return slots.next_change(now) - now
-
-    def after_fork(self) -> None:
-        """The child has nothing in flight, and a connection of its own."""
-        self._start_afresh()
-
-    def describe(self) -> dict[str, Any]:
-        """Where it is."""
-        return {"place": self.place, "problem": self.problem}
 
 
 @safe_repr

@@ -43,7 +43,7 @@ def test_hosts_that_come_and_go_and_a_redis_that_forgets_and_is_away_cost_no_ref
 
 
 async def sent(budget: RedisBudget, most: int) -> int:
-    """How many of so many requests may go at once; they are answered."""
+    """How many of so many requests may go now; they are answered."""
     for number in range(most):
         try:
             grant = await budget.take(Lane.INTERACTIVE, max_lifetime=5, max_wait=0)
