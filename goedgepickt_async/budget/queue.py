@@ -486,7 +486,7 @@ class QueuedBudget:
             sharer = self._store.sharer
             turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
             slot = None
-            if not slots.sharers or slots.free(now) > slots.ahead(now, lane, turn):
+            if not slots.sharers or not (ahead := slots.ahead(now, lane, turn)) or slots.may_pass(now, lane, ahead):
                 slot = slots.take(now, lane, round(max_lifetime * _SECOND), sharer << 32 | next(self._numbers))
             if slot is None:
                 self._store.end(slots, now, changed=False)
@@ -546,7 +546,7 @@ class QueuedBudget:
         yielding = 0 if self._yielding_since is None else here - self._yielding_since
         for waiter in self._queue:
             ahead = slots.ahead(now, waiter.lane, waiter.turn) if slots.sharers else 0
-            if ahead and yielding < self._grace * ahead and slots.free(now) <= ahead:
+            if ahead and yielding < self._grace * ahead and not slots.may_pass(now, waiter.lane, ahead):
                 plan.blocked, plan.yielded = (waiter, ahead), slots.can_take(now, waiter.lane)
                 break
             slot = slots.take(now, waiter.lane, waiter.max_lifetime, self._next_id())

@@ -504,6 +504,11 @@ class Slots:
             return False
         return lane is Lane.INTERACTIVE or self.room_from(now) <= now
 
+    def may_pass(self, now: int, lane: Lane, ahead: int) -> bool:
+        """Whether enough is free for one call in this lane and for `ahead` calls of other sharers before it."""
+        headroom = 0 if lane is Lane.INTERACTIVE else self._headroom  # which those calls leave free too
+        return self.free(now) > ahead + headroom
+
     def next_in_line(self, now: int) -> list[int]:
         """The other sharers that may take what is free now, in their order."""
         waits_since = now - self._cooldown // self.WAITS_FOR
