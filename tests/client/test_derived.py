@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import aiohttp.web
 import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, RetryPolicy, ServerError
@@ -59,7 +60,15 @@ async def test_entered_while_its_parent_is_in_use_it_leaves_the_session_open(san
 
 
 async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> None:
-    sandbox.fail("GET", "/orders", faults.Slow(0.2))
+    release = asyncio.Event()
+
+    class Held:
+        async def play(self, exchange: faults.Exchange) -> aiohttp.web.StreamResponse:
+            answer = await exchange.answer()
+            await release.wait()
+            return exchange.reply(answer)
+
+    sandbox.fail("GET", "/orders", Held())
     async with aiohttp.ClientSession() as session:
         parent = client_of(sandbox, session=session)
         call = asyncio.create_task(parent.request("GET", "/orders"))
@@ -68,6 +77,7 @@ async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> N
         async with parent.with_options(timeout=50) as derived:
             await derived.request("GET", "/webshops")
         assert not call.done()
+        release.set()
         assert (await call).status == 200
 
 

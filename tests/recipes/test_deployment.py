@@ -35,7 +35,7 @@ async def status(session: aiohttp.ClientSession, method: str, url: str, **option
             async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
                 await response.read()
                 return response.status
-        except aiohttp.ClientConnectorError:
+        except aiohttp.ClientConnectionError:  # also where this process was so slow that the service hung up
             await asyncio.sleep(0.05)
 
 
@@ -79,6 +79,7 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(
             "HOST": "127.0.0.1",
             "PORT": port,
             "PYTHONPATH": str(FILES.parents[2]),
+            "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "300",  # it would kill workers that start slowly
         }
         services = {
             name: await stack.enter_async_context(running(command, os.environ | variables))
