@@ -306,7 +306,7 @@ async def test_a_file_that_cannot_be_trusted_is_left_alone_and_a_part_of_the_lim
         with pytest.raises(BudgetExhaustedError):
             await use(budget, max_wait=0.1)
     assert len(caplog.records) == 1
-    assert "keeps to 5 of the 20 requests" in caplog.text
+    assert "uses 5 of the 20 requests" in caplog.text
     after = [(path.name, path.lstat().st_mode, path.lstat().st_size) for path in sorted(tmp_path.iterdir())]
     assert after == before
 
