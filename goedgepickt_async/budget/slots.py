@@ -386,11 +386,7 @@ class Slots:
     def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
         """Take a slot for an attempt that lives at most `max_lifetime` nanoseconds; None: not now.
 
-        Args:
-            now: The time.
-            lane: Other lanes than the interactive one leave room.
-            max_lifetime: In nanoseconds.
-            slot: Its id, unique among all sharers; by default the next number.
+        Other lanes than the interactive one leave room. The id is unique among all sharers; by default the next number.
         """
         if now < self._paused_until:
             return None
