@@ -73,7 +73,7 @@ class Profile:
         carry: By a column that names a group, such as a handle: the columns that only one row of the group has.
         parents: Two columns, a row's id and the id of its parent. A row that is the parent of others is skipped, and a
             row inherits what its own cells lack.
-        no_value: What stands in a cell that has no value.
+        no_value: What a cell holds that has no value.
         ignored: Columns that look like a price or a stock, and are known not to be one that is wanted.
         decimal: The sign before decimals, if the program always writes the same.
     """
@@ -158,7 +158,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
                 values=frozenset({"virtual", "downloadable"}),
             ),
             SkipRule(
-                reason="a variation without a stock of its own: the shop counts all variations together",
+                reason="a variation without its own stock: the shop counts all variations together",
                 columns=_WOO_STOCK,
                 values=frozenset({"parent"}),
                 kinds=_STOCK,

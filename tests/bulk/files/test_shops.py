@@ -210,7 +210,7 @@ def test_rows_of_other_layouts_are_read_skipped_or_refused_by_line(name: str) ->
         assert all(line.startswith(f"f:{part}") for line, part in zip(told, expected, strict=True)), told
 
 
-def test_a_file_of_which_only_the_sku_is_read_is_refused() -> None:
+def test_a_file_whose_only_known_column_is_the_sku_is_refused() -> None:
     with pytest.raises(InputFileError, match="only the sku is read"):
         read_bytes(b"sku;oude prijs;nieuwe prijs\nmok;12,50;13,95\n", "products")
 
@@ -239,13 +239,13 @@ def test_orders_of_woocommerce_have_the_receiver_of_the_shipping_columns() -> No
     assert [line.split(": ")[0] for line in read.skipped] == ["the file:4", "the file:5"]
 
 
-def test_columns_that_look_like_an_address_and_are_not_read_are_told() -> None:
+def test_columns_that_look_like_an_address_and_are_not_read_are_named() -> None:
     read = read_bytes(b"ordernummer;status;artikelnummer;aantal;Postcode ontvanger\n1;open;mok;1;3511\n", "orders")
     assert any("'Postcode ontvanger'" in note for note in read.notes)
     assert any("no column is read as an address" in note for note in read.notes)
 
 
-def test_an_order_of_shopify_that_was_paid_back_in_part_is_skipped_unless_its_status_is_said() -> None:
+def test_a_partly_refunded_order_of_shopify_is_skipped_unless_its_status_is_given() -> None:
     text = b"Name,Email,Financial Status,Fulfillment Status,Lineitem quantity,Lineitem name,Lineitem sku\n#1,a@example.test,partially_refunded,unfulfilled,2,Mok,mok\n"
     assert len(read_bytes(text, "orders").skipped) == 1
     assert len(read_bytes(text, "orders", constants={"status": "open"}).rows) == 1
