@@ -370,7 +370,7 @@ _MAX_PLACES: Final = 5
 
 def _render(plan: Plan, *, limit: int | None, where: Where) -> str:
     """The plan: a summary, notices, then creates (`+`), changes (`~`), conflicts (`!`) and skipped rows (`=`)."""
-    looked_at = [f"Looked at: {plan.looked_at}."] if plan.looked_at else []
+    looked_at = [f"Looked at: {_printable(plan.looked_at, 400)}."] if plan.looked_at else []
     lines = [_title(plan), _summary(plan), *looked_at, *(f"Note: {_printable(notice, 400)}" for notice in plan.notices)]
     blocks = [
         [_write(plan, write) for write in plan.creates],
@@ -378,7 +378,10 @@ def _render(plan: Plan, *, limit: int | None, where: Where) -> str:
         [_conflict(conflict, where) for conflict in plan.conflicts],
         [f"! {_printable(problem, 400)}" for problem in plan.bad_rows],
         [
-            *(f"= {_name(row.key)}  {where(row.index)}: skipped: {row.reason}" for row in plan.skipped),
+            *(
+                f"= {_name(row.key)}  {_printable(where(row.index))}: skipped: {_printable(row.reason, 400)}"
+                for row in plan.skipped
+            ),
             *(f"= {_printable(row, 400)}: skipped" for row in plan.skipped_rows),
         ],
     ]
@@ -408,7 +411,8 @@ def _counts(plan: Plan) -> str:
 def _title(plan: Plan) -> str:
     read_at = plan.read_at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     webshop = _printable(plan.scope.webshop_text, 200)
-    return f"Plan for {plan.kind} of {webshop} at {plan.scope.server}, as it was on {read_at}"
+    server = _printable(plan.scope.address or plan.scope.server, 200)
+    return f"Plan for {_printable(plan.kind)} of {webshop} at {server}, as it was on {read_at}"
 
 
 def _summary(plan: Plan) -> str:
@@ -445,7 +449,7 @@ def _change(write: PlannedWrite, change: Change) -> str:
 
 def _conflict(conflict: Conflict, where: Where) -> str:
     rows = _and([where(index) for index in conflict.indexes])
-    return f"! {_name(conflict.key)}  {rows}: {_printable(conflict.reason, 400)}"
+    return f"! {_name(conflict.key)}  {_printable(rows, 400)}: {_printable(conflict.reason, 400)}"
 
 
 def _name(key: str) -> str:

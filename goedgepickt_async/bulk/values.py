@@ -245,11 +245,12 @@ class PlanScope:
     """What a plan or a journal is for: a server, a webshop and an API key. Only a keyed hash of the key is kept.
 
     Attributes:
-        server: The API's host and path.
+        server: The API's host and path; a sandbox on this machine has the same one on every port.
         webshop: The uuid of the webshop; None: all.
         salt: What the hash is keyed with, in hexadecimal; another one for each scope that is recorded.
         key_hash: The keyed hash of the API key.
         webshop_name: What people call the webshop; empty where that was not asked.
+        address: The API's whole URL, with the port; for people.
     """
 
     server: str
@@ -257,13 +258,21 @@ class PlanScope:
     salt: str
     key_hash: str
     webshop_name: str = attrs.field(default="", eq=False)
+    address: str = attrs.field(default="", eq=False)
 
     @classmethod
     def of(cls, settings: Settings, webshop: str | None, *, name: str = "", salt: str | None = None) -> PlanScope:
         """The scope that a client works in."""
         salt = secrets.token_hex(16) if salt is None else salt
         key_hash = hmac.new(salt.encode(), settings.api_key.encode(), hashlib.sha256).hexdigest()
-        return cls(server=settings.server, webshop=webshop, salt=salt, key_hash=key_hash, webshop_name=name)
+        return cls(
+            server=settings.server,
+            webshop=webshop,
+            salt=salt,
+            key_hash=key_hash,
+            webshop_name=name,
+            address=settings.base_url,
+        )
 
     def check(self, settings: Settings, webshop: str | None, what: str) -> None:
         """Check that a client works in this scope.

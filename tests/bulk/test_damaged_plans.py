@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, GoedGepicktError, Plan
+from goedgepickt_async.bulk import RowSource
 from goedgepickt_async.sandbox import Sandbox
 
+CONFLICT = {"key": "C", "indexes": [1], "reason": "why", "code": "bad_row", "uuids": []}
 ODD: tuple[Any, ...] = (None, 0, -1, 1.5, True, "", "é", "x" * 50, [], {}, [None], {"a": 1}, "\ud800", 10**30)
 
 
@@ -65,6 +67,32 @@ async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, pla
         except GoedGepicktError:
             refused += 1
     assert refused > 30
+
+
+async def test_a_crafted_plan_cannot_control_the_terminal_that_shows_it(gg: GoedGepickt, plans: list[Plan]) -> None:
+    shown = 0
+    for plan in plans:
+        whole = plan.with_source(
+            RowSource(name="rows.csv", lines=(2, 3, 4, 5), problems=("rows.csv:6: odd",))
+        ).to_dict()
+        whole["skipped"] = [{"key": "S", "index": 0, "uuid": None, "reason": "why"}]
+        whole["conflicts"] = [{**CONFLICT, "fields": {}}]
+        for path in places(whole):
+            data = json.loads(json.dumps(whole))
+            *above, last = path
+            target = data
+            for step in above:
+                target = target[step]
+            if not isinstance(target[last], str):
+                continue
+            target[last] += "\x1b[2J"
+            try:
+                text = str(Plan.from_dict(data))
+            except ConfigurationError:
+                continue
+            shown += 1
+            assert "\x1b" not in text, path
+    assert shown > 30
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"format": "goedgepickt-async plan"}', "[" * 100_000])

@@ -46,6 +46,7 @@ async def test_a_sku_of_another_webshop_is_said_to_be_that_and_never_created(
     assert await codes(products) == dict.fromkeys(theirs, ConflictCode.OTHER_WEBSHOP)
     assert all(repr(shops[1]["name"]) in conflict.reason for conflict in products.conflicts)
     assert str(shops[0]["name"]) in str(products)
+    assert f"at {first.settings.base_url}, as it was" in str(products), "with the port of the server"
     assert any("right webshop" in notice for notice in products.notices)
     assert await codes(await first.stock.plan(dict.fromkeys(theirs, 3))) == dict.fromkeys(
         theirs, ConflictCode.OTHER_WEBSHOP
