@@ -91,7 +91,14 @@ def translated(path: object) -> Iterator[None]:
             raise JournalBusyError(f"the journal {path} is in use by another process or plan") from None
         raise JournalError(f"the journal {path} cannot be written: {_why(error)}") from None
     except (OSError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
-        raise JournalError(f"the journal {path} is damaged or cannot be used: {_why(error)}") from None
+        raise _damaged(path, _why(error)) from None
+
+
+def _damaged(path: object, why: str) -> JournalError:
+    return JournalError(
+        f"the journal {path} is damaged or cannot be used: {why}. Restore it from a backup, or move it away: then check by "
+        "hand which writes of an interrupted run were carried out"
+    )
 
 
 def _make(path: Path) -> None:
@@ -122,7 +129,7 @@ def _scope_in(connection: sqlite3.Connection, path: Path) -> PlanScope:
     if (version := _pragma(connection, "user_version")) != _VERSION:
         raise JournalError(f"the journal {path} is of version {version}, and this is a program for version {_VERSION}")
     if _pragma(connection, "quick_check") != "ok":
-        raise JournalError(f"the journal {path} is damaged")
+        raise _damaged(path, "its pages do not fit together")
     (text,) = connection.execute("SELECT json FROM scope").fetchone()
     return PlanScope(**json.loads(text))
 

@@ -164,7 +164,8 @@ def _register(record: RunRecord, plan_json: str) -> RunRecord | None:
             raise UnfinishedRunError(
                 f"{older} was interrupted: finish it or drop it first; nothing was sent", run=older
             )
-        save_run(record, plan_json)
+        if record.writes:  # of a plan without writes, there is nothing to keep
+            save_run(record, plan_json)
     return None
 
 
@@ -248,6 +249,8 @@ class Run:
         return self.record
 
     def _write_down(self, runner: PlanRunner) -> None:
+        if not self.record.writes:
+            return
         if not runner.is_ended:
             self.record = attrs.evolve(self.record, counts=dict(runner.counts))
             save_run(self.record)

@@ -273,7 +273,9 @@ def save_run(run: RunRecord, plan_json: str | None = None) -> None:
             write_private(run.plan_path, plan_json)
         write_private(run.folder / f"{run.id}.json", json.dumps(_converter.unstructure(run), indent=1) + "\n")
     except OSError as error:
-        raise JournalError(f"the run cannot be recorded in {run.folder}: {error.strerror or error}") from None
+        raise JournalError(
+            f"the run cannot be recorded in {run.folder}: {error.strerror or error}. XDG_STATE_HOME names another directory"
+        ) from None
 
 
 def list_runs(target: Target | None = None) -> list[RunRecord]:
@@ -408,7 +410,8 @@ def _journal_rows(run: RunRecord) -> dict[str, Mapping[str, Any]]:
     if not run.journal_path.exists():
         return {}
     try:
-        connection = sqlite3.connect(f"file:{run.journal_path}?mode=ro", uri=True, timeout=1)
+        # Not mode=ro: a process that was killed while it committed leaves a transaction that must be rolled back first.
+        connection = sqlite3.connect(f"{run.journal_path.as_uri()}?mode=rw", uri=True, timeout=1)
         connection.row_factory = sqlite3.Row
         with contextlib.closing(connection):
             rows = connection.execute(

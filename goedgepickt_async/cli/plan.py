@@ -376,6 +376,8 @@ async def _apply(
             _print_json(tally.as_dict(made, refused=str(error)))
         raise
     if options.dry_run:
+        for record in [run for run in list_runs(made.target) if run.state is RunState.UNFINISHED]:
+            info(f"not finished: {printable(str(record))}. Before another one is applied, it is finished or dropped")
         sys.stdout.write(for_terminal(made.to_json()) if options.as_json else made.render())
         await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
         return _left_out(made)
@@ -494,6 +496,11 @@ class _Tally:
         before = f"{right:,} {_noun(self.plan)}{' was' if right == 1 else 's were'} right already"
         if not total:
             return f"nothing to send: {before}"
+        if self.counts == {"journal": total}:
+            return (
+                f"nothing was sent: this plan was carried out before, with all of its {total:,} writes. What changed since "
+                "then was not compared; make a new plan for that"
+            )
         done = "" if "dry_run" in self.counts else f" {'is' if self.done == 1 else 'are'} done"
         head = f"{self.done:,} of {total:,} {'write' if total == 1 else 'writes'}" if done else f"{total:,} writes"
         where = f" in {printable(self.plan.scope.webshop_text)}" if done else ""
@@ -504,7 +511,7 @@ class _Tally:
         """What happened to all rows that were asked for; `refused` says why nothing was sent."""
         source = plan.source
         return {
-            "run": self.remembers.record.id if isinstance(self.remembers, Run) else None,
+            "run": self.remembers.record.id if isinstance(self.remembers, Run) and self.plan.requests else None,
             "refused": refused,
             "rows": plan.rows,
             "writes": self.plan.requests,
@@ -540,7 +547,8 @@ async def _carry_out(stream: Any, tally: _Tally) -> Exit:
                     reason = describe(outcome.error)[0]
                     tally.failures.append((outcome.item.key, reason))
                     if tally.counts["failed"] <= _SHOWN_FAILURES:
-                        info(f"{printable(outcome.item.key)}: {reason}")
+                        key = printable(outcome.item.key)
+                        info(reason if reason.startswith(f"{key}: ") else f"{key}: {reason}")
                     hopeless = hopeless + 1 if isinstance(outcome.error, _HOPELESS) else 0
                     if hopeless == _HOPELESS_IN_A_ROW:
                         break

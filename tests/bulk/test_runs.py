@@ -1,6 +1,8 @@
 """One run at a time writes to a target, and what an interrupted one left over is found by the next."""
 
 import asyncio
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -8,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepickt, JournalBusyError, Plan
@@ -18,6 +21,7 @@ from goedgepickt_async.bulk import (
     list_runs,
     read_changes,
 )
+from goedgepickt_async.bulk.runs import save_run
 from goedgepickt_async.sandbox import Sandbox, faults
 
 ROWS = 30
@@ -143,6 +147,34 @@ async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
     assert all(outcome.ok for outcome in await finish(run))
     assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
     assert run.record.state is RunState.DONE
+
+
+async def test_a_run_that_was_killed_while_it_committed_shows_what_was_done(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    sandbox.fail("PUT", MUTATIONS, faults.Slow(0.01), times=None)
+    await interrupt(await gg.bulk.start_run(await levels(gg, 1000)))
+    (before,) = list_runs()
+    assert before.done
+    save_run(attrs.evolve(before, counts={}))  # a process that was killed records no counts
+    make_hot(before.journal_path)
+    (after,) = list_runs()
+    assert after.counts == before.counts
+
+
+def make_hot(path: Path) -> None:
+    """Leave a database as a process does that is killed in the middle of a commit."""
+    journal = path.with_name(path.name + "-journal")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = DELETE")
+        writer.execute("PRAGMA cache_size = 1")  # its pages go to the disk before the commit
+        writer.execute("BEGIN IMMEDIATE")
+        plan = writer.execute("SELECT max(id) FROM plans").fetchone()[0]
+        writer.executemany(
+            "INSERT INTO writes SELECT plan, kind, key || ?, action, state, at, seen, uuid, error FROM writes WHERE plan = ?",
+            [(f"-{number}", plan) for number in range(8)],
+        )
+        left = path.read_bytes(), journal.read_bytes()
+    path.write_bytes(left[0])
+    journal.write_bytes(left[1])
 
 
 async def test_the_record_of_a_run_says_what_was_changed_from_what_to_what(gg: GoedGepickt, sandbox: Sandbox) -> None:

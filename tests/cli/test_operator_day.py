@@ -121,6 +121,8 @@ def test_orders_of_a_day_are_each_created_once(
     refused = inside("apply", "other.csv", *apply)
     assert (refused.code, len(writes(sandbox))) == (1, before)
     assert all(word in refused.err for word in ("nothing was sent", "day.csv", "--continue", "--look-up", "--drop"))
+    looked = inside("apply", "other.csv", *apply, "--dry-run")
+    assert (looked.code, "not finished: run" in looked.err, len(writes(sandbox))) == (0, True, before)
     second = str(sandbox.world.webshops[1]["name"])
     assert inside("apply", "other.csv", *apply, "--webshop", second).code == 0
 
@@ -130,7 +132,9 @@ def test_orders_of_a_day_are_each_created_once(
     assert inside("apply", "again.csv", *apply).code == 4
     done = inside("apply", "again.csv", *apply)
     assert (done.code, "30 of 30 writes are done" in done.err) == (0, True), done.err
+    recorded_runs = len(list_runs())
     repeated = inside("apply", "again.csv", *apply)
+    assert len(list_runs()) == recorded_runs, "a run without a write is not kept"
     assert (repeated.code, "nothing to send: 30 orders were right already" in repeated.err) == (0, True), repeated.err
 
     # Two exports behind each other, and a colleague with a copy of the file while a write is in progress.
@@ -217,3 +221,21 @@ def test_stock_of_a_day_ends_at_the_last_file_after_any_interruption(
     assert "--max-changes 3" in inside("apply", "stock.csv", *apply, "--max-changes", "3").err
     assert len(writes(sandbox)) == before
     assert now() == morning
+
+
+def test_a_plan_that_was_carried_out_and_a_damaged_journal_write_nothing(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    stock = dict(list(free_stock(inside).items())[:3])
+    for name, more in (("first.csv", 3), ("second.csv", 9)):
+        levels(tmp_path / name, {sku: level + more for sku, level in stock.items()})
+    assert inside("plan", "stock", "first.csv", "--output", "plan.json").code == 0
+    assert inside("apply", "plan.json").code == 0
+    assert inside("apply", "second.csv", "--kind", "stock").code == 0
+    before = len(writes(sandbox))
+    again = inside("apply", "plan.json")
+    assert "nothing was sent: this plan was carried out before" in again.err
+    list_runs()[0].journal_path.write_bytes(b"no database")
+    damaged = inside("apply", "first.csv", "--kind", "stock")
+    assert (damaged.code, "is damaged" in damaged.err, "move it away" in damaged.err) == (1, True, True), damaged.err
+    assert len(writes(sandbox)) == before
