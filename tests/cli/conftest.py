@@ -141,6 +141,7 @@ def inside(
     """Runs the command in this process, which is quicker; its working directory is `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("goedgepickt_async._transport.pipeline.backoff", lambda *_: 0.001)  # no test looks at the pause
     for name in [name for name in os.environ if name.startswith("GOEDGEPICKT_")]:
         monkeypatch.delenv(name)
 

@@ -124,7 +124,8 @@ def test_request_takes_its_body_from_stdin(goedgepickt: Goedgepickt) -> None:
 
 
 def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: Goedgepickt) -> None:
-    write = ("request", "POST", "/orders", "--json", "{}", "--sandbox", "--sandbox-faults", "POST:/orders:drop")
+    sandbox = ("--sandbox", "--sandbox-rate", "off", "--sandbox-faults", "POST:/orders:drop")
+    write = ("request", "POST", "/orders", "--json", "{}", *sandbox)
     once = goedgepickt(*write)
     assert once.code == 1
     assert "no answer, 1 attempt" in once.err

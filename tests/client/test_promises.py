@@ -192,15 +192,15 @@ async def test_a_list_that_repeats_its_last_page_raises(make_client: Make) -> No
 @pytest.mark.parametrize("cursor", [True, False])
 @pytest.mark.slow
 async def test_a_list_past_the_reach_of_page_numbers_is_whole(make_client: Make, cursor: bool) -> None:
-    async with Sandbox(orders=10_345, products=3, limit=None, cursor=cursor) as sandbox:
+    async with Sandbox(orders=10_105, products=0, limit=None, cursor=cursor) as sandbox:
         found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
-        assert len(found) == len(set(found)) == 10_345
-        assert len(sandbox.requests) < 10_345 / 100 * 1.35
+        assert len(found) == len(set(found)) == 10_105
+        assert len(sandbox.requests) < 10_105 / 100 * 1.35
 
 
 @pytest.mark.slow
 async def test_a_list_of_products_past_the_reach_without_a_cursor_raises(make_client: Make) -> None:
-    async with Sandbox(orders=3, products=10_050, limit=None, cursor=False) as sandbox:
+    async with Sandbox(orders=0, products=10_050, limit=None, cursor=False) as sandbox:
         with pytest.raises(PagingError, match="10000 rows"):
             await make_client(sandbox.url, sandbox.api_key).products.list().collect()
 

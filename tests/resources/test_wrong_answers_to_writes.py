@@ -66,7 +66,7 @@ async def test_a_write_whose_answer_says_no_or_nothing_raises_and_is_sent_once(n
             assert isinstance(caught.value, OutcomeUnknownError) or caught.value.evidence is Evidence.FINAL
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(name=st.sampled_from(["products.update", "stock.mutate", "stock.set", "stock.link"]), more=rest)
 @pytest.mark.parametrize("good", [{}, {"success": True}, {"success": "Stock updated"}, {"status": "ok", "code": 200}])
 async def test_a_write_whose_answer_objects_to_nothing_was_carried_out(

@@ -1,4 +1,4 @@
-"""Work over a server's bytes is bounded: 2 MB of the worst text, under a budget of steps and not of a clock.
+"""Work over a server's bytes is bounded: 400 KB of the worst text, under a budget of steps and not of a clock.
 
 A step is a line of the package that runs. What a pattern does inside the regular expression engine is no line; so the
 patterns are replaced by ones that add up the characters that they are given.
@@ -24,7 +24,7 @@ from goedgepickt_async._transport.verdict import judge
 from goedgepickt_async.budget import protocol
 from goedgepickt_async.budget.protocol import parse_retry_after
 
-SIZE = 2_000_000
+SIZE = 400_000
 STEPS = 20_000
 CHARACTERS = 100_000
 
