@@ -223,7 +223,7 @@ class Run:
             fingerprint=self.plan.fingerprint,
             writes=self.plan.writes,
             read_at=0.0 if self.is_resumed else self.plan.read_at.timestamp(),
-            journal=self.record.journal_path,
+            journal=self.record.journal_path if self.plan.writes else None,
             dry_run=False,
             max_age=600.0,
             settle_after=settle_after,
