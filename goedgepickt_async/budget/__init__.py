@@ -1,4 +1,4 @@
-"""The requests that one IP may make: completion-keyed slots, and where they live."""
+"""Budgets: they keep all requests of an IP address under the rate limit, with slots in memory, a file or Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers that a budget goes by, and its lanes. Instants and durations inside are whole nanoseconds."""
+"""The numbers of a budget, and its lanes. Internal times and durations are whole nanoseconds."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from goedgepickt_async.text import safe_repr
 __all__ = ["FAR", "MARGIN", "Lane", "LimiterConfig", "nanoseconds"]
 
 FAR = 1 << 62
-"""An instant that never comes."""
+"""A time that is never reached."""
 MARGIN = 3
-"""Kept between the server's counter and the limit while there may be foreign traffic, for what crosses ours."""
+"""The margin below the limit while there may be foreign traffic, for foreign requests that arrive at the same time."""
 
 
 def nanoseconds(seconds: float) -> int:
-    """Seconds as whole nanoseconds."""
+    """Convert seconds to whole nanoseconds."""
     return round(seconds * 1_000_000_000)
 
 
 class Lane(enum.IntEnum):
-    """Which requests go first when slots are scarce: strict order between lanes, fair between keys inside one."""
+    """The priority of a request. Lanes are served in strict order, and the keys within a lane take turns."""
 
     INTERACTIVE = 0
-    """A person or a web request waits for it; may use every slot."""
+    """A person or a web request waits for the call. It may use every slot."""
     NORMAL = 1
-    """Lists past their first page; leaves room for the interactive calls until the next slots come free."""
+    """Lists after their first page. This lane leaves slots free for interactive calls."""
     BULK = 2
-    """Long jobs; leaves that room too."""
+    """Long jobs. This lane leaves slots free for interactive calls."""
 
 
 def _at_most_limit(config: LimiterConfig, _: object, value: int) -> None:
@@ -40,19 +40,21 @@ def _at_most_limit(config: LimiterConfig, _: object, value: int) -> None:
 @safe_repr
 @attrs.frozen(kw_only=True)
 class LimiterConfig:
-    """The numbers of one budget; durations in seconds.
+    """The numbers of a budget; durations in seconds.
 
     Attributes:
-        limit: Requests that the server allows in a window (150; reference section 2, confidence A).
-        share: How many of them this budget may use; by default all.
-        window: The server's window (60 s; confidence B).
-        safety_margin: Added to the window, for stores that keep whole seconds and for clock drift.
-        late_arrival: How long after a client gave up the server may still count its request.
-        headroom: Slots that lanes other than the interactive one leave free at most, and a fifth of the share at most.
-        interactive_interval: The expected time between interactive calls: until the next slots come free, one slot is
-            left for each.
-        use_server_counter: Obey the server's counter as well.
-        others: Requests in a window that known sharers may send outside of this state; they are no foreign traffic.
+        limit: The number of requests that the server allows in a window (150; reference section 2, confidence A).
+        share: The number of them that this budget may use; by default all.
+        window: The length of the server's window (60 s; confidence B).
+        safety_margin: A time that is added to the window, for server clocks with whole seconds and for clock drift.
+        late_arrival: The time after a client gave up in which the server may still count its request.
+        headroom: The largest number of slots that the other lanes leave free for interactive calls; at most a fifth of
+            the share.
+        interactive_interval: The expected time between interactive calls. One slot is left free for each, until the
+            next slots become free.
+        use_server_counter: Whether to respect the server's counter as well.
+        others: The number of requests in a window that known programs may send without this state; they are not foreign
+            traffic.
     """
 
     limit: int = attrs.field(default=150, validator=attrs.validators.ge(1))
@@ -67,25 +69,25 @@ class LimiterConfig:
 
     @property
     def cooldown(self) -> int:
-        """Nanoseconds for which a slot cools after its answer."""
+        """The nanoseconds from a response until its slot is free again."""
         return nanoseconds(self.window) + nanoseconds(self.safety_margin)
 
     @property
     def headroom_kept(self) -> int:
-        """Slots that are left free at most."""
+        """The largest number of slots that are left free."""
         return min(self.headroom, self.share // 5)
 
     @property
     def margins(self) -> tuple[int, int]:
-        """Kept between the server's counter and the limit: with foreign traffic, and while that is not known."""
+        """The margin below the limit, with foreign traffic or while it is unknown."""
         return min(MARGIN, self.limit // 10), self.limit // 15
 
     def part(self, number: int) -> int:
-        """So many parts of the window make it whole; in nanoseconds."""
+        """Return a part of the window in nanoseconds."""
         return nanoseconds(round(self.window / number, 6))
 
     def room_until(self, more_come: int, left: int) -> int:
-        """From when on `left` slots are room enough for the interactive calls until more come free; FAR: never."""
+        """The time from which `left` slots are enough for interactive calls until more become free, or FAR."""
         if left >= self.headroom_kept:
             return -FAR
         if left < 1 or more_come >= FAR:

@@ -1,12 +1,12 @@
-"""HostBudget: the slots live in one file of the user's own, for all processes on this host, and for the next start.
+"""`HostBudget`: the slots are in a private file that all processes of the user on this host share.
 
-The file has two halves. Each holds one encoded state with its sequence number and checksum; a transaction rewrites the
-older half, under an advisory lock. So a process that dies while it writes leaves the other half whole. A transaction
-takes some ten microseconds, and nothing ever waits for the lock: it is tried, and tried again a moment later.
+The file has two halves. Each half has an encoded state with a sequence number and a checksum. A transaction rewrites
+the older half under an advisory lock. If a process dies while it writes, the other half is complete. A transaction
+takes about ten microseconds. No process blocks on the lock: it tries again a moment later.
 
-The time is the system's monotonic clock, which all processes of a host share and no clock step moves. After a reboot
-it starts anew, and so do the slots, with one request alone. Containers that do not share the file do not share the
-budget: that is what `RedisBudget` is for.
+The time is the system's monotonic clock, which all processes of a host share and which no clock change moves. After a
+reboot the clock and the slots start again, with a single first request. Containers that do not share the file do not
+share the budget: use `RedisBudget` for them.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from goedgepickt_async.logs import log_event
 __all__ = ["DEFAULT_NAME", "HostBudget", "HostStore"]
 
 DEFAULT_NAME = "account.goedgepickt.nl"
-"""The server that a budget without a name is for; all of its APIs count together."""
+"""The name of a budget without a name: the server. All its APIs count together."""
 _SECOND = 1_000_000_000
 _HALF = 1 << 20
-"""Bytes of one half; what is not used is a hole and takes no space on the disk."""
+"""The size of one half in bytes. Unused bytes are a hole in the file and take no disk space."""
 _TRY_AGAIN = 5 * _SECOND
-"""After so long a file that could not be used is tried again."""
+"""The time until an unusable file is tried again."""
 _BUSY_FOR = _SECOND
-"""A file whose lock another process holds for so long counts as unusable: that process is stopped."""
+"""The time after which a file counts as unusable, because a stopped process holds its lock."""
 _ABANDONED = 600.0
-"""Seconds after its last write from which on another version's file is used: after an upgrade nothing writes it."""
+"""The seconds without a write after which the file of another version is replaced, as after an upgrade."""
 _POLL_ANSWERS = _SECOND // 20
-"""While requests are in flight, in any process: one of them may be answered at any moment."""
+"""The polling interval while requests of any process are in flight, because a response can arrive at any moment."""
 _POLL = _SECOND
 _OURS_ALONE = 0o077
-"""Permissions that only the owner may have."""
+"""The permissions that others must not have."""
 
 
 class UnusableFileError(Exception):
-    """The file cannot be used, for now; the text says why."""
+    """The file cannot be used at the moment; the text has the reason."""
 
 
 class RemovedFileError(UnusableFileError):
@@ -64,9 +64,9 @@ class RemovedFileError(UnusableFileError):
 
 
 class HostFile:
-    """One budget's file: two halves under a lock. Not for several threads at once."""
+    """The file of a budget: two halves under a lock. Only one thread may use it at a time."""
 
-    _descriptor = -1  # also where `__init__` has raised
+    _descriptor = -1  # also if `__init__` raised
 
     def __init__(self, name: str, directory: Path | None) -> None:
         self._name = f"budget-{re.sub('[^A-Za-z0-9.-]', '_', name)}.state"
@@ -80,22 +80,22 @@ class HostFile:
 
     @property
     def path(self) -> Path:
-        """Where it is, or will be."""
+        """The path of the file, which may not exist yet."""
         return self._path or (self._directory or next(_places())) / self._name
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be locked."""
+        """Whether the file is open and can be locked."""
         return self._descriptor >= 0
 
     def open(self, *, create: bool = True) -> None:
-        """Open it, and make it if need be; this may block for as long as the disk takes.
+        """Open the file, and create it if it does not exist. This blocks while the disk works.
 
         Args:
-            create: Make it, and its directory, if it is not there; else it is looked for in the first place only.
+            create: Whether to create a missing file and its directory. Otherwise only the first directory is tried.
 
         Raises:
-            UnusableFileError: It is in no place that can be used.
+            UnusableFileError: No directory is usable.
         """
         reasons = []
         for directory in [self._directory] if self._directory else _places():
@@ -125,18 +125,18 @@ class HostFile:
         raise UnusableFileError(self.problem)
 
     def close(self) -> None:
-        """Close it, which releases the lock."""
+        """Close the file, which releases the lock."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
     def lock(self) -> bool:
-        """Take the lock, if no other process has it.
+        """Take the lock if no other process has it. Return whether it was taken.
 
         Raises:
-            RemovedFileError: It was removed or replaced; it is closed now.
-            UnusableFileError: It cannot be locked.
+            RemovedFileError: The file was removed or replaced; it is closed now.
+            UnusableFileError: The file cannot be locked.
         """
         if not self.is_open:
             raise UnusableFileError(self.problem)
@@ -153,17 +153,17 @@ class HostFile:
         return True
 
     def unlock(self) -> None:
-        """Let the other processes in."""
+        """Release the lock."""
         if self.is_open:
             with contextlib.suppress(OSError):
                 _unlock(self._descriptor)
 
     def read(self, known: bytes) -> bytes | None:
-        """The newest whole state, or None if it is the one whose first bytes are known already; b"" if there is none.
+        """Return the newest complete state, None if its first bytes are the known ones, or b"" if there is no state.
 
         Raises:
-            StateVersionError: It is another version's.
-            UnusableFileError: It cannot be read.
+            StateVersionError: The state is from another version.
+            UnusableFileError: The file cannot be read.
         """
         try:
             heads = [_read_at(self._descriptor, Slots.HEADER, half * _HALF) for half in (0, 1)]
@@ -195,10 +195,10 @@ class HostFile:
         """Rewrite the older half.
 
         Raises:
-            UnusableFileError: It could not be written.
+            UnusableFileError: The file cannot be written.
         """
         if len(data) > _HALF:
-            raise UnusableFileError(f"{len(data)} bytes are too many for it")
+            raise UnusableFileError(f"{len(data)} bytes do not fit into it")
         try:
             written = _write_at(self._descriptor, data, self._older * _HALF)
         except OSError as error:
@@ -209,14 +209,15 @@ class HostFile:
 
 
 class HostStore:
-    """Slots in a file; in this process's memory, and fewer, while the file cannot be used.
+    """Slots in a file. While the file cannot be used, this process uses fewer slots in its memory.
 
     Args:
-        config: Their numbers.
+        config: The numbers of the budget.
         file: The file.
-        fallback: The part of the limit that this process keeps to, where it does not know how many share the file.
+        fallback: The part of the limit for this process while the file cannot be used and the number of sharing
+            processes is unknown.
         clock: The time in nanoseconds, the same in all processes.
-        each: The part of the limit that each process which shares the file adds; None: all share what `config` says.
+        each: The part of the limit that each sharing process adds; None if all processes share the numbers of `config`.
         memory: What this process knows of an earlier state.
     """
 
@@ -240,7 +241,7 @@ class HostStore:
         self._fraction = fallback
         self._each = each
         self._clock = clock
-        self._slots: Slots | None = None  # as this process has last written or read them
+        self._slots: Slots | None = None  # as this process last wrote or read them
         self._token = b""
         self._fallback: Slots | None = None
         self._try_again_at = 0
@@ -251,7 +252,7 @@ class HostStore:
         self._conflict: tuple[int, int] | None = None
 
     def begin(self) -> tuple[Slots, int] | None:
-        """The slots and the time, alone among all processes until `end`; None: not yet (see `retry`)."""
+        """Start a transaction: return the slots and the time. None if that is not possible now (see `retry`)."""
         now = self._clock()
         if self._fallback is not None and now < self._try_again_at:
             return self._fallback, now
@@ -270,7 +271,7 @@ class HostStore:
         return slots, max(self._clock(), slots.at)
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:
-        """Write them back, if they were changed, and let the others in; False: they could not be written."""
+        """End the transaction: write changed slots and release the lock. False if they could not be written."""
         if slots is self._fallback:
             return True
         try:
@@ -290,11 +291,11 @@ class HostStore:
         return True
 
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """Remember what of it is this process's."""
+        """Remember the slots that this process has."""
         self.memory.note(slots, now, now, plan)
 
     def peek(self) -> tuple[Slots, int]:
-        """The slots as they are in the file, or as last seen."""
+        """The slots in the file, or as last seen."""
         if not self.file.is_open and self._fallback is None and not self._opening:
             with contextlib.suppress(UnusableFileError):
                 self.file.open(create=False)
@@ -305,7 +306,7 @@ class HostStore:
         return opened
 
     def retry(self, attempt: Callable[[], object]) -> None:
-        """Try again in a moment; or when the file is open."""
+        """Try again in a moment, or when the file is open."""
         loop = running_loop()
         if loop is None or loop in self._retrying:
             return
@@ -319,12 +320,12 @@ class HostStore:
             loop.call_later(random.uniform(0.0002, 0.002), again)  # noqa: S311  no secret
 
     def look_again_in(self, slots: Slots, now: int) -> int:
-        """When time alone may free a slot, or another process may have done something."""
+        """The time until a slot can become free, or until another process may have changed something."""
         poll = _POLL_ANSWERS if slots.in_flight(now) else _POLL
         return min(poll, max(0, slots.next_change(now) - now))
 
     def after_fork(self) -> None:
-        """The child opens the file itself, and has nothing in flight."""
+        """Called in a forked child: it opens the file itself and has nothing in flight."""
         self.file.close()
         self.sharer = new_sharer()
         self.memory = SharerMemory(self.sharer)
@@ -334,20 +335,20 @@ class HostStore:
             self._fallback.detach_in_flight(self._clock())
 
     def describe(self) -> dict[str, Any]:
-        """Where it is, and whether it can be used."""
+        """The path of the file, and whether it can be used."""
         return {"place": str(self.file.path), "problem": self.problem}
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _is_opened_here(self) -> bool:
-        """Open the file, where this thread may wait for the disk; whether that was done, or was in vain before."""
+        """Open the file if this thread may block. Return whether it is open, or failed before."""
         loop = running_loop()
         if loop is None:
             self._open()
             return True
         if self._opening:
             return False
-        if self._fallback is not None:  # go on meanwhile
+        if self._fallback is not None:  # this thread continues
             self._open_in_thread(loop, lambda _: None)
             return False
         return bool(self.file.problem)
@@ -356,13 +357,13 @@ class HostStore:
         self._opening = True
         try:
             loop.run_in_executor(None, self._open).add_done_callback(then)
-        except RuntimeError:  # the loop's threads have ended
+        except RuntimeError:  # the threads of the loop have ended
             self._open()
             return False
         return True
 
     def _open(self) -> None:
-        _clock_id()  # it is read once, where this may block
+        _clock_id()  # it is read once, at a point where blocking is allowed
         try:
             self.file.open()
         except UnusableFileError:
@@ -379,10 +380,10 @@ class HostStore:
         if now - self._busy_since < _BUSY_FOR:
             return None
         self._busy_since = None
-        return self._fall_back("another process holds its lock and does not let go: is it stopped?"), now
+        return self._fall_back("another process holds its lock for too long. Check for a stopped process"), now
 
     def _read(self) -> Slots:
-        """The slots in the locked file; what it has lost is put back."""
+        """Read the slots from the locked file, and restore lost ones."""
         try:
             data = self.file.read(self._token if self._slots is not None else b"")
         except StateVersionError as error:
@@ -407,7 +408,8 @@ class HostStore:
         if not data:
             if self._slots is not None:
                 log_event(
-                    "budget.reset", why=f"the budget's file {self.file.path} was lost or damaged: what is known is kept"
+                    "budget.reset",
+                    why=f"the budget's file {self.file.path} was lost or damaged; this process restores the slots that it knows",
                 )
             return Slots(self.config, self.sharer)
         slots = Slots.decode(data, self.config, self.sharer)
@@ -417,15 +419,15 @@ class HostStore:
         if self._is_in_use_elsewhere(slots, now):
             self.file.unlock()
             raise UnusableFileError(
-                "a process with another clock uses it (another machine, a container with a kernel or a time namespace "
-                "of its own): give each a file of its own with a share=, or let them share a RedisBudget"
+                "a process with another clock uses it, on another machine or in a container with its own kernel. Use "
+                "one file with share= for each machine, or a RedisBudget for all"
             )
-        anew = Slots(self.config, self.sharer)  # from before a reboot: one request alone finds out how things stand
+        anew = Slots(self.config, self.sharer)  # from before a reboot: a single request asks for the server's counter
         anew.sequence = slots.sequence
         return anew
 
     def _is_in_use_elsewhere(self, slots: Slots, now: int) -> bool:
-        """Whether a state of another clock was written since this system started, and is being written still."""
+        """Whether a process with another clock writes the file."""
         booted = time.time_ns() - _since_boot()
         if slots.clock != _clock_id() and slots.written_at < booted + 2 * _SECOND and self._slots is None:
             return False
@@ -467,24 +469,26 @@ class HostBudget(QueuedBudget):
     """A budget for all processes of this user on this host: web workers, cron jobs, restarts.
 
     Args:
-        limit: Requests that the server allows in a period (150; confidence A). Its counter speaks of this number.
+        limit: The number of requests that the server allows in a period (150; confidence A). The server's counter
+            counts down from it.
         period: The server's window in seconds (60; confidence B).
-        share: How many of those all who share the file may use together; the rest is left to other programs on the
-            IP. None: all.
-        name: What the file is named after: the server that the budget is for.
+        share: The number of them that all processes with this file may use together. The rest is for other programs on
+            the IP address. None: all.
+        name: The name of the server, which is part of the file name.
         directory: The directory of the file. The default is a private directory of the user, below the one for temporary
             files. It is the same for a login shell, a cron job and a service of that user.
         fallback: The part of the limit that this process uses alone while the file cannot be used (a full disk, a file
             of another user). It applies if the number of sharing processes is unknown.
-        safety_margin: As in `LocalBudget`, like the following.
-        late_arrival: Likewise.
-        headroom: Likewise.
-        interactive_interval: Likewise.
-        use_server_counter: Likewise.
-        clock: The time in nanoseconds, the same in all processes and never going back; for tests.
+        safety_margin: See `LocalBudget`.
+        late_arrival: See `LocalBudget`.
+        headroom: See `LocalBudget`.
+        interactive_interval: See `LocalBudget`.
+        use_server_counter: See `LocalBudget`.
+        clock: A function that returns the time in nanoseconds, for tests. It must be the same in all processes and
+            never go back.
 
     Raises:
-        ConfigurationError: A number is impossible.
+        ConfigurationError: A number is not valid.
     """
 
     def __init__(
@@ -504,7 +508,7 @@ class HostBudget(QueuedBudget):
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if not 0 < fallback <= 1:
-            raise ConfigurationError("fallback must be a part of the limit: more than 0, at most 1")
+            raise ConfigurationError("fallback must be more than 0 and at most 1")
         config = limiter_config(
             limit=limit,
             window=period,
@@ -522,15 +526,17 @@ class HostBudget(QueuedBudget):
 
     @property
     def path(self) -> Path:
-        """The file; all that share it share the budget."""
+        """The path of the file. All processes with the same file share the budget."""
         return self.store.file.path
 
 
 def _places() -> Iterator[Path]:
-    """Directories of the user's own, the same for every process of that user; the first that can be used is taken.
+    """The private directories for the file, which are the same for all processes of the user.
 
-    A cron job has no XDG_RUNTIME_DIR, a shell its TMPDIR: those that every process sees come first. The directory need
-    not be emptied by a reboot: the file knows of which run of the system it speaks.
+    The first usable one is taken.
+
+    Environment variables such as XDG_RUNTIME_DIR and TMPDIR differ between cron jobs and shells, so the first
+    directories do not depend on them. The directory may survive a reboot, because the file contains the id of the boot.
     """
     if not hasattr(os, "getuid"):
         yield Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()) / "goedgepickt-async"
@@ -547,14 +553,14 @@ def _places() -> Iterator[Path]:
 
 def _check_ours(status: os.stat_result, path: Path, is_kind: Callable[[int], bool]) -> None:
     if not is_kind(status.st_mode):
-        raise UnusableFileError(f"{path} is a link or something else unexpected")
+        raise UnusableFileError(f"{path} is a link, or not a file or directory")
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & _OURS_ALONE):
-        raise UnusableFileError(f"{path} is not this user's alone")
+        raise UnusableFileError(f"{path} is not private: it belongs to another user or others have access")
 
 
 @functools.cache
 def _clock_id() -> int:
-    """What tells this run of the system, and its monotonic clock, from others; 0 where the system does not say."""
+    """An id of this boot and its monotonic clock; 0 if the system has none."""
     parts = []
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())

@@ -1,4 +1,4 @@
-"""LocalBudget: the slots live in this process, for all its clients, keys, tasks, event loops and threads."""
+"""`LocalBudget`: the slots are in this process, for all its clients, keys, tasks, event loops and threads."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["LocalBudget", "limiter_config"]
 
 
 def limiter_config(**numbers: Any) -> LimiterConfig:
-    """The numbers of a budget, checked.
+    """Check the numbers of a budget.
 
     Raises:
-        ConfigurationError: One of them is impossible.
+        ConfigurationError: A number is not valid.
     """
     if numbers.get("share") is None:
         numbers.pop("share", None)
@@ -26,7 +26,7 @@ def limiter_config(**numbers: Any) -> LimiterConfig:
         return LimiterConfig(**numbers)
     except (ValueError, TypeError) as error:
         reason = str(error.args[0] if error.args else error)
-        raise ConfigurationError(f"a budget cannot have these numbers: {reason}") from None
+        raise ConfigurationError(f"the numbers of the budget are not valid: {reason}") from None
 
 
 class LocalStore:
@@ -44,50 +44,53 @@ class LocalStore:
         return self._slots, self._clock()
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
-        """They are kept as they are."""
+        """Do nothing: the slots are kept in memory."""
         return True
 
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """There is nothing that could be lost."""
+        """Do nothing: memory loses no slots."""
 
     def retry(self, attempt: Callable[[], object]) -> None:
-        """`begin` always has the slots."""
+        """Never called, because `begin` always returns the slots."""
 
     def peek(self) -> tuple[Slots, int]:
         """The slots and the time."""
         return self._slots, self._clock()
 
     def look_again_in(self, slots: Slots, now: int) -> int:
-        """When time alone may free a slot."""
+        """The time until a slot can become free."""
         change = slots.next_change(now)
         return FAR if change == FAR else change - now
 
     def after_fork(self) -> None:
-        """What the parent has in flight comes from the same IP: it stays taken."""
+        """Called in a forked child: the parent's slots stay taken, because both have the same IP address."""
         self._slots.detach_in_flight(self._clock())
 
     def describe(self) -> dict[str, Any]:
-        """It is here."""
+        """The place of the state: this process."""
         return {"place": ""}
 
 
 class LocalBudget(QueuedBudget):
     """A budget for this process.
 
-    It may be shared by any number of clients, event loops and threads. Two processes that each have one do not know
-    of each other, but for the server's own counter.
+    Any number of clients, event loops and threads can share it. Budgets of two processes do not share slots; they only
+    see each other in the server's counter.
 
     Args:
-        limit: Requests that the server allows in a period (150; confidence A). Its counter speaks of this number.
+        limit: The number of requests that the server allows in a period (150; confidence A). The server's counter
+            counts down from it.
         period: The server's window in seconds (60; confidence B).
-        share: How many of those this budget may use; the rest is left to other programs on the IP. None: all.
+        share: The number of them that this budget may use. The rest is for other programs on the IP address. None: all.
         safety_margin: Seconds added to the period, for server clocks that tick in whole seconds.
-        late_arrival: Seconds after which a request whose client gave up is certain not to be counted any more.
-        headroom: Slots that lists and bulk jobs leave to interactive calls at most, and a fifth of the share at most.
-        interactive_interval: The expected seconds between two interactive calls: until the next slots come free, lists
-            and bulk jobs leave one slot for each.
-        use_server_counter: Obey the server's counter too; it makes restarts and foreign traffic on the IP harmless.
-        clock: The time in nanoseconds, never going back; for tests.
+        late_arrival: Seconds after which the server no longer counts a request whose client gave up.
+        headroom: The largest number of slots that lists and bulk jobs leave free for interactive calls; at most a fifth
+            of the share.
+        interactive_interval: The expected seconds between two interactive calls. Lists and bulk jobs leave one slot
+            free for each, until the next slots become free.
+        use_server_counter: Whether to respect the server's counter, which protects against restarts and foreign traffic
+            on the IP address.
+        clock: A function that returns the time in nanoseconds, for tests. It must never go back.
 
     Raises:
         ConfigurationError: A number is impossible.

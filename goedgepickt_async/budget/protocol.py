@@ -1,4 +1,4 @@
-"""What the rest of the package expects of a budget: grants, outcomes, events, snapshots; and how `Retry-After` is read."""
+"""The interface of budgets: grants, outcomes, events, snapshots. And the parser for `Retry-After`."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class WaitStarted:
-    """A call queues for the rate limit.
+    """A call waits for the rate limit.
 
     Attributes:
-        lane: The lane it queues in.
-        seconds: How long that will probably take.
-        queued: How many queue with it.
+        lane: The lane of the call.
+        seconds: The expected wait in seconds.
+        queued: The number of calls in the queue.
     """
 
     lane: Lane
@@ -51,11 +51,11 @@ class WaitStarted:
 
 @attrs.frozen(kw_only=True)
 class PauseStarted:
-    """The server's throttle refused a request in spite of the budget, so all requests pause.
+    """The server sent a 429 in spite of the budget, so all requests pause.
 
     Attributes:
-        seconds: For how long.
-        throttled: How many such refusals there were so far.
+        seconds: The length of the pause in seconds.
+        throttled: The number of 429 responses so far.
     """
 
     seconds: float
@@ -64,11 +64,11 @@ class PauseStarted:
 
 @attrs.frozen(kw_only=True)
 class ForeignTrafficDetected:
-    """The server counts requests from this IP that are not this budget's.
+    """The server counts requests from this IP address that are not from this budget.
 
     Attributes:
-        counted: How many requests the server has counted in its window.
-        ours: How many of them can be this budget's, at most.
+        counted: The number of requests that the server has counted in its window.
+        ours: The largest number of them that can be from this budget.
     """
 
     counted: int
@@ -85,22 +85,22 @@ class Listeners:
         self._methods: list[weakref.WeakMethod[Callable[[BudgetEvent], Any]]] = []
 
     def add(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Call this bound method with each later event. It must be quick and must not raise."""
+        """Call a bound method with each later event. The method must be quick and must not raise."""
         alive = [(known, heard) for known in self._methods if (heard := known()) is not None]
         self._methods = [known for known, _ in alive]
         if any(getattr(heard, "__self__", None) is getattr(method, "__self__", self) for _, heard in alive):
-            return  # clients that share hooks and a budget
+            return  # several clients can share hooks and a budget
         self._methods.append(weakref.WeakMethod(method))
 
     def tell(self, event: BudgetEvent) -> None:
-        """Call all methods with the event, and log it."""
+        """Log the event, and call all methods with it."""
         match event:
             case PauseStarted(seconds=seconds, throttled=throttled):
                 log_event("budget.paused", seconds=seconds, throttled=throttled)
             case ForeignTrafficDetected(counted=counted, ours=ours):
                 log_event("budget.foreign_traffic", counted=counted, ours=ours)
             case WaitStarted():
-                pass  # too frequent: the budget logs the long ones
+                pass  # too frequent; the budget logs only long waits
         for known in list(self._methods):
             method = known()
             if method is not None:
@@ -109,19 +109,19 @@ class Listeners:
 
 @attrs.frozen
 class Answered:
-    """The response's headers arrived. `count` is the server's counter, if the response had one for this limit."""
+    """The headers of the response arrived. `count` is the server's counter, if the response had one for this limit."""
 
     count: int | None = None
 
 
 @attrs.frozen
 class Lost:
-    """The request was sent, and no response of the application arrived."""
+    """The request was sent, but no response of the application arrived."""
 
 
 @attrs.frozen
 class NeverSent:
-    """The connection sent no byte of the request."""
+    """No byte of the request was sent."""
 
 
 @attrs.frozen
@@ -140,12 +140,12 @@ Outcome = Answered | Lost | NeverSent | Refused
 
 @attrs.frozen
 class Grant:
-    """The right to send one request, once.
+    """The permission to send one request.
 
     Attributes:
-        slot: The slot it holds.
-        place: The place in the queue; a request that the throttle refused keeps it.
-        waited: Seconds from asking to granting.
+        slot: The id of the slot.
+        place: The place in the queue; a request that got a 429 keeps it.
+        waited: The seconds that the call waited for it.
     """
 
     slot: int
@@ -158,21 +158,23 @@ class BudgetSnapshot:
     """The state of a budget at one moment; durations in seconds.
 
     Attributes:
-        limit: Requests that the server allows in a window.
-        period: The window's length.
-        used: Slots in use: in flight, or cooling.
-        free: Requests that may go now.
-        in_flight: Requests on the wire.
-        next_free_in: Until time alone lets the next request go; 0 if one may go now, None if only an answer can tell.
-        waiting: Calls in the queue, by lane.
-        foreign_traffic: Whether the server counts requests that no sharer of this budget sent.
-        paused_for: Until the end of the pause after a 429; 0 without a pause.
-        throttled: 429s seen so far.
-        share: How many of the limit this budget may use now; less while its store cannot be used. None: all.
+        limit: The number of requests that the server allows in a window.
+        period: The length of the window.
+        used: The number of used slots: in flight, or not yet free again after the response.
+        free: The number of requests that may be sent now.
+        in_flight: The number of requests in flight.
+        next_free_in: The time until the next request may be sent. 0 if it may be sent now, None if that depends on a
+            response.
+        waiting: The number of calls in the queue, by lane.
+        foreign_traffic: Whether the server counts requests of other programs.
+        paused_for: The time until the end of the pause after a 429; 0 without a pause.
+        throttled: The number of 429 responses so far.
+        share: The number of requests in a window that this budget may use now. It is lower while the store cannot be
+            used. None: all.
         kind: `"local"`, `"host"` or `"redis"`; another implementation can use its own name.
-        place: Where the state is stored: a file, or a Redis without its password; empty for memory.
-        sharers: Processes that lately used the same state, this one included.
-        problem: Why the store cannot be used at the moment; empty if it can.
+        place: The place of the state: a file, or a Redis URL without password; empty for memory.
+        sharers: The number of processes that recently used the same state, including this one.
+        problem: The reason why the store cannot be used at the moment; empty if it can.
     """
 
     limit: int
@@ -192,17 +194,17 @@ class BudgetSnapshot:
     problem: str = ""
 
     def _repr_html_(self) -> str:
-        """For notebooks: a row for each value."""
+        """The snapshot as a table for notebooks."""
         return html_table("BudgetSnapshot", attrs.asdict(self).items())
 
 
 @runtime_checkable
 class Budget(Protocol):
-    """The requests that one IP may make."""
+    """A budget keeps the requests of an IP address under the rate limit."""
 
     @property
     def limit(self) -> int:
-        """Requests that the server allows in a window: what its counter speaks of."""
+        """The number of requests that the server allows in a window, from which its counter counts down."""
         ...
 
     async def take(
@@ -214,18 +216,19 @@ class Budget(Protocol):
         place: int | None = None,
         key: Hashable = None,
     ) -> Grant:
-        """Wait for the right to send one request.
+        """Wait for a slot to send one request.
 
         Args:
-            lane: Which requests go first.
-            max_lifetime: Seconds that the attempt lives at most.
-            max_wait: Seconds that the caller will wait at most; None: as long as it takes.
-            place: The place in the queue that an earlier grant of the same call had.
-            key: The tenant: inside a lane, the calls of different keys take turns.
+            lane: The lane of the request.
+            max_lifetime: The longest time of the attempt in seconds.
+            max_wait: The longest wait in seconds; None for no limit.
+            place: The place in the queue from an earlier grant of the same call.
+            key: The key of the tenant: within a lane, the calls of different keys take turns.
 
         Raises:
-            BudgetExhaustedError: The wait would be longer than `max_wait`. It is raised before queueing if the wait is predictable.
-            ConfigurationError: The store of the budget is set up wrong.
+            BudgetExhaustedError: The wait would be longer than `max_wait`. It is raised immediately if the wait can be
+                predicted.
+            ConfigurationError: A setting of the budget's store is wrong.
         """
         ...
 
@@ -234,34 +237,34 @@ class Budget(Protocol):
         ...
 
     def pause(self, retry_after: float | None) -> None:
-        """Pause all requests after a 429 whose grant was settled already."""
+        """Pause all requests after a 429 whose grant was already settled."""
         ...
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
-        """Seconds that a newcomer in this lane would wait, if all goes as usual.
+        """Return the expected wait in seconds for a new call in this lane.
 
         Args:
-            lane: Which lane.
-            ahead: How many will queue before it that do not yet.
-            key: Its tenant, as in `take`.
+            lane: The lane of the new call.
+            ahead: The number of calls that will queue before it.
+            key: The key of the tenant, as in `take`.
         """
         ...
 
     def snapshot(self) -> BudgetSnapshot:
-        """The state now."""
+        """Return the present state."""
         ...
 
     def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Call a bound method for waits, pauses and foreign traffic, as long as its object exists."""
+        """Call a bound method for each wait, pause and sight of foreign traffic, as long as its object exists."""
         ...
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that `Retry-After` asks to wait, never negative; None if it is missing or invalid.
+    """Return the wait in seconds from `Retry-After`, at least 0; None if the header is missing or not valid.
 
-    Whole seconds and HTTP dates are the standard (RFC 9110, 10.2.3). Some servers send other forms, which are read, too:
-    decimals (rounded up), units (`5s`, `2 minutes`), several values (the longest counts), ISO dates and Unix times.
-    A date is compared with the response's `Date`, so the local clock has no effect.
+    The standard has whole seconds and HTTP dates (RFC 9110, 10.2.3). Other forms of servers are read too: decimals
+    (rounded up), units (`5s`, `2 minutes`), several values (the longest is used), ISO dates and Unix times. A date is
+    compared with the response's `Date`, so the local clock has no effect.
     """
     text = headers.get("Retry-After")
     if text is None or len(text) > _LONGEST_HEADER:
@@ -276,7 +279,7 @@ _UNITS = {"": 1.0, "ms": 0.001} | dict.fromkeys(("s", "sec", "secs", "second", "
 _UNITS |= dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0)
 _UNITS |= dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0)
 _FIRST_UNIX_TIME = 1_000_000_000
-"""A number of seconds from here on is a moment (2001 or later), not a wait of 31 years."""
+"""From this number on, seconds are a Unix time (2001 or later), not a wait of 31 years."""
 
 
 def _seconds(text: str, headers: Mapping[str, str]) -> float | None:

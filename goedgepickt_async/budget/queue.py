@@ -1,8 +1,8 @@
-"""The queue before the slots, for the tasks, event loops and threads of one process; the slots live in a store.
+"""The queue for the slots of a store, for the tasks, event loops and threads of one process.
 
-Everything happens in transactions: read the state, decide, write it back. What is to be changed (settlements, pauses)
-and who waits stay in this process until a transaction that changed them is known to be written. So a store may refuse
-(another process is in its file) or lose a race (compare-and-set), and the same decisions are made again.
+All changes are transactions: read the state, decide, write the state. The pending changes (settlements, pauses) and the
+waiting calls stay in this process until the transaction is written. If the store refuses (another process uses the
+file) or loses a race (compare-and-set), the transaction is repeated.
 """
 
 from __future__ import annotations
@@ -56,70 +56,70 @@ __all__ = [
 
 _SECOND = 1_000_000_000
 _LONGEST_PAUSE = 5
-"""In windows: a longer Retry-After is not the throttle's; after this pause one request alone asks again."""
+"""In windows: a longer Retry-After is not from the rate limiter. After this pause a single request asks again."""
 _CLOSE = nanoseconds(0.001)
-"""Two alarms so close are one: else loops would wake each other for ever, each a moment earlier."""
+"""Alarms within this time count as one. Otherwise two loops would wake each other again and again."""
 _AGED = nanoseconds(300)
-"""After so long a waiter moves up a lane."""
+"""The waiting time after which a call moves to the next higher lane."""
 _WORTH_TELLING = 5.0
-"""Seconds of waiting from which on the log is told, once a window."""
+"""Waits from this number of seconds on are logged, once per window."""
 _GRACE = 150
-"""For this part of a window a free slot is left to another process whose turn it is."""
+"""The part of a window for which a free slot is left to the process whose turn it is."""
 _REFRESH = 4
-"""After this part of a window a sharer that waits says so again."""
+"""The part of a window after which a waiting process reports its waiting calls again."""
 
 Operation = Callable[[Slots, int, "Plan"], None]
 
 
 class SlotStore(Protocol):
-    """Where slots live."""
+    """A store of slots."""
 
     @property
     def kind(self) -> str:
-        """As in `BudgetSnapshot`."""
+        """The kind, as in `BudgetSnapshot`."""
         ...
 
     @property
     def sharer(self) -> int:
-        """A number of this process, unique among all that use the state; 0: there is only this process."""
+        """The number of this process, unique among all that use the state; 0 if it is the only one."""
         ...
 
     def begin(self) -> tuple[Slots, int] | None:
-        """The slots, and the time now on their clock in nanoseconds; None: not now (see `retry`)."""
+        """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`)."""
         ...
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:
-        """Write them, if they were changed; False: they were not written, decide again."""
+        """Write changed slots. False if they were not written, so that the transaction must be repeated."""
         ...
 
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """What was decided is written: remember what of it is this process's."""
+        """The transaction is written: remember the slots of this process."""
         ...
 
     def retry(self, attempt: Callable[[], object]) -> None:
-        """Call `attempt` in the running loop as soon as `begin` may have slots again."""
+        """Call `attempt` in the running loop as soon as `begin` may succeed."""
         ...
 
     def peek(self) -> tuple[Slots, int]:
-        """The slots as last seen, and the time on their clock, to look at."""
+        """Return the slots as last seen and the time of their clock, only for reading."""
         ...
 
     def look_again_in(self, slots: Slots, now: int) -> int:
-        """Nanoseconds until a request may go that may not go now; FAR if only an answer in this process can tell."""
+        """Return the nanoseconds until a request may be sent; FAR if that needs a response in this process."""
         ...
 
     def after_fork(self) -> None:
-        """This process is a child now: what its parent holds is none of its own."""
+        """Called in a forked child: drop the state of the parent."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What `BudgetSnapshot` says of the store."""
+        """Return the values of the store for `BudgetSnapshot`."""
         ...
 
 
 @attrs.define
 class Plan:
-    """What one transaction decided: to be carried out once it is written."""
+    """The decisions of one transaction, which are carried out after it is written."""
 
     operations: list[Operation] = attrs.field(factory=list)
     settled: list[int] = attrs.field(factory=list)
@@ -134,17 +134,17 @@ class Plan:
 
 
 class SharerMemory:
-    """What a process knows that it has sent, should the shared state be lost. Instants are of this process's clock.
+    """The slots that this process knows, in case the shared state is lost. Times are of this process's clock.
 
     Args:
-        sharer: A number of this process.
-        tolerance: Nanoseconds by which an instant of this clock may differ from the state's.
+        sharer: The number of this process.
+        tolerance: The largest difference in nanoseconds between this clock and the clock of the state.
 
     Attributes:
-        own: The slots that this process took, and when they come free.
-        in_flight: Those of them that are not settled.
-        is_uncertain: Whether a transaction may have been written that was not carried out.
-        sharers: The sharers, as last seen.
+        own: The slots that this process took, and the times when they become free.
+        in_flight: The slots among them that are not settled.
+        is_uncertain: Whether a transaction may have been written whose decisions were not carried out.
+        sharers: The sharing processes, as last seen.
     """
 
     def __init__(self, sharer: int, tolerance: int = 0) -> None:
@@ -160,15 +160,15 @@ class SharerMemory:
         self.sharers: Mapping[int, Demand] = {}
 
     def restore(self, slots: Slots, now: int, here: int) -> bool:
-        """Put back what the state has lost; whether it had.
+        """Restore slots that the state has lost. Return whether it had lost any.
 
         Args:
-            slots: The state as it was found; a new one if there was none.
-            now: The time on its clock.
-            here: The time on this process's clock.
+            slots: The state that was found; a new one if there was none.
+            now: The time of the state's clock.
+            here: The time of this process's clock.
         """
         rows = slots.rows.free_at
-        if self.is_uncertain:  # a transaction whose answer was lost: what it took was granted to no call
+        if self.is_uncertain:  # after a transaction without a response: its slots were granted to no call
             slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
             self.is_uncertain = False
         is_older = self._seen is not None and (slots.epoch != self._epoch or slots.sequence < self._sequence)
@@ -184,14 +184,14 @@ class SharerMemory:
         slots.drop([slot for slot in rows if slot >> 32 == self.sharer and slot not in self.own])
         slots.absorb({slot: free_at + shift for slot, free_at in self.own.items()})
         for slot, free_at in self.own.items():
-            if rows[slot] > free_at + shift:  # it was settled, and an older state does not know
+            if rows[slot] > free_at + shift:  # it was settled, and an older state does not contain that
                 slots.lower(slot, free_at + shift)
         slots.begin_cold(now)
         slots.reopen(self.in_flight)
         return True
 
     def note(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
-        """The state was written, or looked at."""
+        """Called after the state was written or read."""
         free_at, shift = slots.rows.free_at, now - here
         for slot in (*plan.taken, *(slot for _, slot in plan.grants)):
             self.own[slot] = free_at[slot] - shift
@@ -222,19 +222,19 @@ class SharerMemory:
         return {sharer: seen - self._shift for sharer, seen in known.items() if seen > latest and sharer != self.sharer}
 
     def recent(self, here: int) -> dict[int, int]:
-        """Its own slots that are not free yet, and when they come free."""
+        """Return the slots of this process that are not free yet, and the times when they become free."""
         return {slot: free_at for slot, free_at in self.own.items() if free_at > here}
 
     def seen(self, here: int) -> dict[int, int]:
-        """The slots of all sharers that are not free yet, as last seen, and when they come free."""
+        """Return the slots of all processes as last seen, and the times when they become free."""
         last = {slot: free_at - self._shift for slot, free_at in (self._seen or {}).items()}
         return {slot: free_at for slot, free_at in (last | self.own).items() if free_at > here}
 
 
 class _Alone:
-    """A lock that knows its thread. What is deferred while it is held is called after it is released.
+    """A lock that knows its thread. Deferred functions are called after its release.
 
-    It has no reference to its budget, so that a budget is freed without the garbage collector.
+    It has no reference to its budget, so that a budget is freed without garbage collection.
     """
 
     __slots__ = ("deferred", "holder", "is_forking", "lock")
@@ -262,16 +262,16 @@ _living: weakref.WeakSet[QueuedBudget] = weakref.WeakSet()
 
 @safe_repr
 class QueuedBudget:
-    """A budget for this process's tasks, event loops and threads, over slots that live in a store.
+    """A budget for the tasks, event loops and threads of this process, with slots in a store.
 
     Args:
-        store: Where the slots live.
-        config: Their numbers.
-        clock: The time in nanoseconds, never going back, for what happens in this process.
+        store: The store of the slots.
+        config: The numbers of the budget.
+        clock: The clock of this process in nanoseconds, which never goes back.
     """
 
     _first_answer = 0.0
-    """Seconds that a store may take to say whether a call may go at once, beyond what the caller will wait."""
+    """The seconds that a store may take to decide about a call, in addition to the caller's `max_wait`."""
 
     def __init__(self, store: SlotStore, config: LimiterConfig, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.config = config
@@ -292,7 +292,7 @@ class QueuedBudget:
 
     @property
     def limit(self) -> int:
-        """Requests that the server allows in a period."""
+        """The number of requests that the server allows in a period."""
         return self.config.limit
 
     async def take(
@@ -304,8 +304,8 @@ class QueuedBudget:
         place: int | None = None,
         key: Hashable = None,
     ) -> Grant:
-        """Wait for the right to send one request; see `Budget.take`."""
-        if lane is not Lane.BULK or place is not None:  # a call that was refused has had its turn
+        """Wait for a slot to send one request; see `Budget.take`."""
+        if lane is not Lane.BULK or place is not None:  # a call that got a 429 has had its turn
             grant = self._take_at_once(lane, max_lifetime, place)
             return grant or await self._take(lane, max_lifetime, max_wait, place, key)
         if max_wait is not None and self._pacer.wait(key) > max_wait:
@@ -317,26 +317,26 @@ class QueuedBudget:
             raise exhausted(self.predicted_wait(lane, key=key)) from None
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
-        """Say what came of a grant; see `Budget.settle`."""
+        """Report the outcome of a request; see `Budget.settle`."""
         self._change(partial(settle_operation, grant.slot, outcome))
 
     def pause(self, retry_after: float | None) -> None:
-        """Pause all lanes, because the throttle spoke; see `Budget.pause`."""
+        """Pause all lanes after a 429; see `Budget.pause`."""
         self._change(partial(_pause, retry_after))
 
     def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
-        """Tell a bound method of events; see `Budget.listen`."""
+        """Call a bound method with each event; see `Budget.listen`."""
         self._listeners.add(method)
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
-        """Seconds that a newcomer in this lane would wait, if all goes as usual; see `Budget.predicted_wait`."""
+        """Return the expected wait in seconds for a new call in this lane; see `Budget.predicted_wait`."""
         with self._alone:
             slots, now = self._store.peek()
             ahead += self._queue.ahead_of(lane, key) + slots.ahead(now, lane, self._queue.turns[lane].next(key))
             return slots.predicted_wait(now, ahead, lane) / _SECOND
 
     def snapshot(self) -> BudgetSnapshot:
-        """The state now."""
+        """Return the present state."""
         with self._alone:
             slots, now = self._store.peek()
             free, change, paused = slots.free(now), slots.next_change(now), slots.paused_until(now)
@@ -369,7 +369,7 @@ class QueuedBudget:
         self._pacer = Pacer(self.config.share, self.config.window)
 
     def _before_fork(self) -> None:
-        """No other thread is inside a transaction while this process is copied."""
+        """Called before a fork: wait until no other thread is in a transaction."""
         if self._alone.holder != threading.get_ident():
             self._alone.lock.acquire()
             self._alone.is_forking = True
@@ -380,12 +380,12 @@ class QueuedBudget:
             self._alone.lock.release()
 
     def _after_fork_in_child(self) -> None:
-        """A child: nothing waits here, and the slots in flight are its parent's."""
+        """Called in a forked child: nothing waits here, and the slots in flight belong to the parent."""
         self._start_afresh()
         self._store.after_fork()
 
     def _change(self, operation: Operation) -> None:
-        if self._alone.holder == threading.get_ident():  # the garbage collector came by while this thread was in here
+        if self._alone.holder == threading.get_ident():  # the garbage collector ran while this thread was in here
             self._alone.deferred.append(partial(self._change, operation))
             return
         with self._alone:
@@ -395,7 +395,7 @@ class QueuedBudget:
             self._transact()
 
     def _change_at_once(self, operation: Operation) -> bool:
-        """Where nothing waits and nobody shares the slots, there is nothing to decide. Within `_alone`."""
+        """Change the slots directly if nothing waits and no other process shares them. Called within `_alone`."""
         if self._store.sharer or self._queue.loops or self._operations:
             return False
         opened = self._store.begin()
@@ -417,7 +417,7 @@ class QueuedBudget:
             grant = await self._wait_for_grant(lane, max_lifetime, max_wait, place, key)
             if self._clock() - asked - nanoseconds(grant.waited) <= self._stale_after(max_lifetime):
                 return grant
-            # The loop stood still for long since it was granted (a suspended machine, a debugger): take another.
+            # The loop was blocked for long after the grant (a suspended machine, a debugger): take another slot.
             self.settle(grant, NeverSent())
             place = grant.place
 
@@ -448,7 +448,7 @@ class QueuedBudget:
                 self._queue.join(waiter)
                 self._transact()
             if waiter.error is not None:
-                waiter.granted.cancel()  # it is raised here, at once
+                waiter.granted.cancel()  # it is raised here immediately
                 raise waiter.error  # noqa: TRY301
             if waiter.grant is not None:
                 return waiter.grant
@@ -457,10 +457,10 @@ class QueuedBudget:
             raise
         except TimeoutError:
             raise exhausted(self._abandon(waiter)) from None
-        except GeneratorExit:  # thrown away with its loop, perhaps by the garbage collector: no lock may be taken now
+        except GeneratorExit:  # closed with its loop, perhaps by the garbage collector: no lock may be taken now
             self._alone.deferred.append(partial(self._abandon, waiter))
             raise
-        except BaseException:  # cancelled; or a hook that heard of the wait ends the program
+        except BaseException:  # cancelled, or a hook ends the program
             self._abandon(waiter)
             raise
 
@@ -471,11 +471,13 @@ class QueuedBudget:
         except TimeoutError:
             if waiter.judged or not self._first_answer:
                 raise
-            async with asyncio.timeout(self._first_answer):  # its store has not said yet whether it may go at once
+            async with asyncio.timeout(
+                self._first_answer
+            ):  # the store has not decided yet whether it may be sent immediately
                 return await asyncio.shield(waiter.granted)
 
     def _take_at_once(self, lane: Lane, max_lifetime: float, place: int | None) -> Grant | None:
-        """Where nothing waits, the first to come is served: no queue, and nothing to be woken. None: not now."""
+        """Take a slot without the queue if nothing waits. None if that is not possible now."""
         with self._alone:
             if self._queue.loops or self._operations:
                 return None
@@ -505,11 +507,16 @@ class QueuedBudget:
         return self._store.sharer << 32 | next(self._numbers)
 
     def _abandon(self, waiter: Waiter) -> float:
-        """Its caller gave up: leave the queue, or give back what it was granted a moment ago; the wait foregone."""
+        """The caller gave up: leave the queue, or give back a slot that was just granted.
+
+        Return the wait that was left.
+        """
         with self._alone:
             slots, now = self._store.peek()
             wait = slots.predicted_wait(now, self._queue.before(waiter), waiter.lane)
-            wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)  # a probe is out: it cannot be said
+            wait = wait or min(
+                slots.next_change(now) - now, slots.config.cooldown
+            )  # a probe is in flight, so the wait is unknown
             self._queue.leave(waiter)
             if waiter.grant is not None:
                 self._operations.append(partial(settle_operation, waiter.grant.slot, NeverSent()))
@@ -520,7 +527,10 @@ class QueuedBudget:
     # -- transactions -------------------------------------------------------------------------------------------
 
     def _transact(self) -> None:
-        """Settle what is to be settled, and grant what is free; later, if the store says so. Within `_alone`."""
+        """Carry out pending settlements and grant free slots, later if the store requires it.
+
+        Called within `_alone`.
+        """
         while True:
             opened = self._store.begin()
             if opened is None:
@@ -533,7 +543,7 @@ class QueuedBudget:
                 return
 
     def _plan(self, slots: Slots, now: int, settled_at: int | None = None) -> Plan:
-        """Decide on this state; nothing but the state is changed."""
+        """Decide on this state. Only the state is changed."""
         plan = Plan(operations=list(self._operations))
         for operation in plan.operations:
             operation(slots, now if settled_at is None else settled_at, plan)
@@ -562,7 +572,7 @@ class QueuedBudget:
         return plan
 
     def _judge(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
-        """Predict the wait of the newcomers that were not served."""
+        """Predict the wait of new calls that got no slot."""
         served = len(plan.grants)
         for index, waiter in enumerate(self._queue):
             if waiter.judged or index < served:
@@ -575,7 +585,7 @@ class QueuedBudget:
                 plan.waits.append((waiter, wait))
 
     def _announce_demand(self, slots: Slots, now: int, plan: Plan) -> None:
-        """Tell the other sharers what waits here: when that is news, or when something is written anyway."""
+        """Report the waiting calls to the other processes, if they have changed or something is written anyway."""
         if not self._store.sharer:
             return
         known = slots.sharers.get(self._store.sharer)
@@ -606,7 +616,7 @@ class QueuedBudget:
         return 0
 
     def _finish(self, slots: Slots, now: int, plan: Plan) -> None:
-        """The plan is written: tell those whom it concerns. Within `_alone`."""
+        """The transaction is written: wake the calls that it concerns. Called within `_alone`."""
         done = {id(operation) for operation in plan.operations}
         self._operations = [operation for operation in self._operations if id(operation) not in done]
         self._store.noted(slots, now, plan)
@@ -616,13 +626,13 @@ class QueuedBudget:
         elif self._yielding_since is None:
             self._yielding_since = here
         for waiter, slot in plan.grants:
-            if not self._queue.leave(waiter):  # it gave up meanwhile
+            if not self._queue.leave(waiter):  # the call gave up meanwhile
                 self._operations.append(partial(settle_operation, slot, NeverSent()))
                 continue
             waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
             try:
                 waiter.wake()
-            except RuntimeError:  # its loop is closed: the slot will never be used
+            except RuntimeError:  # the loop is closed, so the slot will not be used
                 self._operations.append(partial(settle_operation, slot, NeverSent()))
         for waiter, wait in plan.rejected:
             self._reject(waiter, exhausted(wait))
@@ -643,15 +653,15 @@ class QueuedBudget:
     def _reject(self, waiter: Waiter, error: BaseException) -> None:
         if self._queue.leave(waiter):
             waiter.error = error
-            with suppress(RuntimeError):  # its loop is closed
+            with suppress(RuntimeError):  # the loop is closed
                 waiter.wake()
 
     def _set_alarms(self, slots: Slots, now: int, plan: Plan) -> None:
-        """Each loop that has a waiter looks again when time alone, or another process, may have freed a slot."""
+        """Wake each loop with waiting calls when a slot may have become free."""
         here = running_loop()
         for loop in [loop for loop in self._alarms if loop not in self._queue.loops]:
             _, alarm = self._alarms.pop(loop)
-            if loop is here:  # the others' are theirs to cancel; they ring in vain
+            if loop is here:  # other loops cancel their own alarms; a late alarm does nothing
                 alarm.cancel()
         if not self._queue.loops:
             return
@@ -667,11 +677,11 @@ class QueuedBudget:
                 continue
             try:
                 loop.call_soon_threadsafe(self._look_again)
-            except RuntimeError:  # closed with waiters in it
+            except RuntimeError:  # closed with waiting calls
                 self._queue.leave_with(loop)
 
     def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:  # noqa: ARG002
-        """Nanoseconds until the first waiter may go, with `ahead` calls of other processes before it."""
+        """The nanoseconds until the first waiting call may be sent, with `ahead` calls of other processes before it."""
         return self._store.look_again_in(slots, now)
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int) -> None:
@@ -720,7 +730,7 @@ def settle_operation(slot: int, outcome: Outcome, slots: Slots, now: int, plan: 
 
 
 def _pause(retry_after: float | None, slots: Slots, now: int, plan: Plan) -> None:
-    """The operation after a 429: all wait for what the server asks, and a second more, since it rounds down."""
+    """The operation after a 429: all calls wait for `Retry-After` and one second, as the server rounds down."""
     config = slots.config
     asked = config.window if retry_after is None else retry_after
     pause = min(asked, _LONGEST_PAUSE * config.window) + config.safety_margin
@@ -731,7 +741,7 @@ def _pause(retry_after: float | None, slots: Slots, now: int, plan: Plan) -> Non
 def exhausted(wait: float) -> BudgetExhaustedError:
     """The error of a call that would wait too long."""
     return BudgetExhaustedError(
-        f"the rate limit lets this request go in {wait:.1f} s, which is longer than the caller will wait",
+        f"the wait for the rate limit would be {wait:.1f} s, which is longer than max_wait or the deadline allows",
         wait=wait,
         evidence=Evidence.NOT_SENT,
     )

@@ -1,23 +1,24 @@
-"""RedisBudget: the slots live in Redis, for all processes of all hosts behind one IP. Needs the `redis` extra.
+"""`RedisBudget`: the slots are in Redis, for all hosts behind one IP address. It needs the extra `redis`.
 
-One key holds the encoded state of `slots.py`. A transaction decides in Python, on the state as last seen, and writes it
-by compare-and-set: a script of a few lines writes the new state if the old one is still there, and answers with the
-present one if not. All instants are of Redis's clock, so that the clock of no host matters. A process that waits says
-so in the state; the one that frees a slot unexpectedly publishes whose turn it is, and all others sleep until the
-instant at which their slot can come free.
+One key has the encoded state of `slots.py`. A transaction decides in Python on the state as last seen, and writes it by
+compare-and-set. A short script writes the new state if the old state is unchanged, and otherwise returns the present
+state. All times are of Redis's clock, so the clocks of the hosts do not matter. The state contains the waiting calls of
+each process. A process that frees a slot early publishes whose turn it is. All others sleep until their slot can become
+free.
 
-What Redis must be like:
+Requirements for Redis:
 
-- Version 6.2 or newer, Valkey, or something that speaks as they do; a primary, not a replica.
-- A user that may EVAL, GET, SET, TIME and PUBLISH, on the key and the channel `{name}:*`; SUBSCRIBE, to be woken early.
-- `maxmemory-policy noeviction`: an evicted key is a lost state. A state takes some kilobytes.
-- Its clock may be slowly wrong, or be set back or forward: the processes notice by their own clocks.
+- Redis 6.2 or newer, Valkey, or a compatible server; a primary, not a replica.
+- The user has the rights EVAL, GET, SET, TIME and PUBLISH for the key and the channel `{name}:*`, and SUBSCRIBE for
+  early wake-ups.
+- `maxmemory-policy noeviction`, because an evicted key is a lost state. A state takes some kilobytes.
+- Its clock may drift or be changed: the processes detect this with their own clocks.
 
-A state that is lost (a flush, a restart without persistence, an old dump, a failover) is put together again: each
-process writes back what it has sent in the last window, and one request alone asks the server how things stand.
+A lost state (a flush, a restart without persistence, an old dump, a failover) is rebuilt. Each process writes back its
+requests of the last window, and a single request asks for the server's counter.
 
-While Redis is away, nothing stops and nothing is unlimited: the processes of one host share a file as with
-`HostBudget`, and each host keeps to its part of the limit. A warning of the logger `goedgepickt_async.budget` says so.
+While Redis is unreachable, calls continue under a lower limit. The processes of one host share a file as with
+`HostBudget`, and each host uses its part of the limit. The logger `goedgepickt_async.budget` logs a warning.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ from goedgepickt_async.text import safe_repr
 __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
 
 DEFAULT_KEY = "goedgepickt"
-"""The name of a budget that is given none."""
+"""The default name of a budget."""
 _SECOND = 1_000_000_000
 _POLL = 4
-"""After this part of a window a process that waits looks again, even if nothing told it to."""
+"""The part of a window after which a waiting process checks again without a notification."""
 _CARRY = 0.5
-"""Seconds for which an answer is kept back at most, to be told together with others."""
+"""The longest time in seconds for which an outcome is held back, to send it together with others."""
 _REMIND = 600 * _SECOND
 _SCRIPT = """
 local state = redis.call('GET', KEYS[1]) or ''
@@ -77,11 +78,11 @@ if ARGV[5] ~= '' then redis.pcall('PUBLISH', KEYS[1] .. ':wake', ARGV[5]) end
 return {1, time[1], time[2]}
 """
 _UNKNOWN = b"?"
-"""Tells no state: the script answers with the present one."""
+"""An unknown state, so that the script returns the present one."""
 
 
 class _ApartError(Exception):
-    """Those who share the budget go with their hosts, for so many nanoseconds."""
+    """The sharing processes use the slots of their hosts for this number of nanoseconds."""
 
     def __init__(self, nanoseconds: int) -> None:
         super().__init__(nanoseconds)
@@ -89,12 +90,12 @@ class _ApartError(Exception):
 
 
 class _AwayError(Exception):
-    """Redis does not answer: the waiter goes on with what its host shares."""
+    """Redis is unreachable: the waiting call continues with the slots of its host."""
 
 
 @attrs.define(eq=False)
 class _Link:
-    """One event loop's way to Redis."""
+    """The connection of one event loop to Redis."""
 
     client: Any
     owned: bool
@@ -108,15 +109,18 @@ class _Link:
 
 @attrs.define(eq=False)
 class _Outage:
-    """One spell without Redis; instants in nanoseconds of this process's clock.
+    """An outage of Redis; times in nanoseconds of this process's clock.
 
     Attributes:
-        began: When it began.
-        until: When it ends for all who share the budget: Redis answers again, and all say what they sent meanwhile.
-        told_at: When the log was last told; None: it never was.
-        has_sent: Whether this process sent something meanwhile.
-        is_closing: Whether it is all but over: nothing more is sent that Redis could not be told of any more.
-        waiting: The calls that wait for what the host shares, each with its loop: they are called back in the end.
+        began: The time of its start.
+        until: The time when it ends for all sharing processes. Until then they report the requests that they sent
+            during the outage.
+        told_at: The time of the last log record; None before the first one.
+        has_sent: Whether this process sent requests during the outage.
+        is_closing: Whether its last moment has begun, in which no request is sent, because it could not be reported to
+            Redis.
+        waiting: The calls that wait for slots of the host, each with its loop; they are called back at the end of the
+            outage.
     """
 
     began: int
@@ -129,35 +133,36 @@ class _Outage:
 
 @safe_repr
 class RedisBudget(QueuedBudget):
-    """A budget for everything behind one IP.
+    """A budget for all programs behind one IP address.
 
-    One object serves any number of clients, event loops and threads. All that share a name must be given the same
-    limit and period. It ends with its event loops, or with `close`.
+    One object serves any number of clients, event loops and threads. All budgets with the same name need the same limit
+    and period. It ends with its event loops, or with `close`.
 
     Args:
-        limit: Requests that the server allows in a period (150; confidence A). Its counter speaks of this number.
+        limit: The number of requests that the server allows in a period (150; confidence A). The server's counter
+            counts down from it.
         period: The server's window in seconds (60; confidence B).
-        share: How many of those all who share it may use together; the rest is left to other programs. None: all.
-        url: Of Redis, as `redis://host:6379/0`; each event loop gets a client of its own. Or else:
-        client: What makes a `redis.asyncio` client (also of Sentinel or a cluster), called once in each event loop,
-            whose client is closed in the end; or such a client itself, for the one event loop that it belongs to, which
-            is not closed.
-        name: Of the budget, in the name of its key; one for each IP (and server).
-        safety_margin: As in `LocalBudget`, like the following.
-        late_arrival: Likewise.
-        headroom: Likewise.
-        interactive_interval: Likewise.
-        use_server_counter: Likewise.
-        fallback: The part of the limit that each process adds to what its host keeps to while Redis is away, where it
-            does not know how many hosts share the budget; where it does, each host keeps to an equal part.
-        retry_every: Seconds between two tries to reach a Redis that is away; the same for all.
-        patience: Seconds to wait for an answer of Redis before it counts as away.
-        directory: Where the file lies that the processes of this host share while Redis is away; as in `HostBudget`.
-        clock: The time of this process in nanoseconds, never going back; for tests.
+        share: The number of them that all budgets with this name may use together. The rest is for other programs.
+            None: all.
+        url: The URL of Redis, such as `redis://host:6379/0`. Each event loop gets its own client. Or pass `client`.
+        client: A function that returns a `redis.asyncio` client, also for Sentinel or a cluster. It is called once in
+            each event loop, and the client is closed at the end. Or a client for one event loop, which is not closed.
+        name: The name of the budget and of its key. Use one name for each IP address and server.
+        safety_margin: See `LocalBudget`.
+        late_arrival: See `LocalBudget`.
+        headroom: See `LocalBudget`.
+        interactive_interval: See `LocalBudget`.
+        use_server_counter: See `LocalBudget`.
+        fallback: The part of the limit that each process adds to its host's part during an outage of Redis. It applies
+            if the number of sharing hosts is unknown. Otherwise each host uses an equal part.
+        retry_every: Seconds between two attempts to reach Redis during an outage.
+        patience: Seconds to wait for a response before Redis counts as unreachable.
+        directory: The directory of the file that the processes of this host share during an outage; see `HostBudget`.
+        clock: A function that returns the time of this process in nanoseconds, for tests. It must never go back.
 
     Raises:
-        ConfigurationError: Neither or both of `url` and `client`, a bad number or URL, or redis-py is not installed. A
-            wrong password, missing rights and the like are told by the first `take`.
+        ConfigurationError: Neither or both of `url` and `client` are given, a number or URL is not valid, or redis-py
+            is not installed. The first `take` raises for a wrong password and missing rights.
     """
 
     _is_carrying: bool = False
@@ -214,7 +219,7 @@ class RedisBudget(QueuedBudget):
     # -- the face -----------------------------------------------------------------------------------------------
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
-        """Say what came of a grant; see `Budget.settle`. It is carried to Redis a moment later."""
+        """Report the outcome of a request; see `Budget.settle`. It is sent to Redis a moment later."""
         host, loop = self._host_budget, running_loop()
         if host is not None:
             host.settle(grant, outcome)
@@ -223,7 +228,7 @@ class RedisBudget(QueuedBudget):
         if is_urgent or busy < 2 or loop not in self._links or self._alone.holder == threading.get_ident():
             super().settle(grant, outcome)
             return
-        # Nobody waits for it: it can go with what comes next, and not all at the same time.
+        # No call waits for it, so it is sent with the next command, at different times in different processes.
         with self._alone:
             self._operations.append(partial(settle_operation, grant.slot, outcome))
         if not self._is_carrying:
@@ -237,19 +242,19 @@ class RedisBudget(QueuedBudget):
             self._look_again()
 
     def pause(self, retry_after: float | None) -> None:
-        """Pause all lanes, because the throttle spoke; see `Budget.pause`."""
+        """Pause all lanes after a 429; see `Budget.pause`."""
         if self._outage is not None and self._host_budget is not None:
             self._host_budget.pause(retry_after)
         super().pause(retry_after)
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
-        """Seconds that a newcomer in this lane would wait, by the state as last seen; see `Budget.predicted_wait`."""
+        """Return the expected wait in seconds by the state as last seen; see `Budget.predicted_wait`."""
         if self._outage is not None and self._host_budget is not None:
             return self._host_budget.predicted_wait(lane, ahead=ahead, key=key)
         return super().predicted_wait(lane, ahead=ahead, key=key)
 
     def snapshot(self) -> BudgetSnapshot:
-        """The state as last seen, as old as this process's latest request; while Redis is away, what the host shares."""
+        """Return the state as last seen at the latest request; during an outage, the state of the host."""
         if self._outage is not None and self._host_budget is not None:
             host = self._host_budget.snapshot()
             problem = self.store.problem + (f"; {host.problem}" if host.problem else "")
@@ -257,9 +262,9 @@ class RedisBudget(QueuedBudget):
         return super().snapshot()
 
     async def close(self) -> None:
-        """Carry what is left to Redis and close what is open, in whichever event loop; twice is once.
+        """Send the pending outcomes to Redis, and close the connections in all event loops. A second call does nothing.
 
-        A call that waits meanwhile gets a `ClientClosedError`. A later `take` opens anew.
+        A call that still waits gets a `ClientClosedError`. A later `take` connects again.
         """
         here = asyncio.get_running_loop()
         for loop, link in list(self._links.items()):
@@ -270,14 +275,14 @@ class RedisBudget(QueuedBudget):
 
     @property
     def is_settled(self) -> bool:
-        """Whether Redis knows all that this process has told the budget."""
+        """Whether all outcomes of this process are in Redis."""
         return not self._operations and self._working is None
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _start_afresh(self) -> None:
         super()._start_afresh()
-        # Closing the parent's connections here would disturb its selector: keep them alive and untouched.
+        # Closing the parent's connections in the child would disturb the parent's selector, so they stay open.
         self._inherited = [*self._inherited, self._links]
         self._links = {}
         self._outage: _Outage | None = None
@@ -317,7 +322,7 @@ class RedisBudget(QueuedBudget):
         busy = sum(1 for demand in slots.sharers.values() if any(demand.calls))
         each = (
             2 * self.store.slack * min(busy, ahead) // max(1, ahead)
-        )  # else they all try at once, and all but one lose
+        )  # otherwise all processes try at the same time, and all but one fail
         wake = slots.nth_change(now, ahead + leaves, each)
         if leaves:
             wake = max(wake, min(slots.room_from(now), now + self.config.part(_POLL)))
@@ -327,7 +332,7 @@ class RedisBudget(QueuedBudget):
     # -- transactions -------------------------------------------------------------------------------------------
 
     def _transact(self) -> None:
-        """Begin a transaction in this loop, unless one is under way. Within `_alone`."""
+        """Start a transaction in this loop, unless one is running. Called within `_alone`."""
         loop = running_loop()
         link = None if loop is None else self._links.get(loop)
         if loop is None or link is None or link.closing:
@@ -349,7 +354,7 @@ class RedisBudget(QueuedBudget):
         task.add_done_callback(link.tasks.discard)
 
     async def _work(self, loop: asyncio.AbstractEventLoop, link: _Link) -> None:
-        """Transactions, until there is nothing to do at the moment."""
+        """Run transactions until nothing is left to do at the moment."""
         try:
             while True:
                 self._work_again = False
@@ -369,7 +374,7 @@ class RedisBudget(QueuedBudget):
                 self._wake_a_loop()
 
     def _wake_a_loop(self) -> bool:
-        """Some loop that runs is to look again: what it does not do itself, another one asked for; whether there is one."""
+        """Ask a running loop to check again. Return whether there is one."""
         for loop, link in list(self._links.items()):
             if not loop.is_closed() and not link.closing:
                 with contextlib.suppress(RuntimeError):
@@ -378,12 +383,12 @@ class RedisBudget(QueuedBudget):
         return False
 
     async def _reopen(self) -> None:
-        """Something was settled after the budget was closed: carry it to Redis."""
+        """An outcome was reported after the budget was closed: send it to Redis."""
         await self._link_here()
         self._look_again()
 
     async def _transaction(self, link: _Link) -> None:
-        """Decide on the state as last seen, and write it; if it was another one by then, decide on that."""
+        """Decide on the state as last seen and write it. If the state has changed, decide again."""
         store = self.store
         next_ones: list[int] = []
         for attempt in range(1000):
@@ -403,7 +408,7 @@ class RedisBudget(QueuedBudget):
                 now = store.now
                 plan = self._plan(slots, now, now + store.slack)
                 if not plan.changed and not store.changed:
-                    # A slot is free, and it is another process's turn: it may sleep, and is told once.
+                    # A slot is free and it is the turn of another process, which may sleep: notify it once.
                     next_ones = slots.next_in_line(now)[:1] if plan.yielded and self._yielding_since is None else []
                     self._finish(slots, now, plan)
                     break
@@ -411,13 +416,13 @@ class RedisBudget(QueuedBudget):
                 slots.sequence += 1
                 slots.at = now
                 data, wake = slots.encode(), ",".join(map(str, slots.next_in_line(now)))
-                store.slots = None  # until it is known to be there
+                store.slots = None  # until the write is confirmed
                 store.memory.is_uncertain = True
             sent = self._clock()
             reply = await self._exchange(link, before[: Slots.HEADER], data, wake)
             if reply is None:
                 store.memory.is_uncertain = False
-                if attempt:  # others write too: leave them room
+                if attempt:  # other processes write too: leave them time
                     await asyncio.sleep(random.uniform(0, attempt * store.slack / _SECOND))  # noqa: S311  no secret
                 continue
             with self._alone:
@@ -432,15 +437,15 @@ class RedisBudget(QueuedBudget):
                     await link.client.execute_command("PUBLISH", f"{self._key}:wake", str(sharer))
 
     def _must_look(self) -> bool:
-        """Whether the state as last seen tells nothing of what another process may have freed."""
+        """Whether the state as last seen is too old to know the slots that other processes freed."""
         looks, self._looks = self._looks, False
         return looks
 
     async def _exchange(self, link: _Link, token: bytes, data: bytes, wake: str) -> int | None:
-        """Ask Redis to write; its time if it did, or None: the present state is loaded.
+        """Ask Redis to write. Return its time, or None if the state had changed; then the present state is loaded.
 
         Raises:
-            Exception: Whatever the client raises; TimeoutError if no answer came in time.
+            Exception: Any error of the client; TimeoutError without a response in time.
         """
         sent = self._clock()
         keep = 20 * self.config.cooldown // 1_000_000
@@ -452,7 +457,7 @@ class RedisBudget(QueuedBudget):
                     reply = await link.client.execute_command(*arguments, NEVER_DECODE=True)
                 break
             except Exception as error:
-                # A kept connection may have been dropped while it was idle (a proxy, a failover): once more, anew.
+                # An idle connection may have been closed (a proxy, a failover): try once more with a new one.
                 was_connected, link.connected = link.connected, False
                 if last_try or not was_connected or not is_dropped_connection(error):
                     raise
@@ -460,7 +465,7 @@ class RedisBudget(QueuedBudget):
         told = int(reply[1]) * _SECOND + int(reply[2]) * 1_000
         self._reached(link)
         if int(reply[0]):
-            self.store.reached = True  # a read-only replica can be read, and no more
+            self.store.reached = True  # a read-only replica can only be read
             return told
         with self._alone:
             self.store.load(bytes(reply[3]), told, sent)
@@ -477,17 +482,17 @@ class RedisBudget(QueuedBudget):
             link.listener = asyncio.get_running_loop().create_task(self._listen(link))
 
     def _failed(self, link: _Link, error: Exception, *, is_plain: bool = False) -> None:
-        """Redis did not answer as it should: a setting is wrong, or it is away."""
+        """Handle an error of Redis: a setting is wrong, or Redis is unreachable."""
         reason = f"{type(error).__name__}: {error}"
         remedy = None if self.store.reached else misconfiguration(error)
         if is_plain:
-            remedy = "its port is one without TLS: write redis:// instead of rediss://"
+            remedy = "its port does not use TLS: write redis:// instead of rediss://"
         with self._alone:
             self.store.slots = None
             self.store.problem = reason
             waiting = list(self._queue)
             if remedy is not None or isinstance(error, StateVersionError):
-                told = remedy or "another version of goedgepickt-async uses it: give this one another name="
+                told = remedy or "another version of goedgepickt-async uses this key: pass another name="
                 for waiter in waiting:
                     self._reject(waiter, ConfigurationError(f"RedisBudget at {self.store.place}: {told} ({reason})"))
                 self._operations.clear()
@@ -497,7 +502,8 @@ class RedisBudget(QueuedBudget):
             self._go_away(link, waiting)
 
     def _fall_apart(self, link: _Link, error: _ApartError) -> None:
-        """Others were without Redis for a while: until all have said what they sent, go with this host."""
+        """Other processes had an outage of Redis: use the slots of this host until they have reported their
+        requests."""
         with self._alone:
             if self._outage is None:
                 self._outage = self._begin_outage("")
@@ -511,7 +517,7 @@ class RedisBudget(QueuedBudget):
             self._recover(asyncio.get_running_loop())
 
     def _begin_outage(self, reason: str) -> _Outage:
-        """The processes of this host share a file, and each host keeps to its part."""
+        """Start the outage: the processes of this host share a file, and each host uses its part."""
         here, memory = self._clock(), self.store.memory
         sharers = memory.sharers
         hosts = len({demand.host for demand in sharers.values()})
@@ -545,7 +551,7 @@ class RedisBudget(QueuedBudget):
         place: int | None,
         key: Hashable,
     ) -> Grant | None:
-        """While Redis is away; None if it came back."""
+        """Take a slot during the outage; None if Redis is reachable again."""
         host, loop = self._host_budget, asyncio.get_running_loop()
         assert host is not None
         self._recover(loop)
@@ -564,7 +570,7 @@ class RedisBudget(QueuedBudget):
             return None
 
     def _recover(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Try to reach Redis for as long as it is away, in the first loop that asks for it."""
+        """Try to reach Redis until the outage ends, in the first loop that needs it."""
         if self._recovery is None or self._recovery.done() or self._recovery.get_loop().is_closed():
             link = self._links[loop]
             self._recovery = loop.create_task(self._until_reached(link))
@@ -572,7 +578,7 @@ class RedisBudget(QueuedBudget):
             self._recovery.add_done_callback(link.tasks.discard)
 
     def _is_alone_yet(self, outage: _Outage, host: QueuedBudget) -> bool:
-        """Whether some that share the budget on this host do not use its file yet: it lacks what those sent last."""
+        """Whether processes on this host do not use the file yet, so that it lacks their last requests."""
         here = self._clock()
         if here - outage.began > nanoseconds(self._patience) or outage.has_sent:
             return False
@@ -581,7 +587,10 @@ class RedisBudget(QueuedBudget):
         return any(sharer not in there or there[sharer].seen < seen for sharer, seen in last_seen.items())
 
     async def _until_reached(self, link: _Link) -> None:
-        """Ask Redis until it answers; then tell it what was sent here, until the moment at which all share it again."""
+        """Poll Redis until it responds.
+
+        Then report the requests of this process, until all processes share the budget again.
+        """
         pause = self._retry_every / 32
         while (outage := self._outage) is not None:
             left = None if outage.until is None else outage.until - self._handover - self._clock()
@@ -609,7 +618,7 @@ class RedisBudget(QueuedBudget):
             outage.is_closing = False
 
     async def _stop_sending(self, outage: _Outage) -> None:
-        """What the host grants after the last word would be unknown to all others."""
+        """A grant of the host after the last report would be unknown to all others."""
         outage.is_closing, waiting = True, set(outage.waiting)
         self._call_back(outage)
         until = self._clock() + self._handover
@@ -618,11 +627,11 @@ class RedisBudget(QueuedBudget):
 
     @property
     def _handover(self) -> int:
-        """Nanoseconds before the end of an outage for the last word: within them nothing is sent."""
+        """The nanoseconds before the end of an outage in which nothing is sent, for the last report."""
         return min(4 * self.store.slack + _SECOND // 50, nanoseconds(self._patience))
 
     async def _tell_what_the_host_knows(self, link: _Link, outage: _Outage) -> None:
-        """What this process sent meanwhile is put into Redis's state, and until when all go with their hosts."""
+        """Write the requests of this process into Redis's state, and the time until which all use their hosts."""
         host, here = self._host_budget, self._clock()
         assert host is not None
         assert isinstance(host._store, HostStore)  # noqa: SLF001  the same budget, elsewhere
@@ -645,13 +654,13 @@ class RedisBudget(QueuedBudget):
     def _end_outage(self, outage: _Outage) -> None:
         self._outage, self.store.problem = None, ""
         if outage.told_at is not None:
-            log_event("budget.restored", what="Redis is back: the budget is shared again")
+            log_event("budget.restored", what="Redis is reachable again: the budget is shared again")
         self._call_back(outage)
 
     def _call_back(self, outage: _Outage) -> None:
-        """The calls that wait for what the host shares wait for it no more."""
+        """Wake the calls that wait for slots of the host."""
         for clock, loop in list(outage.waiting.items()):
-            with contextlib.suppress(RuntimeError):  # its loop is closed
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(_ring, clock)
 
     # -- one event loop -----------------------------------------------------------------------------------------
@@ -669,10 +678,10 @@ class RedisBudget(QueuedBudget):
                 raise ConfigurationError("the Redis client that was passed in belongs to another event loop")
             link = _Link(client() if callable(client) else client, owned=callable(client))
             if not hasattr(link.client, "execute_command"):
-                raise ConfigurationError("client= must be, or make, a client of redis.asyncio")
+                raise ConfigurationError("client= must be a client of redis.asyncio or a function that returns one")
             self._links[loop] = link
         link.lifetime = self._until_loop_ends(loop, link)
-        # The first step suspends nothing; it registers the generator with the loop, which ends it at shutdown.
+        # The first step registers the generator with the loop, which closes it at shutdown.
         await anext(link.lifetime)
         return link
 
@@ -693,9 +702,11 @@ class RedisBudget(QueuedBudget):
             await asyncio.wait(tasks, timeout=self._patience)
         with self._alone:
             if self._working is not None and self._working[0] is loop:
-                self._working = None  # a task that was cancelled before it began clears nothing
+                self._working = None  # a task that was cancelled before its start cleans up nothing
             for waiter in [waiter for waiter in self._queue if waiter.loop is loop]:
-                self._reject(waiter, ClientClosedError("the budget was closed while this call waited for it"))
+                self._reject(
+                    waiter, ClientClosedError("the budget was closed while this call waited for the rate limit")
+                )
         if self._operations and self._outage is None:
             with contextlib.suppress(Exception):
                 await self._transaction(link)
@@ -708,12 +719,12 @@ class RedisBudget(QueuedBudget):
                     await link.client.aclose()
 
     async def _listen(self, link: _Link) -> None:
-        """Look at once when it is this process's turn. Without the right to subscribe it looks now and then."""
+        """Check immediately when it is this process's turn. Without the right to subscribe, it polls."""
         pubsub = link.client.pubsub()
         try:
             await pubsub.subscribe(f"{self._key}:wake")
             task = asyncio.current_task()
-            # redis-py may take a cancellation for itself while it connects: look whether there was one.
+            # redis-py may swallow a cancellation while it connects.
             while not link.closing and (task is None or not task.cancelling()):
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=60)
                 data = b"" if message is None else message["data"]
@@ -732,13 +743,14 @@ class RedisBudget(QueuedBudget):
 
 
 def _join(slots: Slots, now: int, plan: Plan) -> None:
-    """The operation that shows a process to those who share the state."""
+    """The operation that adds a process to the state."""
 
 
 def _report(  # noqa: PLR0917
     own: dict[int, int], in_flight: set[int], here: int, apart: int, slots: Slots, now: int, plan: Plan
 ) -> None:
-    """The operation that puts in what a process sent by another state; `own` is of its own clock, at `here`."""
+    """The operation that adds the requests that a process sent with another state; `own` has times of its clock, at
+    `here`."""
     shift = now - here
     slots.absorb({slot: free_at + shift for slot, free_at in own.items() if free_at > here})
     for slot in own.keys() - in_flight:
@@ -749,20 +761,20 @@ def _report(  # noqa: PLR0917
 
 
 def _ring(clock: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # it has ended
+    with contextlib.suppress(RuntimeError):  # the task has ended
         clock.reschedule(asyncio.get_running_loop().time())
 
 
 def _number_of_host() -> int:
-    """A number of this host, the same in all its processes."""
+    """The number of this host, which is the same in all its processes."""
     name = f"{socket.gethostname()} {uuid.getnode()}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
 
 
 def _check(name: str, fallback: float, retry_every: float, patience: float) -> None:
     if not name or set(name) & set("{}"):
-        raise ConfigurationError("the name of a budget is not empty and has no braces")
+        raise ConfigurationError("name= must be text that is not empty and has no braces")
     if not 0 < fallback <= 1:
-        raise ConfigurationError("fallback is a part of the limit, above 0 and at most 1")
+        raise ConfigurationError("fallback must be more than 0 and at most 1")
     if retry_every <= 0 or patience <= 0:
-        raise ConfigurationError("retry_every and patience are seconds, above 0")
+        raise ConfigurationError("retry_every and patience must be more than 0 seconds")

@@ -1,4 +1,4 @@
-"""What `RedisBudget` uses: the client of redis-py, the reasons for its errors, and the state that was last read."""
+"""The parts of `RedisBudget`: the redis-py client, the reasons for its errors, and the state as last read."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 
 _SECOND = 1_000_000_000
 CONNECTING = 5
-"""Connecting takes several round trips: so many times the patience for one answer."""
+"""The timeout for connecting, as a multiple of `patience`, because connecting takes several round trips."""
 
 
 class RedisClient(Protocol):
-    """What is used of a client of redis-py's asyncio side."""
+    """The methods of a `redis.asyncio` client that the budget uses."""
 
     def execute_command(self, *args: Any, **options: Any) -> Awaitable[Any]:
-        """Send a command and read its answer."""
+        """Send a command and read its response."""
         ...
 
     async def aclose(self) -> None:
@@ -43,7 +43,7 @@ class RedisClient(Protocol):
 
 
 class RedisStore:
-    """The state as last seen, and what of it is this process's."""
+    """The state as last seen, and the slots of this process."""
 
     kind = "redis"
 
@@ -60,7 +60,7 @@ class RedisStore:
         self.sharer: int = new_sharer()
         self.memory: SharerMemory = SharerMemory(self.sharer, self._tolerance)
         self.slots: Slots | None = None
-        self.data: bytes = b""  # as it is in Redis, if `slots` is not None
+        self.data: bytes = b""  # the state in Redis, if `slots` is not None
         self.changed: bool = False
         self.is_cold: bool = True
         self.slack: int = 0
@@ -68,16 +68,16 @@ class RedisStore:
 
     @property
     def now(self) -> int:
-        """The time of the state, at least: as Redis said, and what has passed here since its answer came."""
+        """The earliest possible time of Redis's clock: its last value plus the time since the response."""
         if self._seen is None:
             return 0
         return max(self._seen[1] + self._clock() - self._seen[2], self.slots.at if self.slots is not None else 0)
 
     def load(self, data: bytes, told: int, sent: int) -> None:
-        """Redis answered with its state and its time, to what was sent at that instant of this process's clock.
+        """Redis responded with its state and its time to a command that was sent at this time of this process's clock.
 
         Raises:
-            StateVersionError: Another version of this package uses the key.
+            StateVersionError: The key is used by another version of this package.
         """
         here = self._clock()
         try:
@@ -85,7 +85,10 @@ class RedisStore:
         except StateVersionError:
             raise
         except StateError as error:
-            log_event("budget.reset", why=f"the budget's state in Redis is damaged ({error}): what is known is kept")
+            log_event(
+                "budget.reset",
+                why=f"the budget's state in Redis is damaged ({error}); this process restores the slots that it knows",
+            )
             slots = None
         if slots is None:
             slots = Slots(self.config, self.sharer)
@@ -94,7 +97,7 @@ class RedisStore:
         self.changed = self.memory.restore(slots, self.now, here)
 
     def note_time(self, told: int, sent: int) -> None:
-        """Go by Redis's clock, unless it was set: then the state's time goes on from where it was."""
+        """Follow Redis's clock. If it was changed, the time of the state continues from its last value."""
         assert self.slots is not None
         here, slots = self._clock(), self.slots
         self.slack = here - sent
@@ -112,34 +115,34 @@ class RedisStore:
     # -- a store of `QueuedBudget`, whose transactions are `RedisBudget`'s -----------------------------------------
 
     def begin(self) -> None:
-        """`RedisBudget` does it: Redis answers later."""
+        """Not possible here: Redis responds later, so `RedisBudget` does it."""
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
-        """`RedisBudget` does it: Redis answers later."""
+        """Not possible here: Redis responds later, so `RedisBudget` does it."""
         return False
 
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """Remember what of it is this process's."""
+        """Remember the slots of this process."""
         self.is_cold = slots.is_cold()
         self.memory.note(slots, now, self._clock(), plan)
 
     def retry(self, attempt: Callable[[], object]) -> None:
-        """`RedisBudget` sees to it."""
+        """Do nothing: `RedisBudget` wakes its loops itself."""
 
     def peek(self) -> tuple[Slots, int]:
         """The state as last seen."""
         return self.slots or Slots(self.config, self.sharer), self.now
 
     def look_again_in(self, slots: Slots, now: int) -> int:
-        """When time alone may free a slot."""
+        """The time until a slot can become free."""
         return slots.next_change(now) - now
 
     def after_fork(self) -> None:
-        """The child has nothing in flight, and makes its own connection."""
+        """Called in a forked child: it has nothing in flight and opens its own connection."""
         self._start_afresh()
 
     def describe(self) -> dict[str, Any]:
-        """Where it is."""
+        """The place of the state."""
         return {"place": self.place, "problem": self.problem}
 
 
@@ -169,7 +172,7 @@ def client_or_maker(
     connecting = patience * CONNECTING
 
     def make() -> RedisClient:
-        # It does not retry by itself, which would hide an outage for seconds.
+        # No retries of redis-py, which would hide an outage for seconds.
         made: RedisClient = Redis.from_url(
             url, socket_connect_timeout=connecting, socket_timeout=connecting, retry=Retry(NoBackoff(), 0)
         )
@@ -178,19 +181,19 @@ def client_or_maker(
     try:
         make()
     except ValueError as error:
-        raise ConfigurationError(f"not a URL of a Redis: {error}") from None
+        raise ConfigurationError(f"url= is not a Redis URL: {error}") from None
     return make
 
 
 def is_dropped_connection(error: Exception) -> bool:
-    """Redis-py's own ConnectionError is no OSError."""
+    """redis-py's ConnectionError is not an OSError."""
     return not isinstance(error, TimeoutError) and (
         isinstance(error, OSError) or type(error).__name__ == "ConnectionError"
     )
 
 
 async def answers_without_tls(url: str | None) -> bool:
-    """Whether a server that was asked for TLS, and said nothing, speaks Redis's protocol in the clear."""
+    """Whether a server that did not respond to TLS accepts Redis's protocol without TLS."""
     parts = urlsplit(url or "")
     if parts.scheme != "rediss":
         return False
@@ -209,32 +212,32 @@ _REMEDIES = {
     "AuthenticationError": "the user name or the password is wrong or missing",
     "AuthorizationError": "the user name or the password is wrong or missing",
     "NoPermissionError": "its user lacks rights: EVAL, GET, SET, TIME, PUBLISH and SUBSCRIBE on the budget's key",
-    "MovedError": "it is a node of a cluster: pass client=lambda: RedisCluster(...) of redis.asyncio.cluster",
-    "ClusterCrossSlotError": "it is a node of a cluster: pass client=lambda: RedisCluster(...)",
-    "ReadOnlyError": "it is a read-only replica: name the primary",
-    "InvalidResponse": "it does not speak Redis's protocol: is the port one of TLS (rediss://), or of another service?",
-    "SSLError": "TLS failed: is the port one without TLS (redis://), or its certificate unknown?",
+    "MovedError": "it is a cluster node: pass client=lambda: RedisCluster(...) of redis.asyncio.cluster",
+    "ClusterCrossSlotError": "it is a cluster node: pass client=lambda: RedisCluster(...)",
+    "ReadOnlyError": "it is a read-only replica: use the URL of the primary",
+    "InvalidResponse": "it does not use Redis's protocol. Check the port: it may need TLS (rediss://) or belong to another service",
+    "SSLError": "TLS failed: the port may be without TLS (redis://), or the certificate is not trusted",
     "SSLCertVerificationError": "its TLS certificate is not trusted",
-    "AttributeError": "client= must be, or make, a client of redis.asyncio",
-    "TypeError": "client= must be, or make, a client of redis.asyncio",
+    "AttributeError": "client= must be a client of redis.asyncio or a function that returns one",
+    "TypeError": "client= must be a client of redis.asyncio or a function that returns one",
 }
 _TEXTS = {
-    "unknown command": "it does not know EVAL: is it a Sentinel? Pass client=lambda: Sentinel(...).master_for(...)",
-    "db index": "it has no database of that number",
-    "wrongtype": "another program uses the budget's key: give the budget another name=",
+    "unknown command": "it does not support EVAL. For a Sentinel, pass client=lambda: Sentinel(...).master_for(...)",
+    "db index": "it has no database with this number",
+    "wrongtype": "another program uses the budget's key: pass another name=",
     "name or service not known": "its host name is unknown",
     "nodename nor servname": "its host name is unknown",
     "no address associated": "its host name is unknown",
-    "wrong version number": "TLS failed: is the port one without TLS (redis://)?",
+    "wrong version number": "TLS failed: the port may be without TLS (redis://)",
     "certificate verify failed": "its TLS certificate is not trusted",
-    "moved ": "it is a node of a cluster: pass client=lambda: RedisCluster(...) of redis.asyncio.cluster",
-    "client sent auth": "it has no password, and one was given",
-    "noauth": "it asks for a password",
+    "moved ": "it is a cluster node: pass client=lambda: RedisCluster(...) of redis.asyncio.cluster",
+    "client sent auth": "a password was given, but Redis has none",
+    "noauth": "it requires a password",
 }
 
 
 def misconfiguration(error: BaseException) -> str | None:
-    """What is wrong with the settings, if that is what the error says; an outage passes by itself, this does not."""
+    """The wrong setting that an error of Redis means; None for an outage, which can end by itself."""
     seen: BaseException | None = error
     while seen is not None:
         for kind in type(seen).__mro__:

@@ -1,4 +1,4 @@
-"""Which budget a client uses, as said by `GOEDGEPICKT_BUDGET`, the command line, or nothing at all."""
+"""The selection of a budget by argument, command-line option or `GOEDGEPICKT_BUDGET`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _budgets: dict[tuple[str, str], Budget] = {}
 
 
 def select_budget(choice: str | None = None, *, server: str = "", is_loopback: bool = False) -> Budget:
-    """The budget for a server: the same object for the same choice in this process, and the same state everywhere.
+    """Return the budget for a server. The same choice returns the same object in this process.
 
     Args:
-        choice: `"local"`, `"host"`, `"host:/path"`, `"redis://…"` or `"rediss://…"`; None: `GOEDGEPICKT_BUDGET`, and
-            where that is not set `"host"`, or `"local"` for a server on this machine.
-        server: The base URL, or its host; the real one by default.
-        is_loopback: Whether it is a server on this machine, such as a sandbox: its port is another's tomorrow.
+        choice: `"local"`, `"host"`, `"host:/path"`, `"redis://…"` or `"rediss://…"`; None: the value of
+            `GOEDGEPICKT_BUDGET`. Default: `"host"`, or `"local"` for a server on this machine.
+        server: The base URL or its host; by default the real server.
+        is_loopback: Whether the server is on this machine, such as a sandbox, whose port changes at each start.
 
     Raises:
-        ConfigurationError: The choice has none of these forms, or the extra `redis` is not installed.
+        ConfigurationError: The choice is not valid, or the extra `redis` is not installed.
     """
     where = "budget" if choice is not None else VARIABLE
     chosen = (choice if choice is not None else os.environ.get(VARIABLE, "")).strip()
@@ -45,7 +45,7 @@ def select_budget(choice: str | None = None, *, server: str = "", is_loopback: b
 
 
 def describe_budget(budget: Budget) -> str:
-    """One line for people: its kind, where its state lies, its share of the limit and how many processes use it."""
+    """Describe a budget in one line: kind, place of the state, share of the limit, number of processes."""
     now = budget.snapshot()
     share = now.limit if now.share is None else now.share
     parts = [now.kind or type(budget).__name__, now.place, f"{share} of {now.limit} requests in {now.period:g} s"]
@@ -68,12 +68,12 @@ def _made(chosen: str, name: str, where: str) -> Budget:
         from goedgepickt_async.budget.redis import DEFAULT_KEY, RedisBudget  # noqa: PLC0415  needs the extra
 
         return RedisBudget(url=chosen, name=DEFAULT_KEY if name == DEFAULT_NAME else f"{DEFAULT_KEY}:{name}")
-    shown = f"{kind}://…" if "://" in chosen else chosen  # a URL may hold a password
+    shown = f"{kind}://…" if "://" in chosen else chosen  # a URL can contain a password
     raise ConfigurationError(f"{where} is {shown!r}, and must be {_FORMS}")
 
 
 def _names_a_place(url: str) -> bool:
-    """Whether it says where Redis is: redis-py would take this machine, and database 0 for one that is no number."""
+    """Whether the URL has a host and a valid database number, because redis-py would use defaults for them."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return len(parts.path) > 1

@@ -1,4 +1,4 @@
-"""What the server's own counter (`X-RateLimit-Remaining`) proves. Pure; instants are integer nanoseconds."""
+"""Conclusions from the server's counter (`X-RateLimit-Remaining`). Pure; times are integer nanoseconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Observation", "ServerCounter"]
 
 @attrs.frozen
 class Observation:
-    """One answer that bore the counter."""
+    """A response with the counter."""
 
     answered: int
     counter: int
@@ -22,23 +22,23 @@ class Observation:
 
 
 class ServerCounter:
-    """A sound upper bound of the server's counter, out of the answers that bore it.
+    """A safe upper bound for the server's counter, from the responses with the counter.
 
-    Let R be the answered request that was sent last. The answers that came after R was sent overlap it; the highest
-    counter among those is one that no answered request has raised since. So the counter now is at most that, plus
-    what is in flight, plus what other clients sent since.
+    Let R be the latest sent request that has a response. Responses that arrived after R was sent overlap R. No request
+    with a response has raised the counter above the highest counter among them. So the present counter is at most this
+    value, plus the requests in flight, plus the later requests of other clients.
 
-    With a fixed window the counter only rises until the window ends. Two falls within half a window prove a rolling
-    limit (sliding window, GCRA, token bucket): there it falls with each request that leaves the window.
+    With a fixed window, the counter only rises until the window ends. Two falls within half a window prove a rolling
+    limit: a sliding window, GCRA or token bucket. Its counter falls with each request that leaves the window.
 
     Attributes:
-        highest: The highest counter among the answers that overlap the newest; None: nothing is known.
-        ends: The window that `highest` speaks of is over by then.
-        began: That window did not begin before; so what was answered before is not counted in it.
-        since: What is sent from then on is counted in that window or a later one.
-        told_at: When the newest answer that bore the counter came.
-        fell_at: When the counter was last seen to have fallen.
-        rolling_until: Until then the limit is taken for a rolling one.
+        highest: The highest counter among the responses that overlap the newest one; None if it is unknown.
+        ends: The time when the window of `highest` is over at the latest.
+        began: The earliest start of that window; requests with earlier responses are not counted in it.
+        since: Requests that are sent from this time on are counted in that window or a later one.
+        told_at: The time of the newest response with the counter.
+        fell_at: The time of the last fall of the counter.
+        rolling_until: The time until which the limit counts as a rolling one.
     """
 
     def __init__(self, cooldown: int) -> None:
@@ -54,11 +54,11 @@ class ServerCounter:
         self.rolling_until: int = -FAR
 
     def is_rolling(self, now: int) -> bool:
-        """Whether the limit was lately proven to be a rolling one."""
+        """Whether the limit was recently proven to be a rolling one."""
         return now < self.rolling_until
 
     def observe(self, sent: int, now: int, count: int) -> None:
-        """An answer bore the counter."""
+        """Record a response with the counter."""
         self.told_at = now
         self._newest_sent = max(self._newest_sent, sent)
         self._overlapping.append(Observation(now, count, sent))
@@ -90,7 +90,7 @@ class ServerCounter:
             self._overlapping.append(Observation(now, self.highest, -FAR))
 
     def advance(self, now: int) -> bool:
-        """Whether the window is over by now; then nothing is known of the next."""
+        """Whether the window is over; then nothing is known about the next one."""
         if now < self.ends:
             return False
         self._began_after(self._newest_sent, now)
@@ -98,7 +98,7 @@ class ServerCounter:
         return True
 
     def forget(self) -> None:
-        """Nothing is known any more, but that the window began when it did."""
+        """Forget the counter, but keep the start of the window."""
         self._overlapping.clear()
         self.highest, self.ends = None, FAR
 
@@ -107,13 +107,13 @@ class ServerCounter:
             self.began, self.since = sent, now
 
     def dump(self) -> list[int]:
-        """Its scalars; the observations are apart."""
+        """Return the scalar values; `observations` are separate."""
         highest = -1 if self.highest is None else self.highest
         scalars = [self._newest_sent, highest, self.ends, self.began, self.since, self.told_at]
         return [*scalars, self.fell_at, self.rolling_until]
 
     def load(self, scalars: list[int], overlapping: Iterable[tuple[int, int, int]]) -> None:
-        """Become what `dump` gave."""
+        """Load the result of `dump`."""
         self._newest_sent, highest, self.ends, self.began, self.since, self.told_at, *others = scalars
         self.fell_at, self.rolling_until = others
         self.highest = None if highest < 0 else highest
@@ -121,5 +121,5 @@ class ServerCounter:
 
     @property
     def overlapping(self) -> Iterable[tuple[int, int, int]]:
-        """The observations, for `load`."""
+        """Load the observations, for `load`."""
         return ((told.answered, told.counter, told.sent) for told in self._overlapping)

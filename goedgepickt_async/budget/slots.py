@@ -1,30 +1,32 @@
-"""Completion-keyed slots: which request may go now, and when the next one may. Pure; the clock is passed in.
+"""Slots: which request may be sent now, and when the next one may be sent. Pure; the clock is passed in.
 
-Each slot in use is one row `id -> the instant at which it comes free`. That is all the state that the guarantee needs:
+Each used slot is one row `id -> the time when it becomes free`. The guarantee needs no other state:
 
     take        free at  now + max_lifetime + late_arrival + window + safety_margin   (a holder that dies needs no clean-up)
     answered    free at  now + window + safety_margin                      (the headers are here: it was counted by now)
     lost        free at  now + late_arrival + window + safety_margin       (it is unknown when, or whether, it is counted)
     give back   free at once                                               (never sent, or refused with 429)
 
-**Invariant**: never more than `share` rows; the instant of a row only moves earlier, when its holder settles it.
-**Why that is enough**: the server counts a request after it was taken and before its row's instant less (window +
-safety margin). So two requests that hold one slot after another are counted more than a window apart. No window of the
-server, sliding or fixed, wherever it starts, holds more than `share` of them.
+**Invariant**: there are never more than `share` rows, and the time of a row only moves earlier, when its holder settles
+it. **Why that is enough**: the server counts a request after its slot was taken, and at least (window + safety margin)
+before the slot becomes free. So two requests that use one slot in turn are counted more than a window apart. Any window
+of the server, sliding or fixed, has at most `share` of them.
 
-The server's own counter (`X-RateLimit-Remaining`) is a second, sound bound. It covers what the rows cannot know: other
-processes, other clients on the IP, the time before this start. It admits only while
+The server's counter (`X-RateLimit-Remaining`) is a second bound. It includes requests that the rows do not know: other
+processes, other clients on the IP address, the time before this start. A request is allowed only while
 
     highest counter among the answers that overlap the newest one  +  what may still arrive  <  limit - margin
 
-The margin is for foreign requests that cross ours. It is zero once the counter shows that there are none.
+The margin is for foreign requests that arrive at the same time. It is zero after the counter has shown that there is no
+foreign traffic.
 
-Lanes that are not interactive leave room: one slot for each `interactive_interval` until the next slot comes free:
+The other lanes leave room for interactive calls: one slot for each `interactive_interval` until the next slot becomes
+free:
 
     free now + what comes free before an instant  >=  1/2 + (that instant - now) / interactive_interval, or the headroom
 
-All instants are integer nanoseconds: an instant is computed once, stored, and only compared afterwards.
-The encoding is fixed: `encode` and `decode` are what every store keeps.
+All times are integer nanoseconds. A time is computed once, stored, and afterwards only compared. All stores use the
+same encoding: `encode` and `decode`.
 """
 
 from __future__ import annotations
@@ -49,22 +51,22 @@ _VERSION = 3
 _HEADER: Final = struct.Struct("<4sHHQQII")  # magic, version, zero, epoch, sequence number, length, checksum
 _MAGIC = b"GGB\0"
 _ID_BITS = 32
-"""A slot's id is the sharer's number, then a counter of so many bits: ids of different sharers never meet."""
+"""The number of bits of the counter in a slot's id. The other bits are the number of the process, so ids are unique."""
 _MAX_SHARERS = 512
 _TUPLE_SIZES: Final = (2, 3, 12)
-"""Of what is in flight, of the observations, and of the sharers."""
+"""The format of requests in flight, of observations, and of sharing processes."""
 
 
 class StateError(ValueError):
-    """Bytes that are no state; the text says why."""
+    """The bytes are not a valid state; the text has the reason."""
 
 
 class StateVersionError(StateError):
-    """A state that another version of this package wrote."""
+    """The state was written by another version of this package."""
 
 
 class ExpiryIndex:
-    """The slots in use, ordered by the instant at which they come free; two arrays, which are bytes at no cost."""
+    """The used slots, ordered by the time when they become free: two arrays, which are cheap to encode."""
 
     def __init__(self) -> None:
         self._free_at: dict[int, int] = {}
@@ -76,16 +78,16 @@ class ExpiryIndex:
 
     @property
     def free_at(self) -> Mapping[int, int]:
-        """When each slot comes free, by its id."""
+        """The time when each slot becomes free, by its id."""
         return self._free_at
 
     @property
     def instants(self) -> Sequence[int]:
-        """When they come free, in this order; not to be changed."""
+        """The times when the slots become free, in order. Do not change the list."""
         return self._instants
 
     def drop_free(self, now: int) -> Sequence[int]:
-        """Drop those that are free by now; returns when they came free (mostly none)."""
+        """Remove the slots that are free by now, and return their times."""
         if not self._instants or self._instants[0] > now:
             return ()
         number = self.free_by(now)
@@ -96,14 +98,14 @@ class ExpiryIndex:
         return dropped
 
     def add(self, slot: int, free_at: int) -> None:
-        """One more."""
+        """Add a slot."""
         self._free_at[slot] = free_at
         index = bisect_right(self._instants, free_at)
         self._instants.insert(index, free_at)
         self._slots.insert(index, slot)
 
     def remove(self, slot: int) -> int | None:
-        """One less; when it would have come free, or None if it is not there."""
+        """Remove a slot. Return the time when it would have become free; None if it is unknown."""
         free_at = self._free_at.pop(slot, None)
         if free_at is not None:
             index = self._slots.index(slot, bisect_left(self._instants, free_at))
@@ -111,45 +113,45 @@ class ExpiryIndex:
         return free_at
 
     def move_earlier(self, slot: int, free_at: int) -> None:
-        """It comes free at this instant, if that is sooner."""
+        """Move the time of a slot to an earlier one."""
         if self._free_at.get(slot, -FAR) > free_at:
             self.remove(slot)
             self.add(slot, free_at)
 
     def encode(self) -> bytes:
-        """For `load`."""
+        """Return the values for `load`."""
         return self._instants.tobytes() + self._slots.tobytes()
 
     def load(self, data: bytes) -> None:
-        """Become what `encode` gave.
+        """Load the result of `encode`.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The values are not valid.
         """
         middle = len(data) // 2
         self._instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
         self._free_at = dict(zip(self._slots, self._instants, strict=True))
         if len(self._free_at) != len(self._instants):
-            raise ValueError("a slot is there twice")
+            raise ValueError("a slot is in it twice")
 
     def free_by(self, instant: int) -> int:
-        """How many of them are free by then."""
+        """The number of slots that are free by this time."""
         return bisect_right(self._instants, instant)
 
     def nth_free_at(self, n: int) -> int:
-        """When the n-th of them (from 0) comes free."""
+        """The time when the n-th slot (from 0) becomes free."""
         return self._instants[n] if n < len(self._instants) else FAR
 
 
 class Demand(NamedTuple):
-    """What one sharer waits for, in each lane.
+    """The waiting calls of one process, in each lane.
 
     Attributes:
-        seen: When it last wrote.
-        host: A number of its host.
-        calls: How many calls wait, by lane.
-        keys: How many keys those have, by lane.
-        tags: The turn of the first of them, by lane.
+        seen: The time of its last write.
+        host: The number of its host.
+        calls: The number of waiting calls, by lane.
+        keys: The number of keys of these calls, by lane.
+        tags: The turn of the first of these calls, by lane.
     """
 
     seen: int
@@ -159,7 +161,7 @@ class Demand(NamedTuple):
     tags: tuple[int, int, int] = (0, 0, 0)
 
     def before(self, lane: Lane, tag: int, *, wins_ties: bool) -> int:
-        """How many of these calls go before one of that lane and turn."""
+        """The number of these calls that are served before a call with this lane and turn."""
         count = sum(self.calls[:lane])
         if self.calls[lane]:
             rounds = tag - self.tags[lane] + wins_ties
@@ -196,50 +198,51 @@ _LONG_AGO: Final = -FAR - 1
 
 
 def _swapped(body: bytes) -> bytes:
-    """The same numbers in the other byte order: what is stored is little-endian everywhere."""
+    """Swap the byte order on big-endian machines, because the stored form is little-endian."""
     numbers = array("q", body)
     numbers.byteswap()
     return numbers.tobytes()
 
 
 class Slots:
-    """The state machine. Every method takes `now`, which never goes back.
+    """The state machine of the slots. Each method has an argument `now`, which never goes back.
 
     Args:
         config: Its numbers.
-        sharer: A number of the process that takes slots here; 0 if there is only one.
+        sharer: The number of the process that takes slots here; 0 if there is only one.
 
     Attributes:
         config: Its numbers.
-        epoch: A number of the state's history: a state that was begun anew has another one.
-        sequence: How often it was written.
-        at: When it was last written, on its own clock.
-        clock: Of what the instants are: a number of the clock, or the nanoseconds that the store's clock is behind.
-        written_at: The wall clock at the last write, where the store notes it.
-        apart_until: Until then each host goes by a state of its own, after an outage of the store.
-        throttled_count: 429s seen so far.
-        turns: The latest turn that was served, by lane.
-        sharers: What the sharers wait for, by their numbers.
+        epoch: The number of the state's history; a new state has another number.
+        sequence: The number of writes.
+        at: The time of the last write on its own clock.
+        clock: The id of the clock, or the nanoseconds that the store's clock is behind.
+        written_at: The wall-clock time of the last write, if the store records it.
+        apart_until: The time until which each host uses its own state, after an outage of the store.
+        throttled_count: The number of 429 responses so far.
+        turns: The last turn that was served, by lane.
+        sharers: The waiting calls of the sharing processes, by their numbers.
     """
 
     HEADER = _HEADER.size
-    """Bytes that tell one written state from all others."""
+    """The number of bytes that identify a written state."""
     SHARED_FOR = 5
-    """For how many windows foreign traffic that was seen is reckoned with."""
+    """The number of windows for which seen foreign traffic is expected to continue."""
     MOST_MARGIN = 16
     LISTEN = 6
-    """Foreign traffic that matters shows in the server's counter within this part of a window."""
+    """The part of a window within which relevant foreign traffic shows in the server's counter."""
     HEARD = 15
-    """If the server has said nothing for this part of a window, one may go although it leaves no room, to hear."""
+    """The part of a window without a counter after which one request may be sent without room, to refresh the
+    counter."""
     PROBES = 20
-    """While nothing is known, at most so many go in a window, should the first ones not be answered."""
+    """The largest number of requests in a window while nothing is known and the first ones get no response."""
     STARTS = 4
-    """After so many windows in a row that started anew the window is taken for a fixed one."""
+    """The number of consecutive restarts of the window after which it counts as a fixed window."""
     SILENT = 3
     REMEMBERED = 5
-    """For how many windows a sharer that wrote nothing is remembered."""
+    """The number of windows for which a process without a write is remembered."""
     WAITS_FOR = 2
-    """For this part of a window a sharer's calls count as waiting, unless it writes again."""
+    """The part of a window for which the calls of a process count as waiting without another write."""
 
     def __init__(self, config: LimiterConfig, sharer: int = 0) -> None:
         self.config = config
@@ -266,57 +269,57 @@ class Slots:
         self._fixed_until = -FAR
         self._alone_until = -FAR
         self._margin = 0
-        # Slots that came free since that instant, and in the cooldown before it.
+        # Slots that became free since this time, and in the cooldown before it.
         self._gone = self._gone_before = 0
         self._gone_since = -FAR
-        self._fresh_starts = 0  # windows in a row that were seen to start anew
-        # Cold: nothing is known of the server's window, so one request goes alone. What was sent before tells nothing.
+        self._fresh_starts = 0  # the number of consecutive windows that were seen to restart
+        # Cold: nothing is known about the server's window, so a single request is sent. Earlier requests do not matter.
         self._cold = int(config.use_server_counter)
         self._cold_since = -FAR
         self._probe = _NONE
-        self._silent = 0  # answers without a counter while cold
+        self._silent = 0  # responses without a counter while cold
         self._probe_wait = config.part(self.PROBES)
         self._listen = config.part(self.LISTEN)
         self._heard = config.part(self.HEARD)
         self._careful, self._unsure = config.margins
-        self._probe_until = -FAR  # a probe that is not answered by then is not waited for any longer
+        self._probe_until = -FAR  # the time until a probe without a response is waited for
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     @property
     def rows(self) -> ExpiryIndex:
-        """The slots in use; not to be changed."""
+        """The used slots. Do not change the list."""
         return self._rows
 
     def free(self, now: int) -> int:
-        """How many requests may go now, by our own rows and by the server's counter."""
+        """The number of requests that may be sent now, by the rows and by the server's counter."""
         self._advance(now)
         return min(self._free_local(), self._free_server(now))
 
     def in_flight(self, now: int) -> int:
-        """How many were taken and not settled."""
+        """The number of slots that are taken and not settled."""
         self._advance(now)
         return len(self._sent)
 
     def used(self, now: int) -> int:
-        """How many slots are in use, cooling ones included."""
+        """The number of used slots, including the ones that are settled and not free yet."""
         self._advance(now)
         return len(self._rows)
 
     def is_cold(self) -> bool:
-        """Whether nothing is known of the server's window, so that one request goes alone."""
+        """Whether nothing is known about the server's window, so that a single request is sent first."""
         return bool(self._cold)
 
     def paused_until(self, now: int) -> int | None:
-        """The end of the pause that a 429 ordered, or None."""
+        """The end of the pause after a 429, or None."""
         return self._paused_until if self._paused_until > now else None
 
     def foreign_traffic(self, now: int) -> bool:
-        """Whether the server's counter lately showed requests that no sharer can have sent."""
+        """Whether the server's counter recently showed requests of other programs."""
         return now < self._announced_until
 
     def next_change(self, now: int) -> int:
-        """The earliest instant after `now` at which time alone may let a request go; FAR if only an answer can."""
+        """The earliest time after `now` when a request may be sent; FAR if that needs a response."""
         if self._paused_until > now:
             return self._paused_until
         self._advance(now)
@@ -328,14 +331,14 @@ class Slots:
         if self._counter.highest is not None:
             if self._counter.is_rolling(now):
                 instants.append(self._counter.told_at + self._heard)
-            instants.append(self._next_after(now, self._cooldown))  # a lost one stops being "may still arrive"
+            instants.append(self._next_after(now, self._cooldown))  # a lost request can no longer arrive
         return min((instant for instant in instants if instant > now), default=FAR)
 
     def nth_change(self, now: int, ahead: int, each: int = 0) -> int:
-        """The earliest instant at which a slot can come free for a call with `ahead` others before it.
+        """The earliest time when a slot can become free for a call with `ahead` others before it.
 
-        What is in flight may be answered at any moment, so it comes free a cooldown after it was sent at the earliest.
-        Each of the others needs `each` nanoseconds to take its own.
+        A response can arrive at any moment, so a slot in flight becomes free at the earliest a cooldown after it was
+        sent. Each of the others needs `each` nanoseconds to take its slot.
         """
         if self._paused_until > now:
             return self._paused_until
@@ -355,7 +358,7 @@ class Slots:
         return instant
 
     def predicted_wait(self, now: int, ahead: int, lane: Lane = Lane.INTERACTIVE) -> int:
-        """Nanoseconds until a call with `ahead` others before it would get a slot, if all goes as usual."""
+        """The expected nanoseconds until a call with `ahead` others before it gets a slot."""
         self._advance(now)
         lacking = ahead + 1 - self._free_local()
         instant = max(now, self._paused_until, self._freed(now, lacking))
@@ -366,7 +369,7 @@ class Slots:
         return max(instant, self._opens_there(now, ahead)) - now
 
     def _opens_there(self, now: int, ahead: int) -> int:
-        """When the server's counter lets a call with `ahead` others before it go."""
+        """The time when the server's counter allows a call with `ahead` others before it."""
         highest, ends = self._counter.highest, self._counter.ends
         if highest is None or ends == FAR or self._counter.is_rolling(now):
             return now
@@ -375,7 +378,7 @@ class Slots:
         return self._young_until() if self._is_unsure(now) and highest + ahead < self.config.limit else ends
 
     def _freed(self, now: int, number: int) -> int:
-        """When so many more slots will have come free; what is in flight will be answered about now."""
+        """The time when this number of further slots is free, if open responses arrive about now."""
         if number <= 0:
             return now
         rounds, nth = divmod(number - 1, self.config.share)
@@ -384,9 +387,9 @@ class Slots:
     # -- one slot -----------------------------------------------------------------------------------------------
 
     def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
-        """Take a slot for an attempt that lives at most `max_lifetime` nanoseconds; None: not now.
+        """Take a slot for an attempt of at most `max_lifetime` nanoseconds. None if no slot is free.
 
-        Other lanes than the interactive one leave room. The id is unique among all sharers; by default the next number.
+        All lanes except the interactive one leave room. The id is unique among all processes; by default the next number.
         """
         if now < self._paused_until:
             return None
@@ -405,7 +408,7 @@ class Slots:
         return slot
 
     def answered(self, slot: int, now: int, count: int | None = None) -> None:
-        """The answer's headers are here; `count` is the server's counter on them, if it spoke of our limit."""
+        """Record a response's headers. `count` is the server's counter, if it is for our limit."""
         self._advance(now)
         sent = self._sent.pop(slot, None)
         if sent is None:
@@ -421,29 +424,30 @@ class Slots:
             was_rolling = self._counter.is_rolling(now)
             self._counter.observe(sent, now, count)
             if self._counter.is_rolling(now) and not was_rolling:
-                self._shared_until = min(self._shared_until, self._announced_until)  # it was the window that fell
+                # The counter fell because the window ended.
+                self._shared_until = min(self._shared_until, self._announced_until)
             self._look_for_a_fixed_window(sent, now, count, first=first)
             self._look_for_foreign_traffic(sent, now, count, first=first)
 
     def lost(self, slot: int, now: int) -> None:
-        """It was sent and no answer came (or a gateway's): it may be counted up to `late_arrival` from now."""
+        """Record a request without a response of the application: it may be counted until `late_arrival` from now."""
         if self._sent.pop(slot, None) is not None:
             self._rows.move_earlier(slot, now + self._late + self._cooldown)
 
     def give_back(self, slot: int) -> None:
-        """It was never sent."""
+        """Give back a slot whose request was never sent."""
         if self._sent.pop(slot, None) is not None:
             self._rows.remove(slot)
         if self._probe == slot:
             self._probe = _NONE
 
     def refused(self, slot: int, now: int, pause: int) -> None:
-        """The server answered 429, which it does not count: everybody pauses, then one request goes alone."""
+        """Record a 429, which the server does not count: all requests pause, and then a single one is sent."""
         self.give_back(slot)
         self.throttled(now, pause)
 
     def throttled(self, now: int, pause: int) -> None:
-        """The server's throttle spoke: pause everybody for `pause` nanoseconds and expect foreign traffic."""
+        """Pause all requests for `pause` nanoseconds after a 429, and expect foreign traffic."""
         self.throttled_count += 1
         self._counter.rolling_until = -FAR
         self._paused_until = max(self._paused_until, now + pause)
@@ -455,47 +459,47 @@ class Slots:
     # -- sharers ------------------------------------------------------------------------------------------------
 
     def detach_in_flight(self, now: int) -> None:
-        """The holders of the slots in flight will never settle them here (a fork); the requests may well arrive."""
-        self._sent.clear()  # the rows stay as they are, which covers the longest life
+        """Forget the holders of the slots in flight, which never settle them here (a fork). The requests may arrive."""
+        self._sent.clear()  # the rows stay as they are, which covers the longest possible lifetime
         self._forget(now)
 
     def absorb(self, rows: Mapping[int, int]) -> int:
-        """Reckon with slots that are missing here: their ids, and when they come free; how many were missing."""
+        """Add missing slots by their ids and times. Return the number of missing ones."""
         missing = rows.keys() - self._rows.free_at.keys()
         for slot in missing:
             self._rows.add(slot, rows[slot])
         return len(missing)
 
     def reopen(self, slots: Iterable[int]) -> None:
-        """These were taken before this state began, and their holder will settle them."""
+        """Mark slots that were taken before this state began and that their holder will settle."""
         for slot in slots:
             if slot in self._rows.free_at:
                 self._sent.setdefault(slot, _LONG_AGO)
 
     def lower(self, slot: int, free_at: int) -> None:
-        """A slot of ours comes free at this instant, if that is sooner; it is in flight no more."""
+        """Move the time of a slot of this process to an earlier one; the slot is no longer in flight."""
         self._sent.pop(slot, None)
         self._rows.move_earlier(slot, free_at)
 
     def drop(self, slots: Iterable[int]) -> None:
-        """These were given back, and an older state has them still."""
+        """Remove slots that were given back and are still in an older state."""
         for slot in slots:
             self._sent.pop(slot, None)
             self._rows.remove(slot)
 
     def begin_cold(self, now: int) -> None:
-        """What is known of the server may be old: one request goes alone, to hear."""
+        """Treat the server's counter as outdated: a single request is sent to refresh it."""
         self._forget(now)
 
     def announce(self, demand: Demand | None) -> None:
-        """Note what this sharer waits for; None: it is gone."""
+        """Record the waiting calls of this process; None if it has ended."""
         if demand is None:
             self.sharers.pop(self.sharer, None)
         else:
             self.sharers[self.sharer] = demand
 
     def can_take(self, now: int, lane: Lane) -> bool:
-        """Whether a call in this lane may go now."""
+        """Whether a call in this lane may be sent now."""
         if now < self._paused_until or self.free(now) < 1 or (self._probe != _NONE and now < self._probe_until):
             return False
         return lane is Lane.INTERACTIVE or self.room_from(now) <= now
@@ -506,7 +510,7 @@ class Slots:
         return self.free(now) > ahead + headroom
 
     def next_in_line(self, now: int) -> list[int]:
-        """The other sharers that may take what is free now, in their order."""
+        """The other processes that may take free slots now, in their order."""
         waits_since = now - self._cooldown // self.WAITS_FOR
         line = sorted(
             (lane, demand.tags[lane], sharer, demand.calls[lane])
@@ -524,7 +528,7 @@ class Slots:
         return list(dict.fromkeys(found))
 
     def forget_sharers(self, now: int) -> None:
-        """Those that wrote nothing for some windows are gone."""
+        """Remove processes that wrote nothing for some windows."""
         if len(self.sharers) < 2:
             return
         oldest = now - self.REMEMBERED * self._cooldown
@@ -533,7 +537,7 @@ class Slots:
             self.sharers = {sharer: demand for sharer, demand in kept if demand.seen >= oldest}
 
     def ahead(self, now: int, lane: Lane, tag: int) -> int:
-        """How many calls of other sharers go before one of ours."""
+        """The number of calls of other processes before a call of this process."""
         waits_since = now - self._cooldown // self.WAITS_FOR
         return sum(
             demand.before(lane, tag, wins_ties=sharer < self.sharer)
@@ -544,7 +548,7 @@ class Slots:
     # -- as bytes -----------------------------------------------------------------------------------------------
 
     def encode(self) -> bytes:
-        """All of it, as bytes of a fixed form with a version and a checksum."""
+        """Encode the state as bytes with a version and a checksum."""
         overlapping = list(self._counter.overlapping)
         demands = [(sharer, d.host, d.seen, *d.calls, *d.keys, *d.tags) for sharer, d in self.sharers.items()]
         values = [len(self._rows), len(self._sent), len(overlapping), len(demands)]
@@ -564,28 +568,28 @@ class Slots:
 
     @staticmethod
     def token(data: bytes) -> bytes:
-        """What tells one written state from all others: the first bytes of its encoding."""
+        """The first bytes of the encoding, which identify a written state."""
         return data[: _HEADER.size]
 
     @staticmethod
     def length_of(data: bytes) -> int:
-        """How many bytes a state has, by its first ones; 0 if they are none of a state."""
+        """The length of a state in bytes, by its first bytes; 0 if they are not the start of a state."""
         if len(data) < _HEADER.size or data[:4] != _MAGIC:
             return 0
         return _HEADER.size + int(_HEADER.unpack_from(data)[5])
 
     @staticmethod
     def sequence_of(data: bytes) -> int:
-        """How often the state in these bytes was written; 0 if they are none of a state."""
+        """The number of writes of the state in these bytes; 0 if they are not the start of a state."""
         return int.from_bytes(data[16:24], "little") if data[:4] == _MAGIC and len(data) >= _HEADER.size else 0
 
     @staticmethod
     def check(data: bytes) -> None:
-        """Raise unless these bytes are a whole state.
+        """Raise unless these bytes are a complete state.
 
         Raises:
-            StateError: They are damaged.
-            StateVersionError: Another version wrote them.
+            StateError: The bytes are damaged.
+            StateVersionError: Another version wrote the bytes.
         """
         if len(data) < _HEADER.size:
             raise StateError("it is too short")
@@ -599,11 +603,11 @@ class Slots:
 
     @classmethod
     def decode(cls, data: bytes, config: LimiterConfig, sharer: int = 0) -> Slots:
-        """The state in these bytes; what follows its end is left alone.
+        """Decode the state in these bytes; later bytes are ignored.
 
         Raises:
-            StateError: They are damaged.
-            StateVersionError: Another version wrote them.
+            StateError: The bytes are damaged.
+            StateVersionError: Another version wrote the bytes.
         """
         cls.check(data)
         *_, epoch, sequence, length, _ = _HEADER.unpack_from(data)
@@ -613,7 +617,7 @@ class Slots:
             body = data[_HEADER.size : _HEADER.size + length]
             slots._load(_swapped(body) if sys.byteorder == "big" else body)
         except (LookupError, ValueError, TypeError, struct.error) as error:
-            raise StateError(f"it makes no sense ({type(error).__name__})") from None
+            raise StateError(f"it has values that are not valid ({type(error).__name__})") from None
         return slots
 
     def _load(self, body: bytes) -> None:
@@ -651,21 +655,25 @@ class Slots:
             self._gone, self._gone_since = 0, now
         self._gone += freed
         if len(self._sent) > len(self._rows) or (self._sent and not self._sent.keys() <= self._rows.free_at.keys()):
-            # Only where a holder died: its longest life is over.
+            # Only if a holder died: its longest lifetime is over.
             self._sent = {slot: at for slot, at in self._sent.items() if slot in self._rows.free_at}
         if self._counter.advance(now) and (now < self._shared_until or self._may_linger(now)):
-            self._forget(now)  # another client may have begun the next window, or it is no fixed one
+            self._forget(now)  # another client may have started the next window, or the window is not fixed
         if now >= self._shared_until:
             self._margin = 0
 
     def _forget(self, now: int) -> None:
-        """What is known of the server's window is over; one request alone is to find out anew."""
+        """The known window of the server is over: a single request must refresh the counter."""
         self._counter.forget()
         self._probe, self._silent = _NONE, 0
         self._cold, self._cold_since = int(self.config.use_server_counter), now
 
     def _warm(self, *, told: bool) -> None:
-        """An answer came. One with the counter opens the rest; so do a few without: this server tells nothing."""
+        """A response arrived.
+
+        One response with the counter allows further requests. A few without it do so too, because this server sends no
+        counter.
+        """
         self._probe = _NONE
         self._silent = 0 if told else self._silent + 1
         if told or self._silent >= self.SILENT:
@@ -674,58 +682,60 @@ class Slots:
     # -- how many may go ----------------------------------------------------------------------------------------
 
     def _free_local(self) -> int:
-        """By our own rows."""
+        """The number of free slots by the rows."""
         return self.config.share - len(self._rows)
 
     def _free_server(self, now: int) -> int:
-        """By the server's counter; as many as it allows, if nothing is known of it."""
+        """The number of requests that the server's counter allows; no limit if nothing is known."""
         highest = self._counter.highest
         if highest is None:
             return self.config.limit
-        if self._counter.is_rolling(now):  # it falls while time passes; how fast, one request alone finds out
+        if self._counter.is_rolling(now):  # the counter falls with time; a single request finds out how fast
             highest = max(0, highest - int(now >= self._counter.told_at + self._heard))
         return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
 
     def _margin_at(self, now: int, highest: int) -> int:
-        if now < self._shared_until:  # since the server last said something, they may have sent what it lets them
+        if now < self._shared_until:  # other programs may have used the allowed requests since the last counter
             since = self.config.limit * (now - self._counter.told_at) // self._cooldown
             return self._margin + min(since, self.config.limit * 2 // 5)
         if self._counter.is_rolling(now):
             return 1 if highest <= self._ours_lately() + self.config.others else self._careful
-        if self._is_unsure(now):  # once foreign traffic would have shown, one goes alone to hear
+        if self._is_unsure(
+            now
+        ):  # after the time in which foreign traffic would have shown, a single request refreshes the counter
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
         return 0 if highest <= self._answered(now) + self.config.others else self._careful
 
     def _is_unsure(self, now: int) -> bool:
-        """Whether it is not known if there is foreign traffic."""
+        """Whether it is unknown if there is foreign traffic."""
         return now >= self._shared_until and now >= self._alone_until
 
     def _young_until(self) -> int:
-        """When the server's window has run for long enough to show foreign traffic."""
+        """The time when the server's window has run long enough to show foreign traffic."""
         return FAR if self._counter.ends == FAR else self._counter.ends - self._cooldown + self._listen
 
     def _may_still_arrive(self, now: int) -> int:
         return len(self._rows) - self._rows.free_by(now + self._cooldown)
 
     def _perhaps_counted(self) -> int:
-        """How many of ours the server may have counted in its window: not those answered before it began."""
+        """The largest number of our requests in the server's window, without those finished before its start."""
         return len(self._rows) - self._rows.free_by(self._counter.began + self._cooldown)
 
     def _answered(self, now: int) -> int:
-        """How many of ours are counted in the server's window, lost and unanswered ones left out."""
+        """The number of our requests in the server's window, without lost ones and ones in flight."""
         return self._perhaps_counted() - self._may_still_arrive(now)
 
     def _look_for_foreign_traffic(self, sent: int, now: int, count: int, *, first: bool) -> None:
-        """Foreign traffic is proven by a counter that is higher than all sharers can have made it.
+        """Detect foreign traffic: the counter is higher than the requests of all known processes.
 
-        With a fixed window only what was sent since the window began counts. With a rolling one all that was sent in
-        the last window does, so a proof by the fixed window alone is reckoned with, and announced only where the window
-        is known to be a fixed one.
+        With a fixed window, only requests since its start count. With a rolling one, all requests of the last window
+        count. So a proof that needs a fixed window is used as a precaution, and reported only if the window is known to
+        be fixed.
 
-        A counter no higher than the number of ours that are answered proves that we were alone until then: those
-        were all counted before it was read. That says something once foreign traffic would have shown; or if ours was
-        the request that began the window.
+        If the counter is at most the number of our requests with a response, there was no foreign traffic until then.
+        This is conclusive after the time in which foreign traffic would have shown, or if our request started the
+        window.
         """
         others = self.config.others
         by_window = (self._perhaps_counted() if sent >= self._counter.since else len(self._rows)) + others
@@ -736,18 +746,20 @@ class Slots:
             if count <= len(self._rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
         elif first and count > max(by_window + self._careful, self.config.limit // 3):
-            self._counter.rolling_until = now + 20 * self._cooldown  # what has left the window is counted still
+            self._counter.rolling_until = (
+                now + 20 * self._cooldown
+            )  # requests that have left the window are still counted
         elif count > by_window:
             self._suspect(now, announce=False)
         elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
             self._alone_until = now + self.SHARED_FOR * self._cooldown
 
     def _look_for_a_fixed_window(self, sent: int, now: int, count: int, *, first: bool) -> None:
-        """A counter below what every rolling limit would say of our own requests has begun anew: the window is fixed.
+        """Detect a fixed window: the counter is lower than any rolling limit would count our own requests.
 
-        The lowest that one would say is that of a sliding window that is estimated from two fixed ones: of a request it
-        counts at least the part of the window that has not passed since. After a pause of a window that is nothing; but
-        then its estimate would show at one of the next starts.
+        The lowest count comes from a sliding window that is estimated from two fixed windows. It counts at least the
+        part of a request's window that has not passed. After a pause of one window this is zero, but then one of the
+        next starts shows it.
         """
         if first:
             was_busy = self._gone + self._gone_before >= self.config.limit // 2
@@ -761,11 +773,11 @@ class Slots:
             self._counter.rolling_until = -FAR
 
     def _ours_lately(self) -> int:
-        """How many of ours any kind of limit may count still: those of the last two windows."""
+        """The number of our requests in the last two windows, which any kind of limit may still count."""
         return len(self._rows) + self._gone + self._gone_before
 
     def _may_linger(self, now: int) -> bool:
-        """Whether the server may count what has left the window by our reckoning."""
+        """Whether the server may count requests that have left the window by our calculation."""
         if now < self._fixed_until or self._fresh_starts >= self.STARTS:
             return False
         return self._gone + self._gone_before > 0
@@ -779,7 +791,7 @@ class Slots:
     # -- room for interactive calls -----------------------------------------------------------------------------
 
     def room_from(self, now: int) -> int:
-        """When other lanes may take one and leave room, if only time passes; FAR if slots must come free first."""
+        """The time when other lanes may take a slot and still leave room; FAR if slots must become free first."""
         if not self._headroom:
             return now
         left_there = self._free_server(now) - 1
@@ -790,10 +802,10 @@ class Slots:
             instants.append(self.config.room_until(self._rows.nth_free_at(nth), left))
         if self._counter.highest is None or self._may_still_arrive(now):
             return max(instants)
-        # The last counter is stale while other clients keep sending; one request goes, to refresh it.
+        # The last counter is outdated if other clients continue to send, so one request may refresh it.
         return min(max(instants), self._counter.told_at + self._heard)
 
     def _next_after(self, now: int, before: int) -> int:
-        """When the next row is `before` nanoseconds from coming free."""
+        """The time `before` nanoseconds before the next slot becomes free."""
         free_at = self._rows.nth_free_at(self._rows.free_by(now + before))
         return FAR if free_at == FAR else free_at - before

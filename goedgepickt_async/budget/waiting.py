@@ -1,4 +1,4 @@
-"""Who waits for a slot, in which order: strict between lanes, and inside one the keys take turns. No IO, no clock."""
+"""The order of the waiting calls: strict between lanes, and within a lane the keys take turns. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["FairSemaphore", "Pacer", "WaitQueue", "Waiter", "bulk_rate"]
 T = TypeVar("T")
 
 _SHARE = 0.92
-"""Of the allowed rate: 2.3 of 2.5 requests a second."""
+"""The pace of the bulk lane as a part of the allowed rate: 2.3 of 2.5 requests per second."""
 _BURST = 15
-"""The burst is a fifteenth of the limit: 10 of 150 requests."""
+"""The limit divided by this number is the first burst of the bulk lane: 10 of 150 requests."""
 
 
 class FairTurns:
-    """Turns for keys: each key's next call has the turn after its last one, so keys are served in rotation.
+    """Turns for keys: the next call of a key gets the turn after its last call, so the keys are served in rotation.
 
-    This is start-time fair queueing with calls of equal cost. A new key begins at the present turn: it
-    does not wait for the queued calls of other keys, and it does not save turns.
+    This is start-time fair queueing with calls of equal cost. A new key starts at the present turn. It does not wait
+    for the queued calls of other keys, and it does not collect turns.
     """
 
     def __init__(self) -> None:
@@ -37,18 +37,18 @@ class FairTurns:
         self._calls: Counter[Hashable] = Counter()
 
     def next(self, key: Hashable) -> int:
-        """The turn that one more call of a key would have."""
+        """Return the turn that another call of a key would get."""
         return max(self.turn, self._last.get(key, 0)) + 1
 
     def join(self, key: Hashable) -> int:
-        """The turn of one more call of a key."""
+        """Give a turn to another call of a key."""
         turn = self.next(key)
         self._last[key] = turn
         self._calls[key] += 1
         return turn
 
     def rejoin(self, key: Hashable) -> int:
-        """The turn of a call that had been served: it goes first."""
+        """The turn of a call that was served before: it is first."""
         self._last.setdefault(key, self.turn)
         self._calls[key] += 1
         return self.turn
@@ -61,27 +61,27 @@ class FairTurns:
 
     @property
     def keys(self) -> int:
-        """How many keys have calls."""
+        """The number of keys with calls."""
         return len(self._calls)
 
 
 @attrs.define(eq=False)
 class Waiter:
-    """One call that waits.
+    """A waiting call.
 
     Attributes:
-        place: Its number; the first to come has the lowest.
-        lane: The lane it waits in.
+        place: The number of the call; the first call has the lowest number.
+        lane: The lane of the call.
         key: The tenant, or anything else that takes turns.
-        max_lifetime: How long its attempt may live, in nanoseconds.
-        asked: When it came, in nanoseconds.
-        deadline: When it gives up, in nanoseconds; None: never.
-        loop: The event loop that it waits in.
-        granted: What it waits for.
-        again: Whether it had a slot before, and the server refused it.
+        max_lifetime: The longest time of its attempt, in nanoseconds.
+        asked: The time when it started to wait, in nanoseconds.
+        deadline: The time when it gives up, in nanoseconds; None without a time limit.
+        loop: The event loop of the call.
+        granted: The future that the call awaits.
+        again: Whether the call had a slot before and got a 429.
         turn: Its turn among the calls of its lane.
-        grant: The grant, a moment before `granted` gets it.
-        error: Why the call fails, a moment before `granted` is woken.
+        grant: The grant, which is set just before `granted` gets it.
+        error: The error of the call, which is set just before `granted` is woken.
         judged: Whether its wait was predicted.
     """
 
@@ -103,7 +103,7 @@ class Waiter:
         return (self.turn, self.place) < (other.turn, other.place)
 
     def wake(self) -> None:
-        """Tell its task, from any thread.
+        """Wake its task, from any thread.
 
         Raises:
             RuntimeError: Its loop is closed.
@@ -134,19 +134,19 @@ class WaitQueue:
         return self._index(waiter) is not None
 
     def __iter__(self) -> Iterator[Waiter]:
-        """All of them, in the order of service."""
+        """All waiting calls, in the order of service."""
         for queue in self._queues.values():
             yield from queue
 
     def join(self, waiter: Waiter) -> None:
-        """Wait in its lane, at the turn of its key."""
+        """Add a call to its lane, with the turn of its key."""
         turns = self.turns[waiter.lane]
         waiter.turn = turns.rejoin(waiter.key) if waiter.again else turns.join(waiter.key)
         insort(self._queues[waiter.lane], waiter)
         self.loops[waiter.loop] += 1
 
     def leave(self, waiter: Waiter) -> bool:
-        """Wait no longer; whether it did."""
+        """Remove a call. Return whether it was waiting."""
         index = self._index(waiter)
         if index is None:
             return False
@@ -163,31 +163,31 @@ class WaitQueue:
         return index if index < len(queue) and queue[index] is waiter else None
 
     def leave_with(self, loop: asyncio.AbstractEventLoop) -> None:
-        """All leave that waited in a loop that is closed."""
+        """Remove the calls of closed loops."""
         for waiter in [waiter for waiter in self if waiter.loop is loop]:
             self.leave(waiter)
 
     def before(self, waiter: Waiter) -> int:
-        """How many go before this one."""
+        """The number of calls before this one."""
         sooner = sum(len(self._queues[lane]) for lane in Lane if lane < waiter.lane)
         return sooner + sum(1 for other in self._queues[waiter.lane] if other < waiter)
 
     def ahead_of(self, lane: Lane, key: Hashable) -> int:
-        """How many a newcomer in this lane would have before it."""
+        """The number of calls before a new call in this lane."""
         turn = self.turns[lane].next(key)
         sooner = sum(len(self._queues[other]) for other in Lane if other < lane)
         return sooner + bisect_right(self._queues[lane], turn, key=lambda waiter: waiter.turn)
 
     def counts(self) -> dict[Lane, int]:
-        """How many wait in each lane."""
+        """The number of waiting calls in each lane."""
         return {lane: len(queue) for lane, queue in self._queues.items()}
 
     def in_lane(self, lane: Lane) -> list[Waiter]:
-        """The waiters of one lane, in the order of service. Do not change the list."""
+        """The waiting calls of one lane, in the order of service. Do not change the list."""
         return self._queues[lane]
 
     def age(self, asked_before: int) -> None:
-        """Those who wait since before then move up a lane, so that no call starves."""
+        """Move calls that wait since before this time to the next higher lane, so that no call starves."""
         for lane in (Lane.NORMAL, Lane.BULK):
             for waiter in [waiter for waiter in self._queues[lane] if waiter.asked < asked_before]:
                 self.leave(waiter)
@@ -196,17 +196,17 @@ class WaitQueue:
 
 
 def bulk_rate(limit: int, window: float) -> float:
-    """Requests a second that the bulk lane lets through in the long run.
+    """The average number of requests per second in the bulk lane.
 
     Args:
-        limit: Requests that may be sent in a window.
+        limit: The number of requests that may be sent in a window.
         window: In seconds.
     """
     return _SHARE * limit / window
 
 
 class FairSemaphore:
-    """A semaphore of one event loop for which the keys take turns."""
+    """A semaphore for one event loop, in which the keys take turns."""
 
     def __init__(self, number: int) -> None:
         self._free = number
@@ -216,7 +216,7 @@ class FairSemaphore:
 
     @property
     def waiting(self) -> int:
-        """How many wait for it."""
+        """The number of waiting tasks."""
         return len(self._line)
 
     def take_free(self) -> bool:
@@ -227,7 +227,7 @@ class FairSemaphore:
         return True
 
     def ahead_of(self, key: Hashable) -> int:
-        """How many a newcomer with this key would have before it."""
+        """The number of tasks before a new one with this key."""
         turn = self._turns.next(key)
         return sum(1 for other, _, _ in self._line if other <= turn)
 
@@ -245,13 +245,13 @@ class FairSemaphore:
             if entry in self._line:
                 self._line.remove(entry)
             elif entry[2].done() and not entry[2].cancelled():
-                self.release()  # it was cancelled in the moment of its turn
+                self.release()  # it was cancelled at the moment of its turn
             raise
         finally:
             self._turns.leave(key)
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Release it."""
         while self._line:
             turn, _, waiting = self._line.pop(0)
             if not waiting.done():
@@ -267,7 +267,7 @@ def _by_turn(entry: tuple[int, int, asyncio.Future[None]]) -> tuple[int, int]:
 
 @attrs.define(eq=False)
 class _LoopPacer:
-    """The turns of the bulk requests of one event loop."""
+    """The waiting bulk requests of one event loop."""
 
     limiter: AsyncLimiter
     turn: FairSemaphore = attrs.field(factory=lambda: FairSemaphore(1))
@@ -276,14 +276,14 @@ class _LoopPacer:
 
 
 class Pacer:
-    """Spreads bulk requests evenly over time after a first burst, so that slots become free evenly.
+    """After a first burst, bulk requests are spread evenly over time, so that slots become free evenly.
 
-    aiolimiter's token bucket sets the pace. A bucket belongs to one event loop, so each loop has its own.
-    It does not keep the order of calls and takes no token back. Therefore only the call whose turn it is draws a token,
-    and an unused token stays with the turn.
+    The pace comes from aiolimiter's token bucket. Each event loop has its own bucket. A bucket does not keep the order
+    of calls and takes no token back. Therefore only the first call takes a token, and an unused token goes to the next
+    call.
 
     Args:
-        limit: Requests that may be sent in a window.
+        limit: The number of requests that may be sent in a window.
         window: In seconds.
     """
 
@@ -293,7 +293,7 @@ class Pacer:
         self._by_loop: dict[asyncio.AbstractEventLoop, _LoopPacer] = {}
 
     async def run_paced(self, take: Callable[[], Awaitable[T]], key: Hashable = None) -> T:
-        """Wait for the turn and for the pace, then for `take`; keys take turns."""
+        """Wait for the turn of the key and for the pace, then for `take`."""
         pacer = self._here()
         pacer.calls += 1
         try:
@@ -311,14 +311,14 @@ class Pacer:
             pacer.calls -= 1
 
     def wait(self, key: Hashable = None) -> float:
-        """Seconds that a newcomer would wait for the pace, about."""
+        """The approximate seconds that a new call would wait for the pace."""
         pacer = self._by_loop.get(asyncio.get_running_loop())
         if pacer is None or not pacer.calls:
             return 0.0
         return (pacer.calls - pacer.turn.waiting + pacer.turn.ahead_of(key)) * self._each
 
     def waiting(self) -> int:
-        """How many wait for their turn, in all event loops."""
+        """The number of waiting bulk requests in all event loops."""
         return sum(pacer.calls for pacer in list(self._by_loop.values()))
 
     def _here(self) -> _LoopPacer:

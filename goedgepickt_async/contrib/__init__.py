@@ -1,1 +1,1 @@
-"""Bridges to other tools; each is an extra, and imported only when it is used."""
+"""Integrations with other tools. Each needs an extra and is imported on first use."""

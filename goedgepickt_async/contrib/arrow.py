@@ -26,14 +26,14 @@ except ImportError:
 __all__ = ["SCHEMA_VERSION", "schema", "to_batch", "to_rows"]
 
 SCHEMA_VERSION: Final = 1
-"""Raised when a column is added, goes away or changes its type."""
+"""It increases if a column is added, is removed or changes its type."""
 
 AMOUNT: Final = pa.decimal128(18, 6)
-"""Twelve digits before the point and six behind it, as in everything that this package sends."""
+"""Twelve digits before the point and six after it, as in all amounts that this package sends."""
 
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
 _JSON_COLUMNS: Final = frozenset({"extra", "product_attributes"})
-"""Columns of JSON text; null where there is nothing."""
+"""Columns with JSON text; null without a value."""
 _SCALARS: Final[Mapping[Any, pa.DataType]] = {
     str: pa.string(),
     Identifier: pa.string(),
@@ -61,7 +61,7 @@ def _type_of(annotation: Any) -> pa.DataType:
     if get_origin(annotation) is UnionType:
         return _type_of(args[0])
     if get_origin(annotation) is tuple:
-        # The parts are called as Parquet calls them, so that files read back have the same schema.
+        # Parquet's names for the parts, so that files have the same schema after reading.
         return pa.list_(pa.field("element", _type_of(args[0])))
     if isinstance(annotation, type) and attrs.has(annotation):
         return pa.struct(_columns(annotation))
@@ -71,13 +71,13 @@ def _type_of(annotation: Any) -> pa.DataType:
 
 
 def schema(resource: str) -> pa.Schema:
-    """The columns of a resource, the same for every export of one `SCHEMA_VERSION`, an empty one too.
+    """Return the schema of a resource, which is constant for one `SCHEMA_VERSION`, also for empty exports.
 
     Args:
         resource: `orders`, `products`, `stock`, `shipments`, `webshops`, `pick_locations` or `webhooks`.
 
     Raises:
-        ConfigurationError: There is no such resource.
+        ConfigurationError: The resource does not exist.
     """
     return pa.schema(_columns(_model(resource)), metadata={"goedgepickt_async.schema": f"{resource}/{SCHEMA_VERSION}"})
 
@@ -95,46 +95,46 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class _DoesNotFitError(Exception):
-    """The column cannot hold the value as it is."""
+    """The column cannot hold the value exactly."""
 
 
 def to_batch(resource: str, items: Iterable[Any]) -> pa.RecordBatch:
-    """Models as an Arrow record batch.
+    """Return models as an Arrow record batch.
 
     A number that its column cannot hold exactly is null there. Its text is in `extra` under the column's name. Unknown
     keys are in `extra`, too.
 
     Args:
-        resource: As for `schema`.
+        resource: The name of the resource, as for `schema`.
         items: Models of that resource, such as `Order`; for `stock` they are `StockLocation`.
 
     Raises:
-        ConfigurationError: There is no such resource, or an item is no model of it.
+        ConfigurationError: The resource does not exist, or an item is not its model.
     """
     columns = schema(resource)
     rows = to_rows(resource, items)
     try:
         return pa.RecordBatch.from_pylist(rows, schema=columns)
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can only contain as an escape
         return pa.RecordBatch.from_pylist([_utf8(row) for row in rows], schema=columns)
 
 
 def to_rows(resource: str, items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Models as mappings that have the schema's columns and hold what `to_batch` holds: for tools that take no Arrow.
+    """Return models as mappings with the columns and values of `to_batch`, for tools without Arrow.
 
     Args:
-        resource: As for `schema`.
+        resource: The name of the resource, as for `schema`.
         items: Models of that resource, such as `Order`; for `stock` they are `StockLocation`.
 
     Raises:
-        ConfigurationError: There is no such resource, or an item is no model of it.
+        ConfigurationError: The resource does not exist, or an item is not its model.
     """
     columns, model = schema(resource), _model(resource)
     return [_row(columns, item, model) for item in items]
 
 
 def _row(fields: Iterable[pa.Field], item: Any, model: type[Any] | None = None) -> dict[str, Any]:
-    """One model as a row, or as the value of a struct."""
+    """Return a model as a row or as the value of a struct."""
     if model is not None and not isinstance(item, model):
         raise ConfigurationError(f"each item must be {model.__name__}, not {type(item).__name__}")
     row: dict[str, Any] = {}
@@ -181,7 +181,7 @@ def _amount(value: Decimal) -> Decimal:
 def _moment(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
-    except OverflowError:  # in the first or the last hours that Python knows
+    except OverflowError:  # in the first or last hours of Python's datetime range
         raise _DoesNotFitError from None
 
 

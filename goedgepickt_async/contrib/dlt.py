@@ -1,7 +1,7 @@
-"""A source for dlt: orders, products and shipments, incrementally, into any destination of dlt.
+"""A dlt source for orders, products and shipments, with incremental loading.
 
-It needs the extra `dlt`, and imports it when `goedgepickt_source` is called. The requests use the
-same budget, retries and checks as any list. So a load keeps the limit, also during other jobs on the same IP.
+It needs the extra `dlt`, and imports it when `goedgepickt_source` is called. The requests use the same budget, retries
+and checks as any list. So a load keeps the rate limit, also during other jobs on the same IP address.
 """
 
 from __future__ import annotations
@@ -36,26 +36,27 @@ def goedgepickt_source(
     created_after: date | None = None,
     overlap_days: int = 1,
 ) -> DltSource:
-    """A dlt source with a resource for each of orders, products and shipments.
+    """Return a dlt source with the resources orders, products and shipments.
 
     The first run of a pipeline loads all rows. A later run loads what was created since a day before the newest known row.
-    Products have no date in the API, so all of them are read: one request for 100.
-    Rows are merged by their uuid: nothing comes twice, and what is read again is brought up to date. What changes in
-    older orders is not seen, unless `overlap_days` reaches back to them.
+    Products have no date in the API, so all of them are read, with one request per 100 products. Rows are merged by
+    their uuid, so a row that is read again is updated. Changes to older orders are not loaded, unless they are within
+    `overlap_days`.
 
-    dlt drops what a failing run has read, so the next one reads it again. `load` keeps it and continues there.
+    dlt drops the rows of a failed run, so the next run reads them again. `load` keeps them and continues there.
 
     The columns are in `goedgepickt_async.contrib.arrow.schema`. The lines of an order are a separate table. A
     shipment's uuid may be absent in the API, so a column `key` identifies a shipment.
 
     Args:
-        client: An open client, whose owner closes it; None: one with the settings of the environment, for each run.
-        resources: Which of them.
-        created_after: The first day that is of interest; None: all.
-        overlap_days: Days before the newest row that are read again, at least 1.
+        client: An open client, which you close yourself. None: a new client with the settings of the environment for
+            each run.
+        resources: The names of the resources.
+        created_after: The first day to load; None for all days.
+        overlap_days: The number of days before the newest row that are read again, at least 1.
 
     Raises:
-        ConfigurationError: dlt is not installed; or there is no such resource, or no such overlap.
+        ConfigurationError: dlt is not installed, or a resource or `overlap_days` is not valid.
     """
     return _source(client, resources, created_after, overlap_days, None)
 
@@ -69,23 +70,23 @@ def load(
     overlap_days: int = 1,
     pages_per_run: int = 100,
 ) -> None:
-    """Load all that is new into a dlt pipeline, in several runs; one that fails half-way continues where it stopped.
+    """Load new rows into a dlt pipeline in several runs. After a failure, the next call continues where it stopped.
 
-    Each run loads some pages, and the place to continue is kept in dlt's state, with the rows. A call that fails
-    ends the run: what was read is loaded, and then the error is raised. The next `load` continues there, in another
-    process too. A process that is killed repeats the pages of one run at most.
+    Each run loads some pages, and saves the resume token in dlt's state together with the rows. If a call fails, the
+    rows so far are loaded, and then the error is raised. The next `load` continues there, also in another process.
+    After a killed process, at most the pages of one run are repeated.
 
     Args:
         pipeline: A `dlt.pipeline`.
-        client: As for `goedgepickt_source`, as are `resources`, `created_after` and `overlap_days`.
-        resources: Which of them.
-        created_after: The first day that is of interest; None: all.
-        overlap_days: Days before the newest row that are read again, at least 1.
-        pages_per_run: Requests of each resource in one run, at least 1.
+        client: The client, as for `goedgepickt_source`.
+        resources: The names of the resources.
+        created_after: The first day to load; None for all days.
+        overlap_days: The number of days before the newest row that are read again, at least 1.
+        pages_per_run: The number of requests for each resource in one run, at least 1.
 
     Raises:
-        ConfigurationError: dlt is not installed, or an argument is unfit.
-        GoedGepicktError: A list cannot be read on; what was read before is loaded.
+        ConfigurationError: dlt is not installed, or an argument is not valid.
+        GoedGepicktError: A list cannot be read further; the rows before are loaded.
     """
     if type(pages_per_run) is not int or pages_per_run < 1:
         raise ConfigurationError("pages_per_run must be a whole number, at least 1")
@@ -99,12 +100,12 @@ def load(
 
 
 class _Run:
-    """One run of `load`: how much it may read, and how it ended.
+    """One run of `load`: its limit and its result.
 
     Attributes:
-        rows: Rows of each resource, at most.
-        unfinished: The resources that have more.
-        errors: Of the resources that failed.
+        rows: The largest number of rows for each resource.
+        unfinished: The resources with more rows.
+        errors: The errors of the resources that failed.
     """
 
     def __init__(self, pages: int) -> None:
@@ -161,7 +162,7 @@ def _resource(dlt: Any, name: str, opening: Client, *, first: date | None, overl
     by_date = name != "products"
 
     def rows() -> AsyncIterator[list[dict[str, Any]]]:
-        # dlt iterates in a separate thread, where it does not know the state; it is kept when the rows are.
+        # dlt iterates in a separate thread without access to the state, which is saved with the rows.
         state: MutableMapping[str, Any] = dlt.current.resource_state(name)
         return _read(name, opening, _Position(state, first, overlap, by_date=by_date), run)
 
@@ -175,9 +176,9 @@ def _resource(dlt: Any, name: str, opening: Client, *, first: date | None, overl
 
 
 class _Position:
-    """From which day on to read, and the place to continue in a reading that has begun; kept in dlt's state.
+    """The first day to read and the resume token of a started reading, which are kept in dlt's state.
 
-    A resume token belongs to one list with its filters, so the day of a reading is kept with its token.
+    A resume token belongs to one list with its filters, so the day is kept with the token.
     """
 
     def __init__(
@@ -201,7 +202,10 @@ class _Position:
         return {"created_after": self.day} if self._by_date else {}
 
     def loaded(self, rows: Sequence[Any], resume: str) -> None:
-        """These rows are loaded with the state. One of the future does not move the beginning past today."""
+        """Record rows that are loaded with the state.
+
+        A row with a future date does not move the first day past today.
+        """
         text = None if self.day is None else self.day.isoformat()
         self._state[_READING] = {"first": self._first, "day": text, "resume": resume}
         if not self._by_date:
@@ -212,7 +216,7 @@ class _Position:
             self._state[_NEWEST] = self._newest.isoformat()
 
     def finished(self) -> None:
-        """The list was read to its end: the next reading begins by date."""
+        """The list was read to its end: the next reading starts by date."""
         self._state.pop(_READING, None)
 
 
@@ -225,7 +229,7 @@ async def _read(
     async with opening() as client:
         listing = getattr(client, name).list(**position.filters)
         if run is not None:
-            listing = listing.limit(run.rows)  # so that no page is fetched ahead that this run does not load
+            listing = listing.limit(run.rows)  # so that no unneeded page is fetched ahead
         pages = listing.pages(resume=position.resume)
         async with aclosing(pages):
             while True:
@@ -234,7 +238,7 @@ async def _read(
                 except GoedGepicktError as error:
                     if run is None:
                         raise
-                    run.errors.append(error)  # raised by `load`, once the pages before are loaded
+                    run.errors.append(error)  # `load` raises it after the pages before are loaded
                     return
                 if page is None:
                     break
@@ -251,7 +255,7 @@ async def _read(
 
 
 def _told(value: Any) -> Any:
-    """Without what is None: dlt would make a column of it whose type it cannot know."""
+    """Return the row without None values, because dlt cannot know the type of their columns."""
     if isinstance(value, dict):
         return {name: _told(part) for name, part in value.items() if part is not None}
     return [_told(part) for part in value] if isinstance(value, list) else value
@@ -266,7 +270,7 @@ def _key(row: dict[str, Any]) -> str:
 
 
 def _hints(name: str) -> dict[str, Any]:
-    """The columns that are no lists, so that a table is complete also where its first rows have nothing in them."""
+    """The columns that are not lists, so that a table is complete even if the first rows have empty values."""
     import pyarrow as pa  # noqa: PLC0415  needs the extra
 
     from goedgepickt_async.contrib.arrow import schema  # noqa: PLC0415

@@ -1,9 +1,8 @@
-"""Spans and metrics for OpenTelemetry: one span for each call of the API, and numbers to hang a dashboard on.
+"""Spans and metrics for OpenTelemetry: one span for each API call, and metrics for dashboards.
 
-It needs the extra `opentelemetry`, which is OpenTelemetry's API alone; the SDK and the exporters are the application's
-choice. Names follow the HTTP semantic conventions where those have one. What they ask for and is left out: `url.full`,
-whose query may hold an e-mail address; `url.template` says what was called. No body, no header, no text of an error and
-no id is in any span or metric.
+It needs the extra `opentelemetry`, which installs only OpenTelemetry's API. The application chooses the SDK and the
+exporters. Names follow the HTTP semantic conventions. `url.full` is left out, because a query may contain an e-mail
+address; use `url.template`. Spans and metrics have no bodies, headers, error texts or ids.
 """
 
 from __future__ import annotations
@@ -33,18 +32,20 @@ from goedgepickt_async.hooks import (
 try:
     from opentelemetry import context, metrics, trace
 except ImportError as _missing:
-    raise ImportError("this needs an extra: pip install 'goedgepickt-async[opentelemetry]'") from _missing
+    raise ImportError(
+        "OpenTelemetry is not installed. Run pip install 'goedgepickt-async[opentelemetry]'"
+    ) from _missing
 
 __all__ = ["OpenTelemetry"]
 
 _NAME: Final = "goedgepickt_async"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.26.0"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Buckets, as the conventions have them for `http.client.request.duration`."""
+"""The buckets of the conventions for `http.client.request.duration`."""
 _LONG: Final = (0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 _CALL: Final = context.create_key("goedgepickt.call")
-"""Which call this is the context of; without an SDK the spans of all calls are one and the same."""
+"""The key of the call in the context, because without an SDK all calls have the same span."""
 
 Attributes = dict[str, str | int | float]
 
@@ -55,9 +56,9 @@ class _Open:
 
     Attributes:
         span: Its span.
-        token: Takes the span out of the context again.
+        token: The token that removes the span from the context.
         labels: The attributes of its metrics.
-        lane: Where it queues.
+        lane: The lane of the call.
     """
 
     span: trace.Span
@@ -67,17 +68,17 @@ class _Open:
 
 
 class OpenTelemetry:
-    """Tells OpenTelemetry of what clients do. Make one for a process, and give its `hooks` to each client.
+    """Reports calls to OpenTelemetry. Make one for each process, and pass its `hooks` to each client.
 
-    Each call is a span of kind CLIENT below the current span, and is the current span while it lasts. Requests,
-    responses and retries are its events.
+    Each call is a span of kind CLIENT below the current span, and is itself the current span until its end. Requests,
+    responses and retries are events of the span.
 
     Args:
-        tracer_provider: Where spans go; None: the global one.
-        meter_provider: Where metrics go; None: the global one.
+        tracer_provider: The tracer provider; None for the global one.
+        meter_provider: The meter provider; None for the global one.
 
     Attributes:
-        hooks: For `GoedGepickt(hooks=…)`; `Hooks.combined` joins them with your own.
+        hooks: The hooks for `GoedGepickt(hooks=…)`. `Hooks.combined` adds your own hooks.
     """
 
     def __init__(
@@ -104,11 +105,12 @@ class OpenTelemetry:
         )
 
     def watch(self, budget: Budget, *, name: str = "default") -> None:
-        """Report how a budget stands, each time that metrics are collected, for as long as it is in use.
+        """Report the state of a budget each time that metrics are collected, as long as the budget exists.
 
         Args:
-            budget: For instance `gg.budget`.
-            name: What tells it apart from others, as `goedgepickt.budget.name`; a second one of a name takes its place.
+            budget: The budget, such as `gg.budget`.
+            name: The name of the budget in `goedgepickt.budget.name`. A second budget with this name replaces the
+                first.
         """
         self._budgets[name] = weakref.ref(budget)
 
@@ -122,22 +124,24 @@ class OpenTelemetry:
         self._call_duration = meter.create_histogram(
             "goedgepickt.call.duration",
             "s",
-            "Duration of calls, waits and retries included.",
+            "Duration of calls, including waits and retries.",
             explicit_bucket_boundaries_advisory=_LONG,
         )
         self._wait = meter.create_histogram(
             "goedgepickt.budget.wait",
             "s",
-            "How long requests waited for the rate limit.",
+            "Time that requests waited for the rate limit.",
             explicit_bucket_boundaries_advisory=_LONG,
         )
-        self._requests = meter.create_counter("goedgepickt.requests", "{request}", "Requests that were let go.")
-        self._retries = meter.create_counter("goedgepickt.retries", "{retry}", "Calls that were sent again.")
+        self._requests = meter.create_counter("goedgepickt.requests", "{request}", "Requests that were sent.")
+        self._retries = meter.create_counter("goedgepickt.retries", "{retry}", "Retries of calls.")
         self._throttled = meter.create_counter("goedgepickt.throttled", "{request}", "Answers of status 429.")
         self._pages = meter.create_counter("goedgepickt.pages", "{page}", "Pages of lists that were read.")
-        self._rows = meter.create_counter("goedgepickt.rows", "{row}", "Items that those pages brought.")
-        self._items = meter.create_counter("goedgepickt.items", "{item}", "Items of bulk jobs that are done with.")
-        self._drifts = meter.create_counter("goedgepickt.drift", "{thing}", "What this version does not know.")
+        self._rows = meter.create_counter("goedgepickt.rows", "{row}", "Items on these pages.")
+        self._items = meter.create_counter("goedgepickt.items", "{item}", "Items of bulk jobs that are finished.")
+        self._drifts = meter.create_counter(
+            "goedgepickt.drift", "{thing}", "Fields and values that this version does not know."
+        )
         for name, unit, what, value in _GAUGES:
             meter.create_observable_gauge(f"goedgepickt.budget.{name}", [self._gauge(value)], unit, what)
 
@@ -209,7 +213,7 @@ class OpenTelemetry:
         call = self._open.pop(seen.call, None)
         if call is None:
             return
-        if context.get_value(_CALL) == seen.call:  # not so if a coroutine is thrown away by the garbage collector
+        if context.get_value(_CALL) == seen.call:  # not if the garbage collector removed the coroutine
             context.detach(call.token)
         if seen.status is not None:
             call.span.set_attribute("http.response.status_code", seen.status)
@@ -246,11 +250,16 @@ _CANCELLED: Final = "CancelledError"
 
 _GAUGES: Final[tuple[tuple[str, str, str, Callable[[BudgetSnapshot], float]], ...]] = (
     ("limit", "{request}", "Requests that the server allows in a period.", lambda state: state.limit),
-    ("used", "{request}", "Slots in use, those that cool down included.", lambda state: state.used),
-    ("free", "{request}", "Requests that could go now.", lambda state: state.free),
-    ("in_flight", "{request}", "Requests that were sent and not answered yet.", lambda state: state.in_flight),
+    (
+        "used",
+        "{request}",
+        "Used slots, including the ones that are not free yet after a response.",
+        lambda state: state.used,
+    ),
+    ("free", "{request}", "Requests that could be sent now.", lambda state: state.free),
+    ("in_flight", "{request}", "Requests that were sent and have no response yet.", lambda state: state.in_flight),
     ("waiting", "{call}", "Calls that queue.", lambda state: sum(state.waiting.values())),
-    ("paused", "s", "The remaining pause of all calls, because of a 429.", lambda state: state.paused_for),
+    ("paused", "s", "The remaining pause of all calls after a 429.", lambda state: state.paused_for),
     (
         "foreign_traffic",
         "1",

@@ -1,8 +1,8 @@
-"""Between the API's JSON and the models, both ways.
+"""Conversion between the API's JSON and the models.
 
-`parse` reads bytes, `decode` and `decode_rows` read models out of what it gave, `encode` writes the body of a request,
-`to_plain` and `field_names` serve exports. `converters` gives the cattrs converters behind it, to register hooks on.
-The module `nothing` lists the odd values that are taken for "nothing said" instead of being refused.
+`parse` reads bytes as JSON. `decode` and `decode_rows` read models from JSON values. `encode` returns the body of a
+request. `to_plain` and `field_names` are for exports. `converters` has the cattrs converters, where you can register
+hooks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from goedgepickt_async.convert.dump import encode, field_names, python_name, to_plain
     from goedgepickt_async.convert.json import parse
 
-# Where each name lives. `parse` alone is needed to send a request; the rest brings in cattrs and all models.
+# The module of each name. Sending a request needs only `parse`; the other modules import cattrs and all models.
 _HOMES = {
     "Converters": "converter",
     "converters": "converter",

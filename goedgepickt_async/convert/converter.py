@@ -1,4 +1,4 @@
-"""The cattrs converters: a fast one, a detailed one that says where a row is wrong, and `decode` over both."""
+"""The cattrs converters: a fast one, and a detailed one for error messages. `decode` uses both."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def generate_class(plan: ModelSpec, converter: Converter) -> Callable[..., Any]:
-    """The structure function of a class by way of cattrs' own generator."""
+    """The structure function of a class from cattrs' own generator."""
     names: dict[str, Any] = {field.name: override(rename=field.wire.name) for field in plan.fields}
     names |= {field.name: override(rename=field.wire.name) for field in plan.flat}
     if plan.keeps_extra:
@@ -59,7 +59,7 @@ def generate_class(plan: ModelSpec, converter: Converter) -> Callable[..., Any]:
 
 
 def _canonical(data: dict[str, Any], plan: ModelSpec) -> dict[str, Any]:
-    """The object with one spelling for each field, flat parts as separate objects, unknown keys below `extra`."""
+    """Return the object with one key for each field, flat parts as separate objects, and unknown keys in `extra`."""
     found: dict[str, Any] = {}
     for part in plan.flat:
         prefix = part.wire.name
@@ -75,13 +75,13 @@ def _canonical(data: dict[str, Any], plan: ModelSpec) -> dict[str, Any]:
 
 
 def _key_of(field: ReadField, data: dict[str, Any]) -> str | None:
-    """The first of a field's keys that is there and not null; else one that is there; else None."""
+    """Return the first key of a field that is present and not null, or else one that is present, or else None."""
     there = [key for key in (field.wire.name, *field.wire.aliases) if key in data]
     return next((key for key in there if data[key] is not None), there[0] if there else None)
 
 
 def problems_of(error: BaseException, path: str, joint: str = ".") -> Iterator[str]:
-    """One line for each bad value below `path`: `$.items[3].totalPaid: expected …`. It never holds the value."""
+    """Return one line for each wrong value, such as `$.items[3].totalPaid: expected …`, without the value."""
     if isinstance(error, ClassValidationError):
         yield from _problems_of_object(error, path, joint)
     elif isinstance(error, IterableValidationError):
@@ -90,11 +90,11 @@ def problems_of(error: BaseException, path: str, joint: str = ".") -> Iterator[s
             yield from problems_of(part, f"{path}[{note.index}]")
         for part in plain:
             yield from problems_of(part, path)
-        yield from repeat("", getattr(error, "more", 0))  # only counted: more lines are above than are kept
+        yield from repeat("", getattr(error, "more", 0))  # only counted, because the list is full
     elif isinstance(error, Mismatch):
         yield f"{path}: {error}"
     else:
-        # The text of an error that is not ours may quote the value.
+        # The text of an error from another package may contain the value.
         yield f"{path}: could not be read ({type(error).__name__})"
 
 
@@ -124,8 +124,8 @@ class Converters(NamedTuple):
     """The converters of this package.
 
     Attributes:
-        fast: Reads every answer; stops at the first problem and does not say where.
-        detailed: Reads again what `fast` refused, and finds all problems with their places.
+        fast: Reads every response. It stops at the first problem and does not report the place.
+        detailed: Reads the values that `fast` refused, and reports all problems with their places.
     """
 
     fast: Converter
@@ -133,7 +133,7 @@ class Converters(NamedTuple):
 
 
 def converters() -> Converters:
-    """Both cattrs converters, to register hooks on. What is registered on one must be registered on the other.
+    """Both cattrs converters, for your own hooks. Register each hook on both of them.
 
     Example:
         ```python
@@ -163,7 +163,7 @@ def _register_scalars(converter: Converter) -> None:
     converter.register_structure_hook(Secret, scalars.parse_secret)
     converter.register_structure_hook_factory(lambda tp: tp == Identifier, lambda _: scalars.parse_identifier)
     converter.register_structure_hook_factory(lambda tp: tp == Label, lambda _: scalars.parse_label)
-    # By class, not by predicate: cattrs would take the hook of str, their base class, first.
+    # By class and not by predicate, because cattrs would use the hook of the base class `str` first.
     converter.register_structure_hook(OpenEnum, scalars.enum_member)
 
 
@@ -215,7 +215,7 @@ def _all_in_detail(values: list[Any], hook: Hook, item: Any) -> tuple[Any, ...]:
             errors.append(error)
     if errors:
         refused = IterableValidationError("", errors, tuple)  # pyright: ignore[reportCallIssue] # it reads __init__, not __new__
-        refused.more = more  # type: ignore[attr-defined]  # how many more are wrong
+        refused.more = more  # type: ignore[attr-defined]  # the number of further problems
         raise refused
     return tuple(read)
 
@@ -235,14 +235,14 @@ def _class_hooks(converter: Converter, *, is_fast: bool) -> Callable[[Any], Hook
 
 
 def _or_bare(hook: Hook) -> Hook:
-    """Stock also comes as a bare number or numeric text (C): then it is the free stock."""
+    """Stock can also be a number or numeric text (C): then it is the free stock."""
 
     def structure(value: Any, tp: Any = None) -> Any:
         if value.__class__ is int or value.__class__ is str or value.__class__ is float:
             return ProductStock(free_stock=scalars.parse_int(value))
         return hook(value, tp)
 
-    structure.read_object = hook  # type: ignore[attr-defined]  # for the source of other classes
+    structure.read_object = hook  # type: ignore[attr-defined]  # for the generated code of other classes
     return structure
 
 
@@ -253,17 +253,17 @@ _T = TypeVar("_T")
 _SHOWN: Final = 5
 _KEPT: Final = 100
 _COUNTED: Final = 10_000
-"""Of more problems it is said that there are at least so many: an answer of 2 MB may have a million."""
+"""More problems are not counted exactly, because a response of 2 MB can have a million."""
 
 
 @attrs.frozen(kw_only=True)
 class BadRow:
-    """A row of an answer that cannot be read.
+    """A row of a response that cannot be read.
 
     Attributes:
-        index: Its index in the list that was given.
-        lines: One for each bad value, with its place in the answer; the first hundred.
-        count: How many bad values there are.
+        index: Its index in the list.
+        lines: The first hundred problems, each with its place in the response.
+        count: The number of wrong values.
     """
 
     index: int
@@ -272,22 +272,22 @@ class BadRow:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """The lines; where there are more, a last one says how many: `and 4,812 more`."""
+        """The lines, with a last line such as `and 4,812 more` if there are more."""
         return _with_more(self.lines, self.count)
 
 
 def decode(data: Any, cls: type[_T]) -> _T:
-    """Reads one object of an answer.
+    """Read one object of a response.
 
     Args:
-        data: Plain JSON values, as `parse` gives them.
-        cls: The model to read, or anything that the converters have a hook for.
+        data: JSON values, as from `parse`.
+        cls: The model, or any type for which the converters have a hook.
 
     Returns:
         The model.
 
     Raises:
-        DecodeError: It does not fit; `problems` has a line for each bad value, in wire names.
+        DecodeError: The value does not fit the model; `problems` has a line for each wrong value, with the API's names.
     """
     _check_wire_names(data, cls)
     try:
@@ -301,29 +301,32 @@ def decode(data: Any, cls: type[_T]) -> _T:
 
 
 def _check_wire_names(data: Any, cls: Any) -> None:
-    """Refuse what `to_dict` wrote: under Python names each field would be an unknown key, and the model empty."""
+    """Refuse a result of `to_dict`: with Python names all keys would be unknown, and the model empty."""
     if data.__class__ is not dict or not attrs.has(cls):
         return
     for field in attrs.fields(cls):
         wire = field_info(field.metadata)
         if wire is not None and "_" in field.name and field.name in data and wire.name not in data:
-            message = f"{field.name} is a Python name, so this is no answer of the API: use {cls.__name__}.from_dict"
+            message = (
+                f"{field.name} is a Python name, so this is not a response of the API: use {cls.__name__}.from_dict"
+            )
             raise DecodeError(message, problems=[f"$.{field.name}: expected {wire.name}"])
 
 
 def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
-    """Reads the rows of one page.
+    """Read the rows of one page.
 
     Args:
         rows: The list.
         cls: The model of a row.
-        path: The place of the list in the answer, for the problems.
+        path: The place of the list in the response, for the problems.
 
     Returns:
         The models, in order.
 
     Raises:
-        DecodeError: It is no list, or rows do not fit; `problems` has a line for each bad value, with its index.
+        DecodeError: The value is not a list, or rows do not fit; `problems` has a line for each wrong value, with its
+            index.
     """
     read, bad = decode_readable(rows, cls, path=path)
     if bad:
@@ -334,19 +337,19 @@ def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
 def decode_readable(
     rows: Any, cls: type[_T], *, path: str = "$.items", places: Sequence[int] | None = None
 ) -> tuple[list[_T], list[BadRow]]:
-    """Reads those rows of a page that can be read.
+    """Read the rows of a page that can be read.
 
     Args:
         rows: The list.
         cls: The model of a row.
-        path: The place of the list in the answer, for the problems.
-        places: The index of each row in the answer, where that is another than in `rows`.
+        path: The place of the list in the response, for the problems.
+        places: The index of each row in the response, if it differs from the index in `rows`.
 
     Returns:
         The models, in order, and the rows that cannot be read.
 
     Raises:
-        DecodeError: It is no list.
+        DecodeError: The value is not a list.
     """
     if rows.__class__ is not list:
         problem = f"{path}: expected a list, got {kind_of(rows)}"
@@ -361,9 +364,9 @@ def decode_readable(
 
 
 def _read_in_detail(rows: list[Any], cls: type[_T], paths: list[str]) -> tuple[list[_T], list[BadRow]]:
-    """What can be read of the rows, and what the detailed path has against the others.
+    """Return the models, and the problems of the rows that cannot be read.
 
-    It is asked about those rows alone that the fast path refuses by themselves: it takes ten times as long.
+    The detailed converter reads only the rows that the fast one refuses, because it takes ten times as long.
     """
     fast, detailed = converters()
     hook = fast.get_structure_hook(cls)
@@ -393,7 +396,7 @@ def _more(count: int, shown: int) -> str:
 
 
 def decode_error(cls: Any, bad: Iterable[BadRow]) -> DecodeError:
-    """The error for rows that cannot be read; a few of their problems are in its message."""
+    """The error for rows that cannot be read, with a few of their problems in its message."""
     rows = list(bad)
     count = sum(row.count for row in rows)
     lines = tuple(islice((line for row in rows for line in row.lines), _KEPT))

@@ -1,4 +1,4 @@
-"""From models to the JSON of a request, and to plain rows for exports."""
+"""Conversion of models to the JSON of a request, and to plain rows for exports."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["encode", "field_names", "python_name", "to_plain"]
 
 
 def encode(model: Any) -> dict[str, Any]:
-    """The body of a request, as values that JSON takes.
+    """Return the body of a request, as values for `json.dumps`.
 
-    Fields that are UNSET are left out, None is null. Decimals become text (`"12.34"`), instants Dutch local time
-    (`2026-11-01 09:30:00`, A), addresses flat keys. The API takes no offset, so in the hour that comes twice in autumn
-    two instants an hour apart are written alike.
+    Fields that are UNSET are left out, and None is null. Decimals become text (`"12.34"`), times become Dutch local
+    time (`2026-11-01 09:30:00`, A), and addresses become flat keys. The API accepts no offset. So in the repeated hour
+    in autumn, two times an hour apart are the same text.
 
     Args:
-        model: A `NewOrder`, `NewProduct`, `ProductUpdate`, `NewWebhook` or another model that is sent.
+        model: A model that is sent: `NewOrder`, `NewProduct`, `ProductUpdate`, `NewWebhook` or a part of one.
 
     Returns:
-        A new dict with wire names.
+        A new dict with the API's names.
 
     Raises:
-        TypeError: The model is one that is read, not sent.
+        TypeError: The model is not one that is sent.
     """
     if not is_request_model(type(model)):
         raise TypeError(f"{type(model).__name__} is not a model that is sent")
@@ -71,15 +71,15 @@ def _json(value: Any) -> Any:
 
 
 def field_names(cls: type[Any]) -> tuple[str, ...]:
-    """The Python names of a model's fields, in the order in which `to_plain` gives them."""
+    """Return the Python names of a model's fields, in the order of `to_plain`."""
     return tuple(field.name for field in attrs.fields(cls))
 
 
 def to_plain(model: Any) -> dict[str, Any]:
-    """A model as values that JSON takes, under its Python names.
+    """Return a model as values for `json.dumps`, with its Python names.
 
-    Decimals and enumerations become text, instants ISO 8601 with their offset, secrets `***`. Unknown wire keys stay below
-    `extra`. Fields that are UNSET are left out. Personal data is in it: it is what was asked for.
+    Decimals and enumerations become text, times become ISO 8601 with their offset, and secrets become `***`. Unknown
+    keys stay in `extra`. Fields that are UNSET are left out. The result contains personal data.
     """
     named = ((name, getattr(model, name)) for name in field_names(type(model)))
     return {name: _plain(value) for name, value in named if value is not UNSET}
@@ -97,14 +97,14 @@ _SEPARATOR: Final = re.compile(r"[.\[\]]+")
 
 
 def python_name(cls: type[Any], path: str) -> str:
-    """The Python path of a wire field, as `ValidationError.fields` has it.
+    """Return the Python path of an API field, as in `ValidationError.fields`.
 
     Args:
-        cls: A model that is sent.
-        path: As Laravel writes it: `billingHouseNumber`, `orderItems.0.sku`.
+        cls: The class of a model that is sent.
+        path: The path in Laravel's form: `billingHouseNumber`, `orderItems.0.sku`.
 
     Returns:
-        `billing.house_number`, `lines[0].sku`; what is unknown stays as it is.
+        The path, such as `billing.house_number` or `lines[0].sku`; an unknown name stays unchanged.
     """
     python = ""
     model: type[Any] | None = cls
@@ -118,7 +118,7 @@ def python_name(cls: type[Any], path: str) -> str:
 
 
 def _names(cls: type[Any]) -> dict[str, tuple[str, type[Any] | None]]:
-    """Wire name (any case) -> Python path, and the model below it."""
+    """The API's name in lower case -> Python path, and the model below it."""
     attrs.resolve_types(cls)
     names: dict[str, tuple[str, type[Any] | None]] = {}
     for field in attrs.fields(cls):

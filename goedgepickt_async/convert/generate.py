@@ -1,8 +1,8 @@
-"""Generated structure functions: one for each class. They are fast, and accept or refuse a row without saying why.
+"""Generated structure functions, one for each class. They are fast, and accept or refuse a row without a reason.
 
-The body of a function works on local variables, one for each wire key that the class knows. Only its head, which fills
-them, depends on the object. For any object it looks up each key. For a frequent shape, with the same keys in the same
-order, it unpacks the values, which takes a third of the time.
+The body of a function uses local variables, one for each key of the class. Its head fills them. The general head looks
+up each key. For a frequent shape, with the same keys in the same order, the head unpacks the values, which takes a
+third of the time.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ _CLONES: Final[WeakKeyDictionary[type[Any], type[Any] | None]] = WeakKeyDictiona
 
 
 def assignable_clone(cls: type[Any]) -> type[Any] | None:
-    """A class of the same layout whose attributes take assignment; an object is filled as one, then made a `cls`.
+    """A class with the same layout and assignable attributes.
 
-    A frozen attrs class refuses assignment, and going around that for each attribute costs twice the time. A subclass
-    of a frozen class inherits the refusal, so the clone always brings the assignment of `object`.
+    An object is filled as this class, and then becomes a `cls`.
+
+    A frozen attrs class refuses assignment, and `object.__setattr__` for each attribute takes twice the time.
+    Subclasses inherit the refusal, so the clone has the `__setattr__` of `object`.
 
     Returns:
         The clone, tried out on each field. None if the layout does not allow one: a class with slots and a slot for
-        weak references has such a layout.
+        weak references has this layout.
     """
     if cls not in _CLONES:
         _CLONES[cls] = _cloned(cls)
@@ -65,14 +67,14 @@ _LONGEST_REMEMBERED: Final = 64
 
 
 class _Members(dict[Any, Any]):
-    """Text → member of an open enumeration, unknown ones by the hook; a dict is faster than `Enum.__call__`."""
+    """Text → member of an open enumeration. Unknown texts use the hook. A dict is faster than `Enum.__call__`."""
 
     def __init__(self, cls: type[OpenEnum]) -> None:
         super().__init__((member.value, member) for member in cls)
         self._cls = cls
 
     def __missing__(self, value: Any) -> OpenEnum:
-        """What the hook says; kept while there is room."""
+        """Call the hook, and keep its result if there is room."""
         found = scalars.enum_member(value, self._cls)
         if len(self) < _MOST_REMEMBERED and len(value) <= _LONGEST_REMEMBERED:
             self[found.value] = found
@@ -80,10 +82,10 @@ class _Members(dict[Any, Any]):
 
 
 class _InternedTexts(dict[str, str]):
-    """Text → the first one that is equal to it, so that what repeats from row to row is held once."""
+    """Text → the first equal text, so that texts that repeat from row to row are in memory once."""
 
     def __missing__(self, text: str) -> str:
-        """Itself; remembered from now on. A full table is emptied, so that texts of today are shared too."""
+        """Add the text. A full table is emptied, so that newer texts are shared too."""
         if len(text) <= _LONGEST_REMEMBERED:
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
@@ -91,7 +93,7 @@ class _InternedTexts(dict[str, str]):
         return text
 
 
-# What a hook of ours does with the usual spellings, in line; everything else is left to the hook, as `otherwise`.
+# Inline code for the usual forms of a value; other forms use the hook, as `otherwise`.
 _INLINE: Final[dict[Callable[..., Any], str]] = {
     scalars.parse_text: "{v} if {v}.__class__ is str or {v} is None else {otherwise}",
     scalars.parse_bool: (
@@ -106,7 +108,7 @@ _INLINE: Final[dict[Callable[..., Any], str]] = {
         "None if {v} is None or {v} == '' else number if {v}.__class__ is str and '_' not in {v} and ',' not in {v}"
         " and (number := Decimal({v})).is_finite() else {otherwise}"
     ),
-    # Before '1' come the empty text and zero dates, and nothing that is worth a shorter way.
+    # Texts before '1' are the empty text and zero dates, which use the hook.
     scalars.parse_datetime: (
         "None if {v} is None else {otherwise} if {v}.__class__ is not str or {v} < '1'"
         " else combine(moment, moment.time(), AMSTERDAM) if (moment := from_iso({v})).tzinfo is None"
@@ -116,7 +118,7 @@ _INLINE: Final[dict[Callable[..., Any], str]] = {
 
 
 class _Writer:
-    """The functions of one class in the making: the wire keys whose values they take, and the names that they use."""
+    """The code for the functions of one class: the keys of their arguments, and the names that they use."""
 
     def __init__(self, converter: Converter) -> None:
         self._converter = converter
@@ -131,14 +133,14 @@ class _Writer:
         }
 
     def body(self, spec: ModelSpec) -> list[str]:
-        """The lines that make the object out of its raw values `v0`, `v1`, … as `keys` names them, and `extra`."""
+        """Return the lines that make the object from its raw values `v0`, `v1`, … of `keys`, and `extra`."""
         lines: list[str] = []
         for flat in spec.flat:
             lines += self._made(flat.parts, f"made_{flat.name}", flat.wire.name)
         return [*lines, *self._made(spec, "made", ""), "return made"]
 
     def _made(self, spec: ModelSpec, target: str, prefix: str) -> Iterator[str]:
-        """The lines that make one object and put it into the variable `target`."""
+        """Return the lines that make one object and assign it to the variable `target`."""
         yield f"{target} = new({self._name('clone', assignable_clone(spec.cls))})"
         for field in spec.fields:
             first, *others = (self.keys.setdefault(prefix + key, f"v{len(self.keys)}") for key in keys_of(field))
@@ -164,7 +166,7 @@ class _Writer:
         return f"{self._name('read', hook)}({argument}, {self._name('type', tp)})"
 
     def _read(self, field: ReadField, v: str) -> str:
-        """The expression for a field's value, whose raw value is in the variable `v`."""
+        """Return the expression for a field, whose raw value is in the variable `v`."""
         if field.type is Any:
             return v
         get_hook = self._converter.get_structure_hook
@@ -190,7 +192,7 @@ class _Writer:
     def _all_read(self, item: Any, field: ReadField, v: str) -> str:
         hook = self._converter.get_structure_hook(item)
         read_all = getattr(hook, "read_all", None)
-        if read_all is not None:  # a compiled class reads lists of itself
+        if read_all is not None:  # a generated class reads lists itself
             return f"{self._name('read_all', read_all)}({v})"
         read = self._call(hook, "item", item)
         if hook in {scalars.parse_text, scalars.parse_label}:
@@ -208,11 +210,11 @@ _MOST_SHAPES: Final = 64
 _MOST_COUNTED: Final = 256
 _MOST_KEYS: Final = 200
 _MOST_KNOWN_KEYS: Final = 1024
-"""Names of keys that are remembered as reported; past that, no more are reported."""
+"""The largest number of unknown keys that are reported."""
 
 
 def compile_class(spec: ModelSpec, converter: Converter) -> Read | None:
-    """The structure function of a class, or None where its `__init__` has a say or its layout does not allow one."""
+    """Return the structure function of a class; None if the class has its own `__init__` logic or another layout."""
     if not spec.is_fillable or any(
         assignable_clone(part.cls) is None for part in (spec, *(field.parts for field in spec.flat))
     ):
@@ -222,14 +224,14 @@ def compile_class(spec: ModelSpec, converter: Converter) -> Read | None:
     def structure(value: Any, _: Any = None) -> Any:
         return shapes[(*value,)](value)
 
-    # For the functions of other classes, which know already that they have a list or an object.
+    # For the functions of other classes, which have already checked for a list or an object.
     structure.read_all = shapes.read_all  # type: ignore[attr-defined]
     structure.read_object = structure  # type: ignore[attr-defined]
     return structure
 
 
 class _Shapes(dict[Keys, Read]):
-    """The keys of an object, in order → the function that reads it. It is bounded."""
+    """The keys of an object in order → the function that reads it. The number of entries is limited."""
 
     def __init__(self, spec: ModelSpec, converter: Converter) -> None:
         super().__init__()
@@ -250,15 +252,18 @@ class _Shapes(dict[Keys, Read]):
         self._latest: tuple[list[str], Read] = ([], self._any_shape)
 
     def read_all(self, values: list[Any]) -> list[Any]:
-        """Reads the objects of a list, which mostly are of one shape: comparing lists is cheaper than hashing tuples."""
+        """Read the objects of a list, which mostly have the same shape.
+
+        Comparing lists is cheaper than hashing tuples.
+        """
         keys, read = self._latest
         return [read(value) if [*value] == keys else self[(*value,)](value) for value in values]
 
     def __missing__(self, keys: Keys) -> Read:
-        """The function for any shape, until this one is worth its own.
+        """Return the general function, until this shape is frequent enough for its own function.
 
         Raises:
-            KeyError: A key that must be there is not.
+            KeyError: A required key is missing.
         """
         for names in self._required:
             if names.isdisjoint(keys):
@@ -276,7 +281,7 @@ class _Shapes(dict[Keys, Read]):
         return read
 
     def _for_shape(self, keys: Keys) -> Read:
-        # A key that the class does not know came with an answer: it is data to the function, never source.
+        # An unknown key comes from a response: the function gets it as data, never as code.
         variables = self._writer.keys
         unknown = {key: f"u{index}" for index, key in enumerate(keys) if key not in variables}
         missing = [variable for key, variable in variables.items() if key not in keys]
@@ -294,7 +299,7 @@ class _Shapes(dict[Keys, Read]):
         return made
 
     def _report(self, keys: Iterable[str]) -> None:
-        """Say what is new here; rows that all look different have mostly the same keys, in other orders and choices."""
+        """Report the unknown keys. Rows of different shapes mostly have the same keys in another order."""
         reported = self._reported
         if len(reported) >= _MOST_KNOWN_KEYS or reported.issuperset(keys):
             return

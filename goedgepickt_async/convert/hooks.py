@@ -1,4 +1,4 @@
-"""How single values are read: texts, numbers, booleans, dates, enumerations, and values that mean "nothing"."""
+"""Conversion of single values: texts, numbers, booleans, dates, enumerations, and values that mean "nothing"."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ __all__ = [
 
 _TIME: Final = r"(?:[T ]?\s*[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)?"
 _OFFSET: Final = r"\s*(?:Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)?"
-# MySQL's zero date, and what PHP makes of it: the 30th of November of the year before year 0, or in UTC the 29th.
-# PHP writes that year with two to four digits or more; with `d-m-Y` the day comes first, with `r` the name of a month.
+# MySQL's zero date, and PHP's form of it: 30 November of the year -1, or 29 November in UTC. PHP writes the year with
+# two, four or more digits. The day is first with `d-m-Y`, and the month has a name with `r`.
 _ZERO_DATE: Final = re.compile(
     rf"(?:0{{2,4}}[-/.]0{{1,2}}[-/.]0{{1,2}}|0{{1,2}}[-/.]0{{1,2}}[-/.]0{{4}}|-0*1[-/.]11[-/.](?:29|30)"
     rf"|(?:29|30)[-/.]11[-/.]-0*1|(?:[A-Z][a-z]{{2}}, )?(?:29|30) Nov -0*1){_TIME}{_OFFSET}",
     re.ASCII | re.IGNORECASE,
 )
-# The same instant in Unix seconds, in any zone.
+# The same time as Unix seconds, in any zone.
 _ZERO_TIMESTAMPS: Final = range(-62_170_041_600, -62_169_897_600)
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 _LONGEST_DATE: Final = 64
 
 
 def null_check(tp: Any) -> Callable[[Any], bool]:
-    """Returns the function that says of a wire value whether it means None where a `tp` belongs.
+    """Return the function that decides whether a JSON value means None for a type.
 
-    PHP writes `false`, `[]` or `{}` where it has nothing, and databases write zero dates.
+    PHP writes `false`, `[]` or `{}` for a missing value, and databases write zero dates.
     """
     if tp is datetime:
         return _is_no_datetime
@@ -69,10 +69,10 @@ def null_check(tp: Any) -> Callable[[Any], bool]:
 
 
 def as_list(value: Any) -> list[Any] | None:
-    """The list that a JSON value is: an array, or what PHP makes of an array with holes, an object with numeric keys.
+    """Return a JSON array as a list. PHP writes an array with gaps as an object with numeric keys.
 
     Returns:
-        The list; None for everything else. `{}` is the empty list, as `[]` is; null and other values are none.
+        The list; None for other values. `{}` is the empty list, like `[]`.
     """
     if value.__class__ is list:
         return value
@@ -82,10 +82,10 @@ def as_list(value: Any) -> list[Any] | None:
 
 
 def list_in_row(value: Any) -> list[Any]:
-    """The list that a field of a row holds; null, the empty text and false are the empty one.
+    """Return the list in a field of a row; null, the empty text and false are an empty list.
 
     Raises:
-        Mismatch: It is no list.
+        Mismatch: The value is not a list.
     """
     if value is None or value is False or value == "":
         return []
@@ -94,7 +94,7 @@ def list_in_row(value: Any) -> list[Any]:
 
 
 def skips_nulls(item: Any) -> bool:
-    """Whether nulls between items of this type are left out."""
+    """Whether null items of a list with this type are left out."""
     return item is str or item == Label
 
 
@@ -139,21 +139,21 @@ _KINDS: Final[dict[type, str]] = {
 
 
 class Mismatch(ValueError):  # noqa: N818 - it never leaves the package
-    """One wire value does not fit; the message says what was expected and what kind of thing came."""
+    """A JSON value does not fit; the message has the expected type and the type of the value."""
 
 
 def kind_of(value: Any) -> str:
-    """What JSON calls a value. The value itself may be personal and is never shown."""
+    """The JSON type of a value. The value itself may be personal and is never shown."""
     return _KINDS.get(type(value), "something that is not JSON")
 
 
 def mismatch(wanted: str, value: Any) -> NoReturn:
-    """Raises the `Mismatch` for a value that is not `wanted`."""
+    """Raise the `Mismatch` for a value that is not `wanted`."""
     raise Mismatch(f"expected {wanted}, got {kind_of(value)}")
 
 
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
-"""The zone of the API's date-times that lack an offset (reference 4.5, A/B)."""
+"""The time zone of the API's times without an offset (reference 4.5, A/B)."""
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.0{1,30})?", re.ASCII)
 _EXACT_FLOAT: Final = 2**53
@@ -161,7 +161,7 @@ _BOOLEANS: Final[dict[Any, bool]] = {"0": False, "1": True, "false": False, "tru
 
 
 def parse_text(value: Any, _: Any = None) -> str:
-    """Text. A whole number becomes text too: the API writes digits (sku, zip code, phone) either way."""
+    """Read text. A whole number becomes text too, because the API writes digits (SKU, zip code, phone) either way."""
     if value.__class__ is str:
         return value
     if value.__class__ is int:
@@ -170,7 +170,7 @@ def parse_text(value: Any, _: Any = None) -> str:
 
 
 def parse_identifier(value: Any, _: Any = None) -> str:
-    """A uuid: text that is not empty."""
+    """Read a uuid: text that is not empty."""
     if value.__class__ is not str:
         mismatch("an identifier", value)
     if not value:
@@ -179,7 +179,7 @@ def parse_identifier(value: Any, _: Any = None) -> str:
 
 
 def parse_label(value: Any, _: Any = None) -> str:
-    """Text; anything else is kept as its JSON text, so that nothing is lost and users have one type to deal with."""
+    """Read text. Other values are kept as their JSON text, so that nothing is lost and the type is always `str`."""
     if value.__class__ is str:
         return value
     if value is None:
@@ -191,7 +191,7 @@ _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def parse_int(value: Any, _: Any = None) -> int:
-    """A whole number, also as text (`"5"`, `"5.0"`) or as a float without a fraction."""
+    """Read a whole number, also from text (`"5"`, `"5.0"`) or from a float without a fraction."""
     if value.__class__ is int:
         return value
     if value.__class__ is str and _WHOLE.fullmatch(value):
@@ -204,7 +204,7 @@ def parse_int(value: Any, _: Any = None) -> int:
 
 
 def parse_bool(value: Any, _: Any = None) -> bool:
-    """True or false, also as 0, 1, or the text of either."""
+    """Read true or false, also from 0, 1 or text."""
     if value.__class__ is bool:
         return value
     if value.__class__ is int and value in {0, 1}:
@@ -215,10 +215,10 @@ def parse_bool(value: Any, _: Any = None) -> bool:
 
 
 def parse_decimal(value: Any, _: Any = None) -> Decimal:
-    """An exact decimal number from text or a number; a float counts as the digits it is written with.
+    """Read a decimal number from text or a number. A float has exactly the digits that are written.
 
-    A comma is the decimal point where it can be nothing else: `12,50` is read, while `1,234` and `1.234,56`
-    are refused, since a comma or a point may part the thousands.
+    A comma is read as the decimal point if it has no other meaning. `12,50` is read. `1,234` and `1.234,56` are
+    refused, because a comma or a point can separate thousands.
     """
     if value.__class__ is str:
         return _decimal_of(value)
@@ -247,10 +247,10 @@ def _decimal_of(digits: str) -> Decimal:
 
 
 def parse_datetime(value: Any, _: Any = None) -> datetime:
-    """An aware date-time of Europe/Amsterdam, from ISO 8601 with `T` or a space, or from PHP's `DateTime` as JSON.
+    """Read a datetime in Europe/Amsterdam, from ISO 8601 with `T` or a space, or from PHP's `DateTime` as JSON.
 
-    Without an offset it is Dutch local time. That is ambiguous for one hour in autumn: the first of the two instants is
-    taken. An hour that the clocks skipped in spring is read with the offset from before the change.
+    Without an offset it is Dutch local time. One hour in autumn is ambiguous: the first of the two times is used. The
+    skipped hour in spring is read with the offset from before the change.
     """
     zone: ZoneInfo | timezone = AMSTERDAM
     if value.__class__ is dict and value.keys() == _PHP_DATE:
@@ -266,7 +266,7 @@ def parse_datetime(value: Any, _: Any = None) -> datetime:
 
 
 def in_amsterdam(moment: datetime) -> datetime:
-    """The same instant in Dutch time; the last day that Python knows stays in the zone it came in."""
+    """Return the same time in the Dutch zone. The last day of Python's range keeps its zone."""
     if moment.tzinfo is AMSTERDAM:
         return moment
     try:
@@ -276,7 +276,10 @@ def in_amsterdam(moment: datetime) -> datetime:
 
 
 def _zone_of(php: dict[str, Any]) -> ZoneInfo | timezone:
-    """The zone of PHP's `DateTime`: an offset, or a name; abbreviations are refused, as they are not unique."""
+    """Read the zone of PHP's `DateTime`: an offset or a name.
+
+    Abbreviations are refused, because they are not unique.
+    """
     name = php["timezone"]
     if php["timezone_type"] == _PHP_ZONE_OF_NAME and name.__class__ is str and len(name) <= _LONGEST_DATE:
         try:
@@ -290,7 +293,7 @@ def _zone_of(php: dict[str, Any]) -> ZoneInfo | timezone:
             zone = None
         if isinstance(zone, timezone):
             return zone
-    raise Mismatch("expected a date and time, got one of an unknown time zone")
+    raise Mismatch("expected a date and time, got one with an unknown time zone")
 
 
 _PHP_ZONE_OF_OFFSET: Final = 1
@@ -298,12 +301,12 @@ _PHP_ZONE_OF_NAME: Final = 3
 
 
 def parse_secret(value: Any, _: Any = None) -> Secret:
-    """Text that is not to be shown."""
+    """Read a secret text."""
     return Secret(parse_text(value))
 
 
 def enum_member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
-    """A member of an open enumeration, known or not."""
+    """Read a known or unknown member of an open enumeration."""
     if value.__class__ is not str:
         mismatch("text", value)
     found = cls(value)

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to plain JSON values."""
+"""Reads the bytes of a response as JSON values."""
 
 from __future__ import annotations
 
@@ -21,43 +21,47 @@ _ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse(body: bytes) -> Any:
-    """Reads JSON; with orjson where it is installed (the extra `speed`), else with the standard library, alike.
+    """Read JSON, with orjson if it is installed (extra `speed`), or else with the standard library.
+
+    The results are equal.
 
     Args:
-        body: The bytes as they came, in UTF-8, with or without a byte-order mark.
+        body: The bytes in UTF-8, with or without a byte order mark.
 
     Returns:
-        What they say, as dict, list, str, int, float, bool or None. A whole number of more than 64 bits is a float.
+        The value as dict, list, str, int, float, bool or None. A whole number of more than 64 bits is a float.
 
     Raises:
-        DecodeError: It is not JSON: empty, cut short, not UTF-8, NaN or Infinity, or nested absurdly deep. The
-            message says where it broke, and nothing of the content.
+        DecodeError: The bytes are not JSON: empty, incomplete, not UTF-8, NaN or Infinity, or nested too deep. The
+            message has the place of the problem, without the content.
     """
-    if body.startswith(BOM_UTF8):  # a PHP file that was saved with one; RFC 8259, section 8.1, lets readers ignore it
+    if body.startswith(
+        BOM_UTF8
+    ):  # from a PHP file with a byte order mark; RFC 8259, section 8.1, allows readers to ignore it
         body = body.removeprefix(BOM_UTF8)
     if not body:
-        raise DecodeError("the answer is empty, not JSON")
+        raise DecodeError("the response is empty, not JSON")
     try:
         return _LOADS(body)
     except RecursionError:
         problem = "is nested too deep"
     except ValueError as error:
         problem = f"is not valid JSON{_place_of(error)}"
-    # Raised out here so that the parser's error, which holds the whole text, is not chained to it.
-    raise DecodeError(f"the answer of {len(body)} bytes {problem}")
+    # Outside the handler, so that the parser's error with the whole text is not its context.
+    raise DecodeError(f"the response of {len(body)} bytes {problem}")
 
 
 def _place_of(error: ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return f": no UTF-8 at byte {error.start}"
+        return f": not UTF-8 at byte {error.start}"
     return f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
 
 
 def _standard_loads(body: bytes) -> Any:
-    """`json.loads`, as strict as orjson."""
+    """`json.loads` that is as strict as orjson."""
     read = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     if _ESCAPED_SURROGATE.search(body):
-        # Half of a surrogate pair is not text: it could not be written to a file later.
+        # Half of a surrogate pair is refused, because it cannot be written to a file.
         json.dumps(read, ensure_ascii=False).encode()
     return read
 
@@ -74,10 +78,10 @@ def _finite(digits: str) -> float:
 
 
 def _whole(digits: str) -> int | float:
-    """An int, or a float if it takes more than 64 bits; orjson knows no wider ones."""
+    """Return an int, or a float if it has more than 64 bits, like orjson."""
     if len(digits) <= _SURELY_64_BITS:
         return int(digits)
-    number = _finite(digits)  # first, because int() of thousands of digits is slow and then refused
+    number = _finite(digits)  # first, because int() of thousands of digits is slow and then fails
     whole = int(digits)
     return whole if _LEAST <= whole <= _MOST else number
 

@@ -1,4 +1,4 @@
-"""How a class is read: its fields, their wire names, and whether its objects can be filled without `__init__`."""
+"""The spec of a class: its fields, their JSON keys, and whether its objects can be filled without `__init__`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["FlatField", "ModelSpec", "ReadField", "inner_of_optional", "item_of_
 
 @attrs.frozen
 class ReadField:
-    """One field of a model that is read.
+    """A field of a model that is read.
 
     Attributes:
-        name: In Python.
-        declared: The type as the class has it.
-        type: That without the `| None`.
-        is_optional: None is a value, and the default.
-        is_required: It must be on the wire.
-        wire: Its names there.
+        name: The Python name.
+        declared: The type annotation.
+        type: The type without `| None`.
+        is_optional: Whether None is allowed, and is the default.
+        is_required: Whether it must be in the JSON.
+        wire: The facts about the field.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ReadField:
 
 @attrs.frozen
 class FlatField:
-    """A field whose parts lie flat in the object, behind the prefix `wire.name`."""
+    """A field whose parts are flat in the object, with the prefix `wire.name`."""
 
     name: str
     wire: FieldInfo
@@ -45,14 +45,14 @@ class FlatField:
 
 @attrs.frozen
 class ModelSpec:
-    """How to read one class.
+    """The spec of a class.
 
     Attributes:
-        fields: In the order of the class, without the flat ones and without `extra`.
-        flat: The flat ones.
-        keeps_extra: There is a field `extra` for unknown keys.
-        known: All wire keys that fields take, aliases and flat parts too.
-        is_fillable: Setting all fields is all that making an object takes, so that it can be done without `__init__`.
+        fields: The fields in the order of the class, without flat fields and `extra`.
+        flat: The flat fields.
+        keeps_extra: Whether there is a field `extra` for unknown keys.
+        known: All JSON keys of the fields, including aliases and flat parts.
+        is_fillable: Whether an object can be made by setting all fields, without `__init__`.
     """
 
     cls: type[Any]
@@ -64,7 +64,7 @@ class ModelSpec:
 
 
 def inner_of_optional(tp: Any) -> Any:
-    """X of `X | None`, else None."""
+    """Return X of `X | None`, or else None."""
     args = get_args(tp)
     if get_origin(tp) not in {Union, UnionType} or len(args) != 2 or NoneType not in args:
         return None
@@ -72,19 +72,19 @@ def inner_of_optional(tp: Any) -> Any:
 
 
 def item_of_tuple(tp: Any) -> Any:
-    """X of `tuple[X, ...]`, else None."""
+    """Return X of `tuple[X, ...]`, or else None."""
     args = get_args(tp)
     return args[0] if get_origin(tp) is tuple and len(args) == 2 and args[1] is Ellipsis else None
 
 
 def model_spec(cls: type[Any]) -> ModelSpec | None:
-    """The spec of a read model of ours, of a subclass of one, or of a user's class whose fields have wire names.
+    """Return the spec of a model, of a subclass of one, or of a user's class with API names in its metadata.
 
-    A field without a wire name is called there as in Python; fields that `__init__` does not take are left to the class.
+    A field without metadata has its Python name in the JSON. Fields that are not arguments of `__init__` are ignored.
 
     Returns:
-        The spec. None for a class without a wire name, for one that is sent, and for one with a flat field whose type
-        has no spec.
+        The spec. None for a class without metadata, for a class that is sent, and if the type of a flat field has no
+        spec.
     """
     if is_request_model(cls):
         return None
@@ -115,12 +115,12 @@ _EXTRA: Final = object()
 
 
 def keys_of(field: ReadField) -> tuple[str, ...]:
-    """The wire keys of a field, the best first."""
+    """Return the JSON keys of a field, the best one first."""
     return field.wire.name, *field.wire.aliases
 
 
 def _field_of(attribute: attrs.Attribute[Any]) -> ReadField | FlatField | object | None:
-    """How a field is read; `_EXTRA` for the field of unknown keys; None for a flat one that cannot be one."""
+    """Return how a field is read; `_EXTRA` for the field of unknown keys; None if a flat field is not possible."""
     wire = field_info(attribute.metadata)
     if wire is None and attribute.name == "extra":
         return _EXTRA
@@ -145,7 +145,7 @@ def _is_made_by_attrs_alone(cls: type[Any]) -> bool:
 
 
 def _is_settable(attribute: attrs.Attribute[Any]) -> bool:
-    """Whether a field takes what was read as it is, and None, the empty tuple or nothing else where it is missing."""
+    """Whether a field has no converter or validator, and no default except None or the empty tuple."""
     if not attribute.init or attribute.validator is not None or attribute.converter is not None:
         return False
     wire = field_info(attribute.metadata)

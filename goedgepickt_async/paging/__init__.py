@@ -1,4 +1,4 @@
-"""Lists: complete or an error, also when the server fails and rows move."""
+"""Lists, which are complete or raise an error, even if the server fails or rows move."""
 
 from __future__ import annotations
 

@@ -41,24 +41,24 @@ __all__ = [
 _VERSION = 1
 
 _LONGEST = 10_000
-"""Characters; one that we wrote has about two thousand."""
+"""The longest token in characters; real tokens have about two thousand."""
 
 _CONVERTER = make_converter(detailed_validation=False)
-"""Of positions, for tokens: dates as ISO 8601."""
+"""The converter of positions for tokens, with dates as ISO 8601."""
 
 
 def write_token(identity: Sequence[str], position: Position) -> str:
-    """The token for a position in a list; `identity` is what tells the list apart from others."""
+    """Return the token for a position in a list; `identity` identifies the list."""
     plain = [_VERSION, _fingerprint(identity), _CONVERTER.unstructure(position)]
     packed = zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), level=1)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def read_token(token: str, identity: Sequence[str]) -> Position:
-    """The position that a token tells.
+    """Return the position of a token.
 
     Raises:
-        ConfigurationError: It is no token, one of another version of this package, or one of another list.
+        ConfigurationError: The text is not a token, or is a token of another version or another list.
     """
     try:
         token = token[:_LONGEST]
@@ -67,19 +67,19 @@ def read_token(token: str, identity: Sequence[str]) -> Position:
         version, fingerprint, values = json.loads(unpacker.decompress(packed, _LONGEST))
         intact = unpacker.eof
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error, zlib.error):
-        raise ConfigurationError("this is no resume token, or not the whole of one") from None
+        raise ConfigurationError("this is not a resume token, or it is not complete") from None
     if not intact:
-        raise ConfigurationError("this is not the whole of a resume token")
+        raise ConfigurationError("the resume token is not complete")
     if version != _VERSION:
-        raise ConfigurationError("this resume token is of another version of goedgepickt-async")
+        raise ConfigurationError("this resume token is from another version of goedgepickt-async")
     if fingerprint != _fingerprint(identity):
-        raise ConfigurationError("this resume token is of another list, or of the same one with other filters")
+        raise ConfigurationError("this resume token is from another list, or from the same list with other filters")
     try:
         position = _CONVERTER.structure(values, Position)
     except Exception:  # noqa: BLE001  whatever a damaged token makes of its values
-        raise ConfigurationError("this resume token is damaged") from None
+        raise ConfigurationError("the resume token is damaged") from None
     if not 0 <= position.covered <= MAX_OFFSET or position.rows < len(position.seam):
-        raise ConfigurationError("this resume token is damaged")
+        raise ConfigurationError("the resume token is damaged")
     return position
 
 
@@ -90,19 +90,19 @@ def _fingerprint(identity: Sequence[str]) -> str:
 T = TypeVar("T")
 
 _SMALLEST_PAGE = 20
-"""However few are wanted: smaller pages could not overlap well, should the list be read on."""
+"""Even if fewer rows are needed, because smaller pages cannot overlap well."""
 
 
 @attrs.frozen(kw_only=True)
 class UnreadableRow:
-    """A row of a list that cannot be read, and that was set aside (`on_unreadable=`). Its repr shows no value.
+    """A row that cannot be read and was skipped (`on_unreadable=`). Its repr does not show values.
 
     Attributes:
-        page: The page's number, as `Page.number`.
-        place: Its place in the answer, as `$.items[23]`.
-        id: What tells it apart, such as its uuid; None if it has nothing of the kind.
-        problems: One line for each bad value, as `$.items[23].totalPaid: expected …`; it never holds the value.
-        row: The row as it came, as JSON values. It may hold personal data.
+        page: The number of the page, as in `Page.number`.
+        place: The place in the response, such as `$.items[23]`.
+        id: The identifier of the row, such as its uuid; None without an identifier.
+        problems: One line for each wrong value, such as `$.items[23].totalPaid: expected …`, without the value.
+        row: The JSON values of the row. They may be personal data.
     """
 
     page: int
@@ -113,19 +113,19 @@ class UnreadableRow:
 
 
 OnUnreadable = Literal["raise", "skip"] | Callable[[UnreadableRow], object]
-"""What becomes of a row that cannot be read: it raises, it is set aside, or it is set aside and handed to a function."""
+"""What happens to a row that cannot be read: raise, skip it, or skip it and call a function."""
 
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T]):
-    """The new items that one request brought.
+    """The new items of one page.
 
     Attributes:
-        items: In the list's order; rows that an earlier page brought are left out.
-        number: Which page of this reading, from 1.
+        items: The items in the order of the list, without rows of earlier pages.
+        number: The number of the page in this reading, from 1.
         info: The `pageInfo` of the response. `total_items` and `last_page` are unreliable (reference section 3, B).
-        filtered: New rows that the server sent although they are not what was asked for.
-        unreadable: New rows that cannot be read; empty unless the list was asked for with `on_unreadable=`.
+        filtered: The number of new rows that do not fit the filters of the list.
+        unreadable: The new rows that cannot be read; empty without `on_unreadable=`.
     """
 
     items: tuple[T, ...]
@@ -138,21 +138,21 @@ class Page(Generic[T]):
 
     @property
     def resume(self) -> str:
-        """A token: hand it to `pages(resume=…)` to read on after this page, in another process if need be.
+        """The resume token: pass it to `pages(resume=…)` to continue after this page, also in another process.
 
-        It is written when it is asked for, since most readers never ask.
+        It is made on first access, because most programs do not use it.
         """
         return write_token(self._identity, self._after)
 
     def __rich_repr__(self) -> Iterator[Any]:
-        """For rich: the number of the page, and its items."""
+        """The display in rich: the number of the page and its items."""
         yield "number", self.number
         yield "items", self.items
         if self.unreadable:
             yield "unreadable", self.unreadable
 
     def _repr_html_(self) -> str:
-        """For notebooks: a row for each item, without personal data."""
+        """The display in notebooks: a row for each item, without personal data."""
         rows = [(place, repr(item)) for place, item in enumerate(self.items)]
         return html_table(f"Page {self.number}: {len(self.items)} items, {len(self.unreadable)} unreadable", rows)
 
@@ -161,7 +161,7 @@ Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
 
 
 class BadRow(Protocol):
-    """What the decoder says of a row that it cannot read: its index among those it was given, and why."""
+    """A row that the decoder cannot read, with its index and the reason."""
 
     @property
     def index(self) -> int: ...
@@ -173,21 +173,22 @@ class BadRow(Protocol):
 @safe_repr
 @attrs.frozen(kw_only=True)
 class ListSource(Generic[T]):
-    """What a paginator reads from.
+    """The source of a paginator.
 
     Attributes:
-        path: Of the list.
-        query: The filters, as sent.
-        identity: What tells it apart from other lists: the server, the path, and all filters.
-        reading: Begins a reading: what it returns sends one request, given the whole query and the lane.
-        decode: From raw rows, and the index of each in the answer, to items and to those that cannot be read.
-        decode_error: From those that cannot be read to the error that says so.
-        predicate: Whether an item belongs to what was asked for.
-        key: The wire names under which rows carry what tells them apart.
-        by_date: Whether the list takes `createdAfter`.
-        route: The path without ids, for hooks and logs.
-        on_page: Called with each page.
-        on_unreadable: What becomes of a row that cannot be read.
+        path: The path of the list.
+        query: The filters of the list, as they are sent.
+        identity: The identity of the list: the server, the path and all filters.
+        reading: Starts a reading. It returns a function that sends one request with the given query and lane.
+        decode: Decodes raw rows with their indexes in the response. It returns the items and the rows that cannot be
+            read.
+        decode_error: Makes the error for rows that cannot be read.
+        predicate: Whether an item fits the filters.
+        key: The JSON keys that identify a row.
+        by_date: Whether the list has the filter `createdAfter`.
+        route: The route for hooks and logs, without ids.
+        on_page: A function that is called with each page.
+        on_unreadable: What happens to a row that cannot be read.
     """
 
     path: str
@@ -204,7 +205,7 @@ class ListSource(Generic[T]):
     on_unreadable: OnUnreadable = "raise"
 
     def __attrs_post_init__(self) -> None:
-        """Check the choice.
+        """Check the argument.
 
         Raises:
             ConfigurationError: `on_unreadable` is neither `"raise"`, `"skip"` nor a function.
@@ -214,12 +215,12 @@ class ListSource(Generic[T]):
 
 
 def refuse(wrong: Any, *_: object) -> NoReturn:
-    """The body of each method that an `AsyncOnly` object has only to say what to write instead."""
+    """The body of the methods of `AsyncOnly`, which raise an error with the right code."""
     raise TypeError(wrong._usage)  # noqa: SLF001  its own
 
 
 class AsyncOnly:
-    """Raises a `TypeError` that says what to write, where an asynchronous object is used as a synchronous one."""
+    """Raises a `TypeError` with the right code if an async object is used like a synchronous one."""
 
     __slots__ = ()
     _usage: ClassVar[str]
@@ -228,21 +229,21 @@ class AsyncOnly:
         __iter__ = __next__ = __len__ = __getitem__ = __contains__ = __reversed__ = __enter__ = __exit__ = refuse
 
         def __bool__(self) -> bool:
-            """True: `len` says nothing about it."""
+            """Return True, so that `bool()` does not call `len`."""
             return True
 
 
 @safe_repr
 class Paginator(AsyncOnly, Generic[T]):
-    """A list of the API, read page by page as it is consumed. Nothing is sent before it is iterated.
+    """A list of the API, which is read page by page. It sends nothing before you iterate.
 
-    Iterating gives the items: `async for order in gg.orders.list(): …`. It can be iterated again, which reads the list
-    again. From the second page on, the next page is fetched ahead; the first items cost one request. A list is complete or
-    raises. Rows that exist during the whole reading come exactly once, also while other rows come and go.
+    Iterate over the items: `async for order in gg.orders.list(): …`. Iterating again reads the list again. From the
+    second page on, the next page is fetched ahead. A list is complete or raises an error. Each row that exists during
+    the whole reading appears exactly once, even if other rows are created or deleted.
 
     Raises while iterated:
-        PagingError: The list cannot be read whole.
-        GoedGepicktError: Any error of a call; its `resume` tells where to continue.
+        PagingError: The list cannot be read completely.
+        GoedGepicktError: Any error of a call; its `resume` is the token to continue.
     """
 
     _usage = (
@@ -261,41 +262,41 @@ class Paginator(AsyncOnly, Generic[T]):
         return f"<Paginator of {self._source.path}>"
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """The items in order."""
+        """Iterate over the items in order."""
         return self._items()
 
     def limit(self, number: int) -> Paginator[T]:
-        """The same list, limited to `number` items.
+        """Return the same list, limited to `number` items.
 
         Raises:
-            ConfigurationError: It is no whole number, or negative.
+            ConfigurationError: The number is negative or not a whole number.
         """
         if type(number) is not int or number < 0:
             raise ConfigurationError(f"limit must be a whole number, not {number!r}")
         return Paginator(self._source, limit=number if self._limit is None else min(number, self._limit))
 
     async def first(self) -> T | None:
-        """The first item, or None if the list is empty; usually one request."""
+        """Return the first item, or None if the list is empty. It usually sends one request."""
         items = await self.collect(limit=1)
         return items[0] if items else None
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
-        """All items as a list.
+        """Return all items as a list.
 
         Args:
-            limit: At most so many.
+            limit: The largest number of items.
         """
         paginator = self if limit is None else self.limit(limit)
         return [item async for item in paginator]
 
     def pages(self, *, resume: str | None = None) -> Pages[T]:
-        """The pages: `async for page in gg.orders.list().pages(): …`.
+        """Iterate over the pages: `async for page in gg.orders.list().pages(): …`.
 
         Args:
-            resume: The `resume` of a page or of an error, to read on after it.
+            resume: The `resume` of a page or of an error, to continue after it.
 
         Raises (while iterated):
-            ConfigurationError: The token is not a token, or is the token of another list.
+            ConfigurationError: The text is not a token, or is the token of another list.
         """
         return Pages(self._read_pages(resume))
 
@@ -308,7 +309,7 @@ class Paginator(AsyncOnly, Generic[T]):
             await stream.close()
 
     async def _items(self) -> AsyncGenerator[T]:
-        # Not by way of `pages`: a loop that ends closes all generators together, and a nested one cannot be closed then.
+        # Without `pages`: a loop that ends closes all generators at the same time, and cannot close a nested one.
         stream = self._stream(None)
         try:
             while (page := await stream.next()) is not None:
@@ -386,7 +387,7 @@ class Paginator(AsyncOnly, Generic[T]):
 
     @contextmanager
     def _resumable(self, position: Position) -> Iterator[None]:
-        """An error in here tells where the list can be taken up again."""
+        """A context manager that adds the resume token to errors."""
         try:
             yield
         except GoedGepicktError as error:
@@ -411,7 +412,7 @@ class Paginator(AsyncOnly, Generic[T]):
 
 
 class Pages(AsyncOnly, AsyncGenerator[Page[T], None]):
-    """The pages of a list: an async generator."""
+    """The pages of a list, as an async generator."""
 
     _usage = "pages are read asynchronously: use `async for page in ….pages()`, or `await anext(….pages())` for one"
 
@@ -419,20 +420,20 @@ class Pages(AsyncOnly, AsyncGenerator[Page[T], None]):
         self._pages = pages
 
     async def asend(self, value: None) -> Page[T]:
-        """As of any async generator."""
+        """See `AsyncGenerator`."""
         return await self._pages.asend(value)
 
     async def athrow(self, *error: Any) -> Page[T]:
-        """As of any async generator."""
+        """See `AsyncGenerator`."""
         return await self._pages.athrow(*error)
 
     async def aclose(self) -> None:
-        """End the reading, and what is fetched ahead."""
+        """End the reading and cancel the page that is fetched ahead."""
         await self._pages.aclose()
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel what was fetched ahead and see it end; what it ended in is of no interest any more."""
+    """Cancel the page that is fetched ahead, and wait for its end; its result is not needed."""
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
@@ -440,7 +441,7 @@ async def _end(task: asyncio.Task[Any]) -> None:
 
 
 class _PageStream(Generic[T]):
-    """One reading of a list: its pages in order, with one fetched ahead."""
+    """One reading of a list: its pages in order, with one page fetched ahead."""
 
     def __init__(self, paginator: Paginator[T], reader: ListReader, position: Position, left: int | None) -> None:
         self._paginator = paginator
@@ -451,7 +452,7 @@ class _PageStream(Generic[T]):
         self._pages = 0
 
     async def next(self) -> Page[T] | None:
-        """The next page; None at the end."""
+        """Return the next page; None at the end."""
         paginator, reader = self._paginator, self._reader
         if not self._wants_more():
             return None
@@ -467,13 +468,13 @@ class _PageStream(Generic[T]):
         if self._left is not None:
             self._left -= len(page.items)
         self._pages += 1
-        if self._pages > 1 and self._wants_more():  # a caller who came back for a second page reads on
+        if self._pages > 1 and self._wants_more():  # a caller that requests a second page probably continues
             name = f"next page of {paginator._source.path}"  # noqa: SLF001
             self._ahead = asyncio.create_task(reader.next_batch(), name=name)
         return page
 
     async def close(self) -> None:
-        """End what is fetched ahead."""
+        """Cancel the page that is fetched ahead."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             await _end(ahead)

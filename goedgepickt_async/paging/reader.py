@@ -1,4 +1,4 @@
-"""Reads a list page by page: overlap check, cursor, date windows, end of the list. Does no IO itself."""
+"""Reads a list page by page: overlap check, cursor, date windows, end of the list. It does no I/O itself."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ __all__ = [
 ]
 
 MEMORY = 1_000
-"""Rows that a reader remembers."""
+"""The number of rows that a reader remembers."""
 
 SEAM = 120
-"""Rows that a resume token remembers: more than the largest page has."""
+"""The number of rows that a resume token remembers: more than the largest page."""
 
 _CHANGING = {"status", "deliveredDate", "finishDate", "shippedDate"}
-"""Fields of a row without any identifier that may change while it stays the same row."""
+"""The fields that can change in a row without an identifier."""
 
 
 class SeenKeys:
-    """The keys of the rows read last, in order."""
+    """The keys of the latest rows, in order."""
 
     def __init__(self, seam: Iterable[str], *, whole: bool) -> None:
         self._keys = deque(seam, maxlen=MEMORY)
         self._known = set(self._keys)
-        self.whole: bool = whole  # whether all rows read so far are in it
+        self.whole: bool = whole  # whether it has all rows so far
 
     def __contains__(self, key: str) -> bool:
         return key in self._known
@@ -60,7 +60,7 @@ class SeenKeys:
         return len(self._keys)
 
     def extend(self, keys: Iterable[str]) -> None:
-        """Remember more, and forget the oldest."""
+        """Add keys, and forget the oldest ones."""
         more = list(keys)
         too_many = len(self._keys) + len(more) - MEMORY
         if too_many > 0:
@@ -70,7 +70,7 @@ class SeenKeys:
         self._known.update(more[-MEMORY:])
 
     def unknown(self, keys: Sequence[str]) -> list[int]:
-        """The indexes of the keys that were not read before; one that comes twice counts once."""
+        """Return the indexes of the new keys; a key that occurs twice counts once."""
         seen: set[str] = set()
         fresh = []
         for index, key in enumerate(keys):
@@ -80,18 +80,18 @@ class SeenKeys:
         return fresh
 
     def after_last_known(self, keys: Sequence[str]) -> list[int]:
-        """The same, but only behind the last known key: for pages that begin before these do."""
+        """Return the indexes of the new keys after the last known key, for pages that start earlier."""
         last_known = next((index for index in reversed(range(len(keys))) if keys[index] in self._known), -1)
         return [index for index in self.unknown(keys) if index > last_known]
 
     @property
     def seam(self) -> tuple[str, ...]:
-        """The last of them, for a resume token."""
+        """Return the latest keys, for a resume token."""
         return tuple(self._keys)[-SEAM:]
 
 
 def key_of(row: Any, names: Sequence[str]) -> str:
-    """What tells a row apart: a short digest of its identifier, or else of what does not change in it."""
+    """Return a short digest that identifies a row: of its identifier, or else of its constant fields."""
     if isinstance(row, dict):
         for name in names:
             if isinstance(row.get(name), str) and row[name]:
@@ -105,18 +105,18 @@ def _digest(text: str) -> str:
 
 
 LARGEST_PAGE = 100
-"""Works on products, pick locations and shipments (A/B); the answer says what was given."""
+"""The page size. It works for products, pick locations and shipments (A/B); the response contains the real size."""
 
 MAX_OFFSET = 10_000
-"""Results that page numbers reach (B)."""
+"""The number of rows that page numbers can reach (B)."""
 
 OVERLAP = 3
-"""The least overlap of a page with the one before, in rows."""
+"""The smallest overlap of two pages, in rows."""
 
 
 @attrs.frozen(kw_only=True)
 class PageRequest:
-    """One request for rows: `page` of `per_page`, or what follows a cursor."""
+    """One request for rows: a page of this size, or the rows after a cursor."""
 
     page: int | None
     per_page: int
@@ -124,34 +124,34 @@ class PageRequest:
 
     @property
     def start(self) -> int:
-        """The first place in the list that it covers, from 0."""
+        """The first position in the list that it covers, from 0."""
         return 0 if self.page is None else (self.page - 1) * self.per_page
 
     @property
     def end(self) -> int:
-        """The place after the last one that it covers; page numbers do not reach further than `MAX_OFFSET`."""
+        """The position after the last one that it covers; page numbers end at `MAX_OFFSET`."""
         return min(self.start + self.per_page, MAX_OFFSET)
 
     @property
     def size(self) -> int:
-        """How many rows it covers."""
+        """The number of rows that it covers."""
         return self.end - self.start
 
 
 @attrs.frozen(kw_only=True)
 class Position:
-    """How far a list was read.
+    """The position in a list.
 
     Attributes:
-        covered: The places below this one were read.
-        short: The page read last was not full, so the list seemed to end there.
-        cursor: Read on from here instead of by place.
-        window: The `createdAfter` that took over where page numbers no longer reach.
-        last_day: When the row read last was created, to read on from by date.
-        first: The keys of the list's first rows: a server that ignores cursors shows them again.
-        seam: The keys of the rows read last, newest last.
-        rows: Rows read so far.
-        pages: Pages read so far.
+        covered: All positions below this one were read.
+        short: Whether the latest page was not full, so the list seemed to end.
+        cursor: The cursor to continue with, instead of page numbers.
+        window: The `createdAfter` that replaces page numbers after `MAX_OFFSET`.
+        last_day: The creation time of the latest row, to continue by date.
+        first: The keys of the first rows, which a server that ignores cursors sends again.
+        seam: The keys of the latest rows, with the newest at the end.
+        rows: The number of rows so far.
+        pages: The number of pages so far.
     """
 
     covered: int = 0
@@ -166,50 +166,51 @@ class Position:
 
 
 def plain(covered: int, per_page: int) -> PageRequest:
-    """The first page of this size that begins at `covered` or behind it: there is nothing, if the list has ended."""
+    """The first page of this size that starts at `covered` or later, which is empty if the list has ended."""
     return PageRequest(page=-(-covered // per_page) + 1, per_page=per_page)
 
 
 def overlapping(covered: int, largest: int, overlap: int) -> PageRequest:
-    """The page that begins at least `overlap` rows before `covered`, and reaches furthest.
+    """The page that starts at least `overlap` rows before `covered` and has the most new rows.
 
-    Where so small a page cannot both overlap that much and bring anything new, it overlaps less.
+    If the page is too small for this overlap and a new row, it overlaps less.
     """
     asks = (_furthest(covered - less, largest) for less in range(min(overlap, covered), -1, -1))
     return next(ask for ask in asks if ask.end > covered)
 
 
 def reaching_back(covered: int, largest: int, back: int) -> PageRequest:
-    """A page that begins `back` rows before `covered`, or a little before that."""
+    """A page that starts `back` rows before `covered`, or slightly earlier."""
     return _furthest(max(0, covered - back), largest)
 
 
 def _furthest(start: int, largest: int) -> PageRequest:
-    """The page that begins at `start` or a little before and reaches furthest."""
-    # By plain numbers: a hundred objects for each page of a list would cost more than sending the request.
+    """The page that starts at `start` or slightly earlier and has the most rows after it."""
+    # Plain numbers, because a hundred objects for each page would take more time than the request.
     _, size = max((end, size) for size in range(1, largest + 1) if (end := (start // size + 1) * size) <= MAX_OFFSET)
     return PageRequest(page=start // size + 1, per_page=size)
 
 
 _MOST_WITHOUT_NEWS = 10
-"""Consecutive pages without a new row, in addition to those that the seen keys explain; after that the list is endless."""
+"""The number of consecutive pages without a new row after which the list counts as endless, in addition to pages with
+known keys."""
 
 _MOST_TIES = 20
-"""The largest growth of the overlap: rows of one instant at a page's end have no fixed order."""
+"""The largest growth of the overlap, because rows with the same creation time have no fixed order."""
 
 
 @attrs.frozen(kw_only=True)
 class RawPage:
-    """What one request brought.
+    """The result of one request.
 
     Attributes:
-        rows: The `items`, as JSON objects.
+        rows: The items, as JSON objects.
         info: The `pageInfo`; empty if the response has none.
-        has_info: Whether there was one.
-        attempts: How many requests went out on the wire for it.
+        has_info: Whether the response had a `pageInfo`.
+        attempts: The number of HTTP requests that were sent for it.
     """
 
-    rows: list[Any] = attrs.field(repr=False)  # customers' data, which error trackers would collect
+    rows: list[Any] = attrs.field(repr=False)  # data of customers, which error trackers would collect
     info: PageInfo
     has_info: bool = True
     attempts: int = 1
@@ -217,16 +218,16 @@ class RawPage:
 
 @attrs.frozen(kw_only=True)
 class Batch:
-    """The rows of one page that were not read before.
+    """The new rows of one page.
 
     Attributes:
         page: The page.
         fresh: The indexes of the new rows in `page.rows`.
-        before: The position before them.
-        after: The position after them.
+        before: The position before these rows.
+        after: The position after these rows.
         keys: The keys of `page.rows`.
-        asked: How many pages were asked for to get it.
-        start: The place of the first row; None on a cursor's page.
+        asked: The number of page requests for it.
+        start: The position of the first row; None for a page of a cursor.
     """
 
     page: RawPage
@@ -238,7 +239,7 @@ class Batch:
     asked: int = 1
 
     def position_after(self, number: int) -> Position:
-        """The position after only the first `number` of the new rows."""
+        """Return the position after the first `number` of the new rows."""
         if number >= len(self.fresh):
             return self.after
         read = tuple(self.keys[index] for index in self.fresh[:number])
@@ -261,11 +262,12 @@ class ListReader:
     """One reading of one list.
 
     Args:
-        fetch: Asks the server; its second argument replaces the list's own `createdAfter`, if not None.
-        position: Where to begin.
-        largest: The page size to ask for.
-        key: The wire names of what tells a row apart, the best first.
-        by_date: Whether the list can be narrowed by `createdAfter`.
+        fetch: The function that sends a request. Its second argument replaces the list's `createdAfter`, if it is not
+            None.
+        position: The position to start from.
+        largest: The page size to request.
+        key: The JSON keys that identify a row, the best one first.
+        by_date: Whether the list has the filter `createdAfter`.
     """
 
     def __init__(
@@ -277,7 +279,7 @@ class ListReader:
         key: Sequence[str] = ("uuid",),
         by_date: bool = False,
     ) -> None:
-        # Where the list ended when it was left it may have grown: continue there as at any other place.
+        # The list may have grown after its end: continue there as at any other position.
         self.position: Position = attrs.evolve(position, short=False)
         self._fetch = fetch
         self._largest = largest
@@ -288,23 +290,25 @@ class ListReader:
         self._without_news = 0
         self._last_keys: list[str] = []
         self._before_last_keys: list[str] = []
-        self._overlap = OVERLAP  # rows of overlap of the next page
-        self._back = 0  # rows to step back, as the overlap was not enough
-        self._has_gaps = False  # pages are not full in the middle of the list
-        self._total: int | None = None  # how many rows the latest page that was not empty said that there are
-        self._claims_more = False  # the last page was not full, and the total is higher
+        self._overlap = OVERLAP  # overlap of the next page, in rows
+        self._back = 0  # rows to go back, because the overlap was not enough
+        self._has_gaps = False  # whether pages in the middle of the list are not full
+        self._total: int | None = None  # the total that the latest non-empty page reported
+        self._claims_more = False  # whether the last page was not full and the total is higher
         self._looked_twice = False
-        self._resyncing = False  # in a new window: skip what was read before; True until the first new row
-        self._resynced = False  # … and something that was read before was met
-        self._fixed: int | None = None  # the only page size of the server, if it has one
-        self._gives_cursors = False  # the server names a way on from pages that are not the last
-        self._again: int | None = None  # then: a page to read again, as pages cannot overlap
+        self._resyncing = (
+            False  # in a new window: whether to skip rows that were read before; True until the first new row
+        )
+        self._resynced = False  # … and whether a known row was found
+        self._fixed: int | None = None  # the only page size of the server, if there is only one
+        self._gives_cursors = False  # whether the server sends a cursor on pages before the last
+        self._again: int | None = None  # then: the page to read again, because pages cannot overlap
 
     async def next_batch(self) -> Batch | None:
-        """The next rows; None at the end of the list.
+        """Return the next rows; None at the end of the list.
 
         Raises:
-            PagingError: The list cannot be read whole.
+            PagingError: The list cannot be read completely.
         """
         asked = 0
         while not self._ended:
@@ -324,7 +328,7 @@ class ListReader:
                 return attrs.evolve(batch, asked=asked)
             self._without_news += not self._resyncing
             if self._without_news > _MOST_WITHOUT_NEWS + MEMORY // self._largest:
-                raise PagingError("the list does not end: page after page brings nothing new")
+                raise PagingError("the list does not end: the server sends pages without new rows")
         return None
 
     def _next_ask(self) -> PageRequest:
@@ -343,21 +347,21 @@ class ListReader:
         return overlapping(position.covered, self._largest, self._overlap)
 
     def _contradiction(self, ask: PageRequest, page: RawPage) -> str | None:
-        """What an empty page contradicts, if anything: it may be an answer of a server in trouble.
+        """Return what an empty page contradicts, or None. A failing server may send empty pages.
 
-        Totals are unreliable (B), so a total that is too high on every page alike contradicts nothing.
+        Totals are unreliable (B), so a total that is equally too high on every page contradicts nothing.
         """
         if page.rows:
             return None
         read, total, before = self.position.rows, page.info.total_items, self._total
         if ask.cursor is None and ask.start == 0:
             if total:
-                return f"the server reports {total} rows, and returns none of them"
+                return f"the server reports {total} rows, but returns none of them"
             if read and not self._resyncing:
-                return f"{read} rows were read, and now the server reports an empty list"
+                return f"{read} rows were read, but now the server reports an empty list"
         is_end = self._looked_twice and self.position.window is None
         if is_end and before is not None and before > read and (total is None or total < read):
-            return f"the server reported {before} rows, and ends the list after {read}"
+            return f"the server reported {before} rows, but the list ends after {read}"
         return None
 
     # -- by page number -----------------------------------------------------------------------------------------
@@ -367,7 +371,7 @@ class ListReader:
         if given != ask.per_page:
             self._learn_size(ask, given)
             if ask.page != 1:
-                return None  # ask again, in a size that the server gives
+                return None  # request again, with a size that the server supports
             ask = attrs.evolve(ask, per_page=given)
         if not page.rows:
             self._at_empty_page(ask)
@@ -388,7 +392,7 @@ class ListReader:
         return None
 
     def _is_clamped_to_the_last_page(self, ask: PageRequest, page: RawPage, keys: list[str]) -> bool:
-        """Whether the server gave another page than the one asked for, says so, and says that all was read."""
+        """Whether the server sent and reported another page than requested, and reports that all rows were read."""
         info = page.info
         is_another = ask.page is not None and info.current_page is not None and info.current_page < ask.page
         has_all = self.position.window is None and info.total_items == self.position.rows
@@ -401,17 +405,17 @@ class ListReader:
             log_event("page.size_fixed", rows=given)
 
     def _is_continuous(self, ask: PageRequest, keys: list[str], *, remembers: bool) -> bool:
-        """Whether nothing can lie between what was read and this page."""
+        """Whether there can be no rows between the earlier rows and this page."""
         if self._resyncing:
             self._resynced = self._resynced or any(key in self._seen for key in keys)
             return self._resynced
         if not self.position.rows or self._fixed is not None:
             return True
         if ask.start >= self.position.covered and not self.position.short:
-            return True  # pages so small that they cannot overlap
+            return True  # the pages are too small to overlap
         if not remembers:
             return any(key in self._seen for key in keys)
-        # At the list's beginning, with all that was read in memory, each unknown row is new.
+        # At the start of the list, with all rows in memory, each unknown row is new.
         return keys[0] in self._seen or (ask.start == 0 and self._seen.whole)
 
     def _advance(self, ask: PageRequest, page: RawPage, keys: list[str], *, remembers: bool) -> Batch:
@@ -441,9 +445,9 @@ class ListReader:
         return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=ask.start)
 
     def _at_max_offset(self, page: RawPage, *, is_full: bool) -> None:
-        """Page numbers go no further: a cursor or a later date tells whether the list does."""
+        """Page numbers end here: continue with a cursor or a later date."""
         if not page.info.cursor and self._gives_cursors:
-            self._ended = True  # every page before offered one, as something followed
+            self._ended = True  # every page before had one, because rows followed
         elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= MAX_OFFSET:
             self.position = attrs.evolve(
                 self.position, covered=MAX_OFFSET, short=False, cursor=page.info.cursor or None
@@ -452,7 +456,7 @@ class ListReader:
             self._ended = True
 
     def _read_again(self, ask: PageRequest, before: Position, fresh: list[int]) -> None:
-        """Pages that cannot overlap: after each, the one before it is read again, for what has moved into it."""
+        """Pages cannot overlap: after each page, the page before it is read again for rows that moved into it."""
         if self._again is not None:
             self._again = None
             self.position = attrs.evolve(self.position, covered=before.covered, short=before.short and not fresh)
@@ -462,16 +466,16 @@ class ListReader:
     def _at_empty_page(self, ask: PageRequest) -> None:
         position = self.position
         if self._resyncing and not self._resynced:
-            raise PagingError("the list lost the rows that were read last, while it was read on by date")
+            raise PagingError("the latest rows disappeared from the list while it was continued by date")
         if ask.start and ask.start < position.covered and self._fixed is None:
-            self._step_back(ask)  # it overlaps what was read, and yet nothing is there: the list has become shorter
+            self._step_back(ask)  # it overlaps known rows but is empty: the list has become shorter
         elif self._looked_twice or not (self._claims_more or (self._fixed and position.rows)):
             self._ended = True
         else:
             self._look_twice(ask)
 
     def _look_twice(self, ask: PageRequest) -> None:
-        """The list seems to end before its total: the server may give smaller pages than it reports."""
+        """The list seems to end before its total: the server may send smaller pages than it reports."""
         self._looked_twice = True
         if self._fixed is not None:
             self._again = (ask.page or 1) - 1 or None
@@ -481,23 +485,23 @@ class ListReader:
 
     def _at_repetition(self, page: RawPage) -> None:
         if page.has_info:
-            raise PagingError("the server gives the same page twice; whether the list ends here cannot be known")
-        self._ended = True  # no `pageInfo`, and the same again: this list has no pages
+            raise PagingError("the server sends the same page twice, so the end of the list is unknown")
+        self._ended = True  # no `pageInfo` and the same rows again: this list has no pages
 
     def _at_a_gap(self, ask: PageRequest) -> None:
-        """Nothing on the page was read before."""
+        """No row of the page was read before."""
         position = self.position
-        if self._resyncing:  # not yet where the window before it ended
+        if self._resyncing:  # not yet at the end of the window before it
             self.position = attrs.evolve(position, covered=ask.end)
         elif position.short and ask.start >= position.covered:
             self._go_on_behind_a_short_page()
         elif ask.start == 0:
-            raise PagingError("the list changes faster than it can be read: none of the rows read last is there now")
+            raise PagingError("the list changes faster than it can be read: none of the latest rows is in it any more")
         else:
             self._step_back(ask)
 
     def _go_on_behind_a_short_page(self) -> None:
-        """It was not the end: pages are smaller than reported, or have gaps."""
+        """This was not the end: pages are smaller than reported, or have gaps."""
         if not self._has_gaps:
             self._largest = max(1, min(self._largest, len(self._before_last_keys)))
         self._has_gaps = True
@@ -510,17 +514,18 @@ class ListReader:
     # -- past the reach of page numbers -------------------------------------------------------------------------
 
     def _open_window(self) -> None:
-        """No cursor was offered: read on by date, from the day before the last row."""
+        """The server sent no cursor: continue by date, from the day before the last row."""
         last = self.position.last_day if self._by_date else None
         if last is None:
             raise PagingError(
-                f"the list has more than {MAX_OFFSET} rows, the server offers no cursor, and it cannot be read on by date"
+                f"the list has more than {MAX_OFFSET} rows, the server sends no cursor, and the list cannot be "
+                "continued by date"
             )
         window = last - timedelta(days=1)
         if self.position.window is not None and window <= self.position.window:
             window = last
         if self.position.window is not None and window <= self.position.window:
-            raise PagingError(f"more than {MAX_OFFSET} rows since {window}, and the server offers no cursor")
+            raise PagingError(f"more than {MAX_OFFSET} rows since {window}, and the server sends no cursor")
         log_event("page.window", rows=MAX_OFFSET, since=window.isoformat())
         self._resyncing, self._resynced, self._back = True, False, 0
         self.position = attrs.evolve(self.position, covered=0, short=False, window=window)
@@ -528,7 +533,7 @@ class ListReader:
     def _in_cursor(self, ask: PageRequest, page: RawPage) -> Batch | None:
         keys = [key_of(row, self._key) for row in page.rows]
         if any(key in keys for key in self.position.first):
-            raise PagingError("the server ignores its own cursor and shows the list from its beginning")
+            raise PagingError("the server ignores its own cursor and sends the list from its start")
         fresh = self._seen.unknown(keys)
         self._seen.extend(keys[index] for index in fresh)
         following = page.info.cursor or None
@@ -545,7 +550,7 @@ class ListReader:
 
 
 def _size_given(ask: PageRequest, page: RawPage) -> int:
-    """The page size that the server used: what it says, as far as what it gave bears it out."""
+    """The page size that the server used: the reported size, if it fits the number of rows."""
     claimed, rows = page.info.items_per_page or ask.per_page, len(page.rows)
     if rows > max(claimed, ask.per_page):
         return rows
@@ -555,7 +560,7 @@ def _size_given(ask: PageRequest, page: RawPage) -> int:
 
 
 def _ties(rows: list[Any]) -> int:
-    """How many rows before the last one were created in the same instant: these have no fixed order."""
+    """The number of rows before the last one with the same creation time, which have no fixed order."""
     moments = [row.get("createDate") if isinstance(row, dict) else None for row in rows[-_MOST_TIES:]]
     if moments[-1] is None:
         return 0

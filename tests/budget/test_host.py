@@ -472,5 +472,5 @@ async def test_a_file_of_another_user_is_not_used(
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     with caplog.at_level(logging.WARNING, "goedgepickt_async"):
         await use(budget_in(tmp_path))
-    assert "is not this user's alone" in caplog.text
+    assert "is not private" in caplog.text
     assert file_of(tmp_path).read_bytes() == before

@@ -137,7 +137,7 @@ async def test_what_was_sent_during_an_outage_counts_in_the_redis_that_comes_bac
         await use(budget, 3)
         server.start()
         await is_back(budget)
-    assert "Redis is back" in caplog.text
+    assert "Redis is reachable again" in caplog.text
     await use(late, 3)
     assert await is_exhausted(late)
 

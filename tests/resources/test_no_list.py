@@ -196,7 +196,7 @@ async def test_empty_pages_that_contradict_the_others_never_make_a_list_short(
 @pytest.mark.parametrize("total", [1, 3, 250])
 async def test_a_first_page_that_is_empty_although_it_says_that_there_are_rows_raises(total: int) -> None:
     async with answering(lambda _: {"items": [], "pageInfo": {"totalItems": total}}) as (gg, server):
-        with pytest.raises(GoedGepicktError, match=f"reports {total} rows, and returns none"):
+        with pytest.raises(GoedGepicktError, match=f"reports {total} rows, but returns none"):
             await gg.products.find_by_sku("A")
         assert len(server.arrivals) == 2
 
