@@ -502,8 +502,7 @@ class RedisBudget(QueuedBudget):
             self._go_away(link, waiting)
 
     def _fall_apart(self, link: _Link, error: _ApartError) -> None:
-        """Other processes had an outage of Redis: use the slots of this host until they have reported their
-        requests."""
+        """Use the slots of this host until other processes have reported requests of their outage."""
         with self._alone:
             if self._outage is None:
                 self._outage = self._begin_outage("")
@@ -749,8 +748,7 @@ def _join(slots: Slots, now: int, plan: Plan) -> None:
 def _report(  # noqa: PLR0917
     own: dict[int, int], in_flight: set[int], here: int, apart: int, slots: Slots, now: int, plan: Plan
 ) -> None:
-    """The operation that adds the requests that a process sent with another state; `own` has times of its clock, at
-    `here`."""
+    """The operation that adds a process's requests of another state; `own` has times of its clock, at `here`."""
     shift = now - here
     slots.absorb({slot: free_at + shift for slot, free_at in own.items() if free_at > here})
     for slot in own.keys() - in_flight:

@@ -1,4 +1,4 @@
-"""Many items: each with its outcome, on a lane that leaves room for others, and only what differs."""
+"""Bulk jobs: one outcome for each item, in the bulk lane, and plans that write only differences."""
 
 from __future__ import annotations
 

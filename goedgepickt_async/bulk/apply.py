@@ -1,4 +1,4 @@
-"""Applies a plan: each write once, with a journal and a check that the present state is fresh."""
+"""Applies a plan: each write once, with a journal and a check of the present state."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ P = TypeVar("P")
 
 
 class StalenessCheck(Generic[P]):
-    """Keeps what is known about the present state of a plan's writes young.
+    """Refreshes the present state of a plan's writes.
 
     Args:
-        kind: What reads.
-        read_at: When the plan read, in Unix seconds.
-        max_age: Seconds that a reading may be old; None: any age.
-        clock: The time in Unix seconds.
-        left: The writes that are still to be made. All of them are read again together where that is cheap.
+        kind: The strategy, which reads the state.
+        read_at: The time when the plan read the state, in Unix seconds.
+        max_age: The largest age of a reading in seconds; None for any age.
+        clock: A function that returns the time in Unix seconds.
+        left: The remaining writes. They are read again together if that is cheap.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class StalenessCheck(Generic[P]):
         self._alone = asyncio.Lock()
 
     async def checked(self, write: PlannedWrite, *, not_before: float = 0.0) -> PlannedWrite | Unchanged:
-        """The write, with what is known about the present by now; or that it is as desired already.
+        """Return the write with the refreshed state; or that the desired state is present already.
 
         Args:
-            write: As it was planned.
-            not_before: A reading from before this moment is too old in any case, in Unix seconds.
+            write: The planned write.
+            not_before: The time in Unix seconds before which a reading is always too old.
 
         Raises:
-            ConflictError: What is there is not what the plan was made from.
+            ConflictError: The item has changed since the plan was made.
         """
         if self._kind.reads_in_pages:
-            async with self._alone:  # one reading serves all that wait for it
+            async with self._alone:  # one reading is used by all writes that wait for it
                 if self._is_old(self._read_at, not_before):
                     await self._read_again(write)
                 elif self._present is None or write.key not in self._covered:
@@ -85,12 +85,12 @@ class StalenessCheck(Generic[P]):
         return self._compared(write, present)
 
     def expire(self) -> None:
-        """What was read so far is too old at any age: something wrote to the target since."""
+        """Mark all readings as too old, because something wrote to the target."""
         self._read_at = 0.0
         self._present = None
 
     async def present(self, write: PlannedWrite) -> P | None:
-        """What is there now."""
+        """Return the present state."""
         return (await self._kind.read([write.desired])).get(write.key)
 
     async def _read_again(self, write: PlannedWrite) -> None:
@@ -106,7 +106,7 @@ class StalenessCheck(Generic[P]):
         if self._max_age is None:
             return False
         age = self._clock() - read_at
-        return age > self._max_age or age < 0  # a clock that was set back says nothing
+        return age > self._max_age or age < 0  # the clock was set back, so the age is unknown
 
     def _compared(self, write: PlannedWrite, present: P | None) -> PlannedWrite | Unchanged:
         decision = self._kind.diff(write.desired, present)
@@ -122,7 +122,7 @@ class StalenessCheck(Generic[P]):
 
 
 def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
-    """Names fields, no values: those may be personal."""
+    """Only field names, because values may be personal."""
     if planned.action is not now.action:
         return "it was created or removed"
     if planned.uuid != now.uuid:
@@ -134,28 +134,28 @@ def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
 
 
 _LIST_LAG: Final = 3600.0
-"""Seconds in which a list may not yet show an order that was created."""
+"""The seconds until a list shows a new order."""
 _ROUNDS: Final = 3
-"""How often a write is sent that was looked up and found not done, each time."""
+"""The largest number of times that a write is sent, if each lookup shows that it was not carried out."""
 _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
-"""What must not be sent again before it is known what happened to it; the others set a state, the same one each time."""
+"""Writes that need a lookup before they are sent again. The other writes set a state and can be repeated."""
 _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
 
 
 @attrs.frozen(kw_only=True)
 class ApplyOptions:
-    """How a plan is applied.
+    """The options for applying a plan.
 
     Attributes:
-        fingerprint: What tells the plan apart.
-        writes: What is to be written.
-        read_at: When the plan read what is there, in Unix seconds.
-        journal: The file, or None.
-        dry_run: Only read.
-        run: The id of the run that it is a part of; empty: of none.
-        max_age: Seconds that a reading may be old; None: any age.
-        settle_after: Seconds that the server may still be at a write whose answer was lost.
-        clock: The time in Unix seconds.
+        fingerprint: The id of the plan.
+        writes: The writes of the plan.
+        read_at: The time when the plan read the state, in Unix seconds.
+        journal: The journal file, or None.
+        dry_run: Whether to only read.
+        run: The id of the run; empty without a run.
+        max_age: The largest age of a reading in seconds; None for any age.
+        settle_after: The seconds for which the server may still process a write after a lost response.
+        clock: A function that returns the time in Unix seconds.
     """
 
     fingerprint: str
@@ -192,12 +192,12 @@ class PlanRunner:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Hold the target and its journal: within, this is the only run on this host that writes to the target.
+        """Lock the target and its journal. In the context, no other run on this host writes to the target.
 
         Raises:
-            JournalBusyError: Another run has one of them.
-            UnfinishedRunError: A run of this target was interrupted, and is neither finished nor dropped.
-            JournalError: One of them cannot be used.
+            JournalBusyError: Another run uses the target or the journal.
+            UnfinishedRunError: A run for this target was interrupted and is not finished or dropped.
+            JournalError: The lock or the journal cannot be used.
         """
         options = self._options
         path = options.journal
@@ -225,17 +225,17 @@ class PlanRunner:
         for run in unfinished_runs(self._lock.target):
             if run.id != self._options.run:
                 raise UnfinishedRunError(
-                    f"{run} was interrupted: finish it or drop it first; nothing was sent", run=run
+                    f"{run} was interrupted. Resume it or drop it first; nothing was sent", run=run
                 )
 
     async def apply(self, write: PlannedWrite) -> Applied:
-        """Make one write, unless it is made already.
+        """Carry out one write, unless it is done already.
 
         Raises:
-            ConflictError: What is there is not what the plan was made from.
-            OutcomeUnknownError: It may or may not have been carried out, and nothing tells which.
-            JournalError: It could not be recorded, so it was not sent; or it was, and that could not be.
-            GoedGepicktError: It was refused, or could not be sent.
+            ConflictError: The item has changed since the plan was made.
+            OutcomeUnknownError: The server may have carried out the write, and a lookup cannot find out.
+            JournalError: The write could not be recorded and was not sent; or its result could not be recorded.
+            GoedGepicktError: The write was refused or could not be sent.
         """
         try:
             applied = await self._apply(write)
@@ -247,10 +247,10 @@ class PlanRunner:
         return applied
 
     async def look_up(self) -> None:
-        """Find out what happened to the writes that were sent without a known outcome; nothing is sent.
+        """Look up the writes with an unknown outcome. Nothing is written.
 
         Raises:
-            JournalError: What was found could not be recorded.
+            JournalError: The result could not be recorded.
             GoedGepicktError: The present state could not be read.
         """
         assert self._journal is not None
@@ -296,7 +296,7 @@ class PlanRunner:
         return await self._send(checked)
 
     async def _send(self, write: PlannedWrite) -> Applied:
-        """Send it; and again only where looking it up has shown that it was not carried out."""
+        """Send the write. Send it again only if a lookup shows that it was not carried out."""
         for left in reversed(range(_ROUNDS)):
             try:
                 return await self._send_once(write)
@@ -321,10 +321,10 @@ class PlanRunner:
         return await self._done(write, AppliedVia.SENT, uuid)
 
     async def _after(self, write: PlannedWrite, error: GoedGepicktError) -> Applied:
-        """What an error amounts to that says what happened."""
+        """Return the result for an error with a known outcome."""
         assert self._journal is not None
         if error.evidence is Evidence.APPLIED and write.action not in _ONCE:
-            return await self._done(write, AppliedVia.SENT, write.uuid)  # what was answered is of no interest
+            return await self._done(write, AppliedVia.SENT, write.uuid)  # the response is not needed
         if isinstance(error, AlreadyExistsError):
             resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
             if resolution.is_done:
@@ -336,10 +336,10 @@ class PlanRunner:
     async def _look_up(
         self, write: PlannedWrite, *, since: float, unknown: OutcomeUnknownError | None
     ) -> Applied | None:
-        """What happened to a write whose answer was lost; None: it was not carried out.
+        """Look up a write after a lost response. None means that it was not carried out.
 
         Raises:
-            OutcomeUnknownError: Nothing tells.
+            OutcomeUnknownError: The outcome stays unknown.
         """
         if unknown is None or unknown.evidence is not Evidence.APPLIED:
             await self._wait_until_settled(since)
@@ -352,13 +352,13 @@ class PlanRunner:
         return None
 
     async def _wait_until_settled(self, since: float) -> None:
-        """Wait until the server cannot be at it any more; a clock that was set back costs the whole time."""
+        """Wait until the server no longer processes the write. After the clock was set back, wait the full time."""
         waited = self._clock() - since
         if waited < self._options.settle_after:
             await asyncio.sleep(self._options.settle_after - max(0.0, waited))
 
     async def _wait_for_other(self, entry: Entry) -> float:
-        """The moment after which a reading shows what another plan's write did."""
+        """The time after which a reading contains the write of another plan."""
         if entry.state is not State.INTENT:
             return entry.at
         await self._wait_until_settled(entry.at)
@@ -372,7 +372,7 @@ class PlanRunner:
 
 
 def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUnknownError:
-    """What looking up did not settle, with all that the sending knew; of one before a crash that is nothing."""
+    """The error for a write whose outcome stays unknown, with the details of the sending if there are any."""
     if unknown is None:
         return OutcomeUnknownError(message, evidence=Evidence.UNKNOWN)
     return OutcomeUnknownError(
@@ -386,6 +386,6 @@ def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUn
 
 
 def _made_order(entry: Entry, kind: PlanStrategy[Any], now: float) -> bool:
-    """Whether another plan of this journal created this order lately: the list may not show it yet."""
+    """Whether another plan of this journal recently created this order, so that the list may not show it yet."""
     is_made = kind.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE
     return is_made and now - entry.at < _LIST_LAG

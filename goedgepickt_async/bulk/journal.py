@@ -1,4 +1,4 @@
-"""The journal of a plan that is applied: what was started and what was done, durable before the next step."""
+"""The journal of a plan: it records each write on disk before and after it is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from goedgepickt_async.settings import Settings
 __all__ = ["Entry", "Journal", "State", "in_memory", "open_file", "translated"]
 
 _APPLICATION: Final = 0x67674A31
-"""SQLite's `application_id` of our journals."""
+"""The SQLite `application_id` of journals."""
 _VERSION: Final = 2
 _SCHEMA: Final = (
     "CREATE TABLE scope (json TEXT NOT NULL)",
@@ -42,17 +42,17 @@ _SCHEMA: Final = (
 
 
 def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None) -> sqlite3.Connection:
-    """The file, made if it is not there, and locked until it is closed or its process dies.
+    """Open or create the file, and lock it until it is closed or the process ends.
 
     Raises:
-        JournalBusyError: Another process has it.
-        JournalMismatchError: It is of another account.
-        JournalError: It is no journal, of another version, damaged, or cannot be opened.
+        JournalBusyError: Another process uses it.
+        JournalMismatchError: The journal belongs to another account.
+        JournalError: The file is not a journal, has another version, is damaged, or cannot be opened.
     """
     place = Path(path)
     try:
         _make(place)
-        # By path, never through another descriptor: closing that would drop SQLite's lock on the file.
+        # By path, because closing another descriptor of the file would release SQLite's lock.
         connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise JournalError(f"the journal {place} cannot be opened: {_why(error)}") from None
@@ -71,7 +71,7 @@ def open_file(path: str | PathLike[str], settings: Settings, webshop: str | None
 
 
 def in_memory(settings: Settings, webshop: str | None) -> sqlite3.Connection:
-    """A journal that ends with the job."""
+    """Return a journal in memory, which ends with the job."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     _make_schema(connection, PlanScope.of(settings, webshop))
     return connection
@@ -79,10 +79,10 @@ def in_memory(settings: Settings, webshop: str | None) -> sqlite3.Connection:
 
 @contextmanager
 def translated(path: object) -> Iterator[None]:
-    """What SQLite and the system raise, as errors of ours.
+    """A context manager that translates errors of SQLite and the system.
 
     Raises:
-        JournalError: In their place.
+        JournalError: The translated error.
     """
     try:
         yield
@@ -102,14 +102,14 @@ def _damaged(path: object, why: str) -> JournalError:
 
 
 def _make(path: Path) -> None:
-    """The file, made if it is not there; a regular file of this user alone."""
+    """Create the file if it does not exist, and check that it is a private regular file."""
     make_private_file(path)
 
 
 def _lock(connection: sqlite3.Connection) -> None:
-    """One transaction, and from now on no other process can open it: the lock lives as long as the connection."""
+    """Run one transaction, after which no other process can open the file: the lock lasts as long as the connection."""
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = DELETE")  # no second file once it is closed
+    connection.execute("PRAGMA journal_mode = DELETE")  # no second file after it is closed
     connection.execute("PRAGMA synchronous = FULL")  # a written entry survives a power cut
     connection.execute("BEGIN EXCLUSIVE")
 
@@ -119,15 +119,15 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 
 
 def _scope_in(connection: sqlite3.Connection, path: Path) -> PlanScope:
-    """Whose journal it is, if it is one that can be used.
+    """Return the scope of the journal, if it can be used.
 
     Raises:
-        JournalError: It is not.
+        JournalError: The journal cannot be used.
     """
     if _pragma(connection, "application_id") != _APPLICATION:
-        raise JournalError(f"{path} is a database of something else, not a journal")
+        raise JournalError(f"{path} is another database, not a journal")
     if (version := _pragma(connection, "user_version")) != _VERSION:
-        raise JournalError(f"the journal {path} is of version {version}, and this is a program for version {_VERSION}")
+        raise JournalError(f"the journal {path} has version {version}, but this program needs version {_VERSION}")
     if _pragma(connection, "quick_check") != "ok":
         raise _damaged(path, "its pages do not fit together")
     (text,) = connection.execute("SELECT json FROM scope").fetchone()
@@ -152,26 +152,26 @@ _COLUMNS: Final = "action, state, at, seen, uuid"
 
 
 class State(enum.StrEnum):
-    """How far a write is."""
+    """The state of a write."""
 
     INTENT = "intent"
-    """It was about to leave; what happened to it is not recorded."""
+    """The write was about to be sent, and its result is not recorded."""
     DONE = "done"
-    """It was carried out."""
+    """The write was carried out."""
     FAILED = "failed"
-    """It was certainly not carried out."""
+    """The write was certainly not carried out."""
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What is recorded about one write.
+    """The record of one write.
 
     Attributes:
-        action: What it does.
-        state: How far it is.
-        at: When that was recorded, in Unix seconds.
-        seen: The evidence that was there before it was sent.
-        uuid: Of what was made or changed.
+        action: The kind of the write.
+        state: The state of the write.
+        at: The time of the record, in Unix seconds.
+        seen: The values before the write, as evidence.
+        uuid: The uuid of the created or changed object.
     """
 
     action: str
@@ -185,13 +185,13 @@ Step = Callable[["sqlite3.Connection"], None]
 
 
 class Journal:
-    """The journal of one plan that is being applied; its file may hold the journals of others.
+    """The journal of one plan. The file can contain the journals of other plans.
 
-    A separate thread does all that touches the disk. It commits together what comes while it is busy. The event loop
-    never waits for a disk. What was recorded earlier is read once, when it is opened.
+    A separate thread uses the disk, and commits several records together if it is busy. The event loop never waits for
+    the disk. Earlier records are read once, when the journal is opened.
 
     Raises:
-        JournalError: (all methods) It could not be written or read.
+        JournalError: (all methods) The journal cannot be written or read.
     """
 
     def __init__(
@@ -221,12 +221,12 @@ class Journal:
         *,
         on_commit: Callable[[], object] | None = None,
     ) -> Self:
-        """Open or make it; without a path, one that ends with the job. `on_commit` is called in its thread.
+        """Open or create a journal; without a path, it is in memory. `on_commit` is called in its thread.
 
         Raises:
-            JournalBusyError: Another process has it.
-            JournalMismatchError: It is of another account.
-            JournalError: It is no journal, of another version, damaged, or cannot be opened.
+            JournalBusyError: Another process uses it.
+            JournalMismatchError: The journal belongs to another account.
+            JournalError: The file is not a journal, has another version, is damaged, or cannot be opened.
         """
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="goedgepickt-journal")
         make = partial(in_memory, settings, webshop) if path is None else partial(open_file, path, settings, webshop)
@@ -238,14 +238,13 @@ class Journal:
         return cls("in memory" if path is None else path, connection, executor, on_commit)
 
     async def begin(self, fingerprint: str, kind: str, *, run: str = "", since: float = 0.0) -> None:
-        """Say which plan is being applied, and read what is recorded; a plan that was started is continued.
+        """Set the plan and read its records, so that a started plan is continued.
 
         Args:
-            fingerprint: What tells the plan apart.
-            kind: Its kind.
-            run: The id of its run, if it has one.
-            since: What other plans did before this moment, in Unix seconds, does not matter, unless its outcome is
-                unknown.
+            fingerprint: The id of the plan.
+            kind: The kind of the plan.
+            run: The id of the run, if there is one.
+            since: The Unix time before which writes of other plans are ignored, unless their outcome is unknown.
         """
         self._kind = kind
         await asyncio.get_running_loop().run_in_executor(self._executor, self._begin, fingerprint, run, since)
@@ -268,31 +267,31 @@ class Journal:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of this plan was recorded before it was opened."""
+        """Whether there were records of this plan before it was opened."""
         return bool(self._own)
 
     def entry(self, key: str) -> Entry | None:
-        """What is recorded of this plan's write for a key."""
+        """Return the record of this plan's write for a key."""
         return self._own.get(key)
 
     def entry_of_others(self, key: str) -> Entry | None:
-        """The latest that is recorded of other plans' writes for a key, except those that did nothing."""
+        """Return the latest record of another plan's write for a key, without writes that were not carried out."""
         return self._others.get(key)
 
     async def intend(self, write: PlannedWrite, at: float) -> None:
-        """The write is about to leave."""
+        """Record that the write is about to be sent."""
         await self._write(write, State.INTENT, at, None, None)
 
     async def done(self, write: PlannedWrite, uuid: str | None, at: float) -> None:
-        """It was carried out."""
+        """The write was carried out."""
         await self._write(write, State.DONE, at, uuid, None)
 
     async def failed(self, write: PlannedWrite, error: str, at: float) -> None:
-        """It was certainly not carried out."""
+        """The write was certainly not carried out."""
         await self._write(write, State.FAILED, at, None, error)
 
     async def close(self) -> None:
-        """Write what is waiting, and let others have it."""
+        """Write the pending records and release the file."""
         if self._committing is not None:
             await asyncio.wait([self._committing])
         try:
@@ -311,7 +310,7 @@ class Journal:
         await written
 
     async def _commit_all(self) -> None:
-        """Commit what is waiting, and what comes meanwhile."""
+        """Commit the pending records, and records that arrive meanwhile."""
         while self._steps:
             steps, self._steps = self._steps, []
             error: BaseException | None = None
@@ -323,7 +322,7 @@ class Journal:
                 error = failure
             for _, written in steps:
                 if written.done():
-                    continue  # its caller was cancelled
+                    continue  # the caller was cancelled
                 if error is None:
                     written.set_result(None)
                 else:

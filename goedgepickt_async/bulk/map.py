@@ -28,12 +28,12 @@ R = TypeVar("R")
 
 
 def _without_rows(value: object) -> str:
-    """A repr that shows no row of a file: it may hold a customer's data. Models hide theirs by themselves."""
+    """Return a repr without the data of rows, which may be personal. Models hide personal data themselves."""
     return f"<{type(value).__name__}>" if isinstance(value, Mapping | list | tuple | set | bytes) else repr(value)
 
 
 class _Held(Generic[T]):
-    """An item, hidden from error trackers, which collect the local variables of all frames."""
+    """A wrapper that hides an item from error trackers, which collect local variables."""
 
     __slots__ = ("item",)
 
@@ -43,13 +43,13 @@ class _Held(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Outcome(Generic[T, R]):
-    """One item and its end: a result or an error, never both.
+    """The outcome of one item: a result or an error.
 
     Attributes:
         index: The item's place in the input, from 0.
         item: The item.
-        result: What the operation returned; None if it failed (or returned that).
-        error: What it raised; None if it did not.
+        result: The result of the operation; None if it failed or returned None.
+        error: The exception of the operation; None if it succeeded.
     """
 
     index: int
@@ -59,37 +59,38 @@ class Outcome(Generic[T, R]):
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error."""
+        """Whether the item succeeded."""
         return self.error is None
 
     def unwrap(self) -> R:
-        """The result.
+        """Return the result.
 
         Raises:
-            Exception: The error, if there is one.
+            Exception: The exception of the operation.
         """
         if self.error is not None:
             raise self.error
         return self.result  # type: ignore[return-value]  # an operation that returns None has R = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as values that JSON takes, where its item and result are such values or have a `to_dict`."""
+        """Return the outcome as values for `json.dumps`. Item and result must be such values or have a `to_dict`."""
         error = _plain(self.error)
-        if isinstance(error, Exception):  # not one of ours
+        if isinstance(error, Exception):  # an exception of the operation
             error = {"type": type(error).__name__, "message": str(error)}
         return {"index": self.index, "item": _plain(self.item), "result": _plain(self.result), "error": error}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, item: Any = None, result: Any = None) -> Outcome[Any, Any]:
-        """The outcome that `to_dict` wrote.
+        """Return the outcome from a result of `to_dict`.
 
         Args:
-            data: What `to_dict` gave.
-            item: The class of the item, if it has a `from_dict`: `PlannedWrite` for a plan. None: leave it as it is.
-            result: The class of the result in the same way: `Applied` for a plan.
+            data: The result of `to_dict`.
+            item: The class of the item, if it has a `from_dict`: `PlannedWrite` for a plan. None: the item is not
+                converted.
+            result: The class of the result, if it has a `from_dict`: `Applied` for a plan.
 
         Raises:
-            ConfigurationError: `to_dict` did not write this.
+            ConfigurationError: The value was not made by `to_dict`.
         """
         if not isinstance(data, Mapping) or data.keys() != {"index", "item", "result", "error"}:
             raise ConfigurationError("this is not an outcome that was saved with to_dict")
@@ -108,14 +109,14 @@ def _plain(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a bulk job is, at one moment.
+    """The progress of a bulk job at one moment.
 
     Attributes:
-        done: Items that have an outcome, whether it has been looked at or not.
-        total: Items in all; None while that is unknown.
-        failed: Of those that are done, the ones with an error.
-        requests: Requests that went out on the wire for it.
-        eta: Seconds until the end at the pace that the budget allows; None while that is unknown.
+        done: The number of items that are finished.
+        total: The number of all items; None while it is unknown.
+        failed: The number of finished items with an error.
+        requests: The number of HTTP requests that were sent for it.
+        eta: The expected seconds until the end at the pace of the budget; None while unknown.
     """
 
     done: int
@@ -126,20 +127,20 @@ class Progress:
 
 
 def eta(*, left: int, done: int, requests: int, elapsed: float, rate: float) -> float | None:
-    """Seconds that the items that are left will take.
+    """Return the expected seconds for the remaining items.
 
     Args:
-        left: How many items are left.
-        done: How many are done.
-        requests: How many requests those took.
-        elapsed: How many seconds they took.
-        rate: Requests a second that the budget allows in the long run.
+        left: The number of remaining items.
+        done: The number of finished items.
+        requests: The number of requests for the finished items.
+        elapsed: The seconds for the finished items.
+        rate: The average number of requests per second that the budget allows.
     """
     if left <= 0:
         return 0.0
     if not done:
         return None
-    # The first requests go in a burst, so the time that they took says nothing; a job without requests has only that.
+    # The first requests are sent in a burst, so their time is no measure, except for a job without requests.
     return left * (requests / done / rate if requests else elapsed / done)
 
 
@@ -151,12 +152,12 @@ def _check(_policy: object, attribute: attrs.Attribute[Any], value: Any) -> None
 @safe_repr
 @attrs.frozen(kw_only=True)
 class StopAfter:
-    """A bulk job stops when one of these is reached: what has begun is finished, nothing new is started.
+    """The limits at which a bulk job stops. Started items are finished, and no new items are started.
 
     Attributes:
-        errors: So many items failed; 1 stops at the first.
-        ratio: This part of the items failed, of those that are done; from 0 to 1.
-        at_least: For `ratio`: not before so many items are done.
+        errors: The number of failed items; 1 stops at the first failure.
+        ratio: The part of the finished items that failed, from 0 to 1.
+        at_least: The number of finished items before `ratio` is checked.
     """
 
     errors: int | None = attrs.field(default=None, validator=[_check])
@@ -164,17 +165,17 @@ class StopAfter:
     at_least: int = attrs.field(default=20, validator=[_check])
 
     def is_reached(self, done: int, failed: int) -> bool:
-        """Whether to give up."""
+        """Whether a limit is reached."""
         if self.errors is not None and failed >= self.errors:
             return True
         return self.ratio is not None and done >= self.at_least and failed >= self.ratio * done
 
 
 async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """Each item in turn; leaving it early closes the iterator that it took them from.
+    """Iterate over the items. Leaving the loop early closes their iterator.
 
     Raises:
-        ConfigurationError: They cannot be iterated.
+        ConfigurationError: The items cannot be iterated.
     """
     iterator: Any
     if isinstance(items, AsyncIterable):
@@ -194,16 +195,16 @@ async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
             if hasattr(iterator, "close"):
                 iterator.close()
     else:
-        raise ConfigurationError(f"these are no items: {type(items).__name__}")
+        raise ConfigurationError(f"items must be an iterable or async iterable, not {type(items).__name__}")
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel them and wait until the last one has ended, also when the waiting itself is cancelled.
+    """Cancel the tasks and wait for their end, even if this wait is cancelled.
 
-    They usually end soon; what they share, such as a journal, may be closed only after them.
+    Shared objects, such as a journal, may be closed only after the tasks.
 
     Raises:
-        CancelledError: It was cancelled meanwhile; all of them have ended.
+        CancelledError: The wait was cancelled; all tasks have ended.
     """
     left = {task for task in tasks if not task.done()}
     for task in left:
@@ -220,23 +221,24 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 class BulkRunner(Generic[T, R]):
-    """One bulk job.
+    """A bulk job.
 
-    One task takes the items from their source; each item has a separate task. Between being begun and
-    its outcome being taken by the consumer, an item occupies one of `concurrency` places: that bounds the memory.
+    One task takes the items from their source, and each item has its own task. An item occupies one of `concurrency`
+    places from its start until the consumer takes its outcome. This limits the memory.
 
     Args:
-        operation: What is done with an item.
-        items: The items, of any number.
-        budget: The budget whose pace gives the ETA.
-        concurrency: Places.
-        ordered: Whether outcomes come in the order of the items.
-        total: How many items there are, if that is known.
-        stop: When to give up.
-        fatal: Errors that no further item could escape: the job stops, and raises it after the last outcome.
-        lane: The lane of the calls that it makes.
-        job: Its name for hooks and logs; None: its items are a part of something else and are not reported.
-        told: Called with each item that has ended.
+        operation: The operation.
+        items: The items; their number is not limited.
+        budget: The budget, whose pace is used for the ETA.
+        concurrency: The number of places.
+        ordered: Whether outcomes have the order of the items.
+        total: The number of items, if it is known.
+        stop: The limits at which the job stops.
+        fatal: Errors that all further items would have, too. The job stops and raises such an error after the last
+            outcome.
+        lane: The lane of its calls.
+        job: Its name for hooks and logs; None if its items are a part of another job and are not reported.
+        told: A function that is called for each finished item.
     """
 
     def __init__(
@@ -281,7 +283,7 @@ class BulkRunner(Generic[T, R]):
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress of the job."""
         ends_at = time.monotonic() if self._ended is None else self._ended
         left, requests = None if self._total is None else self._total - self._done, self._context.requests
         rate = 0.0
@@ -299,11 +301,11 @@ class BulkRunner(Generic[T, R]):
         )
 
     async def outcomes(self) -> AsyncGenerator[Outcome[T, R]]:
-        """Begin, and hand out the outcomes; leaving it ends all work.
+        """Start the job and yield the outcomes. Leaving the loop ends all work.
 
         Raises:
-            BulkStoppedError: Too many failed.
-            Exception: What the source of the items raised, or a fatal error; after the last outcome.
+            BulkStoppedError: Too many items failed.
+            Exception: An error of the items' source, or a fatal error; raised after the last outcome.
         """
         self._began = time.monotonic()
         self._reader = asyncio.create_task(self._read_items(), name="items of a bulk job")
@@ -324,15 +326,15 @@ class BulkRunner(Generic[T, R]):
             raise self._raise
 
     def _counted(self, stopped: BulkStoppedError) -> BulkStoppedError:
-        """With the numbers as they are after the last outcome."""
+        """The error with the numbers after the last outcome."""
         return BulkStoppedError(
-            f"{stopped.message}: {self._failed} of the {self._done} that had begun; no further ones were started",
+            f"{stopped.message}: {self._failed} of the {self._done} that were started; no further items were started",
             done=self._done,
             failed=self._failed,
         )
 
     def _take(self) -> Outcome[T, R] | None:
-        """The next outcome that can be handed out now."""
+        """Return the next outcome that is ready."""
         if not self._ready:
             return None
         index = self._yielded if self._ordered else next(iter(self._ready))
@@ -366,8 +368,8 @@ class BulkRunner(Generic[T, R]):
         except asyncio.CancelledError:
             if self._is_cancelled():
                 raise
-            # Something inside the operation was cancelled, not we.
-            error = GoedGepicktError("the operation was cancelled from within")
+            # A task inside the operation was cancelled, not this one.
+            error = GoedGepicktError("the operation cancelled itself")
             self._finish(Outcome(index=index, item=held.item, error=error), began)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this item's outcome
             self._finish(Outcome(index=index, item=held.item, error=error), began)
@@ -402,7 +404,7 @@ class BulkRunner(Generic[T, R]):
             call_hook(self._on_item, ItemFinished(job=job, index=outcome.index, error=error, seconds=seconds))
 
     def _stop_reading(self, error: BaseException) -> None:
-        """Let those finish that have begun; then raise the error."""
+        """Wait for the started items, and then raise the error."""
         if self._raise is None:
             self._raise = error
         assert self._reader is not None
@@ -412,13 +414,11 @@ class BulkRunner(Generic[T, R]):
         self._workers.discard(task)
         self._changed.set()
         if task.cancelled():
-            if (
-                not self._is_ending
-            ):  # from outside, unless there is an error already: no item may be lost without an error
+            if not self._is_ending:  # cancelled from outside: no item may be missing without an error
                 self._stop_reading(GoedGepicktError("a task of the bulk job was cancelled from outside"))
             return
         error = task.exception()
-        if error is not None:  # of the items' source, or one that is no Exception and so no outcome
+        if error is not None:  # from the items' source, or not a subclass of Exception
             self._stop_reading(error)
 
     async def _end(self) -> None:
@@ -431,16 +431,16 @@ class BulkRunner(Generic[T, R]):
 
 @safe_repr
 class OutcomeStream(AsyncOnly, Generic[T, R]):
-    """The outcomes of a bulk job, one for each item, as they come. Nothing is done before it is iterated.
+    """The outcomes of a bulk job, one for each item. The job starts with the iteration.
 
-    Leaving the loop early ends all work. `async with` (or `aclosing`) makes sure that it has ended when the block is
-    left; without it, that happens a moment later.
+    Leaving the loop early ends all work. With `async with` (or `aclosing`), the work has ended after the block;
+    otherwise it ends a moment later.
 
     Raises while iterated:
-        BulkStoppedError: Too many items failed; after the outcomes of all that had begun.
+        BulkStoppedError: Too many items failed; raised after the outcomes of all started items.
     """
 
-    _usage = "outcomes come asynchronously: use `async for outcome in …`, or `[outcome async for outcome in …]` for all"
+    _usage = "outcomes are iterated asynchronously: use `async for outcome in …`, or `[outcome async for outcome in …]` for all"
 
     if not TYPE_CHECKING:
         __await__ = refuse
@@ -449,27 +449,27 @@ class OutcomeStream(AsyncOnly, Generic[T, R]):
         self, runner: BulkRunner[T, R], opened: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     ) -> None:
         self._runner = runner
-        # The generator, not this, is what asyncio ends when it is forgotten; the tasks know neither.
+        # asyncio closes a forgotten generator, so the tasks must not hold a reference to it.
         self._outcomes = _outcomes(runner, opened)
 
     def __repr__(self) -> str:
         return f"<OutcomeStream {self.progress}>"
 
     def __aiter__(self) -> Self:
-        """Itself: it can be gone through once."""
+        """Return itself. It can be iterated only once."""
         return self
 
     async def __anext__(self) -> Outcome[T, R]:
-        """The next outcome."""
+        """Return the next outcome."""
         return await anext(self._outcomes)
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress of the job."""
         return self._runner.progress
 
     async def aclose(self) -> None:
-        """End all work. What was sent without an answer is in the journal, if there is one."""
+        """End all work. Writes without a response are in the journal, if there is one."""
         await self._outcomes.aclose()
 
     async def __aenter__(self) -> Self:

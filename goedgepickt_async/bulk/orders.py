@@ -1,4 +1,4 @@
-"""Plans for new orders: which exist already, and create the others."""
+"""Plans for new orders: find existing orders, and create the others."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _SHOWN: Final = ("display_id", "status", "created_at")
 
 
 def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Conflict:
-    """A desired row in one form: the whole order as values that JSON takes.
+    """Return a desired row: the whole order as values for `json.dumps`.
 
     Args:
         row: A `NewOrder`, or a mapping or an attrs object with its fields.
-        index: Its place in the input.
-        webshop: The webshop that the plan is for.
+        index: Its index in the input.
+        webshop: The webshop of the plan.
     """
     try:
         fields = fields_of(row)
@@ -47,15 +47,15 @@ def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Confl
         return refused(error, index, found.strip() if isinstance(found, str) else "")
     key = order.order_id.strip()
     if order.webshop_uuid is not UNSET and order.webshop_uuid != webshop:
-        return Conflict(key=key, indexes=(index,), reason="it is for another webshop than this plan")
+        return Conflict(key=key, indexes=(index,), reason="it belongs to another webshop than this plan")
     return DesiredRow(key=key, index=index, values={**to_plain(order), "order_id": key, "webshop_uuid": webshop})
 
 
 def new_order(values: Mapping[str, Any]) -> NewOrder:
-    """The order that such values describe: addresses may be mappings, instants ISO 8601 text with an offset.
+    """Return the order from these values. Addresses can be mappings, and times can be ISO 8601 text with an offset.
 
     Raises:
-        ValidationError: They are not fit to be sent.
+        ValidationError: The values are not valid.
     """
     fields = dict(values)
     for name in _MOMENTS:
@@ -67,17 +67,17 @@ def new_order(values: Mapping[str, Any]) -> NewOrder:
 
 
 def diff_order(desired: DesiredRow, present: tuple[str, ...]) -> Decision:
-    """Create it, or leave it: it is there, or it is there several times.
+    """Decide about an order: create it, skip it because it exists, or report a conflict.
 
     Args:
-        desired: The order.
-        present: The uuids of the orders that have its id.
+        desired: The desired order.
+        present: The uuids of existing orders with its id.
     """
     if len(present) > 1:
         return Conflict(
             key=desired.key,
             indexes=(desired.index,),
-            reason=f"{len(present)} orders there have this id",
+            reason=f"{len(present)} existing orders have this id",
             code=ConflictCode.AMBIGUOUS,
             uuids=present,
         )
@@ -101,7 +101,7 @@ def _address(name: str, value: Mapping[str, Any]) -> Address:
     try:
         return Address(**value)
     except TypeError:
-        raise _unfit(name, "has fields that no address has") from None
+        raise _unfit(name, "has fields that are not fields of an address") from None
 
 
 def _unfit(name: str, why: str) -> ValidationError:
@@ -109,7 +109,7 @@ def _unfit(name: str, why: str) -> ValidationError:
 
 
 class OrderStrategy(PlanStrategy[tuple[str, ...]]):
-    """New orders; some may be there already."""
+    """The strategy for new orders."""
 
     name: ClassVar[str] = "orders"
 
@@ -122,27 +122,27 @@ class OrderStrategy(PlanStrategy[tuple[str, ...]]):
         self._orders = Orders(sender)
 
     def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
-        """A desired row, checked and in one form."""
+        """Return a checked desired row."""
         return normalize_order(row, index, webshop=self.webshop)
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
-        """The orders with these ids."""
+        """Return the orders with these ids."""
         since = self._since or looked_from(desired_rows)
         self.looked_at: str = (
             "all orders of this webshop"
             if since is None
-            else f"orders of this webshop that were created since {since}; older ones are not seen"
+            else f"orders of this webshop that were created since {since}; older orders are not compared"
         )
         return await read_orders(self._sender, desired_rows, since=self._since, webshop=self.webshop)
 
     def diff(self, desired: DesiredRow, present: tuple[str, ...] | None) -> Decision:
-        """Create or leave it."""
+        """Decide about an order."""
         return diff_order(desired, present or ())
 
     def is_sound(self, write: PlannedWrite) -> bool:
-        """Whether a write that was saved is one that this strategy can have planned."""
+        """Whether this strategy can have planned a saved write."""
         return write.action is Action.CREATE and super().is_sound(write)
 
     async def send(self, write: PlannedWrite) -> str | None:
-        """Create it."""
+        """Create the order."""
         return (await self._orders.create(new_order(write.desired.values))).uuid

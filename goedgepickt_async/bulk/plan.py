@@ -1,4 +1,4 @@
-"""A plan: what will be written and what will not; shown, saved, loaded and applied."""
+"""A plan: the planned writes, and the rows without a write. It can be printed, saved, loaded and applied."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ def _counted(rows: Sized) -> str:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What will be written to bring the present state to the desired one; and what will not, and why.
+    """The writes that change the present state to the desired state, and the reasons for rows without a write.
 
-    It is a value: printing it shows it, `to_json` saves it, `gg.bulk.load_plan` loads it, `apply` carries it out.
+    It is a frozen value: `print` shows it, `to_json` saves it, `gg.bulk.load_plan` loads it, `apply` carries it out.
 
     Attributes:
         kind: `products`, `stock` or `orders`.
-        options: Its other options.
-        scope: Which server, webshop and key it is for; of the key only a keyed hash.
-        creates: What will be made.
-        updates: What will be changed, field by field.
-        unchanged: Rows that are as desired already.
-        skipped: Rows that are deliberately not touched.
-        conflicts: Rows for which nothing can safely be done.
-        notices: What looks like one mistake in many rows, such as prices that all become 100 times as high.
-        looked_at: Where the plan looked for what is there.
-        content: A hash of the desired rows and the options: the same file, under any name, gives the same.
-        source: The file that the rows came from; None: no file.
-        read_at: When the reading of the present state began.
-        requests_read: Requests that planning took.
-        rate: Requests a second at which it is applied.
+        options: The other options of the plan.
+        scope: The server, the webshop and a keyed hash of the API key.
+        creates: The objects to create.
+        updates: The changes, field by field.
+        unchanged: Rows that already have the desired state.
+        skipped: Rows that are skipped deliberately.
+        conflicts: Rows for which no safe write is possible.
+        notices: Warnings about likely mistakes in many rows, such as prices that all become 100 times as high.
+        looked_at: The part of the present state that was compared.
+        content: A hash of the desired rows and the options. The file name does not change it.
+        source: The file of the rows; None without a file.
+        read_at: The time when the reading of the present state started.
+        requests_read: The number of requests for planning.
+        rate: The requests per second at which it is applied.
     """
 
     kind: str
@@ -93,63 +93,64 @@ class Plan:
 
     @property
     def writes(self) -> tuple[PlannedWrite, ...]:
-        """All that will be written, in the order of the input."""
+        """All writes, in the order of the input."""
         return tuple(sorted(self.creates + self.updates, key=lambda write: write.index))
 
     @property
     def requests(self) -> int:
-        """Requests that applying it takes, if nothing goes wrong."""
+        """The number of requests for applying it, without retries."""
         return len(self.creates) + len(self.updates)
 
     @property
     def minutes(self) -> float:
-        """Minutes that applying it takes, at the pace of the bulk lane."""
+        """The minutes for applying it, at the pace of the bulk lane."""
         return self.requests / self.rate / 60
 
     @property
     def bad_rows(self) -> tuple[str, ...]:
-        """What could not be read of the file, as `stock.csv:12: voorraad: …`; empty without a file."""
+        """The problems in the file, such as `stock.csv:12: voorraad: …`; empty without a file."""
         return () if self.source is None else self.source.problems
 
     @property
     def skipped_rows(self) -> tuple[str, ...]:
-        """Rows of the file that are no rows of this kind, such as image rows, and why; empty without a file."""
+        """The skipped rows of the file and the reasons, such as image rows; empty without a file."""
         return () if self.source is None else self.source.skipped
 
     @property
     def rows_in_conflict(self) -> int:
-        """How many rows are in conflict; one conflict may be about several."""
+        """The number of rows in conflict; one conflict can be about several rows."""
         return sum(len(conflict.indexes) for conflict in self.conflicts)
 
     @property
     def left_out(self) -> int:
-        """How many rows were asked for and are not done: bad rows and those in conflict."""
+        """The number of rows that are not applied: rows with problems and rows in conflict."""
         return self.rows_in_conflict + len(self.bad_rows)
 
     @property
     def rows(self) -> int:
-        """How many rows were asked for."""
+        """The number of rows in the input."""
         return self.requests + len(self.unchanged) + len(self.skipped) + len(self.skipped_rows) + self.left_out
 
     def with_source(self, source: RowSource) -> Plan:
-        """The same plan, with the file that its rows came from: its lines name rows, and its bad rows are counted."""
+        """Return the plan with the file of its rows: rows are named by line, and rows with problems are counted."""
         return attrs.evolve(self, source=source)
 
     def __str__(self) -> str:
         return self.render()
 
     def render(self, *, limit: int | None = None, where: Callable[[int], str] | None = None) -> str:
-        """The plan as text that reads like a diff; `str(plan)` is that.
+        """Return the plan as text in the form of a diff; `str(plan)` returns the same.
 
         Args:
-            limit: Rows of each kind to show; None: all.
-            where: The name of a row by its place (from 0); by default its file and line, or `row 1` for the first.
+            limit: The number of rows of each kind to show; None for all.
+            where: A function that names a row by its index (from 0). Default: its file and line, or `row 1` for the
+                first.
         """
         default = (lambda index: f"row {index + 1}") if self.source is None else self.source.where
         return _render(self, limit=limit, where=where or default)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `to_json` writes, as values that JSON takes."""
+        """Return the content of `to_json`, as values for `json.dumps`."""
         return {
             "format": _FORMAT,
             "version": _VERSION,
@@ -182,7 +183,7 @@ class Plan:
         }
 
     def to_json(self) -> str:
-        """The plan as JSON, to be saved, one line for each row, so that two plans can be compared.
+        """Return the plan as JSON text. Each row is on its own line, so that two plans can be compared.
 
         A plan of orders holds personal data: store it as you store orders.
         """
@@ -196,10 +197,10 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
-        """A saved plan, to be looked at; `gg.bulk.load_plan` gives one that can be applied.
+        """Return a saved plan for reading only. `gg.bulk.load_plan` returns one that can be applied.
 
         Raises:
-            ConfigurationError: It is not a plan, or one of another version.
+            ConfigurationError: The text is not a plan, or has another version.
         """
         data: Any
         try:
@@ -210,16 +211,16 @@ class Plan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
-        """The plan that `to_dict` wrote; see `from_json`.
+        """Return the plan from a result of `to_dict`; see `from_json`.
 
         Raises:
-            ConfigurationError: It is not a plan, or one of another version.
+            ConfigurationError: The text is not a plan, or has another version.
         """
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise ConfigurationError("this is not a plan that was saved as JSON")
         if data.get("version") != _VERSION:
             raise ConfigurationError(
-                f"the plan is of version {data.get('version')!r}, and this program reads version {_VERSION}: plan again"
+                f"the plan has version {data.get('version')!r}, but this program reads version {_VERSION}: plan again"
             )
         try:
             return _structure_plan(data)
@@ -234,7 +235,7 @@ class Plan:
             raise ConfigurationError(f"the plan is damaged: {type(error).__name__}; plan again") from None
 
     def _repr_html_(self) -> str:
-        """The text of `render` for notebooks, at most 50 rows of each kind."""
+        """The display in notebooks: the text of `render` with at most 50 rows of each kind."""
         return f"<pre>{html.escape(self.render(limit=50))}</pre>"
 
     def apply(
@@ -247,25 +248,27 @@ class Plan:
         stop: StopAfter | None = None,
         settle_after: float = 30.0,
     ) -> OutcomeStream[PlannedWrite, Applied]:
-        """Carry it out: an async iterator of outcomes, one for each planned write, on the bulk lane.
+        """Apply the plan in the bulk lane. Return an async iterator of outcomes, one for each planned write.
 
         Args:
-            journal: A file that remembers what was sent: with it, applying again does what is left and nothing twice.
-            dry_run: Only read: with `max_age=0`, says what would be in conflict by now.
+            journal: A file that records the writes. If you apply the plan again with it, only the remaining writes are
+                sent.
+            dry_run: Whether to send no writes. With `max_age=0`, it reports the present conflicts.
             max_age: Seconds after which the plan's readings are refreshed before a write. A change since then is a
                 `ConflictError` and is not overwritten. None: never.
-            concurrency: Writes in progress at the same time.
-            stop: When to give up.
-            settle_after: Seconds that the server may still be at a write whose answer was lost; it is looked up then.
+            concurrency: The largest number of writes at the same time.
+            stop: The limits at which the job stops.
+            settle_after: The seconds after a lost response until the write is looked up, because the server may still
+                process it.
 
         Raises:
-            ConfigurationError: It was loaded by `Plan.from_json`, and belongs to no client; or a number is unfit.
+            ConfigurationError: The plan was loaded by `Plan.from_json` and has no client, or a number is not valid.
             JournalBusyError: (while iterated) Another run on this host writes to the same target.
-            UnfinishedRunError: (while iterated) A run of this target was interrupted: resume or drop it first.
+            UnfinishedRunError: (while iterated) A run for this target was interrupted: resume or drop it first.
             JournalError: (while iterated) The journal cannot be used.
         """
         if settle_after < 0 or (max_age is not None and max_age < 0):
-            raise ConfigurationError("settle_after and max_age are seconds, and not negative")
+            raise ConfigurationError("settle_after and max_age must be seconds, at least 0")
         sender, strategy = self.bound_to
         options = ApplyOptions(
             fingerprint=self.fingerprint,
@@ -287,7 +290,7 @@ class Plan:
         concurrency: int,
         stop: StopAfter | None,
     ) -> OutcomeStream[PlannedWrite, Applied]:
-        """The outcomes of a runner of this plan; for `apply` and for runs."""
+        """Return the outcomes of a runner of this plan, for `apply` and for runs."""
         sender, strategy = self.bound_to
         runner = BulkRunner(
             plan_runner.apply, self.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop,
@@ -297,28 +300,28 @@ class Plan:
 
     @property
     def bound_to(self) -> tuple[Sender, PlanStrategy[Any]]:
-        """The client's sender and the strategy, for runs.
+        """Return the client's sender and the strategy, for runs.
 
         Raises:
-            ConfigurationError: It belongs to no client.
+            ConfigurationError: The plan has no client.
         """
         if self._applying is None:
-            raise ConfigurationError("this plan belongs to no client: load it with gg.bulk.load_plan")
+            raise ConfigurationError("this plan has no client: load it with gg.bulk.load_plan")
         return self._applying
 
     @property
     def target(self) -> Target:
-        """What applying it writes to; one run at a time may, on one host.
+        """Return the target of the plan. On one host, only one run at a time writes to it.
 
         Raises:
-            ConfigurationError: It belongs to no client.
+            ConfigurationError: The plan has no client.
         """
         sender, strategy = self.bound_to
         return Target.of(sender.settings, strategy.webshop, strategy.name)
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what it will do and of when it was made: the same content planned again is another plan."""
+        """A hash of the writes and the time of the plan, so the same content planned again has another id."""
         content = [
             self.kind,
             dict(self.options),
@@ -369,7 +372,7 @@ _MAX_PLACES: Final = 5
 
 
 def _render(plan: Plan, *, limit: int | None, where: Where) -> str:
-    """The plan: a summary, notices, then creates (`+`), changes (`~`), conflicts (`!`) and skipped rows (`=`)."""
+    """Render a summary, notices, creates (`+`), changes (`~`), conflicts (`!`) and skipped rows (`=`)."""
     looked_at = [f"Looked at: {_printable(plan.looked_at, 400)}."] if plan.looked_at else []
     lines = [_title(plan), _summary(plan), *looked_at, *(f"Note: {_printable(notice, 400)}" for notice in plan.notices)]
     blocks = [
@@ -392,7 +395,7 @@ def _render(plan: Plan, *, limit: int | None, where: Where) -> str:
 
 
 def _counts(plan: Plan) -> str:
-    """How many rows were asked for and what becomes of them, such as `3 rows: 1 to create, 2 unchanged`."""
+    """Summarise the rows, such as `3 rows: 1 to create, 2 unchanged`."""
     counts = [
         f"{len(plan.creates):,} to create",
         f"{len(plan.updates):,} to change",
@@ -401,7 +404,7 @@ def _counts(plan: Plan) -> str:
     if plan.skipped or plan.skipped_rows:
         counts.append(f"{len(plan.skipped) + len(plan.skipped_rows):,} skipped")
     if plan.conflicts:
-        counts.append(f"{plan.rows_in_conflict:,} in conflict, for which nothing is sent")
+        counts.append(f"{plan.rows_in_conflict:,} in conflict, which are not sent")
     if plan.bad_rows:
         counts.append(f"{len(plan.bad_rows):,} that cannot be read")
     noun = "order" if plan.kind == "orders" else "row"
@@ -468,12 +471,12 @@ def _value(value: Any) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether it is a number, a word or a URL, which needs no quotes."""
+    """Whether a value is a number, a word or a URL, which need no quotes."""
     return bool(text) and " " not in text and not text.startswith('"')
 
 
 def _printable(text: str, most: int = _MAX_TEXT) -> str:
-    """Without characters that control a terminal, and not longer than a line."""
+    """Return a text without terminal control characters, which fits on a line."""
     return printable(for_terminal(text), most - 1)
 
 

@@ -1,4 +1,4 @@
-"""Makes plans: reads the desired rows and the present state, and compares them; and `gg.bulk`."""
+"""Makes plans from the desired rows and the present state; and `gg.bulk`."""
 
 from __future__ import annotations
 
@@ -55,24 +55,25 @@ _STRATEGIES: Final[Mapping[str, Any]] = {
     strategy.name: strategy for strategy in (ProductStrategy, StockStrategy, OrderStrategy)
 }
 _AT_ONCE: Final = 200
-"""Rows that are worked on before the event loop's other tasks get their turn: some milliseconds."""
+"""The number of rows between two pauses for other tasks of the event loop: some milliseconds."""
 
 
 async def make_plan(
     sender: Sender, name: str, rows: Iterable[Any] | AsyncIterable[Any], *, webshop: str | None, **options: Any
 ) -> Plan:
-    """A plan of this kind for these rows.
+    """Return a plan of this kind for these rows.
 
     Args:
-        sender: What sends the requests.
+        sender: The sender of the requests.
         name: `products`, `stock` or `orders`.
         rows: The desired rows.
-        webshop: The uuid or the name of the webshop; None: the client's own, or the only one of the account.
+        webshop: The uuid or name of the webshop. None: the webshop of the client, or the only webshop of the account.
         options: The options of the strategy.
 
     Raises:
-        ConfigurationError: There is no such webshop, or there are several and none is named; or an option is unfit.
-        GoedGepicktError: The present state could not be read.
+        ConfigurationError: The webshop does not exist, or the account has several and `webshop` is None, or an option
+            is not valid.
+        GoedGepicktError: The present state cannot be read.
     """
     given = webshop or sender.settings.webshop_uuid
     kind: PlanStrategy[Any] = _STRATEGIES[name](sender, webshop=given or "", **options)
@@ -109,16 +110,16 @@ async def make_plan(
 
 
 def bound(plan: Plan, sender: Sender) -> Plan:
-    """A plan that was saved, to be applied by this client, for the webshop that it was made for.
+    """Load a saved plan, which this client can apply to the plan's webshop.
 
     Raises:
-        ConfigurationError: It is of a kind that this version does not know.
-        JournalMismatchError: It was made for another server or API key.
+        ConfigurationError: This version does not know the kind of the plan.
+        JournalMismatchError: The plan was made for another server or API key.
     """
     webshop = plan.scope.webshop
     plan.scope.check(sender.settings, webshop, "the plan")
     if plan.kind not in _STRATEGIES:
-        raise ConfigurationError(f"there is no such kind of plan: {plan.kind}")
+        raise ConfigurationError(f"unknown kind of plan: {plan.kind}")
     try:
         kind = _STRATEGIES[plan.kind](sender, webshop=webshop, **plan.options)
     except (TypeError, ValueError, AttributeError) as error:
@@ -128,14 +129,14 @@ def bound(plan: Plan, sender: Sender) -> Plan:
     except (TypeError, ValueError, LookupError, AttributeError):
         is_sound = False
     if not is_sound:
-        raise ConfigurationError("the plan is damaged: it has a write that was not planned; plan again")
+        raise ConfigurationError("the plan is damaged: it has a write that was not planned. Plan again")
     return attrs.evolve(plan, applying=(sender, kind))
 
 
 async def _normalize_rows(
     kind: PlanStrategy[Any], rows: Iterable[Any] | AsyncIterable[Any]
 ) -> tuple[Sequence[DesiredRow], Sequence[Conflict]]:
-    """The rows, checked and in one form; and those for which nothing can be done."""
+    """Return the checked rows, and the conflicts of rows that are not valid."""
     checked: list[DesiredRow | Conflict] = []
     async with aclosing(aiter_any(rows)) as source:
         async for row in source:
@@ -146,7 +147,7 @@ async def _normalize_rows(
 
 
 def content_of(kind: PlanStrategy[Any], desired_rows: Sequence[DesiredRow], conflicts: Sequence[Conflict]) -> str:
-    """A hash of the rows and options: what a run is for, under any file name and spelling."""
+    """Return a hash of the rows and options, which identifies a run without its file name."""
     digest = hashlib.sha256(json.dumps([kind.name, dict(kind.options)], sort_keys=True).encode())
     for desired in sorted(desired_rows, key=lambda row: row.key):
         digest.update(json.dumps([desired.key, desired.values], sort_keys=True, default=str).encode())
@@ -156,13 +157,13 @@ def content_of(kind: PlanStrategy[Any], desired_rows: Sequence[DesiredRow], conf
 
 
 def _register(record: RunRecord, plan_json: str) -> RunRecord | None:
-    """Write a run down, unless one of the same content is to be resumed."""
+    """Record a new run, or return an interrupted run with the same content."""
     with TargetLock(record.target):
         for older in unfinished_runs(record.target):
             if older.content == record.content:
                 return older
             raise UnfinishedRunError(
-                f"{older} was interrupted: finish it or drop it first; nothing was sent", run=older
+                f"{older} was interrupted. Resume it or drop it first; nothing was sent", run=older
             )
         if record.writes:  # of a plan without writes, there is nothing to keep
             save_run(record, plan_json)
@@ -179,12 +180,12 @@ async def _give_way(number: int) -> None:
 
 
 class Run:
-    """A plan that is applied with a record: the next run finds an interrupted one under any file name.
+    """A plan that is applied with a record, so that the next run finds an interrupted one.
 
     Attributes:
-        plan: The plan; of a resumed run, the one that it began with.
-        record: What is kept of it.
-        is_resumed: Whether it began earlier.
+        plan: The plan; for a resumed run, its original plan.
+        record: The record of the run.
+        is_resumed: Whether the run was started earlier.
     """
 
     def __init__(
@@ -198,12 +199,12 @@ class Run:
     def apply(
         self, *, concurrency: int = 10, stop: StopAfter | None = None, settle_after: float = 30.0
     ) -> OutcomeStream[PlannedWrite, Applied]:
-        """Carry it out, or continue it: see `Plan.apply`. A resumed run is compared with the present state first.
+        """Start or continue the run: see `Plan.apply`. A resumed run is compared with the present state first.
 
         Args:
-            concurrency: Writes in progress at the same time.
-            stop: When to give up.
-            settle_after: Seconds that the server may still be at a write whose answer was lost.
+            concurrency: The largest number of writes at the same time.
+            stop: The limits at which the job stops.
+            settle_after: The seconds after a lost response until the write is looked up.
         """
         runner = self._runner(settle_after=settle_after)
 
@@ -232,15 +233,15 @@ class Run:
         return PlanRunner(strategy, sender.settings, options)
 
     async def look_up(self) -> RunRecord:
-        """Find out what happened to the writes that were sent without a known outcome, and give up the run.
+        """Look up the writes with an unknown outcome, and drop the run.
 
         Returns:
-            The ended run: `counts["unknown"]` of its writes may or may not have been carried out, and nothing tells.
+            The ended run: The record. `counts["unknown"]` is the number of writes whose outcome is still unknown.
 
         Raises:
-            JournalBusyError: It is in progress.
-            JournalError: What was found cannot be recorded.
-            GoedGepicktError: The present state could not be read.
+            JournalBusyError: The run is in progress.
+            JournalError: The result cannot be recorded.
+            GoedGepicktError: The present state cannot be read.
         """
         runner = self._runner(settle_after=30.0)
         async with runner.opened():
@@ -260,7 +261,7 @@ class Run:
 
 
 class Bulk:
-    """Jobs of many items, on the bulk lane, which leaves room for other calls."""
+    """Bulk jobs, which use the bulk lane and so leave slots for other calls."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -275,18 +276,19 @@ class Bulk:
         total: int | None = None,
         stop: StopAfter | None = None,
     ) -> OutcomeStream[T, R]:
-        """Do something with each item: an async iterator of outcomes, one for each item.
+        """Call an operation for each item. Return an async iterator of outcomes, one for each item.
 
         Args:
-            operation: What to do; the calls of the API that it makes use the bulk lane.
-            items: Of any length; they are taken as room comes free.
-            concurrency: Items that are started and whose outcome was not taken yet; memory grows with this alone.
-            ordered: Outcomes in the order of the items, instead of as they come.
-            total: How many items there are, for the progress; None: what `len` says, if it does.
-            stop: When to give up.
+            operation: A coroutine function that gets one item. Its API calls use the bulk lane.
+            items: An iterable or async iterable of any length.
+            concurrency: The largest number of items that are started and whose outcome you have not taken yet. Only
+                this needs memory.
+            ordered: Whether outcomes have the order of the items.
+            total: The number of items, for the progress; None for `len(items)`, if available.
+            stop: The limits at which the job stops.
 
         Raises:
-            ConfigurationError: `concurrency` is no whole number of at least 1.
+            ConfigurationError: `concurrency` is not a whole number of at least 1.
         """
         pipeline = self._sender.pipeline
         runner = BulkRunner(
@@ -296,18 +298,18 @@ class Bulk:
         return OutcomeStream(runner)
 
     async def start_run(self, plan: Plan) -> Run:
-        """Begin a run of a plan, which is recorded before anything is sent.
+        """Start a run of a plan. The run is recorded before the first write.
 
-        An interrupted run of the same target with the same content is resumed instead, with its own plan.
+        If a run for the same target with the same content was interrupted, it is resumed with its own plan.
 
         Args:
-            plan: Of this client.
+            plan: A plan of this client.
 
         Raises:
-            ConfigurationError: The plan belongs to no client.
-            UnfinishedRunError: A run of this target with another content was interrupted: resume or drop it first.
-            JournalBusyError: Another run writes to the target now.
-            JournalError: It cannot be recorded.
+            ConfigurationError: The plan has no client.
+            UnfinishedRunError: A run for this target with another content was interrupted: resume or drop it first.
+            JournalBusyError: Another run is writing to the target.
+            JournalError: The run cannot be recorded.
         """
         target = plan.target
         record = RunRecord.new(
@@ -324,15 +326,17 @@ class Bulk:
         return Run(plan, record, plan.bound_to, is_resumed=False)
 
     async def resume_run(self, run_id: str) -> Run:
-        """Continue an interrupted run: what was in flight is looked up, and what moved meanwhile is not overwritten.
+        """Continue an interrupted run.
+
+        Writes in flight are looked up, and items that have changed meanwhile are not overwritten.
 
         Args:
-            run_id: Its id, or the beginning of it.
+            run_id: The id of the run, or the start of the id.
 
         Raises:
-            ConfigurationError: There is no such run, or it has ended, or its plan is damaged.
-            JournalMismatchError: It is of another server or API key.
-            JournalError: It cannot be read.
+            ConfigurationError: The run does not exist or has ended, or its plan is damaged.
+            JournalMismatchError: The run is for another server or API key.
+            JournalError: The run cannot be read.
         """
         record = await asyncio.to_thread(find_run, run_id)
         if record.state is not RunState.UNFINISHED:
@@ -345,11 +349,11 @@ class Bulk:
         return Run(plan, record, plan.bound_to, is_resumed=True)
 
     def load_plan(self, text: str | bytes) -> Plan:
-        """A plan that `to_json` saved, to be applied by this client, for the webshop that it was made for.
+        """Load a plan that `to_json` saved. This client can apply it to the plan's webshop.
 
         Raises:
-            ConfigurationError: It is not a plan, or one of another version.
-            JournalMismatchError: It was made for another server or API key.
+            ConfigurationError: The text is not a plan, or has another version.
+            JournalMismatchError: The plan was made for another server or API key.
         """
         return bound(Plan.from_json(text), self._sender)
 
@@ -366,7 +370,7 @@ _BARCODE_DIGITS: Final = frozenset({8, 12, 13, 14})
 
 
 def _notices(plan: Plan) -> tuple[str, ...]:
-    """What looks like one mistake in many rows: a lost decimal sign, an empty stock column, a barcode as a level."""
+    """Warn about likely mistakes in many rows: a lost decimal sign, an empty stock column, a barcode as a quantity."""
     return (*_price_factors(plan), *_zeroes(plan), *_levels(plan), *_other_webshop(plan))
 
 
@@ -390,11 +394,11 @@ def _price_factors(plan: Plan) -> Iterator[str]:
         if count >= _LEAST_PRICES and count >= _MANY * len(pairs):
             before, after = next(pair for pair in pairs if _is_about(pair[1] / pair[0], factor))
             becomes = f"{factor:f} times as high" if factor > 1 else f"{1 / factor:f} times as low"
-            yield f"{count} of {len(pairs)} changed prices become {becomes} ({before:f} → {after:f}): is a decimal sign lost?"
+            yield f"{count} of {len(pairs)} changed prices become {becomes} ({before:f} → {after:f}): check for a lost decimal sign"
 
 
 def _is_about(ratio: Decimal, factor: Decimal) -> bool:
-    """Whether a ratio is a factor, but for the rounding of cents."""
+    """Whether a ratio is a factor, apart from the rounding of cents."""
     return abs(ratio / factor - 1) < Decimal("0.005")
 
 
@@ -411,7 +415,7 @@ def _zeroes(plan: Plan) -> Iterator[str]:
     zeroed = sum(before > 0 and after == 0 for _, before, after in _stock_changes(plan))
     looked = plan.requests + len(plan.unchanged)
     if zeroed >= _LEAST_ZEROES and zeroed >= _MANY_ZEROES * looked:
-        yield f"{zeroed} of {looked} stocks become 0: is the column of levels empty?"
+        yield f"{zeroed} of {looked} stocks become 0: check for an empty stock column"
     free = sum(
         change.field == "price" and bool(_number(change.before)) and _number(change.after) == 0
         for write in plan.updates
@@ -435,7 +439,7 @@ def _is_implausible(before: int, after: int) -> bool:
 
 
 def _is_barcode(level: int) -> bool:
-    """Whether it has the length and the check digit of an EAN or a UPC, or their length at least."""
+    """Whether a number has the length and the check digit of an EAN or UPC, or at least their length."""
     digits = str(level)
     if len(digits) not in _BARCODE_DIGITS:
         return False
@@ -447,7 +451,7 @@ def _other_webshop(plan: Plan) -> Iterator[str]:
     count = sum(len(each.indexes) for each in plan.conflicts if each.code is ConflictCode.OTHER_WEBSHOP)
     if count and count >= _MANY * plan.rows:
         rows = "1 row is" if count == 1 else f"{count:,} rows are"
-        yield f"{rows} of another webshop, not of {plan.scope.webshop_text}: is this the right webshop?"
+        yield f"{rows} of another webshop, not of {plan.scope.webshop_text}: check the webshop"
 
 
 T = TypeVar("T")

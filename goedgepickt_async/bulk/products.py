@@ -1,4 +1,4 @@
-"""Plans for products: compare, and write what differs."""
+"""Plans for products: compare them and write the differences."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ _WORDS: Final = {"0": False, "1": True, "false": False, "true": True}
 
 
 def equal(field: str, one: Any, other: Any) -> bool:
-    """Whether two values of a product's field mean the same."""
+    """Whether two values of a product's field are equal."""
     return bool(normalize(field, one) == normalize(field, other))
 
 
 def normalize(field: str, value: Any) -> Any:
-    """What a value says; None for an empty one."""
+    """Return the normalised value; None for an empty value."""
     text = value.strip() if isinstance(value, str) else value
     if text is None or text == "":
         return None
@@ -70,7 +70,7 @@ def normalize(field: str, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of a product as JSON takes it."""
+    """Return a value of a product for `json.dumps`."""
     if isinstance(value, Decimal):
         return format(value, "f")
     return value.value if isinstance(value, OpenEnum) else value
@@ -86,16 +86,16 @@ def _amount(value: Any) -> Any:
 _TEXTS: Final = ("webshop_uuid", "name", "sku", "product_id", "url", "picture")
 _READABLE: Final = frozenset({"name", "sku", "product_id", "picture", "price"})
 _WIRE_NAMES: Final = {"stock_management": "stockManagement", "url": "url"}
-"""Fields that the API takes and is not known to answer; should it, they are among what is unknown."""
+"""Fields that the API accepts and is not known to return. If it returns them, they are in `extra`."""
 
 
 def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> DesiredRow | Conflict:
-    """A desired row in one form: what is wanted, as values that JSON takes.
+    """Return a desired row, as values for `json.dumps`.
 
     Args:
         row: A `NewProduct`, `ProductUpdate`, `Product`, another attrs object, or a mapping.
         index: Its place in the input.
-        key: The field that tells it apart.
+        key: The field that identifies a product.
         webshop: The webshop that the plan is for.
     """
     try:
@@ -116,7 +116,7 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
     if not identifier:
         return Conflict(key="", indexes=(index,), reason=f"the {key} is empty", fields={key: "must not be empty"})
     if not is_utf8(identifier):
-        return Conflict(key="", indexes=(index,), reason=f"the {key} is not text that UTF-8 can carry")
+        return Conflict(key="", indexes=(index,), reason=f"the {key} is not valid Unicode text")
     if own != webshop:
         return Conflict(key=identifier, indexes=(index,), reason="it is for another webshop than this plan")
     values = {key: identifier, **values}
@@ -133,7 +133,7 @@ def diff_product(
     create_elsewhere: bool = False,
     allow_similar: bool = False,
 ) -> Decision:
-    """Create it, change it, leave it, or say what is in the way."""
+    """Decide about a product: create it, change it, skip it, or report a conflict."""
     seen = present if isinstance(present, ProductsSeen) else ProductsSeen(products=tuple(present))
     if len(seen.products) > 1:
         return one_of_several(
@@ -146,13 +146,16 @@ def diff_product(
     if wrong is not None and not allowed[wrong.code]:
         return wrong
     if existing_only:
-        reason = "it is not there, and nothing is to be created"
+        reason = "it does not exist, and existing_only is set"
         return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.NOT_FOUND)
     return _create(desired, webshop)
 
 
 def one_of_several(desired: DesiredRow, present: Sequence[Product], diff: Callable[[Product], Decision]) -> Decision:
-    """Which of them is meant, only their uuid tells; even then none is written to, as a plan names them by their key."""
+    """Only the uuid tells which product is meant.
+
+    Even then the product is not changed, because a plan identifies products by their key.
+    """
     own = [product for product in present if product.uuid == desired.uuid]
     decision = diff(own[0]) if own else None
     if isinstance(decision, Unchanged | Skipped):
@@ -160,7 +163,7 @@ def one_of_several(desired: DesiredRow, present: Sequence[Product], diff: Callab
     return Conflict(
         key=desired.key,
         indexes=(desired.index,),
-        reason=f"{len(present)} products there have it",
+        reason=f"{len(present)} products have it",
         code=ConflictCode.AMBIGUOUS,
         uuids=tuple(product.uuid for product in present),
     )
@@ -179,7 +182,7 @@ def _create(desired: DesiredRow, webshop: str) -> Decision:
         return Conflict(
             key=desired.key,
             indexes=conflict.indexes,
-            reason=f"it is not there, and cannot be created: {conflict.reason}",
+            reason=f"it does not exist and cannot be created: {conflict.reason}",
             code=ConflictCode.NOT_FOUND,
             fields=conflict.fields,
         )
@@ -212,7 +215,7 @@ def _differences(wanted: Mapping[str, Any], present: Product, *, update_pictures
 
 
 def _untold(wanted: Mapping[str, Any], present: Product) -> Iterator[Change]:
-    """What cannot be compared is sent with what is sent anyway: that costs nothing."""
+    """Fields that cannot be compared are sent if other fields are sent anyway."""
     for name, value in wanted.items():
         if not _is_told(name, present):
             yield Change(field=name, before=NOT_REPORTED, after=value)
@@ -237,12 +240,12 @@ def _there(name: str, present: Product) -> Any:
 
 
 def _is_wanted(row: Any, name: str) -> bool:
-    """Of a product that was read somewhere, only what can be written counts."""
+    """From a product that was read, only the fields that can be written are used."""
     return not isinstance(row, Product) or name in _READABLE
 
 
 def _shown(row: Any, key: str) -> str:
-    """The key of a refused row, as far as it has one."""
+    """The key of a refused row, if it has one."""
     try:
         found = fields_of(row).get(key)
     except TypeError:
@@ -251,7 +254,7 @@ def _shown(row: Any, key: str) -> str:
 
 
 class ProductStrategy(PlanStrategy[ProductsSeen]):
-    """Products as they are wanted."""
+    """The strategy for products."""
 
     name: ClassVar[str] = "products"
 
@@ -290,14 +293,14 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
         return normalize_product(row, index, key=self._key, webshop=self.webshop)
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
-        """The products with these keys."""
+        """Return the products with these keys."""
         keys = {desired.key for desired in desired_rows}
         seen, looked_at = await find_products(self._sender, keys, key=self._key, webshop=self.webshop)
         self.looked_at: str = looked_at
         return seen
 
     def diff(self, desired: DesiredRow, present: ProductsSeen | None) -> Decision:
-        """Create, change, or leave it."""
+        """Decide about a product."""
         return diff_product(
             desired, present or ProductsSeen(), webshop=self.webshop, update_pictures=self._update_pictures,
             existing_only=self._existing_only, create_elsewhere=self._create_elsewhere,
@@ -305,7 +308,7 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
         )  # fmt: skip
 
     def settle(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
-        """Two products that are to be created must not be look-alikes either."""
+        """Two new products must not have nearly the same key."""
         decisions = super().settle(decisions)
         if self._allow_similar:
             return decisions
@@ -313,19 +316,19 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
             decisions,
             lambda write: fold(write.key) if write.action is Action.CREATE else None,
             lambda same: (
-                f"{' and '.join(repr(write.key) for write in same[:3])} are nearly the same, and would be created"
+                f"{' and '.join(repr(write.key) for write in same[:3])} are nearly equal, and both would be created"
             ),
             ConflictCode.NEAR_MISS,
         )
 
     def is_sound(self, write: PlannedWrite) -> bool:
-        """Whether a write that was saved is one that this strategy can have planned: it changes what is desired."""
+        """Whether this strategy can have planned a saved write."""
         wanted = write.desired.values
         changes = all(change.field in wanted and change.after == wanted[change.field] for change in write.changes)
         return changes and write.action in {Action.CREATE, Action.UPDATE} and super().is_sound(write)
 
     async def send(self, write: PlannedWrite) -> str | None:
-        """Create or change it."""
+        """Create or change the product."""
         values = {change.field: change.after for change in write.changes}
         if write.action is Action.CREATE:
             return (await self._products.create(NewProduct(webshop_uuid=self.webshop, **values))).uuid

@@ -1,7 +1,7 @@
-"""Runs: what is applied to which target, one at a time on a host, and what is left over of interrupted ones.
+"""Runs: the applied plans of each target, one at a time on a host, and the interrupted ones.
 
-A run is what it resolves to: server, webshop, kind, and the content of its rows. The spelling of a command, the name of
-a file and the environment do not matter. Its files are in one directory of the user; `goedgepickt runs` lists them.
+A run is identified by server, webshop, kind and the content of its rows, not by the command or the file name. Its files
+are in one directory of the user. `goedgepickt runs` lists the runs.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ __all__ = [
 ]
 
 _KEPT: Final = timedelta(days=42)
-"""How long the record of an ended run is kept."""
+"""The time for which the record of an ended run is kept."""
 
 
 class UnfinishedRunError(JournalError):
-    """A run of the same target was interrupted: finish or drop it before another one begins.
+    """A run for the same target was interrupted: resume or drop it before you start another one.
 
     Attributes:
         run: The interrupted run.
@@ -67,10 +67,10 @@ def _unfinished(message: str, run: RunRecord) -> UnfinishedRunError:
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """What a run writes to. One run at a time writes to a target on a host.
+    """The target of a run. On a host, one run at a time writes to it.
 
     Attributes:
-        server: Host, port and path of the API.
+        server: The host, port and path of the API.
         webshop: The uuid of the webshop.
         kind: `products`, `stock` or `orders`.
     """
@@ -81,13 +81,13 @@ class Target:
 
     @classmethod
     def of(cls, settings: Settings, webshop: str, kind: str) -> Target:
-        """The target of a plan: another API key of the same account has the same one."""
+        """Return the target of a plan. It is the same for all API keys of an account."""
         parts = urlsplit(settings.base_url)
         return cls(server=f"{parts.netloc.lower()}{parts.path.rstrip('/')}", webshop=webshop.lower(), kind=kind)
 
     @property
     def name(self) -> str:
-        """A file name for it."""
+        """A file name for the target."""
         text = json.dumps([self.server, self.webshop, self.kind])
         return f"{self.kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -96,21 +96,21 @@ class Target:
 
 
 class TargetLock:
-    """The right to write to a target; one holder on this host. It ends with its process.
+    """The lock of a target on this host. It ends with its process.
 
-    The time of its file is the time of the latest write to the target: what was read before that may be old.
+    The modification time of its file is the time of the latest write to the target. Earlier readings may be outdated.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._lock: FileLock | None = None  # made when it is taken: to find its directory asks the disk
+        self._lock: FileLock | None = None  # created on first use, because finding its directory needs the disk
         self.last_write: float = 0.0
 
     def take(self) -> None:
-        """Take it.
+        """Take the lock.
 
         Raises:
-            JournalBusyError: Another run has it.
+            JournalBusyError: Another run has the lock.
             JournalError: The lock's file cannot be used.
         """
         path = runtime_dir() / "locks" / f"{self.target.name}.lock"
@@ -132,13 +132,13 @@ class TargetLock:
             raise JournalError(f"the lock {path} cannot be used: {error.strerror or error}") from None
 
     def touch(self) -> None:
-        """Something is written to the target now."""
+        """Record that the target is written to now."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 os.utime(self._lock.path)
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.release()
 
@@ -151,35 +151,35 @@ class TargetLock:
 
 
 class RunState(enum.StrEnum):
-    """How a run stands."""
+    """The state of a run."""
 
     UNFINISHED = "unfinished"
-    """It is in progress, or it was interrupted."""
+    """The run is in progress or was interrupted."""
     DONE = "done"
-    """All of its writes are done."""
+    """All writes are done."""
     FAILED = "failed"
-    """It came to its end, and some writes failed."""
+    """The run has ended, and some writes failed."""
     DROPPED = "dropped"
-    """It was interrupted, and its user decided not to finish it."""
+    """The run was interrupted, and the user dropped it."""
 
 
 @attrs.frozen(kw_only=True)
 class RunRecord:
-    """What is kept of a run.
+    """The record of a run.
 
     Attributes:
         id: Its id, such as `20261128-101500-3fa9`.
-        target: What it writes to.
-        webshop_name: What people call the webshop.
-        source: The file that its rows came from; empty without one.
-        content: A hash of its rows and options.
-        state: How it stands.
-        started_at: When it began.
-        ended_at: When it ended; None while it has not.
-        writes: How many writes were planned.
-        left_out: How many rows were asked for and could not be planned.
-        counts: How many writes ended how: `sent`, `found`, `journal`, `failed`; `unknown` were sent, and nothing tells
-            yet whether they were carried out.
+        target: The target of the run.
+        webshop_name: The name of the webshop.
+        source: The file of its rows; empty without a file.
+        content: The hash of its rows and options.
+        state: The state of the run.
+        started_at: The time of its start.
+        ended_at: The time of its end; None before that.
+        writes: The number of planned writes.
+        left_out: The number of rows that could not be planned.
+        counts: The number of writes by result: `sent`, `found`, `journal`, `failed`, and `unknown` for writes with an
+            unknown outcome.
     """
 
     id: str
@@ -198,7 +198,7 @@ class RunRecord:
     def new(
         cls, target: Target, *, webshop_name: str, source: str, content: str, writes: int, left_out: int
     ) -> RunRecord:
-        """The record of a run that begins now."""
+        """Return the record of a new run."""
         now = datetime.now(UTC)
         return cls(
             id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
@@ -213,22 +213,22 @@ class RunRecord:
 
     @property
     def done(self) -> int:
-        """How many of its writes are done."""
+        """The number of its finished writes."""
         return sum(number for name, number in self.counts.items() if name not in {"failed", "unknown"})
 
     @property
     def folder(self) -> Path:
-        """The directory of its target's runs."""
+        """The directory for the runs of its target."""
         return _root() / self.target.name
 
     @property
     def plan_path(self) -> Path:
-        """Its saved plan."""
+        """The file of its plan."""
         return self.folder / f"{self.id}.plan.json"
 
     @property
     def journal_path(self) -> Path:
-        """The journal of its target."""
+        """The journal file of its target."""
         return self.folder / "journal.sqlite3"
 
     def __str__(self) -> str:
@@ -261,10 +261,10 @@ _converter: Final = _make_converter()
 
 
 def save_run(run: RunRecord, plan_json: str | None = None) -> None:
-    """Write down a run, and its plan.
+    """Save a run and its plan.
 
     Raises:
-        JournalError: It cannot be written.
+        JournalError: The files cannot be written.
     """
     try:
         make_private_directory(run.folder.parent)
@@ -279,10 +279,10 @@ def save_run(run: RunRecord, plan_json: str | None = None) -> None:
 
 
 def list_runs(target: Target | None = None) -> list[RunRecord]:
-    """The runs of this user on this host, the latest first; records of ended ones are kept for six weeks.
+    """Return the runs of this user on this host, the latest first. Records of ended runs are kept for six weeks.
 
     Args:
-        target: Only the runs of this target.
+        target: The target; None for all targets.
 
     Raises:
         JournalError: The directory cannot be read.
@@ -300,13 +300,13 @@ def list_runs(target: Target | None = None) -> list[RunRecord]:
 
 
 def _as_it_is(run: RunRecord) -> RunRecord:
-    """An unfinished run with what its journal says: a process that was killed wrote no record."""
+    """Return an unfinished run with the counts from its journal, because a killed process wrote no record."""
     if run.state is not RunState.UNFINISHED:
         return run
     try:
         states = Counter(row["state"] for row in _journal_rows(run).values())
     except JournalError:
-        return run  # it is in progress, or the journal is damaged: resuming it raises
+        return run  # the run is in progress, or the journal is damaged (then resuming raises)
     counts = {"sent": states["done"], "failed": states["failed"], "unknown": states["intent"]}
     return attrs.evolve(run, counts={name: number for name, number in counts.items() if number})
 
@@ -315,14 +315,14 @@ def _read(path: Path) -> RunRecord:
     try:
         return _converter.structure(json.loads(path.read_bytes()), RunRecord)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError):
-        raise JournalError(f"the record of a run in {path} is damaged: look at it, and remove it by hand") from None
+        raise JournalError(f"the record of a run in {path} is damaged: check it, and delete it by hand") from None
 
 
 def find_run(run_id: str) -> RunRecord:
-    """The run with this id, or with the only id that begins so.
+    """Return the run with this id, or with the only id that starts with it.
 
     Raises:
-        ConfigurationError: No run has it, or several have it.
+        ConfigurationError: No run or several runs have this id.
         JournalError: The directory cannot be read.
     """
     found = [run for run in list_runs() if run.id == run_id] or [
@@ -334,7 +334,7 @@ def find_run(run_id: str) -> RunRecord:
 
 
 def unfinished_runs(target: Target) -> list[RunRecord]:
-    """The runs of a target that were interrupted, or are in progress.
+    """Return the runs of a target that were interrupted or are in progress.
 
     Raises:
         JournalError: The directory cannot be read.
@@ -343,10 +343,10 @@ def unfinished_runs(target: Target) -> list[RunRecord]:
 
 
 def drop_run(run_id: str) -> RunRecord:
-    """Decide not to finish an interrupted run. What it did stays done, and its record is kept.
+    """Drop an interrupted run. Its finished writes stay, and its record is kept.
 
     Raises:
-        ConfigurationError: There is no such run, or it has ended.
+        ConfigurationError: The run does not exist or has ended.
         JournalBusyError: It is in progress.
         JournalError: It cannot be recorded.
     """
@@ -358,9 +358,9 @@ def drop_run(run_id: str) -> RunRecord:
 
 
 def end_run(run: RunRecord, state: RunState, counts: Mapping[str, int]) -> RunRecord:
-    """Write down how a run ended, and remove records that are too old.
+    """Save the end of a run, and remove old records.
 
-    The plan of an ended run of orders holds addresses: it is not kept.
+    The plan of an ended run of orders is not kept, because it contains addresses.
 
     Raises:
         JournalError: It cannot be recorded.
@@ -377,10 +377,11 @@ def end_run(run: RunRecord, state: RunState, counts: Mapping[str, int]) -> RunRe
 
 
 def read_changes(run: RunRecord) -> Iterator[dict[str, Any]]:
-    """What a run changed, from what to what, as far as it is done: rows of values that JSON takes.
+    """Return the changes of a run, with old and new values: rows of values for `json.dumps`.
 
-    Each has `key`, `action`, `uuid`, `state` (`done`, `failed`, `intent`: sent without a known outcome, or `open`: not
-    begun), `at` and `changes`. Of orders, whose plan is not kept after the end, there are no changes.
+    Each row has `key`, `action`, `uuid`, `state`, `at` and `changes`. The state is `done`, `failed`, `intent` (sent,
+    with an unknown outcome) or `open` (not started). Ended runs of orders have no changes, because their plan is not
+    kept.
 
     Raises:
         JournalError: The record is damaged.

@@ -1,4 +1,4 @@
-"""Plans for stock levels: compare, and write what differs."""
+"""Plans for stock: compare it and write the differences."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0+)?", re.ASCII)
 
 
 def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
-    """A desired pair of SKU and level in one form; the product's uuid may follow."""
+    """Return a desired row from a pair of SKU and quantity; the product's uuid may follow."""
     if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) not in {2, 3}:
-        return Conflict(key="", indexes=(index,), reason="a row must be a pair of a SKU and a level")
+        return Conflict(key="", indexes=(index,), reason="a row must be a pair of SKU and quantity")
     sku, level, uuid = (*row, None)[:3]
     text = str(sku) if isinstance(sku, int) and not isinstance(sku, bool) else sku
     if not isinstance(text, str) or not text.strip():
         return Conflict(key="", indexes=(index,), reason="the sku is empty", fields={"sku": "must be text, not empty"})
     if not is_utf8(text):
-        return Conflict(key="", indexes=(index,), reason="the sku is not text that UTF-8 can carry")
+        return Conflict(key="", indexes=(index,), reason="the sku is not valid Unicode text")
     whole = _whole(level)
     if whole is None:
         why = "must be a whole number"
@@ -67,7 +67,7 @@ def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
 
 
 def diff_free_stock(desired: DesiredRow, seen: ProductsSeen) -> Decision:
-    """Bring the free stock to the level by a mutation."""
+    """Change the free stock to the desired quantity by a mutation."""
 
     def diff(product: Product) -> Decision:
         free = None if product.stock is None else product.stock.free_stock
@@ -77,7 +77,7 @@ def diff_free_stock(desired: DesiredRow, seen: ProductsSeen) -> Decision:
 
 
 def diff_location_stock(desired: DesiredRow, seen: ProductsSeen, *, location: str) -> Decision:
-    """Set the quantity at the location."""
+    """Set the quantity at a location."""
 
     def diff(product: Product) -> Decision:
         if seen.locations is None:
@@ -96,31 +96,31 @@ def diff_location_stock(desired: DesiredRow, seen: ProductsSeen, *, location: st
 
 
 def _not_told(desired: DesiredRow, product: Product) -> Conflict:
-    reason = "its stock is not told"
+    reason = "the API reports no stock for it"
     return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, uuids=(product.uuid,))
 
 
 def evidence_of(product: Product) -> dict[str, int | None]:
-    """What tells later whether a mutation was carried out: the total, and what is reserved, which picking changes too."""
+    """Return the evidence for a mutation: the total and the reserved stock, which picking changes too."""
     stock = product.stock or ProductStock()
     return {"total": stock.total_stock, "reserved": stock.reserved_stock}
 
 
 def resolve_mutation(delta: int, before: Any, now: Any) -> Resolution:
-    """Whether a mutation was carried out, by the numbers before and now; only where they leave no other reading."""
+    """Whether a mutation was carried out, by the numbers before and now; None if they are not conclusive."""
     total, reserved = before.get("total"), before.get("reserved")
     if total is None or now.get("total") is None:
-        return Resolution(None, "the API does not tell the total stock")
+        return Resolution(None, "the API does not report the total stock")
     if reserved != now.get("reserved"):
-        return Resolution(None, "other stock moved meanwhile")
+        return Resolution(None, "the stock was changed by others meanwhile")
     moved = now["total"] - total
     if moved == delta:
         return Resolution(is_done=True)
-    return Resolution(is_done=False) if moved == 0 else Resolution(None, "other stock moved meanwhile")
+    return Resolution(is_done=False) if moved == 0 else Resolution(None, "the stock was changed by others meanwhile")
 
 
 def _diff(desired: DesiredRow, seen: ProductsSeen, diff: Callable[[Product], Decision]) -> Decision:
-    """What is to be done with the product that a row is about, if its stock can be written."""
+    """Return the product of a row if its stock can be written, or the conflict."""
     if not seen.products:
         return not_there(desired, seen) or Conflict(
             key=desired.key,
@@ -131,7 +131,7 @@ def _diff(desired: DesiredRow, seen: ProductsSeen, diff: Callable[[Product], Dec
 
     def writable(product: Product) -> Decision:
         if product.type == ProductType.PARENT:
-            return _skip(desired, product, "a compound product: its parts have the stock")
+            return _skip(desired, product, "a compound product: only its parts have stock")
         if product.stock is not None and product.stock.unlimited_stock:
             return _skip(desired, product, "its stock is unlimited")
         return diff(product)
@@ -173,7 +173,7 @@ def _whole(value: Any) -> int | None:
 
 
 class StockStrategy(PlanStrategy[ProductsSeen]):
-    """Stock as it is wanted."""
+    """The strategy for stock."""
 
     name: ClassVar[str] = "stock"
 
@@ -190,7 +190,7 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         if mode not in {"set", "free"}:
             raise ConfigurationError(f"mode must be 'set' or 'free', not {mode!r}")
         if mode == "set" and not location:
-            raise ConfigurationError("to set quantities, say at which pick location: location=, its uuid")
+            raise ConfigurationError("mode 'set' needs location=, the uuid of a pick location")
         self.noun = "sku"
         self.webshop = webshop
         self.options: Mapping[str, Any] = {
@@ -211,7 +211,7 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         return normalize_level(row, index)
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
-        """The products with these SKUs; and their locations, if each needs a request."""
+        """Return the products with these SKUs, and their locations if they are needed."""
         keys = {desired.key for desired in desired_rows}
         products, looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
         self.looked_at: str = looked_at
@@ -225,12 +225,12 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         }
 
     def diff(self, desired: DesiredRow, present: ProductsSeen | None) -> Decision:
-        """Set, mutate, or leave it."""
+        """Decide about the stock of a product."""
         seen = present or ProductsSeen()
         if not self._sets:
             return diff_free_stock(desired, seen)
         if not self.reads_in_pages and len(seen.products) > 1:
-            desired = attrs.evolve(desired, uuid=None)  # where each of them lies was not read
+            desired = attrs.evolve(desired, uuid=None)  # their locations were not read
         assert self._location is not None
         return diff_location_stock(desired, seen, location=self._location)
 
@@ -243,7 +243,7 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         return is_same and [change.after for change in write.changes] == [wanted["level"]]
 
     async def send(self, write: PlannedWrite) -> str | None:
-        """Set or mutate it."""
+        """Set or mutate the stock."""
         assert write.uuid is not None
         (change,) = write.changes
         if write.action is Action.SET:
@@ -256,11 +256,11 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         return write.uuid
 
     def resolve(self, write: PlannedWrite, present: ProductsSeen | None) -> tuple[Resolution, str | None]:
-        """Only the numbers show a mutation; a quantity that was set is there or not."""
+        """Find out whether a write was carried out: a mutation by the numbers, a set quantity by its value."""
         if write.action is not Action.MUTATE:
             return super().resolve(write, present)
         same = [product for product in (present or ProductsSeen()).products if product.uuid == write.uuid]
         if not same:
-            return Resolution(None, "the product is not there any more"), None
+            return Resolution(None, "the product does not exist any more"), None
         (change,) = write.changes
         return resolve_mutation(change.after - change.before, write.seen, evidence_of(same[0])), write.uuid

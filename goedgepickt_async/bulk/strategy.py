@@ -1,4 +1,4 @@
-"""What differs by resource when a plan is made and applied, and how the present state is read."""
+"""The parts of planning that differ by resource, and the reading of the present state."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ P = TypeVar("P")
 
 
 class PlanStrategy(ABC, Generic[P]):
-    """One kind of plan, for one client; `P` is what is there of one key.
+    """A kind of plan for one client; `P` is the type of the present state of a key.
 
     Attributes:
-        name: Of the kind.
-        noun: What its keys are, for people.
-        webshop: The uuid of the webshop that it is for.
-        options: Its other options, as values that JSON takes.
-        looked_at: Where the latest reading looked, for people.
-        reads_in_pages: Whether many keys are read with hardly more requests than one.
+        name: The name of the kind.
+        noun: The name of its keys, for people.
+        webshop: The uuid of its webshop.
+        options: Its other options, as values for `json.dumps`.
+        looked_at: The scope of the latest reading, for people.
+        reads_in_pages: Whether reading many keys needs hardly more requests than reading one.
     """
 
     name: ClassVar[str]
@@ -82,47 +82,47 @@ class PlanStrategy(ABC, Generic[P]):
 
     @abstractmethod
     def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
-        """A desired row, checked and in one form."""
+        """Return a checked desired row."""
 
     @abstractmethod
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, P]:
-        """What is there, by key, with as few requests as will do; a key that is not in it has nothing there."""
+        """Return the present state by key, with as few requests as possible. Missing keys do not exist."""
 
     @abstractmethod
     def diff(self, desired: DesiredRow, present: P | None) -> Decision:
-        """What is to be done."""
+        """Decide about a row."""
 
     def settle(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
-        """The decisions, compared with each other: two writes to one thing are in conflict."""
+        """Compare the decisions: two writes to the same object are in conflict."""
         return conflicting(decisions, lambda write: write.key, lambda same: f"{len(same)} rows would write to it")
 
     @abstractmethod
     async def send(self, write: PlannedWrite) -> str | None:
-        """Make the write; the uuid of what was made or changed, where the answer tells it."""
+        """Send the write. Return the uuid of the created or changed object, if the response has it."""
 
     def is_sound(self, write: PlannedWrite) -> bool:
-        """Whether a write that was saved is one that this strategy can have planned."""
+        """Whether this strategy can have planned a saved write."""
         again = self.normalize(write.desired.values, write.index)
         return isinstance(again, DesiredRow) and again == write.desired
 
     def resolve(self, write: PlannedWrite, present: P | None) -> tuple[Resolution, str | None]:
-        """Whether a write whose answer was lost was carried out, by what is there now; and the uuid."""
+        """Find out by the present state whether a write with a lost response was carried out; and the uuid."""
         decision = self.diff(write.desired, present)
         if isinstance(decision, Unchanged):
             return Resolution(is_done=True), decision.uuid
         if isinstance(decision, PlannedWrite) and decision.action is write.action and decision.uuid == write.uuid:
             return Resolution(is_done=False), None
-        return Resolution(None, getattr(decision, "reason", "what is there is something else")), None
+        return Resolution(None, getattr(decision, "reason", "the present state is different")), None
 
 
 T = TypeVar("T")
 
 
 def fields_of(row: Any) -> dict[str, Any]:
-    """The fields of a row that says something, by Python name.
+    """Return the fields of a row that have a value, by Python name.
 
     Raises:
-        TypeError: It is neither a mapping nor an attrs object.
+        TypeError: The row is neither a mapping nor an attrs object.
     """
     if isinstance(row, Mapping):
         named: Iterable[tuple[str, Any]] = ((str(name), value) for name, value in row.items())
@@ -134,7 +134,7 @@ def fields_of(row: Any) -> dict[str, Any]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether it can be sent at all: half of a surrogate pair cannot."""
+    """Whether a value can be sent: half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -143,7 +143,7 @@ def is_utf8(text: str) -> bool:
 
 
 def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Conflict:
-    """The conflict that an unfit row is."""
+    """Return the conflict for a row that is not valid."""
     if isinstance(error, TypeError):
         return Conflict(key=key, indexes=(index,), reason=str(error))
     fields = {name: "; ".join(texts) for name, texts in error.fields.items()}
@@ -152,11 +152,11 @@ def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Co
 
 
 def split_duplicates(desired_rows: Iterable[DesiredRow], noun: str) -> tuple[list[DesiredRow], list[Conflict]]:
-    """The rows whose key comes once, or that the product's own uuid tells apart; and conflicts for the others.
+    """Return the rows whose key is unique or that have a uuid, and conflicts for the others.
 
     Args:
         desired_rows: All of them.
-        noun: What the key is, for people.
+        noun: The name of the key, for people.
     """
     by_key: dict[str, list[DesiredRow]] = defaultdict(list)
     for desired in desired_rows:
@@ -179,13 +179,13 @@ def conflicting(
     why: Callable[[Sequence[PlannedWrite]], str],
     code: ConflictCode = ConflictCode.DUPLICATE,
 ) -> Sequence[Decision]:
-    """The decisions, with a conflict in place of writes that have something in common.
+    """Return the decisions, with a conflict in place of writes that share a value.
 
     Args:
         decisions: All of them.
-        same: What two writes must not have in common; None: nothing.
-        why: The reason of such a conflict.
-        code: Its code.
+        same: A function that returns the value that two writes must not share, or None.
+        why: The reason of the conflict.
+        code: The code of the conflict.
     """
     groups: dict[str, list[PlannedWrite]] = defaultdict(list)
     for write in decisions:
@@ -206,22 +206,22 @@ R = TypeVar("R")
 
 _AT_ONCE = 5
 _MOST_REQUESTS: Final = 50
-"""Requests that may be spent on looking for similar keys, or as many as there are keys that are not there."""
+"""The largest number of requests for similar keys, or the number of missing keys if that is larger."""
 _FEW_REQUESTS: Final = 10
 _NAMED_WEBSHOPS: Final = 3
 _LOOK_BACK: Final = timedelta(days=60)
-"""How far back an order is looked for at least, with any dates in the input."""
+"""The shortest time for which orders are read back, independent of the dates in the input."""
 
 
 @attrs.frozen(kw_only=True)
 class ProductsSeen:
-    """What is there of one key.
+    """The present state of one key.
 
     Attributes:
-        products: The products of the webshop that have it.
-        locations: Where it lies, if that was asked for.
-        elsewhere: The webshop that has it, if this one has not; empty: none.
-        similar: Keys of this webshop that are nearly the same, if none is exactly this.
+        products: The products of the webshop with this key.
+        locations: The locations, if they were read.
+        elsewhere: The other webshop that has the key; empty without one.
+        similar: Nearly equal keys of this webshop, if no key is equal.
     """
 
     products: tuple[Product, ...] = ()
@@ -231,13 +231,13 @@ class ProductsSeen:
 
 
 def not_there(desired: DesiredRow, seen: ProductsSeen) -> Conflict | None:
-    """The conflict of a key that nothing has, where something tells that the key may be wrong."""
+    """Return a conflict for a missing key, if the key may be wrong."""
     if seen.elsewhere:
         reason = f"it exists in {seen.elsewhere}, not in this one"
         return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.OTHER_WEBSHOP)
     if seen.similar:
         shown = " and ".join(repr(same) for same in seen.similar[:3])
-        reason = f"it is not there, but {shown} is: {_what_differs(desired.key, seen.similar[0])}?"
+        reason = f"it does not exist, but {shown} is: {_what_differs(desired.key, seen.similar[0])}?"
         return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.NEAR_MISS)
     return None
 
@@ -253,15 +253,15 @@ def _what_differs(key: str, similar: str) -> str:
 async def find_products(
     sender: Sender, keys: Collection[str], *, key: str, webshop: str
 ) -> tuple[dict[str, ProductsSeen], str]:
-    """What is there of each key; and where was looked, for people.
+    """Return the present state of each key, and a text about the scope of the reading.
 
-    A key that no product of the webshop has is looked for in the account's other webshops. It is also compared with
-    similar keys of this webshop. So "it is not there" rests on more than one exact search.
+    A key that is missing in the webshop is searched in the other webshops of the account. It is also compared with
+    similar keys of this webshop.
 
     Args:
         sender: What sends the requests.
-        keys: What to look for.
-        key: The field of the key.
+        keys: The keys to read.
+        key: The field of the keys.
         webshop: The webshop.
     """
     found, known = await read_products(sender, keys, key=key, webshop=webshop)
@@ -276,23 +276,23 @@ async def find_products(
         look_alikes = tuple(same for same in (similar or {}).get(fold(value), ()) if same != value)
         if value in elsewhere or look_alikes:
             seen[value] = ProductsSeen(elsewhere=other if value in elsewhere else "", similar=look_alikes)
-    where = "the products of this webshop, and for those that are not there the account's other webshops"
+    where = "the products of this webshop, and the other webshops of the account for missing products"
     if similar is None:
-        return seen, f"{where}; similar ones were not looked for, as that takes too many requests"
+        return seen, f"{where}; similar keys were not searched, because that needs too many requests"
     return seen, f"{where} and similar ones"
 
 
 async def _find_similar(
     sender: Sender, missing: Sequence[str], known: Iterable[str] | None, *, key: str, webshop: str
 ) -> Mapping[str, Sequence[str]] | None:
-    """The keys that are there, by their fold, as far as they may be similar to one that is missing.
+    """Return the existing keys by their normalised form, if they may be similar to a missing key.
 
-    They come out of the whole list, or out of searches for the usual variants: the way with fewer requests.
+    They are from the whole list or from searches for the usual variants, depending on the number of requests.
 
     Args:
         sender: What sends the requests.
-        missing: The keys that are not there.
-        known: All keys of the webshop; None: they were not read.
+        missing: The missing keys.
+        known: All keys of the webshop; None if they were not read.
         key: The field of the keys.
         webshop: The webshop.
 
@@ -321,9 +321,10 @@ _IGNORED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 def fold(key: str) -> str:
-    """A key without what gets lost or added on its way through spreadsheets: two with the same fold are look-alikes.
+    """Return the normalised form of a key. Two keys with the same form are nearly equal.
 
-    Case, blanks, zero-width characters, kinds of dashes, full-width forms, `="…"`, leading zeros and `.0` behind.
+    It ignores case, blanks, zero-width characters, kinds of dashes, full-width forms, `="…"`, leading zeros and a final
+    `.0`.
     """
     text = unicodedata.normalize("NFKC", key).casefold()
     text = "".join(
@@ -336,7 +337,7 @@ def fold(key: str) -> str:
 
 
 def variants_of(key: str) -> set[str]:
-    """The usual ways to write a key, such as a spreadsheet changes it: those with the same fold that may be there."""
+    """Return the usual variants of a key with the same normalised form, as spreadsheets make them."""
     kept = unicodedata.normalize("NFKC", key)
     kept = "".join("-" if unicodedata.category(char) == "Pd" else char for char in kept if char.isprintable())
     bare = kept.replace(" ", "").strip("=\"'")
@@ -349,7 +350,7 @@ def variants_of(key: str) -> set[str]:
 
 
 async def _known_keys(products: Products, *, key: str, webshop: str, most: int) -> frozenset[str] | None:
-    """The keys of all products of a webshop; None: that takes more than so many requests."""
+    """Return the keys of all products of a webshop; None if that needs more requests than the limit."""
     known: set[str | None] = set()
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
         async for page in pages:
@@ -382,7 +383,7 @@ def _proven(known: AbstractSet[str | None], key: str) -> frozenset[str]:
 
 
 async def _name_others(sender: Sender, webshop: str) -> str:
-    """The other webshops of the account, as far as there are few."""
+    """Return the other webshops of the account, if there are few."""
     others = [shop.name or shop.uuid async for shop in Webshops(sender).list() if shop.uuid != webshop]
     if 1 <= len(others) <= _NAMED_WEBSHOPS:
         return "webshop " + " or ".join(repr(name) for name in others)
@@ -392,14 +393,14 @@ async def _name_others(sender: Sender, webshop: str) -> str:
 async def read_products(
     sender: Sender, keys: Collection[str], *, key: str, webshop: str | None, in_pages: bool = True
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str] | None]:
-    """The products with these keys, by key; and all keys that there are, if the whole list was read.
+    """Return the products with these keys, and all existing keys if the whole list was read.
 
     Args:
         sender: What sends the requests.
-        keys: What to look for.
-        key: The field of the key.
-        webshop: Only this one's products; None: the products of all.
-        in_pages: Whether the list may be read instead of searching for each.
+        keys: The keys to read.
+        key: The field of the keys.
+        webshop: The webshop; None for the products of all webshops.
+        in_pages: Whether the list may be read instead of searching for each key.
     """
     if not keys:
         return {}, None
@@ -415,7 +416,7 @@ async def read_products(
 async def _paged_products(
     products: Products, wanted: frozenset[str], *, key: str, webshop: str | None
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str]] | None:
-    """Out of the whole list, and all keys in it; None: it is so long that searching is fewer requests."""
+    """Read the products from the whole list; None if searching needs fewer requests."""
     known: set[str | None] = set()
     found: dict[str, tuple[Product, ...]] = defaultdict(tuple)
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
@@ -431,7 +432,7 @@ async def _paged_products(
 
 
 async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tuple[StockLocation, ...]]:
-    """Where products lie, by their uuid: one request each, as the API has no other way."""
+    """Return the locations of products, by uuid, with one request per product."""
     stock = Stock(sender)
 
     async def locations(uuid: str) -> tuple[StockLocation, ...]:
@@ -443,13 +444,13 @@ async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tupl
 async def read_orders(
     sender: Sender, desired_rows: Sequence[DesiredRow], *, since: date | None, webshop: str
 ) -> dict[str, tuple[str, ...]]:
-    """The uuids of the orders with these ids, by id.
+    """Return the uuids of the orders with these ids, by id.
 
     Args:
         sender: What sends the requests.
         desired_rows: The orders to look for.
-        since: None of them was created before; None: see `looked_from`.
-        webshop: Whose orders.
+        since: The first day to read; None: see `looked_from`.
+        webshop: The webshop of the orders.
     """
     if not desired_rows:
         return {}
@@ -472,15 +473,15 @@ async def read_orders(
 
 
 def _pages_left(info: PageInfo) -> int:
-    """After the first. The total is unreliable (B): a wrong one costs requests, and nothing else."""
+    """The number of pages after the first one. The total is unreliable (B), and a wrong total only costs requests."""
     return max(0, -(-(info.total_items or 0) // (info.items_per_page or LARGEST_PAGE)) - 1)
 
 
 def looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
-    """The day to read orders from: the oldest date in the input, and 60 days back at least.
+    """Return the first day to read: the oldest date in the input, and at least 60 days ago.
 
-    The date in a file may be the date of an export, a payment or a correction, so it cannot narrow the search. None, all
-    orders, where one does not say when it was created.
+    A date in a file can be the date of an export, a payment or a correction, so a newer date is not used. None for all
+    orders, if an order has no date.
     """
     moments = [desired.values.get("created_at") for desired in desired_rows]
     if any(moment is None for moment in moments):
@@ -491,7 +492,7 @@ def looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
 
 
 def _is_of(order: Order, shop: str | None) -> bool:
-    """The filter by webshop was seen once only (B), and the same id in two shops is nothing unusual."""
+    """The filter by webshop was seen only once (B), and two webshops can use the same id."""
     return shop is None or order.webshop_name is None or order.webshop_name == shop
 
 
@@ -503,15 +504,15 @@ async def _name_of(sender: Sender, webshop_uuid: str) -> str | None:
 
 
 async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
-    """The uuid and the name of the webshop that a plan is for: one rule for Python and the command line.
+    """Return the uuid and the name of a plan's webshop, for Python and the command line.
 
     Args:
         sender: What sends the requests.
-        given: Its uuid or its name, in any case; None: the account's only webshop.
+        given: Its uuid or its name, in upper or lower case; None for the only webshop of the account.
 
     Raises:
-        ConfigurationError: There is no such webshop, or there are several and none is given.
-        GoedGepicktError: The webshops could not be read.
+        ConfigurationError: The webshop does not exist, or the account has several and `webshop` is None.
+        GoedGepicktError: The webshops cannot be read.
     """
     shops: list[Webshop] = []
     try:
@@ -520,7 +521,7 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
                 return shop.uuid, shop.name or ""
             shops.append(shop)
     except PermissionDeniedError:
-        pass  # a key that may not list webshops can name one by its uuid
+        pass  # a key without the right to list webshops can pass a uuid
     if given is not None:
         wanted = given.strip().casefold()
         matching = [shop for shop in shops if wanted in {shop.uuid.casefold(), (shop.name or "").strip().casefold()}]
@@ -530,10 +531,13 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
             return given, ""
     elif len(shops) == 1:
         return shops[0].uuid, shops[0].name or ""
-    there = ", ".join(f"{shop.uuid} ({shop.name})" for shop in shops[:_SHOWN_WEBSHOPS]) or "none that this key can see"
+    there = (
+        ", ".join(f"{shop.uuid} ({shop.name})" for shop in shops[:_SHOWN_WEBSHOPS])
+        or "no webshop is visible with this API key"
+    )
     if given is None:
         raise ConfigurationError(
-            f"which webshop? The account has: {there}. Pass webshop_uuid (--webshop), or set GOEDGEPICKT_WEBSHOP_UUID"
+            f"the account has several webshops: {there}. Pass webshop_uuid (--webshop) or set GOEDGEPICKT_WEBSHOP_UUID"
         )
     raise ConfigurationError(f"the account has no webshop {given!r}; it has: {there}")
 
@@ -542,10 +546,10 @@ _SHOWN_WEBSHOPS = 20
 
 
 async def _for_each(sender: Sender, items: Sequence[T], read: Callable[[T], Awaitable[R]]) -> dict[T, R]:
-    """What each read gives; the first one that fails ends it.
+    """Return the results of the coroutines; the first failure cancels the others.
 
     Raises:
-        GoedGepicktError: What that one raised.
+        GoedGepicktError: The exception of the failed coroutine.
     """
     budget = sender.pipeline.budget
     runner = BulkRunner(read, items, budget, concurrency=_AT_ONCE, stop=StopAfter(errors=1), lane=Lane.NORMAL)

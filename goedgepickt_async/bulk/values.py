@@ -1,4 +1,4 @@
-"""The values of bulk jobs: desired rows, decisions, planned writes, what was applied, and for which account."""
+"""The values of bulk jobs: desired rows, decisions, planned writes, applied writes, and the scope of a plan."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ __all__ = [
 ]
 
 NOT_REPORTED = "(not reported)"
-"""The present value of a field that the API takes and does not answer."""
+"""The present value of a field that the API accepts but does not return."""
 
 
 class Action(enum.StrEnum):
-    """What a planned write does."""
+    """The kind of a planned write."""
 
     CREATE = "create"
-    """Makes something that is not there."""
+    """Create an object."""
     UPDATE = "update"
-    """Sets fields of something that is there."""
+    """Set fields of an existing object."""
     SET = "set"
-    """Sets the quantity at a location."""
+    """Set the quantity at a location."""
     MUTATE = "mutate"
-    """Adds to the stock, or takes from it."""
+    """Increase or reduce the stock."""
 
 
 @attrs.frozen(kw_only=True)
 class DesiredRow:
-    """One desired row, checked and in one form.
+    """A checked desired row.
 
     Attributes:
-        key: What tells it apart: the SKU, the shop's id of the product or of the order.
-        index: The row's place in the input, from 0.
-        values: What is wanted, under Python names, as values that JSON takes. It may hold personal data.
-        uuid: Of the product, where the input tells it, as exports do: it tells products with the same SKU apart.
+        key: The key: the SKU, or the shop's id for the product or the order.
+        index: The index of the row in the input, from 0.
+        values: The desired values by Python name, as values for `json.dumps`. They may be personal data.
+        uuid: The uuid of the product, if the input has it, as exports do. It distinguishes products with the same SKU.
     """
 
     key: str
@@ -72,12 +72,12 @@ class DesiredRow:
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """One field that will change; values as JSON takes them.
+    """A change of one field, with values for `json.dumps`.
 
     Attributes:
-        field: Its Python name.
-        before: What is there; None for an empty field, `NOT_REPORTED` where the API does not say.
-        after: What will be there.
+        field: The Python name of the field.
+        before: The present value; None for an empty field, `NOT_REPORTED` if the API does not return it.
+        after: The new value.
     """
 
     field: str
@@ -87,15 +87,15 @@ class Change:
 
 @attrs.frozen(kw_only=True)
 class PlannedWrite:
-    """One write that a plan will make.
+    """A planned write.
 
     Attributes:
-        action: What it does.
-        desired: What was wanted.
-        uuid: Of the product that it changes; None for what is made new.
-        name: What people call it; empty for orders, whose names are personal.
-        changes: Field by field.
-        seen: What else was read of it and is evidence later, such as the total stock.
+        action: The kind of the write.
+        desired: The desired row.
+        uuid: The uuid of the product to change; None for a new object.
+        name: The name of the object; empty for orders, because their names are personal.
+        changes: The changes of fields.
+        seen: Other present values, which are evidence for a lookup, such as the total stock.
     """
 
     action: Action
@@ -107,32 +107,32 @@ class PlannedWrite:
 
     @property
     def key(self) -> str:
-        """The SKU, or the shop's id."""
+        """The SKU or the shop's id."""
         return self.desired.key
 
     @property
     def index(self) -> int:
-        """The row's place in the input, from 0."""
+        """The index of the row in the input, from 0."""
         return self.desired.index
 
     def to_dict(self) -> dict[str, Any]:
-        """The write as values that JSON takes; the values of an order hold personal data."""
+        """Return the write as values for `json.dumps`. The values of an order contain personal data."""
         made: dict[str, Any] = CONVERTER.unstructure(self)
         return made
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlannedWrite:
-        """The write that `to_dict` wrote.
+        """Return the write from a result of `to_dict`.
 
         Raises:
-            ConfigurationError: `to_dict` did not write this.
+            ConfigurationError: The value was not made by `to_dict`.
         """
         return _structure(data, cls)
 
 
 @attrs.frozen(kw_only=True)
 class Unchanged:
-    """A row that is as desired already."""
+    """A row that already has the desired state."""
 
     key: str
     index: int
@@ -141,7 +141,7 @@ class Unchanged:
 
 @attrs.frozen(kw_only=True)
 class Skipped:
-    """A row that is deliberately not touched, and why."""
+    """A row that is skipped deliberately, with the reason."""
 
     key: str
     index: int
@@ -150,35 +150,35 @@ class Skipped:
 
 
 class ConflictCode(enum.StrEnum):
-    """Why a row is in conflict, for programs."""
+    """The reason of a conflict, for programs."""
 
     BAD_ROW = "bad_row"
-    """The row itself is unfit: a field is missing or wrong."""
+    """The row is not valid: a field is missing or wrong."""
     DUPLICATE = "duplicate"
-    """The same key comes several times in the input."""
+    """The same key is several times in the input."""
     AMBIGUOUS = "ambiguous"
-    """Several things at the server have this key."""
+    """Several objects at the server have this key."""
     NOT_FOUND = "not_found"
-    """Nothing has this key, and it cannot or must not be created."""
+    """No object has this key, and it cannot or must not be created."""
     OTHER_WEBSHOP = "other_webshop"
-    """It exists, in another webshop than the plan's."""
+    """The object exists in another webshop than the plan's."""
     NEAR_MISS = "near_miss"
-    """Nothing has exactly this key, and something has nearly the same one."""
+    """No object has exactly this key, but an object has nearly the same key."""
     UNWRITABLE = "unwritable"
-    """It exists, and cannot be written as asked."""
+    """The object exists, but the change is not possible."""
 
 
 @attrs.frozen(kw_only=True)
 class Conflict:
-    """Rows for which nothing can safely be done.
+    """Rows for which no safe write is possible.
 
     Attributes:
-        key: The SKU or the shop's id; empty where it is missing.
-        indexes: The places of the rows in the input, from 0.
-        reason: Why; no personal data is in it.
-        code: Why, for programs.
-        uuids: Of what is in the way at the server.
-        fields: For a row that was refused: what is wrong with which field.
+        key: The SKU or the shop's id; empty if it is missing.
+        indexes: The indexes of the rows in the input, from 0.
+        reason: The reason, without personal data.
+        code: The code of the reason, for programs.
+        uuids: The uuids of the objects at the server that cause the conflict.
+        fields: The problems by field, for a row that is not valid.
     """
 
     key: str
@@ -190,66 +190,66 @@ class Conflict:
 
 
 Decision = PlannedWrite | Unchanged | Skipped | Conflict
-"""What comparing one desired row with the present state gives."""
+"""The decision about one desired row."""
 
 
 @attrs.frozen
 class Resolution:
-    """What the numbers say of a mutation whose answer was lost: done, not done, or (None) unknown."""
+    """Whether a mutation with a lost response was carried out: True, False, or None for unknown."""
 
     is_done: bool | None
     why: str = ""
 
 
 class AppliedVia(enum.StrEnum):
-    """How a planned write came to be done."""
+    """How a planned write was done."""
 
     SENT = "sent"
-    """It was sent, and the server answered with success."""
+    """The write was sent, and the response was a success."""
     FOUND = "found"
-    """It had been sent before, or another program did it: a lookup found it done."""
+    """A lookup found that the write was done before, or by another program."""
     JOURNAL = "journal"
-    """The journal says that it was done; nothing was sent."""
+    """The journal has the write as done; nothing was sent."""
     DRY_RUN = "dry_run"
-    """Nothing was sent, as was asked for."""
+    """Nothing was sent, because `dry_run` was set."""
 
 
 @attrs.frozen(kw_only=True)
 class Applied:
-    """A planned write that is done.
+    """The result of a planned write.
 
     Attributes:
-        via: How that came to be.
-        uuid: Of what was made or changed, where the API returned it.
+        via: How the write was done.
+        uuid: The uuid of the created or changed object, if the API returned it.
     """
 
     via: AppliedVia
     uuid: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The value as JSON takes it."""
+        """Return the value for `json.dumps`."""
         return {"via": self.via.value, "uuid": self.uuid}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Applied:
-        """The value that `to_dict` wrote.
+        """Return the value from a result of `to_dict`.
 
         Raises:
-            ConfigurationError: `to_dict` did not write this.
+            ConfigurationError: The value was not made by `to_dict`.
         """
         return _structure(data, cls)
 
 
 @attrs.frozen(kw_only=True)
 class PlanScope:
-    """What a plan or a journal is for: a server, a webshop and an API key. Only a keyed hash of the key is kept.
+    """The scope of a plan or a journal: a server, a webshop and an API key. Only a keyed hash of the key is stored.
 
     Attributes:
         server: The API's host and path; a sandbox on this machine has the same one on every port.
-        webshop: The uuid of the webshop; None: all.
-        salt: What the hash is keyed with, in hexadecimal; another one for each scope that is recorded.
+        webshop: The uuid of the webshop; None for all webshops.
+        salt: The random key of the hash in hexadecimal; each recorded scope has another one.
         key_hash: The keyed hash of the API key.
-        webshop_name: What people call the webshop; empty where that was not asked.
+        webshop_name: The name of the webshop; empty if it was not read.
         address: The API's whole URL, with the port; for people.
     """
 
@@ -262,7 +262,7 @@ class PlanScope:
 
     @classmethod
     def of(cls, settings: Settings, webshop: str | None, *, name: str = "", salt: str | None = None) -> PlanScope:
-        """The scope that a client works in."""
+        """Return the scope of a client."""
         salt = secrets.token_hex(16) if salt is None else salt
         key_hash = hmac.new(salt.encode(), settings.api_key.encode(), hashlib.sha256).hexdigest()
         return cls(
@@ -275,10 +275,10 @@ class PlanScope:
         )
 
     def check(self, settings: Settings, webshop: str | None, what: str) -> None:
-        """Check that a client works in this scope.
+        """Check that a client has this scope.
 
         Raises:
-            JournalMismatchError: It does not.
+            JournalMismatchError: The client has another scope.
         """
         other = self.of(settings, webshop, salt=self.salt)
         if other.server != self.server:
@@ -286,11 +286,11 @@ class PlanScope:
         if other.webshop != self.webshop:
             raise JournalMismatchError(f"{what} is for another webshop: {self.webshop}, not {other.webshop}")
         if not hmac.compare_digest(other.key_hash.encode(), self.key_hash.encode()):
-            raise JournalMismatchError(f"{what} is for another account: it was made with another API key")
+            raise JournalMismatchError(f"{what} belongs to another account: it was made with another API key")
 
     @property
     def webshop_text(self) -> str:
-        """The webshop as people know it."""
+        """The name or the uuid of the webshop."""
         if self.webshop is None:
             return "all webshops"
         return f"webshop {self.webshop_name!r} ({self.webshop})" if self.webshop_name else f"webshop {self.webshop}"
@@ -298,13 +298,13 @@ class PlanScope:
 
 @attrs.frozen(kw_only=True)
 class RowSource:
-    """Where the rows of a plan came from: a file, and the line of each row.
+    """The source of a plan's rows: a file, and the line of each row.
 
     Attributes:
-        name: The file's name.
-        lines: The line where each row begins, by the row's place in the input.
-        problems: The rows and cells that could not be read, as `stock.csv:12: voorraad: …`.
-        skipped: Rows that are no rows of this kind, such as the image rows of a shop's products, and why.
+        name: The name of the file.
+        lines: The first line of each row, by the index of the row in the input.
+        problems: The problems of rows and cells, such as `stock.csv:12: voorraad: …`.
+        skipped: The skipped rows and the reasons, such as the image rows of a shop's products.
     """
 
     name: str
@@ -328,7 +328,7 @@ def _structure(data: Any, cls: type[_T]) -> _T:
 
 
 def _exactly(cls: type) -> Callable[[Any, Any], Any]:
-    """A structure function that takes values of one type and converts nothing."""
+    """Return a structure function that accepts only values of one type."""
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, cls) or (isinstance(value, bool) and cls is not bool):
@@ -341,7 +341,7 @@ def _exactly(cls: type) -> Callable[[Any, Any], Any]:
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False)
     for cls in (str, int, bool, float):
-        # By identity: a hook for str would also serve its subclasses, the enumerations, too.
+        # By identity, because a hook for str would also be used for its subclasses, the enumerations.
         converter.register_structure_hook_func(partial(operator.is_, cls), _exactly(cls))
     writes = cattrs.gen.make_dict_unstructure_fn(
         PlannedWrite, converter, desired=cattrs.override(omit=True), _cattrs_use_linecache=False
@@ -363,7 +363,7 @@ def _make_converter() -> cattrs.Converter:
 
 
 def _check_write(write: PlannedWrite) -> None:
-    """Refuse a write that cannot be one: a changed quantity is a whole number."""
+    """Refuse a write that is not valid: a changed quantity is a whole number."""
     if write.action in {Action.MUTATE, Action.SET}:
         (change,) = write.changes
         whole = _exactly(int)
@@ -372,8 +372,8 @@ def _check_write(write: PlannedWrite) -> None:
         if write.action is Action.MUTATE or change.before is not None:
             whole(change.before, int)
     if (write.uuid is None) != (write.action is Action.CREATE):
-        raise ValueError("only what is created has no uuid")
+        raise ValueError("only a write of kind create has no uuid")
 
 
 CONVERTER: Final = _make_converter()
-"""Between the values of plans and what JSON takes."""
+"""The converter between the values of plans and JSON."""

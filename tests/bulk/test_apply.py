@@ -293,7 +293,7 @@ def _spoil_bytes(path: Path) -> None:
     ("spoil", "why"),
     [
         (_spoil_version, "version 9"),
-        (_other_database, "something else"),
+        (_other_database, "another database"),
         (_spoil_bytes, "damaged"),
         (lambda path: path.write_bytes(b"no database at all" * 99), "damaged"),
         (lambda path: (path.unlink(), path.mkdir()), "must be a file"),

@@ -1,6 +1,6 @@
-"""Files of desired rows, CSV and JSON Lines, as mappings with Python field names for plans.
+"""Reads files with desired rows, such as CSV and JSON Lines, as mappings with Python field names for plans.
 
-`read_rows` reads one; what it cannot read it names by file, line and column, and guesses nothing.
+`read_rows` reads a file. It reports values that it cannot read by file, line and column, and does not guess.
 """
 
 from __future__ import annotations

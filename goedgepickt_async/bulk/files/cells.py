@@ -1,4 +1,4 @@
-"""How a cell is read: text, identifiers, exact numbers, dates, countries; what can mean two things is refused."""
+"""Reads cells: text, identifiers, decimal numbers, dates, countries. Ambiguous values are refused."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = [
 
 
 class CellError(Exception):
-    """A cell cannot be read; the text says why. It never leaves the package."""
+    """Private: a cell cannot be read; the text has the reason."""
 
 
 @attrs.frozen(kw_only=True)
 class Notation:
-    """What the user says of how a file is written.
+    """The user's options for reading cells.
 
     Attributes:
-        decimal: The sign before decimals, `,` or `.`; None: what can mean two numbers is refused.
-        dates: The order of a date's parts, `dmy` or `mdy`; None: what can mean two dates is refused.
+        decimal: The decimal sign, `,` or `.`; None refuses ambiguous numbers.
+        dates: The order of the parts of a date, `dmy` or `mdy`; None refuses ambiguous dates.
     """
 
     decimal: str | None = None
@@ -50,7 +50,7 @@ class Notation:
 
 
 Reader: TypeAlias = Callable[[Any, Notation], Any]
-"""From a value that is not empty to what is kept."""
+"""A function that converts a value that is not empty."""
 
 _NOTHING_SAID: Final = Notation()
 
@@ -63,7 +63,7 @@ _SPREADSHEET_ERROR: Final = re.compile(
 )
 _AS_TEXT: Final = re.compile(r'="([^"]*)"')
 _QUOTED: Final = re.compile(r"'(?=\+?[0-9])")
-"""The apostrophe that makes a spreadsheet take digits for text."""
+"""The apostrophe that makes a spreadsheet read digits as text."""
 _NO_VALUE: Final = frozenset({"NULL", "\\N", "(null)", "[NULL]", "NaN", "nan", "None", "undefined", "[object Object]"})
 """How programs and databases write that there is no value."""
 _SEVERAL: Final = re.compile(r"[\t\r\n\v\f]")
@@ -73,8 +73,8 @@ _FLAGS: Final = {
     **dict.fromkeys(("0", "false", "no", "nee", "onwaar", "uit", "off", "n"), False),
 }
 
-# A spreadsheet takes a cell that begins like this for a formula. A quote, an apostrophe or a blank before it does not
-# help: the reader may split the cell at another separator than the writer's.
+# A spreadsheet reads a cell with this start as a formula. A quote, an apostrophe or a blank before it does not prevent
+# that, because the reader may split the cell at another separator.
 _BEGINNING: Final = r"(?:^|(?<=[;,|\t\r\n]))"
 _FORMULA: Final = r"(?=['\" \u00a0]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 _UNSAFE: Final = re.compile(_BEGINNING + _FORMULA)
@@ -82,19 +82,19 @@ _ESCAPED: Final = re.compile(_BEGINNING + "'" + _FORMULA)
 
 
 def escape_cell(text: str) -> str:
-    """A text that no spreadsheet runs as a formula: an apostrophe is put before each place that could begin one.
+    """Return a text that a spreadsheet does not run as a formula: each possible start gets an apostrophe.
 
-    Such places are the beginning of the text, and each place after a separator (`;`, `,`, `|`, a tab, a line end).
-    A spreadsheet may split the cell there, also if the file was written with another separator.
+    Possible starts are the beginning of the text and each position after a separator: `;`, `,`, `|`, a tab, a line end.
+    A spreadsheet may split the cell there.
 
     Args:
-        text: What the cell is to say; `unescape_cell` gives it back.
+        text: The text of the cell; `unescape_cell` returns it.
     """
     return _UNSAFE.sub("'", text)
 
 
 def unescape_cell(text: str) -> str:
-    """The text that `escape_cell` was given.
+    """Return the original text of `escape_cell`.
 
     Args:
         text: The cell.
@@ -119,7 +119,7 @@ def text(value: Any, _: Notation = _NOTHING_SAID) -> str:
 
 
 def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """An identifier: leading zeros stay, invisible characters go, what a spreadsheet made of a number is refused."""
+    """Read an identifier: leading zeros are kept, and numbers that a spreadsheet has changed are refused."""
     whole_text = text(value)
     if several := _SEVERAL.search(whole_text):
         what = "a tab" if several[0] == "\t" else "a line end"
@@ -130,25 +130,25 @@ def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
     if _SPREADSHEET_ERROR.fullmatch(kept):
         raise CellError(f"{kept} is a spreadsheet error, not a value")
     if _SHORTENED.fullmatch(kept):
-        raise CellError(f"{kept!r} is what a spreadsheet made of a longer number; export that column as text")
+        raise CellError(f"{kept!r} is a long number that a spreadsheet has shortened; export this column as text")
     if kept.casefold().rstrip(":") in _TOTALS:
-        raise CellError(f"{kept!r} looks like a line of totals, not a product; remove it")
+        raise CellError(f"{kept!r} looks like a totals row, not a product; remove this row")
     return kept
 
 
 def digits(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """Text that may be digits, such as a zip code or a phone number, without the apostrophe of a spreadsheet."""
+    """Read text that can be digits, such as a zip code or a phone number, without the apostrophe of a spreadsheet."""
     kept = text(value).strip()
     return _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
 
 
 def percentage(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
-    """An exact number, with or without a percent sign."""
+    """Read a decimal number, with or without a percent sign."""
     return amount(value.strip().removesuffix("%").rstrip() if isinstance(value, str) else value, notation)
 
 
 def amount(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
-    """An exact number."""
+    """Read a decimal number."""
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         return Decimal(value)
     return parse_amount(text(value), notation.decimal)
@@ -162,7 +162,7 @@ def price(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
 
 
 def whole(value: Any, notation: Notation = _NOTHING_SAID) -> int:
-    """A whole number."""
+    """Read a whole number."""
     if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value.adjusted()) < 30:
         return int(value)
     if isinstance(value, Decimal):
@@ -173,7 +173,7 @@ def whole(value: Any, notation: Notation = _NOTHING_SAID) -> int:
 
 
 def flag(value: Any, _: Notation = _NOTHING_SAID) -> bool:
-    """Yes or no, in Dutch or English."""
+    """Read yes or no, in Dutch or English."""
     if isinstance(value, bool):
         return value
     try:
@@ -183,7 +183,7 @@ def flag(value: Any, _: Notation = _NOTHING_SAID) -> bool:
 
 
 def link(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """A URL; the first one, where a shop lists several."""
+    """Read a URL; if a shop lists several, the first one."""
     first = re.split(r",\s*(?=https?://)|\s*\|\s*|;\s*(?=https?://)", text(value).strip())[0]
     if not re.match(r"https?://\S+$", first):
         raise CellError("must be a URL that begins with http:// or https://")
@@ -230,7 +230,7 @@ _COUNTRIES: Final = {
 
 
 def country(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """A country's code of two letters, also from its name or its code of three letters."""
+    """Read a country as its code of two letters, also from its name or its code of three letters."""
     kept = text(value).strip()
     return _COUNTRIES.get("-".join(kept.casefold().split()), kept.upper())
 
@@ -248,11 +248,11 @@ _STATUSES: Final = {
     }.items()
     for word in words
 }  # fmt: skip
-"""The words of shops for the statuses that a new order can have; unpaid, failed and refunded ones are none of them."""
+"""The words of shops for the statuses of new orders. Unpaid, failed and refunded orders have none of these statuses."""
 
 
 def order_status(value: Any, _: Notation = _NOTHING_SAID) -> str:
-    """The status of a new order, also from the words that shops use; others are refused by the plan."""
+    """Read the status of a new order, also from the words of shops. The plan refuses other values."""
     kept = text(value).strip()
     return _STATUSES.get(kept.casefold(), kept)
 
@@ -283,10 +283,10 @@ _SPACED_OFFSET: Final = re.compile(r"(?<=[0-9])\s+(?=[+-][0-9]{2}:?[0-9]{2}$)")
 
 
 def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
-    """ISO 8601, or day, month and year; without an offset it is Dutch local time.
+    """Read a date and time: ISO 8601, or day, month and year. Without an offset it is Dutch local time.
 
-    `28-11-2026` and `28.11.2026` begin with the day, as in the Netherlands and Germany. With slashes they may begin with
-    the month: `05/06/2026` is refused unless the order is said.
+    `28-11-2026` and `28.11.2026` start with the day, as in the Netherlands and Germany. With slashes, the month may be
+    first, so `05/06/2026` is refused without the option for the order.
     """
     if isinstance(value, datetime):
         return value if value.tzinfo is not None else value.replace(tzinfo=_DUTCH)
@@ -301,7 +301,7 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
 
 
 def _written_out(kept: str, notation: Notation) -> datetime | None:
-    """A date that is not ISO 8601, without a zone; None: it is."""
+    """Read a date that is not ISO 8601, without a time zone; None for ISO 8601."""
     if written := _DATE.fullmatch(kept):
         day, month = _day_and_month(written, kept, notation)
     elif written := _YEAR_FIRST.fullmatch(kept):
@@ -324,9 +324,7 @@ def _day_and_month(written: re.Match[str], kept: str, notation: Notation) -> tup
     order = notation.dates
     if order is None:
         if written["sign"] == "/" and one <= 12 and two <= 12 and one != two:
-            raise CellError(
-                f"{kept!r} can mean two dates: say whether the day or the month is first (--dates dmy, mdy)"
-            )
+            raise CellError(f"{kept!r} is ambiguous: pass the order of day and month (--dates dmy or --dates mdy)")
         order = "mdy" if written["sign"] == "/" and two > 12 else "dmy"
     return (one, two) if order == "dmy" else (two, one)
 
@@ -346,14 +344,14 @@ _MIXED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*(?!
 
 
 def parse_amount(text: str, decimal: str | None = None) -> Decimal:
-    """An exact number: `12.34`, `12,34`, `1.234,56`, `1,234.56`, `€ 12,34`, `12,-`.
+    """Read a decimal number: `12.34`, `12,34`, `1.234,56`, `1,234.56`, `€ 12,34`, `12,-`.
 
     Args:
         text: The content of the cell.
-        decimal: The sign before the decimals, `,` or `.`; None: as the number shows.
+        decimal: The decimal sign, `,` or `.`; None to detect it.
 
     Raises:
-        CellError: It is not a number, or one such as `1.234`, which can mean two numbers.
+        CellError: The text is not a number, or is ambiguous, such as `1.234`.
     """
     if len(text) > _LONGEST:
         raise CellError("is too long for a number")
@@ -369,10 +367,10 @@ def parse_amount(text: str, decimal: str | None = None) -> Decimal:
 
 
 def parse_whole(text: str, decimal: str | None = None) -> int:
-    """A whole number; decimals may be there if they are zeros, as in `5.0000`.
+    """Read a whole number. Decimals are allowed if they are zeros, as in `5.0000`.
 
     Raises:
-        CellError: It is none, or can be read in two ways.
+        CellError: The text is not a whole number, or is ambiguous.
     """
     number = parse_amount(text, decimal)
     if number != number.to_integral_value():
@@ -389,7 +387,7 @@ def _of_one_sign(kept: str, text: str, decimal: str | None) -> Decimal:
             return _decimal(kept, thousands=None, point=groups[1])
     elif one is not None and decimal in {None, one[3]}:
         if decimal is None and groups is not None and one[2] != "0":
-            raise CellError(f"{text.strip()!r} can mean two numbers: pass the decimal sign (--decimal , or .)")
+            raise CellError(f"{text.strip()!r} is ambiguous: pass the decimal sign (--decimal , or --decimal .)")
         return _decimal(kept, thousands=None, point=one[3])
     raise CellError(f"{text.strip()!r} is not a number")
 

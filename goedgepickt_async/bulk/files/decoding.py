@@ -1,4 +1,4 @@
-"""From the bytes of a file to records: compression, encoding, CSV dialect, JSON, workbooks."""
+"""Decodes the bytes of a file to records: compression, encoding, CSV dialect, JSON, workbooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ZIP: Final = b"PK\x03\x04"
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAX_UNPACKED: Final = 1 << 30
 _OLDER: Final = re.compile(rb"[^\W\d_][\x82-\x84\x88-\x8b]|[a-z][\x8e\x9f]")
-"""Letters of DOS and old Macs, which are signs in Windows-1252 that never follow a letter."""
+"""Letters in the encodings of DOS and old Macs. In Windows-1252 their bytes are signs that never follow a letter."""
 _MULTIBYTE: Final = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 _MARKUP: Final = re.compile(r"\s*<(?:!doctype html|html|table|\?xml|meta|head)", re.IGNORECASE)
 
@@ -50,7 +50,7 @@ Record = tuple[int, list[Any]]
 
 @attrs.frozen
 class Decoded:
-    """The text of a file, and a note on how it was read."""
+    """The text of a file, and a note about how it was read."""
 
     text: str
     note: str = ""
@@ -60,10 +60,10 @@ class Decoded:
 
 
 def unpack(data: bytes) -> bytes:
-    """The bytes of a file that is compressed with gzip, or is the only one in a zip; else the bytes themselves.
+    """Decompress a gzip file or a zip with one file. Other bytes are returned unchanged.
 
     Raises:
-        InputFileError: It is damaged, too large, or a zip of several files.
+        InputFileError: The file is damaged, too large, or a zip with several files.
     """
     if data.startswith(_GZIP):
         return _gunzip(data)
@@ -75,7 +75,7 @@ def unpack(data: bytes) -> bytes:
                 info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX")
             ]
             if len(files) != 1:
-                raise InputFileError(f"it is a zip of {len(files)} files: unpack it, and take one of them")
+                raise InputFileError(f"it is a zip with {len(files)} files: unpack it and use one of them")
             if files[0].file_size > _MAX_UNPACKED:
                 raise InputFileError("the file in the zip is larger than 1 GiB")
             with archive.open(files[0]) as stream:
@@ -89,19 +89,19 @@ def _gunzip(data: bytes) -> bytes:
     try:
         text = unpacker.decompress(data, _MAX_UNPACKED)
     except zlib.error as error:
-        raise InputFileError(f"it is compressed with gzip, and damaged: {error}") from None
+        raise InputFileError(f"it is a damaged gzip file: {error}") from None
     if unpacker.unconsumed_tail:
-        raise InputFileError("it is larger than 1 GiB when it is unpacked")
+        raise InputFileError("it is larger than 1 GiB after unpacking")
     if not unpacker.eof:
-        raise InputFileError("it is compressed with gzip, and cut off")
+        raise InputFileError("it is a gzip file that is incomplete")
     return text
 
 
 def decode(data: bytes, encoding: str | None = None) -> Decoded:
-    """The text: as its byte order mark says, else UTF-8 or UTF-16; Windows-1252 only where nothing says UTF-8.
+    """Decode the text: by its byte order mark, or else as UTF-8, UTF-16 or Windows-1252.
 
     Raises:
-        InputFileError: It is not text, or not in the encoding that was said, or UTF-8 with a bad byte.
+        InputFileError: The bytes are not text, not in the given encoding, or UTF-8 with a wrong byte.
     """
     said = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if said is not None:
@@ -119,32 +119,32 @@ def _decode_as(data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except LookupError:
-        raise InputFileError(f"there is no encoding {encoding!r}") from None
+        raise InputFileError(f"unknown encoding {encoding!r}") from None
     except UnicodeError as error:
         at = getattr(error, "start", 0)
         line = data.count(b"\n", 0, at) + 1
         raise InputFileError(f"line {line}: it is not text in {encoding}: {getattr(error, 'reason', error)}") from None
     if "\0" in text:
-        raise InputFileError(f"read as {encoding} it has NUL characters: it is not text in that encoding")
+        raise InputFileError(f"read as {encoding} it has NUL characters: the encoding is wrong")
     return text.removeprefix("\ufeff")
 
 
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
-    """Windows-1252, unless the file has characters of UTF-8: then its bad byte is an error in it."""
+    """Decode Windows-1252. If the file has UTF-8 characters, the wrong byte is an error."""
     if _has_utf16_zeros(data):
         return _without_mark(data)
     valid = _MULTIBYTE.findall(data[: error.start]) + _MULTIBYTE.findall(data[error.end :])
     if any(_is_utf8(found) for found in valid):
         line = data.count(b"\n", 0, error.start) + 1
         raise InputFileError(
-            f"line {line}: the byte 0x{data[error.start]:02X} is not UTF-8, and other characters of the file are: "
-            "fix that line, or say the encoding with --encoding"
+            f"line {line}: the byte 0x{data[error.start]:02X} is not valid UTF-8, but other characters of the file are "
+            "UTF-8: fix this line, or pass --encoding"
         )
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
         raise InputFileError(
-            "it is not text in UTF-8 or Windows-1252; save it as CSV UTF-8, or say the encoding with --encoding"
+            "it is not text in UTF-8 or Windows-1252: save it as CSV UTF-8, or pass --encoding"
         ) from None
     if "\0" in text:
         raise InputFileError("it is not text: it has NUL bytes; save it as CSV UTF-8")
@@ -155,7 +155,7 @@ def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
             f"line {line}: read as Windows-1252 it says {shown!r}: is it of DOS (--encoding cp850) or of an old Mac "
             "(--encoding mac_roman)?"
         )
-    return Decoded(text, "read as Windows-1252, since it is not UTF-8; --encoding says otherwise")
+    return Decoded(text, "read as Windows-1252, because it is not UTF-8; pass --encoding for another encoding")
 
 
 def _is_utf8(found: bytes) -> bool:
@@ -183,7 +183,7 @@ def _without_mark(data: bytes) -> Decoded:
 
 
 def delimiter_of(text: str, known: Callable[[list[str]], int]) -> str:
-    """The delimiter that gives the most columns whose names are known, and else the most columns."""
+    """Return the delimiter with the most known column names, or else with the most columns."""
     said = text.split("\n", 1)[0].strip()
     if said.lower().startswith("sep=") and len(said) == 5:
         return said[4]
@@ -201,7 +201,7 @@ def csv_records(text: str, delimiter: str) -> Iterator[Record]:
     """The records that are not empty, each with its first line, from 1.
 
     Raises:
-        InputFileError: A quote is never closed, a cell is absurdly long, or it is a page of HTML.
+        InputFileError: A quote is not closed, a cell is too long, or the file is HTML.
     """
     if _MARKUP.match(text):
         raise InputFileError("it is HTML or XML: save it as CSV UTF-8 or as .xlsx")
@@ -272,7 +272,7 @@ def _is_json(text: str) -> bool:
 
 
 class _TwiceError(ValueError):
-    """A key comes twice in an object."""
+    """An object has a key twice."""
 
 
 def _parse(text: str) -> Any:
@@ -314,10 +314,10 @@ def workbook_records(data: bytes, sheet: str | None = None) -> Iterator[Record]:
 
     Args:
         data: The bytes of an .xlsx, .xlsb, .xls or .ods file.
-        sheet: Its name; None: the only one that is not empty.
+        sheet: The name of the sheet; None for the only one that is not empty.
 
     Raises:
-        InputFileError: The extra `excel` is not installed, it cannot be read, or it is not clear which sheet is meant.
+        InputFileError: The extra `excel` is not installed, the file cannot be read, or it has several sheets.
     """
     try:
         import python_calamine  # noqa: PLC0415  an optional extra
@@ -350,7 +350,7 @@ def _is_filled(row: list[Any]) -> bool:
 
 
 def _cell(value: Any) -> Any:
-    """A value of a workbook: numbers with the 15 digits that Excel keeps, dates as ISO 8601 text."""
+    """Return a value of a workbook: numbers with the 15 digits of Excel, dates as ISO 8601 text."""
     if isinstance(value, bool) or value is None:
         return "" if value is None else value
     if isinstance(value, float):

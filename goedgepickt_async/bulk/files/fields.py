@@ -1,4 +1,4 @@
-"""The fields of rows, and the columns that hold them: by their names, and in the files of shops and other programs."""
+"""The fields of rows and the names of their columns, including the files of shops and other programs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["KINDS", "PROFILES", "Field", "Profile", "RowKind", "SkipRule", "dete
 
 @attrs.frozen(kw_only=True)
 class SkipRule:
-    """Rows of a file that are no rows of this kind.
+    """A rule for rows of a file that are skipped.
 
     Attributes:
-        reason: Why, for people.
+        reason: The reason, for people.
         columns: The column that tells it, by its names in several languages.
-        values: It has one of these words; empty: the rule is about empty cells.
-        empty: These columns are empty, those that the file has.
-        filled: This column is not empty.
-        kinds: Of these kinds.
-        unless_given: It does not apply if the user says the value of this field (`--set`, `--column`).
+        values: The words that match; empty if the rule is about empty cells.
+        empty: The columns that must be empty, if the file has them.
+        filled: The column that must not be empty.
+        kinds: The kinds of rows for which the rule applies.
+        unless_given: The field that switches the rule off if the user passes it (`--set`, `--column`).
     """
 
     reason: str
@@ -63,19 +63,19 @@ class Profile:
     """The files of one program. Names of columns are written without case and punctuation.
 
     Attributes:
-        name: For `--profile`.
-        title: For people.
+        name: The name for `--profile`.
+        title: The name for people.
         kinds: What its files hold: `products` (also read for stock) or `orders`.
-        detect: It is this program's file if all columns of one of these groups are there.
-        columns: By field, the columns that hold it; the first one that a file has counts. Empty: the field is not read.
-        translate: By field, what its values mean here, in small letters.
-        skip: Rows that are left out, and told.
+        detect: The groups of columns that identify the program: a file with all columns of one group is from it.
+        columns: The columns of each field. The first one that a file has is used. Empty: the field is not read.
+        translate: The meaning of values for each field, in lower case.
+        skip: The rules for rows that are skipped and reported.
         carry: By a column that names a group, such as a handle: the columns that only one row of the group has.
         parents: Two columns, a row's id and the id of its parent. A row that is the parent of others is skipped, and a
             row inherits what its own cells lack.
         no_value: What a cell holds that has no value.
-        ignored: Columns that look like a price or a stock, and are known not to be one that is wanted.
-        decimal: The sign before decimals, if the program always writes the same.
+        ignored: Columns that look like a price or a stock but are not read.
+        decimal: The decimal sign of the program, if it is always the same.
     """
 
     name: str
@@ -96,7 +96,7 @@ _PRODUCTS: Final = frozenset({"products", "stock"})
 _STOCK: Final = frozenset({"stock"})
 _ORDERS: Final = frozenset({"orders"})
 _WOO_STOCK: Final = ("stock", "voorraad", "lager", "bestand", "lagerbestand")
-_UNPAID: Final = "an order that is not paid (--set status=open takes it)"
+_UNPAID: Final = "an order that is not paid (include it with --set status=open)"
 
 PROFILES: Final[tuple[Profile, ...]] = (
     Profile(
@@ -153,7 +153,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
                 ),
             ),
             SkipRule(
-                reason="a virtual or downloadable product: nothing to pick",
+                reason="a virtual or downloadable product, which is not picked",
                 columns=("type", "typ"),
                 values=frozenset({"virtual", "downloadable"}),
             ),
@@ -267,13 +267,13 @@ PROFILES: Final[tuple[Profile, ...]] = (
                 unless_given="status",
             ),
             SkipRule(
-                reason="an order that was paid back in part: the file does not say which lines (--set status=open takes it)",
+                reason="an order that was refunded in part: the file does not say which lines (--set status=open takes it)",
                 columns=("financial status",),
                 values=frozenset({"partially_refunded"}),
                 unless_given="status",
             ),
             SkipRule(
-                reason="an order that was paid back",
+                reason="an order that was refunded",
                 columns=("financial status",),
                 values=frozenset({"refunded", "voided"}),
             ),
@@ -329,7 +329,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
                 unless_given="status",
             ),
             SkipRule(
-                reason="an order that was paid back, or is no order yet",
+                reason="an order that was refunded, or is no order yet",
                 columns=("order status",),
                 values=frozenset({"refunded", "terugbetaald", "rückerstattet", "draft", "checkout-draft"}),
             ),
@@ -355,12 +355,12 @@ PROFILES: Final[tuple[Profile, ...]] = (
         skip=(
             SkipRule(reason="texts of another store view", filled="store view code"),
             SkipRule(
-                reason="a configurable, bundled or grouped product: its parts are the goods",
+                reason="a configurable, bundled or grouped product: only its parts have stock",
                 columns=("product type",),
                 values=frozenset({"configurable", "bundle", "grouped"}),
             ),
             SkipRule(
-                reason="a virtual or downloadable product: nothing to pick",
+                reason="a virtual or downloadable product, which is not picked",
                 columns=("product type",),
                 values=frozenset({"virtual", "downloadable", "giftcard"}),
             ),
@@ -484,15 +484,15 @@ PROFILES: Final[tuple[Profile, ...]] = (
         decimal=".",
     ),
 )  # fmt: skip
-"""The first one whose columns are there is taken."""
+"""The first profile whose columns are in the file is used."""
 
 
 def detect(kind: str, names: Sequence[str]) -> Profile | None:
-    """The profile of a file with these columns, as far as it is known.
+    """Return the profile of a file with these columns, or None.
 
     Args:
         kind: `products`, `stock` or `orders`.
-        names: Its columns, without case and punctuation.
+        names: The columns, without case and punctuation.
     """
     there = frozenset(names)
     for profile in PROFILES:
@@ -503,13 +503,13 @@ def detect(kind: str, names: Sequence[str]) -> Profile | None:
 
 @attrs.frozen
 class Field:
-    """One field.
+    """A field of a row.
 
     Attributes:
-        read: How a cell is read.
-        names: The columns that hold it, without case and punctuation, in tiers. The first tier that a file has counts;
-            two columns of one tier are refused.
-        required: Whether a row without it is a bad one.
+        read: The function that reads a cell.
+        names: The names of its columns in tiers, without case and punctuation. The first tier that a file has is used.
+            Two columns of one tier are refused.
+        required: Whether each row must have it.
     """
 
     read: Reader
@@ -519,11 +519,11 @@ class Field:
 
 @attrs.frozen
 class RowKind:
-    """One kind of rows.
+    """A kind of rows.
 
     Attributes:
-        fields: By Python name; the fields of an order's lines begin with `line.`.
-        grouped: The field that tells which rows belong together, if rows are parts.
+        fields: The fields by Python name; the fields of order lines start with `line.`.
+        grouped: The field that groups rows, if several rows are one item.
     """
 
     fields: Mapping[str, Field]
@@ -577,7 +577,7 @@ _LEVEL: Final = Field(
     required=True,
 )  # fmt: skip
 _UUID: Final = Field(text)
-"""GoedGepickt's id of the product: it tells products with one SKU apart."""
+"""GoedGepickt's id for the product, which distinguishes products with the same SKU."""
 _PRODUCT: Final[Mapping[str, Field]] = {
     "sku": _SKU,
     "name": _NAME,
@@ -618,7 +618,7 @@ _PERSON: Final[Mapping[str, tuple[Reader, tuple[str, ...]]]] = {
 
 
 def _addresses() -> dict[str, Field]:
-    """A bare `city` is of the shipping address; one of the billing address says so."""
+    """`city` without a prefix belongs to the shipping address; columns of the billing address have a prefix."""
     found: dict[str, Field] = {}
     for part, (reader, names) in _PERSON.items():
         shipping = tuple(f"{side} {name}" for side in ("shipping", "verzend", "aflever") for name in names)
@@ -669,4 +669,4 @@ KINDS: Final[Mapping[str, RowKind]] = {
     "stock": RowKind({"sku": _SKU, "level": _LEVEL, "uuid": _UUID}),
     "orders": RowKind(_ORDER, grouped="order_id"),
 }
-"""By the names that plans have."""
+"""The kinds by their names in plans."""

@@ -30,7 +30,7 @@ __all__ = ["FileRow", "FileRows", "read_bytes", "read_rows"]
 _SHOWN = 5
 _NO_PROFILE: Final = "none"
 _TRANSLATED: Final = frozenset({"status"})
-"""Fields whose words are read as others; a note says what was read as what."""
+"""The fields whose words are translated; a note lists the translations."""
 
 
 _APART: Final = re.compile(r"[\W_]+")
@@ -48,7 +48,7 @@ _IDENTITY: Final = frozenset({"sku", "uuid", "webshop_uuid"})
 
 @attrs.frozen
 class FileRow:
-    """One row: where it begins in the file, and its values under Python names. They may be personal."""
+    """A row with its place in the file and its values by Python name, which may be personal data."""
 
     line: int
     values: Mapping[str, Any] = attrs.field(repr=False)
@@ -56,15 +56,15 @@ class FileRow:
 
 @attrs.frozen(kw_only=True)
 class FileRows:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
-        rows: The good rows.
-        problems: What is wrong with the others, as `stock.csv:12: voorraad: …`.
-        skipped: Rows that are no rows of this kind, such as the image rows of a shop's products, and why.
-        columns: By field, the column that it was read from.
-        notes: How it was read: as which program's file, in which encoding, which columns are not read.
-        profile: The name of the profile that it was read with; empty: none.
+        rows: The rows that could be read.
+        problems: The problems of the other rows, such as `stock.csv:12: voorraad: …`.
+        skipped: The skipped rows and the reasons, such as the image rows of a shop's products.
+        columns: The column of each field.
+        notes: Notes about the reading: the program, the encoding, the columns that are not read.
+        profile: The name of the profile; empty without one.
     """
 
     name: str
@@ -76,10 +76,10 @@ class FileRows:
     profile: str = ""
 
     def check(self) -> None:
-        """Refuse bad rows.
+        """Raise an error if there are problems.
 
         Raises:
-            InputFileError: There are some.
+            InputFileError: There are problems.
         """
         if self.problems:
             shown = "; ".join(self.problems[:_SHOWN])
@@ -92,7 +92,7 @@ class FileRows:
 
     @property
     def source(self) -> RowSource:
-        """What a plan keeps of it: `plan.with_source(rows.source)`."""
+        """The source for a plan: `plan.with_source(rows.source)`."""
         return RowSource(
             name=self.name,
             lines=tuple(row.line for row in self.rows),
@@ -105,7 +105,7 @@ def read_rows(path: str | PathLike[str], kind: str, **options: Any) -> FileRows:
     """Read a file; see `read_bytes` for the options.
 
     Raises:
-        InputFileError: It cannot be read at all.
+        InputFileError: The file cannot be read.
     """
     try:
         data = Path(path).read_bytes()
@@ -129,24 +129,24 @@ def read_bytes(
     sheet: str | None = None,
     as_json: bool | None = None,
 ) -> FileRows:
-    """Rows for a plan. An empty cell leaves a field out, so that the plan leaves it as it is; null in JSON empties it.
+    """Read rows for a plan. An empty cell leaves the field out, so its value is kept. null in JSON empties the field.
 
     Args:
-        data: The bytes of a CSV file with a head, of JSON Lines, or of a workbook; also compressed (gzip, zip).
+        data: The bytes of a CSV file with a header, of JSON Lines, or of a workbook; also compressed (gzip, zip).
         kind: `products`, `stock` or `orders`. Adjacent rows with the same order id are lines of one order.
-        name: Of the file, for messages.
-        columns: By field, the column that holds it, where its name is not known; an empty one: the field is not read.
-        constants: By field, the value of all rows that have no own one.
-        profile: The program that made the file, such as `shopify`; `none`: no profile; None: as its columns say.
-        delimiter: Between cells; None: the one of `;`, `,`, tab and `|` that makes sense of the head.
-        encoding: None: UTF-8 or UTF-16, else Windows-1252 where nothing says UTF-8.
-        decimal: The sign before decimals, `,` or `.`; None: what can mean two numbers is refused.
-        dates: Whether the day or the month is first, `dmy` or `mdy`; None: what can mean two dates is refused.
-        sheet: Of a workbook; None: the only one that is not empty.
-        as_json: Whether it is JSON; None: whether it begins as such.
+        name: The name of the file, for messages.
+        columns: The column for a field, if its name is not detected. An empty text: the field is not read.
+        constants: The value of a field for all rows without their own value.
+        profile: The program that made the file, such as `shopify`; `none` for no profile; None to detect it.
+        delimiter: The character between cells; None to detect `;`, `,`, tab or `|`.
+        encoding: The encoding. None: UTF-8 or UTF-16, or else Windows-1252.
+        decimal: The decimal sign, `,` or `.`; None refuses ambiguous numbers.
+        dates: Whether the day or the month is first, `dmy` or `mdy`; None refuses ambiguous dates.
+        sheet: The sheet of a workbook; None for the only one that is not empty.
+        as_json: Whether the file is JSON; None to detect it.
 
     Raises:
-        InputFileError: It cannot be read at all: no text, no head, a column that is missing or may be one of two.
+        InputFileError: The file cannot be read: it is not text, has no header, or a column is missing or ambiguous.
     """
     _check_options(kind, delimiter=delimiter, decimal=decimal, dates=dates, profile=profile)
     reader = _Reader(kind, name, dict(columns or {}), dict(constants or {}), Notation(decimal=decimal, dates=dates))
@@ -164,7 +164,7 @@ def read_bytes(
                 reader.read_json(text)
             else:
                 if text.count("\n") > 1 and not text.endswith(("\n", "\r")):
-                    reader.notes.append("the last line has no line end: make sure that the file is not cut off")
+                    reader.notes.append("the last line has no line end: check that the file is complete")
                 delimiter = delimiter or delimiter_of(text, reader.count_known)
                 reader.read_table(csv_records(text, delimiter), delimiter=delimiter)
     except InputFileError as error:
@@ -178,22 +178,22 @@ def _check_options(
     if kind not in KINDS:
         raise InputFileError(f"there are rows of {', '.join(KINDS)}, not of {kind!r}")
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise InputFileError("a delimiter is one character")
+        raise InputFileError("delimiter must be one character")
     if decimal not in {None, ",", "."}:
-        raise InputFileError("the sign before decimals is a comma or a point")
+        raise InputFileError("decimal must be ',' or '.'")
     if dates not in {None, "dmy", "mdy"}:
-        raise InputFileError("the order of a date is dmy (day first) or mdy (month first)")
+        raise InputFileError("dates must be dmy (day first) or mdy (month first)")
     if profile not in {None, _NO_PROFILE, *(known.name for known in PROFILES)}:
         raise InputFileError(f"there is no profile {profile!r}; there are: {', '.join(p.name for p in PROFILES)}, none")
 
 
 @attrs.define
 class _Order:
-    """An order whose rows are being read."""
+    """An order that is being read."""
 
     row: FileRow
     cells: dict[tuple[str, ...], int] = attrs.field(factory=dict)
-    """The cells of each of its rows, and the line."""
+    """The cells and the line of each of its rows."""
 
 
 class _Reader:
@@ -205,10 +205,10 @@ class _Reader:
         self._kind_name, self._kind, self._name = kind, KINDS[kind], name
         self._explicit, self._constants, self._notation = explicit, constants, notation
         self._orders: dict[str, _Order] = {}
-        self._bad: dict[str | int, dict[int, list[str]]] = {}  # by order, or by line: what is wrong with which line
+        self._bad: dict[str | int, dict[int, list[str]]] = {}  # the problems with their lines, by order or by line
         self._translated: dict[tuple[str, str], str] = {}
         self._skipped: dict[str | int, str] = {}
-        self._latest = ""  # the key of the latest row that has one
+        self._latest = ""  # the key of the latest row with a key
         self._constant_values: dict[str, Any] = {}
         self.wanted_profile: str | None = None
         self.profile: Profile | None = None
@@ -221,7 +221,7 @@ class _Reader:
         return self._kind.grouped or ""
 
     def count_known(self, names: Sequence[str]) -> int:
-        """How many of these columns have a name that is known."""
+        """The number of these columns with a known name."""
         known = _known_names(self._kind)
         there = {plain(name) for name in names}
         profile = detect(self._kind_name, list(there))
@@ -249,7 +249,7 @@ class _Reader:
             elif self._is_skipped(line, names, cells, key):
                 pass
             elif wrong := _wrong_length(names, cells, places) or self._wrongly_split(values, delimiter):
-                self._refuse(line, "", wrong, self._latest, key)  # it may be part of either
+                self._refuse(line, "", wrong, self._latest, key)  # it can belong to either
             else:
                 self._take(line, values, tuple(str(cell).strip() for cell in cells))
 
@@ -259,7 +259,7 @@ class _Reader:
         known = [self.count_known(names) for names in heads]
         at = 0 if not known or known[0] else next((place for place, number in enumerate(known) if number > 1), 0)
         if not records or not any(name.strip() for name in heads[at]):
-            raise InputFileError("it is empty: there is no head with the names of the columns")
+            raise InputFileError("it is empty: a header with the names of the columns is missing")
         if at:
             self.notes.append(f"the head is on line {records[at][0]}: the lines above it are not read")
         return heads[at], records[at + 1 :]
@@ -300,7 +300,7 @@ class _Reader:
             if isinstance(value, str):
                 self._refuse(line, "", value)
             elif self._kind.grouped is not None:
-                # Nested already; the plan checks each part.
+                # The value is nested already; the plan checks each part.
                 self.rows.append(FileRow(line, {**self._constant_values, **value}))
             else:
                 objects.append((line, dict(_flat(value))))
@@ -311,14 +311,14 @@ class _Reader:
         self._take_columns(names, match(self._kind, names, self._explicit, self.profile, self._constants))
         for line, value in objects:
             flat = value
-            if self.profile is not None:  # an export writes null for what is not there
+            if self.profile is not None:  # an export writes null for missing values
                 flat = {name: part for name, part in value.items() if part is not None}
                 if self._is_skipped(line, names, [flat.get(name, "") for name in names], ""):
                     continue
             self._take(line, {field: flat[name] for field, name in self.columns.items() if name in flat}, ())
 
     def finish(self, name: str) -> FileRows:
-        """What was read. An order that lacks a line is no order: it is left out whole."""
+        """Return the result. An order with an unreadable line is left out completely."""
         for field in {field for field, _ in self._translated}:
             words = [f"{cell!r} as {value}" for (known, cell), value in self._translated.items() if known == field]
             self.notes.append(f"{field}: read {', '.join(words)}")
@@ -348,7 +348,7 @@ class _Reader:
         else:
             self.profile = next((known for known in PROFILES if known.name == self.wanted_profile), None)
         if self.profile is not None:
-            self.notes.append(f"read as a file of {self.profile.title} (profile {self.profile.name})")
+            self.notes.append(f"read as a file from {self.profile.title} (profile {self.profile.name})")
             if self._notation.decimal is None and self.profile.decimal is not None:
                 self._notation = attrs.evolve(self._notation, decimal=self.profile.decimal)
 
@@ -439,11 +439,11 @@ class _Reader:
             return
         first = known.row
         if key != self._latest:
-            why = f"is of the same order as line {first.line}, with other orders between: is it there twice?"
+            why = f"has the same order id as line {first.line}, with other orders between: check for a duplicate order"
         elif whole in known.cells:
-            why = f"is the same as line {known.cells[whole]}, of the same order: is it there twice?"
+            why = f"is equal to line {known.cells[whole]} of the same order: check for a duplicate line"
         elif differing := _differing(first.values, row):
-            why = f"{differing}: differs from line {first.line}, which is of the same order"
+            why = f"{differing}: differs from line {first.line}, which has the same order id"
         else:
             known.cells[whole] = line
             _merge(first.values, row)
@@ -476,20 +476,20 @@ def _is_empty(cell: Any) -> bool:
 
 
 def _wrong_length(names: Sequence[str], cells: Sequence[Any], places: Mapping[str, int]) -> str:
-    """What is wrong with the number of a row's cells; empty: nothing."""
+    """The problem with the number of cells in a row; empty without a problem."""
     if len(cells) > len(names) and not all(_is_empty(cell) for cell in cells[len(names) :]):
-        return f"has {len(cells)} cells, and the head has {len(names)}"
+        return f"has {len(cells)} cells, but the header has {len(names)}"
     for name, cell in zip(names, cells, strict=False):
         if not name.strip() and not _is_empty(cell):
             return "has a value in a column without a name: is a comma or a quote missing?"
     lacking = [names[place] for place in places.values() if place >= len(cells)]
     if lacking:
-        return f"has {len(cells)} cells, and the head has {len(names)}: {', '.join(map(repr, lacking))} is cut off"
+        return f"has {len(cells)} cells, but the header has {len(names)}: {', '.join(map(repr, lacking))} is missing"
     return ""
 
 
 def _differing(known: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """The first field in which a row of an order contradicts the rows before it; empty: none."""
+    """The first field in which a row of an order contradicts earlier rows; empty without a contradiction."""
     for name, value in row.items():
         before = known.get(name)
         if name == "lines" or before is None:
@@ -504,7 +504,7 @@ def _differing(known: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 
 def _merge(known: Mapping[str, Any], row: Mapping[str, Any]) -> None:
-    """Add a row's line, and what it says of the order that the rows before it did not."""
+    """Add the line of a row, and the fields of the order that earlier rows did not have."""
     target: Any = known
     for name, value in row.items():
         if name == "lines":
@@ -533,7 +533,7 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split_name(address: dict[str, Any]) -> None:
-    """A whole name becomes a first and a last one, where the file has no columns for those."""
+    """Split a full name into first and last name, if the file has no columns for them."""
     first, _, last = str(address.pop("name")).strip().partition(" ")
     if not address.get("first_name") and not address.get("last_name"):
         names = {"first_name": first, "last_name": last.strip()} if last.strip() else {"last_name": first}
@@ -565,18 +565,18 @@ def match(
     *,
     filled: Sequence[bool] = (),
 ) -> dict[str, int]:
-    """The place of the column that holds each field.
+    """Return the index of the column for each field.
 
     Args:
-        kind: Of the rows.
-        names: Of the columns, as in the file.
-        explicit: By field, the column that its user says holds it; an empty one: none does.
-        profile: What is known about such files.
-        constants: Fields that have a value for all rows need no column.
+        kind: The kind of the rows.
+        names: The names of the columns, as in the file.
+        explicit: The column for a field from the user; an empty text means no column.
+        profile: The profile of the file.
+        constants: The fields with a value for all rows, which need no column.
         filled: Whether each column has any value: of the columns that a profile names, one with values counts first.
 
     Raises:
-        InputFileError: A column is not there, or two could be meant; or one that is required is missing.
+        InputFileError: A column does not exist, is ambiguous, or is required and missing.
     """
     for field in (*explicit, *constants):
         if field not in kind.fields:
@@ -636,7 +636,7 @@ def _first(columns: Sequence[str], names: Sequence[str], taken: set[int], filled
 
 
 def _by_name(field: str, tiers: Sequence[Sequence[str]], names: Sequence[str], taken: set[int]) -> int | None:
-    """The one column of the first tier that the file has; the field's own name is in the first."""
+    """Return the only column of the first tier that the file has. The field's own name is in the first tier."""
     own = plain(field)
     first, *others = tiers or ((),)
     for tier in ((own, *first), *others):

@@ -27,7 +27,7 @@ ORDERS = "Ordernummer;Status;Land;Artikelnummer;Aantal\n"
     ("rows", "line", "why"),
     [
         ("1;open;NL;a;2\n2;open;NL;b;1\n1;open;NL;c;2\n", 4, "other orders between"),
-        ("1;open;NL;a;2\n1;open;NL;a;2\n", 3, "same as line 2"),
+        ("1;open;NL;a;2\n1;open;NL;a;2\n", 3, "equal to line 2"),
         ("1;open;NL;a;2\n1;open;BE;b;2\n", 3, "shipping country: differs"),
     ],
 )
@@ -164,7 +164,7 @@ def test_windows_1252_is_said_and_utf_16_without_a_mark_is_recognised() -> None:
 def test_what_was_said_of_the_encoding_is_repeated_when_it_is_wrong() -> None:
     with pytest.raises(InputFileError, match="not text in ascii"):
         read_bytes("sku;naam\n1;é\n".encode(), "products", encoding="ascii")
-    with pytest.raises(InputFileError, match="no encoding 'utf-99'"):
+    with pytest.raises(InputFileError, match="unknown encoding 'utf-99'"):
         read_bytes(b"sku;naam\n1;x\n", "products", encoding="utf-99")
 
 
@@ -179,7 +179,7 @@ def test_gzip_and_a_zip_of_one_file_are_read() -> None:
         archive.writestr("more.csv", data)
     with pytest.raises(InputFileError, match="2 files"):
         read_bytes(packed.getvalue(), "stock")
-    with pytest.raises(InputFileError, match="cut off"):
+    with pytest.raises(InputFileError, match="incomplete"):
         read_bytes(gzip.compress(data)[:-4], "stock")
 
 
@@ -212,7 +212,7 @@ def test_an_error_of_a_spreadsheet_is_no_value(error: str) -> None:
 
 @pytest.mark.parametrize("sku", ["8E+12", "8.71E12", "8,71E+12", "1e+05"])
 def test_a_number_that_a_spreadsheet_shortened_is_no_identifier(sku: str) -> None:
-    assert "longer number" in read_bytes(f'sku;voorraad\n"{sku}";1\n'.encode(), "stock").problems[0]
+    assert "shortened" in read_bytes(f'sku;voorraad\n"{sku}";1\n'.encode(), "stock").problems[0]
 
 
 @pytest.mark.parametrize(("cell", "sku"), [('"=""0012"""', "0012"), ("A-1\u200b", "A-1"), ("\u00a0A", "A"), ("'0012", "0012"),
@@ -245,7 +245,7 @@ def test_dates_as_they_are_written_here(text: str, iso: str) -> None:
 
 def test_a_date_that_can_mean_two_days_is_refused_unless_the_order_is_said() -> None:
     data = (ORDERS.replace("Land", "Besteldatum") + "1;open;05/06/2026;a;1\n").encode()
-    assert "can mean two dates" in read_bytes(data, "orders").problems[0]
+    assert "is ambiguous" in read_bytes(data, "orders").problems[0]
     assert values(read_bytes(data, "orders", dates="dmy"))[0]["created_at"].month == 6
     assert values(read_bytes(data, "orders", dates="mdy"))[0]["created_at"].month == 5
     shown = read_bytes(data.replace(b"05/06/2026", b"28-11-26"), "orders").problems[0]
