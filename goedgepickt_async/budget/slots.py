@@ -17,16 +17,13 @@ processes, other clients on the IP address, the time before this start. A reques
 
     highest counter among the answers that overlap the newest one  +  what may still arrive  <  limit - margin
 
-The margin is for foreign requests that arrive at the same time. It is zero after the counter has shown that there is no
-foreign traffic.
+The margin is for foreign requests at the same time. It is zero after the counter has shown no foreign traffic.
 
-The other lanes leave room for interactive calls: one slot for each `interactive_interval` until the next slot becomes
-free:
+Other lanes leave one slot for each `interactive_interval` until the next slot becomes free:
 
     free now + what comes free before an instant  >=  1/2 + (that instant - now) / interactive_interval, or the headroom
 
-All times are integer nanoseconds. A time is computed once, stored, and afterwards only compared. All stores use the
-same encoding: `encode` and `decode`.
+All times are integer nanoseconds: computed once, stored, and afterwards only compared.
 """
 
 from __future__ import annotations
@@ -232,8 +229,7 @@ class Slots:
     LISTEN = 6
     """The part of a window within which relevant foreign traffic shows in the server's counter."""
     HEARD = 15
-    """The part of a window without a counter after which one request may be sent without room, to refresh the
-    counter."""
+    """The part of a window after which one request may be sent without room, to refresh the counter."""
     PROBES = 20
     """The largest number of requests in a window while nothing is known and the first ones get no response."""
     STARTS = 4
@@ -669,11 +665,7 @@ class Slots:
         self._cold, self._cold_since = int(self.config.use_server_counter), now
 
     def _warm(self, *, told: bool) -> None:
-        """A response arrived.
-
-        One response with the counter allows further requests. A few without it do so too, because this server sends no
-        counter.
-        """
+        """A response arrived: one with the counter, or a few without it, allow further requests."""
         self._probe = _NONE
         self._silent = 0 if told else self._silent + 1
         if told or self._silent >= self.SILENT:
@@ -700,9 +692,7 @@ class Slots:
             return self._margin + min(since, self.config.limit * 2 // 5)
         if self._counter.is_rolling(now):
             return 1 if highest <= self._ours_lately() + self.config.others else self._careful
-        if self._is_unsure(
-            now
-        ):  # after the time in which foreign traffic would have shown, a single request refreshes the counter
+        if self._is_unsure(now):  # foreign traffic would have shown by now: a single request refreshes the counter
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
         return 0 if highest <= self._answered(now) + self.config.others else self._careful
@@ -746,9 +736,7 @@ class Slots:
             if count <= len(self._rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
         elif first and count > max(by_window + self._careful, self.config.limit // 3):
-            self._counter.rolling_until = (
-                now + 20 * self._cooldown
-            )  # requests that have left the window are still counted
+            self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
             self._suspect(now, announce=False)
         elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
