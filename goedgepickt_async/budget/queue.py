@@ -65,7 +65,7 @@ _WORTH_TELLING = 5.0
 """Waits from this number of seconds on are logged, once per window."""
 _GRACE = 150
 """The part of a window for which a free slot is left to the process whose turn it is."""
-_REFRESH = 4
+_REFRESH = 5
 """The part of a window after which a waiting process reports its waiting calls again."""
 
 Operation = Callable[[Slots, int, "Plan"], None]
@@ -282,7 +282,7 @@ class QueuedBudget:
         self._told_at = -FAR
         self._listeners = Listeners()
         self._grace = config.part(_GRACE)
-        self._refresh = round(config.part(_REFRESH) * random.uniform(0.8, 1.2))  # noqa: S311  not all at once
+        self._refresh = config.part(_REFRESH)
         self._start_afresh()
         _living.add(self)
 

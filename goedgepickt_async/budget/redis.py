@@ -64,7 +64,7 @@ __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
 DEFAULT_KEY = "goedgepickt"
 """The default name of a budget."""
 _SECOND = 1_000_000_000
-_POLL = 4
+_POLL = 3
 """The part of a window after which a waiting process checks again without a notification."""
 _CARRY = 0.5
 """The longest time in seconds for which an outcome is held back, to send it together with others."""
@@ -74,7 +74,7 @@ local state = redis.call('GET', KEYS[1]) or ''
 local time = redis.call('TIME')
 if string.sub(state, 1, tonumber(ARGV[1])) ~= ARGV[2] then return {0, time[1], time[2], state} end
 if ARGV[3] ~= '' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4]) end
-if ARGV[5] ~= '' then redis.pcall('PUBLISH', KEYS[1] .. ':wake', ARGV[5]) end
+for sharer in string.gmatch(ARGV[5], '[^,]+') do redis.pcall('PUBLISH', KEYS[1] .. ':wake:' .. sharer, '') end
 return {1, time[1], time[2]}
 """
 _UNKNOWN = b"?"
@@ -326,7 +326,7 @@ class RedisBudget(QueuedBudget):
         wake = slots.nth_change(now, ahead + leaves, each)
         if leaves:
             wake = max(wake, min(slots.room_from(now), now + self.config.part(_POLL)))
-        poll = self.config.part(_POLL) * random.uniform(0.5, 0.8)  # noqa: S311  not all at once
+        poll = self.config.part(_POLL) * random.uniform(0.8, 1.0)  # noqa: S311  not all at once
         return min(max(wake - now, self.store.slack), round(poll))
 
     # -- transactions -------------------------------------------------------------------------------------------
@@ -406,6 +406,7 @@ class RedisBudget(QueuedBudget):
                 continue
             with self._alone:
                 now = store.now
+                could = slots.can_take(now, Lane.INTERACTIVE) and slots.free(now)
                 plan = self._plan(slots, now, now + store.slack)
                 if not plan.changed and not store.changed:
                     # A slot is free and it is the turn of another process, which may sleep: notify it once.
@@ -415,7 +416,10 @@ class RedisBudget(QueuedBudget):
                 before = store.data
                 slots.sequence += 1
                 slots.at = now
-                data, wake = slots.encode(), ",".join(map(str, slots.next_in_line(now)))
+                can = slots.can_take(now, Lane.INTERACTIVE) and slots.free(now)
+                # The waiting processes know what time alone changes. Wake them after a turn, or after an early release.
+                wakes = slots.next_in_line(now) if plan.grants or can > could else []
+                data, wake = slots.encode(), ",".join(map(str, wakes))
                 store.slots = None  # until the write is confirmed
                 store.memory.is_uncertain = True
             sent = self._clock()
@@ -434,7 +438,7 @@ class RedisBudget(QueuedBudget):
         for sharer in next_ones:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(self._patience):
-                    await link.client.execute_command("PUBLISH", f"{self._key}:wake", str(sharer))
+                    await link.client.execute_command("PUBLISH", f"{self._key}:wake:{sharer}", "")
 
     def _must_look(self) -> bool:
         """Whether the state as last seen is too old to know the slots that other processes freed."""
@@ -721,14 +725,11 @@ class RedisBudget(QueuedBudget):
         """Check immediately when it is this process's turn. Without the right to subscribe, it polls."""
         pubsub = link.client.pubsub()
         try:
-            await pubsub.subscribe(f"{self._key}:wake")
+            await pubsub.subscribe(f"{self._key}:wake:{self.store.sharer}")
             task = asyncio.current_task()
             # redis-py may swallow a cancellation while it connects.
             while not link.closing and (task is None or not task.cancelling()):
-                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=60)
-                data = b"" if message is None else message["data"]
-                names = (data.decode() if isinstance(data, bytes) else str(data)).split(",")
-                if str(self.store.sharer) in names:
+                if await pubsub.get_message(ignore_subscribe_messages=True, timeout=60) is not None:
                     self._looks = True
                     self._look_again()
         except Exception:  # noqa: BLE001  then it looks now and then; the next answer begins this anew

@@ -29,7 +29,7 @@ class MemoryRedis:
         self._is_away = False
         self._clock, self._latency, self._draw = clock, latency, random.Random(seed)
         self._state = b""
-        self._subscribers: list[asyncio.Queue[bytes | None]] = []
+        self._subscribers: dict[asyncio.Queue[bool], str] = {}
 
     @property
     def is_away(self) -> bool:
@@ -39,7 +39,7 @@ class MemoryRedis:
     def is_away(self, value: bool) -> None:
         self._is_away = value
         for queue in self._subscribers if value else ():
-            queue.put_nowait(None)
+            queue.put_nowait(False)
 
     def flush(self) -> None:
         """Forget all."""
@@ -54,7 +54,7 @@ class MemoryRedis:
         if self.is_away:
             raise ConnectionError("Connection refused.")
         self.commands[arguments[0]] += 1
-        reply = self._eval(*arguments[4:]) if arguments[0] == "EVAL" else self._publish(str(arguments[2]))
+        reply = self._eval(*arguments[4:]) if arguments[0] == "EVAL" else self._publish(str(arguments[1]))
         await asyncio.sleep(self._draw.uniform(*self._latency) / 2)
         return reply
 
@@ -66,14 +66,15 @@ class MemoryRedis:
             return [0, seconds, rest // 1000, self._state]
         if data:
             self._state = data
-        if wake:
-            self._publish(wake)
+        for sharer in filter(None, wake.split(",")):
+            self._publish(f":wake:{sharer}")
         return [1, seconds, rest // 1000]
 
-    def _publish(self, message: str) -> int:
-        for queue in self._subscribers:
-            queue.put_nowait(message.encode())
-        return len(self._subscribers)
+    def _publish(self, channel: str) -> int:
+        queues = [queue for queue, name in self._subscribers.items() if name.endswith(channel)]
+        for queue in queues:
+            queue.put_nowait(True)
+        return len(queues)
 
 
 class _Client:
@@ -93,18 +94,16 @@ class _Client:
 class _PubSub:
     def __init__(self, server: MemoryRedis) -> None:
         self._server = server
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[bool] = asyncio.Queue()
 
-    async def subscribe(self, _channel: str) -> None:
-        self._server._subscribers.append(self._queue)
+    async def subscribe(self, channel: str) -> None:
+        self._server._subscribers[self._queue] = channel
 
     async def get_message(self, **_options: Any) -> dict[str, bytes] | None:
-        data = await self._queue.get()
-        if data is None:
+        if not await self._queue.get():
             raise ConnectionError("Connection closed by server.")
         await asyncio.sleep(self._server._draw.uniform(*self._server._latency) / 2)
-        return {"data": data}
+        return {"data": b""}
 
     async def aclose(self) -> None:
-        if self._queue in self._server._subscribers:
-            self._server._subscribers.remove(self._queue)
+        self._server._subscribers.pop(self._queue, None)
