@@ -96,7 +96,7 @@ def translated(path: object) -> Iterator[None]:
 
 def _damaged(path: object, why: str) -> JournalError:
     return JournalError(
-        f"the journal {path} is damaged or cannot be used: {why}. Restore it from a backup, or move it away: then check by "
+        f"the journal {path} is damaged, or is not a journal: {why}. Restore it from a backup, or move it away: then check by "
         "hand which writes of an interrupted run were carried out"
     )
 

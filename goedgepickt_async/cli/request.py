@@ -85,6 +85,7 @@ async def _find(client: GoedGepickt, spec: ResourceSpec, text: str, filters: dic
     return found
 
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # What people call a thing by.
 _NAMES = ("uuid", "order_id", "display_id", "order_number", "name", "track_trace_code", "external_id")
 
@@ -110,6 +111,8 @@ async def request(
         GoedGepicktError: The call failed; the response is still printed to stdout.
     """
     server.check()
+    if method.upper() not in _METHODS:
+        raise UsageError(f"there is no HTTP method {printable(method)}; there are {', '.join(_METHODS)}")
     sent = {"query": parse_query(query), **({} if body is None else {"json": read_body(body)})}
     async with connect(server) as connection:
         try:

@@ -16,7 +16,13 @@ from difflib import get_close_matches
 from types import FrameType
 from typing import Any
 
-from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from goedgepickt_async.cli.app import app
 from goedgepickt_async.cli.errors import Exit, describe, report, sentences
@@ -206,6 +212,11 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
         case MissingArgumentError(argument=argument) if argument is not None:
             option = next((name for name in argument.names if name in arguments), None)
             return f"{option} needs a value" if option else f"{argument.name} is missing"
+        case UnknownOptionError():
+            names = (word.partition("=")[0] for word in arguments)
+            name = next((name for name in names if name in _OTHER_OPTIONS and name in str(error)), None)
+            if name is not None:
+                return f"Unknown option: {name}. {_OTHER_OPTIONS[name]}."
     return " ".join(str(error).split())
 
 
@@ -238,6 +249,17 @@ _SYNONYMS = dict.fromkeys(("list", "ls", "download", "dump", "fetch"), "export")
     "listen": "webhooks",
 }
 """What other tools call it."""
+
+_OTHER_OPTIONS = (
+    dict.fromkeys(
+        ("--api-key", "--key", "--token"), "The key comes from GOEDGEPICKT_API_KEY or a tenant, never from an option"
+    )
+    | dict.fromkeys(("--data", "--body", "-d"), "A body is given with --json JSON, --json @FILE or --json -")
+    | dict.fromkeys(("--shop", "--store"), "The webshop is named with --webshop")
+    | dict.fromkeys(("--from", "--after"), "A first day is given with --created-after 2026-11-28")
+    | {"--to": "There is no last day: the API filters by the first day only"}
+)
+"""Options of other tools, and what to write instead."""
 
 
 def _let_go_of_stdout() -> None:

@@ -16,6 +16,7 @@ MOST_PORTS = 65535
 """The highest number of a port."""
 
 _DUTCH_DAY = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
+_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _COMPACT_DAY = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 
 Converter = Callable[[type[Any], Sequence[Any]], Any]
@@ -34,12 +35,16 @@ def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise ValueError(f"{printable(text)!r} is no day as YYYY-MM-DD{_guess(text)}")
+    raise ValueError(f"{printable(text)!r} is not a day such as 2026-11-28{_guess(text)}")
 
 
 def _guess(text: str) -> str:
-    """What was probably meant: the Dutch way, or one without dashes."""
+    """What was probably meant: the Dutch way, the American one, or one without dashes."""
+    if _ISO_DAY.fullmatch(text):
+        return "; the calendar does not have it"
     try:
+        if (match := _DUTCH_DAY.fullmatch(text)) and int(match[2]) > 12:
+            return f"; write {date(int(match[3]), int(match[1]), int(match[2])).isoformat()}"
         if match := _DUTCH_DAY.fullmatch(text):
             meant = date(int(match[3]), int(match[2]), int(match[1]))
             return f"; write {meant.isoformat()} for {meant.day}-{meant.month}-{meant.year}, the day first"

@@ -91,6 +91,13 @@ def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], 
         (("get", "orders", "", "--sandbox"), "the id is empty"),
         (("get", "products", "x", "--created-after", "2026-01-01", "--sandbox"), "not known for products"),
         (("doctor", "--sandbox", "--tenant", "x"), "leave out --tenant"),
+        (("export", "orders", "--sandbox", "--created-after", "11/28/2026"), "write 2026-11-28"),
+        (("export", "orders", "--sandbox", "--created-after", "2026-02-30"), "the calendar does not have it"),
+        (("export", "orders", "--api-key=secret"), "The key comes from GOEDGEPICKT_API_KEY"),
+        (("request", "POST", "/orders", "--data", "{}"), "--json JSON"),
+        (("request", "FETCH", "/orders", "--sandbox"), "there is no HTTP method FETCH"),
+        (("plan", "stock", os.devnull, "--sandbox", "--profile", "shopfy"), "did you mean shopify?"),
+        (("plan", "stock", os.devnull, "--sandbox", "--delimiter", ";;"), "delimiter must be one character"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_write(inside: Inside, words: tuple[str, ...], said: str) -> None:
@@ -123,7 +130,7 @@ def test_what_is_no_day_is_a_value_error(text: str) -> None:
     try:
         assert isinstance(read_day(date, [Token(text)]), date)
     except ValueError as error:
-        assert "is no day" in str(error)
+        assert "is not a day" in str(error)
 
 
 def test_an_order_is_found_by_its_uuid_its_id_and_its_number(inside: Inside, sandbox: Sandbox) -> None:
@@ -255,3 +262,8 @@ def test_the_proxy_that_is_used_is_told_without_its_password(inside: Inside) -> 
         GOEDGEPICKT_BASE_URL="https://api.example.test/api/v1",
     )
     assert (done.code, "127.0.0.1:9" in done.out.decode(), "hidden" in done.out.decode() + done.err) == (1, True, False)
+
+
+def test_a_first_day_in_the_future_is_reported(inside: Inside) -> None:
+    done = inside("export", "orders", "--created-after", "2999-01-01", "--sandbox", "--sandbox-orders", "1")
+    assert (done.code, done.out, "that day is in the future" in done.err) == (0, b"", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from goedgepickt_async.bulk.files.decoding import (
 )
 from goedgepickt_async.bulk.files.fields import KINDS, PROFILES, Profile, RowKind, detect
 from goedgepickt_async.bulk.values import RowSource
-from goedgepickt_async.errors import InputFileError
+from goedgepickt_async.errors import ConfigurationError, InputFileError
 
 __all__ = ["FileRow", "FileRows", "read_bytes", "read_rows"]
 
@@ -146,6 +147,7 @@ def read_bytes(
         as_json: Whether the file is JSON; None to detect it.
 
     Raises:
+        ConfigurationError: An option has a wrong value.
         InputFileError: The file cannot be read: it is not text, has no header, or a column is missing or ambiguous.
     """
     _check_options(kind, delimiter=delimiter, decimal=decimal, dates=dates, profile=profile)
@@ -176,15 +178,18 @@ def _check_options(
     kind: str, *, delimiter: str | None, decimal: str | None, dates: str | None, profile: str | None
 ) -> None:
     if kind not in KINDS:
-        raise InputFileError(f"there are rows of {', '.join(KINDS)}, not of {kind!r}")
+        raise ConfigurationError(f"there are rows of {', '.join(KINDS)}, not of {kind!r}")
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise InputFileError("delimiter must be one character")
+        raise ConfigurationError("delimiter must be one character")
     if decimal not in {None, ",", "."}:
-        raise InputFileError("decimal must be ',' or '.'")
+        raise ConfigurationError("decimal must be ',' or '.'")
     if dates not in {None, "dmy", "mdy"}:
-        raise InputFileError("dates must be dmy (day first) or mdy (month first)")
-    if profile not in {None, _NO_PROFILE, *(known.name for known in PROFILES)}:
-        raise InputFileError(f"there is no profile {profile!r}; there are: {', '.join(p.name for p in PROFILES)}, none")
+        raise ConfigurationError("dates must be dmy (day first) or mdy (month first)")
+    names = [*(known.name for known in PROFILES), _NO_PROFILE]
+    if profile is not None and profile not in names:
+        close = get_close_matches(profile, names, n=1)
+        guess = f"; did you mean {close[0]}?" if close else "."
+        raise ConfigurationError(f"there is no profile {profile!r}{guess} There are: {', '.join(names)}")
 
 
 @attrs.define

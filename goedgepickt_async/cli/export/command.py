@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,7 @@ from goedgepickt_async.cli.export.checkpoint import (
     save_checkpoint,
 )
 from goedgepickt_async.cli.export.formats import (
+    DUTCH,
     FORMATS,
     RESOURCES,
     Encoder,
@@ -194,7 +195,9 @@ class ExportPlan:
             raise UsageError("--since-last brings all that is new: leave out --limit")
 
     def warn(self) -> None:
-        """Say it if the status is none that is known: a misspelt one finds nothing."""
+        """Report a filter that finds nothing: a day in the future, or a status that is not known, such as a misspelt one."""
+        if self.created_after is not None and self.created_after > datetime.now(DUTCH).date():
+            info(f"--created-after {self.created_after}: that day is in the future")
         known = self.spec.statuses
         if self.status is None or not known or self.status in known:
             return
