@@ -183,6 +183,12 @@ def test_with_a_rolling_limit_each_answer_moves_the_end_of_what_is_known() -> No
 def test_an_equal_counter_is_no_fall() -> None:
     counter = counter_after((0, 1, 10), (2, 3, 10))
     assert counter.began == counter.fell_at == -FAR
+    assert counter.ends == counter_after((0, 1, 10)).ends
+
+
+def test_of_a_new_counter_all_instants_are_long_ago() -> None:
+    counter = ServerCounter(60 * SECOND)
+    assert {counter.since, counter.began, counter.told_at, counter.fell_at, counter.rolling_until} == {-FAR}
 
 
 def test_an_answer_without_the_counter_does_not_say_when_a_window_began() -> None:
