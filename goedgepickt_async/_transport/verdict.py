@@ -132,8 +132,7 @@ def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outco
         return Refused(parse_retry_after(headers))
     remaining = _number(headers.get("X-RateLimit-Remaining"))
     if remaining is None:
-        is_gateways = not 200 <= status < 300 and _row(status).is_gateways
-        return Lost() if is_gateways else Answered()
+        return Lost() if _row(status).is_gateways else Answered()
     if _number(headers.get("X-RateLimit-Limit")) != limit:  # the header of another rate limiter
         return Answered()
     # Laravel before 12.40 can send a negative number. A number above the limit is wrong.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from goedgepickt_async._transport.verdict import budget_outcome
-from goedgepickt_async.budget.protocol import Answered, parse_retry_after
+from goedgepickt_async.budget.protocol import Answered, Lost, Refused, parse_retry_after
 
 
 def headers(**values: str) -> Mapping[str, str]:
@@ -69,6 +69,29 @@ def test_the_case_of_the_names_does_not_matter(name: str) -> None:
 def test_whatever_the_server_says_the_counter_lies_within_the_limit(remaining: str, limit: int) -> None:
     count = counter(str(limit), remaining, limit)
     assert count is None or 0 <= count <= limit
+
+
+@pytest.mark.parametrize("digits", [19, 20])
+def test_a_number_of_twenty_digits_is_no_counter(digits: int) -> None:
+    assert counter("150", "9" * digits) == (0 if digits == 19 else None)
+
+
+@pytest.mark.parametrize("remaining", [None, "7"])
+def test_a_429_is_a_refusal_with_the_pause_that_it_asks_for(remaining: str | None) -> None:
+    counters = {} if remaining is None else {"X_RateLimit_Limit": "150", "X_RateLimit_Remaining": remaining}
+    assert budget_outcome(429, headers(**counters, Retry_After="7"), 150) == Refused(7.0)
+    assert budget_outcome(429, headers(**counters), 150) == Refused(None)
+
+
+@pytest.mark.parametrize("status", [408, 421, 425, 500, 502, 599, 999])
+def test_a_gateways_answer_without_the_counter_may_be_counted_later(status: int) -> None:
+    assert budget_outcome(status, {}, 150) == Lost()
+    assert budget_outcome(status, headers(X_RateLimit_Limit="150", X_RateLimit_Remaining="7"), 150) == Answered(143)
+
+
+@pytest.mark.parametrize("status", [199, 200, 201, 299, 300, 301, 400, 404, 422, 428, 430, 499])
+def test_the_applications_answer_without_the_counter_was_counted(status: int) -> None:
+    assert budget_outcome(status, {}, 150) == Answered()
 
 
 @pytest.mark.parametrize(

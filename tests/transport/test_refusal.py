@@ -12,6 +12,8 @@ from goedgepickt_async import (
     AlreadyExistsError,
     APIError,
     AuthenticationError,
+    ConnectionLostError,
+    DecodeError,
     Evidence,
     NotFoundError,
     PermissionDeniedError,
@@ -20,8 +22,15 @@ from goedgepickt_async import (
     ServerError,
     ValidationError,
 )
-from goedgepickt_async._transport.request import Idempotency, RawResponse, Request
-from goedgepickt_async._transport.verdict import Verdict, has_error_body, is_error, judge, may_send_again
+from goedgepickt_async._transport.request import Idempotency, RawResponse, Request, TransportFailure
+from goedgepickt_async._transport.verdict import (
+    Verdict,
+    evidence_at_headers,
+    has_error_body,
+    is_error,
+    judge,
+    may_send_again,
+)
 
 THROTTLED = b'{\n    "message": "Too Many Attempts."\n}'
 
@@ -79,6 +88,7 @@ def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
     [
         b'{"message": "Too many attempts to connect to the database"}',
         b'{"message": "Order 7: too many attempts."}',
+        b'{"message": "XToo Many Attempts.X"}',
         b'{"message": "ok", "reason": "Too Many Attempts."}',
         b'{"message": "Too Many Attempts.", "uuid": "1"}',
         b'{"message": ["Too Many Attempts."]}',
@@ -96,6 +106,49 @@ def test_a_body_that_merely_speaks_of_attempts_is_not_the_throttles(body: bytes)
     assert verdict_on(422, body).evidence is Evidence.FINAL
     assert verdict_on(500, body).evidence is Evidence.UNKNOWN
     assert not isinstance(error_of(422, body), RateLimitedError)
+
+
+def test_the_throttles_text_is_found_in_a_body_of_ten_thousand_bytes() -> None:
+    assert isinstance(error_of(500, THROTTLED.ljust(10_000)), RateLimitedError)
+    assert not isinstance(error_of(500, THROTTLED.ljust(10_001)), RateLimitedError)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_throttled", "pause_budget"),
+    [
+        (429, b"", True, False),
+        (429, THROTTLED, True, False),
+        (403, THROTTLED, True, True),
+        (500, THROTTLED, True, True),
+        (200, THROTTLED, False, False),
+        (503, b"", False, False),
+    ],
+)
+def test_the_budget_pauses_where_only_the_body_shows_the_throttle(
+    status: int, body: bytes, is_throttled: bool, pause_budget: bool
+) -> None:
+    verdict = verdict_on(status, body, Retry_After="7")
+    assert (verdict.is_throttled, verdict.pause_budget, verdict.retry_after) == (is_throttled, pause_budget, 7.0)
+    assert verdict.may_send_again is (is_throttled or verdict.evidence is Evidence.REJECTED)
+    assert verdict.data is None
+
+
+@pytest.mark.parametrize(
+    ("status", "evidence"),
+    [
+        (200, Evidence.APPLIED),
+        (299, Evidence.APPLIED),
+        (300, Evidence.UNKNOWN),
+        (404, Evidence.UNKNOWN),
+        (408, Evidence.UNKNOWN),
+        (421, Evidence.REJECTED),
+        (425, Evidence.REJECTED),
+        (429, Evidence.REJECTED),
+        (500, Evidence.UNKNOWN),
+    ],
+)
+def test_the_evidence_of_the_headers_alone(status: int, evidence: Evidence) -> None:
+    assert evidence_at_headers(status) is evidence
 
 
 @pytest.mark.parametrize(
@@ -246,6 +299,71 @@ def test_the_key_is_struck_out_wherever_the_server_repeats_it() -> None:
     assert "k-123" not in str(error_of(500, b"<html>k-123", secret="k-123").body)
 
 
+# -- successes ---------------------------------------------------------------------------------------------------
+
+
+def judged(body: bytes, *, kind: str = "application/json", **request: Any) -> Verdict:
+    options = {"method": "PUT", "path": "/products", "idempotency": Idempotency.SAFE, "field_name": str.upper}
+    result = RawResponse(status=200, headers=CIMultiDict({"Content-Type": kind}), body=body)
+    return judge(result, Request(**{**options, **request}), secret="a-key", attempts=3)
+
+
+@pytest.mark.parametrize("body", [b'{"items": [1]}', b"[]", b"5", b'{"message": "Created"}'])
+def test_a_success_has_the_data_of_its_body(body: bytes) -> None:
+    checked: list[Any] = []
+    for options in ({}, {"check": checked.append}, {"may_be_empty": True}):
+        assert judged(body, **options) == Verdict(data=json.loads(body))
+    assert checked == [json.loads(body)]
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+def test_an_empty_body_is_a_success_only_where_it_may_be_empty(body: bytes) -> None:
+    assert judged(body, may_be_empty=True) == Verdict()
+    assert isinstance(judged(body).error, DecodeError)
+
+
+@pytest.mark.parametrize("idempotency", list(Idempotency))
+@pytest.mark.parametrize("kind", ["application/json", "text/HTML; charset=utf-8"])
+def test_a_success_that_cannot_be_read_may_have_been_applied(idempotency: Idempotency, kind: str) -> None:
+    verdict = judged(b"<html>", kind=kind, idempotency=idempotency)
+    is_write = idempotency is Idempotency.NON_IDEMPOTENT
+    is_page = "HTML" in kind
+    error = verdict.error
+    assert isinstance(error, DecodeError)
+    assert verdict.evidence is error.evidence is (Evidence.FINAL if is_page and not is_write else Evidence.APPLIED)
+    assert verdict.may_send_again is (not is_write and not is_page)
+    assert (error.attempts, error.method, error.path) == (3, "PUT", "/products")
+    page = "the response is a web page instead of JSON: check base_url"
+    assert error.message == (page if is_page else "the answer of 6 bytes is not valid JSON at character 0")
+
+
+def test_json_that_does_not_belong_to_the_request_counts_as_unreadable() -> None:
+    def check(_: Any) -> None:
+        raise DecodeError("no list", problems=("items: missing",))
+
+    error = judged(b"{}", check=check).error
+    assert isinstance(error, DecodeError)
+    assert (error.message, error.problems, error.evidence) == ("no list", ("items: missing",), Evidence.APPLIED)
+    assert (error.attempts, error.method, error.path) == (3, "PUT", "/products")
+
+
+def test_a_success_that_names_an_error_is_one() -> None:
+    verdict = judged(b'{"error": "no such product"}')
+    assert isinstance(verdict.error, APIError)
+    assert (verdict.error.message, verdict.evidence, verdict.data) == ("no such product", Evidence.FINAL, None)
+
+
+def test_a_failure_of_the_transport_is_an_error_with_its_cause() -> None:
+    cause = OSError("gone")
+    failure = TransportFailure(evidence=Evidence.UNKNOWN, error=ConnectionLostError, message="closed", cause=cause)
+    request = Request(method="PUT", path="/products", idempotency=Idempotency.SAFE, field_name=str.upper)
+    verdict = judge(failure, request, secret="a-key", attempts=3)
+    assert isinstance(verdict.error, ConnectionLostError)
+    assert (verdict.error.message, verdict.error.__cause__, verdict.evidence) == ("closed", cause, Evidence.UNKNOWN)
+    assert (verdict.error.attempts, verdict.error.method, verdict.error.path) == (3, "PUT", "/products")
+    assert (verdict.may_send_again, verdict.is_throttled, verdict.retry_after) == (True, False, None)
+
+
 # -- errors behind a success -------------------------------------------------------------------------------------
 
 
@@ -318,6 +436,12 @@ def test_a_redirect_names_the_host_it_leads_to_and_nothing_else_of_the_url(locat
     assert f"redirects to {shown}." in str(error)
 
 
+def test_of_a_redirect_two_thousand_characters_are_read_and_255_shown() -> None:
+    assert "redirects to h.e." in str(error_of(302, Location=f"https://{'u' * 1988}@h.example.test"))
+    assert f"redirects to {'h' * 255}." in str(error_of(302, Location=f"https://{'h' * 255}"))
+    assert f"redirects to {'h' * 255}…." in str(error_of(302, Location=f"https://{'h' * 256}"))
+
+
 def test_the_texts_of_a_field_are_shown_up_to_ten_and_the_rest_is_counted() -> None:
     ten = [f"wrong {number}" for number in range(10)]
     assert error_of(422, {"errors": {"a": ten}}).fields == {"A": tuple(ten)}
@@ -351,3 +475,10 @@ def test_the_key_is_struck_out_of_a_body_of_any_size_and_kind(size: int) -> None
         assert "a-key" not in shown
         assert "***" in shown
     assert error_of(500, {"a": "b"}, secret="").body == {"a": "b"}
+
+
+def test_an_errors_body_of_256_kib_is_read_as_json_and_a_longer_one_is_text() -> None:
+    body = b'{"message": "no"}'.ljust(1 << 18)
+    assert error_of(500, body).message == "no"
+    error = error_of(500, body + b" ")
+    assert (error.message, error.body) == ("HTTP 500", body.decode())

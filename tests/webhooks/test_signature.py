@@ -77,7 +77,7 @@ def test_no_signature_matches_an_empty_secret(secret: Any) -> None:
 
 @pytest.mark.parametrize("secret", ["", Secret(""), None, 5])
 def test_nothing_is_signed_with_an_empty_secret(secret: Any) -> None:
-    with pytest.raises(ConfigurationError, match="^the secret of a webhook must be text that is not empty$"):
+    with pytest.raises(ConfigurationError, match=r"^the secret of a webhook must be text that is not empty$"):
         sign(BODY, secret)
 
 
