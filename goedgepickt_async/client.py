@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Awaitable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, TypeVar, Unpack
 
 import aiohttp
 import attrs
@@ -19,9 +19,10 @@ from goedgepickt_async._transport.request import NO_BODY, Idempotency, RawRespon
 from goedgepickt_async._transport.session import SessionPool
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.selection import select_budget
-from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, without_frames
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.settings import Options, Settings, masked_key
+from goedgepickt_async.text import shown
 
 if TYPE_CHECKING:
     from goedgepickt_async.bulk.planner import Bulk
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["APIResponse", "GoedGepickt", "Response"]
 
 T = TypeVar("T")
+_LONGEST_METHOD: Final = 20
 
 
 @attrs.frozen(kw_only=True)
@@ -109,7 +111,11 @@ class GoedGepickt:
     ) -> None:
         api_key = masked_key(api_key)
         _check_names(settings)
-        chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
+        try:
+            chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
+        except ConfigurationError as error:
+            del settings  # headers may hold a token, and error trackers collect local variables
+            raise without_frames(error) from None
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
         _check_parts(session, budget, hooks)
@@ -222,7 +228,11 @@ class GoedGepickt:
             ConfigurationError: The option does not exist, or its value is not valid.
         """
         _check_names(options)
-        return self._sharing(attrs.evolve(self._sender.settings, **options))
+        try:
+            return self._sharing(attrs.evolve(self._sender.settings, **options))
+        except ConfigurationError as error:
+            del options  # headers may hold a token, and error trackers collect local variables
+            raise without_frames(error) from None
 
     def for_key(self, api_key: str, *, webshop_uuid: str | None = None) -> GoedGepickt:
         """Return a client with the key of another tenant.
@@ -270,31 +280,15 @@ class GoedGepickt:
             OutcomeUnknownError: A write has an unknown outcome: the server may have carried it out.
             GoedGepicktError: Any other error of the package: see `errors`.
         """
-        verb = method.upper() if isinstance(method, str) else ""
-        if not verb.isascii() or not verb.isalpha():
-            raise ConfigurationError(f"method is not a valid HTTP method: {method!r}")
-        reads = verb in {"GET", "HEAD"}
-        request = Request(
-            method=verb,
-            path=raw_path(path),
-            query=query_pairs(query or {}),
-            body=json,
-            idempotency=Idempotency.SAFE
-            if reads
-            else Idempotency.IDEMPOTENT
-            if idempotent
-            else Idempotency.NON_IDEMPOTENT,
-            may_be_empty=True,
-            from_user=True,
-            route=route,
-        )
-        del query, json  # error trackers collect the local variables of a call that fails
-        if reads and idempotent is False:
-            request = attrs.evolve(request, idempotency=Idempotency.NON_IDEMPOTENT)
         sender = self._sender
-        if headers is not None:
-            everything = {**sender.settings.headers, **headers}
-            sender = sender.with_settings(attrs.evolve(sender.settings, headers=everything))
+        try:
+            request = _request(method, path, query, json, idempotent=idempotent, route=route)
+            if headers is not None:
+                sender = sender.with_headers(headers)
+        except GoedGepicktError as error:
+            del query, json, headers  # error trackers collect the local variables of a call that fails
+            raise without_frames(error) from None
+        del query, json, headers
         result = await sender.send(request)
         answer = result.response
         return Response(status=answer.status, headers=answer.headers, json=result.data, attempts=result.attempts)
@@ -379,6 +373,37 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"unknown setting: {', '.join(sorted(unknown))}; the settings are: {', '.join(sorted(_OPTIONS))}"
         )
+
+
+def _request(
+    method: str, path: str, query: Mapping[str, Any] | None, body: Any, *, idempotent: bool | None, route: str | None
+) -> Request:
+    """A request that a user wrote.
+
+    Raises:
+        ConfigurationError: The method, the path or the query is not valid.
+        ValidationError: A value of the query cannot be sent.
+    """
+    verb = method.upper() if isinstance(method, str) else ""
+    if not verb.isascii() or not verb.isalpha() or len(verb) > _LONGEST_METHOD:
+        raise ConfigurationError(f"method is not a valid HTTP method: {shown(method)}")
+    if query is not None and not isinstance(query, Mapping):
+        raise ConfigurationError(f"query must be a mapping, not {type(query).__name__}")
+    is_read = verb in {"GET", "HEAD"}
+    if is_read and idempotent is not False:
+        idempotency = Idempotency.SAFE
+    else:
+        idempotency = Idempotency.IDEMPOTENT if idempotent else Idempotency.NON_IDEMPOTENT
+    return Request(
+        method=verb,
+        path=raw_path(path),
+        query=query_pairs(query or {}),
+        body=body,
+        idempotency=idempotency,
+        may_be_empty=True,
+        from_user=True,
+        route=route,
+    )
 
 
 def _check_parts(session: object, budget: object, hooks: object) -> None:

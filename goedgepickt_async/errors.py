@@ -11,7 +11,9 @@ import enum
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
+
+from goedgepickt_async.text import printable
 
 __all__ = [
     "APIError",
@@ -45,6 +47,9 @@ __all__ = [
     "ValidationError",
     "WebhookVerificationError",
 ]
+
+
+_LONGEST_PATH: Final = 300
 
 
 class Evidence(enum.StrEnum):
@@ -135,7 +140,7 @@ class GoedGepicktError(Exception):
         if self.method is None:
             return self.message
         tries = f", {self.attempts} attempts" if self.attempts > 1 else ""
-        return f"{self.message} ({self.method} {self.path}{tries})"
+        return f"{self.message} ({self.method} {printable(str(self.path), _LONGEST_PATH)}{tries})"
 
 
 def _made_again(kind: type[GoedGepicktError], args: tuple[Any, ...]) -> GoedGepicktError:

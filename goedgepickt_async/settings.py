@@ -18,7 +18,7 @@ import attrs
 from goedgepickt_async._version import __version__
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.text import MaskedStr, safe_repr
+from goedgepickt_async.text import MaskedStr, safe_repr, shown
 
 __all__ = [
     "BASE_URLS",
@@ -62,6 +62,35 @@ _OWN_HEADERS: Final = frozenset(
 """Headers that the client or aiohttp sets."""
 
 
+_LONGEST = 86_400 * 365
+"""The longest duration in seconds. Where no limit is allowed, None means no limit."""
+
+
+def _seconds(value: Any) -> Any:
+    """A whole number as a float; `_duration` checks the range."""
+    return float(value) if type(value) is int and 0 <= value <= _LONGEST else value
+
+
+def _duration(_settings: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, float) or not 0 <= value <= _LONGEST:
+        raise ConfigurationError(
+            f"{attribute.name} must be a number of seconds, at most {_LONGEST}, not {shown(value)}"
+        )
+
+
+def _positive(_settings: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value <= 0:
+        raise ConfigurationError(f"{attribute.name} must be more than 0")
+
+
+_MOST: Final = 10**9
+
+
+def _count(_settings: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise ConfigurationError(f"{attribute.name} must be a whole number, 0 to {_MOST:,}, not {shown(value)}")
+
+
 @safe_repr
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
@@ -77,12 +106,12 @@ class RetryPolicy:
         quota: The number of retries that all calls of a client share; each successful call adds a tenth of a retry.
     """
 
-    max_attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
-    base: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
-    cap: float = attrs.field(default=20.0, validator=attrs.validators.ge(0))
-    max_refusals: int = attrs.field(default=10, validator=attrs.validators.ge(0))
-    max_retry_after: float = attrs.field(default=120.0, validator=attrs.validators.ge(0))
-    quota: int = attrs.field(default=50, validator=attrs.validators.ge(0))
+    max_attempts: int = attrs.field(default=4, validator=[_count, _positive])
+    base: float = attrs.field(default=0.5, converter=_seconds, validator=_duration)
+    cap: float = attrs.field(default=20.0, converter=_seconds, validator=_duration)
+    max_refusals: int = attrs.field(default=10, validator=_count)
+    max_retry_after: float = attrs.field(default=120.0, converter=_seconds, validator=_duration)
+    quota: int = attrs.field(default=50, validator=_count)
 
 
 class Options(TypedDict, total=False):
@@ -99,9 +128,6 @@ class Options(TypedDict, total=False):
     user_agent: str
     headers: Mapping[str, str]
 
-
-_LONGEST = 86_400 * 365
-"""The longest duration in seconds. Where no limit is allowed, None means no limit."""
 
 _ENVIRONMENT = {
     "api_key": "GOEDGEPICKT_API_KEY",
@@ -153,13 +179,8 @@ def _lane(value: Lane | str | None) -> Lane | None:
         return value
     try:
         return Lane[value.upper()]
-    except (KeyError, AttributeError):
-        raise ConfigurationError(f"lane must be one of interactive, normal, bulk, not {value!r}") from None
-
-
-def _seconds(value: Any) -> Any:
-    """A whole number as a float; `_duration` checks the range."""
-    return float(value) if type(value) is int and 0 <= value <= _LONGEST else value
+    except (KeyError, AttributeError, TypeError):
+        raise ConfigurationError(f"lane must be one of interactive, normal, bulk, not {shown(value)}") from None
 
 
 def _text(value: Any) -> str:
@@ -248,16 +269,6 @@ def _policy(value: Any) -> RetryPolicy:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError("retry must be a RetryPolicy")
     return value
-
-
-def _duration(_settings: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, float) or not 0 <= value <= _LONGEST:
-        raise ConfigurationError(f"{attribute.name} must be a number of seconds, at most {_LONGEST}, not {value!r}")
-
-
-def _positive(_settings: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if value <= 0:
-        raise ConfigurationError(f"{attribute.name} must be more than 0")
 
 
 @safe_repr
@@ -375,5 +386,5 @@ def _from_environment(name: str) -> str | None:
 def _url_of_api(api: str) -> str:
     try:
         return BASE_URLS[api]
-    except KeyError:
-        raise ConfigurationError(f"api must be 'fulfilment' or 'account', not {api!r}") from None
+    except (KeyError, TypeError):
+        raise ConfigurationError(f"api must be 'fulfilment' or 'account', not {shown(api)}") from None

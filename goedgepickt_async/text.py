@@ -6,11 +6,22 @@ All functions take time in proportion to `limit` for any text, and never raise.
 from __future__ import annotations
 
 import html
+import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-__all__ = ["MaskedBytes", "MaskedStr", "for_terminal", "html_table", "mask_personal", "printable", "safe_repr"]
+__all__ = [
+    "MaskedBytes",
+    "MaskedStr",
+    "for_terminal",
+    "html_table",
+    "limited_fields",
+    "mask_personal",
+    "masked",
+    "printable",
+    "safe_repr",
+]
 
 _WORD: Final = re.compile(r"[^\s<>\"',;]+")
 _DIGITS: Final = re.compile(r"\+?\d[\d ()./-]{6,64}\d")
@@ -62,6 +73,43 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
+def shown(value: object) -> str:
+    """The repr of a caller's value for a message: short and printable; or the type's name if there is no repr."""
+    try:
+        return printable(repr(value), 60)
+    except Exception:  # noqa: BLE001  the caller's class may raise anything
+        return type(value).__name__
+
+
+_MOST_FIELDS: Final = 100
+_MOST_TEXTS: Final = 10
+
+
+def limited_fields(
+    fields: Mapping[Any, Any], name_of: Callable[[str], str] = str, text_of: Callable[[Any], str] = str
+) -> dict[str, list[str]]:
+    """The problems of each field, for an error: printable, and few. The rest is counted.
+
+    Args:
+        fields: Field -> a problem, or a list of problems.
+        name_of: Converts the name of a field.
+        text_of: Converts a problem to text.
+    """
+    limited = {
+        printable(name_of(str(name)[:200]), 200): _limited_texts(problems, text_of)
+        for name, problems in itertools.islice(fields.items(), _MOST_FIELDS)
+    }
+    if len(fields) > _MOST_FIELDS:
+        limited["…"] = [f"and {len(fields) - _MOST_FIELDS:,} more fields"]
+    return limited
+
+
+def _limited_texts(problems: Any, text_of: Callable[[Any], str]) -> list[str]:
+    every = problems if isinstance(problems, list | tuple) else [problems]
+    shown = [printable(text_of(problem), 300) for problem in every[:_MOST_TEXTS]]
+    return shown if len(every) <= _MOST_TEXTS else [*shown, f"and {len(every) - _MOST_TEXTS:,} more"]
+
+
 def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
     """A table for notebooks; in each row the first cell is its heading. All texts are escaped.
 
@@ -111,6 +159,11 @@ class MaskedStr(str):
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep the class after pickling and copying."""
         return MaskedStr, (str.__str__(self),)
+
+
+def masked(text: Any) -> Any:
+    """A text as `MaskedStr`, and any other value as it is."""
+    return MaskedStr(text) if isinstance(text, str) else text
 
 
 class MaskedBytes(bytes):

@@ -42,6 +42,7 @@ from goedgepickt_async.drift import subscribe as subscribe_to_drift
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
+    ConfigurationError,
     ConnectionLostError,
     Evidence,
     GoedGepicktError,
@@ -196,6 +197,16 @@ class Sender:
         """Return a sender with other settings. A retry quota of another size is a separate one, and starts full."""
         same = settings.retry.quota == self.settings.retry.quota
         return Sender(self.pipeline, settings, self.quota if same else RetryQuota(settings.retry.quota))
+
+    def with_headers(self, headers: Mapping[str, str]) -> Sender:
+        """Return a sender with these headers in addition.
+
+        Raises:
+            ConfigurationError: They are not a mapping, or a name or a value is not valid.
+        """
+        if not isinstance(headers, Mapping):
+            raise ConfigurationError(f"headers must be a mapping, not {type(headers).__name__}")
+        return self.with_settings(attrs.evolve(self.settings, headers={**self.settings.headers, **headers}))
 
     def for_one_session(self) -> Sender:
         """Return a sender for the calls of one list or job. If the client is closed, they do not open a new session."""
@@ -368,7 +379,9 @@ class Call:
             message, wait = exc.message, exc.wait
         except GoedGepicktError:
             raise
-        except (EndedError, *_FOREIGN) as exc:
+        except Exception as exc:
+            if session.is_owned and not isinstance(exc, (EndedError, *_FOREIGN)):
+                raise  # a fault of this package; a middleware or tracer of the user's session may raise anything
             return self._failed(exc)
         raise BudgetExhaustedError(message, wait=wait, evidence=self.evidence, **self._where)
 

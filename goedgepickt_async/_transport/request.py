@@ -147,14 +147,14 @@ def _text(name: object, value: Any) -> str:
         return "1" if value else "0"
     if isinstance(value, date):
         return value.isoformat()
+    why = f"must be a text, number, boolean or date, not {type(value).__name__}"
     if isinstance(value, str | int | float | Decimal | UUID):
-        return str(value)
-    raise ValidationError(
-        f"query parameter {printable(str(name), 40)!r} must be a text, number, boolean or date, "
-        f"not {type(value).__name__}",
-        fields={str(name): ["must be a text, number, boolean or date"]},
-        evidence=Evidence.NOT_SENT,
-    )
+        try:
+            return str(value)
+        except ValueError:
+            why = "must have fewer digits"
+    shown = printable(str(name), 40)
+    raise ValidationError(f"query parameter {shown!r} {why}", fields={shown: [why]}, evidence=Evidence.NOT_SENT)
 
 
 def quoted(text: str, safe: str = "") -> str:

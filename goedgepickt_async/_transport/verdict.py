@@ -6,7 +6,6 @@ A verdict has the evidence, the error class, the outcome for the budget, and whe
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import ssl
@@ -45,7 +44,7 @@ from goedgepickt_async.errors import (
     TransportError,
     ValidationError,
 )
-from goedgepickt_async.text import mask_personal, printable
+from goedgepickt_async.text import limited_fields, mask_personal, printable
 
 __all__ = [
     "DISCONNECTING",
@@ -268,8 +267,6 @@ _THROTTLE_KEYS: Final = {"message", "error", "errorMessage", "exception", "file"
 _LONGEST_THROTTLE_TEXT: Final = 10_000
 _LONGEST_BODY: Final = 1 << 18
 """The largest error body in bytes that is parsed. Of a longer body, the first part is kept as text."""
-_MOST_FIELDS: Final = 100
-_MOST_TEXTS: Final = 10
 _EXISTS: Final = "already exists"
 _HINT: Final = "check the API key. The fulfilment API and the account API have different keys: see `api=`"
 
@@ -300,7 +297,7 @@ def _error_from_response(
     error = row.error
     if status < 500 and _EXISTS in text.lower():
         error = AlreadyExistsError
-    text = text or f"HTTP {status}"
+    text = text or (f"HTTP {status}" if row.evidence else f"HTTP {status}, but the body reports an error")
     if error in {AuthenticationError, PermissionDeniedError}:
         text = f"{text} ({_HINT})"
     return error(text, **details)
@@ -361,31 +358,19 @@ def _message_of(body: Any, fields: Mapping[str, list[str]]) -> str:
     for key in ("message", "error", "errorMessage"):
         if isinstance(body.get(key), str) and body[key]:
             return str(body[key])
-    return "; ".join(text for texts in fields.values() for text in texts)
+    return "; ".join(text for texts in fields.values() for text in texts if text)
 
 
 def _fields(body: Any, field_name: Callable[[str], str]) -> dict[str, list[str]]:
     """The problem of each field. Their number is limited, and the rest is counted."""
     errors = body.get("errors") if isinstance(body, Mapping) else None
-    if not isinstance(errors, Mapping):
-        return {}
-    fields = {
-        printable(field_name(str(name)[:200]), 200): _texts(texts)
-        for name, texts in itertools.islice(errors.items(), _MOST_FIELDS)
-    }
-    if len(errors) > _MOST_FIELDS:
-        fields["…"] = [f"and {len(errors) - _MOST_FIELDS:,} more fields"]
-    return fields
-
-
-def _texts(texts: Any) -> list[str]:
-    every = texts if isinstance(texts, list) else [texts]
-    shown = [mask_personal(_as_text(text)) for text in every[:_MOST_TEXTS]]
-    return shown if len(every) <= _MOST_TEXTS else [*shown, f"and {len(every) - _MOST_TEXTS:,} more"]
+    return limited_fields(errors, field_name, _as_text) if isinstance(errors, Mapping) else {}
 
 
 def _as_text(value: Any) -> str:
-    return f"({type(value).__name__})" if isinstance(value, list | dict) else str(value)
+    if value is None:
+        return ""
+    return f"({type(value).__name__})" if isinstance(value, list | dict) else mask_personal(str(value))
 
 
 # -- failures of the transport
@@ -438,6 +423,10 @@ def failure_of(
         error, message = RequestTimeoutError, f"the request timed out: no complete response within {timeout:g} s"
         if not sent:
             error, message = ConnectFailedError, "connecting timed out"
+    elif not isinstance(exc, aiohttp.ClientError | OSError):
+        # A middleware or tracer of the user's session raised it, or aiohttp because the session is closed.
+        error = error if sent else ConnectFailedError
+        message = f"the aiohttp session, or a middleware or tracer of it, raised {type(exc).__name__}"
     elif not sent:
         way = "" if proxy is None else f" through the proxy {proxy}"
         error, message = ConnectFailedError, f"cannot connect{way}: {describe(exc)}"

@@ -174,8 +174,9 @@ class OpenEnum(enum.StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """Return the member-like value of an unknown text; None (and so a ValueError) for other types."""
-        if type(value) is not str:
+        if not isinstance(value, str):
             return None
+        value = str.__str__(value)  # of a subclass, such as numpy.str_
         known = _UNKNOWN.get((cls, value))
         if known is not None:
             return known  # type: ignore[return-value]  # the key contains the class

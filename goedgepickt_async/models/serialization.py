@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from goedgepickt_async.errors import ValidationError, without_frames
 from goedgepickt_async.models.base import UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
 from goedgepickt_async.models.validators import FieldError, coerce, is_request_model, type_name, validation_error
 from goedgepickt_async.text import html_table
@@ -66,6 +67,7 @@ class Model:
             return made  # noqa: TRY300
         except FieldError as error:
             problems = error.problems
+        del data  # error trackers collect local variables
         raise validation_error(cls, problems, "cannot be read")
 
     @classmethod
@@ -79,9 +81,14 @@ class Model:
             data = json.loads(text)
         except (ValueError, RecursionError, TypeError):
             data = UNSET
+        del text  # error trackers collect local variables
         if data is UNSET:
             raise validation_error(cls, {"": "is not JSON"}, "cannot be read")
-        return cls.from_dict(data, wire=wire)
+        try:
+            return cls.from_dict(data, wire=wire)
+        except ValidationError as error:
+            del data
+            raise without_frames(error) from None
 
     def __repr__(self) -> str:
         """The fields without personal data, and `…` for the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +15,7 @@ import attrs
 
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models.base import UNSET, OrderStatus, Unset, WebhookEvent, field_info
-from goedgepickt_async.text import safe_repr
+from goedgepickt_async.text import limited_fields, safe_repr
 
 __all__ = [
     "COUNTRY_CODES",
@@ -84,14 +85,11 @@ def validation_error(
     cls: type[Any], problems: Mapping[str, str], why: str = "is not valid and was not sent"
 ) -> ValidationError:
     """The error for input that was refused before a request was sent, with the problem of each field."""
-    lines = [f"{path}: {text}" if path else text for path, text in problems.items()]
-    if len(lines) > _SHOWN:
-        lines[_SHOWN:] = [f"and {len(lines) - _SHOWN} more"]
-    return ValidationError(
-        f"{cls.__name__} {why}: {'; '.join(lines)}",
-        fields={path: (text,) for path, text in problems.items()},
-        evidence=Evidence.NOT_SENT,
-    )
+    fields = limited_fields(problems)  # the names of unknown fields are the caller's: any text, any number
+    lines = [f"{path}: {text}" if path else text for path, (text,) in itertools.islice(fields.items(), _SHOWN)]
+    if len(problems) > _SHOWN:
+        lines.append(f"and {len(problems) - _SHOWN:,} more")
+    return ValidationError(f"{cls.__name__} {why}: {'; '.join(lines)}", fields=fields, evidence=Evidence.NOT_SENT)
 
 
 _T = TypeVar("_T")
@@ -307,7 +305,10 @@ def check(cls: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
         FieldError: A value is missing, unknown or not valid; the error has all problems.
     """
     fields = {field.name: field for field in attrs.fields(cls)}
-    problems = {name: f"{cls.__name__} has no such field{_hint(cls, name)}" for name in given if name not in fields}
+    unknown = [name for name in given if name not in fields]
+    problems = dict.fromkeys(unknown, f"{cls.__name__} has no such field")
+    for name in unknown[:_SHOWN]:  # a hint takes time, and the message does not show more
+        problems[name] += _hint(cls, name)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         value = given.get(name, field.default)
@@ -360,6 +361,7 @@ def coerce_input(cls: type[_T], value: object) -> _T:
         return coerce(cls, value)
     except FieldError as error:
         problems = error.problems
+    del value  # error trackers collect local variables
     raise validation_error(cls, problems)
 
 

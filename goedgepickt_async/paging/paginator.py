@@ -18,12 +18,12 @@ import attrs
 from cattrs.preconf.json import make_converter
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError
+from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError, PagingError
 from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET, Batch, ListReader, PageRequest, Position, RawPage
-from goedgepickt_async.text import html_table, safe_repr
+from goedgepickt_async.text import html_table, safe_repr, shown
 
 __all__ = [
     "AsyncOnly",
@@ -210,7 +210,8 @@ class ListSource(Generic[T]):
         Raises:
             ConfigurationError: `on_unreadable` is neither `"raise"`, `"skip"` nor a function.
         """
-        if self.on_unreadable not in {"raise", "skip"} and not callable(self.on_unreadable):
+        choice = self.on_unreadable
+        if not callable(choice) and not (isinstance(choice, str) and choice in {"raise", "skip"}):
             raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
 
 
@@ -272,7 +273,7 @@ class Paginator(AsyncOnly, Generic[T]):
             ConfigurationError: The number is negative or not a whole number.
         """
         if type(number) is not int or number < 0:
-            raise ConfigurationError(f"limit must be a whole number, not {number!r}")
+            raise ConfigurationError(f"limit must be a whole number, not {shown(number)}")
         return Paginator(self._source, limit=number if self._limit is None else min(number, self._limit))
 
     async def first(self) -> T | None:
@@ -393,6 +394,8 @@ class Paginator(AsyncOnly, Generic[T]):
         except GoedGepicktError as error:
             error.resume = write_token(self._source.identity, position)
             error.method, error.path = "GET", self._source.path
+            if isinstance(error, PagingError):
+                error.evidence = Evidence.FINAL
             raise
 
     async def _ask(self, fetch: Fetch, ask: PageRequest, window: date | None) -> RawPage:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from goedgepickt_async.convert import encode
-from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, PagingError, ValidationError
+from goedgepickt_async.errors import (
+    DecodeError,
+    Evidence,
+    MultipleFoundError,
+    PagingError,
+    ValidationError,
+    without_frames,
+)
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
 from goedgepickt_async.models.base import OrderStatusName, warn_unknown
 from goedgepickt_async.models.validators import coerce_input
@@ -187,7 +194,11 @@ class Orders(Resource):
             ValidationError: The API or the client refuses a field. The client checks before it sends a request.
             OutcomeUnknownError: The server may have created the order; `body` is the body that was sent.
         """
-        order = coerce_input(NewOrder, order)
+        try:
+            order = coerce_input(NewOrder, order)
+        except ValidationError as error:
+            del order  # error trackers collect local variables
+            raise without_frames(error) from None
         webshop = self._webshop(order.webshop_uuid)
         request = request_to("orders.create", encode(attrs.evolve(order, webshop_uuid=webshop)))
 
@@ -242,9 +253,12 @@ class Orders(Resource):
             ConfigurationError: The webshop does not exist, or the account has several webshops and `webshop` is None.
             GoedGepicktError: The present orders could not be read.
         """
-        from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
+        from goedgepickt_async.bulk import map as bulk_map  # noqa: PLC0415  bulk is built on the resources
+        from goedgepickt_async.bulk import planner  # noqa: PLC0415
 
-        return await planner.make_plan(self._sender, "orders", new_orders, webshop=webshop_uuid, since=day(since))
+        rows = bulk_map.aiter_any(new_orders)
+        del new_orders  # error trackers collect local variables
+        return await planner.make_plan(self._sender, "orders", rows, webshop=webshop_uuid, since=day(since))
 
 
 def _created_uuid(data: Any) -> str | None:

@@ -10,7 +10,7 @@ import attrs
 
 from goedgepickt_async.convert import decode, encode
 from goedgepickt_async.convert.hooks import as_list
-from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
+from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError, without_frames
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
@@ -126,7 +126,11 @@ class Products(Resource):
             ValidationError: The API or the client refuses a field. The client checks before it sends a request.
             OutcomeUnknownError: The server may have created the product.
         """
-        product = coerce_input(NewProduct, product)
+        try:
+            product = coerce_input(NewProduct, product)
+        except ValidationError as error:
+            del product  # error trackers collect local variables
+            raise without_frames(error) from None
         webshop = self._webshop(product.webshop_uuid)
         request = request_to("products.create", encode(attrs.evolve(product, webshop_uuid=webshop)))
         return await create_or_lookup(
@@ -153,7 +157,11 @@ class Products(Resource):
             NotFoundError: No product has this uuid.
             ValidationError: The API or the client refuses a field. The client checks before it sends a request.
         """
-        changes = coerce_input(ProductUpdate, changes)
+        try:
+            changes = coerce_input(ProductUpdate, changes)
+        except ValidationError as error:
+            del changes  # error trackers collect local variables
+            raise without_frames(error) from None
         body = encode(attrs.evolve(changes, webshop_uuid=self._webshop(changes.webshop_uuid)))
         result = await self._sender.send(request_to("products.update", body, uuid=uuid))
         return parse_result(result, lambda data: _updated(data, uuid))

@@ -11,6 +11,7 @@ from goedgepickt_async.convert import decode_rows
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import StockLocation
 from goedgepickt_async.resources.base import Resource, create_or_lookup, parse_result, request_to, rows_in
+from goedgepickt_async.text import masked
 
 if TYPE_CHECKING:
     from goedgepickt_async.bulk.plan import Plan
@@ -54,6 +55,7 @@ class Stock(Resource):
             ValidationError: The API refuses the request, or the quantity is 0 or not a whole number (then nothing was
                 sent).
         """
+        reason = masked(reason)
         if _whole(quantity, "quantity") == 0:
             raise _refused("quantity", "must not be 0")
         body = {"mutation": quantity, "mutationReason": reason, "pickLocationUuid": pick_location_uuid}
@@ -76,6 +78,7 @@ class Stock(Resource):
             ValidationError: The API refuses the request, or the quantity is negative or not a whole number (then
                 nothing was sent).
         """
+        reason = masked(reason)
         body: dict[str, Any] = {"stockQuantity": _not_negative(quantity, "quantity")}
         if reason is not None:
             body["reason"] = reason
@@ -145,6 +148,7 @@ class Stock(Resource):
         """
         from goedgepickt_async.bulk import planner  # noqa: PLC0415  bulk is built on the resources
 
+        reason = masked(reason)
         rows = levels.items() if isinstance(levels, Mapping) else levels
         return await planner.make_plan(
             self._sender, "stock", rows, webshop=webshop_uuid, mode=mode, location=location,

@@ -14,12 +14,13 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from goedgepickt_async.convert import decode, encode
-from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError
+from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError, without_frames
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
 from goedgepickt_async.models.base import warn_unknown
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import Resource, create_or_lookup, request_to
+from goedgepickt_async.text import MaskedStr
 from goedgepickt_async.webhooks.events import EVENTS
 
 __all__ = [
@@ -307,7 +308,13 @@ class Webhooks(Resource):
             OutcomeUnknownError: The server may have created a subscription that the lookup has not found so far.
             DecodeError: A subscription in the list has no event, webshop or target, and may be one of these.
         """
-        target, wanted = checked_target(url), checked_events(events)
+        try:
+            target = MaskedStr(checked_target(url))  # it may hold a token, and error trackers collect local variables
+        except ValidationError as error:
+            del url
+            raise without_frames(error) from None
+        del url
+        wanted = checked_events(events)
         chosen = None if webshops is None else checked_webshops(webshops)
         async with KeyedLock(("webhooks", self._sender.settings.server, target)):
             if chosen is None:

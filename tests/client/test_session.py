@@ -16,11 +16,14 @@ import pytest
 from goedgepickt_async import (
     ClientClosedError,
     ConfigurationError,
+    ConnectFailedError,
+    Evidence,
     GoedGepickt,
     GoedGepicktError,
     Hooks,
     LocalBudget,
     OutcomeUnknownError,
+    RetryPolicy,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import unlimited_budget
@@ -251,6 +254,25 @@ async def test_a_borrowed_session_is_used_and_never_closed(sandbox: Sandbox) -> 
             assert response.status == 401
     assert seen == ["GET", "GET"]
     assert sandbox.requests[0].headers["X-Theirs"] == "1"
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), RuntimeError("r"), UnicodeError("u")], ids=repr)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_what_code_of_a_borrowed_session_raises_becomes_our_error(
+    sandbox: Sandbox, error: Exception, after: bool
+) -> None:
+    async def theirs(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if after:
+            await handler(request)
+        raise error
+
+    async with aiohttp.ClientSession(middlewares=(theirs,)) as session:
+        client = client_of(sandbox, session=session, retry=RetryPolicy(max_attempts=1))
+        with pytest.raises(OutcomeUnknownError if after else ConnectFailedError) as caught:
+            await client.request("POST", "/suppliers", json={})
+        assert caught.value.evidence is (Evidence.UNKNOWN if after else Evidence.NOT_SENT)
+        assert client.budget.snapshot().in_flight == 0
+        assert type(error).__name__ in str(caught.value)
 
 
 async def test_a_borrowed_session_that_is_closed_is_said_so() -> None:

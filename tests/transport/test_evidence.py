@@ -4,8 +4,10 @@ import asyncio
 import gc
 import random
 import socket
+from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -21,17 +23,21 @@ from goedgepickt_async import (
     Evidence,
     GoedGepickt,
     GoedGepicktError,
+    Hooks,
+    Lane,
     LocalBudget,
     OutcomeUnknownError,
     RateLimitedError,
     RedirectedError,
     RequestTimeoutError,
+    Response,
     RetryPolicy,
     ServerError,
     TransportError,
     ValidationError,
 )
 from tests.support.raw_server import Exchange, raw_server
+from tests.support.recording_budget import RecordingBudget
 from tests.support.virtual import loop_nanoseconds
 
 pytestmark = pytest.mark.virtual_time
@@ -549,30 +555,65 @@ async def test_waiting_for_the_budget_does_not_use_up_the_timeout(make_client: M
     assert answer.attempts == 1
 
 
-async def test_cancelling_at_any_moment_leaks_no_slot_and_no_task(make_client: Make) -> None:
-    async def play(exchange: Exchange) -> None:
-        await asyncio.sleep(0.01)
-        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
-        await asyncio.sleep(0.01)
-        await exchange.send(b"}")
+ENDINGS = {
+    "answered": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    "failed": b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}",
+    "throttled": b"HTTP/1.1 429 X\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}",
+    "dropped": b"",
+    "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{",
+}
 
-    budget = LocalBudget(
-        20, 0.05, clock=loop_nanoseconds(), safety_margin=0.0, late_arrival=0.0, use_server_counter=False
-    )
+
+def assert_paired(events: list[tuple[str, Any]]) -> None:
+    """Each call and each request that began has ended, once and before the next one."""
+    stories: dict[int, list[str]] = {}
+    for name, event in events:
+        stories.setdefault(event.call, []).append(name)
+    for story in stories.values():
+        assert (story[0], story[-1], story.count("call_finished")) == ("call_started", "call_finished", 1)
+        assert story[1:-1:2] == ["request"] * (len(story) // 2 - 1)
+        assert "request" not in story[2:-1:2]
+
+
+@pytest.mark.parametrize("how", ["cancel", "close"])
+@pytest.mark.parametrize("first", ENDINGS)
+async def test_a_call_that_is_ended_after_any_step_of_the_loop_leaks_nothing(
+    make_client: Make, first: str, how: str
+) -> None:
+    """Neither a slot, a permit, a time limit nor a task."""
+    seen: list[tuple[str, Any]] = []
+    names = ("call_started", "request", "response", "request_failed", "call_finished")
+    hooks = Hooks(**{name: partial(lambda name, event: seen.append((name, event)), name) for name in names})
+
+    async def play(exchange: Exchange) -> None:
+        answer = ENDINGS[first if exchange.number == begun + 1 else "answered"]
+        await exchange.send(answer)
+        if answer[-1:] != b"}":
+            exchange.drop()
+
     async with raw_server(play) as server:
-        client = make_client(server.url, budget=budget)
-        for step in range(30):
-            calls = [asyncio.create_task(client.request("GET", "/a")) for _ in range(3)]
-            await asyncio.sleep(step * 0.001)
-            for call in calls:
-                call.cancel()
-            await asyncio.wait(calls)
-        assert budget.snapshot().in_flight == 0
-        await asyncio.sleep(0.06)
-        assert budget.snapshot().free == 20
-        assert (await client.request("GET", "/a")).status == 200
-        ours = [task for task in asyncio.all_tasks() if "raw_server" not in repr(task)]
-        assert ours == [asyncio.current_task()]
+        has_ended, steps = False, 0
+        while not has_ended:
+            begun, steps = len(server.arrivals), steps + 1
+            budget = RecordingBudget()
+            client = make_client(server.url, budget=budget, hooks=hooks, concurrency=1, retry=RetryPolicy(base=0.0))
+            tasks = [asyncio.create_task(client.request(method, "/a")) for method in ("GET", "POST")]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            has_ended = all(task.done() for task in tasks)
+            if how == "close":
+                await client.close()
+            for task in tasks:
+                assert how == "close" or task.cancel() or task.done()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(end) for end in ends if not isinstance(end, GoedGepicktError)} <= {Response, CancelledError}
+            assert len(budget.settled) == len(budget.granted)
+            for held in client._sender.pipeline.sessions._by_loop.values():
+                assert not held.scopes
+                assert held.limits[Lane.INTERACTIVE].take_free()
+            await client.close()
+        assert not [task for task in asyncio.all_tasks() if "goedgepickt_async/" in repr(task)]
+    assert_paired(seen)
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "422 Unprocessable", "500 Server Error"])

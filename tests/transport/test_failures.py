@@ -77,9 +77,9 @@ def failed(
         ),
         (aiohttp.ServerDisconnectedError(), "Server disconnected"),
         (
-            aiohttp.ServerDisconnectedError(object()),
+            aiohttp.ServerDisconnectedError(object()),  # type: ignore[arg-type]
             "the server closed the connection before the headers were complete",
-        ),  # type: ignore[arg-type]
+        ),
         (caused(aiohttp.ClientError(), unverified()), "self-signed certificate"),
         (caused(aiohttp.ClientError(), refused()), "Connection refused"),
         (caused(aiohttp.ClientError(), TimeoutError()), "TimeoutError"),

@@ -20,6 +20,7 @@ from goedgepickt_async import (
     GoedGepicktError,
     NewOrder,
     NewOrderLine,
+    Order,
     RetryPolicy,
     StopAfter,
     WebhookEvent,
@@ -196,6 +197,46 @@ async def test_no_frame_of_a_body_that_is_no_json_shows_it() -> None:
             with pytest.raises(Exception) as caught:  # noqa: PT011  any
                 await gg.request("POST", "/orders", json={"shippingLastName": NAME, "odd": odd})
             assert leaks(caught.value) == []
+
+
+PERSON = {"first_name": NAME, "address": "Verstopstraat", "email": "geheim@example.test"}
+GOOD = {"order_id": "S-1", "status": "open", "lines": [{"sku": "a", "product_name": "b", "quantity": 1}]}
+REFUSED: dict[str, Callable[[GoedGepickt], Any]] = {
+    "unknown field": lambda gg: gg.orders.create(GOOD | {"shipping": PERSON, "nonsense": 1}),
+    "bad address": lambda gg: gg.orders.create(GOOD | {"shipping": PERSON | {"country": "XX"}}),
+    "bad line": lambda gg: gg.orders.create(GOOD | {"shipping": PERSON, "lines": [{"sku": NAME}]}),
+    "no mapping": lambda gg: gg.orders.create(NAME),  # type: ignore[arg-type]
+    "no webshop": lambda gg: gg.with_options(webshop_uuid=None).orders.create(GOOD | {"shipping": PERSON}),
+    "product": lambda gg: gg.products.create({"name": NAME}),
+    "update": lambda gg: gg.products.update("u", {"name": NAME, "nonsense": 1}),
+    "path": lambda gg: gg.request("POST", "../x", json=PERSON),
+    "method": lambda gg: gg.request("PO ST", "/x", json=PERSON, headers={"X-Token": KEY}),
+    "query": lambda gg: gg.request("POST", "/x", query={"a": [NAME]}, json=PERSON),
+    "no query": lambda gg: gg.request("POST", "/x", query=[NAME], json=PERSON),  # type: ignore[arg-type]
+    "header": lambda gg: gg.request("POST", "/x", json=PERSON, headers={"X-Token": f"{KEY}\n"}),
+    "own header": lambda gg: gg.request("POST", "/x", json=PERSON, headers={"Cookie": KEY}),
+    "no headers": lambda gg: gg.request("POST", "/x", json=PERSON, headers=KEY),  # type: ignore[arg-type]
+    "good header": lambda gg: gg.request("POST", "/x", json=PERSON, headers={"X-Token": KEY}),
+    "option": lambda gg: gg.with_options(headers={"X-Token": f"{KEY}\n"}),
+    "client": lambda _: GoedGepickt("k", headers={"X-Token": f"{KEY}\n"}),
+    "plan": lambda gg: gg.orders.plan([GOOD | {"shipping": PERSON}]),
+    "reason": lambda gg: gg.stock.mutate("u", 0, reason=NAME),
+    "reason sent": lambda gg: gg.stock.mutate("u", 1, reason=NAME),
+    "set": lambda gg: gg.stock.set("u", "l", -1, reason=NAME),
+    "target": lambda gg: gg.webhooks.ensure("https://x.test/?t=s3cr3t-of-a-subscription#x", "order.statusChanged"),
+    "events": lambda gg: gg.webhooks.ensure("https://x.test/?t=s3cr3t-of-a-subscription", "stockUpdated"),
+    "from_dict": lambda _: Order.from_dict({"uuid": 5, "shipping": PERSON}),
+    "from_json": lambda _: Order.from_json(json.dumps({"uuid": 5, "shipping": PERSON})),
+    "no JSON": lambda _: Order.from_json(NAME),
+}
+
+
+@pytest.mark.parametrize("call", REFUSED)
+async def test_no_frame_of_input_that_is_refused_shows_anything_personal(call: str) -> None:
+    async with client("http://127.0.0.1:9") as gg:
+        with pytest.raises(GoedGepicktError) as caught:
+            await REFUSED[call](gg)
+        assert leaks(caught.value) == []
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def test_the_message_is_what_the_server_says_to_people(body: Any, message: str) 
 def test_the_fields_are_named_as_in_python() -> None:
     assert error_of(422, {"errors": {"sku": ["is taken"], "name": None}}).fields == {
         "SKU": ("is taken",),
-        "NAME": ("None",),
+        "NAME": ("",),
     }
 
 
@@ -451,6 +451,20 @@ def test_the_texts_of_a_field_are_shown_up_to_ten_and_the_rest_is_counted() -> N
 def test_a_nested_value_in_place_of_a_text_is_shown_as_its_type() -> None:
     fields = error_of(422, {"errors": {"a": [{"b": "secret"}, ["secret"], 3, "text"]}}).fields
     assert fields == {"A": ("(dict)", "(list)", "3", "text")}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (200, {"error": {"a": 1}}, "HTTP 200, but the body reports an error"),
+        (200, {"errors": ["busy"]}, "HTTP 200, but the body reports an error"),
+        (422, {"errors": {"": [], "a": None, "b": [""]}}, "HTTP 422"),
+        (422, {"errors": {"": [], "a": None, "b": ["is required"]}}, "is required"),
+        (500, b"", "HTTP 500"),
+    ],
+)
+def test_the_message_of_a_refusal_without_text_has_the_status(status: int, body: Any, message: str) -> None:
+    assert error_of(status, body).message == message
 
 
 @pytest.mark.parametrize(
