@@ -274,6 +274,7 @@ class Slots:
         self._cold_since = -FAR
         self._probe = _NONE
         self._silent = 0  # responses without a counter while cold
+        self._window, self._lateness = nanoseconds(config.window), config.part(20)
         self._probe_wait = config.part(self.PROBES)
         self._listen = config.part(self.LISTEN)
         self._heard = config.part(self.HEARD)
@@ -752,7 +753,7 @@ class Slots:
         if first:
             was_busy = self._gone + self._gone_before >= self.config.limit // 2
             self._fresh_starts = self._fresh_starts + 1 if was_busy and count <= self._careful + 1 else 0
-        window, latest = nanoseconds(self.config.window), now + self.config.part(20)
+        window, latest = self._window, now + self._lateness
         begin, end = self._rows.free_by(latest + self._cooldown - window), self._rows.free_by(sent + self._cooldown)
         instants = self._rows.instants[begin:end]
         least = len(instants) * (window - latest - self._cooldown) + sum(instants)

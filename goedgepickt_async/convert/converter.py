@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice, repeat
@@ -228,6 +229,7 @@ def _class_hooks(converter: Converter, *, is_fast: bool) -> Callable[[Any], Hook
     def class_hook(tp: Any) -> Hook:
         plan = model_spec(tp)
         assert plan is not None
+        _python_names(tp)  # computed here, and not at the first object
         compiled = compile_class(plan, converter) if is_fast else None
         return compiled or generate_class(plan, converter)
 
@@ -289,9 +291,11 @@ def decode(data: Any, cls: type[_T]) -> _T:
     Raises:
         DecodeError: The value does not fit the model; `problems` has a line for each wrong value, with the API's names.
     """
-    _check_wire_names(data, cls)
+    model: Any = cls
+    if data.__class__ is dict and not _python_names(model).isdisjoint(data):
+        _refuse_python_names(data, model)
     try:
-        return cast("_T", converters().fast.get_structure_hook(cls)(data, cls))
+        return cast("_T", _CONVERTERS.fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
     rows, bad = _read_in_detail([data], cls, ["$"])
@@ -300,10 +304,16 @@ def decode(data: Any, cls: type[_T]) -> _T:
     return rows[0]
 
 
-def _check_wire_names(data: Any, cls: Any) -> None:
+@functools.cache
+def _python_names(cls: Any) -> frozenset[str]:
+    """The Python names of a model's fields that cannot be wire names."""
+    if not attrs.has(cls):
+        return frozenset()
+    return frozenset(field.name for field in attrs.fields(cls) if "_" in field.name and field_info(field.metadata))
+
+
+def _refuse_python_names(data: dict[str, Any], cls: Any) -> None:
     """Refuse a result of `to_dict`: with Python names all keys would be unknown, and the model empty."""
-    if data.__class__ is not dict or not attrs.has(cls):
-        return
     for field in attrs.fields(cls):
         wire = field_info(field.metadata)
         if wire is not None and "_" in field.name and field.name in data and wire.name not in data:

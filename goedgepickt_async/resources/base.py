@@ -213,7 +213,7 @@ def _check_no_failure(data: Mapping[str, Any]) -> None:
     for name in ("success", "ok"):
         if name in data and (not data[name] or str(data[name]).strip().lower() in _NO):
             raise _says_failed(name)
-    if data.get("items") or any(data.get(name) for name in _IDENTIFIERS):
+    if data.get("items") or any(map(data.get, _IDENTIFIERS)):
         return  # the response has the requested object, and `status` and `code` are its fields
     for name in ("status", "code", "statusCode", "status_code"):
         value = data.get(name)
