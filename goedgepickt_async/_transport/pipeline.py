@@ -412,7 +412,8 @@ class Call:
         wait = self._budget.predicted_wait(self.lane, ahead=ahead, key=self._sender.tenant)
         if wait > most:
             raise BudgetExhaustedError(
-                f"{ahead} calls of this client already wait for the rate limit; this call would wait about {wait:.1f} s",
+                f"this call would wait about {wait:.1f} s for the rate limit, after the active calls of this client and "
+                f"{ahead} that wait already",
                 wait=wait,
             )
 

@@ -276,8 +276,7 @@ class Slots:
         self._silent = 0  # responses without a counter while cold
         self._window, self._lateness = nanoseconds(config.window), config.part(20)
         self._probe_wait = config.part(self.PROBES)
-        self._listen = config.part(self.LISTEN)
-        self._heard = config.part(self.HEARD)
+        self._listen, self._heard = config.part(self.LISTEN), config.part(self.HEARD)
         self._careful, self._unsure = config.margins
         self._probe_until = -FAR  # the time until a probe without a response is waited for
 

@@ -295,7 +295,7 @@ def decode(data: Any, cls: type[_T]) -> _T:
     if data.__class__ is dict and not _python_names(model).isdisjoint(data):
         _refuse_python_names(data, model)
     try:
-        return cast("_T", _CONVERTERS.fast.get_structure_hook(cls)(data, cls))
+        return cast("_T", converters().fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
     rows, bad = _read_in_detail([data], cls, ["$"])
