@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "bulk",
         "endpoints",
         "errors",
+        "text",
         "models",
         "convert",
         "paging",

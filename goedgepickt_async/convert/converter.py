@@ -304,7 +304,7 @@ def decode(data: Any, cls: type[_T]) -> _T:
     return rows[0]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _python_names(cls: Any) -> frozenset[str]:
     """The Python names of a model's fields that cannot be wire names."""
     if not attrs.has(cls):
