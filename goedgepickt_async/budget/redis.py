@@ -49,6 +49,7 @@ from goedgepickt_async.budget.redis_client import (
     RedisStore,
     answers_without_tls,
     client_or_maker,
+    close_client,
     is_dropped_connection,
     misconfiguration,
     without_password,
@@ -719,7 +720,7 @@ class RedisBudget(QueuedBudget):
         if link.owned:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(self._patience):
-                    await link.client.aclose()
+                    await close_client(link.client)
 
     async def _listen(self, link: _Link) -> None:
         """Check immediately when it is this process's turn. Without the right to subscribe, it polls."""

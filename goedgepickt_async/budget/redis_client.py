@@ -20,6 +20,7 @@ __all__ = [
     "RedisStore",
     "answers_without_tls",
     "client_or_maker",
+    "close_client",
     "is_dropped_connection",
     "misconfiguration",
     "without_password",
@@ -190,6 +191,14 @@ def is_dropped_connection(error: Exception) -> bool:
     return not isinstance(error, TimeoutError) and (
         isinstance(error, OSError) or type(error).__name__ == "ConnectionError"
     )
+
+
+async def close_client(client: Any) -> None:
+    """Close a client; one of a Sentinel has further connections, which `aclose` leaves open."""
+    await client.aclose()
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in getattr(manager, "sentinels", ()):
+        await sentinel.aclose()
 
 
 async def answers_without_tls(url: str | None) -> bool:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, ConfigurationError, HostBudget
+from goedgepickt_async.budget import host
 from goedgepickt_async.budget.protocol import Answered, NeverSent
-from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.slots import Lane, Slots
 from goedgepickt_async.testing import VirtualClock
 from tests.support.waiting import SAFETY, until
 
@@ -246,20 +247,24 @@ async def test_a_state_that_is_lost_is_put_together_by_those_who_share_it(
     assert budget_in(tmp_path).snapshot().used == 9
 
 
-@pytest.mark.parametrize("seed", range(10))
-async def test_damage_at_any_place_costs_no_error_and_at_most_the_newest_transaction(tmp_path: Path, seed: int) -> None:
-    draw = random.Random(seed)
-    for _ in range(10):
-        await use(budget_in(tmp_path, 500), 3)
-        used = budget_in(tmp_path, 500).snapshot().used
-        data = bytearray(file_of(tmp_path).read_bytes())
-        whole = 1 << 20
-        at = draw.choice([0, whole]) + draw.randrange(800)
-        length = draw.choice([1, 4, 64])
-        data[at : at + length] = draw.randbytes(length)
-        file_of(tmp_path).write_bytes(bytes(data))
-        assert budget_in(tmp_path, 500).snapshot().used >= used - 1
-        await use(budget_in(tmp_path, 500))
+async def test_damage_at_any_place_costs_no_error_and_at_most_the_newest_transaction(tmp_path: Path) -> None:
+    draw, half = random.Random(14), 1 << 20
+    living = budget_in(tmp_path, 1000)
+    await use(living, 3)
+    for number in range(150):
+        if number % 10 == 0:
+            await use(living)
+        used = budget_in(tmp_path, 1000).snapshot().used
+        with file_of(tmp_path).open("r+b") as file:
+            place = draw.choice([0, half])
+            file.seek(place)
+            length = Slots.length_of(file.read(Slots.HEADER)) or Slots.HEADER
+            file.seek(place + draw.randrange(length))
+            file.write(draw.choice([b"\0", draw.randbytes(1), draw.randbytes(64), b"\xff" * 4096]))
+        newcomer = budget_in(tmp_path, 1000)
+        assert newcomer.snapshot().used >= used - 1
+        await use(newcomer)
+    assert living.snapshot().used >= 18, "what a process has sent itself, no damage takes away"
 
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there, and modes mean little")
@@ -414,6 +419,30 @@ def test_the_file_is_the_same_whatever_the_environment(
     assert budget.path.parent.name == f"goedgepickt-async-{os.getuid()}"
     assert tmp_path not in budget.path.parents
     budget.path.unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has one directory")
+async def test_without_a_writable_tmp_all_processes_take_the_same_next_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value, follows in (("relative", False), (str(tmp_path), True)):
+        monkeypatch.setenv("TMPDIR", value)
+        places = list(host._places())
+        assert places[:2] == [Path(f"/{name}/goedgepickt-async-{os.getuid()}") for name in ("tmp", "var/tmp")]
+        assert (places[-1] == tmp_path / f"goedgepickt-async-{os.getuid()}") is follows
+    (tmp_path / "no-directory").touch()
+    usable = [tmp_path / "no-directory" / "a", tmp_path / "b", tmp_path / "c"]
+    monkeypatch.setattr(host, "_places", lambda: iter(usable))
+    one, two = (HostBudget(10, use_server_counter=False, headroom=0) for _ in range(2))
+    with caplog.at_level(logging.WARNING):
+        await use(one, 5)
+        await use(two, 5)
+        with pytest.raises(BudgetExhaustedError):
+            await use(one, max_wait=0)
+    assert one.path == two.path == tmp_path / "b" / one.path.name
+    assert not one.snapshot().problem
+    assert "Not a directory" in caplog.text
+    assert str(one.path) in caplog.text
 
 
 @pytest.mark.parametrize("fallback", [0, -1, 99])

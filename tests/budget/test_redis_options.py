@@ -4,6 +4,7 @@ import asyncio
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from goedgepickt_async.budget.protocol import Answered, Budget
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.errors import BudgetExhaustedError, ConfigurationError
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
+from tests.support.waiting import SAFETY, until
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,40 @@ async def test_a_client_of_another_loop_is_refused(server: RedisServer) -> None:
         with pytest.raises(ConfigurationError):
             await asyncio.to_thread(asyncio.run, take(budget))
         await budget.close()
+
+
+async def is_one_limit(make_client: Any) -> None:
+    """Two budgets with clients of this maker share the same two slots."""
+    name = uuid.uuid4().hex
+    options: dict[str, Any] = {"client": make_client, "name": name, "use_server_counter": False, "headroom": 0}
+    one, two = (RedisBudget(2, **options) for _ in range(2))
+    async with asyncio.timeout(SAFETY):
+        await take(one)
+        await take(two)
+        await until(lambda: one.is_settled and two.is_settled)
+        assert not one.snapshot().problem
+        with pytest.raises(BudgetExhaustedError):
+            await two.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=0)
+        await one.close()
+        await two.close()
+
+
+@needs_redis
+async def test_a_client_of_a_sentinel_works(server: RedisServer, tmp_path: Path) -> None:
+    redis = pytest.importorskip("redis.asyncio")
+    config = tmp_path / "sentinel.conf"
+    config.write_text(f"sentinel monitor mymaster 127.0.0.1 {server.port} 1\n")
+    with redis_server(tmp_path, str(config), "--sentinel") as sentinel:
+        await is_one_limit(lambda: redis.Sentinel([("127.0.0.1", sentinel.port)]).master_for("mymaster"))
+        with pytest.raises(ConfigurationError, match="Sentinel"):
+            await take(RedisBudget(2, url=sentinel.url))
+
+
+@needs_redis
+@pytest.mark.slow  # a cluster accepts writes after two seconds
+async def test_a_client_of_a_cluster_works(tmp_path: Path) -> None:
+    cluster = pytest.importorskip("redis.asyncio.cluster")
+    with redis_server(tmp_path, "--cluster-enabled", "yes") as node:
+        node.command("CLUSTER", "ADDSLOTS", *map(str, range(16384)))
+        await until(lambda: b"cluster_state:ok" in node.command("CLUSTER", "INFO"))
+        await is_one_limit(lambda: cluster.RedisCluster(host="127.0.0.1", port=node.port))

@@ -103,3 +103,10 @@ async def test_one_line_tells_kind_place_share_and_sharers(tmp_path: Path) -> No
     assert line.startswith(f"host, {tmp_path}")
     assert "100 of 150 requests in 60 s" in line
     assert "1 process shares it" in line
+
+
+def test_the_pytest_fixtures_use_no_budget_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv(VARIABLE, "redis://redis.example.test/0")
+    assert isinstance(request.getfixturevalue("goedgepickt_budget"), LocalBudget)

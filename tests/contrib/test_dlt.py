@@ -93,14 +93,18 @@ def test_all_of_it_is_loaded_then_what_is_new_and_what_is_read_again_is_brought_
     assert count(pipeline, "orders") == 233
 
 
-def test_an_empty_account_has_whole_tables(monkeypatch: pytest.MonkeyPatch, pipeline: Any) -> None:
+def test_an_empty_account_has_whole_tables_and_uses_the_budget_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, pipeline: Any, tmp_path: Path
+) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.setenv("GOEDGEPICKT_BUDGET", f"host:{tmp_path / 'budget'}")
     with serving(Sandbox(orders=1, products=1, limit=None, oddities=False)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         pipeline.run(goedgepickt_source(resources=["orders", "products"], created_after=date(2026, 1, 1)))
     columns = ask(pipeline, "select column_name from information_schema.columns where table_name = 'products'")
     assert {"price", "stock__free_stock", "supplier__supplier_sku", "extra"} <= set(columns)
+    assert [path.suffix for path in (tmp_path / "budget").iterdir()] == [".state"]
 
 
 def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:

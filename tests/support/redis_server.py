@@ -19,10 +19,16 @@ needs_redis = pytest.mark.skipif(EXECUTABLE is None, reason="there is no redis-s
 
 
 class RedisServer:
-    """One server; it keeps its port over restarts, and forgets everything, as it saves nothing."""
+    """One server; it keeps its port over restarts, and forgets everything, as it saves nothing.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Its working directory.
+        options: More words of its command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -73,8 +79,12 @@ class RedisServer:
     def _launch(self) -> None:
         assert EXECUTABLE is not None
         options = f"--port {self.port} --bind 127.0.0.1 --appendonly no --databases 1 --maxmemory-policy noeviction"
+        if "--sentinel" in self._options:
+            options = f"--port {self.port} --bind 127.0.0.1"
+        else:
+            options += " --save "
         self._process = subprocess.Popen(
-            [EXECUTABLE, *options.split(), "--save", "", "--dir", str(self._folder)],
+            [EXECUTABLE, *self._options, *options.split(" "), "--dir", str(self._folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -93,9 +103,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
+def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
     """A server for as long as the block lasts."""
-    server = RedisServer(folder)
+    server = RedisServer(folder, *options)
     try:
         server.start()
         yield server
