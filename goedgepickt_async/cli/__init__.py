@@ -15,10 +15,10 @@ _EXTRA = frozenset({"cyclopts", "rich"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the `goedgepickt` command.
 
     Args:
-        arguments: Without the program's name. Default: the arguments of the process.
+        arguments: The arguments without the program's name. Default: the arguments of the process.
 
     Returns:
         The exit code: see `goedgepickt_async.cli.errors.Exit`.
@@ -29,25 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
-        sys.stderr.write("goedgepickt: the command line is an extra: pip install 'goedgepickt-async[cli]'\n")
+        sys.stderr.write("goedgepickt: the command line needs an extra: pip install 'goedgepickt-async[cli]'\n")
         return 2
     except KeyboardInterrupt:
         return _INTERRUPTED
     try:
         return run(sys.argv[1:] if arguments is None else list(arguments))
-    except KeyboardInterrupt:  # before the command itself listened
+    except KeyboardInterrupt:  # before the command has its own handler
         return _INTERRUPTED
 
 
-# Reading stdin meets its end. Data written to stdout must fail, not vanish, so it cannot be written; what is only
-# said, on stderr, may go unheard.
+# stdin is at its end. Writing to stdout must fail, so that no data is lost unnoticed. Messages on stderr may be lost.
 _FLAGS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 
 
 def _open_missing_streams() -> None:
-    """Fill closed descriptors and missing streams, and let no character that stdout cannot show be an error.
+    """Open closed descriptors and missing streams, and replace characters that stdout cannot show.
 
-    The system gives a closed descriptor to the next file or socket. Messages for stderr would be written into that file.
+    Otherwise the system gives a closed descriptor to the next file or socket, and messages for stderr would be written
+    into it.
     """
     for number, flags in enumerate(_FLAGS):
         _fill(number, flags)

@@ -1,6 +1,7 @@
 """The commands, their options and their help.
 
-What a command does is in the module of its name, imported when it runs: `--help` must not wait for aiohttp.
+The code of a command is in the module with its name, which is imported when it runs, so that `--help` does not import
+aiohttp.
 """
 
 from __future__ import annotations
@@ -102,14 +103,14 @@ async def export(
             set of filters, in the user's state directory (~/.local/state/goedgepickt, or below $XDG_STATE_HOME).
         skip_unreadable: Write rows that cannot be read to FILE.unreadable.jsonl, and continue; the exit code is then 1.
             Without it, such a row stops the export.
-        background: Use the bulk lane: all other requests go first.
+        background: Use the bulk lane: all other requests have priority.
         server: The server.
     """
     from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
 
     if excel_csv and format not in {None, "csv", "excel-csv"}:
-        raise UsageError(f"--excel-csv and --format {format} contradict each other: give one of them")
+        raise UsageError(f"--excel-csv and --format {format} cannot be combined: pass one of them")
     plan = ExportPlan(
         resource=resource,
         format="excel-csv" if excel_csv else format,
@@ -162,7 +163,7 @@ async def plan(
     rows: RowOptions = _ANY_ROWS,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Show what a file of rows would change (dry run).
+    """Show the changes that a file of rows would cause (dry run).
 
     ```text
       goedgepickt plan products catalogue.csv
@@ -170,8 +171,8 @@ async def plan(
       goedgepickt plan orders orders.csv -o plan.json
     ```
 
-    The file is CSV with a header, JSON Lines or Excel. Columns are known by their names in exports of common shops, by plain
-    Dutch and English names, or by --column. Exit code: 0, or 1 if there are bad rows or conflicts.
+    The file is CSV with a header, JSON Lines or Excel. Columns are detected by their names in exports of common shops
+    and by plain Dutch and English names, or given by --column. Exit code: 0, or 1 for bad rows or conflicts.
 
     Args:
         kind: The kind of rows.
@@ -204,7 +205,7 @@ async def apply(
     rows: RowOptions = _ANY_ROWS,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Apply a saved plan, or plan a file of rows and apply it: only the writes that are needed, each once.
+    """Apply a saved plan, or plan a file of rows and apply it. Only necessary writes are sent, each of them once.
 
     ```text
       goedgepickt apply catalogue.csv --kind products --dry-run
@@ -212,23 +213,24 @@ async def apply(
       goedgepickt apply plan.json --yes
     ```
 
-    The plan is shown first. On a terminal, the command then asks. Elsewhere, a likely mistake (such as all prices times 100)
-    needs --yes. With bad rows or conflicts nothing is sent, unless you pass --skip-bad: then the exit code is 1.
+    The command shows the plan first. On a terminal, it then asks for confirmation. Elsewhere, a likely mistake (such as
+    all prices times 100) needs --yes. With bad rows or conflicts nothing is sent, unless you pass --skip-bad. Then the
+    exit code is 1.
 
-    Each write is recorded before it is sent. After Ctrl-C or a crash (exit code 4), apply the same file again: it continues,
-    and sends no write twice. Until then, another file for the same webshop is refused. For the interrupted run, --continue
-    finishes it first, --look-up looks its open writes up, and --drop gives it up. `goedgepickt runs` lists runs and what
-    they changed.
+    Each write is recorded before it is sent. After Ctrl-C or a crash (exit code 4), apply the same file again to
+    continue; no write is sent twice. Until then, another file for the same webshop is refused. With --continue, the
+    interrupted run is finished first; --look-up looks up its open writes, and --drop drops it. `goedgepickt runs` lists
+    runs and what they changed.
 
     Args:
         file: A plan that `goedgepickt plan --output` saved, or a file of rows (with --kind), or - for rows on stdin.
         kind: The kind of rows.
         max_changes: Send nothing if there are more writes than this number, or than this share of the rows (10%).
         yes: Do not ask, and continue with likely mistakes.
-        dry_run: Only read, and show what would be written.
+        dry_run: Only read, and show the planned writes.
         continue_: First finish the interrupted run of the same webshop.
-        look_up: First look up the open writes of the interrupted run, and give it up.
-        drop: First give up the interrupted run of the same webshop; its writes stay.
+        look_up: First look up the open writes of the interrupted run, and drop it.
+        drop: First drop the interrupted run of the same webshop; its writes stay.
         journal: A file that records the writes, instead of the record of the run.
         json: Print the result of all rows as JSON.
         rows: How to read and compare the rows.
@@ -265,7 +267,7 @@ async def runs(
     json: Annotated[bool, Parameter(name="--json")] = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """List the runs of `apply` on this machine, or show what one changed, from what to what.
+    """List the runs of `apply` on this machine, or show the changes of one run with old and new values.
 
     ```text
       goedgepickt runs
@@ -273,13 +275,13 @@ async def runs(
       goedgepickt runs 20261128-101500-3fa9 --continue
     ```
 
-    Records of ended runs are kept for six weeks. Changes of orders are not kept: they hold addresses.
+    Records of ended runs are kept for six weeks. Changes of orders are not kept, because they contain addresses.
 
     Args:
         id: The id of a run, or its first characters.
         continue_: Finish the interrupted run.
-        look_up: Look up the open writes of the interrupted run, and give it up.
-        drop: Give the interrupted run up; its writes stay.
+        look_up: Look up the open writes of the interrupted run, and drop it.
+        drop: Drop the interrupted run; its writes stay.
         json: Print JSON, one line for each run or change.
         server: The server.
     """
@@ -308,15 +310,15 @@ async def get(
       goedgepickt get webshops "My webshop"
     ```
 
-    A uuid or a SKU takes one request. For an order id or number, the whole list of orders is read: --created-after makes
-    that shorter. If several products have the SKU, all are printed, one per line. Exit code: 1 if no object or several were
-    found.
+    A uuid or a SKU needs one request. For an order id or number, the whole list of orders is read; --created-after
+    makes it shorter. If several products have the SKU, all are printed, one per line. Exit code: 1 if no object or
+    several were found.
 
     Args:
         resource: The kind of object.
         id: Its uuid, an order's id or number, a product's SKU, or a name.
         fields: Only these fields, separated by commas.
-        created_after: Only look at objects created on or after this day, YYYY-MM-DD (orders, shipments).
+        created_after: Only search objects created on or after this day, YYYY-MM-DD (orders, shipments).
         server: The server.
     """
     from goedgepickt_async.cli.request import get as work  # noqa: PLC0415
@@ -339,8 +341,8 @@ async def doctor(
       goedgepickt doctor --sandbox
     ```
 
-    It sends one request. If the key is refused, it tries the key at the other API, too. Exit code: 0 if the API accepts the
-    key, 3 if it refuses the key, 1 otherwise.
+    It sends one request. If the API refuses the key, the command tries the other API, too. Exit code: 0 if the API
+    accepts the key, 3 if it refuses the key, 1 otherwise.
 
     Args:
         json: Report as JSON.
@@ -375,7 +377,7 @@ async def probe(
 ) -> int:
     """Check open facts about the API with your key. It only reads, with at most 100 requests, within the rate limit.
 
-    It first prints what it will request. The report has no values, names or ids: paste it into an issue. Exit code: 0 if
+    It first prints its requests. The report has no values, names or ids: paste it into an issue. Exit code: 0 if
     everything was requested, 1 otherwise.
 
     Example: `goedgepickt probe --resume probe.state --output probe.md`
@@ -385,7 +387,7 @@ async def probe(
         output: Write the report to this file. Default: stdout.
         diff: Print the differences to the tables of this version.
         resume: A small file with the progress. If it exists, the probe continues from it. It is removed at the end.
-        dry_run: Print what it would request, and send nothing.
+        dry_run: Print the planned requests, and send nothing.
         server: The server.
     """
     from goedgepickt_async.cli.contract import probe as work  # noqa: PLC0415
@@ -417,8 +419,8 @@ async def request(
         path: The path below the API's base, such as /webshops.
         query: A parameter, as name=value; can be given several times.
         json: The body: JSON, or @FILE, or - for stdin.
-        idempotent: The request may be sent twice, so it is sent again when its outcome is unknown. Without it, only GET and
-            HEAD are sent again.
+        idempotent: Retry the request if its outcome is unknown, because sending it twice is harmless. By default only
+            GET and HEAD are retried.
         server: The server.
     """
     from goedgepickt_async.cli.request import request as work  # noqa: PLC0415
@@ -473,7 +475,7 @@ app.command(
   goedgepickt sandbox --lively 30 --orders 300000  a busy and large account
 ```
 
-A fault is METHOD:PATH:WHAT. Separate several by commas.
+A fault is METHOD:PATH:WHAT. Separate several faults by commas.
 
 ```text
   GET:/orders:500x3     the first three reads of /orders get status 500

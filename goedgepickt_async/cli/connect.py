@@ -1,4 +1,4 @@
-"""Options that most commands share, and the client made from them."""
+"""Common options of commands, and the client for them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 NO_KEY = (
-    "there is no API key: set GOEDGEPICKT_API_KEY. Make a key in GoedGepickt, under Settings → GoedGepickt API. "
-    "Or name a tenant of your configuration (--tenant), or try the command without a key (--sandbox)"
+    "the API key is missing: set GOEDGEPICKT_API_KEY. Create a key in GoedGepickt, under Settings → GoedGepickt API. "
+    "Or pass a tenant of your configuration (--tenant), or try the command without a key (--sandbox)"
 )
 
 _UNLIMITED = 10_000_000
@@ -50,7 +50,7 @@ class Connection:
 
     Attributes:
         client: The client.
-        source: What it reads from, in words that are the same in the next run: the address, or the sandbox's data.
+        source: The source, as a text that is the same in the next run: the address, or the data of the sandbox.
     """
 
     client: GoedGepickt
@@ -61,15 +61,15 @@ class Connection:
 async def connect(
     options: ServerOptions, hooks: Hooks | None = None, *, lane: str = "normal"
 ) -> AsyncIterator[Connection]:
-    """A client as the options ask for, open for as long as the context.
+    """A context with an open client for the options.
 
     Args:
-        options: Checked ones.
-        hooks: For the client.
-        lane: Whose turn it is: `normal` or `bulk`.
+        options: The checked options.
+        hooks: The hooks of the client.
+        lane: The lane: `normal` or `bulk`.
 
     Raises:
-        UsageError: There is no key.
+        UsageError: The API key is missing.
     """
     from goedgepickt_async import GoedGepickt  # noqa: PLC0415  `--help` must not wait for aiohttp
 
@@ -114,19 +114,19 @@ async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncI
 
 
 async def find_webshop(client: GoedGepickt, text: str) -> str:
-    """The uuid of a webshop that is named by its uuid, or by its name in any case.
+    """Return the uuid of a webshop from its uuid, or from its name in upper or lower case.
 
     Raises:
-        UsageError: No object has that name, or several have it.
+        UsageError: No object or several objects have this name.
     """
     return _only("--webshop", "webshop", text, [(shop.uuid, shop.name) async for shop in client.webshops.list()])
 
 
 async def find_location(client: GoedGepickt, text: str) -> str:
-    """The uuid of a pick location that is named by its uuid, or by its name in any case.
+    """Return the uuid of a pick location from its uuid, or from its name in upper or lower case.
 
     Raises:
-        UsageError: No object has that name, or several have it.
+        UsageError: No object or several objects have this name.
     """
     places = [(place.uuid, place.name) async for place in client.pick_locations.list()]
     return _only("--location", "pick location", text, places)
@@ -136,7 +136,7 @@ _SHOWN = 20
 
 
 def _only(option: str, noun: str, text: str, there: list[tuple[str, str | None]]) -> str:
-    """The one that is meant."""
+    """Return the object with this uuid or name."""
     if any(uuid == text for uuid, _ in there):
         return text
     wanted = text.strip().casefold()
@@ -146,8 +146,8 @@ def _only(option: str, noun: str, text: str, there: list[tuple[str, str | None]]
     names = ", ".join(printable(f"{uuid} ({name})") for uuid, name in there[:_SHOWN])
     more = f" and {len(there) - _SHOWN:,} more" if len(there) > _SHOWN else ""
     if found:
-        raise UsageError(f"{option} {text}: {len(found)} {noun}s have that name; give the uuid: {', '.join(found)}")
-    raise UsageError(f"{option} {text}: there is no {noun} of that uuid or name; there are: {names or 'none'}{more}")
+        raise UsageError(f"{option} {text}: {len(found)} {noun}s have this name; pass the uuid: {', '.join(found)}")
+    raise UsageError(f"{option} {text}: there is no {noun} with this uuid or name; there are: {names or 'none'}{more}")
 
 
 def _or(given: int | None, default: int) -> int:
@@ -155,12 +155,12 @@ def _or(given: int | None, default: int) -> int:
 
 
 def _budget(rate: Rate) -> LocalBudget:
-    """A budget as large as the sandbox's throttle allows."""
+    """A budget with the rate limit of the sandbox."""
     from goedgepickt_async import LocalBudget  # noqa: PLC0415
 
     if rate.limit is None:
         return LocalBudget(_UNLIMITED, 1.0)
-    # The sandbox counts on this machine's clock, to the microsecond: it needs no second of safety.
+    # The sandbox uses this machine's clock with microseconds, so it needs no safety margin.
     return LocalBudget(rate.limit, rate.period, safety_margin=min(1.0, rate.period / 60))
 
 
@@ -171,16 +171,19 @@ _SANDBOX = Group("Embedded sandbox", sort_key=20)
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """Which server to talk to, and how. The key comes from `GOEDGEPICKT_API_KEY`, never from an option."""
+    """The server and the connection. The key comes from `GOEDGEPICKT_API_KEY`, never from an option."""
 
     api: Annotated[Literal["account", "fulfilment"] | None, Parameter(group=_SERVER)] = None
-    """Which of the two APIs the key is for; else `GOEDGEPICKT_API`, else fulfilment."""
+    """The API of the key. Default: `GOEDGEPICKT_API`, or else fulfilment."""
     base_url: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """The API's address, for a proxy or a sandbox; else `GOEDGEPICKT_BASE_URL`."""
+    """The URL of a proxy or a sandbox. Default: `GOEDGEPICKT_BASE_URL`."""
     tenant: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """A tenant of your configuration, which says where its key comes from; else `GOEDGEPICKT_TENANT`."""
+    """A tenant in your configuration file, with the source of its key. Default: `GOEDGEPICKT_TENANT`."""
     budget: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """Which budget the requests come from: host, host:/path, local, redis://… or rediss://…; else `GOEDGEPICKT_BUDGET`."""
+    """The budget for the rate limit: host, host:/path, local, redis://… or rediss://….
+
+    Default: `GOEDGEPICKT_BUDGET`.
+    """
     timeout: Annotated[float | None, Parameter(group=_SERVER, converter=seconds(more_than_none=True))] = None
     """Seconds that one attempt may take (30)."""
     max_wait: Annotated[float | None, Parameter(group=_SERVER, converter=seconds())] = None
@@ -189,31 +192,31 @@ class ServerOptions:
     """Show the traceback of an error."""
 
     sandbox: Annotated[bool, Parameter(group=_SANDBOX)] = False
-    """Run against a seeded GoedGepickt inside this process: no key, no network."""
+    """Use a built-in test server with made-up data, without key and network."""
     sandbox_orders: Annotated[int | None, Parameter(group=_SANDBOX, converter=whole())] = None
-    """How many orders it has (5000)."""
+    """The number of orders in the sandbox (5000)."""
     sandbox_products: Annotated[int | None, Parameter(group=_SANDBOX, converter=whole())] = None
-    """How many products it has (500)."""
+    """The number of products in the sandbox (500)."""
     sandbox_seed: Annotated[int | None, Parameter(group=_SANDBOX, converter=whole(None))] = None
-    """What its data is made from (1): the same seed, the same data."""
+    """The seed of the sandbox's data (1). The same seed makes the same data."""
     sandbox_rate: Annotated[str | None, Parameter(group=_SANDBOX)] = None
-    """Its rate limit, as requests/seconds (150/60), or off."""
+    """The rate limit of the sandbox, as requests/seconds (150/60), or off."""
     sandbox_faults: Annotated[list[str] | None, Parameter(group=_SANDBOX)] = None
-    """What goes wrong in it; see `goedgepickt sandbox --help`."""
+    """Faults of the sandbox; see `goedgepickt sandbox --help`."""
 
     def check(self) -> None:
-        """Refuse what makes no sense together, before anything is opened.
+        """Refuse options that cannot be combined, before files or connections are opened.
 
         Raises:
             UsageError: It says which options.
         """
         given = [name for name in _SANDBOX_OPTIONS if getattr(self, name) is not None]
         if given and not self.sandbox:
-            raise UsageError(f"{_option(given[0])} is for --sandbox, which is not there")
+            raise UsageError(f"{_option(given[0])} needs --sandbox")
         if self.sandbox and self.base_url is not None:
             raise UsageError("--sandbox starts its own server: leave out --base-url")
         if self.api is not None and self.base_url is not None:
-            raise UsageError("--api and --base-url exclude each other: give one of them")
+            raise UsageError("--api and --base-url cannot be combined: pass one of them")
         if self.sandbox and self.budget is not None:
             raise UsageError("--sandbox has its own budget: leave out --budget")
         if self.sandbox and self.tenant is not None:
@@ -221,10 +224,10 @@ class ServerOptions:
         _ = self.rate, self.faults
 
     def where(self) -> dict[str, Any]:
-        """The client's settings that say where to go, and with which key.
+        """Return the client's settings for server and key.
 
         Raises:
-            UsageError: There is no such tenant, or its key does not come.
+            UsageError: The tenant does not exist, or its key is missing.
         """
         name = self.tenant or os.environ.get("GOEDGEPICKT_TENANT", "").strip()
         settings = read_tenant(name).settings() if name else {}
@@ -234,12 +237,12 @@ class ServerOptions:
 
     @property
     def rate(self) -> Rate:
-        """The embedded sandbox's rate limit."""
+        """The rate limit of the embedded sandbox."""
         return Rate() if self.sandbox_rate is None else parse_rate(self.sandbox_rate)
 
     @property
     def faults(self) -> list[PlannedFault]:
-        """What goes wrong in the embedded sandbox."""
+        """The faults of the embedded sandbox."""
         return parse_faults(self.sandbox_faults or [])
 
 
@@ -248,14 +251,14 @@ class ServerOptions:
 
 @attrs.frozen(kw_only=True)
 class Tenant:
-    """One tenant of the configuration file: which account, and where its key comes from. The file holds no key.
+    """A tenant of the configuration file: its account and the source of its key. The file contains no key.
 
     Attributes:
-        name: Its name.
-        key_env: The environment variable that holds the key.
-        key_command: Or the command that prints it, such as `pass show goedgepickt/shop`.
+        name: The name of the tenant.
+        key_env: The environment variable with the key.
+        key_command: A command that prints the key, such as `pass show goedgepickt/shop`.
         api: `account` or `fulfilment`.
-        base_url: Instead of that, the API's address.
+        base_url: The URL of the API, instead of `api`.
         webshop: The uuid of its webshop.
     """
 
@@ -267,10 +270,10 @@ class Tenant:
     webshop: str | None = None
 
     def settings(self) -> dict[str, Any]:
-        """The client's settings.
+        """Return the client's settings.
 
         Raises:
-            UsageError: The key does not come.
+            UsageError: The key is missing.
         """
         settings: dict[str, Any] = {"api_key": self._key()}
         if self.api is not None or self.base_url is not None:
@@ -281,7 +284,7 @@ class Tenant:
         if self.key_env is not None:
             key = os.environ.get(self.key_env, "").strip()
             if not key:
-                raise UsageError(f"tenant {self.name}: the environment variable {self.key_env} holds no key")
+                raise UsageError(f"tenant {self.name}: the environment variable {self.key_env} is not set or empty")
             return key
         try:
             words = shlex.split(self.key_command or "")
@@ -300,10 +303,10 @@ _TENANT_FIELDS = ("key_env", "key_command", "api", "base_url", "webshop")
 
 
 def read_tenant(name: str) -> Tenant:
-    """A tenant of the configuration file.
+    """Return a tenant of the configuration file.
 
     Raises:
-        UsageError: The file is wrong, or has no tenant of that name.
+        UsageError: The file is not valid, or has no tenant with this name.
     """
     import tomllib  # noqa: PLC0415  only with tenants
 
@@ -321,16 +324,17 @@ def read_tenant(name: str) -> Tenant:
     wrong = [key for key, value in values.items() if key not in _TENANT_FIELDS or not isinstance(value, str)]
     if "key" in wrong:
         raise UsageError(
-            f"{path}: tenants.{name} holds a key; name an environment variable (key_env) or a command (key_command)"
+            f"{path}: tenants.{name} contains a key; use an environment variable (key_env) or a command (key_command) "
+            "instead"
         )
     if wrong:
         raise UsageError(
-            f"{path}: tenants.{name}.{wrong[0]} is not known, or no text; there are {', '.join(_TENANT_FIELDS)}"
+            f"{path}: tenants.{name}.{wrong[0]} is unknown or not text; there are {', '.join(_TENANT_FIELDS)}"
         )
     if ("key_env" in values) == ("key_command" in values):
         raise UsageError(f"{path}: tenants.{name} needs one of key_env and key_command")
     if "api" in values and "base_url" in values:
-        raise UsageError(f"{path}: tenants.{name}: api and base_url both say where to go; give one of them")
+        raise UsageError(f"{path}: tenants.{name}: api and base_url cannot be combined: keep one of them")
     if values.get("api", "account") not in {"account", "fulfilment"}:
         raise UsageError(f"{path}: tenants.{name}.api is account or fulfilment")
     return Tenant(name=name, **values)
@@ -345,10 +349,13 @@ _COMPARING = Group("Comparing", sort_key=3)
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowOptions:
-    """How a file of rows is read, and compared with what is there."""
+    """The options for reading rows and comparing them."""
 
     column: Annotated[list[str] | None, Parameter(group=_ROWS)] = None
-    """Which column holds a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves it out. Can be given several times."""
+    """The column of a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves the field out.
+
+    Can be given several times.
+    """
     set_: Annotated[list[str] | None, Parameter(name="--set", group=_ROWS)] = None
     """A value for all rows, instead of a column, as FIELD=VALUE (status=open). Can be given several times."""
     profile: Annotated[str | None, Parameter(group=_ROWS)] = None
@@ -358,7 +365,7 @@ class RowOptions:
     delimiter: Annotated[str | None, Parameter(group=_ROWS)] = None
     """The character between cells, or tab. Default: detected by the header."""
     encoding: Annotated[str | None, Parameter(group=_ROWS)] = None
-    """By default UTF-8, else Windows-1252."""
+    """The encoding. Default: UTF-8, or else Windows-1252."""
     decimal: Annotated[Literal[",", "."] | None, Parameter(group=_ROWS)] = None
     """The decimal sign. Without it, ambiguous numbers such as 1.234 are refused."""
     dates: Annotated[Literal["dmy", "mdy"] | None, Parameter(group=_ROWS)] = None
@@ -368,26 +375,28 @@ class RowOptions:
     key: Annotated[Literal["sku", "product_id"] | None, Parameter(group=_COMPARING)] = None
     """The field that identifies a product. Default: sku (products)."""
     update_pictures: Annotated[bool, Parameter(group=_COMPARING)] = False
-    """Send pictures also where there is one already (products)."""
+    """Replace existing pictures (products)."""
     existing_only: Annotated[bool, Parameter(group=_COMPARING)] = False
-    """Create nothing: what is not there is in conflict (products)."""
+    """Create no products; a missing product is a conflict (products)."""
     create_in: Annotated[str | None, Parameter(group=_COMPARING)] = None
-    """Create in this webshop, by its uuid or name, also what exists in another one; else that is in conflict (products)."""
+    """Create products in this webshop (uuid or name) even if they exist in another webshop; by default they are
+    conflicts (products)."""
     allow_similar: Annotated[bool, Parameter(group=_COMPARING)] = False
-    """Create also what differs from an existing SKU only by case, leading zeros, blanks or invisible characters (products)."""
+    """Create products whose SKU differs from an existing SKU only by case, leading zeros, blanks or invisible
+    characters (products)."""
     mode: Annotated[Literal["free", "set"] | None, Parameter(group=_COMPARING)] = None
-    """Set the free stock (free, the default), or the stock at --location (set) (stock)."""
+    """Set the free stock (free, the default) or the stock at --location (set) (stock)."""
     location: Annotated[str | None, Parameter(group=_COMPARING)] = None
     """A pick location, by its uuid or name (stock)."""
     one_location: Annotated[bool, Parameter(group=_COMPARING)] = False
-    """These products are at --location only, which saves one request for each of them (stock)."""
+    """These products are at --location only. This saves one request per product (stock)."""
     since: Annotated[date | None, Parameter(group=_COMPARING, converter=read_day)] = None
-    """Only look for existing orders created on or after this day, YYYY-MM-DD (orders)."""
+    """Only compare with orders created on or after this day, YYYY-MM-DD (orders)."""
     webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
-    """The webshop, by its uuid or name; else `GOEDGEPICKT_WEBSHOP_UUID`, else the account's only one."""
+    """The uuid or name of the webshop. Default: `GOEDGEPICKT_WEBSHOP_UUID`, or else the only webshop of the account."""
 
     def given(self) -> list[str]:
-        """The options that were given."""
+        """Return the options that were passed."""
         return [_option(field.name.rstrip("_")) for field in dataclasses.fields(self) if getattr(self, field.name)]
 
 

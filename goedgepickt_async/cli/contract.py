@@ -1,4 +1,4 @@
-"""`goedgepickt openapi` and `goedgepickt probe`: what is known about the API as a document, and whether it is so."""
+"""`goedgepickt openapi` and `goedgepickt probe`: the known facts about the API as a document, and their check."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def print_openapi() -> int:
 async def probe(
     server: ServerOptions, *, as_json: bool, output: Path | None, diff: bool, resume: Path | None, dry_run: bool
 ) -> int:
-    """Ask, and report.
+    """Send the requests and print the report.
 
     Args:
-        server: Which API.
+        server: The options for the server.
         as_json: Whether the report is JSON.
-        output: Where it is written; None is stdout.
-        diff: Whether to print what it would change in the tables instead.
-        resume: The file that keeps how far it came; it is removed at the end.
-        dry_run: Whether to say alone what would be asked.
+        output: The file of the report; None for stdout.
+        diff: Whether to print the differences to the tables instead.
+        resume: The file with the progress; it is removed at the end.
+        dry_run: Whether to only print the requests.
 
     Raises:
         CommandError: A file cannot be read or written.
-        GoedGepicktError: There was no answer, or the key is refused.
+        GoedGepicktError: There was no response, or the API refuses the key.
     """
     server.check()
     async with connect(server, lane="bulk") as connection:
@@ -61,12 +61,12 @@ async def probe(
 
 
 def _announce(asked: Probe) -> None:
-    """Say what will be asked before it is."""
+    """Print the requests before they are sent."""
     at_most = sum(step.requests for step in asked.steps)
-    info(f"This asks by reads alone, at most {min(at_most, 100)} requests, within the rate limit:")
+    info(f"This command only reads. It sends at most {min(at_most, 100)} requests, within the rate limit:")
     for step in asked.steps:
         info(f"  {step.name:<12} {step.asks} ({step.requests} at most)")
-    info("The report holds facts about the API: no values, names or ids.")
+    info("The report has facts about the API, without values, names or ids.")
 
 
 def _resumed(client: Any, resume: Path | None) -> Probe:
@@ -74,7 +74,7 @@ def _resumed(client: Any, resume: Path | None) -> Probe:
         state = json.loads(resume.read_text(encoding="utf-8")) if resume is not None and resume.exists() else None
         return Probe(client, state)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        raise CommandError(f"{resume} cannot be read as the state of a probe: remove it to start again") from None
+        raise CommandError(f"{resume} is not the state of a probe: delete it to start again") from None
 
 
 def _save(file: Path, text: str) -> None:

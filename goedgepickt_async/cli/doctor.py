@@ -48,7 +48,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Shop:
-    """A webshop that the key covers."""
+    """A webshop of the key."""
 
     uuid: str
     name: str | None
@@ -56,11 +56,11 @@ class Shop:
 
 @attrs.frozen(kw_only=True)
 class Clock:
-    """The server's clock against ours.
+    """The comparison of the server's clock with ours.
 
     Attributes:
-        ahead: Seconds that the server's is ahead of ours; negative if behind.
-        uncertainty: The possible error in seconds: the header has whole seconds.
+        ahead: The seconds that the server's clock is ahead of ours; negative if it is behind.
+        uncertainty: The possible error in seconds, because the header has whole seconds.
     """
 
     ahead: float
@@ -69,22 +69,22 @@ class Clock:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """Requests that may be made.
+    """The state of the rate limit.
 
     Attributes:
-        limit: In a period, by our own count.
-        period: In seconds.
-        used: On the wire, or not long ago, by any process that shares the budget.
-        free: That may go now.
-        next_free_in: Seconds until the next one may go; None if only an answer can tell.
-        foreign_traffic: Whether the server counts requests of other clients on this IP.
+        limit: The number of requests in a period, by our count.
+        period: The length of the period in seconds.
+        used: The number of used slots of all processes that share the budget.
+        free: The number of requests that may be sent now.
+        next_free_in: The seconds until the next request may be sent; None if that depends on a response.
+        foreign_traffic: Whether the server counts requests of other clients on this IP address.
         kind: `local`, `host` or `redis`.
-        place: Where its state is.
-        share: How many of the limit this budget may use; None: all.
-        sharers: How many processes use it.
-        description: All that in words.
+        place: The place of its state.
+        share: The number of requests that this budget may use; None for all.
+        sharers: The number of processes that use it.
+        description: A description of the budget.
         server_limit: The server's limit; None if it is not in the response.
-        server_remaining: Likewise.
+        server_remaining: The server's remaining requests; None if they are not in the response.
     """
 
     limit: int
@@ -104,20 +104,20 @@ class Budget:
 
 @attrs.frozen(kw_only=True)
 class Probe:
-    """One API, asked once.
+    """The result of one request to an API.
 
     Attributes:
-        api: `account`, `fulfilment`, or None for an address that is neither's.
-        base_url: Its address.
-        accepted: Whether it takes the key.
-        error: Why not, in one line.
-        refused: Whether it was the key that it did not take.
-        webshops: Those that the key covers, the first hundred.
+        api: `account`, `fulfilment`, or None for another address.
+        base_url: The URL of the API.
+        accepted: Whether it accepts the key.
+        error: The reason of a failure, in one line.
+        refused: Whether it refused the key.
+        webshops: The first hundred webshops of the key.
         webshops_in_all: The number of webshops in the response's pageInfo.
         round_trip: Seconds from request to response, including the connection.
-        clock: None if the response had no date.
-        budget: Requests that may be made there.
-        proxy: The proxy that requests go through, without its password; None: none.
+        clock: The comparison of the clocks; None if the response had no date.
+        budget: The state of the rate limit.
+        proxy: The proxy without its password; None without a proxy.
     """
 
     api: str | None
@@ -135,13 +135,13 @@ class Probe:
 
 @attrs.frozen(kw_only=True)
 class Findings:
-    """All of it.
+    """The report of `doctor`.
 
     Attributes:
-        versions: By what.
+        versions: The versions of Python and the packages.
         key: `present` or `missing`.
-        configured: The API that is set; None without a key.
-        other: The other one, if the key was refused.
+        configured: The result of the configured API; None without a key.
+        other: The result of the other API, if the key was refused.
     """
 
     versions: dict[str, str]
@@ -154,7 +154,7 @@ _ENDINGS = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
 
 
 async def examine(client: GoedGepickt) -> Findings:
-    """Ask the configured API, and the other one with the same key if it is refused there."""
+    """Send a request to the configured API, and to the other API if the key is refused."""
     configured = await _probe(client)
     other = None
     url = other_api(client.settings.base_url)
@@ -168,7 +168,7 @@ async def examine(client: GoedGepickt) -> Findings:
 
 
 def versions() -> dict[str, str]:
-    """Of what matters when something is wrong."""
+    """Return the versions that matter for finding a problem."""
     found = {"goedgepickt-async": __version__, "Python": platform.python_version(), "aiohttp": version("aiohttp")}
     try:
         found["orjson"] = version("orjson")
@@ -178,7 +178,7 @@ def versions() -> dict[str, str]:
 
 
 def other_api(base_url: str) -> str | None:
-    """The address of the other API on the same server; None if this one is neither's."""
+    """Return the URL of the other API on the same server; None for an unknown URL."""
     kind = _kind(base_url)
     if kind is None:
         return None
@@ -187,12 +187,12 @@ def other_api(base_url: str) -> str | None:
 
 
 def clock_of(date_header: str | None, asked: float, answered: float) -> Clock | None:
-    """The server's clock against ours, out of a `Date` header (whole seconds, rounded down).
+    """Compare the server's clock with ours, by a `Date` header (whole seconds, rounded down).
 
     Args:
-        date_header: The header.
-        asked: When the request went, in Unix seconds of our clock.
-        answered: When the answer came.
+        date_header: The value of the header.
+        asked: The time of the request, in Unix seconds of our clock.
+        answered: The time of the response.
     """
     try:
         said = parsedate_to_datetime(date_header or "")
@@ -204,7 +204,7 @@ def clock_of(date_header: str | None, asked: float, answered: float) -> Clock | 
 
 
 async def _probe(client: GoedGepickt) -> Probe:
-    """Ask it once, through the proxy that is set for it, if any."""
+    """Send one request, through the configured proxy if there is one."""
     proxy = environment_proxy(client.settings.base_url)
     probe = await _ask(client)
     return attrs.evolve(probe, proxy=None if proxy is None else shown_proxy(proxy))
@@ -221,7 +221,7 @@ async def _ask(client: GoedGepickt) -> Probe:
     took = time.perf_counter() - began
     shops = _shops(response.json)
     if shops is None:
-        return Probe(api=_kind(url), base_url=url, accepted=False, error="it answers, but not as GoedGepickt does")
+        return Probe(api=_kind(url), base_url=url, accepted=False, error="the response is not from GoedGepickt")
     return Probe(
         api=_kind(url),
         base_url=url,
@@ -235,7 +235,7 @@ async def _ask(client: GoedGepickt) -> Probe:
 
 
 def _is_of_key(error: GoedGepicktError) -> bool:
-    """Whether it was the key. Some servers hide what a key may not see behind a 404, but in JSON, as the API does."""
+    """Whether the API refused the key. A 404 in JSON can mean this too, because servers can hide objects from a key."""
     if isinstance(error, NotFoundError):
         return isinstance(error.body, Mapping)
     return isinstance(error, AuthenticationError | PermissionDeniedError)
@@ -245,7 +245,7 @@ def _why(error: GoedGepicktError, *, refused: bool) -> str:
     if isinstance(error, APIError) and refused:
         return f"refused (HTTP {error.status})"
     if isinstance(error, NotFoundError):
-        return "no GoedGepickt API is at this address (HTTP 404, and not in JSON): is it right (--base-url)?"
+        return "this address has no GoedGepickt API (HTTP 404 without JSON): check --base-url"
     return describe(error)[0]
 
 
@@ -255,7 +255,7 @@ def _kind(base_url: str) -> str | None:
 
 def _shops(data: Any) -> tuple[Shop, ...] | None:
     rows = data.get("items") if isinstance(data, Mapping) else None
-    if isinstance(rows, Mapping) and all(str(key).isdecimal() for key in rows):  # a list with holes, as PHP writes it
+    if isinstance(rows, Mapping) and all(str(key).isdecimal() for key in rows):  # a list with gaps, as PHP writes it
         rows = list(rows.values())
     if not isinstance(rows, list):
         return None
@@ -302,15 +302,15 @@ _NOTABLE_SKEW = 5.0
 
 
 def as_text(findings: Findings) -> str:
-    """The report."""
+    """Return the report as text."""
     return "\n".join(f"{title:<{_WIDTH}} {text}".rstrip() for title, text in _lines(findings)) + "\n"
 
 
 def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {said}" for name, said in findings.versions.items())
     if findings.configured is None:
-        yield "key", "missing: set GOEDGEPICKT_API_KEY to one made in GoedGepickt under Settings → GoedGepickt API"
-        yield "advice", "without a key, the same command tries a built-in test server: goedgepickt doctor --sandbox"
+        yield "key", "missing: set GOEDGEPICKT_API_KEY to a key from GoedGepickt, Settings → GoedGepickt API"
+        yield "advice", "to check a built-in test server without a key: goedgepickt doctor --sandbox"
         return
     yield from _of_probe(findings.configured, "API")
     if findings.other is not None:
@@ -320,8 +320,8 @@ def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
 
 def _advice(other: Probe) -> str:
     if other.accepted and other.api:
-        return f"the key is one of the {other.api} API: use --api {other.api}, or set GOEDGEPICKT_API={other.api}"
-    return "neither API takes the key: was it copied whole, and does it still exist in GoedGepickt?"
+        return f"the key belongs to the {other.api} API: use --api {other.api}, or set GOEDGEPICKT_API={other.api}"
+    return "neither API accepts the key: copy the whole key, and check that it still exists in GoedGepickt"
 
 
 def _of_probe(probe: Probe, title: str) -> Iterator[tuple[str, str]]:
@@ -337,7 +337,7 @@ def _of_probe(probe: Probe, title: str) -> Iterator[tuple[str, str]]:
         yield "budget", printable(probe.budget.description)
         yield "requests", _of_budget(probe.budget)
     if probe.round_trip is not None:
-        yield "round trip", f"{probe.round_trip * 1000:.0f} ms, the connection's set-up included"
+        yield "round trip", f"{probe.round_trip * 1000:.0f} ms, including the connection"
     yield "clock", _of_clock(probe.clock)
 
 
@@ -360,7 +360,11 @@ def _of_budget(budget: Budget) -> str:
         if told
         else "the server reports no counter"
     )
-    others = "other clients send from this IP too" if budget.foreign_traffic else "no other clients seen on this IP"
+    others = (
+        "other clients use this IP address too"
+        if budget.foreign_traffic
+        else "no other clients were seen on this IP address"
+    )
     return f"{ours}; {theirs}; {others}"
 
 
@@ -370,20 +374,20 @@ def _of_clock(clock: Clock | None) -> str:
     if abs(clock.ahead) <= clock.uncertainty:
         return f"agrees with the server's within {clock.uncertainty:.1f} s"
     side = "ahead of" if clock.ahead > 0 else "behind"
-    warning = "; is this machine's clock right?" if abs(clock.ahead) > _NOTABLE_SKEW else ""
+    warning = "; check the clock of this machine" if abs(clock.ahead) > _NOTABLE_SKEW else ""
     return f"the server's is {abs(clock.ahead):.1f} s {side} ours (±{clock.uncertainty:.1f} s){warning}"
 
 
 async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = False) -> int:
-    """Examine and report.
+    """Run the checks and print the report.
 
     Args:
-        server: Which API is configured, and how.
+        server: The options for the server.
         as_json: Whether the report is JSON.
         anonymous: Whether names and uuids of webshops are left out.
 
     Returns:
-        0 if the configured API takes the key, 3 if it refuses it, 1 otherwise.
+        0 if the configured API accepts the key, 3 if it refuses the key, 1 otherwise.
     """
     server.check()
     findings = await _findings(server)
@@ -403,7 +407,7 @@ async def _findings(server: ServerOptions) -> Findings:
 
 
 def _anonymous(findings: Findings) -> Findings:
-    """The same without what tells whose report it is."""
+    """Return the report without names and uuids."""
     return attrs.evolve(findings, configured=_without_shops(findings.configured), other=_without_shops(findings.other))
 
 

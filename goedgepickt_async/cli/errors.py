@@ -13,23 +13,23 @@ __all__ = ["CommandError", "Exit", "UsageError", "describe", "info", "report", "
 
 
 class Exit(enum.IntEnum):
-    """The exit codes; they are part of the command line's public face."""
+    """The exit codes, which are part of the public interface."""
 
     DONE = 0
     FAILED = 1
     USAGE = 2
     KEY_REFUSED = 3
     RESUMABLE = 4
-    """Stopped part-way; the printed command continues."""
+    """The command was stopped; the printed command continues."""
     BROKEN_PIPE = 141
-    """The reader of the output has ended: the exit code that a shell reports after SIGPIPE."""
+    """The program that reads the output has ended. A shell reports this code after SIGPIPE."""
 
 
 class CommandError(Exception):
-    """The command ends here, with one line for its user.
+    """Ends the command with a one-line message.
 
     Args:
-        message: What is wrong and what to do about it.
+        message: The problem and what to do.
         code: The exit code.
     """
 
@@ -39,7 +39,7 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """The options make no sense together."""
+    """The options cannot be combined."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Exit.USAGE)
@@ -49,7 +49,7 @@ _SHOWN_PROBLEMS = 3
 
 
 def describe(error: BaseException) -> tuple[str, Exit]:
-    """What to say of an error, and the exit code it means."""
+    """Return the message and the exit code for an error."""
     match error:
         case CommandError():
             return str(error), error.code
@@ -58,11 +58,11 @@ def describe(error: BaseException) -> tuple[str, Exit]:
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return f"{where}{error.strerror or error}", Exit.FAILED
-    return f"unexpected {type(error).__name__}: {printable(str(error))}; --debug shows where", Exit.FAILED
+    return f"unexpected {type(error).__name__}: {printable(str(error))}; pass --debug to see the traceback", Exit.FAILED
 
 
 def sentences(*parts: str) -> str:
-    """Parts as sentences behind each other; those that are empty are left out."""
+    """Join the parts that are not empty as sentences."""
     told = [part for part in parts if part]
     ends = [part if part[-1] in "?." else f"{part}." for part in told[:-1]]
     return " ".join([*ends, *told[-1:]])
@@ -74,7 +74,7 @@ def report(line: str) -> None:
 
 
 def info(line: str) -> None:
-    """One line about what went well."""
+    """Print one line of information to stderr."""
     try:
         os.write(2, f"{line}\n".encode(errors="replace"))
     except OSError:
@@ -92,31 +92,32 @@ def _code(error: errors.GoedGepicktError) -> Exit:
 
 def _of_ours(error: errors.GoedGepicktError) -> str:
     advice = next((text(error) for kind, text in _ADVICE if isinstance(error, kind)), "")
-    said = "the API key is refused" if isinstance(error, errors.AuthenticationError) else str(error)
+    said = "the API refused the key" if isinstance(error, errors.AuthenticationError) else str(error)
     return sentences(said, advice)
 
 
 def _of_decode(error: errors.GoedGepicktError) -> str:
     problems = error.problems[:_SHOWN_PROBLEMS] if isinstance(error, errors.DecodeError) else ()
     if not problems:
-        return "Is that the API's address? `goedgepickt doctor` looks."
+        return "Check the address of the API with `goedgepickt doctor`"
     return " | ".join(problem for problem in problems if problem not in error.message)
 
 
-# The first that fits; what is not here says enough by itself.
+# The first match is used. The messages of other errors need no hint.
 _ADVICE: tuple[tuple[type[errors.GoedGepicktError], Callable[[errors.GoedGepicktError], str]], ...] = (
     (
         errors.AuthenticationError,
         lambda _: (
-            "Is GOEDGEPICKT_API_KEY whole, and of this API (--api account|fulfilment)? `goedgepickt doctor` looks."
+            "Check that GOEDGEPICKT_API_KEY is complete and belongs to this API (--api account|fulfilment), with "
+            "`goedgepickt doctor`"
         ),
     ),
-    (errors.PermissionDeniedError, lambda _: "Here that is --api; `goedgepickt doctor` looks"),
-    (errors.NotFoundError, lambda _: "Is the path right, and the API (--api, --base-url)?"),
-    (errors.RequestTimeoutError, lambda _: "Try again, or give it longer with --timeout"),
-    (errors.ConnectFailedError, lambda _: "Is there a network, and is the address right (--base-url)?"),
-    (errors.BudgetExhaustedError, lambda _: "Wait, or allow more with --max-wait"),
-    (errors.OutcomeUnknownError, lambda _: "Look whether it was carried out before you send it again"),
+    (errors.PermissionDeniedError, lambda _: "On the command line this is --api; check it with `goedgepickt doctor`"),
+    (errors.NotFoundError, lambda _: "Check the path and the API (--api, --base-url)"),
+    (errors.RequestTimeoutError, lambda _: "Try again, or pass a longer --timeout"),
+    (errors.ConnectFailedError, lambda _: "Check the network and the address (--base-url)"),
+    (errors.BudgetExhaustedError, lambda _: "Wait, or pass a longer --max-wait"),
+    (errors.OutcomeUnknownError, lambda _: "Check whether it was carried out before you send it again"),
     (errors.DecodeError, _of_decode),
-    (errors.RateLimitedError, lambda _: "Something else on this IP address uses the API; try later"),
+    (errors.RateLimitedError, lambda _: "Another program on this IP address uses the API; try again later"),
 )

@@ -65,12 +65,12 @@ _KINDS_OF_OPTIONS = {
 
 @attrs.frozen(kw_only=True)
 class PlanTask:
-    """One file and what its rows mean.
+    """A file of rows, and the options for reading it.
 
     Attributes:
         kind: `products`, `stock` or `orders`.
-        file: Of rows; `-` is stdin.
-        options: How they are read and compared.
+        file: The path of the file; `-` for stdin.
+        options: The options for reading and comparing rows.
     """
 
     kind: str
@@ -78,35 +78,35 @@ class PlanTask:
     options: RowOptions
 
     def check(self) -> None:
-        """Refuse what makes no sense together.
+        """Refuse options that cannot be combined.
 
         Raises:
-            UsageError: It says which option.
+            UsageError: An option is refused; the message names it.
         """
         for name, kind in _KINDS_OF_OPTIONS.items():
             if getattr(self.options, name) and kind != self.kind:
                 raise UsageError(f"--{name.replace('_', '-')} is for {kind}, not for {self.kind}")
         if self.options.mode == "set" and self.options.location is None:
-            raise UsageError("--mode set needs --location: the place whose quantity is set, by its uuid or name")
+            raise UsageError("--mode set needs --location, the uuid or name of a pick location")
         if self.options.one_location and self.options.mode != "set":
             raise UsageError("--one-location is for --mode set")
         if self.options.existing_only and self.options.create_in:
-            raise UsageError("--existing-only and --create-in contradict each other; give one of them")
+            raise UsageError("--existing-only and --create-in cannot be combined; pass one of them")
         if self.options.webshop and self.options.create_in:
-            raise UsageError("--create-in says the webshop; leave out --webshop")
+            raise UsageError("--create-in has the webshop; leave out --webshop")
         _pairs("--column", self.options.column, "FIELD=COLUMN, such as sku=Artikelnr")
         _pairs("--set", self.options.set_, "FIELD=VALUE, such as status=open")
 
     @property
     def name(self) -> str:
-        """The file's name, for people."""
+        """The name of the file, for messages."""
         return "stdin" if self.file == Path("-") else self.file.name
 
     def read(self) -> FileRows:
-        """The rows; what cannot be read is among their problems.
+        """Read the rows, with the problems of rows that cannot be read.
 
         Raises:
-            CommandError: The file cannot be read at all.
+            CommandError: The file cannot be read.
         """
         data = _bytes_of(self.file)
         options = self.options
@@ -137,7 +137,7 @@ class PlanTask:
         return rows
 
     async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
-        """Compare the rows with what is there."""
+        """Compare the rows with the present state."""
         values = [row.values for row in rows.rows]
         source = RowSource(
             name=self.name,
@@ -164,10 +164,10 @@ async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
 
 
 def _pairs(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:
-    """What `NAME=VALUE` options say.
+    """Parse `NAME=VALUE` options.
 
     Raises:
-        UsageError: One has no `=`, or the name of another.
+        UsageError: An option has no `=`, or a name is given twice.
     """
     found: dict[str, str] = {}
     for pair in pairs or []:
@@ -214,25 +214,25 @@ def _bytes_of(file: Path) -> bytes:
 
 
 def one_of(*, continue_: bool, look_up: bool, drop: bool) -> str | None:
-    """What becomes of an interrupted run.
+    """Return the choice for an interrupted run.
 
     Raises:
-        UsageError: Several were given.
+        UsageError: Several options were given.
     """
     given = [name for name, is_given in (("continue", continue_), ("look-up", look_up), ("drop", drop)) if is_given]
     if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]} contradict each other; give one of them")
+        raise UsageError(f"--{given[0]} and --{given[1]} cannot be combined; pass one of them")
     return given[0] if given else None
 
 
 async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: Path | None) -> int:
-    """Run it.
+    """Run the command.
 
     Returns:
-        The exit code: 1 if rows are bad or in conflict.
+        The exit code: 1 for bad rows or conflicts.
 
     Raises:
-        CommandError: It cannot begin.
+        CommandError: The command cannot start.
     """
     task.check()
     server.check()
@@ -248,13 +248,13 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
 
 
 def _check_folder(output: Path | None) -> None:
-    """See early whether the plan can be saved."""
+    """Check early whether the plan can be saved."""
     if output is not None and not output.absolute().parent.is_dir():
         raise CommandError(f"there is no directory {output.absolute().parent} to write {output.name} into")
 
 
 def _left_out(plan: Plan) -> Exit:
-    """Say what is not done, if anything; and the exit code that it means."""
+    """Print the rows that are left out, and return the exit code."""
     if not plan.left_out:
         return Exit.DONE
     parts = [
@@ -280,23 +280,23 @@ def _count(number: int, of: int, noun: str) -> str:
 _SHOWN_FAILURES = 20
 _HOPELESS = (TransportError, ServerError, PermissionDeniedError)
 _HOPELESS_IN_A_ROW = 10
-"""So many writes behind each other that failed like that: the others would fail too, each after all its attempts."""
+"""The number of consecutive failures after which the command stops, because all other writes would fail too."""
 _LIMIT = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
 @attrs.frozen(kw_only=True)
 class ApplyOptions:
-    """How a plan is applied.
+    """The options for applying a plan.
 
     Attributes:
-        journal: The file that remembers what was sent; None: the record of the run.
-        dry_run: Only read.
-        skip_bad: Leave out the rows that are bad or in conflict.
-        max_changes: How many writes are allowed, as a number or a share of the rows; None: any.
-        yes: Ask no question, and send in spite of notices.
-        unfinished: What becomes of an interrupted run of the same target: `continue`, `look-up`, `drop`, or None:
-            this one is refused.
-        as_json: Print what happened to it as JSON.
+        journal: The journal file; None for the record of the run.
+        dry_run: Whether to only read.
+        skip_bad: Whether to leave out bad rows and conflicts.
+        max_changes: The largest number of writes, as a number or a share of the rows; None for no limit.
+        yes: Whether to continue without a question and in spite of notices.
+        unfinished: The choice for an interrupted run of the same target: `continue`, `look-up`, `drop`, or None to
+            refuse this run.
+        as_json: Whether to print the results as JSON.
     """
 
     journal: Path | None = None
@@ -309,35 +309,35 @@ class ApplyOptions:
 
 
 def parse_limit(text: str, rows: int) -> int:
-    """How many writes `--max-changes` allows.
+    """Return the number of writes that `--max-changes` allows.
 
     Args:
         text: A number, or a share such as `10%`.
-        rows: How many rows there are.
+        rows: The number of rows.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither.
     """
     match = _LIMIT.fullmatch(text.strip())
     if match is None or (match[2] and float(match[1]) > 100) or (not match[2] and "." in match[1]):
-        raise UsageError(f"--max-changes is a number of writes, or a share of the rows such as 10%; not {text!r}")
+        raise UsageError(f"--max-changes must be a number of writes or a share of the rows such as 10%, not {text!r}")
     return math.floor(rows * float(match[1]) / 100) if match[2] else int(match[1])
 
 
 async def apply(file: Path, task: PlanTask | None, server: ServerOptions, options: ApplyOptions) -> int:
-    """Run it.
+    """Run the command.
 
     Args:
-        file: A saved plan, or rows.
-        task: How rows are to be read; None: it is a plan.
-        server: Where to.
-        options: How.
+        file: The file of a saved plan, or of rows.
+        task: The options for reading rows; None for a saved plan.
+        server: The options for the server.
+        options: The options for applying.
 
     Returns:
         The exit code: 1 if rows were left out or writes failed.
 
     Raises:
-        CommandError: It cannot begin; or there are bad rows or conflicts, and nothing was sent.
+        CommandError: The command cannot start, or there are bad rows or conflicts and nothing was sent.
     """
     server.check()
     if options.max_changes is not None:
@@ -349,8 +349,8 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
     try:
         async with connect(server, lane="bulk") as connection:
             return await _apply(connection.client, task, rows, saved, options)
-    except asyncio.CancelledError:  # once something is sent, the end says what was done
-        report(f"stopped. Nothing of {'stdin' if file == Path('-') else file.name} was sent")
+    except asyncio.CancelledError:  # after the first write, the result is printed at the end
+        report(f"stopped. Nothing from {'stdin' if file == Path('-') else file.name} was sent")
         return Exit.FAILED
 
 
@@ -363,7 +363,7 @@ async def _apply(
         if code is not None:
             return code
         if task is not None and rows is not None:
-            made = await task.plan(client, rows)  # it may have changed what is there
+            made = await task.plan(client, rows)  # it may have changed the state
     run: Run | Path | None = options.journal
     tally = _Tally(made, run)
     try:
@@ -393,10 +393,10 @@ def _print_json(value: object) -> None:
 
 
 def _refuse(plan: Plan, options: ApplyOptions) -> None:
-    """Show the plan, and send nothing if something speaks against it.
+    """Show the plan and check it before anything is sent.
 
     Raises:
-        CommandError: Rows would be left out, there are too many changes, or a likely mistake was not allowed.
+        CommandError: Rows would be left out, there are too many changes, or there is a likely mistake without --yes.
     """
     if not options.dry_run:
         info(plan.render(limit=_SHOWN).rstrip())
@@ -418,7 +418,9 @@ def _refuse(plan: Plan, options: ApplyOptions) -> None:
         if sys.stdin.readline().strip().lower() not in {"y", "yes", "j", "ja"}:
             raise CommandError("nothing was sent")
     elif plan.notices:
-        raise CommandError(sentences(*map(printable, plan.notices), "Nothing was sent; --yes says that it is meant so"))
+        raise CommandError(
+            sentences(*map(printable, plan.notices), "Nothing was sent. If the changes are correct, pass --yes")
+        )
 
 
 async def _start(client: GoedGepickt, plan: Plan) -> Run:
@@ -426,9 +428,9 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
         run = await client.bulk.start_run(plan)
     except UnfinishedRunError as error:
         raise CommandError(
-            f"nothing was sent, since another run to the same webshop was interrupted: {printable(str(error.run))}. "
-            "Repeat the command with --continue, which finishes that run first, --look-up, which checks its open "
-            f"writes and ends it, or --drop, which ends it. `goedgepickt runs {error.run.id}` shows it"
+            f"nothing was sent, because another run for the same webshop was interrupted: {printable(str(error.run))}. "
+            "To finish that run first, run the command again with --continue. With --look-up it looks up its open "
+            "writes and drops it; with --drop it drops it. `goedgepickt runs {error.run.id}` shows it"
         ) from None
     if run.is_resumed:
         info(f"goes on with {printable(str(run.record))}")
@@ -436,7 +438,7 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
 
 
 async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOptions) -> Exit | None:
-    """Finish or drop what is left over of this target; None: there is nothing in the way any more."""
+    """Finish or drop an interrupted run of this target; None if no run is left."""
     for record in [run for run in list_runs(plan.target) if run.state is RunState.UNFINISHED]:
         if options.unfinished == "drop":
             drop_run(record.id)
@@ -446,7 +448,7 @@ async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOpti
             await look_up(client, record.id)
             continue
         if record.content == plan.content:
-            continue  # it is this very file: it is gone on with anyway
+            continue  # it is the same content, so it is continued anyway
         code = await resume(client, record.id)
         if code is not Exit.DONE:
             return code
@@ -454,14 +456,14 @@ async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOpti
 
 
 async def resume(client: GoedGepickt, run_id: str) -> Exit:
-    """Continue an interrupted run, to its end."""
+    """Continue an interrupted run to its end."""
     run = await client.bulk.resume_run(run_id)
     info(f"goes on with {printable(str(run.record))}")
     return await _carry_out(run.apply(), _Tally(run.plan, run))
 
 
 async def look_up(client: GoedGepickt, run_id: str) -> Exit:
-    """Find out what happened to the open writes of an interrupted run, and give it up."""
+    """Look up the open writes of an interrupted run, and drop it."""
     run = await client.bulk.resume_run(run_id)
     ended = await run.look_up()
     info(f"looked up {printable(str(ended))}")
@@ -469,11 +471,11 @@ async def look_up(client: GoedGepickt, run_id: str) -> Exit:
 
 
 class _Tally:
-    """What happened to the writes of a plan.
+    """The results of the writes of a plan.
 
     Attributes:
-        counts: How many writes ended how.
-        failures: What failed, and why.
+        counts: The number of writes for each result.
+        failures: The failed writes, with the reasons.
     """
 
     def __init__(self, plan: Plan, remembers: Run | Path | None) -> None:
@@ -487,7 +489,7 @@ class _Tally:
         return sum(number for name, number in self.counts.items() if name != "failed")
 
     def summary(self) -> str:
-        """The line at the end; a plan of nothing says that, and never that all is well."""
+        """Return the last line. For an empty plan it says that nothing was planned."""
         words = {"dry_run": "would be sent", "journal": "sent before", "found": "found to be done"}
         counts = ", ".join(
             f"{number:,} {words.get(name, name)}" for name, number in sorted(self.counts.items()) if number
@@ -498,7 +500,8 @@ class _Tally:
             return f"nothing to send: {before}"
         if self.counts == {"journal": total}:
             return (
-                f"nothing was sent: this plan was carried out before, with all of its {total:,} writes. What changed since "
+                f"nothing was sent: this plan was carried out before, with all of its {total:,} writes. What changed "
+                "since "
                 "then was not compared; make a new plan for that"
             )
         done = "" if "dry_run" in self.counts else f" {'is' if self.done == 1 else 'are'} done"
@@ -508,7 +511,7 @@ class _Tally:
         return f"{head}{done}{where}: {counts}; {before}{shown}"
 
     def as_dict(self, plan: Plan, *, refused: str | None = None) -> dict[str, Any]:
-        """What happened to all rows that were asked for; `refused` says why nothing was sent."""
+        """Return the results of all rows; `refused` is the reason if nothing was sent."""
         source = plan.source
         return {
             "run": self.remembers.record.id if isinstance(self.remembers, Run) and self.plan.requests else None,
@@ -532,7 +535,7 @@ class _Tally:
 
 
 async def _carry_out(stream: Any, tally: _Tally) -> Exit:
-    """Apply, with a progress bar; it says how it ended."""
+    """Apply with a progress bar, and print the result."""
     hopeless = 0
     try:
         with _bar(tally.plan.requests) as bar:
@@ -562,7 +565,7 @@ async def _carry_out(stream: Any, tally: _Tally) -> Exit:
             raise  # there is nothing to resume
         return _stopped(line, tally)
     if hopeless == _HOPELESS_IN_A_ROW:
-        return _stopped(f"stopped: {hopeless} writes in a row failed like that", tally)
+        return _stopped(f"stopped: {hopeless} writes in a row failed", tally)
     return _ended(tally)
 
 
@@ -570,7 +573,7 @@ def _ended(tally: _Tally) -> Exit:
     if not tally.counts["failed"]:
         info(tally.summary())
         return Exit.DONE
-    report(sentences(tally.summary(), "Repeat the command: what failed is planned again"))
+    report(sentences(tally.summary(), "Run the command again to repeat the failed writes"))
     return Exit.FAILED
 
 
@@ -580,18 +583,18 @@ def _stopped(reason: str, tally: _Tally) -> Exit:
         return Exit.FAILED
     where, done, unknown = f"{tally.remembers}", tally.done, 0
     if isinstance(tally.remembers, Run):
-        record = find_run(tally.remembers.record.id)  # what was in progress when it stopped is in it too
+        record = find_run(tally.remembers.record.id)  # it includes the writes in progress at the stop
         where, done, unknown = f"run {record.id}", record.done, record.counts.get("unknown", 0)
     parts = f"{done:,} of {tally.plan.requests:,} writes are done"
     if unknown:
         parts += f", {unknown:,} {'was' if unknown == 1 else 'were'} in progress and will be looked up"
-    report(sentences(reason, f"{parts}; {where} remembers them. Repeat the command to do the others"))
+    report(sentences(reason, f"{parts}; {where} has recorded them. Run the command again for the others"))
     return Exit.RESUMABLE
 
 
 @contextlib.contextmanager
 def _bar(total: int) -> Iterator[Any]:
-    """A progress bar on a terminal, a line each half minute elsewhere."""
+    """A progress bar on a terminal, and otherwise a line each half minute."""
     if not sys.stderr.isatty():
         yield _lines(total)
         return
@@ -622,44 +625,44 @@ def _eta(seen: Any) -> str:
 
 
 def task_for(kind: str | None, file: Path) -> str | None:
-    """The kind that a file of rows needs; None for a saved plan.
+    """Return the kind of a file of rows; None for a saved plan.
 
     Raises:
-        UsageError: It is a file of rows, and nothing says of what.
+        UsageError: It is a file of rows without `--kind`.
     """
     if kind is not None:
         return kind
     if file == Path("-"):
-        raise UsageError("say what the rows on stdin are with --kind products, stock or orders")
+        raise UsageError("pass the kind of the rows on stdin: --kind products, stock or orders")
     head = _bytes_of(file)[:4096] if file.suffix.lower() != ".json" else b""
     if file.suffix.lower() == ".json" or b'"goedgepickt-async plan"' in head:
         return None
-    raise UsageError(f"{file.name} is no saved plan; say what its rows are with --kind products, stock or orders")
+    raise UsageError(f"{file.name} is not a saved plan; pass the kind of its rows: --kind products, stock or orders")
 
 
 # -- runs -----------------------------------------------------------------------------------------------------------
 
 
 async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | None, as_json: bool) -> int:
-    """List the runs, show one, finish one, look one up or drop one.
+    """List the runs, or show, finish, look up or drop one run.
 
     Args:
-        run_id: The id of one, or its beginning; None: all.
-        server: Where it is finished.
-        unfinished: What becomes of it: `continue`, `look-up`, `drop`, or None: it is shown.
-        as_json: Print JSON Lines.
+        run_id: The id of a run, or the start of the id; None for all runs.
+        server: The options for the server, to finish a run.
+        unfinished: The action: `continue`, `look-up`, `drop`, or None to show the run.
+        as_json: Whether to print JSON Lines.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: The options make no sense together.
-        GoedGepicktError: There is no such run, or it cannot be read.
+        UsageError: The options cannot be combined.
+        GoedGepicktError: The run does not exist or cannot be read.
     """
     server.check()
     if run_id is None:
         if unfinished is not None:
-            raise UsageError(f"say which run: goedgepickt runs ID --{unfinished}")
+            raise UsageError(f"pass the id of a run: goedgepickt runs ID --{unfinished}")
         for record in list_runs():
             sys.stdout.write(f"{json.dumps(_row(record)) if as_json else printable(str(record))}\n")
         return Exit.DONE

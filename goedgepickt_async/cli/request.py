@@ -1,4 +1,4 @@
-"""The `get` and `request` commands: one thing by its id, and one raw call."""
+"""The `get` and `request` commands: one object by its id, and one raw request."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 async def get(
     resource: str, text: str, server: ServerOptions, *, fields: str | None, created_after: date | None
 ) -> int:
-    """Print one thing.
+    """Print one object.
 
     Args:
-        resource: What it is, by its name on the command line.
-        text: Its uuid, or what people call it.
-        server: Where from.
+        resource: The kind of the object.
+        text: Its uuid or name.
+        server: The options for the server.
         fields: The names of `--fields`.
-        created_after: Only among those created from that day on.
+        created_after: The first day; older objects are not searched.
 
     Returns:
         The exit code: 1 if no object or several were found.
 
     Raises:
-        UsageError: The options make no sense.
-        GoedGepicktError: It cannot be read.
+        UsageError: An option is not valid.
+        GoedGepicktError: The object cannot be read.
     """
     server.check()
     spec = RESOURCES[resource]
     selection = Selection(spec=spec, fields=parse_fields(fields))
     selection.check()
     if created_after is not None and "created_after" not in spec.filters:
-        raise UsageError(f"--created-after is not known for {resource}")
+        raise UsageError(f"--created-after is not available for {resource}")
     if not text.strip():
         raise UsageError("the id is empty")
     filters = {} if created_after is None else {"created_after": created_after}
@@ -65,7 +65,7 @@ async def get(
 
 
 async def _find(client: GoedGepickt, spec: ResourceSpec, text: str, filters: dict[str, Any]) -> list[Any]:
-    """By its uuid; or else by the quickest way that there is to what people call it."""
+    """Find it by its uuid, or else by the quickest search for its name."""
     named = getattr(client, spec.endpoint.resource)
     if _UUID.fullmatch(text) and f"{spec.endpoint.resource}.get" in ENDPOINTS:
         with contextlib.suppress(NotFoundError):
@@ -86,28 +86,28 @@ async def _find(client: GoedGepickt, spec: ResourceSpec, text: str, filters: dic
 
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# What people call a thing by.
+# The fields with the names of an object.
 _NAMES = ("uuid", "order_id", "display_id", "order_number", "name", "track_trace_code", "external_id")
 
 
 async def request(
     method: str, path: str, query: Sequence[str], body: str | None, server: ServerOptions, *, idempotent: bool
 ) -> int:
-    """Send it, and print what comes.
+    """Send the request, and print the response.
 
     Args:
         method: The HTTP method.
-        path: Below the API's base.
-        query: Parameters, as `name=value`.
-        body: JSON, `@FILE`, or `-` for stdin; None is no body.
-        server: Where to.
-        idempotent: Whether sending it twice does what sending it once does.
+        path: The path below the API's base.
+        query: The parameters, as `name=value`.
+        body: The body: JSON, `@FILE`, or `-` for stdin; None for no body.
+        server: The options for the server.
+        idempotent: Whether sending it twice is harmless.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: The input is not what it should be.
+        CommandError: The input is not valid.
         GoedGepicktError: The call failed; the response is still printed to stdout.
     """
     server.check()
@@ -129,16 +129,16 @@ async def request(
 
 
 def parse_query(pairs: Sequence[str]) -> dict[str, str]:
-    """Parameters out of `name=value`.
+    """Parse parameters of the form `name=value`.
 
     Raises:
-        UsageError: One has no name, or the name of another.
+        UsageError: A parameter has no name, or a name is given twice.
     """
     query: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"--query wants name=value, not {pair!r}")
+            raise UsageError(f"--query must be name=value, not {pair!r}")
         if name in query:
             raise UsageError(f"--query {name} is given twice")
         query[name] = value
@@ -146,11 +146,11 @@ def parse_query(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def read_body(text: str) -> Any:
-    """The JSON that `--json` names.
+    """Read the JSON of `--json`.
 
     Raises:
         CommandError: The file cannot be read.
-        UsageError: It is not JSON.
+        UsageError: The text is not JSON.
     """
     where = "--json"
     try:

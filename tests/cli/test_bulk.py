@@ -78,7 +78,7 @@ def test_bad_rows_are_named_and_nothing_is_sent(inside: Inside, sandbox: Sandbox
         done = inside(*command)
         assert done.code == 1
         said = done.err + done.out.decode()
-        assert "p.csv:2: prijs: '1.234' can mean two numbers" in said
+        assert "p.csv:2: prijs: '1.234' is ambiguous" in said
         assert "p.csv:3: artikelnr: is empty" in said
         assert "2 of 2 rows" in done.err
     assert "--skip-bad" in done.err
@@ -110,7 +110,7 @@ def test_a_write_that_fails_is_told_and_done_the_next_time(inside: Inside, sandb
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("apply", "p.csv"), "say what its rows are with --kind"),
+        (("apply", "p.csv"), "pass the kind of its rows"),
         (("plan", "stock", "p.csv", "--mode", "set"), "--mode set needs --location"),
         (("plan", "products", "p.csv", "--column", "sku"), "it is FIELD=COLUMN"),
         (("plan", "suppliers", "p.csv"), "suppliers"),
@@ -338,7 +338,7 @@ def test_what_looks_like_a_mistake_needs_a_word(
         (("plan", "products", "p.csv", "--create-in", "x", "--webshop", "y"), "leave out --webshop"),
         (("apply", "p.csv", "--kind", "products", "--drop", "--look-up"), "contradict"),
         (("apply", "-"), "--kind"),
-        (("plan", "stock", "s.csv", "--location", "nope"), "there is no pick location of that uuid or name"),
+        (("plan", "stock", "s.csv", "--location", "nope"), "there is no pick location with this uuid or name"),
         (("plan", "stock", "s.csv", "--webshop", "nope"), "no webshop 'nope'"),
     ],
 )

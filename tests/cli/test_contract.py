@@ -58,5 +58,5 @@ async def test_a_file_that_is_no_state_is_refused(goedgepickt: Goedgepickt, sand
     (goedgepickt.folder / "state").write_text("[1")
     done = await against(goedgepickt, sandbox, "probe", "--resume", "state", **LOCAL)
     assert done.code == 1
-    assert "state cannot be read as the state of a probe" in done.err
+    assert "state is not the state of a probe" in done.err
     assert not sandbox.requests

@@ -133,9 +133,12 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("webshops", "--status", "open"), "--status is not known for webshops; it is for orders, shipments"),
-        (("products", "--created-after", "2026-01-01"), "--created-after is not known for products"),
-        (("products", "--lines", "--format", "csv"), "--lines is not known for products"),
+        (
+            ("webshops", "--status", "open"),
+            "--status is not available for webshops; it is available for orders, shipments",
+        ),
+        (("products", "--created-after", "2026-01-01"), "--created-after is not available for products"),
+        (("products", "--lines", "--format", "csv"), "--lines is not available for products"),
         (("orders", "--lines"), "add --format csv"),
         (("orders", "--limit", "0"), "--limit: 0 is less than 1"),
         (("orders", "--output", "orders.json"), "no export makes .json files"),
@@ -148,8 +151,8 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
         (("orders", "--output", "orders.xls", "--format", "xlsx"), ".xls is that of another format, not of xlsx"),
         (("orders", "--fields", "uuid,colour"), "orders have no field 'colour'"),
         (("orders", "--fields", "uuid,uuid"), "each once"),
-        (("orders", "--excel-csv", "--format", "jsonl"), "give one of them"),
-        (("orders", "--format", "table", "--output", "orders.txt"), "a table goes to the terminal"),
+        (("orders", "--excel-csv", "--format", "jsonl"), "pass one of them"),
+        (("orders", "--format", "table", "--output", "orders.txt"), "a table is for the terminal"),
         (("orders", "--output", "same", "--resume", "./same"), "name another one"),
         (("order",), "pick-locations"),
         (("orders", "--created-after", "yesterday"), "--created-after"),
@@ -187,7 +190,7 @@ def test_a_refused_key_is_exit_code_3_and_an_old_file_stays_as_it_is(inside: Ins
     (tmp_path / "orders.csv").write_text("old")
     done = inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:401", "-o", "orders.csv")
     assert done.code == 3
-    assert "the API key is refused" in done.err
+    assert "the API refused the key" in done.err
     assert done.err.count("\n") == 1
     assert (tmp_path / "orders.csv").read_bytes() == b"old"
 
@@ -233,5 +236,5 @@ def test_a_disk_that_is_full_before_the_first_row_is_said_with_what_the_file_hol
         (tmp_path / "o.csv").write_bytes(old)
         done = inside("export", "orders", *FAST, "--sandbox-orders", "30", "-o", "o.csv")
         assert (done.code, "No rows were written: o.csv holds only its header" in done.err) == (1, True), done.err
-        assert ("old content is gone" in done.err) is gone
+        assert ("old content was overwritten" in done.err) is gone
         assert (tmp_path / "o.csv").read_text().count("\n") == 1

@@ -167,7 +167,7 @@ def test_a_link_at_the_temporary_name_is_not_written_through(
     link(tmp_path / "precious", tmp_path / f"x.{ending}.part")
     done = inside("export", "orders", *FAST, "-o", f"x.{ending}")
     assert done.code == 2, done.err
-    assert "is a link or somebody else's file" in done.err
+    assert "is a link or belongs to another user" in done.err
     assert (tmp_path / "precious").read_bytes() == b"precious"
 
 
@@ -258,7 +258,7 @@ def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         broken = broken_orders(sandbox, 4)
         stopped = inside("export", "orders", "-o", "o.jsonl")
-        assert (stopped.code, "--skip-unreadable sets such rows aside" in stopped.err) == (4, True), stopped.err
+        assert (stopped.code, "--skip-unreadable skips such rows" in stopped.err) == (4, True), stopped.err
         for _ in range(2):  # the second one begins anew
             done = inside("export", "orders", "-o", "o.jsonl", "--skip-unreadable")
             assert done.code == 1

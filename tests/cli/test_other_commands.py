@@ -55,7 +55,7 @@ async def test_doctor_finds_the_api_that_a_key_is_for(goedgepickt: Goedgepickt, 
 async def test_doctor_says_that_neither_api_takes_a_key(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
     done = await against(goedgepickt, sandbox, "doctor", key="wrong")
     assert done.code == 3
-    assert "neither API takes the key" in done.out.decode()
+    assert "neither API accepts the key" in done.out.decode()
 
 
 async def test_doctor_at_an_address_without_an_api_does_not_blame_the_key(
@@ -74,7 +74,7 @@ async def test_doctor_at_an_address_without_an_api_does_not_blame_the_key(
         address = {"GOEDGEPICKT_BASE_URL": f"http://127.0.0.1:{port}/api/v1"}
         done = await against(goedgepickt, sandbox, "doctor", **address)
     assert done.code == 1
-    assert "no GoedGepickt API is at this address" in done.out.decode()
+    assert "this address has no GoedGepickt API" in done.out.decode()
     assert "refused" not in done.out.decode()
 
 
@@ -129,7 +129,7 @@ def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: 
     once = goedgepickt(*write)
     assert once.code == 1
     assert "no answer, 1 attempt" in once.err
-    assert "Look whether it was carried out" in once.err
+    assert "Check whether it was carried out" in once.err
     assert "HTTP 422, 2 attempts" in goedgepickt(*write, "--idempotent").err
 
 
@@ -247,7 +247,7 @@ def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -
     )
     done = goedgepickt.cold(sys.executable, "-c", code)
     assert done.code == 2
-    assert done.err == "goedgepickt: the command line is an extra: pip install 'goedgepickt-async[cli]'\n"
+    assert done.err == "goedgepickt: the command line needs an extra: pip install 'goedgepickt-async[cli]'\n"
 
 
 def test_help_does_not_wait_for_aiohttp(goedgepickt: Goedgepickt) -> None:

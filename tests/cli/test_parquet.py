@@ -103,8 +103,8 @@ def test_a_killed_export_leaves_the_old_file_and_the_next_one_is_whole(goedgepic
     ("options", "said"),
     [
         (("orders", "--format", "parquet"), "cannot be a stream"),
-        (("orders", "-o", "o.parquet", "--resume", "r"), "--resume has nothing to go on with"),
-        (("orders", "-o", "o.parquet", "--lines"), "--lines makes a row of each line"),
+        (("orders", "-o", "o.parquet", "--resume", "r"), "--resume cannot continue it"),
+        (("orders", "-o", "o.parquet", "--lines"), "--lines writes a row for each line"),
     ],
 )
 def test_what_makes_no_sense_is_refused(inside: Inside, options: tuple[str, ...], said: str) -> None:
@@ -121,7 +121,7 @@ def test_a_parquet_file_for_each_night_has_each_row_once(inside: Inside, sandbox
         rows += uuids(tmp_path / f"{night}.parquet")
     assert len(rows) == len(set(rows)) == 332
     done = inside("export", "orders", "-o", "2.parquet", "--since-last")
-    assert (done.code, "cannot be added to" in done.err) == (2, True)
+    assert (done.code, "cannot be appended" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -116,7 +116,7 @@ def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: 
     sandbox.fail("GET", "/orders", faults.Status(404), after=2)
     stopped = inside("export", *NIGHTLY)
     assert stopped.code == 4
-    assert "The same command goes on from there" in stopped.err
+    assert "Run the same command again" in stopped.err
     written = len(rows_in(tmp_path / "orders.jsonl"))
     assert 0 < written < 330
     with (tmp_path / "orders.jsonl").open("ab") as file:
@@ -203,7 +203,7 @@ def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("products", "-o", "p.jsonl", "--since-last"), "the API does not say when they were created"),
+        (("products", "-o", "p.jsonl", "--since-last"), "the API has no creation date"),
         (("orders", "--since-last"), "--since-last needs --output FILE"),
         (("orders", "--since-last", "-o", "/dev/null"), "--since-last needs --output FILE"),
         (("orders", "--since-last", "-o", "a.jsonl", "--resume", "b"), "leave out --resume"),

@@ -223,7 +223,7 @@ def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goed
 def test_an_export_to_stdout_without_a_resume_file_says_that_it_cannot_go_on(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1")
     assert done.code == 1
-    assert "only if --resume FILE was given" in done.err
+    assert "only be continued with --resume FILE" in done.err
     assert len(done.rows) == 100
 
 

@@ -1,1 +1,1 @@
-"""`goedgepickt export`: a whole list of the API into a file, stoppable and resumable at any page."""
+"""`goedgepickt export`: writes a whole list of the API to a file. It can be stopped and resumed at any page."""

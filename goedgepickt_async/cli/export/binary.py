@@ -1,4 +1,4 @@
-"""Formats that end in an index, Parquet and Excel, written in bounded memory."""
+"""The formats with an index at the end, Parquet and Excel, written with limited memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BYTES_IN_A_GROUP = 32 * 1024 * 1024
 
 
 class _Sink(io.RawIOBase):
-    """What pyarrow writes to: a stream that is emptied as it fills."""
+    """The stream for pyarrow, which is emptied repeatedly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class _Sink(io.RawIOBase):
         return self._written
 
     def take(self) -> bytes:
-        """What was written since the last time."""
+        """Return the bytes since the last call."""
         data = bytes(self._data)
         self._data.clear()
         return data
 
 
 class ParquetEncoder:
-    """A Parquet file with one of the fixed schemas, compressed with zstd, written a row group at a time.
+    """A Parquet file with one of the fixed schemas, compressed with zstd, written in row groups.
 
     Args:
         resource: `orders`, `products` or `shipments`.
@@ -65,7 +65,7 @@ class ParquetEncoder:
         self._writer = parquet.ParquetWriter(self._sink, schema(resource), compression="zstd")
 
     def encode(self, items: Sequence[Any]) -> bytes:
-        """The rows of the pages so far that make a row group; often nothing yet."""
+        """Add rows. Return the bytes of a complete row group, or nothing."""
         from goedgepickt_async.contrib.arrow import to_batch  # noqa: PLC0415
 
         self._waiting.append(to_batch(self._resource, items))
@@ -75,13 +75,13 @@ class ParquetEncoder:
         return self._sink.take()
 
     def foot(self) -> Iterable[bytes]:
-        """The last row group and the index."""
+        """Return the last row group and the index."""
         self._write()
         self._writer.close()
         return (self._sink.take(),)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to close."""
 
     def _write(self) -> None:
         import pyarrow as pa  # noqa: PLC0415
@@ -94,7 +94,7 @@ class ParquetEncoder:
 
 
 _ROWS_IN_A_SHEET = 1_048_576
-"""Excel's limit, the head included."""
+"""The largest number of rows in Excel, including the header."""
 _LONGEST_CELL = 32_767
 _EXACT_DIGITS = 15
 _CHUNK = 1024 * 1024
@@ -102,13 +102,13 @@ _FIRST_YEAR = 1900
 
 
 class ExcelEncoder:
-    """An Excel workbook. Rows go to a temporary directory of this user's until the workbook is put together.
+    """An Excel workbook. Rows are in a private temporary directory until the workbook is written.
 
-    Text is text, whatever it looks like: leading zeros stay, and nothing is a formula. A number of more digits than
-    Excel keeps is text. Times are Dutch local time. Rows past Excel's limit go on in another sheet.
+    Text stays text: leading zeros are kept, and nothing becomes a formula. A number with more digits than Excel
+    supports becomes text. Times are Dutch local time. Rows after Excel's limit are in another sheet.
 
     Args:
-        selection: What is written.
+        selection: The part of the resource that is written.
     """
 
     head = b""
@@ -128,7 +128,7 @@ class ExcelEncoder:
         self._add_sheet()
 
     def encode(self, items: Sequence[Any]) -> bytes:
-        """Nothing yet: the rows are kept until the end."""
+        """Add rows. They are kept until the end, so nothing is returned."""
         for row in self._selection.rows(items):
             if self._row >= _ROWS_IN_A_SHEET:
                 self._add_sheet()
@@ -138,7 +138,7 @@ class ExcelEncoder:
         return b""
 
     def foot(self) -> Iterator[bytes]:
-        """The whole workbook, in pieces."""
+        """Return the whole workbook in pieces."""
         self._book.close()
         with self._path.open("rb") as file:
             while piece := file.read(_CHUNK):
@@ -146,7 +146,7 @@ class ExcelEncoder:
 
     @property
     def remark(self) -> str | None:
-        """How many cells were cut off."""
+        """Return a note about the number of cut cells."""
         return (
             None
             if not self._cut
@@ -154,9 +154,9 @@ class ExcelEncoder:
         )
 
     def close(self) -> None:
-        """Remove what was kept."""
+        """Remove the temporary files."""
         for sheet in self._book.worksheets():
-            rows = getattr(sheet, "row_data_fh", None)  # open until the workbook is put together
+            rows = getattr(sheet, "row_data_fh", None)  # open until the workbook is written
             if rows is not None:
                 rows.close()
         self._folder.cleanup()
@@ -191,6 +191,6 @@ class ExcelEncoder:
 
 
 def _is_exact(value: Decimal | float) -> bool:
-    """Whether Excel, which keeps 15 digits, can hold it."""
+    """Whether Excel can store the number, which has 15 digits at most."""
     number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
     return number.is_finite() and len(number.normalize().as_tuple().digits) <= _EXACT_DIGITS

@@ -1,4 +1,4 @@
-"""How far an export came, on disk: one format for `--resume` and `--since-last`."""
+"""The progress of an export on disk: one format for `--resume` and `--since-last`."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ _VERSION = 1
 @safe_repr
 @attrs.frozen(kw_only=True)
 class State:
-    """How far an export came, and what it was asked for.
+    """The progress of an export, and its options.
 
     Attributes:
-        resource: What is exported.
-        source: From where.
-        filters: By option, as text; limits and `--lines` among them.
-        format: Its name.
+        resource: The name of the resource.
+        source: The source of the data.
+        filters: The options as text, including limits and `--lines`.
+        format: The name of the format.
         output: The file's absolute path, or `-`.
-        offset: Bytes of the output up to the end of the last whole page.
-        tail: Tells whether the output is still the one that was written.
-        token: Where the list is taken up again; None: at its beginning.
-        rows: Items so far.
-        read: Items that were read for them; more, if some were left out.
-        unreadable: Items that could not be read and were set aside.
+        offset: The size of the output in bytes, up to the end of the last complete page.
+        tail: A digest to check that the output is unchanged.
+        token: The resume token of the list; None for its start.
+        rows: The number of items so far.
+        read: The number of items that were read, including ones that were left out.
+        unreadable: The number of items that could not be read and were skipped.
     """
 
     resource: str
@@ -72,16 +72,16 @@ class State:
     unreadable: int = attrs.field(default=0, validator=validators.ge(0))
 
 
-def refuse_difference(before: State, now: State, otherwise: str = "start afresh without its resume file") -> None:
-    """Refuse to go on with anything but the same export.
+def refuse_difference(before: State, now: State, otherwise: str = "start again without the resume file") -> None:
+    """Refuse to continue an export with other options.
 
     Args:
-        before: The export so far.
-        now: What is asked for.
-        otherwise: What can be done instead of giving the same options.
+        before: The stored progress.
+        now: The present options.
+        otherwise: The alternative to the same options, for the message.
 
     Raises:
-        UsageError: It says which option differs.
+        UsageError: An option differs; the message names it.
     """
     names = {"resource": "the resource", "source": "the server", "format": "--format", "output": "--output"}
     pairs = [(said, getattr(before, name), getattr(now, name)) for name, said in names.items()]
@@ -92,25 +92,25 @@ def refuse_difference(before: State, now: State, otherwise: str = "start afresh 
     for said, old, new in pairs:
         if old != new:
             raise UsageError(
-                f"the export cannot go on so: {said} was {old} and is now {new}; give the same options, or {otherwise}"
+                f"the export cannot continue: {said} was {old} and is now {new}; pass the same options, or {otherwise}"
             )
 
 
 _OVERLAP = timedelta(days=1)
 _UNDATED = ""
 _KEYS = ("uuid", "track_trace_code", "external_id")
-"""What tells rows apart; a shipment's uuid was seen once only (reference section 4.6, B)."""
+"""The fields that identify a row; a shipment's uuid was seen only once (reference section 4.6, B)."""
 
 
 @safe_repr
 @attrs.frozen
 class Watermark:
-    """Which rows were seen.
+    """The rows that were exported.
 
     Attributes:
-        since: From which day on the next reading reads; None: all.
-        newest: The newest day that a row was created on, or the day of the reading if that was earlier.
-        seen: Keys of the rows from `since` on, by the day they were created on; those without a day below "".
+        since: The first day of the next reading; None for all days.
+        newest: The newest creation day of a row, but not after the day of the reading.
+        seen: The keys of rows since `since`, by creation day; "" for rows without a day.
     """
 
     since: date | None = None
@@ -126,11 +126,12 @@ class Watermark:
         return any(key in keys for keys in self.seen.values())
 
     def advanced(self, rows: Any, today: date) -> Watermark:
-        """This one after more rows, without what the next reading cannot meet again.
+        """Return the reach after more rows, without rows that the next reading cannot contain.
 
         Args:
-            rows: Models.
-            today: In the Netherlands. Rows of the future don't move the beginning of the next reading past it.
+            rows: The models of the rows.
+            today: The present day in the Netherlands. The next reading does not start after it, even with rows from the
+                future.
         """
         more: dict[str, set[str]] = {}
         newest = self.newest
@@ -146,13 +147,13 @@ class Watermark:
 
 
 def created_day(row: Any) -> date | None:
-    """The Dutch day that a row was created on, if it says."""
+    """Return the Dutch creation day of a row, if it has one."""
     moment = row.created_at
     return moment.astimezone(DUTCH).date() if isinstance(moment, datetime) else None
 
 
 def row_key(row: Any) -> str:
-    """A short digest of what tells a row apart from others; without anything like that, of all that stays as it is."""
+    """Return a short digest that identifies a row: of its identifier, or else of its constant fields."""
     for name in _KEYS:
         value = getattr(row, name, None)
         if value:
@@ -171,11 +172,11 @@ def _may_come_again(name: str, since: date | None) -> bool:
 
 @attrs.frozen
 class Mark:
-    """How far one export came.
+    """The stored state of one export.
 
     Attributes:
-        state: What it was asked for, and what it wrote.
-        watermark: The rows that it and those before it brought.
+        state: Its options and its progress.
+        watermark: The rows of this and earlier exports.
     """
 
     state: State
@@ -184,14 +185,13 @@ class Mark:
 
 @attrs.frozen(kw_only=True)
 class Checkpoint:
-    """What is known of one export between its runs, and between one export and the next.
+    """The file between two runs of an export, and between two exports.
 
     Attributes:
         account: A digest of the API key.
-        done: Where the last export that came to its end ended.
-        running: Where one came that has not ended, or was stopped.
-        renaming: `running` is all that it wants to bring, and is whole in the file of this name: what is left is to
-            give that file its own name.
+        done: The state of the last finished export.
+        running: The state of an unfinished or stopped export.
+        renaming: The name of a complete temporary file with all rows of `running`, which only has to be renamed.
     """
 
     account: str
@@ -201,18 +201,18 @@ class Checkpoint:
 
 
 def fingerprint(api_key: str) -> str:
-    """A digest that tells keys apart and gives none away: a key has some hundred random characters."""
+    """A digest that identifies a key without revealing it, because a key has some hundred random characters."""
     return hashlib.sha256(f"goedgepickt-async export\0{api_key}".encode()).hexdigest()[:16]
 
 
 def identity(state: State) -> dict[str, str]:
-    """What all exports with one checkpoint have in common, by the words for it."""
+    """Return the values that all exports with one checkpoint share, with their names."""
     filters = {option: value for option, value in state.filters.items() if option not in {"--lines", "--fields"}}
     return {"resource": state.resource, "server": state.source, **filters}
 
 
 def default_path(state: State, account: str) -> Path:
-    """Where the checkpoint of this export lies, unless its user says so."""
+    """Return the default path of the checkpoint."""
     named = json.dumps([identity(state), account], sort_keys=True)
     return state_dir() / f"export-{state.resource}-{hashlib.sha256(named.encode()).hexdigest()[:16]}.json"
 
@@ -221,7 +221,7 @@ _CONVERTER = make_converter(forbid_extra_keys=True, detailed_validation=False)
 
 
 def _exactly(value: Any, kind: type[Any]) -> Any:
-    """A value as it is: cattrs would make a number of "7"."""
+    """Return the value unchanged, because cattrs would convert "7" to a number."""
     if type(value) is not kind:
         raise ValueError(value)
     return value
@@ -232,10 +232,10 @@ _CONVERTER.register_structure_hook(str, _exactly)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write it in the place of the one before; whoever is killed here leaves one of the two.
+    """Replace the file atomically: after a crash, the old or the new file exists.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     values = {"version": _VERSION, **_CONVERTER.unstructure(checkpoint)}
     write_private(path, json.dumps(values, separators=(",", ":")) + "\n")
@@ -244,15 +244,15 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def load_checkpoint(
     path: Path, *, noun: str = "resume file of an export", option: str = "--resume"
 ) -> Checkpoint | None:
-    """Read it; None if there is none.
+    """Read the file; None if it does not exist.
 
     Args:
-        path: Of the file.
-        noun: What it should be, for the message.
-        option: How another one is named.
+        path: The path of the file.
+        noun: The kind of the file, for the message.
+        option: The option for another file.
 
     Raises:
-        UsageError: It is no such file, or one of another version.
+        UsageError: The file has another kind or version.
     """
     try:
         values = json.loads(path.read_bytes())
@@ -262,7 +262,7 @@ def load_checkpoint(
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _no_checkpoint(path, noun, option) from None
     if version != _VERSION:
-        raise UsageError(f"{path} is of another version of goedgepickt-async; remove it to start the export afresh")
+        raise UsageError(f"{path} is from another version of goedgepickt-async; delete it to start the export again")
     try:
         return _CONVERTER.structure(values, Checkpoint)
     except Exception:  # noqa: BLE001  cattrs, attrs and dates raise many kinds for what is something else
@@ -270,31 +270,31 @@ def load_checkpoint(
 
 
 def _no_checkpoint(path: Path, noun: str, option: str) -> UsageError:
-    return UsageError(f"{path} is no {noun}; name another one with {option}, or remove it")
+    return UsageError(f"{path} is no {noun}; pass another file with {option}, or remove it")
 
 
 _ANOTHER_FILE = "name another file"
 
 
 class SinceLast:
-    """One export's dealings with its checkpoint; close it at the end.
+    """The checkpoint of one export; close it at the end.
 
     Args:
-        asked: What is asked for now, with nothing written yet.
+        asked: The present options, without progress.
         account: A digest of the API key.
-        path: Where the checkpoint is; None: at its own place.
-        grows: Whether the output's format can be added to.
-        today: In the Netherlands.
+        path: The path of the checkpoint; None for the default.
+        grows: Whether rows can be appended to the output.
+        today: The present day in the Netherlands.
 
     Attributes:
-        path: Where the checkpoint is.
-        state: Where the export is to begin.
-        since: From which day on it reads; None: from the first.
-        remark: Something that its user should know, or None.
+        path: The path of the checkpoint.
+        state: The progress to start from.
+        since: The first day to read; None for all days.
+        remark: A note for the user, or None.
 
     Raises:
-        UsageError: The checkpoint is another export's, or in use; or the output is not what it says.
-        OSError: It cannot be read.
+        UsageError: The checkpoint belongs to another export or is in use, or the output has changed.
+        OSError: The checkpoint cannot be read.
     """
 
     def __init__(
@@ -324,35 +324,35 @@ class SinceLast:
 
     @property
     def _known(self) -> Watermark:
-        """What the exports brought that came to their end."""
+        """Return the rows of finished exports."""
         return Watermark() if self._checkpoint.done is None else self._checkpoint.done.watermark
 
     def new_of(self, page: Page[Any]) -> Page[Any]:
-        """A page without what earlier exports brought."""
+        """Return a page without rows of earlier exports."""
         fresh = tuple(row for row in page.items if row not in self._known)
         dropped = len(page.items) - len(fresh)
         return attrs.evolve(page, items=fresh, filtered=page.filtered + dropped)
 
     def saw(self, page: Page[Any]) -> None:
-        """A page is about to be written."""
+        """Called before a page is written."""
         self._watermark = self._watermark.advanced(page.items, self._today)
 
     def keep(self, state: State) -> None:
-        """Whole pages up to here are on the disk."""
+        """Save the progress: the complete pages so far are on the disk."""
         self._save(attrs.evolve(self._checkpoint, running=Mark(state, self._watermark)))
 
     def intend(self, state: State, temp_path: Path) -> None:
-        """All rows are on the disk, in a file that is about to get its own name."""
+        """Save that all rows are on the disk in a temporary file, which will be renamed."""
         running = Mark(state, self._watermark)
         self._save(attrs.evolve(self._checkpoint, running=running, renaming=str(temp_path)))
 
     def finish(self, state: State) -> None:
-        """All rows are on the disk, under their own name."""
+        """Save that the export is finished."""
         ended = attrs.evolve(state, token=None)
         self._save(attrs.evolve(self._checkpoint, done=Mark(ended, self._watermark), running=None, renaming=None))
 
     def close(self) -> None:
-        """Let others use the checkpoint."""
+        """Release the checkpoint."""
         self._lock.release()
 
     def _save(self, checkpoint: Checkpoint) -> None:
@@ -369,17 +369,17 @@ class SinceLast:
             if before.get(name) != now.get(name):
                 was = "another one" if name == "API key" else before.get(name, "not given")
                 raise UsageError(
-                    f"the checkpoint {self.path} is of another export: its {name} was {was}; name a checkpoint of its "
-                    "own with --checkpoint, or leave that out"
+                    f"the checkpoint {self.path} belongs to another export: its {name} was {was}; pass another file "
+                    "with --checkpoint, or leave it out"
                 )
 
     def _finish_renaming(self) -> None:
-        """An export was killed at its very end: between the two there is nothing but a name."""
+        """Finish an export that was killed just before the rename."""
         known = self._checkpoint
         if known.renaming is None or known.running is None:
             return
         temp_path, path = Path(known.renaming), Path(known.running.state.output)
-        if temp_path.exists():  # else it was renamed already
+        if temp_path.exists():  # otherwise it was renamed already
             temp_path.replace(path)
             sync_directory(path.parent)
         self._save(attrs.evolve(known, done=known.running, running=None, renaming=None))
@@ -395,7 +395,7 @@ class SinceLast:
         return Mark(asked, Watermark())
 
     def _go_on(self, stopped: Mark, asked: State) -> Mark | None:
-        """Where the export that was stopped goes on; None if what it wrote is gone."""
+        """Return the progress of a stopped export; None if its output is gone."""
         before = stopped.state
         if before.output != asked.output:
             return self._go_on_elsewhere(stopped, asked)
@@ -403,7 +403,7 @@ class SinceLast:
         return stopped if Path(before.output).exists() else None
 
     def _go_on_elsewhere(self, stopped: Mark, asked: State) -> Mark | None:
-        """The rows that are in the other file stay there, without the torn one behind them."""
+        """Keep the rows of the other file, and cut off an incomplete row at its end."""
         before = stopped.state
         if before.tail is not None:
             if not Path(before.output).exists():
@@ -413,18 +413,15 @@ class SinceLast:
                 output.begin(before.offset, before.tail)
             finally:
                 output.close()
-            self.remark = f"the export that was stopped left its first {before.rows:,} rows in {before.output}"
+            self.remark = f"the stopped export left its first {before.rows:,} rows in {before.output}"
         self._refuse_overwriting(asked)
         return Mark(attrs.evolve(asked, token=before.token), stopped.watermark)
 
     def _add_to(self, last: State, asked: State) -> State:
-        """The output as the last export left it, or a new one."""
+        """Return the progress for the output of the last export, or for a new output."""
         if not Path(asked.output).exists():
             if last.output == asked.output and self._grows:
-                self.remark = (
-                    f"{asked.output} was gone: it has what is new since the last export, not the rows before; "
-                    f"for all rows, remove {self.path}"
-                )
+                self.remark = f"{asked.output} did not exist: the new file has only rows since the last export. For all rows, delete {self.path}"
             return asked
         if last.output != asked.output or not self._grows:
             self._refuse_overwriting(asked)
@@ -433,8 +430,8 @@ class SinceLast:
 
     def _refuse_overwriting(self, asked: State) -> None:
         if Path(asked.output).exists():
-            why = "the last export did not write it" if self._grows else "such a file cannot be added to"
+            why = "the last export did not write it" if self._grows else "rows cannot be appended to this format"
             raise UsageError(
-                f"{asked.output} is there already, and {why}: its rows would be lost, since they are not exported "
-                "again. Name a new file, such as one with today's date"
+                f"{asked.output} exists already, and {why}: its rows would be lost, because they are not exported "
+                "again. Pass a new file name, for example with the date"
             )

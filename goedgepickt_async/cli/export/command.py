@@ -52,20 +52,20 @@ __all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "stop
 
 @attrs.frozen(kw_only=True)
 class ExportPlan:
-    """One export.
+    """The options of an export.
 
     Attributes:
-        resource: The name of what is exported.
-        format: The format, as given.
+        resource: The name of the resource.
+        format: The name of the format; None for the default.
         output: A path, or `-` for stdout.
-        created_after: A filter of the list; so are `status` and `webshop`, a uuid or a name.
-        limit: Rows at most.
+        created_after: The first day; like `status` and `webshop` (a uuid or a name), a filter of the list.
+        limit: The largest number of rows.
         lines: Whether each line of an order is a row.
-        fields: The columns; empty: all.
-        resume: The file that keeps how far it came.
-        since_last: Whether only what is new since the last export is wanted.
-        checkpoint: The file that keeps what the last export brought.
-        skip_unreadable: Whether rows that cannot be read are set aside, in a file beside the output.
+        fields: The columns; empty for all.
+        resume: The resume file.
+        since_last: Whether to export only rows since the last export.
+        checkpoint: The checkpoint file of `since_last`.
+        skip_unreadable: Whether rows that cannot be read are written to a separate file.
     """
 
     resource: str
@@ -89,12 +89,12 @@ class ExportPlan:
 
     @property
     def selection(self) -> Selection:
-        """What of it is written."""
+        """Return the part of the resource that is written."""
         return Selection(spec=self.spec, lines=self.lines, fields=self.fields)
 
     @property
     def format_name(self) -> str:
-        """The format: as given, else by the file's ending, else JSON Lines."""
+        """Return the name of the format: the given one, or by the file's ending, or JSON Lines."""
         return format_for(self.format, self.output)
 
     @property
@@ -104,29 +104,29 @@ class ExportPlan:
 
     @property
     def filters(self) -> dict[str, Any]:
-        """The filters of the list that were given, by the names that `list` knows them under."""
-        # An open value does not warn in the library: the command says it in its own words.
+        """Return the given filters, with the names of `list`."""
+        # A member of the enumeration does not warn; the command prints its own warning.
         status = None if self.status is None else OrderStatus(self.status)
         given = {"created_after": self.created_after, "status": status, "webshop_uuid": self.webshop}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
     def options(self) -> dict[str, str]:
-        """All that decides which rows come, by option, for the resume file."""
+        """Return all options that select rows, for the resume file."""
         options = {_option(name): str(value) for name, value in self.filters.items()}
         options |= {} if self.limit is None else {"--limit": str(self.limit)}
         options |= {"--fields": ",".join(self.fields)} if self.fields else {}
         return options | ({"--lines": "given"} if self.lines else {})
 
     def check(self) -> None:
-        """Refuse what makes no sense together.
+        """Refuse options that cannot be combined.
 
         Raises:
-            UsageError: It says which option.
+            UsageError: An option is refused; the message names it.
         """
         for name in self.filters.keys() - self.spec.filters:
             known = ", ".join(each for each, spec in RESOURCES.items() if name in spec.filters)
-            raise UsageError(f"{_option(name)} is not known for {self.resource}; it is for {known}")
+            raise UsageError(f"{_option(name)} is not available for {self.resource}; it is available for {known}")
         self._check_columns()
         self._check_output()
         self._check_format()
@@ -136,63 +136,65 @@ class ExportPlan:
         details = self.spec.details
         if self.lines and details.lines is None:
             known = ", ".join(each for each, spec in RESOURCES.items() if spec.details.lines)
-            raise UsageError(f"--lines is not known for {self.resource}; only {known} have lines")
+            raise UsageError(f"--lines is not available for {self.resource}; only {known} have lines")
         if self.lines and not self.chosen_format.has_lines:
             names = ", ".join(name for name, each in FORMATS.items() if each.has_lines)
             raise UsageError(
-                f"--lines makes a row of each line: add --format csv ({names} can; JSON Lines has the lines inside each "
+                f"--lines writes a row for each line: add --format csv ({names} can; JSON Lines has the lines inside "
+                "each "
                 "order)"
             )
         if self.fields and not self.chosen_format.has_fields:
-            raise UsageError(f"--fields: a {self.format_name} file has one fixed schema; choose another --format")
+            raise UsageError(f"--fields: a {self.format_name} file has a fixed schema; pass another --format")
         self.selection.check()
 
     def _check_output(self) -> None:
         if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
-            raise UsageError("--resume is a small file of its own, not the output: name another one")
+            raise UsageError("--resume is a separate small file, not the output: pass another file name")
         if self.skip_unreadable and (self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL):
-            raise UsageError("--skip-unreadable needs --output FILE: rows that cannot be read go into a file beside it")
+            raise UsageError(
+                "--skip-unreadable needs --output FILE: rows that cannot be read are written to a file next to it"
+            )
         match self.chosen_format.output:
             case OutputKind.TERMINAL if self.output != "-" or self.resume is not None:
                 raise UsageError(
-                    "a table goes to the terminal: leave out --output and --resume, or choose csv or jsonl"
+                    "a table is for the terminal: leave out --output and --resume, or pass --format csv or jsonl"
                 )
             case OutputKind.WHOLE if self.output == "-":
                 ending = self.chosen_format.suffixes[0]
                 raise UsageError(
-                    f"a {self.format_name} file ends in its index, so it cannot be a stream: add --output FILE{ending}"
+                    f"a {self.format_name} file has its index at the end, so it cannot be a stream: add --output "
+                    f"FILE{ending}"
                 )
             case OutputKind.WHOLE if self.resume is not None:
                 raise UsageError(
-                    f"a {self.format_name} file is there as a whole or not at all, so --resume has nothing to go on with"
+                    f"a {self.format_name} file is written only when it is complete, so --resume cannot continue it"
                 )
 
     def _check_format(self) -> None:
         extra = self.chosen_format.extra
         if extra is not None and find_spec(extra[0]) is None:
-            raise UsageError(f"{self.format_name} is an extra: pip install 'goedgepickt-async[{extra[1]}]'")
+            raise UsageError(f"{self.format_name} needs an extra: pip install 'goedgepickt-async[{extra[1]}]'")
 
     def _check_since_last(self) -> None:
         if self.checkpoint is not None and not self.since_last:
-            raise UsageError("--checkpoint is for --since-last, which is not there")
+            raise UsageError("--checkpoint needs --since-last")
         if not self.since_last:
             return
         if "created_after" not in self.spec.filters:
             known = ", ".join(name for name, spec in RESOURCES.items() if "created_after" in spec.filters)
             raise UsageError(
-                f"--since-last is not known for {self.resource}: the API does not say when they were created, so new ones "
-                f"cannot be told from old ones; it is for {known}. Export the whole list, which costs a request for 100 "
-                "rows"
+                f"--since-last is not available for {self.resource}: the API has no creation date for them; it is "
+                f"available for {known}. Export the whole list, with one request per 100 rows"
             )
         if self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL:
             raise UsageError(
-                "--since-last needs --output FILE: rows that went into a pipe may not have been kept, and they would not "
-                "be exported again"
+                "--since-last needs --output FILE: rows in a pipe can be lost, and they would not be exported again"
             )
         if self.resume is not None:
-            raise UsageError("--since-last keeps by itself how far it came, in its checkpoint: leave out --resume")
+            raise UsageError("--since-last records its progress in a checkpoint: leave out --resume")
         if self.limit is not None:
-            raise UsageError("--since-last brings all that is new: leave out --limit")
+            raise UsageError("--since-last exports all new rows: leave out --limit")
 
     def warn(self) -> None:
         """Report a filter that finds nothing: a day in the future, or a status that is not known, such as a misspelt one."""
@@ -204,7 +206,7 @@ class ExportPlan:
         close = get_close_matches(self.status.lower(), known, n=1)
         guess = f"; did you mean {close[0]}?" if close else ""
         info(
-            f"--status {self.status}: no status of {self.resource} that is known{guess} Known: {', '.join(filter(None, known))}"
+            f"--status {self.status}: unknown status of {self.resource} {guess} Known: {', '.join(filter(None, known))}"
         )
 
 
@@ -216,22 +218,22 @@ Output: TypeAlias = FileOutput | StreamOutput
 
 
 class ExportJob:
-    """One run of an export to a file or stream; close it at the end.
+    """A run of an export to a file or stream; close it at the end.
 
     Args:
-        plan: What to do, checked, with webshops by their uuid.
-        output: Where to, not begun.
-        connection: What to read from.
-        counter: Of the connection's client.
+        plan: The checked options, with the uuid of the webshop.
+        output: The output, which is not open yet.
+        connection: The connection.
+        counter: The traffic of the connection's client.
 
     Attributes:
-        state: How far it came.
-        state_path: Where that is written down when it stops; None: nowhere, or in the checkpoint.
-        since: Its checkpoint, if only what is new is wanted.
-        remark: Something that its user should know at the end.
+        state: The progress.
+        state_path: The resume file; None without one, or with a checkpoint.
+        since: The checkpoint of `--since-last`, or None.
+        remark: A note that is printed at the end.
 
     Raises:
-        UsageError: It cannot go on where the resume file or the checkpoint says.
+        UsageError: It cannot continue from the resume file or the checkpoint.
     """
 
     def __init__(self, plan: ExportPlan, output: Output, connection: Connection, counter: RequestCounter) -> None:
@@ -264,48 +266,48 @@ class ExportJob:
 
     @property
     def begun(self) -> bool:
-        """Whether whole pages were written, now or in an earlier run."""
+        """Whether complete pages were written, in this or an earlier run."""
         return self.state.token is not None
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether what was written stays there if it stops."""
+        """Whether the written rows are kept if the export stops."""
         return self._output.grows
 
     @property
     def nothing_written(self) -> str:
-        """That no row was written, and what the file holds now."""
+        """Return a message that no rows were written."""
         if not self._open or not isinstance(self._output, FileOutput) or not self._output.grows:
             return "Nothing was written"
         holds = "only its header" if self._output.offset else "nothing"
-        gone = "; its old content is gone" if self._output.replaced else ""
+        gone = "; its old content was overwritten" if self._output.replaced else ""
         return f"No rows were written: {self._output.path.name} holds {holds}{gone}"
 
     async def run(self) -> None:
-        """Export all that is left; when it returns, the output is complete and the resume file gone."""
+        """Export the remaining rows. Afterwards the output is complete and the resume file is removed."""
         if self.begun or self.state.tail is not None:
             self._open_output()
         with self.progress:
             async with aclosing(self._list().pages(resume=self.state.token)) as pages:
                 async for page in pages:
                     self._write(page)
-        self._open_output()  # an empty list makes a file too
+        self._open_output()  # an empty list also makes a file
         for piece in self._encoder.foot():
             self._output.append(piece)
         self._finish()
         self.remark = ". ".join(filter(None, (self.remark, self._encoder.remark))) or None
 
     def close(self) -> None:
-        """Let others use the checkpoint."""
+        """Release the checkpoint."""
         self._encoder.close()
         if self.since is not None:
             self.since.close()
 
     def save(self) -> None:
-        """Write down how far it came, where `--resume` finds it.
+        """Save the progress for `--resume`.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         if self.state_path is not None:
             running = Mark(self.state, Watermark())
@@ -329,7 +331,7 @@ class ExportJob:
             raise UsageError(f"{self._plan.resume} is a checkpoint of --since-last, not a resume file")
         refuse_difference(before.running.state, asked)
         if before.account != self._account:
-            raise UsageError(f"{self._plan.resume} is of an export with another API key; start afresh without it")
+            raise UsageError(f"{self._plan.resume} belongs to an export with another API key; start again without it")
         return before.running.state
 
     def _list(self) -> Any:
@@ -343,7 +345,7 @@ class ExportJob:
         return paginator if plan.limit is None else paginator.limit(max(0, plan.limit - self.state.rows))
 
     def _open_output(self) -> None:
-        """Begin to write, or go on: only now is an old file lost."""
+        """Open the output at the start or at the progress. Only now is an old file overwritten."""
         if self._open:
             return
         self._open = True
@@ -353,19 +355,19 @@ class ExportJob:
         self._output.begin(None, None)
         if self._set_aside is not None and self.since is None:
             self._set_aside.path.unlink(missing_ok=True)
-        self._drop_old_state()  # only now: it may be of an export that is running, which `begin` refuses to disturb
+        self._drop_old_state()  # only now, because it may belong to a running export, which `begin` refuses
         self._output.append(self._encoder.head)
 
     def _drop_old_state(self) -> None:
-        """A stopped export's resume file speaks of the output that is about to be written over."""
+        """Remove the resume file of a stopped export whose output is overwritten."""
         path = _beside(self._output)
         try:
             old = None if path is None else load_checkpoint(path)
         except UsageError:
-            return  # it is something else
+            return  # it is another file
         if path is not None and old is not None and old.running and old.running.state.output == str(self._output.path):
             path.unlink()
-            self.remark = f"started afresh: {path.name}, left by an export that was stopped, is gone"
+            self.remark = f"started again: {path.name}of a stopped export was removed"
 
     def _write(self, page: Page[Any]) -> None:
         self._open_output()
@@ -391,7 +393,7 @@ class ExportJob:
     def _keep(self, since: SinceLast, read: Page[Any]) -> None:
         since.saw(read)
         if self._output.grows:
-            self._output.fsync()  # the checkpoint must not know of rows that a loss of power takes away
+            self._output.fsync()  # a power failure must not remove rows that are in the checkpoint
             since.keep(self.state)
 
     def _finish(self) -> None:
@@ -409,23 +411,23 @@ class ExportJob:
 
 
 class _SetAside:
-    """The file for rows that cannot be read, as JSON Lines: for its owner alone, each row once.
+    """The private file for rows that cannot be read, as JSON Lines, with each row once.
 
     Args:
-        output: The export's file.
+        output: The output file of the export.
 
     Attributes:
-        path: Beside it.
+        path: The path of the file, next to the output.
     """
 
     def __init__(self, output: Path) -> None:
         self.path = output.with_name(output.name + ".unreadable.jsonl")
 
     def add(self, rows: Sequence[UnreadableRow]) -> None:
-        """Add those that are not there yet: a run that goes on may meet some again.
+        """Add new rows. A resumed run may read some rows again.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         if not rows:
             return
@@ -445,13 +447,13 @@ def _beside(output: Output) -> Path | None:
 
 
 def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool) -> Exit:
-    """Write down how far it came, and tell how to go on.
+    """Save the progress, and print how to continue.
 
     Args:
-        job: The export; whatever it wrote is whole.
-        reason: Why it stopped.
-        code: The exit code, if nothing is to be resumed.
-        keeps_state: Whether the job was told to keep a resume file.
+        job: The export, whose written rows are complete.
+        reason: The reason of the stop.
+        code: The exit code, if it cannot be resumed.
+        keeps_state: Whether a resume file was requested.
 
     Returns:
         The exit code.
@@ -462,24 +464,24 @@ def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool)
     if not job.begun or not job.keeps_rows:
         report(sentences(reason, job.nothing_written if code is not Exit.KEY_REFUSED else ""))
         return Exit.RESUMABLE if keeps_state and job.keeps_rows and code is not Exit.KEY_REFUSED else code
-    done = f"{count(job.state.rows, job.progress.noun)} are written and whole"
+    done = f"{count(job.state.rows, job.progress.noun)} are written completely"
     if job.since is not None:
-        report(sentences(reason, f"{done}. The same command goes on from there"))
+        report(sentences(reason, f"{done}. Run the same command again to continue"))
         return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
     if job.state_path is None:
-        report(sentences(reason, f"{done}, but a stream can be gone on with only if --resume FILE was given"))
+        report(sentences(reason, f"{done}, but a stream can only be continued with --resume FILE"))
         return code
     try:
         job.save()
     except OSError as error:
         report(sentences(reason, f"{done}, but {job.state_path} cannot be written: {error.strerror}"))
         return code
-    report(sentences(reason, f"{done}. Go on with:\n{command_again(sys.argv, job.state_path)}"))
+    report(sentences(reason, f"{done}. To continue:\n{command_again(sys.argv, job.state_path)}"))
     return code if code is Exit.KEY_REFUSED else Exit.RESUMABLE
 
 
 def command_again(argv: list[str], state: Path) -> str:
-    """The command line that goes on from a resume file, ready to paste."""
+    """Return the command that continues from a resume file."""
     program, *arguments = argv
     name = Path(program).name
     words = [sys.executable, "-m", "goedgepickt_async"] if name == "__main__.py" else [name]
@@ -495,18 +497,18 @@ def _short(path: Path) -> str:
 
 
 async def export(plan: ExportPlan, server: ServerOptions, *, background: bool) -> int:
-    """Run it.
+    """Run the export.
 
     Args:
-        plan: What to export.
-        server: Where from.
-        background: Whether it rides the bulk lane.
+        plan: The options of the export.
+        server: The options for the server.
+        background: Whether it uses the bulk lane.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: It cannot begin.
+        CommandError: The export cannot start.
     """
     plan.check()
     server.check()
@@ -526,7 +528,7 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
     whole = plan.chosen_format.output is OutputKind.WHOLE
     output = open_output(plan.output, whole=whole, is_personal=plan.spec.details.is_personal)
     if plan.since_last and not isinstance(output, FileOutput):
-        raise UsageError("--since-last needs --output FILE, a regular one: what a device or a pipe got may be lost")
+        raise UsageError("--since-last needs --output FILE, a regular file: rows in a device or a pipe can be lost")
     job = ExportJob(plan, output, connection, counter)
     keeps_state = plan.resume is not None or plan.since_last
     try:
@@ -538,7 +540,7 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
     except (GoedGepicktError, OSError) as error:
         reason, code = describe(error)
         if isinstance(error, DecodeError) and error.resume_after is not None:
-            reason = sentences(reason, "--skip-unreadable sets such rows aside and goes on")
+            reason = sentences(reason, "--skip-unreadable skips such rows and continues")
         if isinstance(error, OSError) and not error.filename:
             reason = f"cannot write to {'stdout' if plan.output == '-' else plan.output}: {reason}"
         return stop_part_way(job, reason, code, keeps_state=keeps_state)

@@ -1,7 +1,8 @@
 """The tables of export formats and of resources that can be exported, and the formats that are text.
 
-A format is one entry of `FORMATS`, a resource one list in the table of endpoints. The choices of the command line, its
-help and its checks are derived from them. `--help` imports this module, so the models are imported when one is used.
+A format is an entry of `FORMATS`, and a resource is a list in the table of endpoints. The choices of the command line,
+its help and its checks are derived from them. `--help` imports this module, so the models are imported when one is
+used.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ DUTCH = ZoneInfo("Europe/Amsterdam")
 
 @attrs.frozen(kw_only=True)
 class _Details:
-    """What the table of endpoints does not say of a resource.
+    """Properties of a resource that are not in the table of endpoints.
 
     Attributes:
-        table: The columns of `--format table`; empty: the first few.
-        lines: The field that `--lines` makes rows of.
-        filters: Filters that `list` has and the API does not.
+        table: The columns of `--format table`; empty for the first few.
+        lines: The field whose items are rows with `--lines`.
+        filters: The filters that `list` has but the API does not.
         statuses: The name of the enumeration of its statuses.
-        is_personal: Whether its rows hold personal data: its files are made for their owner alone.
+        is_personal: Whether its rows contain personal data, so that its files are private.
     """
 
     table: tuple[str, ...] = ()
@@ -98,11 +99,11 @@ _COLUMNS_OF_A_TABLE = 6
 
 @attrs.define(kw_only=True, slots=False)
 class ResourceSpec:
-    """One resource, as far as an export knows it.
+    """A resource for exports.
 
     Attributes:
-        endpoint: Its list.
-        details: What the table of endpoints does not say.
+        endpoint: The endpoint of its list.
+        details: Further properties.
     """
 
     endpoint: Endpoint
@@ -110,12 +111,12 @@ class ResourceSpec:
 
     @property
     def name(self) -> str:
-        """Its name on the command line."""
+        """The name on the command line."""
         return self.endpoint.resource.replace("_", "-")
 
     @property
     def filters(self) -> frozenset[str]:
-        """The filters that `list` takes."""
+        """The filters of `list`."""
         return self.details.filters | {filter_.name for filter_ in self.endpoint.filters}
 
     @cached_property
@@ -126,12 +127,12 @@ class ResourceSpec:
 
     @cached_property
     def nested(self) -> dict[str, type[Any]]:
-        """Fields that hold another model: their columns are `field.part`."""
+        """The fields with another model; their columns are `field.part`."""
         return {name: part for name, (part, is_several) in self._parts.items() if not is_several}
 
     @cached_property
     def joined(self) -> dict[str, type[Any]]:
-        """Fields that hold several of another model: columns `field.part`, values joined by "; "."""
+        """The fields with several models; their columns are `field.part`, with values joined by "; "."""
         return {name: part for name, (part, several) in self._parts.items() if several and name != self.details.lines}
 
     @cached_property
@@ -146,7 +147,7 @@ class ResourceSpec:
 
     @property
     def statuses(self) -> list[str]:
-        """The statuses that are known; empty if it has none."""
+        """The known statuses; empty if it has no status."""
         return (
             []
             if not self.details.statuses
@@ -154,12 +155,12 @@ class ResourceSpec:
         )
 
     def paginator(self, client: GoedGepickt, **filters: Any) -> Paginator[Any]:
-        """The list, read by a client."""
+        """Return the list of a client."""
         paginator: Paginator[Any] = getattr(client, self.endpoint.resource).list(**filters)
         return paginator
 
     def columns(self, *, lines: bool = False) -> list[str]:
-        """The columns, in their order.
+        """Return the columns in order.
 
         Args:
             lines: Whether each line is a row.
@@ -170,7 +171,7 @@ class ResourceSpec:
         return names
 
     def rows(self, item: Any, *, lines: bool = False) -> Iterator[FlatRow]:
-        """The rows that one item makes: one, or one a line."""
+        """Return the rows of one item: one row, or one row for each line."""
         row = {column: value for field in self._fields for column, value in self._cells_of(field, getattr(item, field))}
         if not lines or self.details.lines is None:
             yield row
@@ -183,7 +184,7 @@ class ResourceSpec:
 
     @cached_property
     def _parts(self) -> dict[str, tuple[type[Any], bool]]:
-        """Fields that hold models: which, and whether several."""
+        """Return the fields with models, and whether they hold several."""
         found: dict[str, tuple[type[Any], bool]] = {}
         for name, hint in get_type_hints(self.model).items():
             several = get_origin(hint) is tuple
@@ -222,13 +223,13 @@ RESOURCES: Mapping[str, ResourceSpec] = {
         key=lambda spec: spec.name,
     )
 }
-"""By the name that the command line knows it under."""
+"""The resources by their name on the command line."""
 
 
 # -- rows -----------------------------------------------------------------------------------------------------------
 
 FlatRow: TypeAlias = dict[str, Any]
-"""By column: None, a bool, a number, a moment, or text."""
+"""The values by column: None, a bool, a number, a datetime, or text."""
 
 _SEPARATOR = "; "
 
@@ -266,16 +267,16 @@ def _text(value: Any) -> str:
 
 
 def parse_fields(text: str | None) -> tuple[str, ...]:
-    """The names that `--fields` gives, with commas between them.
+    """Return the names in `--fields`, which are separated by commas.
 
     Raises:
-        UsageError: One is empty, or given twice.
+        UsageError: A name is empty or given twice.
     """
     if text is None:
         return ()
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) < len(names):
-        raise UsageError(f"--fields are names with commas between them, each once, such as uuid,status; not {text!r}")
+        raise UsageError(f"--fields must be different names separated by commas, such as uuid,status, not {text!r}")
     return names
 
 
@@ -284,7 +285,7 @@ def parse_fields(text: str | None) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Selection:
-    """Which part of a resource is written.
+    """The part of a resource that is written.
 
     Attributes:
         spec: The resource.
@@ -300,7 +301,7 @@ class Selection:
         """Refuse columns that the resource does not have.
 
         Raises:
-            UsageError: It names one, and those that there are.
+            UsageError: A column does not exist; the message has the existing columns.
         """
         known = self.spec.columns(lines=self.lines)
         for name in self.fields:
@@ -309,52 +310,52 @@ class Selection:
 
     @property
     def columns(self) -> list[str]:
-        """The columns, in their order."""
+        """Return the columns in order."""
         return list(self.fields) or self.spec.columns(lines=self.lines)
 
     def rows(self, items: Sequence[Any]) -> Iterator[FlatRow]:
-        """The rows of some items."""
+        """Return the rows of items."""
         for item in items:
             for row in self.spec.rows(item, lines=self.lines):
                 yield {name: row[name] for name in self.fields} if self.fields else row
 
 
 class Encoder(Protocol):
-    """Writes one export, page by page; close it at the end, however that comes."""
+    """Encodes an export page by page; close it at the end."""
 
     @property
     def head(self) -> bytes:
-        """What stands before the first row, also if there is none."""
+        """Return the bytes before the first row."""
         ...
 
     def encode(self, items: Sequence[Any]) -> bytes:
-        """The rows of one page."""
+        """Return the bytes of the rows of one page."""
         ...
 
     def foot(self) -> Iterable[bytes]:
-        """What stands behind the last row, also if there is none."""
+        """Return the bytes after the last row."""
         ...
 
     @property
     def remark(self) -> str | None:
-        """What its user should know at the end."""
+        """Return a note for the end, or an empty text."""
         ...
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Close resources."""
         ...
 
 
 @attrs.frozen
 class JsonLinesEncoder:
-    """One JSON object a line: all that the model holds, or the chosen fields by their names."""
+    """One JSON object per line, with all values of the model or the selected fields."""
 
     selection: Selection
     head: bytes = b""
     remark: None = None
 
     def encode(self, items: Sequence[Any]) -> bytes:
-        """The rows of one page."""
+        """Return the bytes of the rows of one page."""
         return b"".join(_json_line(row) for row in self.objects(items))
 
     def objects(self, items: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -371,7 +372,7 @@ class JsonLinesEncoder:
         return ()
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to close."""
 
 
 def _json(value: Any) -> Any:
@@ -388,19 +389,19 @@ def _json(value: Any) -> Any:
 def _json_line(plain: dict[str, Any]) -> bytes:
     try:
         return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can only contain as an escape
         return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
 
 
 @attrs.frozen
 class CsvEncoder:
-    """CSV as RFC 4180 has it, or as a Dutch spreadsheet opens it.
+    """CSV as in RFC 4180, or for a Dutch spreadsheet.
 
     Attributes:
-        selection: What is written.
-        delimiter: Between cells.
-        decimal: The sign before decimals.
-        mark: What the file begins with.
+        selection: The part of the resource that is written.
+        delimiter: The delimiter between cells.
+        decimal: The decimal sign.
+        mark: The first bytes of the file.
     """
 
     selection: Selection
@@ -411,11 +412,11 @@ class CsvEncoder:
 
     @property
     def head(self) -> bytes:
-        """The names of the columns."""
+        """Return the header with the names of the columns."""
         return self.mark + self._csv([self.selection.columns])
 
     def encode(self, items: Sequence[Any]) -> bytes:
-        """The rows of one page."""
+        """Return the bytes of the rows of one page."""
         rows = self.selection.rows(items)
         return self._csv([[cell(value, decimal=self.decimal) for value in row.values()] for row in rows])
 
@@ -424,7 +425,7 @@ class CsvEncoder:
         return ()
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to close."""
 
     def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
         buffer = io.StringIO(newline="")
@@ -433,11 +434,11 @@ class CsvEncoder:
 
 
 def cell(value: Any, *, decimal: str = ".") -> str:
-    """A value as the text of its cell.
+    """Return a value as the text of a cell.
 
     Args:
-        value: As it is in a flat row.
-        decimal: The sign before decimals; with a comma, times are written as a spreadsheet reads them.
+        value: The value in a flat row.
+        decimal: The decimal sign; with a comma, times have the form of spreadsheets.
     """
     match value:
         case None:
@@ -472,28 +473,28 @@ def _xlsx(selection: Selection) -> Encoder:
 
 
 class OutputKind(enum.Enum):
-    """Where a format can be written."""
+    """The kinds of output of a format."""
 
     GROWING = enum.auto()
-    """A file or a stream: whole rows at any time."""
+    """A file or a stream, which has complete rows at any time."""
     WHOLE = enum.auto()
-    """A file that is there as a whole or not at all."""
+    """A file that appears only when it is complete."""
     TERMINAL = enum.auto()
-    """Stdout, when the last row is there."""
+    """stdout, after the last row."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportFormat:
-    """One format.
+    """An export format.
 
     Attributes:
-        summary: What it is, for the help.
-        suffixes: The endings of its files; a file's ending chooses the first format that has it.
-        output: Where it can be written.
-        encoder: Writes it; None: a table.
-        has_lines: Whether `--lines` makes sense.
-        has_fields: Whether `--fields` makes sense.
-        extra: What must be installed: a module, and the extra that brings it.
+        summary: A description for the help.
+        suffixes: The file endings. An ending selects the first format that has it.
+        output: The kind of its output.
+        encoder: Makes the encoder; None for a table.
+        has_lines: Whether `--lines` is allowed.
+        has_fields: Whether `--fields` is allowed.
+        extra: The required module, and the extra that installs it.
     """
 
     summary: str
@@ -507,7 +508,7 @@ class ExportFormat:
 
 FORMATS: Mapping[str, ExportFormat] = {
     "jsonl": ExportFormat(
-        summary="JSON Lines: all that the API gave, one object a line",
+        summary="JSON Lines: all data of the API, one object per line",
         suffixes=(".jsonl", ".ndjson"),
         encoder=JsonLinesEncoder,
     ),
@@ -519,7 +520,7 @@ FORMATS: Mapping[str, ExportFormat] = {
         has_lines=True,
     ),
     "excel-csv": ExportFormat(
-        summary="CSV that a Dutch spreadsheet opens with a double click: semicolon, decimal comma, byte order mark",
+        summary="CSV for a Dutch spreadsheet: semicolon, decimal comma, byte order mark",
         suffixes=(".csv",),
         encoder=_excel_csv,
         has_lines=True,
@@ -546,7 +547,7 @@ FORMATS: Mapping[str, ExportFormat] = {
         encoder=None,
     ),
 }
-"""By name."""
+"""The formats by name."""
 
 _OTHER_ENDINGS = (
     ".json",
@@ -566,14 +567,14 @@ _OTHER_ENDINGS = (
 
 
 def format_for(name: str | None, output: str) -> str:
-    """The format of an export.
+    """Return the format of an export.
 
     Args:
-        name: As given; None: by the file's ending.
+        name: The given name; None to use the file's ending.
         output: The file, or `-`.
 
     Raises:
-        UsageError: The ending is that of another format, or of none.
+        UsageError: The ending belongs to another format or to no format.
     """
     ending = "" if output == "-" else PurePath(output).suffix.lower()
     by_ending = next((known for known, each in FORMATS.items() if ending in each.suffixes), None)
@@ -597,7 +598,7 @@ _WIDEST_CELL = 60
 
 
 def print_table(selection: Selection, items: Sequence[Any]) -> None:
-    """Print it to stdout, as wide as the terminal, or as wide as it needs to be where there is none."""
+    """Print a table to stdout. Its width is the terminal's width, or unlimited without a terminal."""
     from rich import box  # noqa: PLC0415  `--help` must not wait for it
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -607,7 +608,7 @@ def print_table(selection: Selection, items: Sequence[Any]) -> None:
     rows = [row for item in items for row in selection.spec.rows(item)]
     for name in names:
         numeric = any(_is_number(row[name]) for row in rows)
-        # No cell is wrapped; the first column, by which people find the row again, is the last to be cut.
+        # No cell is wrapped. The first column, which identifies the row, is cut last.
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(_shown(row[name]) for name in names))
@@ -627,7 +628,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _shown(value: Any) -> Text:
-    """A value as plain text: no markup, and no control character that a terminal would obey."""
+    """Return a value as plain text, without markup and control characters."""
     from rich.text import Text  # noqa: PLC0415
 
     match value:

@@ -1,4 +1,4 @@
-"""Where an export is written: a growing file, a file that appears whole, or a stream."""
+"""The outputs of an export: a growing file, a file that appears when it is complete, or a stream."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _TAIL = 1024
 _BINARY = getattr(os, "O_BINARY", 0)
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _ANYBODY = 0o666
-"""The user's umask takes from it."""
+"""The mode of new files before the umask."""
 _OWNER_ONLY = 0o600
 
 
 class FileOutput:
-    """A regular file. It is not touched before the first page is there: a failed start leaves an old file alone.
+    """A regular file. It is not changed before the first page arrives, so a failed start keeps an old file.
 
     Args:
-        path: Absolute.
-        is_personal: Whether a new file is for its owner alone. An old one keeps its mode.
+        path: The absolute path.
+        is_personal: Whether a new file is private. An existing file keeps its mode.
 
     Attributes:
-        offset: Bytes of whole pages so far.
-        replaced: Whether it has taken the place of an older file's content.
+        offset: The size of the complete pages so far, in bytes.
+        replaced: Whether it has overwritten an older file.
     """
 
     is_terminal = False
@@ -45,13 +45,13 @@ class FileOutput:
         self._file: int | None = None
 
     def check(self) -> None:
-        """See early whether it can be written.
+        """Check early whether the file can be written.
 
         Raises:
-            CommandError: It cannot.
+            CommandError: The file cannot be written.
         """
         if self.path.is_dir():
-            raise CommandError(f"{self.path} is a directory; --output wants a file")
+            raise CommandError(f"{self.path} is a directory; --output needs a file")
         folder = self.path.parent
         if not folder.is_dir():
             raise CommandError(f"there is no directory {folder} to write {self.path.name} into")
@@ -59,10 +59,10 @@ class FileOutput:
             raise CommandError(f"{self.path} cannot be written: permission denied")
 
     def begin(self, offset: int | None, tail: str | None) -> None:
-        """Open it for this export alone; what stands behind the offset is cut off.
+        """Open and lock the file, and cut off bytes after the offset.
 
         Raises:
-            UsageError: Another export is writing to it, or it is not the file that was written so far.
+            UsageError: Another export is writing to the file, or the file has changed.
         """
         create = os.O_CREAT if offset is None else 0
         mode = _OWNER_ONLY if self.is_personal else _ANYBODY
@@ -71,21 +71,23 @@ class FileOutput:
         except FileNotFoundError:
             if create:
                 raise
-            raise UsageError(f"{self.path} is gone, so the export cannot go on; start it afresh") from None
+            raise UsageError(
+                f"{self.path} does not exist any more, so the export cannot continue; start it again"
+            ) from None
         if not lock_file(self._file):
-            raise UsageError(f"another export is writing to {self.path}; wait for its end, or choose another --output")
+            raise UsageError(f"another export is writing to {self.path}; wait for its end, or pass another --output")
         if offset is None:
             self.replaced = os.fstat(self._file).st_size > 0
             os.ftruncate(self._file, 0)
             return
         self.offset = offset
         if os.fstat(self._file).st_size < offset or self.tail() != tail:
-            raise UsageError(f"{self.path} was changed since the export stopped; start it afresh")
+            raise UsageError(f"{self.path} was changed after the export stopped; start it again")
         os.ftruncate(self._file, offset)
         os.lseek(self._file, offset, os.SEEK_SET)
 
     def append(self, data: bytes) -> None:
-        """Write a page whole or not at all."""
+        """Write a complete page or nothing."""
         assert self._file is not None
         try:
             _write_all(self._file, data)
@@ -96,7 +98,7 @@ class FileOutput:
         self.offset += len(data)
 
     def tail(self) -> str | None:
-        """A digest of the last bytes before the offset."""
+        """Return a digest of the last bytes before the offset."""
         assert self._file is not None
         start = max(0, self.offset - _TAIL)
         os.lseek(self._file, start, os.SEEK_SET)
@@ -105,28 +107,28 @@ class FileOutput:
         return hashlib.sha256(data).hexdigest()[:16]
 
     def fsync(self) -> None:
-        """See that what was written is on the disk, whatever happens to this machine next."""
+        """Flush the file to the disk."""
         assert self._file is not None
         os.fsync(self._file)
 
     def finish(self) -> None:
-        """It is complete; there is nothing to do, since it was whole all the time."""
+        """Do nothing: the file is complete at any time."""
 
     def close(self) -> None:
-        """Close it, if it is open."""
+        """Close the file, if it is open."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 class AtomicFile(FileOutput):
-    """A regular file for formats that end in an index, such as Parquet: half of one is nothing.
+    """A regular file for formats with an index at the end, such as Parquet, which appears when it is complete.
 
-    It is written as `NAME.part` and renamed at the end; a link is followed to the file that it names, and what has the
-    temporary name is written over only if it is a file of this user.
+    It is written as `NAME.part` and renamed at the end. A link is followed to its target. An existing `NAME.part` is
+    overwritten only if it is a regular file of this user.
 
     Attributes:
-        temp_path: What it is called until it is whole.
+        temp_path: The temporary path.
     """
 
     grows = False
@@ -136,10 +138,10 @@ class AtomicFile(FileOutput):
         self.temp_path: Path = self.path.with_name(self.path.name + ".part")
 
     def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be gone on with
-        """Begin it; what a killed export left under the temporary name is written over.
+        """Open the temporary file, and overwrite one from a killed export.
 
         Raises:
-            UsageError: Another export is writing to it, or it is a link or somebody else's.
+            UsageError: Another export is writing to the file, or it is a link or belongs to another user.
         """
         mode = _OWNER_ONLY if self.is_personal else _ANYBODY
         old = stat.S_IMODE(self.path.stat().st_mode) if self.path.exists() else None
@@ -157,7 +159,7 @@ class AtomicFile(FileOutput):
             raise self._not_ours()
         if not lock_file(file):
             os.close(file)
-            raise UsageError(f"another export is writing to {self.path}; wait for its end, or choose another --output")
+            raise UsageError(f"another export is writing to {self.path}; wait for its end, or pass another --output")
         self._file = file
         os.ftruncate(file, 0)
         if old is not None:
@@ -167,35 +169,35 @@ class AtomicFile(FileOutput):
             os.chmod(self.temp_path, mode)  # noqa: PTH101  a killed export's may be of another mode
 
     def tail(self) -> str | None:
-        """Nothing: it cannot be gone on with."""
+        """Return nothing: the file cannot be continued."""
         return None
 
     def finish(self) -> None:
-        """Give it its name, in the place of the file before."""
+        """Rename the file, which replaces an older file."""
         self.fsync()
         self.temp_path.replace(self.path)
         sync_directory(self.path.parent)
         super().close()
 
     def close(self) -> None:
-        """Close it; what is not whole goes away."""
+        """Close the file, and delete it if it is incomplete."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self.temp_path)  # noqa: PTH108  while it is locked
         super().close()
 
     def _not_ours(self) -> UsageError:
-        return UsageError(f"{self.temp_path} is a link or somebody else's file; remove it, or choose another --output")
+        return UsageError(f"{self.temp_path} is a link or belongs to another user; delete it, or pass another --output")
 
 
 class StreamOutput:
-    """Stdout, a pipe or a device: written as it comes, never taken back.
+    """stdout, a pipe or a device, which is written immediately.
 
     Args:
-        path: Absolute; None is stdout.
+        path: The absolute path; None for stdout.
 
     Attributes:
-        offset: Bytes of whole pages so far.
+        offset: The size of the complete pages so far, in bytes.
     """
 
     grows = True
@@ -207,11 +209,11 @@ class StreamOutput:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether people see the rows as they come."""
+        """Whether the rows appear on a terminal."""
         return self.path is None and os.isatty(1)
 
     def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  nothing to compare with
-        """Open it; going on means that the rows from there on follow."""
+        """Open the stream. If the export continues, only the following rows are written."""
         self.offset = offset or 0
         if self.path is not None:
             self._file = os.open(self.path, os.O_WRONLY)
@@ -223,32 +225,32 @@ class StreamOutput:
         self.offset += len(data)
 
     def tail(self) -> str | None:
-        """Nothing: what was written cannot be read again."""
+        """Return nothing: a stream cannot be read again."""
         return None
 
     def fsync(self) -> None:
-        """Nothing: whether it is kept is up to the reader."""
+        """Do nothing: the reader stores the data."""
 
     def finish(self) -> None:
-        """It is complete."""
+        """Do nothing: the stream is complete."""
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the device, if one was opened."""
         if self.path is not None and self._file != 1:
             os.close(self._file)
             self._file = 1
 
 
 def open_output(name: str, *, whole: bool = False, is_personal: bool = False) -> FileOutput | StreamOutput:
-    """What `--output` names; nothing is opened yet.
+    """Return the output for `--output`, which is not open yet.
 
     Args:
         name: A path, or `-` for stdout.
-        whole: Whether half of it is nothing.
-        is_personal: Whether a new file is for its owner alone.
+        whole: Whether the format has an index at the end.
+        is_personal: Whether a new file is private.
 
     Raises:
-        CommandError: It cannot be written.
+        CommandError: The output cannot be written.
     """
     if name == "-":
         return StreamOutput()

@@ -1,4 +1,4 @@
-"""Progress of an export: bar, log lines and ETA."""
+"""The progress of an export: bar, log lines and ETA."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ _MOST_PLAYED = 5_000
 
 
 def requests_left(rows_left: int, recent: Sequence[int]) -> int:
-    """Requests for the rest of a list; one more sees the end.
+    """Return the number of requests for the rest of a list. One more request detects the end.
 
     Args:
-        rows_left: Rows to come.
-        recent: How many rows the last pages had; what is to come is taken to be like them.
+        rows_left: The number of remaining rows.
+        recent: The numbers of rows of the last pages, which are expected to continue.
     """
     per_page = sum(recent) / len(recent) if sum(recent) else _PAGE
     return math.ceil(max(0, rows_left) / per_page) + 1
 
 
 def seconds_left(requests: int, *, pace: float, hold: float, free: int, cooling: Iterable[float]) -> float:
-    """Seconds that so many requests will take, one after the other: they are played through.
+    """Simulate requests one after the other, and return the seconds.
 
     Args:
-        requests: How many.
-        pace: Seconds that one takes when it need not wait.
-        hold: Seconds after which a slot that was used can be used again.
-        free: Slots that can be used at once.
-        cooling: Seconds until each of the used slots can be used again.
+        requests: The number of requests.
+        pace: The seconds of a request without a wait.
+        hold: The seconds until a used slot is free again.
+        free: The number of slots that are free now.
+        cooling: The seconds until each used slot is free again.
     """
     played = min(requests, _MOST_PLAYED)
     slots = [0.0] * min(free, max(1, played)) + [max(0.0, seconds) for seconds in cooling]
@@ -71,13 +71,13 @@ _REMEMBERED = 1_000
 
 
 class RequestCounter:
-    """What went over the wire.
+    """The traffic of the client.
 
     Attributes:
-        requests: Requests sent, as far as the hooks tell.
-        refusals: Those among them that the server's throttle refused.
-        waited: Seconds that the last answered request waited for the rate limit.
-        answered: When the last answers came, by `time.monotonic`; the newest last.
+        requests: The number of requests sent.
+        refusals: The number of 429 responses.
+        waited: The seconds that the latest request with a response waited for the rate limit.
+        answered: The times of the latest responses, by `time.monotonic`, with the newest at the end.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class RequestCounter:
 
     @property
     def hooks(self) -> Hooks:
-        """Hang these into the client."""
+        """Return the hooks for the client."""
         return Hooks(response=self._answer, retry=self._retry, throttled=self._throttled)
 
     def _answer(self, seen: ResponseReceived) -> None:
@@ -99,7 +99,7 @@ class RequestCounter:
         self._counted = (seen.path, seen.attempts)
 
     def _retry(self, seen: RetryScheduled) -> None:
-        """Sent and never answered: no answer counted it."""
+        """The request was sent without a response, so no response counted it."""
         if seen.evidence is Evidence.UNKNOWN and self._counted != (seen.path, seen.attempts):
             self.requests += 1
 
@@ -132,23 +132,23 @@ def count(number: int, noun: str) -> str:
 
 
 LINE_EVERY = 30.0
-"""Seconds between lines where there is no terminal."""
+"""The seconds between two lines without a terminal."""
 _UNLIMITED = 1_000_000
 _RECENT = 20
 _NARROW, _MEDIUM = 40, 70
 
 
 class ExportProgress:
-    """Watches one export.
+    """Shows the progress of one export.
 
     Args:
-        noun: What is exported, in the plural.
+        noun: The name of the items, in the plural.
         budget: Of the client.
         counter: Of the client.
-        rows: Rows that an earlier run brought.
-        read: Rows that it read for them.
-        limit: Rows that are wanted at most.
-        visible: Whether there may be a bar; it would run through data that goes to the same terminal.
+        rows: The number of rows of an earlier run.
+        read: The number of rows that the earlier run read.
+        limit: The largest number of rows.
+        visible: Whether a bar is allowed; it would mix with data on the same terminal.
     """
 
     def __init__(
@@ -177,14 +177,14 @@ class ExportProgress:
         self._line_at = math.inf if on_terminal else time.monotonic() + LINE_EVERY
 
     def __enter__(self) -> Self:
-        """Show it."""
+        """Start the bar."""
         self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away."""
+        """Remove the bar."""
         self._bar.stop()
 
     def saw(self, page: Page[Any]) -> None:
@@ -199,19 +199,19 @@ class ExportProgress:
         if self._pages == 1:
             self._total = self._expected(page)
         if self._total is not None and self._read > self._total:
-            self._total = None  # the server's total was a lie
+            self._total = None  # the server's total was wrong
         self._bar.update(self.rows, self._read, self._total)
         if time.monotonic() >= self._line_at:
             self._line_at = time.monotonic() + LINE_EVERY
             info(self.line())
 
     def line(self) -> str:
-        """How far it is, for where there is no bar: a log, cron, a container."""
+        """Print a line, for logs, cron and containers."""
         total = f" of {self._total:,}" if self._total is not None and self._limit is None else ""
         return f"{self._read:,}{total} {self.noun}, {self.speed()}, {self.remaining()}, {self.allowance()}"
 
     def summary(self) -> str:
-        """The line at the end."""
+        """Return the last line."""
         new = self.rows - self._rows_before
         more = f" ({self.rows:,} in all)" if self._rows_before else ""
         return (
@@ -221,15 +221,15 @@ class ExportProgress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
+        """The seconds since the start."""
         return time.monotonic() - self._began
 
     def speed(self) -> str:
-        """Rows a second, over the whole run."""
+        """The rows per second, over the whole run."""
         return f"{(self.rows - self._rows_before) / max(self.elapsed, 0.001):,.0f} rows/s"
 
     def remaining(self) -> str:
-        """The time left, as far as it can be told."""
+        """The remaining time, if it can be estimated."""
         if self._total is None or not self._pages:
             return "ETA -:--"
         snapshot = self._budget.snapshot()
@@ -237,32 +237,32 @@ class ExportProgress:
             requests_left(self._total - self._read, self._recent),
             pace=self._pace,
             hold=_hold(snapshot),
-            # Who waits while slots are free leaves them to others.
+            # Other requests have priority for the free slots.
             free=0 if _waits(snapshot) else snapshot.free,
             cooling=self._cooling(snapshot),
         )
         return f"ETA {clock(seconds)}" if seconds < math.inf else "ETA -:--"
 
     def allowance(self) -> str:
-        """The rate limit: used of all, and the wait, if there is one."""
+        """The state of the rate limit: used slots, and the wait if there is one."""
         snapshot = self._budget.snapshot()
         if snapshot.limit >= _UNLIMITED:
             return "no rate limit"
-        others = ", others on this IP" if snapshot.foreign_traffic else ""
+        others = ", other programs on this IP address" if snapshot.foreign_traffic else ""
         used = f"budget {snapshot.used}/{snapshot.limit}{others}"
         if snapshot.paused_for:
-            return f"{used}, paused by the server for {clock(snapshot.paused_for)}"
+            return f"{used}, paused after a 429 for {clock(snapshot.paused_for)}"
         if _waits(snapshot):
             next_in = snapshot.next_free_in or min(self._cooling(snapshot), default=0.0)
             return f"{used}, next in {clock(max(0.0, next_in))}"
         return used
 
     def _cooling(self, snapshot: BudgetSnapshot) -> list[float]:
-        """Seconds until each used slot is free again; of those that others used, the latest that it can be."""
+        """The seconds until each used slot is free again; for slots of others, the latest possible time."""
         now, hold = time.monotonic(), _hold(snapshot)
         if snapshot.limit >= _UNLIMITED:
             return []
-        seen = tuple(self._counter.answered)  # the bar is drawn by another thread
+        seen = tuple(self._counter.answered)  # another thread draws the bar
         ours = [answered + hold - now for answered in seen if answered + hold > now]
         return [hold] * (snapshot.used - len(ours)) + ours
 
@@ -288,7 +288,7 @@ class _Bar:
         console = Console(stderr=True)
 
         def from_width(least: int, text: Callable[[], str]) -> Callable[[Task], str]:
-            # Asked at each refresh: a terminal can be made narrower while the bar is there.
+            # Read at each refresh, because the width of the terminal can change.
             return lambda _: text() if console.width > least else ""
 
         self._rich = Progress(
@@ -320,7 +320,7 @@ class _Bar:
 
 
 class _Live(ProgressColumn):
-    """A text that is made anew at each refresh."""
+    """A text that is made again at each refresh."""
 
     def __init__(self, text: Callable[[Task], str], style: str = "") -> None:
         super().__init__(table_column=Column(no_wrap=True))
