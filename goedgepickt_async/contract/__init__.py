@@ -1,4 +1,4 @@
-"""The contract of the API: what is known about it as data, an OpenAPI document, and a probe of the open facts."""
+"""The contract of the API: the known facts as data, an OpenAPI document, and a probe of the open facts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What was seen of the API, as facts only: verdicts, classes of values, counts that are rounded. No values, names or ids.
+"""Collects facts about the API: verdicts, classes of values, rounded counts. It keeps no values, names or ids.
 
-The probe fills a `Collector` by asking; an `Observer` fills one from ordinary traffic, through a client's hooks.
+The probe fills a `Collector` with its own requests. An `Observer` fills one from normal traffic, through a client's
+hooks.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ _MOST: Final = 200
 
 @attrs.frozen
 class Finding:
-    """What was found about one fact.
+    """The finding about one fact.
 
     Attributes:
         fact: The fact's id.
-        verdict: Whether it holds.
-        details: Why, each for one list or endpoint; facts only.
+        verdict: Whether the fact is true.
+        details: The reasons, one for each list or endpoint, without values.
     """
 
     fact: str
@@ -68,16 +69,16 @@ class Finding:
 
 @attrs.frozen
 class Report:
-    """What was found, fit to be published: no values, names or ids.
+    """The report, which can be published: it has no values, names or ids.
 
     Attributes:
-        findings: By fact, in the order of the table of facts.
-        fields: Model -> field -> kinds of values, and how often each came.
-        unknown: What came and is in no table: fields by model, values by enumeration.
-        statuses: Route -> HTTP status -> about how often.
-        headers: The well-known headers that answers carried; names alone.
-        requests: How many requests it rests on.
-        origin: What made them: a probe, or the ordinary traffic of a client.
+        findings: The findings in the order of the table of facts.
+        fields: Model -> field -> classes of values, with their rounded counts.
+        unknown: Fields by model and values by enumeration that are not in the tables.
+        statuses: Route -> HTTP status -> rounded count.
+        headers: The names of well-known headers in responses.
+        requests: The number of requests.
+        origin: The origin of the requests: a probe, or the normal traffic of a client.
     """
 
     findings: tuple[Finding, ...]
@@ -90,19 +91,19 @@ class Report:
 
     @property
     def deviations(self) -> tuple[Finding, ...]:
-        """What is not as the tables say."""
+        """The findings that differ from the tables."""
         return tuple(finding for finding in self.findings if finding.verdict == "refuted")
 
     def to_dict(self) -> dict[str, Any]:
-        """The report, ready for `json.dumps`."""
+        """Return the report as values for `json.dumps`."""
         return {"goedgepickt-async": __version__, **attrs.asdict(self)}
 
     def to_markdown(self) -> str:
-        """The report as a page."""
+        """Return the report as Markdown."""
         return "\n".join(self._lines()) + "\n"
 
     def diff(self) -> str:
-        """What the report would change in the tables, a line each."""
+        """Return the differences to the tables, one per line."""
         lines = []
         for finding in self.findings:
             known = _confidence_of(finding.fact)
@@ -139,7 +140,7 @@ class Report:
                 yield f"- {owner}: {'; '.join(parts)}"
         if self.headers:
             yield f"\n## Headers\n\n- {', '.join(self.headers)}"
-        yield "\nPaste it into an issue of goedgepickt-async, and the tables can be set right for all."
+        yield "\nPlease paste it into an issue of goedgepickt-async, so that the tables can be corrected."
 
 
 def _confidence_of(fact: str) -> str:
@@ -206,12 +207,15 @@ class Collector:
     _headers: set[str] = attrs.field(factory=set)
 
     def note(self, fact: str, verdict: Verdict, detail: str = "") -> None:
-        """Note what was found about a fact. A refutation outweighs a confirmation; details must not identify a person or shop."""
+        """Record a finding about a fact.
+
+        A refutation has priority over a confirmation. Details must not identify a person or shop.
+        """
         if (verdict, detail) not in (known := self._verdicts.setdefault(fact, [])) and len(known) < _MOST:
             known.append((verdict, detail))
 
     def verdict_of(self, fact: str) -> Verdict:
-        """What is found so far."""
+        """The finding so far."""
         return _weightiest([verdict for verdict, _ in self._verdicts.get(fact, ())])
 
     def status(self, route: str, status: int) -> None:
@@ -372,7 +376,7 @@ class Collector:
 
 
 class Observer:
-    """Collects the same facts from ordinary traffic, through hooks, at no request.
+    """Collects the same facts from normal traffic through hooks, without requests.
 
     ```python
     observer = Observer()
@@ -381,7 +385,7 @@ class Observer:
     print(observer.report().to_markdown())
     ```
 
-    It sees what hooks see: statuses, sizes of pages, refusals by the limit, and drift. Its report lists the same facts as
+    It uses the data of hooks: statuses, page sizes, 429s and drift. Its report lists the same facts as
     the report of a probe, and says which facts only a probe can check.
     """
 
@@ -392,7 +396,7 @@ class Observer:
         )
 
     def report(self) -> Report:
-        """What was seen until now."""
+        """Return the report so far."""
         return self._collector.report()
 
     def _on_response(self, event: ResponseReceived) -> None:

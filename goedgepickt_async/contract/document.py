@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the GoedGepickt API, derived from the table of endpoints and the models.
 
-Nothing in it is a closed enumeration: `x-known-values` lists the known values. Each operation, parameter and field says
-how sure it is (`x-confidence`) and where it is from (`x-source`).
+Enumerations are open: `x-known-values` lists the known values. Each operation, parameter and field has its confidence
+(`x-confidence`) and source (`x-source`).
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ _ERROR: Final[_Schema] = {
 }
 _REFUSALS: Final = (
     ("401", "Unauthenticated", "The key is unknown, or one of the other API.", "error.key"),
-    ("403", "Forbidden", "The key may not do this.", "key.wrong-kind"),
-    ("404", "NotFound", "There is nothing with this uuid.", "error.uuid"),
+    ("403", "Forbidden", "The key has no permission for this request.", "key.wrong-kind"),
+    ("404", "NotFound", "No object has this uuid.", "error.uuid"),
     ("422", "Refused", "The input is refused.", "error.input"),
 )
 _PLAIN_FIELDS: Final[dict[str, _Schema]] = {
@@ -86,7 +86,7 @@ _SENT_TEXTS: Final[dict[str, _Schema]] = {
 
 
 def openapi(*, server: str | None = None) -> dict[str, Any]:
-    """The document, ready for `json.dumps`.
+    """Return the OpenAPI document, as values for `json.dumps`.
 
     Args:
         server: The base URL of another server, such as a sandbox; it is then listed before the two servers of GoedGepickt.
@@ -135,10 +135,10 @@ def _sure_of(fact: str) -> _Schema:
 def _headers() -> dict[str, Any]:
     whole: _Schema = {"type": "integer", "minimum": 0}
     texts = {
-        "X-RateLimit-Limit": ("Requests that a window admits.", "limit.headers"),
-        "X-RateLimit-Remaining": ("Requests that are left in it.", "limit.headers"),
+        "X-RateLimit-Limit": ("The number of requests in a window.", "limit.headers"),
+        "X-RateLimit-Remaining": ("The remaining requests in the window.", "limit.headers"),
         "Retry-After": ("Seconds to wait; 0 is possible.", "limit.refusal"),
-        "X-RateLimit-Reset": ("When the window ends, in Unix seconds.", "limit.refusal"),
+        "X-RateLimit-Reset": ("The end of the window, in Unix seconds.", "limit.refusal"),
     }
     return {name: {"description": text, "schema": whole, **_sure_of(fact)} for name, (text, fact) in texts.items()}
 

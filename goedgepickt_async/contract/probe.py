@@ -1,4 +1,4 @@
-"""The probe: asks a real GoedGepickt the questions that are open, by reads alone, and says what it found.
+"""The probe: checks open facts at the real service, with reads only, and makes a report.
 
 It makes at most 100 requests, on the bulk lane of the client's budget, which leaves slots to other work. A step is a
 few requests for some facts; after each one the state can be saved, and a later run continues from it.
@@ -25,7 +25,7 @@ from goedgepickt_async.settings import RetryPolicy
 __all__ = ["AT_MOST", "Probe", "Step"]
 
 AT_MOST: Final = 100
-"""Requests that a probe makes at most."""
+"""The largest number of requests of a probe."""
 
 _TWICE: Final = RetryPolicy(max_attempts=2)
 _WIRE_ATTEMPTS: Final = 2 * _TWICE.max_attempts
@@ -53,12 +53,12 @@ _TEXT_KEYS: Final = ("message", "error", "errorMessage")
 
 @attrs.frozen
 class Step:
-    """Some requests, and what they are for.
+    """A step of the probe: some requests for some facts.
 
     Attributes:
-        name: Its name.
-        asks: What it asks, in a line.
-        requests: How many requests it makes at most.
+        name: The name of the step.
+        asks: The question, in one line.
+        requests: The largest number of its requests.
     """
 
     name: str
@@ -96,18 +96,18 @@ class _Answer:
 
 
 class _LimitReachedError(Exception):
-    """No more requests may be made."""
+    """The largest number of requests is reached."""
 
 
 class Probe:
     """Checks the open facts of the API with one client.
 
     Args:
-        client: Of the key that is to be used. The probe reads alone, and leaves the client open.
-        state: What `state()` of an earlier run gave: its steps are not repeated.
+        client: The client with the key. The probe only reads, and does not close the client.
+        state: The result of `state()` of an earlier run, whose steps are not repeated.
 
     Raises:
-        ValueError: The state is none of a probe.
+        ValueError: The state is not from a probe.
     """
 
     def __init__(self, client: GoedGepickt, state: Mapping[str, Any] | None = None) -> None:
@@ -119,24 +119,24 @@ class Probe:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps that are still to be done."""
+        """The remaining steps."""
         return tuple(step for step in _STEPS if step.name not in self._done)
 
     def state(self) -> dict[str, Any]:
-        """The state for a later run, ready for `json.dumps`: counts and classes, no values."""
+        """Return the state for a later run, as values for `json.dumps`: counts and classes, no values."""
         return {"done": self._done, "numbers": self._numbers, "collector": self.collector.to_state()}
 
     def report(self) -> Report:
-        """What was found until now."""
+        """Return the report so far."""
         return self.collector.report()
 
     async def run(self) -> AsyncIterator[Step]:
-        """Does what is still to be done, and gives each step when it is done.
+        """Run the remaining steps, and yield each finished step.
 
         Raises:
             AuthenticationError: The key is refused.
-            TransportError: There is no answer; the steps that are done are in `state()`.
-            GoedGepicktError: Any other of the tree.
+            TransportError: There is no response; `state()` has the finished steps.
+            GoedGepicktError: Any other error of the package.
         """
         for step in self.steps:
             try:

@@ -1,6 +1,6 @@
-"""A GoedGepickt to develop and test against: in memory, seeded, on a real socket, with faults on demand.
+"""The sandbox: a test server with made-up data and a real socket, with faults on demand.
 
-It shares no code with the client, so that a mistake there cannot hide itself here.
+It shares no code with the client, so that both cannot have the same mistake.
 
 ```python
 async with Sandbox(orders=300, seed=1, limit=150, period=2.0) as sandbox:

@@ -1,4 +1,7 @@
-"""The sandbox's application, as Laravel runs it: routes, keys, throttle, answers. No socket, no aiohttp."""
+"""The application of the sandbox, in the way of Laravel: routes, keys, rate limiter, responses.
+
+No socket, no aiohttp.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ _ESCAPED_DELETE: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u007f")
 
 @attrs.frozen
 class Answer:
-    """What is sent back: status, headers and the body's bytes."""
+    """A response: status, headers and the bytes of the body."""
 
     status: int
     body: bytes = b""
@@ -61,7 +64,7 @@ class Answer:
 
 
 class Refusal(Exception):  # noqa: N818 - it is no error of ours
-    """Raised in a controller to end the request with an error answer."""
+    """Raised in a controller to end the request with an error response."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -89,9 +92,10 @@ def error(status: int, message: str, *, wants_json: bool, pretty: bool = True, k
     Args:
         status: The HTTP status.
         message: The text of the exception.
-        wants_json: Whether the client asked for JSON; if not it gets a page, and a 401 sends it to the login page.
+        wants_json: Whether the client requested JSON. Otherwise it gets a web page, and a 401 redirects to the login
+            page.
         pretty: Laravel indents the errors of its exception handler, but not the ones that it made itself (401).
-        key: Under which key the text stands.
+        key: The key of the text.
     """
     if wants_json:
         text = json.dumps({key: message}, indent=4) if pretty else encode_json({key: message}).decode()
@@ -121,7 +125,7 @@ def _redirect(url: str) -> Answer:
 
 
 CacheFlavour = Literal["redis", "file", "memcached"]
-"""Which cache Laravel keeps its counters in; they differ in when an entry dies.
+"""The cache for Laravel's counters. Caches differ in the time when an entry expires.
 
 `redis`: exactly after the period. `file`: in whole seconds, so up to one second early. `memcached`: in whole seconds
 of a separate clock, so up to one second early or late.
@@ -179,15 +183,15 @@ class _Cache:
 
 
 class Throttle:
-    """Counts the requests of each client (IP address) and refuses those above the limit.
+    """The rate limiter: counts the requests of each client (IP address) and refuses requests above the limit.
 
     Args:
-        limit: How many requests one window admits.
-        period: How many seconds a window lasts; a fraction is allowed, the headers then speak in whole seconds.
-        flavour: Which cache the counters live in.
+        limit: The number of requests in one window.
+        period: The length of a window in seconds. A fraction is allowed; headers have whole seconds.
+        flavour: The cache for the counters.
 
     Attributes:
-        refused: How many requests were refused.
+        refused: The number of refused requests.
     """
 
     def __init__(self, limit: int, period: float, flavour: CacheFlavour = "redis") -> None:
@@ -205,7 +209,7 @@ class Throttle:
         }
 
     def reset(self) -> None:
-        """Forget all counters, as if no request had been made."""
+        """Reset all counters."""
         self._cache.clear()
 
     def arrive(self, now: float, client: str) -> dict[str, str] | None:
@@ -213,10 +217,11 @@ class Throttle:
 
         Args:
             now: The server's clock, in Unix seconds.
-            client: Who asks.
+            client: The IP address of the client.
 
         Returns:
-            None if the request is admitted, and counted; the headers of the refusal if not, uncounted.
+            None if the request is allowed and counted; otherwise the headers of the refusal, and the request is not
+            counted.
         """
         timer_key = f"{client}:timer"
         if (self._cache.get(now, client) or 0) >= self.limit:
@@ -251,8 +256,8 @@ class Keys:
 
     Attributes:
         fulfilment: The key of the fulfilment API.
-        account: The key of the account API; the same key opens both if they are equal.
-        any: Whether any other well-formed key opens both too: 8 to 4096 visible ASCII characters.
+        account: The key of the account API. If both are equal, one key is valid for both APIs.
+        any: Whether both APIs accept any other well-formed key: 8 to 4096 visible ASCII characters.
     """
 
     fulfilment: str

@@ -1,4 +1,4 @@
-"""Webhook deliveries, as GoedGepickt makes them: signed, sent again with growing pauses, given up, recorded.
+"""Webhook deliveries in the way of GoedGepickt: signed, retried with growing pauses, given up, recorded.
 
 `Sandbox.deliveries` makes them for a sandbox, and sends to this machine alone. `WebhookSender`, `pauses`, `sign` and
 `php_json` are its parts, for another sender.
@@ -45,20 +45,20 @@ __all__ = [
 
 
 class DeliveryState(enum.StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     HELD = "held"
-    """Kept back by `Deliveries.hold`."""
+    """Held by `Deliveries.hold`."""
     UNDER_WAY = "under_way"
     """It waits for its first attempt or its next one."""
     DELIVERED = "delivered"
-    """It was answered with exactly 200."""
+    """The receiver responded with exactly 200."""
     FAILED = "failed"
     """All its attempts failed; its subscription is disabled."""
     DROPPED = "dropped"
-    """Its subscription was disabled, or the sandbox closed, before it got there."""
+    """The subscription was disabled or the sandbox closed before it was delivered."""
     REFUSED = "refused"
-    """Never tried: it was for another machine, and a sandbox delivers to this one only."""
+    """Never sent, because the URL is of another machine, and a sandbox delivers to this machine only."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,10 +66,10 @@ class Attempt:
     """One attempt to deliver.
 
     Attributes:
-        at: When it began, in Unix seconds.
-        seconds: How long it took.
-        status: The HTTP status that was answered; None if there was no whole answer.
-        problem: Why there was no answer, in a word; None if there was an answer.
+        at: The start, in Unix seconds.
+        seconds: The duration in seconds.
+        status: The HTTP status of the response; None without a complete response.
+        problem: The reason for a missing response, in one word; None with a response.
     """
 
     at: float
@@ -85,17 +85,17 @@ class Attempt:
 
 @attrs.define(kw_only=True, eq=False)
 class Delivery:
-    """One event on its way to one subscription.
+    """The delivery of one event to one subscription.
 
     Attributes:
-        number: Which one it is, counted from 1.
-        webhook_uuid: Which subscription it is of.
-        target_url: Where it goes.
+        number: The number of the delivery, from 1.
+        webhook_uuid: The uuid of the subscription.
+        target_url: The URL.
         event: The payload's `event`.
-        body: The bytes that are sent, each time the same ones.
+        body: The body, which is the same in each attempt.
         signature: The header `Signature`.
-        state: Where it stands.
-        attempts: What was tried, in order.
+        state: The state.
+        attempts: The attempts in order.
     """
 
     number: int = 0
@@ -369,7 +369,7 @@ _log = logging.getLogger("goedgepickt_async.sandbox")
 
 
 class Deliveries(Sequence[Delivery]):
-    """Every delivery that was made of the world's changes, oldest first; and the ways to disturb them.
+    """All deliveries, oldest first, with methods to delay, repeat and reorder them.
 
     Changes are reported while the sandbox runs. Each subscription has one worker, which attempts one
     delivery at a time, in the order of the changes. Further attempts follow after growing pauses. A delivery whose attempts
@@ -377,14 +377,14 @@ class Deliveries(Sequence[Delivery]):
     go to this machine only: one for another machine is recorded as refused.
 
     Args:
-        world: Whose changes are reported.
-        pace: What the service's pauses are multiplied by.
-        timeout: Seconds that an attempt may take.
+        world: The world whose changes are reported.
+        pace: The factor for the pauses of the service.
+        timeout: The longest time of an attempt in seconds.
         clock: Of the attempts' times.
 
     Attributes:
-        copies: How many times each delivery is made from now on; more than once is a duplicate.
-        delay: Seconds before the first attempt of each delivery from now on.
+        copies: The number of copies of each later delivery; more than 1 makes duplicates.
+        delay: The seconds before the first attempt of each later delivery.
         changed: Called when a delivery is made, attempted or done.
     """
 
@@ -431,7 +431,7 @@ class Deliveries(Sequence[Delivery]):
         self._log.clear()
 
     async def settled(self) -> None:
-        """Wait until nothing is in progress: all is delivered, given up, or held."""
+        """Wait until all deliveries are delivered, given up or held."""
         if self._queue is not None:
             await self._queue.wait(self._quiet)
 
@@ -447,10 +447,10 @@ class Deliveries(Sequence[Delivery]):
         self._disabled.discard(webhook_uuid)
 
     def resend(self, delivery: Delivery) -> Delivery:
-        """Deliver the same bytes once more, as a new delivery; also of a subscription that was given up.
+        """Deliver the same bytes again as a new delivery, also for a disabled subscription.
 
         Raises:
-            RuntimeError: The sandbox does not run.
+            RuntimeError: The sandbox is not running.
         """
         if self._queue is None:
             raise RuntimeError("the sandbox is not started")
@@ -462,14 +462,14 @@ class Deliveries(Sequence[Delivery]):
     # Disturbing
 
     def hold(self) -> None:
-        """Keep deliveries back from now on."""
+        """Hold all later deliveries."""
         self._held = [] if self._held is None else self._held
 
     def release(self, *, reverse: bool = False) -> None:
-        """Send what was kept back, and keep nothing back any more.
+        """Send the held deliveries, and end holding.
 
         Args:
-            reverse: Whether the last one goes first.
+            reverse: Whether the last delivery is sent first.
         """
         held, self._held = self._held or [], None
         for delivery in reversed(held) if reverse else held:

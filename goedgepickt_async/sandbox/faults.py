@@ -1,4 +1,4 @@
-"""What can go wrong on purpose. Give one of these to `Sandbox.fail`."""
+"""Faults for `Sandbox.fail`."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class Connections:
 
 
 class Exchange:
-    """What a fault can do with a request: let it pass, respond otherwise, wait, or close the connection.
+    """The tools of a fault for one request: pass it on, respond differently, wait, or close the connection.
 
     Attributes:
-        incoming: The request as the application sees it.
-        request: The request as aiohttp has it.
-        recorded: Its entry in the requests.
+        incoming: The request for the application.
+        request: The request of aiohttp.
+        recorded: The record of the request.
         world: The state of the sandbox.
-        connections: What is known about the TCP connections.
+        connections: The TCP connections.
     """
 
     def __init__(
@@ -163,26 +163,26 @@ _GATEWAY_STATUSES: Final = frozenset({413, 429, 502, 503, 504})
 
 
 class Fault(Protocol):
-    """Something that is done to a request in the place of, or around, the usual answer."""
+    """The base class of faults, which replace or change the normal response."""
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer the request, or break its connection and return anything."""
+        """Respond to the request, or close the connection and return any value."""
         ...
 
 
 @attrs.frozen
 class Status:
-    """Answer with any status and body.
+    """Respond with any status and body.
 
     Attributes:
         status: The HTTP status.
-        json: The body as JSON; given no body at all, Laravel's own error in JSON or HTML, as the client asked.
+        json: The body as JSON. Without any body, it is Laravel's own error in JSON or HTML.
         body: The body as it is (an empty one too), as text or bytes, with `content_type`.
         content_type: The type of `body`.
         headers: More headers.
-        applied: Whether the controller runs before: the work is done, the answer is this one.
-        counted: Whether the request passes the throttle (and can be refused by it), and the answer carries rate
-            headers. None: unless the status is a gateway's (413, 429, 502, 503, 504).
+        applied: Whether the controller runs first, so that the write is carried out.
+        counted: Whether the rate limiter counts the request (and can refuse it) and the response has its headers. None:
+            not for a status of a gateway (413, 429, 502, 503, 504).
     """
 
     status: int
@@ -215,12 +215,12 @@ class Status:
 
 @attrs.frozen(kw_only=True)
 class TooManyRequests:
-    """Answer 429 though the throttle would not, as when another client on the same IP uses up the limit.
+    """Respond with 429, as if another client on the same IP address used up the limit.
 
     Attributes:
-        retry_after: The text of `Retry-After`, sensible or not; None leaves it out.
-        headers: Whether the other rate headers are there.
-        limit: The limit that they speak of.
+        retry_after: The text of `Retry-After`, valid or not; None leaves it out.
+        headers: Whether the other rate limit headers are sent.
+        limit: The limit in these headers.
         body: The body, if it is not Laravel's own.
         status: The status; the throttle's text has been seen with others than 429.
     """
@@ -247,10 +247,10 @@ class TooManyRequests:
 
 @attrs.frozen(kw_only=True)
 class CutBody:
-    """Answer as usual, but close the connection in the middle of the body.
+    """Respond normally, but close the connection in the middle of the body.
 
     Attributes:
-        share: How much of the body arrives, from 0 to 1.
+        share: The part of the body that is sent, from 0 to 1.
         chunked: Whether the body comes in chunks without its end, instead of shorter than its Content-Length.
     """
 
@@ -274,10 +274,10 @@ class CutBody:
 
 @attrs.frozen(kw_only=True)
 class Drop:
-    """Break the connection without an answer.
+    """Close the connection without a response.
 
     Attributes:
-        applied: Whether the controller runs before: the work is done, without an answer.
+        applied: Whether the controller runs first, so that the write is carried out.
     """
 
     applied: bool = False
@@ -291,7 +291,7 @@ class Drop:
 
 @attrs.frozen(kw_only=True)
 class KeptAliveDrop:
-    """Answer as usual, then break the connection when the next request has arrived on it.
+    """Respond normally, then close the connection when the next request arrives on it.
 
     An idle timeout of a server that crosses a request looks like this. Many clients retry then, without an error.
 
@@ -309,10 +309,10 @@ class KeptAliveDrop:
 
 @attrs.frozen
 class Slow:
-    """Answer late.
+    """Respond late.
 
     Attributes:
-        seconds: How long the answer is held back, after the controller ran.
+        seconds: The delay in seconds, after the controller ran.
     """
 
     seconds: float
@@ -329,8 +329,8 @@ class SlowBody:
     """Send the headers immediately and the body in pieces.
 
     Attributes:
-        seconds: How long the whole body takes.
-        pieces: In how many pieces it comes.
+        seconds: The seconds for the whole body.
+        pieces: The number of pieces.
     """
 
     seconds: float
@@ -352,7 +352,7 @@ class SlowBody:
 
 @attrs.frozen(kw_only=True)
 class NeverAnswer:
-    """Read the request and stay silent until the sandbox closes.
+    """Read the request and never respond.
 
     Attributes:
         applied: Whether the controller still runs.
@@ -370,7 +370,7 @@ class NeverAnswer:
 
 @attrs.frozen(kw_only=True)
 class Garbage:
-    """Answer with something that is not HTTP.
+    """Respond with bytes that are not HTTP.
 
     Attributes:
         data: The bytes that are sent before the connection closes.
@@ -392,7 +392,7 @@ class Garbage:
 
 @attrs.frozen
 class InvalidUtf8:
-    """Answer as usual, but with a byte in the JSON that no UTF-8 text can have."""
+    """Respond normally, but with a byte in the JSON that is not valid UTF-8."""
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Spoil the body."""
@@ -403,10 +403,10 @@ class InvalidUtf8:
 
 @attrs.frozen
 class Redirect:
-    """Point to another URL, which may be of another host.
+    """Redirect to another URL, which can be on another host.
 
     Attributes:
-        url: Where to.
+        url: The target URL.
         status: The HTTP status, 3xx.
     """
 
@@ -420,7 +420,7 @@ class Redirect:
 
 @attrs.frozen(kw_only=True)
 class EchoAuthorization:
-    """Answer with an error whose body repeats the request's headers, the API key among them.
+    """Respond with an error whose body repeats the request's headers, including the API key.
 
     Attributes:
         status: The HTTP status; a 200 too is possible.
@@ -436,12 +436,12 @@ class EchoAuthorization:
 
 @attrs.define
 class Sometimes:
-    """Play one of several faults, now and then; the same seed and requests bring the same faults.
+    """Play one of several faults at random; the same seed and requests cause the same faults.
 
     Attributes:
-        faults: What to draw from.
-        share: On which part of the requests, from 0 to 1.
-        seed: What the drawing begins with.
+        faults: The faults to choose from.
+        share: The part of the requests with a fault, from 0 to 1.
+        seed: The seed.
     """
 
     faults: Sequence[Fault]
@@ -464,10 +464,10 @@ class Sometimes:
 
 @attrs.frozen
 class ChangeWorld:
-    """Change the state just before the request is answered, as another user of the account would; then answer as usual.
+    """Change the state just before the response, as another user of the account would; then respond normally.
 
     Attributes:
-        change: Called with the world. It runs in addition to any other fault on the same request.
+        change: A function that gets the world. It runs in addition to other faults on the same request.
     """
 
     change: Callable[[World], object]
@@ -480,11 +480,11 @@ class ChangeWorld:
 
 @attrs.define
 class EveryNth:
-    """Play another fault on every n-th request that it gets, and let the others through.
+    """Play another fault on every n-th request, and let the others pass.
 
     Attributes:
-        fault: What is played.
-        n: On which of them.
+        fault: The fault.
+        n: The interval n.
     """
 
     fault: Fault
@@ -522,11 +522,11 @@ def named_fault(name: str, *, seconds: float = 1.0, every: int = 1) -> Fault:
 
     Args:
         name: One of `NAMED`, or a status from 300 to 599; `429` is a refusal as by the throttle.
-        seconds: How late `slow` answers.
-        every: Only every n-th request is harmed.
+        seconds: The delay of `slow` in seconds.
+        every: The interval: only every n-th request has the fault.
 
     Raises:
-        ValueError: There is no fault of that name.
+        ValueError: No fault has this name.
     """
     made: Fault
     if name == "429":

@@ -1,4 +1,4 @@
-"""Quirks: where a sandbox departs from the plain truth, or from one guess at what the real service does."""
+"""Quirks: variants of the sandbox's behaviour, for wrong data and for open questions about the real service."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ __all__ = ["Quirks"]
 
 @attrs.define(kw_only=True)
 class Quirks:
-    """Settings that can be changed at any time; the defaults are what the reference shows, or its likeliest reading.
+    """Settings that can be changed at any time. The defaults follow the reference, or its most likely meaning.
 
     Attributes:
-        total_items: What `pageInfo.totalItems` says instead of the truth.
-        last_page: What `pageInfo.lastPage` says instead of the truth.
-        last_page_for: The page size that `lastPage` is computed for instead of the one that was given.
-        freeze_page_info: Whether each list keeps saying the totals of its first reading (a cache).
-        drop_page_info: Whether lists come without `pageInfo`.
-        ignore_per_page: Whether `perPage` is ignored and the default page size given.
-        hide_clamp: Whether `pageInfo.itemsPerPage` repeats what was asked for instead of what was given.
-        repeat_last_page: Whether a page past the end answers the last page again instead of an empty one.
-        drop_empty_items: Whether an empty page has no `items` at all.
-        repeat_cursor: Whether the cursor of a cursor page is the one that it was asked with, so that it never ends.
+        total_items: A wrong value for `pageInfo.totalItems`.
+        last_page: A wrong value for `pageInfo.lastPage`.
+        last_page_for: Another page size for the calculation of `lastPage`.
+        freeze_page_info: Whether each list repeats the totals of its first reading, like a cache.
+        drop_page_info: Whether lists have no `pageInfo`.
+        ignore_per_page: Whether `perPage` is ignored and the default page size is used.
+        hide_clamp: Whether `pageInfo.itemsPerPage` has the requested size instead of the used size.
+        repeat_last_page: Whether a page after the end is the last page again instead of an empty page.
+        drop_empty_items: Whether an empty page has no key `items`.
+        repeat_cursor: Whether a cursor page repeats its own cursor, so that the list never ends.
         orderstatus_leaks: Whether the `orderstatus` filter also returns orders that once had the status and now have
             another, as two of the service's users have seen (B).
         date_style: How lists write dates: `space` (`2026-11-01 09:30:00`), `T`, `Z` (in UTC, with fractions), or `mixed`
             (another form in each row, which no service does within one list).
         strict: Whether searches without public evidence are refused with 422: `searchAttribute` other
             than `status` (orders), `sku` and `supplierUuid` (products).
-        order_answer: The shape of the answer to a new order.
-        product_answer: The shape of the answer to a new or changed product.
-        duplicate_order: The answer to a second order with the same webshop and `orderId`: a second order, 422, or
-            the first order.
-        unknown_sku: What a line with an unknown SKU does: the order is put on hold for attention, or refused with 422.
-        wrong_kind_status: The status that a key of one kind gets at the other's path.
+        order_answer: The form of the response to a new order.
+        product_answer: The form of the response to a new or changed product.
+        duplicate_order: The response to a second order with the same webshop and `orderId`: a second order, 422, or the
+            first order.
+        unknown_sku: The effect of a line with an unknown SKU: the order is put on hold, or refused with 422.
+        wrong_kind_status: The status for a key of one API at the path of the other API.
         error_key: The key under which the service's own errors (not Laravel's) give their text. With `message` there is
             also `errors` where a field is to blame. Clients in production look for `errorMessage` before `message` (A).
     """
@@ -71,7 +71,7 @@ class Quirks:
             values: Names and values, as JSON has them.
 
         Raises:
-            ValueError: There is no such quirk, or it cannot have this value; the message says which values it can have.
+            ValueError: The quirk does not exist or cannot have this value; the message has the possible values.
         """
         for name, value in values.items():
             _check(name, value)

@@ -23,21 +23,21 @@ class RecordedRequest:
     """One request that arrived.
 
     Attributes:
-        number: Which one it is, counted from 1.
-        at: When its head had been read, by the sandbox's clock (Unix seconds).
+        number: The number of the request, from 1.
+        at: The time when its headers were read, by the sandbox's clock (Unix seconds).
         method: The HTTP method.
         path: The path below the base path, without the query: `/orders`. The whole path if it is below neither base.
-        base: Which API it was for: `fulfilment`, `account`, or an empty text for neither.
+        base: The API: `fulfilment`, `account`, or an empty text for neither.
         query: The query parameters.
         headers: The headers; the key in `Authorization` is masked.
         raw: The body's bytes.
         body: The parsed body (JSON or form), None without a body.
-        connection: Which TCP connection it came over, counted from 1.
-        status: The status that was answered; None while it is in progress and if no status was ever sent.
-        throttled: Whether the throttle itself refused it (not a scripted 429).
-        applied: Whether its controller ran and succeeded, even if the client got no answer.
-        fault: The name of the scripted fault that was played on it, if any.
-        seconds: How long it took to answer; None while it is in progress.
+        connection: The number of the TCP connection, from 1.
+        status: The status of the response; None while it is in progress and without a response.
+        throttled: Whether the rate limiter refused it (and not a fault).
+        applied: Whether its controller ran successfully, even if the client got no response.
+        fault: The name of the fault that was played on it, if any.
+        seconds: The seconds until the response; None while it is in progress.
     """
 
     number: int = 0

@@ -1,4 +1,4 @@
-"""The sandbox itself: a GoedGepickt on a real socket, with a control API and a page."""
+"""`Sandbox`: the test server on a real socket, with a control API and a web page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BASES: Final = (("fulfilment", "/api/fulfilment/v1"), ("account", "/api/v1"))
 
 
 class Sandbox:
-    """A GoedGepickt to develop and to test against: in memory, seeded, on a real port of this machine.
+    """A test server for GoedGepickt's API, with made-up data in memory, on a real port of this machine.
 
     ```python
     async with Sandbox(orders=300, seed=1) as sandbox:
@@ -43,51 +43,51 @@ class Sandbox:
     ```
 
     Args:
-        orders: How many orders there are to begin with.
-        products: How many products.
-        shipments: How many shipments; None gives every completed order one.
-        webshops: How many webshops, 1 to 250.
-        pick_locations: How many pick locations, at least 1.
-        seed: What the world and the keys are derived from: the same seed and sizes give the same world anywhere.
-        limit: How many requests a window of the throttle admits per IP address; None switches it off.
-        period: How many seconds that window lasts.
-        cache: How Laravel keeps its counters: `redis` (exact), `file` or `memcached` (whole seconds).
-        per_page_default: The page size when `perPage` is not given.
-        per_page_max: The page size above which `perPage` is clamped.
-        page_reach: How many results page numbers reach.
-        cursor: Whether lists give out cursors.
-        latency: The handling time of each request in seconds, or its bounds; drawn from the seed.
+        orders: The number of orders at the start.
+        products: The number of products.
+        shipments: The number of shipments; None for one for each completed order.
+        webshops: The number of webshops, 1 to 250.
+        pick_locations: The number of pick locations, at least 1.
+        seed: The seed of the data and the keys. The same seed and sizes make the same data.
+        limit: The rate limit: the number of requests per IP address in a window; None for no limit.
+        period: The length of the window in seconds.
+        cache: The cache for Laravel's counters: `redis` (exact), `file` or `memcached` (whole seconds).
+        per_page_default: The page size without `perPage`.
+        per_page_max: The largest page size.
+        page_reach: The number of rows that page numbers reach.
+        cursor: Whether lists have cursors.
+        latency: The seconds for each request, or a pair of bounds for random times.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         hosts: Further host names to answer to, in addition to `localhost`, loopback addresses and `host`; `*` is any. On a
             host that listens on all addresses, any IP address will do. Another name is refused with 421, so that no web
             page can reach the sandbox through its own name (DNS rebinding).
-        oddities: Whether the data is as untidy as the real service's.
-        today: The day before whose noon the generated rows lie, within one year. None: they end at this moment.
+        oddities: Whether the data is irregular, like the data of the real service.
+        today: The last day of the generated data, which covers one year and ends at noon. None: it ends now.
         key: The API key of both APIs, 8 to 4096 visible ASCII characters. None: one for each, made from the seed, as
             long as the service's own.
-        account_key: The API key of the account API, if it is another one than `key`.
-        any_key: Whether any other well-formed key opens both APIs too.
-        strict: Whether searches without public evidence are refused: the quirk of that name.
-        lively: How many things happen by themselves a minute, for demonstrations and soak tests: orders arrive, move and
-            leave, drawn from the seed. None for a world in which nothing happens by itself.
-        recorded: How many requests `requests` keeps, at least; older ones are forgotten. None keeps all.
+        account_key: The API key of the account API, if it differs from `key`.
+        any_key: Whether both APIs accept any other well-formed key.
+        strict: Whether searches without public evidence are refused; see the quirk with this name.
+        lively: The number of automatic events per minute, for demonstrations and soak tests: orders arrive, move and
+            leave. None for no automatic events.
+        recorded: The smallest number of requests that `requests` keeps; older ones are removed. None keeps all.
         openapi: An OpenAPI document of the API, or the path of one in JSON: it is served at `/openapi.json`.
-        delivery_pace: What the pauses between the attempts of a webhook delivery are multiplied by: with 0.001 all
-            ten are over within a second.
-        delivery_timeout: How many seconds a receiver may take for an attempt.
+        delivery_pace: The factor for the pauses between attempts of a webhook delivery. With 0.001, all ten attempts
+            take less than a second.
+        delivery_timeout: The longest time of a receiver for an attempt, in seconds.
         clock: The server's clock in Unix seconds; it drives the throttle, the recorded times and the dates of new rows.
 
     Attributes:
-        world: The state, to look at and to change.
-        quirks: Where the server departs from the plain truth; can be changed at any time.
+        world: The state, for reading and changing.
+        quirks: The variants of the server's behaviour, which can be changed at any time.
         requests: Every request to the API that arrived, in order.
         deliveries: Every webhook delivery that was made, in order.
         api_key: The key of the fulfilment API.
         account_key: The key of the account API.
 
     Raises:
-        ValueError: An argument makes no sense; the message names it.
+        ValueError: An argument is not valid; the message names it.
     """
 
     def __init__(
@@ -224,20 +224,20 @@ class Sandbox:
 
     @property
     def throttle(self) -> Throttle | None:
-        """The throttle; None if it is switched off."""
+        """The rate limiter; None if it is switched off."""
         return self._application.throttle
 
     @property
     def throttled(self) -> int:
-        """How many requests the throttle itself refused; scripted refusals are not among them."""
+        """The number of requests that the rate limiter refused, without faults."""
         return sum(recorded.throttled for recorded in self.requests)
 
     def set_throttle(self, limit: int | None, period: float = 60.0) -> None:
-        """Put another throttle in the place of the present one; its counters begin at nothing.
+        """Set another rate limit; its counters start at zero.
 
         Args:
-            limit: How many requests a window admits per IP address; None switches it off.
-            period: How many seconds the window lasts.
+            limit: The number of requests per IP address in a window; None for no limit.
+            period: The length of the window in seconds.
 
         Raises:
             ValueError: An argument makes no sense.
@@ -249,38 +249,38 @@ class Sandbox:
     # Faults
 
     def fail(self, method: str, path_pattern: str, fault: Fault, times: int | None = 1, after: int = 0) -> None:
-        """Have a fault played on requests to come.
+        """Play a fault on the next matching requests.
 
         Args:
             method: The HTTP method, or `*` for any.
             path_pattern: The path below the base path, with wildcards as in file names (`/orders*`); `*` goes over
                 slashes too.
-            fault: One of `goedgepickt_async.sandbox.faults`, or anything that has their `play`.
-            times: On how many requests; None for all.
-            after: How many matching requests go unharmed before.
+            fault: A fault of `goedgepickt_async.sandbox.faults`, or any object with a method `play`.
+            times: The number of requests with the fault; None for all.
+            after: The number of matching requests that pass before.
         """
         self._schedule.add(method, path_pattern, fault, times, after)
 
     def clear_faults(self) -> None:
-        """Forget all faults that were asked for and have not been played."""
+        """Remove all planned faults."""
         self._schedule.clear()
 
     @property
     def faults(self) -> FaultSchedule:
-        """The faults to come."""
+        """The planned faults."""
         return self._schedule
 
     # Reset, and changes without a request
 
     async def reset(self, **sizes: Any) -> None:
-        """Start over: the seed's world, no requests, faults, quirks, subscriptions or deliveries, a fresh throttle.
+        """Reset everything: the data, requests, faults, quirks, subscriptions, deliveries and counters.
 
         Args:
-            **sizes: What is to be different from now on: `orders`, `products`, `shipments`, `webshops`,
+            **sizes: The changed settings: `orders`, `products`, `shipments`, `webshops`,
                 `pick_locations`, `seed`, `oddities`.
 
         Raises:
-            ValueError: A size makes no sense.
+            ValueError: A size is not valid.
         """
         settings = self._settings.with_sizes(until=int(self._clock()) if self._ends_now else None, **sizes)
         running = self._runner is not None
@@ -294,7 +294,7 @@ class Sandbox:
 
     @property
     def lively(self) -> float | None:
-        """How many things happen by themselves a minute; None: nothing. It can be set."""
+        """The number of automatic events per minute, or None. You can set it."""
         return self._lively_rate
 
     @lively.setter
@@ -308,7 +308,7 @@ class Sandbox:
     # Starting and stopping
 
     async def start(self) -> None:
-        """Listen. Starting twice does nothing."""
+        """Start to listen. A second start does nothing."""
         if self._runner is not None:
             return
         self._closing = asyncio.Event()
@@ -327,7 +327,10 @@ class Sandbox:
         self._live()
 
     async def close(self) -> None:
-        """Close all connections, stop listening and delivering; world and requests stay. Closing twice does nothing."""
+        """Close all connections, and stop listening and delivering.
+
+        The data and the requests stay. A second close does nothing.
+        """
         runner, self._runner = self._runner, None
         self._live()
         try:

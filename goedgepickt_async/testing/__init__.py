@@ -1,7 +1,6 @@
-"""For tests of code that uses this package: invented models, signed deliveries, a virtual clock, a served sandbox.
+"""Tools for tests of your code: models with invented data, signed deliveries, a virtual clock, a running sandbox.
 
-The fixtures of the pytest plugin are made of these; without pytest they are as good. Nothing here belongs into a
-program that runs.
+The fixtures of the pytest plugin use these tools. They also work without pytest. Do not use them in production.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A virtual clock: when nothing can continue, it jumps to the next moment that is waited for; and a budget that goes by it."""
+"""A virtual clock, which jumps to the next timer when all tasks wait; and a budget for it."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ _SECOND = 1_000_000_000
 
 
 class VirtualClock:
-    """Time for tests, with an event loop that runs on it: nothing waits, and everything keeps its order.
+    """A virtual clock for tests with its own event loop: waits take no time, and events keep their order.
 
     Sockets, tasks and timeouts are real. When no task can continue and no byte is in transit, the time jumps to the next
     moment that a task waits for. So an hour of waiting for the rate limit takes as long as its requests do.
@@ -153,7 +153,7 @@ class VirtualClock:
     `datetime.now` itself sees the real time.
 
     Args:
-        start: What it shows to begin with, in Unix seconds; None: the present, so that dates agree with the real one.
+        start: The start in Unix seconds; None for the present time.
     """
 
     def __init__(self, start: float | None = None) -> None:
@@ -163,44 +163,44 @@ class VirtualClock:
 
     @property
     def elapsed(self) -> float:
-        """Seconds that have passed on it since it was made."""
+        """The virtual seconds since the clock was made."""
         return self._now / _SECOND
 
     def time(self) -> float:
-        """The time in Unix seconds: for `Sandbox(clock=clock.time)`."""
+        """Return the time in Unix seconds, for `Sandbox(clock=clock.time)`."""
         return self._start + self._now / _SECOND
 
     def monotonic(self) -> float:
-        """Seconds since it was made: for `MemoryInbox(clock=clock.monotonic)`."""
+        """Return the seconds since the clock was made, for `MemoryInbox(clock=clock.monotonic)`."""
         return self._now / _SECOND
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds since it was made: for `LocalBudget(clock=clock.monotonic_ns)`."""
+        """Return the nanoseconds since the clock was made, for `LocalBudget(clock=clock.monotonic_ns)`."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass by hand; a task that waits for it continues when the loop runs next.
+        """Advance the time. A waiting task continues when the loop runs next.
 
         Args:
-            seconds: How many, at least 0.
+            seconds: The number of seconds, at least 0.
 
         Raises:
-            ValueError: Time does not go back.
+            ValueError: The number is negative.
         """
         if not 0 <= seconds < float("inf"):
-            raise ValueError("time passes by a number of seconds, at least 0")
+            raise ValueError("advance needs a number of seconds, at least 0")
         self._now += math.ceil(seconds * _SECOND)  # what falls due then, is due then
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run something asynchronous on this clock, and return what it returns.
+        """Run a coroutine on this clock, and return its result.
 
-        It may be called again and again; it is the same loop, so its tasks continue.
+        You can call it several times. The loop is the same, so its tasks continue.
 
         Args:
             main: A coroutine.
 
         Raises:
-            RuntimeError: It was called in an event loop, where it would have to wait for itself.
+            RuntimeError: It was called inside an event loop.
         """
         if _is_in_a_loop():
             main.close()
@@ -210,7 +210,7 @@ class VirtualClock:
         return self._runner.run(main)
 
     def close(self) -> None:
-        """End what still runs on it, and its loop. Twice is once."""
+        """Cancel its tasks and close its loop. A second close does nothing."""
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.close()
@@ -233,7 +233,7 @@ def _is_in_a_loop() -> bool:
 
 
 class ClockBudget(LocalBudget):
-    """A budget that goes by a virtual clock.
+    """A budget with a virtual clock.
 
     With such a clock the sandbox lives in the clock's event loop. A call from another one, as with `asyncio.run`,
     would get no answer and wait for its timeout, so it is refused immediately.
@@ -264,7 +264,7 @@ class ClockBudget(LocalBudget):
         """
         if not isinstance(asyncio.get_running_loop(), VirtualLoop):
             raise ConfigurationError(
-                "this client goes by a virtual clock: run what uses it with goedgepickt_clock.run(…), "
-                "not with asyncio.run or in an asynchronous fixture"
+                "this client uses a virtual clock: run its code with goedgepickt_clock.run(…), not with asyncio.run or "
+                "in an async fixture"
             )
         return await super().take(lane, max_lifetime=max_lifetime, max_wait=max_wait, place=place, key=key)

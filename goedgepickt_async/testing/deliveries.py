@@ -1,4 +1,4 @@
-"""Webhook deliveries for tests of receivers: events, and the bytes and headers that the service would send."""
+"""Webhook deliveries for tests of receivers: events, and the bytes and headers of the service."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class SignedDelivery:
-    """What the service would send.
+    """A signed delivery.
 
     Attributes:
         body: The bytes that are signed.
@@ -50,8 +50,8 @@ def signed_delivery(event: Event | Mapping[str, Any] | bytes, secret: str | Secr
     """A delivery of an event, signed with a subscription's secret.
 
     Args:
-        event: An event of `goedgepickt_async.webhooks`; or all of the JSON; or the bytes, valid or not.
-        secret: The secret. Another one than the receiver's makes a forged delivery.
+        event: An event of `goedgepickt_async.webhooks`, the whole JSON, or bytes (valid or not).
+        secret: The secret. A secret that differs from the receiver's makes a forged delivery.
 
     Raises:
         ConfigurationError: The secret is empty.
@@ -61,7 +61,7 @@ def signed_delivery(event: Event | Mapping[str, Any] | bytes, secret: str | Secr
 
 
 def order_status_changed(number: int = 1, /, **fields: Any) -> OrderStatusChanged:
-    """The order of that number (see `order`) is completed."""
+    """The order with this number (see `order`) is completed."""
     made = OrderStatusChanged(
         order_uuid=identifier("order", number), order_number=f"shop-{number}", new_status=OrderStatus.COMPLETED
     )
@@ -69,13 +69,13 @@ def order_status_changed(number: int = 1, /, **fields: Any) -> OrderStatusChange
 
 
 def stock_updated(number: int = 1, /, **fields: Any) -> StockUpdated:
-    """Of the product of that number (see `product`) eight pieces are left."""
+    """The product with this number (see `product`) has eight pieces left."""
     made = StockUpdated(product_uuid=identifier("product", number), product_sku=f"SKU-{number:04d}", new_stock=8)
     return changed(made, fields)
 
 
 def compound_product_stock_updated(number: int = 1, /, **fields: Any) -> CompoundProductStockUpdated:
-    """The same of a product that is made up of others."""
+    """The same event for a product that consists of other products."""
     made = CompoundProductStockUpdated(
         product_uuid=identifier("product", number), product_sku=f"SKU-{number:04d}", new_stock=8
     )

@@ -1,4 +1,4 @@
-"""Models for tests: invented, complete and always the same; and written as the API would write them."""
+"""Models for tests with invented, complete and constant data; and their JSON in the API's form."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 def to_wire(model: Any) -> dict[str, Any]:
-    """A model that is read, as the JSON-ready object that the API would answer.
+    """Return a model in the API's form, as values for `json.dumps`.
 
     Decimals are texts, as the API writes money; instants carry their offset; what is in `extra` is at the top level.
 
@@ -66,10 +66,10 @@ def to_wire(model: Any) -> dict[str, Any]:
         model: An `Order`, a `Product`, a `Shipment`, or another attrs class of this package that is read.
 
     Returns:
-        A new dict with wire names. Reading it gives an equal model.
+        A new dict with the API's names. Reading it returns an equal model.
 
     Raises:
-        TypeError: It is no such model.
+        TypeError: The object is not a model that the API sends.
     """
     if not attrs.has(type(model)):
         raise TypeError(f"{type(model).__name__} is no model")
@@ -111,7 +111,7 @@ def _harmless() -> frozenset[str]:
 
 
 def changed(model: T, changes: Mapping[str, Any]) -> T:
-    """A model with some fields replaced, read as if the API had answered it so: what comes out is always valid.
+    """Return a model with replaced fields. The result is checked like a response, so it is always valid.
 
     Args:
         model: A model that is read.
@@ -119,8 +119,8 @@ def changed(model: T, changes: Mapping[str, Any]) -> T:
             that model. `extra` has the unknown keys.
 
     Raises:
-        TypeError: There is no such field.
-        DecodeError: No API could answer this.
+        TypeError: The field does not exist.
+        DecodeError: The API cannot send this value.
     """
     cls = type(model)
     wires = _wires(cls)
@@ -175,7 +175,7 @@ def identifier(kind: str, number: int) -> str:
 
 
 def address(number: int = 1, /, **fields: Any) -> Address:
-    """An invented address."""
+    """Return an invented address."""
     first, last = _PEOPLE[number % len(_PEOPLE)]
     street, zipcode, city = _PLACES[number % len(_PLACES)]
     made = Address(
@@ -220,13 +220,13 @@ def order(number: int = 1, /, **fields: Any) -> Order:
     """An order of one line, ready for picking.
 
     Args:
-        number: Which one.
+        number: The number, which selects the data.
         fields: Fields of `Order`. `billing` and `shipping` take a mapping that changes the address; `lines` and
             `shipments` take models, or mappings that change lines of `order_line`: `lines=[{"quantity": 3}]`.
 
     Raises:
-        TypeError: There is no such field.
-        DecodeError: A value that the API could not answer.
+        TypeError: The field does not exist.
+        DecodeError: The API cannot send a value.
     """
     fields = _with_models(fields, lines=order_line, shipments=order_shipment)
     made = Order(
@@ -252,12 +252,12 @@ def product(number: int = 1, /, **fields: Any) -> Product:
     """A product with ten pieces, two of them reserved.
 
     Args:
-        number: Which one.
+        number: The number, which selects the data.
         fields: Fields of `Product`. `stock` and `supplier` take a mapping that changes them: `stock={"free_stock": 0}`.
 
     Raises:
-        TypeError: There is no such field.
-        DecodeError: A value that the API could not answer.
+        TypeError: The field does not exist.
+        DecodeError: The API cannot send a value.
     """
     made = Product(
         uuid=identifier("product", number),

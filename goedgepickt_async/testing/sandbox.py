@@ -30,15 +30,15 @@ __all__ = [
 
 @contextmanager
 def serving(sandbox: Sandbox) -> Iterator[Sandbox]:
-    """Run a sandbox in a thread for as long as the context lasts.
+    """A context manager that runs a sandbox in a thread.
 
-    Its world, its faults and its quirks may be changed from the calling thread between requests.
+    Between requests, the calling thread can change its world, faults and quirks.
 
     Args:
-        sandbox: One that is not started.
+        sandbox: A sandbox that is not started.
 
     Raises:
-        OSError: It cannot listen on its port.
+        OSError: The port cannot be used.
     """
     started: Future[asyncio.AbstractEventLoop] = Future()
     stopping = asyncio.Event()
@@ -82,7 +82,7 @@ _OPTIONS: Final = frozenset(inspect.signature(Sandbox).parameters) - {"clock"}
 
 
 def unlimited_budget(clock: VirtualClock | None = None) -> LocalBudget:
-    """A budget that no test comes to the end of.
+    """Return a budget without a practical limit.
 
     Args:
         clock: A clock that it goes by, and in whose event loop alone it may be used. Without one, a 429 of a fault makes it pause for five seconds at most.

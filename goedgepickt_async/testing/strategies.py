@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the models: what the API could answer, and what may be sent to it."""
+"""Hypothesis strategies for models that the API can send and models that you can send."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ _SENT_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
 
 
 def for_model(cls: type[M], /, **fields: SearchStrategy[Any]) -> SearchStrategy[M]:
-    """Any model of a class, with unknown statuses, unknown keys in `extra`, and both daylight-saving hours.
+    """Return a strategy for a model, with unknown statuses and keys, and both hours of the clock change.
 
     Args:
-        cls: Such as `Order` or `NewOrder`.
+        cls: The class, such as `Order` or `NewOrder`.
         **fields: Strategies for single fields: `for_model(Order, status=st.just(OrderStatus.OPEN))`.
 
     Raises:
-        ConfigurationError: It is no model.
+        ConfigurationError: The class is not a model.
         TypeError: The model has no such field.
     """
     if not (isinstance(cls, type) and issubclass(cls, Model) and attrs.has(cls)):
-        raise ConfigurationError("for_model takes a model's class, such as Order")
+        raise ConfigurationError("for_model needs the class of a model, such as Order")
     attrs.resolve_types(cls)
     known = {field.name: field for field in attrs.fields(cls)}
     if unknown := fields.keys() - known.keys():

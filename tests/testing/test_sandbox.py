@@ -61,7 +61,7 @@ def test_who_forgets_the_clock_is_told_at_once(limit: int | None) -> None:
         running(options, clock) as sandbox,
         client_of(sandbox, fitting_budget(options, clock), clock) as gg,
     ):
-        with pytest.raises(ConfigurationError, match=r"run what uses it with goedgepickt_clock\.run"):
+        with pytest.raises(ConfigurationError, match=r"run its code with goedgepickt_clock\.run"):
             asyncio.run(gg.request("GET", "/webshops"))
         assert clock.run(gg.request("GET", "/webshops")).status == 200
 

@@ -169,12 +169,12 @@ _INTEGER: Final = {"type": "integer"}
 _TEXT: Final = {"type": "string"}
 _PAGING: Final = ("offset", "limit", "search", "sort", "order")
 _SAID: Final = {
-    "offset": "How many rows to leave out.",
-    "limit": f"How many rows to answer, at most {_WINDOW_AT_MOST}.",
-    "search": "Words that the rows hold.",
-    "sort": "By what to sort; products: `sku`, `name`, `free`, `reserved`.",
+    "offset": "The number of rows to skip.",
+    "limit": f"The largest number of rows, at most {_WINDOW_AT_MOST}.",
+    "search": "Words that the rows contain.",
+    "sort": "The sort key; products: `sku`, `name`, `free`, `reserved`.",
     "order": "`asc` or `desc`.",
-    "timeout": "Seconds to wait at most.",
+    "timeout": "The longest wait in seconds.",
     "after": "Only requests with a larger number.",
 }
 
@@ -223,7 +223,7 @@ class ControlPlane:
         if found is None:
             allowed = ", ".join(sorted({one.method for _, one in matching}))
             if not matching:
-                return await _json({"message": f"there is nothing at {path}; see {_PREFIX}/openapi.json"}, 404)
+                return await _json({"message": f"not found: {path}; see {_PREFIX}/openapi.json"}, 404)
             return await _json({"message": f"{path} takes {allowed}"}, 405, {"Allow": allowed})
         match, operation = found
         try:
@@ -237,7 +237,7 @@ class ControlPlane:
         except KeyError as error:
             return await _json({"message": f"there is no {error.args[0]}"}, 404)
         except ValueError as error:
-            return await _json({"message": error.args[0] if error.args else "a value makes no sense"}, 422)
+            return await _json({"message": error.args[0] if error.args else "a value is not valid"}, 422)
         return await _json(answer)
 
     # What each operation does
@@ -258,7 +258,7 @@ class ControlPlane:
     async def _lively(self, asked: _Asked) -> Any:
         rate = asked.body["per_minute"]
         if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
-            raise ValueError("per_minute is a number of events a minute, or null for none")
+            raise ValueError("per_minute must be a number of events per minute, or null for none")
         self._sandbox.lively = rate
         return {"per_minute": rate}
 
@@ -351,7 +351,7 @@ class ControlPlane:
         if lines is not None and not (
             isinstance(lines, list) and lines and all(isinstance(line, dict) for line in lines)
         ):
-            raise ValueError("lines is a list of objects with sku and quantity")
+            raise ValueError("lines must be a list of objects with sku and quantity")
         pairs = None if lines is None else [(str(line.get("sku")), _whole(line.get("quantity", 1))) for line in lines]
         number = {} if asked.body.get("orderId") is None else _named(str(asked.body["orderId"]))
         row = world.place_order(pairs, webshop=webshop, **number)
@@ -385,7 +385,7 @@ class ControlPlane:
         if (uuid := body.get("pickLocationUuid")) is not None:
             location = self._index(world.pick_locations, str(uuid))
         if ("mutation" in body) == ("quantity" in body):
-            raise ValueError("give either mutation (a change) or quantity (the new stock)")
+            raise ValueError("pass either mutation (a change) or quantity (the new stock)")
         if "mutation" in body:
             world.inventory.mutate(product, _whole(body["mutation"]), location)
         else:
@@ -438,7 +438,7 @@ class ControlPlane:
         try:
             timeout = min(60.0, max(0.0, float(asked.query.get("timeout", "10"))))
         except ValueError:
-            raise ValueError("timeout is a number of seconds") from None
+            raise ValueError("timeout must be a number of seconds") from None
         settled = await self._events.until(self._sandbox.deliveries.settled(), timeout)
         return {"settled": settled, "total": len(self._sandbox.deliveries)}
 
@@ -468,10 +468,10 @@ class ControlPlane:
                 f"`{name}`: {text}" for name, (text, _) in NAMED.items())},
             "method": {**_TEXT, "default": "*"},
             "path": {**_TEXT, "default": "*", "description": "Below the API's base, with * as a wildcard."},
-            "times": {"type": ["integer", "null"], "default": 1, "description": "null: for all requests."},
-            "after": {**_INTEGER, "default": 0, "description": "How many go unharmed before."},
+            "times": {"type": ["integer", "null"], "default": 1, "description": "null for all requests."},
+            "after": {**_INTEGER, "default": 0, "description": "The number of matching requests that pass before."},
             "every": {**_INTEGER, "default": 1, "description": "Only every n-th."},
-            "seconds": {"type": "number", "default": 1.0, "description": "How late `slow` answers."},
+            "seconds": {"type": "number", "default": 1.0, "description": "The delay of `slow` in seconds."},
         }  # fmt: skip
         line = {"type": "object", "properties": {"sku": _TEXT, "quantity": _INTEGER}, "required": ["sku"]}
         place: dict[str, dict[str, Any]] = {
@@ -484,57 +484,57 @@ class ControlPlane:
         actions = "; ".join(f"`{name}`: {text}" for name, text in ACTIONS.items())
         one = _Operation
         return [
-            one(method="GET", path="", text="The state in short.", do=self._state),
+            one(method="GET", path="", text="A summary of the state.", do=self._state),
             one(method="GET", path="/health", text="Whether the sandbox is ready.", do=self._health),
             one(method="GET", path="/openapi.json", text="This API, as OpenAPI 3.1.", do=self._document),
-            one(method="POST", path="/reset", text="Start over, with other sizes or another seed if they are given.",
+            one(method="POST", path="/reset", text="Reset the sandbox, with other sizes or another seed if given.",
                 do=self._reset, body={**sizes, "oddities": {"type": "boolean"}}),
-            one(method="PUT", path="/lively", text="Let things happen by themselves; null ends it.", do=self._lively,
+            one(method="PUT", path="/lively", text="Make events happen automatically; null ends it.", do=self._lively,
                 body={"per_minute": {"type": ["number", "null"]}}, required=("per_minute",)),
             one(method="GET", path="/requests", text="The requests that arrived at the API, newest first.",
                 do=self._requests, query=(*_PAGING, "method", "path", "status", "after")),
             one(method="DELETE", path="/requests", text="Forget the requests.", do=self._forget_requests),
             one(method="GET", path="/requests/{number}", text="One request, with headers and body, without its key.",
                 do=self._request),
-            one(method="GET", path="/throttle", text="The throttle and its open windows.", do=self._throttle),
-            one(method="PUT", path="/throttle", text="Another limit; null switches the throttle off.",
+            one(method="GET", path="/throttle", text="The rate limiter and its open windows.", do=self._throttle),
+            one(method="PUT", path="/throttle", text="Set another rate limit; null switches it off.",
                 do=self._set_throttle, body={"limit": {"type": ["integer", "null"]}, "period": {"type": "number"}},
                 required=("limit",)),
-            one(method="POST", path="/throttle/reset", text="Forget what was counted.", do=self._reset_throttle),
-            one(method="GET", path="/faults", text="The faults to come, and those that there are.", do=self._faults),
-            one(method="POST", path="/faults", text="Have a fault played on requests to come.", do=self._add_fault,
+            one(method="POST", path="/throttle/reset", text="Reset the counters.", do=self._reset_throttle),
+            one(method="GET", path="/faults", text="The planned faults, and all available faults.", do=self._faults),
+            one(method="POST", path="/faults", text="Add a fault for the next requests.", do=self._add_fault,
                 body=fault, required=("fault",)),
-            one(method="DELETE", path="/faults", text="Forget all faults to come.", do=self._clear_faults),
+            one(method="DELETE", path="/faults", text="Remove all planned faults.", do=self._clear_faults),
             one(method="DELETE", path="/faults/{number}", text="Forget one.", do=self._remove_fault),
-            one(method="GET", path="/quirks", text="The quirks, and what they mean.", do=self._quirks),
-            one(method="PATCH", path="/quirks", text="Set some of them.", do=self._set_quirks, body=quirks),
-            one(method="GET", path="/orders", text="Orders, newest first, with their stage and what can be done.",
+            one(method="GET", path="/quirks", text="The quirks and their meaning.", do=self._quirks),
+            one(method="PATCH", path="/quirks", text="Set quirks.", do=self._set_quirks, body=quirks),
+            one(method="GET", path="/orders", text="Orders, newest first, with their stage and possible actions.",
                 do=self._orders, query=(*_PAGING, "status")),
-            one(method="POST", path="/orders", text="Let an order arrive; without lines it is invented.",
+            one(method="POST", path="/orders", text="Create an order; without lines it gets made-up lines.",
                 do=self._place_order, body=place),
-            one(method="GET", path="/orders/{uuid}", text="One order, what it waits for, and what can be done.",
+            one(method="GET", path="/orders/{uuid}", text="One order, its missing stock, and the possible actions.",
                 do=self._order),
-            one(method="PUT", path="/orders/{uuid}/status", text="Give it any status, as it is.", do=self._set_status,
+            one(method="PUT", path="/orders/{uuid}/status", text="Set any status, without other effects.", do=self._set_status,
                 body={"status": _TEXT}, required=("status",)),
-            one(method="POST", path="/orders/{uuid}/{action}", text=f"Do something to an order. {actions}", do=self._act),
+            one(method="POST", path="/orders/{uuid}/{action}", text=f"Run an action on an order. {actions}", do=self._act),
             one(method="PUT", path="/shipments/{uuid}/status", text="Give a shipment a status.", do=self._track,
                 body={"status": _TEXT}, required=("status",)),
             one(method="GET", path="/products", text="Products with their stock.", do=self._products, query=_PAGING),
-            one(method="GET", path="/products/{uuid}", text="One product: what lies where, and for whom.",
+            one(method="GET", path="/products/{uuid}", text="One product, with its locations and reservations.",
                 do=self._product),
-            one(method="POST", path="/products/{uuid}/stock", text="Change or set its stock, as a warehouse worker.",
+            one(method="POST", path="/products/{uuid}/stock", text="Change or set its stock, like a warehouse worker.",
                 do=self._stock, body=stock),
             one(method="GET", path="/webhooks", text="The subscriptions, with their secrets.", do=self._webhooks),
             one(method="POST", path="/webhooks", text="Subscribe.", do=self._subscribe, body=hook,
                 required=("webhookEvent", "targetUrl")),
             one(method="DELETE", path="/webhooks/{uuid}", text="End a subscription.", do=self._unsubscribe),
-            one(method="POST", path="/webhooks/{uuid}/enable", text="Deliver to it again.", do=self._enable),
+            one(method="POST", path="/webhooks/{uuid}/enable", text="Enable it again.", do=self._enable),
             one(method="GET", path="/deliveries", text="The deliveries, newest first.", do=self._deliveries,
                 query=_PAGING),
             one(method="DELETE", path="/deliveries", text="Forget them.", do=self._forget_deliveries),
             one(method="POST", path="/deliveries/wait", text="Wait until no delivery is in progress.", do=self._wait,
                 query=("timeout",)),
-            one(method="GET", path="/deliveries/{number}", text="One, with body and signature.", do=self._delivery),
+            one(method="GET", path="/deliveries/{number}", text="One delivery, with body and signature.", do=self._delivery),
             one(method="POST", path="/deliveries/{number}/resend", text="Deliver it once more.", do=self._resend),
         ]  # fmt: skip
 
@@ -641,20 +641,21 @@ def _openapi(operations: list[_Operation]) -> dict[str, Any]:
             if one.required:
                 schema["required"] = list(one.required)
             said["requestBody"] = {"content": {"application/json": {"schema": schema}}, "required": bool(one.required)}
-            said["responses"]["422"] = {"description": "A field is unknown, missing or makes no sense: `message`."}
+            said["responses"]["422"] = {"description": "A field is unknown, missing or not valid: see `message`."}
         if names:
-            said["responses"]["404"] = {"description": "It does not exist: `message`."}
+            said["responses"]["404"] = {"description": "It does not exist: see `message`."}
         if "action" in names:
             parameters[-1]["schema"] = {"enum": list(ACTIONS)}
-            said["responses"]["409"] = {"description": "It does not fit the order's state: `message` says what does."}
+            said["responses"]["409"] = {
+                "description": "The action is not possible in the order's state; `message` has the possible actions."
+            }
         paths.setdefault(f"{_PREFIX}{one.path}" if one.path else f"{_PREFIX}/", {})[one.method.lower()] = said
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Control API of the GoedGepickt sandbox",
             "version": "1",
-            "description": "Look at the sandbox and change it, from any language. It takes no key, answers to the "
-            "sandbox's own host names only, and takes changes from no other web origin.",
+            "description": "Inspect and change the sandbox from any language. It needs no key, accepts only the sandbox's own host names, and refuses changes from other web origins.",
         },
         "servers": [{"url": "/"}],
         "paths": paths,

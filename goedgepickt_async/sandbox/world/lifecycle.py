@@ -1,7 +1,7 @@
-"""The life of an order: reserved, picked, packed, shipped, delivered, returned; or held, short of stock, cancelled.
+"""The steps of an order: reserved, picked, packed, shipped, delivered, returned; or on hold, without stock, cancelled.
 
 Each step has all its effects: stock and reservations, picked quantities, dates, shipments, the status, and the changes
-that webhooks report. Where the reference does not say what the service does, the step's docstring says what is assumed.
+that webhooks report. If the behaviour of the service is unknown, the step's docstring has the assumption.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ACTIONS", "ActionError", "LifeCycle", "Stage", "known"]
 
 Stage = Literal["new", "waiting", "on_hold", "ready", "picking", "picked", "packed", "shipped", "delivered", "returned",
     "completed", "cancelled", "other"]  # fmt: skip
-"""How far an order is; finer than its status, which says nothing of picking, packing and delivery."""
+"""The stage of an order. Unlike the status, it includes picking, packing and delivery."""
 
 ACTIONS: Final[dict[str, str]] = {
     "reserve": "Process an open or held order: ready for picking when its stock is there, else a backorder.",
@@ -24,38 +24,38 @@ ACTIONS: Final[dict[str, str]] = {
     "pick": "Pick all lines of an order that is ready.",
     "pack": "Pack what is picked.",
     "ship": "Send it: a shipment with track and trace, dates, status completed; the pieces leave the stock.",
-    "deliver": "Let its shipments arrive.",
-    "return": "Bring its shipments back: returned, and the pieces are in stock again.",
+    "deliver": "Deliver its shipments.",
+    "return": "Return its shipments; the pieces are in stock again.",
     "cancel": "Cancel it: the reservation is released.",
-    "backorder": "Find a shelf empty: the stock is corrected, and the order waits for it.",
-    "restock": "Bring in the pieces that are missing for a backorder.",
+    "backorder": "Correct the stock so that a piece is missing, and the order waits for it.",
+    "restock": "Add the missing pieces for a backorder.",
     "complete": "Complete it without a shipment; a backorder keeps its stock reserved and needs attention.",
 }
-"""What can be done to an order, by the name of the action."""
+"""The actions for orders, by name."""
 
 
 class ActionError(ValueError):
-    """An action does not fit the state that an order is in; the message says why, and what would."""
+    """An action is not possible in the state of the order; the message has the reason and the possible actions."""
 
 
 class LifeCycle(State):
-    """The steps in an order's life, each by the order's uuid.
+    """The actions for orders, each with the uuid of an order.
 
-    Each raises `KeyError` if there is no such order, and `ActionError` if the step does not fit the order's state; then
-    nothing is changed. Each returns the order as the API serves it afterwards.
+    Each action raises `KeyError` if the order does not exist, and `ActionError` if it is not possible; then nothing is
+    changed. Each action returns the changed order in the API's form.
     """
 
     def stage(self, uuid: str) -> Stage:
-        """Return how far an order is."""
+        """Return the stage of an order."""
         index = known(self.orders, uuid)
         return self._stage(index, self.orders.bare(index))
 
     def actions(self, uuid: str) -> tuple[str, ...]:
-        """Return the names of the actions that fit an order's state now."""
+        """Return the names of the possible actions for an order."""
         return _FITTING[self.stage(uuid)]
 
     def act(self, uuid: str, action: str) -> Row:
-        """Do one of `ACTIONS`, by its name.
+        """Run one of `ACTIONS` by its name.
 
         Raises:
             ActionError: The action does not fit the order's state, or no action has that name.
@@ -106,7 +106,7 @@ class LifeCycle(State):
         return self._touched(index)
 
     def pack(self, uuid: str) -> Row:
-        """Pack an order; what is not picked yet is picked before. The API does not show it."""
+        """Pack an order, and pick remaining pieces first. The API does not show this."""
         index = self._fit(uuid, "pack")
         self._pick_and_pack(index)
         return self._touched(index)
@@ -119,9 +119,9 @@ class LifeCycle(State):
         track_trace_code: str | None = None,
         status: str = "shipped",
     ) -> Row:
-        """Send an order: it gets a shipment and its dates, becomes `completed`, and its pieces leave the stock.
+        """Ship an order: it gets a shipment and dates, becomes `completed`, and its pieces leave the stock.
 
-        What is not picked or packed yet, is before. The free stock does not change: it was reserved.
+        Remaining pieces are picked and packed first. The free stock does not change, because the pieces were reserved.
 
         Args:
             uuid: The order.
@@ -139,7 +139,7 @@ class LifeCycle(State):
         return self.orders.row(index)
 
     def deliver(self, uuid: str) -> Row:
-        """Let an order's shipments arrive: status `delivered`, with `deliveredDate`. No webhook is known for it."""
+        """Deliver the shipments of an order: status `delivered`, with `deliveredDate`. No webhook is known for this."""
         index = self._fit(uuid, "deliver")
         for shipment in self.shipments_of(index):
             if not self.shipments.bare(shipment)["deliveredDate"]:
@@ -147,7 +147,7 @@ class LifeCycle(State):
         return self._touched(index)
 
     def return_order(self, uuid: str) -> Row:
-        """Bring an order's shipments back: status `returned`; its pieces are in stock again, and shops are notified."""
+        """Return the shipments of an order: status `returned`. The pieces are in stock again, and webhooks are sent."""
         index = self._fit(uuid, "return")
         for shipment in self.shipments_of(index):
             self.change_shipment(shipment, status="returned")
@@ -156,12 +156,12 @@ class LifeCycle(State):
         return self._touched(index)
 
     def cancel(self, uuid: str) -> Row:
-        """Cancel an order that has not left: its reservation is released, which can make other orders ready."""
+        """Cancel an order that is not shipped. Its reservation is released, which can make other orders ready."""
         index = self._fit(uuid, "cancel")
         return self._finish(index, self.allocator.remove(index), status="cancelled")
 
     def backorder(self, uuid: str, sku: str | None = None) -> Row:
-        """Find a shelf empty: the stock of one of an order's products is corrected until a piece is missing for it.
+        """Correct the stock of one of an order's products, so that a piece is missing for the order.
 
         Younger orders that need the product wait too, since the oldest order is served first.
 
@@ -175,14 +175,14 @@ class LifeCycle(State):
         return self.orders.row(index)
 
     def restock(self, uuid: str) -> Row:
-        """Bring in the pieces that are missing for an order (and for older ones): it becomes ready."""
+        """Add the missing pieces for an order and for older orders, so that it becomes ready."""
         index = self._fit(uuid, "restock")
         for product, lacking in self.allocator.missing(index).items():
             self.inventory.mutate(product, lacking)
         return self.orders.row(index)
 
     def complete(self, uuid: str) -> Row:
-        """Complete an order without a shipment, as by hand in GoedGepickt.
+        """Complete an order without a shipment, like a manual completion in GoedGepickt.
 
         An order that waits for stock keeps its stock reserved and is flagged for attention (reference: what its users run into, 4).
         """
@@ -210,7 +210,7 @@ class LifeCycle(State):
         return self.shipments.row(index)
 
     def place_order(self, lines: Sequence[tuple[str, int]] | None = None, *, webshop: int = 0, **fields: Any) -> Row:
-        """Let an order arrive, as a webshop's `POST /orders` would: its stock is reserved, its status follows.
+        """Create an order like `POST /orders`: its stock is reserved, and its status follows from that.
 
         Args:
             lines: Pairs of SKU and quantity; None invents an order from the seed.

@@ -16,31 +16,31 @@ _STEPS: Final = {"cancelled": "cancel", "on_hold": "hold"}
 
 
 class World(LifeCycle):
-    """Everything in one account, in memory, to look at and to change.
+    """All data of one account in memory, for reading and changing.
 
     `webshops`, `products`, `pick_locations`, `orders`, `shipments` and `webhooks` are sequences of the living rows
-    as the API serves them, oldest first. Every change of state is announced to the observers (`subscribe`), and so to
-    webhook subscriptions. See `LifeCycle` for what can be done to an order.
+    as the API serves them, oldest first. Each change calls the observers (`subscribe`), and so sends webhooks. See
+    `LifeCycle` for the actions on orders.
     """
 
     def set_stock(self, product_uuid: str, pick_location_uuid: str, quantity: int) -> None:
-        """Set what lies of a product at a location.
+        """Set the quantity of a product at a location.
 
         Raises:
-            KeyError: There is no such product or location.
+            KeyError: The product or location does not exist.
         """
         product = known(self.products, product_uuid)
         self.inventory.set(product, known(self.pick_locations, pick_location_uuid), quantity)
 
     def set_order_status(self, uuid: str, status: str) -> None:
-        """Give an order another status, known or not.
+        """Set the status of an order, known or unknown.
 
         For an order that has not left yet, `completed` ships it, `cancelled` cancels it and `on_hold` holds it, with all
         effects. A backorder is completed without a shipment. Any other status is only stored, also for an order that is
         completed or cancelled; reservations then stay as they are.
 
         Raises:
-            KeyError: There is no such order.
+            KeyError: The order does not exist.
         """
         index = known(self.orders, uuid)
         actions = self.actions(uuid)
@@ -54,7 +54,7 @@ class World(LifeCycle):
             self.change_order(index, status=status)
 
     def add_order(self, *, webshop: int = 0, **fields: Any) -> Row:
-        """Put an order into the world behind the API's back, without moving stock.
+        """Add an order directly, without a request and without a change of stock.
 
         Args:
             webshop: The index of its webshop.
@@ -82,7 +82,7 @@ class World(LifeCycle):
         """Delete an order, by its place in `orders` or by its uuid, and return its uuid; its reservation is released.
 
         Raises:
-            KeyError: There is no such order.
+            KeyError: The order does not exist.
         """
         uuid = str(self.orders[which]["uuid"]) if isinstance(which, int) else which
         index = known(self.orders, uuid)
@@ -102,7 +102,7 @@ class World(LifeCycle):
             self._announce_stock(needs)
 
     def add_product(self, *, webshop: int = 0, **fields: Any) -> Row:
-        """Put a product into the world behind the API's back, without stock.
+        """Add a product directly, without a request and without stock.
 
         Args:
             webshop: The index of its webshop.
@@ -128,7 +128,7 @@ class World(LifeCycle):
         """Delete a product.
 
         Raises:
-            KeyError: There is no such product.
+            KeyError: The product does not exist.
         """
         self.products.delete(known(self.products, uuid))
 
