@@ -197,16 +197,16 @@ class ExportPlan:
             raise UsageError("--since-last exports all new rows: leave out --limit")
 
     def warn(self) -> None:
-        """Report a filter that finds nothing: a day in the future, or a status that is not known, such as a misspelt one."""
+        """Warn about a filter that finds nothing: a day in the future, or an unknown status, which may be misspelt."""
         if self.created_after is not None and self.created_after > datetime.now(DUTCH).date():
             info(f"--created-after {self.created_after}: that day is in the future")
         known = self.spec.statuses
         if self.status is None or not known or self.status in known:
             return
         close = get_close_matches(self.status.lower(), known, n=1)
-        guess = f"; did you mean {close[0]}?" if close else ""
+        guess = f"; did you mean {close[0]}?" if close else "."
         info(
-            f"--status {self.status}: unknown status of {self.resource} {guess} Known: {', '.join(filter(None, known))}"
+            f"--status {self.status}: unknown status of {self.resource}{guess} Known: {', '.join(filter(None, known))}"
         )
 
 
