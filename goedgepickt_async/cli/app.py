@@ -139,7 +139,7 @@ app.command(
 ```text
   goedgepickt export orders -o orders.csv
   goedgepickt export orders -o new.jsonl --since-last
-  goedgepickt export products -o products.xlsx --fields sku,name,price,stock.free_stock
+  goedgepickt export products -o products.xlsx --fields sku,name,price
 ```
 
 {_FORMAT_LINES}
@@ -433,9 +433,9 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print the completion script for a shell.
 
     ```text
-      goedgepickt completion bash > ~/.local/share/bash-completion/completions/goedgepickt
+      goedgepickt completion bash >> ~/.bash_completion
       goedgepickt completion fish > ~/.config/fish/completions/goedgepickt.fish
-      goedgepickt completion zsh > ~/.zfunc/_goedgepickt     (a folder of $fpath)
+      goedgepickt completion zsh > ~/.zfunc/_goedgepickt
     ```
 
     It takes effect in new shells.
@@ -469,10 +469,10 @@ app.command(
     help=f"""Serve a test server with made-up data until Ctrl-C: two APIs, and a page in the browser.
 
 ```text
-  goedgepickt sandbox                              on port {DEFAULT_PORT}, its history ends today
-  goedgepickt sandbox -- python app.py             run a command with its key and URL in the environment
-  goedgepickt sandbox --env dotenv > .env          print only the lines for a .env file
-  goedgepickt sandbox --lively 30 --orders 300000  a busy and large account
+  goedgepickt sandbox                              # on port {DEFAULT_PORT}
+  goedgepickt sandbox -- python app.py             # runs a program with it
+  goedgepickt sandbox --env dotenv > .env          # writes a .env file
+  goedgepickt sandbox --lively 30 --orders 300000  # busy and large
 ```
 
 A fault is METHOD:PATH:WHAT. Separate several faults by commas.

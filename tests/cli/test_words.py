@@ -38,8 +38,6 @@ def commands() -> list[tuple[str, ...]]:
     for name in app:
         if name.startswith("-"):
             continue
-        if name == "sandbox":  # its help has its own tests
-            continue
         inner = [each for each in app[name] if not each.startswith("-")]
         found += [(name, each) for each in inner] or [(name,)]
     return found
@@ -51,6 +49,8 @@ def test_every_help_has_an_example(inside: Inside, command: tuple[str, ...]) -> 
     assert done.code == 0
     body = done.out.decode().split("\n", 1)[1]
     assert f"goedgepickt {' '.join(command)}" in body
+    examples = [line.strip() for line in body.split("\n") if line.strip().startswith("goedgepickt ")]
+    assert [line for line in examples if len(line) > 76] == [], "a terminal of 80 columns wraps it: it cannot be pasted"
 
 
 @pytest.mark.parametrize(

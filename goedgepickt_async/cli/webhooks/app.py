@@ -54,12 +54,13 @@ async def ensure(
     json: Annotated[bool, Parameter(name="--json")] = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    """Subscribe a URL to what it is not subscribed to yet, and leave the rest: twice is once.
+    r"""Subscribe a URL to what it is not subscribed to yet, and leave the rest: twice is once.
 
     A subscription cannot be taken back through the API. Says what was made, what was there, and what points elsewhere.
 
     ```text
-      goedgepickt webhooks ensure https://shop.example.test/hooks --event order.statusChanged
+      goedgepickt webhooks ensure https://shop.example.test/hooks \
+        --event order.statusChanged
     ```
 
     Args:
@@ -116,14 +117,16 @@ async def listen(
 
 @webhooks.command
 async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions = _ANY_SERVER) -> int:
-    """Make a sandbox report an event: it changes an order or a product, and delivers what follows from that.
+    r"""Make a sandbox report an event: it changes an order or a product, and delivers what follows from that.
 
     With --sandbox, an embedded sandbox delivers to the URL --to, signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS.
     Without, the sandbox at --base-url delivers to its subscriptions.
 
     ```text
-      goedgepickt webhooks trigger stockUpdated --sandbox --to http://127.0.0.1:8080/webhooks
-      goedgepickt webhooks trigger orderStatusChanged --base-url http://127.0.0.1:8765/api/v1
+      goedgepickt webhooks trigger stockUpdated --sandbox \
+        --to http://127.0.0.1:8080/webhooks
+      goedgepickt webhooks trigger orderStatusChanged \
+        --base-url http://127.0.0.1:8474/api/v1
     ```
 
     Args:
@@ -177,13 +180,14 @@ async def send(
     body: str | None = None,
     options: SendOptions = _AS_THE_SERVICE,
 ) -> int:
-    """Deliver a signed event, as the service does: ten attempts with growing pauses, success is exactly 200.
+    r"""Deliver a signed event, as the service does: ten attempts with growing pauses, success is exactly 200.
 
     It is signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS. Each attempt is a line of JSON on stdout. Exit code: 0
     if it was delivered, 1 if not.
 
     ```text
-      goedgepickt webhooks send http://127.0.0.1:8080/webhooks orderStatusChanged --field newStatus=completed
+      goedgepickt webhooks send http://127.0.0.1:8080/hooks orderStatusChanged \
+        --field newStatus=completed
     ```
 
     Args:
