@@ -42,12 +42,22 @@ WITH_OTHERS = (
     "docs/howto/webhooks.md",
     "docs/howto/workers.md",
 )
+_NO_VERSION_MATTERS = {
+    "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter "
+    "slots slots_machine slots_over_time stores_agree",
+    "bulk": "chaos damaged_plans judging plan_checks",
+    "cli": "contract pure_parts reach shelf since_last words",
+    "sandbox": "life_cycle listing_properties lists orders throttle validation wild_input world",
+    "transport": "bounded_work evidence meter refusal",
+    "webhooks": "fuzz inbox_machine secrets signature",
+}
 SAME_WITH_ALL_VERSIONS = (
-    "tests/benchmarks",
-    "tests/docs",
-    "tests/test_layers.py",
-    *(f"tests/budget/test_{part}.py" for part in ("fuzz", "lanes_over_time", "slots_over_time", "slots_machine")),
+    *(f"tests/{name}" for name in ("benchmarks", "contract", "docs", "model", "observability", "recipes")),
+    *(f"tests/test_{name}.py" for name in ("layers", "text", "waits")),
+    *(f"tests/{folder}/test_{name}.py" for folder, names in _NO_VERSION_MATTERS.items() for name in names.split()),
 )
+"""What depends on no dependency's version: arithmetic, state machines, words, and properties tried with many examples."""
+
 SMOKE = (
     "tests/test_smoke.py",
     "tests/test_paths.py",
@@ -82,6 +92,7 @@ def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
     session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
     check_types(session)
+    session.run("pytest", "tests/recipes/test_types.py")
 
 
 def check_types(session: nox.Session) -> None:
@@ -89,7 +100,6 @@ def check_types(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
-    session.run("pytest", "tests/recipes/test_types.py")
 
 
 @nox.session
@@ -119,8 +129,10 @@ def smoke(session: nox.Session) -> None:
 def tests_oldest(session: nox.Session) -> None:
     """What depends on versions, with the lowest allowed dependencies, without orjson, in Python's development mode.
 
-    The development mode and asyncio's debug mode turn leaks and unawaited coroutines into failures. Some tests run
-    with the newest dependencies only: slow tests of whole processes, benchmarks, documentation, and the budget's core.
+    The development mode and asyncio's debug mode turn leaks and unawaited coroutines into failures. So it runs what
+    meets a dependency or an event loop: transport, client, resources, lists, models, conversion, webhooks.
+    It also runs the budgets, the test kit, the sandbox's server and the command. `SAME_WITH_ALL_VERSIONS` and the slow tests are left
+    out: `everything` runs them with the newest dependencies.
     """
     session.install(*groups("tests"), ".[cli,excel]", *OLDEST)
     chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")
@@ -220,13 +232,14 @@ def mutation(session: nox.Session) -> None:
 def load(session: nox.Session) -> None:
     """No test depends on the machine's speed: the whole suite while something else keeps the processor busy.
 
-    Eight busy loops run next to it. The whole suite runs three times, then the quick part in ten random orders, then
-    the quick part with ten times as many examples of hypothesis. `nox -s load -- 1` makes one whole run, `-- 0` none;
+    Eight busy loops and fourteen processes of tests make a load above 20. The whole suite runs three times. Then the
+    quick part runs in ten random orders, and once with ten times as many examples of hypothesis.
+    `nox -s load -- 1` makes one whole run, `-- 0` none;
     `-- 1 tests/budget` runs one directory. The session makes every run, and fails if one of them failed.
     """
     session.install(*groups("tests"), ".[cli,excel,redis,speed]")
     times, *paths = session.posargs or ["3"]
-    common = (*IN_PARALLEL, "-p", "no:cacheprovider")
+    common = (*IN_PARALLEL, "--numprocesses", "14", "-p", "no:cacheprovider")
     whole = [common] * int(times)
     orders: list[tuple[str, ...]] = [(*common, "-m", "not slow", f"--randomly-seed={seed}") for seed in range(1, 11)]
     orders.append((*common, "-m", "not slow", "--hypothesis-profile", "thorough"))
