@@ -30,7 +30,6 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.bulk import (
     Plan,
-    RowSource,
     Run,
     RunRecord,
     RunState,
@@ -44,6 +43,7 @@ from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
+from goedgepickt_async.cli.values import name_values
 from goedgepickt_async.paths import write_private
 from goedgepickt_async.text import for_terminal, printable
 
@@ -94,8 +94,8 @@ class PlanTask:
             raise UsageError("--existing-only and --create-in cannot be combined; pass one of them")
         if self.options.webshop and self.options.create_in:
             raise UsageError("--create-in has the webshop; leave out --webshop")
-        _pairs("--column", self.options.column, "FIELD=COLUMN, such as sku=Artikelnr")
-        _pairs("--set", self.options.set_, "FIELD=VALUE, such as status=open")
+        name_values("--column", self.options.column, "FIELD=COLUMN, such as sku=Artikelnr")
+        name_values("--set", self.options.set_, "FIELD=VALUE, such as status=open")
 
     @property
     def name(self) -> str:
@@ -111,15 +111,14 @@ class PlanTask:
         data = _bytes_of(self.file)
         options = self.options
         delimiter = "\t" if options.delimiter in {"tab", "\\t"} else options.delimiter
-        columns = _pairs("--column", options.column, "FIELD=COLUMN")
         as_json = True if self.file.suffix.lower() in {".jsonl", ".ndjson"} else None
         try:
             rows = read_bytes(
                 data,
                 self.kind,
                 name=self.name,
-                columns=columns,
-                constants=_pairs("--set", options.set_, "FIELD=VALUE"),
+                columns=name_values("--column", options.column),
+                constants=name_values("--set", options.set_),
                 profile=options.profile,
                 sheet=options.sheet,
                 dates=options.dates,
@@ -138,15 +137,8 @@ class PlanTask:
 
     async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
         """Compare the rows with the present state."""
-        values = [row.values for row in rows.rows]
-        source = RowSource(
-            name=self.name,
-            lines=tuple(row.line for row in rows.rows),
-            problems=tuple(map(printable, rows.problems)),
-            skipped=tuple(map(printable, rows.skipped)),
-        )
-        made: Plan = await _PLANNERS[self.kind](self, client, values)
-        return made.with_source(source)
+        made: Plan = await _PLANNERS[self.kind](self, client, [row.values for row in rows.rows])
+        return made.with_source(rows.source)
 
 
 async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
@@ -161,23 +153,6 @@ async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
         allow_similar=options.allow_similar,
     )
     return plan
-
-
-def _pairs(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:
-    """Parse `NAME=VALUE` options.
-
-    Raises:
-        UsageError: An option has no `=`, or a name is given twice.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"{option} {pair}: it is {form}")
-        if name in found:
-            raise UsageError(f"{option} {name} is given twice")
-        found[name] = value
-    return found
 
 
 async def _stock(task: PlanTask, client: Any, rows: list[Any]) -> Plan:

@@ -16,10 +16,11 @@ from goedgepickt_async import APIError, GoedGepickt, GoedGepicktError, NotFoundE
 from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.export.formats import RESOURCES, JsonLinesEncoder, ResourceSpec, Selection, parse_fields
+from goedgepickt_async.cli.values import name_values
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.text import for_terminal, printable
 
-__all__ = ["get", "parse_query", "read_body", "request"]
+__all__ = ["get", "read_body", "request"]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -113,7 +114,7 @@ async def request(
     server.check()
     if method.upper() not in _METHODS:
         raise UsageError(f"there is no HTTP method {printable(method)}; there are {', '.join(_METHODS)}")
-    sent = {"query": parse_query(query), **({} if body is None else {"json": read_body(body)})}
+    sent = {"query": name_values("--query", query), **({} if body is None else {"json": read_body(body)})}
     async with connect(server) as connection:
         try:
             response = await connection.client.request(method, path, idempotent=idempotent or None, **sent)
@@ -126,23 +127,6 @@ async def request(
     _print(response.json)
     _tell(response.status, response.attempts)
     return Exit.DONE
-
-
-def parse_query(pairs: Sequence[str]) -> dict[str, str]:
-    """Parse parameters of the form `name=value`.
-
-    Raises:
-        UsageError: A parameter has no name, or a name is given twice.
-    """
-    query: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--query must be name=value, not {pair!r}")
-        if name in query:
-            raise UsageError(f"--query {name} is given twice")
-        query[name] = value
-    return query
 
 
 def read_body(text: str) -> Any:

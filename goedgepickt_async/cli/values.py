@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from goedgepickt_async.cli.errors import UsageError
 from goedgepickt_async.text import printable
 
-__all__ = ["MOST_PORTS", "read_day", "seconds", "whole"]
+__all__ = ["MOST_PORTS", "name_values", "read_day", "seconds", "whole"]
 
 MOST_PORTS = 65535
 """The highest number of a port."""
@@ -97,3 +98,25 @@ def seconds(*, more_than_none: bool = False) -> Converter:
         return number
 
     return read
+
+
+def name_values(option: str, pairs: Sequence[str] | None, form: str = "name=value") -> dict[str, str]:
+    """Parse values of the form `name=value`.
+
+    Args:
+        option: The option that has them.
+        pairs: The values.
+        form: What one looks like.
+
+    Raises:
+        UsageError: A value has no name or no `=`, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} must be {form}, not {printable(pair)!r}")
+        if name in found:
+            raise UsageError(f"{option} {printable(name)} is given twice")
+        found[name] = value
+    return found

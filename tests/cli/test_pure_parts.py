@@ -31,8 +31,8 @@ from goedgepickt_async.cli.export.checkpoint import (
 )
 from goedgepickt_async.cli.export.command import command_again
 from goedgepickt_async.cli.export.progress import clock, count, duration, requests_left, seconds_left
-from goedgepickt_async.cli.request import parse_query
 from goedgepickt_async.cli.sandbox import FAULT_NAMES, PlannedFault, Rate, arm, parse_faults, parse_rate
+from goedgepickt_async.cli.values import name_values
 from goedgepickt_async.sandbox import Sandbox
 
 # -- the grammar of faults ----------------------------------------------------------------------------------------
@@ -82,10 +82,10 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 
 
 def test_a_query_is_names_and_values() -> None:
-    assert parse_query(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    assert name_values("--query", ["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
         with pytest.raises(UsageError):
-            parse_query(wrong)
+            name_values("--query", wrong)
 
 
 def test_durations_and_counts_are_written_for_people() -> None:

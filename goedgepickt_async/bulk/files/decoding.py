@@ -44,6 +44,12 @@ _OLDER: Final = re.compile(rb"[^\W\d_][\x82-\x84\x88-\x8b]|[a-z][\x8e\x9f]")
 _MULTIBYTE: Final = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 _MARKUP: Final = re.compile(r"\s*<(?:!doctype html|html|table|\?xml|meta|head)", re.IGNORECASE)
 
+_QUOTES: Final = {
+    "unexpected": "a quote is opened here and never closed",
+    **{f"'{sign}'": "a quote within a cell is not doubled" for sign in _DELIMITERS},
+}
+"""What the csv module's messages about quotes mean, by their first word."""
+
 Record = tuple[int, list[Any]]
 """The line on which a record begins, from 1, and its cells."""
 
@@ -74,14 +80,14 @@ def unpack(data: bytes) -> bytes:
             files = [
                 info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX")
             ]
-            if len(files) != 1:
-                raise InputFileError(f"it is a zip with {len(files)} files: unpack it and use one of them")
-            if files[0].file_size > _MAX_UNPACKED:
-                raise InputFileError("the file in the zip is larger than 1 GiB")
-            with archive.open(files[0]) as stream:
-                return stream.read(_MAX_UNPACKED)
+            if len(files) == 1 and files[0].file_size <= _MAX_UNPACKED:
+                with archive.open(files[0]) as stream:
+                    return stream.read(_MAX_UNPACKED)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError, ValueError) as error:
         raise InputFileError(f"it is a zip that cannot be read: {error}") from None
+    if len(files) == 1:
+        raise InputFileError("the file in the zip is larger than 1 GiB")
+    raise InputFileError(f"it is a zip with {len(files)} files: unpack it and use one of them")
 
 
 def _gunzip(data: bytes) -> bytes:
@@ -213,7 +219,8 @@ def csv_records(text: str, delimiter: str) -> Iterator[Record]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise InputFileError(f"line {begins}: {error}", problems=[f"line {begins}: {error}"]) from None
+            problem = f"line {begins}: {_QUOTES.get(str(error).partition(' ')[0], error)}"
+            raise InputFileError(problem, problems=[problem]) from None
         line, begins = begins, reader.line_num + 1
         is_hint = line == 1 and text[:4].lower() == "sep="
         if not is_hint and any(cell.strip() for cell in record):

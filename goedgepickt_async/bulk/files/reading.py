@@ -87,10 +87,6 @@ class FileRows:
             more = f"; and {len(self.problems) - _SHOWN} more" if len(self.problems) > _SHOWN else ""
             raise InputFileError(f"bad rows: {shown}{more}", problems=self.problems)
 
-    def where(self, index: int) -> str:
-        """The place of a row, as `stock.csv:12`."""
-        return f"{self.name}:{self.rows[index].line}"
-
     @property
     def source(self) -> RowSource:
         """The source for a plan: `plan.with_source(rows.source)`."""
@@ -266,7 +262,7 @@ class _Reader:
         if not records or not any(name.strip() for name in heads[at]):
             raise InputFileError("it is empty: a header with the names of the columns is missing")
         if at:
-            self.notes.append(f"the head is on line {records[at][0]}: the lines above it are not read")
+            self.notes.append(f"the header is on line {records[at][0]}: the lines above it are not read")
         return heads[at], records[at + 1 :]
 
     def _cell(self, cell: Any, *, is_csv: bool) -> Any:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from goedgepickt_async import GoedGepickt, ProductType, Secret
 from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
+from goedgepickt_async.cli.values import name_values
 from goedgepickt_async.cli.webhooks.listen import demo_order
 from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
 from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, signing_secrets
@@ -61,14 +62,7 @@ def _body(event: str | None, fields: Sequence[str], body: str | None) -> bytes:
         return _raw_body(body)
     if not event:
         raise UsageError("say which event, such as orderStatusChanged or stockUpdated; or give a --body")
-    return php_json(example_payload(event) | dict(map(_field, fields)))
-
-
-def _field(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise UsageError(f"--field wants name=value, not {text!r}")
-    return name, value
+    return php_json(example_payload(event) | name_values("--field", fields))
 
 
 def _raw_body(text: str) -> bytes:

@@ -177,10 +177,20 @@ def test_gzip_and_a_zip_of_one_file_are_read() -> None:
         assert values(read_bytes(file, "stock")) == [{"sku": "0012", "level": 4}]
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("more.csv", data)
-    with pytest.raises(InputFileError, match="2 files"):
+    with pytest.raises(InputFileError, match=r"^the file: it is a zip with 2 files"):
         read_bytes(packed.getvalue(), "stock")
     with pytest.raises(InputFileError, match="incomplete"):
         read_bytes(gzip.compress(data)[:-4], "stock")
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [(b'sku;naam\n1;"Mok\n2;x\n', "line 2: a quote is opened here and never closed"),
+     (b'sku\tnaam\n1\t"Mok"x\n', "line 2: a quote within a cell is not doubled")],
+)  # fmt: skip
+def test_a_wrong_quote_is_explained_with_its_line(data: bytes, why: str) -> None:
+    with pytest.raises(InputFileError, match=why):
+        read_bytes(data, "products")
 
 
 @pytest.mark.parametrize("data", [b"<html><table>", b"<?xml version='1.0'?><Workbook>", b" <table>"])
