@@ -203,7 +203,7 @@ def write_private(path: Path, content: str | bytes, *, suffix: str = ".new") -> 
     """Replace a file atomically: after a crash or a power failure it has the old or the new content, never a part.
 
     Args:
-        path: The file. It and its missing directories are created as private.
+        path: The file. The file and its missing directories are created as private.
         content: The complete content; text is written as UTF-8.
         suffix: The suffix of the temporary file.
 

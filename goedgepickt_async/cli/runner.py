@@ -1,4 +1,4 @@
-"""The entry point: standard streams, signals, exit codes."""
+"""The entry point of the command: standard streams, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _SHOW_CURSOR = b"\x1b[?25h"
 def run_stoppable(command: Coroutine[Any, Any, int]) -> int:
     """Run a command to its end.
 
-    It is cancelled by the first signal. A command that has something to put in order catches `CancelledError` and
-    returns its own exit code.
+    The first signal cancels it. A command that needs to clean up catches `CancelledError` and returns its own exit
+    code.
 
     Returns:
         The exit code.
@@ -75,7 +75,7 @@ class _Stopper:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Listen."""
+        """Install the handlers."""
         # An inherited "ignore" counts for SIGHUP only (nohup). A job that a script starts in the background can be stopped.
         for number in _SIGNALS:
             if number == _HANG_UP and signal.getsignal(number) is signal.SIG_IGN:
@@ -83,11 +83,11 @@ class _Stopper:
             self._before[number] = signal.signal(number, self._handle)
 
     def watch(self, loop: asyncio.AbstractEventLoop, task: asyncio.Future[int]) -> None:
-        """Say what a signal cancels."""
+        """Set the task that a signal cancels."""
         self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
 
     def restore(self) -> None:
-        """Listen no more."""
+        """Remove the handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -100,7 +100,7 @@ class _Stopper:
 
 
 def _end_at_once(number: int) -> None:
-    """End as the signal would have ended any program."""
+    """End the process with the signal."""
     if sys.stderr.isatty():
         os.write(2, _SHOW_CURSOR)  # the progress bar hid it
     signal.signal(number, signal.SIG_DFL)
@@ -111,7 +111,7 @@ def run(arguments: Sequence[str]) -> int:
     """Parse and run. Every failure ends in one line and an exit code.
 
     Args:
-        arguments: Without the program's name.
+        arguments: The arguments without the program's name.
     """
     _show_log()
     arguments = _with_help_words(arguments)
@@ -125,7 +125,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Show each warning once, without the place in the code where it comes from."""
+    """Show each warning once, without its place in the code."""
     shown = set[str]()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -139,13 +139,13 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _show_log() -> None:
-    """What a person should see of the log; but not what the models do not know, which is for those who write code."""
+    """Show the log records that are useful for users, without drift, which is for developers."""
     logging.basicConfig(format="goedgepickt: %(message)s")
     logging.getLogger("goedgepickt_async.drift").setLevel(logging.ERROR)
 
 
 def _with_help_words(arguments: Sequence[str]) -> list[str]:
-    """`help`, `help COMMAND`, `COMMAND help` and `version` as the options that they mean."""
+    """`help`, `help COMMAND`, `COMMAND help` and `version` as the corresponding options."""
     match list(arguments):
         case ["version"]:
             return ["--version"]
@@ -157,7 +157,7 @@ def _with_help_words(arguments: Sequence[str]) -> list[str]:
 
 
 def _with_bare_dashes(arguments: Sequence[str]) -> list[str]:
-    """`--output -` as `--output=-`, and a file `-` as `./-`: cyclopts takes a bare dash for an option, not for a value."""
+    """`--output -` as `--output=-`, and a file `-` as `./-`, because cyclopts reads a dash as an option."""
     joined: list[str] = []
     for word in arguments:
         if word == "-" and joined and joined[-1].startswith("-") and "=" not in joined[-1]:
@@ -203,7 +203,7 @@ def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
 
 
 def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) -> str:
-    """What is wrong, in words for people who did not write the parser."""
+    """Return a message for a usage error."""
     match error:
         case UnknownCommandError():
             return _unknown_command(list(arguments), known)
@@ -221,17 +221,17 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
 
 
 def _unknown_command(arguments: list[str], known: list[str]) -> str:
-    """What to write instead of a command that does not exist."""
+    """Return a hint for a command that does not exist."""
     group = app[known[0]] if known else app
     names = sorted(name for name in group if not name.startswith("-"))
     word = next((word for word in arguments[len(known) :] if not known or not word.startswith("-")), "")
     if word.startswith("-"):
-        return f"options come after the command, as in: goedgepickt doctor {word}."
+        return f"options must be after the command, such as goedgepickt doctor {word}."
     if word in RESOURCES and not known:
-        return f"there is no command {word}; lists come with: goedgepickt export {word}, and one with: goedgepickt get {word} ID."
+        return f"unknown command {word}; to export a list: goedgepickt export {word}; to get one object: goedgepickt get {word} ID."
     close = [_SYNONYMS[word]] if word in _SYNONYMS and not known else get_close_matches(word, names, n=1)
     guess = f" Did you mean {close[0]}?" if close else ""
-    return f"there is no command {' '.join([*known, word])}.{guess} Commands: {', '.join(names)}."
+    return f"unknown command {' '.join([*known, word])}.{guess} Commands: {', '.join(names)}."
 
 
 _SYNONYMS = dict.fromkeys(("list", "ls", "download", "dump", "fetch"), "export") | {
@@ -248,7 +248,7 @@ _SYNONYMS = dict.fromkeys(("list", "ls", "download", "dump", "fetch"), "export")
     "webhook": "webhooks",
     "listen": "webhooks",
 }
-"""What other tools call it."""
+"""The names of commands in other tools."""
 
 _OTHER_OPTIONS = (
     dict.fromkeys(

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 DEFAULT_PORT = 8474
-"""Where `goedgepickt sandbox` listens, so that a URL stays good from one start to the next."""
+"""The default port of `goedgepickt sandbox`, so that the URL is the same at each start."""
 
 FAULT_NAMES = {
     "drop": "close the connection without a response",
@@ -66,15 +66,15 @@ _FAULT = re.compile(
 
 @attrs.frozen(kw_only=True)
 class PlannedFault:
-    """One fault to be played.
+    """A fault from the command line.
 
     Attributes:
-        method: Of the requests it is for; `*` for any.
-        path: Likewise, a pattern.
+        method: The HTTP method of the requests; `*` for any.
+        path: A pattern for the paths of the requests.
         what: A status, or one of `FAULT_NAMES`.
-        seconds: How slow; None if it is not.
+        seconds: The delay in seconds; None without a delay.
         times: The number of requests; None for all.
-        every: Only on every n-th of them.
+        every: The interval: only every n-th request has the fault.
         after: The number of requests that pass before.
     """
 
@@ -88,16 +88,16 @@ class PlannedFault:
 
 
 def parse_faults(specs: Sequence[str]) -> list[PlannedFault]:
-    """Read what `--faults` says.
+    """Parse the value of `--faults`.
 
     Raises:
-        UsageError: One of them is none.
+        UsageError: A fault is not valid.
     """
     return [_parse(part) for spec in specs for part in spec.split(",") if part]
 
 
 def arm(sandbox: Sandbox, planned: Sequence[PlannedFault]) -> None:
-    """Have the sandbox play them. Those without end come last, or they would hide the others."""
+    """Add the faults to the sandbox. Faults without an end are last, because they would hide the others."""
     from goedgepickt_async.sandbox.faults import named_fault  # noqa: PLC0415  aiohttp comes with it
 
     for fault in sorted(planned, key=lambda fault: fault.times is None):
@@ -109,11 +109,11 @@ def _parse(text: str) -> PlannedFault:
     match = _FAULT.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"this is no fault: {text!r}; one is METHOD:PATH:WHAT, such as GET:/orders:500x3 or '*:*:drop%2'; "
+            f"not a valid fault: {text!r}; write METHOD:PATH:WHAT, such as GET:/orders:500x3 or '*:*:drop%2'; "
             f"WHAT is a status or one of {', '.join(FAULT_NAMES)}"
         )
     if (match["what"] == "slow") != (match["seconds"] is not None):
-        raise UsageError(f"seconds belong to slow, as in slow=2, and to nothing else: {text!r}")
+        raise UsageError(f"only the fault slow has seconds, such as slow=2: {text!r}")
     return PlannedFault(
         method=match["method"].upper(),
         path=match["path"],
@@ -130,39 +130,39 @@ _RATE = re.compile(r"(\d+)/(\d+(?:\.\d+)?)")
 
 @attrs.frozen
 class Rate:
-    """So many requests in so many seconds; a limit of None is no limit."""
+    """A rate limit: a number of requests and of seconds; None for no limit."""
 
     limit: int | None = 150
     period: float = 60.0
 
 
 def parse_rate(text: str) -> Rate:
-    """Read `150/60`, or `off`.
+    """Parse `150/60` or `off`.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither.
     """
     if text == "off":
         return Rate(None)
     match = _RATE.fullmatch(text)
     rate = Rate(int(match[1]), float(match[2])) if match else Rate(0)
     if not rate.limit or not 0 < rate.period < math.inf:
-        raise UsageError(f"a rate is requests/seconds, such as 150/60, or off; not {text!r}")
+        raise UsageError(f"a rate limit must be requests/seconds, such as 150/60, or off, not {text!r}")
     return rate
 
 
 def parse_quirks(specs: Sequence[str]) -> dict[str, Any]:
-    """Read `--quirk NAME=VALUE`; whether there is such a quirk and value, the sandbox knows.
+    """Parse `--quirk NAME=VALUE`. The sandbox checks name and value.
 
     Raises:
-        UsageError: One of them has no value.
+        UsageError: A quirk has no value.
     """
     words: dict[str, Any] = {"true": True, "false": False, "null": None}
     found: dict[str, Any] = {}
     for spec in specs:
         name, equals, value = spec.partition("=")
         if not equals:
-            raise UsageError(f"a quirk is NAME=VALUE, such as error_key=message; not {spec!r}")
+            raise UsageError(f"a quirk must be NAME=VALUE, such as error_key=message; not {spec!r}")
         found[name] = words.get(value, int(value) if value.isascii() and value.isdigit() else value)
     return found
 
@@ -177,79 +177,79 @@ _OUTPUT = Group("Output", sort_key=5)
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SandboxOptions:
-    """What kind of sandbox is served, and where."""
+    """The options of the sandbox."""
 
     seed: Annotated[int, Parameter(group=_WORLD, converter=whole(None))] = 1
-    """What its data is made from: the same seed, the same data."""
+    """The seed of the data. The same seed makes the same data."""
     orders: Annotated[int, Parameter(group=_WORLD, converter=whole())] = 5000
-    """How many orders it has."""
+    """The number of orders."""
     products: Annotated[int, Parameter(group=_WORLD, converter=whole())] = 500
-    """How many products it has."""
+    """The number of products."""
     shipments: Annotated[int | None, Parameter(group=_WORLD, converter=whole())] = None
-    """How many shipments it has; by default one for each completed order."""
+    """The number of shipments. Default: one for each completed order."""
     webshops: Annotated[int, Parameter(group=_WORLD, converter=whole(1, 250))] = 2
-    """How many webshops it has, 1 to 250."""
+    """The number of webshops, 1 to 250."""
     pick_locations: Annotated[int, Parameter(group=_WORLD, converter=whole())] = 20
-    """How many pick locations it has."""
+    """The number of pick locations."""
     today: Annotated[date | None, Parameter(group=_WORLD, converter=read_day)] = None
-    """The day before whose noon its history ends, YYYY-MM-DD; by default it ends now."""
+    """The last day of the data, YYYY-MM-DD, which ends at noon. Default: it ends now."""
     oddities: Annotated[bool, Parameter(group=_WORLD, negative="--no-oddities")] = True
-    """Whether its data is as untidy as the real service's."""
+    """Use irregular data, like the data of the real service."""
     lively: Annotated[str | None, Parameter(group=_WORLD)] = None
-    """Let orders arrive, move and leave by themselves, so many events a minute: 30 or 30/minute."""
+    """Make orders arrive, move and leave automatically, with this number of events per minute: 30 or 30/minute."""
     host: Annotated[str, Parameter(group=_SERVER)] = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, Parameter(group=_SERVER, converter=whole(0, MOST_PORTS))] = DEFAULT_PORT
     """The port to listen on; 0 takes a free one."""
     allow_host: Annotated[list[str] | None, Parameter(group=_SERVER, show_default=False)] = None
-    """A further host name, such as a container's; * allows any. Can be given several times."""
+    """A further host name, such as the name of a container; * allows any name. Can be given several times."""
     key: Annotated[str | None, Parameter(group=_SERVER)] = None
     """The API key of both APIs; by default a random one."""
     account_key: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """The API key of the account API, if it is another one."""
+    """The API key of the account API, if it differs."""
     any_key: Annotated[bool, Parameter(group=_SERVER)] = False
-    """Take any other well-formed key too."""
+    """Accept any other well-formed key too."""
     latency: Annotated[float, Parameter(group=_SERVER, converter=seconds())] = 0.0
-    """Seconds that each request takes."""
+    """The seconds that each request takes."""
     openapi: Annotated[Path | None, Parameter(group=_SERVER)] = None
     """An OpenAPI document in JSON for /openapi.json. Default: the document of `goedgepickt openapi`."""
     recorded: Annotated[int, Parameter(group=_SERVER, converter=whole())] = 5000
-    """The number of requests that it remembers, at least."""
+    """The smallest number of requests that the page shows."""
     delivery_pace: Annotated[float, Parameter(group=_SERVER)] = 1.0
     """The factor for the pauses between attempts of a webhook delivery."""
     delivery_timeout: Annotated[float, Parameter(group=_SERVER, converter=seconds(more_than_none=True))] = 10.0
     """Seconds that a webhook receiver may take for an attempt."""
     rate: Annotated[str, Parameter(group=_LISTS)] = "150/60"
-    """Its rate limit, as requests/seconds, or off."""
+    """The rate limit, as requests/seconds, or off."""
     cache: Annotated[Literal["redis", "file", "memcached"], Parameter(group=_LISTS)] = "redis"
-    """Where Laravel keeps the counters of the rate limit: redis is exact, the others count in whole seconds."""
+    """The cache for the counters of the rate limit: redis is exact, the others use whole seconds."""
     per_page_default: Annotated[int, Parameter(group=_LISTS, converter=whole(1))] = 15
     """The page size of lists without perPage."""
     per_page_max: Annotated[int, Parameter(group=_LISTS, converter=whole(1))] = 100
     """The largest page size."""
     page_reach: Annotated[int, Parameter(group=_LISTS, converter=whole(1))] = 10_000
-    """How many results page numbers reach."""
+    """The number of rows that page numbers reach."""
     cursor: Annotated[bool, Parameter(group=_LISTS, negative="--no-cursor")] = True
-    """Whether lists give out cursors."""
+    """Send cursors in lists."""
     faults: Annotated[list[str] | None, Parameter(group=_TROUBLE, show_default=False)] = None
-    """What goes wrong; see above. Can be given several times."""
+    """Faults; see above. Can be given several times."""
     quirk: Annotated[list[str] | None, Parameter(group=_TROUBLE, show_default=False)] = None
-    """Another guess at what the service does, as NAME=VALUE: error_key=message. Can be given several times."""
+    """Another variant of the service's behaviour, as NAME=VALUE: error_key=message. Can be given several times."""
     strict: Annotated[bool, Parameter(group=_TROUBLE)] = False
     """Refuse searches without public evidence."""
     env: Annotated[Literal["shell", "powershell", "dotenv"] | None, Parameter(group=_OUTPUT)] = None
-    """Print nothing on stdout but the environment that a client needs, for a shell, PowerShell or a .env file."""
+    """Print only the environment for a client to stdout, in the form of a shell, PowerShell or a .env file."""
     write_env: Annotated[Path | None, Parameter(group=_OUTPUT)] = None
-    """Write that environment into a .env file, before a command is run or anything is printed."""
+    """Write the environment for a client to a .env file, before a command is run or anything is printed."""
     debug: Annotated[bool, Parameter(group=_OUTPUT, show_default=False)] = False
     """Show the traceback of an error."""
 
     @property
     def events_a_minute(self) -> float | None:
-        """What `--lively` says.
+        """Parse the value of `--lively`.
 
         Raises:
-            UsageError: It is no rate.
+            UsageError: The text is not a rate.
         """
         if self.lively is None:
             return None
@@ -257,6 +257,6 @@ class SandboxOptions:
         rate = float(match[1]) if match else 0.0
         if not 0 < rate <= 6000:
             raise UsageError(
-                f"--lively is a number of events a minute, such as 30/minute, at most 6000; not {self.lively!r}"
+                f"--lively must be a number of events per minute, such as 30/minute, at most 6000, not {self.lively!r}"
             )
         return rate

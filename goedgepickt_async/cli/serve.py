@@ -1,4 +1,4 @@
-"""The `sandbox` command: a GoedGepickt to develop against, until Ctrl-C or until a command ends."""
+"""The `sandbox` command: runs a test server until Ctrl-C or until a command ends."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _ENDS_IN = 5.0
-"""Seconds that a command is given to end before it is killed."""
+"""The seconds until a command that does not end is killed."""
 
 
 async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
-    """Serve until stopped, or until the command has ended.
+    """Run the sandbox until it is stopped, or until the command has ended.
 
     Args:
-        options: Of the sandbox.
+        options: The options of the sandbox.
         command: The command to run; empty for none.
 
     Returns:
-        The exit code: the command's, if there is one.
+        The exit code: the exit code of the command, if there is one.
 
     Raises:
-        CommandError: It cannot listen there, or the command cannot be run.
+        CommandError: The port cannot be used, or the command cannot be run.
         UsageError: An option cannot be read.
     """
     sandbox = _made(options)
     try:
         await sandbox.start()
     except OSError as error:
-        hint = "; --port 0 takes a free one" if options.port else ""
+        hint = "; --port 0 selects a free port" if options.port else ""
         raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}{hint}") from None
     try:
         environment = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}

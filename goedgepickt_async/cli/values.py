@@ -14,21 +14,22 @@ from goedgepickt_async.text import printable
 __all__ = ["MOST_PORTS", "name_values", "read_day", "seconds", "whole"]
 
 MOST_PORTS = 65535
-"""The highest number of a port."""
+"""The highest port number."""
 
 _DUTCH_DAY = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _COMPACT_DAY = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 
 Converter = Callable[[type[Any], Sequence[Any]], Any]
-"""What cyclopts calls with the type and the tokens of an option; it shows the text of a `ValueError`."""
+"""A function that cyclopts calls with the type and the tokens of an option. cyclopts shows the text of a
+`ValueError`."""
 
 
 def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
-    """A day as YYYY-MM-DD.
+    """Parse a day, YYYY-MM-DD.
 
     Raises:
-        ValueError: It is something else; the text says how it is written.
+        ValueError: The text is not a day; the message has the right form.
     """
     text = tokens[0].value.strip()
     try:
@@ -40,9 +41,9 @@ def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
 
 
 def _guess(text: str) -> str:
-    """What was probably meant: the Dutch way, the American one, or one without dashes."""
+    """Return a hint for a day in Dutch or American form, or without dashes."""
     if _ISO_DAY.fullmatch(text):
-        return "; the calendar does not have it"
+        return "; this day does not exist"
     try:
         if (match := _DUTCH_DAY.fullmatch(text)) and int(match[2]) > 12:
             return f"; write {date(int(match[3]), int(match[1]), int(match[2])).isoformat()}"
@@ -57,11 +58,11 @@ def _guess(text: str) -> str:
 
 
 def whole(least: int | None = 0, most: int | None = None) -> Converter:
-    """A reader of whole numbers.
+    """Return a parser for whole numbers.
 
     Args:
-        least: The smallest that is taken; None: any.
-        most: The largest one, likewise.
+        least: The smallest allowed number; None for any.
+        most: The largest allowed number; None for any.
     """
 
     def read(_: type[Any], tokens: Sequence[Any]) -> int:
@@ -71,7 +72,7 @@ def whole(least: int | None = 0, most: int | None = None) -> Converter:
         except ValueError:
             raise ValueError(f"{printable(text)!r} is not a whole number") from None
         if most is not None and not (least or 0) <= number <= most:
-            raise ValueError(f"{number} is not from {least} to {most}")
+            raise ValueError(f"{number} is not between {least} and {most}")
         if least is not None and number < least:
             raise ValueError(f"{number} is less than {least}")
         return number
@@ -80,7 +81,7 @@ def whole(least: int | None = 0, most: int | None = None) -> Converter:
 
 
 def seconds(*, more_than_none: bool = False) -> Converter:
-    """A reader of durations.
+    """Return a parser for durations.
 
     Args:
         more_than_none: Whether 0 is refused.

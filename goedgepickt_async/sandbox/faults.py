@@ -381,7 +381,7 @@ class Garbage:
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Write the bytes past aiohttp."""
+        """Write the bytes directly to the socket."""
         if self.applied:
             await exchange.answer()
         transport = exchange.request.transport

@@ -117,7 +117,7 @@ def check(options: Mapping[str, Any]) -> None:
     """Raises ValueError, in words, unless a sandbox can be made with these arguments."""
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
-        raise ValueError(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(_OPTIONS))}")
+        raise ValueError(f"unknown option {', '.join(unknown)}; the options are {', '.join(sorted(_OPTIONS))}")
     try:
         Sandbox(**options)
     except (TypeError, ValueError) as error:

@@ -48,7 +48,7 @@ BODY_TIMEOUT: Final = 10.0
 
 @attrs.frozen
 class WebhookResponse:
-    """How to answer a delivery.
+    """The response to a delivery.
 
     Attributes:
         status: The HTTP status. Only exactly 200 is a success for the service; otherwise it tries again (A).
@@ -122,7 +122,8 @@ class ReceiverSnapshot:
         given_up: Handler calls that failed for the last time.
         timed_out: Handler calls that took too long; they are among `retried` or `given_up`.
         running: Handlers that are running now.
-        inbox_problem: Why the last delivery could not be stored, such as a full disk; None once one was stored again.
+        inbox_problem: The reason why the last delivery could not be stored, such as a full disk; None after one was
+            stored again.
     """
 
     accepted: int
@@ -260,7 +261,7 @@ def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
         return SecretStore(source)
     named = _by_name(source)
     if any(isinstance(some, Iterable) and not isinstance(some, (str, *_SEVERAL)) for some in named.values()):
-        return "give webhook secrets as text, a list, a mapping by event, or a function"
+        return "pass webhook secrets as text, a list, a mapping by event, or a function"
     keys = _wrapped(source)
     if not any(keys.values()) or any(len(keys[name]) < len(_several(some)) for name, some in named.items()):
         return "a webhook receiver needs at least one secret, and no secret may be empty"
@@ -470,9 +471,9 @@ class DeliveryEndpoint:
 
         Args:
             host: Where to listen.
-            port: Where to listen; 0 takes any free port.
+            port: The port to listen on; 0 for a free port.
             path: The path of deliveries, others are 404; None accepts all.
-            ssl_context: For https; None is http.
+            ssl_context: The TLS context for https; None for http.
             max_connections: The largest number of open connections: see `WebhookReceiver.run`.
         """
         from goedgepickt_async.webhooks.server import DeliveryServer  # noqa: PLC0415  loads aiohttp

@@ -89,7 +89,7 @@ class HandlerRegistry:
             ConfigurationError: The name is taken: waiting entries could go to the wrong handler.
         """
         if handler.name in self._handlers:
-            raise ConfigurationError(f"two handlers are called {handler.name!r}: give one of them another name=")
+            raise ConfigurationError(f"two handlers have the name {handler.name!r}: give one of them another name=")
         self._handlers[handler.name] = handler
 
     def entries(self, event: AnyEvent, body: bytes) -> Sequence[InboxEntry]:
@@ -368,11 +368,11 @@ class Worker:
     """Runs the handlers of a receiver.
 
     Args:
-        inbox: Where the entries come from.
+        inbox: The inbox.
         handlers: The handlers.
         stats: The counters.
         retry: When a handler that failed is called again.
-        on_given_up: Called with what is given up; must not raise.
+        on_given_up: A function that gets failed deliveries; it must not raise.
         concurrency: The largest number of handlers that run at the same time.
         lease: Seconds after which the entries of a process that died are handed to another one.
         dedup_window: Seconds after a success in which equal deliveries are combined.
@@ -447,7 +447,7 @@ class Worker:
                 names = self._handlers.names
                 claims = await self._inbox.claim(names, limit=free, lease=self._lease, wait=_CLAIM_WAIT)
             except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
-                why = f"the inbox hands out no deliveries; next try in {_INBOX_RETRY:g} s"
+                why = f"deliveries cannot be claimed from the inbox; next attempt in {_INBOX_RETRY:g} s"
                 log_event("webhook.error", exc_info=error, why=why)
                 await asyncio.sleep(_INBOX_RETRY)
                 continue
@@ -546,7 +546,7 @@ class Worker:
 
 
 def _caused_by(error: BaseException) -> Exception:
-    failure = RuntimeError("what the handler waited for was cancelled")
+    failure = RuntimeError("an awaitable of the handler was cancelled")
     failure.__cause__ = error
     return failure
 

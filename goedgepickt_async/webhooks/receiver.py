@@ -66,7 +66,7 @@ class WebhookReceiver:
     Args:
         secrets: One secret or several; a mapping from subscription (`WebhookEvent`) to its secrets; or a function, sync or
             async, that returns either. The function is called for each delivery, also a forged one.
-        inbox: Where deliveries wait for their handlers. By default in memory; with `run`, a file.
+        inbox: The inbox, where deliveries wait for their handlers. Default: in memory; with `run`, a file.
         client: A `GoedGepickt`, for `on_product_changed` and `on_order_changed`. It is not closed. If no lane is
             set, these reads use the `normal` lane, so that other single calls go first.
         concurrency: The largest number of handlers that run at the same time.
@@ -158,7 +158,9 @@ class WebhookReceiver:
             ConfigurationError: There is no such event, the name is taken, or the handler is a generator function.
         """
         if not events or not all(isinstance(cls, type) and issubclass(cls, Event) for cls in events):
-            raise ConfigurationError("say which events: receiver.on(StockUpdated), or receiver.on(Event) for all")
+            raise ConfigurationError(
+                "on() needs event classes: receiver.on(StockUpdated), or receiver.on(Event) for all"
+            )
         kind = "+".join(cls.__name__ for cls in events)
         seconds = self._checked_timeout(timeout)
 
@@ -257,7 +259,7 @@ class WebhookReceiver:
     async def receive(
         self, body: Bytes, signature: str | bytes | None, *, content_encoding: str | None = None
     ) -> WebhookResponse:
-        """Receive a delivery: what an adapter does, for frameworks that have none here.
+        """Receive a delivery. Use it for frameworks without an adapter in this package.
 
         Args:
             body: The raw bytes of the request's body, as they arrived, not decompressed.
@@ -294,17 +296,17 @@ class WebhookReceiver:
         )
 
     async def handle(self, entry: InboxEntry) -> None:
-        """Run the handler of an inbox entry now: for the workers of a task queue that takes the place of an inbox.
+        """Run the handler of an inbox entry now, in the workers of a task queue that replaces the inbox.
 
         Args:
-            entry: What was put into the inbox.
+            entry: The entry that was put into the inbox.
 
         Raises:
             ConfigurationError: There is no handler of that name.
-            Exception: What the handler raised. The task queue decides whether to repeat it.
+            Exception: The exception of the handler. The task queue decides whether to repeat it.
         """
         if entry.handler not in self._handlers.names:
-            raise ConfigurationError(f"there is no handler called {entry.handler!r}")
+            raise ConfigurationError(f"no handler has the name {entry.handler!r}")
         await self._handlers[entry.handler].call(parse(entry.body))
         self._stats.handled += 1
 
@@ -363,7 +365,7 @@ class WebhookReceiver:
         """Start to run handlers, in the background of this event loop.
 
         Raises:
-            ConfigurationError: It is running already; its inbox hands nothing out; there is no client to read with.
+            ConfigurationError: The receiver is running already, its inbox has no `claim`, or a client is missing.
             InboxError: The inbox cannot be used.
         """
         if self._work is not None:
@@ -411,27 +413,27 @@ class WebhookReceiver:
 
         Without `inbox=`, the receiver uses a file in the user's state directory, named after the port. So a crash loses
         nothing that was accepted. The first signal stops it after running handlers finish; the second one stops it
-        immediately, except for plain handlers that are running. Neither loses anything.
+        immediately, except for plain handlers that are running. No delivery is lost.
 
         Args:
-            host: Where to listen.
-            port: Where to listen; 0 takes any free port.
+            host: The host name or address to listen on.
+            port: The port to listen on; 0 for a free port.
             path: The path of deliveries; all others are 404.
-            ssl_context: For https; by default it is http, as behind a proxy.
+            ssl_context: The TLS context for https. Default: http, as behind a proxy.
             max_connections: The largest number of open connections; by default up to 1,000, and always well below the
                 number of file descriptors that the process may open. When it is reached, the connection that has been
                 idle for the longest time is closed.
             ready: Called with the URL as soon as it listens.
 
         Raises:
-            ConfigurationError: It cannot listen there; or the port is 0 and there is no inbox, which needs a name.
+            ConfigurationError: The address cannot be used, or the port is 0 without `inbox=`.
             InboxError: The inbox cannot be used.
         """
         from goedgepickt_async.webhooks.server import serve  # noqa: PLC0415  loads aiohttp
 
         if self._has_default_inbox:
             if not port:
-                raise ConfigurationError("a receiver on any free port needs inbox=, to find it again")
+                raise ConfigurationError("port=0 needs inbox=, because the default file is named after the port")
             self._inbox = SqliteInbox(default_inbox_path(port))
         server = self._endpoint.server(host, port, path=path, ssl_context=ssl_context, max_connections=max_connections)
         await serve(self, server, ready)
@@ -439,7 +441,7 @@ class WebhookReceiver:
     def _checked_inbox(self) -> Inbox:
         inbox = self.inbox
         if not hasattr(inbox, "claim"):
-            raise ConfigurationError("this inbox hands nothing out: call receiver.handle where its workers are")
+            raise ConfigurationError("this inbox has no claim(): call receiver.handle in the workers of the task queue")
         if self._needs_client and self._client is None:
             raise ConfigurationError("on_product_changed and on_order_changed need a client=")
         return cast("Inbox", inbox)

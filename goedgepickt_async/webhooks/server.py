@@ -105,14 +105,14 @@ class _Connection:
     """One connection.
 
     Attributes:
-        address: Where it comes from.
-        since: When its state began.
-        close: Closes it immediately.
+        address: The address of the caller.
+        since: The time when its state began.
+        close: A function that closes it immediately.
         state: `idle` while no request is complete, `reading` while a body is read, then `busy`. `refused` while the rest
             of a refused body is read.
         verified: Whether its last request was signed.
         unread: The socket, until the first request is passed on to aiohttp.
-        received: What came of that request.
+        received: The result of that request.
         size: The number of bytes of its request that are kept before it is verified.
         body: Its body.
     """
@@ -161,7 +161,7 @@ class _Connections:
         return connection
 
     def remove(self, connection: _Connection) -> None:
-        """Count it no more."""
+        """Stop counting a connection."""
         if self._open.pop(connection, connection) is None:
             self.take_received(connection)
             connection.unread = None
@@ -212,7 +212,7 @@ class _Connections:
         return [one for one in self._open if now - one.since >= seconds.get(one.state, math.inf)]
 
     def close(self, connection: _Connection) -> None:
-        """Close it, and count it no more."""
+        """Close the connection and stop counting it."""
         self.remove(connection)
         connection.close()
 
@@ -332,7 +332,7 @@ class DeliveryServer:
         """Listen.
 
         Raises:
-            ConfigurationError: It cannot listen there.
+            ConfigurationError: The address or port cannot be used.
         """
         self._loop = asyncio.get_running_loop()
         self._connections = _Connections(_connection_limit(self._max_connections), self._loop.time)
@@ -421,7 +421,7 @@ class DeliveryServer:
     # -- the first request --------------------------------------------------------------------------------------
 
     def _read(self, connection: _Connection, accepted: socket.socket) -> bool:
-        """Read what has come, and refuse the request or pass it on; whether to wait for more."""
+        """Read the received bytes, and refuse the request or pass it on. Return whether to wait for more."""
         try:
             data = accepted.recv(_READ)
         except BlockingIOError:
@@ -440,7 +440,7 @@ class DeliveryServer:
         return connection.unread is not None
 
     def _look(self, connection: _Connection, data: bytes) -> WebhookResponse | None:
-        """The response to what came of the first request, which may be to pass it on; None if more is needed."""
+        """Return the response to the first request, or pass it on; None if more bytes are needed."""
         searched = len(connection.received)
         self._connections.receive(connection, data)
         if connection.unread is None:  # it was closed

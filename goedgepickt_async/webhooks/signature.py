@@ -1,7 +1,7 @@
 """The signature of a delivery: HMAC-SHA256 over the bytes of the body, exactly as they arrived (A). No IO.
 
-Error trackers collect the local variables of each frame that an exception passes. So no function here that raises has
-a secret among its local variables: what handles secrets returns a reason, and its caller raises.
+Error trackers collect the local variables of each frame that an exception passes. So no function that raises has a
+secret among its local variables. Functions with secrets return a reason, and their caller raises.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _problem(body: object, signature: object, secrets: object) -> str | None:
     """Why a delivery is refused; None if its signature is good."""
     message = _message(body)
     if message is None:
-        return "only the raw bytes of a body can be verified, not the object that a framework made of them"
+        return "only the raw bytes of a body can be verified, not a parsed object"
     digest = digest_of(signature)
     if isinstance(digest, str):
         return digest

@@ -157,7 +157,7 @@ def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     for path in (".", "p.csv", "/dev/full", "nowhere/x"):
         done = inside("apply", "p.csv", "--kind", "products", "--journal", path)
-        assert (done.code, "Repeat the command to do" in done.err, writes(sandbox)) == (1, False, 0)
+        assert (done.code, "Run the command again" in done.err, writes(sandbox)) == (1, False, 0)
 
 
 def test_two_at_once_into_one_webshop_are_told_no(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_server_that_is_gone_ends_it_soon_and_resumably(
     assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
     monkeypatch.setenv("GOEDGEPICKT_BASE_URL", "http://127.0.0.1:9/api/fulfilment/v1")
     done = inside("apply", "plan.json")
-    assert (done.code, "Repeat the command to do the others" in done.err) == (4, True), done.err
+    assert (done.code, "Run the command again for the others" in done.err) == (4, True), done.err
     assert sum(line.startswith("NIEUW-") for line in done.err.splitlines()) == 10
 
 

@@ -150,14 +150,14 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
         ),
         (("orders", "--output", "orders.xls", "--format", "xlsx"), ".xls is that of another format, not of xlsx"),
         (("orders", "--fields", "uuid,colour"), "orders have no field 'colour'"),
-        (("orders", "--fields", "uuid,uuid"), "each once"),
+        (("orders", "--fields", "uuid,uuid"), "must be different names"),
         (("orders", "--excel-csv", "--format", "jsonl"), "pass one of them"),
         (("orders", "--format", "table", "--output", "orders.txt"), "a table is for the terminal"),
-        (("orders", "--output", "same", "--resume", "./same"), "name another one"),
+        (("orders", "--output", "same", "--resume", "./same"), "pass another file name"),
         (("order",), "pick-locations"),
         (("orders", "--created-after", "yesterday"), "--created-after"),
         (("orders", "--sandbox-rate", "150"), "requests/seconds"),
-        (("orders", "--sandbox-faults", "GET:/orders:boom"), "this is no fault"),
+        (("orders", "--sandbox-faults", "GET:/orders:boom"), "not a valid fault"),
         (("orders", "--base-url", "http://x.example.test"), "leave out --base-url"),
     ],
 )
@@ -174,7 +174,7 @@ def test_options_that_make_no_sense_are_a_usage_error_that_says_so(
 def test_options_of_the_sandbox_need_the_sandbox(inside: Inside) -> None:
     done = inside("export", "orders", "--sandbox-orders", "5")
     assert done.code == 2
-    assert "--sandbox-orders is for --sandbox" in done.err
+    assert "--sandbox-orders needs --sandbox" in done.err
 
 
 def test_without_a_key_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path) -> None:

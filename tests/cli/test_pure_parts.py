@@ -62,7 +62,7 @@ def test_what_is_no_fault_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["GET:/o:slow", "GET:/o:drop=3"])
 def test_seconds_belong_to_slow_alone(text: str) -> None:
-    with pytest.raises(UsageError, match="seconds belong to slow"):
+    with pytest.raises(UsageError, match="only the fault slow has seconds"):
         parse_faults([text])
 
 

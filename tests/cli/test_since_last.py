@@ -224,7 +224,7 @@ def test_a_file_that_it_did_not_write_is_left_alone(inside: Inside, sandbox: San
     (tmp_path / "mine.jsonl").write_text("mine")
     done = inside("export", "orders", "-o", "mine.jsonl", "--since-last")
     assert done.code == 2
-    assert "is there already" in done.err
+    assert "exists already" in done.err
     assert (tmp_path / "mine.jsonl").read_text() == "mine"
 
 
@@ -233,7 +233,7 @@ def test_a_file_that_was_changed_since_is_refused(inside: Inside, sandbox: Sandb
     (tmp_path / "orders.jsonl").write_text("edited")
     done = inside("export", *NIGHTLY)
     assert done.code == 2
-    assert "was changed since" in done.err
+    assert "was changed after" in done.err
 
 
 def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: San
     grow(sandbox, "2026-11-02")
     done = inside("export", *NIGHTLY)
     assert done.code == 0
-    assert "was gone" in done.err
+    assert "did not exist" in done.err
     assert len(rows_in(tmp_path / "orders.jsonl")) == 1
 
 

@@ -65,7 +65,7 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     so_far = rows_of_csv(goedgepickt.read("orders.csv"))
     assert 0 < len(so_far) < 700
     assert all(None not in row.values() for row in so_far)
-    assert f"{len(so_far):,} orders are written and whole" in stopped.err
+    assert f"{len(so_far):,} orders are written completely" in stopped.err
 
     command = stopped.err.splitlines()[-1].replace("5/30", "off")
     assert shlex.split(command)[-2:] == ["--resume", "orders.csv.resume"]
@@ -130,7 +130,7 @@ def stop_part_way(inside: Inside, tmp_path: Path) -> bytes:
     failing = ("--sandbox-faults", "GET:/orders:403+1")
     done = inside("export", "orders", *FAST, *failing, "-o", "orders.csv", "--resume", "state.json")
     assert done.code == 3
-    assert "100 orders are written and whole" in done.err
+    assert "100 orders are written completely" in done.err
     return (tmp_path / "orders.csv").read_bytes()
 
 
@@ -163,7 +163,7 @@ def test_going_on_with_a_file_that_was_changed_is_refused(inside: Inside, tmp_pa
     (tmp_path / "orders.csv").write_bytes(changed)
     done = inside("export", "orders", *FAST, "-o", "orders.csv", "--resume", "state.json")
     assert done.code == 2
-    assert "was changed since" in done.err
+    assert "was changed after" in done.err
     assert (tmp_path / "orders.csv").read_bytes() == changed
 
 
@@ -202,7 +202,7 @@ def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: P
         assert stopped.code == 4
         written = len(jsonl((tmp_path / "orders.jsonl").read_bytes()))
         assert written > before + 100  # more than a page
-        assert f"{written} orders are written and whole" in stopped.err
+        assert f"{written} orders are written completely" in stopped.err
         assert json.loads((tmp_path / "state.json").read_bytes())["running"]["state"]["rows"] == written
         before = written
     done = inside("export", "orders", *FAST, *options)

@@ -407,7 +407,7 @@ def test_a_bad_line_is_named_before_anything_is_sent(inside: Inside, tmp_path: P
         file.write(b"\n" + bad + b"\n")
     done = inside("webhooks", "replay", "r.jsonl", "http://127.0.0.1:9/")
     assert (done.code, done.out) == (2, b"")
-    assert done.err == "goedgepickt: r.jsonl, line 3, is no recorded delivery; nothing was sent\n"
+    assert done.err == "goedgepickt: r.jsonl, line 3, is not a recorded delivery; nothing was sent\n"
 
 
 def test_a_recording_that_is_not_there_is_one_line(inside: Inside) -> None:

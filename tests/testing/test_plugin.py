@@ -266,10 +266,10 @@ def test_the_marker_and_the_options_fixture_say_what_the_sandbox_is_like(in_stri
 def test_a_wrong_marker_is_told_in_one_line(in_strict_mode: Ran) -> None:
     assert in_strict_mode.outcomes("wrong") == ["ERROR"] * 4, in_strict_mode.out
     told = [
-        "the options of goedgepickt_sandbox do not make a sandbox: there is no oders; there are .*orders.*",
+        "the options of goedgepickt_sandbox do not make a sandbox: unknown option oders; the options are .*orders.*",
         "the options of goedgepickt_sandbox do not make a sandbox: .*webshops.*",
         "the marker goedgepickt_sandbox takes named options only, not 300",
-        "the options of goedgepickt_sandbox do not make a sandbox: there is no clock; there are .*",
+        "the options of goedgepickt_sandbox do not make a sandbox: unknown option clock; the options are .*",
     ]
     for line in told:
         assert re.search(f"^{line}$", in_strict_mode.out, re.MULTILINE), line

@@ -41,10 +41,10 @@ def test_on_a_clock_the_sandbox_has_no_thread(goedgepickt_clock: VirtualClock, g
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"oders": 1, "limt": 2}, "there is no limt, oders; there are .*, orders, "),
+        ({"oders": 1, "limt": 2}, "unknown option limt, oders; the options are .*, orders, "),
         ({"webshops": 0}, r"^'webshops' must be .*\)$"),
         ({"orders": "many"}, "'str' and 'int'"),
-        ({"clock": None}, "there is no clock"),
+        ({"clock": None}, "unknown option clock"),
     ],
 )
 def test_options_that_make_no_sandbox_are_refused_in_words(options: dict[str, object], complaint: str) -> None:

@@ -199,8 +199,8 @@ async def test_what_can_be_read_of_a_damaged_file_is_saved_and_the_rest_is_set_a
         file for file in tmp_path.iterdir() if ".damaged-" in file.name and not file.name.endswith(("-wal", "-shm"))
     ]
     assert len(aside) == 1
-    assert "set aside as" in caplog.text
-    assert f"{len(saved) + 3} of its entries could be saved" in caplog.text
+    assert "renamed to" in caplog.text
+    assert f"{len(saved) + 3} of its entries were saved" in caplog.text
 
 
 async def test_a_file_that_is_damaged_while_two_receivers_use_it_loses_nothing_that_comes_later(tmp_path: Path) -> None:

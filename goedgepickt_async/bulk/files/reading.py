@@ -482,7 +482,7 @@ def _wrong_length(names: Sequence[str], cells: Sequence[Any], places: Mapping[st
         return f"has {len(cells)} cells, but the header has {len(names)}"
     for name, cell in zip(names, cells, strict=False):
         if not name.strip() and not _is_empty(cell):
-            return "has a value in a column without a name: is a comma or a quote missing?"
+            return "has a value in a column without a name: check for a missing comma or quote"
     lacking = [names[place] for place in places.values() if place >= len(cells)]
     if lacking:
         return f"has {len(cells)} cells, but the header has {len(names)}: {', '.join(map(repr, lacking))} is missing"

@@ -1,4 +1,4 @@
-"""The `webhooks` commands, their options and their help; what each does is in the module of its name."""
+"""The `webhooks` commands, their options and their help. The code of a command is in the module with its name."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _AS_THE_SERVICE = SendOptions()
 
 webhooks: App = App(
     name="webhooks",
-    help="Subscriptions to live updates, and what is delivered: list, ensure, listen, trigger, send, replay, failed.\n\n"
-    "The secrets that deliveries are signed with come from GOEDGEPICKT_WEBHOOK_SECRETS, with commas between them; "
+    help="Webhook subscriptions and deliveries: list, ensure, listen, trigger, send, replay, failed.\n\n"
+    "The secrets come from GOEDGEPICKT_WEBHOOK_SECRETS, separated by commas; "
     "`ensure --show-secrets` prints them.",
     default_parameter=Parameter(negative=(), show_default=False),
 )
@@ -33,8 +33,8 @@ async def list_(*, json: Annotated[bool, Parameter(name="--json")] = False, serv
     ```
 
     Args:
-        json: As JSON, one subscription a line, instead of a table.
-        server: Which ones.
+        json: Print JSON, one subscription per line, instead of a table.
+        server: The options for the server.
     """
     from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
@@ -54,9 +54,9 @@ async def ensure(
     json: Annotated[bool, Parameter(name="--json")] = False,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
-    r"""Subscribe a URL to what it is not subscribed to yet, and leave the rest: twice is once.
+    r"""Create the missing subscriptions of a URL, and keep the existing ones. You can repeat it.
 
-    A subscription cannot be taken back through the API. Says what was made, what was there, and what points elsewhere.
+    The API cannot delete a subscription. The command prints new and existing subscriptions, and those with another URL.
 
     ```text
       goedgepickt webhooks ensure https://shop.example.test/hooks \
@@ -64,12 +64,12 @@ async def ensure(
     ```
 
     Args:
-        url: Where deliveries are to go.
-        event: What to report, order.statusChanged or product.stockChanged; can be given several times.
-        webshop: The uuid of a webshop; can be given several times. All of the account by default.
-        show_secrets: Print what deliveries are signed with. Every program that has it can sign deliveries.
-        json: As JSON, one subscription a line.
-        server: The account.
+        url: The URL for the deliveries.
+        event: The event, order.statusChanged or product.stockChanged; can be given several times.
+        webshop: The uuid of a webshop; can be given several times. Default: all webshops of the account.
+        show_secrets: Print the secrets that sign the deliveries. Every program with a secret can sign deliveries.
+        json: Print JSON, one subscription per line.
+        server: The options for the server.
     """
     from goedgepickt_async.cli.webhooks.ensure import ensure as work  # noqa: PLC0415
 
@@ -89,9 +89,9 @@ async def listen(
 ) -> int:
     """Receive deliveries until Ctrl-C: verify each, print it, and answer 200.
 
-    On a terminal each delivery is a line for people; otherwise, and with --json, it is a line of JSON. A delivery with
-    a bad signature is answered 401 and reported on stderr. With --sandbox there is something to see immediately: orders and
-    stock change in a sandbox that delivers to this listener.
+    On a terminal each delivery is a readable line; otherwise, and with --json, it is a line of JSON. A delivery with a
+    wrong signature gets status 401 and is reported on stderr. With --sandbox, a sandbox changes orders and stock, and
+    delivers to this listener.
 
     ```text
       goedgepickt webhooks listen --sandbox
@@ -100,13 +100,13 @@ async def listen(
 
     Args:
         host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
+        port: The port to listen on; 0 selects a free port.
         forward_to: The URL of your application. It gets each verified delivery with the original bytes and headers, and
-            its status is shown and passed on.
-        record: A file that verified deliveries are added to, byte for byte, for `replay`; readable for its owner alone.
-        count: End after so many verified deliveries.
-        json: Print JSON, also on a terminal.
-        server: The sandbox, if there is one.
+            its status is shown and returned.
+        record: A private file for verified deliveries, byte for byte, for `replay`.
+        count: End after this number of verified deliveries.
+        json: Print JSON, even on a terminal.
+        server: The options for a sandbox.
     """
     from goedgepickt_async.cli.webhooks.listen import ListenOptions  # noqa: PLC0415
     from goedgepickt_async.cli.webhooks.listen import listen as work  # noqa: PLC0415
@@ -117,7 +117,7 @@ async def listen(
 
 @webhooks.command
 async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions = _ANY_SERVER) -> int:
-    r"""Make a sandbox report an event: it changes an order or a product, and delivers what follows from that.
+    r"""Make a sandbox send an event: it changes an order or a product, and delivers the webhooks for the change.
 
     With --sandbox, an embedded sandbox delivers to the URL --to, signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS.
     Without, the sandbox at --base-url delivers to its subscriptions.
@@ -130,9 +130,9 @@ async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions
     ```
 
     Args:
-        event: What a delivery calls itself: orderStatusChanged, stockUpdated, compoundProductStockUpdated.
-        to: Where the embedded sandbox delivers: a URL of this machine.
-        server: Which sandbox.
+        event: The event name in deliveries: orderStatusChanged, stockUpdated, compoundProductStockUpdated.
+        to: The URL for the embedded sandbox, on this machine.
+        server: The options for the sandbox.
     """
     from goedgepickt_async.cli.webhooks.send import trigger as work  # noqa: PLC0415
 
@@ -158,12 +158,12 @@ async def failed(
     ```
 
     Args:
-        ids: The numbers of some of them; by default all.
+        ids: The numbers of deliveries. Default: all.
         inbox: The file of the inbox; by default the file of a receiver without `inbox=`.
         port: The port of that receiver.
         retry: Put them back into the inbox, with all their attempts. The receiver may be running.
         drop: Delete them.
-        json: As JSON, one a line.
+        json: Print JSON, one delivery per line.
     """
     from goedgepickt_async.cli.webhooks.failed import failed as work  # noqa: PLC0415
 
@@ -180,7 +180,7 @@ async def send(
     body: str | None = None,
     options: SendOptions = _AS_THE_SERVICE,
 ) -> int:
-    r"""Deliver a signed event, as the service does: ten attempts with growing pauses, success is exactly 200.
+    r"""Send a signed event like the service: ten attempts with growing pauses, and success is exactly 200.
 
     It is signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS. Each attempt is a line of JSON on stdout. Exit code: 0
     if it was delivered, 1 if not.
@@ -191,12 +191,12 @@ async def send(
     ```
 
     Args:
-        url: Where to.
-        event: What a delivery calls itself: orderStatusChanged, stockUpdated, compoundProductStockUpdated, or anything.
-        field: A field of the event, as name=value, such as newStatus=completed; can be given several times. The rest of
-            a known event is made up.
-        body: Instead of an event: what is sent, as it stands; or @FILE, or - for stdin.
-        options: How stubbornly.
+        url: The URL of the receiver.
+        event: The event name in deliveries: orderStatusChanged, stockUpdated, compoundProductStockUpdated, or any text.
+        field: A field of the event, as name=value, such as newStatus=completed; can be given several times. Other
+            fields of a known event get made-up values.
+        body: The body to send, instead of an event; or @FILE, or - for stdin.
+        options: The options for attempts.
     """
     from goedgepickt_async.cli.webhooks.send import send as work  # noqa: PLC0415
 
@@ -213,9 +213,9 @@ async def replay(
     sign_again: bool = False,
     options: SendOptions = _AS_THE_SERVICE,
 ) -> int:
-    """Send what `listen --record` recorded again: the same bytes with the same signatures, in the same order.
+    """Send the recording of `listen --record`: the same bytes with the same signatures, in the same order.
 
-    It stops at the first delivery that does not get there, and says how to continue (exit code 4).
+    It stops at the first delivery that fails, and prints how to continue (exit code 4).
 
     ```text
       goedgepickt webhooks replay recording.jsonl http://127.0.0.1:8080/webhooks
@@ -223,10 +223,10 @@ async def replay(
 
     Args:
         file: The recording.
-        url: Where to.
-        from_line: The line to begin with.
-        sign_again: Sign with the first of GOEDGEPICKT_WEBHOOK_SECRETS instead of sending the signature that was recorded.
-        options: How stubbornly.
+        url: The URL of the receiver.
+        from_line: The first line to send.
+        sign_again: Sign with the first of GOEDGEPICKT_WEBHOOK_SECRETS instead of sending the recorded signature.
+        options: The options for attempts.
     """
     from goedgepickt_async.cli.webhooks.send import replay as work  # noqa: PLC0415
 

@@ -27,22 +27,22 @@ async def ensure(
     show_secrets: bool,
     as_json: bool,
 ) -> int:
-    """Subscribe, and say how it stands.
+    """Create missing subscriptions, and print the result.
 
     Args:
-        url: Where to.
-        events: To what.
-        webshops: The webshops; None is all.
-        server: The account.
+        url: The URL for the deliveries.
+        events: The events.
+        webshops: The uuids of the webshops; None for all.
+        server: The options for the server.
         show_secrets: Whether secrets are printed.
-        as_json: Whether the report is JSON Lines.
+        as_json: Whether to print JSON Lines.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: Something of it cannot be subscribed to.
-        GoedGepicktError: The API refuses, or cannot be reached; what was made before stays.
+        UsageError: An argument is not valid.
+        GoedGepicktError: The API refuses a request or cannot be reached. Earlier subscriptions stay.
     """
     server.check()
     async with connect(server) as connection:

@@ -25,23 +25,23 @@ async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bo
     """List, retry or drop failed deliveries.
 
     Args:
-        ids: Which ones; none is all.
-        inbox: The file of the inbox; None is the default file of a receiver on that port.
+        ids: The numbers of deliveries; empty for all.
+        inbox: The file of the inbox; None for the default file of a receiver on the port.
         port: The port of the receiver.
-        retry: Whether they are put back into the inbox.
-        drop: Whether they are deleted.
-        as_json: Whether they are listed as JSON.
+        retry: Whether to put them back into the inbox.
+        drop: Whether to delete them.
+        as_json: Whether to list them as JSON.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: There is no such delivery.
-        UsageError: There is no such inbox.
+        CommandError: A delivery does not exist.
+        UsageError: The inbox does not exist.
         InboxError: The inbox cannot be used.
     """
     if retry and drop:
-        raise UsageError("--retry puts them back and --drop deletes them; give one of the two")
+        raise UsageError("--retry puts them back and --drop deletes them: pass one of both")
     path = inbox or default_inbox_path(port)
     if not path.is_file():
         raise UsageError(f"there is no inbox {path}; --inbox names another file, or --port another receiver")

@@ -56,15 +56,15 @@ _PER_CONNECTION: Final = frozenset(
 
 @attrs.frozen(kw_only=True)
 class ListenOptions:
-    """What `listen` does with deliveries.
+    """The options of `listen`.
 
     Attributes:
         host: The address to listen on.
-        port: The port; 0 is any free one.
-        record: Where to record to; None is nowhere.
+        port: The port; 0 for a free port.
+        record: The file for recording; None to record nothing.
         forward_to: The URL of an application that gets each delivery, or None.
-        count: How many verified deliveries are enough; None is no end.
-        as_json: Whether each is printed as JSON; None is yes, unless stdout is a terminal.
+        count: The number of verified deliveries after which it ends; None for no end.
+        as_json: Whether to print JSON; None for JSON unless stdout is a terminal.
     """
 
     host: str
@@ -75,10 +75,10 @@ class ListenOptions:
     as_json: bool | None = None
 
     def check(self, server: ServerOptions) -> None:
-        """Refuse what makes no sense, before anything is opened.
+        """Refuse options that are not valid, before anything is opened.
 
         Raises:
-            UsageError: It says which option.
+            UsageError: An option is refused; the message names it.
         """
         server.check()
         if not 0 <= self.port <= 65_535:
@@ -88,22 +88,22 @@ class ListenOptions:
         if self.forward_to is not None:
             checked_url(self.forward_to)
         if not server.sandbox and (server.api or server.base_url):
-            raise UsageError("listening asks no API; --api and --base-url are for --sandbox and for the other commands")
+            raise UsageError("listen sends no API requests: pass --api and --base-url only with --sandbox")
 
 
 async def listen(options: ListenOptions, server: ServerOptions) -> int:
-    """Listen until stopped, or until enough deliveries came.
+    """Listen until stopped, or until the number of deliveries is reached.
 
     Args:
-        options: What to do with them.
-        server: With its sandbox, there is something to receive.
+        options: The options of `listen`.
+        server: The options for a sandbox that delivers.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: It cannot listen there, or cannot record.
-        UsageError: There is no secret, or an option makes no sense.
+        CommandError: The port or the recording cannot be used.
+        UsageError: A secret is missing, or an option is not valid.
     """
     options.check(server)
     secrets = [] if server.sandbox else signing_secrets()
@@ -118,7 +118,7 @@ async def listen(options: ListenOptions, server: ServerOptions) -> int:
 
 
 def as_row(body: bytes) -> dict[str, Any]:
-    """A verified delivery as JSON: its event and the fields of that, by their Python names."""
+    """Return a verified delivery as JSON: the event and its fields, with Python names."""
     try:
         event = parse(body)
     except DecodeError:
@@ -129,7 +129,7 @@ def as_row(body: bytes) -> dict[str, Any]:
 
 
 def as_line(body: bytes) -> str:
-    """A verified delivery as a line for people: its event and the fields of that, by their names on the wire."""
+    """Return a verified delivery as a readable line: the event and its fields, with the API's names."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -146,7 +146,7 @@ Forward = Callable[[ReceivedDelivery], Any]
 
 
 class _Listener:
-    """Takes verified deliveries: records, forwards and prints each before it is answered."""
+    """Records, forwards and prints each verified delivery before the response."""
 
     def __init__(
         self, options: ListenOptions, secrets: list[Secret], recorder: Recorder | None, forward: Forward | None
@@ -162,14 +162,14 @@ class _Listener:
 
     @property
     def refused(self) -> int:
-        """How many deliveries were not verified."""
+        """The number of refused deliveries."""
         return sum(number for status, number in self.endpoint.stats.refused.items() if status != _UNAVAILABLE.status)
 
     async def wait(self) -> None:
-        """Wait until enough were taken.
+        """Wait until the number of deliveries is reached.
 
         Raises:
-            CommandError: One could not be taken.
+            CommandError: A delivery could not be recorded or forwarded.
             OSError: Likewise.
         """
         await self._enough
@@ -282,7 +282,7 @@ _DEMO_INTERVAL: Final = 0.5
 
 
 async def _demo_traffic(client: GoedGepickt) -> None:
-    """Change something twice a second. Only for a sandbox: these are real writes."""
+    """Change an order or product twice per second. Only for a sandbox, because these are real writes."""
     products = await client.products.list().collect(limit=20)
     webshops = await client.webshops.list().collect()
     for number in itertools.count(1):
@@ -295,7 +295,7 @@ async def _demo_traffic(client: GoedGepickt) -> None:
 
 
 def demo_order(order_id: str, webshop_uuid: str) -> NewOrder:
-    """A new order for a sandbox."""
+    """Return a new order for a sandbox."""
     return NewOrder(
         webshop_uuid=webshop_uuid,
         order_id=order_id,

@@ -1,4 +1,4 @@
-"""What `send` and `replay` share: how stubbornly a delivery is tried."""
+"""The options of `send` and `replay` for attempts."""
 
 from __future__ import annotations
 
@@ -21,36 +21,39 @@ _LONGEST = 86_400
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SendOptions:
-    """How often, and how patiently."""
+    """The options for attempts."""
 
     attempts: Annotated[int, Parameter(group=_SENDING)] = 10
-    """How often it is tried in all (10, as the service does)."""
+    """The number of attempts (10, like the service)."""
     first_pause: Annotated[float, Parameter(group=_SENDING)] = 1.0
-    """Seconds before the second attempt (1); each further pause is twice as long. The service's own are not known."""
+    """Seconds before the second attempt (1); each further pause is twice as long.
+
+    The pauses of the service are unknown.
+    """
     timeout: Annotated[float, Parameter(group=_SENDING)] = 10.0
-    """Seconds that an attempt may take (10)."""
+    """The longest time of an attempt in seconds (10)."""
     debug: Annotated[bool, Parameter(group=_SENDING)] = False
     """Show the traceback of an error."""
 
     def check(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse values that are not valid.
 
         Raises:
-            UsageError: It says which option.
+            UsageError: An option is refused; the message names it.
         """
         if not 1 <= self.attempts <= _MOST_ATTEMPTS:
-            raise UsageError(f"--attempts is a number from 1 to {_MOST_ATTEMPTS}")
+            raise UsageError(f"--attempts must be a number from 1 to {_MOST_ATTEMPTS}")
         if not 0 <= self.first_pause <= _LONGEST or math.isnan(self.first_pause):
-            raise UsageError(f"--first-pause is a number of seconds, at most {_LONGEST}")
+            raise UsageError(f"--first-pause must be a number of seconds, at most {_LONGEST}")
         if not 0 < self.timeout <= _LONGEST:
-            raise UsageError(f"--timeout is a number of seconds, more than 0 and at most {_LONGEST}")
+            raise UsageError(f"--timeout must be a number of seconds, more than 0 and at most {_LONGEST}")
 
 
 def checked_url(url: str) -> str:
-    """A URL that can be delivered to. It is not shown when it is wrong: it may hold credentials.
+    """Check the URL of a receiver. A wrong URL is not shown, because it may contain credentials.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not an http or https URL.
     """
     try:
         parts = urlsplit(url)
@@ -58,5 +61,5 @@ def checked_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError("that is no URL to deliver to; one is http://127.0.0.1:8642/hooks")
+        raise UsageError("the URL must be an http or https URL, such as http://127.0.0.1:8642/hooks")
     return url

@@ -1,7 +1,7 @@
-"""Recorded deliveries: a line of JSON each, from which the same bytes can be sent again.
+"""Recorded deliveries: one line of JSON each, from which the same bytes can be sent again.
 
-`{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`: when it came, the header, and the body's text;
-a body that is not UTF-8 stands under `body_base64` instead.
+`{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`: the time of arrival, the `Signature` header,
+and the text of the body. A body that is not UTF-8 is in `body_base64` instead.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 @attrs.frozen(kw_only=True)
 class Recorded:
-    """One delivery out of a recording.
+    """A recorded delivery.
 
     Attributes:
-        line: Its line in the file, from 1.
-        body: Its bytes.
-        signature: Its header.
+        line: The line in the file, from 1.
+        body: The bytes of the body.
+        signature: The value of the `Signature` header.
     """
 
     line: int
@@ -41,13 +41,13 @@ class Recorded:
 
 
 class Recorder:
-    """Adds deliveries to a file that only its owner can read.
+    """Appends deliveries to a private file.
 
     Args:
-        path: Made if it is not there.
+        path: The file, which is created if it does not exist.
 
     Raises:
-        CommandError: It cannot be written.
+        CommandError: The file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,10 +59,10 @@ class Recorder:
             raise CommandError(f"--record {path} cannot be written: {error.strerror}") from None
 
     def add(self, at: datetime, signature: str, body: bytes) -> None:
-        """Write one down.
+        """Append a delivery.
 
         Raises:
-            CommandError: It cannot be.
+            CommandError: The file cannot be written.
         """
         row = {"at": at.isoformat(), "signature": signature, **_body_fields(body)}
         rest = memoryview(json.dumps(row).encode() + b"\n")
@@ -77,7 +77,7 @@ class Recorder:
         os.close(self._file)
 
     def _prepare(self) -> None:
-        """An older file becomes private too, and a line that was cut short does not spoil the next one."""
+        """Make an older file private too, and end an incomplete last line."""
         status = os.fstat(self._file)
         if not stat.S_ISREG(status.st_mode):
             return
@@ -88,11 +88,11 @@ class Recorder:
 
 
 def read_recording(path: Path) -> list[Recorded]:
-    """All deliveries of a recording; empty lines are none.
+    """Return all deliveries of a recording; empty lines are skipped.
 
     Raises:
-        CommandError: It cannot be read.
-        UsageError: A line is no delivery.
+        CommandError: The file cannot be read.
+        UsageError: A line is not a delivery.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -106,7 +106,7 @@ def _read_line(path: Path, number: int, line: bytes) -> Recorded:
         row = json.loads(line)
         return Recorded(line=number, signature=_signature_of(row), body=_body_of(row))
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UsageError(f"{path}, line {number}, is no recorded delivery; nothing was sent") from None
+        raise UsageError(f"{path}, line {number}, is not a recorded delivery; nothing was sent") from None
 
 
 def _body_fields(body: bytes) -> dict[str, str]:
@@ -132,15 +132,15 @@ VARIABLE = "GOEDGEPICKT_WEBHOOK_SECRETS"
 
 
 def signing_secrets() -> list[Secret]:
-    """The secrets that the environment names, with commas or spaces between them; each once.
+    """Return the secrets from the environment variable, separated by commas or spaces, without duplicates.
 
     Raises:
-        UsageError: It names none.
+        UsageError: The variable has no secrets.
     """
     texts = [text for text in re.split(r"[,\s]+", os.environ.get(VARIABLE, "")) if text]
     if not texts:
         raise UsageError(
-            f"there is no secret: set {VARIABLE} to the secrets of your subscriptions, with commas between them "
+            f"the webhook secret is missing: set {VARIABLE} to the secrets of your subscriptions, separated by commas "
             "(`goedgepickt webhooks ensure URL --event … --show-secrets` prints them)"
         )
     return [Secret(text) for text in dict.fromkeys(texts)]

@@ -1,4 +1,4 @@
-"""The `webhooks send`, `replay` and `trigger` commands, and how one delivery is attempted."""
+"""The `webhooks send`, `replay` and `trigger` commands."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = ["example_payload", "replay", "send", "trigger"]
 
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
-    """Deliver it, and print each attempt.
+    """Send an event, and print each attempt.
 
     Args:
-        url: Where to.
-        event: What the delivery calls itself.
-        fields: Its fields, as `name=value`; known events have other fields too.
-        body: Instead of an event: the body's text, `@FILE`, or `-` for stdin.
-        options: How stubbornly.
+        url: The URL of the receiver.
+        event: The event name.
+        fields: The fields of the event, as `name=value`.
+        body: The body instead of an event: the text, `@FILE`, or `-` for stdin.
+        options: The options for attempts.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: The input is not what it should be.
+        CommandError: The input is not valid.
     """
     options.check()
     target, secret = checked_url(url), signing_secrets()[0]
@@ -50,7 +50,7 @@ async def send(url: str, event: str | None, fields: Sequence[str], body: str | N
 
 
 def example_payload(event: str) -> dict[str, Any]:
-    """The body of an example delivery: for a known event, the fields that the reference shows."""
+    """Return the body of an example delivery. A known event has the fields of the reference."""
     cls = EVENTS.get(event)
     return {"event": event} if cls is None else {"event": event, **cls.example}
 
@@ -58,10 +58,10 @@ def example_payload(event: str) -> dict[str, Any]:
 def _body(event: str | None, fields: Sequence[str], body: str | None) -> bytes:
     if body is not None:
         if event is not None or fields:
-            raise UsageError("--body is the whole delivery; leave out the event and --field")
+            raise UsageError("--body is the whole body: leave out the event and --field")
         return _raw_body(body)
     if not event:
-        raise UsageError("say which event, such as orderStatusChanged or stockUpdated; or give a --body")
+        raise UsageError("pass an event, such as orderStatusChanged or stockUpdated, or --body")
     return php_json(example_payload(event) | name_values("--field", fields))
 
 
@@ -77,7 +77,7 @@ def _raw_body(text: str) -> bytes:
 
 
 def print_attempt(number: int, attempt: Attempt) -> None:
-    """One attempt, as a line of JSON."""
+    """Return an attempt as a line of JSON."""
     row = {
         "attempt": number,
         "status": attempt.status,
@@ -90,10 +90,10 @@ def print_attempt(number: int, attempt: Attempt) -> None:
 
 
 def end_of(attempts: Sequence[Attempt]) -> Exit:
-    """The exit code, after all attempts.
+    """Return the exit code after all attempts.
 
     Raises:
-        CommandError: All failed.
+        CommandError: All attempts failed.
     """
     tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
     if attempts[-1].succeeded:
@@ -103,24 +103,25 @@ def end_of(attempts: Sequence[Attempt]) -> Exit:
 
 
 async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, sign_again: bool) -> int:
-    """Send a recording, in its order, one after another.
+    """Send a recording, one delivery after the other.
 
     Args:
         file: The recording.
-        url: Where to.
-        options: How stubbornly.
-        from_line: The line of the file to begin with, from 1.
-        sign_again: Whether each is signed again.
+        url: The URL of the receiver.
+        options: The options for attempts.
+        from_line: The first line of the file to send, from 1.
+        sign_again: Whether to sign each delivery again.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: One did not get there, or the recording cannot be read; stopped part-way, it says how to continue.
+        CommandError: A delivery failed, or the recording cannot be read. After a stop, the message shows how to
+            continue.
     """
     options.check()
     if from_line < 1:
-        raise UsageError("--from-line counts from 1")
+        raise UsageError("--from-line must be at least 1")
     target = checked_url(url)
     secret = signing_secrets()[0] if sign_again else None
     recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
@@ -144,7 +145,7 @@ async def _send_all(
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()
         if not last.succeeded:
-            raise _stopped(f"line {delivery.line} did not get there: {outcome_of(last)}", number, delivery)
+            raise _stopped(f"line {delivery.line} was not delivered: {outcome_of(last)}", number, delivery)
 
 
 def _stopped(why: str, done: int, delivery: Recorded) -> CommandError:
@@ -160,18 +161,18 @@ async def deliver(
     *,
     tell: Callable[[int, Attempt], None] = lambda number, attempt: None,  # noqa: ARG005
 ) -> list[Attempt]:
-    """Try as often as the options say.
+    """Repeat attempts as often as the options allow.
 
     Args:
-        sender: What carries it.
-        url: Where to.
-        body: What is sent.
-        signature: Its header.
-        options: How often.
-        tell: Called with each attempt, as it ends, and its number.
+        sender: The sender.
+        url: The URL of the receiver.
+        body: The body.
+        signature: The value of the `Signature` header.
+        options: The options for attempts.
+        tell: A function that gets each finished attempt and its number.
 
     Returns:
-        What was tried; the last one succeeded, or all failed.
+        The attempts. The last one succeeded, or all failed.
     """
     attempts: list[Attempt] = []
     for pause in pauses(options.attempts, options.first_pause):
@@ -186,7 +187,7 @@ async def deliver(
 
 
 def outcome_of(attempt: Attempt) -> str:
-    """What happened to an attempt, in words."""
+    """Describe the result of an attempt."""
     return f"HTTP {attempt.status}" if attempt.problem is None else attempt.problem
 
 
@@ -199,36 +200,39 @@ async def trigger(event: str, url: str | None, server: ServerOptions) -> int:
     """Change an order or a product in a sandbox.
 
     Args:
-        event: What the sandbox is to report.
-        url: With the embedded sandbox, where it delivers.
-        server: Which sandbox.
+        event: The event name.
+        url: The URL for the embedded sandbox.
+        server: The options for the sandbox.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: It was not delivered.
-        UsageError: There is no such event, or it is not a sandbox.
+        CommandError: The delivery failed.
+        UsageError: The event is unknown, or the server is not a sandbox.
     """
     server.check()
     if event not in EVENTS:
-        raise UsageError(f"there is no event {event!r}; there are {', '.join(EVENTS)}")
+        raise UsageError(f"unknown event {event!r}; the events are {', '.join(EVENTS)}")
     if server.sandbox:
         if url is None:
-            raise UsageError("with --sandbox, say with --to where it delivers, such as http://127.0.0.1:8080/webhooks")
+            raise UsageError("--sandbox needs --to, the URL of the receiver, such as http://127.0.0.1:8080/webhooks")
         return await _in_an_embedded_sandbox(event, checked_url(url), server)
     if url is not None:
-        raise UsageError("--to is for --sandbox; a sandbox that runs delivers to its subscriptions")
+        raise UsageError("--to needs --sandbox; a running sandbox delivers to its subscriptions")
     async with connect(server) as connection:
         base_url = connection.client.settings.base_url
         if urlsplit(base_url).hostname not in _LOOPBACK:
-            raise UsageError("trigger changes orders and stock, so it is for a sandbox on this machine: --base-url")
+            raise UsageError("trigger changes orders and stock, so it needs a sandbox on this machine: pass --base-url")
         info(f"{await _change(connection.client, event)}; the sandbox delivers it to its subscriptions")
     return Exit.DONE
 
 
 async def _in_an_embedded_sandbox(event: str, url: str, server: ServerOptions) -> int:
-    """The sandbox makes the body; it is sent from here, since the receiver does not have the sandbox's secrets."""
+    """The sandbox makes the body.
+
+    The command sends it itself, because the receiver does not have the sandbox's secrets.
+    """
     secret = signing_secrets()[0]
     seed = 1 if server.sandbox_seed is None else server.sandbox_seed
     orders, products = server.sandbox_orders or 10, server.sandbox_products or 100
@@ -247,7 +251,7 @@ async def _in_an_embedded_sandbox(event: str, url: str, server: ServerOptions) -
 
 
 async def _change(client: GoedGepickt, event: str) -> str:
-    """Change what the event is about; what was changed, in words."""
+    """Change the order or product of the event. Return a description of the change."""
     if EVENTS[event].resource == "order":
         webshop = await client.webshops.list().first()
         if webshop is None:

@@ -78,7 +78,7 @@ class MemoryInbox:
         return added
 
     async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
-        """Hand out what is due: see `Inbox.claim`."""
+        """Claim entries that are due: see `Inbox.claim`."""
 
         async def look() -> tuple[list[Claim], float]:
             with self._lock:
@@ -94,7 +94,7 @@ class MemoryInbox:
                     self._set_due(row, self._clock() + lease)
 
     async def finish(self, claim: Claim, *, dedup_window: float = 0.0) -> None:
-        """Remove what was handled: see `Inbox.finish`."""
+        """Remove a handled entry: see `Inbox.finish`."""
         with self._lock:
             if (row := self._row_of(claim)) is None:
                 return
@@ -106,7 +106,7 @@ class MemoryInbox:
         self._notifier.notify()
 
     async def postpone(self, claim: Claim, *, delay: float, counts: bool = True) -> None:
-        """Hand it back: see `Inbox.postpone`."""
+        """Return an entry to the inbox: see `Inbox.postpone`."""
         with self._lock:
             if (row := self._row_of(claim)) is None:
                 return
@@ -116,7 +116,7 @@ class MemoryInbox:
         self._notifier.notify()
 
     async def give_up(self, claim: Claim, *, reason: str) -> None:
-        """Set it aside as failed; of these, the last thousand are kept."""
+        """Mark an entry as failed; the last thousand failed entries are kept."""
         with self._lock:
             if (row := self._row_of(claim)) is None:
                 return

@@ -44,29 +44,29 @@ T = TypeVar("T")
 Step = Callable[[SqliteTable], Any]
 
 _BATCH: Final = 1000
-"""Steps in one transaction, at most."""
+"""The largest number of steps in one transaction."""
 _BUSY_TIMEOUT: Final = 10.0
-"""Seconds to wait for other processes that use the file; each does so for milliseconds."""
+"""The longest wait in seconds for other processes, which use the file for milliseconds each."""
 _BUSY_PAUSE: Final = 0.002
-"""Seconds between two tries, at most."""
+"""The longest pause between two attempts, in seconds."""
 _MAX_BYTES: Final = 1024**3
 _KEEP_FAILED: Final = 90 * 86_400.0
 _DISK_RESERVE: Final = 1024**2
-"""Bytes of the disk that are left free, so that what is stored can still be handled and removed."""
+"""The free disk space in bytes that is kept, so that stored entries can still be handled and removed."""
 _PAGE_SIZE: Final = 4096
 _DAMAGED_SCHEMA: Final = re.compile("^no such |has no column|^unsupported file format")
 _CHECKED_SIZE: Final = 64 * 1024**2
-"""Bytes of a file that is checked as a whole when it is opened; a larger one takes too long."""
+"""The largest file in bytes that is checked completely when it is opened."""
 
 
 class SqliteInbox:
     """An inbox in a file: its entries survive a crash of the process and, by default, of the machine.
 
-    It can be used from several event loops and threads, and by several processes of one host; not over a network
-    file system. It opens the file at the first call, and again after `close` or in a forked child.
+    Several event loops, threads and processes of one host can use it, but not over a network file system. It opens the
+    file at the first call, and again after `close` or in a forked child.
 
-    A damaged file is set aside as `….damaged-…`, what can be read of it is copied to a new file, and an error is
-    logged. When the disk or the inbox is full, deliveries are answered with 503 until there is room again.
+    A damaged file is renamed to `….damaged-…`, its readable entries are copied to a new file, and an error is logged.
+    When the disk or the inbox is full, deliveries are answered with 503 until there is room again.
 
     Args:
         path: The file. It is created, with its directories, for this user alone; the permissions of an existing file
@@ -117,7 +117,7 @@ class SqliteInbox:
         return await self._do(lambda table: table.put(entries, self._clock()), needs_room=True)
 
     async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
-        """Hand out what is due: see `Inbox.claim`."""
+        """Claim entries that are due: see `Inbox.claim`."""
         names = sorted(handlers)
         return await long_poll(lambda: self._look(names, limit, lease), self._notifier, wait)
 
@@ -126,15 +126,15 @@ class SqliteInbox:
         await self._do(lambda table: table.renew(claims, lease, self._clock()))
 
     async def finish(self, claim: Claim, *, dedup_window: float = 0.0) -> None:
-        """Remove what was handled: see `Inbox.finish`."""
+        """Remove a handled entry: see `Inbox.finish`."""
         await self._do(lambda table: table.finish(claim, dedup_window, self._clock()))
 
     async def postpone(self, claim: Claim, *, delay: float, counts: bool = True) -> None:
-        """Hand it back: see `Inbox.postpone`."""
+        """Return an entry to the inbox: see `Inbox.postpone`."""
         await self._do(lambda table: table.postpone(claim, delay, self._clock(), counts=counts))
 
     async def give_up(self, claim: Claim, *, reason: str) -> None:
-        """Set it aside as failed: see `Inbox.give_up`, and `failed`."""
+        """Mark an entry as failed: see `Inbox.give_up`, and `failed`."""
         await self._do(lambda table: table.give_up(claim, reason, self._clock(), self._keep_failed))
 
     async def waiting(self, handlers: Collection[str]) -> int:
@@ -159,10 +159,10 @@ class SqliteInbox:
         """Put failed entries back into the inbox, with all their attempts.
 
         Args:
-            ids: Which ones; None is all.
+            ids: The numbers of the entries; None for all.
 
         Returns:
-            How many there were.
+            The number of entries.
         """
         return await self._do(lambda table: table.requeue_failed(ids, self._clock()), needs_room=True)
 
@@ -170,10 +170,10 @@ class SqliteInbox:
         """Delete failed entries.
 
         Args:
-            ids: Which ones; None is all.
+            ids: The numbers of the entries; None for all.
 
         Returns:
-            How many there were.
+            The number of entries.
         """
         return await self._do(lambda table: table.drop_failed(ids))
 
@@ -222,7 +222,7 @@ class SqliteInbox:
         return claims, self._poll if due is None else min(self._poll, due - now)
 
     def _hand_back(self, committer: Committer, step: Future[tuple[list[Claim], float]]) -> None:
-        """Hand back what a claim took whose caller was cancelled."""
+        """Return the entries of a claim whose caller was cancelled."""
         if step.cancelled() or step.exception() is not None:
             return
         for claim in step.result()[0]:
@@ -234,7 +234,7 @@ def _postpone_at_once(claim: Claim, now: float, table: SqliteTable) -> bool:
 
 
 def default_inbox_path(port: int) -> Path:
-    """The file of a receiver that was given no inbox; the port distinguishes the receivers of a host."""
+    """The file of a receiver without an inbox. The port distinguishes the receivers of a host."""
     return state_dir() / f"webhooks-{port}.sqlite3"
 
 
@@ -261,7 +261,7 @@ class Committer:
         self._thread.start()
 
     def submit(self, step: Callable[[SqliteTable], T], *, needs_room: bool = False) -> Future[T]:
-        """Have a step done; the future has its result when it is committed, or an `InboxError`.
+        """Run a step. The future has its result after the commit, or an `InboxError`.
 
         Args:
             step: The step.
@@ -375,7 +375,7 @@ class InboxFile:
         self._inode = 0
 
     def transact(self, steps: Sequence[tuple[Step, bool]]) -> tuple[list[Any], bool]:
-        """Do all steps in one transaction; a damaged file is replaced first.
+        """Run all steps in one transaction; a damaged file is replaced first.
 
         Returns:
             The result of each step, an `InboxError` for one that is refused; and whether something was changed.
@@ -397,7 +397,7 @@ class InboxFile:
             except _FileReplacedError:
                 self.close()
                 if last:
-                    raise InboxError(f"the inbox {self._path} is replaced again and again") from None
+                    raise InboxError(f"the inbox {self._path} is replaced repeatedly") from None
             except BaseException:
                 self.close()
                 raise
@@ -453,7 +453,10 @@ class InboxFile:
     # -- no room ------------------------------------------------------------------------------------------------
 
     def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable, needs_room: bool) -> str | None:  # noqa: FBT001
-        """Why nothing more can be stored; None if it can. If the disk is short, the log is moved into the file and cut."""
+        """The reason why nothing more can be stored, or None.
+
+        If the disk is short, the log is moved into the file and cut.
+        """
         if self._is_disk_short(0) and self._is_disk_short(table.size()[1]):
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -496,11 +499,11 @@ class InboxFile:
         return False
 
     def _recover(self, error: Exception) -> None:
-        """Set a damaged file aside, and copy what can be read of it to a new one.
+        """Rename a damaged file, and copy its readable entries to a new one.
 
         Raises:
-            OSError: It cannot be set aside.
-            sqlite3.Error: There can be no new file.
+            OSError: The file cannot be renamed.
+            sqlite3.Error: The new file cannot be created.
         """
         damaged = self._current_inode()
         with locked_directory(self._path.parent):
@@ -513,8 +516,7 @@ class InboxFile:
             saved = self._copy_from(aside)
         log_event(
             "webhook.error",
-            why=f"the inbox {self._path} is damaged ({error}); it is set aside as {aside.name}, and {saved} of its "
-            "entries could be saved",
+            why=f"the inbox {self._path} is damaged ({error}); it is renamed to {aside.name}, and {saved} of its entries were saved",
         )
 
     def _copy_from(self, aside: Path) -> int:
