@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import attrs
@@ -240,8 +240,8 @@ def environment_proxy(base_url: str) -> str | None:
     if is_loopback(server.hostname or ""):
         return None
     proxies = getproxies_environment()
-    proxy = proxies.get(server.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(server.netloc):
+    proxy = (proxies.get(server.scheme) or proxies.get("all") or "").strip()
+    if not proxy or proxy_bypass(server.netloc) or _is_excluded(server, proxies.get("no", "")):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if shown_proxy(proxy) is None:
@@ -250,6 +250,29 @@ def environment_proxy(base_url: str) -> str | None:
             "Correct it, list the server in NO_PROXY, or pass an aiohttp session with a connector for that proxy"
         )
     return proxy
+
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _is_excluded(server: SplitResult, no_proxy: str) -> bool:
+    """Whether `NO_PROXY` names the server in a form that the standard library does not know.
+
+    Such as `*.example.test`, `host:443` without a port in the URL, `10.0.0.0/8`, and an IPv6 address without brackets.
+    """
+    host = (server.hostname or "").rstrip(".")
+    port = str(server.port or _DEFAULT_PORTS.get(server.scheme))
+    for entry in no_proxy.lower().replace(",", " ").split():
+        name = entry.removesuffix(f":{port}") if entry.count(":") == 1 or "]:" in entry else entry
+        name = name.strip("[]").removeprefix("*").strip(".")
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False):
+                return True
+        except ValueError:
+            pass
+        if name and f".{host}".endswith(f".{name}"):
+            return True
+    return False
 
 
 def shown_proxy(proxy: str) -> str | None:

@@ -128,13 +128,43 @@ async def test_a_server_on_this_machine_is_asked_directly(
     assert (await make_client(sandbox.url, sandbox.api_key).request("GET", "/webshops")).status == 200
 
 
-@pytest.mark.parametrize("no_proxy", [NOWHERE, ".invalid", "*", f"example.test,{NOWHERE}"])
+@pytest.mark.parametrize(
+    "no_proxy",
+    [
+        *(NOWHERE, ".invalid", "*", f"example.test,{NOWHERE}", f" {NOWHERE.upper()}. ", "*.invalid", f"{NOWHERE}:443"),
+        *(f"example.test {NOWHERE}",),
+    ],
+)
 def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
     assert environment_proxy(f"https://{NOWHERE}/api") == "http://127.0.0.1:3128"
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert environment_proxy(f"https://{NOWHERE}/api") is None
     assert Settings(api_key="k", base_url=f"https://{NOWHERE}/api").proxy is None
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy", "is_excluded"),
+    [
+        ("https://10.1.2.3/api", "10.0.0.0/8", True),
+        ("https://11.1.2.3/api", "10.0.0.0/8", False),
+        ("https://10.1.2.3/api", "10.1.2.3:443", True),
+        ("https://10.1.2.3/api", "10.1.2.3:80", False),
+        ("http://10.1.2.3:8080/api", "10.1.2.3:8080", True),
+        ("https://[2001:db8::1]/api", "2001:db8::1", True),
+        ("https://[2001:db8::1]:8443/api", "[2001:db8::1]:8443", True),
+        ("https://[2001:db8::1]/api", "2001:db8::/32", True),
+        ("https://[2001:db8::1]/api", "2001:db9::/32", False),
+        ("https://badexample.test/api", "example.test", False),
+        ("https://example.test/api", "a.example.test, ,:443,*.", False),
+    ],
+)
+def test_no_proxy_takes_networks_ports_and_addresses(
+    monkeypatch: pytest.MonkeyPatch, url: str, no_proxy: str, is_excluded: bool
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", " http://127.0.0.1:3128 ")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert environment_proxy(url) == (None if is_excluded else "http://127.0.0.1:3128")
 
 
 @pytest.mark.parametrize(
