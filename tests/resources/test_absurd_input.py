@@ -130,7 +130,8 @@ async def test_any_argument_is_accepted_or_raises_our_error(call: str) -> None:
 
 @pytest.mark.parametrize("name", ["max_attempts", "base", "cap", "max_refusals", "max_retry_after", "quota"])
 def test_a_retry_policy_of_any_value_is_made_or_raises_our_error(name: str) -> None:
-    for value in (*VALUES.values(), -1, -0.5, float("nan")):
+    values: list[Any] = [*VALUES.values(), -1, -0.5, float("nan")]
+    for value in values:
         with pytest.raises(ConfigurationError, match=name) as caught:
             RetryPolicy(**{name: value})
         assert_short(caught.value)

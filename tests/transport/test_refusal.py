@@ -311,7 +311,8 @@ def judged(body: bytes, *, kind: str = "application/json", **request: Any) -> Ve
 @pytest.mark.parametrize("body", [b'{"items": [1]}', b"[]", b"5", b'{"message": "Created"}'])
 def test_a_success_has_the_data_of_its_body(body: bytes) -> None:
     checked: list[Any] = []
-    for options in ({}, {"check": checked.append}, {"may_be_empty": True}):
+    every: list[dict[str, Any]] = [{}, {"check": checked.append}, {"may_be_empty": True}]
+    for options in every:
         assert judged(body, **options) == Verdict(data=json.loads(body))
     assert checked == [json.loads(body)]
 
