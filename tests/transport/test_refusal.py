@@ -335,7 +335,7 @@ def test_a_success_that_cannot_be_read_may_have_been_applied(idempotency: Idempo
     assert verdict.may_send_again is (not is_write and not is_page)
     assert (error.attempts, error.method, error.path) == (3, "PUT", "/products")
     page = "the response is a web page instead of JSON: check base_url"
-    assert error.message == (page if is_page else "the answer of 6 bytes is not valid JSON at character 0")
+    assert error.message == (page if is_page else "the response of 6 bytes is not valid JSON at character 0")
 
 
 def test_json_that_does_not_belong_to_the_request_counts_as_unreadable() -> None:
