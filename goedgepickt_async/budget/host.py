@@ -442,13 +442,15 @@ class HostStore:
         self.problem = reason
         if self._fallback is None:
             known = self._slots.sharers if self._slots is not None else {}
-            parts = max(1, len(known)) if known and not self._conflict else max(1, int(1 / self._fraction))
+            if self._conflict:
+                known = {}
+            parts = len(known) or max(1, int(1 / self._fraction))
             share = max(1, min(self.config.share, self.config.limit // parts))
             config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
             self._fallback = Slots(config)
-            seen = self.memory.seen(now)
-            self._fallback.absorb({slot: at for slot, at in seen.items() if (slot & 0xFFFFFFFF) % parts == 0})
-            self._fallback.reopen(self.memory.in_flight)
+            part = self.memory.part(self.sharer, known, now, self.config)
+            self._fallback.absorb(part.seen(now))
+            self._fallback.reopen(part.in_flight)
             log_event(
                 "budget.degraded",
                 why=f"the budget's file {self.file.path} cannot be used ({reason})",

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -207,11 +207,23 @@ class SharerMemory:
         self._epoch, self._sequence, self._shift = slots.epoch, slots.sequence, shift
         self._seen, self.sharers = dict(free_at), slots.sharers
 
-    def part(self, parts: int, here: int) -> SharerMemory:
-        """What of it one of so many hosts reckons with, for a state of its own."""
-        memory = SharerMemory(self.sharer)
-        memory._seen = {slot: at for slot, at in self.seen(here).items() if (slot & 0xFFFFFFFF) % parts == 0}
-        memory.own = {slot: at for slot, at in memory._seen.items() if slot in self.own}
+    def part(self, me: int, all_of: Collection[int], here: int, config: LimiterConfig) -> SharerMemory:
+        """The part of one host or process, for a separate state: each slot is kept by one of all.
+
+        Its own slots in flight are always kept: the others may not know them yet. If few slots seem free, the others
+        may have taken them since the state was read.
+        """
+        rank, parts = sorted({*all_of, me}).index(me), len({*all_of, me})
+        memory, seen = SharerMemory(self.sharer), self.seen(here)
+        free = config.share - len(seen)
+        if parts > 1 and free <= config.margins[1]:
+            seen |= dict.fromkeys(range(free), here + config.cooldown)  # no process has the number 0
+        mine = {slot for slot in seen if (slot & 0xFFFFFFFF) % parts == rank or slot in self.in_flight}
+        lacking = -(-len(seen) // parts) - len(mine)
+        if lacking > 0:  # the others keep more than their part, so less is left
+            mine |= set(sorted(seen.keys() - mine)[:lacking])
+        memory._seen = {slot: seen[slot] for slot in mine}
+        memory.own = {slot: free_at for slot, free_at in memory._seen.items() if slot in self.own}
         memory.in_flight = self.in_flight & memory.own.keys()
         return memory
 

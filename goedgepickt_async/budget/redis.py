@@ -523,13 +523,13 @@ class RedisBudget(QueuedBudget):
     def _begin_outage(self, reason: str) -> _Outage:
         """Start the outage: the processes of this host share a file, and each host uses its part."""
         here, memory = self._clock(), self.store.memory
-        sharers = memory.sharers
-        hosts = len({demand.host for demand in sharers.values()})
-        share = self.config.share if not hosts else max(1, self.config.share // hosts)
+        hosts = {demand.host for demand in memory.sharers.values()}
+        share = max(1, self.config.share // max(1, len(hosts)))
         config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
         file = HostFile(self._file_name, None if self._directory is None else Path(self._directory))
         each = None if hosts else self._fraction
-        store = HostStore(config, file, self._fraction, self._clock, each, memory=memory.part(max(1, hosts), here))
+        known = memory.part(self._host_number, hosts, here, self.config)
+        store = HostStore(config, file, self._fraction, self._clock, each, memory=known)
         host = self._host_budget = QueuedBudget(store, config, self._clock)
         host._first_answer = 1.0  # noqa: SLF001  opening the file
         host._listeners, host._numbers = self._listeners, self._numbers  # noqa: SLF001  the same budget, elsewhere

@@ -2,13 +2,16 @@
 
 import asyncio
 import math
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from goedgepickt_async import BudgetExhaustedError, RedisBudget
+from goedgepickt_async.budget.config import LimiterConfig
 from goedgepickt_async.budget.protocol import Answered
+from goedgepickt_async.budget.queue import SharerMemory
 from goedgepickt_async.budget.slots import Lane
 from tests.support.fleet import Fleet, run
 from tests.support.memory_redis import MemoryRedis
@@ -95,3 +98,24 @@ async def test_the_processes_of_a_host_come_back_from_an_outage_together(tmp_pat
     assert not two.snapshot().problem
     await one.close()
     await two.close()
+
+
+@pytest.mark.parametrize("hosts", [2, 3, 7])
+def test_the_hosts_together_keep_all_slots_that_were_in_use_before_an_outage(hosts: int) -> None:
+    draw, config = random.Random(hosts), LimiterConfig()
+    for _ in range(50):
+        used = draw.choice([10, 120, 145, 150])
+        numbers = draw.sample(range(1, 1000), used)
+        seen = {draw.choice([7, 8, 9]) << 32 | number: draw.randrange(100, 200) for number in numbers}
+        kept = []
+        for host in range(hosts):
+            memory = SharerMemory(7)
+            memory._seen, memory.own = dict(seen), {slot: at for slot, at in seen.items() if slot >> 32 == 7}
+            memory.in_flight = set(draw.sample(sorted(memory.own), min(3, len(memory.own))))
+            part = memory.part(host, range(hosts), 0, config)
+            assert part.in_flight == memory.in_flight
+            kept.append(part.seen(0))
+        assert seen.keys() <= set().union(*kept)
+        assert min(map(len, kept)) >= used // hosts
+        # Where nearly all were in use, no host may send before one of the slots comes free.
+        assert used < 140 or min(map(len, kept)) >= config.share // hosts
