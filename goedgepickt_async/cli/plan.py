@@ -405,7 +405,7 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
         raise CommandError(
             f"nothing was sent, because another run for the same webshop was interrupted: {printable(str(error.run))}. "
             "To finish that run first, run the command again with --continue. With --look-up it looks up its open "
-            "writes and drops it; with --drop it drops it. `goedgepickt runs {error.run.id}` shows it"
+            f"writes and drops it; with --drop it drops it. `goedgepickt runs {error.run.id}` shows it"
         ) from None
     if run.is_resumed:
         info(f"goes on with {printable(str(run.record))}")

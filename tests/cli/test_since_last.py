@@ -208,7 +208,7 @@ def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_pa
         (("orders", "--since-last", "-o", "/dev/null"), "--since-last needs --output FILE"),
         (("orders", "--since-last", "-o", "a.jsonl", "--resume", "b"), "leave out --resume"),
         (("orders", "--since-last", "-o", "a.jsonl", "--limit", "5"), "leave out --limit"),
-        (("orders", "-o", "a.jsonl", "--checkpoint", "c.json"), "--checkpoint is for --since-last"),
+        (("orders", "-o", "a.jsonl", "--checkpoint", "c.json"), "--checkpoint needs --since-last"),
     ],
 )
 @pytest.mark.usefixtures("sandbox")
