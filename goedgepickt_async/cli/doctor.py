@@ -257,10 +257,9 @@ def _shops(data: Any) -> tuple[Shop, ...] | None:
     rows = data.get("items") if isinstance(data, Mapping) else None
     if isinstance(rows, Mapping) and all(str(key).isdecimal() for key in rows):  # a list with gaps, as PHP writes it
         rows = list(rows.values())
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and row.get("uuid") for row in rows):
         return None
-    shops = (row for row in rows if isinstance(row, Mapping))
-    return tuple(Shop(uuid=str(row.get("uuid")), name=_name(row.get("name"))) for row in shops)
+    return tuple(Shop(uuid=str(row["uuid"]), name=_name(row.get("name"))) for row in rows)
 
 
 def _name(value: Any) -> str | None:

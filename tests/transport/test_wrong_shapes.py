@@ -344,6 +344,22 @@ async def test_doctor_reads_webshops_as_php_writes_them_with_any_name() -> None:
     assert report.replace("\n", "").isprintable()
 
 
+@pytest.mark.parametrize(
+    "items", ["x", 5, [5], [None], [[]], [{}], [{"name": "x"}], {"a": {"uuid": "w"}}, {"0": 1}], ids=str
+)
+async def test_doctor_accepts_no_list_without_webshops_in_it(items: Any) -> None:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(json.dumps({"items": items, "pageInfo": {}}).encode())
+
+    async with (
+        raw_server(play) as server,
+        GoedGepickt("k", base_url=server.url, budget=unlimited_budget()) as gg,
+    ):
+        findings = await examine(gg)
+    assert findings.configured is not None
+    assert not findings.configured.accepted
+
+
 @contextlib.contextmanager
 def _loop_in_a_thread() -> Any:
     loop = asyncio.new_event_loop()
