@@ -131,8 +131,8 @@ def tests_oldest(session: nox.Session) -> None:
 
     The development mode and asyncio's debug mode turn leaks and unawaited coroutines into failures. So it runs what
     meets a dependency or an event loop: transport, client, resources, lists, models, conversion, webhooks.
-    It also runs the budgets, the test kit, the sandbox's server and the command. `SAME_WITH_ALL_VERSIONS` and the slow tests are left
-    out: `everything` runs them with the newest dependencies.
+    It also runs the budgets, the test kit, the sandbox's server and the command. `SAME_WITH_ALL_VERSIONS` and the slow
+    tests are left out: `everything` runs them with the newest dependencies.
     """
     session.install(*groups("tests"), ".[cli,excel]", *OLDEST)
     chosen = session.posargs or ("-m", "not slow", *(f"--ignore={path}" for path in SAME_WITH_ALL_VERSIONS), "tests")

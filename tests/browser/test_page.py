@@ -207,8 +207,7 @@ def test_everything_is_reached_by_keyboard(browser: Any, size: Any) -> None:
         assert errors_of(browser) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 820, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (820, "dark"), (1280, "light")])
 def test_no_section_is_wider_than_the_window_and_each_control_has_a_name(
     browser: Any, size: Any, width: int, scheme: str
 ) -> None:

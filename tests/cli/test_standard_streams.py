@@ -11,7 +11,7 @@ from .conftest import Finished, Goedgepickt, jsonl
 
 pytestmark = pytest.mark.slow
 
-FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "250")
+FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "120")
 
 
 def with_closed(goedgepickt: Goedgepickt, closing: str, *arguments: str) -> Finished:
@@ -24,7 +24,7 @@ def with_closed(goedgepickt: Goedgepickt, closing: str, *arguments: str) -> Fini
 def test_a_file_is_whole_and_holds_rows_alone_whatever_is_closed(goedgepickt: Goedgepickt, closing: str) -> None:
     done = with_closed(goedgepickt, closing, "export", "orders", *FAST, "-o", "orders.jsonl")
     assert done.code == 0, done.err
-    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 250
+    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 120
     assert done.out == b""
 
 
@@ -38,7 +38,7 @@ def test_rows_for_a_closed_stdout_are_not_said_to_be_written(goedgepickt: Goedge
 def test_a_closed_stderr_does_not_change_the_exit_code_nor_the_data(goedgepickt: Goedgepickt) -> None:
     done = with_closed(goedgepickt, "2>&-", "export", "orders", *FAST)
     assert (done.code, done.err) == (0, "")
-    assert len(done.rows) == 250
+    assert len(done.rows) == 120
     assert with_closed(goedgepickt, "2>&-", "export", "orders", *FAST, "--limit", "0").code == 2
 
 
@@ -47,7 +47,7 @@ def test_doctor_needs_no_stdout_for_its_exit_code(goedgepickt: Goedgepickt) -> N
 
 
 def test_a_table_on_a_stdout_that_is_not_utf_8_has_question_marks_and_no_error(goedgepickt: Goedgepickt) -> None:
-    table = ("export", "products", *FAST, "--format", "table")
+    table = ("export", "products", *FAST, "--format", "table", "--limit", "40")
     for encoding, seen in (
         ("utf-8", "Geëmailleerde"),
         ("ascii", "Ge?mailleerde"),

@@ -53,7 +53,7 @@ def test_the_sandbox_answers_accepts_and_refuses_as_the_document_says(tmp_path: 
         (tmp_path / "schemathesis.toml").write_text(LINKED_ALREADY)
         command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", sandbox.url]
         headers = ["-H", f"Authorization: Bearer {sandbox.api_key}", "-H", "Accept: application/json"]
-        chosen = ["--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--seed", "1", "-n", "8"]
+        chosen = ["--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--seed", "1", "-n", "4"]
         hooks = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.contract.conformance_hooks"}
         hooks["PYTHONPATH"] = str(Path(__file__).parents[2])
         ran = subprocess.run(
