@@ -8,7 +8,7 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, timedelta
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -64,7 +64,7 @@ class SeenKeys:
         more = list(keys)
         too_many = len(self._keys) + len(more) - MEMORY
         if too_many > 0:
-            self._known.difference_update(islice(chain(self._keys, more), too_many))
+            self._known.difference_update(islice(self._keys, too_many))
             self.whole = False
         self._keys.extend(more)
         self._known.update(more[-MEMORY:])

@@ -66,6 +66,10 @@ def test_the_next_page_overlaps_as_much_as_a_page_can_that_brings_something_new(
     assert overlapping(covered, largest, overlap) == reaching_back(covered, largest, back)
 
 
+def test_a_page_may_end_where_page_numbers_end() -> None:
+    assert reaching_back(9_950, 100, 0) == PageRequest(page=100, per_page=100)
+
+
 def test_a_page_of_one_row_cannot_overlap() -> None:
     assert overlapping(5, 1, 3) == PageRequest(page=6, per_page=1)
 

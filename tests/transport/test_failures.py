@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from types import SimpleNamespace
 from typing import Any
@@ -125,7 +126,44 @@ def test_after_the_headers_of_an_error_a_timeout_leaves_the_response_that_they_t
         assert found == RawResponse(status=status, headers=head[1], body=b"")
 
 
+@pytest.mark.parametrize(
+    ("cause", "kept"),
+    [
+        (unverified(), ssl.SSLCertVerificationError),
+        (socket.gaierror(-2, "no such host"), socket.gaierror),
+        (refused(), ConnectionRefusedError),
+        (type("TheirError", (OSError,), {})(SECRET), None),
+    ],
+)
+def test_of_the_causes_only_those_of_the_standard_library_are_kept(
+    cause: OSError, kept: type[BaseException] | None
+) -> None:
+    found = failed(caused(aiohttp.ClientError(), cause)).cause
+    assert found is None if kept is None else type(found) is kept
+
+
+@pytest.mark.parametrize(("links", "kept"), [(4, True), (5, False)])
+def test_a_cause_is_looked_for_behind_four_exceptions(links: int, kept: bool) -> None:
+    exc: BaseException = refused()
+    for _ in range(links):
+        exc = caused(aiohttp.ClientError(), exc)
+    assert (failed(exc).cause is not None) is kept
+
+
+@pytest.mark.parametrize(("length", "shown"), [(255, "h" * 255), (256, "h" * 255 + "…")])
+def test_of_a_hosts_name_255_characters_are_shown(length: int, shown: str) -> None:
+    place: Any = SimpleNamespace(host="h" * length, port=443, is_ssl=True, ssl=True, proxy=None)
+    assert describe(aiohttp.ClientConnectorDNSError(place, OSError(-2, "x"))) == f"the host {shown!r} has no address"
+    assert describe(aiohttp.ClientConnectorError(place, refused())) == f"{shown}:443: Connection refused"
+
+
+def test_a_connection_without_a_host_is_described_by_its_reason() -> None:
+    place: Any = SimpleNamespace(host=None, port=None, is_ssl=True, ssl=True, proxy=None)
+    assert describe(aiohttp.ClientConnectorError(place, refused())) == "Connection refused"
+
+
 def test_an_attempt_that_ended_for_a_known_reason_keeps_it() -> None:
+    assert str(EndedError(ConnectionLostError, "why")) == "why"
     known = failed(EndedError(ConnectFailedError, "the session is closed", Evidence.NOT_SENT))
     assert known == TransportFailure(
         evidence=Evidence.NOT_SENT, error=ConnectFailedError, message="the session is closed"
