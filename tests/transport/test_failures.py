@@ -15,7 +15,7 @@ from yarl import URL
 
 from goedgepickt_async import ConnectFailedError, ConnectionLostError, Evidence, RequestTimeoutError
 from goedgepickt_async._transport.request import RawResponse, TransportFailure
-from goedgepickt_async._transport.verdict import EndedError, describe, failure_of
+from goedgepickt_async._transport.verdict import EndedError, _unquoted, describe, failure_of
 
 SECRET = "a-key"
 HEADERS = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {SECRET}"}))
@@ -155,6 +155,24 @@ def test_of_a_hosts_name_255_characters_are_shown(length: int, shown: str) -> No
     place: Any = SimpleNamespace(host="h" * length, port=443, is_ssl=True, ssl=True, proxy=None)
     assert describe(aiohttp.ClientConnectorDNSError(place, OSError(-2, "x"))) == f"the host {shown!r} has no address"
     assert describe(aiohttp.ClientConnectorError(place, refused())) == f"{shown}:443: Connection refused"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(200, "x" * 200), (201, "x" * 200 + "…")])
+def test_of_a_reason_200_characters_are_shown(length: int, shown: str) -> None:
+    assert describe(OSError(1, "x" * length)) == shown
+    assert describe(aiohttp.ClientResponseError(INFO, (), message="x" * 300 + "'De Vries'")) == "x" * 200 + "…"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("X: bad X:", "X: bad X"), ("x" * 300, "x" * 300), ("x" * 301, "x" * 300 + "…"), ("bad <^ 'De Vries'", "bad")],
+)
+def test_a_text_is_shown_up_to_its_first_quotation_and_300_characters(text: str, shown: str) -> None:
+    assert _unquoted(text) == shown
+
+
+def test_of_a_payload_error_all_behind_the_first_message_is_shown() -> None:
+    assert describe(aiohttp.ClientPayloadError("400, message: bad message: late")) == "bad message: late"
 
 
 def test_a_connection_without_a_host_is_described_by_its_reason() -> None:
