@@ -33,6 +33,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_two_processes_keep_one_limit(tmp_path: Path) -> None:
     with serving(Sandbox(limit=20, period=1.0, orders=1, products=1)) as sandbox:
         command = [sys.executable, "-c", HALF, sandbox.url, sandbox.api_key, str(tmp_path / "budget")]

@@ -25,6 +25,8 @@ if not (BROWSER and DRIVER):
         "chromium and chromedriver are not installed; .ci/run installs them where it is root", allow_module_level=True
     )
 
+pytestmark = pytest.mark.slow
+
 SAFETY = 60.0
 """Seconds after which something that should happen is taken never to happen."""
 FLAGS = (

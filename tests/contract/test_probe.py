@@ -14,6 +14,8 @@ from goedgepickt_async.contract.probe import AT_MOST
 from goedgepickt_async.sandbox import Quirks, Sandbox, faults
 from goedgepickt_async.testing import unlimited_budget
 
+pytestmark = pytest.mark.slow
+
 PERSONAL = ("Geheimenberg", "geheimenberg", "geheim@example.test", "0612345678", "Verstopstraat")
 
 

@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed  # noqa: E402
 
 from goedgepickt_async.contrib.dlt import goedgepickt_source, load  # noqa: E402
 
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # dlt's own
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # dlt's own
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ async def running(command: str, env: dict[str, str]) -> AsyncIterator[asyncio.su
         await process.communicate()
 
 
+@pytest.mark.slow
 async def test_web_workers_receiver_and_nightly_export_share_one_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

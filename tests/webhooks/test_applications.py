@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
@@ -73,6 +74,7 @@ async def lines(process: Process, number: int) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_the_applications_of_the_page_handle_deliveries(
     tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, interpreter: Interpreter
 ) -> None:
