@@ -262,10 +262,10 @@ class _Alone:
         self.lock.acquire()
         self.holder = threading.get_ident()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.holder = 0
         self.lock.release()
-        while kind is None and self.deferred:
+        while self.deferred:
             self.deferred.popleft()()
 
 
