@@ -352,8 +352,8 @@ def test_a_settlement_out_of_the_garbage_collector_never_waits_for_its_own_threa
 
 
 def test_what_was_deferred_in_a_transaction_that_failed_is_done_when_it_ends() -> None:
-    budget, done = LocalBudget(), []
+    budget, done = LocalBudget(), [0]
+    budget._alone.deferred.append(lambda: done.append(1))
     with pytest.raises(ZeroDivisionError), budget._alone:
-        budget._alone.deferred.append(lambda: done.append(1))
-        _ = 1 // 0
-    assert done == [1]
+        _ = 1 // done[0]
+    assert done == [0, 1]
