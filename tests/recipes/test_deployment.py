@@ -35,7 +35,7 @@ async def status(session: aiohttp.ClientSession, method: str, url: str, **option
             async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
                 await response.read()
                 return response.status
-        except aiohttp.ClientConnectionError:  # also where this process was so slow that the service hung up
+        except aiohttp.ClientConnectionError:  # or the service closed it: this process may be slow
             await asyncio.sleep(0.05)
 
 
