@@ -36,6 +36,13 @@ FORBIDDEN = {
     r"thread|value|column|order|product|field) an? \w+": "'one X for each Y' or 'one X per Y'",
     r"(cannot|can not|not|never|nothing|none) \w+ (nothing|never|none|neither)|not un(?!ique|til|der|less|it|ion)\w+|nothing but|none but": "no double negation",
     r"lest|whence|wherein|whereby|thereof|therein|thereby|hereby|hitherto|thither|thus|hence|upon|amongst|whilst": "plain words",
+    r"there is no such": "'X does not exist'",
+    r"twice is once": "'you can repeat it', 'a second call does nothing'",
+    r"makes? no sense": "'is not valid', 'cannot be combined'",
+    r"(can)?not be known": "'is unknown'",
+    r"(comes?|came) free": "'becomes free'",
+    r"but for (its|the|those|an?)": "'except for'",
+    r"likewise": "repeat the words",
     # quaint words
     r"anew|afresh": "'again', 'new'",
     r"besides?": "'next to', 'in addition to', 'during', 'with'",

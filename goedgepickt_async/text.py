@@ -1,4 +1,4 @@
-"""Text of a server or a user, made fit for messages, logs and terminals: one line, printable, without personal data.
+"""Prepares text of servers and users for messages, logs and terminals: one line, printable, without personal data.
 
 All functions take time in proportion to `limit` for any text, and never raise.
 """

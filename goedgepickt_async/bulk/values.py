@@ -324,7 +324,7 @@ def _structure(data: Any, cls: type[_T]) -> _T:
     try:
         return CONVERTER.structure(data, cls)
     except (cattrs.BaseValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"this is no {cls.__name__} that was saved: {type(error).__name__}") from None
+        raise ConfigurationError(f"not a saved {cls.__name__}: {type(error).__name__}") from None
 
 
 def _exactly(cls: type) -> Callable[[Any, Any], Any]:

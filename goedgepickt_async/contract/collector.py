@@ -359,7 +359,7 @@ class Collector:
         """The opposite of `to_state`.
 
         Raises:
-            ValueError: It is no such state.
+            ValueError: The data is not the state of a probe.
         """
         try:
             made = cls(int(state["requests"]), "traffic" if state["origin"] == "traffic" else "probe")
@@ -371,7 +371,7 @@ class Collector:
             made._values, made._statuses = Counter(state["_values"]), Counter(state["_statuses"])
             made.headers(str(name) for name in state["_headers"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError("this is no state of a probe") from error
+            raise ValueError("the data is not the state of a probe") from error
         return made
 
 

@@ -115,7 +115,7 @@ class Delivery:
 
 
 ATTEMPTS: Final = 10
-"""How often a delivery is tried in all (reference section 6, A)."""
+"""The number of attempts for a delivery (reference section 6, A)."""
 
 FIRST_PAUSE: Final = 1.0
 """Seconds before the second attempt. The service's pauses grow (A); how long they are is not known."""
@@ -125,8 +125,8 @@ def pauses(attempts: int = ATTEMPTS, first: float = FIRST_PAUSE) -> Iterator[flo
     """The seconds to wait before each attempt: none before the first one, then twice as long each time.
 
     Args:
-        attempts: How many there are in all.
-        first: Seconds before the second one.
+        attempts: The number of attempts.
+        first: The seconds before the second attempt.
     """
     for number in range(attempts):
         yield first * 2.0 ** (number - 1) if number else 0.0
@@ -137,7 +137,7 @@ def sign(body: bytes, secret: str) -> str:
 
     Args:
         body: What is sent.
-        secret: The subscription's own.
+        secret: The secret of the subscription.
     """
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
@@ -151,7 +151,7 @@ def host_of(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL is of this machine: `localhost` or a loopback address."""
+    """Whether the host of a URL is this machine: `localhost` or a loopback address."""
     host = host_of(url)
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -187,13 +187,13 @@ _READ_AT_MOST: Final = 64 * 1024
 
 
 class WebhookSender:
-    """Carries bodies to receivers, as the service does; an asynchronous context.
+    """Sends bodies to receivers, like the service. It is an async context manager.
 
     It follows no redirect, keeps no connection and no cookie, and uses no proxy.
 
     Args:
         timeout: Seconds that an attempt may take; what takes longer has failed. The service's own bound is not known.
-        resolver: Who finds addresses of host names; None is the system.
+        resolver: The resolver for host names; None for the system's resolver.
         clock: The clock of `Attempt.at`, in Unix seconds.
     """
 
@@ -224,10 +224,10 @@ class WebhookSender:
             await session.close()
 
     async def attempt(self, url: str, body: bytes, signature: str) -> Attempt:
-        """Try once. The attempt says what happened; only a cancellation is raised.
+        """Make one attempt. The result has the status or the error; only a cancellation is raised.
 
         Args:
-            url: Where to.
+            url: The URL of the receiver.
             body: What is sent.
             signature: The header `Signature`.
         """
@@ -266,9 +266,9 @@ class Payload:
     """A payload, and the webshop whose subscriptions get it.
 
     Attributes:
-        subscription: The event that is subscribed to.
-        webshop: The uuid of the webshop that it happened in; None for the whole account.
-        data: What is said.
+        subscription: The subscribed event.
+        webshop: The uuid of the webshop; None for the whole account.
+        data: The payload.
     """
 
     subscription: str
@@ -277,7 +277,7 @@ class Payload:
 
 
 def payload_of(world: World, change: Change) -> Payload | None:
-    """Return what a change leads to; None if the service sends no webhook for it.
+    """Return the report of a change; None if the service sends no webhook for it.
 
     A new order reports its first status. Each change of stock is reported; for a bundle's header the event has
     another name. `newStock` is the free stock.
@@ -292,7 +292,7 @@ def payload_of(world: World, change: Change) -> Payload | None:
 
 
 def subscribed(world: World, report: Payload) -> Iterator[Row]:
-    """Return the subscriptions that a report is for."""
+    """Return the subscriptions for a report."""
     for hook in world.webhooks:
         if hook["webhookEvent"] == report.subscription and report.webshop in {None, hook["webshopUuid"]}:
             yield hook
@@ -325,8 +325,8 @@ class DeliveryQueue:
     """Runs one task for each delivery; all tasks end with the queue.
 
     Args:
-        carry: Does the work on one delivery.
-        sender: Makes what it works with.
+        carry: A function that carries out one delivery.
+        sender: A function that makes the sender.
     """
 
     def __init__(self, carry: Carry, sender: Callable[[], WebhookSender]) -> None:
@@ -337,7 +337,7 @@ class DeliveryQueue:
         self._task = self._loop.create_task(self._run(), name="webhook deliveries of a sandbox")
 
     def put(self, delivery: Delivery) -> None:
-        """Have a delivery carried; the world may be changed from any thread."""
+        """Add a delivery. This works from any thread."""
         self._loop.call_soon_threadsafe(self._queue.put_nowait, delivery)
 
     async def wait(self, something: asyncio.Event) -> None:
@@ -348,7 +348,7 @@ class DeliveryQueue:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_happened(something), self._loop))
 
     async def close(self) -> None:
-        """End all that is in progress, and wait for that."""
+        """Cancel all deliveries in progress, and wait for their end."""
         self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
@@ -385,7 +385,7 @@ class Deliveries(Sequence[Delivery]):
     Attributes:
         copies: The number of copies of each later delivery; more than 1 makes duplicates.
         delay: The seconds before the first attempt of each later delivery.
-        changed: Called when a delivery is made, attempted or done.
+        changed: A function that is called when a delivery is made, attempted or finished.
     """
 
     def __init__(self, world: World, *, pace: float, timeout: float, clock: Callable[[], float]) -> None:
@@ -478,13 +478,13 @@ class Deliveries(Sequence[Delivery]):
     # What the sandbox does
 
     async def start(self) -> None:
-        """Report what changes from now on."""
+        """Start to report changes."""
         if self._queue is None:
             self._workers.clear()
             self._queue = DeliveryQueue(self._carry, self._make_courier)
 
     async def close(self) -> None:
-        """End all that is in progress; it is dropped."""
+        """Cancel all deliveries in progress; they are dropped."""
         queue, self._queue = self._queue, None
         if queue is None:
             return

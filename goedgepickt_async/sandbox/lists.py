@@ -1,4 +1,4 @@
-"""Lists: filters, search and order; then one page of it, by number as far as those reach, by cursor beyond."""
+"""Lists: filters, search and order, and one page by number or cursor."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _KEPT_SELECTIONS: Final = 16
 
 @attrs.frozen(kw_only=True)
 class ListQuery:
-    """What a request asks of a list, checked; None for what it leaves out.
+    """The checked filters and order of a list request; None for missing ones.
 
     Attributes:
         webshop: Only rows of this webshop (index); -1 for an unknown webshop.
         created_after: Only rows created on this Dutch day or later.
         search: The attribute and the value that it must have.
-        status: Only rows with one of these statuses, as far as the server is honest about it.
-        leaks: Whether rows that once had one of these statuses are in too.
+        status: Only rows with one of these statuses.
+        leaks: Whether rows that had one of these statuses before are included.
         by_date: Sorted by creation instead of by the order in which the rows came in.
         descending: Newest first.
     """
@@ -128,18 +128,18 @@ def _as_text(value: Any) -> str | None:
 
 
 class BadCursorError(ValueError):
-    """The cursor was not given out by this list."""
+    """The cursor is not from this list."""
 
 
 @attrs.frozen(kw_only=True)
 class PageLimits:
-    """How far page numbers reach and how large pages get.
+    """The limits of pages: size and reach of page numbers.
 
     Attributes:
-        default: The page size when none is asked for.
-        largest: The page size above which `perPage` is clamped.
-        reach: How many results page numbers reach.
-        cursor: Whether cursors are given out.
+        default: The default page size.
+        largest: The largest page size.
+        reach: The number of rows that page numbers reach.
+        cursor: Whether pages have cursors.
     """
 
     default: int = 15
@@ -150,7 +150,7 @@ class PageLimits:
 
 @attrs.frozen(kw_only=True)
 class PageRequest:
-    """Which page is asked for; the cursor goes before the number."""
+    """The requested page. A cursor has priority over a number."""
 
     number: int = 1
     size: int | None = None
@@ -169,7 +169,7 @@ class Pager:
         """Return the answer of a list: `items` and `pageInfo`.
 
         Raises:
-            BadCursorError: The cursor is not one of ours.
+            BadCursorError: The cursor is not from this sandbox.
         """
         selection = listing.select(query)
         size = self._size(asked)

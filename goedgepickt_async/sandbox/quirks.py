@@ -115,7 +115,7 @@ def _kind(name: str) -> str:
 def _check(name: str, value: Any) -> None:
     names = [field.name for field in attrs.fields(Quirks)]
     if name not in names:
-        raise ValueError(f"there is no quirk {name!r}; there are {', '.join(names)}")
+        raise ValueError(f"unknown quirk {name!r}; the quirks are {', '.join(names)}")
     kind = _kind(name)
     if kind == "boolean" and not isinstance(value, bool):
         raise ValueError(f"{name} is true or false, not {value!r}")

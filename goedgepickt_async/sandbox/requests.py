@@ -63,14 +63,14 @@ class Incoming:
 
     Attributes:
         method: The HTTP method, after Laravel's own overriding of it by forms.
-        base: Which API it is for: `fulfilment`, `account`, or an empty text.
+        base: The API: `fulfilment`, `account`, or an empty text.
         path: The path below the base path.
         query: The query parameters.
         data: The body's fields after parsing; empty without a body.
         is_unreadable: Whether there is a body and it has no fields: no JSON object and no form.
         token: The bearer token, or None.
         wants_json: Whether the `Accept` header asks for JSON before anything else.
-        referer: Where a browser would be sent back to.
+        referer: The URL to which a browser would be redirected.
         origin: Scheme, host and port of the request's URL: redirects are absolute.
         client: The client's IP address.
     """
@@ -101,7 +101,7 @@ def parse_body(raw: bytes, content_type: str, method: str = "POST") -> Any:
 
     Returns:
         What was sent: for forms nested dicts and lists of text; None for an empty body, for JSON that does not parse
-        and for any other type of content: Laravel takes these for no input.
+        and for any other type of content: Laravel treats these as no input.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if not raw:
@@ -188,8 +188,8 @@ class HostGuard:
     """Refuses requests whose `Host` is not the sandbox's own, and changes that come from another web origin.
 
     Args:
-        listening: The address that the sandbox listens on.
-        names: Further names that it answers to; `*` is any.
+        listening: The address of the sandbox.
+        names: Further accepted host names; `*` for any.
     """
 
     def __init__(self, listening: str, names: Iterable[str]) -> None:
@@ -217,12 +217,12 @@ class HostGuard:
         return address is not None and (address.is_loopback or self._everywhere)
 
     def refuse(self, request: web.BaseRequest) -> web.Response | None:
-        """Return the answer to a request that must not be served; None if it may be."""
+        """Return the refusal of a request; None if the request is allowed."""
         host = request.headers.get("Host", "")
         if not self.is_own(host):
             return _refusal(
                 421,
-                f"this sandbox does not answer to the host {host[:200]!r}: use its own address, or start it with "
+                f"this sandbox does not accept the host {host[:200]!r}: use its own address, or start it with "
                 "--allow-host NAME (Sandbox(hosts=[NAME]))",
             )
         if request.method in _SAFE:
@@ -231,7 +231,8 @@ class HostGuard:
         foreign = origin is not None and origin.partition("://")[2] != host
         if foreign or request.headers.get("Sec-Fetch-Site", "none") in {"cross-site", "same-site"}:
             return _refusal(
-                403, "this request comes from another web page's origin: a sandbox takes changes from its own"
+                403,
+                "this request comes from another web page's origin: a sandbox accepts changes only from its own origin",
             )
         return None
 

@@ -240,7 +240,7 @@ class Sandbox:
             period: The length of the window in seconds.
 
         Raises:
-            ValueError: An argument makes no sense.
+            ValueError: An argument is not valid.
         """
         check_limit(limit, period)
         self._throttling = (limit, period, self._throttling[2])
@@ -439,7 +439,7 @@ class Sandbox:
 
 
 def check_limit(limit: Any, period: Any) -> None:
-    """Refuse a throttle that makes no sense.
+    """Refuse a rate limit that is not valid.
 
     Raises:
         ValueError: The message names the argument.

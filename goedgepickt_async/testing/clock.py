@@ -31,7 +31,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Args:
         now: The time in seconds.
-        advance: Lets so many seconds pass.
+        advance: A function that advances the time by a number of seconds.
     """
 
     def __init__(self, now: Callable[[], float], advance: Callable[[float], None]) -> None:
@@ -260,7 +260,7 @@ class ClockBudget(LocalBudget):
         """Wait for the right to send one request; see `Budget.take`.
 
         Raises:
-            ConfigurationError: It was called in an event loop that does not go by a virtual clock.
+            ConfigurationError: It was called in an event loop without a virtual clock.
         """
         if not isinstance(asyncio.get_running_loop(), VirtualLoop):
             raise ConfigurationError(

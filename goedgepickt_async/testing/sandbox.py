@@ -97,7 +97,7 @@ def running(options: Mapping[str, Any], clock: VirtualClock | None) -> Iterator[
     """A sandbox that runs: in a thread, or on a clock while that runs something.
 
     Args:
-        options: Arguments of `Sandbox`, but for its clock.
+        options: Arguments of `Sandbox`, except for its clock.
         clock: The clock, if there is one.
 
     """

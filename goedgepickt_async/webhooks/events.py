@@ -55,7 +55,7 @@ class Event:
 
     @property
     def ordering_key(self) -> str | None:
-        """Events with the same key are handled one at a time, in the order of arrival; None if there is no such key."""
+        """Events with the same key are handled one at a time, in the order of arrival. None without a key."""
         return None if self.resource_uuid is None else f"{self.resource}:{self.resource_uuid}"
 
 

@@ -155,7 +155,7 @@ class WebhookReceiver:
             timeout: Seconds after which a call has failed; by default the receiver's `handler_timeout`.
 
         Raises:
-            ConfigurationError: There is no such event, the name is taken, or the handler is a generator function.
+            ConfigurationError: An event is unknown, the name is taken, or the handler is a generator function.
         """
         if not events or not all(isinstance(cls, type) and issubclass(cls, Event) for cls in events):
             raise ConfigurationError(

@@ -207,7 +207,7 @@ class _Connections:
             del self._signers[next(iter(self._signers))]
 
     def late(self, **seconds: float) -> list[_Connection]:
-        """The connections that have been in a state for so many seconds."""
+        """Return the connections that have been in a state for this number of seconds."""
         now = self._clock()
         return [one for one in self._open if now - one.since >= seconds.get(one.state, math.inf)]
 
@@ -281,7 +281,7 @@ class _Server(web.Server):
 
 
 class DeliveryServer:
-    """Serves one endpoint; an asynchronous context.
+    """A server for one endpoint, as an async context manager.
 
     Bodies are not decompressed before they are verified.
 

@@ -1,7 +1,7 @@
 """The signature of a delivery: HMAC-SHA256 over the bytes of the body, exactly as they arrived (A). No IO.
 
 Error trackers collect the local variables of each frame that an exception passes. So no function that raises has a
-secret among its local variables. Functions with secrets return a reason, and their caller raises.
+secret among its local variables. A function that has secrets returns a reason as text, and its caller raises the error.
 """
 
 from __future__ import annotations

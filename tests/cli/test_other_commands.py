@@ -216,7 +216,7 @@ def test_the_sandbox_runs_a_command_beside_it_and_ends_with_its_exit_code(goedge
     [
         (["--lively", "often"], "--lively must be a number of events per minute"),
         (["--quirk", "error_key"], "a quirk must be NAME=VALUE"),
-        (["--quirk", "no_such=1"], "there is no quirk 'no_such'"),
+        (["--quirk", "no_such=1"], "unknown quirk 'no_such'"),
         (["--quirk", "error_key=text"], "error_key is one of message, error, errorMessage"),
         (["--key", "short"], "key must be 8 to 4096 visible ASCII characters"),
         (["--webshops", "0"], "webshops"),

@@ -107,7 +107,7 @@ def test_a_killed_export_leaves_the_old_file_and_the_next_one_is_whole(goedgepic
         (("orders", "-o", "o.parquet", "--lines"), "--lines writes a row for each line"),
     ],
 )
-def test_what_makes_no_sense_is_refused(inside: Inside, options: tuple[str, ...], said: str) -> None:
+def test_options_that_cannot_be_combined_are_refused(inside: Inside, options: tuple[str, ...], said: str) -> None:
     done = inside("export", *options, *FAST)
     assert (done.code, said in done.err) == (2, True), done.err
 

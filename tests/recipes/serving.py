@@ -141,7 +141,7 @@ async def uvicorn_process(
 
 
 def _complaints(said: str, url: str) -> list[str]:
-    """The lines that tell of trouble, but for the parent's own listening socket, which uvicorn does not close."""
+    """The lines that tell of trouble, except for the parent's own listening socket, which uvicorn does not close."""
     own = f"laddr=('127.0.0.1', {url.rpartition(':')[2]})>"
     lines = re.findall(r".*(?:Warning|Error|Traceback|unclosed).*", said)
     return [line for line in lines if own not in line and "Enable tracemalloc" not in line]

@@ -219,6 +219,6 @@ async def test_a_form_may_name_its_method(api: Api) -> None:
     "arguments",
     [{"limit": 0}, {"limit": True}, {"limit": "150"}, {"period": 0}, {"period": math.nan}, {"period": "60"}],
 )
-def test_a_throttle_that_makes_no_sense_is_refused_when_the_sandbox_is_made(arguments: dict[str, Any]) -> None:
+def test_an_invalid_throttle_is_refused_when_the_sandbox_is_made(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         Sandbox(**arguments)

@@ -738,7 +738,7 @@ async def test_many_events_of_one_product_are_one_request_and_one_call(gg: GoedG
     assert len(sandbox.requests) == 3
 
 
-async def test_orders_are_looked_at_likewise_and_those_that_are_gone_told_apart(
+async def test_order_handlers_get_the_present_order_and_deleted_ones_are_reported_apart(
     gg: GoedGepickt, sandbox: Sandbox
 ) -> None:
     first = await gg.orders.list().first()

@@ -624,7 +624,7 @@ def _explicit(field: str, column: str, names: Sequence[str]) -> int:
     places = [place for place, name in enumerate(names) if name == column]
     places = places or [place for place, name in enumerate(names) if plain(name) == plain(column)]
     if len(places) != 1:
-        there = "there is no such column" if not places else "several columns are called so"
+        there = "the column does not exist" if not places else "several columns are called so"
         raise InputFileError(f"--column {field}={column}: {there}")
     return places[0]
 

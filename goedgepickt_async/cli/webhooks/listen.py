@@ -170,7 +170,7 @@ class _Listener:
 
         Raises:
             CommandError: A delivery could not be recorded or forwarded.
-            OSError: Likewise.
+            OSError: A delivery could not be recorded or forwarded.
         """
         await self._enough
 

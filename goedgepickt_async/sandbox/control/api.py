@@ -597,7 +597,7 @@ def _window(asked: _Asked, order: str, filters: tuple[str, ...]) -> Window:
 
 def _number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise ValueError(f"this is no whole number: {text[:64]!r}")
+        raise ValueError(f"not a whole number: {text[:64]!r}")
     return int(text)
 
 

@@ -82,7 +82,7 @@ class Controlled(Protocol):
 
 
 _SEARCHED: Final = 2000
-"""So many of the newest orders are searched for words; all are for a whole number or uuid."""
+"""The number of newest orders that are searched for words. A whole number or uuid is searched in all orders."""
 _SORTED: Final = 20_000
 """Products that are sorted or searched at most."""
 

@@ -202,7 +202,7 @@ class LifeCycle(State):
         """Give a shipment another status, known or not, such as `in_transit`.
 
         Raises:
-            KeyError: There is no such shipment.
+            KeyError: The shipment does not exist.
         """
         index = known(self.shipments, shipment_uuid)
         arrived = self.now_text() if status.startswith("delivered") else self.shipments.bare(index)["deliveredDate"]
@@ -359,7 +359,7 @@ def known(table: Table, uuid: str) -> int:
     """Return the index of the living row with this uuid.
 
     Raises:
-        KeyError: There is no such row.
+        KeyError: The row does not exist.
     """
     index = table.find(uuid)
     if index is None:

@@ -98,7 +98,7 @@ class ProductMaker:
         return {4: "parent", 5: "child"}.get(index % 19, "normal")
 
     def part(self, index: int) -> int | None:
-        """Return the product that a bundle consists of, twice each; None if it is no bundle."""
+        """Return the product in a bundle (two pieces of it); None for other products."""
         return index + 1 if self.type(index) == "parent" and index + 1 < self._settings.products else None
 
     def stock(self, index: int, demand: int = 0) -> Stock:

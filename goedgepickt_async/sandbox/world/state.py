@@ -30,19 +30,19 @@ _SHIPMENT_DATES: Final = ("createDate", "deliveredDate")
 
 
 class State:
-    """Everything in one account, in memory.
+    """All data of one account in memory.
 
     `webshops`, `products`, `pick_locations`, `orders`, `shipments` and `webhooks` are sequences of the living rows,
     oldest first, as the API serves them. Generated rows are made when they are read.
 
-    Three rules hold at each moment. A product's reserved stock is what open orders need of it, and completed orders that
-    were short. The oldest orders get stock first. An order is `backorder` when stock for it is missing and
-    `ready_for_picking` when it is there.
+    Three rules are always true. The reserved stock of a product is the quantity in open orders, and in completed orders
+    that were short. The oldest orders get stock first. An order is `backorder` if stock is missing, and otherwise
+    `ready_for_picking`.
 
     Args:
         settings: The sizes and the seed.
         now: The clock that dates new rows, in Unix seconds.
-        dates: Says how dates are written: `space`, `T`, `Z`, or `mixed` (another form in each row).
+        dates: A function that returns the form of dates: `space`, `T`, `Z`, or `mixed` (another form in each row).
     """
 
     def __init__(

@@ -35,15 +35,15 @@ class WorldSettings:
     """The sizes and the seed of a world; the same settings give the same world in every process.
 
     Attributes:
-        orders: How many orders there are.
-        products: How many products there are.
-        shipments: How many shipments; None gives every completed order one.
-        webshops: How many webshops share the account; at least one.
-        pick_locations: How many pick locations there are; at least one.
-        seed: What everything random is derived from.
-        today: The day before whose noon all generated rows lie, within one year.
-        until: The Unix second before which they lie instead; None for noon of `today`.
-        oddities: Whether the world is as untidy as the real one.
+        orders: The number of orders.
+        products: The number of products.
+        shipments: The number of shipments; None for one for each completed order.
+        webshops: The number of webshops, at least 1.
+        pick_locations: The number of pick locations, at least 1.
+        seed: The seed of all random data.
+        today: The last day of the generated rows, which cover one year and end at noon.
+        until: The Unix time at which they end; None for noon of `today`.
+        oddities: Whether the data is irregular, like real data.
     """
 
     orders: int = attrs.field(default=300, validator=attrs.validators.ge(0))
@@ -71,10 +71,10 @@ class WorldSettings:
 
         Args:
             until: The Unix second at which the generated history ends from now on; None keeps the day.
-            **sizes: What is to be different.
+            **sizes: The changed settings.
 
         Raises:
-            ValueError: There is no such setting, or it cannot have this value.
+            ValueError: The setting does not exist or cannot have this value.
         """
         numbers = {"orders", "products", "shipments", "webshops", "pick_locations", "seed"}
         for name, value in sizes.items():
@@ -142,7 +142,7 @@ def parse_moment(text: str) -> int:
     """Return the Unix second of a date-time text; without an offset it is Dutch local time.
 
     Raises:
-        ValueError: It is no ISO date or date-time.
+        ValueError: The text is not an ISO date or date-time.
     """
     moment = datetime.fromisoformat(text)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=AMSTERDAM)).timestamp())

@@ -122,7 +122,7 @@ class Intake(Protocol):
 
 
 class Inbox(Intake, Protocol):
-    """An inbox that hands out its entries. Several receivers and processes can share one.
+    """An inbox with workers that claim its entries. Several receivers and processes can share one.
 
     All calls can be cancelled. A call with a claim that expired and was handed out again does nothing.
 
@@ -133,7 +133,7 @@ class Inbox(Intake, Protocol):
     is_durable: bool
 
     async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
-        """Hand out entries that are due. Until the lease ends, no other caller gets them.
+        """Claim entries that are due. Until the lease ends, no other caller gets them.
 
         When the call is cancelled, entries that it took are handed back.
 
@@ -209,7 +209,7 @@ class Notifier:
                 waiter.get_loop().call_soon_threadsafe(_wake, waiter)
 
     async def wait(self, version: int, seconds: float) -> None:
-        """Return when `version` is no longer current, or after so many seconds."""
+        """Return when `version` is no longer current, or after this number of seconds."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with self._lock:
             if self.version != version:
