@@ -1,7 +1,7 @@
 """The known facts about the API as data: general facts, and the confidence of each field.
 
 Endpoints and filters are in `endpoints.py`, events in `webhooks/events.py`. `python -m goedgepickt_async.contract.facts`
-prints docs/reference/api-facts.md from all of it.
+prints docs/reference/api-facts.md from these tables.
 """
 
 from __future__ import annotations

@@ -443,7 +443,7 @@ class Deliveries(Sequence[Delivery]):
         return frozenset(self._disabled)
 
     def enable(self, webhook_uuid: str) -> None:
-        """Report to a subscription again, as its owner can ask for in the service's own pages."""
+        """Enable a disabled subscription again, which its owner can do on the website of the service."""
         self._disabled.discard(webhook_uuid)
 
     def resend(self, delivery: Delivery) -> Delivery:

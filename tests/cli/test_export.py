@@ -141,9 +141,9 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
         (("products", "--lines", "--format", "csv"), "--lines is not available for products"),
         (("orders", "--lines"), "add --format csv"),
         (("orders", "--limit", "0"), "--limit: 0 is less than 1"),
-        (("orders", "--output", "orders.json"), "no export makes .json files"),
-        (("orders", "--output", "orders.csv.gz"), "no export makes .gz files"),
-        (("orders", "--output", "orders.tsv"), "no export makes .tsv files"),
+        (("orders", "--output", "orders.json"), "no format has the ending .json"),
+        (("orders", "--output", "orders.csv.gz"), "no format has the ending .gz"),
+        (("orders", "--output", "orders.tsv"), "no format has the ending .tsv"),
         (
             ("orders", "--output", "orders.jsonl", "--format", "csv"),
             ".jsonl is the ending of --format jsonl, not of csv",

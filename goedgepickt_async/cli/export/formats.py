@@ -580,7 +580,7 @@ def format_for(name: str | None, output: str) -> str:
     by_ending = next((known for known, each in FORMATS.items() if ending in each.suffixes), None)
     if name is None:
         if ending and by_ending is None:
-            raise UsageError(f"no export makes {ending} files; {_endings()}. --format says it for any other name")
+            raise UsageError(f"no format has the ending {ending}; {_endings()}. For another file name, pass --format")
         return by_ending or "jsonl"
     if ending in FORMATS[name].suffixes or (by_ending is None and ending not in _OTHER_ENDINGS):
         return name
@@ -589,7 +589,9 @@ def format_for(name: str | None, output: str) -> str:
 
 
 def _endings() -> str:
-    return "there are " + ", ".join(f"{each.suffixes[0]} ({name})" for name, each in FORMATS.items() if each.suffixes)
+    return "the endings are " + ", ".join(
+        f"{each.suffixes[0]} ({name})" for name, each in FORMATS.items() if each.suffixes
+    )
 
 
 # -- the table ------------------------------------------------------------------------------------------------------
