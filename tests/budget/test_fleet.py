@@ -117,5 +117,5 @@ def test_the_hosts_together_keep_all_slots_that_were_in_use_before_an_outage(hos
             kept.append(part.seen(0))
         assert seen.keys() <= set().union(*kept)
         assert min(map(len, kept)) >= used // hosts
-        # Where nearly all were in use, no host may send before one of the slots comes free.
+        # Where nearly all were in use, no host may send before one of the slots becomes free.
         assert used < 140 or min(map(len, kept)) >= config.share // hosts
