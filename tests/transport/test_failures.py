@@ -135,9 +135,7 @@ def test_after_the_headers_of_an_error_a_timeout_leaves_the_response_that_they_t
         (type("TheirError", (OSError,), {})(SECRET), None),
     ],
 )
-def test_only_causes_from_the_standard_library_are_kept(
-    cause: OSError, kept: type[BaseException] | None
-) -> None:
+def test_only_causes_from_the_standard_library_are_kept(cause: OSError, kept: type[BaseException] | None) -> None:
     found = failed(caused(aiohttp.ClientError(), cause)).cause
     assert found is None if kept is None else type(found) is kept
 

@@ -246,7 +246,7 @@ class _Reader:
             values = {field: cell for field, cell in values.items() if not _is_empty(cell)}
             key = str(values.get(self._grouped, "")).strip()
             if is_parent:
-                self._skipped[line] = f"{self._name}:{line}: the parent of other rows: its variants are the goods"
+                self._skipped[line] = f"{self._name}:{line}: the parent of other rows: only its variants have stock"
             elif self._is_skipped(line, names, cells, key):
                 pass
             elif wrong := _wrong_length(names, cells, places) or self._wrongly_split(values, delimiter):

@@ -221,7 +221,7 @@ class Inventory:
         self._kept: dict[int, Stock] = {}
 
     def stock(self, product: int) -> Stock:
-        """Return the stock of a product, to look at."""
+        """Return the stock of a product. Do not change the object."""
         return self._kept.get(product) or self._generate(product)
 
     def is_untouched(self, product: int) -> bool:
