@@ -163,7 +163,7 @@ class SharerMemory:
         """Restore slots that the state has lost. Return whether it had lost any.
 
         Args:
-            slots: The state that was found; a new one if there was none.
+            slots: The state that was found; a new one if the store had no state.
             now: The time of the state's clock.
             here: The time of this process's clock.
         """

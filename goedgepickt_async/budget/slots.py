@@ -21,7 +21,7 @@ The margin is for foreign requests at the same time. It is zero after the counte
 
 Other lanes leave one slot for each `interactive_interval` until the next slot becomes free:
 
-    free now + what comes free before an instant  >=  1/2 + (that instant - now) / interactive_interval, or the headroom
+    free now + becomes free before an instant  >=  1/2 + (that instant - now) / interactive_interval, or the headroom
 
 All times are integer nanoseconds: computed once, stored, and afterwards only compared.
 """

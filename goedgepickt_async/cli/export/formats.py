@@ -584,7 +584,7 @@ def format_for(name: str | None, output: str) -> str:
         return by_ending or "jsonl"
     if ending in FORMATS[name].suffixes or (by_ending is None and ending not in _OTHER_ENDINGS):
         return name
-    theirs = f"is the ending of --format {by_ending}" if by_ending else "is that of another format"
+    theirs = f"is the ending of --format {by_ending}" if by_ending else "is the ending of another format"
     raise UsageError(f"--output {output}: {ending} {theirs}, not of {name}; {_endings()}")
 
 
