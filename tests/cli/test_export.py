@@ -148,7 +148,7 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
             ("orders", "--output", "orders.jsonl", "--format", "csv"),
             ".jsonl is the ending of --format jsonl, not of csv",
         ),
-        (("orders", "--output", "orders.xls", "--format", "xlsx"), ".xls is that of another format, not of xlsx"),
+        (("orders", "--output", "orders.xls", "--format", "xlsx"), ".xls is the ending of another format, not of xlsx"),
         (("orders", "--fields", "uuid,colour"), "orders have no field 'colour'"),
         (("orders", "--fields", "uuid,uuid"), "must be different names"),
         (("orders", "--excel-csv", "--format", "jsonl"), "pass one of them"),
