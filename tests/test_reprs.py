@@ -56,7 +56,7 @@ def test_the_repr_of_a_half_made_object_raises_nothing(cls: type[Any]) -> None:
     [
         (lambda: GoedGepickt("a key"), ConfigurationError),
         (lambda: Settings(api_key="k", timeout=-1.0), ConfigurationError),
-        (lambda: RetryPolicy(max_attempts=0), ValueError),
+        (lambda: RetryPolicy(max_attempts=0), ConfigurationError),
         (lambda: NewOrder(order_id=5), ValidationError),  # type: ignore[arg-type, call-arg]
     ],
 )

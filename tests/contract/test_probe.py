@@ -74,7 +74,7 @@ QUIRKS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("quirks", "expected"), QUIRKS, ids=str)
+@pytest.mark.parametrize(("quirks", "expected"), QUIRKS, ids=lambda value: str(sorted(value)))
 async def test_each_quirk_is_reported_and_nothing_else(quirks: dict[str, Any], expected: set[str]) -> None:
     async with sandbox_of() as sandbox:
         for name, value in quirks.items():
