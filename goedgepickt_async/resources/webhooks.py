@@ -296,7 +296,7 @@ class Webhooks(Resource):
 
         Args:
             url: The URL for the deliveries.
-            events: One or several `WebhookEvent`s, or their texts.
+            events: One `WebhookEvent` or several, or their texts.
             webshops: The uuids of the webshops; None for all webshops of the account.
 
         Returns:
