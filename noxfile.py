@@ -44,7 +44,7 @@ WITH_OTHERS = (
 )
 _NO_VERSION_MATTERS = {
     "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter "
-    "slots slots_machine slots_over_time stores_agree",
+    "slots slots_machine slots_over_time slots_states stores_agree",
     "bulk": "chaos damaged_plans judging plan_checks",
     "cli": "contract pure_parts reach shelf since_last words",
     "sandbox": "life_cycle listing_properties lists orders throttle validation wild_input world",

@@ -345,11 +345,10 @@ class Slots:
         if lacking <= 0:
             return max(self.next_change(now), now + ahead * each)
         free_at = self._rows.free_at
-        sent = {slot: at for slot, at in self._sent.items() if at > _LONG_AGO and slot in free_at}
-        early = {slot: at + self._cooldown for slot, at in sent.items()}
+        early = {slot: at + self._cooldown for slot, at in self._sent.items() if at > _LONG_AGO}
         earliest = sorted(max(now, min(instant, early.get(slot, FAR))) for slot, instant in free_at.items())
         instant = now + (ahead + 1 - lacking) * each if earliest else FAR
-        for free in earliest[: min(lacking, len(earliest))]:
+        for free in earliest[:lacking]:
             instant = max(instant + each, free)
         return instant
 

@@ -1,0 +1,560 @@
+"""The slots in exact numbers: the state after each call, the bytes of it, and the order of the sharing processes."""
+
+import struct
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goedgepickt_async.budget.slots import (
+    FAR,
+    Demand,
+    ExpiryIndex,
+    Lane,
+    LimiterConfig,
+    Slots,
+    StateError,
+    StateVersionError,
+)
+from tests.support.throttles import SECOND
+
+ROWS_ONLY = LimiterConfig(
+    limit=10, window=10, safety_margin=1, late_arrival=3, headroom=2, interactive_interval=1, use_server_counter=False
+)
+"""Ten slots with a cooldown of 11 seconds; two of them are left for interactive calls."""
+WITH_COUNTER = attrs.evolve(ROWS_ONLY, limit=60, share=60, window=60, headroom=0, use_server_counter=True)
+HOLD = 11
+SCALARS = [
+    "at",
+    "clock",
+    "written_at",
+    "apart_until",
+    "throttled_count",
+    "_paused_until",
+    "_shared_until",
+    "_announced_until",
+    "_fixed_until",
+    "_alone_until",
+    "_margin",
+    "_cold",
+    "_cold_since",
+    "_probe",
+    "_probe_until",
+    "_silent",
+    "_gone",
+    "_gone_before",
+    "_gone_since",
+    "_fresh_starts",
+]
+
+
+def ns(seconds: float) -> int:
+    return int(seconds) if abs(seconds) == FAR else round(seconds * SECOND)
+
+
+def used_until(config: LimiterConfig, *seconds: float) -> Slots:
+    """Slots whose requests have their responses; each becomes free at one of these times."""
+    slots = Slots(config)
+    slots.absorb({number: ns(free_at) for number, free_at in enumerate(seconds, start=1)})
+    return slots
+
+
+def state_of(slots: Slots) -> dict[str, Any]:
+    """All that is stored of the slots."""
+    counter = slots._counter
+    stored = {name: getattr(slots, name) for name in ("epoch", "sequence", "turns", "sharers", "_sent", *SCALARS)}
+    return stored | {"rows": dict(slots.rows.free_at), "told": (counter.dump(), list(counter.overlapping))}
+
+
+# -- the index of times -------------------------------------------------------------------------------------------
+
+numbers, times = st.integers(1, 6), st.integers(0, 9)
+changes = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), numbers, times),
+        st.tuples(st.just("move_earlier"), numbers, times),
+        st.tuples(st.just("remove"), numbers),
+        st.tuples(st.just("drop_free"), times),
+    ),
+    max_size=30,
+)
+
+
+@given(done=changes)
+def test_the_index_of_times_holds_what_a_sorted_dictionary_holds(done: list[tuple[Any, ...]]) -> None:
+    index, model = ExpiryIndex(), dict[int, int]()
+    for name, *values in done:
+        if name == "add" and values[0] in model:
+            continue
+        result = getattr(index, name)(*values)
+        match name:
+            case "add":
+                model[values[0]] = values[1]
+            case "move_earlier":
+                model |= {values[0]: min(model[values[0]], values[1])} if values[0] in model else {}
+            case "remove":
+                assert result == model.pop(values[0], None)
+            case _:
+                assert list(result) == sorted(at for at in model.values() if at <= values[0])
+                model = {slot: at for slot, at in model.items() if at > values[0]}
+        ordered = sorted(model.values())
+        assert (dict(index.free_at), list(index.instants), len(index)) == (model, ordered, len(model))
+        assert [index.nth_free_at(n) for n in range(8)] == [*ordered, *[FAR] * 8][:8]
+        assert [index.free_by(at) for at in range(11)] == [sum(x <= at for x in ordered) for at in range(11)]
+        again = ExpiryIndex()
+        again.load(index.encode())
+        assert (again.free_at, list(again.instants), again.encode()) == (model, ordered, index.encode())
+
+
+def test_an_index_with_one_slot_in_two_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a slot is in it twice$"):
+        ExpiryIndex().load(array("q", [5, 6, 1, 1]).tobytes())
+
+
+# -- a new state, and its bytes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counter", [True, False])
+def test_a_new_state_knows_nothing_and_is_cold_only_with_the_servers_counter(counter: bool) -> None:
+    slots = Slots(attrs.evolve(ROWS_ONLY, use_server_counter=counter))
+    never = dict.fromkeys([*SCALARS[5:10], "at", "_cold_since", "_probe_until", "_gone_since"], -FAR)
+    nothing = dict.fromkeys(SCALARS, 0) | never | {"_probe": -1, "_cold": int(counter), "epoch": slots.epoch}
+    told: tuple[list[int], list[Any]] = ([-FAR, -1, FAR, -FAR, -FAR, -FAR, -FAR, -FAR], [])
+    assert state_of(slots) == nothing | {
+        "sequence": 0, "turns": [0, 0, 0], "sharers": {}, "_sent": {}, "rows": {}, "told": told,
+    }  # fmt: skip
+    assert (slots.sharer, slots.is_cold()) == (0, counter)
+    assert all(type(value) is int for value in map(state_of(slots).get, SCALARS))
+
+
+def test_new_states_have_epochs_of_62_bits_that_differ() -> None:
+    epochs = {Slots(ROWS_ONLY).epoch for _ in range(64)}
+    assert len(epochs) == 64
+    assert 1 << 54 < max(epochs) < 1 << 62
+
+
+def full_state(sharer: int = 7) -> Slots:
+    """A state in which each value is another one."""
+    slots = Slots(WITH_COUNTER, sharer)
+    slots.epoch, slots.sequence = 0x0102030405060708, 0x1112131415161718
+    for number, name in enumerate(SCALARS, start=101):
+        setattr(slots, name, number)
+    slots.turns = [31, 32, 33]
+    slots.absorb({5: ns(70), 6: ns(70), 9: ns(75), 4 << 32 | 2: ns(80)})
+    slots._sent = {5: 501, 9: 502}
+    slots._counter.load([201, 202, 203, 204, 205, 206, 207, 208], [(301, 302, 303), (304, 305, 306)])
+    slots.sharers = {7: Demand(41, 42, (43, 44, 45), (46, 47, 48), (49, 50, 51)), 8: Demand(61, 62)}
+    return slots
+
+
+def body_of(data: bytes) -> list[int]:
+    return [value for (value,) in struct.iter_unpack("<q", data[Slots.HEADER :])]
+
+
+def sealed(body: Iterable[int], *, magic: bytes = b"GGB\0", version: int = 3, tail: bytes = b"") -> bytes:
+    """Bytes with a right length and checksum, whatever the values are; written without the code under test."""
+    packed = b"".join(struct.pack("<q", value) for value in body) + tail
+    bare = struct.pack("<4sHHQQII", magic, version, 0, 1, 2, len(packed), 0)
+    checksum = zlib.crc32(bare, zlib.crc32(packed))
+    return bare[:-4] + struct.pack("<I", checksum) + packed
+
+
+def test_the_bytes_of_a_state_have_the_format_that_other_processes_read() -> None:
+    data = full_state().encode()
+    head = struct.unpack_from("<4sHHQQI", data)
+    assert head == (b"GGB\0", 3, 0, 0x0102030405060708, 0x1112131415161718, len(data) - 32)
+    assert Slots.HEADER == 32
+    rows = [ns(70), ns(70), ns(75), ns(80), 5, 6, 9, 4 << 32 | 2]
+    sharers = [7, 42, 41, *range(43, 52), 8, 62, 61, *[0] * 9]
+    assert body_of(data) == [
+        *(4, 2, 2, 2), *range(101, 121), 31, 32, 33, *range(201, 209), 5, 501, 9, 502, *range(301, 307), *sharers, *rows,
+    ]  # fmt: skip
+
+
+def test_a_state_is_the_same_after_its_bytes_and_later_bytes_do_not_count() -> None:
+    slots = full_state()
+    data = slots.encode()
+    again = Slots.decode(data + b"later", WITH_COUNTER, 9)
+    assert (state_of(again), again.sharer, again.config) == (state_of(slots), 9, WITH_COUNTER)
+    assert Slots.decode(data, WITH_COUNTER).sharer == 0
+    assert again.encode() == data
+    assert isinstance(again.turns, list)
+    assert [again.rows.nth_free_at(n) for n in range(5)] == [ns(70), ns(70), ns(75), ns(80), FAR]
+
+
+def test_a_state_is_known_by_its_first_bytes() -> None:
+    data = full_state().encode()
+    assert Slots.token(data) == data[:32]
+    assert (Slots.length_of(data), Slots.sequence_of(data)) == (len(data), 0x1112131415161718)
+    assert (Slots.length_of(data[:32]), Slots.sequence_of(data[:32])) == (len(data), 0x1112131415161718)
+    for other in (b"", data[:31], b"XXX\0" + data[4:]):
+        assert (Slots.length_of(other), Slots.sequence_of(other)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: b"", "it is too short"),
+        (lambda data: data[:31], "it is too short"),
+        (lambda data: data[:-1], "its checksum is wrong"),
+        (lambda data: data[:32], "its checksum is wrong"),
+        (lambda data: sealed([0] * 35, magic=b"GGX\0"), "its checksum is wrong"),
+        (lambda data: sealed([0] * 34), r"it has values that are not valid (ValueError)"),
+        (lambda data: sealed([0, 0, 0]), r"it has values that are not valid (error)"),
+    ],
+)
+def test_damaged_bytes_are_refused_with_the_reason(damage: Callable[[bytes], bytes], reason: str) -> None:
+    with pytest.raises(StateError) as raised:
+        Slots.decode(damage(full_state().encode()), WITH_COUNTER)
+    assert str(raised.value) == reason
+    assert type(raised.value) is StateError
+
+
+def test_each_changed_byte_of_a_state_is_noticed() -> None:
+    data = full_state().encode()
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x10
+        if place in {6, 7}:  # two bytes that have no use yet
+            continue
+        with pytest.raises(StateError):
+            Slots.check(bytes(damaged))
+    Slots.check(data)
+    Slots.check(sealed([0] * 35))
+
+
+@pytest.mark.parametrize("version", [2, 4])
+def test_a_state_of_another_version_is_refused_with_both_numbers(version: int) -> None:
+    with pytest.raises(StateVersionError) as raised:
+        Slots.check(sealed([0] * 35, version=version))
+    assert str(raised.value) == f"it has format {version}, and this version reads format 3"
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        (1, 0, 0, 0),
+        (-1, 0, 0, 0),
+        (0, 1, 0, 0),
+        (0, 0, -1, 0),
+        (0, 0, 0, 1),
+        (-1, 1, 0, 0),
+        (-6, 0, 0, 1),
+        (0, 3, -2, 0),
+    ],
+)
+def test_counts_that_do_not_fit_the_length_of_a_state_are_refused(counts: tuple[int, ...]) -> None:
+    """Also negative ones that make up for others."""
+    with pytest.raises(StateError, match="not valid"):
+        Slots.decode(sealed([*counts, *[0] * 31]), WITH_COUNTER)
+    with pytest.raises(ValueError, match=r"^its length is wrong$"):
+        Slots(WITH_COUNTER)._load(sealed([*counts, *[0] * 31])[Slots.HEADER :])
+    assert Slots.decode(sealed([0] * 35), WITH_COUNTER).rows.free_at == {}
+
+
+def test_half_a_number_at_the_end_of_a_state_is_refused() -> None:
+    with pytest.raises(StateError, match="not valid"):
+        Slots.decode(sealed([0] * 35, tail=b"half"), WITH_COUNTER)
+
+
+# -- when a slot becomes free -------------------------------------------------------------------------------------
+
+
+def test_each_outcome_frees_its_slot_at_its_own_time() -> None:
+    slots = Slots(ROWS_ONLY)
+    taken = [slots.take(ns(1), Lane.INTERACTIVE, ns(5)) for _ in range(5)]
+    assert taken == [1, 2, 3, 4, 5]
+    assert slots.take(ns(1), Lane.INTERACTIVE, ns(5), slot=77) == 77
+    assert slots.take(ns(1), Lane.INTERACTIVE, ns(5)) == 6
+    slots.answered(1, ns(2))
+    slots.lost(2, ns(2))
+    slots.give_back(3)
+    slots.lower(4, ns(8))
+    slots.drop([5, 99])
+    expected = {1: 2 + 11, 2: 2 + 3 + 11, 4: 8, 6: 1 + 5 + 3 + 11, 77: 1 + 5 + 3 + 11}
+    assert slots.rows.free_at == {slot: ns(free_at) for slot, free_at in expected.items()}
+    assert slots._sent == {6: ns(1), 77: ns(1)}
+    assert (slots.in_flight(ns(2)), slots.used(ns(2)), slots.free(ns(2))) == (2, 5, 5)
+    assert (slots.in_flight(ns(20)), slots.used(ns(20)), slots.free(ns(20))) == (0, 0, 10)
+
+
+def test_a_slot_in_flight_becomes_free_at_the_earliest_a_cooldown_after_it_was_sent() -> None:
+    slots = Slots(attrs.evolve(ROWS_ONLY, share=5, headroom=0))
+    for _ in range(3):
+        slots.take(0, Lane.INTERACTIVE, ns(30))
+    slots.answered(2, ns(1))
+    slots.lost(3, ns(2))
+
+    def table(now: float, each: float) -> list[float]:
+        """For the two free slots, the three used ones, and a call after all of them."""
+        return [slots.nth_change(ns(now), ahead, ns(each)) / SECOND for ahead in (0, 1, 2, 3, 4, 9)]
+
+    assert table(2, each=0) == [12, 12, 11, 12, 16, 16]
+    assert table(2, each=1) == [12, 12, 11, 12, 16, 16]
+    assert table(2, each=4) == [12, 12, 14, 18, 22, 22]
+    assert table(2, each=20) == [12, 22, 62, 82, 102, 102]
+    slots.reopen([3])  # it is not known when it was sent
+    assert table(12, each=0) == [16, 16, 16, 12, 16, 16]
+    assert table(12, each=3) == [16, 16, 18, 24, 27, 27]
+    assert table(16, each=0) == [44, 44, 44, 44, 16, 16]
+    assert [slots.nth_change(ns(44), ahead) for ahead in (0, 4, 5)] == [FAR] * 3
+    slots.throttled(ns(44), ns(5))
+    assert [slots.nth_change(ns(at), 0) for at in (44, 48.9)] == [ns(49), ns(49)]
+    assert slots.nth_change(ns(49), 0) == FAR
+
+
+def test_while_a_probe_is_out_all_others_wait_for_its_response_or_its_time() -> None:
+    slots = Slots(WITH_COUNTER)
+    assert slots.take(0, Lane.INTERACTIVE, ns(30)) == 1
+    assert [slots.nth_change(ns(1), ahead) for ahead in (0, 100)] == [ns(3), ns(3)]
+    assert slots.can_take(ns(2.9), Lane.INTERACTIVE) is False
+    assert slots.can_take(ns(3), Lane.INTERACTIVE) is True
+    slots.answered(1, ns(1), 1)
+    assert slots.can_take(ns(1), Lane.INTERACTIVE) is True
+    assert slots.nth_change(ns(1), 0) == ns(11), "the window of 60 s is old enough to show foreign traffic"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "interactive", "normal"),
+    [
+        (0, 0, 2.5),
+        (1, 0, 3.5),
+        (2, 3, 4.5),
+        (3, 4, 5.5),
+        (8, 9, 10.5),
+        (9, 10, 11),
+        (10, 11, 13.5),
+        (11, 11, 14.5),
+        (12, 14, 15.5),
+    ],
+)
+def test_the_predicted_wait_follows_the_rows_and_then_whole_cooldowns(
+    ahead: int, interactive: float, normal: float
+) -> None:
+    slots = used_until(ROWS_ONLY, *range(11, 19))
+    assert slots.predicted_wait(ns(8), ahead) == ns(interactive)
+    assert slots.predicted_wait(ns(8), ahead, Lane.NORMAL) == ns(normal)
+    assert slots.predicted_wait(ns(8), ahead, Lane.BULK) == ns(normal)
+
+
+def test_the_predicted_wait_of_other_lanes_is_zero_while_more_than_the_headroom_is_free() -> None:
+    slots = used_until(ROWS_ONLY, *range(11, 16))
+    assert [slots.predicted_wait(ns(8), ahead, Lane.NORMAL) / SECOND for ahead in range(6)] == [0, 0, 0, 2.5, 3.5, 4.5]
+    slots.throttled(ns(8), ns(20))
+    assert [slots.predicted_wait(ns(8), 0, lane) for lane in Lane] == [ns(20)] * 3
+
+
+@pytest.mark.parametrize(
+    ("config", "rows", "from_"),
+    [
+        (ROWS_ONLY, range(11, 19), 10.5),
+        (ROWS_ONLY, range(11, 20), FAR),
+        (ROWS_ONLY, range(11, 18), -FAR),
+        (attrs.evolve(ROWS_ONLY, headroom=0), range(11, 21), 8),
+        (attrs.evolve(ROWS_ONLY, limit=20, share=20, headroom=4), [11, 30, *[40] * 15], 30 - 2.5),
+        (attrs.evolve(ROWS_ONLY, limit=20, share=20, headroom=4), [29, 30, *[40] * 15], 30 - 2.5),
+        (attrs.evolve(ROWS_ONLY, limit=20, share=20, headroom=4), [30, 30, *[40] * 15], 30 - 1.5),
+    ],
+)
+def test_other_lanes_have_room_when_what_is_left_lasts_until_more_becomes_free(
+    config: LimiterConfig, rows: Iterable[float], from_: float
+) -> None:
+    slots = used_until(config, *rows)
+    assert slots.room_from(ns(8)) == ns(from_)
+    now = max(ns(from_), ns(8))
+    assert slots.can_take(ns(8), Lane.NORMAL) == (from_ <= 8 and slots.free(ns(8)) > 0)
+    assert now == FAR or slots.can_take(now, Lane.NORMAL) == (slots.free(now) > 0)
+
+
+def test_nothing_may_be_taken_without_a_free_slot_or_in_a_pause() -> None:
+    slots = used_until(ROWS_ONLY, *[20] * 10)
+    assert [slots.can_take(ns(at), Lane.INTERACTIVE) for at in (19, 20)] == [False, True]
+    slots.throttled(ns(20), ns(2))
+    assert [slots.can_take(ns(at), Lane.INTERACTIVE) for at in (21, 22)] == [False, True]
+    assert [slots.take(ns(at), Lane.INTERACTIVE, ns(1)) for at in (21.9, 22)] == [None, 1]
+
+
+# -- rows of other states -----------------------------------------------------------------------------------------
+
+
+def test_rows_of_another_state_are_added_if_they_are_missing_and_never_changed() -> None:
+    slots = used_until(ROWS_ONLY, 20, 21)
+    assert slots.absorb({2: ns(99), 3: ns(22), 4: ns(23)}) == 2
+    assert slots.absorb({}) == 0
+    assert slots.rows.free_at == {1: ns(20), 2: ns(21), 3: ns(22), 4: ns(23)}
+
+
+def test_slots_of_a_lost_state_can_be_settled_again_after_they_are_reopened() -> None:
+    slots = used_until(ROWS_ONLY, 20, 21)
+    slots._sent[1] = ns(1)
+    slots.reopen([1, 2, 3])
+    assert slots._sent == {1: ns(1), 2: -FAR - 1}
+    slots.lower(1, ns(12))
+    slots.answered(2, ns(2))
+    assert slots.rows.free_at == {1: ns(12), 2: ns(13)}
+    assert slots._sent == {}
+
+
+def test_a_response_from_before_the_start_of_a_state_says_nothing_of_the_servers_counter() -> None:
+    slots = used_until(WITH_COUNTER, 90)
+    slots.begin_cold(ns(1))
+    slots.reopen([1])
+    slots.answered(1, ns(2), 44)
+    assert slots.is_cold()
+    assert slots._counter.highest is None
+
+
+def test_a_fork_forgets_the_holders_but_keeps_their_slots_used() -> None:
+    slots = Slots(WITH_COUNTER)
+    slots.take(0, Lane.INTERACTIVE, ns(1))
+    slots.answered(1, ns(1), 1)
+    slots.take(ns(2), Lane.INTERACTIVE, ns(1))
+    slots.detach_in_flight(ns(3))
+    assert (slots.in_flight(ns(3)), slots.used(ns(3)), slots.is_cold(), slots._cold_since) == (0, 2, True, ns(3))
+    assert slots._counter.highest is None
+
+
+def test_slots_of_a_dead_holder_are_not_in_flight_when_their_time_is_over() -> None:
+    slots = Slots(ROWS_ONLY)
+    slots.take(0, Lane.INTERACTIVE, ns(1))
+    slots.take(0, Lane.INTERACTIVE, ns(20))
+    slots.absorb({50: ns(90), 51: ns(90)})
+    assert [slots.in_flight(ns(at)) for at in (14.9, 15, 33.9, 34)] == [2, 1, 1, 0]
+    assert slots._sent == {}
+
+
+def test_freed_slots_are_counted_for_this_cooldown_and_the_one_before() -> None:
+    slots = used_until(ROWS_ONLY, 1, 2, 3, 15, 16, 40)
+    seen = []
+    for at in (0, 1, 2.5, 11.9, 12, 13, 23, 24, 39, 40, 61.9, 62, 62.1):
+        slots.used(ns(at))
+        seen.append((at, slots._gone_before, slots._gone, slots._gone_since))
+    never = -FAR
+    assert seen == [
+        (0, 0, 0, never),
+        (1, 0, 1, ns(1)),
+        (2.5, 0, 2, ns(1)),
+        (11.9, 0, 3, ns(1)),
+        (12, 3, 0, ns(12)),
+        (13, 3, 0, ns(12)),
+        (23, 0, 2, ns(23)),
+        (24, 0, 2, ns(23)),
+        (39, 2, 0, ns(39)),
+        (40, 2, 1, ns(39)),
+        (61.9, 0, 0, ns(61.9)),
+        (62, 0, 0, ns(61.9)),
+        (62.1, 0, 0, ns(61.9)),
+    ]
+
+
+# -- the sharing processes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lane", "tag", "wins_ties", "count"),
+    [
+        (Lane.INTERACTIVE, 4, True, 0),
+        (Lane.INTERACTIVE, 5, False, 0),
+        (Lane.INTERACTIVE, 5, True, 2),
+        (Lane.INTERACTIVE, 6, False, 2),
+        (Lane.INTERACTIVE, 6, True, 4),
+        (Lane.INTERACTIVE, 7, False, 4),
+        (Lane.INTERACTIVE, 7, True, 5),
+        (Lane.INTERACTIVE, 99, False, 5),
+        (Lane.NORMAL, 99, True, 5),
+        (Lane.BULK, 0, True, 5 + 1),
+        (Lane.BULK, 1, True, 5 + 2),
+        (Lane.BULK, 9, True, 5 + 3),
+        (Lane.BULK, 0, False, 5),
+    ],
+)
+def test_calls_of_another_process_go_first_by_lane_and_turn(lane: Lane, tag: int, wins_ties: bool, count: int) -> None:
+    """Two keys take turns in the first lane. The number of keys in the last one is not known."""
+    demand = Demand(0, 0, calls=(5, 0, 3), keys=(2, 0, 0), tags=(5, 0, 0))
+    assert demand.before(lane, tag, wins_ties=wins_ties) == count
+
+
+def shared(demands: Mapping[int, Demand], free: int = 10, sharer: int = 5) -> Slots:
+    slots = Slots(attrs.evolve(ROWS_ONLY, headroom=0), sharer)
+    slots.absorb({number: ns(50) for number in range(10 - free)})
+    slots.sharers = dict(demands)
+    return slots
+
+
+LINE = {
+    3: Demand(ns(20), 0, (0, 2, 1), (0, 1, 1), (0, 7, 1)),
+    5: Demand(ns(20), 0, (4, 4, 4), (1, 1, 1), (0, 0, 0)),  # this process
+    9: Demand(ns(20), 0, (1, 0, 0), (1, 0, 0), (4, 0, 0)),
+    4: Demand(ns(14.6), 0, (1, 0, 0), (1, 0, 0), (9, 0, 0)),
+    8: Demand(ns(14.5), 0, (9, 9, 9), (1, 1, 1), (0, 0, 0)),  # half a cooldown without a write
+    7: Demand(ns(20), 0, (1, 0, 0), (1, 0, 0), (9, 0, 0)),
+    6: Demand(ns(20), 0, (0, 0, 0), (0, 0, 0), (0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize(
+    ("free", "line"), [(0, []), (1, [9]), (2, [9, 4]), (3, [9, 4, 7]), (4, [9, 4, 7, 3]), (10, [9, 4, 7, 3])]
+)
+def test_the_processes_in_line_are_sorted_by_lane_turn_and_number(free: int, line: list[int]) -> None:
+    assert shared(LINE, free).next_in_line(ns(20)) == line
+
+
+def test_a_process_that_wants_many_takes_the_free_slots_of_those_after_it() -> None:
+    line = {1: Demand(ns(20), 0, (3, 0, 0)), 2: Demand(ns(20), 0, (1, 0, 0), (0, 0, 0), (1, 0, 0))}
+    assert [shared(line, free).next_in_line(ns(20)) for free in (3, 4)] == [[1], [1, 2]]
+
+
+def test_a_process_in_line_only_for_a_lane_without_room_is_left_out() -> None:
+    slots = used_until(ROWS_ONLY, *[50] * 9)
+    slots.sharers = {1: Demand(ns(20), 0, (0, 1, 0))}
+    assert slots.next_in_line(ns(20)) == []
+    slots.sharers = {1: Demand(ns(20), 0, (1, 0, 0))}
+    assert slots.next_in_line(ns(20)) == [1]
+
+
+@pytest.mark.parametrize(("sharer", "ahead"), [(5, 1 + 1), (3, 4 + 1), (10, 4 + 1 + 1 + 1)])
+def test_calls_of_other_processes_that_wrote_of_late_go_first(sharer: int, ahead: int) -> None:
+    """Calls with the same turn are sorted by the number of their process."""
+    assert shared(LINE, sharer=sharer).ahead(ns(20), Lane.INTERACTIVE, 9) == ahead
+
+
+def test_enough_is_free_for_a_call_and_for_those_before_it() -> None:
+    slots = used_until(ROWS_ONLY, *[50] * 5)
+    assert [slots.may_pass(ns(20), Lane.INTERACTIVE, ahead) for ahead in (4, 5)] == [True, False]
+    assert [slots.may_pass(ns(20), Lane.NORMAL, ahead) for ahead in (2, 3)] == [True, False]
+    assert [slots.may_pass(ns(20), Lane.BULK, ahead) for ahead in (2, 3)] == [True, False]
+
+
+def test_a_process_announces_its_calls_under_its_own_number_until_it_ends() -> None:
+    slots = shared(LINE)
+    slots.announce(Demand(1, 2))
+    assert slots.sharers == LINE | {5: Demand(1, 2)}
+    slots.announce(None)
+    slots.announce(None)
+    assert slots.sharers == {sharer: demand for sharer, demand in LINE.items() if sharer != 5}
+
+
+def test_a_process_without_a_write_for_five_windows_is_forgotten() -> None:
+    slots = shared({1: Demand(ns(20), 0), 2: Demand(ns(20) - 1, 0), 3: Demand(ns(60), 0)})
+    slots.forget_sharers(ns(20 + 5 * HOLD))
+    assert slots.sharers == {1: Demand(ns(20), 0), 3: Demand(ns(60), 0)}
+    alone = shared({1: Demand(0, 0)})
+    alone.forget_sharers(ns(999))
+    assert alone.sharers == {1: Demand(0, 0)}
+    two = shared({1: Demand(0, 0), 2: Demand(0, 0)})
+    two.forget_sharers(ns(999))
+    assert two.sharers == {}
+
+
+@pytest.mark.parametrize(("count", "kept"), [(512, range(512)), (513, range(1, 513)), (600, range(88, 600))])
+def test_of_more_than_512_processes_the_latest_are_remembered(count: int, kept: range) -> None:
+    slots = shared({number: Demand(ns(60) + (number * 7919) % 1000, number) for number in range(count)})
+    latest = sorted(slots.sharers, key=lambda number: slots.sharers[number].seen)[-512:]
+    slots.forget_sharers(ns(60))
+    assert len(slots.sharers) == len(kept) == 512
+    assert set(slots.sharers) == set(latest)
