@@ -43,7 +43,7 @@ WITH_OTHERS = (
     "docs/howto/workers.md",
 )
 _NO_VERSION_MATTERS = {
-    "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter "
+    "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter sharer_memory "
     "slots slots_machine slots_over_time slots_states stores_agree",
     "bulk": "chaos damaged_plans judging plan_checks",
     "cli": "contract pure_parts reach shelf since_last words",

@@ -157,7 +157,7 @@ def body_of(data: bytes) -> list[int]:
 
 
 def sealed(body: Iterable[int], *, magic: bytes = b"GGB\0", version: int = 3, tail: bytes = b"") -> bytes:
-    """Bytes with a right length and checksum, whatever the values are; written without the code under test."""
+    """Bytes with a right length and checksum; also with wrong values. Written without the code under test."""
     packed = b"".join(struct.pack("<q", value) for value in body) + tail
     bare = struct.pack("<4sHHQQII", magic, version, 0, 1, 2, len(packed), 0)
     checksum = zlib.crc32(bare, zlib.crc32(packed))
