@@ -181,7 +181,7 @@ def test_starting_afresh_drops_what_an_earlier_stop_left(inside: Inside, tmp_pat
     assert (tmp_path / "orders.jsonl.resume").exists()
     done = inside("export", "orders", *FAST, "-o", "orders.jsonl")
     assert done.code == 0
-    assert "orders.jsonl.resume" in done.err
+    assert "the resume file orders.jsonl.resume of a stopped export was removed" in done.err
     assert not (tmp_path / "orders.jsonl.resume").exists()
     assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 700
 

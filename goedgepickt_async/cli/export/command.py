@@ -367,7 +367,7 @@ class ExportJob:
             return  # it is another file
         if path is not None and old is not None and old.running and old.running.state.output == str(self._output.path):
             path.unlink()
-            self.remark = f"started again: {path.name}of a stopped export was removed"
+            self.remark = f"started again: the resume file {path.name} of a stopped export was removed"
 
     def _write(self, page: Page[Any]) -> None:
         self._open_output()
