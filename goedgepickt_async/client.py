@@ -266,7 +266,7 @@ class GoedGepickt:
 
         Args:
             method: The HTTP method.
-            path: The path below the base URL, such as `/suppliers`.
+            path: The path below the base URL, such as `/webshops`.
             query: Query parameters; parameters that are None are left out.
             json: The body, as values for `json.dumps`. Default: no body.
             idempotent: Whether a retry may send the request twice. Default: GET and HEAD are idempotent, other methods

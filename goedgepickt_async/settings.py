@@ -168,9 +168,11 @@ def _base_url(value: Any) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigurationError("base_url must be an http or https URL with a host, such as 'https://host/path'")
+        raise ConfigurationError(
+            "base_url (GOEDGEPICKT_BASE_URL) must be an http or https URL with a host, such as 'https://host/path'"
+        )
     if "@" in urlsplit(text).netloc or "?" in text or "#" in text:
-        raise ConfigurationError("base_url must not contain a user, a query or a fragment")
+        raise ConfigurationError("base_url (GOEDGEPICKT_BASE_URL) must not contain a user, a query or a fragment")
     return text.rstrip("/")
 
 
@@ -402,7 +404,7 @@ class Settings:
 
 
 def _from_environment(name: str) -> str | None:
-    value = os.environ.get(_ENVIRONMENT[name]) or None
+    value = os.environ.get(_ENVIRONMENT[name], "").strip() or None
     return masked_key(value) if name == "api_key" else value
 
 
@@ -410,4 +412,4 @@ def _url_of_api(api: str) -> str:
     try:
         return BASE_URLS[api]
     except (KeyError, TypeError):
-        raise ConfigurationError(f"api must be 'fulfilment' or 'account', not {shown(api)}") from None
+        raise ConfigurationError(f"api (GOEDGEPICKT_API) must be 'fulfilment' or 'account', not {shown(api)}") from None

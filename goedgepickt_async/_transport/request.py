@@ -119,14 +119,14 @@ def raw_path(path: str) -> str:
         ValidationError: The text has half of a surrogate pair.
     """
     if not isinstance(path, str):
-        raise ConfigurationError(f"the path must be a str, such as '/suppliers', not {type(path).__name__}")
+        raise ConfigurationError(f"the path must be a str, such as '/webshops', not {type(path).__name__}")
     path = "/" + path.removeprefix("/")
     if _PLAIN_PATH.fullmatch(path):
         return path
     plain = unquote(path)
     if plain.startswith("//") or "://" in plain or "?" in path or "#" in path or {".", ".."} & set(plain.split("/")):
         raise ConfigurationError(
-            "the path must be below the base URL, such as '/suppliers'; pass query parameters as `query`"
+            "the path must be below the base URL, such as '/webshops'; pass parameters as query= (--query NAME=VALUE)"
         )
     return quoted(path, safe="/%:@!$&'()*+,;=~-._")
 

@@ -217,7 +217,9 @@ class Plan:
             ConfigurationError: The text is not a plan, or has another version.
         """
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-            raise ConfigurationError("this is not a plan that was saved as JSON")
+            raise ConfigurationError(
+                "this is not a saved plan: save one with `goedgepickt plan --output plan.json`, or Plan.to_json"
+            )
         if data.get("version") != _VERSION:
             raise ConfigurationError(
                 f"the plan has version {data.get('version')!r}, but this program reads version {_VERSION}: plan again"

@@ -274,7 +274,7 @@ def save_run(run: RunRecord, plan_json: str | None = None) -> None:
         write_private(run.folder / f"{run.id}.json", json.dumps(_converter.unstructure(run), indent=1) + "\n")
     except OSError as error:
         raise JournalError(
-            f"the run cannot be recorded in {run.folder}: {error.strerror or error}. XDG_STATE_HOME names another directory"
+            f"the run cannot be recorded in {run.folder}: {error.strerror or error}. Set XDG_STATE_HOME to another directory"
         ) from None
 
 
@@ -329,7 +329,9 @@ def find_run(run_id: str) -> RunRecord:
         run for run in list_runs() if run_id and run.id.startswith(run_id)
     ]
     if len(found) != 1:
-        raise ConfigurationError(f"there {'are several runs' if found else 'is no run'} {run_id!r}; list them")
+        raise ConfigurationError(
+            f"there {'are several runs' if found else 'is no run'} {run_id!r}; `goedgepickt runs` (list_runs) lists them"
+        )
     return found[0]
 
 

@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.errors import UsageError, sentences
 from goedgepickt_async.cli.sandbox import PlannedFault, Rate, arm, parse_faults, parse_rate
 from goedgepickt_async.cli.values import read_day, seconds, whole
 from goedgepickt_async.paths import config_dir
@@ -33,6 +34,7 @@ __all__ = [
     "connect",
     "find_location",
     "find_webshop",
+    "misspelt_variables",
     "read_tenant",
 ]
 
@@ -41,7 +43,22 @@ NO_KEY = (
     "Or pass a tenant of your configuration (--tenant), or try the command without a key (--sandbox)"
 )
 
+_VARIABLES = ("API_KEY", "API", "BASE_URL", "WEBSHOP_UUID", "BUDGET", "TENANT", "WEBHOOK_SECRETS")
+_PREFIX = "GOEDGEPICKT_"
 _UNLIMITED = 10_000_000
+
+
+def misspelt_variables() -> list[str]:
+    """Return a sentence for each environment variable that looks like a misspelt variable of this package."""
+    found = []
+    for name in sorted(os.environ):
+        known = name.removeprefix(_PREFIX)
+        if not name.upper().startswith("GOEDGEP") or (name != known and known in _VARIABLES) or name == _PREFIX:
+            continue
+        close = get_close_matches(name.upper(), [_PREFIX + each for each in _VARIABLES], n=1, cutoff=0.8)
+        if close:
+            found.append(f"the variable {printable(name)} is set; did you mean {close[0]}?")
+    return found
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +99,7 @@ async def connect(
         return
     settings |= options.where()
     if not (settings.get("api_key") or os.environ.get("GOEDGEPICKT_API_KEY", "")).strip():
-        raise UsageError(NO_KEY)
+        raise UsageError(sentences(NO_KEY, *misspelt_variables()))
     if options.budget is not None:
         settings["budget"] = _chosen_budget(options.budget, GoedGepickt(**settings).settings)
     async with GoedGepickt(**settings) as client:
@@ -287,12 +304,14 @@ class Tenant:
                 raise UsageError(f"tenant {self.name}: the environment variable {self.key_env} is not set or empty")
             return key
         try:
-            words = shlex.split(self.key_command or "")
+            words = shlex.split(self.key_command or "") or ["(empty)"]
             ran = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=_KEY_TIMEOUT)  # noqa: S603  the user's own
             key = ran.stdout.decode().strip()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
-            raise UsageError(f"tenant {self.name}: key_command did not print a key ({why})") from None
+            raise UsageError(
+                f"tenant {self.name}: key_command did not print a key ({why}); run the command by itself to see why"
+            ) from None
         if not key:
             raise UsageError(f"tenant {self.name}: key_command printed nothing")
         return key
@@ -319,7 +338,7 @@ def read_tenant(name: str) -> Tenant:
         raise UsageError(f"{path} cannot be read: {printable(str(error))}") from None
     values = tenants.get(name) if isinstance(tenants, dict) else None
     if not isinstance(values, dict):
-        known = ", ".join(sorted(tenants)) if isinstance(tenants, dict) and tenants else "none"
+        known = ", ".join(sorted(tenants)) if isinstance(tenants, dict) and tenants else "none; write [tenants.NAME]"
         raise UsageError(f"there is no tenant {printable(name)} in {path}; there are: {known}")
     wrong = [key for key, value in values.items() if key not in _TENANT_FIELDS or not isinstance(value, str)]
     if "key" in wrong:

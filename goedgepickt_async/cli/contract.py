@@ -9,6 +9,7 @@ from typing import Any
 
 from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.cli.errors import CommandError, Exit, info
+from goedgepickt_async.cli.values import check_writable, refuse_same_file
 from goedgepickt_async.contract import Probe, Report, openapi
 from goedgepickt_async.paths import write_private
 
@@ -39,6 +40,10 @@ async def probe(
         GoedGepicktError: There was no response, or the API refuses the key.
     """
     server.check()
+    refuse_same_file(output=output, resume=resume)
+    for option, file in (("--output", output), ("--resume", resume)):
+        if file is not None:
+            check_writable(file, option)
     async with connect(server, lane="bulk") as connection:
         asked = _resumed(connection.client, resume)
         _announce(asked)

@@ -26,7 +26,7 @@ from goedgepickt_async import (
     __version__,
 )
 from goedgepickt_async.budget.selection import describe_budget
-from goedgepickt_async.cli.connect import ServerOptions, connect
+from goedgepickt_async.cli.connect import ServerOptions, connect, misspelt_variables
 from goedgepickt_async.cli.errors import Exit, describe
 from goedgepickt_async.settings import environment_proxy, shown_proxy
 from goedgepickt_async.text import printable
@@ -308,6 +308,8 @@ def as_text(findings: Findings) -> str:
 def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {said}" for name, said in findings.versions.items())
     if findings.configured is None:
+        for sentence in misspelt_variables():
+            yield "environment", sentence
         yield "key", "missing: set GOEDGEPICKT_API_KEY to a key from GoedGepickt, Settings → GoedGepickt API"
         yield "advice", "to check a built-in test server without a key: goedgepickt doctor --sandbox"
         return

@@ -43,8 +43,8 @@ from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
 from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
 from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
-from goedgepickt_async.cli.values import name_values
-from goedgepickt_async.paths import write_private
+from goedgepickt_async.cli.values import check_writable, name_values, refuse_same_file
+from goedgepickt_async.paths import state_dir, write_private
 from goedgepickt_async.text import for_terminal, printable
 
 __all__ = ["ApplyOptions", "PlanTask", "apply", "parse_limit", "plan", "runs", "task_for"]
@@ -182,7 +182,9 @@ def _bytes_of(file: Path) -> bytes:
     except FileNotFoundError:
         raise CommandError(f"there is no file {file}") from None
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror or 'cannot be read'}") from None
+        if file.is_dir():
+            raise CommandError(f"{file} is a directory; pass a file") from None
+        raise CommandError(f"{file} cannot be read: {printable(str(error.strerror or error))}") from None
 
 
 # -- plan -----------------------------------------------------------------------------------------------------------
@@ -211,7 +213,9 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
     """
     task.check()
     server.check()
-    _check_folder(output)
+    refuse_same_file(file=task.file, output=output)
+    if output is not None:
+        check_writable(output)
     rows = task.read()
     async with connect(server) as connection:
         made = await task.plan(connection.client, rows)
@@ -220,12 +224,6 @@ async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: 
         info(f"the plan is in {output}: goedgepickt apply {output}")
     sys.stdout.write(for_terminal(made.to_json()) if as_json else made.render())
     return _left_out(made)
-
-
-def _check_folder(output: Path | None) -> None:
-    """Check early whether the plan can be saved."""
-    if output is not None and not output.absolute().parent.is_dir():
-        raise CommandError(f"there is no directory {output.absolute().parent} to write {output.name} into")
 
 
 def _left_out(plan: Plan) -> Exit:
@@ -256,7 +254,7 @@ _SHOWN_FAILURES = 20
 _HOPELESS = (TransportError, ServerError, PermissionDeniedError)
 _HOPELESS_IN_A_ROW = 10
 """The number of consecutive failures after which the command stops, because all other writes would fail too."""
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+_LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 
 @attrs.frozen(kw_only=True)
@@ -315,6 +313,7 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
         CommandError: The command cannot start, or there are bad rows or conflicts and nothing was sent.
     """
     server.check()
+    refuse_same_file(file=file, journal=options.journal)
     if options.max_changes is not None:
         parse_limit(options.max_changes, 0)
     if task is not None:
@@ -638,8 +637,11 @@ async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | N
     if run_id is None:
         if unfinished is not None:
             raise UsageError(f"pass the id of a run: goedgepickt runs ID --{unfinished}")
-        for record in list_runs():
+        records = list_runs()
+        for record in records:
             sys.stdout.write(f"{json.dumps(_row(record)) if as_json else printable(str(record))}\n")
+        if not records:
+            info(f"no runs of apply are recorded in {state_dir() / 'runs'}")
         return Exit.DONE
     if unfinished == "drop":
         info(f"dropped {printable(str(drop_run(run_id)))}")

@@ -59,7 +59,12 @@ async def get(
         data = next(JsonLinesEncoder(selection).objects([item]))
         _print(data if len(found) == 1 else json.dumps(data, ensure_ascii=False, separators=(",", ":")))
     if not found:
-        raise CommandError(f"there is nothing among the {resource} with the id {printable(text)!r}")
+        since = "" if created_after is None else f" created on or after {created_after}"
+        names = "uuid or SKU" if spec.name == "products" else "uuid, id or name"
+        raise CommandError(
+            f"there is nothing among the {resource}{since} with the {names} {printable(text)!r}; `goedgepickt export "
+            f"{resource}` lists them"
+        )
     if len(found) > 1:
         raise CommandError(f"{len(found)} {resource} have the id {printable(text)!r}; ask for one by its uuid")
     return Exit.DONE

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import inspect
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -35,6 +37,8 @@ __all__ = ["run", "run_stoppable"]
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _HANG_UP = getattr(signal, "SIGHUP", None)
 _SHOW_CURSOR = b"\x1b[?25h"
+_OF_STDOUT = {errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG}
+"""The errors of a write; without a file name, stdout is meant."""
 
 
 def run_stoppable(command: Coroutine[Any, Any, int]) -> int:
@@ -115,12 +119,29 @@ def run(arguments: Sequence[str]) -> int:
     """
     _show_log()
     arguments = _with_help_words(arguments)
+    if (empty := _empty_value(arguments)) is not None:
+        report(empty)
+        return Exit.USAGE
     try:
         command, bound, _ = app.parse_args(_with_bare_dashes(arguments), print_error=False, exit_on_error=False)
     except CycloptsError as error:
         return _refuse(error, arguments)
     with _plain_warnings():
         return _guarded(lambda: _call(command, bound), debug="--debug" in arguments)
+
+
+def _empty_value(arguments: Sequence[str]) -> str | None:
+    """Return a message if a value is empty, such as one from a variable of the shell that is not set."""
+    before = ""
+    for word in arguments:
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if not word or (word.startswith("--") and equals and not value):
+            where = f"the value of {name or before}" if (name or before).startswith("-") else "an argument"
+            return f"{where} is empty; is a variable of the shell not set? Leave it out, or pass a value"
+        before = name
+    return None
 
 
 @contextlib.contextmanager
@@ -185,7 +206,8 @@ def _guarded(work: Callable[[], int], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         line, code = describe(error)
-        report(line)
+        of_stdout = isinstance(error, OSError) and error.filename is None and error.errno in _OF_STDOUT
+        report(f"cannot write to stdout: {line}" if of_stdout else line)
     return code
 
 
@@ -207,17 +229,31 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
     match error:
         case UnknownCommandError():
             return _unknown_command(list(arguments), known)
-        case UnusedCliTokensError(unused_tokens=[_, *_] as words):
-            return f"{' '.join(words)!r} is not an argument of this command"
+        case UnusedCliTokensError(unused_tokens=[first, *_] as words):
+            return f"{' '.join(words)!r} is not an argument of this command{_dashes(first, arguments)}"
         case MissingArgumentError(argument=argument) if argument is not None:
             option = next((name for name in argument.names if name in arguments), None)
             return f"{option} needs a value" if option else f"{argument.name} is missing"
         case UnknownOptionError():
+            if "--" in arguments:
+                return "after -- options are not read; leave out --"
             names = (word.partition("=")[0] for word in arguments)
             name = next((name for name in names if name in _OTHER_OPTIONS and name in str(error)), None)
             if name is not None:
                 return f"Unknown option: {name}. {_OTHER_OPTIONS[name]}."
     return " ".join(str(error).split())
+
+
+def _dashes(first: str, arguments: Sequence[str]) -> str:
+    """Return a hint for an option with one dash, or with a dash from a text processor."""
+    if first[:1] in _LONG_DASHES:
+        return f"; write two hyphens: --{first.lstrip(_LONG_DASHES)}"
+    short = next((word for word in arguments if _ONE_DASH.fullmatch(word)), None)
+    return f"; write two hyphens: -{short}" if short else ""
+
+
+_LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_ONE_DASH = re.compile(r"-[a-z][a-z-]{2,}")
 
 
 def _unknown_command(arguments: list[str], known: list[str]) -> str:
@@ -229,7 +265,8 @@ def _unknown_command(arguments: list[str], known: list[str]) -> str:
         return f"options must be after the command, such as goedgepickt doctor {word}."
     if word in RESOURCES and not known:
         return f"unknown command {word}; to export a list: goedgepickt export {word}; to get one object: goedgepickt get {word} ID."
-    close = [_SYNONYMS[word]] if word in _SYNONYMS and not known else get_close_matches(word, names, n=1)
+    lower = word.lower()
+    close = [_SYNONYMS[lower]] if lower in _SYNONYMS and not known else get_close_matches(lower, names, n=1)
     guess = f" Did you mean {close[0]}?" if close else ""
     return f"unknown command {' '.join([*known, word])}.{guess} Commands: {', '.join(names)}."
 

@@ -1,24 +1,29 @@
-"""Values of options: days, whole numbers and seconds. A refused value is reported with its allowed range."""
+"""Values of options: days, numbers, seconds and files. A refused value is reported with its allowed range."""
 
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.errors import CommandError, UsageError
 from goedgepickt_async.text import printable
 
-__all__ = ["MOST_PORTS", "name_values", "read_day", "seconds", "whole"]
+__all__ = ["MOST_PORTS", "check_writable", "name_values", "read_day", "refuse_same_file", "seconds", "whole"]
 
 MOST_PORTS = 65535
 """The highest port number."""
 
-_DUTCH_DAY = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
-_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_COMPACT_DAY = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
+_DAY_FIRST = re.compile(r"([0-9]{1,2})[-/. ]+([0-9]{1,2}|[a-z]{3,9})\.?[-/. ]+([0-9]{4}|[0-9]{2})")
+_YEAR_FIRST = re.compile(r"([0-9]{4})([-/. ]?)([0-9]{1,2})\2([0-9]{1,2})([t ].*)?")
+_LONGEST = 100
+_MONTHS = ("jan", "feb", "maa mar mrt", "apr", "mei may", "jun", "jul", "aug", "sep", "okt oct", "nov", "dec")
 
 Converter = Callable[[type[Any], Sequence[Any]], Any]
 """A function that cyclopts calls with the type and the tokens of an option. cyclopts shows the text of a
@@ -41,20 +46,27 @@ def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
 
 
 def _guess(text: str) -> str:
-    """Return a hint for a day in Dutch or American form, or without dashes."""
-    if _ISO_DAY.fullmatch(text):
-        return "; this day does not exist"
+    """Return a hint for a day in Dutch or American form, with a time, or without dashes."""
+    lower = text.lower()
     try:
-        if (match := _DUTCH_DAY.fullmatch(text)) and int(match[2]) > 12:
-            return f"; write {date(int(match[3]), int(match[1]), int(match[2])).isoformat()}"
-        if match := _DUTCH_DAY.fullmatch(text):
-            meant = date(int(match[3]), int(match[2]), int(match[1]))
+        if match := _YEAR_FIRST.fullmatch(lower):
+            return f"; write {date(int(match[1]), int(match[3]), int(match[4])).isoformat()}"
+        if match := _DAY_FIRST.fullmatch(lower):
+            day, month, year = int(match[1]), _month(match[2]), int(match[3]) + (2000 if len(match[3]) == 2 else 0)
+            if month > 12:
+                return f"; write {date(year, day, month).isoformat()}"
+            meant = date(year, month, day)
             return f"; write {meant.isoformat()} for {meant.day}-{meant.month}-{meant.year}, the day first"
-        if match := _COMPACT_DAY.fullmatch(text):
-            return f"; write {date(*map(int, match.groups())).isoformat()}"
     except ValueError:
-        pass
-    return ""
+        return "; this day does not exist"
+    return "; write year, month and day"
+
+
+def _month(text: str) -> int:
+    """Return the number of a month; its name may be Dutch or English, and shortened."""
+    if text.isdigit():
+        return int(text)
+    return next((number for number, names in enumerate(_MONTHS, 1) if text[:3] in names.split()), 0)
 
 
 def whole(least: int | None = 0, most: int | None = None) -> Converter:
@@ -67,10 +79,9 @@ def whole(least: int | None = 0, most: int | None = None) -> Converter:
 
     def read(_: type[Any], tokens: Sequence[Any]) -> int:
         text = tokens[0].value.strip()
-        try:
-            number = int(text)
-        except ValueError:
-            raise ValueError(f"{printable(text)!r} is not a whole number") from None
+        if not _WHOLE.fullmatch(text) or len(text) > _LONGEST:
+            raise ValueError(f"{printable(text, _LONGEST)!r} is not a whole number")
+        number = int(text)
         if most is not None and not (least or 0) <= number <= most:
             raise ValueError(f"{number} is not between {least} and {most}")
         if least is not None and number < least:
@@ -90,10 +101,7 @@ def seconds(*, more_than_none: bool = False) -> Converter:
 
     def read(_: type[Any], tokens: Sequence[Any]) -> float:
         text = tokens[0].value.strip()
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
+        number = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not 0 <= number < math.inf or (more_than_none and not number):
             raise ValueError(f"{printable(text)!r} is not a number of seconds {least}")
         return number
@@ -121,3 +129,42 @@ def name_values(option: str, pairs: Sequence[str] | None, form: str = "name=valu
             raise UsageError(f"{option} {printable(name)} is given twice")
         found[name] = value
     return found
+
+
+def refuse_same_file(**files: Path | str | None) -> None:
+    """Refuse two names of one file, because the later write would overwrite the earlier one.
+
+    Args:
+        files: The files by their options, `save_to` for `--save-to`; `file` is the argument FILE. None and `-` are no
+            files.
+
+    Raises:
+        UsageError: Two are the same file, also through a link.
+    """
+    seen: dict[str, str] = {}
+    for name, file in files.items():
+        if file is None or str(file) == "-":
+            continue
+        option = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
+        other = seen.setdefault(os.path.realpath(file), option)
+        if other != option:
+            raise UsageError(f"{other} and {option} are the same file; pass another file name with {option}")
+
+
+def check_writable(file: Path, option: str = "--output") -> None:
+    """Check before the first request whether a file can be written.
+
+    Args:
+        file: The file.
+        option: The option with its name.
+
+    Raises:
+        CommandError: It is a directory, its directory does not exist, or the permission is missing.
+    """
+    path = file.absolute()
+    if path.is_dir():
+        raise CommandError(f"{path} is a directory; {option} needs a file")
+    if not path.parent.is_dir():
+        raise CommandError(f"there is no directory {path.parent} to write {path.name} into")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise CommandError(f"{path} cannot be written: permission denied; pass another file with {option}")

@@ -128,6 +128,8 @@ class Sandbox:
             raise ValueError(
                 f"lively must be a number of events a minute, more than 0 and at most 6000: not {lively!r}"
             )
+        if today is not None and not 1971 <= today.year <= 9998:
+            raise ValueError(f"today must be a day of the years 1971 to 9998: not {today}")
         self._settings = WorldSettings(
             orders=orders,
             products=products,

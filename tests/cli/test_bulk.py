@@ -155,7 +155,8 @@ def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
     inside: Inside, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
-    for path in (".", "p.csv", "/dev/full", "nowhere/x"):
+    (tmp_path / "other.csv").write_text("sku;price\n")
+    for path in (".", "other.csv", "/dev/full", "nowhere/x"):
         done = inside("apply", "p.csv", "--kind", "products", "--journal", path)
         assert (done.code, "Run the command again" in done.err, writes(sandbox)) == (1, False, 0)
 

@@ -88,7 +88,36 @@ def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], 
         (("list", "orders"), "Did you mean export?"),
         (("webhooks", "ensure"), "See: goedgepickt webhooks ensure --help"),
         (("export", "orders", "--created-after", "28-11-2026", "--sandbox"), "write 2026-11-28"),
-        (("get", "orders", "", "--sandbox"), "the id is empty"),
+        (("get", "orders", "", "--sandbox"), "an argument is empty"),
+        (("get", "orders", " ", "--sandbox"), "the id is empty"),
+        (("export", "orders", "--sandbox", "--webshop", ""), "the value of --webshop is empty; is a variable"),
+        (("doctor", "--tenant="), "the value of --tenant is empty"),
+        (("export", "orders", "--sandbox", "--limit", "\u0663"), "'\u0663' is not a whole number"),
+        (("export", "orders", "--sandbox", "--limit", "1_000"), "'1_000' is not a whole number"),
+        (("export", "orders", "--sandbox", "--limit", "9" * 200), "is not a whole number"),
+        (("doctor", "--sandbox", "--timeout", "\u0663"), "is not a number of seconds"),
+        (("doctor", "--sandbox", "--timeout", "1_0"), "is not a number of seconds"),
+        (("export", "orders", "--sandbox", "--created-after", "31-02-2026"), "this day does not exist"),
+        (("export", "orders", "--sandbox", "--created-after", "28 november 2026"), "write 2026-11-28"),
+        (("export", "orders", "--sandbox", "--created-after", "3 mrt. '26"), "write year, month and day"),
+        (("export", "orders", "--sandbox", "--created-after", "3-mrt-26"), "write 2026-03-03"),
+        (("export", "orders", "--sandbox", "--created-after", "2026-3-1T10:00"), "write 2026-03-01"),
+        (("export", "orders", "--sandbox", "--created-after", "gisteren"), "write year, month and day"),
+        (("export", "orders", "--sandbox", "--fields", "stauts"), "did you mean status"),
+        (("export", "orders", "--sandbox", "--fields", "totalPaid"), "did you mean total_paid?"),
+        (("export", "orders", "--sandbox", "--fields", "shipping"), "it has the parts shipping.first_name, "),
+        (("export", "orders", "--sandbox", "--fields", "uuid;status"), "separate the names by commas"),
+        (("export", "orders", "--sandbox", "--fields", "lines"), "--lines writes a row for each line"),
+        (("export", "orders", "\u2014sandbox"), "write two hyphens: --sandbox"),
+        (("export", "orders", "-output", "a.csv", "--sandbox"), "write two hyphens: --output"),
+        (("export", "orders", "--", "--sandbox"), "leave out --"),
+        (("EXPORT", "orders", "--sandbox"), "Did you mean export?"),
+        (("sandbox", "--today", "0001-01-01"), "today must be a day of the years 1971 to 9998"),
+        (("request", "GET", "/orders?page=2", "--sandbox"), "--query NAME=VALUE"),
+        (("runs", "20260101"), "`goedgepickt runs`"),
+        (("export", "orders", "--sandbox", "-o", "a.csv", "--resume", "./a.csv"), "--output and --resume are the same"),
+        (("export", "orders", "--sandbox", "-o", "a.csv", "--since-last", "--checkpoint", "a.csv"), "the same file"),
+        (("probe", "--sandbox", "-o", "a", "--resume", "a"), "--output and --resume are the same file"),
         (("get", "products", "x", "--created-after", "2026-01-01", "--sandbox"), "not available for products"),
         (("doctor", "--sandbox", "--tenant", "x"), "leave out --tenant"),
         (("export", "orders", "--sandbox", "--created-after", "11/28/2026"), "write 2026-11-28"),
@@ -104,6 +133,66 @@ def test_a_mistake_is_one_line_that_says_what_to_write(inside: Inside, words: tu
     done = inside(*words)
     assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1)
     assert said in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "products", "rows.csv", "-o"), ("apply", "rows.csv", "--kind=products", "--journal")]
+)
+def test_a_file_of_rows_is_never_overwritten(inside: Inside, tmp_path: Path, words: tuple[str, ...]) -> None:
+    rows, link = tmp_path / "rows.csv", tmp_path / "link.csv"
+    rows.write_text("sku,price\nSB-00002,12.50\n")
+    link.symlink_to(rows)
+    for name in ("rows.csv", "./rows.csv", "link.csv"):
+        done = inside(*words, name, "--sandbox", "--webshop", "Bloemwinkel 1")
+        assert (done.code, done.err.count("\n"), "FILE and -" in done.err) == (2, 1, True)
+    assert rows.read_text() == "sku,price\nSB-00002,12.50\n"
+
+
+@pytest.mark.parametrize("option", ["--output", "--resume"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_first_request(
+    inside: Inside, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("sku,price\nSB-00002,12.50\n")
+    for file, said in ((".", "is a directory"), ("nowhere/file", "there is no directory")):
+        done = inside("probe", "--sandbox", option, file)
+        assert (done.code, said in done.err, "This command only reads" in done.err) == (1, True, False)
+        if option == "--output":
+            done = inside("plan", "products", "rows.csv", "--sandbox", option, file)
+            assert (done.code, said in done.err, done.err.count("\n")) == (1, True, 1)
+
+
+def test_a_sheet_of_a_file_that_is_no_workbook_is_refused(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("sku,price\nSB-00002,12.50\n")
+    done = inside("plan", "products", "rows.csv", "--sheet", "Blad1", "--sandbox", "--webshop", "Bloemwinkel 1")
+    assert (done.code, "leave out sheet (--sheet)" in done.err) == (1, True)
+
+
+def test_a_checkpoint_that_cannot_be_kept_names_the_options(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    words = ("export", "orders", "--sandbox", "--sandbox-orders", "1", "-o", "a.csv", "--since-last")
+    done = inside(*words, XDG_STATE_HOME=str(tmp_path / "file"))
+    assert (done.code, "--checkpoint" in done.err, "XDG_STATE_HOME" in done.err) == (1, True, True)
+    assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "variable", ["GOEDGEPICKT_APIKEY", "GOEDGEPICKT_KEY", "GOEDGEPIKT_API_KEY", "goedgepickt_api_key"]
+)
+def test_a_misspelt_variable_is_named(inside: Inside, variable: str) -> None:
+    said = f"the variable {variable} is set; did you mean GOEDGEPICKT_API_KEY?"
+    assert said in inside("export", "orders", **{variable: "secret-key"}).err
+    report = inside("doctor", **{variable: "secret-key"})
+    assert said in report.out.decode()
+    assert "secret-key" not in report.out.decode() + report.err
+
+
+def test_other_variables_are_not_named(inside: Inside) -> None:
+    assert "is set" not in inside("export", "orders", GOEDGEPICKT_KEY_LAMPS="x", GOEDGEPICKT_WEBHOOK_SECRETS="x").err
+
+
+def test_a_list_of_no_runs_says_where_it_looked(inside: Inside, tmp_path: Path) -> None:
+    done = inside("runs", XDG_STATE_HOME=str(tmp_path / "state"))
+    assert (done.code, done.out, str(tmp_path / "state" / "goedgepickt" / "runs") in done.err) == (0, b"", True)
 
 
 def test_commands_are_named_in_their_order(inside: Inside) -> None:
@@ -200,6 +289,8 @@ def test_a_tenant_says_where_its_key_comes_from(
         ("[tenants.a]\nkey_env = 'A'\nkey_command = 'b'", "one of key_env and key_command"),
         ("[tenants.a]\nkey_env = 'A'", "A is not set or empty"),
         ("[tenants.a]\nkey_command = 'no-such-program-here'", "did not print a key"),
+        ("[tenants.a]\nkey_command = ''", "did not print a key"),
+        ("[tenant.a]\nkey_env = 'A'", "write [tenants.NAME]"),
         ("[tenants.a]\nkey_command = 'true'", "printed nothing"),
         ("[tenants.a]\nkey_command = 'false'", "did not print a key"),
         ("[tenants.a]\nkey_command = '\"'", "did not print a key"),

@@ -154,6 +154,7 @@ def read_bytes(
         if is_workbook(unpacked):
             reader.read_table(workbook_records(unpacked, sheet))
         else:
+            _refuse_sheet(sheet)
             decoded = decode(unpacked, encoding)
             if decoded.note:
                 reader.notes.append(decoded.note)
@@ -168,6 +169,11 @@ def read_bytes(
     except InputFileError as error:
         raise InputFileError(f"{name}: {error.message}", problems=error.problems) from None
     return reader.finish(name)
+
+
+def _refuse_sheet(sheet: str | None) -> None:
+    if sheet is not None:
+        raise InputFileError("it has no sheets, because it is not a workbook (.xlsx): leave out sheet (--sheet)")
 
 
 def _check_options(

@@ -14,7 +14,7 @@ from attrs import validators
 from cattrs.preconf.json import make_converter
 
 from goedgepickt_async import Page
-from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.errors import CommandError, UsageError
 from goedgepickt_async.cli.export.formats import DUTCH
 from goedgepickt_async.cli.export.output import FileOutput
 from goedgepickt_async.convert import to_plain
@@ -305,7 +305,14 @@ class SinceLast:
         self._grows = grows
         self._today = today or datetime.now(DUTCH).date()
         self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
-        if not self._lock.take():
+        try:
+            taken = self._lock.take()
+        except OSError as error:
+            raise CommandError(
+                f"the checkpoint {self.path} cannot be kept: {error.strerror or error}; pass a file with --checkpoint, or "
+                "set XDG_STATE_HOME to another directory"
+            ) from None
+        if not taken:
             self._lock.release()
             raise UsageError(f"another export is using the checkpoint {self.path}; wait for its end")
         try:

@@ -45,6 +45,7 @@ from goedgepickt_async.cli.export.formats import (
 )
 from goedgepickt_async.cli.export.output import AtomicFile, FileOutput, StreamOutput, open_output
 from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter, count
+from goedgepickt_async.cli.values import refuse_same_file
 from goedgepickt_async.paths import make_private_file
 
 __all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "stop_part_way"]
@@ -149,8 +150,7 @@ class ExportPlan:
         self.selection.check()
 
     def _check_output(self) -> None:
-        if self.resume is not None and self.output != "-" and self.resume.absolute() == Path(self.output).absolute():
-            raise UsageError("--resume is a separate small file, not the output: pass another file name")
+        refuse_same_file(output=self.output, resume=self.resume, checkpoint=self.checkpoint)
         if self.skip_unreadable and (self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL):
             raise UsageError(
                 "--skip-unreadable needs --output FILE: rows that cannot be read are written to a file next to it"

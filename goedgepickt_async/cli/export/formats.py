@@ -11,10 +11,12 @@ import csv
 import enum
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, get_args, get_origin, get_type_hints
@@ -306,7 +308,7 @@ class Selection:
         known = self.spec.columns(lines=self.lines)
         for name in self.fields:
             if name not in known:
-                raise UsageError(f"--fields: {self.spec.name} have no field {name!r}; there are {', '.join(known)}")
+                raise UsageError(f"--fields: {self.spec.name} have no field {printable(name)!r}{_advice(name, known)}")
 
     @property
     def columns(self) -> list[str]:
@@ -318,6 +320,21 @@ class Selection:
         for item in items:
             for row in self.spec.rows(item, lines=self.lines):
                 yield {name: row[name] for name in self.fields} if self.fields else row
+
+
+def _advice(name: str, known: Sequence[str]) -> str:
+    """Return what to write for a column that does not exist."""
+    parts = [each for each in known if each.startswith(f"{name}.")]
+    if parts:
+        return f"; it has the parts {', '.join(parts)}"
+    if any(mark in name for mark in "; |\t"):
+        return "; separate the names by commas"
+    if name == "lines":
+        return "; --lines writes a row for each line"
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    close = get_close_matches(snake, known, n=3)
+    guess = f"; did you mean {' or '.join(close)}?" if close else "."
+    return f"{guess} There are {', '.join(known)}"
 
 
 class Encoder(Protocol):

@@ -8,7 +8,8 @@ import os
 import stat
 from pathlib import Path
 
-from goedgepickt_async.cli.errors import CommandError, UsageError
+from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.values import check_writable
 from goedgepickt_async.paths import lock_file, sync_directory
 from goedgepickt_async.text import for_terminal
 
@@ -50,13 +51,7 @@ class FileOutput:
         Raises:
             CommandError: The file cannot be written.
         """
-        if self.path.is_dir():
-            raise CommandError(f"{self.path} is a directory; --output needs a file")
-        folder = self.path.parent
-        if not folder.is_dir():
-            raise CommandError(f"there is no directory {folder} to write {self.path.name} into")
-        if not os.access(self.path if self.path.exists() else folder, os.W_OK):
-            raise CommandError(f"{self.path} cannot be written: permission denied")
+        check_writable(self.path)
 
     def begin(self, offset: int | None, tail: str | None) -> None:
         """Open and lock the file, and cut off bytes after the offset.
