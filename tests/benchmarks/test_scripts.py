@@ -54,7 +54,7 @@ def tables_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     before = set(sys.modules)
     monkeypatch.setattr(subprocess, "run", run)
     yield tables
-    gc.unfreeze()
+    gc.freeze()  # as conftest.py does: a benchmark lets go of it
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
             del sys.modules[name]
