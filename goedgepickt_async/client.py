@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, 
 import aiohttp
 import attrs
 
-from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.pipeline import Pipeline, RetryQuota, Sender
-from goedgepickt_async._transport.request import NO_BODY, Idempotency, RawResponse, Request, query_pairs, raw_path
+from goedgepickt_async._transport.request import (
+    NO_BODY,
+    CallContext,
+    Idempotency,
+    RawResponse,
+    Request,
+    query_pairs,
+    raw_path,
+)
 from goedgepickt_async._transport.session import SessionPool
 from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.selection import select_budget

@@ -15,15 +15,16 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from goedgepickt_async._transport.context import CallContext, current_context
 from goedgepickt_async._transport.observer import CallObserver
 from goedgepickt_async._transport.request import (
     NO_BODY,
     AttemptResult,
+    CallContext,
     Idempotency,
     RawResponse,
     Request,
     TransportFailure,
+    current_context,
 )
 from goedgepickt_async._transport.session import LoopSession, SessionPool, current_attempt, has_ended
 from goedgepickt_async._transport.verdict import (

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from goedgepickt_async._transport.context import CallContext
+from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
 from goedgepickt_async.bulk.runs import Target, TargetLock, UnfinishedRunError, unfinished_runs
 from goedgepickt_async.bulk.strategy import PlanStrategy

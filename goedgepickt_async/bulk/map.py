@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import attrs
 
-from goedgepickt_async._transport.context import CallContext
+from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.budget.protocol import Budget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import bulk_rate

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from goedgepickt_async._transport.context import CallContext
 from goedgepickt_async._transport.pipeline import Sender
+from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner

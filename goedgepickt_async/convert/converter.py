@@ -20,9 +20,15 @@ from cattrs import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from goedgepickt_async.convert import hooks as scalars
-from goedgepickt_async.convert.generate import compile_class
+from goedgepickt_async.convert.generate import (
+    ModelSpec,
+    ReadField,
+    compile_class,
+    inner_of_optional,
+    item_of_tuple,
+    model_spec,
+)
 from goedgepickt_async.convert.hooks import Mismatch, kind_of, list_in_row, mismatch, null_check, skips_nulls
-from goedgepickt_async.convert.spec import ModelSpec, ReadField, inner_of_optional, item_of_tuple, model_spec
 from goedgepickt_async.drift import report_misfit, report_unknown
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import OpenEnum, ProductStock, Secret

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.convert import converter as registry
 from goedgepickt_async.convert import generate as fast
-from goedgepickt_async.convert.spec import model_spec
+from goedgepickt_async.convert.generate import model_spec
 from goedgepickt_async.models import (
     Address,
     LinkedOrder,

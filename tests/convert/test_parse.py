@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.convert import json as parsing
+from goedgepickt_async import convert as parsing
 from goedgepickt_async.convert import parse
 from goedgepickt_async.errors import DecodeError
 
