@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments without the program's name. Default: the arguments of the process.
 
     Returns:
-        The exit code: see `goedgepickt_async.cli.errors.Exit`.
+        The exit code: see `goedgepickt_async.cli.common.Exit`.
     """
     _open_missing_streams()
     try:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import sys
 from datetime import date
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
+from goedgepickt_async.cli.common import UsageError, read_day, whole
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions
-from goedgepickt_async.cli.errors import UsageError
-from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, parse_fields
+from goedgepickt_async.cli.formats import FORMATS
+from goedgepickt_async.cli.resources import RESOURCES, parse_fields
 from goedgepickt_async.cli.sandbox import DEFAULT_PORT, FAULT_NAMES, SandboxOptions
-from goedgepickt_async.cli.values import read_day, whole
 
 __all__ = ["app"]
 
@@ -57,7 +58,7 @@ Exit codes: 0 done, 1 failed or something left out, 2 usage, 3 key refused, 4 st
     default_parameter=Parameter(negative=(), show_default=False),
     result_action="return_value",
 )
-app.command("goedgepickt_async.cli.webhooks.app:webhooks", name="webhooks")
+app.command("goedgepickt_async.cli.webhooks:webhooks", name="webhooks")
 
 
 async def export(
@@ -106,8 +107,8 @@ async def export(
         background: Use the bulk lane: all other requests have priority.
         server: The server.
     """
-    from goedgepickt_async.cli.export.command import ExportPlan  # noqa: PLC0415
-    from goedgepickt_async.cli.export.command import export as work  # noqa: PLC0415
+    from goedgepickt_async.cli.export import ExportPlan  # noqa: PLC0415
+    from goedgepickt_async.cli.export import export as work  # noqa: PLC0415
 
     if excel_csv and format not in {None, "csv", "excel-csv"}:
         raise UsageError(f"--excel-csv and --format {format} cannot be combined: pass one of them")
@@ -360,9 +361,10 @@ def openapi() -> int:
 
     Example: `goedgepickt openapi > goedgepickt.json`
     """
-    from goedgepickt_async.cli.contract import print_openapi  # noqa: PLC0415
+    from goedgepickt_async.contract import openapi as document  # noqa: PLC0415
 
-    return print_openapi()
+    sys.stdout.write(dumps(document(), indent=2, ensure_ascii=False) + "\n")
+    return 0
 
 
 @app.command
@@ -390,7 +392,7 @@ async def probe(
         dry_run: Print the planned requests, and send nothing.
         server: The server.
     """
-    from goedgepickt_async.cli.contract import probe as work  # noqa: PLC0415
+    from goedgepickt_async.cli.doctor import probe as work  # noqa: PLC0415
 
     return await work(server, as_json=json, output=output, diff=diff, resume=resume, dry_run=dry_run)
 
@@ -458,7 +460,7 @@ async def sandbox(
             ends with it, with its exit code.
         options: The options of the sandbox.
     """
-    from goedgepickt_async.cli.serve import serve  # noqa: PLC0415
+    from goedgepickt_async.cli.sandbox import serve  # noqa: PLC0415
 
     return await serve(options, command)
 

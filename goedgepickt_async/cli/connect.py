@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.errors import UsageError, sentences
+from goedgepickt_async.cli.common import UsageError, read_day, seconds, sentences, whole
 from goedgepickt_async.cli.sandbox import PlannedFault, Rate, arm, parse_faults, parse_rate
-from goedgepickt_async.cli.values import read_day, seconds, whole
 from goedgepickt_async.paths import config_dir
 from goedgepickt_async.text import printable
 

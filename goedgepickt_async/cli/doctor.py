@@ -1,4 +1,4 @@
-"""`goedgepickt doctor`: checks key, server, limit and settings, and prints a report."""
+"""`goedgepickt doctor` checks key, server, limit and settings; `goedgepickt probe` checks what is known of the API."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -26,22 +27,25 @@ from goedgepickt_async import (
     __version__,
 )
 from goedgepickt_async.budget.selection import describe_budget
+from goedgepickt_async.cli.common import CommandError, Exit, check_writable, describe, info, refuse_same_file
 from goedgepickt_async.cli.connect import ServerOptions, connect, misspelt_variables
-from goedgepickt_async.cli.errors import Exit, describe
+from goedgepickt_async.contract import Probe, Report
+from goedgepickt_async.paths import write_private
 from goedgepickt_async.settings import environment_proxy, shown_proxy
 from goedgepickt_async.text import printable
 
 __all__ = [
+    "ApiCheck",
     "Budget",
     "Clock",
     "Findings",
-    "Probe",
     "Shop",
     "as_text",
     "clock_of",
     "doctor",
     "examine",
     "other_api",
+    "probe",
     "versions",
 ]
 
@@ -103,7 +107,7 @@ class Budget:
 
 
 @attrs.frozen(kw_only=True)
-class Probe:
+class ApiCheck:
     """The result of one request to an API.
 
     Attributes:
@@ -146,8 +150,8 @@ class Findings:
 
     versions: dict[str, str]
     key: str
-    configured: Probe | None = None
-    other: Probe | None = None
+    configured: ApiCheck | None = None
+    other: ApiCheck | None = None
 
 
 _ENDINGS = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
@@ -155,7 +159,7 @@ _ENDINGS = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
 
 async def examine(client: GoedGepickt) -> Findings:
     """Send a request to the configured API, and to the other API if the key is refused."""
-    configured = await _probe(client)
+    configured = await _check(client)
     other = None
     url = other_api(client.settings.base_url)
     if configured.refused and url is not None:
@@ -163,7 +167,7 @@ async def examine(client: GoedGepickt) -> Findings:
         async with GoedGepickt(
             settings.api_key, base_url=url, budget=client.budget, timeout=settings.timeout, max_wait=settings.max_wait
         ) as elsewhere:
-            other = await _probe(elsewhere)
+            other = await _check(elsewhere)
     return Findings(versions=versions(), key="present", configured=configured, other=other)
 
 
@@ -203,26 +207,28 @@ def clock_of(date_header: str | None, asked: float, answered: float) -> Clock | 
     return Clock(ahead=server - (asked + half), uncertainty=half + 0.5)
 
 
-async def _probe(client: GoedGepickt) -> Probe:
+async def _check(client: GoedGepickt) -> ApiCheck:
     """Send one request, through the configured proxy if there is one."""
     proxy = environment_proxy(client.settings.base_url)
-    probe = await _ask(client)
-    return attrs.evolve(probe, proxy=None if proxy is None else shown_proxy(proxy))
+    check = await _ask(client)
+    return attrs.evolve(check, proxy=None if proxy is None else shown_proxy(proxy))
 
 
-async def _ask(client: GoedGepickt) -> Probe:
+async def _ask(client: GoedGepickt) -> ApiCheck:
     url = client.settings.base_url
     began, asked = time.perf_counter(), time.time()
     try:
         response = await client.request("GET", "/webshops", query={"perPage": 100})
     except GoedGepicktError as error:
         refused = _is_of_key(error)
-        return Probe(api=_kind(url), base_url=url, accepted=False, refused=refused, error=_why(error, refused=refused))
+        return ApiCheck(
+            api=_kind(url), base_url=url, accepted=False, refused=refused, error=_why(error, refused=refused)
+        )
     took = time.perf_counter() - began
     shops = _shops(response.json)
     if shops is None:
-        return Probe(api=_kind(url), base_url=url, accepted=False, error="the response is not from GoedGepickt")
-    return Probe(
+        return ApiCheck(api=_kind(url), base_url=url, accepted=False, error="the response is not from GoedGepickt")
+    return ApiCheck(
         api=_kind(url),
         base_url=url,
         accepted=True,
@@ -313,41 +319,41 @@ def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
         yield "key", "missing: set GOEDGEPICKT_API_KEY to a key from GoedGepickt, Settings → GoedGepickt API"
         yield "advice", "to check a built-in test server without a key: goedgepickt doctor --sandbox"
         return
-    yield from _of_probe(findings.configured, "API")
+    yield from _of_check(findings.configured, "API")
     if findings.other is not None:
-        yield from _of_probe(findings.other, "other API")
+        yield from _of_check(findings.other, "other API")
         yield "advice", _advice(findings.other)
 
 
-def _advice(other: Probe) -> str:
+def _advice(other: ApiCheck) -> str:
     if other.accepted and other.api:
         return f"the key belongs to the {other.api} API: use --api {other.api}, or set GOEDGEPICKT_API={other.api}"
     return "neither API accepts the key: copy the whole key, and check that it still exists in GoedGepickt"
 
 
-def _of_probe(probe: Probe, title: str) -> Iterator[tuple[str, str]]:
-    yield title, f"{probe.api or 'of another address'} ({probe.base_url})"
-    if probe.proxy is not None:
-        yield "proxy", printable(probe.proxy)
-    if not probe.accepted:
-        yield ("key" if probe.refused else "problem"), probe.error or ""
+def _of_check(check: ApiCheck, title: str) -> Iterator[tuple[str, str]]:
+    yield title, f"{check.api or 'of another address'} ({check.base_url})"
+    if check.proxy is not None:
+        yield "proxy", printable(check.proxy)
+    if not check.accepted:
+        yield ("key" if check.refused else "problem"), check.error or ""
         return
     yield "key", "accepted"
-    yield from _of_shops(probe)
-    if probe.budget is not None:
-        yield "budget", printable(probe.budget.description)
-        yield "requests", _of_budget(probe.budget)
-    if probe.round_trip is not None:
-        yield "round trip", f"{probe.round_trip * 1000:.0f} ms, including the connection"
-    yield "clock", _of_clock(probe.clock)
+    yield from _of_shops(check)
+    if check.budget is not None:
+        yield "budget", printable(check.budget.description)
+        yield "requests", _of_budget(check.budget)
+    if check.round_trip is not None:
+        yield "round trip", f"{check.round_trip * 1000:.0f} ms, including the connection"
+    yield "clock", _of_clock(check.clock)
 
 
-def _of_shops(probe: Probe) -> Iterator[tuple[str, str]]:
-    number = max(len(probe.webshops), probe.webshops_in_all or 0)
+def _of_shops(check: ApiCheck) -> Iterator[tuple[str, str]]:
+    number = max(len(check.webshops), check.webshops_in_all or 0)
     yield "webshops", str(number)
-    for shop in probe.webshops[:_SHOPS]:
+    for shop in check.webshops[:_SHOPS]:
         yield "", f"{printable(shop.uuid)}  {printable(shop.name or '(no name)')}"
-    if probe.webshops and number > _SHOPS:
+    if check.webshops and number > _SHOPS:
         yield "", f"… and {number - _SHOPS} more: goedgepickt export webshops"
 
 
@@ -380,12 +386,7 @@ def _of_clock(clock: Clock | None) -> str:
 
 
 async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = False) -> int:
-    """Run the checks and print the report.
-
-    Args:
-        server: The options for the server.
-        as_json: Whether the report is JSON.
-        anonymous: Whether names and uuids of webshops are left out.
+    """Run `goedgepickt doctor`.
 
     Returns:
         0 if the configured API accepts the key, 3 if it refuses the key, 1 otherwise.
@@ -412,12 +413,12 @@ def _anonymous(findings: Findings) -> Findings:
     return attrs.evolve(findings, configured=_without_shops(findings.configured), other=_without_shops(findings.other))
 
 
-def _without_shops(probe: Probe | None) -> Probe | None:
-    return None if probe is None else attrs.evolve(probe, webshops=(), webshops_in_all=_shops_in_all(probe))
+def _without_shops(check: ApiCheck | None) -> ApiCheck | None:
+    return None if check is None else attrs.evolve(check, webshops=(), webshops_in_all=_shops_in_all(check))
 
 
-def _shops_in_all(probe: Probe) -> int | None:
-    return max(len(probe.webshops), probe.webshops_in_all or 0) if probe.accepted else None
+def _shops_in_all(check: ApiCheck) -> int | None:
+    return max(len(check.webshops), check.webshops_in_all or 0) if check.accepted else None
 
 
 def _code(findings: Findings) -> Exit:
@@ -426,3 +427,77 @@ def _code(findings: Findings) -> Exit:
     if findings.configured.accepted:
         return Exit.DONE
     return Exit.KEY_REFUSED if findings.configured.refused else Exit.FAILED
+
+
+# -- probe --------------------------------------------------------------------------------------------------------------
+
+
+async def probe(
+    server: ServerOptions, *, as_json: bool, output: Path | None, diff: bool, resume: Path | None, dry_run: bool
+) -> int:
+    """Run `goedgepickt probe`.
+
+    Raises:
+        CommandError: A file cannot be read or written.
+        GoedGepicktError: There was no response, or the API refuses the key.
+    """
+    server.check()
+    refuse_same_file(output=output, resume=resume)
+    for option, file in (("--output", output), ("--resume", resume)):
+        if file is not None:
+            check_writable(file, option)
+    async with connect(server, lane="bulk") as connection:
+        asked = _resumed(connection.client, resume)
+        _announce(asked)
+        if dry_run:
+            return Exit.DONE
+        finished = False
+        try:
+            async for step in asked.run():
+                if resume is not None:
+                    _save(resume, json.dumps(asked.state()))
+                info(f"{step.name}: done, {asked.collector.requests} requests so far")
+            finished = not asked.steps
+        finally:
+            if not finished and resume is not None:
+                info(f"the probe is not complete; run the same command again to continue from {resume}")
+        _write(asked.report(), as_json=as_json, output=output, diff=diff)
+    if resume is not None and finished:
+        resume.unlink(missing_ok=True)  # noqa: ASYNC240  nothing else runs by now
+    return Exit.DONE if finished else Exit.FAILED
+
+
+def _announce(asked: Probe) -> None:
+    """Print the requests before they are sent."""
+    at_most = sum(step.requests for step in asked.steps)
+    info(f"This command only reads. It sends at most {min(at_most, 100)} requests, within the rate limit:")
+    for step in asked.steps:
+        info(f"  {step.name:<12} {step.asks} ({step.requests} at most)")
+    info("The report has facts about the API, without values, names or ids.")
+
+
+def _resumed(client: Any, resume: Path | None) -> Probe:
+    try:
+        state = json.loads(resume.read_text(encoding="utf-8")) if resume is not None and resume.exists() else None
+        return Probe(client, state)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise CommandError(f"{resume} is not the state of a probe: delete it to start again") from None
+
+
+def _save(file: Path, text: str) -> None:
+    try:
+        write_private(file, text)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _write(report: Report, *, as_json: bool, output: Path | None, diff: bool) -> None:
+    whole = json.dumps(report.to_dict(), indent=2) + "\n" if as_json else report.to_markdown()
+    text = report.diff() if diff else whole
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}") from None

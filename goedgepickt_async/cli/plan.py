@@ -40,10 +40,20 @@ from goedgepickt_async.bulk import (
     read_changes,
 )
 from goedgepickt_async.bulk.files import FileRows, read_bytes
+from goedgepickt_async.cli.common import (
+    CommandError,
+    Exit,
+    UsageError,
+    check_writable,
+    describe,
+    info,
+    name_values,
+    refuse_same_file,
+    report,
+    sentences,
+)
 from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
-from goedgepickt_async.cli.export.progress import LINE_EVERY, clock
-from goedgepickt_async.cli.values import check_writable, name_values, refuse_same_file
+from goedgepickt_async.cli.progress import LINE_EVERY, clock
 from goedgepickt_async.paths import state_dir, write_private
 from goedgepickt_async.text import for_terminal, printable
 
@@ -203,10 +213,7 @@ def one_of(*, continue_: bool, look_up: bool, drop: bool) -> str | None:
 
 
 async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: Path | None) -> int:
-    """Run the command.
-
-    Returns:
-        The exit code: 1 for bad rows or conflicts.
+    """Run `goedgepickt plan`. The exit code is 1 for bad rows or conflicts.
 
     Raises:
         CommandError: The command cannot start.
@@ -298,16 +305,13 @@ def parse_limit(text: str, rows: int) -> int:
 
 
 async def apply(file: Path, task: PlanTask | None, server: ServerOptions, options: ApplyOptions) -> int:
-    """Run the command.
+    """Run `goedgepickt apply`. The exit code is 1 if rows were left out or writes failed.
 
     Args:
         file: The file of a saved plan, or of rows.
         task: The options for reading rows; None for a saved plan.
         server: The options for the server.
         options: The options for applying.
-
-    Returns:
-        The exit code: 1 if rows were left out or writes failed.
 
     Raises:
         CommandError: The command cannot start, or there are bad rows or conflicts and nothing was sent.
@@ -475,8 +479,7 @@ class _Tally:
         if self.counts == {"journal": total}:
             return (
                 f"nothing was sent: this plan was carried out before, with all of its {total:,} writes. What changed "
-                "since "
-                "then was not compared; make a new plan for that"
+                "since then was not compared; make a new plan for that"
             )
         done = "" if "dry_run" in self.counts else f" {'is' if self.done == 1 else 'are'} done"
         head = f"{self.done:,} of {total:,} {'write' if total == 1 else 'writes'}" if done else f"{total:,} writes"
@@ -619,15 +622,6 @@ def task_for(kind: str | None, file: Path) -> str | None:
 
 async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | None, as_json: bool) -> int:
     """List the runs, or show, finish, look up or drop one run.
-
-    Args:
-        run_id: The id of a run, or the start of the id; None for all runs.
-        server: The options for the server, to finish a run.
-        unfinished: The action: `continue`, `look-up`, `drop`, or None to show the run.
-        as_json: Whether to print JSON Lines.
-
-    Returns:
-        The exit code.
 
     Raises:
         UsageError: The options cannot be combined.

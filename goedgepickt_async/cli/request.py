@@ -9,14 +9,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from goedgepickt_async import APIError, GoedGepickt, GoedGepicktError, NotFoundError
+from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
-from goedgepickt_async.cli.export.formats import RESOURCES, JsonLinesEncoder, ResourceSpec, Selection, parse_fields
-from goedgepickt_async.cli.values import name_values
+from goedgepickt_async.cli.formats import JsonLinesEncoder
+from goedgepickt_async.cli.resources import RESOURCES, ResourceSpec, Selection, parse_fields
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.text import for_terminal, printable
 
@@ -28,14 +27,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 async def get(
     resource: str, text: str, server: ServerOptions, *, fields: str | None, created_after: date | None
 ) -> int:
-    """Print one object.
-
-    Args:
-        resource: The kind of the object.
-        text: Its uuid or name.
-        server: The options for the server.
-        fields: The names of `--fields`.
-        created_after: The first day; older objects are not searched.
+    """Run `goedgepickt get`.
 
     Returns:
         The exit code: 1 if no object or several were found.
@@ -99,18 +91,7 @@ _NAMES = ("uuid", "order_id", "display_id", "order_number", "name", "track_trace
 async def request(
     method: str, path: str, query: Sequence[str], body: str | None, server: ServerOptions, *, idempotent: bool
 ) -> int:
-    """Send the request, and print the response.
-
-    Args:
-        method: The HTTP method.
-        path: The path below the API's base.
-        query: The parameters, as `name=value`.
-        body: The body: JSON, `@FILE`, or `-` for stdin; None for no body.
-        server: The options for the server.
-        idempotent: Whether sending it twice is harmless.
-
-    Returns:
-        The exit code.
+    """Run `goedgepickt request`.
 
     Raises:
         CommandError: The input is not valid.
@@ -139,22 +120,13 @@ def read_body(text: str) -> Any:
 
     Raises:
         CommandError: The file cannot be read.
-        UsageError: The text is not JSON.
+        UsageError: It is not JSON in UTF-8.
     """
-    where = "--json"
+    where = "stdin" if text == "-" else text[1:] if text.startswith("@") else "--json"
     try:
-        if text == "-":
-            where = "stdin"
-            text = sys.stdin.buffer.read().decode()
-        elif text.startswith("@"):
-            where = text[1:]
-            text = Path(where).read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{where} cannot be read: {error.strerror}") from None
+        return json.loads(read_input(text).decode())
     except UnicodeDecodeError:
         raise UsageError(f"{where} is not UTF-8") from None
-    try:
-        return json.loads(text)
     except ValueError as error:
         raise UsageError(f"{where} is not JSON: {error}") from None
 

@@ -27,8 +27,8 @@ from cyclopts import (
 )
 
 from goedgepickt_async.cli.app import app
-from goedgepickt_async.cli.errors import Exit, describe, report, sentences
-from goedgepickt_async.cli.export.formats import RESOURCES
+from goedgepickt_async.cli.common import Exit, describe, report, sentences
+from goedgepickt_async.cli.resources import RESOURCES
 from goedgepickt_async.text import printable
 
 __all__ = ["run", "run_stoppable"]

@@ -1,4 +1,4 @@
-"""Options of a sandbox as text: its faults (`GET:/orders:500x3`) and its throttle (`150/60`, or `off`).
+"""`goedgepickt sandbox`, and the options of a sandbox as text: faults (`GET:/orders:500x3`) and throttle (`150/60`).
 
 SPEC   = FAULT ["," FAULT ...]
 FAULT  = METHOD ":" PATH ":" WHAT ["=" SECONDS] ["x" TIMES | "%" N] ["+" AFTER]
@@ -10,10 +10,14 @@ x3     = three times (once, if nothing is said); %2 = every second one; +5 = the
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import math
+import os
 import re
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,8 +25,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.errors import UsageError
-from goedgepickt_async.cli.values import MOST_PORTS, read_day, seconds, whole
+from goedgepickt_async.cli.common import MOST_PORTS, CommandError, Exit, UsageError, info, read_day, seconds, whole
+from goedgepickt_async.paths import write_private
 
 if TYPE_CHECKING:
     from goedgepickt_async.sandbox import Sandbox
@@ -37,10 +41,10 @@ __all__ = [
     "parse_faults",
     "parse_quirks",
     "parse_rate",
+    "serve",
 ]
 
-DEFAULT_PORT = 8474
-"""The default port of `goedgepickt sandbox`, so that the URL is the same at each start."""
+# -- faults -----------------------------------------------------------------------------------------------------------
 
 FAULT_NAMES = {
     "drop": "close the connection without a response",
@@ -125,6 +129,8 @@ def _parse(text: str) -> PlannedFault:
     )
 
 
+# -- throttle and quirks ----------------------------------------------------------------------------------------------
+
 _RATE = re.compile(r"(\d+)/(\d+(?:\.\d+)?)")
 
 
@@ -167,11 +173,16 @@ def parse_quirks(specs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+# -- options ----------------------------------------------------------------------------------------------------------
+
 _WORLD = Group("World", sort_key=1)
 _SERVER = Group("Server", sort_key=2)
 _LISTS = Group("Lists and throttle", sort_key=3)
 _TROUBLE = Group("What goes wrong", sort_key=4)
 _OUTPUT = Group("Output", sort_key=5)
+
+DEFAULT_PORT = 8474
+"""The default port of `goedgepickt sandbox`, so that the URL is the same at each start."""
 
 
 @Parameter(name="*")
@@ -260,3 +271,147 @@ class SandboxOptions:
                 f"--lively must be a number of events per minute, such as 30/minute, at most 6000, not {self.lively!r}"
             )
         return rate
+
+
+# -- serving ----------------------------------------------------------------------------------------------------------
+
+_ENDS_IN = 5.0
+"""The seconds until a command that does not end is killed."""
+
+
+async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
+    """Run the sandbox until it is stopped, or until the command has ended.
+
+    Returns:
+        The exit code of the command, if there is one.
+
+    Raises:
+        CommandError: The port cannot be used, or the command cannot be run.
+        UsageError: An option cannot be read.
+    """
+    sandbox = _made(options)
+    try:
+        await sandbox.start()
+    except OSError as error:
+        hint = "; --port 0 selects a free port" if options.port else ""
+        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}{hint}") from None
+    try:
+        environment = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
+        if options.write_env is not None:
+            write_private(options.write_env, _written(environment, "dotenv"))
+        if command:
+            info(f"a sandbox serves {sandbox.page_url} while this runs: {command[0]}")
+            return await _run(command, environment)
+        text = _written(environment, options.env) if options.env else _greeting(sandbox, environment)
+        if options.env:
+            info(f"a sandbox serves {sandbox.page_url} until Ctrl-C")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return Exit.DONE
+    finally:
+        await sandbox.close()
+    return Exit.DONE
+
+
+def _made(options: SandboxOptions) -> Sandbox:
+    from goedgepickt_async.contract import openapi  # noqa: PLC0415  `--help` must not wait for it
+    from goedgepickt_async.sandbox import Sandbox  # noqa: PLC0415  aiohttp comes with it
+
+    throttle, planned, lively = parse_rate(options.rate), parse_faults(options.faults or []), options.events_a_minute
+    quirks = parse_quirks(options.quirk or [])
+    try:
+        sandbox = Sandbox(
+            orders=options.orders,
+            products=options.products,
+            shipments=options.shipments,
+            webshops=options.webshops,
+            pick_locations=options.pick_locations,
+            seed=options.seed,
+            limit=throttle.limit,
+            period=throttle.period,
+            cache=options.cache,
+            per_page_default=options.per_page_default,
+            per_page_max=options.per_page_max,
+            page_reach=options.page_reach,
+            cursor=options.cursor,
+            latency=options.latency,
+            host=options.host,
+            port=options.port,
+            hosts=options.allow_host or (),
+            oddities=options.oddities,
+            today=options.today,
+            key=options.key or f"sandbox-{os.urandom(12).hex()}",
+            account_key=options.account_key,
+            any_key=options.any_key,
+            strict=options.strict,
+            lively=lively,
+            recorded=options.recorded,
+            openapi=options.openapi or openapi(server="/api/fulfilment/v1"),
+            delivery_pace=options.delivery_pace,
+            delivery_timeout=options.delivery_timeout,
+        )
+        sandbox.quirks.update(quirks)
+    except ValueError as error:
+        raise UsageError(str(error.args[0])) from None
+    arm(sandbox, planned)
+    return sandbox
+
+
+async def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
+    except OSError as error:
+        raise CommandError(f"cannot run {command[0]}: {error.strerror or error}") from None
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:  # Ctrl-C reaches the command too; SIGTERM does not
+        code = await _end(process)
+    return 128 - code if code < 0 else code
+
+
+async def _end(process: asyncio.subprocess.Process) -> int:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(_ENDS_IN):
+            return await process.wait()
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
+
+
+def _written(environment: Mapping[str, str], form: str) -> str:
+    return "".join(f"{_line(name, value, form)}\n" for name, value in environment.items())
+
+
+def _line(name: str, value: str, form: str) -> str:
+    if form == "powershell":
+        return f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'"
+    if form == "shell":
+        return f"export {name}={shlex.quote(value)}"
+    if not set(value) & set(" #\"'\\$`"):
+        return f"{name}={value}"
+    if "'" not in value:
+        return f"{name}='{value}'"
+    return f'{name}="' + re.sub(r"([\\\"$`])", r"\\\1", value) + '"'
+
+
+def _greeting(sandbox: Sandbox, environment: Mapping[str, str]) -> str:
+    world, throttle = sandbox.world, sandbox.throttle
+    limit = "no rate limit" if throttle is None else f"{throttle.limit} requests per {throttle.period:g} s"
+    keys = f"key             {sandbox.api_key}"
+    if sandbox.account_key != sandbox.api_key:
+        keys += f"\naccount key     {sandbox.account_key}"
+    return f"""\
+A GoedGepickt sandbox with {len(world.orders):,} orders and {len(world.products):,} products; {limit}. Ctrl-C ends it.
+
+page            {sandbox.page_url}
+fulfilment API  {sandbox.url}
+account API     {sandbox.account_url}
+{keys}
+
+For another terminal (--env powershell and --env dotenv write it in other forms):
+export {" ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())}
+"""

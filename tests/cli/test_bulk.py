@@ -15,7 +15,7 @@ import pytest
 from goedgepickt_async.bulk import Plan, list_runs
 from goedgepickt_async.bulk.runs import TargetLock
 from goedgepickt_async.cli import plan as plan_module
-from goedgepickt_async.cli.errors import UsageError
+from goedgepickt_async.cli.common import UsageError
 from goedgepickt_async.cli.plan import parse_limit
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving

@@ -23,13 +23,8 @@ from goedgepickt_async import (
     Webhook,
 )
 from goedgepickt_async.bulk.files import unescape_cell
-from goedgepickt_async.cli.export.formats import (
-    RESOURCES,
-    CsvEncoder,
-    JsonLinesEncoder,
-    Selection,
-    cell,
-)
+from goedgepickt_async.cli.formats import CsvEncoder, JsonLinesEncoder, cell
+from goedgepickt_async.cli.resources import RESOURCES, Selection
 
 from .conftest import jsonl
 

@@ -231,7 +231,7 @@ def test_a_disk_that_is_full_before_the_first_row_is_said_with_what_the_file_hol
         return real(file, data)
 
     real = os.write
-    monkeypatch.setattr("goedgepickt_async.cli.export.output.os.write", write)
+    monkeypatch.setattr("goedgepickt_async.cli.output.os.write", write)
     for old, gone in ((b"", False), (b"old", True)):
         (tmp_path / "o.csv").write_bytes(old)
         done = inside("export", "orders", *FAST, "--sandbox-orders", "30", "-o", "o.csv")

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from goedgepickt_async import Order, Product
-from goedgepickt_async.cli.export import binary
-from goedgepickt_async.cli.export.formats import FORMATS, RESOURCES, CsvEncoder, Selection, cell
-from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter
+from goedgepickt_async.cli import formats
+from goedgepickt_async.cli.formats import FORMATS, CsvEncoder, cell
+from goedgepickt_async.cli.progress import ExportProgress, RequestCounter
+from goedgepickt_async.cli.resources import RESOURCES, Selection
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving, unlimited_budget
@@ -37,7 +38,7 @@ def sheets(path: Path) -> dict[str, list[list[Any]]]:
 
 
 def workbook(folder: Path, items: list[Any], spec: str) -> dict[str, list[list[Any]]]:
-    encoder = binary.ExcelEncoder(Selection(spec=RESOURCES[spec]))
+    encoder = formats.ExcelEncoder(Selection(spec=RESOURCES[spec]))
     try:
         (folder / "x.xlsx").write_bytes(encoder.head + encoder.encode(items) + b"".join(encoder.foot()))
     finally:
@@ -80,14 +81,14 @@ def test_numbers_and_times_in_a_workbook_are_numbers_and_dutch_times(tmp_path: P
 
 
 def test_rows_past_the_limit_of_a_sheet_go_on_in_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binary, "_ROWS_IN_A_SHEET", 4)
+    monkeypatch.setattr(formats, "_ROWS_IN_A_SHEET", 4)
     found = workbook(tmp_path, [Product(uuid=str(number)) for number in range(7)], "products")
     assert list(found) == ["products", "products 2", "products 3"]
     assert [row[0] for rows in found.values() for row in rows[1:]] == [str(number) for number in range(7)]
 
 
 def test_cells_that_excel_cannot_hold_are_cut_and_counted(tmp_path: Path) -> None:
-    encoder = binary.ExcelEncoder(Selection(spec=RESOURCES["products"]))
+    encoder = formats.ExcelEncoder(Selection(spec=RESOURCES["products"]))
     encoder.encode([Product(uuid="u", description="x" * 40_000)])
     assert encoder.remark is not None
     assert encoder.remark.startswith("1 cells were cut off")

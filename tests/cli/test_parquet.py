@@ -12,9 +12,9 @@ import pytest
 from pyarrow import parquet
 
 from goedgepickt_async import Order
-from goedgepickt_async.cli.export import binary as encoding
-from goedgepickt_async.cli.export import checkpoint as checkpoints
-from goedgepickt_async.cli.export.output import AtomicFile
+from goedgepickt_async.cli import checkpoint as checkpoints
+from goedgepickt_async.cli import formats as encoding
+from goedgepickt_async.cli.output import AtomicFile
 from goedgepickt_async.contrib.arrow import schema
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving

@@ -18,9 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import DecodeError
-from goedgepickt_async.cli.doctor import clock_of, other_api
-from goedgepickt_async.cli.errors import UsageError, describe, sentences
-from goedgepickt_async.cli.export.checkpoint import (
+from goedgepickt_async.cli.checkpoint import (
     Checkpoint,
     Mark,
     State,
@@ -29,10 +27,11 @@ from goedgepickt_async.cli.export.checkpoint import (
     refuse_difference,
     save_checkpoint,
 )
-from goedgepickt_async.cli.export.command import command_again
-from goedgepickt_async.cli.export.progress import clock, count, duration, requests_left, seconds_left
+from goedgepickt_async.cli.common import UsageError, describe, name_values, sentences
+from goedgepickt_async.cli.doctor import clock_of, other_api
+from goedgepickt_async.cli.export import command_again
+from goedgepickt_async.cli.progress import clock, count, duration, requests_left, seconds_left
 from goedgepickt_async.cli.sandbox import FAULT_NAMES, PlannedFault, Rate, arm, parse_faults, parse_rate
-from goedgepickt_async.cli.values import name_values
 from goedgepickt_async.sandbox import Sandbox
 
 # -- the grammar of faults ----------------------------------------------------------------------------------------

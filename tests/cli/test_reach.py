@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import Order, Shipment
-from goedgepickt_async.cli.export.checkpoint import (
+from goedgepickt_async.cli.checkpoint import (
     Checkpoint,
     Mark,
     State,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from goedgepickt_async.cli.export import checkpoint as checkpoints
+from goedgepickt_async.cli import checkpoint as checkpoints
 from goedgepickt_async.paths import FileLock
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving

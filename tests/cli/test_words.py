@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.cli.app import app
-from goedgepickt_async.cli.values import read_day
+from goedgepickt_async.cli.common import read_day
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import serving
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from goedgepickt_async import APIError, GoedGepicktError, errors
-from goedgepickt_async.cli.errors import Exit
+from goedgepickt_async.cli.common import Exit
 from tests.docs.provoking import PROVOCATIONS, provoke
 
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()

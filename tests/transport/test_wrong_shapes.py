@@ -34,10 +34,10 @@ from goedgepickt_async import (
     RetryPolicy,
     WebhookEvent,
 )
+from goedgepickt_async.cli import export as command
 from goedgepickt_async.cli.connect import Connection
 from goedgepickt_async.cli.doctor import as_text, examine
-from goedgepickt_async.cli.export import command
-from goedgepickt_async.cli.export.progress import RequestCounter
+from goedgepickt_async.cli.progress import RequestCounter
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, Play, RawServer, raw_server
 

@@ -1,12 +1,22 @@
-"""The `webhooks listen` command: verifies deliveries with the package's own endpoint, prints and forwards them."""
+"""Deliveries that arrive: `webhooks listen` with its recording, and `webhooks failed`.
+
+A recording has one line of JSON for each delivery, from which the same bytes can be sent again:
+`{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`, the time of arrival, the `Signature` header, and
+the text of the body. A body that is not UTF-8 is in `body_base64` instead.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
+import os
+import re
+import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,18 +33,20 @@ from goedgepickt_async import (
     Secret,
     WebhookEvent,
 )
+from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
-from goedgepickt_async.cli.webhooks.options import checked_url
-from goedgepickt_async.cli.webhooks.recording import Recorder, signing_secrets
+from goedgepickt_async.cli.webhooks import checked_url, signing_secrets
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.text import for_terminal, printable
 from goedgepickt_async.webhooks import (
     DeliveryEndpoint,
+    FailedEntry,
     ReceivedDelivery,
     RejectionLog,
+    SqliteInbox,
     UnknownEvent,
     WebhookResponse,
+    default_inbox_path,
     parse,
 )
 
@@ -43,7 +55,16 @@ if TYPE_CHECKING:
 
     from goedgepickt_async import GoedGepickt
 
-__all__ = ["ListenOptions", "as_line", "as_row", "listen"]
+__all__ = [
+    "ListenOptions",
+    "Recorded",
+    "Recorder",
+    "as_line",
+    "as_row",
+    "failed",
+    "listen",
+    "read_recording",
+]
 
 _ACCEPTED: Final = WebhookResponse(200, "accepted")
 _UNAVAILABLE: Final = WebhookResponse(503, "try again later")
@@ -303,3 +324,186 @@ def demo_order(order_id: str, webshop_uuid: str) -> NewOrder:
         shipping=Address(first_name="Sien", last_name="Voorbeeld", house_number="12", city="Utrecht", country="NL"),
         lines=[NewOrderLine(sku="SB-00000", product_name="Mok", quantity=1, tax_rate="21")],
     )
+
+
+# -- recordings -------------------------------------------------------------------------------------------------------
+
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class Recorded:
+    """A recorded delivery.
+
+    Attributes:
+        line: The line in the file, from 1.
+        body: The bytes of the body.
+        signature: The value of the `Signature` header.
+    """
+
+    line: int
+    body: bytes
+    signature: str
+
+
+class Recorder:
+    """Appends deliveries to a private file.
+
+    Args:
+        path: The file, which is created if it does not exist.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
+            self._prepare()
+        except OSError as error:
+            raise CommandError(f"--record {path} cannot be written: {error.strerror}") from None
+
+    def add(self, at: datetime, signature: str, body: bytes) -> None:
+        """Append a delivery.
+
+        Raises:
+            CommandError: The file cannot be written.
+        """
+        row = {"at": at.isoformat(), "signature": signature, **_body_fields(body)}
+        rest = memoryview(json.dumps(row).encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError as error:
+            raise CommandError(f"--record {self.path} cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _prepare(self) -> None:
+        """Make an older file private too, and end an incomplete last line."""
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            return
+        if status.st_mode & 0o077 and hasattr(os, "fchmod"):
+            os.fchmod(self._file, 0o600)
+        if status.st_size and not self.path.read_bytes().endswith(b"\n"):
+            os.write(self._file, b"\n")
+
+
+def read_recording(path: Path) -> list[Recorded]:
+    """Return all deliveries of a recording; empty lines are skipped.
+
+    Raises:
+        CommandError: The file cannot be read.
+        UsageError: A line is not a delivery.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+    return [_read_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read_line(path: Path, number: int, line: bytes) -> Recorded:
+    try:
+        row = json.loads(line)
+        return Recorded(line=number, signature=_signature_of(row), body=_body_of(row))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UsageError(f"{path}, line {number}, is not a recorded delivery; nothing was sent") from None
+
+
+def _body_fields(body: bytes) -> dict[str, str]:
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"body_base64": base64.b64encode(body).decode()}
+
+
+def _signature_of(row: dict[str, Any]) -> str:
+    text = row["signature"]
+    if not isinstance(text, str) or _SIGNATURE.fullmatch(text) is None:
+        raise ValueError
+    return text
+
+
+def _body_of(row: dict[str, Any]) -> bytes:
+    text = row.get("body")
+    return base64.b64decode(row["body_base64"], validate=True) if text is None else str.encode(text)
+
+
+# -- webhooks failed --------------------------------------------------------------------------------------------------
+
+_LISTED = 1000
+_DATABASE = b"SQLite format 3\0"
+
+
+async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bool, drop: bool, as_json: bool) -> int:
+    """List, retry or drop failed deliveries.
+
+    Raises:
+        CommandError: A delivery does not exist.
+        UsageError: The inbox does not exist.
+        InboxError: The inbox cannot be used.
+    """
+    if retry and drop:
+        raise UsageError("--retry puts them back and --drop deletes them: pass one of both")
+    path = inbox or default_inbox_path(port)
+    if not path.is_file():
+        raise UsageError(f"there is no inbox {path}; --inbox names another file, or --port another receiver")
+    with path.open("rb") as file:
+        if not _may_be_inbox(file.read(4096)):  # opening it makes it private, and sets a damaged one aside
+            raise UsageError(f"{path} is no inbox; --inbox names another file")
+    opened = SqliteInbox(path)
+    try:
+        chosen = await _chosen(opened, ids)
+        if retry:
+            info(f"{await opened.requeue_failed([one.id for one in chosen])} put back into the inbox")
+        elif drop:
+            info(f"{await opened.drop_failed([one.id for one in chosen])} deleted")
+        else:
+            _print(chosen, as_json=as_json)
+            status = await opened.status()
+            info(f"{status.failed} failed, {status.waiting} waiting, the oldest for {status.oldest_age:.0f} s")
+    finally:
+        await opened.close()
+    return Exit.DONE
+
+
+def _may_be_inbox(page: bytes) -> bool:
+    has_no_table = page[103:105] == b"\0\0"
+    return not page or (page.startswith(_DATABASE) and (b"entries" in page or has_no_table))
+
+
+async def _chosen(inbox: SqliteInbox, ids: Sequence[int]) -> list[FailedEntry]:
+    limit = (await inbox.status()).failed
+    found = await inbox.failed(limit=max(limit, _LISTED))
+    chosen = [one for one in found if not ids or one.id in ids]
+    missing = set(ids) - {one.id for one in chosen}
+    if missing:
+        raise CommandError(f"there is no failed delivery {', '.join(map(str, sorted(missing)))}; nothing was changed")
+    return chosen
+
+
+def _print(entries: Iterable[FailedEntry], *, as_json: bool) -> None:
+    lines = (json.dumps(_row(one), ensure_ascii=False) if as_json else _line(one) for one in entries)
+    sys.stdout.buffer.write("".join(f"{for_terminal(line)}\n" for line in lines).encode())
+    sys.stdout.buffer.flush()
+
+
+def _row(one: FailedEntry) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "failed_at": datetime.fromtimestamp(one.failed_at, UTC).isoformat(timespec="seconds"),
+        "handler": one.entry.handler,
+        "attempts": one.attempts,
+        "reason": one.reason,
+        **as_row(one.entry.body),
+    }
+
+
+def _line(one: FailedEntry) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.failed_at))
+    return f"{one.id:>5}  {at}  {printable(one.reason):<20}  {printable(one.entry.handler)}  {as_line(one.entry.body)}"

@@ -12,12 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from goedgepickt_async import GoedGepickt, ProductType, Secret
+from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
 from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, info
-from goedgepickt_async.cli.values import name_values
-from goedgepickt_async.cli.webhooks.listen import demo_order
-from goedgepickt_async.cli.webhooks.options import SendOptions, checked_url
-from goedgepickt_async.cli.webhooks.recording import Recorded, read_recording, signing_secrets
+from goedgepickt_async.cli.webhooks import SendOptions, checked_url, signing_secrets
+from goedgepickt_async.cli.webhooks.listen import Recorded, demo_order, read_recording
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
 from goedgepickt_async.webhooks import EVENTS
@@ -27,16 +25,6 @@ __all__ = ["example_payload", "replay", "send", "trigger"]
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
     """Send an event, and print each attempt.
-
-    Args:
-        url: The URL of the receiver.
-        event: The event name.
-        fields: The fields of the event, as `name=value`.
-        body: The body instead of an event: the text, `@FILE`, or `-` for stdin.
-        options: The options for attempts.
-
-    Returns:
-        The exit code.
 
     Raises:
         CommandError: The input is not valid.
@@ -59,21 +47,10 @@ def _body(event: str | None, fields: Sequence[str], body: str | None) -> bytes:
     if body is not None:
         if event is not None or fields:
             raise UsageError("--body is the whole body: leave out the event and --field")
-        return _raw_body(body)
+        return read_input(body)
     if not event:
         raise UsageError("pass an event, such as orderStatusChanged or stockUpdated, or --body")
     return php_json(example_payload(event) | name_values("--field", fields))
-
-
-def _raw_body(text: str) -> bytes:
-    if text == "-":
-        return sys.stdin.buffer.read()
-    if not text.startswith("@"):
-        return text.encode(errors="surrogateescape")
-    try:
-        return Path(text[1:]).read_bytes()
-    except OSError as error:
-        raise CommandError(f"{text[1:]} cannot be read: {error.strerror}") from None
 
 
 def print_attempt(number: int, attempt: Attempt) -> None:
@@ -104,16 +81,6 @@ def end_of(attempts: Sequence[Attempt]) -> Exit:
 
 async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, sign_again: bool) -> int:
     """Send a recording, one delivery after the other.
-
-    Args:
-        file: The recording.
-        url: The URL of the receiver.
-        options: The options for attempts.
-        from_line: The first line of the file to send, from 1.
-        sign_again: Whether to sign each delivery again.
-
-    Returns:
-        The exit code.
 
     Raises:
         CommandError: A delivery failed, or the recording cannot be read. After a stop, the message shows how to
@@ -198,14 +165,6 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 async def trigger(event: str, url: str | None, server: ServerOptions) -> int:
     """Change an order or a product in a sandbox.
-
-    Args:
-        event: The event name.
-        url: The URL for the embedded sandbox.
-        server: The options for the sandbox.
-
-    Returns:
-        The exit code.
 
     Raises:
         CommandError: The delivery failed.

@@ -14,9 +14,9 @@ from attrs import validators
 from cattrs.preconf.json import make_converter
 
 from goedgepickt_async import Page
-from goedgepickt_async.cli.errors import CommandError, UsageError
-from goedgepickt_async.cli.export.formats import DUTCH
-from goedgepickt_async.cli.export.output import FileOutput
+from goedgepickt_async.cli.common import CommandError, UsageError
+from goedgepickt_async.cli.output import FileOutput
+from goedgepickt_async.cli.resources import DUTCH
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.paths import FileLock, state_dir, sync_directory, write_private
 from goedgepickt_async.text import safe_repr

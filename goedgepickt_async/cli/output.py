@@ -8,8 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from goedgepickt_async.cli.errors import UsageError
-from goedgepickt_async.cli.values import check_writable
+from goedgepickt_async.cli.common import UsageError, check_writable
 from goedgepickt_async.paths import lock_file, sync_directory
 from goedgepickt_async.text import for_terminal
 

@@ -18,9 +18,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from goedgepickt_async import DecodeError, GoedGepicktError, OrderStatus, Page, UnreadableRow
-from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
-from goedgepickt_async.cli.errors import CommandError, Exit, UsageError, describe, info, report, sentences
-from goedgepickt_async.cli.export.checkpoint import (
+from goedgepickt_async.cli.checkpoint import (
     Checkpoint,
     Mark,
     SinceLast,
@@ -31,21 +29,21 @@ from goedgepickt_async.cli.export.checkpoint import (
     refuse_difference,
     save_checkpoint,
 )
-from goedgepickt_async.cli.export.formats import (
-    DUTCH,
-    FORMATS,
-    RESOURCES,
-    Encoder,
-    ExportFormat,
-    OutputKind,
-    ResourceSpec,
-    Selection,
-    format_for,
-    print_table,
+from goedgepickt_async.cli.common import (
+    CommandError,
+    Exit,
+    UsageError,
+    describe,
+    info,
+    refuse_same_file,
+    report,
+    sentences,
 )
-from goedgepickt_async.cli.export.output import AtomicFile, FileOutput, StreamOutput, open_output
-from goedgepickt_async.cli.export.progress import ExportProgress, RequestCounter, count
-from goedgepickt_async.cli.values import refuse_same_file
+from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
+from goedgepickt_async.cli.formats import FORMATS, Encoder, ExportFormat, OutputKind, format_for, print_table
+from goedgepickt_async.cli.output import AtomicFile, FileOutput, StreamOutput, open_output
+from goedgepickt_async.cli.progress import ExportProgress, RequestCounter, count
+from goedgepickt_async.cli.resources import DUTCH, RESOURCES, ResourceSpec, Selection
 from goedgepickt_async.paths import make_private_file
 
 __all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "stop_part_way"]
@@ -142,8 +140,7 @@ class ExportPlan:
             names = ", ".join(name for name, each in FORMATS.items() if each.has_lines)
             raise UsageError(
                 f"--lines writes a row for each line: add --format csv ({names} can; JSON Lines has the lines inside "
-                "each "
-                "order)"
+                "each order)"
             )
         if self.fields and not self.chosen_format.has_fields:
             raise UsageError(f"--fields: a {self.format_name} file has a fixed schema; pass another --format")
@@ -497,15 +494,7 @@ def _short(path: Path) -> str:
 
 
 async def export(plan: ExportPlan, server: ServerOptions, *, background: bool) -> int:
-    """Run the export.
-
-    Args:
-        plan: The options of the export.
-        server: The options for the server.
-        background: Whether it uses the bulk lane.
-
-    Returns:
-        The exit code.
+    """Run `goedgepickt export`.
 
     Raises:
         CommandError: The export cannot start.

@@ -17,7 +17,7 @@ from rich.table import Column
 from rich.text import Text
 
 from goedgepickt_async import Budget, BudgetSnapshot, Evidence, Hooks, Page, ResponseReceived, RetryScheduled
-from goedgepickt_async.cli.errors import info
+from goedgepickt_async.cli.common import info
 
 __all__ = [
     "LINE_EVERY",

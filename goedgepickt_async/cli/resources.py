@@ -1,0 +1,305 @@
+"""The resources that can be exported: their filters, columns and rows.
+
+A resource is a list in the table of endpoints. `--help` imports this module, so the models are imported when one is
+used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo
+
+import attrs
+
+import goedgepickt_async
+from goedgepickt_async.cli.common import UsageError
+from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
+from goedgepickt_async.text import printable
+
+if TYPE_CHECKING:
+    from goedgepickt_async import GoedGepickt, Paginator
+
+__all__ = ["DUTCH", "RESOURCES", "FlatRow", "ResourceSpec", "Selection", "parse_fields"]
+
+DUTCH = ZoneInfo("Europe/Amsterdam")
+
+# -- resources ------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class _Details:
+    """Properties of a resource that are not in the table of endpoints.
+
+    Attributes:
+        table: The columns of `--format table`; empty for the first few.
+        lines: The field whose items are rows with `--lines`.
+        filters: The filters that `list` has but the API does not.
+        statuses: The name of the enumeration of its statuses.
+        is_personal: Whether its rows contain personal data, so that its files are private.
+    """
+
+    table: tuple[str, ...] = ()
+    lines: str | None = None
+    filters: frozenset[str] = frozenset()
+    statuses: str | None = None
+    is_personal: bool = False
+
+
+_DETAILS: Mapping[str, _Details] = {
+    "orders": _Details(
+        table=("display_id", "status", "created_at", "total_paid", "shipping.city", "shipping.country", "webshop_name"),
+        lines="lines",
+        statuses="OrderStatus",
+        is_personal=True,
+    ),
+    "products": _Details(table=("sku", "name", "type", "price", "stock.free_stock", "stock.total_stock")),
+    "shipments": _Details(
+        table=("status", "created_at", "delivered_at", "shipping_method", "track_trace_code", "shipping_city"),
+        filters=frozenset({"status"}),
+        statuses="ShipmentStatus",
+        is_personal=True,
+    ),
+    "webshops": _Details(table=("uuid", "name", "url", "platform")),
+    "webhooks": _Details(table=("uuid", "event", "target_url", "webshop_name", "secret")),
+}
+_COLUMNS_OF_A_TABLE = 6
+
+
+@attrs.define(kw_only=True, slots=False)
+class ResourceSpec:
+    """A resource for exports.
+
+    Attributes:
+        endpoint: The endpoint of its list.
+        details: Further properties.
+    """
+
+    endpoint: Endpoint
+    details: _Details
+
+    @property
+    def name(self) -> str:
+        """The name on the command line."""
+        return self.endpoint.resource.replace("_", "-")
+
+    @property
+    def filters(self) -> frozenset[str]:
+        """The filters of `list`."""
+        return self.details.filters | {filter_.name for filter_ in self.endpoint.filters}
+
+    @cached_property
+    def model(self) -> type[Any]:
+        """The class of its rows."""
+        model: type[Any] = getattr(goedgepickt_async, self.endpoint.model or "")
+        return model
+
+    @cached_property
+    def nested(self) -> dict[str, type[Any]]:
+        """The fields with another model; their columns are `field.part`."""
+        return {name: part for name, (part, is_several) in self._parts.items() if not is_several}
+
+    @cached_property
+    def joined(self) -> dict[str, type[Any]]:
+        """The fields with several models; their columns are `field.part`, with values joined by "; "."""
+        return {name: part for name, (part, several) in self._parts.items() if several and name != self.details.lines}
+
+    @cached_property
+    def line_model(self) -> type[Any]:
+        """The class of the rows of `--lines`."""
+        return self._parts[self.details.lines or ""][0]
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """The columns of `--format table`."""
+        return self.details.table or tuple(self.columns()[:_COLUMNS_OF_A_TABLE])
+
+    @property
+    def statuses(self) -> list[str]:
+        """The known statuses; empty if it has no status."""
+        return (
+            []
+            if not self.details.statuses
+            else [str(each) for each in getattr(goedgepickt_async, self.details.statuses)]
+        )
+
+    def paginator(self, client: GoedGepickt, **filters: Any) -> Paginator[Any]:
+        """Return the list of a client."""
+        paginator: Paginator[Any] = getattr(client, self.endpoint.resource).list(**filters)
+        return paginator
+
+    def columns(self, *, lines: bool = False) -> list[str]:
+        """Return the columns in order.
+
+        Args:
+            lines: Whether each line is a row.
+        """
+        names = [column for field in self._fields for column in self._columns_of(field)]
+        if lines and self.details.lines is not None:
+            names += ["line.number", *(f"line.{part}" for part in _field_names(self.line_model))]
+        return names
+
+    def rows(self, item: Any, *, lines: bool = False) -> Iterator[FlatRow]:
+        """Return the rows of one item: one row, or one row for each line."""
+        row = {column: value for field in self._fields for column, value in self._cells_of(field, getattr(item, field))}
+        if not lines or self.details.lines is None:
+            yield row
+            return
+        parts = getattr(item, self.details.lines)
+        for number, line in enumerate(parts, start=1):
+            yield row | {"line.number": number} | _nested("line", self.line_model, line)
+        if not parts:
+            yield row | {"line.number": None} | _nested("line", self.line_model, None)
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[type[Any], bool]]:
+        """Return the fields with models, and whether they hold several."""
+        found: dict[str, tuple[type[Any], bool]] = {}
+        for name, hint in get_type_hints(self.model).items():
+            several = get_origin(hint) is tuple
+            parts = (part for part in (hint, *get_args(hint)) if isinstance(part, type) and attrs.has(part))
+            inner = next(parts, None)
+            if inner is not None:
+                found[name] = (inner, several)
+        return found
+
+    @cached_property
+    def _fields(self) -> list[str]:
+        return [name for name in _field_names(self.model) if name != self.details.lines]
+
+    def _columns_of(self, field: str) -> list[str]:
+        part = self.nested.get(field) or self.joined.get(field)
+        return [field] if part is None else [f"{field}.{name}" for name in _field_names(part)]
+
+    def _cells_of(self, field: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if field in self.nested:
+            yield from _nested(field, self.nested[field], value).items()
+        elif field in self.joined:
+            for name in _field_names(self.joined[field]):
+                yield f"{field}.{name}", _join(getattr(part, name) for part in value)
+        else:
+            yield field, _scalar(value)
+
+
+RESOURCES: Mapping[str, ResourceSpec] = {
+    spec.name: spec
+    for spec in sorted(
+        (
+            ResourceSpec(endpoint=endpoint, details=_DETAILS.get(endpoint.resource, _Details()))
+            for endpoint in ENDPOINTS.values()
+            if endpoint.operation.endswith(".list") and endpoint.is_list
+        ),
+        key=lambda spec: spec.name,
+    )
+}
+"""The resources by their name on the command line."""
+
+
+# -- rows -----------------------------------------------------------------------------------------------------------
+
+FlatRow: TypeAlias = dict[str, Any]
+"""The values by column: None, a bool, a number, a datetime, or text."""
+
+_SEPARATOR = "; "
+
+
+def _field_names(model: type[Any]) -> list[str]:
+    from goedgepickt_async.convert import field_names  # noqa: PLC0415  `--help` must not wait for cattrs
+
+    return list(field_names(model))
+
+
+def _nested(prefix: str, model: type[Any], value: Any) -> FlatRow:
+    names = _field_names(model)
+    return {f"{prefix}.{name}": None if value is None else _scalar(getattr(value, name)) for name in names}
+
+
+def _scalar(value: Any) -> Any:
+    match value:
+        case dict():
+            return json.dumps(value, ensure_ascii=False, default=str) if value else None
+        case list() | tuple() if all(isinstance(part, str) for part in value):
+            return _join(iter(value))
+        case list() | tuple():
+            return json.dumps(value, ensure_ascii=False, default=str)
+    return value
+
+
+def _join(parts: Iterator[Any]) -> str | None:
+    texts = (_text(part) for part in parts if part is not None and part != {})
+    return _SEPARATOR.join(text for text in texts if text) or None
+
+
+def _text(value: Any) -> str:
+    scalar = _scalar(value)
+    return scalar.isoformat() if hasattr(scalar, "isoformat") else str(scalar)
+
+
+def parse_fields(text: str | None) -> tuple[str, ...]:
+    """Return the names in `--fields`, which are separated by commas.
+
+    Raises:
+        UsageError: A name is empty or given twice.
+    """
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"--fields must be different names separated by commas, such as uuid,status, not {text!r}")
+    return names
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """The part of a resource that is written.
+
+    Attributes:
+        spec: The resource.
+        lines: Whether each line of an order is a row.
+        fields: The columns; empty: all.
+    """
+
+    spec: ResourceSpec
+    lines: bool = False
+    fields: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse columns that the resource does not have.
+
+        Raises:
+            UsageError: A column does not exist; the message has the existing columns.
+        """
+        known = self.spec.columns(lines=self.lines)
+        for name in self.fields:
+            if name not in known:
+                raise UsageError(f"--fields: {self.spec.name} have no field {printable(name)!r}{_advice(name, known)}")
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns in order."""
+        return list(self.fields) or self.spec.columns(lines=self.lines)
+
+    def rows(self, items: Sequence[Any]) -> Iterator[FlatRow]:
+        """Return the rows of items."""
+        for item in items:
+            for row in self.spec.rows(item, lines=self.lines):
+                yield {name: row[name] for name in self.fields} if self.fields else row
+
+
+def _advice(name: str, known: Sequence[str]) -> str:
+    """Return what to write for a column that does not exist."""
+    parts = [each for each in known if each.startswith(f"{name}.")]
+    if parts:
+        return f"; it has the parts {', '.join(parts)}"
+    if any(mark in name for mark in "; |\t"):
+        return "; separate the names by commas"
+    if name == "lines":
+        return "; --lines writes a row for each line"
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    close = get_close_matches(snake, known, n=3)
+    guess = f"; did you mean {' or '.join(close)}?" if close else "."
+    return f"{guess} There are {', '.join(known)}"
