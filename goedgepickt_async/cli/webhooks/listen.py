@@ -1,8 +1,7 @@
 """Deliveries that arrive: `webhooks listen` with its recording, and `webhooks failed`.
 
-A recording has one line of JSON for each delivery, from which the same bytes can be sent again:
-`{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`, the time of arrival, the `Signature` header, and
-the text of the body. A body that is not UTF-8 is in `body_base64` instead.
+A recording has a line of JSON for each delivery: `{"at": "2026-11-25T12:00:00+00:00", "signature": "5d41…", "body": "…"}`.
+`at` is the time of arrival, and `signature` the header. A body that is not UTF-8 is in `body_base64` instead.
 """
 
 from __future__ import annotations
