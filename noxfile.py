@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -13,7 +15,7 @@ from nox.command import CommandFailed
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # pytest, mypy and Sphinx would compile everything again each time
-nox.options.sessions = ["lint", "everything", "tests_oldest", "package"]
+nox.options.sessions = ["check"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 OLDEST = [
@@ -76,7 +78,51 @@ def groups(*names: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, *names)
 
 
-@nox.session
+def side_by_side(*jobs: Callable[[], object]) -> None:
+    """Run jobs at the same time, print the text that each of them returned, and fail if one failed.
+
+    A job calls `session.run(..., silent=True)`: if the command fails, nox prints its output.
+    """
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        running = [pool.submit(job) for job in jobs]
+    failures = [failure for job in running if (failure := job.exception()) is not None]
+    for job in running:
+        if job.exception() is None and job.result():
+            sys.stdout.write(f"{job.result()}\n")
+    sys.stdout.flush()
+    if failures:
+        raise failures[0]
+
+
+@nox.session(venv_backend="none")
+def check(session: nox.Session) -> None:
+    """All that must pass: the sessions `lint`, `everything`, `tests_oldest` and `package`.
+
+    What uses one core runs side by side: first the installations, `lint` and `package`. The tests use all cores.
+    A session that fails does not stop the others.
+    """
+    failed = []
+
+    def run(name: str, *options: str, silent: bool = False) -> object:
+        try:
+            return session.run(sys.executable, "-m", "nox", *options, "--session", name, silent=silent, external=True)
+        except CommandFailed:
+            failed.append(name)
+            return f"nox > Session {name} failed: its output is above."
+
+    side_by_side(
+        lambda: run("everything", "--install-only", silent=True),
+        lambda: f"{run('lint', silent=True)}\n{run('tests_oldest', '--install-only', silent=True)}",
+        lambda: run("package", silent=True),
+    )
+    for name in ("everything", "tests_oldest"):
+        if name not in failed:
+            run(name, "-R")
+    if failed:
+        session.error(f"these sessions failed: {', '.join(failed)}")
+
+
+@nox.session(default=False)
 def lint(session: nox.Session) -> None:
     """Style, language, and the mistakes that ruff finds."""
     session.install(*groups("lint"))
@@ -91,24 +137,27 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Mypy and pyright agree that the types are right, and every name that a user can see has one."""
     session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
-    check_types(session)
-    session.run("pytest", "tests/recipes/test_types.py")
+    side_by_side(*type_checks(session))
 
 
-def check_types(session: nox.Session) -> None:
+def type_checks(session: nox.Session) -> list[Callable[[], object]]:
     """For sessions in which the dependency group `typing` is installed."""
-    session.run("mypy")
-    session.run("pyright")
-    session.run("pyright", "--verifytypes", "goedgepickt_async", "--ignoreexternal")
+
+    def chain(*commands: str) -> object:
+        return "".join(str(session.run(*command.split(), silent=True)) for command in commands)
+
+    return [
+        lambda: chain("mypy", "python -m tests.recipes.typed"),
+        lambda: chain("pyright", "pyright --verifytypes goedgepickt_async --ignoreexternal"),
+    ]
 
 
-@nox.session
+@nox.session(default=False)
 def everything(session: nox.Session) -> None:
     """What `tests`, `typing`, `contrib`, `browser` and `docs` do, in one environment with the newest dependencies."""
     session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
     session.run("pytest", *IN_PARALLEL, *session.posargs)
-    check_types(session)
-    build_site(session)
+    side_by_side(*type_checks(session), lambda: build_site(session, silent=True))
 
 
 @nox.session(default=False)
@@ -125,7 +174,7 @@ def smoke(session: nox.Session) -> None:
     session.run("pytest", "-p", "no:randomly", *SMOKE, *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def tests_oldest(session: nox.Session) -> None:
     """What depends on versions, with the lowest allowed dependencies, without orjson, in Python's development mode.
 
@@ -183,15 +232,16 @@ def contract(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The site is built without a warning, into build/docs."""
     session.install(*groups("docs"), ".[arrow,dlt,excel,opentelemetry,redis]")
-    build_site(session)
+    build_site(session, *session.posargs)
 
 
-def build_site(session: nox.Session) -> None:
+def build_site(session: nox.Session, *options: str, silent: bool = False) -> object:
     """For sessions in which the dependency group `docs` is installed."""
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs", *session.posargs)
+    command = ("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "build/docs")
+    return session.run(*command, *options, silent=silent)
 
 
-@nox.session
+@nox.session(default=False)
 def package(session: nox.Session) -> None:
     """The wheel and the sdist are whole: built, checked, installed apart from the source, and run."""
     session.install("build", "check-wheel-contents", "twine")
