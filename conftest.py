@@ -14,7 +14,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from sybil import Example, Sybil
 from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
@@ -29,6 +29,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # short runs find what one long run finds; `--hypothesis-profile thorough` is the long one.
 settings.register_profile("any machine", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=400)
+# A mutant dies at the first failing example: a smaller one is of no use, and the next run must find the same.
+settings.register_profile(
+    "mutation",
+    settings.get_profile("any machine"),
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+    database=None,
+)
 settings.load_profile("any machine")
 
 

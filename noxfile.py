@@ -45,8 +45,8 @@ WITH_OTHERS = (
     "docs/howto/workers.md",
 )
 _NO_VERSION_MATTERS = {
-    "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter sharer_memory "
-    "slots slots_machine slots_over_time slots_states stores_agree",
+    "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter "
+    "sharer_memory slots slots_machine slots_over_time slots_states stores_agree",
     "bulk": "chaos damaged_plans judging plan_checks",
     "cli": "contract pure_parts reach shelf since_last words",
     "sandbox": "life_cycle listing_properties lists orders throttle validation wild_input world",
@@ -274,6 +274,7 @@ MUTATED = (  # the pure functions; the rest of these modules sends requests
     "*.verdict.*",
     "*.server_counter.*",
     "*.slots.*",
+    "*SharerMemory*",
     "*.signature.*",
     "*.pipeline.x_backoff*",
     "*RetryQuota*",
