@@ -137,14 +137,20 @@ _ENVIRONMENT = {
 }
 
 
+_NOT_IN_KEYS: Final = frozenset(" \"'`<>,;\\")
+"""Characters of a key that was copied with its surroundings, such as the quotes of an `.env` file."""
+
+
 def _key(value: str | None) -> MaskedStr:
-    text = MaskedStr(value.strip() if isinstance(value, str) else "")
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"api_key must be text, not {type(value).__name__}")
+    text = MaskedStr((value or "").strip())
     if not text:
         raise ConfigurationError(
             "the API key is missing: pass api_key=, or set GOEDGEPICKT_API_KEY (create one under Settings → "
             "GoedGepickt API)"
         )
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if not text.isascii() or not text.isprintable() or not _NOT_IN_KEYS.isdisjoint(text):
         raise ConfigurationError(
             "the API key has characters that are not allowed in a key: copy the whole key again, without quotes or "
             "spaces"

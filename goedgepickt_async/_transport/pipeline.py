@@ -55,7 +55,7 @@ from goedgepickt_async.errors import (
 from goedgepickt_async.hooks import Hooks
 from goedgepickt_async.logs import LOGGERS
 from goedgepickt_async.settings import RetryPolicy, Settings, shown_proxy
-from goedgepickt_async.text import MaskedBytes, MaskedStr
+from goedgepickt_async.text import MaskedBytes, MaskedStr, printable
 
 __all__ = ["Call", "CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", "outcome_unknown"]
 
@@ -597,6 +597,8 @@ def _encoded(request: Request) -> MaskedBytes:
         return MaskedBytes(json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode())
     except (TypeError, ValueError, RecursionError) as exc:
         reason = type(exc).__name__
+        if str(exc).startswith("Object of type "):  # it has the name of the type only
+            reason = f"{printable(str(exc), 100)}; pass text for a Decimal or a date, and to_dict(wire=True) of a model"
     raise ValidationError(  # outside the handler, because the encoder's frames hold the body
         f"the body cannot be written as JSON: {reason}",
         evidence=Evidence.NOT_SENT,

@@ -511,6 +511,8 @@ class HostBudget(QueuedBudget):
     ) -> None:
         if not 0 < fallback <= 1:
             raise ConfigurationError("fallback must be more than 0 and at most 1")
+        if directory is not None and not Path(directory).is_absolute():
+            raise ConfigurationError("directory must be an absolute path, so that all programs share the same file")
         config = limiter_config(
             limit=limit,
             window=period,

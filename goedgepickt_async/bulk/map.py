@@ -147,6 +147,8 @@ def eta(*, left: int, done: int, requests: int, elapsed: float, rate: float) -> 
 def _check(_policy: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
         raise ConfigurationError(f"{attribute.name} must be a number, more than 0")
+    if attribute.name == "ratio" and value is not None and not value <= 1:
+        raise ConfigurationError("ratio must be at most 1, such as 0.2 for 20 %")
 
 
 @safe_repr
@@ -163,6 +165,10 @@ class StopAfter:
     errors: int | None = attrs.field(default=None, validator=[_check])
     ratio: float | None = attrs.field(default=None, validator=[_check])
     at_least: int = attrs.field(default=20, validator=[_check])
+
+    def __attrs_post_init__(self) -> None:
+        if self.errors is None and self.ratio is None:
+            raise ConfigurationError("StopAfter needs errors= or ratio=, such as StopAfter(errors=10)")
 
     def is_reached(self, done: int, failed: int) -> bool:
         """Whether a limit is reached."""
@@ -258,6 +264,11 @@ class BulkRunner(Generic[T, R]):
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
+        if not callable(operation):
+            kind = type(operation).__name__
+            raise ConfigurationError(
+                f"the operation must be a function with one argument, such as gg.orders.get, not {kind}"
+            )
         self._operation = operation
         self._items = items
         self._budget = budget
@@ -364,7 +375,12 @@ class BulkRunner(Generic[T, R]):
     async def _work(self, index: int, held: _Held[T]) -> None:
         began = time.monotonic()
         try:
-            result = await self._operation(held.item)
+            started: object = self._operation(held.item)
+            if not isinstance(started, Awaitable):
+                raise TypeError(  # noqa: TRY301  it is this item's outcome
+                    f"the operation must be a coroutine function (async def), but it returned {type(started).__name__}"
+                )
+            result = await started
         except asyncio.CancelledError:
             if self._is_cancelled():
                 raise

@@ -451,6 +451,12 @@ def test_a_fallback_that_is_no_part_of_the_limit_is_refused(fallback: float) -> 
         HostBudget(fallback=fallback)
 
 
+@pytest.mark.parametrize("directory", ["", ".", "budget", "../budget", Path("budget")])
+def test_a_directory_that_depends_on_the_working_directory_is_refused(directory: Path | str) -> None:
+    with pytest.raises(ConfigurationError, match="directory must be an absolute path"):
+        HostBudget(directory=directory)
+
+
 async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_path: Path) -> None:
     here, elsewhere = budget_in(tmp_path, 1), budget_in(tmp_path, 1)
     grant = await elsewhere.take(Lane.INTERACTIVE, max_lifetime=1)

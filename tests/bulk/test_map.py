@@ -214,8 +214,21 @@ async def test_what_cannot_be_iterated_or_makes_no_sense_is_refused(gg: GoedGepi
         gg.bulk.map(double, [1], concurrency=0)
     with pytest.raises(ConfigurationError):
         await anext(gg.bulk.map(double, 5))  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError):
-        StopAfter(errors=0)
+    wrong: list[Any] = [None, "get", 5]
+    for operation in wrong:
+        with pytest.raises(ConfigurationError, match=r"such as gg\.orders\.get"):
+            gg.bulk.map(operation, [1])
+    for limits in ({"errors": 0}, {"ratio": 20}, {"ratio": float("nan")}, {}):
+        with pytest.raises(ConfigurationError):
+            StopAfter(**limits)  # type: ignore[arg-type]
+
+
+async def test_an_operation_that_is_not_async_is_named_in_each_outcome(gg: GoedGepickt) -> None:
+    not_async: Any = str
+    outcomes = [outcome async for outcome in gg.bulk.map(not_async, [1, 2])]
+    assert [str(outcome.error) for outcome in outcomes] == [
+        "the operation must be a coroutine function (async def), but it returned str"
+    ] * 2
 
 
 async def test_calls_inside_it_go_on_the_bulk_lane_unless_the_client_says_otherwise(sandbox: Sandbox) -> None:

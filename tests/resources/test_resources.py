@@ -392,6 +392,8 @@ async def test_a_body_that_is_no_json_is_refused_before_it_is_sent(gg: GoedGepic
     for body in ({"a": object()}, float("nan"), {1, 2}):
         with pytest.raises(ValidationError, match="JSON"):
             await gg.request("POST", "/orders", json=body)
+    with pytest.raises(ValidationError, match="type Decimal is not JSON serializable; pass text"):
+        await gg.request("POST", "/orders", json={"price": Decimal(1)})
     assert sandbox.requests == []
 
 
