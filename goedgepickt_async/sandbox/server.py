@@ -23,8 +23,7 @@ from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import HostGuard, Incoming, RecordedRequest, clean_input, parse_body
-from goedgepickt_async.sandbox.world import World, WorldSettings
-from goedgepickt_async.sandbox.world.world import Lively
+from goedgepickt_async.sandbox.world import Lively, World, WorldSettings
 
 __all__ = ["Sandbox"]
 

@@ -6,22 +6,20 @@ The fixtures of the pytest plugin use these tools. They also work without pytest
 from __future__ import annotations
 
 from goedgepickt_async.testing.clock import VirtualClock
-from goedgepickt_async.testing.deliveries import (
-    SignedDelivery,
-    compound_product_stock_updated,
-    order_status_changed,
-    signed_delivery,
-    stock_updated,
-)
 from goedgepickt_async.testing.models import (
+    SignedDelivery,
     address,
+    compound_product_stock_updated,
     order,
     order_line,
     order_shipment,
+    order_status_changed,
     pick_location,
     product,
     shipment,
+    signed_delivery,
     stock_location,
+    stock_updated,
     to_wire,
     webhook,
     webshop,

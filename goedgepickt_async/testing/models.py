@@ -1,7 +1,8 @@
-"""Models for tests with invented, complete and constant data; and their JSON in the API's form."""
+"""Models and webhook deliveries for tests, with invented, complete and constant data, in Python and in the API's form."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -35,24 +36,36 @@ from goedgepickt_async.models import (
     Webshop,
 )
 from goedgepickt_async.models.base import FieldInfo, field_info
+from goedgepickt_async.webhooks import (
+    CompoundProductStockUpdated,
+    Event,
+    OrderStatusChanged,
+    StockUpdated,
+    UnknownEvent,
+    sign,
+)
 
 __all__ = [
+    "SignedDelivery",
     "address",
     "changed",
+    "compound_product_stock_updated",
     "identifier",
     "order",
     "order_line",
     "order_shipment",
+    "order_status_changed",
     "pick_location",
     "product",
     "shipment",
+    "signed_delivery",
     "stock_location",
+    "stock_updated",
     "to_wire",
     "webhook",
     "webshop",
     "without_personal_data",
 ]
-
 
 T = TypeVar("T")
 
@@ -369,3 +382,74 @@ def _price(number: int) -> Decimal:
 
 def _product_name(number: int) -> str:
     return f"Artikel {number}"
+
+
+# -- webhook deliveries -------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class SignedDelivery:
+    """A signed delivery.
+
+    Attributes:
+        body: The bytes that are signed.
+        headers: The content type, and the signature (A).
+    """
+
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def signature(self) -> str:
+        """The value of the header `Signature`."""
+        return self.headers["Signature"]
+
+
+def signed_delivery(event: Event | Mapping[str, Any] | bytes, secret: str | Secret) -> SignedDelivery:
+    """A delivery of an event, signed with a subscription's secret.
+
+    Args:
+        event: An event of `goedgepickt_async.webhooks`, the whole JSON, or bytes (valid or not).
+        secret: The secret. A secret that differs from the receiver's makes a forged delivery.
+
+    Raises:
+        ConfigurationError: The secret is empty.
+    """
+    body = event if isinstance(event, bytes) else _encoded(_payload(event) if isinstance(event, Event) else event)
+    return SignedDelivery(body=body, headers={"Content-Type": "application/json", "Signature": sign(body, secret)})
+
+
+def order_status_changed(number: int = 1, /, **fields: Any) -> OrderStatusChanged:
+    """The order with this number (see `order`) is completed."""
+    made = OrderStatusChanged(
+        order_uuid=identifier("order", number), order_number=f"shop-{number}", new_status=OrderStatus.COMPLETED
+    )
+    return changed(made, fields)
+
+
+def stock_updated(number: int = 1, /, **fields: Any) -> StockUpdated:
+    """The product with this number (see `product`) has eight pieces left."""
+    made = StockUpdated(product_uuid=identifier("product", number), product_sku=_sku(number), new_stock=8)
+    return changed(made, fields)
+
+
+def compound_product_stock_updated(number: int = 1, /, **fields: Any) -> CompoundProductStockUpdated:
+    """The same event for a product that consists of other products."""
+    made = CompoundProductStockUpdated(
+        product_uuid=identifier("product", number), product_sku=_sku(number), new_stock=8
+    )
+    return changed(made, fields)
+
+
+def _payload(event: Event) -> Any:
+    if isinstance(event, UnknownEvent):
+        return event.data
+    payload = {"event": event.wire_name, **to_wire(event)}
+    if payload.get("newStock") is not None:
+        payload["newStock"] = str(payload["newStock"])  # the service writes it as text (A)
+    return payload
+
+
+def _encoded(payload: Any) -> bytes:
+    """JSON as PHP writes it (A): slashes and all but ASCII are escaped."""
+    return json.dumps(payload, separators=(",", ":")).replace("/", "\\/").encode()

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
         InboxStatus,
         Intake,
         MemoryInbox,
-        SqliteInbox,
-        default_inbox_path,
     )
+    from goedgepickt_async.webhooks.inbox.sqlite import SqliteInbox, default_inbox_path
     from goedgepickt_async.webhooks.receiver import WebhookReceiver
     from goedgepickt_async.webhooks.signature import sign, verify
 
@@ -63,7 +62,7 @@ __all__ = [
 __all__ += events.__all__
 
 # A client reads the table of events; it does not need SQLite, threads and all else that a receiver needs.
-_MODULES = ("signature", "handlers", "inbox", "endpoint", "adapters", "receiver")
+_MODULES = ("signature", "handlers", "inbox", "inbox.sqlite", "endpoint", "adapters", "receiver")
 
 
 def __getattr__(name: str) -> object:

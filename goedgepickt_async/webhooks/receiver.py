@@ -45,9 +45,8 @@ from goedgepickt_async.webhooks.inbox import (
     InboxEntry,
     Intake,
     MemoryInbox,
-    SqliteInbox,
-    default_inbox_path,
 )
+from goedgepickt_async.webhooks.inbox.sqlite import SqliteInbox, default_inbox_path
 from goedgepickt_async.webhooks.signature import Bytes
 
 __all__ = ["WebhookReceiver"]

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox import World
-from goedgepickt_async.sandbox.world import ACTIONS, ActionError, ChangeKind, WorldSettings
+from goedgepickt_async.sandbox.world import ACTIONS, ActionError, ChangeKind, Lively, WorldSettings
 from goedgepickt_async.sandbox.world.table import parse_moment
-from goedgepickt_async.sandbox.world.world import Lively
 
 NOW = 1_800_000_000.0
 RESERVING = {"open", "ready_for_picking", "backorder", "on_hold"}

@@ -21,7 +21,7 @@ from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.paths import check_directories, locked_directory, make_private_file, state_dir
-from goedgepickt_async.webhooks.inbox.protocol import (
+from goedgepickt_async.webhooks.inbox import (
     Claim,
     FailedEntry,
     InboxEntry,

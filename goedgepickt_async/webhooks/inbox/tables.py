@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from goedgepickt_async._sqlite import sqlite3
-from goedgepickt_async.webhooks.inbox.protocol import Claim, FailedEntry, InboxEntry
+from goedgepickt_async.webhooks.inbox import Claim, FailedEntry, InboxEntry
 
 __all__ = [
     "SCHEMA",
