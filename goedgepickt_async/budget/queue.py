@@ -155,7 +155,7 @@ class SharerMemory:
         self._tolerance = tolerance
         self._epoch = 0
         self._sequence = -1
-        self._seen: dict[int, int] | None = None
+        self._seen: Mapping[int, int] | None = None
         self._shift = 0
         self.sharers: Mapping[int, Demand] = {}
 
@@ -205,7 +205,8 @@ class SharerMemory:
         if len(self.own) > 2 * slots.config.limit:
             self.own = self.recent(here)
         self._epoch, self._sequence, self._shift = slots.epoch, slots.sequence, shift
-        self._seen, self.sharers = dict(free_at), slots.sharers
+        # No copy: a later transaction that fails adds at most slots of this process, which `restore` drops.
+        self._seen, self.sharers = free_at, slots.sharers
 
     def part(self, me: int, all_of: Collection[int], here: int, config: LimiterConfig) -> SharerMemory:
         """The part of one host or process, for a separate state: each slot is kept by one of all.
@@ -407,17 +408,22 @@ class QueuedBudget:
             self._transact()
 
     def _change_at_once(self, operation: Operation) -> bool:
-        """Change the slots directly if nothing waits and no other process shares them. Called within `_alone`."""
-        if self._store.sharer or self._queue.loops or self._operations:
+        """Change the slots directly if nothing waits and the store can be used now. Called within `_alone`."""
+        if self._queue.loops or self._operations:
             return False
         opened = self._store.begin()
         if opened is None:
             return False
-        plan = Plan()
-        operation(*opened, plan)
+        slots, now = opened
+        plan = Plan(changed=True)
+        operation(slots, now, plan)
+        self._announce_demand(slots, now, plan)
+        if not self._store.end(slots, now, changed=True):
+            return False
+        self._store.noted(slots, now, plan)
         for event in plan.events:
             self._alone.deferred.append(partial(self._listeners.tell, event))
-        return self._store.end(*opened, changed=True)
+        return True
 
     # -- taking -------------------------------------------------------------------------------------------------
 

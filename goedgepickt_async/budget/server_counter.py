@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-
-import attrs
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from goedgepickt_async.budget.config import FAR
 
 __all__ = ["Observation", "ServerCounter"]
 
 
-@attrs.frozen
-class Observation:
+class Observation(NamedTuple):
     """A response with the counter."""
 
     answered: int
@@ -120,6 +118,6 @@ class ServerCounter:
         self._overlapping = deque(Observation(*told) for told in overlapping)
 
     @property
-    def overlapping(self) -> Iterable[tuple[int, int, int]]:
-        """Load the observations, for `load`."""
-        return ((told.answered, told.counter, told.sent) for told in self._overlapping)
+    def overlapping(self) -> Collection[tuple[int, int, int]]:
+        """The observations, for `load`."""
+        return self._overlapping

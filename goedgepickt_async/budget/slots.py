@@ -35,7 +35,6 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -533,6 +532,8 @@ class Slots:
 
     def ahead(self, now: int, lane: Lane, tag: int) -> int:
         """The number of calls of other processes before a call of this process."""
+        if len(self.sharers) == (self.sharer in self.sharers):
+            return 0
         waits_since = now - self._cooldown // self.WAITS_FOR
         return sum(
             demand.before(lane, tag, wins_ties=sharer < self.sharer)
@@ -544,22 +545,21 @@ class Slots:
 
     def encode(self) -> bytes:
         """Encode the state as bytes with a version and a checksum."""
-        overlapping = list(self._counter.overlapping)
-        demands = [(sharer, d.host, d.seen, *d.calls, *d.keys, *d.tags) for sharer, d in self.sharers.items()]
-        values = [len(self._rows), len(self._sent), len(overlapping), len(demands)]
-        values += _scalars_of(self)
-        values += self.turns
-        values += self._counter.dump()
-        for part in (self._sent.items(), overlapping, demands):
-            values += chain.from_iterable(part)
-        body = struct.pack(f"{len(values)}q", *values) + self._rows.encode()
+        overlapping = self._counter.overlapping
+        values = [len(self._rows), len(self._sent), len(overlapping), len(self.sharers)]
+        values += (*_scalars_of(self), *self.turns, *self._counter.dump())
+        for part in (*self._sent.items(), *overlapping):
+            values += part
+        for sharer, demand in self.sharers.items():
+            values += (sharer, demand.host, demand.seen, *demand.calls, *demand.keys, *demand.tags)
+        body = array("q", values).tobytes() + self._rows.encode()
         if sys.byteorder == "big":
             body = _swapped(body)
         return self._head(len(body), zlib.crc32(body)) + body
 
     def _head(self, length: int, checksum: int) -> bytes:
         bare = _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, length, 0)
-        return _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, length, zlib.crc32(bare, checksum))
+        return bare[:-4] + zlib.crc32(bare, checksum).to_bytes(4, "little")
 
     @staticmethod
     def token(data: bytes) -> bytes:
@@ -753,6 +753,8 @@ class Slots:
             self._fresh_starts = self._fresh_starts + 1 if was_busy and count <= self._careful + 1 else 0
         window, latest = self._window, now + self._lateness
         begin, end = self._rows.free_by(latest + self._cooldown - window), self._rows.free_by(sent + self._cooldown)
+        if count + self._careful >= end - begin:
+            return
         instants = self._rows.instants[begin:end]
         least = len(instants) * (window - latest - self._cooldown) + sum(instants)
         if count + self._careful < least // window:

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from goedgepickt_async.budget.protocol import Answered, Refused
+from goedgepickt_async.budget.queue import SharerMemory
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
@@ -35,7 +36,7 @@ class Fleet:
         trip: The bounds of a round trip to Redis.
         people: Interactive calls in a second, from all hosts together.
         troubles: Hosts are replaced; Redis loses its state and is unreachable for some time.
-        seed: Of everything that is drawn.
+        seed: Of everything that is drawn, also by the budgets: a run without troubles repeats exactly.
     """
 
     hosts: int = 20
@@ -118,6 +119,8 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 for index, budget in enumerate(budgets):
                     budget._host_number = number + 1
+                    budget.store.sharer = self.draw.randrange(1, 1 << 31)
+                    budget.store.memory = SharerMemory(budget.store.sharer, budget.store._tolerance)
                     group.create_task(self.person(budget, people))
                     if number % 2 == 0:
                         lane = Lane.BULK if index % 3 == 0 else Lane.NORMAL
@@ -168,6 +171,11 @@ def run(fleet: Fleet, directory: Path) -> Report:
     running = _Run(fleet, directory)
     for number in range(fleet.hosts):
         (directory / str(number)).mkdir(exist_ok=True)
-    with running.clock:
-        running.clock.run(running.work())
+    before = random.getstate()
+    random.seed(fleet.seed)
+    try:
+        with running.clock:
+            running.clock.run(running.work())
+    finally:
+        random.setstate(before)
     return running.report
