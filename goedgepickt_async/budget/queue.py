@@ -489,9 +489,7 @@ class QueuedBudget:
         except TimeoutError:
             if waiter.judged or not self._first_answer:
                 raise
-            async with asyncio.timeout(
-                self._first_answer
-            ):  # the store has not decided yet whether it may be sent immediately
+            async with asyncio.timeout(self._first_answer):  # the store has not decided yet about an immediate grant
                 return await asyncio.shield(waiter.granted)
 
     def _take_at_once(self, lane: Lane, max_lifetime: float, place: int | None) -> Grant | None:
@@ -503,17 +501,16 @@ class QueuedBudget:
             if opened is None:
                 return None
             slots, now = opened
-            sharer = self._store.sharer
             turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
             slot = None
             if not slots.sharers or not (ahead := slots.ahead(now, lane, turn)) or slots.may_pass(now, lane, ahead):
-                slot = slots.take(now, lane, round(max_lifetime * _SECOND), sharer << 32 | next(self._numbers))
+                slot = slots.take(now, lane, round(max_lifetime * _SECOND), self._next_id())
             if slot is None:
                 self._store.end(slots, now, changed=False)
                 return None
             slots.turns[lane] = turn
             grant = Grant(slot, next(self._places) if place is None else place, 0.0)
-            if sharer:
+            if self._store.sharer:
                 plan = Plan(taken=[slot], changed=True)
                 self._announce_demand(slots, now, plan)
                 if not self._store.end(slots, now, changed=True):
@@ -532,9 +529,8 @@ class QueuedBudget:
         with self._alone:
             slots, now = self._store.peek()
             wait = slots.predicted_wait(now, self._queue.before(waiter), waiter.lane)
-            wait = wait or min(
-                slots.next_change(now) - now, slots.config.cooldown
-            )  # a probe is in flight, so the wait is unknown
+            # If a probe is in flight, the wait is unknown.
+            wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)
             self._queue.leave(waiter)
             if waiter.grant is not None:
                 self._operations.append(partial(settle_operation, waiter.grant.slot, NeverSent()))

@@ -385,12 +385,7 @@ class Slots:
 
         All lanes except the interactive one leave room. The id is unique among all processes; by default the next number.
         """
-        if now < self._paused_until:
-            return None
-        free = self.free(now)
-        if self._probe != _NONE and now < self._probe_until:
-            return None
-        if free < 1 or (lane is not Lane.INTERACTIVE and self.room_from(now) > now):
+        if not self.can_take(now, lane):
             return None
         if slot is None:
             slot = self._last_id + 1
@@ -445,7 +440,7 @@ class Slots:
         self.throttled_count += 1
         self._counter.rolling_until = -FAR
         self._paused_until = max(self._paused_until, now + pause)
-        self._forget(now)
+        self.begin_cold(now)
         self._shared_until = now + self.SHARED_FOR * self._cooldown
         self._announced_until = self._shared_until
         self._margin = min(self.MOST_MARGIN, max(2, self._margin * 2), self.config.limit // 2)
@@ -455,7 +450,7 @@ class Slots:
     def detach_in_flight(self, now: int) -> None:
         """Forget the holders of the slots in flight, which never settle them here (a fork). The requests may arrive."""
         self._sent.clear()  # the rows stay as they are, which covers the longest possible lifetime
-        self._forget(now)
+        self.begin_cold(now)
 
     def absorb(self, rows: Mapping[int, int]) -> int:
         """Add missing slots by their ids and times. Return the number of missing ones."""
@@ -480,10 +475,6 @@ class Slots:
         for slot in slots:
             self._sent.pop(slot, None)
             self._rows.remove(slot)
-
-    def begin_cold(self, now: int) -> None:
-        """Treat the server's counter as outdated: a single request is sent to refresh it."""
-        self._forget(now)
 
     def announce(self, demand: Demand | None) -> None:
         """Record the waiting calls of this process; None if it has ended."""
@@ -653,12 +644,12 @@ class Slots:
             # Only if a holder died: its longest lifetime is over.
             self._sent = {slot: at for slot, at in self._sent.items() if slot in self._rows.free_at}
         if self._counter.advance(now) and (now < self._shared_until or self._may_linger(now)):
-            self._forget(now)  # another client may have started the next window, or the window is not fixed
+            self.begin_cold(now)  # another client may have started the next window, or the window is not fixed
         if now >= self._shared_until:
             self._margin = 0
 
-    def _forget(self, now: int) -> None:
-        """The known window of the server is over: a single request must refresh the counter."""
+    def begin_cold(self, now: int) -> None:
+        """Treat the server's counter as outdated: a single request must refresh it."""
         self._counter.forget()
         self._probe, self._silent = _NONE, 0
         self._cold, self._cold_since = int(self.config.use_server_counter), now
