@@ -38,7 +38,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import Lane, nanoseconds
+from goedgepickt_async.budget.config import FAR, Lane, nanoseconds
 from goedgepickt_async.budget.host import HostFile, HostStore
 from goedgepickt_async.budget.local import limiter_config
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
@@ -325,8 +325,9 @@ class RedisBudget(QueuedBudget):
             2 * self.store.slack * min(busy, ahead) // max(1, ahead)
         )  # otherwise all processes try at the same time, and all but one fail
         wake = slots.nth_change(now, ahead + leaves, each)
-        if leaves:
-            wake = max(wake, min(slots.room_from(now), now + self.config.part(_POLL)))
+        room = slots.room_from(now) if leaves else FAR
+        if room < FAR:  # otherwise slots must become free first
+            wake = max(wake, min(room, now + self.config.part(_POLL)))
         poll = self.config.part(_POLL) * random.uniform(0.8, 1.0)  # noqa: S311  not all at once
         return min(max(wake - now, self.store.slack), round(poll))
 
