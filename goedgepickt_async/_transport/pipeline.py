@@ -105,7 +105,7 @@ class CallResult:
     """The result of a call that succeeded.
 
     Attributes:
-        data: The parsed JSON of the body; None if it is empty.
+        data: The data of the response, as `Request.read` returns it; None if the body is empty.
         response: The response.
         request: The request.
         attempts: The number of HTTP requests that were sent for the call.

@@ -70,8 +70,8 @@ class Request:
         from_user: Whether the path was passed to `gg.request`.
         route: The route, if the caller passed one.
         field_name: Maps the API's field names in errors to Python names.
-        check: Raises `DecodeError` if the JSON of a success does not belong to this request. Then the response counts
-            as unreadable, and a read is retried.
+        read: Returns the data of the call from the JSON of a success. It raises `DecodeError` if the JSON does not
+            belong to this request. Then the response counts as unreadable, and a read is retried. Default: the JSON.
     """
 
     method: str = "GET"
@@ -83,7 +83,7 @@ class Request:
     from_user: bool = False
     _route: str | None = attrs.field(default=None, alias="route")
     field_name: Callable[[str], str] = attrs.field(default=str, repr=False, eq=False)
-    check: Callable[[Any], object] | None = attrs.field(default=None, repr=False, eq=False)
+    read: Callable[[Any], Any] | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def route(self) -> str:

@@ -163,7 +163,7 @@ class Verdict:
 
     Attributes:
         error: The error; None: a success.
-        data: The parsed body of a success; None if it is empty.
+        data: The data of a success, as `Request.read` returns it; None if the body is empty.
         evidence: What is known about the effect of the request. None: a success.
         is_throttled: Whether the server sent a 429. The call keeps its place in the queue and is retried after the
             budget's pause.
@@ -198,9 +198,7 @@ def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int
             unreadable = _unreadable(result, exc, request, _context(request, attempts))
         if unreadable is None and not has_error_body(data):
             try:
-                if request.check is not None:
-                    request.check(data)
-                return Verdict(data=data)
+                return Verdict(data=data if request.read is None else request.read(data))
             except DecodeError as exc:  # JSON that does not belong to this request counts as unreadable
                 context = _context(request, attempts)
                 unreadable = DecodeError(exc.message, problems=exc.problems, evidence=Evidence.APPLIED, **context)

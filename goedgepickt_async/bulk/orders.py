@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from contextlib import aclosing
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, looked_from, read_orders, refused
+from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, refused
 from goedgepickt_async.bulk.values import (
     Action,
     Change,
@@ -22,6 +24,14 @@ from goedgepickt_async.convert import to_plain
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import UNSET, Address, NewOrder
 from goedgepickt_async.resources import Orders
+from goedgepickt_async.resources.base import DUTCH
+from goedgepickt_async.resources.orders import (
+    created_on_or_after,
+    identified,
+    identities_of_new,
+    is_of_webshop,
+    webshop_name,
+)
 
 __all__ = ["OrderStrategy", "diff_order", "new_order", "normalize_order"]
 
@@ -29,6 +39,8 @@ _MOMENTS: Final = ("created_at", "finished_at")
 _ADDRESSES: Final = ("billing", "shipping")
 _SHOWN: Final = ("display_id", "status", "created_at")
 """Fields of a new order that hold no personal data."""
+_LOOK_BACK: Final = timedelta(days=60)
+"""The shortest time for which orders are read back, independent of the dates in the input."""
 
 
 def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Conflict:
@@ -108,6 +120,47 @@ def _unfit(name: str, why: str) -> ValidationError:
     return ValidationError(f"{name}: {why}", fields={name: [why]}, evidence=Evidence.NOT_SENT)
 
 
+async def _read_orders(
+    sender: Sender, desired_rows: Sequence[DesiredRow], *, since: date | None, webshop: str
+) -> dict[str, tuple[str, ...]]:
+    """Return the uuids of the orders with these ids, by id.
+
+    Args:
+        sender: What sends the requests.
+        desired_rows: The orders to look for.
+        since: The first day to read; None for all orders.
+        webshop: The webshop of the orders.
+    """
+    if not desired_rows:
+        return {}
+    keys_by_identity: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for desired in desired_rows:
+        for expected in identities_of_new(desired.key, desired.values.get("display_id")):
+            keys_by_identity[expected].append(desired.key)
+    shop = await webshop_name(sender, webshop)
+    found: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    async with aclosing(identified(Orders(sender).list(created_after=since, webshop_uuid=webshop))) as orders:
+        async for identity, order in orders:
+            if is_of_webshop(order, shop):
+                for key in keys_by_identity.get(identity, ()):
+                    found[key] += (order.uuid,)
+    return dict(found)
+
+
+def _looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
+    """Return the first day to read: the oldest date in the input, and at least 60 days ago.
+
+    A date in a file can be the date of an export, a payment or a correction, so a newer date is not used. None for all
+    orders, if an order has no date.
+    """
+    moments = [desired.values.get("created_at") for desired in desired_rows]
+    if any(moment is None for moment in moments):
+        return None
+    oldest = min((created_on_or_after(datetime.fromisoformat(str(moment))) for moment in moments), default=None)
+    back = datetime.now(DUTCH).date() - _LOOK_BACK
+    return back if oldest is None else min(oldest, back)
+
+
 class OrderStrategy(PlanStrategy[tuple[str, ...]]):
     """The strategy for new orders."""
 
@@ -127,13 +180,13 @@ class OrderStrategy(PlanStrategy[tuple[str, ...]]):
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
         """Return the orders with these ids."""
-        since = self._since or looked_from(desired_rows)
+        since = self._since or _looked_from(desired_rows)
         self.looked_at: str = (
             "all orders of this webshop"
             if since is None
             else f"orders of this webshop that were created since {since}; older orders are not compared"
         )
-        return await read_orders(self._sender, desired_rows, since=self._since, webshop=self.webshop)
+        return await _read_orders(self._sender, desired_rows, since=since, webshop=self.webshop)
 
     def diff(self, desired: DesiredRow, present: tuple[str, ...] | None) -> Decision:
         """Decide about an order."""

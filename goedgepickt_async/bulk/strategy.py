@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import attrs
@@ -35,11 +34,9 @@ from goedgepickt_async.errors import (
     PermissionDeniedError,
     ValidationError,
 )
-from goedgepickt_async.models import UNSET, Order, PageInfo, Product, StockLocation, Webshop
+from goedgepickt_async.models import UNSET, PageInfo, Product, StockLocation, Webshop
 from goedgepickt_async.paging.reader import LARGEST_PAGE
-from goedgepickt_async.resources import Orders, Products, Stock, Webshops
-from goedgepickt_async.resources.base import DUTCH
-from goedgepickt_async.resources.orders import created_on_or_after, identities_of_new, identity_of, without_numbers
+from goedgepickt_async.resources import Products, Stock, Webshops
 
 __all__ = [
     "PlanStrategy",
@@ -48,10 +45,8 @@ __all__ = [
     "find_products",
     "fold",
     "is_utf8",
-    "looked_from",
     "not_there",
     "read_locations",
-    "read_orders",
     "read_products",
     "refused",
     "resolve_webshop",
@@ -209,8 +204,6 @@ _MOST_REQUESTS: Final = 50
 """The largest number of requests for similar keys, or the number of missing keys if that is larger."""
 _FEW_REQUESTS: Final = 10
 _NAMED_WEBSHOPS: Final = 3
-_LOOK_BACK: Final = timedelta(days=60)
-"""The shortest time for which orders are read back, independent of the dates in the input."""
 
 
 @attrs.frozen(kw_only=True)
@@ -441,66 +434,9 @@ async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tupl
     return await _for_each(sender, uuids, locations)
 
 
-async def read_orders(
-    sender: Sender, desired_rows: Sequence[DesiredRow], *, since: date | None, webshop: str
-) -> dict[str, tuple[str, ...]]:
-    """Return the uuids of the orders with these ids, by id.
-
-    Args:
-        sender: What sends the requests.
-        desired_rows: The orders to look for.
-        since: The first day to read; None: see `looked_from`.
-        webshop: The webshop of the orders.
-    """
-    if not desired_rows:
-        return {}
-    keys_by_identity: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for desired in desired_rows:
-        for expected in identities_of_new(desired.key, desired.values.get("display_id")):
-            keys_by_identity[expected].append(desired.key)
-    shop = await _name_of(sender, webshop)
-    found: dict[str, tuple[str, ...]] = defaultdict(tuple)
-    unnamed = named = 0
-    async for order in Orders(sender).list(created_after=since or looked_from(desired_rows), webshop_uuid=webshop):
-        identity = identity_of(order)
-        unnamed, named = unnamed + (identity is None), named + (identity is not None)
-        if identity is not None and _is_of(order, shop):
-            for key in keys_by_identity.get(identity, ()):
-                found[key] += (order.uuid,)
-    if unnamed and not named:
-        raise without_numbers()
-    return dict(found)
-
-
 def _pages_left(info: PageInfo) -> int:
     """The number of pages after the first one. The total is unreliable (B), and a wrong total only costs requests."""
     return max(0, -(-(info.total_items or 0) // (info.items_per_page or LARGEST_PAGE)) - 1)
-
-
-def looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
-    """Return the first day to read: the oldest date in the input, and at least 60 days ago.
-
-    A date in a file can be the date of an export, a payment or a correction, so a newer date is not used. None for all
-    orders, if an order has no date.
-    """
-    moments = [desired.values.get("created_at") for desired in desired_rows]
-    if any(moment is None for moment in moments):
-        return None
-    oldest = min((created_on_or_after(datetime.fromisoformat(str(moment))) for moment in moments), default=None)
-    back = datetime.now(DUTCH).date() - _LOOK_BACK
-    return back if oldest is None else min(oldest, back)
-
-
-def _is_of(order: Order, shop: str | None) -> bool:
-    """The filter by webshop was seen only once (B), and two webshops can use the same id."""
-    return shop is None or order.webshop_name is None or order.webshop_name == shop
-
-
-async def _name_of(sender: Sender, webshop_uuid: str) -> str | None:
-    async for webshop in Webshops(sender).list():
-        if webshop.uuid == webshop_uuid:
-            return webshop.name
-    return None
 
 
 async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:

@@ -94,9 +94,9 @@ class Resource(AsyncOnly):
         sender = self._sender.for_one_session()
 
         async def fetch(pairs: tuple[tuple[str, str], ...], lane: Lane) -> RawPage:
-            request = Request(path=path, query=pairs, check=_check_page)
-            result = await sender.send(request, lane)
-            return attrs.evolve(parse_result(result, _raw_page), attempts=result.attempts)
+            result = await sender.send(Request(path=path, query=pairs, read=_raw_page), lane)
+            page: RawPage = result.data
+            return attrs.evolve(page, attempts=result.attempts)
 
         return fetch
 
@@ -167,7 +167,7 @@ def request_to(operation: str, body: Any = NO_BODY, **ids: str) -> Request:
         idempotency=endpoint.idempotency,
         may_be_empty=not is_read,
         field_name=partial(_field_name, endpoint),
-        check=partial(_check_object, endpoint.keys) if is_read else _check_written,
+        read=partial(_object, endpoint.keys) if is_read else _written,
     )
 
 
@@ -182,19 +182,20 @@ def _field_name(endpoint: Endpoint, name: str) -> str:
     return dict(endpoint.fields).get(name, name)
 
 
-def _check_object(keys: tuple[str, ...], data: Any) -> None:
+def _object(keys: tuple[str, ...], data: Any) -> Any:
     """Check that a response is an object with an identifier. Other fields are not checked."""
     if not isinstance(data, Mapping):
         raise DecodeError("the response is not an object", problems=["$: expected an object"])
     if not any(map(data.get, keys)):
         raise DecodeError(f"the response has no {keys[0]}", problems=[f"$.{keys[0]}: required, but missing"])
     _check_no_failure(data)
+    return data
 
 
-def _check_written(data: Any) -> None:
-    """Whether the response to a write can mean that the write was carried out.
+def _written(data: Any) -> Any:
+    """Check that the response to a write can mean that the write was carried out.
 
-    True for an empty response, an empty list, a list with one object, and an object that does not report a failure.
+    It can be empty, a list of objects, or an object that does not report a failure.
     """
     if isinstance(data, Mapping):
         _check_no_failure(data)
@@ -202,6 +203,7 @@ def _check_written(data: Any) -> None:
             raise DecodeError("the items in the response are not a list", problems=["$.items: expected a list"])
     elif data is not None and not (isinstance(data, list) and all(isinstance(row, Mapping) for row in data)):
         raise DecodeError("the response to the write is not an object", problems=["$: expected an object"])
+    return data
 
 
 _NO: Final = {"false", "0", "no"}
@@ -266,27 +268,21 @@ def rows_in(data: Any, name: str) -> list[Any]:
 _MOST_ROWS: Final = 10 * LARGEST_PAGE
 
 
-def _check_page(data: Any) -> None:
-    """Check that a response is a page of a list. A page with too many rows is refused before its rows are read.
+def _raw_page(data: Any) -> RawPage:
+    """Return a page of a list. A page with too many rows is refused before its rows are read.
 
     A list without pages can be longer, up to the largest length of the API's lists (B).
     """
-    count = len(rows_in(data, "items"))
-    if count <= _MOST_ROWS:
-        return
-    info = data.get("pageInfo")
+    rows, info = rows_in(data, "items"), data.get("pageInfo")
+    count = len(rows)
     does_not_page = not info or (
-        isinstance(info, Mapping) and count in {info.get("totalItems"), info.get("itemsPerPage")}
+        isinstance(info, Mapping) and count in [info.get("totalItems"), info.get("itemsPerPage")]
     )
-    if count > MAX_OFFSET or not does_not_page:
+    if count > MAX_OFFSET or (count > _MOST_ROWS and not does_not_page):
         raise DecodeError(
             f"the response is not a page of the list: it has {count:,} rows, but at most {LARGEST_PAGE} were requested",
             problems=[f"$.items: expected at most {LARGEST_PAGE} rows"],
         )
-
-
-def _raw_page(data: Any) -> RawPage:
-    rows, info = rows_in(data, "items"), data.get("pageInfo")
     return RawPage(rows=rows, info=_page_info(info or {}), has_info=bool(info))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from contextlib import aclosing
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.convert import encode
 from goedgepickt_async.errors import (
     DecodeError,
@@ -17,11 +19,12 @@ from goedgepickt_async.errors import (
     ValidationError,
     without_frames,
 )
-from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset, Webshop
+from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset
 from goedgepickt_async.models.base import OrderStatusName, warn_unknown
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
+from goedgepickt_async.resources.catalogue import Webshops
 
 if TYPE_CHECKING:
     from goedgepickt_async.bulk.plan import Plan
@@ -31,10 +34,11 @@ __all__ = [
     "Identity",
     "Orders",
     "created_on_or_after",
+    "identified",
     "identities_of_new",
     "identity_of",
-    "is_same_order",
-    "without_numbers",
+    "is_of_webshop",
+    "webshop_name",
 ]
 
 Identity = tuple[str, str]
@@ -49,15 +53,28 @@ def identity_of(order: Order) -> Identity | None:
     return None if order.display_id is None else ("display", order.display_id.removeprefix("#"))
 
 
-def without_numbers() -> DecodeError:
-    """The error for a list in which no order has an id or a number: whether one of them is there is not proven."""
-    return DecodeError(
-        "no order of the list has an id or a number, so it is not known which orders are there",
-        problems=["$.items[0].externalDisplayId: required, but missing"],
-        evidence=Evidence.FINAL,
-        method="GET",
-        path="/orders",
-    )
+async def identified(orders: Paginator[Order]) -> AsyncGenerator[tuple[Identity, Order]]:
+    """The orders of a list that have an identity.
+
+    Raises:
+        DecodeError: No order of the list has an id or a number. Whether an order is there is not proven then.
+    """
+    unnamed = named = False
+    async for order in orders:
+        identity = identity_of(order)
+        if identity is None:
+            unnamed = True
+        else:
+            named = True
+            yield identity, order
+    if unnamed and not named:
+        raise DecodeError(
+            "no order of the list has an id or a number, so it is not known which orders are there",
+            problems=["$.items[0].externalDisplayId: required, but missing"],
+            evidence=Evidence.FINAL,
+            method="GET",
+            path="/orders",
+        )
 
 
 def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozenset[Identity]:
@@ -66,9 +83,20 @@ def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozense
     return frozenset({("id", order_id), ("display", shown.removeprefix("#"))})
 
 
-def is_same_order(order: Order, new: NewOrder) -> bool:
-    """Whether an order of the same webshop is the order to create."""
-    return identity_of(order) in identities_of_new(new.order_id, new.display_id)
+async def webshop_name(sender: Sender, uuid: str) -> str | None:
+    """Return the name of a webshop, because orders have the name and not the uuid."""
+    async for webshop in Webshops(sender).list():
+        if webshop.uuid == uuid:
+            return webshop.name
+    return None
+
+
+def is_of_webshop(order: Order, name: str | None) -> bool:
+    """Whether an order can be of the webshop with this name.
+
+    The filter by webshop was seen only once (B), and two webshops can use the same id.
+    """
+    return name is None or order.webshop_name in {None, "", name}
 
 
 def created_on_or_after(created_at: datetime | Unset) -> date:
@@ -162,15 +190,8 @@ class Orders(Resource):
             )
         wanted = identities_of_new(order_id, UNSET)
         orders = self.list(created_after=created_after, webshop_uuid=webshop_uuid)
-        found: list[Order] = []
-        unnamed = named = 0
-        async for order in orders:
-            identity = identity_of(order)
-            unnamed, named = unnamed + (identity is None), named + (identity is not None)
-            if identity in wanted:
-                found.append(order)
-        if unnamed and not named:
-            raise without_numbers()
+        async with aclosing(identified(orders)) as named:
+            found = [order async for identity, order in named if identity in wanted]
         if len(found) > 1:
             raise MultipleFoundError(
                 f"{len(found)} orders have the id {order_id!r}",
@@ -210,13 +231,13 @@ class Orders(Resource):
 
     async def _find(self, new: NewOrder, webshop_uuid: str) -> CreatedOrder | None:
         """Return the order of this webshop with the shop's id, among the newest orders."""
-        shop, since = await self._name_of(webshop_uuid), created_on_or_after(new.created_at)
+        shop, since = await webshop_name(self._sender, webshop_uuid), created_on_or_after(new.created_at)
+        wanted = identities_of_new(new.order_id, new.display_id)
         orders = self.list(created_after=since, webshop_uuid=webshop_uuid).limit(_MOST_LOOKED_AT)
         seen, found = 0, []
         async for order in orders:
             seen += 1
-            # The filter by webshop was seen only once (B), and two webshops can use the same id.
-            if is_same_order(order, new) and shop in {None, order.webshop_name or shop}:
+            if identity_of(order) in wanted and is_of_webshop(order, shop):
                 found.append(order.uuid)
         if len(found) > 1:
             raise MultipleFoundError(f"{len(found)} orders have this id", uuids=found)
@@ -225,12 +246,6 @@ class Orders(Resource):
                 f"there are more than {_MOST_LOOKED_AT} orders since {since}; the lookup did not read all of them"
             )
         return CreatedOrder(uuid=found[0], order_id=new.order_id, looked_up=True) if found else None
-
-    async def _name_of(self, webshop_uuid: str) -> str | None:
-        async for webshop in self._list("webshops.list", Webshop):
-            if webshop.uuid == webshop_uuid:
-                return webshop.name
-        return None
 
     async def plan(
         self,

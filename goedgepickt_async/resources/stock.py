@@ -32,9 +32,8 @@ class Stock(Resource):
         Raises:
             NotFoundError: The product does not exist.
         """
-        request = attrs.evolve(request_to("stock.get", uuid=product_uuid), check=_rows)
-        result = await self._sender.send(request)
-        return parse_result(result, _locations)
+        request = attrs.evolve(request_to("stock.get", uuid=product_uuid), read=_rows)
+        return parse_result(await self._sender.send(request), _locations)
 
     async def mutate(
         self, product_uuid: str, quantity: int, *, reason: str | None = None, pick_location_uuid: str | None = None
@@ -160,8 +159,8 @@ def _rows(data: Any) -> list[Any]:
     return rows_in(data, "stockLocations")
 
 
-def _locations(data: Any) -> list[StockLocation]:
-    return decode_rows(_rows(data), StockLocation, path="$.stockLocations")
+def _locations(rows: list[Any]) -> list[StockLocation]:
+    return decode_rows(rows, StockLocation, path="$.stockLocations")
 
 
 def _whole(value: int, name: str) -> int:

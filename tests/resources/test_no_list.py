@@ -203,10 +203,16 @@ async def test_a_first_page_that_is_empty_although_it_says_that_there_are_rows_r
 
 @pytest.mark.parametrize("row", [0, {"uuid": "u"}], ids=str)
 @pytest.mark.parametrize(
-    ("count", "info"), [(1_001, {"totalItems": 5_000}), (10_001, {}), (10_001, {"totalItems": 10_001})]
+    ("count", "info"),
+    [
+        (1_001, {"totalItems": 5_000}),
+        (1_001, {"totalItems": [], "itemsPerPage": {}}),
+        (10_001, {}),
+        (10_001, {"totalItems": 10_001}),
+    ],
 )
 async def test_a_page_with_far_more_rows_than_asked_is_refused_before_a_row_is_read(
-    row: Any, count: int, info: dict[str, int]
+    row: Any, count: int, info: dict[str, Any]
 ) -> None:
     told: list[Any] = []
     async with answering(lambda _: {"items": [row] * count, "pageInfo": info}) as (gg, server):
