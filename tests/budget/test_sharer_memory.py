@@ -153,6 +153,25 @@ def test_a_lost_slot_is_restored_unless_its_time_is_over_within_the_tolerance(
     assert rows_of(slots, now) == expected
 
 
+def test_a_state_with_exactly_the_slots_of_this_process_is_right() -> None:
+    memory = known({mine(1): 20, mine(2): 5})
+    later, now = HERE + 10 * SECOND, NOW + 10 * SECOND
+    assert memory.restore(state({mine(1): 10, mine(2): -5}, now=now), now, later) is False
+    assert set(memory.own) == {mine(1), mine(2)}
+    slots = state({mine(1): 10}, now=now)
+    assert memory.restore(slots, now, later) is False
+    assert set(memory.own) == {mine(1)}
+    assert not slots.is_cold()
+
+
+def test_a_slot_of_this_process_that_no_read_state_had_is_restored() -> None:
+    memory = known({mine(1): 20}, {theirs(1): 30})
+    memory.own[mine(2)] = at(9)
+    slots = state({}, sequence=8)
+    assert memory.restore(slots, NOW, HERE) is True
+    assert rows_of(slots) == {mine(1): 20, mine(2): 9, theirs(1): 30}
+
+
 @pytest.mark.parametrize("sequence", [8, 10])
 def test_after_a_write_without_a_response_slots_that_no_call_got_are_dropped_once(sequence: int) -> None:
     memory = known({mine(1): 20})

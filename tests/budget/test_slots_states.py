@@ -73,7 +73,7 @@ def state_of(slots: Slots) -> dict[str, Any]:
 
 # -- the index of times -------------------------------------------------------------------------------------------
 
-numbers, times = st.integers(1, 6), st.integers(0, 9)
+numbers, times = st.integers(-1, 6), st.integers(-3, 9)
 changes = st.lists(
     st.one_of(
         st.tuples(st.just("add"), numbers, times),
@@ -105,7 +105,7 @@ def test_the_index_of_times_holds_what_a_sorted_dictionary_holds(done: list[tupl
         ordered = sorted(model.values())
         assert (dict(index.free_at), list(index.instants), len(index)) == (model, ordered, len(model))
         assert [index.nth_free_at(n) for n in range(8)] == [*ordered, *[FAR] * 8][:8]
-        assert [index.free_by(at) for at in range(11)] == [sum(x <= at for x in ordered) for at in range(11)]
+        assert [index.free_by(at) for at in range(-4, 11)] == [sum(x <= at for x in ordered) for at in range(-4, 11)]
         again = ExpiryIndex()
         again.load(index.encode())
         assert (again.free_at, list(again.instants), again.encode()) == (model, ordered, index.encode())
@@ -402,7 +402,9 @@ def test_slots_of_a_lost_state_can_be_settled_again_after_they_are_reopened() ->
 
 def test_a_response_from_before_the_start_of_a_state_says_nothing_of_the_servers_counter() -> None:
     slots = used_until(WITH_COUNTER, 90)
+    slots._silent = slots._probe = 2
     slots.begin_cold(ns(1))
+    assert (slots._silent, slots._probe, slots._cold_since) == (0, -1, ns(1))
     slots.reopen([1])
     slots.answered(1, ns(2), 44)
     assert slots.is_cold()
@@ -431,7 +433,7 @@ def test_slots_of_a_dead_holder_are_not_in_flight_when_their_time_is_over() -> N
 def test_freed_slots_are_counted_for_this_cooldown_and_the_one_before() -> None:
     slots = used_until(ROWS_ONLY, 1, 2, 3, 15, 16, 40)
     seen = []
-    for at in (0, 1, 2.5, 11.9, 12, 13, 23, 24, 39, 40, 61.9, 62, 62.1):
+    for at in (0, 1, 2.5, 11.9, 12, 13, 23, 24, 39, 40, 61, 62, 62.1):
         slots.used(ns(at))
         seen.append((at, slots._gone_before, slots._gone, slots._gone_since))
     never = -FAR
@@ -446,10 +448,137 @@ def test_freed_slots_are_counted_for_this_cooldown_and_the_one_before() -> None:
         (24, 0, 2, ns(23)),
         (39, 2, 0, ns(39)),
         (40, 2, 1, ns(39)),
-        (61.9, 0, 0, ns(61.9)),
-        (62, 0, 0, ns(61.9)),
-        (62.1, 0, 0, ns(61.9)),
+        (61, 0, 0, ns(61)),
+        (62, 0, 0, ns(61)),
+        (62.1, 0, 0, ns(61)),
     ]
+
+
+# -- the server's counter -----------------------------------------------------------------------------------------
+
+
+def told(config: LimiterConfig = WITH_COUNTER, *rows: float, at: float = 100, **values: int) -> Slots:
+    """A warm state with this counter of the server at 100 s; `values` are of the state, or of the counter."""
+    slots = used_until(config, *rows)
+    slots._cold = 0
+    slots._counter.told_at = ns(at)
+    for name, value in values.items():
+        setattr(slots if hasattr(slots, name) else slots._counter, name, value)
+    return slots
+
+
+def test_the_margin_and_the_doubt_end_at_the_very_end_of_their_time() -> None:
+    slots = told(_margin=3, _shared_until=ns(150), ends=ns(150), highest=5)
+    assert (slots.used(ns(150) - 1), slots._margin, slots._counter.highest) == (0, 3, 5)
+    assert slots._is_unsure(ns(150) - 1) is False
+    assert (slots.used(ns(150)), slots._margin, slots._counter.highest, slots.is_cold()) == (0, 0, None, False)
+    assert slots._is_unsure(ns(150)) is True
+    alone = told(_alone_until=ns(150))
+    assert [alone._is_unsure(ns(150) - 1), alone._is_unsure(ns(150))] == [False, True]
+
+
+@pytest.mark.parametrize(("highest", "before", "after"), [(0, 59, 59), (1, 58, 59), (9, 50, 51), (10, 47, 50)])
+def test_a_rolling_counter_may_have_fallen_by_one_a_fifteenth_of_a_window_later(
+    highest: int, before: int, after: int
+) -> None:
+    slots = told(rolling_until=FAR, highest=highest, _gone=9, _gone_since=ns(90))
+    assert [slots.free(ns(at)) for at in (100, 103.9, 104, 130)] == [before, before, after, after]
+
+
+@pytest.mark.parametrize(
+    ("gone", "count", "starts"),
+    [((10, 20), 4, 3), ((20, 10), 4, 3), ((10, 19), 4, 0), ((30, 0), 5, 0), ((31, 0), 1, 3)],
+)
+@pytest.mark.parametrize("limit", [60, 61])
+def test_a_low_counter_after_half_a_limit_of_requests_is_the_start_of_a_window(
+    limit: int, gone: tuple[int, int], count: int, starts: int
+) -> None:
+    config = attrs.evolve(WITH_COUNTER, limit=limit)
+    slots = told(config, _gone=gone[0], _gone_before=gone[1], _fresh_starts=2)
+    slots._look_for_a_fixed_window(ns(200), ns(200), count, first=False)
+    assert slots._fresh_starts == 2
+    slots._look_for_a_fixed_window(ns(200), ns(200), count, first=True)
+    assert slots._fresh_starts == starts
+    assert slots._fixed_until == -FAR
+
+
+@pytest.mark.parametrize(("count", "is_fixed"), [(14, True), (15, False)])
+def test_a_counter_below_what_any_rolling_limit_would_count_proves_a_fixed_window(count: int, is_fixed: bool) -> None:
+    """Responses at 73 s and 53 s are 30 s and 10 s from the end of their window; 3 s are for lateness."""
+    answered = [*[40] * 20, 53, *[73] * 36, *[99] * 9]
+    config = attrs.evolve(WITH_COUNTER, limit=100, share=100)
+    slots = told(config, *(at + 61 for at in answered), rolling_until=ns(500))
+    slots._look_for_a_fixed_window(ns(98), ns(100), count, first=False)
+    fixed = (ns(100 + 20 * 61), -FAR) if is_fixed else (-FAR, ns(500))
+    assert (slots._fixed_until, slots._counter.rolling_until) == fixed
+
+
+NOTHING, HIDDEN, PROVEN, ALONE, ROLLING = "nothing", "suspected", "announced", "alone", "rolling"
+
+
+def concluded(slots: Slots, sent: int, count: int, *, first: bool = False) -> str:
+    """What the slots conclude from a counter at 200 s."""
+    now, rolling = ns(200), slots._counter.rolling_until
+    slots._look_for_foreign_traffic(sent, now, count, first=first)
+    later = now + 5 * 61 * SECOND
+    if slots._counter.rolling_until != rolling:
+        assert slots._counter.rolling_until == now + 20 * 61 * SECOND
+        assert slots._shared_until == slots._announced_until == slots._alone_until == -FAR
+        return ROLLING
+    state = (slots._shared_until, slots._margin, slots._announced_until, slots._alone_until)
+    return {
+        (-FAR, 0, -FAR, -FAR): NOTHING,
+        (later, 3, -FAR, -FAR): HIDDEN,
+        (later, 3, later, -FAR): PROVEN,
+        (-FAR, 0, -FAR, later): ALONE,
+    }[state]
+
+
+@pytest.mark.parametrize(
+    ("values", "sent", "count", "conclusion"),
+    [
+        # The window is known to be fixed: four requests since its start, and two of known programs.
+        ({"_fixed_until": ns(200) + 1}, 0, 6, NOTHING),
+        ({"_fixed_until": ns(200) + 1}, 0, 7, PROVEN),
+        ({"_fixed_until": ns(200) + 1}, -1, 12, NOTHING),
+        ({"_fixed_until": ns(200) + 1}, -1, 13, PROVEN),
+        # It is not known: 22 requests of late, and two of known programs.
+        ({"_fixed_until": ns(200)}, 0, 7, HIDDEN),
+        ({}, 0, 24, HIDDEN),
+        ({}, 0, 25, PROVEN),
+        ({}, -1, 12, NOTHING),
+        ({}, -1, 13, HIDDEN),
+        # A rolling limit counts the ten used slots at most.
+        ({"rolling_until": FAR}, 0, 10, ALONE),
+        ({"rolling_until": FAR}, 0, 11, NOTHING),
+        ({"rolling_until": FAR}, 0, 25, PROVEN),
+        # With no more than our own responses, no other program has sent a request so far.
+        ({"highest": 4, "ends": ns(251)}, 0, 6, ALONE),
+        ({"highest": 4, "ends": ns(251) + 1}, 0, 6, NOTHING),
+        ({"highest": 4, "ends": ns(251) + 1}, 0, 1, ALONE),
+        ({"highest": 5, "ends": ns(251)}, 0, 6, NOTHING),
+        ({"highest": None, "ends": ns(251)}, 0, 6, ALONE),
+        ({"highest": 5, "ends": ns(251) + 1}, 0, 1, NOTHING),
+    ],
+)
+def test_a_counter_above_our_own_requests_is_foreign_traffic(
+    values: dict[str, int], sent: int, count: int, conclusion: str
+) -> None:
+    rows = [*[150 + 61] * 6, *[160 + 61] * 4]
+    config = attrs.evolve(WITH_COUNTER, others=2, late_arrival=0)
+    slots = told(config, *rows, began=ns(150), since=ns(190), _gone=5, _gone_before=7, **values)
+    assert concluded(slots, ns(190) + sent, count) == conclusion
+
+
+@pytest.mark.parametrize(
+    ("used", "count", "conclusion"), [(4, 20, HIDDEN), (4, 21, ROLLING), (25, 30, HIDDEN), (25, 31, ROLLING)]
+)
+def test_a_window_that_starts_far_above_our_requests_is_a_rolling_one(used: int, count: int, conclusion: str) -> None:
+    config = attrs.evolve(WITH_COUNTER, others=2)
+    slots = told(config, *[160 + 61] * used, began=ns(150), since=ns(190), _gone=20, _gone_before=7)
+    assert concluded(slots, ns(190), count, first=True) == conclusion
+    again = told(config, *[160 + 61] * used, began=ns(150), since=ns(190), _gone=20, _gone_before=7)
+    assert concluded(again, ns(190), count, first=False) == HIDDEN
 
 
 # -- the sharing processes ----------------------------------------------------------------------------------------
