@@ -467,7 +467,7 @@ def told(config: LimiterConfig = WITH_COUNTER, *rows: float, at: float = 100, **
     return slots
 
 
-def test_the_margin_and_the_doubt_end_at_the_very_end_of_their_time() -> None:
+def test_the_margin_and_the_doubt_end_exactly_at_their_time() -> None:
     slots = told(_margin=3, _shared_until=ns(150), ends=ns(150), highest=5)
     assert (slots.used(ns(150) - 1), slots._margin, slots._counter.highest) == (0, 3, 5)
     assert slots._is_unsure(ns(150) - 1) is False
@@ -579,6 +579,127 @@ def test_a_window_that_starts_far_above_our_requests_is_a_rolling_one(used: int,
     assert concluded(slots, ns(190), count, first=True) == conclusion
     again = told(config, *[160 + 61] * used, began=ns(150), since=ns(190), _gone=20, _gone_before=7)
     assert concluded(again, ns(190), count, first=False) == HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds", "highest", "margin"),
+    [
+        ({"_shared_until": ns(180), "_margin": 3}, 100, 0, 3),
+        ({"_shared_until": ns(180), "_margin": 3}, 110, 0, 3 + 10),
+        ({"_shared_until": ns(180), "_margin": 3}, 179, 0, 3 + 24),
+        ({"_shared_until": ns(180), "_alone_until": FAR}, 180, 0, 0),
+        ({"_alone_until": FAR}, 110, 4 + 2, 0),
+        ({"_alone_until": FAR}, 110, 4 + 2 + 1, 3),
+        ({"rolling_until": FAR}, 110, 10 + 5 + 7 + 2, 1),
+        ({"rolling_until": FAR}, 110, 10 + 5 + 7 + 2 + 1, 3),
+        ({"ends": ns(161)}, 109.9, 0, 4),
+        ({"ends": ns(161)}, 110, 0, 3),
+        ({"ends": ns(161), "late": 1}, 110, 0, 4),
+    ],
+)
+def test_the_margin_below_the_limit_is_as_wide_as_the_doubt(
+    values: dict[str, int], seconds: float, highest: int, margin: int
+) -> None:
+    """Ten used slots, four of them in the server's window; 12 became free of late; known programs sent two."""
+    config = attrs.evolve(WITH_COUNTER, limit=62, share=62, others=2)
+    rows = [*[50 + 61] * 6, *[60 + 61] * 4, *[999] * values.pop("late", 0)]
+    slots = told(config, *rows, began=ns(50), _gone=5, _gone_before=7, **values)
+    assert slots._margin_at(ns(seconds), highest) == margin
+
+
+@pytest.mark.parametrize(
+    ("values", "ahead", "opens"),
+    [
+        ({"_alone_until": FAR}, 19, 150),
+        ({"_alone_until": FAR}, 20, 251),
+        ({"_alone_until": FAR, "highest": None}, 99, 150),
+        ({"_alone_until": FAR, "ends": FAR}, 99, 150),
+        ({"_alone_until": FAR, "rolling_until": FAR}, 99, 150),
+        ({}, 15, 150),
+        ({}, 16, 200),
+        ({}, 19, 200),
+        ({}, 20, 251),
+        ({"_shared_until": FAR, "_margin": 3, "told_at": ns(150)}, 16, 150),
+        ({"_shared_until": FAR, "_margin": 3, "told_at": ns(150)}, 17, 251),
+    ],
+)
+def test_the_servers_counter_lets_a_call_wait_for_its_window_or_for_foreign_traffic_to_show(
+    values: dict[str, Any], ahead: int, opens: float
+) -> None:
+    slots = told(attrs.evolve(WITH_COUNTER, others=40), **{"highest": 40, "ends": ns(251), **values})
+    assert slots._opens_there(ns(150), ahead) == ns(opens)
+    assert slots.predicted_wait(ns(150), ahead) == max(ns(opens - 150), 61 * SECOND if ahead >= 60 else 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "values", "change"),
+    [
+        ([120, 170], {"highest": 5}, 170 - 61),
+        ([120, 161], {"highest": 5}, 120),
+        ([120], {"highest": 5}, 120),
+        ([120, 170], {"highest": None}, 120),
+        ([120, 170], {"highest": 5, "rolling_until": FAR}, 104),
+        ([120, 170], {"highest": 5, "_probe": 1, "_probe_until": ns(103)}, 103),
+        ([100, 200], {"highest": None}, 139),
+        ([], {"highest": 5}, 139),
+        ([], {"highest": 5, "ends": ns(140)}, 140),
+        ([], {"highest": None, "ends": FAR}, FAR),
+        ([120], {"highest": None, "_paused_until": ns(180)}, 180),
+        ([120], {"highest": None, "_paused_until": ns(100)}, 120),
+    ],
+)
+def test_the_next_change_is_the_first_of_all_that_can_free_a_slot(
+    rows: list[float], values: dict[str, Any], change: float
+) -> None:
+    slots = told(WITH_COUNTER, *rows, **{"ends": ns(190), **values})
+    assert slots.next_change(ns(100)) == ns(change)
+
+
+def test_a_response_with_the_counter_or_three_without_it_end_the_cold_start() -> None:
+    slots = Slots(WITH_COUNTER)
+    seen = []
+    for is_told in (False, False, False, False, True, False, False, False):
+        slots._probe = 5
+        slots._warm(told=is_told)
+        seen.append((slots._cold, slots._silent, slots._probe))
+    assert seen == [(1, 1, -1), (1, 2, -1), (0, 0, -1), (0, 1, -1), (0, 0, -1), (0, 1, -1), (0, 2, -1), (0, 0, -1)]
+    slots.begin_cold(0)
+    slots._warm(told=True)
+    assert (slots._cold, slots._silent) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "may"),
+    [
+        ({"_gone": 1}, True),
+        ({"_gone_before": 1}, True),
+        ({}, False),
+        ({"_gone": 1, "_fixed_until": ns(100)}, True),
+        ({"_gone": 1, "_fixed_until": ns(100) + 1}, False),
+        ({"_gone": 1, "_fresh_starts": 3}, True),
+        ({"_gone": 1, "_fresh_starts": 4}, False),
+    ],
+)
+def test_requests_of_the_last_window_may_be_counted_unless_the_window_is_fixed(
+    values: dict[str, int], may: bool
+) -> None:
+    assert told(WITH_COUNTER, **values)._may_linger(ns(100)) is may
+
+
+@pytest.mark.parametrize(("probe", "starts"), [(1, 3), (2, 2)])
+def test_only_the_response_to_the_probe_counts_as_the_first_of_a_window(probe: int, starts: int) -> None:
+    values = {"_gone": 30, "_gone_since": ns(100), "_fresh_starts": 2, "_cold": 1, "_probe": probe}
+    slots = told(WITH_COUNTER, 300, **values)
+    slots._sent[1] = ns(101)
+    slots.answered(1, ns(102), 1)
+    assert (slots._fresh_starts, slots._cold, slots._probe) == (starts, 0, -1)
+
+
+def test_a_suspicion_lasts_while_a_rolling_limit_stays_rolling() -> None:
+    slots = told(WITH_COUNTER, 300, rolling_until=FAR, _shared_until=ns(500), highest=1)
+    slots._sent[1] = ns(101)
+    slots.answered(1, ns(102), 1)
+    assert slots._shared_until == ns(500)
 
 
 # -- the sharing processes ----------------------------------------------------------------------------------------
