@@ -152,7 +152,6 @@ _SHOWN = 20
 
 
 def _only(option: str, noun: str, text: str, there: list[tuple[str, str | None]]) -> str:
-    """Return the object with this uuid or name."""
     if any(uuid == text for uuid, _ in there):
         return text
     wanted = text.strip().casefold()
@@ -171,7 +170,6 @@ def _or(given: int | None, default: int) -> int:
 
 
 def _budget(rate: Rate) -> LocalBudget:
-    """A budget with the rate limit of the sandbox."""
     from goedgepickt_async import LocalBudget  # noqa: PLC0415
 
     if rate.limit is None:

@@ -136,6 +136,11 @@ class ApiCheck:
     budget: Budget | None = None
     proxy: str | None = None
 
+    @property
+    def number_of_webshops(self) -> int:
+        """The number of webshops, as far as the response has it."""
+        return max(len(self.webshops), self.webshops_in_all or 0)
+
 
 @attrs.frozen(kw_only=True)
 class Findings:
@@ -265,11 +270,11 @@ def _shops(data: Any) -> tuple[Shop, ...] | None:
         rows = list(rows.values())
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) and row.get("uuid") for row in rows):
         return None
-    return tuple(Shop(uuid=str(row["uuid"]), name=_name(row.get("name"))) for row in rows)
-
-
-def _name(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    names = (row.get("name") for row in rows)
+    return tuple(
+        Shop(uuid=str(row["uuid"]), name=name if isinstance(name, str) else None)
+        for row, name in zip(rows, names, strict=True)
+    )
 
 
 def _in_all(data: Any) -> int | None:
@@ -349,7 +354,7 @@ def _of_check(check: ApiCheck, title: str) -> Iterator[tuple[str, str]]:
 
 
 def _of_shops(check: ApiCheck) -> Iterator[tuple[str, str]]:
-    number = max(len(check.webshops), check.webshops_in_all or 0)
+    number = check.number_of_webshops
     yield "webshops", str(number)
     for shop in check.webshops[:_SHOPS]:
         yield "", f"{printable(shop.uuid)}  {printable(shop.name or '(no name)')}"
@@ -394,7 +399,8 @@ async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = Fals
     server.check()
     findings = await _findings(server)
     if anonymous:
-        findings = _anonymous(findings)
+        configured, other = _without_shops(findings.configured), _without_shops(findings.other)
+        findings = attrs.evolve(findings, configured=configured, other=other)
     text = json.dumps(attrs.asdict(findings), indent=2, ensure_ascii=False) + "\n" if as_json else as_text(findings)
     sys.stdout.write(text)
     return _code(findings)
@@ -408,17 +414,10 @@ async def _findings(server: ServerOptions) -> Findings:
         return await examine(connection.client)
 
 
-def _anonymous(findings: Findings) -> Findings:
-    """Return the report without names and uuids."""
-    return attrs.evolve(findings, configured=_without_shops(findings.configured), other=_without_shops(findings.other))
-
-
 def _without_shops(check: ApiCheck | None) -> ApiCheck | None:
-    return None if check is None else attrs.evolve(check, webshops=(), webshops_in_all=_shops_in_all(check))
-
-
-def _shops_in_all(check: ApiCheck) -> int | None:
-    return max(len(check.webshops), check.webshops_in_all or 0) if check.accepted else None
+    if check is None or not check.accepted:
+        return check
+    return attrs.evolve(check, webshops=(), webshops_in_all=check.number_of_webshops)
 
 
 def _code(findings: Findings) -> Exit:

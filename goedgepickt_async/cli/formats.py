@@ -207,7 +207,6 @@ class _Sink(io.RawIOBase):
         return self._written
 
     def take(self) -> bytes:
-        """Return the bytes since the last call."""
         data = bytes(self._data)
         self._data.clear()
         return data
@@ -368,22 +367,6 @@ def _is_exact(value: Decimal | float) -> bool:
 # -- the table of formats ---
 
 
-def _excel_csv(selection: Selection) -> Encoder:
-    return CsvEncoder(selection, delimiter=";", decimal=",", mark=b"\xef\xbb\xbf")
-
-
-def _parquet(selection: Selection) -> Encoder:
-    from goedgepickt_async.cli.formats import ParquetEncoder  # noqa: PLC0415  needs an extra
-
-    return ParquetEncoder(selection.spec.name)
-
-
-def _xlsx(selection: Selection) -> Encoder:
-    from goedgepickt_async.cli.formats import ExcelEncoder  # noqa: PLC0415  needs an extra
-
-    return ExcelEncoder(selection)
-
-
 class OutputKind(enum.Enum):
     """The kinds of output of a format."""
 
@@ -434,14 +417,14 @@ FORMATS: Mapping[str, ExportFormat] = {
     "excel-csv": ExportFormat(
         summary="CSV for a Dutch spreadsheet: semicolon, decimal comma, byte order mark",
         suffixes=(".csv",),
-        encoder=_excel_csv,
+        encoder=lambda selection: CsvEncoder(selection, delimiter=";", decimal=",", mark=b"\xef\xbb\xbf"),
         has_lines=True,
     ),
     "xlsx": ExportFormat(
         summary="Excel workbook: text stays text, with its leading zeros; times are Dutch (the extra `excel`)",
         suffixes=(".xlsx",),
         output=OutputKind.WHOLE,
-        encoder=_xlsx,
+        encoder=ExcelEncoder,
         has_lines=True,
         extra=("xlsxwriter", "excel"),
     ),
@@ -449,7 +432,7 @@ FORMATS: Mapping[str, ExportFormat] = {
         summary="Parquet with a fixed schema for each resource (the extra `arrow`)",
         suffixes=(".parquet",),
         output=OutputKind.WHOLE,
-        encoder=_parquet,
+        encoder=lambda selection: ParquetEncoder(selection.spec.name),
         has_fields=False,
         extra=("pyarrow", "arrow"),
     ),

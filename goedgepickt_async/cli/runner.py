@@ -79,7 +79,6 @@ class _Stopper:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Install the handlers."""
         # An inherited "ignore" counts for SIGHUP only (nohup). A job that a script starts in the background can be stopped.
         for number in _SIGNALS:
             if number == _HANG_UP and signal.getsignal(number) is signal.SIG_IGN:
@@ -87,11 +86,9 @@ class _Stopper:
             self._before[number] = signal.signal(number, self._handle)
 
     def watch(self, loop: asyncio.AbstractEventLoop, task: asyncio.Future[int]) -> None:
-        """Set the task that a signal cancels."""
         self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
 
     def restore(self) -> None:
-        """Remove the handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -104,7 +101,6 @@ class _Stopper:
 
 
 def _end_at_once(number: int) -> None:
-    """End the process with the signal."""
     if sys.stderr.isatty():
         os.write(2, _SHOW_CURSOR)  # the progress bar hid it
     signal.signal(number, signal.SIG_DFL)
@@ -225,7 +221,6 @@ def _refuse(error: CycloptsError, arguments: Sequence[str]) -> int:
 
 
 def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) -> str:
-    """Return a message for a usage error."""
     match error:
         case UnknownCommandError():
             return _unknown_command(list(arguments), known)
@@ -257,7 +252,6 @@ _ONE_DASH = re.compile(r"-[a-z][a-z-]{2,}")
 
 
 def _unknown_command(arguments: list[str], known: list[str]) -> str:
-    """Return a hint for a command that does not exist."""
     group = app[known[0]] if known else app
     names = sorted(name for name in group if not name.startswith("-"))
     word = next((word for word in arguments[len(known) :] if not known or not word.startswith("-")), "")

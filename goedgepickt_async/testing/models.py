@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -36,6 +35,7 @@ from goedgepickt_async.models import (
     Webshop,
 )
 from goedgepickt_async.models.base import FieldInfo, field_info
+from goedgepickt_async.sandbox.deliveries import php_json
 from goedgepickt_async.webhooks import (
     CompoundProductStockUpdated,
     Event,
@@ -415,7 +415,7 @@ def signed_delivery(event: Event | Mapping[str, Any] | bytes, secret: str | Secr
     Raises:
         ConfigurationError: The secret is empty.
     """
-    body = event if isinstance(event, bytes) else _encoded(_payload(event) if isinstance(event, Event) else event)
+    body = event if isinstance(event, bytes) else php_json(_payload(event) if isinstance(event, Event) else event)
     return SignedDelivery(body=body, headers={"Content-Type": "application/json", "Signature": sign(body, secret)})
 
 
@@ -448,8 +448,3 @@ def _payload(event: Event) -> Any:
     if payload.get("newStock") is not None:
         payload["newStock"] = str(payload["newStock"])  # the service writes it as text (A)
     return payload
-
-
-def _encoded(payload: Any) -> bytes:
-    """JSON as PHP writes it (A): slashes and all but ASCII are escaped."""
-    return json.dumps(payload, separators=(",", ":")).replace("/", "\\/").encode()

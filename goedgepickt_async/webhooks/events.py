@@ -90,15 +90,29 @@ class OrderStatusChanged(Event):
         return self.order_uuid
 
 
-_STOCK_EXAMPLE: Final = {
-    "newStock": "7",
-    "productSku": "SB-00000",
-    "productUuid": "0d0c5b0a-6a39-4c0f-9d0e-64c1f6a3e7b8",
-}
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class _StockEvent(Event):
+    subscription: ClassVar[WebhookEvent | None] = WebhookEvent.PRODUCT_STOCK_CHANGED
+    resource: ClassVar[str] = "product"
+    example: ClassVar[Mapping[str, str]] = {
+        "newStock": "7",
+        "productSku": "SB-00000",
+        "productUuid": "0d0c5b0a-6a39-4c0f-9d0e-64c1f6a3e7b8",
+    }
+
+    product_uuid: Identifier = attrs.field(metadata=alias("productUuid", known="A 6"))
+    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku", known="A 6"))
+    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock", known="A 6"))
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+
+    @property
+    def resource_uuid(self) -> str:
+        """The uuid of the product."""
+        return self.product_uuid
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
-class StockUpdated(Event):
+class StockUpdated(_StockEvent):
     """The stock of a product changed (A).
 
     Attributes:
@@ -109,39 +123,13 @@ class StockUpdated(Event):
     """
 
     wire_name: ClassVar[str] = "stockUpdated"
-    subscription: ClassVar[WebhookEvent | None] = WebhookEvent.PRODUCT_STOCK_CHANGED
-    resource: ClassVar[str] = "product"
-    example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
-
-    product_uuid: Identifier = attrs.field(metadata=alias("productUuid", known="A 6"))
-    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku", known="A 6"))
-    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock", known="A 6"))
-    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
-
-    @property
-    def resource_uuid(self) -> str:
-        """The uuid of the product."""
-        return self.product_uuid
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
-class CompoundProductStockUpdated(Event):
+class CompoundProductStockUpdated(_StockEvent):
     """The stock of a product that consists of other products changed (A). It has the same fields as `StockUpdated`."""
 
     wire_name: ClassVar[str] = "compoundProductStockUpdated"
-    subscription: ClassVar[WebhookEvent | None] = WebhookEvent.PRODUCT_STOCK_CHANGED
-    resource: ClassVar[str] = "product"
-    example: ClassVar[Mapping[str, str]] = _STOCK_EXAMPLE
-
-    product_uuid: Identifier = attrs.field(metadata=alias("productUuid", known="A 6"))
-    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku", known="A 6"))
-    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock", known="A 6"))
-    extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
-
-    @property
-    def resource_uuid(self) -> str:
-        """The uuid of the product."""
-        return self.product_uuid
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
