@@ -329,7 +329,7 @@ class _Reader:
         for field in {field for field, _ in self._translated}:
             words = [f"{cell!r} as {value}" for (known, cell), value in self._translated.items() if known == field]
             self.notes.append(f"{field}: read {', '.join(words)}")
-        rows = tuple(row for row in self.rows if row.values.get(self._grouped) not in self._bad)
+        rows = tuple(row for row in self.rows if str(row.values.get(self._grouped)) not in self._bad)
         if not rows and not self._bad and not self._skipped:
             self.notes.append("it has no rows")
         return FileRows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zipfile
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +15,8 @@ import xlsxwriter
 
 from goedgepickt_async import InputFileError
 from goedgepickt_async.bulk.files import FileRows, read_bytes
+from goedgepickt_async.bulk.orders import normalize_order
+from goedgepickt_async.bulk.values import Conflict
 
 
 def values(rows: FileRows) -> list[dict[str, Any]]:
@@ -325,3 +328,13 @@ def test_of_several_sheets_the_one_that_is_said_is_read() -> None:
         read_bytes(data, "stock", sheet="Drie")
     with pytest.raises(InputFileError, match="cannot be read"):
         read_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "stock")
+
+
+@pytest.mark.parametrize("order_id", ["[]", '{"a": 1}', "[1]", "null", "true", "5"])
+def test_an_order_id_of_any_json_type_is_left_to_the_check_of_the_plan(order_id: str) -> None:
+    data = f'{{"order_id": {order_id}, "status": "open"}}\n'.encode()
+    read = read_bytes(data, "orders", name="s.jsonl")
+    assert [row.values["order_id"] for row in read.rows] == [json.loads(order_id)]
+    conflict = normalize_order(read.rows[0].values, 0, webshop="w")
+    assert isinstance(conflict, Conflict)
+    assert "order_id" in conflict.reason
