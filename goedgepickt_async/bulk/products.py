@@ -16,6 +16,7 @@ from goedgepickt_async.bulk.strategy import (
     fold,
     is_utf8,
     not_there,
+    number_as_text,
     refused,
 )
 from goedgepickt_async.bulk.values import (
@@ -103,8 +104,8 @@ def normalize_product(row: Any, index: int, *, key: str, webshop: str) -> Desire
         uuid = fields.pop("uuid", None)
         fields = {name: value for name, value in fields.items() if _is_wanted(row, name)}
         for name in _TEXTS:
-            if isinstance(fields.get(name), int) and not isinstance(fields[name], bool):
-                fields[name] = str(fields[name])  # a number in JSON is still an identifier
+            if name in fields:
+                fields[name] = number_as_text(fields[name])
         values = to_plain(ProductUpdate(**{name: value for name, value in fields.items() if name != key}))
     except (TypeError, ValidationError) as error:
         return refused(error, index, _shown(row, key))

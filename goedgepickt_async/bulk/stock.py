@@ -17,6 +17,7 @@ from goedgepickt_async.bulk.strategy import (
     find_products,
     is_utf8,
     not_there,
+    number_as_text,
     read_locations,
 )
 from goedgepickt_async.bulk.values import (
@@ -53,7 +54,7 @@ def normalize_level(row: Any, index: int) -> DesiredRow | Conflict:
     if not isinstance(row, Sequence) or isinstance(row, str | bytes) or len(row) not in {2, 3}:
         return Conflict(key="", indexes=(index,), reason="a row must be a pair of SKU and quantity")
     sku, level, uuid = (*row, None)[:3]
-    text = str(sku) if isinstance(sku, int) and not isinstance(sku, bool) else sku
+    text = number_as_text(sku)
     if not isinstance(text, str) or not text.strip():
         return Conflict(key="", indexes=(index,), reason="the sku is empty", fields={"sku": "must be text, not empty"})
     if not is_utf8(text):

@@ -46,6 +46,7 @@ __all__ = [
     "fold",
     "is_utf8",
     "not_there",
+    "number_as_text",
     "read_locations",
     "read_products",
     "refused",
@@ -126,6 +127,16 @@ def fields_of(row: Any) -> dict[str, Any]:
     else:
         raise TypeError(f"a row must be a mapping or an attrs object, not {type(row).__name__}")
     return {name: value for name, value in named if value is not UNSET}
+
+
+def number_as_text(value: Any) -> Any:
+    """Return a number as text, because an identifier in JSON can be a number. Other values stay as they are."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
+    return str(value) if is_number else value
+
+
+_TOO_LARGE: Final = 10**30
+"""No identifier is so large, and Python refuses to write a number with thousands of digits as text."""
 
 
 def is_utf8(text: str) -> bool:

@@ -178,7 +178,10 @@ def flag(value: bool) -> bool:  # noqa: FBT001 - a checker's one argument
 def house_number(value: str | int) -> str:
     """Return the house number as text, as the API requires; a whole number becomes text (A)."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        try:
+            return str(value)
+        except ValueError:
+            raise FieldError("must have fewer digits") from None
     return any_text(value)  # type: ignore[arg-type]  # `text` refuses other types
 
 

@@ -141,6 +141,18 @@ def test_an_unfit_row_is_a_conflict_that_says_why(row: Any, why: str) -> None:
     assert decision.indexes == (0,)
 
 
+@pytest.mark.parametrize("field", ["sku", "product_id", "name", "url", "picture", "webshop_uuid"])
+def test_a_number_with_thousands_of_digits_is_a_conflict(field: str) -> None:
+    conflict = normalize_product({"sku": "A", field: 10**5_000}, 0, key="sku", webshop=SHOP)
+    assert isinstance(conflict, Conflict)
+    assert set(conflict.fields) == {field}
+    assert isinstance(normalize_level((10**5_000, 1), 0), Conflict)
+    order = {"order_id": "1", "lines": [{"sku": "A", "quantity": 1}], "billing": {"house_number": 10**5_000}}
+    conflict = normalize_order(order, 0, webshop=SHOP)
+    assert isinstance(conflict, Conflict)
+    assert conflict.fields["billing.house_number"] == "must have fewer digits"
+
+
 def test_leading_zeros_stay_and_a_number_is_its_digits() -> None:
     assert diffed({"sku": "0012", "name": "a"}).key == "0012"
     assert diffed({"sku": 12, "name": "a"}).key == "12"
