@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 import typing
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import attrs
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.domains.python._object import PyObject
 from sphinx.util.docutils import SphinxDirective
 
@@ -223,10 +225,24 @@ class ImportsTable(SphinxDirective):
         return list(self.parse_text_to_nodes("\n".join(lines)))
 
 
+_STATUS = re.compile(r"\b(?:401|403|404|408|409|421|422|425|429|500|502|503|504)\b")
+
+
+def _index_statuses(_app: Any, document: nodes.document) -> None:
+    """Sphinx's search drops numbers. An index entry for each HTTP status of a title or a table is found by it."""
+    for section in list(document.findall(nodes.section)):
+        places = [child for child in section.children if isinstance(child, nodes.title | nodes.table)]
+        found = sorted({status for place in places for status in _STATUS.findall(place.astext())})
+        entries = [("single", status, section["ids"][0], "", None) for status in found]
+        if entries:
+            section.insert(1, addnodes.index(entries=entries))
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.add_directive("imports-table", ImportsTable)
     app.connect("missing-reference", _not_on_the_site)
+    app.connect("doctree-read", _index_statuses, priority=100)  # before the domains read the entries
     app.connect("autodoc-process-signature", _process_signature)
     app.connect("autodoc-process-docstring", _forget_type)
     app.connect("autodoc-process-docstring", _read_fences, priority=300)

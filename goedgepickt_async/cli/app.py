@@ -47,7 +47,7 @@ command against a built-in test server with made-up data.
 
 ```text
   goedgepickt doctor
-  goedgepickt get orders S-1001
+  goedgepickt get orders 10001
   goedgepickt export orders -o orders.xlsx
   goedgepickt plan stock stock.csv
 ```
@@ -168,7 +168,7 @@ async def plan(
 
     ```text
       goedgepickt plan products catalogue.csv
-      goedgepickt plan stock stock.xlsx --webshop "My webshop"
+      goedgepickt plan stock stock.xlsx --webshop "Bloemwinkel 1"
       goedgepickt plan orders orders.csv -o plan.json
     ```
 
@@ -306,9 +306,9 @@ async def get(
     """Print one order, product or other object as JSON.
 
     ```text
-      goedgepickt get orders S-1001
-      goedgepickt get products 0012 --fields sku,name,stock.free_stock
-      goedgepickt get webshops "My webshop"
+      goedgepickt get orders 10001
+      goedgepickt get products SB-00002 --fields sku,name,stock.free_stock
+      goedgepickt get webshops "Bloemwinkel 1"
     ```
 
     A uuid or a SKU needs one request. For an order id or number, the whole list of orders is read; --created-after

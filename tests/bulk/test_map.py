@@ -220,7 +220,7 @@ async def test_what_cannot_be_iterated_or_makes_no_sense_is_refused(gg: GoedGepi
             gg.bulk.map(operation, [1])
     for limits in ({"errors": 0}, {"ratio": 20}, {"ratio": float("nan")}, {}):
         with pytest.raises(ConfigurationError):
-            StopAfter(**limits)  # type: ignore[arg-type]
+            StopAfter(**limits)
 
 
 async def test_an_operation_that_is_not_async_is_named_in_each_outcome(gg: GoedGepickt) -> None:

@@ -1,6 +1,7 @@
 """What the README promises leads somewhere."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_a_searched_word_is_in_a_heading_of_a_page_with_an_answer(word: str) -> 
     assert section, f"no heading with {word}"
     answer = page if section[1] == "#" else section[2]
     assert re.search(r"^```|^\||`[^`]+`", answer, re.MULTILINE), f"no code or table below the heading with {word}"
+
+
+def test_the_search_of_the_site_finds_http_statuses() -> None:
+    pytest.importorskip("sphinx")
+    from docutils.core import publish_doctree  # noqa: PLC0415  only where the documentation is built
+
+    names = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    document = publish_doctree(
+        "One\n===\n\n429 often\n---------\n\n====  ====\nb     503\n====  ====\n\nTwo\n---\n\n4290\n"
+    )
+    names["_index_statuses"](None, document)
+    found = [entry[1] for node in document.findall(names["addnodes"].index) for entry in node["entries"]]
+    assert found == ["429", "503"]
 
 
 def test_llms_txt_names_every_how_to_page() -> None:
