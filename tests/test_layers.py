@@ -82,7 +82,7 @@ AIOHTTP_MAY_BE_IN = {
     "_transport/verdict.py",
     "client.py",
     "webhooks/server.py",
-    "webhooks/adapters.py",
+    "webhooks/receiver.py",
 }
 
 

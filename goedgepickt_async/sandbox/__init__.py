@@ -16,7 +16,7 @@ async with Sandbox(orders=300, seed=1, limit=150, period=2.0) as sandbox:
 from __future__ import annotations
 
 from goedgepickt_async.sandbox import deliveries, faults
-from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.server import Sandbox
 from goedgepickt_async.sandbox.world import ActionError, World

@@ -10,9 +10,17 @@ from typing import Any, Final
 import attrs
 
 from goedgepickt_async.sandbox import validation as check
-from goedgepickt_async.sandbox.app import Answer, Controller, Refusal, Router, error, json_answer, validation_error
+from goedgepickt_async.sandbox.app import (
+    Answer,
+    Controller,
+    Quirks,
+    Refusal,
+    Router,
+    error,
+    json_answer,
+    validation_error,
+)
 from goedgepickt_async.sandbox.lists import BadCursorError, Listing, ListQuery, PageLimits, Pager, PageRequest
-from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import Incoming
 from goedgepickt_async.sandbox.validation import COUNTRIES, BrokenRule, Errors, Field, validate, validation_text
 from goedgepickt_async.sandbox.world import Table, World

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.world import Table
 from goedgepickt_async.sandbox.world.table import day_start
 

@@ -15,13 +15,12 @@ from typing import Any, Final, Self
 from aiohttp import web
 from multidict import CIMultiDict, MultiDict
 
-from goedgepickt_async.sandbox.app import Application, CacheFlavour, Keys, Throttle, is_well_formed, make_key
+from goedgepickt_async.sandbox.app import Application, CacheFlavour, Keys, Quirks, Throttle, is_well_formed, make_key
 from goedgepickt_async.sandbox.control import ControlPlane
 from goedgepickt_async.sandbox.deliveries import Deliveries
 from goedgepickt_async.sandbox.faults import Connections, Exchange, Fault, FaultSchedule, seeded_latency
 from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
-from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import HostGuard, Incoming, RecordedRequest, clean_input, parse_body
 from goedgepickt_async.sandbox.world import Lively, World, WorldSettings
 

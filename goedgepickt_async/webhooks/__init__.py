@@ -12,7 +12,6 @@ from goedgepickt_async.webhooks import events
 from goedgepickt_async.webhooks.events import *  # noqa: F403  the table of events names them
 
 if TYPE_CHECKING:
-    from goedgepickt_async.webhooks.adapters import aiohttp_handler, django_view, starlette_endpoint
     from goedgepickt_async.webhooks.endpoint import (
         DeliveryEndpoint,
         ReceivedDelivery,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
         MemoryInbox,
     )
     from goedgepickt_async.webhooks.inbox.sqlite import SqliteInbox, default_inbox_path
-    from goedgepickt_async.webhooks.receiver import WebhookReceiver
+    from goedgepickt_async.webhooks.receiver import WebhookReceiver, aiohttp_handler, django_view, starlette_endpoint
     from goedgepickt_async.webhooks.signature import sign, verify
 
 __all__ = [
@@ -62,7 +61,7 @@ __all__ = [
 __all__ += events.__all__
 
 # A client reads the table of events; it does not need SQLite, threads and all else that a receiver needs.
-_MODULES = ("signature", "handlers", "inbox", "inbox.sqlite", "endpoint", "adapters", "receiver")
+_MODULES = ("signature", "handlers", "inbox", "inbox.sqlite", "endpoint", "receiver")
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from goedgepickt_async.sandbox import Sandbox
-from goedgepickt_async.sandbox.quirks import Quirks
+from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.world import ACTIONS
 from tests.support.receiver import receiving
 

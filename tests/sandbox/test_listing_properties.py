@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.handlers import Lists
 from goedgepickt_async.sandbox.lists import Listing, ListQuery, PageLimits, Pager, PageRequest
-from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.world import World, WorldSettings
 from goedgepickt_async.sandbox.world.table import day_start
 

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from goedgepickt_async.sandbox.app import Answer, Refusal
+from goedgepickt_async.sandbox.app import Answer, Quirks, Refusal
 from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
-from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import Incoming, clean_input
 from goedgepickt_async.sandbox.world import World, WorldSettings
 

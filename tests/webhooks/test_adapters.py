@@ -28,7 +28,7 @@ from goedgepickt_async.webhooks import (
     sign,
     starlette_endpoint,
 )
-from goedgepickt_async.webhooks.adapters import _length
+from goedgepickt_async.webhooks.receiver import _length
 from tests.webhooks.support import SECRET, stock, until
 
 Served = Callable[[WebhookReceiver], Any]

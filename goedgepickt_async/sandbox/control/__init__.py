@@ -17,10 +17,10 @@ from typing import Any, Final
 import attrs
 from aiohttp import web
 
+from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.control import views
 from goedgepickt_async.sandbox.control.views import Controlled, Window
 from goedgepickt_async.sandbox.faults import NAMED, named_fault
-from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import ACTIONS, ActionError, Table
 

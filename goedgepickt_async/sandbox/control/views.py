@@ -9,10 +9,9 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from goedgepickt_async.sandbox.app import Throttle
+from goedgepickt_async.sandbox.app import Quirks, Throttle
 from goedgepickt_async.sandbox.deliveries import Deliveries, Delivery
 from goedgepickt_async.sandbox.faults import FaultSchedule, ScheduledFault
-from goedgepickt_async.sandbox.quirks import Quirks
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import ACTIONS, World
 
