@@ -657,7 +657,7 @@ class Slots:
     def _warm(self, *, told: bool) -> None:
         """A response arrived: one with the counter, or a few without it, allow further requests."""
         self._probe = _NONE
-        self._silent = 0 if told else self._silent + 1
+        self._silent += 1
         if told or self._silent >= self.SILENT:
             self._cold, self._silent = 0, 0
 

@@ -179,7 +179,7 @@ def _create(desired: DesiredRow, webshop: str) -> Decision:
     try:
         NewProduct(webshop_uuid=webshop, **values)
     except ValidationError as error:
-        conflict = refused(error, desired.index, desired.key)
+        conflict = refused(error, desired.index)
         return Conflict(
             key=desired.key,
             indexes=conflict.indexes,

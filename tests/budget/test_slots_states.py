@@ -504,8 +504,8 @@ def test_a_low_counter_after_half_a_limit_of_requests_is_the_start_of_a_window(
 
 @pytest.mark.parametrize(("count", "is_fixed"), [(14, True), (15, False)])
 def test_a_counter_below_what_any_rolling_limit_would_count_proves_a_fixed_window(count: int, is_fixed: bool) -> None:
-    """Responses at 73 s and 53 s are 30 s and 10 s from the end of their window; 3 s are for lateness."""
-    answered = [*[40] * 20, 53, *[73] * 36, *[99] * 9]
+    """Responses at 48, 73 and 95 s are 5, 30 and 52 s from the end of their window; 3 s are for lateness."""
+    answered = [*[40] * 20, 48, *[73] * 36, 95, *[99] * 9]
     config = attrs.evolve(WITH_COUNTER, limit=100, share=100)
     slots = told(config, *(at + 61 for at in answered), rolling_until=ns(500))
     slots._look_for_a_fixed_window(ns(98), ns(100), count, first=False)
@@ -644,6 +644,7 @@ def test_the_servers_counter_lets_a_call_wait_for_its_window_or_for_foreign_traf
         ([], {"highest": 5}, 139),
         ([], {"highest": 5, "ends": ns(140)}, 140),
         ([], {"highest": None, "ends": FAR}, FAR),
+        ([], {"highest": 5, "ends": FAR}, FAR),
         ([120], {"highest": None, "_paused_until": ns(180)}, 180),
         ([120], {"highest": None, "_paused_until": ns(100)}, 120),
     ],
