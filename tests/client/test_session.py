@@ -142,9 +142,9 @@ async def _use(client: GoedGepickt) -> None:
 def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandbox: Sandbox) -> None:
     client = client_of(lasting_sandbox)
     loop = asyncio.new_event_loop()
-    now = loop.time()
-    loop.time = lambda: now  # type: ignore[method-assign]  # aiohttp closes a connection that is idle for 15 s
     loop.run_until_complete(_use(client))
+    connector = loop.run_until_complete(client._sender.pipeline.sessions.get()).http.connector
+    connector._keepalive_timeout = 1e6  # type: ignore[union-attr]  # aiohttp closes a connection that is idle for 15 s
     child = os.fork()
     if child == 0:
         try:
