@@ -194,10 +194,7 @@ class ServerOptions:
     tenant: Annotated[str | None, Parameter(group=_SERVER)] = None
     """A tenant in your configuration file, with the source of its key. Default: `GOEDGEPICKT_TENANT`."""
     budget: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """The budget for the rate limit: host, host:/path, local, redis://… or rediss://….
-
-    Default: `GOEDGEPICKT_BUDGET`.
-    """
+    """The budget for the rate limit: host, host:/path, local, redis://… or rediss://…. Default: `GOEDGEPICKT_BUDGET`."""
     timeout: Annotated[float | None, Parameter(group=_SERVER, converter=seconds(more_than_none=True))] = None
     """Seconds that one attempt may take (30)."""
     max_wait: Annotated[float | None, Parameter(group=_SERVER, converter=seconds())] = None
@@ -368,10 +365,7 @@ class RowOptions:
     """The options for reading rows and comparing them."""
 
     column: Annotated[list[str] | None, Parameter(group=_ROWS)] = None
-    """The column of a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves the field out.
-
-    Can be given several times.
-    """
+    """The column of a field, as FIELD=COLUMN (sku=Artikelnr); FIELD= leaves the field out. Can be given several times."""
     set_: Annotated[list[str] | None, Parameter(name="--set", group=_ROWS)] = None
     """A value for all rows, instead of a column, as FIELD=VALUE (status=open). Can be given several times."""
     profile: Annotated[str | None, Parameter(group=_ROWS)] = None

@@ -52,6 +52,7 @@ def test_every_help_has_an_example(inside: Inside, command: tuple[str, ...]) -> 
     done = inside(*command, "--help", COLUMNS="200")
     assert done.code == 0
     body = done.out.decode().split("\n", 1)[1]
+    assert not re.search(r"(│ +│\n){2}", body), "an option has a second paragraph, and looks torn"
     assert f"goedgepickt {' '.join(command)}" in body
     examples = [line.strip() for line in body.split("\n") if line.strip().startswith("goedgepickt ")]
     assert [line for line in examples if len(line) > 76] == [], "a terminal of 80 columns wraps it: it cannot be pasted"
@@ -258,6 +259,12 @@ def test_other_variables_are_not_named(inside: Inside) -> None:
 def test_a_list_of_no_runs_says_where_it_looked(inside: Inside, tmp_path: Path) -> None:
     done = inside("runs", XDG_STATE_HOME=str(tmp_path / "state"))
     assert (done.code, done.out, str(tmp_path / "state" / "goedgepickt" / "runs") in done.err) == (0, b"", True)
+
+
+def test_every_command_has_a_summary_in_the_list(inside: Inside) -> None:
+    listed = dict(re.findall(r"^│ (\S+) +(.*?) +│$", inside("--help", COLUMNS="200").out.decode(), re.MULTILINE))
+    assert {name: listed[name] for name in app if not name.startswith("-") and not listed[name]} == {}
+    assert "webhooks" in listed
 
 
 def test_commands_are_named_in_their_order(inside: Inside) -> None:
