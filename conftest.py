@@ -29,7 +29,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # short runs find what one long run finds; `--hypothesis-profile thorough` is the long one.
 settings.register_profile("any machine", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=400)
-# A mutant dies at the first failing example: a smaller one is of no use, and the next run must find the same.
+# A mutant dies at the first failing example: it needs no smaller one, and the next run must find the same.
 settings.register_profile(
     "mutation",
     settings.get_profile("any machine"),

@@ -48,7 +48,7 @@ _NO_VERSION_MATTERS = {
     "budget": "fairness fleet foreign_traffic fuzz headers lanes_over_time queue_machine rolling_limits server_counter "
     "sharer_memory slots slots_machine slots_over_time slots_states stores_agree",
     "bulk": "chaos damaged_plans decisions judging plan_checks",
-    "cli": "contract pure_parts reach shelf since_last words",
+    "cli": "contract operator_day pure_parts reach shelf since_last words",
     "client": "imports",
     "paging": "arithmetic walk",
     "resources": "wrong_answers_to_writes",

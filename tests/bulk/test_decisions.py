@@ -173,7 +173,7 @@ def test_a_product_is_changed_only_where_it_differs() -> None:
         ("", PLACEHOLDER, False, False),
     ],
 )
-def test_a_picture_is_sent_where_there_is_none_or_where_it_is_asked(
+def test_a_picture_is_sent_where_the_product_has_no_picture_or_where_it_is_asked(
     wanted: Any, there: Any, update_pictures: bool, is_sent: bool
 ) -> None:
     desired = row(picture=wanted, name="Mok", product_id="7")
