@@ -327,7 +327,7 @@ class Slots:
             if self._counter.is_rolling(now):
                 instants.append(self._counter.told_at + self._heard)
             instants.append(self._next_after(now, self._cooldown))  # a lost request can no longer arrive
-        return min((instant for instant in instants if instant > now), default=FAR)
+        return min(instant for instant in instants if instant > now)
 
     def nth_change(self, now: int, ahead: int, each: int = 0) -> int:
         """The earliest time when a slot can become free for a call with `ahead` others before it.
@@ -355,7 +355,7 @@ class Slots:
         """The expected nanoseconds until a call with `ahead` others before it gets a slot."""
         self._advance(now)
         lacking = ahead + 1 - self._free_local()
-        instant = max(now, self._paused_until, self._freed(now, lacking))
+        instant = max(self._paused_until, self._freed(now, lacking))
         if lane is not Lane.INTERACTIVE and self._headroom:
             left = max(1, -lacking)
             instant = max(instant, self._freed(now, lacking + 1))

@@ -274,6 +274,8 @@ def test_each_outcome_frees_its_slot_at_its_own_time() -> None:
     slots.answered(1, ns(2))
     slots.lost(2, ns(2))
     slots.give_back(3)
+    slots.lost(99, ns(2))
+    slots.lower(99, ns(2))
     slots.lower(4, ns(8))
     slots.drop([5, 99])
     expected = {1: 2 + 11, 2: 2 + 3 + 11, 4: 8, 6: 1 + 5 + 3 + 11, 77: 1 + 5 + 3 + 11}
@@ -300,6 +302,7 @@ def test_a_slot_in_flight_becomes_free_at_the_earliest_a_cooldown_after_it_was_s
     assert table(2, each=20) == [12, 22, 62, 82, 102, 102]
     slots.reopen([3])  # it is not known when it was sent
     assert table(12, each=0) == [16, 16, 16, 12, 16, 16]
+    assert slots.nth_change(ns(12), 3) == ns(12)
     assert table(12, each=3) == [16, 16, 18, 24, 27, 27]
     assert table(16, each=0) == [44, 44, 44, 44, 16, 16]
     assert [slots.nth_change(ns(44), ahead) for ahead in (0, 4, 5)] == [FAR] * 3
@@ -310,6 +313,7 @@ def test_a_slot_in_flight_becomes_free_at_the_earliest_a_cooldown_after_it_was_s
 
 def test_while_a_probe_is_out_all_others_wait_for_its_response_or_its_time() -> None:
     slots = Slots(WITH_COUNTER)
+    assert slots.nth_change(0, 0) == FAR
     assert slots.take(0, Lane.INTERACTIVE, ns(30)) == 1
     assert [slots.nth_change(ns(1), ahead) for ahead in (0, 100)] == [ns(3), ns(3)]
     assert slots.can_take(ns(2.9), Lane.INTERACTIVE) is False
@@ -375,6 +379,7 @@ def test_nothing_may_be_taken_without_a_free_slot_or_in_a_pause() -> None:
     slots = used_until(ROWS_ONLY, *[20] * 10)
     assert [slots.can_take(ns(at), Lane.INTERACTIVE) for at in (19, 20)] == [False, True]
     slots.throttled(ns(20), ns(2))
+    assert slots.throttled_count == 1
     assert [slots.can_take(ns(at), Lane.INTERACTIVE) for at in (21, 22)] == [False, True]
     assert [slots.take(ns(at), Lane.INTERACTIVE, ns(1)) for at in (21.9, 22)] == [None, 1]
 
@@ -694,6 +699,40 @@ def test_only_the_response_to_the_probe_counts_as_the_first_of_a_window(probe: i
     slots._sent[1] = ns(101)
     slots.answered(1, ns(102), 1)
     assert (slots._fresh_starts, slots._cold, slots._probe) == (starts, 0, -1)
+
+
+def test_a_fall_of_the_counter_that_proves_a_rolling_limit_ends_a_suspicion() -> None:
+    slots = told(WITH_COUNTER, *[300] * 10, _shared_until=ns(500), _announced_until=ns(300))
+    slots._counter.load([ns(90), 50, FAR, -FAR, -FAR, ns(91), ns(95), -FAR], [(ns(91), 50, ns(90))])
+    slots._sent[1] = ns(101)
+    slots.answered(1, ns(102), 5)
+    assert slots._counter.is_rolling(ns(102))
+    assert slots._shared_until == ns(300)
+
+
+@pytest.mark.parametrize(
+    ("rows", "values", "from_"),
+    [
+        ([170], {"highest": 17, "ends": ns(150)}, 149.5),
+        ([170], {"highest": 16, "ends": ns(150)}, 148.5),
+        ([170], {"highest": 14, "ends": ns(150)}, -FAR),
+        ([170], {"highest": 14, "ends": ns(150), "rolling_until": FAR}, 167.5),
+        ([161], {"highest": 17, "ends": ns(150)}, 104),
+        ([161], {"highest": 17, "ends": ns(102)}, 100.5),
+    ],
+)
+def test_other_lanes_leave_room_also_by_the_servers_counter(
+    rows: list[float], values: dict[str, int], from_: float
+) -> None:
+    """The last counter is out of date after a fifteenth of the window if no request is on its way."""
+    config = attrs.evolve(WITH_COUNTER, limit=20, share=20, headroom=4, others=20)
+    assert told(config, *rows, _alone_until=FAR, **values).room_from(ns(100)) == ns(from_)
+
+
+def test_the_last_free_slot_may_go_to_another_lane_to_refresh_the_counter() -> None:
+    config = attrs.evolve(WITH_COUNTER, headroom=12, others=60)
+    slots = told(config, *[130] * 59, _alone_until=FAR, highest=5)
+    assert (slots.free(ns(100)), slots.next_change(ns(100))) == (1, ns(104))
 
 
 def test_a_suspicion_lasts_while_a_rolling_limit_stays_rolling() -> None:
