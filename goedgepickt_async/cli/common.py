@@ -223,19 +223,20 @@ def whole(least: int | None = 0, most: int | None = None) -> Converter:
     return read
 
 
-def seconds(*, more_than_none: bool = False) -> Converter:
+def seconds(*, more_than_none: bool = False, most: float = math.inf) -> Converter:
     """Return a parser for durations.
 
     Args:
         more_than_none: Whether 0 is refused.
+        most: The longest allowed duration.
     """
-    least = "above 0" if more_than_none else "of 0 or more"
+    allowed = ("above 0" if more_than_none else "of 0 or more") + (f", at most {most:g}" if most < math.inf else "")
 
     def read(_: type[Any], tokens: Sequence[Any]) -> float:
         text = tokens[0].value.strip()
         number = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not 0 <= number < math.inf or (more_than_none and not number):
-            raise ValueError(f"{printable(text)!r} is not a number of seconds {least}")
+        if not 0 <= number <= most or number == math.inf or (more_than_none and not number):
+            raise ValueError(f"{printable(text)!r} is not a number of seconds {allowed}")
         return number
 
     return read

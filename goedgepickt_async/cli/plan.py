@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +147,13 @@ class PlanTask:
 
     async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
         """Compare the rows with the present state."""
-        made: Plan = await _PLANNERS[self.kind](self, client, [row.values for row in rows.rows])
+        made = await _PLANNERS[self.kind](self, client, [row.values for row in rows.rows])
         return made.with_source(rows.source)
 
 
-async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
+async def _products(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
     options = task.options
-    plan: Plan = await client.products.plan(
+    return await client.products.plan(
         rows,
         key=options.key or "sku",
         webshop_uuid=options.create_in or options.webshop,
@@ -162,28 +162,26 @@ async def _products(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
         create_elsewhere=options.create_in is not None,
         allow_similar=options.allow_similar,
     )
-    return plan
 
 
-async def _stock(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
+async def _stock(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
     options = task.options
     location = None if options.location is None else await find_location(client, options.location)
-    plan: Plan = await client.stock.plan(
-        [(row["sku"], row["level"], row.get("uuid")) for row in rows],
+    levels: list[Any] = [(row["sku"], row["level"], row.get("uuid")) for row in rows]
+    return await client.stock.plan(
+        levels,
         mode=options.mode or "free",
         location=location,
         one_location=options.one_location,
         webshop_uuid=options.webshop,
     )
-    return plan
 
 
-async def _orders(task: PlanTask, client: Any, rows: list[Any]) -> Plan:
-    plan: Plan = await client.orders.plan(rows, since=task.options.since, webshop_uuid=task.options.webshop)
-    return plan
+async def _orders(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
+    return await client.orders.plan(rows, since=task.options.since, webshop_uuid=task.options.webshop)
 
 
-_PLANNERS: dict[str, Callable[..., Any]] = {"products": _products, "stock": _stock, "orders": _orders}
+_PLANNERS: dict[str, Callable[..., Awaitable[Plan]]] = {"products": _products, "stock": _stock, "orders": _orders}
 
 
 def _bytes_of(file: Path) -> bytes:

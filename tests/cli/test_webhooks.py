@@ -241,6 +241,7 @@ def test_what_listen_cannot_do_is_one_line(
     assert "cannot listen on" in taken.err
     for wrong in (("--port", "65536"), ("--count", "0"), ("--api", "account")):
         assert inside("webhooks", "listen", *wrong).code == 2
+    assert "-1 is not between 0 and 65535" in inside("webhooks", "failed", "--port=-1").err
     assert inside("webhooks", "listen", "--record", "/no/such/place").code == 1
 
 
@@ -298,6 +299,8 @@ async def test_send_sends_a_body_as_it_stands(goedgepickt: Goedgepickt, receiver
         ("http://127.0.0.1:9/", "stockUpdated", "--field", "newStock"),
         ("http://127.0.0.1:9/", "stockUpdated", "--body", "{}"),
         ("http://127.0.0.1:9/", "stockUpdated", "--attempts", "0"),
+        ("http://127.0.0.1:9/", "stockUpdated", "--attempts", "\u0663"),
+        ("http://127.0.0.1:9/", "stockUpdated", "--first-pause", "1e9"),
         ("http://127.0.0.1:9/", "stockUpdated", "--first-pause", "nan"),
         ("http://127.0.0.1:9/", "stockUpdated", "--timeout", "0"),
     ],

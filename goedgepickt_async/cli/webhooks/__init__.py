@@ -6,7 +6,6 @@ The work of the others is in `listen` (`listen`, `failed`) and in `send` (`send`
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
 import shlex
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import Secret, ValidationError
-from goedgepickt_async.cli.common import Exit, UsageError, info
+from goedgepickt_async.cli.common import MOST_PORTS, Exit, UsageError, info, seconds, whole
 from goedgepickt_async.cli.connect import ServerOptions, connect
 from goedgepickt_async.text import printable
 
@@ -50,8 +49,7 @@ def signing_secrets() -> list[Secret]:
 
 
 _SENDING = Group("Sending", sort_key=10)
-_MOST_ATTEMPTS = 20
-_LONGEST = 86_400
+_A_DAY = 86_400
 
 
 @Parameter(name="*")
@@ -59,30 +57,17 @@ _LONGEST = 86_400
 class SendOptions:
     """The options for attempts."""
 
-    attempts: Annotated[int, Parameter(group=_SENDING)] = 10
+    attempts: Annotated[int, Parameter(group=_SENDING, converter=whole(1, 20))] = 10
     """The number of attempts (10, like the service)."""
-    first_pause: Annotated[float, Parameter(group=_SENDING)] = 1.0
+    first_pause: Annotated[float, Parameter(group=_SENDING, converter=seconds(most=_A_DAY))] = 1.0
     """Seconds before the second attempt (1); each further pause is twice as long.
 
     The pauses of the service are unknown.
     """
-    timeout: Annotated[float, Parameter(group=_SENDING)] = 10.0
+    timeout: Annotated[float, Parameter(group=_SENDING, converter=seconds(more_than_none=True, most=_A_DAY))] = 10.0
     """The longest time of an attempt in seconds (10)."""
     debug: Annotated[bool, Parameter(group=_SENDING)] = False
     """Show the traceback of an error."""
-
-    def check(self) -> None:
-        """Refuse values that are not valid.
-
-        Raises:
-            UsageError: An option is refused; the message names it.
-        """
-        if not 1 <= self.attempts <= _MOST_ATTEMPTS:
-            raise UsageError(f"--attempts must be a number from 1 to {_MOST_ATTEMPTS}")
-        if not 0 <= self.first_pause <= _LONGEST or math.isnan(self.first_pause):
-            raise UsageError(f"--first-pause must be a number of seconds, at most {_LONGEST}")
-        if not 0 < self.timeout <= _LONGEST:
-            raise UsageError(f"--timeout must be a number of seconds, more than 0 and at most {_LONGEST}")
 
 
 def checked_url(url: str) -> str:
@@ -214,10 +199,10 @@ def _where(state: str, hook: Webhook) -> str:
 async def listen(
     *,
     host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1",
-    port: Annotated[int, Parameter(show_default=True)] = 8642,
+    port: Annotated[int, Parameter(show_default=True, converter=whole(0, MOST_PORTS))] = 8642,
     forward_to: str | None = None,
     record: Path | None = None,
-    count: int | None = None,
+    count: Annotated[int | None, Parameter(converter=whole(1))] = None,
     json: Annotated[bool | None, Parameter(name="--json")] = None,
     server: ServerOptions = _ANY_SERVER,
 ) -> int:
@@ -279,7 +264,7 @@ async def failed(
     /,
     *,
     inbox: Path | None = None,
-    port: Annotated[int, Parameter(show_default=True)] = 8080,
+    port: Annotated[int, Parameter(show_default=True, converter=whole(0, MOST_PORTS))] = 8080,
     retry: bool = False,
     drop: bool = False,
     json: Annotated[bool, Parameter(name="--json")] = False,
@@ -343,7 +328,7 @@ async def replay(
     url: str,
     /,
     *,
-    from_line: int = 1,
+    from_line: Annotated[int, Parameter(converter=whole(1))] = 1,
     sign_again: bool = False,
     options: SendOptions = _AS_THE_SERVICE,
 ) -> int:

@@ -101,10 +101,6 @@ class ListenOptions:
             UsageError: An option is refused; the message names it.
         """
         server.check()
-        if not 0 <= self.port <= 65_535:
-            raise UsageError("--port is a number from 0 to 65535")
-        if self.count is not None and self.count < 1:
-            raise UsageError("--count is at least 1")
         if self.forward_to is not None:
             checked_url(self.forward_to)
         if not server.sandbox and (server.api or server.base_url):

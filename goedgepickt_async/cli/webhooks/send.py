@@ -29,7 +29,6 @@ async def send(url: str, event: str | None, fields: Sequence[str], body: str | N
     Raises:
         CommandError: The input is not valid.
     """
-    options.check()
     target, secret = checked_url(url), signing_secrets()[0]
     sent = _body(event, fields, body)
     async with WebhookSender(timeout=options.timeout) as sender:
@@ -86,9 +85,6 @@ async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, 
         CommandError: A delivery failed, or the recording cannot be read. After a stop, the message shows how to
             continue.
     """
-    options.check()
-    if from_line < 1:
-        raise UsageError("--from-line must be at least 1")
     target = checked_url(url)
     secret = signing_secrets()[0] if sign_again else None
     recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
