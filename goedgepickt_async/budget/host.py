@@ -73,6 +73,7 @@ class HostFile:
         self._directory = directory
         self._path: Path | None = None
         self._older = 0
+        self._heads: list[bytes] = []  # the first bytes of the halves, as this process last read or wrote them
         self.problem: str = ""
 
     def __del__(self) -> None:
@@ -138,7 +139,7 @@ class HostFile:
             RemovedFileError: The file was removed or replaced; it is closed now.
             UnusableFileError: The file cannot be locked.
         """
-        if not self.is_open:
+        if self._descriptor < 0:
             raise UnusableFileError(self.problem)
         try:
             _lock(self._descriptor)
@@ -154,23 +155,26 @@ class HostFile:
 
     def unlock(self) -> None:
         """Release the lock."""
-        if self.is_open:
+        if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 _unlock(self._descriptor)
 
-    def read(self, known: bytes) -> bytes | None:
-        """Return the newest complete state, None if its first bytes are the known ones, or b"" if there is no state.
+    def read(self, *, if_changed: bool) -> bytes | None:
+        """Return the newest complete state, or b"" without one.
+
+        Args:
+            if_changed: Whether to return None if this process did the last read or write.
 
         Raises:
             StateVersionError: The state is from another version.
             UnusableFileError: The file cannot be read.
         """
         try:
-            heads = [_read_at(self._descriptor, Slots.HEADER, half * _HALF) for half in (0, 1)]
-            order = (0, 1) if Slots.sequence_of(heads[0]) >= Slots.sequence_of(heads[1]) else (1, 0)
-            if known and heads[order[0]] == known:
-                self._older = order[1]
+            heads = [_read_at(self._descriptor, Slots.HEADER, 0), _read_at(self._descriptor, Slots.HEADER, _HALF)]
+            if if_changed and heads == self._heads:
                 return None
+            self._heads = heads
+            order = (0, 1) if Slots.sequence_of(heads[0]) >= Slots.sequence_of(heads[1]) else (1, 0)
             other_version: StateVersionError | None = None
             for half in order:
                 data = _read_at(self._descriptor, min(Slots.length_of(heads[half]), _HALF), half * _HALF)
@@ -205,6 +209,7 @@ class HostFile:
             raise UnusableFileError(error.strerror or type(error).__name__) from None
         if written < len(data):
             raise UnusableFileError("the disk is full")
+        self._heads[self._older] = data[: Slots.HEADER]
         self._older = 1 - self._older
 
 
@@ -242,7 +247,6 @@ class HostStore:
         self._each = each
         self._clock = clock
         self._slots: Slots | None = None  # as this process last wrote or read them
-        self._token = b""
         self._fallback: Slots | None = None
         self._try_again_at = 0
         self._busy_since: int | None = None
@@ -279,12 +283,10 @@ class HostStore:
                 slots.sequence += 1
                 self._dirty = False
                 slots.at, slots.clock, slots.written_at = now, _clock_id(), time.time_ns()
-                data = slots.encode()
-                self.file.write(data)
-                self._token = Slots.token(data)
+                self.file.write(slots.encode())
         except UnusableFileError as error:
             self.file.unlock()
-            self._slots, self._token = None, b""
+            self._slots = None
             self._fall_back(str(error))
             return False
         self.file.unlock()
@@ -329,7 +331,7 @@ class HostStore:
         self.file.close()
         self.sharer = new_sharer()
         self.memory = SharerMemory(self.sharer)
-        self._slots, self._token, self._busy_since, self._opening = None, b"", None, False
+        self._slots, self._busy_since, self._opening = None, None, False
         self._retrying.clear()
         if self._fallback is not None:
             self._fallback.detach_in_flight(self._clock())
@@ -385,7 +387,7 @@ class HostStore:
     def _read(self) -> Slots:
         """Read the slots from the locked file, and restore lost ones."""
         try:
-            data = self.file.read(self._token if self._slots is not None else b"")
+            data = self.file.read(if_changed=self._slots is not None)
         except StateVersionError as error:
             self.file.unlock()
             raise UnusableFileError(f"another version of goedgepickt-async uses it: {error}") from None

@@ -407,7 +407,7 @@ class Slots:
             return
         first = bool(self._cold) and slot == self._probe
         self._warm(told=count is not None)
-        if count is None:
+        if count is None or self._is_of_an_earlier_window(sent, now, count):
             self._counter.unseen(now)
         elif self.config.use_server_counter:
             was_rolling = self._counter.is_rolling(now)
@@ -543,7 +543,7 @@ class Slots:
             values += part
         for sharer, demand in self.sharers.items():
             values += (sharer, demand.host, demand.seen, *demand.calls, *demand.keys, *demand.tags)
-        body = array("q", values).tobytes() + self._rows.encode()
+        body = struct.pack(f"{len(values)}q", *values) + self._rows.encode()
         if sys.byteorder == "big":
             body = _swapped(body)
         return self._head(len(body), zlib.crc32(body)) + body
@@ -551,11 +551,6 @@ class Slots:
     def _head(self, length: int, checksum: int) -> bytes:
         bare = _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, length, 0)
         return bare[:-4] + zlib.crc32(bare, checksum).to_bytes(4, "little")
-
-    @staticmethod
-    def token(data: bytes) -> bytes:
-        """The first bytes of the encoding, which identify a written state."""
-        return data[: _HEADER.size]
 
     @staticmethod
     def length_of(data: bytes) -> int:
@@ -705,6 +700,12 @@ class Slots:
     def _answered(self, now: int) -> int:
         """The number of our requests in the server's window, without lost ones and ones in flight."""
         return self._perhaps_counted() - self._may_still_arrive(now)
+
+    def _is_of_an_earlier_window(self, sent: int, now: int, count: int) -> bool:
+        """Whether a late response has the counter of a window that is over, which would block the present one."""
+        if sent >= self._counter.since or now >= self._fixed_until or now < self._shared_until:
+            return False
+        return count > self._perhaps_counted() + self.config.others
 
     def _look_for_foreign_traffic(self, sent: int, now: int, count: int, *, first: bool) -> None:
         """Detect foreign traffic: the counter is higher than the requests of all known processes.

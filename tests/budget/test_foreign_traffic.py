@@ -2,6 +2,7 @@
 
 import pytest
 
+from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.desk import Desk
 from tests.support.throttles import SECOND
 
@@ -293,3 +294,30 @@ def test_a_refused_request_is_not_counted() -> None:
     desk.exchange(0, 1, 1)
     desk.slots.refused(desk.take(2), 3 * SECOND, SECOND)
     assert desk.slots.used(3 * SECOND) == 1
+
+
+@pytest.mark.parametrize(("others", "answered", "free"), [((), 122.4, 3), ((122.35,), 122.4, 2), ((121.5,), 121.9, 1)])
+def test_a_late_answer_with_the_count_of_the_window_before_does_not_block_the_new_one(
+    others: tuple[float, ...], answered: float, free: int
+) -> None:
+    slots = Slots(LimiterConfig())
+
+    def take(at: float) -> int:
+        slot = slots.take(nanoseconds(at), Lane.INTERACTIVE, 30 * SECOND)
+        assert slot is not None
+        return slot
+
+    def send(at: float, count: int) -> None:
+        slots.answered(take(at), nanoseconds(at + 0.03), count)
+
+    for window in (0, 61.2):
+        send(window, 1)
+        for number in range(146):
+            send(window + 40.5 + number / 20, number + 2)
+    late = take(121.1)  # the window of the server ends at 121.2
+    for at in others:
+        send(at, 1)
+    now = nanoseconds(answered)
+    slots.answered(late, now, 148)
+    assert slots.free(now) == free
+    assert not slots.foreign_traffic(now)

@@ -189,7 +189,6 @@ def test_a_state_is_the_same_after_its_bytes_and_later_bytes_do_not_count() -> N
 
 def test_a_state_is_known_by_its_first_bytes() -> None:
     data = full_state().encode()
-    assert Slots.token(data) == data[:32]
     assert (Slots.length_of(data), Slots.sequence_of(data)) == (len(data), 0x1112131415161718)
     assert (Slots.length_of(data[:32]), Slots.sequence_of(data[:32])) == (len(data), 0x1112131415161718)
     for other in (b"", data[:31], b"XXX\0" + data[4:]):
