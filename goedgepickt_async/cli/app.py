@@ -58,9 +58,7 @@ Exit codes: 0 done, 1 failed or something left out, 2 usage, 3 key refused, 4 st
     default_parameter=Parameter(negative=(), show_default=False),
     result_action="return_value",
 )
-app.command(
-    "goedgepickt_async.cli.webhooks:webhooks", name="webhooks", help="List, ensure, receive, send and replay webhooks."
-)
+app.command("goedgepickt_async.cli.webhooks:webhooks", name="webhooks")
 
 
 async def export(

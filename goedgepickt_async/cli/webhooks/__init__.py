@@ -60,10 +60,7 @@ class SendOptions:
     attempts: Annotated[int, Parameter(group=_SENDING, converter=whole(1, 20))] = 10
     """The number of attempts (10, like the service)."""
     first_pause: Annotated[float, Parameter(group=_SENDING, converter=seconds(most=_A_DAY))] = 1.0
-    """Seconds before the second attempt (1); each further pause is twice as long.
-
-    The pauses of the service are unknown.
-    """
+    """Seconds before the second attempt (1); each further pause is twice as long. The pauses of the service are unknown."""
     timeout: Annotated[float, Parameter(group=_SENDING, converter=seconds(more_than_none=True, most=_A_DAY))] = 10.0
     """The longest time of an attempt in seconds (10)."""
     debug: Annotated[bool, Parameter(group=_SENDING)] = False
