@@ -348,9 +348,7 @@ class Call:
         try:
             async with asyncio.timeout(None) as scope:
                 session.scopes.add(scope)
-                self._scope = (
-                    scope  # the timeout runs while the request is on the wire, and is paused while it waits for a slot
-                )
+                self._scope = scope  # its time runs while the request is on the wire, not while it waits for a slot
                 try:
                     if not limit.take_free():
                         await self._wait_turn(limit)

@@ -77,10 +77,8 @@ def parse(body: bytes) -> Any:
         DecodeError: The bytes are not JSON: empty, incomplete, not UTF-8, NaN or Infinity, or nested too deep. The
             message has the place of the problem, without the content.
     """
-    if body.startswith(
-        BOM_UTF8
-    ):  # from a PHP file with a byte order mark; RFC 8259, section 8.1, allows readers to ignore it
-        body = body.removeprefix(BOM_UTF8)
+    # From a PHP file with a byte order mark; RFC 8259, section 8.1, allows readers to ignore it.
+    body = body.removeprefix(BOM_UTF8)
     if not body:
         raise DecodeError("the response is empty, not JSON")
     try:

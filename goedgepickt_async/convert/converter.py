@@ -47,37 +47,37 @@ __all__ = [
 ]
 
 
-def generate_class(plan: ModelSpec, converter: Converter) -> Callable[..., Any]:
+def generate_class(spec: ModelSpec, converter: Converter) -> Callable[..., Any]:
     """The structure function of a class from cattrs' own generator."""
-    names: dict[str, Any] = {field.name: override(rename=field.wire.name) for field in plan.fields}
-    names |= {field.name: override(rename=field.wire.name) for field in plan.flat}
-    if plan.keeps_extra:
+    names: dict[str, Any] = {field.name: override(rename=field.wire.name) for field in spec.fields}
+    names |= {field.name: override(rename=field.wire.name) for field in spec.flat}
+    if spec.keeps_extra:
         names["extra"] = override(struct_hook=lambda value, _: value)
     generated = make_dict_structure_fn(
-        plan.cls, converter, _cattrs_detailed_validation=converter.detailed_validation, **names
+        spec.cls, converter, _cattrs_detailed_validation=converter.detailed_validation, **names
     )
 
     def structure(value: Any, _: Any = None) -> Any:
         if value.__class__ is not dict:
             mismatch("an object", value)
-        return generated(_canonical(value, plan), plan.cls)
+        return generated(_canonical(value, spec), spec.cls)
 
     return structure
 
 
-def _canonical(data: dict[str, Any], plan: ModelSpec) -> dict[str, Any]:
+def _canonical(data: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
     """Return the object with one key for each field, flat parts as separate objects, and unknown keys in `extra`."""
     found: dict[str, Any] = {}
-    for part in plan.flat:
+    for part in spec.flat:
         prefix = part.wire.name
         found[prefix] = {key.removeprefix(prefix): data[key] for key in data if key.startswith(prefix)}
-    for field in plan.fields:
+    for field in spec.fields:
         key = _key_of(field, data)
         if key is not None:
             found[field.wire.name] = data[key]
-    if plan.keeps_extra:
-        extra = found["extra"] = {key: value for key, value in data.items() if key not in plan.known}
-        report_unknown(extra, plan.cls)
+    if spec.keeps_extra:
+        extra = found["extra"] = {key: value for key, value in data.items() if key not in spec.known}
+        report_unknown(extra, spec.cls)
     return found
 
 
@@ -233,11 +233,11 @@ def _is_model(tp: Any) -> bool:
 
 def _class_hooks(converter: Converter, *, is_fast: bool) -> Callable[[Any], Hook]:
     def class_hook(tp: Any) -> Hook:
-        plan = model_spec(tp)
-        assert plan is not None
+        spec = model_spec(tp)
+        assert spec is not None
         _python_names(tp)  # computed here, and not at the first object
-        compiled = compile_class(plan, converter) if is_fast else None
-        return compiled or generate_class(plan, converter)
+        compiled = compile_class(spec, converter) if is_fast else None
+        return compiled or generate_class(spec, converter)
 
     return class_hook
 

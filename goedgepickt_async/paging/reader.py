@@ -296,11 +296,10 @@ class ListReader:
         self._total: int | None = None  # the total that the latest non-empty page reported
         self._claims_more = False  # whether the last page was not full and the total is higher
         self._looked_twice = False
-        self._resyncing = (
-            False  # in a new window: whether to skip rows that were read before; True until the first new row
-        )
+        # In a new window: whether to skip rows that were read before; True until the first new row.
+        self._resyncing = False
         self._resynced = False  # … and whether a known row was found
-        self._fixed: int | None = None  # the only page size of the server, if there is only one
+        self._fixed: int | None = None  # the only page size of the server
         self._gives_cursors = False  # whether the server sends a cursor on pages before the last
         self._again: int | None = None  # then: the page to read again, because pages cannot overlap
 
