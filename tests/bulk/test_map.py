@@ -218,7 +218,8 @@ async def test_what_cannot_be_iterated_or_makes_no_sense_is_refused(gg: GoedGepi
     for operation in wrong:
         with pytest.raises(ConfigurationError, match=r"such as gg\.orders\.get"):
             gg.bulk.map(operation, [1])
-    for limits in ({"errors": 0}, {"ratio": 20}, {"ratio": float("nan")}, {}):
+    refused: list[dict[str, Any]] = [{"errors": 0}, {"ratio": 20}, {"ratio": float("nan")}, {}]
+    for limits in refused:
         with pytest.raises(ConfigurationError):
             StopAfter(**limits)
 
