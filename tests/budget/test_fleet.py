@@ -17,6 +17,8 @@ from tests.support.fleet import Fleet, run
 from tests.support.memory_redis import MemoryRedis
 from tests.support.virtual import loop_nanoseconds
 
+pytestmark = pytest.mark.slow
+
 
 def p99(waits: list[float]) -> float:
     return sorted(waits)[math.ceil(len(waits) * 0.99) - 1]

@@ -6,6 +6,8 @@ import pytest
 from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots
 from tests.support.fuzz import FLAVOURS, Job, Tally, depth, play
 
+pytestmark = pytest.mark.slow
+
 ALONE = {
     "by our own slots only": Job(counter=False, lost=0.1, never_sent=0.05),
     "with the counter": Job(lost=0.05, never_sent=0.05, headerless=0.05),

@@ -7,6 +7,8 @@ import pytest
 from goedgepickt_async.budget.slots import Lane
 from tests.support.busy_desk import BusyDesk, Tally
 
+pytestmark = pytest.mark.slow
+
 LATENCIES = [(0.02, 0.1), (0.05, 1.5)]
 
 

@@ -11,6 +11,8 @@ from tests.support.busy_desk import BusyDesk
 from tests.support.fuzz import Job, depth, play
 from tests.support.throttles import CacheThrottle, EstimatedWindow, SlidingLog, Throttle, TokenBucket
 
+pytestmark = pytest.mark.slow
+
 SERVERS: dict[str, Callable[..., Any]] = {"sliding": SlidingLog, "bucket": TokenBucket, "fixed": CacheThrottle}
 SERVERS |= {f"estimated, begun at {phase}": partial(EstimatedWindow, phase=phase) for phase in (0, 17, 45)}
 LATENCIES = [(0.01, 0.3), (0.05, 1.5)]

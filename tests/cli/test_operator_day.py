@@ -23,6 +23,8 @@ from tests.support.waiting import until_in_thread
 
 from .conftest import Finished, Goedgepickt, hurry
 
+pytestmark = pytest.mark.slow
+
 HEAD = "Ordernummer;Besteldatum;Status;Achternaam;Straat;Huisnummer;Postcode;Plaats;Land;Artikelnummer;Productnaam;Aantal;BTW"
 Inside = Callable[..., Finished]
 

@@ -8,6 +8,8 @@ from goedgepickt_async.testing import unlimited_budget
 
 from .other_service import DEVIATIONS, KEY, Service, serve
 
+pytestmark = pytest.mark.slow
+
 # The service keeps nothing back, and its filter by a past status does not exist.
 ALWAYS = {"filter.orderstatus"}
 
