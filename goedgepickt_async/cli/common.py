@@ -293,7 +293,10 @@ def check_writable(file: Path, option: str = "--output") -> None:
 
     Raises:
         CommandError: It is a directory, its directory does not exist, or the permission is missing.
+        UsageError: It is `-`.
     """
+    if str(file) == "-":
+        raise UsageError(f"{option} needs a file, and - is none; leave {option} out to print to stdout")
     path = file.absolute()
     if path.is_dir():
         raise CommandError(f"{path} is a directory; {option} needs a file")

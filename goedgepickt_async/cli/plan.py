@@ -316,6 +316,8 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
     """
     server.check()
     refuse_same_file(file=file, journal=options.journal)
+    if options.journal == Path("-"):
+        raise UsageError("--journal needs a file, and - is none")
     if options.max_changes is not None:
         parse_limit(options.max_changes, 0)
     if task is not None:

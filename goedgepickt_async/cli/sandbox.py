@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import math
 import os
 import re
@@ -25,7 +26,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Group, Parameter
 
-from goedgepickt_async.cli.common import MOST_PORTS, CommandError, Exit, UsageError, info, read_day, seconds, whole
+from goedgepickt_async.cli.common import (
+    MOST_PORTS,
+    CommandError,
+    Exit,
+    UsageError,
+    check_writable,
+    info,
+    read_day,
+    seconds,
+    whole,
+)
 from goedgepickt_async.paths import write_private
 
 if TYPE_CHECKING:
@@ -319,6 +330,8 @@ def _made(options: SandboxOptions) -> Sandbox:
     from goedgepickt_async.contract import openapi  # noqa: PLC0415  `--help` must not wait for it
     from goedgepickt_async.sandbox import Sandbox  # noqa: PLC0415  aiohttp comes with it
 
+    if options.write_env is not None:
+        check_writable(options.write_env, "--write-env")
     throttle, planned, lively = parse_rate(options.rate), parse_faults(options.faults or []), options.events_a_minute
     quirks = parse_quirks(options.quirk or [])
     try:
@@ -353,6 +366,8 @@ def _made(options: SandboxOptions) -> Sandbox:
             delivery_timeout=options.delivery_timeout,
         )
         sandbox.quirks.update(quirks)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"--openapi {options.openapi} is not JSON: {error}") from None
     except ValueError as error:
         raise UsageError(str(error.args[0])) from None
     arm(sandbox, planned)

@@ -183,6 +183,10 @@ def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], 
         (("runs", "20260101"), "`goedgepickt runs`"),
         (("export", "orders", "--sandbox", "-o", "a.csv", "--resume", "./a.csv"), "--output and --resume are the same"),
         (("export", "orders", "--sandbox", "-o", "a.csv", "--since-last", "--checkpoint", "a.csv"), "the same file"),
+        (("probe", "--sandbox", "-o", "-"), "leave --output out to print to stdout"),
+        (("plan", "stock", os.devnull, "--sandbox", "-o", "-"), "leave --output out to print to stdout"),
+        (("apply", "rows.csv", "--kind", "stock", "--sandbox", "--journal", "-"), "--journal needs a file"),
+        (("sandbox", "--openapi", os.devnull), "--openapi /dev/null is not JSON"),
         (("probe", "--sandbox", "-o", "a", "--resume", "a"), "--output and --resume are the same file"),
         (("get", "products", "x", "--created-after", "2026-01-01", "--sandbox"), "not available for products"),
         (("doctor", "--sandbox", "--tenant", "x"), "leave out --tenant"),
@@ -219,6 +223,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_first_request(
     inside: Inside, tmp_path: Path, option: str
 ) -> None:
     (tmp_path / "rows.csv").write_text("sku,price\nSB-00002,12.50\n")
+    assert "--write-env needs a file" in inside("sandbox", "--port", "0", "--write-env", ".").err
     for file, said in ((".", "is a directory"), ("nowhere/file", "there is no directory")):
         done = inside("probe", "--sandbox", option, file)
         assert (done.code, said in done.err, "This command only reads" in done.err) == (1, True, False)
