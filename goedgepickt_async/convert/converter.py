@@ -301,7 +301,7 @@ def decode(data: Any, cls: type[_T]) -> _T:
     if data.__class__ is dict and not _python_names(model).isdisjoint(data):
         _refuse_python_names(data, model)
     try:
-        return cast("_T", _CONVERTERS.fast.get_structure_hook(cls)(data, cls))
+        return cast("_T", converters().fast.get_structure_hook(cls)(data, cls))
     except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
         pass
     rows, bad = _read_in_detail([data], cls, ["$"])
@@ -370,7 +370,7 @@ def decode_readable(
     if rows.__class__ is not list:
         problem = f"{path}: expected a list, got {kind_of(rows)}"
         raise decode_error(cls, [BadRow(index=0, lines=(problem,), count=1)])
-    hook = _CONVERTERS.fast.get_structure_hook(cls)
+    hook = converters().fast.get_structure_hook(cls)
     read_all = getattr(hook, "read_all", None)
     try:
         return (read_all(rows) if read_all is not None else [hook(row, cls) for row in rows]), []
