@@ -379,6 +379,7 @@ def test_nothing_may_be_taken_without_a_free_slot_or_in_a_pause() -> None:
     assert [slots.can_take(ns(at), Lane.INTERACTIVE) for at in (19, 20)] == [False, True]
     slots.throttled(ns(20), ns(2))
     assert slots.throttled_count == 1
+    assert slots._announced_until == slots._shared_until == ns(20 + 5 * HOLD)
     assert [slots.can_take(ns(at), Lane.INTERACTIVE) for at in (21, 22)] == [False, True]
     assert [slots.take(ns(at), Lane.INTERACTIVE, ns(1)) for at in (21.9, 22)] == [None, 1]
 
