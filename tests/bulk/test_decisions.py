@@ -266,6 +266,7 @@ def test_a_saved_write_is_checked_with_the_options_of_its_plan() -> None:
         (["x", "-4", "u"], ("x", -4, "u")),
         (("x", "+4", 7), ("x", 4, None)),
         ((12, Decimal("5.00")), ("12", 5, None)),
+        (("x", Decimal("1E+3")), ("x", 1000, None)),
         (("x", 10**12 - 1), ("x", 10**12 - 1, None)),
         (("x", -(10**12) + 1), ("x", -(10**12) + 1, None)),
         (("x", "9" * 12), ("x", 10**12 - 1, None)),
