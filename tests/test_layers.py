@@ -205,7 +205,15 @@ def test_every_public_name_of_the_webhooks_is_in_their_docs() -> None:
     assert {name for name in webhooks.__all__ if name not in text} == set()
 
 
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    code = "import sys, goedgepickt_async; print(*{'aiohttp', 'attrs', 'cattrs', 'asyncio'} & set(sys.modules))"
+@pytest.mark.parametrize(
+    ("imported", "heavy"),
+    [
+        ("goedgepickt_async", "aiohttp attrs cattrs asyncio"),
+        ("goedgepickt_async.cli.app", "aiohttp cattrs aiolimiter goedgepickt_async.budget"),
+    ],
+    ids=["the package", "the commands and their help"],
+)
+def test_the_import_of_a_module_imports_nothing_heavy(imported: str, heavy: str) -> None:
+    code = f"import sys, {imported}; print(*{set(heavy.split())} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == ""

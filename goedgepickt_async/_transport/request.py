@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlencode
 from uuid import UUID
 
 import attrs
 
-from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError, ValidationError
 from goedgepickt_async.text import printable
+
+if TYPE_CHECKING:  # `goedgepickt --help` reads the endpoints, and must not wait for the budgets
+    from goedgepickt_async.budget.slots import Lane
 
 __all__ = [
     "NO_BODY",
@@ -249,7 +251,7 @@ class CallContext:
         """
         self._parent = _current.get()
         if self._parent is not None and self._parent.lane is not None:
-            self.lane = max(self._parent.lane, self.lane or Lane.INTERACTIVE)
+            self.lane = self._parent.lane if self.lane is None else max(self._parent.lane, self.lane)
         token = _current.set(self)
         try:
             yield self
