@@ -43,16 +43,19 @@ _LOOK_BACK: Final = timedelta(days=60)
 """The shortest time for which orders are read back, independent of the dates in the input."""
 
 
-def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Conflict:
+def normalize_order(row: Any, index: int, *, webshop: str, webshop_name: str = "") -> DesiredRow | Conflict:
     """Return a desired row: the whole order as values for `json.dumps`.
 
     Args:
-        row: A `NewOrder`, or a mapping or an attrs object with its fields.
+        row: A `NewOrder`, or a mapping or an attrs object with its fields. A mapping can have `webshop_name` too, as in
+            an export: orders of other webshops are conflicts.
         index: Its index in the input.
         webshop: The webshop of the plan.
+        webshop_name: Its name; empty if it is unknown.
     """
     try:
         fields = fields_of(row)
+        named = str(fields.pop("webshop_name", None) or "").strip()
         order = row if isinstance(row, NewOrder) else new_order(fields)
     except (TypeError, ValidationError) as error:
         found = row.get("order_id") if isinstance(row, Mapping) else None
@@ -60,6 +63,9 @@ def normalize_order(row: Any, index: int, *, webshop: str) -> DesiredRow | Confl
     key = order.order_id.strip()
     if order.webshop_uuid is not UNSET and order.webshop_uuid != webshop:
         return Conflict(key=key, indexes=(index,), reason="it belongs to another webshop than this plan")
+    if named and named.casefold() != webshop_name.strip().casefold():
+        reason = "its webshop_name is not the name of the webshop of this plan"
+        return Conflict(key=key, indexes=(index,), reason=reason)
     return DesiredRow(key=key, index=index, values={**to_plain(order), "order_id": key, "webshop_uuid": webshop})
 
 
@@ -176,7 +182,7 @@ class OrderStrategy(PlanStrategy[tuple[str, ...]]):
 
     def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
         """Return a checked desired row."""
-        return normalize_order(row, index, webshop=self.webshop)
+        return normalize_order(row, index, webshop=self.webshop, webshop_name=self.webshop_name)
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
         """Return the orders with these ids."""

@@ -78,7 +78,7 @@ async def make_plan(
     given = webshop or sender.settings.webshop_uuid
     kind: PlanStrategy[Any] = _STRATEGIES[name](sender, webshop=given or "", **options)
     with CallContext(lane=Lane.NORMAL).active() as shop_context:
-        kind.webshop, webshop_name = await resolve_webshop(sender, given)
+        kind.webshop, kind.webshop_name = await resolve_webshop(sender, given)
     desired_rows, conflicts = await _normalize_rows(kind, rows)
     read_at = datetime.now(UTC)
     with CallContext(lane=Lane.NORMAL).active() as context:
@@ -93,7 +93,7 @@ async def make_plan(
     plan = Plan(
         kind=kind.name,
         options=kind.options,
-        scope=PlanScope.of(sender.settings, kind.webshop, name=webshop_name),
+        scope=PlanScope.of(sender.settings, kind.webshop, name=kind.webshop_name),
         creates=tuple(write for write in _only(PlannedWrite, decisions) if write.action is Action.CREATE),
         updates=tuple(write for write in _only(PlannedWrite, decisions) if write.action is not Action.CREATE),
         unchanged=tuple(_only(Unchanged, decisions)),

@@ -64,6 +64,7 @@ class PlanStrategy(ABC, Generic[P]):
         name: The name of the kind.
         noun: The name of its keys, for people.
         webshop: The uuid of its webshop.
+        webshop_name: The name of its webshop, as read for a new plan; empty if it is unknown.
         options: Its other options, as values for `json.dumps`.
         looked_at: The scope of the latest reading, for people.
         reads_in_pages: Whether reading many keys needs hardly more requests than reading one.
@@ -72,6 +73,7 @@ class PlanStrategy(ABC, Generic[P]):
     name: ClassVar[str]
     noun: str
     webshop: str
+    webshop_name: str = ""
     options: Mapping[str, Any]
     looked_at: str = ""
     reads_in_pages: bool = True

@@ -467,6 +467,11 @@ def test_an_order_of_another_webshop_is_refused_and_one_of_this_is_not() -> None
     same = normalize_order(ORDER | {"webshop_uuid": SHOP}, 4, webshop=SHOP)
     assert same == normalize_order(ORDER, 4, webshop=SHOP)
     assert normalize_order(new_order(ORDER), 4, webshop=SHOP) == same
+    named = conflict("its webshop_name is not the name of the webshop of this plan", key="S-1")
+    for name, expected in (("Tassen 2", named), (" bloemen 1", same), ("", same), (None, same), (7, named)):
+        row = ORDER | {"webshop_name": name}
+        assert normalize_order(row, 4, webshop=SHOP, webshop_name="Bloemen 1 ") == expected
+    assert normalize_order(ORDER | {"webshop_name": "Bloemen 1"}, 4, webshop=SHOP) == named
 
 
 @pytest.mark.parametrize(

@@ -647,6 +647,7 @@ _ORDER: Final[Mapping[str, Field]] = {
     "discount_tax": _named(amount, "discount tax"),
     "ignore_unknown_products": _named(flag, "ignore unknown products"),
     "webshop_uuid": _named(text, "webshop uuid"),
+    "webshop_name": _named(text, "webshop name"),
     **_addresses(),
     "line.sku": Field(sku, (("line sku", "lineitem sku"), *_SKU.names), required=True),
     "line.product_name": Field(text, (("line product name", "lineitem name"), *_NAME.names)),
