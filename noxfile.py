@@ -147,7 +147,7 @@ def type_checks(session: nox.Session) -> list[Callable[[], object]]:
     """For sessions in which the dependency group `typing` is installed."""
 
     def chain(*commands: str) -> object:
-        return "".join(str(session.run(*command.split(), silent=True)) for command in commands)
+        return "".join(str(session.run(*command.split(), silent=True) or "") for command in commands)
 
     return [
         lambda: chain("mypy", "python -m tests.recipes.typed"),
