@@ -813,6 +813,11 @@ def test_calls_of_other_processes_that_wrote_of_late_go_first(sharer: int, ahead
     assert shared(LINE, sharer=sharer).ahead(ns(20), Lane.INTERACTIVE, 9) == ahead
 
 
+def test_calls_of_the_only_other_process_go_first_before_this_one_has_written() -> None:
+    assert shared({7: LINE[7]}, sharer=5).ahead(ns(20), Lane.NORMAL, 9) == 1
+    assert shared({5: LINE[7]}, sharer=5).ahead(ns(20), Lane.NORMAL, 9) == 0
+
+
 def test_enough_is_free_for_a_call_and_for_those_before_it() -> None:
     slots = used_until(ROWS_ONLY, *[50] * 5)
     assert [slots.may_pass(ns(20), Lane.INTERACTIVE, ahead) for ahead in (4, 5)] == [True, False]
