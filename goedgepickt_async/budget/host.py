@@ -451,8 +451,7 @@ class HostStore:
             config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
             self._fallback = Slots(config)
             part = self.memory.part(self.sharer, known, now, self.config)
-            self._fallback.absorb(part.seen(now))
-            self._fallback.reopen(part.in_flight)
+            part.restore(self._fallback, now, now)
             log_event(
                 "budget.degraded",
                 why=f"the budget's file {self.file.path} cannot be used ({reason})",

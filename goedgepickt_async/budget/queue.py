@@ -156,6 +156,7 @@ class SharerMemory:
         self._epoch = 0
         self._sequence = -1
         self._seen: Mapping[int, int] | None = None
+        self._last: list[tuple[Slots, int]] = []  # the state as last seen, with the shift of its times
         self._shift = 0
         self.sharers: Mapping[int, Demand] = {}
 
@@ -186,7 +187,8 @@ class SharerMemory:
         for slot, free_at in self.own.items():
             if rows[slot] > free_at + shift:  # it was settled, and an older state does not contain that
                 slots.lower(slot, free_at + shift)
-        slots.begin_cold(now)
+        known = [last.server_facts(here + then, shift - then) for last, then in self._last]
+        slots.begin_restored(now, *known, shared=len(self.sharers) > 1)
         slots.reopen(self.in_flight)
         return True
 
@@ -206,7 +208,7 @@ class SharerMemory:
             self.own = self.recent(here)
         self._epoch, self._sequence, self._shift = slots.epoch, slots.sequence, shift
         # No copy: a later transaction that fails adds at most slots of this process, which `restore` drops.
-        self._seen, self.sharers = free_at, slots.sharers
+        self._seen, self.sharers, self._last = free_at, slots.sharers, [(slots, shift)]
 
     def part(self, me: int, all_of: Collection[int], here: int, config: LimiterConfig) -> SharerMemory:
         """The part of one host or process, for a separate state: each slot is kept by one of all.
@@ -223,7 +225,7 @@ class SharerMemory:
         lacking = -(-len(seen) // parts) - len(mine)
         if lacking > 0:  # the others keep more than their part, so less is left
             mine |= set(sorted(seen.keys() - mine)[:lacking])
-        memory._seen = {slot: seen[slot] for slot in mine}
+        memory._seen, memory._last = {slot: seen[slot] for slot in mine}, self._last
         memory.own = {slot: free_at for slot, free_at in memory._seen.items() if slot in self.own}
         memory.in_flight = self.in_flight & memory.own.keys()
         return memory
@@ -421,8 +423,7 @@ class QueuedBudget:
         if not self._store.end(slots, now, changed=True):
             return False
         self._store.noted(slots, now, plan)
-        for event in plan.events:
-            self._alone.deferred.append(partial(self._listeners.tell, event))
+        self._alone.deferred.extend(partial(self._listeners.tell, event) for event in plan.events)
         return True
 
     # -- taking -------------------------------------------------------------------------------------------------
@@ -529,8 +530,7 @@ class QueuedBudget:
         with self._alone:
             slots, now = self._store.peek()
             wait = slots.predicted_wait(now, self._queue.before(waiter), waiter.lane)
-            # If a probe is in flight, the wait is unknown.
-            wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)
+            wait = wait or min(slots.next_change(now) - now, slots.config.cooldown)  # a probe is in flight
             self._queue.leave(waiter)
             if waiter.grant is not None:
                 self._operations.append(partial(settle_operation, waiter.grant.slot, NeverSent()))
@@ -653,8 +653,7 @@ class QueuedBudget:
         for waiter, wait in plan.waits:
             waiter.judged = True
             self._announce_wait(wait, waiter.lane)
-        for event in plan.events:
-            self._alone.deferred.append(partial(self._listeners.tell, event))
+        self._alone.deferred.extend(partial(self._listeners.tell, event) for event in plan.events)
         if self._operations:
             self._alone.deferred.append(self._settle_rest)
         self._set_alarms(slots, now, plan)

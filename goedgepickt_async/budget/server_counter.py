@@ -1,14 +1,97 @@
-"""Conclusions from the server's counter (`X-RateLimit-Remaining`). Pure; times are integer nanoseconds."""
+"""The parts of `Slots`: the order in which slots become free, and the server's counter (`X-RateLimit-Remaining`).
+
+Pure; times are integer nanoseconds.
+"""
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from goedgepickt_async.budget.config import FAR
 
-__all__ = ["Observation", "ServerCounter"]
+__all__ = ["ExpiryIndex", "Observation", "ServerCounter"]
+
+
+class ExpiryIndex:
+    """The used slots, ordered by the time when they become free: two arrays, which are cheap to encode."""
+
+    def __init__(self) -> None:
+        self._free_at: dict[int, int] = {}
+        self._instants = array("q")
+        self._slots = array("q")
+
+    def __len__(self) -> int:
+        return len(self._instants)
+
+    @property
+    def free_at(self) -> Mapping[int, int]:
+        """The time when each slot becomes free, by its id."""
+        return self._free_at
+
+    @property
+    def instants(self) -> Sequence[int]:
+        """The times when the slots become free, in order. Do not change the list."""
+        return self._instants
+
+    def drop_free(self, now: int) -> Sequence[int]:
+        """Remove the slots that are free by now, and return their times."""
+        if not self._instants or self._instants[0] > now:
+            return ()
+        number = self.free_by(now)
+        dropped = self._instants[:number]
+        for slot in self._slots[:number]:
+            del self._free_at[slot]
+        del self._instants[:number], self._slots[:number]
+        return dropped
+
+    def add(self, slot: int, free_at: int) -> None:
+        """Add a slot."""
+        self._free_at[slot] = free_at
+        index = bisect_right(self._instants, free_at)
+        self._instants.insert(index, free_at)
+        self._slots.insert(index, slot)
+
+    def remove(self, slot: int) -> int | None:
+        """Remove a slot. Return the time when it would have become free; None if it is unknown."""
+        free_at = self._free_at.pop(slot, None)
+        if free_at is not None:
+            index = self._slots.index(slot, bisect_left(self._instants, free_at))
+            del self._instants[index], self._slots[index]
+        return free_at
+
+    def move_earlier(self, slot: int, free_at: int) -> None:
+        """Move the time of a slot to an earlier one."""
+        if self._free_at.get(slot, -FAR) > free_at:
+            self.remove(slot)
+            self.add(slot, free_at)
+
+    def encode(self) -> bytes:
+        """Return the values for `load`."""
+        return self._instants.tobytes() + self._slots.tobytes()
+
+    def load(self, data: bytes) -> None:
+        """Load the result of `encode`.
+
+        Raises:
+            ValueError: The values are not valid.
+        """
+        middle = len(data) // 2
+        self._instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
+        self._free_at = dict(zip(self._slots, self._instants, strict=True))
+        if len(self._free_at) != len(self._instants):
+            raise ValueError("a slot is in it twice")
+
+    def free_by(self, instant: int) -> int:
+        """The number of slots that are free by this time."""
+        return bisect_right(self._instants, instant)
+
+    def nth_free_at(self, n: int) -> int:
+        """The time when the n-th slot (from 0) becomes free."""
+        return self._instants[n] if n < len(self._instants) else FAR
 
 
 class Observation(NamedTuple):
@@ -99,6 +182,10 @@ class ServerCounter:
         """Forget the counter, but keep the start of the window."""
         self._overlapping.clear()
         self.highest, self.ends = None, FAR
+
+    def resume(self, highest: int, ends: int) -> None:
+        """Continue with the highest counter of a window, and with the time when it is over at the latest."""
+        self.highest, self.ends = highest, ends
 
     def _began_after(self, sent: int, now: int) -> None:
         if sent > self.began:

@@ -33,13 +33,13 @@ import struct
 import sys
 import zlib
 from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
-from goedgepickt_async.budget.server_counter import ServerCounter
+from goedgepickt_async.budget.server_counter import ExpiryIndex, ServerCounter
 
 __all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "StateError", "StateVersionError", "nanoseconds"]
 
@@ -59,84 +59,6 @@ class StateError(ValueError):
 
 class StateVersionError(StateError):
     """The state was written by another version of this package."""
-
-
-class ExpiryIndex:
-    """The used slots, ordered by the time when they become free: two arrays, which are cheap to encode."""
-
-    def __init__(self) -> None:
-        self._free_at: dict[int, int] = {}
-        self._instants = array("q")
-        self._slots = array("q")
-
-    def __len__(self) -> int:
-        return len(self._instants)
-
-    @property
-    def free_at(self) -> Mapping[int, int]:
-        """The time when each slot becomes free, by its id."""
-        return self._free_at
-
-    @property
-    def instants(self) -> Sequence[int]:
-        """The times when the slots become free, in order. Do not change the list."""
-        return self._instants
-
-    def drop_free(self, now: int) -> Sequence[int]:
-        """Remove the slots that are free by now, and return their times."""
-        if not self._instants or self._instants[0] > now:
-            return ()
-        number = self.free_by(now)
-        dropped = self._instants[:number]
-        for slot in self._slots[:number]:
-            del self._free_at[slot]
-        del self._instants[:number], self._slots[:number]
-        return dropped
-
-    def add(self, slot: int, free_at: int) -> None:
-        """Add a slot."""
-        self._free_at[slot] = free_at
-        index = bisect_right(self._instants, free_at)
-        self._instants.insert(index, free_at)
-        self._slots.insert(index, slot)
-
-    def remove(self, slot: int) -> int | None:
-        """Remove a slot. Return the time when it would have become free; None if it is unknown."""
-        free_at = self._free_at.pop(slot, None)
-        if free_at is not None:
-            index = self._slots.index(slot, bisect_left(self._instants, free_at))
-            del self._instants[index], self._slots[index]
-        return free_at
-
-    def move_earlier(self, slot: int, free_at: int) -> None:
-        """Move the time of a slot to an earlier one."""
-        if self._free_at.get(slot, -FAR) > free_at:
-            self.remove(slot)
-            self.add(slot, free_at)
-
-    def encode(self) -> bytes:
-        """Return the values for `load`."""
-        return self._instants.tobytes() + self._slots.tobytes()
-
-    def load(self, data: bytes) -> None:
-        """Load the result of `encode`.
-
-        Raises:
-            ValueError: The values are not valid.
-        """
-        middle = len(data) // 2
-        self._instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
-        self._free_at = dict(zip(self._slots, self._instants, strict=True))
-        if len(self._free_at) != len(self._instants):
-            raise ValueError("a slot is in it twice")
-
-    def free_by(self, instant: int) -> int:
-        """The number of slots that are free by this time."""
-        return bisect_right(self._instants, instant)
-
-    def nth_free_at(self, n: int) -> int:
-        """The time when the n-th slot (from 0) becomes free."""
-        return self._instants[n] if n < len(self._instants) else FAR
 
 
 class Demand(NamedTuple):
@@ -188,7 +110,13 @@ _SCALARS: Final = (
     "_fresh_starts",
 )
 _scalars_of = attrgetter(*_SCALARS)
+_KNOWN_UNTIL: Final = ("_paused_until", "_shared_until", "_announced_until", "_fixed_until", "_alone_until")
+"""What is known of the server, until these times; no loss of a state changes it."""
 _NONE = -1
+_AWAITED = 0
+"""No request is sent until the other processes had time to restore their slots."""
+_RESTORING: Final = nanoseconds(1.5)
+"""The time in which each process with waiting calls looks at a file again."""
 _LONG_AGO: Final = -FAR - 1
 """When a slot was taken, where that is not known: before all that is known of the server's counter."""
 
@@ -464,6 +392,42 @@ class Slots:
         for slot in slots:
             if slot in self._rows.free_at:
                 self._sent.setdefault(slot, _LONG_AGO)
+
+    def server_facts(self, now: int, shift: int = 0) -> list[int]:
+        """What is known of the server, for `begin_restored` of another state whose times are `shift` nanoseconds later."""
+        highest, ends = self._counter.highest, self._counter.ends
+        window = [highest, ends + shift] if highest and now < ends <= now + self._cooldown else [0, -FAR]
+        rolling_until = self._counter.rolling_until + shift if self._counter.is_rolling(now) else -FAR
+        return [*window, rolling_until, self._margin, *(getattr(self, name) + shift for name in _KNOWN_UNTIL)]
+
+    def begin_restored(self, now: int, *known: list[int], shared: bool = False) -> None:
+        """Begin cold, but keep what this state and earlier ones know of the server (`server_facts`).
+
+        The server's window ends at the same time as before, so a lost state does not prolong the wait for its end. If a
+        single request of another process is in flight, it refreshes the counter, and no second one is sent meanwhile.
+
+        Args:
+            now: The time.
+            known: The facts of earlier states.
+            shared: Whether other processes may have sent requests since then. If few slots seem free, these processes
+                get time to restore their slots first.
+        """
+        highest, ends, rolling_until, margin, *times = map(max, zip(self.server_facts(now), *known, strict=True))
+        probe, until, since = self._probe, self._probe_until, self._cold_since
+        waits = self._cold and probe != _NONE and now < until <= now + max(self._probe_wait, _RESTORING)
+        self.begin_cold(now)
+        if waits:
+            self._probe, self._cold_since = probe, since
+        elif shared and self._cold and since < now - self._cooldown and self._are_few_left(highest):
+            self._probe, self._probe_until = _AWAITED, now + min(_RESTORING, self.config.part(5))
+        if highest:  # a lower counter than this one will show that another window has begun
+            self._counter.resume(highest, ends)
+        self._counter.rolling_until, self._margin = rolling_until, margin
+        for name, until in zip(_KNOWN_UNTIL, times, strict=True):
+            setattr(self, name, until)
+
+    def _are_few_left(self, highest: int) -> bool:
+        return min(self._free_local(), self.config.limit - highest) <= self.config.margins[1]
 
     def lower(self, slot: int, free_at: int) -> None:
         """Move the time of a slot of this process to an earlier one; the slot is no longer in flight."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.budget.queue import Plan, SharerMemory
-from goedgepickt_async.budget.slots import Demand, LimiterConfig, Slots
+from goedgepickt_async.budget.slots import Demand, Lane, LimiterConfig, Slots
 from tests.support.throttles import SECOND
 
 ME, OTHER = 7, 6
@@ -58,7 +58,7 @@ def known(
 
 def test_a_new_memory_knows_nothing() -> None:
     nothing: dict[str, Any] = {"own": {}, "in_flight": set(), "is_uncertain": False, "sharers": {}, "_seen": None}
-    start = {"sharer": ME, "_tolerance": 0, "_epoch": 0, "_sequence": -1, "_shift": 0}
+    start = {"sharer": ME, "_tolerance": 0, "_epoch": 0, "_sequence": -1, "_shift": 0, "_last": []}
     assert vars(SharerMemory(ME)) == nothing | start
     assert vars(SharerMemory(ME, 4)) == nothing | start | {"_tolerance": 4}
 
@@ -80,6 +80,7 @@ def test_after_a_transaction_the_memory_holds_its_slots_on_the_clock_of_this_pro
         "_sequence": 9,
         "_seen": {slot: at(seconds) - HERE + NOW for slot, seconds in rows_of(slots).items()},
         "_shift": NOW - HERE,
+        "_last": [(slots, NOW - HERE)],
     }
     slots.lower(mine(1), NOW + 15 * SECOND)
     slots.give_back(mine(2))
@@ -182,6 +183,101 @@ def test_after_a_write_without_a_response_slots_that_no_call_got_are_dropped_onc
     certain = state({mine(1): 20, mine(2): 21}, sequence=10)
     assert memory.restore(certain, NOW, HERE) is False
     assert rows_of(certain) == {mine(1): 20, mine(2): 21}
+
+
+def remembered_window(foreign: int = 0) -> SharerMemory:
+    """The memory of a process that sent 20 of 30 requests in one window of the server, which began at HERE."""
+    slots, memory = Slots(CONFIG, ME), SharerMemory(ME)
+    sent = [mine(number) for number in range(1, 21)]
+    for number, slot in enumerate(sent, 1):
+        assert slots.take(NOW, Lane.INTERACTIVE, SECOND, slot) is not None
+        slots.answered(slot, NOW, number + foreign * (number > 1))
+    memory.note(slots, NOW, HERE, Plan(taken=sent, settled=sent))
+    return memory
+
+
+@pytest.mark.parametrize("is_part", [False, True])
+@pytest.mark.parametrize("shift", [0, 5000 * SECOND])
+def test_a_lost_state_does_not_prolong_the_servers_window(is_part: bool, shift: int) -> None:
+    memory = remembered_window()
+    if is_part:
+        memory = memory.part(1, [1], HERE, CONFIG)
+    lost, now = Slots(CONFIG, ME), NOW + 8 * SECOND + shift
+    assert memory.restore(lost, now, HERE + 8 * SECOND) is True
+    assert lost.is_cold()
+    assert lost.take(now, Lane.INTERACTIVE, SECOND, mine(21)) is not None
+    assert not lost.can_take(now, Lane.INTERACTIVE)  # until the single request has its response
+    lost.answered(mine(21), now, 21)
+    assert lost.free(now) < CONFIG.limit - 21 + 1
+    assert lost.next_change(now) <= now + 3 * SECOND
+    assert lost.free(now + 3 * SECOND) == CONFIG.limit - 1
+
+
+def test_after_a_lost_state_a_lower_counter_begins_another_window_of_the_server() -> None:
+    lost, now = Slots(CONFIG, ME), NOW + 8 * SECOND
+    remembered_window().restore(lost, now, HERE + 8 * SECOND)
+    lost.take(now, Lane.INTERACTIVE, SECOND, mine(21))
+    lost.answered(mine(21), now, 19)
+    assert lost.free(now + 3 * SECOND) < CONFIG.limit - 19
+
+
+def test_foreign_traffic_a_rolling_limit_and_a_pause_outlast_a_lost_state() -> None:
+    memory = remembered_window(foreign=4)
+    before, _ = memory._last[0]
+    before._paused_until, before._counter.rolling_until = NOW + 9 * SECOND, NOW + 99 * SECOND
+    lost, now = Slots(CONFIG, ME), NOW + 8 * SECOND
+    memory.restore(lost, now, HERE + 8 * SECOND)
+    assert lost.foreign_traffic(now)
+    assert lost.paused_until(now) == NOW + 9 * SECOND
+    assert lost._counter.rolling_until == NOW + 99 * SECOND
+    assert lost._margin == before._margin > 0
+
+
+def test_a_second_process_does_not_shorten_the_window_that_the_first_one_found() -> None:
+    state_found, now = Slots(CONFIG, ME), NOW + 10 * SECOND
+    state_found.take(now, Lane.INTERACTIVE, SECOND, theirs(1))
+    state_found.answered(theirs(1), now, 25)  # another window began at the latest now
+    assert remembered_window().restore(state_found, now, HERE + 10 * SECOND) is True
+    state_found.take(now, Lane.INTERACTIVE, SECOND, mine(21))
+    state_found.answered(mine(21), now, 26)
+    assert state_found.free(NOW + 12 * SECOND) <= CONFIG.limit - 26
+
+
+def test_a_second_process_waits_for_the_single_request_of_the_first_one() -> None:
+    lost, now = Slots(CONFIG, ME), NOW + 8 * SECOND
+    lost.take(now, Lane.INTERACTIVE, SECOND, theirs(1))
+    remembered_window().restore(lost, now + 1, HERE + 8 * SECOND + 1)
+    assert not lost.can_take(now + 2, Lane.INTERACTIVE)
+    lost.answered(theirs(1), now + 3, 30)
+    assert not lost.is_cold()
+    assert not lost.can_take(now + 4, Lane.INTERACTIVE)
+
+
+def test_a_second_process_does_not_wait_for_a_single_request_that_is_overdue() -> None:
+    lost, now = Slots(CONFIG, ME), NOW + 8 * SECOND
+    lost.take(now, Lane.INTERACTIVE, SECOND, theirs(1))
+    remembered_window().restore(lost, now + SECOND, HERE + 9 * SECOND)
+    assert lost.can_take(now + SECOND, Lane.INTERACTIVE)
+
+
+@pytest.mark.parametrize(("free", "sharers", "waits"), [(2, 2, True), (3, 2, False), (2, 1, False)])
+def test_if_few_slots_seem_free_other_processes_first_get_time_to_restore_theirs(
+    free: int, sharers: int, waits: bool
+) -> None:
+    memory = known({mine(1): 9}, {theirs(number): 9 for number in range(29 - free)})
+    memory.sharers = {sharer: Demand(NOW, 0) for sharer in range(1, sharers + 1)}
+    lost = Slots(CONFIG, ME)
+    memory.restore(lost, NOW, HERE)
+    assert lost.can_take(NOW, Lane.INTERACTIVE) is not waits
+    if waits:
+        other = known({5 << 32 | 1: 9, 5 << 32 | 2: 9})
+        other.sharer, other.sharers = 5, memory.sharers
+        other.restore(lost, NOW + SECOND, HERE + SECOND)
+        assert lost.next_change(NOW + SECOND) == NOW + SECOND * 3 // 2
+        assert lost.free(NOW + SECOND * 3 // 2) == 0  # the two slots that seemed free were taken
+    else:
+        assert lost.take(NOW, Lane.INTERACTIVE, SECOND, mine(2)) is not None
+        assert not lost.can_take(NOW, Lane.INTERACTIVE)
 
 
 # -- the parts of several hosts -----------------------------------------------------------------------------------

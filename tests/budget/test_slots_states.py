@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goedgepickt_async.budget.server_counter import ExpiryIndex
 from goedgepickt_async.budget.slots import (
     FAR,
     Demand,
-    ExpiryIndex,
     Lane,
     LimiterConfig,
     Slots,
