@@ -188,6 +188,8 @@ class SharerMemory:
             if rows[slot] > free_at + shift:  # it was settled, and an older state does not contain that
                 slots.lower(slot, free_at + shift)
         known = [last.server_facts(here + then, shift - then) for last, then in self._last]
+        for sharer, demand in self.sharers.items():
+            slots.sharers.setdefault(sharer, Demand(demand.seen + shift - self._shift, demand.host))
         slots.begin_restored(now, *known, shared=len(self.sharers) > 1)
         slots.reopen(self.in_flight)
         return True
@@ -213,8 +215,7 @@ class SharerMemory:
     def part(self, me: int, all_of: Collection[int], here: int, config: LimiterConfig) -> SharerMemory:
         """The part of one host or process, for a separate state: each slot is kept by one of all.
 
-        Its own slots in flight are always kept: the others may not know them yet. If few slots seem free, the others
-        may have taken them since the state was read.
+        Its own slots in flight are always kept. If few slots seem free, others may have taken them meanwhile.
         """
         rank, parts = sorted({*all_of, me}).index(me), len({*all_of, me})
         memory, seen = SharerMemory(self.sharer), self.seen(here)

@@ -685,6 +685,8 @@ class Slots:
         others = self.config.others
         by_window = (self._perhaps_counted() if sent >= self._counter.since else len(self._rows)) + others
         most = by_window if now < self._fixed_until else self._ours_lately() + others
+        if by_window < count <= most + self._unsure and self._lacks_sharers(now):
+            return
         if count > most:
             self._suspect(now, announce=True)
         elif self._counter.is_rolling(now):
@@ -696,6 +698,11 @@ class Slots:
             self._suspect(now, announce=False)
         elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
             self._alone_until = now + self.SHARED_FOR * self._cooldown
+
+    def _lacks_sharers(self, now: int) -> bool:
+        """Whether a process wrote nothing since the state was restored, so that its last requests may be unknown."""
+        since = self._cold_since
+        return now < since + self._cooldown and any(demand.seen < since for demand in self.sharers.values())
 
     def _look_for_a_fixed_window(self, sent: int, now: int, count: int, *, first: bool) -> None:
         """Detect a fixed window: the counter is lower than any rolling limit would count our own requests.
