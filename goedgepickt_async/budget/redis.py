@@ -644,6 +644,8 @@ class RedisBudget(QueuedBudget):
         with self._alone:
             self.store.memory.own |= memory.recent(here)
             self.store.memory.in_flight |= memory.in_flight
+            # For an empty Redis: what the host and the state before the outage know of the server's window.
+            self.store.memory._last = [*self.store.memory._last[:1], *memory._last]  # noqa: SLF001  likewise
             is_shared = outage.has_sent or len(host._store.peek()[0].sharers) > 1  # noqa: SLF001  likewise
             if is_shared and outage.until is None:
                 outage.until = here + nanoseconds(self._retry_every + self._patience)

@@ -142,6 +142,19 @@ async def test_what_was_sent_during_an_outage_counts_in_the_redis_that_comes_bac
     assert await is_exhausted(late)
 
 
+async def test_the_servers_window_as_seen_during_an_outage_counts_in_an_empty_redis(
+    make: Make, server: RedisServer
+) -> None:
+    budget = make(30, use_server_counter=True)
+    await use(budget, 1)
+    await settled(budget)
+    server.kill()
+    budget.settle(await take(budget), Answered(27))
+    server.start()
+    await is_back(budget)
+    assert budget.snapshot().free <= 3
+
+
 async def test_a_redis_that_hangs_counts_as_away_after_the_patience(make: Make, server: RedisServer) -> None:
     budget = make(10, patience=0.7)
     await use(budget, 1)
