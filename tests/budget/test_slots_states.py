@@ -853,3 +853,111 @@ def test_of_more_than_512_processes_the_latest_are_remembered(count: int, kept: 
     slots.forget_sharers(ns(60))
     assert len(slots.sharers) == len(kept) == 512
     assert set(slots.sharers) == set(latest)
+
+
+# -- what a restored state keeps of the server ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("since", "fixed", "shared_until", "others", "counts"),
+    [
+        (50, 200, 0, 0, [False, False, True]),  # two requests may be in the present window
+        (50, 200, 0, 1, [False, False, False, True]),
+        (50, 100, 0, 0, [False] * 4),  # the window is not proven to be fixed
+        (50, 200, 101, 0, [False] * 4),  # another program may have sent requests
+        (50, 200, 100, 0, [False, False, True]),
+        (40, 200, 0, 0, [False] * 4),  # it was sent after the present window began
+    ],
+)
+def test_a_late_count_above_the_requests_of_the_present_window_is_of_an_earlier_one(
+    since: float, fixed: float, shared_until: float, others: int, counts: list[bool]
+) -> None:
+    slots = Slots(attrs.evolve(WITH_COUNTER, others=others))
+    slots.absorb({1: ns(150), 2: ns(155), 3: ns(100.5)})
+    slots._counter.since, slots._counter.began = ns(since), ns(45)
+    slots._fixed_until, slots._shared_until = ns(fixed), ns(shared_until)
+    assert [slots._is_of_an_earlier_window(ns(40), ns(100), count) for count in range(1, len(counts) + 1)] == counts
+
+
+KNOWN = ("_paused_until", "_shared_until", "_announced_until", "_fixed_until", "_alone_until")
+
+
+def knowing(highest: int | None, ends: float, rolling_until: float = -FAR) -> Slots:
+    slots = Slots(WITH_COUNTER)
+    slots._counter.highest, slots._counter.ends = highest, ns(ends)
+    slots._counter.rolling_until, slots._margin = ns(rolling_until), 4
+    for seconds, name in enumerate(KNOWN, start=111):
+        setattr(slots, name, ns(seconds))
+    return slots
+
+
+@pytest.mark.parametrize(
+    ("highest", "ends", "rolling_until", "window", "rolling"),
+    [
+        (7, 101, -FAR, [7, 111], -FAR),
+        (7, 161, 130, [7, 171], 140),
+        (7, 100, 100, [0, -FAR], -FAR),  # the window is over, and the limit no longer counts as a rolling one
+        (7, 161.5, -FAR, [0, -FAR], -FAR),  # no window ends so late
+        (0, 120, -FAR, [0, -FAR], -FAR),
+        (None, FAR, -FAR, [0, -FAR], -FAR),
+    ],
+)
+def test_what_is_known_of_the_server_moves_to_the_clock_of_another_state(
+    highest: int | None, ends: float, rolling_until: float, window: list[float], rolling: float
+) -> None:
+    moved = knowing(highest, ends, rolling_until).server_facts(ns(100), ns(10))
+    assert moved == [window[0], ns(window[1]), ns(rolling), 4, *(ns(at) for at in (121, 122, 123, 124, 125))]
+    assert knowing(7, 120).server_facts(ns(100))[:2] == [7, ns(120)]
+
+
+def test_a_restored_state_knows_the_most_of_what_the_states_before_it_knew() -> None:
+    slots = Slots(WITH_COUNTER)
+    slots._shared_until = ns(500)
+    slots.begin_restored(ns(100), knowing(7, 120).server_facts(ns(100)), knowing(9, 110, 130).server_facts(ns(100)))
+    assert (slots._counter.highest, slots._counter.ends, slots._counter.rolling_until) == (9, ns(120), ns(130))
+    assert [getattr(slots, name) for name in KNOWN] == [ns(111), ns(500), ns(113), ns(114), ns(115)]
+    assert (slots._margin, slots._probe, slots.is_cold(), slots._cold_since) == (4, -1, True, ns(100))
+
+
+@pytest.mark.parametrize(
+    ("probe", "until", "stays"),
+    [(5, 100, False), (5, 100.5, True), (5, 103, True), (5, 103.5, False), (-1, 101, False)],
+)
+def test_a_restored_state_waits_for_the_probe_of_another_process(probe: int, until: float, stays: bool) -> None:
+    slots = Slots(WITH_COUNTER)
+    slots._probe, slots._probe_until, slots._cold_since = probe, ns(until), ns(90)
+    slots.begin_restored(ns(100))
+    assert (slots._probe, slots._cold_since) == ((probe, ns(90)) if stays else (-1, ns(100)))
+    warm = Slots(WITH_COUNTER)
+    warm._cold, warm._probe, warm._probe_until = 0, 5, ns(101)
+    warm.begin_restored(ns(100))
+    assert warm._probe == -1
+
+
+@pytest.mark.parametrize(
+    ("shared", "cold_since", "used", "highest", "is_awaited"),
+    [
+        (True, 0, 56, 0, True),
+        (True, 0, 55, 0, False),  # five of sixty slots are free
+        (True, 0, 0, 56, True),
+        (True, 0, 0, 55, False),
+        (False, 0, 56, 0, False),
+        (True, 39, 56, 0, False),  # they had this time a cooldown ago at the latest
+        (True, 120, 56, 0, False),
+    ],
+)
+def test_while_few_slots_seem_free_the_others_get_time_to_restore_theirs(
+    shared: bool, cold_since: float, used: int, highest: int, is_awaited: bool
+) -> None:
+    slots = used_until(WITH_COUNTER, *[150] * used)
+    slots._cold_since = ns(cold_since)
+    slots.begin_restored(ns(100), knowing(highest, 120).server_facts(ns(100)), shared=shared)
+    assert (slots._probe, slots._probe_until) == ((0, ns(101.5)) if is_awaited else (-1, -FAR))
+
+
+def test_a_process_that_wrote_nothing_since_the_restart_may_lack_its_requests_for_a_cooldown() -> None:
+    slots = shared({1: Demand(ns(99), 0)})
+    slots._cold_since = ns(100)
+    assert [slots._lacks_sharers(at) for at in (ns(100), ns(111) - 1, ns(111))] == [True, True, False]
+    slots.sharers = {1: Demand(ns(100), 0)}
+    assert not slots._lacks_sharers(ns(100))
