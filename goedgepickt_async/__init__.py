@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 
+__version__ = "0.1.0.dev0"
+"""The version. No other place has it."""
+
 # Each public name is listed once, in the stub next to this file: `from goedgepickt_async.MODULE import NAME as NAME`.
 # Reading the stub is faster than importing these modules.
 _STUB = __spec__.loader.get_data(__file__.removesuffix("py") + "pyi").decode()  # type: ignore[union-attr]
 _HOMES = {line.split()[3]: line.split()[1] for line in _STUB.splitlines() if line.startswith("from ")}
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,6 @@
 # The public names, each stated once. Type checkers read this file; `__init__.py` imports from it lazily.
 
 from goedgepickt_async import errors as errors
-from goedgepickt_async._version import __version__ as __version__
 from goedgepickt_async.budget import Budget as Budget
 from goedgepickt_async.budget import BudgetSnapshot as BudgetSnapshot
 from goedgepickt_async.budget import HostBudget as HostBudget
@@ -105,3 +104,5 @@ from goedgepickt_async.resources import CreatedOrder as CreatedOrder
 from goedgepickt_async.resources import EnsuredWebhooks as EnsuredWebhooks
 from goedgepickt_async.settings import RetryPolicy as RetryPolicy
 from goedgepickt_async.settings import Settings as Settings
+
+__version__: str

@@ -13,9 +13,8 @@ import attrs
 
 from goedgepickt_async.budget.protocol import BudgetEvent, ForeignTrafficDetected, PauseStarted, WaitStarted
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.drift import DriftDetected
 from goedgepickt_async.errors import ConfigurationError, Evidence
-from goedgepickt_async.logs import log_event
+from goedgepickt_async.logs import DriftDetected, log_event
 from goedgepickt_async.text import safe_repr
 
 __all__ = [

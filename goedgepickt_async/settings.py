@@ -15,7 +15,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import attrs
 
-from goedgepickt_async._version import __version__
+from goedgepickt_async import __version__
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.text import MaskedStr, safe_repr, shown

@@ -39,7 +39,6 @@ from goedgepickt_async._transport.verdict import (
 from goedgepickt_async.budget.protocol import Budget, Lost, NeverSent
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import FairSemaphore
-from goedgepickt_async.drift import subscribe as subscribe_to_drift
 from goedgepickt_async.errors import (
     BudgetExhaustedError,
     ClientClosedError,
@@ -53,7 +52,7 @@ from goedgepickt_async.errors import (
     ValidationError,
 )
 from goedgepickt_async.hooks import Hooks
-from goedgepickt_async.logs import LOGGERS
+from goedgepickt_async.logs import LOGGERS, subscribe_to_drift
 from goedgepickt_async.settings import RetryPolicy, Settings, shown_proxy
 from goedgepickt_async.text import MaskedBytes, MaskedStr, printable
 

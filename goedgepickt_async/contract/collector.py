@@ -17,8 +17,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from goedgepickt_async import models
-from goedgepickt_async._version import __version__
+from goedgepickt_async import __version__, models
 from goedgepickt_async.contract.facts import FACTS, field_facts
 from goedgepickt_async.convert import decode
 from goedgepickt_async.errors import DecodeError

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async import models
-from goedgepickt_async._version import __version__
+from goedgepickt_async import __version__, models
 from goedgepickt_async.contract.facts import FACTS, field_facts
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint, Filter
 from goedgepickt_async.models import Address, OpenEnum, PageInfo, Secret

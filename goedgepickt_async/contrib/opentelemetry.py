@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async._version import __version__
+from goedgepickt_async import __version__
 from goedgepickt_async.budget import Budget, BudgetSnapshot
 from goedgepickt_async.hooks import (
     CallFinished,

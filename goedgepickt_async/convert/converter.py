@@ -29,8 +29,8 @@ from goedgepickt_async.convert.generate import (
     model_spec,
 )
 from goedgepickt_async.convert.hooks import Mismatch, kind_of, list_in_row, mismatch, null_check, skips_nulls
-from goedgepickt_async.drift import report_misfit, report_unknown
 from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.logs import report_misfit, report_unknown
 from goedgepickt_async.models import OpenEnum, ProductStock, Secret
 from goedgepickt_async.models.base import FieldInfo, Identifier, Label, field_info
 

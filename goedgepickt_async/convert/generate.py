@@ -21,7 +21,7 @@ from cattrs import Converter
 
 from goedgepickt_async.convert import hooks as scalars
 from goedgepickt_async.convert.hooks import skips_nulls
-from goedgepickt_async.drift import report_unknown
+from goedgepickt_async.logs import report_unknown
 from goedgepickt_async.models import OpenEnum
 from goedgepickt_async.models.base import FieldInfo, field_info
 from goedgepickt_async.models.validators import is_request_model

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from goedgepickt_async.drift import report
+from goedgepickt_async.logs import report_drift
 from goedgepickt_async.models import OpenEnum, Secret
 from goedgepickt_async.models.base import Identifier, Label
 
@@ -311,5 +311,5 @@ def enum_member(value: Any, cls: type[OpenEnum]) -> OpenEnum:
         mismatch("text", value)
     found = cls(value)
     if not found.is_known:
-        report("value", cls.__name__, value=found.value)
+        report_drift("value", cls.__name__, value=found.value)
     return found

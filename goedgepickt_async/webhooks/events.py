@@ -15,8 +15,8 @@ import attrs
 
 from goedgepickt_async.convert import decode
 from goedgepickt_async.convert import parse as parse_json
-from goedgepickt_async.drift import report
 from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.logs import report_drift
 from goedgepickt_async.models import OrderStatus, WebhookEvent
 from goedgepickt_async.models.base import Identifier, alias, field_info
 
@@ -175,7 +175,7 @@ def parse(body: bytes) -> AnyEvent:
     name = data.get(_NAME)
     cls = EVENTS.get(name) if isinstance(name, str) else None
     if cls is None:
-        report("event", UnknownEvent.__name__, value=name if isinstance(name, str) else "")
+        report_drift("event", UnknownEvent.__name__, value=name if isinstance(name, str) else "")
     if cls is None or (event := _decoded(data, cls)) is None:
         return UnknownEvent(name=name if isinstance(name, str) else None, data=data)
     return event

@@ -48,7 +48,7 @@ MODULES = [
 ]
 """The modules whose `__all__` is public."""
 
-NOT_PUBLIC = {"cli", "client", "contrib", "drift", "endpoints", "logs", "paging", "paths", "settings", "text"}
+NOT_PUBLIC = {"cli", "client", "contrib", "endpoints", "logs", "paging", "paths", "settings", "text"}
 """Modules that users do not import from: the package exports what they need."""
 
 

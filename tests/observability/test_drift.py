@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import GoedGepickt, Hooks, Order, OrderStatus, drift
+from goedgepickt_async import GoedGepickt, Hooks, Order, OrderStatus, logs
 from goedgepickt_async.convert import decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.sandbox import Sandbox, faults
@@ -28,11 +28,11 @@ def novel() -> str:
 
 @pytest.fixture(autouse=True)
 def _a_fresh_memory() -> Iterator[None]:
-    before = dict(drift._seen)
-    drift._seen.clear()
+    before = dict(logs._seen)
+    logs._seen.clear()
     yield
-    drift._seen.clear()
-    drift._seen.update(before)  # else no test would notice those things again in this process
+    logs._seen.clear()
+    logs._seen.update(before)  # else no test would notice those things again in this process
 
 
 def client(**hooks: Any) -> GoedGepickt:
@@ -68,8 +68,8 @@ def test_a_key_that_is_no_text_is_noticed_and_read(heard: Heard, novel: str) -> 
 def test_a_key_of_any_length_is_noticed_without_being_kept() -> None:
     long = "k" * 100_000
     before = sys.getrefcount(long)
-    drift.report("field", "Order", field=long)
-    assert list(drift._seen) == [drift.DriftDetected(kind="field", model="Order", field="(not shown)")]
+    logs.report_drift("field", "Order", field=long)
+    assert list(logs._seen) == [logs.DriftDetected(kind="field", model="Order", field="(not shown)")]
     assert sys.getrefcount(long) == before
 
 
@@ -140,7 +140,7 @@ def test_what_is_reported_is_limited_for_any_response(heard: Heard, records: lis
     for number in range(400):
         word = "x" + "".join(chr(97 + int(digit)) for digit in str(number))
         decode({"uuid": "a", word: 1}, Order)
-    assert len(heard.events) == len(records) == len(drift._seen) == 256
+    assert len(heard.events) == len(records) == len(logs._seen) == 256
     del gg
 
 

@@ -309,5 +309,5 @@ def test_it_says_what_it_offers_imports_nothing_but_itself_for_that_and_can_be_l
     fixtures_without, modules_without = offered("-p", "no:goedgepickt")
     assert "goedgepickt_sandbox" not in fixtures_without
     more = modules - modules_without
-    assert more <= {"goedgepickt_async", "goedgepickt_async._version", "goedgepickt_async.pytest_plugin"}
+    assert more <= {"goedgepickt_async", "goedgepickt_async.pytest_plugin"}
     assert "goedgepickt_async.pytest_plugin" in more

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from goedgepickt_async import drift, text
+from goedgepickt_async import logs, text
 from goedgepickt_async._transport import verdict
 from goedgepickt_async._transport.request import RawResponse, Request
 from goedgepickt_async._transport.verdict import judge
@@ -72,7 +72,7 @@ class Counting:
 @pytest.fixture(autouse=True)
 def patterns(monkeypatch: pytest.MonkeyPatch) -> None:
     Counting.characters = 0
-    for module in (text, verdict, drift, protocol):
+    for module in (text, verdict, logs, protocol):
         for name, value in list(vars(module).items()):
             if isinstance(value, re.Pattern):
                 monkeypatch.setattr(module, name, Counting(value))
@@ -168,4 +168,4 @@ def test_what_aiohttp_quotes_of_a_server_is_bounded_work(worst: str) -> None:
 @pytest.mark.parametrize("worst", WORST)
 def test_reporting_what_is_unknown_is_bounded_work(worst: str) -> None:
     with bounded():
-        drift.report_unknown([WORST[worst]], RawResponse)
+        logs.report_unknown([WORST[worst]], RawResponse)
