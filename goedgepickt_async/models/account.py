@@ -7,7 +7,16 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.models.base import UNSET, Identifier, Secret, ShipmentStatus, Unset, WebhookEvent, alias
+from goedgepickt_async.models.base import (
+    Identifier,
+    Secret,
+    ShipmentStatus,
+    Unset,
+    WebhookEvent,
+    alias,
+    optional_received,
+    optional_sent,
+)
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.models.validators import event, optional_name, request_model, text
 
@@ -19,9 +28,9 @@ class Webshop(Model):
     """A webshop (A). Its `uuid` is part of the body of product, order and webhook writes."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.1"))
-    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.1"))
-    url: str | None = attrs.field(default=None, metadata=alias("url", known="A 4.1"))
-    platform: str | None = attrs.field(default=None, metadata=alias("platform", known="A 4.1"))
+    name: str | None = optional_received("name", known="A 4.1")
+    url: str | None = optional_received("url", known="A 4.1")
+    platform: str | None = optional_received("platform", known="A 4.1")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -30,7 +39,7 @@ class PickLocation(Model):
     """A pick location of the warehouse (A). Undocumented fields are in `extra`."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.4"))
-    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.4"))
+    name: str | None = optional_received("name", known="A 4.4")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -43,12 +52,12 @@ class Webhook(Model):
     """
 
     uuid: Identifier = attrs.field(metadata=alias("webhookUuid", "uuid", known="A 4.7"))
-    event: WebhookEvent | None = attrs.field(default=None, metadata=alias("webhookEvent", known="A 4.7"))
-    secret: Secret | None = attrs.field(default=None, metadata=alias("webhookSecret", known="A 4.7"))
+    event: WebhookEvent | None = optional_received("webhookEvent", known="A 4.7")
+    secret: Secret | None = optional_received("webhookSecret", known="A 4.7")
     # A target URL can contain credentials.
-    target_url: str | None = attrs.field(default=None, repr=False, metadata=alias("targetUrl", known="A 4.7"))
-    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True, known="A 4.7"))
-    webshop_uuid: str | None = attrs.field(default=None, metadata=alias("webshopUuid", known="A 4.7"))
+    target_url: str | None = optional_received("targetUrl", known="A 4.7", repr=False)
+    webshop_name: str | None = optional_received("webshopName", intern=True, known="A 4.7")
+    webshop_uuid: str | None = optional_received("webshopUuid", known="A 4.7")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -66,9 +75,7 @@ class NewWebhook(Model):
         ValidationError: A value is missing or not valid; `fields` has the problem of each field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.7")
-    )
+    webshop_uuid: str | Unset = optional_sent("webshopUuid", optional_name, known="A 4.7")
     event: WebhookEvent = attrs.field(converter=event, metadata=alias("webhookEvent", known="A 4.7"))
     target_url: str = attrs.field(converter=text, repr=False, metadata=alias("targetUrl", known="A 4.7"))
 
@@ -84,11 +91,11 @@ class PageInfo(Model):
         cursor: The cursor that continues after 10,000 rows, where page numbers end (B).
     """
 
-    total_items: int | None = attrs.field(default=None, metadata=alias("totalItems", known="B 3"))
-    items_per_page: int | None = attrs.field(default=None, metadata=alias("itemsPerPage", known="A 3"))
-    current_page: int | None = attrs.field(default=None, metadata=alias("currentPage", known="A 3"))
-    last_page: int | None = attrs.field(default=None, metadata=alias("lastPage", known="B 3"))
-    cursor: str | None = attrs.field(default=None, metadata=alias("cursor", known="B 3"))
+    total_items: int | None = optional_received("totalItems", known="B 3")
+    items_per_page: int | None = optional_received("itemsPerPage", known="A 3")
+    current_page: int | None = optional_received("currentPage", known="A 3")
+    last_page: int | None = optional_received("lastPage", known="B 3")
+    cursor: str | None = optional_received("cursor", known="B 3")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -110,35 +117,17 @@ class Shipment(Model):
         extra: Keys of the API for which this class has no field.
     """
 
-    uuid: Identifier | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.6"))
-    status: ShipmentStatus | None = attrs.field(default=None, metadata=alias("status", known="A/B 4.6"))
-    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate", known="A/B 4.6"))
-    delivered_at: datetime | None = attrs.field(
-        default=None, repr=False, metadata=alias("deliveredDate", known="A/B 4.6")
-    )
-    shipping_method: str | None = attrs.field(
-        default=None, metadata=alias("shippingMethod", intern=True, known="A/B 4.6")
-    )
-    track_trace_code: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("trackTraceCode", known="A/B 4.6", personal=True)
-    )
-    track_trace_url: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("trackTraceUrl", known="A/B 4.6", personal=True)
-    )
-    external_id: str | None = attrs.field(default=None, metadata=alias("externalId", known="A/B 4.6"))
-    reference_text: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("referenceText", known="A/B 4.6", personal=True)
-    )
-    shipping_first_name: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("shippingFirstName", known="A/B 4.6", personal=True)
-    )
-    shipping_last_name: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("shippingLastName", known="A/B 4.6", personal=True)
-    )
-    shipping_city: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("shippingCity", known="A/B 4.6", personal=True)
-    )
-    linked_order: LinkedOrder | None = attrs.field(
-        default=None, repr=False, metadata=alias("linkedOrder", known="A/B 4.6")
-    )
+    uuid: Identifier | None = optional_received("uuid", known="B 4.6")
+    status: ShipmentStatus | None = optional_received("status", known="A/B 4.6")
+    created_at: datetime | None = optional_received("createDate", known="A/B 4.6")
+    delivered_at: datetime | None = optional_received("deliveredDate", known="A/B 4.6", repr=False)
+    shipping_method: str | None = optional_received("shippingMethod", intern=True, known="A/B 4.6")
+    track_trace_code: str | None = optional_received("trackTraceCode", known="A/B 4.6", personal=True)
+    track_trace_url: str | None = optional_received("trackTraceUrl", known="A/B 4.6", personal=True)
+    external_id: str | None = optional_received("externalId", known="A/B 4.6")
+    reference_text: str | None = optional_received("referenceText", known="A/B 4.6", personal=True)
+    shipping_first_name: str | None = optional_received("shippingFirstName", known="A/B 4.6", personal=True)
+    shipping_last_name: str | None = optional_received("shippingLastName", known="A/B 4.6", personal=True)
+    shipping_city: str | None = optional_received("shippingCity", known="A/B 4.6", personal=True)
+    linked_order: LinkedOrder | None = optional_received("linkedOrder", known="A/B 4.6", repr=False)
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -6,7 +6,7 @@ import difflib
 import enum
 import hmac
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, Self, final
 
 import attrs
@@ -33,6 +33,8 @@ __all__ = [
     "alias",
     "field_info",
     "flatten",
+    "optional_received",
+    "optional_sent",
     "warn_unknown",
 ]
 
@@ -112,6 +114,39 @@ def alias(
         personal: See `FieldInfo`.
     """
     return {_KEY: FieldInfo(name, aliases, sent or name, intern=intern, personal=personal, **_known(known))}
+
+
+def optional_received(
+    name: str,
+    *aliases: str,
+    known: str,
+    sent: str | None = None,
+    intern: bool = False,
+    personal: bool = False,
+    repr: bool = True,  # noqa: A002  the name of attrs
+) -> Any:
+    """Return an attrs field of a response that may be absent: its default is None. For the arguments see `alias`.
+
+    Type checkers see an attribute with a default, and take its declared type. A personal field is not in the repr.
+    """
+    metadata = alias(name, *aliases, sent=sent, intern=intern, known=known, personal=personal)
+    return attrs.field(default=None, repr=repr and not personal, metadata=metadata)
+
+
+def optional_sent(
+    name: str,
+    converter: Callable[[Any], Any],
+    *,
+    known: str,
+    personal: bool = False,
+    repr: bool = True,  # noqa: A002  the name of attrs
+) -> Any:
+    """Return an attrs field of a request that is not sent by default, whose values the converter checks.
+
+    If the converter accepts other types than the declared one, use `attrs.field`: only then type checkers accept them.
+    """
+    metadata = alias(name, known=known, personal=personal)
+    return attrs.field(default=UNSET, converter=converter, repr=repr and not personal, metadata=metadata)
 
 
 def flatten(prefix: str, *, known: str = "", personal: bool = False) -> dict[str, Any]:

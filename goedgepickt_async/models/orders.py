@@ -9,7 +9,18 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.models.base import UNSET, Identifier, Label, LineType, OrderStatus, Unset, alias, flatten
+from goedgepickt_async.models.base import (
+    UNSET,
+    Identifier,
+    Label,
+    LineType,
+    OrderStatus,
+    Unset,
+    alias,
+    flatten,
+    optional_received,
+    optional_sent,
+)
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.models.validators import (
     COUNTRY_CODES,
@@ -59,38 +70,20 @@ class Address(Model):
             `XK` (Kosovo) is accepted.
     """
 
-    first_name: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("FirstName", known="A/B 4.5", personal=True)
+    first_name: str | None = optional_received("FirstName", known="A/B 4.5", personal=True)
+    last_name: str | None = optional_received("LastName", known="A/B 4.5", personal=True)
+    company: str | None = optional_received("Company", known="A/B 4.5", personal=True)
+    address: str | None = optional_received("Address", known="A/B 4.5", personal=True)
+    address2: str | None = optional_received("Address2", known="A/B 4.5", personal=True)
+    house_number: str | None = optional_received("HouseNumber", known="A/B 4.5", personal=True)
+    house_number_addition: str | None = optional_received(
+        "HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition", known="A/B 4.5", personal=True
     )
-    last_name: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("LastName", known="A/B 4.5", personal=True)
-    )
-    company: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("Company", known="A/B 4.5", personal=True)
-    )
-    address: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("Address", known="A/B 4.5", personal=True)
-    )
-    address2: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("Address2", known="A/B 4.5", personal=True)
-    )
-    house_number: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("HouseNumber", known="A/B 4.5", personal=True)
-    )
-    house_number_addition: str | None = attrs.field(
-        default=None,
-        repr=False,
-        metadata=alias(
-            "HousenumberAddition", "HouseNumberAddition", sent="HouseNumberAddition", known="A/B 4.5", personal=True
-        ),
-    )
-    zipcode: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("Zipcode", known="A/B 4.5", personal=True)
-    )
-    city: str | None = attrs.field(default=None, repr=False, metadata=alias("City", known="A/B 4.5", personal=True))
-    country: str | None = attrs.field(default=None, metadata=alias("Country", intern=True, known="A/B 4.5"))
-    email: str | None = attrs.field(default=None, repr=False, metadata=alias("Email", known="A/B 4.5", personal=True))
-    phone: str | None = attrs.field(default=None, repr=False, metadata=alias("Phone", known="A/B 4.5", personal=True))
+    zipcode: str | None = optional_received("Zipcode", known="A/B 4.5", personal=True)
+    city: str | None = optional_received("City", known="A/B 4.5", personal=True)
+    country: str | None = optional_received("Country", intern=True, known="A/B 4.5")
+    email: str | None = optional_received("Email", known="A/B 4.5", personal=True)
+    phone: str | None = optional_received("Phone", known="A/B 4.5", personal=True)
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False, repr=False)
@@ -104,13 +97,13 @@ class OrderLine(Model):
             parts, not the header.
     """
 
-    product_uuid: str | None = attrs.field(default=None, metadata=alias("productUuid", known="A/B 4.5"))
-    product_name: str | None = attrs.field(default=None, repr=False, metadata=alias("productName", known="A/B 4.5"))
-    sku: str | None = attrs.field(default=None, metadata=alias("sku", known="A/B 4.5"))
-    quantity: int | None = attrs.field(default=None, metadata=alias("productQuantity", known="A/B 4.5"))
-    picked_quantity: int | None = attrs.field(default=None, metadata=alias("pickedQuantity", known="A/B 4.5"))
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("productPrice", known="A/B 4.5"))
-    type: LineType | None = attrs.field(default=None, metadata=alias("type", known="A/B 4.5"))
+    product_uuid: str | None = optional_received("productUuid", known="A/B 4.5")
+    product_name: str | None = optional_received("productName", known="A/B 4.5", repr=False)
+    sku: str | None = optional_received("sku", known="A/B 4.5")
+    quantity: int | None = optional_received("productQuantity", known="A/B 4.5")
+    picked_quantity: int | None = optional_received("pickedQuantity", known="A/B 4.5")
+    price: Decimal | None = optional_received("productPrice", known="A/B 4.5", repr=False)
+    type: LineType | None = optional_received("type", known="A/B 4.5")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -121,13 +114,9 @@ class OrderShipment(Model):
     Its repr hides the tracking code and the URL, because with a zip code they lead to the recipient.
     """
 
-    track_trace_code: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("trackTraceCode", known="A/B 4.5", personal=True)
-    )
-    track_trace_url: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("trackTraceUrl", known="A/B 4.5", personal=True)
-    )
-    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate", known="A/B 4.5"))
+    track_trace_code: str | None = optional_received("trackTraceCode", known="A/B 4.5", personal=True)
+    track_trace_url: str | None = optional_received("trackTraceUrl", known="A/B 4.5", personal=True)
+    created_at: datetime | None = optional_received("createDate", known="A/B 4.5")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -148,30 +137,20 @@ class Order(Model):
     """
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", "orderUuid", known="A 4.5"))
-    display_id: str | None = attrs.field(default=None, metadata=alias("externalDisplayId", known="A 4.5"))
-    order_number: str | None = attrs.field(default=None, repr=False, metadata=alias("orderNumber", known="C 4.5"))
-    order_id: str | None = attrs.field(default=None, repr=False, metadata=alias("orderId", known="C 4.5"))
-    status: OrderStatus | None = attrs.field(default=None, metadata=alias("status", known="A 4.5"))
-    created_at: datetime | None = attrs.field(default=None, metadata=alias("createDate", known="A/B 4.5"))
-    finished_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("finishDate", known="A/B 4.5"))
-    shipped_at: datetime | None = attrs.field(default=None, repr=False, metadata=alias("shippedDate", known="A/B 4.5"))
-    total_paid: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("totalPaid", known="A 4.5"))
-    payment_method: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("paymentMethod", intern=True, known="A/B 4.5")
-    )
-    shipping_method: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("shippingMethod", intern=True, known="A/B 4.5")
-    )
-    customer_note: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("customerNote", known="A/B 4.5", personal=True)
-    )
-    internal_comment: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("internComment", known="A/B 4.5", personal=True)
-    )
-    webshop_name: str | None = attrs.field(default=None, metadata=alias("webshopName", intern=True, known="A 4.5"))
-    attention_needed: bool | None = attrs.field(
-        default=None, repr=False, metadata=alias("attentionNeeded", known="B 4.5")
-    )
+    display_id: str | None = optional_received("externalDisplayId", known="A 4.5")
+    order_number: str | None = optional_received("orderNumber", known="C 4.5", repr=False)
+    order_id: str | None = optional_received("orderId", known="C 4.5", repr=False)
+    status: OrderStatus | None = optional_received("status", known="A 4.5")
+    created_at: datetime | None = optional_received("createDate", known="A/B 4.5")
+    finished_at: datetime | None = optional_received("finishDate", known="A/B 4.5", repr=False)
+    shipped_at: datetime | None = optional_received("shippedDate", known="A/B 4.5", repr=False)
+    total_paid: Decimal | None = optional_received("totalPaid", known="A 4.5", repr=False)
+    payment_method: str | None = optional_received("paymentMethod", intern=True, known="A/B 4.5", repr=False)
+    shipping_method: str | None = optional_received("shippingMethod", intern=True, known="A/B 4.5", repr=False)
+    customer_note: str | None = optional_received("customerNote", known="A/B 4.5", personal=True)
+    internal_comment: str | None = optional_received("internComment", known="A/B 4.5", personal=True)
+    webshop_name: str | None = optional_received("webshopName", intern=True, known="A 4.5")
+    attention_needed: bool | None = optional_received("attentionNeeded", known="B 4.5", repr=False)
     tags: tuple[Label, ...] = attrs.field(default=(), repr=False, metadata=alias("tags", intern=True, known="B 4.5"))
     billing: Address = attrs.field(
         factory=Address, repr=False, metadata=flatten("billing", known="A/B 4.5", personal=True)
@@ -269,18 +248,10 @@ class NewOrderLine(Model):
     tax_rate: Decimal | Unset = attrs.field(
         default=UNSET, converter=optional_amount, metadata=alias("taxRate", known="A 4.5n")
     )
-    line_item_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("lineItemId", known="B 4.5a")
-    )
-    product_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("productId", known="B 4.5a")
-    )
-    ean: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("ean", known="B 4.5a")
-    )
-    product_image: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("productImage", known="B 4.5a")
-    )
+    line_item_id: str | Unset = optional_sent("lineItemId", optional_name, known="B 4.5a", repr=False)
+    product_id: str | Unset = optional_sent("productId", optional_name, known="B 4.5a", repr=False)
+    ean: str | Unset = optional_sent("ean", optional_text, known="B 4.5a", repr=False)
+    product_image: str | Unset = optional_sent("productImage", optional_text, known="B 4.5a", repr=False)
     total_price_incl: Decimal | Unset = attrs.field(
         default=UNSET, converter=optional_amount, repr=False, metadata=alias("totalPriceIncl", known="B 4.5a")
     )
@@ -322,24 +293,14 @@ class PickupLocation(Model):
     carrier: str | Unset = attrs.field(
         default=UNSET, converter=optional_digits, metadata=alias("carrier", known="B 4.5v")
     )
-    location: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("location", known="B 4.5v")
-    )
-    street: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("street", known="B 4.5v")
-    )
+    location: str | Unset = optional_sent("location", optional_text, known="B 4.5v", repr=False)
+    street: str | Unset = optional_sent("street", optional_text, known="B 4.5v", repr=False)
     house_number: str | Unset = attrs.field(
         default=UNSET, converter=optional_house_number, repr=False, metadata=alias("houseNumber", known="B 4.5v")
     )
-    zipcode: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("zipcode", known="B 4.5v")
-    )
-    city: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("city", known="B 4.5v")
-    )
-    country: str | Unset = attrs.field(
-        default=UNSET, converter=optional_country, metadata=alias("country", known="B 4.5v")
-    )
+    zipcode: str | Unset = optional_sent("zipcode", optional_text, known="B 4.5v", repr=False)
+    city: str | Unset = optional_sent("city", optional_text, known="B 4.5v", repr=False)
+    country: str | Unset = optional_sent("country", optional_country, known="B 4.5v")
 
 
 def _lines(value: Sequence[NewOrderLine | Mapping[str, object]]) -> tuple[NewOrderLine, ...]:
@@ -387,23 +348,13 @@ class NewOrder(Model):
             `lines[2].quantity`, `billing.country`.
     """
 
-    webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.5n")
-    )
+    webshop_uuid: str | Unset = optional_sent("webshopUuid", optional_name, known="A 4.5n")
     order_id: str = attrs.field(converter=text, metadata=alias("orderId", known="A 4.5n"))
-    display_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, metadata=alias("orderDisplayId", known="A 4.5n")
-    )
-    created_at: datetime | Unset = attrs.field(
-        default=UNSET, converter=optional_datetime, metadata=alias("createDate", known="A 4.5n")
-    )
-    finished_at: datetime | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_datetime, repr=False, metadata=alias("finishDate", known="A 4.5n")
-    )
+    display_id: str | Unset = optional_sent("orderDisplayId", optional_text, known="A 4.5n")
+    created_at: datetime | Unset = optional_sent("createDate", optional_datetime, known="A 4.5n")
+    finished_at: datetime | Unset | None = optional_sent("finishDate", nullable_datetime, known="A 4.5n", repr=False)
     status: OrderStatus = attrs.field(converter=creation_status, metadata=alias("orderStatus", known="A 4.5n"))
-    currency: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, repr=False, metadata=alias("currency", known="A 4.5n")
-    )
+    currency: str | Unset = optional_sent("currency", optional_name, known="A 4.5n", repr=False)
     billing: Address | Unset = attrs.field(
         default=UNSET,
         converter=optional_address,
@@ -416,21 +367,10 @@ class NewOrder(Model):
         repr=False,
         metadata=flatten("shipping", known="A 4.5n", personal=True),
     )
-    shipping_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("shippingMethod", known="A 4.5n")
-    )
-    payment_method: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("paymentMethod", known="A 4.5n")
-    )
-    invoice_number: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, repr=False, metadata=alias("invoiceNumber", known="A 4.5n")
-    )
-    customer_note: str | Unset | None = attrs.field(
-        default=UNSET,
-        converter=nullable_text,
-        repr=False,
-        metadata=alias("customerNote", known="A 4.5n", personal=True),
-    )
+    shipping_method: str | Unset | None = optional_sent("shippingMethod", nullable_text, known="A 4.5n", repr=False)
+    payment_method: str | Unset | None = optional_sent("paymentMethod", nullable_text, known="A 4.5n", repr=False)
+    invoice_number: str | Unset | None = optional_sent("invoiceNumber", nullable_text, known="A 4.5n", repr=False)
+    customer_note: str | Unset | None = optional_sent("customerNote", nullable_text, known="A 4.5n", personal=True)
     discount_total: Decimal | Unset = attrs.field(
         default=UNSET, converter=optional_amount, repr=False, metadata=alias("discountTotal", known="A 4.5n")
     )
@@ -449,11 +389,8 @@ class NewOrder(Model):
     paid_tax: Decimal | Unset = attrs.field(
         default=UNSET, converter=optional_amount, repr=False, metadata=alias("paidTax", known="B 4.5a")
     )
-    ignore_unknown_products: bool | Unset = attrs.field(
-        default=UNSET,
-        converter=optional_flag,
-        repr=False,
-        metadata=alias("ignoreUnknownProductWarnings", known="A 4.5n"),
+    ignore_unknown_products: bool | Unset = optional_sent(
+        "ignoreUnknownProductWarnings", optional_flag, known="A 4.5n", repr=False
     )
     lines: tuple[NewOrderLine, ...] = attrs.field(converter=_lines, metadata=alias("orderItems", known="A 4.5n"))
     pickup_location: PickupLocation | Unset = attrs.field(

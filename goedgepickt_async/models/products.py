@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.models.base import UNSET, Identifier, ProductType, Unset, alias
+from goedgepickt_async.models.base import UNSET, Identifier, ProductType, Unset, alias, optional_received, optional_sent
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.models.validators import (
     nullable_amount,
@@ -33,12 +33,12 @@ class ProductStock(Model):
         unlimited_stock: Whether the stock is unlimited; then ignore the numbers.
     """
 
-    free_stock: int | None = attrs.field(default=None, metadata=alias("freeStock", known="A/B 4.2"))
-    total_stock: int | None = attrs.field(default=None, metadata=alias("totalStock", known="A/B 4.2"))
-    reserved_stock: int | None = attrs.field(default=None, metadata=alias("reservedStock", known="A/B 4.2"))
-    unlimited_stock: bool | None = attrs.field(default=None, metadata=alias("unlimitedStock", known="A/B 4.2"))
-    minimal_stock: int | None = attrs.field(default=None, metadata=alias("minimalStock", known="A/B 4.2"))
-    fill_stock_to: int | None = attrs.field(default=None, metadata=alias("fillStockTo", known="A/B 4.2"))
+    free_stock: int | None = optional_received("freeStock", known="A/B 4.2")
+    total_stock: int | None = optional_received("totalStock", known="A/B 4.2")
+    reserved_stock: int | None = optional_received("reservedStock", known="A/B 4.2")
+    unlimited_stock: bool | None = optional_received("unlimitedStock", known="A/B 4.2")
+    minimal_stock: int | None = optional_received("minimalStock", known="A/B 4.2")
+    fill_stock_to: int | None = optional_received("fillStockTo", known="A/B 4.2")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -53,8 +53,8 @@ class ProductStock(Model):
 class Supplier(Model):
     """A supplier of a product, with the supplier's number for it (B)."""
 
-    uuid: str | None = attrs.field(default=None, metadata=alias("uuid", known="B 4.2a"))
-    supplier_sku: str | None = attrs.field(default=None, metadata=alias("supplierSku", known="B 4.2a"))
+    uuid: str | None = optional_received("uuid", known="B 4.2a")
+    supplier_sku: str | None = optional_received("supplierSku", known="B 4.2a")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
@@ -74,32 +74,28 @@ class Product(Model):
     """
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.2"))
-    sku: str | None = attrs.field(default=None, metadata=alias("sku", known="A 4.2"))
-    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.2"))
-    type: ProductType | None = attrs.field(default=None, metadata=alias("type", known="B 4.2p"))
-    product_id: str | None = attrs.field(default=None, repr=False, metadata=alias("productId", known="B 4.2"))
-    ean: str | None = attrs.field(default=None, repr=False, metadata=alias("ean", known="A/B 4.2v"))
-    barcode: str | None = attrs.field(default=None, repr=False, metadata=alias("barcode", known="A/B 4.2v"))
-    description: str | None = attrs.field(default=None, repr=False, metadata=alias("description", known="A/B 4.2v"))
-    internal_comment: str | None = attrs.field(
-        default=None, repr=False, metadata=alias("internalComment", known="A/B 4.2v")
-    )
-    price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("price", known="B 4.2v"))
-    cost_price: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("costPrice", known="B 4.2v"))
-    tax_rate: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("taxRate", known="B 4.2v"))
-    weight: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("weight", known="B 4.2v"))
-    length: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("length", known="B 4.2v"))
-    height: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("height", known="B 4.2v"))
-    width: Decimal | None = attrs.field(default=None, repr=False, metadata=alias("width", known="B 4.2v"))
-    picture: str | None = attrs.field(default=None, repr=False, metadata=alias("picture", known="A 4.2"))
+    sku: str | None = optional_received("sku", known="A 4.2")
+    name: str | None = optional_received("name", known="A 4.2")
+    type: ProductType | None = optional_received("type", known="B 4.2p")
+    product_id: str | None = optional_received("productId", known="B 4.2", repr=False)
+    ean: str | None = optional_received("ean", known="A/B 4.2v", repr=False)
+    barcode: str | None = optional_received("barcode", known="A/B 4.2v", repr=False)
+    description: str | None = optional_received("description", known="A/B 4.2v", repr=False)
+    internal_comment: str | None = optional_received("internalComment", known="A/B 4.2v", repr=False)
+    price: Decimal | None = optional_received("price", known="B 4.2v", repr=False)
+    cost_price: Decimal | None = optional_received("costPrice", known="B 4.2v", repr=False)
+    tax_rate: Decimal | None = optional_received("taxRate", known="B 4.2v", repr=False)
+    weight: Decimal | None = optional_received("weight", known="B 4.2v", repr=False)
+    length: Decimal | None = optional_received("length", known="B 4.2v", repr=False)
+    height: Decimal | None = optional_received("height", known="B 4.2v", repr=False)
+    width: Decimal | None = optional_received("width", known="B 4.2v", repr=False)
+    picture: str | None = optional_received("picture", known="A 4.2", repr=False)
     product_attributes: Any = attrs.field(
         default=None, repr=False, hash=False, metadata=alias("productAttributes", known="B 4.2v")
     )
-    supplier: Supplier | None = attrs.field(default=None, repr=False, metadata=alias("supplier", known="B 4.2a"))
-    allow_backorders: bool | None = attrs.field(
-        default=None, repr=False, metadata=alias("allowBackorders", known="C 4.2p")
-    )
-    stock: ProductStock | None = attrs.field(default=None, repr=False, metadata=alias("stock", known="A 4.2"))
+    supplier: Supplier | None = optional_received("supplier", known="B 4.2a", repr=False)
+    allow_backorders: bool | None = optional_received("allowBackorders", known="C 4.2p", repr=False)
+    stock: ProductStock | None = optional_received("stock", known="A 4.2", repr=False)
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -125,23 +121,13 @@ class NewProduct(Model):
         ValidationError: A value is missing or not valid; `fields` has the problem of each field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2v")
-    )
+    webshop_uuid: str | Unset = optional_sent("webshopUuid", optional_name, known="A 4.2v")
     name: str = attrs.field(converter=text, metadata=alias("name", known="A 4.2v"))
     sku: str = attrs.field(converter=text, metadata=alias("sku", known="A 4.2v"))
-    product_id: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("productId", known="A 4.2v")
-    )
-    stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, repr=False, metadata=alias("stockManagement", known="A 4.2v")
-    )
-    url: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("url", known="A 4.2v")
-    )
-    picture: str | Unset = attrs.field(
-        default=UNSET, converter=optional_text, repr=False, metadata=alias("picture", known="A 4.2v")
-    )
+    product_id: str | Unset = optional_sent("productId", optional_name, known="A 4.2v")
+    stock_management: bool | Unset = optional_sent("stockManagement", optional_flag, known="A 4.2v", repr=False)
+    url: str | Unset = optional_sent("url", optional_text, known="A 4.2v", repr=False)
+    picture: str | Unset = optional_sent("picture", optional_text, known="A 4.2v", repr=False)
     price: Decimal | Unset = attrs.field(
         default=UNSET, converter=optional_amount, metadata=alias("price", known="A 4.2v")
     )
@@ -163,21 +149,13 @@ class ProductUpdate(Model):
         ValidationError: A value is not valid; `fields` has the problem of each field.
     """
 
-    webshop_uuid: str | Unset = attrs.field(
-        default=UNSET, converter=optional_name, metadata=alias("webshopUuid", known="A 4.2v")
-    )
-    name: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("name", known="A 4.2v"))
-    sku: str | Unset = attrs.field(default=UNSET, converter=optional_name, metadata=alias("sku", known="A 4.2v"))
-    product_id: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, metadata=alias("productId", known="A 4.2v")
-    )
-    stock_management: bool | Unset = attrs.field(
-        default=UNSET, converter=optional_flag, metadata=alias("stockManagement", known="A 4.2v")
-    )
-    url: str | Unset | None = attrs.field(default=UNSET, converter=nullable_text, metadata=alias("url", known="A 4.2v"))
-    picture: str | Unset | None = attrs.field(
-        default=UNSET, converter=nullable_text, metadata=alias("picture", known="A 4.2v")
-    )
+    webshop_uuid: str | Unset = optional_sent("webshopUuid", optional_name, known="A 4.2v")
+    name: str | Unset = optional_sent("name", optional_name, known="A 4.2v")
+    sku: str | Unset = optional_sent("sku", optional_name, known="A 4.2v")
+    product_id: str | Unset | None = optional_sent("productId", nullable_text, known="A 4.2v")
+    stock_management: bool | Unset = optional_sent("stockManagement", optional_flag, known="A 4.2v")
+    url: str | Unset | None = optional_sent("url", nullable_text, known="A 4.2v")
+    picture: str | Unset | None = optional_sent("picture", nullable_text, known="A 4.2v")
     price: Decimal | Unset | None = attrs.field(
         default=UNSET, converter=nullable_amount, metadata=alias("price", known="A 4.2v")
     )
@@ -188,9 +166,7 @@ class StockLocation(Model):
     """A row of `GET /products/{uuid}/stock` (A). The API's key is `picklocationUuid`, with a lower-case l."""
 
     pick_location_uuid: Identifier = attrs.field(metadata=alias("picklocationUuid", "pickLocationUuid", known="A 4.3"))
-    pick_location_name: str | None = attrs.field(
-        default=None, metadata=alias("picklocationName", "pickLocationName", known="A 4.3")
-    )
-    quantity: int | None = attrs.field(default=None, metadata=alias("stockQuantity", known="A 4.3"))
-    priority: int | None = attrs.field(default=None, metadata=alias("stockPriority", known="A 4.3"))
+    pick_location_name: str | None = optional_received("picklocationName", "pickLocationName", known="A 4.3")
+    quantity: int | None = optional_received("stockQuantity", known="A 4.3")
+    priority: int | None = optional_received("stockPriority", known="A 4.3")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)

@@ -18,7 +18,7 @@ from goedgepickt_async.convert import parse as parse_json
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.logs import report_drift
 from goedgepickt_async.models import OrderStatus, WebhookEvent
-from goedgepickt_async.models.base import Identifier, alias, field_info
+from goedgepickt_async.models.base import Identifier, alias, field_info, optional_received
 
 __all__ = [
     "EVENTS",
@@ -80,8 +80,8 @@ class OrderStatusChanged(Event):
     }
 
     order_uuid: Identifier = attrs.field(metadata=alias("orderUuid", known="A 6"))
-    order_number: str | None = attrs.field(default=None, metadata=alias("orderNumber", known="A 6"))
-    new_status: OrderStatus | None = attrs.field(default=None, metadata=alias("newStatus", known="A 6"))
+    order_number: str | None = optional_received("orderNumber", known="A 6")
+    new_status: OrderStatus | None = optional_received("newStatus", known="A 6")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -101,8 +101,8 @@ class _StockEvent(Event):
     }
 
     product_uuid: Identifier = attrs.field(metadata=alias("productUuid", known="A 6"))
-    product_sku: str | None = attrs.field(default=None, metadata=alias("productSku", known="A 6"))
-    new_stock: int | None = attrs.field(default=None, metadata=alias("newStock", known="A 6"))
+    product_sku: str | None = optional_received("productSku", known="A 6")
+    new_stock: int | None = optional_received("newStock", known="A 6")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property

@@ -25,7 +25,7 @@ class KnownSupplier(Model):
     """One supplier (A)."""
 
     uuid: Identifier = attrs.field(metadata=alias("uuid", known="A 4.4"))
-    name: str | None = attrs.field(default=None, metadata=alias("name", known="A 4.4"))
+    name: str | None = optional_received("name", known="A 4.4")
     extra: dict[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
 
 
