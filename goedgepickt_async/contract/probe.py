@@ -17,9 +17,10 @@ import attrs
 from goedgepickt_async import models
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.contract.collector import Collector, Report, Verdict, kind_of
-from goedgepickt_async.convert.hooks import AMSTERDAM, Mismatch, parse_datetime
+from goedgepickt_async.convert.hooks import Mismatch, parse_datetime
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.errors import APIError, AuthenticationError, DecodeError, RateLimitedError, TransportError
+from goedgepickt_async.models.base import AMSTERDAM
 from goedgepickt_async.settings import RetryPolicy
 
 __all__ = ["AT_MOST", "Probe", "Step"]

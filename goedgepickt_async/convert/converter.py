@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice, repeat
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 from cattrs import (
@@ -83,7 +83,7 @@ def _canonical(data: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
 
 def _key_of(field: ReadField, data: dict[str, Any]) -> str | None:
     """Return the first key of a field that is present and not null, or else one that is present, or else None."""
-    there = [key for key in (field.wire.name, *field.wire.aliases) if key in data]
+    there = [key for key in field.wire.keys if key in data]
     return next((key for key in there if data[key] is not None), there[0] if there else None)
 
 
@@ -155,7 +155,14 @@ def _configured(*, is_fast: bool) -> Converter:
     converter = Converter(detailed_validation=not is_fast)
     _register_scalars(converter)
     _register_containers(converter)
-    class_hook = _class_hooks(converter, is_fast=is_fast)
+
+    def class_hook(tp: Any) -> Hook:
+        spec = model_spec(tp)
+        assert spec is not None
+        _python_names(tp)  # computed here, and not at the first object
+        compiled = compile_class(spec, converter) if is_fast else None
+        return compiled or generate_class(spec, converter)
+
     converter.register_structure_hook_factory(_is_model, class_hook)
     converter.register_structure_hook_factory(lambda tp: tp is ProductStock, lambda tp: _or_bare(class_hook(tp)))
     return converter
@@ -231,17 +238,6 @@ def _is_model(tp: Any) -> bool:
     return isinstance(tp, type) and attrs.has(tp) and model_spec(tp) is not None
 
 
-def _class_hooks(converter: Converter, *, is_fast: bool) -> Callable[[Any], Hook]:
-    def class_hook(tp: Any) -> Hook:
-        spec = model_spec(tp)
-        assert spec is not None
-        _python_names(tp)  # computed here, and not at the first object
-        compiled = compile_class(spec, converter) if is_fast else None
-        return compiled or generate_class(spec, converter)
-
-    return class_hook
-
-
 def _or_bare(hook: Hook) -> Hook:
     """Stock can also be a number or numeric text (C): then it is the free stock."""
 
@@ -300,11 +296,7 @@ def decode(data: Any, cls: type[_T]) -> _T:
     model: Any = cls
     if data.__class__ is dict and not _python_names(model).isdisjoint(data):
         _refuse_python_names(data, model)
-    try:
-        return cast("_T", converters().fast.get_structure_hook(cls)(data, cls))
-    except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
-        pass
-    rows, bad = _read_in_detail([data], cls, ["$"])
+    rows, bad = _read_each([data], cls, ["$"])
     if bad:
         raise decode_error(cls, bad)
     return rows[0]
@@ -370,16 +362,16 @@ def decode_readable(
     if rows.__class__ is not list:
         problem = f"{path}: expected a list, got {kind_of(rows)}"
         raise decode_error(cls, [BadRow(index=0, lines=(problem,), count=1)])
-    hook = converters().fast.get_structure_hook(cls)
-    read_all = getattr(hook, "read_all", None)
-    try:
-        return (read_all(rows) if read_all is not None else [hook(row, cls) for row in rows]), []
-    except Exception:  # noqa: BLE001, S110 - whatever surprised it, the detailed path names it
-        pass
-    return _read_in_detail(rows, cls, [f"{path}[{place}]" for place in places or range(len(rows))])
+    read_all = getattr(converters().fast.get_structure_hook(cls), "read_all", None)
+    if read_all is not None:
+        try:
+            return read_all(rows), []
+        except Exception:  # noqa: BLE001, S110 - `_read_each` tells which row and why
+            pass
+    return _read_each(rows, cls, [f"{path}[{place}]" for place in places or range(len(rows))])
 
 
-def _read_in_detail(rows: list[Any], cls: type[_T], paths: list[str]) -> tuple[list[_T], list[BadRow]]:
+def _read_each(rows: list[Any], cls: type[_T], paths: list[str]) -> tuple[list[_T], list[BadRow]]:
     """Return the models, and the problems of the rows that cannot be read.
 
     The detailed converter reads only the rows that the fast one refuses, because it takes ten times as long.

@@ -10,10 +10,8 @@ from typing import Any, Final, get_args
 
 import attrs
 
-from goedgepickt_async.convert.hooks import AMSTERDAM
-from goedgepickt_async.models import UNSET, OpenEnum, Secret
-from goedgepickt_async.models.base import FieldInfo, field_info
-from goedgepickt_async.models.serialization import plain_scalar
+from goedgepickt_async.models import UNSET, OpenEnum, serialization
+from goedgepickt_async.models.base import AMSTERDAM, FieldInfo, field_info
 from goedgepickt_async.models.validators import is_request_model
 
 __all__ = ["encode", "field_names", "python_name", "to_plain"]
@@ -76,21 +74,9 @@ def field_names(cls: type[Any]) -> tuple[str, ...]:
 
 
 def to_plain(model: Any) -> dict[str, Any]:
-    """Return a model as values for `json.dumps`, with its Python names.
-
-    Decimals and enumerations become text, times become ISO 8601 with their offset, and secrets become `***`. Unknown
-    keys stay in `extra`. Fields that are UNSET are left out. The result contains personal data.
-    """
-    named = ((name, getattr(model, name)) for name in field_names(type(model)))
-    return {name: _plain(value) for name, value in named if value is not UNSET}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return to_plain(value) if attrs.has(type(value)) and not isinstance(value, Secret) else plain_scalar(value)
+    """Return a model or an event as values for `json.dumps`, with its Python names: what `Model.to_dict` returns."""
+    plain: dict[str, Any] = serialization.to_plain(model)
+    return plain
 
 
 _SEPARATOR: Final = re.compile(r"[.\[\]]+")

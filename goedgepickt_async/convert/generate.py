@@ -23,7 +23,7 @@ from goedgepickt_async.convert import hooks as scalars
 from goedgepickt_async.convert.hooks import skips_nulls
 from goedgepickt_async.logs import report_unknown
 from goedgepickt_async.models import OpenEnum
-from goedgepickt_async.models.base import FieldInfo, field_info
+from goedgepickt_async.models.base import AMSTERDAM, FieldInfo, field_info
 from goedgepickt_async.models.validators import is_request_model
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "compile_class",
     "inner_of_optional",
     "item_of_tuple",
-    "keys_of",
     "model_spec",
 ]
 
@@ -123,7 +122,7 @@ def model_spec(cls: type[Any]) -> ModelSpec | None:
         return None
     fields = tuple(field for field in made if isinstance(field, ReadField))
     flat = tuple(field for field in made if isinstance(field, FlatField))
-    known = [key for field in fields for key in keys_of(field)]
+    known = [key for field in fields for key in field.wire.keys]
     known += [part.wire.name + key for part in flat for key in part.parts.known]
     return ModelSpec(
         cls=cls,
@@ -138,11 +137,6 @@ def model_spec(cls: type[Any]) -> ModelSpec | None:
 
 
 _EXTRA: Final = object()
-
-
-def keys_of(field: ReadField) -> tuple[str, ...]:
-    """Return the JSON keys of a field, the best one first."""
-    return field.wire.name, *field.wire.aliases
 
 
 def _field_of(attribute: attrs.Attribute[Any]) -> ReadField | FlatField | object | None:
@@ -290,7 +284,7 @@ class _Writer:
             "Decimal": Decimal,
             "from_iso": datetime.fromisoformat,
             "combine": datetime.combine,
-            "AMSTERDAM": scalars.AMSTERDAM,
+            "AMSTERDAM": AMSTERDAM,
             "in_amsterdam": scalars.in_amsterdam,
         }
 
@@ -305,7 +299,7 @@ class _Writer:
         """Return the lines that make one object and assign it to the variable `target`."""
         yield f"{target} = new({self._name('clone', assignable_clone(spec.cls))})"
         for field in spec.fields:
-            first, *others = (self.keys.setdefault(prefix + key, f"v{len(self.keys)}") for key in keys_of(field))
+            first, *others = (self.keys.setdefault(prefix + key, f"v{len(self.keys)}") for key in field.wire.keys)
             if others:
                 found = others.pop()
                 for other in reversed([first, *others]):
@@ -408,7 +402,7 @@ class _Shapes(dict[Keys, Read]):
             keys=tuple(self._writer.keys),
             known=spec.known,
         )
-        self._required = [frozenset(keys_of(field)) for field in spec.fields if field.is_required]
+        self._required = [frozenset(field.wire.keys) for field in spec.fields if field.is_required]
         self._seen: dict[Keys, int] = {}
         self._reported = set(spec.known)
         self._latest: tuple[list[str], Read] = ([], self._any_shape)

@@ -14,10 +14,9 @@ import attrs
 
 from goedgepickt_async.logs import report_drift
 from goedgepickt_async.models import OpenEnum, Secret
-from goedgepickt_async.models.base import Identifier, Label
+from goedgepickt_async.models.base import AMSTERDAM, Identifier, Label
 
 __all__ = [
-    "AMSTERDAM",
     "Mismatch",
     "as_list",
     "enum_member",
@@ -151,9 +150,6 @@ def mismatch(wanted: str, value: Any) -> NoReturn:
     """Raise the `Mismatch` for a value that is not `wanted`."""
     raise Mismatch(f"expected {wanted}, got {kind_of(value)}")
 
-
-AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
-"""The time zone of the API's times without an offset (reference 4.5, A/B)."""
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.0{1,30})?", re.ASCII)
 _EXACT_FLOAT: Final = 2**53

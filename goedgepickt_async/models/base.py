@@ -8,12 +8,14 @@ import hmac
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, Self, final
+from zoneinfo import ZoneInfo
 
 import attrs
 
 from goedgepickt_async.errors import ConfigurationError
 
 __all__ = [
+    "AMSTERDAM",
     "SOURCES",
     "UNSET",
     "Confidence",
@@ -44,8 +46,10 @@ Identifier = Annotated[str, "identifier"]
 Label = Annotated[str, "label"]
 """Text in a list. Items of other types are kept as their JSON text."""
 
-_KEY: Final = "goedgepickt_async.field"
+AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+"""The time zone of the API's times without an offset (reference 4.5, A/B)."""
 
+_KEY: Final = "goedgepickt_async.field"
 
 Confidence = Literal["A", "A/B", "B", "B/C", "C"]
 """How sure a fact about the API is: `A` from the vendor or from code in production, `B` seen once, `C` a guess."""
@@ -98,6 +102,11 @@ class FieldInfo:
     source: str = ""
     section: str = ""
     personal: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys in responses, the best one first."""
+        return self.name, *self.aliases
 
 
 def alias(

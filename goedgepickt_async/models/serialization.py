@@ -8,18 +8,16 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from types import NoneType, UnionType
 from typing import Any, Final, Self, Union, get_args, get_origin
-from zoneinfo import ZoneInfo
 
 import attrs
 
 from goedgepickt_async.errors import ValidationError, without_frames
-from goedgepickt_async.models.base import UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
+from goedgepickt_async.models.base import AMSTERDAM, UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
 from goedgepickt_async.models.validators import FieldError, coerce, is_request_model, type_name, validation_error
 from goedgepickt_async.text import html_table
 
-__all__ = ["Model", "members", "plain_scalar"]
+__all__ = ["Model", "members", "plain_scalar", "to_plain"]
 
-_AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 _WIDEST_AMOUNT: Final = 64
 _MASK: Final = str(Secret(""))
 
@@ -40,11 +38,8 @@ class Model:
                 the others.
             show_secrets: Show the secret of a webhook subscription. Otherwise it is `***`, which `from_dict` refuses.
         """
-        made: dict[str, Any] = {}
-        for name, value in _set_fields(self):
-            plain = _plain(value, wire=wire, show_secrets=show_secrets)
-            made |= _named(self, name, plain) if wire else {name: plain}
-        return made
+        plain: dict[str, Any] = to_plain(self, wire=wire, show_secrets=show_secrets)
+        return plain
 
     def to_json(self, *, wire: bool = False, show_secrets: bool = False) -> str:
         """Return the result of `to_dict` as JSON text."""
@@ -125,13 +120,6 @@ class Model:
 # -- out --------------------------------------------------------------------------------------------------------
 
 
-def _set_fields(model: Any) -> Iterator[tuple[str, Any]]:
-    for field in attrs.fields(type(model)):
-        value = getattr(model, field.name)
-        if value is not UNSET:
-            yield field.name, value
-
-
 def _shown(model: Any) -> Iterator[tuple[str, Any]]:
     return ((field.name, getattr(model, field.name, UNSET)) for field in attrs.fields(type(model)) if field.repr)
 
@@ -140,14 +128,20 @@ def _hides(model: Any) -> bool:
     return any(not field.repr for field in attrs.fields(type(model)))
 
 
-def _plain(value: Any, *, wire: bool, show_secrets: bool) -> Any:
-    if isinstance(value, Model):
-        return value.to_dict(wire=wire, show_secrets=show_secrets)
+def to_plain(value: Any, *, wire: bool = False, show_secrets: bool = False) -> Any:
+    """Return an attrs object, or a value in one, for `json.dumps`: see `Model.to_dict`."""
     if isinstance(value, list | tuple):
-        return [_plain(part, wire=wire, show_secrets=show_secrets) for part in value]
+        return [to_plain(part, wire=wire, show_secrets=show_secrets) for part in value]
     if isinstance(value, dict):
-        return {key: _plain(part, wire=wire, show_secrets=show_secrets) for key, part in value.items()}
-    return value.reveal() if show_secrets and isinstance(value, Secret) else plain_scalar(value)
+        return {key: to_plain(part, wire=wire, show_secrets=show_secrets) for key, part in value.items()}
+    if not attrs.has(type(value)):
+        return value.reveal() if show_secrets and isinstance(value, Secret) else plain_scalar(value)
+    plain = {
+        field.name: to_plain(part, wire=wire, show_secrets=show_secrets)
+        for field in attrs.fields(type(value))
+        if (part := getattr(value, field.name)) is not UNSET
+    }
+    return _by_wire_names(plain, type(value)) if wire else plain
 
 
 def plain_scalar(value: Any) -> Any:
@@ -162,15 +156,20 @@ def plain_scalar(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _named(model: Any, name: str, plain: Any) -> dict[str, Any]:
-    """Return one field with its wire name. The parts of a flat field and the unknown keys are separate fields."""
-    info = field_info(getattr(attrs.fields(type(model)), name).metadata)
-    if info is None:
-        return dict(plain) if name == "extra" else {name: plain}
-    key = info.sent if is_request_model(type(model)) else info.name
-    if not info.is_flat:
-        return {key: plain}
-    return {key + part: value for part, value in plain.items() if value is not None}
+def _by_wire_names(plain: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """Rename the fields. The parts of a flat field and the unknown keys become fields of their own."""
+    named: dict[str, Any] = {}
+    for name, value in plain.items():
+        info = field_info(attrs.fields_dict(cls)[name].metadata)
+        if info is None:
+            named |= value if name == "extra" else {name: value}
+            continue
+        key = info.sent if is_request_model(cls) else info.name
+        if info.is_flat:
+            named |= {key + part: text for part, text in value.items() if text is not None}
+        else:
+            named[key] = value
+    return named
 
 
 # -- in ---------------------------------------------------------------------------------------------------------
@@ -291,7 +290,7 @@ def _datetime(value: Any) -> datetime:
     if read is None:
         raise FieldError("must be an ISO 8601 date and time")
     for fold in (0, 1):  # Dutch time if the offset is the same, so that the value is equal
-        dutch = read.replace(tzinfo=_AMSTERDAM, fold=fold)
+        dutch = read.replace(tzinfo=AMSTERDAM, fold=fold)
         if read.tzinfo is not None and dutch.utcoffset() == read.utcoffset():
             return dutch
     return read
