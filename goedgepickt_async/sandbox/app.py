@@ -16,6 +16,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import shake_256
 from http import HTTPStatus
+from types import NoneType
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 import attrs
@@ -27,18 +28,20 @@ __all__ = [
     "Application",
     "CacheFlavour",
     "Controller",
-    "Outcome",
+    "Keys",
     "Quirks",
     "Refusal",
     "Router",
     "Throttle",
     "encode_json",
     "error",
+    "invalid",
+    "is_well_formed",
     "json_answer",
     "make_key",
-    "validation_error",
 ]
 
+_JSON: Final = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 _PAGE: Final = (
     '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
     '<body class="antialiased"><div class="flex-center"><div class="code">{status}</div>'
@@ -49,24 +52,25 @@ _ESCAPED_DELETE: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u007f")
 
 @attrs.frozen
 class Answer:
-    """A response: status, headers and the bytes of the body."""
+    """A response: status, body and headers.
+
+    Attributes:
+        throttled: Whether the rate limiter refused the request.
+        applied: Whether the controller ran successfully.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = attrs.field(factory=dict)
+    throttled: bool = attrs.field(default=False, kw_only=True)
+    applied: bool = attrs.field(default=False, kw_only=True)
 
-    def with_headers(self, headers: dict[str, str]) -> Answer:
-        """Return the same answer with more headers."""
+    def with_headers(self, headers: Mapping[str, str]) -> Answer:
         return attrs.evolve(self, headers={**self.headers, **headers})
-
-    def absolute(self, origin: str) -> Answer:
-        """Return the same answer; a redirect to a path of this server leads to a whole URL, as Laravel writes it."""
-        path = self.headers.get("Location", "")
-        return _redirect(origin + path) if path.startswith("/") else self
 
 
 class Refusal(Exception):  # noqa: N818 - it is no error of ours
-    """Raised in a controller to end the request with an error response."""
+    """Raised to end the request with an error response."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -83,44 +87,44 @@ def encode_json(value: Any) -> bytes:
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
-    return Answer(
-        status, encode_json(value), {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
-    )
+    return Answer(status, encode_json(value), _JSON)
 
 
-def error(status: int, message: str, *, wants_json: bool, pretty: bool = True, key: str = "message") -> Answer:
+def error(request: Incoming, status: int, message: str, *, pretty: bool = True, key: str = "message") -> Answer:
     """Return an error as Laravel's exception handler renders it.
 
+    A client that did not ask for JSON gets a web page, and is redirected to the login page with a 401.
+
     Args:
+        request: The request.
         status: The HTTP status.
         message: The text of the exception.
-        wants_json: Whether the client requested JSON. Otherwise it gets a web page, and a 401 redirects to the login
-            page.
         pretty: Laravel indents the errors of its exception handler, but not the ones that it made itself (401).
         key: The key of the text.
     """
-    if wants_json:
-        text = json.dumps({key: message}, indent=4) if pretty else encode_json({key: message}).decode()
-        headers = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
-        return Answer(status, text.encode(), headers)
+    if request.wants_json:
+        return Answer(
+            status, json.dumps({key: message}, indent=4).encode() if pretty else encode_json({key: message}), _JSON
+        )
     if status == 401:
-        return _redirect("/login")
-    title = html.escape(HTTPStatus(status).phrase)
-    page = _PAGE.format(status=status, title=title)
+        return _redirect(request, "/login")
+    page = _PAGE.format(status=status, title=html.escape(HTTPStatus(status).phrase))
     return Answer(status, page.encode(), {"Content-Type": "text/html; charset=UTF-8"})
 
 
-def validation_error(errors: dict[str, list[str]], *, wants_json: bool, previous: str = "/") -> Answer:
-    """Return Laravel's answer to input that does not validate: 422 in JSON, a way back to a browser."""
-    if not wants_json:
-        return _redirect(previous)
+def invalid(request: Incoming, errors: dict[str, list[str]]) -> Refusal:
+    """Return Laravel's answer to input that does not validate, to be raised: 422 in JSON, a way back to a browser."""
+    if not request.wants_json:
+        return Refusal(_redirect(request, request.referer))
     texts = [text for field in errors.values() for text in field]
     more = len(texts) - 1
     suffix = f" (en {more} andere foutmelding{'en' if more > 1 else ''})" if more else ""
-    return json_answer({"message": texts[0] + suffix, "errors": errors}, 422)
+    return Refusal(json_answer({"message": texts[0] + suffix, "errors": errors}, 422))
 
 
-def _redirect(url: str) -> Answer:
+def _redirect(request: Incoming, url: str) -> Answer:
+    if url.startswith("/"):  # Laravel writes whole URLs
+        url = request.origin + url
     safe = html.escape(url)
     page = f'<!DOCTYPE html>\n<html><head><meta http-equiv="refresh" content="0;url=\'{safe}\'" /></head></html>\n'
     return Answer(302, page.encode(), {"Content-Type": "text/html; charset=UTF-8", "Location": url})
@@ -133,55 +137,17 @@ CacheFlavour = Literal["redis", "file", "memcached"]
 of a separate clock, so up to one second early or late.
 """
 
-_KEY: Final = re.compile(r"[!-~]{8,4096}")
 _MEMCACHED_PHASE: Final = 0.37
 """How far memcached's clock ticks behind the second; any fraction will do."""
 
 
 @attrs.define
-class _Entry:
-    value: int
+class _Window:
+    """Laravel's counter and its timer: two cache entries that begin and expire together."""
+
+    timer: int
     expires: float
-
-
-class _Cache:
-    """The three operations that the throttle needs of Laravel's cache."""
-
-    def __init__(self, flavour: CacheFlavour) -> None:
-        self._flavour = flavour
-        self._entries: dict[str, _Entry] = {}
-
-    def get(self, now: float, key: str) -> int | None:
-        entry = self._entries.get(key)
-        if entry is None or self._tick(now) >= entry.expires:
-            self._entries.pop(key, None)
-            return None
-        return entry.value
-
-    def add(self, now: float, key: str, value: int, ttl: float) -> None:
-        """Put a value unless one is alive."""
-        if self.get(now, key) is None:
-            start = now if self._flavour == "redis" else math.floor(now)
-            self._entries[key] = _Entry(value, start + ttl)
-
-    def increment(self, key: str) -> None:
-        """Add one to a value that is there; how long it lives does not change."""
-        self._entries[key].value += 1
-
-    def forget(self, key: str) -> None:
-        self._entries.pop(key, None)
-
-    def clear(self) -> None:
-        self._entries.clear()
-
-    def alive(self, now: float) -> list[tuple[str, int]]:
-        """Return the keys and values that live."""
-        return [(key, value) for key in list(self._entries) if (value := self.get(now, key)) is not None]
-
-    def _tick(self, now: float) -> float:
-        if self._flavour == "redis":
-            return now
-        return math.floor(now - _MEMCACHED_PHASE) if self._flavour == "memcached" else math.floor(now)
+    used: int = 0
 
 
 class Throttle:
@@ -200,19 +166,20 @@ class Throttle:
         self.limit = limit
         self.period = period
         self.refused: int = 0
-        self._cache = _Cache(flavour)
+        self._flavour = flavour
+        self._windows: dict[str, _Window] = {}
 
     def used(self, now: float) -> dict[str, tuple[int, int]]:
         """Return, for each client with an open window, how many requests it used and in how many seconds that ends."""
         return {
-            client: (count, max(0, (self._cache.get(now, f"{client}:timer") or math.floor(now)) - math.floor(now)))
-            for client, count in self._cache.alive(now)
-            if not client.endswith(":timer")
+            client: (window.used, max(0, window.timer - math.floor(now)))
+            for client in self._windows
+            if (window := self._open(now, client)) is not None
         }
 
     def reset(self) -> None:
         """Reset all counters."""
-        self._cache.clear()
+        self._windows.clear()
 
     def arrive(self, now: float, client: str) -> dict[str, str] | None:
         """Count a request before the controller runs.
@@ -225,31 +192,29 @@ class Throttle:
             None if the request is allowed and counted; otherwise the headers of the refusal, and the request is not
             counted.
         """
-        timer_key = f"{client}:timer"
-        if (self._cache.get(now, client) or 0) >= self.limit:
-            timer = self._cache.get(now, timer_key)
-            if timer is not None:
-                self.refused += 1
-                return self._refusal(now, timer)
-            self._cache.forget(client)
-        self._cache.add(now, timer_key, int(math.floor(now) + self.period), self.period)
-        self._cache.add(now, client, 0, self.period)
-        self._cache.increment(client)
+        second = math.floor(now)
+        window = self._open(now, client)
+        if window is not None and window.used >= self.limit:
+            self.refused += 1
+            retry_after = max(0, window.timer - second)
+            more = {"Retry-After": str(retry_after), "X-RateLimit-Reset": str(second + retry_after)}
+            return self.leave(now, client) | more
+        if window is None:
+            start = now if self._flavour == "redis" else second
+            window = self._windows[client] = _Window(int(second + self.period), start + self.period)
+        window.used += 1
         return None
 
     def leave(self, now: float, client: str) -> dict[str, str]:
         """Return the headers of an admitted request's answer, as they are after the controller ran."""
-        count = self._cache.get(now, client) or 0
-        return {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(max(0, self.limit - count))}
+        window = self._open(now, client)
+        left = self.limit - (0 if window is None else window.used)
+        return {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(max(0, left))}
 
-    def _refusal(self, now: float, timer: int) -> dict[str, str]:
-        retry_after = max(0, timer - math.floor(now))
-        return {
-            "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": "0",
-            "Retry-After": str(retry_after),
-            "X-RateLimit-Reset": str(math.floor(now) + retry_after),
-        }
+    def _open(self, now: float, client: str) -> _Window | None:
+        tick = {"redis": now, "file": math.floor(now), "memcached": math.floor(now - _MEMCACHED_PHASE)}[self._flavour]
+        window = self._windows.get(client)
+        return None if window is None or tick >= window.expires else window
 
 
 @attrs.frozen(kw_only=True)
@@ -259,30 +224,23 @@ class Keys:
     Attributes:
         fulfilment: The key of the fulfilment API.
         account: The key of the account API. If both are equal, one key is valid for both APIs.
-        any: Whether both APIs accept any other well-formed key: 8 to 4096 visible ASCII characters.
+        any: Whether both APIs accept any other well-formed key.
     """
 
     fulfilment: str
     account: str
     any: bool = False
 
-    def of(self, base: str) -> str:
-        """Return the key of an API: `fulfilment` or `account`."""
-        return self.account if base == "account" else self.fulfilment
-
     def opens(self, token: str | None, base: str) -> bool:
         if token is None:
             return False
-        return hmac.compare_digest(token.encode(), self.of(base).encode()) or (self.any and is_well_formed(token))
-
-    def knows(self, token: str | None) -> bool:
-        """Whether a token is the key of either API."""
-        return token in {self.fulfilment, self.account}
+        key = self.account if base == "account" else self.fulfilment
+        return hmac.compare_digest(token.encode(), key.encode()) or (self.any and is_well_formed(token))
 
 
 def is_well_formed(key: str) -> bool:
     """Whether a text can be a key: 8 to 4096 visible ASCII characters."""
-    return _KEY.fullmatch(key) is not None
+    return re.fullmatch(r"[!-~]{8,4096}", key) is not None
 
 
 def make_key(seed: int, kind: str) -> str:
@@ -294,12 +252,8 @@ def make_key(seed: int, kind: str) -> str:
     jti = shake_256(f"jti:{seed}:{kind}".encode()).hexdigest(40)
     signature = shake_256(f"signature:{seed}:{kind}".encode()).digest(256)
     payload = {"aud": "1", "jti": jti, "iat": 1_767_225_600, "sub": "1", "scopes": [kind]}
-    parts = (_json({"typ": "JWT", "alg": "RS256"}), _json(payload), signature)
+    parts = (encode_json({"typ": "JWT", "alg": "RS256"}), encode_json(payload), signature)
     return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 Controller = Callable[[Incoming], Answer]
@@ -317,41 +271,31 @@ class Router:
         pattern = re.compile(re.escape(path).replace(r"\{\}", "([^/]+)"))
         self._routes.append((pattern, {name.upper(): controller for name, controller in methods.items()}))
 
-    def find(self, request: Incoming) -> Controller | Answer:
-        """Return the controller of a request, or the answer to a request that has none."""
+    def find(self, request: Incoming) -> Controller:
+        """Return the controller of a request.
+
+        Raises:
+            Refusal: 404 or 405, in Laravel's words.
+        """
         for pattern, methods in self._routes:
             match = pattern.fullmatch(request.path)
-            if match and request.base:
-                return self._pick(methods, match.groups(), request)
-        return self.not_found(request)
+            if not match or not request.base:
+                continue
+            controller = methods.get("GET" if request.method == "HEAD" else request.method)
+            if controller is None:
+                allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
+                text = f"The {request.method} method is not supported for route {request.route}. Supported methods: {allowed}."
+                raise Refusal(error(request, 405, text).with_headers({"Allow": allowed}))
+            return functools.partial(_call, controller, match.groups())
+        raise Refusal(self.not_found(request))
 
     def not_found(self, request: Incoming) -> Answer:
         """Return Laravel's answer to a path that it has no route for."""
-        route = f"{_PREFIXES.get(request.base, '')}{request.path}".strip("/")
-        return error(404, f"The route {route} could not be found.", wants_json=request.wants_json)
-
-    def _pick(
-        self, methods: dict[str, Callable[..., Answer]], segments: tuple[str, ...], request: Incoming
-    ) -> Controller | Answer:
-        controller = methods.get("GET" if request.method == "HEAD" else request.method)
-        if controller is not None:
-            return lambda incoming: controller(incoming, *segments)
-        allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
-        route = f"{_PREFIXES[request.base]}{request.path}".strip("/")
-        text = f"The {request.method} method is not supported for route {route}. Supported methods: {allowed}."
-        return error(405, text, wants_json=request.wants_json).with_headers({"Allow": allowed})
+        return error(request, 404, f"The route {request.route} could not be found.")
 
 
-_PREFIXES = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
-
-
-@attrs.frozen
-class Outcome:
-    """An answer, and how it came to be."""
-
-    answer: Answer
-    throttled: bool = False
-    applied: bool = False
+def _call(controller: Callable[..., Answer], segments: tuple[str, ...], request: Incoming) -> Answer:
+    return controller(request, *segments)
 
 
 class Application:
@@ -370,60 +314,45 @@ class Application:
         self._quirks = quirks
         self._clock = clock
 
-    async def answer(self, request: Incoming, latency: Callable[[], Awaitable[None]]) -> Outcome:
+    async def answer(self, request: Incoming, latency: Callable[[], Awaitable[None]]) -> Answer:
         """Answer a request; `latency` is waited for between the throttle's count and the controller."""
-        controller = self._router.find(request)
-        if isinstance(controller, Answer):
-            return Outcome(controller)
-        refused = self._refuse(request)
-        if refused is not None:
-            return refused
+        try:
+            controller = self.admit(request)
+        except Refusal as refusal:
+            return refusal.answer
         await latency()
-        return self._control(controller, request)
+        try:
+            answer = attrs.evolve(controller(request), applied=True)
+        except Refusal as refusal:
+            answer = refusal.answer
+        return answer.with_headers(self.rate_headers(request))
 
-    def admit(self, request: Incoming) -> Outcome | None:
-        """Do all that comes before the controller; None if it would run now."""
+    def admit(self, request: Incoming) -> Controller:
+        """Do all that comes before the controller.
+
+        Raises:
+            Refusal: The route, the key or the throttle refuses the request.
+        """
         controller = self._router.find(request)
-        return Outcome(controller) if isinstance(controller, Answer) else self._refuse(request)
+        if not self._keys.opens(request.token, request.base):
+            raise Refusal(self._wrong_key(request))
+        headers = None if self.throttle is None else self.throttle.arrive(self._clock(), request.client)
+        if headers is not None:
+            answer = error(request, 429, "Too Many Attempts.").with_headers(headers)
+            raise Refusal(attrs.evolve(answer, throttled=True))
+        return controller
 
     def rate_headers(self, request: Incoming) -> dict[str, str]:
         """Return the headers that an admitted request's answer carries now."""
         return {} if self.throttle is None else self.throttle.leave(self._clock(), request.client)
 
-    def _refuse(self, request: Incoming) -> Outcome | None:
-        unauthenticated = self._check_key(request)
-        if unauthenticated is not None:
-            return Outcome(unauthenticated.absolute(request.origin))
-        headers = None if self.throttle is None else self.throttle.arrive(self._clock(), request.client)
-        if headers is None:
-            return None
-        answer = error(429, "Too Many Attempts.", wants_json=request.wants_json)
-        return Outcome(answer.with_headers(headers), throttled=True)
-
-    def _control(self, controller: Controller, request: Incoming) -> Outcome:
-        try:
-            answer, applied = controller(request), True
-        except Refusal as refusal:
-            answer, applied = refusal.answer.absolute(request.origin), False
-        return Outcome(answer.with_headers(self.rate_headers(request)), applied=applied)
-
-    def _check_key(self, request: Incoming) -> Answer | None:
-        if self._keys.opens(request.token, request.base):
-            return None
-        if self._keys.knows(request.token):
-            return self._wrong_kind(request)
-        return error(401, "Unauthenticated.", wants_json=request.wants_json, pretty=False, key=self._quirks.error_key)
-
-    def _wrong_kind(self, request: Incoming) -> Answer:
-        status = self._quirks.wrong_kind_status
+    def _wrong_key(self, request: Incoming) -> Answer:
+        is_of_other_api = request.token in {self._keys.fulfilment, self._keys.account}
+        status = self._quirks.wrong_kind_status if is_of_other_api else 401
         if status == 404:
             return self._router.not_found(request)
         text = "Unauthenticated." if status == 401 else "This action is unauthorized."
-        key = self._quirks.error_key
-        return error(status, text, wants_json=request.wants_json, pretty=status != 401, key=key)
-
-
-# -- quirks: variants of the behaviour, for wrong data and for open questions about the real service ------------------
+        return error(request, status, text, pretty=status != 401, key=self._quirks.error_key)
 
 
 @attrs.define(kw_only=True)
@@ -500,39 +429,34 @@ class Quirks:
         return [
             {
                 "name": field.name,
-                "kind": _kind(field.name),
-                "choices": list(_choices(field.name)),
+                "kind": kind,
+                "choices": list(choices),
                 "default": field.default,
                 "text": " ".join(said.get(field.name, "").split()),
             }
-            for field in attrs.fields(cls)
+            for field, (kind, choices) in zip(attrs.fields(cls), _kinds().values(), strict=True)
         ]
 
 
 @functools.cache
-def _hints() -> dict[str, Any]:
-    """The types of the quirks; every sandbox asks for each several times."""
-    return get_type_hints(Quirks)
+def _kinds() -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """Return the kind and the choices of each quirk, by name."""
 
+    def kind(hint: Any) -> tuple[str, tuple[Any, ...]]:
+        if hint is bool:
+            return "boolean", ()
+        return ("integer", ()) if NoneType in get_args(hint) else ("choice", get_args(hint))
 
-def _choices(name: str) -> tuple[Any, ...]:
-    hint = _hints()[name]
-    return get_args(hint) if _kind(name) == "choice" else ()
-
-
-def _kind(name: str) -> str:
-    hint = _hints()[name]
-    return "boolean" if hint is bool else "integer" if type(None) in get_args(hint) else "choice"
+    return {name: kind(hint) for name, hint in get_type_hints(Quirks).items()}
 
 
 def _check(name: str, value: Any) -> None:
-    names = [field.name for field in attrs.fields(Quirks)]
-    if name not in names:
-        raise ValueError(f"unknown quirk {name!r}; the quirks are {', '.join(names)}")
-    kind = _kind(name)
+    if name not in _kinds():
+        raise ValueError(f"unknown quirk {name!r}; the quirks are {', '.join(_kinds())}")
+    kind, choices = _kinds()[name]
     if kind == "boolean" and not isinstance(value, bool):
         raise ValueError(f"{name} is true or false, not {value!r}")
     if kind == "integer" and value is not None and (type(value) is not int or value < 0):
         raise ValueError(f"{name} is a whole number, at least 0, or null; not {value!r}")
-    if kind == "choice" and (isinstance(value, bool) or value not in _choices(name)):
-        raise ValueError(f"{name} is one of {', '.join(map(str, _choices(name)))}; not {value!r}")
+    if kind == "choice" and (isinstance(value, bool) or value not in choices):
+        raise ValueError(f"{name} is one of {', '.join(map(str, choices))}; not {value!r}")

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import attrs
 from aiohttp import web
 
-from goedgepickt_async.sandbox.app import Answer, Application, encode_json, error
+from goedgepickt_async.sandbox.app import Answer, Application, Refusal, encode_json, error
 from goedgepickt_async.sandbox.requests import Incoming, RecordedRequest
 from goedgepickt_async.sandbox.world import World
 
@@ -48,7 +48,8 @@ class Connections:
     def __init__(self) -> None:
         self._numbers: WeakKeyDictionary[BaseTransport, int] = WeakKeyDictionary()
         self._next = count(1)
-        self._awaited: dict[int, Any] = {}
+        self.faults: dict[int, Fault] = {}
+        """The fault that the next request over a connection gets."""
 
     def number(self, transport: BaseTransport | None) -> int:
         """Return the number of a connection; 0 for one that is already gone."""
@@ -58,15 +59,8 @@ class Connections:
             self._numbers[transport] = next(self._next)
         return self._numbers[transport]
 
-    def drop_next(self, number: int, fault: Any) -> None:
-        """Have this fault played on the next request that comes over the connection."""
-        self._awaited[number] = fault
 
-    def take_fault(self, number: int) -> Any:
-        """Return the fault for this connection's next request, once; None without a fault."""
-        return self._awaited.pop(number, None)
-
-
+@attrs.frozen(kw_only=True)
 class Exchange:
     """The tools of a fault for one request: pass it on, respond differently, wait, or close the connection.
 
@@ -76,61 +70,49 @@ class Exchange:
         recorded: The record of the request.
         world: The state of the sandbox.
         connections: The TCP connections.
+        application: What answers the request.
+        closing: Is set when the sandbox closes.
+        latency: Returns the seconds that the request takes.
     """
 
-    def __init__(
-        self,
-        request: web.BaseRequest,
-        incoming: Incoming,
-        recorded: RecordedRequest,
-        *,
-        application: Application,
-        world: World,
-        connections: Connections,
-        closing: asyncio.Event,
-        latency: Callable[[], float],
-    ) -> None:
-        """Take the request and what is needed to answer it."""
-        self.request = request
-        self.incoming = incoming
-        self.recorded = recorded
-        self.world = world
-        self.connections = connections
-        self._application = application
-        self._closing = closing
-        self._latency = latency
+    incoming: Incoming
+    request: web.BaseRequest
+    recorded: RecordedRequest
+    world: World
+    connections: Connections
+    application: Application
+    closing: asyncio.Event
+    latency: Callable[[], float]
+
+    async def play(self, fault: Fault | None) -> web.StreamResponse:
+        """Play a fault and record its name; without a fault, answer as usual."""
+        self.recorded.fault = None if fault is None else type(fault).__name__
+        return self.reply(await self.answer()) if fault is None else await fault.play(self)
 
     async def answer(self) -> Answer:
-        """Let the application answer as it would without any fault; writes down what happened to it."""
-        outcome = await self._application.answer(self.incoming, self._handling_time)
-        self.recorded.throttled = outcome.throttled
-        self.recorded.applied = outcome.applied
-        return outcome.answer
-
-    def admit(self) -> Answer | None:
-        """Let the application check route, key and throttle, and count it; None if the controller would run now."""
-        outcome = self._application.admit(self.incoming)
-        if outcome is None:
-            return None
-        self.recorded.throttled = outcome.throttled
-        return outcome.answer
-
-    def rate_headers(self) -> dict[str, str]:
-        """Return the rate headers of an answer that is given now."""
-        return self._application.rate_headers(self.incoming)
+        """Let the application answer as it would without any fault, and record what happened to the request."""
+        answer = await self.application.answer(self.incoming, self._handling_time)
+        self.recorded.throttled, self.recorded.applied = answer.throttled, answer.applied
+        return answer
 
     async def pause(self, seconds: float | None) -> None:
         """Wait; without a time until the sandbox closes, which ends every wait."""
         try:
             async with asyncio.timeout(seconds):
-                await self._closing.wait()
+                await self.closing.wait()
         except TimeoutError:
             return
 
     def reply(self, answer: Answer) -> web.Response:
-        """Turn an answer into what is sent, and write its status down."""
+        """Return the response to send, and record it."""
         self.recorded.status = answer.status
+        self.recorded.throttled |= answer.throttled
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+    def stream(self, answer: Answer) -> web.StreamResponse:
+        """Return a response whose body is sent in pieces, and record its status."""
+        self.recorded.status = answer.status
+        return web.StreamResponse(status=answer.status, headers=answer.headers)
 
     def hang_up(self, *, flush: bool = False) -> web.Response:
         """Close the connection: immediately, or after what was written has been sent.
@@ -146,7 +128,7 @@ class Exchange:
         return web.Response()
 
     async def _handling_time(self) -> None:
-        seconds = self._latency()
+        seconds = self.latency()
         if seconds > 0:
             await self.pause(seconds)
 
@@ -194,14 +176,17 @@ class Status:
     counted: bool | None = attrs.field(default=None, kw_only=True)
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Count, apply, and answer with the status."""
         counted = self.counted if self.counted is not None else self.status not in _GATEWAY_STATUSES
         answer = self._answer(exchange)
         if self.applied:
             await exchange.answer()
-        elif counted and (refusal := exchange.admit()) is not None:
-            return exchange.reply(refusal)
-        return exchange.reply(answer.with_headers(exchange.rate_headers()) if counted else answer)
+        elif counted:
+            try:
+                exchange.application.admit(exchange.incoming)
+            except Refusal as refusal:
+                return exchange.reply(refusal.answer)
+        headers = exchange.application.rate_headers(exchange.incoming) if counted else {}
+        return exchange.reply(answer.with_headers(headers))
 
     def _answer(self, exchange: Exchange) -> Answer:
         if self.body is not None:
@@ -209,8 +194,10 @@ class Status:
             return Answer(self.status, body, {"Content-Type": self.content_type, **self.headers})
         if self.json is not None:
             return Answer(self.status, encode_json(self.json), {"Content-Type": "application/json", **self.headers})
-        wants_json = exchange.incoming.wants_json and self.status not in _GATEWAY_STATUSES
-        return error(self.status, "Server Error", wants_json=wants_json).with_headers(dict(self.headers))
+        incoming = exchange.incoming
+        if self.status in _GATEWAY_STATUSES:
+            incoming = attrs.evolve(incoming, wants_json=False)
+        return error(incoming, self.status, "Server Error").with_headers(self.headers)
 
 
 @attrs.frozen(kw_only=True)
@@ -232,8 +219,7 @@ class TooManyRequests:
     status: int = 429
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Refuse the request."""
-        answer = error(self.status, "Too Many Attempts.", wants_json=exchange.incoming.wants_json)
+        answer = error(exchange.incoming, self.status, "Too Many Attempts.")
         if self.body is not None:
             answer = attrs.evolve(answer, body=self.body.encode())
         headers: dict[str, str] = {}
@@ -258,10 +244,8 @@ class CutBody:
     chunked: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Send the first part of the answer."""
         answer = await exchange.answer()
-        exchange.recorded.status = answer.status
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response = exchange.stream(answer)
         if self.chunked:
             response.enable_chunked_encoding()
         else:
@@ -283,7 +267,6 @@ class Drop:
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Apply or not, and close the connection."""
         if self.applied:
             await exchange.answer()
         return exchange.hang_up()
@@ -302,8 +285,7 @@ class KeptAliveDrop:
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer, and lay the trap."""
-        exchange.connections.drop_next(exchange.recorded.connection, Drop(applied=self.applied))
+        exchange.connections.faults[exchange.recorded.connection] = Drop(applied=self.applied)
         return exchange.reply(await exchange.answer())
 
 
@@ -318,7 +300,6 @@ class Slow:
     seconds: float
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Have it answered, wait, send."""
         answer = await exchange.answer()
         await exchange.pause(self.seconds)
         return exchange.reply(answer)
@@ -337,10 +318,8 @@ class SlowBody:
     pieces: int = attrs.field(default=5, kw_only=True)
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Send the body bit by bit."""
         answer = await exchange.answer()
-        exchange.recorded.status = answer.status
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response = exchange.stream(answer)
         response.content_length = len(answer.body)
         await response.prepare(exchange.request)
         size = max(1, -(-len(answer.body) // self.pieces))
@@ -361,7 +340,6 @@ class NeverAnswer:
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Wait until the sandbox closes."""
         if self.applied:
             await exchange.answer()
         await exchange.pause(None)
@@ -381,7 +359,6 @@ class Garbage:
     applied: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Write the bytes directly to the socket."""
         if self.applied:
             await exchange.answer()
         transport = exchange.request.transport
@@ -395,7 +372,6 @@ class InvalidUtf8:
     """Respond normally, but with a byte in the JSON that is not valid UTF-8."""
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Spoil the body."""
         answer = await exchange.answer()
         spoiled = b'{"broken":"\xff\xfe",' + answer.body[1:]
         return exchange.reply(attrs.evolve(answer, body=spoiled))
@@ -414,7 +390,6 @@ class Redirect:
     status: int = 302
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Send the client away."""
         return exchange.reply(Answer(self.status, b"", {"Location": self.url}))
 
 
@@ -429,7 +404,6 @@ class EchoAuthorization:
     status: int = 500
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Give the key back."""
         said = {"message": f"Bad request: Authorization: {exchange.request.headers.get('Authorization', '')}"}
         return exchange.reply(Answer(self.status, json.dumps(said).encode(), {"Content-Type": "application/json"}))
 
@@ -454,12 +428,8 @@ class Sometimes:
     )
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Draw; answer as usual, or play what was drawn."""
-        if self._random.random() >= self.share:
-            return exchange.reply(await exchange.answer())
-        fault = self._random.choice(self.faults)
-        exchange.recorded.fault = type(fault).__name__
-        return await fault.play(exchange)
+        is_played = self._random.random() < self.share
+        return await exchange.play(self._random.choice(self.faults) if is_played else None)
 
 
 @attrs.frozen
@@ -473,7 +443,6 @@ class ChangeWorld:
     change: Callable[[World], object]
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Change the world, then answer as usual."""
         self.change(exchange.world)
         return exchange.reply(await exchange.answer())
 
@@ -492,13 +461,8 @@ class EveryNth:
     _seen: int = attrs.field(init=False, default=0)
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Play it, or answer as usual."""
         self._seen += 1
-        if self._seen % self.n:
-            exchange.recorded.fault = None
-            return exchange.reply(await exchange.answer())
-        exchange.recorded.fault = type(self.fault).__name__
-        return await self.fault.play(exchange)
+        return await exchange.play(None if self._seen % self.n else self.fault)
 
 
 NAMED: Final[dict[str, tuple[str, Callable[[float], Fault]]]] = {
@@ -554,13 +518,10 @@ class ScheduledFault:
     matched: int = 0
     played: int = 0
 
-    def wants(self, method: str, path: str) -> bool:
-        return self.method in {"*", method} and fnmatchcase(path, self.pattern)
-
     @property
-    def due(self) -> bool:
-        """Whether it is to be played on the request that was matched last."""
-        return self.matched > self.after and (self.times is None or self.played < self.times)
+    def is_pending(self) -> bool:
+        """Whether it can still be played."""
+        return self.times is None or self.played < self.times
 
 
 class FaultSchedule:
@@ -580,7 +541,7 @@ class FaultSchedule:
 
     def pending(self) -> list[ScheduledFault]:
         """Return the faults that can still be played, in the order in which they were asked for."""
-        return [entry for entry in self._entries if entry.times is None or entry.played < entry.times]
+        return [entry for entry in self._entries if entry.is_pending]
 
     def remove(self, number: int) -> bool:
         """Forget one fault; returns whether there was one of that number."""
@@ -601,14 +562,16 @@ class FaultSchedule:
         changes: list[ChangeWorld] = []
         chosen: Fault | None = None
         for entry in self._entries:
-            if not entry.wants(method, path):
+            if entry.method not in {"*", method} or not fnmatchcase(path, entry.pattern):
                 continue
             entry.matched += 1
-            if not entry.due or (chosen is not None and not isinstance(entry.fault, ChangeWorld)):
+            if entry.matched <= entry.after or not entry.is_pending:
                 continue
-            entry.played += 1
             if isinstance(entry.fault, ChangeWorld):
                 changes.append(entry.fault)
-            else:
+            elif chosen is None:
                 chosen = entry.fault
+            else:
+                continue
+            entry.played += 1
         return changes, chosen

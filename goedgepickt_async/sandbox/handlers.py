@@ -17,8 +17,8 @@ from goedgepickt_async.sandbox.app import (
     Refusal,
     Router,
     error,
+    invalid,
     json_answer,
-    validation_error,
 )
 from goedgepickt_async.sandbox.lists import BadCursorError, Listing, ListQuery, PageLimits, Pager, PageRequest
 from goedgepickt_async.sandbox.requests import Incoming
@@ -52,7 +52,7 @@ def checked(fields: Iterable[Field], request: Incoming) -> dict[str, Any]:
     if not errors and request.is_unreadable:
         errors["body"] = [validation_text("array", "body")]
     if errors:
-        raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
+        raise invalid(request, errors)
     return data
 
 
@@ -65,7 +65,7 @@ def found(table: Table, uuid: str, model: str, request: Incoming) -> int:
     index = table.find(uuid)
     if index is None:
         text = f"No query results for model [App\\Models\\{model}] {uuid}"
-        raise Refusal(error(404, text, wants_json=request.wants_json))
+        raise Refusal(error(request, 404, text))
     return index
 
 
@@ -123,7 +123,7 @@ class Lists:
                 return json_answer(self._pager.page(listing, query, asked))
             except BadCursorError:
                 errors["cursor"] = [validation_text("in", "cursor")]
-        raise Refusal(validation_error(errors, wants_json=request.wants_json, previous=request.referer))
+        raise invalid(request, errors)
 
     def _read_query(self, listing: Listing, request: Incoming, errors: dict[str, list[str]]) -> ListQuery:
         webshop = _asked("webshopUuid", request)

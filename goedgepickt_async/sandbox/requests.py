@@ -15,7 +15,10 @@ import attrs
 from aiohttp import web
 from multidict import MultiDict
 
-__all__ = ["HostGuard", "Incoming", "RecordedRequest", "clean_input", "parse_body"]
+__all__ = ["BASES", "HostGuard", "Incoming", "RecordedRequest", "clean_input", "parse_body"]
+
+BASES: Final = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
+"""The base paths of the two APIs."""
 
 
 @attrs.define(kw_only=True)
@@ -87,6 +90,11 @@ class Incoming:
     origin: str
     client: str
 
+    @property
+    def route(self) -> str:
+        """The whole path, as Laravel's messages write it."""
+        return f"{BASES.get(self.base, '')}{self.path}".strip("/")
+
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
@@ -107,7 +115,10 @@ def parse_body(raw: bytes, content_type: str, method: str = "POST") -> Any:
     if not raw:
         return None
     if kind.endswith(("/json", "+json")):
-        return _parse_json(raw)
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
     if kind == "application/x-www-form-urlencoded":
         return _nest(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
     if kind == "multipart/form-data" and method == "POST":
@@ -126,13 +137,6 @@ def clean_input(data: Any) -> Any:
     return data
 
 
-def _parse_json(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _parse_multipart(raw: bytes, content_type: str) -> list[tuple[str, str]]:
     head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
     message = BytesParser(policy=HTTP).parsebytes(head + raw)
@@ -149,11 +153,9 @@ def _parse_multipart(raw: bytes, content_type: str) -> list[tuple[str, str]]:
 def _nest(fields: list[tuple[str, str]]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, value in fields:
-        head, bracket, _ = name.partition("[")
-        if not head:
-            continue
-        path = [head, *_BRACKETS.findall(name[len(head) :])] if bracket else [head]
-        _plant(tree, path, value)
+        head = name.partition("[")[0]
+        if head:
+            _plant(tree, [head, *_BRACKETS.findall(name[len(head) :])], value)
     return {key: _listify(value) for key, value in tree.items()}
 
 
@@ -179,9 +181,6 @@ def _listify(value: Any) -> Any:
     if list(values) == [str(number) for number in range(len(values))]:
         return list(values.values())
     return values
-
-
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HostGuard:
@@ -225,7 +224,7 @@ class HostGuard:
                 f"this sandbox does not accept the host {host[:200]!r}: use its own address, or start it with "
                 "--allow-host NAME (Sandbox(hosts=[NAME]))",
             )
-        if request.method in _SAFE:
+        if request.method in {"GET", "HEAD", "OPTIONS"}:
             return None
         origin = request.headers.get("Origin")
         foreign = origin is not None and origin.partition("://")[2] != host

@@ -21,7 +21,7 @@ from goedgepickt_async.sandbox.deliveries import Deliveries
 from goedgepickt_async.sandbox.faults import Connections, Exchange, Fault, FaultSchedule, seeded_latency
 from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
-from goedgepickt_async.sandbox.requests import HostGuard, Incoming, RecordedRequest, clean_input, parse_body
+from goedgepickt_async.sandbox.requests import BASES, HostGuard, Incoming, RecordedRequest, clean_input, parse_body
 from goedgepickt_async.sandbox.world import Lively, World, WorldSettings
 
 __all__ = ["Sandbox"]
@@ -29,7 +29,6 @@ __all__ = ["Sandbox"]
 _BACKLOG: Final = 4096
 """Connections that may wait to be accepted. A system without room for a connection sends no answer, and the client tries
 again after a second."""
-_BASES: Final = (("fulfilment", "/api/fulfilment/v1"), ("account", "/api/v1"))
 
 
 class Sandbox:
@@ -194,12 +193,12 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The base URL of the fulfilment API, without a slash at its end."""
-        return f"{self._origin}{_BASES[0][1]}"
+        return f"{self._origin}{BASES['fulfilment']}"
 
     @property
     def account_url(self) -> str:
         """The base URL of the account API, without a slash at its end."""
-        return f"{self._origin}{_BASES[1][1]}"
+        return f"{self._origin}{BASES['account']}"
 
     @property
     def takes_any_key(self) -> bool:
@@ -393,9 +392,9 @@ class Sandbox:
             return web.Response()  # the client is gone
         recorded.body = parse_body(recorded.raw, request.headers.get("Content-Type", ""), request.method)
         exchange = Exchange(
-            request,
-            _incoming(request, recorded),
-            recorded,
+            request=request,
+            incoming=_incoming(request, recorded),
+            recorded=recorded,
             application=self._application,
             world=self.world,
             connections=self._connections,
@@ -405,12 +404,8 @@ class Sandbox:
         changes, fault = self._schedule.take(recorded.method, recorded.path)
         for change in changes:
             change.change(self.world)
-        fault = self._connections.take_fault(recorded.connection) or fault
         try:
-            if fault is None:
-                return exchange.reply(await exchange.answer())
-            recorded.fault = type(fault).__name__
-            return await fault.play(exchange)
+            return await exchange.play(self._connections.faults.pop(recorded.connection, fault))
         except ConnectionError:
             return web.Response()  # the client is gone in the middle of its answer
         finally:
@@ -475,7 +470,7 @@ async def _read_body(request: web.BaseRequest) -> bytes:
 
 
 def _split(path: str) -> tuple[str, str]:
-    for base, prefix in _BASES:
+    for base, prefix in BASES.items():
         if path == prefix or path.startswith(f"{prefix}/"):
             return base, path.removeprefix(prefix).rstrip("/") or "/"
     return "", path

@@ -90,6 +90,21 @@ async def test_a_body_can_be_cut(api: Api, *, chunked: bool, share: float) -> No
     assert (await api.get("/orders")).status == 200
 
 
+async def test_a_random_or_nth_fault_is_recorded_only_on_the_requests_that_got_it(api: Api) -> None:
+    api.sandbox.fail("GET", "/orders", faults.Sometimes([faults.Status(500)], share=0.5, seed=1), times=20)
+    api.sandbox.fail("GET", "/orders", faults.EveryNth(faults.Status(500), 3), times=6)
+    statuses = [(await api.get("/orders")).status for _ in range(26)]
+    assert {200, 500} == set(statuses[:20]) == set(statuses[20:])
+    expected = ["Status" if status == 500 else None for status in statuses]
+    assert [recorded.fault for recorded in api.sandbox.requests] == expected
+
+
+async def test_a_401_for_a_browser_redirects_to_the_whole_url_of_the_login_page(api: Api) -> None:
+    api.sandbox.fail("GET", "/orders", faults.Status(401))
+    reply = await api.call("GET", "/orders", headers={"Accept": "text/html"})
+    assert (reply.status, reply.headers["Location"]) == (302, f"{api.sandbox.page_url}login")
+
+
 @pytest.mark.parametrize("applied", [False, True])
 async def test_a_connection_can_be_dropped_before_or_after_the_work_is_done(api: Api, *, applied: bool) -> None:
     api.sandbox.fail("POST", "/orders", faults.Drop(applied=applied))

@@ -55,11 +55,8 @@ def ask(method: str, path: str, data: dict[str, Any], query: dict[str, str]) -> 
         origin="http://localhost",
         client="ip",
     )
-    controller = ROUTER.find(request)
-    if isinstance(controller, Answer):
-        return controller
     try:
-        return controller(request)
+        return ROUTER.find(request)(request)
     except Refusal as refusal:
         return refusal.answer
 
