@@ -287,7 +287,6 @@ MUTATED = (  # the pure functions; the rest of these modules sends requests
     "*SeenKeys*",
     "*.bulk.orders.x_*",
     "*.bulk.products.x_*",
-    "*.bulk.stock.x_*",
 )
 
 

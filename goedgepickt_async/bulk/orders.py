@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.bulk.strategy import PlanStrategy, fields_of, refused
+from goedgepickt_async.bulk.strategy import PlanStrategy, conflict, fields_of, refused
 from goedgepickt_async.bulk.values import (
     Action,
     Change,
@@ -46,12 +46,8 @@ _LOOK_BACK: Final = timedelta(days=60)
 def normalize_order(row: Any, index: int, *, webshop: str, webshop_name: str = "") -> DesiredRow | Conflict:
     """Return a desired row: the whole order as values for `json.dumps`.
 
-    Args:
-        row: A `NewOrder`, or a mapping or an attrs object with its fields. A mapping can have `webshop_name` too, as in
-            an export: orders of other webshops are conflicts.
-        index: Its index in the input.
-        webshop: The webshop of the plan.
-        webshop_name: Its name; empty if it is unknown.
+    The row is a `NewOrder`, or a mapping or an attrs object with its fields. A mapping can have `webshop_name` too, as
+    in an export: orders of other webshops are conflicts.
     """
     try:
         fields = fields_of(row)
@@ -85,20 +81,10 @@ def new_order(values: Mapping[str, Any]) -> NewOrder:
 
 
 def diff_order(desired: DesiredRow, present: tuple[str, ...]) -> Decision:
-    """Decide about an order: create it, skip it because it exists, or report a conflict.
-
-    Args:
-        desired: The desired order.
-        present: The uuids of existing orders with its id.
-    """
+    """Decide about an order: create it, skip it because it exists, or report a conflict."""
     if len(present) > 1:
-        return Conflict(
-            key=desired.key,
-            indexes=(desired.index,),
-            reason=f"{len(present)} existing orders have this id",
-            code=ConflictCode.AMBIGUOUS,
-            uuids=present,
-        )
+        reason = f"{len(present)} existing orders have this id"
+        return conflict(desired, reason, ConflictCode.AMBIGUOUS, uuids=present)
     if present:
         return Unchanged(key=desired.key, index=desired.index, uuid=present[0])
     changes = [Change(field=name, before=None, after=desired.values[name]) for name in _SHOWN if name in desired.values]
@@ -126,33 +112,6 @@ def _unfit(name: str, why: str) -> ValidationError:
     return ValidationError(f"{name}: {why}", fields={name: [why]}, evidence=Evidence.NOT_SENT)
 
 
-async def _read_orders(
-    sender: Sender, desired_rows: Sequence[DesiredRow], *, since: date | None, webshop: str
-) -> dict[str, tuple[str, ...]]:
-    """Return the uuids of the orders with these ids, by id.
-
-    Args:
-        sender: What sends the requests.
-        desired_rows: The orders to look for.
-        since: The first day to read; None for all orders.
-        webshop: The webshop of the orders.
-    """
-    if not desired_rows:
-        return {}
-    keys_by_identity: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for desired in desired_rows:
-        for expected in identities_of_new(desired.key, desired.values.get("display_id")):
-            keys_by_identity[expected].append(desired.key)
-    shop = await webshop_name(sender, webshop)
-    found: dict[str, tuple[str, ...]] = defaultdict(tuple)
-    async with aclosing(identified(Orders(sender).list(created_after=since, webshop_uuid=webshop))) as orders:
-        async for identity, order in orders:
-            if is_of_webshop(order, shop):
-                for key in keys_by_identity.get(identity, ()):
-                    found[key] += (order.uuid,)
-    return dict(found)
-
-
 def _looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
     """Return the first day to read: the oldest date in the input, and at least 60 days ago.
 
@@ -168,40 +127,47 @@ def _looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
 
 
 class OrderStrategy(PlanStrategy[tuple[str, ...]]):
-    """The strategy for new orders."""
+    """The strategy for new orders. The present state is the uuids of the existing orders with an id."""
 
     name: ClassVar[str] = "orders"
 
     def __init__(self, sender: Sender, *, webshop: str, since: date | str | None = None) -> None:
-        self.noun = "order id"
-        self.webshop = webshop
         self._since = date.fromisoformat(since) if isinstance(since, str) else since
-        self.options: Mapping[str, Any] = {"since": None if self._since is None else self._since.isoformat()}
-        self._sender = sender
+        options = {"since": None if self._since is None else self._since.isoformat()}
+        super().__init__(sender, webshop, noun="order id", options=options)
         self._orders = Orders(sender)
 
     def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
-        """Return a checked desired row."""
         return normalize_order(row, index, webshop=self.webshop, webshop_name=self.webshop_name)
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
-        """Return the orders with these ids."""
         since = self._since or _looked_from(desired_rows)
-        self.looked_at: str = (
+        self.looked_at = (
             "all orders of this webshop"
             if since is None
             else f"orders of this webshop that were created since {since}; older orders are not compared"
         )
-        return await _read_orders(self._sender, desired_rows, since=since, webshop=self.webshop)
+        if not desired_rows:
+            return {}
+        keys_by_identity: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for desired in desired_rows:
+            for expected in identities_of_new(desired.key, desired.values.get("display_id")):
+                keys_by_identity[expected].append(desired.key)
+        shop = await webshop_name(self._sender, self.webshop)
+        found: dict[str, tuple[str, ...]] = defaultdict(tuple)
+        present = self._orders.list(created_after=since, webshop_uuid=self.webshop)
+        async with aclosing(identified(present)) as orders:
+            async for identity, order in orders:
+                if is_of_webshop(order, shop):
+                    for key in keys_by_identity.get(identity, ()):
+                        found[key] += (order.uuid,)
+        return dict(found)
 
     def diff(self, desired: DesiredRow, present: tuple[str, ...] | None) -> Decision:
-        """Decide about an order."""
         return diff_order(desired, present or ())
 
     def is_sound(self, write: PlannedWrite) -> bool:
-        """Whether this strategy can have planned a saved write."""
         return write.action is Action.CREATE and super().is_sound(write)
 
     async def send(self, write: PlannedWrite) -> str | None:
-        """Create the order."""
         return (await self._orders.create(new_order(write.desired.values))).uuid

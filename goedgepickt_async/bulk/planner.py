@@ -22,7 +22,7 @@ from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
 from goedgepickt_async.bulk.orders import OrderStrategy
 from goedgepickt_async.bulk.plan import Plan
-from goedgepickt_async.bulk.products import ProductStrategy
+from goedgepickt_async.bulk.products import ProductStrategy, StockStrategy
 from goedgepickt_async.bulk.runs import (
     RunRecord,
     RunState,
@@ -33,7 +33,6 @@ from goedgepickt_async.bulk.runs import (
     save_run,
     unfinished_runs,
 )
-from goedgepickt_async.bulk.stock import StockStrategy
 from goedgepickt_async.bulk.strategy import PlanStrategy, resolve_webshop, split_duplicates
 from goedgepickt_async.bulk.values import (
     Action,

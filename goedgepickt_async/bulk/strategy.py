@@ -41,6 +41,8 @@ from goedgepickt_async.resources import Products, Stock, Webshops
 __all__ = [
     "PlanStrategy",
     "ProductsSeen",
+    "conflict",
+    "conflicting",
     "fields_of",
     "find_products",
     "fold",
@@ -48,13 +50,14 @@ __all__ = [
     "not_there",
     "number_as_text",
     "read_locations",
-    "read_products",
     "refused",
     "resolve_webshop",
     "split_duplicates",
 ]
 
 P = TypeVar("P")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class PlanStrategy(ABC, Generic[P]):
@@ -71,12 +74,15 @@ class PlanStrategy(ABC, Generic[P]):
     """
 
     name: ClassVar[str]
-    noun: str
-    webshop: str
     webshop_name: str = ""
-    options: Mapping[str, Any]
     looked_at: str = ""
     reads_in_pages: bool = True
+
+    def __init__(self, sender: Sender, webshop: str, *, noun: str, options: Mapping[str, Any]) -> None:
+        self._sender = sender
+        self.webshop = webshop
+        self.noun = noun
+        self.options: Mapping[str, Any] = options
 
     @abstractmethod
     def normalize(self, row: Any, index: int) -> DesiredRow | Conflict:
@@ -100,8 +106,7 @@ class PlanStrategy(ABC, Generic[P]):
 
     def is_sound(self, write: PlannedWrite) -> bool:
         """Whether this strategy can have planned a saved write."""
-        again = self.normalize(write.desired.values, write.index)
-        return isinstance(again, DesiredRow) and again == write.desired
+        return self.normalize(write.desired.values, write.index) == write.desired
 
     def resolve(self, write: PlannedWrite, present: P | None) -> tuple[Resolution, str | None]:
         """Find out by the present state whether a write with a lost response was carried out; and the uuid."""
@@ -111,9 +116,6 @@ class PlanStrategy(ABC, Generic[P]):
         if isinstance(decision, PlannedWrite) and decision.action is write.action and decision.uuid == write.uuid:
             return Resolution(is_done=False), None
         return Resolution(None, getattr(decision, "reason", "the present state is different")), None
-
-
-T = TypeVar("T")
 
 
 def fields_of(row: Any) -> dict[str, Any]:
@@ -131,14 +133,14 @@ def fields_of(row: Any) -> dict[str, Any]:
     return {name: value for name, value in named if value is not UNSET}
 
 
+_TOO_LARGE: Final = 10**30
+"""No identifier is so large, and Python refuses to write a number with thousands of digits as text."""
+
+
 def number_as_text(value: Any) -> Any:
     """Return a number as text, because an identifier in JSON can be a number. Other values stay as they are."""
     is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
     return str(value) if is_number else value
-
-
-_TOO_LARGE: Final = 10**30
-"""No identifier is so large, and Python refuses to write a number with thousands of digits as text."""
 
 
 def is_utf8(text: str) -> bool:
@@ -150,7 +152,21 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Conflict:
+def conflict(
+    desired: DesiredRow,
+    reason: str,
+    code: ConflictCode = ConflictCode.BAD_ROW,
+    *,
+    uuids: tuple[str, ...] = (),
+    fields: Mapping[str, str] | None = None,
+) -> Conflict:
+    """Return the conflict of one checked row."""
+    return Conflict(
+        key=desired.key, indexes=(desired.index,), reason=reason, code=code, uuids=uuids, fields=fields or {}
+    )
+
+
+def refused(error: ValidationError | TypeError, index: int, key: str) -> Conflict:
     """Return the conflict for a row that is not valid."""
     if isinstance(error, TypeError):
         return Conflict(key=key, indexes=(index,), reason=str(error))
@@ -160,12 +176,7 @@ def refused(error: ValidationError | TypeError, index: int, key: str = "") -> Co
 
 
 def split_duplicates(desired_rows: Iterable[DesiredRow], noun: str) -> tuple[list[DesiredRow], list[Conflict]]:
-    """Return the rows whose key is unique or that have a uuid, and conflicts for the others.
-
-    Args:
-        desired_rows: All of them.
-        noun: The name of the key, for people.
-    """
+    """Return the rows whose key is unique or that have a uuid, and conflicts for the others."""
     by_key: dict[str, list[DesiredRow]] = defaultdict(list)
     for desired in desired_rows:
         by_key[desired.key].append(desired)
@@ -187,21 +198,12 @@ def conflicting(
     why: Callable[[Sequence[PlannedWrite]], str],
     code: ConflictCode = ConflictCode.DUPLICATE,
 ) -> Sequence[Decision]:
-    """Return the decisions, with a conflict in place of writes that share a value.
-
-    Args:
-        decisions: All of them.
-        same: A function that returns the value that two writes must not share, or None.
-        why: The reason of the conflict.
-        code: The code of the conflict.
-    """
+    """Return the decisions, with a conflict in place of writes for which `same` returns the same value, not None."""
     groups: dict[str, list[PlannedWrite]] = defaultdict(list)
     for write in decisions:
         if isinstance(write, PlannedWrite) and (common := same(write)) is not None:
             groups[common].append(write)
     doubled = [writes for writes in groups.values() if len(writes) > 1]
-    if not doubled:
-        return decisions
     gone = {write.index for writes in doubled for write in writes}
     kept = [each for each in decisions if not (isinstance(each, PlannedWrite) and each.index in gone)]
     return kept + [
@@ -210,13 +212,14 @@ def conflicting(
     ]
 
 
-R = TypeVar("R")
+# -- reading the present state ------------------------------------------------------------------------------------
 
-_AT_ONCE = 5
+_AT_ONCE: Final = 5
 _MOST_REQUESTS: Final = 50
 """The largest number of requests for similar keys, or the number of missing keys if that is larger."""
 _FEW_REQUESTS: Final = 10
 _NAMED_WEBSHOPS: Final = 3
+_SHOWN_WEBSHOPS: Final = 20
 
 
 @attrs.frozen(kw_only=True)
@@ -239,12 +242,11 @@ class ProductsSeen:
 def not_there(desired: DesiredRow, seen: ProductsSeen) -> Conflict | None:
     """Return a conflict for a missing key, if the key may be wrong."""
     if seen.elsewhere:
-        reason = f"it exists in {seen.elsewhere}, not in this one"
-        return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.OTHER_WEBSHOP)
+        return conflict(desired, f"it exists in {seen.elsewhere}, not in this one", ConflictCode.OTHER_WEBSHOP)
     if seen.similar:
         shown = " and ".join(repr(same) for same in seen.similar[:3])
         reason = f"it does not exist, but {shown} is: {_what_differs(desired.key, seen.similar[0])}?"
-        return Conflict(key=desired.key, indexes=(desired.index,), reason=reason, code=ConflictCode.NEAR_MISS)
+        return conflict(desired, reason, ConflictCode.NEAR_MISS)
     return None
 
 
@@ -263,63 +265,42 @@ async def find_products(
 
     A key that is missing in the webshop is searched in the other webshops of the account. It is also compared with
     similar keys of this webshop.
-
-    Args:
-        sender: What sends the requests.
-        keys: The keys to read.
-        key: The field of the keys.
-        webshop: The webshop.
     """
-    found, known = await read_products(sender, keys, key=key, webshop=webshop)
+    found, known = await _read_products(sender, keys, key=key, webshop=webshop)
     seen = {value: ProductsSeen(products=same) for value, same in found.items()}
     missing = [value for value in keys if value not in found]
     if not missing:
         return seen, "the products of this webshop"
-    elsewhere, _ = await read_products(sender, missing, key=key, webshop=None)
+    elsewhere, _ = await _read_products(sender, missing, key=key, webshop=None)
     other = await _name_others(sender, webshop) if elsewhere else ""
-    similar = await _find_similar(sender, missing, known, key=key, webshop=webshop)
+    existing = await _similar_skus(sender, missing, webshop) if known is None else known
+    by_form: dict[str, list[str]] = defaultdict(list)
+    for value in existing or ():
+        by_form[fold(value)].append(value)
     for value in missing:
-        look_alikes = tuple(same for same in (similar or {}).get(fold(value), ()) if same != value)
+        look_alikes = tuple(same for same in by_form[fold(value)] if same != value)
         if value in elsewhere or look_alikes:
             seen[value] = ProductsSeen(elsewhere=other if value in elsewhere else "", similar=look_alikes)
     where = "the products of this webshop, and the other webshops of the account for missing products"
-    if similar is None:
+    if existing is None:
         return seen, f"{where}; similar keys were not searched, because that needs too many requests"
     return seen, f"{where} and similar ones"
 
 
-async def _find_similar(
-    sender: Sender, missing: Sequence[str], known: Iterable[str] | None, *, key: str, webshop: str
-) -> Mapping[str, Sequence[str]] | None:
-    """Return the existing keys by their normalised form, if they may be similar to a missing key.
+async def _similar_skus(sender: Sender, missing: Sequence[str], webshop: str) -> Collection[str] | None:
+    """Return existing SKUs, with all that may be similar to a missing one; None if it takes too many requests.
 
     They are from the whole list or from searches for the usual variants, depending on the number of requests.
-
-    Args:
-        sender: What sends the requests.
-        missing: The missing keys.
-        known: All keys of the webshop; None if they were not read.
-        key: The field of the keys.
-        webshop: The webshop.
-
-    Returns:
-        None: it would take too many requests.
     """
-    if known is None:
-        most = max(_MOST_REQUESTS, len(missing))
-        variants = sorted({variant for value in missing for variant in variants_of(value)}) if key == "sku" else []
-        few = key == "sku" and len(variants) <= _FEW_REQUESTS
-        if not few:
-            known = await _known_keys(Products(sender), key=key, webshop=webshop, most=min(most, len(variants) or most))
-        if known is None and (few or 0 < len(variants) <= most):
-            found, _ = await read_products(sender, variants, key=key, webshop=webshop, in_pages=False)
-            known = found
-    if known is None:
-        return None
-    folded: dict[str, list[str]] = defaultdict(list)
-    for value in known:
-        folded[fold(value)].append(value)
-    return folded
+    most = max(_MOST_REQUESTS, len(missing))
+    variants = {variant for value in missing for variant in variants_of(value)}
+    if len(variants) > _FEW_REQUESTS:
+        read = await _read_list(
+            Products(sender), frozenset(), key="sku", webshop=webshop, most=min(most, len(variants))
+        )
+        if read is not None:
+            return read[1]
+    return await _search(sender, variants, webshop) if len(variants) <= most else None
 
 
 _ZERO_DECIMALS: Final = re.compile(r"(?<=^[0-9])[.,]0+$|(?<=[0-9]{2})[.,]0+$")
@@ -355,22 +336,6 @@ def variants_of(key: str) -> set[str]:
     return {variant for variant in found if variant} - {key}
 
 
-async def _known_keys(products: Products, *, key: str, webshop: str, most: int) -> frozenset[str] | None:
-    """Return the keys of all products of a webshop; None if that needs more requests than the limit."""
-    known: set[str | None] = set()
-    async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
-        async for page in pages:
-            if page.number == 1 and _pages_left(page.info) > most:
-                return None
-            known.update(_key_of(product, key) for product in page.items)
-    return _proven(known, key)
-
-
-def _key_of(product: Product, key: str) -> str | None:
-    value: str | None = getattr(product, key)
-    return value if value is None else value.strip()
-
-
 def _proven(known: AbstractSet[str | None], key: str) -> frozenset[str]:
     """The keys of a whole list.
 
@@ -396,55 +361,57 @@ async def _name_others(sender: Sender, webshop: str) -> str:
     return "another webshop of this account"
 
 
-async def read_products(
-    sender: Sender, keys: Collection[str], *, key: str, webshop: str | None, in_pages: bool = True
+async def _read_products(
+    sender: Sender, keys: Collection[str], *, key: str, webshop: str | None
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str] | None]:
     """Return the products with these keys, and all existing keys if the whole list was read.
 
     Args:
         sender: What sends the requests.
         keys: The keys to read.
-        key: The field of the keys.
+        key: The field of the keys. The API can search by SKU only.
         webshop: The webshop; None for the products of all webshops.
-        in_pages: Whether the list may be read instead of searching for each key.
     """
     if not keys:
         return {}, None
-    products, wanted = Products(sender), frozenset(keys)
-    if in_pages and (key != "sku" or len(wanted) > 1):
-        found = await _paged_products(products, wanted, key=key, webshop=webshop)
-        if found is not None:
-            return found
-    searched = await _for_each(sender, sorted(wanted), lambda sku: products.find_all_by_sku(sku, webshop_uuid=webshop))
-    return {sku: same for sku, same in searched.items() if same}, None
+    wanted = frozenset(keys)
+    if key != "sku" or len(wanted) > 1:
+        most = len(wanted) if key == "sku" else None
+        read = await _read_list(Products(sender), wanted, key=key, webshop=webshop, most=most)
+        if read is not None:
+            return read
+    return await _search(sender, wanted, webshop), None
 
 
-async def _paged_products(
-    products: Products, wanted: frozenset[str], *, key: str, webshop: str | None
+async def _read_list(
+    products: Products, wanted: frozenset[str], *, key: str, webshop: str | None, most: int | None
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str]] | None:
-    """Read the products from the whole list; None if searching needs fewer requests."""
+    """Read the wanted products and all keys from the list; None if more than `most` further pages are needed."""
     known: set[str | None] = set()
     found: dict[str, tuple[Product, ...]] = defaultdict(tuple)
     async with aclosing(products.list(webshop_uuid=webshop).pages()) as pages:
         async for page in pages:
             for product in page.items:
-                value = _key_of(product, key)
+                value: str | None = getattr(product, key)
+                value = value if value is None else value.strip()
                 known.add(value)
                 if value is not None and value in wanted:
                     found[value] += (product,)
-            if page.number == 1 and key == "sku" and _pages_left(page.info) > len(wanted):
+            if page.number == 1 and most is not None and _pages_left(page.info) > most:
                 return None
     return dict(found), _proven(known, key)
 
 
+async def _search(sender: Sender, skus: Collection[str], webshop: str | None) -> dict[str, tuple[Product, ...]]:
+    products = Products(sender)
+    searched = await _for_each(sender, sorted(skus), lambda sku: products.find_all_by_sku(sku, webshop_uuid=webshop))
+    return {sku: same for sku, same in searched.items() if same}
+
+
 async def read_locations(sender: Sender, uuids: Sequence[str]) -> dict[str, tuple[StockLocation, ...]]:
     """Return the locations of products, by uuid, with one request per product."""
-    stock = Stock(sender)
-
-    async def locations(uuid: str) -> tuple[StockLocation, ...]:
-        return tuple(await stock.get(uuid))
-
-    return await _for_each(sender, uuids, locations)
+    found = await _for_each(sender, uuids, Stock(sender).get)
+    return {uuid: tuple(locations) for uuid, locations in found.items()}
 
 
 def _pages_left(info: PageInfo) -> int:
@@ -489,9 +456,6 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
             f"the account has several webshops: {there}. Pass webshop_uuid (--webshop) or set GOEDGEPICKT_WEBSHOP_UUID"
         )
     raise ConfigurationError(f"the account has no webshop {given!r}; it has: {there}")
-
-
-_SHOWN_WEBSHOPS = 20
 
 
 async def _for_each(sender: Sender, items: Sequence[T], read: Callable[[T], Awaitable[R]]) -> dict[T, R]:

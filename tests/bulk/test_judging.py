@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from goedgepickt_async import UNSET, NewOrder, NewOrderLine, NewProduct, Product, ProductStock, ProductType
 from goedgepickt_async.bulk import Action, Conflict, DesiredRow, PlannedWrite, Skipped, Unchanged
 from goedgepickt_async.bulk.orders import new_order, normalize_order
-from goedgepickt_async.bulk.products import diff_product, equal, normalize_product
-from goedgepickt_async.bulk.stock import (
+from goedgepickt_async.bulk.products import (
     diff_free_stock,
     diff_location_stock,
+    diff_product,
+    equal,
     normalize_level,
+    normalize_product,
     resolve_mutation,
 )
 from goedgepickt_async.bulk.strategy import ProductsSeen, split_duplicates
@@ -30,7 +32,7 @@ def diffed(row: Any, *present: Product, **options: Any) -> Any:
     desired = normalize_product(row, 0, key="sku", webshop=SHOP)
     if isinstance(desired, Conflict):
         return desired
-    return diff_product(desired, present, **{"webshop": SHOP, "update_pictures": False, **options})
+    return diff_product(desired, ProductsSeen(products=present), webshop=SHOP, **options)
 
 
 def changes(decision: Any) -> dict[str, tuple[Any, Any]]:
