@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import attrs
 
 from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
-from goedgepickt_async.bulk.runs import Target, TargetLock, UnfinishedRunError, unfinished_runs
+from goedgepickt_async.bulk.runs import Target, TargetLock, refuse_unfinished, unfinished_runs
 from goedgepickt_async.bulk.strategy import PlanStrategy
-from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, PlannedWrite, Unchanged
+from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, Decision, PlannedWrite, Unchanged
 from goedgepickt_async.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -28,110 +28,7 @@ from goedgepickt_async.errors import (
 )
 from goedgepickt_async.settings import Settings
 
-__all__ = ["ApplyOptions", "PlanRunner", "StalenessCheck"]
-
-P = TypeVar("P")
-
-
-class StalenessCheck(Generic[P]):
-    """Refreshes the present state of a plan's writes.
-
-    Args:
-        kind: The strategy, which reads the state.
-        read_at: The time when the plan read the state, in Unix seconds.
-        max_age: The largest age of a reading in seconds; None for any age.
-        clock: A function that returns the time in Unix seconds.
-        left: The remaining writes. They are read again together if that is cheap.
-    """
-
-    def __init__(
-        self,
-        kind: PlanStrategy[P],
-        read_at: float,
-        max_age: float | None,
-        clock: Callable[[], float],
-        left: Callable[[], Sequence[PlannedWrite]],
-    ) -> None:
-        self._kind = kind
-        self._read_at = read_at
-        self._max_age = max_age
-        self._clock = clock
-        self._left = left
-        self._present: Mapping[str, P] | None = None
-        self._covered: frozenset[str] = frozenset()
-        self._alone = asyncio.Lock()
-
-    async def checked(self, write: PlannedWrite, *, not_before: float = 0.0) -> PlannedWrite | Unchanged:
-        """Return the write with the refreshed state; or that the desired state is present already.
-
-        Args:
-            write: The planned write.
-            not_before: The time in Unix seconds before which a reading is always too old.
-
-        Raises:
-            ConflictError: The item has changed since the plan was made.
-        """
-        if self._kind.reads_in_pages:
-            async with self._alone:  # one reading is used by all writes that wait for it
-                if self._is_old(self._read_at, not_before):
-                    await self._read_again(write)
-                elif self._present is None or write.key not in self._covered:
-                    return write
-                present = self._present.get(write.key) if self._present is not None else None
-        elif self._is_old(self._read_at, not_before):
-            present = (await self._kind.read([write.desired])).get(write.key)
-        else:
-            return write
-        return self._compared(write, present)
-
-    def expire(self) -> None:
-        """Mark all readings as too old, because something wrote to the target."""
-        self._read_at = 0.0
-        self._present = None
-
-    async def present(self, write: PlannedWrite) -> P | None:
-        """Return the present state."""
-        return (await self._kind.read([write.desired])).get(write.key)
-
-    async def _read_again(self, write: PlannedWrite) -> None:
-        began = self._clock()
-        desired_rows = {left.key: left.desired for left in (*self._left(), write)}
-        self._present = await self._kind.read(list(desired_rows.values()))
-        self._covered = frozenset(desired_rows)
-        self._read_at = began
-
-    def _is_old(self, read_at: float, not_before: float) -> bool:
-        if read_at <= not_before:
-            return True
-        if self._max_age is None:
-            return False
-        age = self._clock() - read_at
-        return age > self._max_age or age < 0  # the clock was set back, so the age is unknown
-
-    def _compared(self, write: PlannedWrite, present: P | None) -> PlannedWrite | Unchanged:
-        decision = self._kind.diff(write.desired, present)
-        if isinstance(decision, Unchanged):
-            return decision
-        if not isinstance(decision, PlannedWrite):
-            raise ConflictError(f"{write.key}: changed since the plan was made: {decision.reason}; nothing was sent")
-        if (decision.action, decision.uuid, decision.changes) != (write.action, write.uuid, write.changes):
-            raise ConflictError(
-                f"{write.key}: {_what_changed(write, decision)} since the plan was made; nothing was sent"
-            )
-        return decision
-
-
-def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
-    """Only field names, because values may be personal."""
-    if planned.action is not now.action:
-        return "it was created or removed"
-    if planned.uuid != now.uuid:
-        return "another one has taken its place"
-    before = {change.field: change.before for change in planned.changes}
-    differing = [change.field for change in now.changes if before.get(change.field, object()) != change.before]
-    gone = [name for name in before if name not in {change.field for change in now.changes}]
-    return ", ".join(differing + gone) + " changed"
-
+__all__ = ["PlanRunner"]
 
 _LIST_LAG: Final = 3600.0
 """The seconds until a list shows a new order."""
@@ -142,53 +39,51 @@ _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
 _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
 
 
-@attrs.frozen(kw_only=True)
-class ApplyOptions:
-    """The options for applying a plan.
+@attrs.define(kw_only=True, eq=False)
+class PlanRunner:
+    """Applies one plan.
 
     Attributes:
+        strategy: The strategy of the plan.
+        settings: The settings of the client.
         fingerprint: The id of the plan.
         writes: The writes of the plan.
-        read_at: The time when the plan read the state, in Unix seconds.
-        journal: The journal file, or None.
+        read_at: The time when the present state was read, in Unix seconds.
+        journal_path: The journal file, or None.
         dry_run: Whether to only read.
-        run: The id of the run; empty without a run.
         max_age: The largest age of a reading in seconds; None for any age.
         settle_after: The seconds for which the server may still process a write after a lost response.
-        clock: A function that returns the time in Unix seconds.
+        run: The id of the run; empty without a run.
+        counts: The number of writes by result.
     """
 
+    strategy: PlanStrategy[Any]
+    settings: Settings
     fingerprint: str
     writes: Sequence[PlannedWrite]
     read_at: float
-    journal: str | PathLike[str] | None
-    dry_run: bool
-    max_age: float | None
+    journal_path: str | PathLike[str] | None
+    dry_run: bool = False
+    max_age: float | None = 600.0
     settle_after: float
     run: str = ""
-    clock: Callable[[], float] = time.time
+    counts: Counter[str] = attrs.field(init=False, factory=Counter)
+    _left: dict[str, PlannedWrite] = attrs.field(init=False)
+    _lock: TargetLock = attrs.field(init=False)
+    _journal: Journal = attrs.field(init=False)
+    # The latest reading: it is shared by the writes whose keys it covers.
+    _reading: asyncio.Lock = attrs.field(init=False, factory=asyncio.Lock)
+    _present: Mapping[str, Any] = attrs.field(init=False, factory=dict)
+    _covered: frozenset[str] = attrs.field(init=False, default=frozenset())
 
-
-class PlanRunner:
-    """Applies one plan."""
-
-    def __init__(self, kind: PlanStrategy[Any], settings: Settings, options: ApplyOptions) -> None:
-        self._kind = kind
-        self._settings = settings
-        self._options = options
-        self._clock = options.clock
-        self._left = {write.key: write for write in options.writes}
-        self._staleness = StalenessCheck(
-            kind, options.read_at, options.max_age, options.clock, lambda: list(self._left.values())
-        )
-        self._journal: Journal | None = None
-        self._lock = TargetLock(Target.of(settings, kind.webshop, kind.name))
-        self.counts: Counter[str] = Counter()
+    def __attrs_post_init__(self) -> None:
+        self._left = {write.key: write for write in self.writes}
+        self._lock = TargetLock(Target.of(self.settings, self.strategy.webshop, self.strategy.name))
 
     @property
     def is_ended(self) -> bool:
         """Whether each write has an outcome."""
-        return sum(self.counts.values()) >= len(self._options.writes)
+        return sum(self.counts.values()) >= len(self.writes)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -199,21 +94,25 @@ class PlanRunner:
             UnfinishedRunError: A run for this target was interrupted and is not finished or dropped.
             JournalError: The lock or the journal cannot be used.
         """
-        options = self._options
-        path = options.journal
+        path = self.journal_path
         try:
-            if not options.dry_run:
+            if not self.dry_run:
                 await asyncio.to_thread(self._hold_target)
             elif path is not None and not await asyncio.to_thread(Path(path).exists):
                 path = None  # there is nothing to say in it
             self._journal = await Journal.open(
-                path, self._settings, self._kind.webshop, on_commit=None if options.dry_run else self._lock.touch
+                path,
+                self.settings,
+                self.strategy.webshop,
+                kind=self.strategy.name,
+                fingerprint=self.fingerprint,
+                run=self.run,
+                since=min(self.read_at, time.time() - _LIST_LAG),
+                on_commit=None if self.dry_run else self._lock.touch,
             )
             try:
-                since = min(options.read_at, self._clock() - _LIST_LAG)
-                await self._journal.begin(options.fingerprint, self._kind.name, run=options.run, since=since)
-                if self._journal.is_begun or self._lock.last_write >= options.read_at:
-                    self._staleness.expire()
+                if self._journal.is_begun or self._lock.last_write >= self.read_at:
+                    self.read_at = 0.0  # something wrote to the target since
                 yield
             finally:
                 await self._journal.close()
@@ -222,11 +121,7 @@ class PlanRunner:
 
     def _hold_target(self) -> None:
         self._lock.take()
-        for run in unfinished_runs(self._lock.target):
-            if run.id != self._options.run:
-                raise UnfinishedRunError(
-                    f"{run} was interrupted. Resume it or drop it first; nothing was sent", run=run
-                )
+        refuse_unfinished(run for run in unfinished_runs(self._lock.target) if run.id != self.run)
 
     async def apply(self, write: PlannedWrite) -> Applied:
         """Carry out one write, unless it is done already.
@@ -253,8 +148,7 @@ class PlanRunner:
             JournalError: The result could not be recorded.
             GoedGepicktError: The present state could not be read.
         """
-        assert self._journal is not None
-        for write in self._options.writes:
+        for write in self.writes:
             entry = self._journal.entry(write.key)
             if entry is None:
                 continue
@@ -268,12 +162,11 @@ class PlanRunner:
                 self.counts["unknown"] += 1
                 continue
             if found is None:
-                await self._journal.failed(sent, "NotCarriedOut", self._clock())
+                await self._journal.record(sent, State.FAILED, error="NotCarriedOut")
             else:
                 self.counts[found.via] += 1
 
     async def _apply(self, write: PlannedWrite) -> Applied:
-        assert self._journal is not None
         entry = self._journal.entry(write.key)
         if entry is not None and entry.state is State.DONE:
             return Applied(via=AppliedVia.JOURNAL, uuid=entry.uuid)
@@ -285,15 +178,57 @@ class PlanRunner:
         not_before = 0.0
         others = self._journal.entry_of_others(write.key)
         if others is not None:
-            if _made_order(others, self._kind, self._clock()):
+            if self._is_new_order(others):
                 return Applied(via=AppliedVia.JOURNAL, uuid=others.uuid)
             not_before = await self._wait_for_other(others)
-        checked = await self._staleness.checked(write, not_before=not_before)
+        checked = await self._refreshed(write, not_before)
         if isinstance(checked, Unchanged):
             return await self._done(write, AppliedVia.FOUND, checked.uuid)
-        if self._options.dry_run:
+        if self.dry_run:
             return Applied(via=AppliedVia.DRY_RUN, uuid=checked.uuid)
         return await self._send(checked)
+
+    def _is_new_order(self, entry: Entry) -> bool:
+        """Whether another plan of this journal recently created this order, so that the list may not show it yet."""
+        is_created = self.strategy.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE
+        return is_created and time.time() - entry.at < _LIST_LAG
+
+    # -- the present state ----------------------------------------------------------------------------------------
+
+    async def _refreshed(self, write: PlannedWrite, not_before: float) -> PlannedWrite | Unchanged:
+        """Return the write with the refreshed state; or that the desired state is present already.
+
+        A reading from before `not_before` is always too old.
+
+        Raises:
+            ConflictError: The item has changed since the plan was made.
+        """
+        if not self.strategy.reads_in_pages:
+            return _compared(write, await self._decide(write)) if self._is_old(not_before) else write
+        async with self._reading:
+            if self._is_old(not_before):
+                began = time.time()
+                rows = {each.key: each.desired for each in (*self._left.values(), write)}
+                self._present = await self.strategy.read(list(rows.values()))
+                self._covered = frozenset(rows)
+                self.read_at = began
+            elif write.key not in self._covered:
+                return write
+            return _compared(write, self.strategy.diff(write.desired, self._present.get(write.key)))
+
+    async def _decide(self, write: PlannedWrite) -> Decision:
+        return self.strategy.diff(write.desired, await self._present_state(write))
+
+    async def _present_state(self, write: PlannedWrite) -> Any:
+        return (await self.strategy.read([write.desired])).get(write.key)
+
+    def _is_old(self, not_before: float) -> bool:
+        if self.read_at <= not_before:
+            return True
+        age = time.time() - self.read_at
+        return self.max_age is not None and (age > self.max_age or age < 0)  # the clock was set back: unknown
+
+    # -- sending --------------------------------------------------------------------------------------------------
 
     async def _send(self, write: PlannedWrite) -> Applied:
         """Send the write. Send it again only if a lookup shows that it was not carried out."""
@@ -301,7 +236,7 @@ class PlanRunner:
             try:
                 return await self._send_once(write)
             except OutcomeUnknownError as unknown:
-                found = await self._look_up(write, since=self._clock(), unknown=unknown)
+                found = await self._look_up(write, since=time.time(), unknown=unknown)
                 if found is not None:
                     return found
                 if not left:
@@ -309,11 +244,9 @@ class PlanRunner:
         raise AssertionError  # the last round returns or raises
 
     async def _send_once(self, write: PlannedWrite) -> Applied:
-        assert self._journal is not None
-        journal = self._journal
-        with CallContext(before_write=lambda: journal.intend(write, self._clock())).active():
+        with CallContext(before_write=lambda: self._journal.record(write, State.INTENT)).active():
             try:
-                uuid = await self._kind.send(write)
+                uuid = await self.strategy.send(write)
             except (OutcomeUnknownError, JournalError):
                 raise
             except GoedGepicktError as error:
@@ -322,15 +255,14 @@ class PlanRunner:
 
     async def _after(self, write: PlannedWrite, error: GoedGepicktError) -> Applied:
         """Return the result for an error with a known outcome."""
-        assert self._journal is not None
         if error.evidence is Evidence.APPLIED and write.action not in _ONCE:
             return await self._done(write, AppliedVia.SENT, write.uuid)  # the response is not needed
         if isinstance(error, AlreadyExistsError):
-            resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
+            resolution, uuid = self.strategy.resolve(write, await self._present_state(write))
             if resolution.is_done:
                 return await self._done(write, AppliedVia.FOUND, uuid)
         if error.evidence in _NOTHING_HAPPENED:
-            await self._journal.failed(write, type(error).__name__, self._clock())
+            await self._journal.record(write, State.FAILED, error=type(error).__name__)
         raise error
 
     async def _look_up(
@@ -343,7 +275,7 @@ class PlanRunner:
         """
         if unknown is None or unknown.evidence is not Evidence.APPLIED:
             await self._wait_until_settled(since)
-        resolution, uuid = self._kind.resolve(write, await self._staleness.present(write))
+        resolution, uuid = self.strategy.resolve(write, await self._present_state(write))
         if resolution.is_done:
             return await self._done(write, AppliedVia.FOUND, uuid)
         if resolution.is_done is None:
@@ -353,22 +285,43 @@ class PlanRunner:
 
     async def _wait_until_settled(self, since: float) -> None:
         """Wait until the server no longer processes the write. After the clock was set back, wait the full time."""
-        waited = self._clock() - since
-        if waited < self._options.settle_after:
-            await asyncio.sleep(self._options.settle_after - max(0.0, waited))
+        waited = time.time() - since
+        if waited < self.settle_after:
+            await asyncio.sleep(self.settle_after - max(0.0, waited))
 
     async def _wait_for_other(self, entry: Entry) -> float:
         """The time after which a reading contains the write of another plan."""
         if entry.state is not State.INTENT:
             return entry.at
         await self._wait_until_settled(entry.at)
-        return entry.at + self._options.settle_after
+        return entry.at + self.settle_after
 
     async def _done(self, write: PlannedWrite, via: AppliedVia, uuid: str | None) -> Applied:
-        assert self._journal is not None
-        if not self._options.dry_run:
-            await self._journal.done(write, uuid, self._clock())
+        if not self.dry_run:
+            await self._journal.record(write, State.DONE, uuid=uuid)
         return Applied(via=via, uuid=uuid)
+
+
+def _compared(write: PlannedWrite, decision: Decision) -> PlannedWrite | Unchanged:
+    if isinstance(decision, Unchanged):
+        return decision
+    if not isinstance(decision, PlannedWrite):
+        raise ConflictError(f"{write.key}: changed since the plan was made: {decision.reason}; nothing was sent")
+    if (decision.action, decision.uuid, decision.changes) != (write.action, write.uuid, write.changes):
+        raise ConflictError(f"{write.key}: {_what_changed(write, decision)} since the plan was made; nothing was sent")
+    return decision
+
+
+def _what_changed(planned: PlannedWrite, now: PlannedWrite) -> str:
+    """Only field names, because values may be personal."""
+    if planned.action is not now.action:
+        return "it was created or removed"
+    if planned.uuid != now.uuid:
+        return "another one has taken its place"
+    before = {change.field: change.before for change in planned.changes}
+    differing = [change.field for change in now.changes if before.get(change.field, object()) != change.before]
+    gone = [name for name in before if name not in {change.field for change in now.changes}]
+    return ", ".join(differing + gone) + " changed"
 
 
 def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUnknownError:
@@ -383,9 +336,3 @@ def _never_known(message: str, unknown: OutcomeUnknownError | None) -> OutcomeUn
         method=unknown.method,
         path=unknown.path,
     )
-
-
-def _made_order(entry: Entry, kind: PlanStrategy[Any], now: float) -> bool:
-    """Whether another plan of this journal recently created this order, so that the list may not show it yet."""
-    is_made = kind.name == "orders" and entry.action == Action.CREATE and entry.state is State.DONE
-    return is_made and now - entry.at < _LIST_LAG

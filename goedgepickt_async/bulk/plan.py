@@ -16,7 +16,7 @@ import cattrs
 
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
+from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter
 from goedgepickt_async.bulk.runs import Target
 from goedgepickt_async.bulk.strategy import PlanStrategy
@@ -272,16 +272,17 @@ class Plan:
         if settle_after < 0 or (max_age is not None and max_age < 0):
             raise ConfigurationError("settle_after and max_age must be seconds, at least 0")
         sender, strategy = self.bound_to
-        options = ApplyOptions(
+        plan_runner = PlanRunner(
+            strategy=strategy,
+            settings=sender.settings,
             fingerprint=self.fingerprint,
             writes=self.writes,
             read_at=self.read_at.timestamp(),
-            journal=journal,
+            journal_path=journal,
             dry_run=dry_run,
             max_age=max_age,
             settle_after=settle_after,
         )
-        plan_runner = PlanRunner(strategy, sender.settings, options)
         return self.stream(plan_runner, plan_runner.opened, concurrency=concurrency, stop=stop)
 
     def stream(

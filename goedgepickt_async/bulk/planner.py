@@ -18,7 +18,7 @@ from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import bulk_rate
-from goedgepickt_async.bulk.apply import ApplyOptions, PlanRunner
+from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
 from goedgepickt_async.bulk.orders import OrderStrategy
 from goedgepickt_async.bulk.plan import Plan
@@ -27,9 +27,9 @@ from goedgepickt_async.bulk.runs import (
     RunRecord,
     RunState,
     TargetLock,
-    UnfinishedRunError,
     end_run,
-    find_run,
+    find_unfinished,
+    refuse_unfinished,
     save_run,
     unfinished_runs,
 )
@@ -158,12 +158,10 @@ def content_of(kind: PlanStrategy[Any], desired_rows: Sequence[DesiredRow], conf
 def _register(record: RunRecord, plan_json: str) -> RunRecord | None:
     """Record a new run, or return an interrupted run with the same content."""
     with TargetLock(record.target):
-        for older in unfinished_runs(record.target):
-            if older.content == record.content:
-                return older
-            raise UnfinishedRunError(
-                f"{older} was interrupted. Resume it or drop it first; nothing was sent", run=older
-            )
+        left = unfinished_runs(record.target)
+        if left and left[0].content == record.content:
+            return left[0]
+        refuse_unfinished(left)
         if record.writes:  # of a plan without writes, there is nothing to keep
             save_run(record, plan_json)
     return None
@@ -219,17 +217,16 @@ class Run:
 
     def _runner(self, *, settle_after: float) -> PlanRunner:
         sender, strategy = self._applying
-        options = ApplyOptions(
+        return PlanRunner(
+            strategy=strategy,
+            settings=sender.settings,
             fingerprint=self.plan.fingerprint,
             writes=self.plan.writes,
             read_at=0.0 if self.is_resumed else self.plan.read_at.timestamp(),
-            journal=self.record.journal_path if self.plan.writes else None,
-            dry_run=False,
-            max_age=600.0,
+            journal_path=self.record.journal_path if self.plan.writes else None,
             settle_after=settle_after,
             run=self.record.id,
         )
-        return PlanRunner(strategy, sender.settings, options)
 
     async def look_up(self) -> RunRecord:
         """Look up the writes with an unknown outcome, and drop the run.
@@ -337,9 +334,7 @@ class Bulk:
             JournalMismatchError: The run is for another server or API key.
             JournalError: The run cannot be read.
         """
-        record = await asyncio.to_thread(find_run, run_id)
-        if record.state is not RunState.UNFINISHED:
-            raise ConfigurationError(f"run {record.id} has ended: it is {record.state}")
+        record = await asyncio.to_thread(find_unfinished, run_id)
         try:
             text = await asyncio.to_thread(record.plan_path.read_bytes)
         except OSError as error:

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
@@ -36,8 +36,10 @@ __all__ = [
     "drop_run",
     "end_run",
     "find_run",
+    "find_unfinished",
     "list_runs",
     "read_changes",
+    "refuse_unfinished",
     "save_run",
     "unfinished_runs",
 ]
@@ -56,13 +58,6 @@ class UnfinishedRunError(JournalError):
     def __init__(self, message: str, *, run: RunRecord) -> None:
         super().__init__(message)
         self.run = run
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unfinished, (self.message, self.run)
-
-
-def _unfinished(message: str, run: RunRecord) -> UnfinishedRunError:
-    return UnfinishedRunError(message, run=run)
 
 
 @attrs.frozen(kw_only=True)
@@ -195,21 +190,10 @@ class RunRecord:
     counts: Mapping[str, int] = attrs.field(factory=dict)
 
     @classmethod
-    def new(
-        cls, target: Target, *, webshop_name: str, source: str, content: str, writes: int, left_out: int
-    ) -> RunRecord:
+    def new(cls, target: Target, **fields: Any) -> RunRecord:
         """Return the record of a new run."""
         now = datetime.now(UTC)
-        return cls(
-            id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-            target=target,
-            webshop_name=webshop_name,
-            source=source,
-            content=content,
-            started_at=now,
-            writes=writes,
-            left_out=left_out,
-        )
+        return cls(id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}", target=target, started_at=now, **fields)
 
     @property
     def done(self) -> int:
@@ -325,9 +309,9 @@ def find_run(run_id: str) -> RunRecord:
         ConfigurationError: No run or several runs have this id.
         JournalError: The directory cannot be read.
     """
-    found = [run for run in list_runs() if run.id == run_id] or [
-        run for run in list_runs() if run_id and run.id.startswith(run_id)
-    ]
+    runs = list_runs()
+    found = [run for run in runs if run.id == run_id]
+    found = found or [run for run in runs if run_id and run.id.startswith(run_id)]
     if len(found) != 1:
         raise ConfigurationError(
             f"there {'are several runs' if found else 'is no run'} {run_id!r}; `goedgepickt runs` (list_runs) lists them"
@@ -344,6 +328,29 @@ def unfinished_runs(target: Target) -> list[RunRecord]:
     return [run for run in list_runs(target) if run.state is RunState.UNFINISHED]
 
 
+def refuse_unfinished(runs: Iterable[RunRecord]) -> None:
+    """Refuse to start a run in addition to these.
+
+    Raises:
+        UnfinishedRunError: There is one.
+    """
+    for run in runs:
+        raise UnfinishedRunError(f"{run} was interrupted. Resume it or drop it first; nothing was sent", run=run)
+
+
+def find_unfinished(run_id: str) -> RunRecord:
+    """Return the run like `find_run`.
+
+    Raises:
+        ConfigurationError: The run does not exist or has ended.
+        JournalError: The directory cannot be read.
+    """
+    run = find_run(run_id)
+    if run.state is not RunState.UNFINISHED:
+        raise ConfigurationError(f"run {run.id} has ended: it is {run.state}")
+    return run
+
+
 def drop_run(run_id: str) -> RunRecord:
     """Drop an interrupted run. Its finished writes stay, and its record is kept.
 
@@ -352,9 +359,7 @@ def drop_run(run_id: str) -> RunRecord:
         JournalBusyError: It is in progress.
         JournalError: It cannot be recorded.
     """
-    run = find_run(run_id)
-    if run.state is not RunState.UNFINISHED:
-        raise ConfigurationError(f"run {run.id} has ended: it is {run.state}")
+    run = find_unfinished(run_id)
     with TargetLock(run.target):
         return end_run(run, RunState.DROPPED, run.counts)
 
