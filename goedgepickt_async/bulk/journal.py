@@ -141,7 +141,7 @@ class Journal:
         try:
             await loop.run_in_executor(executor, journal._open, settings, webshop, fingerprint, run, since)
         except BaseException:
-            executor.submit(lambda: journal._connection.close())  # if it was cancelled while it was opened
+            executor.submit(journal._disconnect)  # it may be cancelled while the thread opens it
             executor.shutdown(wait=False)
             raise
         return journal
@@ -207,9 +207,13 @@ class Journal:
         if self._committing is not None:
             await asyncio.wait([self._committing])
         try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._connection.close)
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
         finally:
             self._executor.shutdown(wait=False)
+
+    def _disconnect(self) -> None:
+        with contextlib.suppress(AttributeError):  # it was never opened
+            self._connection.close()
 
     async def _commit_all(self) -> None:
         """Commit the pending records, and records that arrive meanwhile."""
