@@ -39,7 +39,7 @@ _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
 _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class PlanRunner:
     """Applies one plan.
 

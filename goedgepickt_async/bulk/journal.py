@@ -57,7 +57,7 @@ class State(enum.StrEnum):
     """The write was certainly not carried out."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Entry:
     """The record of one write.
 

@@ -1,8 +1,11 @@
-"""The fields of rows and the names of their columns, including the files of shops and other programs."""
+"""The fields of rows and the names of their columns, including the files of shops and other programs.
+
+Names of columns are written without case and punctuation, separated by commas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -25,15 +28,31 @@ from goedgepickt_async.bulk.files.cells import (
 
 __all__ = ["KINDS", "PROFILES", "Field", "Profile", "RowKind", "SkipRule", "detect"]
 
+_PRODUCTS: Final = frozenset({"products", "stock"})
+_STOCK: Final = frozenset({"stock"})
+_ORDERS: Final = frozenset({"orders"})
 
-@attrs.frozen(kw_only=True)
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _each_listed(groups: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(map(_listed, groups))
+
+
+def _columns(columns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {name: _listed(names) for name, names in columns.items()}
+
+
+@attrs.frozen(repr=False)
 class SkipRule:
     """A rule for rows of a file that are skipped.
 
     Attributes:
         reason: The reason, for people.
         columns: The column that tells it, by its names in several languages.
-        values: The words that match; empty if the rule is about empty cells.
+        values: The words that match.
         empty: The columns that must be empty, if the file has them.
         filled: The column that must not be empty.
         kinds: The kinds of rows for which the rule applies.
@@ -41,26 +60,26 @@ class SkipRule:
     """
 
     reason: str
-    columns: tuple[str, ...] = ()
-    values: frozenset[str] = frozenset()
-    empty: tuple[str, ...] = ()
-    filled: str = ""
-    kinds: frozenset[str] = frozenset({"products", "stock", "orders"})
-    unless_given: str = ""
+    columns: tuple[str, ...] = attrs.field(default="", converter=_listed)
+    values: tuple[str, ...] = attrs.field(default="", converter=_listed)
+    empty: tuple[str, ...] = attrs.field(default="", converter=_listed, kw_only=True)
+    filled: str = attrs.field(default="", kw_only=True)
+    kinds: frozenset[str] = attrs.field(default=_PRODUCTS | _ORDERS, kw_only=True)
+    unless_given: str = attrs.field(default="", kw_only=True)
 
     def applies(self, cells: Mapping[str, str]) -> bool:
         """Whether a row, its cells by column name without case and punctuation, is one of them."""
         if self.columns:
             told = (cells[name] for name in self.columns if name in cells)
-            return bool({word.strip() for word in next(told, "").casefold().split(",")} & self.values)
+            return any(word.strip() in self.values for word in next(told, "").casefold().split(","))
         if self.filled:
             return bool(cells.get(self.filled, ""))
         return all(not cells.get(name, "") for name in self.empty) and any(name in cells for name in self.empty)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(repr=False)
 class Profile:
-    """The files of one program. Names of columns are written without case and punctuation.
+    """The files of one program.
 
     Attributes:
         name: The name for `--profile`.
@@ -68,7 +87,6 @@ class Profile:
         kinds: What its files hold: `products` (also read for stock) or `orders`.
         detect: The groups of columns that identify the program: a file with all columns of one group is from it.
         columns: The columns of each field. The first one that a file has is used. Empty: the field is not read.
-        translate: The meaning of values for each field, in lower case.
         skip: The rules for rows that are skipped and reported.
         carry: By a column that names a group, such as a handle: the columns that only one row of the group has.
         parents: Two columns, a row's id and the id of its parent. A row that is the parent of others is skipped, and a
@@ -81,406 +99,353 @@ class Profile:
     name: str
     title: str
     kinds: frozenset[str]
-    detect: tuple[tuple[str, ...], ...]
-    columns: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    translate: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    detect: tuple[tuple[str, ...], ...] = attrs.field(converter=_each_listed)
+    columns: Mapping[str, tuple[str, ...]] = attrs.field(converter=_columns)
     skip: tuple[SkipRule, ...] = ()
-    carry: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    carry: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, converter=_columns)
     parents: tuple[str, str] | None = None
-    no_value: frozenset[str] = frozenset()
-    ignored: tuple[str, ...] = ()
+    no_value: str | None = None
+    ignored: tuple[str, ...] = attrs.field(default="", converter=_listed)
     decimal: str | None = None
 
 
-_PRODUCTS: Final = frozenset({"products", "stock"})
-_STOCK: Final = frozenset({"stock"})
-_ORDERS: Final = frozenset({"orders"})
-_WOO_STOCK: Final = ("stock", "voorraad", "lager", "bestand", "lagerbestand")
+def _for_each_address(columns: Mapping[str, str]) -> dict[str, str]:
+    """Columns of both addresses: `*` stands for `shipping` or `billing`."""
+    sides = ("shipping", "billing")
+    return {f"{side}.{part}": names.replace("*", side) for side in sides for part, names in columns.items()}
+
+
+_WOO_STOCK: Final = "stock, voorraad, lager, bestand, lagerbestand"
 _UNPAID: Final = "an order that is not paid (include it with --set status=open)"
 
 PROFILES: Final[tuple[Profile, ...]] = (
     Profile(
-        name="goedgepickt",
-        title="an export of this program",
-        kinds=_PRODUCTS,
-        detect=(("uuid", "sku", "stock free stock", "stock total stock"),),
+        "goedgepickt", "an export of this program", _PRODUCTS,
+        detect=("uuid, sku, stock free stock, stock total stock",),
         columns={
-            "sku": ("sku",),
-            "name": ("name",),
-            "price": ("price",),
-            "product_id": ("product id",),
-            "picture": ("picture",),
-            "level": ("stock free stock",),
-            "uuid": ("uuid",),
-            "webshop_uuid": (),
+            "sku": "sku",
+            "name": "name",
+            "price": "price",
+            "product_id": "product id",
+            "picture": "picture",
+            "level": "stock free stock",
+            "uuid": "uuid",
+            "webshop_uuid": "",
         },
         skip=(
-            SkipRule(reason="a product without a SKU", empty=("sku",)),
-            SkipRule(reason="a product without a stock", empty=("stock free stock",), kinds=frozenset({"stock"})),
+            SkipRule("a product without a SKU", empty="sku"),
+            SkipRule("a product without a stock", empty="stock free stock", kinds=_STOCK),
         ),
         ignored=(
-            "price", "cost price", "stock free stock", "stock total stock", "stock reserved stock", "stock unlimited stock", "stock minimal stock",
-            "stock", "stock fill stock to", "stock extra", "allow backorders",
+            "price, cost price, stock free stock, stock total stock, stock reserved stock, stock unlimited stock, "
+            "stock minimal stock, stock, stock fill stock to, stock extra, allow backorders"
         ),
     ),
     Profile(
-        name="woocommerce",
-        title="WooCommerce",
-        kinds=_PRODUCTS,
+        "woocommerce", "WooCommerce", _PRODUCTS,
         detect=(
-            ("id", "type", "sku", "regular price"),
-            ("id", "type", "sku", "reguliere prijs"),
-            ("id", "type", "sku", "normale prijs"),
-            ("id", "typ", "artikelnummer", "regulärer preis"),
-            ("id", "typ", "sku", "regulärer preis"),
+            "id, type, sku, regular price",
+            "id, type, sku, reguliere prijs",
+            "id, type, sku, normale prijs",
+            "id, typ, artikelnummer, regulärer preis",
+            "id, typ, sku, regulärer preis",
         ),
         columns={
-            "sku": ("sku", "artikelnummer"),
-            "name": ("name", "naam"),
-            "price": ("regular price", "reguliere prijs", "normale prijs", "regulärer preis"),
-            "picture": ("images", "afbeeldingen", "bilder"),
+            "sku": "sku, artikelnummer",
+            "name": "name, naam",
+            "price": "regular price, reguliere prijs, normale prijs, regulärer preis",
+            "picture": "images, afbeeldingen, bilder",
             "level": _WOO_STOCK,
-            "product_id": ("id",),
-            "url": (),
-            "stock_management": (),
+            "product_id": "id",
+            "url": "",
+            "stock_management": "",
         },
         skip=(
             SkipRule(
-                reason="a variable, grouped, bundled or external product: other products are the goods",
-                columns=("type", "typ"),
-                values=frozenset(
-                    {"variable", "grouped", "external", "bundle", "composite", "woosb", "variable-subscription"}
-                ),
+                "a variable, grouped, bundled or external product: other products are the goods",
+                "type, typ", "variable, grouped, external, bundle, composite, woosb, variable-subscription",
             ),
+            SkipRule("a virtual or downloadable product, which is not picked", "type, typ", "virtual, downloadable"),
             SkipRule(
-                reason="a virtual or downloadable product, which is not picked",
-                columns=("type", "typ"),
-                values=frozenset({"virtual", "downloadable"}),
+                "a variation without its own stock: the shop counts all variations together",
+                _WOO_STOCK, "parent", kinds=_STOCK,
             ),
-            SkipRule(
-                reason="a variation without its own stock: the shop counts all variations together",
-                columns=_WOO_STOCK,
-                values=frozenset({"parent"}),
-                kinds=_STOCK,
-            ),
-            SkipRule(reason="a product whose stock the shop does not count", empty=_WOO_STOCK, kinds=_STOCK),
+            SkipRule("a product whose stock the shop does not count", empty=_WOO_STOCK, kinds=_STOCK),
         ),
         ignored=(
-            "sale price", "actieprijs", "aanbiedingsprijs", "angebotspreis", "in stock", "op voorraad",
-            "low stock amount", "lage voorraad", "lage voorraad hoeveelheid", "backorders allowed",
-            "date sale price starts", "date sale price ends", "startdatum actieprijs", "einddatum actieprijs",
-            "datum an dem angebotspreis beginnt", "datum an dem angebotspreis endet", "vorrätig", "geringe lagermenge",
+            "sale price, actieprijs, aanbiedingsprijs, angebotspreis, in stock, op voorraad, low stock amount, "
+            "lage voorraad, lage voorraad hoeveelheid, backorders allowed, date sale price starts, "
+            "date sale price ends, startdatum actieprijs, einddatum actieprijs, datum an dem angebotspreis beginnt, "
+            "datum an dem angebotspreis endet, vorrätig, geringe lagermenge"
         ),
     ),
     Profile(
-        name="shopify",
-        title="Shopify",
-        kinds=_PRODUCTS,
-        detect=(("handle", "title", "variant sku"), ("url handle", "title", "sku")),
+        "shopify", "Shopify", _PRODUCTS,
+        detect=("handle, title, variant sku", "url handle, title, sku"),
         columns={
-            "sku": ("variant sku", "sku"),
-            "name": ("title",),
-            "price": ("variant price", "price"),
-            "picture": ("variant image", "variant image url"),
-            "level": ("variant inventory qty", "inventory quantity"),
-            "product_id": (),
-            "url": (),
+            "sku": "variant sku, sku",
+            "name": "title",
+            "price": "variant price, price",
+            "picture": "variant image, variant image url",
+            "level": "variant inventory qty, inventory quantity",
+            "product_id": "",
+            "url": "",
         },
         skip=(
+            SkipRule("an image of the product, not a variant", empty="variant sku, variant price, sku, price"),
+            SkipRule("a gift card: nothing to pick", "gift card", "true"),
             SkipRule(
-                reason="an image of the product, not a variant",
-                empty=("variant sku", "variant price", "sku", "price"),
-            ),
-            SkipRule(reason="a gift card: nothing to pick", columns=("gift card",), values=frozenset({"true"})),
-            SkipRule(
-                reason="a variant whose stock the shop does not count",
-                empty=("variant inventory qty", "inventory quantity"),
-                kinds=_STOCK,
+                "a variant whose stock the shop does not count",
+                empty="variant inventory qty, inventory quantity", kinds=_STOCK,
             ),
         ),
-        carry={"handle": ("title", "gift card"), "url handle": ("title", "gift card")},
+        carry={"handle": "title, gift card", "url handle": "title, gift card"},
         ignored=(
-            "variant compare at price", "variant inventory tracker", "variant inventory policy", "cost per item",
-            "compare at price", "inventory tracker", "continue selling when out of stock", "unit price total measure",
-            "unit price total measure unit", "unit price base measure", "unit price base measure unit",
+            "variant compare at price, variant inventory tracker, variant inventory policy, cost per item, "
+            "compare at price, inventory tracker, continue selling when out of stock, unit price total measure, "
+            "unit price total measure unit, unit price base measure, unit price base measure unit"
         ),
     ),
     Profile(
-        name="shopify-inventory",
-        title="Shopify inventory",
-        kinds=_STOCK,
-        detect=(("handle", "title", "sku", "location"),),
-        columns={"sku": ("sku",), "level": ("available", "available not editable")},
-        skip=(
-            SkipRule(
-                reason="a variant that is not in stock at this location",
-                columns=("available", "available not editable"),
-                values=frozenset({"not stocked"}),
-            ),
-        ),
-        ignored=("on hand", "on hand current", "on hand new"),
-    ),
-    Profile(
-        name="shopify-orders",
-        title="Shopify orders",
-        kinds=_ORDERS,
-        detect=(("name", "email", "lineitem name", "lineitem quantity"), ("name", "lineitem sku", "lineitem quantity")),
+        "shopify-inventory", "Shopify inventory", _STOCK,
+        detect=("handle, title, sku, location",),
         columns={
-            "order_id": ("name",),
-            "created_at": ("created at",),
-            "currency": ("currency",),
-            "shipping_method": ("shipping method",),
-            "payment_method": ("payment method",),
-            "customer_note": ("notes",),
-            "shipping_total": ("shipping",),
-            "discount_total": ("discount amount",),
-            "status": ("status", "fulfillment status"),
-            "shipping.name": ("shipping name",),
-            "shipping.company": ("shipping company",),
-            "shipping.address": ("shipping address1", "shipping street"),
-            "shipping.address2": ("shipping address2",),
-            "shipping.zipcode": ("shipping zip",),
-            "shipping.city": ("shipping city",),
-            "shipping.country": ("shipping country",),
-            "shipping.phone": ("shipping phone", "phone"),
-            "shipping.email": ("email",),
-            "billing.name": ("billing name",),
-            "billing.company": ("billing company",),
-            "billing.address": ("billing address1", "billing street"),
-            "billing.address2": ("billing address2",),
-            "billing.zipcode": ("billing zip",),
-            "billing.city": ("billing city",),
-            "billing.country": ("billing country",),
-            "billing.phone": ("billing phone",),
-            "line.sku": ("lineitem sku",),
-            "line.product_name": ("lineitem name",),
-            "line.quantity": ("lineitem quantity",),
-            "line.unit_price_incl": ("lineitem price",),
-            "line.tax_rate": (),
+            "sku": "sku",
+            "level": "available, available not editable",
         },
         skip=(
-            SkipRule(reason="a cancelled order", filled="cancelled at"),
             SkipRule(
-                reason=_UNPAID,
-                columns=("financial status",),
-                values=frozenset({"pending", "expired"}),
+                "a variant that is not in stock at this location",
+                "available, available not editable", "not stocked",
+            ),
+        ),
+        ignored="on hand, on hand current, on hand new",
+    ),
+    Profile(
+        "shopify-orders", "Shopify orders", _ORDERS,
+        detect=("name, email, lineitem name, lineitem quantity", "name, lineitem sku, lineitem quantity"),
+        columns={
+            "order_id": "name",
+            "created_at": "created at",
+            "currency": "currency",
+            "shipping_method": "shipping method",
+            "payment_method": "payment method",
+            "customer_note": "notes",
+            "shipping_total": "shipping",
+            "discount_total": "discount amount",
+            "status": "status, fulfillment status",
+            "shipping.email": "email",
+            **_for_each_address({
+                "name": "* name",
+                "company": "* company",
+                "address": "* address1, * street",
+                "address2": "* address2",
+                "zipcode": "* zip",
+                "city": "* city",
+                "country": "* country",
+                "phone": "* phone",
+            }),
+            "shipping.phone": "shipping phone, phone",
+            "line.sku": "lineitem sku",
+            "line.product_name": "lineitem name",
+            "line.quantity": "lineitem quantity",
+            "line.unit_price_incl": "lineitem price",
+            "line.tax_rate": "",
+        },
+        skip=(
+            SkipRule("a cancelled order", filled="cancelled at"),
+            SkipRule(_UNPAID, "financial status", "pending, expired", unless_given="status"),
+            SkipRule(
+                "an order that was refunded in part: the file does not say which lines (--set status=open takes it)",
+                "financial status", "partially_refunded", unless_given="status",
+            ),
+            SkipRule("an order that was refunded", "financial status", "refunded, voided"),
+        ),
+        carry={"name": "cancelled at, financial status, fulfillment status, status"},
+        ignored=(
+            "subtotal, total, lineitem compare at price, lineitem discount, refunded amount, billing street, "
+            "shipping street, tax 1 name, tax 2 name, tax 3 name, tax 4 name, tax 5 name"
+        ),
+    ),
+    Profile(
+        "woocommerce-orders", "WooCommerce orders", _ORDERS,
+        detect=("order number, order status, item name", "order id, order status, item name"),
+        columns={
+            "order_id": "order number, order id",
+            "created_at": "order date",
+            "status": "order status",
+            "currency": "order currency, currency",
+            "customer_note": "customer note",
+            "shipping_method": "shipping method title, shipping method",
+            "payment_method": "payment method title, payment method",
+            "shipping_total": "order shipping amount",
+            "discount_total": "cart discount amount",
+            **_for_each_address({
+                "first_name": "first name *",
+                "last_name": "last name *",
+                "company": "company *",
+                "address": "address 1 2 *, address 1 *, address *",
+                "address2": "address 2 *",
+                "zipcode": "postcode *",
+                "city": "city *",
+                "country": "country code *, country *",
+                "email": "email *",
+                "phone": "phone *",
+            }),
+            "line.sku": "sku",
+            "line.product_name": "item name",
+            "line.quantity": "quantity refund, quantity",
+            "line.unit_price_incl": "",
+            "line.tax_rate": "",
+        },
+        skip=(
+            SkipRule(
+                _UNPAID,
+                "order status", "pending payment, pending, wachtend op betaling, zahlung ausstehend, failed",
                 unless_given="status",
             ),
             SkipRule(
-                reason="an order that was refunded in part: the file does not say which lines (--set status=open takes it)",
-                columns=("financial status",),
-                values=frozenset({"partially_refunded"}),
-                unless_given="status",
-            ),
-            SkipRule(
-                reason="an order that was refunded",
-                columns=("financial status",),
-                values=frozenset({"refunded", "voided"}),
+                "an order that was refunded, or is no order yet",
+                "order status", "refunded, terugbetaald, rückerstattet, draft, checkout-draft",
             ),
         ),
-        carry={"name": ("cancelled at", "financial status", "fulfillment status", "status")},
         ignored=(
-            "subtotal", "total", "lineitem compare at price", "lineitem discount", "refunded amount", "billing street",
-            "shipping street", "tax 1 name", "tax 2 name", "tax 3 name", "tax 4 name", "tax 5 name",
+            "order total amount, order subtotal amount, order total tax amount, order refund amount, item cost, "
+            "state code shipping, state code billing"
         ),
     ),
     Profile(
-        name="woocommerce-orders",
-        title="WooCommerce orders",
-        kinds=_ORDERS,
-        detect=(("order number", "order status", "item name"), ("order id", "order status", "item name")),
+        "magento", "Magento", _PRODUCTS,
+        detect=("sku, store view code", "sku, attribute set code, product type"),
         columns={
-            "order_id": ("order number", "order id"),
-            "created_at": ("order date",),
-            "status": ("order status",),
-            "currency": ("order currency", "currency"),
-            "customer_note": ("customer note",),
-            "shipping_method": ("shipping method title", "shipping method"),
-            "payment_method": ("payment method title", "payment method"),
-            "shipping_total": ("order shipping amount",),
-            "discount_total": ("cart discount amount",),
-            **{
-                f"{side}.{field}": tuple(f"{name} {side}" for name in names)
-                for side in ("shipping", "billing")
-                for field, names in {
-                    "first_name": ("first name",),
-                    "last_name": ("last name",),
-                    "company": ("company",),
-                    "address": ("address 1 2", "address 1", "address"),
-                    "address2": ("address 2",),
-                    "zipcode": ("postcode",),
-                    "city": ("city",),
-                    "country": ("country code", "country"),
-                    "email": ("email",),
-                    "phone": ("phone",),
-                }.items()
-            },
-            "line.sku": ("sku",),
-            "line.product_name": ("item name",),
-            "line.quantity": ("quantity refund", "quantity"),
-            "line.unit_price_incl": (),
-            "line.tax_rate": (),
+            "sku": "sku",
+            "name": "name",
+            "price": "price",
+            "picture": "",  # a path within the shop
+            "level": "qty",
+            "url": "",
         },
         skip=(
+            SkipRule("texts of another store view", filled="store view code"),
             SkipRule(
-                reason=_UNPAID,
-                columns=("order status",),
-                values=frozenset({"pending payment", "pending", "wachtend op betaling", "zahlung ausstehend", "failed"}),
-                unless_given="status",
+                "a configurable, bundled or grouped product: only its parts have stock",
+                "product type", "configurable, bundle, grouped",
             ),
             SkipRule(
-                reason="an order that was refunded, or is no order yet",
-                columns=("order status",),
-                values=frozenset({"refunded", "terugbetaald", "rückerstattet", "draft", "checkout-draft"}),
+                "a virtual or downloadable product, which is not picked",
+                "product type", "virtual, downloadable, giftcard",
             ),
         ),
         ignored=(
-            "order total amount", "order subtotal amount", "order total tax amount", "order refund amount", "item cost",
-            "state code shipping", "state code billing",
+            "special price, special price from date, special price to date, map price, msrp price, out of stock qty, "
+            "use config min qty, is qty decimal, allow backorders, is in stock, min cart qty, max cart qty, "
+            "notify on stock below, manage stock, use config manage stock, display product options in, "
+            "additional attributes, qty increments, enable qty increments, use config qty increments, "
+            "use config enable qty inc, use config backorders, tier prices, bundle price type, bundle price view"
         ),
-    ),
-    Profile(
-        name="magento",
-        title="Magento",
-        kinds=_PRODUCTS,
-        detect=(("sku", "store view code"), ("sku", "attribute set code", "product type")),
-        columns={
-            "sku": ("sku",),
-            "name": ("name",),
-            "price": ("price",),
-            "picture": (),  # a path within the shop
-            "level": ("qty",),
-            "url": (),
-        },
-        skip=(
-            SkipRule(reason="texts of another store view", filled="store view code"),
-            SkipRule(
-                reason="a configurable, bundled or grouped product: only its parts have stock",
-                columns=("product type",),
-                values=frozenset({"configurable", "bundle", "grouped"}),
-            ),
-            SkipRule(
-                reason="a virtual or downloadable product, which is not picked",
-                columns=("product type",),
-                values=frozenset({"virtual", "downloadable", "giftcard"}),
-            ),
-        ),
-        ignored=(
-            "special price", "special price from date", "special price to date", "map price", "msrp price",
-            "out of stock qty", "use config min qty", "is qty decimal", "allow backorders", "is in stock",
-            "min cart qty", "max cart qty", "notify on stock below", "manage stock", "use config manage stock",
-            "display product options in", "additional attributes", "qty increments", "enable qty increments",
-            "use config qty increments", "use config enable qty inc", "use config backorders", "tier prices",
-            "bundle price type", "bundle price view",
-        ),
-        no_value=frozenset({"__EMPTY__VALUE__"}),
+        no_value="__EMPTY__VALUE__",
         decimal=".",
     ),
     Profile(
-        name="lightspeed",
-        title="Lightspeed eCom",
-        kinds=_PRODUCTS,
-        detect=(("internal id", "internal variant id"), ("nl title short", "sku"), ("nl title short", "article code")),
+        "lightspeed", "Lightspeed eCom", _PRODUCTS,
+        detect=("internal id, internal variant id", "nl title short, sku", "nl title short, article code"),
         columns={
-            "sku": ("sku", "article code"),
-            "name": ("nl title short", "nl title long", "us title short", "de title short", "en title short"),
-            "price": ("price",),
-            "product_id": ("internal variant id", "internal id"),
-            "picture": ("images",),
-            "level": ("stock level",),
-            "stock_management": ("stock track",),
-            "url": (),
+            "sku": "sku, article code",
+            "name": "nl title short, nl title long, us title short, de title short, en title short",
+            "price": "price",
+            "product_id": "internal variant id, internal id",
+            "picture": "images",
+            "level": "stock level",
+            "stock_management": "stock track",
+            "url": "",
         },
-        ignored=("price cost", "price old", "price unit", "stock min", "stock alert", "stock disable sold out"),
+        ignored="price cost, price old, price unit, stock min, stock alert, stock disable sold out",
     ),
     Profile(
-        name="shopware",
-        title="Shopware 6",
-        kinds=_PRODUCTS,
-        detect=(("product number", "stock", "id"), ("product number", "translations default name")),
+        "shopware", "Shopware 6", _PRODUCTS,
+        detect=("product number, stock, id", "product number, translations default name"),
         columns={
-            "sku": ("product number",),
-            "name": ("name", "translations default name"),
-            "price": ("price gross", "price default gross"),
-            "picture": ("cover media url", "cover"),
-            "level": ("stock",),
-            "product_id": ("id",),
-            "url": (),
+            "sku": "product number",
+            "name": "name, translations default name",
+            "price": "price gross, price default gross",
+            "picture": "cover media url, cover",
+            "level": "stock",
+            "product_id": "id",
+            "url": "",
         },
-        ignored=("price net", "price default net", "list price gross", "list price net", "purchase prices gross",
-                 "purchase prices net", "available stock", "min purchase", "max purchase"),
+        ignored=(
+            "price net, price default net, list price gross, list price net, purchase prices gross, "
+            "purchase prices net, available stock, min purchase, max purchase"
+        ),
         parents=("id", "parent id"),
         decimal=".",
     ),
     Profile(
-        name="prestashop",
-        title="PrestaShop",
-        kinds=_PRODUCTS,
-        detect=(("reference", "price tax included"), ("reference", "price tax excluded"), ("reference", "active 0 1"),
-                ("product id", "reference", "price tax excl"), ("product id", "referentie", "prijs excl btw")),
+        "prestashop", "PrestaShop", _PRODUCTS,
+        detect=(
+            "reference, price tax included",
+            "reference, price tax excluded",
+            "reference, active 0 1",
+            "product id, reference, price tax excl",
+            "product id, referentie, prijs excl btw",
+        ),
         columns={
-            "sku": ("reference", "referentie"),
-            "name": ("name", "naam"),
-            "price": ("price tax included", "final price", "price tax incl", "prijs incl btw"),
-            "picture": ("image urls x y z", "image urls"),
-            "level": ("quantity", "hoeveelheid"),
-            "product_id": ("id", "product id"),
-            "url": (),
+            "sku": "reference, referentie",
+            "name": "name, naam",
+            "price": "price tax included, final price, price tax incl, prijs incl btw",
+            "picture": "image urls x y z, image urls",
+            "level": "quantity, hoeveelheid",
+            "product_id": "id, product id",
+            "url": "",
         },
-        ignored=("wholesale price", "on sale 0 1", "minimal quantity", "unit price",
-                 "low stock level", "price tax excl", "prijs excl btw", "discount amount"),
+        ignored=(
+            "wholesale price, on sale 0 1, minimal quantity, unit price, low stock level, price tax excl, "
+            "prijs excl btw, discount amount"
+        ),
     ),
     Profile(
-        name="bol",
-        title="bol.com offers",
-        kinds=_PRODUCTS,
-        detect=(("offerid", "ean", "stockamount"), ("referencecode", "stockamount"), ("offer id", "reference code", "stock amount")),
+        "bol", "bol.com offers", _PRODUCTS,
+        detect=("offerid, ean, stockamount", "referencecode, stockamount", "offer id, reference code, stock amount"),
         columns={
-            "sku": ("referencecode", "reference code"),
-            "name": (),
-            "price": ("bundlepricesprice", "bundle prices price"),
-            "level": ("stockamount", "stock amount"),
-            "product_id": (),
+            "sku": "referencecode, reference code",
+            "name": "",
+            "price": "bundlepricesprice, bundle prices price",
+            "level": "stockamount, stock amount",
+            "product_id": "",
         },
         skip=(
-            SkipRule(
-                reason="stock that lies with bol.com (FBB)",
-                columns=("fulfilmenttype", "fulfilment type"),
-                values=frozenset({"fbb"}),
-                kinds=_STOCK,
-            ),
+            SkipRule("stock that lies with bol.com (FBB)", "fulfilmenttype, fulfilment type", "fbb", kinds=_STOCK),
         ),
-        ignored=("correctedstock", "corrected stock", "managedbyretailer"),
+        ignored="correctedstock, corrected stock, managedbyretailer",
         decimal=".",
     ),
     Profile(
-        name="exact",
-        title="Exact Online",
-        kinds=_PRODUCTS,
-        detect=(("artikelcode", "omschrijving", "verkoopprijs"), ("code", "omschrijving", "verkoopprijs"),
-                ("artikel code", "omschrijving")),
+        "exact", "Exact Online", _PRODUCTS,
+        detect=(
+            "artikelcode, omschrijving, verkoopprijs",
+            "code, omschrijving, verkoopprijs",
+            "artikel code, omschrijving",
+        ),
         columns={
-            "sku": ("artikelcode", "artikel code", "code"),
-            "name": ("omschrijving",),
-            "price": ("verkoopprijs", "standaard verkoopprijs"),
-            "level": ("voorraad", "aanwezig", "actuele voorraad"),
+            "sku": "artikelcode, artikel code, code",
+            "name": "omschrijving",
+            "price": "verkoopprijs, standaard verkoopprijs",
+            "level": "voorraad, aanwezig, actuele voorraad",
         },
-        ignored=("inkoopprijs", "kostprijs", "minimumvoorraad", "maximumvoorraad", "kostprijs standaard"),
+        ignored="inkoopprijs, kostprijs, minimumvoorraad, maximumvoorraad, kostprijs standaard",
     ),
     Profile(
-        name="google-merchant",
-        title="Google Merchant Center",
-        kinds=_PRODUCTS,
-        detect=(("id", "title", "price", "availability"), ("id", "title", "link", "image link")),
+        "google-merchant", "Google Merchant Center", _PRODUCTS,
+        detect=("id, title, price, availability", "id, title, link, image link"),
         columns={
-            "sku": ("id",),
-            "name": ("title",),
-            "price": ("price",),
-            "picture": ("image link",),
-            "level": ("quantity", "sell on google quantity"),
-            "url": ("link",),
+            "sku": "id",
+            "name": "title",
+            "price": "price",
+            "picture": "image link",
+            "level": "quantity, sell on google quantity",
+            "url": "link",
         },
-        ignored=("sale price", "sale price effective date", "availability", "cost of goods sold", "unit pricing measure"),
+        ignored="sale price, sale price effective date, availability, cost of goods sold, unit pricing measure",
         decimal=".",
     ),
 )  # fmt: skip
@@ -488,12 +453,7 @@ PROFILES: Final[tuple[Profile, ...]] = (
 
 
 def detect(kind: str, names: Sequence[str]) -> Profile | None:
-    """Return the profile of a file with these columns, or None.
-
-    Args:
-        kind: `products`, `stock` or `orders`.
-        names: The columns, without case and punctuation.
-    """
+    """Return the profile of a file with these columns, without case and punctuation; or None."""
     there = frozenset(names)
     for profile in PROFILES:
         if kind in profile.kinds and any(there.issuperset(group) for group in profile.detect):
@@ -507,8 +467,8 @@ class Field:
 
     Attributes:
         read: The function that reads a cell.
-        names: The names of its columns in tiers, without case and punctuation. The first tier that a file has is used.
-            Two columns of one tier are refused.
+        names: The names of its columns in tiers. The first tier that a file has is used. Two columns of one tier are
+            refused.
         required: Whether each row must have it.
     """
 
@@ -530,90 +490,64 @@ class RowKind:
     grouped: str | None = None
 
 
-_SKU: Final = Field(
-    sku,
+def _field(reader: Reader, *tiers: str, required: bool = False) -> Field:
+    return Field(reader, _each_listed(tiers), required)
+
+
+_SKU_NAMES: Final = (
     (
-        (
-            "sku", "variant sku", "product sku", "artikelnummer", "artikelnr", "artikel nr", "art nr", "artnr",
-            "artikelcode", "article code", "productcode", "product code", "product number", "productnummer",
-            "item number", "item code", "article number", "referentiecode",
-        ),
-        ("code", "reference", "referentie"),
+        "sku, variant sku, product sku, artikelnummer, artikelnr, artikel nr, art nr, artnr, artikelcode, "
+        "article code, productcode, product code, product number, productnummer, item number, item code, "
+        "article number, referentiecode"
     ),
-    required=True,
-)  # fmt: skip
-_NAME: Final = Field(
-    text,
-    (
-        (
-            "name", "naam", "productnaam", "product name", "product title", "artikelnaam", "title", "titel",
-        ),
-        ("nl title short", "title short"),
-        ("omschrijving", "artikelomschrijving", "productomschrijving"),
-    ),
-)  # fmt: skip
-_PRICE: Final = Field(
-    price,
-    (
-        (
-            "price", "prijs", "regular price", "variant price", "verkoopprijs", "price incl", "prijs incl",
-            "prijs incl btw", "price incl vat", "verkoopprijs incl btw", "reguliere prijs", "normale prijs",
-            "adviesprijs", "consumentenprijs", "regulärer preis", "preis", "verkaufspreis",
-        ),
-    ),
-)  # fmt: skip
-_LEVEL: Final = Field(
-    whole,
-    (
-        ("level", "free stock", "vrije voorraad", "stock free stock"),
-        (
-            "stock", "voorraad", "qty", "quantity", "stock quantity", "aantal", "available", "voorraadniveau",
-            "variant inventory qty", "stock level", "on hand", "inventory", "lagerbestand", "bestand", "lager",
-            "stock amount", "voorraad aantal", "aantal op voorraad", "in voorraad",
-            "hoeveelheid",
-        ),
-        ("totale voorraad", "total stock", "stock total stock"),
-    ),
-    required=True,
-)  # fmt: skip
+    "code, reference, referentie",
+)
+_NAME_NAMES: Final = (
+    "name, naam, productnaam, product name, product title, artikelnaam, title, titel",
+    "nl title short, title short",
+    "omschrijving, artikelomschrijving, productomschrijving",
+)
+_SKU: Final = _field(sku, *_SKU_NAMES, required=True)
 _UUID: Final = Field(text)
 """GoedGepickt's id for the product, which distinguishes products with the same SKU."""
 _PRODUCT: Final[Mapping[str, Field]] = {
     "sku": _SKU,
-    "name": _NAME,
-    "price": _PRICE,
-    "product_id": Field(sku, (("product id", "productid"), ("internal variant id",), ("internal id",), ("entity id",))),
-    "picture": Field(
-        link,
-        (("picture", "image", "images", "image src", "image url", "afbeelding", "afbeeldingen", "foto"),),
+    "name": _field(text, *_NAME_NAMES),
+    "price": _field(
+        price,
+        "price, prijs, regular price, variant price, verkoopprijs, price incl, prijs incl, prijs incl btw, "
+        "price incl vat, verkoopprijs incl btw, reguliere prijs, normale prijs, adviesprijs, consumentenprijs, "
+        "regulärer preis, preis, verkaufspreis",
     ),
-    "url": Field(link, (("url", "product url", "permalink"),)),
-    "stock_management": Field(
-        flag,
-        (("stock management", "manage stock", "voorraadbeheer", "voorraad bijhouden", "stock track"),),
-    ),
-    "webshop_uuid": Field(text, (("webshop uuid",),)),
+    "product_id": _field(sku, "product id, productid", "internal variant id", "internal id", "entity id"),
+    "picture": _field(link, "picture, image, images, image src, image url, afbeelding, afbeeldingen, foto"),
+    "url": _field(link, "url, product url, permalink"),
+    "stock_management": _field(flag, "stock management, manage stock, voorraadbeheer, voorraad bijhouden, stock track"),
+    "webshop_uuid": _field(text, "webshop uuid"),
     "uuid": _UUID,
 }
-
-
-def _named(reader: Reader, *names: str, required: bool = False) -> Field:
-    return Field(reader, (names,), required)
-
-
-_PERSON: Final[Mapping[str, tuple[Reader, tuple[str, ...]]]] = {
-    "first_name": (text, ("first name", "voornaam")),
-    "last_name": (text, ("last name", "achternaam")),
-    "company": (text, ("company", "bedrijf", "bedrijfsnaam")),
-    "address": (text, ("address", "address 1", "straat", "straatnaam", "street", "adres")),
-    "address2": (text, ("address2", "address 2", "adres 2")),
-    "house_number": (text, ("house number", "huisnummer")),
-    "house_number_addition": (text, ("house number addition", "toevoeging", "huisnummer toevoeging")),
-    "zipcode": (digits, ("zipcode", "zip", "postcode", "postal code")),
-    "city": (text, ("city", "plaats", "woonplaats", "stad")),
-    "country": (country, ("country", "land", "landcode", "country code")),
-    "email": (text, ("email", "e mail", "emailadres")),
-    "phone": (digits, ("phone", "telefoon", "telefoonnummer")),
+_LEVEL: Final = _field(
+    whole,
+    "level, free stock, vrije voorraad, stock free stock",
+    "stock, voorraad, qty, quantity, stock quantity, aantal, available, voorraadniveau, variant inventory qty, "
+    "stock level, on hand, inventory, lagerbestand, bestand, lager, stock amount, voorraad aantal, "
+    "aantal op voorraad, in voorraad, hoeveelheid",
+    "totale voorraad, total stock, stock total stock",
+    required=True,
+)
+_PERSON: Final[Mapping[str, tuple[Reader, str]]] = {
+    "first_name": (text, "first name, voornaam"),
+    "last_name": (text, "last name, achternaam"),
+    "company": (text, "company, bedrijf, bedrijfsnaam"),
+    "address": (text, "address, address 1, straat, straatnaam, street, adres"),
+    "address2": (text, "address2, address 2, adres 2"),
+    "house_number": (text, "house number, huisnummer"),
+    "house_number_addition": (text, "house number addition, toevoeging, huisnummer toevoeging"),
+    "zipcode": (digits, "zipcode, zip, postcode, postal code"),
+    "city": (text, "city, plaats, woonplaats, stad"),
+    "country": (country, "country, land, landcode, country code"),
+    "email": (text, "email, e mail, emailadres"),
+    "phone": (digits, "phone, telefoon, telefoonnummer"),
 }
 
 
@@ -621,48 +555,44 @@ def _addresses() -> dict[str, Field]:
     """`city` without a prefix belongs to the shipping address; columns of the billing address have a prefix."""
     found: dict[str, Field] = {}
     for part, (reader, names) in _PERSON.items():
-        shipping = tuple(f"{side} {name}" for side in ("shipping", "verzend", "aflever") for name in names)
-        billing = tuple(f"{side} {name}" for side in ("billing", "factuur") for name in names)
-        found[f"shipping.{part}"] = Field(reader, (shipping, names))
+        shipping = tuple(f"{side} {name}" for side in ("shipping", "verzend", "aflever") for name in _listed(names))
+        billing = tuple(f"{side} {name}" for side in ("billing", "factuur") for name in _listed(names))
+        found[f"shipping.{part}"] = Field(reader, (shipping, _listed(names)))
         found[f"billing.{part}"] = Field(reader, (billing,))
     for side in ("shipping", "billing"):
-        found[f"{side}.name"] = Field(text, ((f"{side} name",),))
+        found[f"{side}.name"] = _field(text, f"{side} name")
     return found
 
 
 _ORDER: Final[Mapping[str, Field]] = {
-    "order_id": _named(sku, "order id", "ordernummer", "bestelnummer", "order number", "ordernr", required=True),
-    "display_id": _named(text, "display id", "order display id"),
-    "created_at": _named(moment, "created at", "besteldatum", "orderdatum", "datum", "date", "order date", "orderdate"),
-    "finished_at": _named(moment, "finished at"),
-    "status": _named(order_status, "status", "order status", "orderstatus", "bestelstatus", required=True),
-    "currency": _named(text, "currency", "valuta"),
-    "shipping_method": _named(text, "shipping method", "verzendmethode"),
-    "payment_method": _named(text, "payment method", "betaalmethode", "betaalwijze"),
-    "invoice_number": _named(text, "invoice number", "factuurnummer"),
-    "customer_note": _named(text, "customer note", "opmerking", "opmerkingen", "note"),
-    "shipping_total": _named(amount, "shipping total", "verzendkosten"),
-    "shipping_tax": _named(amount, "shipping tax"),
-    "discount_total": _named(amount, "discount total", "korting"),
-    "discount_tax": _named(amount, "discount tax"),
-    "ignore_unknown_products": _named(flag, "ignore unknown products"),
-    "webshop_uuid": _named(text, "webshop uuid"),
-    "webshop_name": _named(text, "webshop name"),
+    "order_id": _field(sku, "order id, ordernummer, bestelnummer, order number, ordernr", required=True),
+    "display_id": _field(text, "display id, order display id"),
+    "created_at": _field(moment, "created at, besteldatum, orderdatum, datum, date, order date, orderdate"),
+    "finished_at": _field(moment, "finished at"),
+    "status": _field(order_status, "status, order status, orderstatus, bestelstatus", required=True),
+    "currency": _field(text, "currency, valuta"),
+    "shipping_method": _field(text, "shipping method, verzendmethode"),
+    "payment_method": _field(text, "payment method, betaalmethode, betaalwijze"),
+    "invoice_number": _field(text, "invoice number, factuurnummer"),
+    "customer_note": _field(text, "customer note, opmerking, opmerkingen, note"),
+    "shipping_total": _field(amount, "shipping total, verzendkosten"),
+    "shipping_tax": _field(amount, "shipping tax"),
+    "discount_total": _field(amount, "discount total, korting"),
+    "discount_tax": _field(amount, "discount tax"),
+    "ignore_unknown_products": _field(flag, "ignore unknown products"),
+    "webshop_uuid": _field(text, "webshop uuid"),
+    "webshop_name": _field(text, "webshop name"),
     **_addresses(),
-    "line.sku": Field(sku, (("line sku", "lineitem sku"), *_SKU.names), required=True),
-    "line.product_name": Field(text, (("line product name", "lineitem name"), *_NAME.names)),
-    "line.quantity": Field(
-        whole,
-        (("line quantity", "lineitem quantity"), ("quantity", "aantal", "qty", "hoeveelheid")),
-        required=True,
+    "line.sku": _field(sku, "line sku, lineitem sku", *_SKU_NAMES, required=True),
+    "line.product_name": _field(text, "line product name, lineitem name", *_NAME_NAMES),
+    "line.quantity": _field(
+        whole, "line quantity, lineitem quantity", "quantity, aantal, qty, hoeveelheid", required=True
     ),
-    "line.tax_rate": _named(percentage, "line tax rate", "tax rate", "btw", "btw percentage", "btw tarief"),
-    "line.unit_price_incl": _named(
-        amount, "line unit price incl", "unit price incl", "stukprijs", "prijs", "lineitem price"
-    ),
-    "line.unit_price_excl": _named(amount, "line unit price excl", "unit price excl"),
-    "line.line_item_id": _named(text, "line line item id", "line item id"),
-    "line.ean": _named(sku, "line ean", "ean"),
+    "line.tax_rate": _field(percentage, "line tax rate, tax rate, btw, btw percentage, btw tarief"),
+    "line.unit_price_incl": _field(amount, "line unit price incl, unit price incl, stukprijs, prijs, lineitem price"),
+    "line.unit_price_excl": _field(amount, "line unit price excl, unit price excl"),
+    "line.line_item_id": _field(text, "line line item id, line item id"),
+    "line.ean": _field(sku, "line ean, ean"),
 }
 
 KINDS: Final[Mapping[str, RowKind]] = {

@@ -275,7 +275,7 @@ class _Reader:
         if not isinstance(cell, str):
             return cell
         kept = unescape_cell(cell) if is_csv else cell
-        return "" if self.profile is not None and kept.strip() in self.profile.no_value else kept
+        return "" if self.profile is not None and kept.strip() == self.profile.no_value else kept
 
     def _take_columns(self, names: Sequence[str], places: Mapping[str, int]) -> None:
         self.columns = {field: names[place] for field, place in places.items()}
@@ -426,8 +426,6 @@ class _Reader:
     def _read_cell(self, field: str, cell: Any) -> Any:
         if cell is None:
             return None
-        if self.profile is not None and field in self.profile.translate:
-            cell = self.profile.translate[field].get(str(cell).strip().casefold(), cell)
         value = self._kind.fields[field].read(cell, self._notation)
         if field in _TRANSLATED and value.casefold() != str(cell).strip().casefold():
             self._translated[field, str(cell).strip()] = value
