@@ -155,9 +155,11 @@ class HostFile:
 
     def unlock(self) -> None:
         """Release the lock."""
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
+        try:
+            if self._descriptor >= 0:
                 _unlock(self._descriptor)
+        except OSError:
+            pass  # the lock ends with the file
 
     def read(self, *, if_changed: bool) -> bytes | None:
         """Return the newest complete state, or b"" without one.

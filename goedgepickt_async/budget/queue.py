@@ -197,7 +197,7 @@ class SharerMemory:
     def note(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
         """Called after the state was written or read."""
         free_at, shift = slots.rows.free_at, now - here
-        for slot in (*plan.taken, *(slot for _, slot in plan.grants)):
+        for slot in plan.taken:
             self.own[slot] = free_at[slot] - shift
             self.in_flight.add(slot)
         for slot in plan.settled:
@@ -405,27 +405,33 @@ class QueuedBudget:
             self._alone.deferred.append(partial(self._change, operation))
             return
         with self._alone:
-            if self._change_at_once(operation):
-                return
+            opened = self._open_if_nothing_waits()
+            if opened is not None:
+                plan = Plan(changed=True)
+                operation(*opened, plan)
+                if self._write_at_once(*opened, plan):
+                    self._defer_events(plan)
+                    return
             self._operations.append(operation)
             self._transact()
 
-    def _change_at_once(self, operation: Operation) -> bool:
-        """Change the slots directly if nothing waits and the store can be used now. Called within `_alone`."""
-        if self._queue.loops or self._operations:
-            return False
-        opened = self._store.begin()
-        if opened is None:
-            return False
-        slots, now = opened
-        plan = Plan(changed=True)
-        operation(slots, now, plan)
+    def _open_if_nothing_waits(self) -> tuple[Slots, int] | None:
+        """Begin a transaction that concerns no other call. Called within `_alone`."""
+        return None if self._queue.loops or self._operations else self._store.begin()
+
+    def _write_at_once(self, slots: Slots, now: int, plan: Plan) -> bool:
+        """End this transaction; False if it was not written. Called within `_alone`."""
+        if not self._store.sharer:  # the slots are in memory
+            return True
         self._announce_demand(slots, now, plan)
         if not self._store.end(slots, now, changed=True):
             return False
         self._store.noted(slots, now, plan)
-        self._alone.deferred.extend(partial(self._listeners.tell, event) for event in plan.events)
         return True
+
+    def _defer_events(self, plan: Plan) -> None:
+        for event in plan.events:
+            self._alone.deferred.append(partial(self._listeners.tell, event))
 
     # -- taking -------------------------------------------------------------------------------------------------
 
@@ -497,9 +503,7 @@ class QueuedBudget:
     def _take_at_once(self, lane: Lane, max_lifetime: float, place: int | None) -> Grant | None:
         """Take a slot without the queue if nothing waits. None if that is not possible now."""
         with self._alone:
-            if self._queue.loops or self._operations:
-                return None
-            opened = self._store.begin()
+            opened = self._open_if_nothing_waits()
             if opened is None:
                 return None
             slots, now = opened
@@ -511,14 +515,9 @@ class QueuedBudget:
                 self._store.end(slots, now, changed=False)
                 return None
             slots.turns[lane] = turn
-            grant = Grant(slot, next(self._places) if place is None else place, 0.0)
-            if self._store.sharer:
-                plan = Plan(taken=[slot], changed=True)
-                self._announce_demand(slots, now, plan)
-                if not self._store.end(slots, now, changed=True):
-                    return None
-                self._store.noted(slots, now, plan)
-            return grant
+            if self._store.sharer and not self._write_at_once(slots, now, Plan(taken=[slot], changed=True)):
+                return None
+            return Grant(slot, next(self._places) if place is None else place, 0.0)
 
     def _next_id(self) -> int:
         return self._store.sharer << 32 | next(self._numbers)
@@ -579,6 +578,7 @@ class QueuedBudget:
                 plan.blocked = (waiter, ahead)
                 break
             plan.grants.append((waiter, slot))
+            plan.taken.append(slot)
             slots.turns[waiter.lane] = max(slots.turns[waiter.lane], waiter.turn)
         self._judge(slots, now, here, plan)
         if plan.grants:
@@ -654,7 +654,7 @@ class QueuedBudget:
         for waiter, wait in plan.waits:
             waiter.judged = True
             self._announce_wait(wait, waiter.lane)
-        self._alone.deferred.extend(partial(self._listeners.tell, event) for event in plan.events)
+        self._defer_events(plan)
         if self._operations:
             self._alone.deferred.append(self._settle_rest)
         self._set_alarms(slots, now, plan)

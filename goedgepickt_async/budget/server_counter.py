@@ -8,7 +8,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from goedgepickt_async.budget.config import FAR
@@ -17,61 +18,56 @@ __all__ = ["ExpiryIndex", "Observation", "ServerCounter"]
 
 
 class ExpiryIndex:
-    """The used slots, ordered by the time when they become free: two arrays, which are cheap to encode."""
+    """The used slots, ordered by the time when they become free: two arrays, which are cheap to encode.
+
+    Attributes:
+        free_at: The time when each slot becomes free, by its id; only for reading.
+        instants: These times in order; only for reading.
+    """
 
     def __init__(self) -> None:
-        self._free_at: dict[int, int] = {}
-        self._instants = array("q")
+        self.free_at: dict[int, int] = {}
+        self.instants = array("q")
         self._slots = array("q")
 
     def __len__(self) -> int:
-        return len(self._instants)
-
-    @property
-    def free_at(self) -> Mapping[int, int]:
-        """The time when each slot becomes free, by its id."""
-        return self._free_at
-
-    @property
-    def instants(self) -> Sequence[int]:
-        """The times when the slots become free, in order. Do not change the list."""
-        return self._instants
+        return len(self.instants)
 
     def drop_free(self, now: int) -> Sequence[int]:
         """Remove the slots that are free by now, and return their times."""
-        if not self._instants or self._instants[0] > now:
+        if not self.instants or self.instants[0] > now:
             return ()
         number = self.free_by(now)
-        dropped = self._instants[:number]
+        dropped = self.instants[:number]
         for slot in self._slots[:number]:
-            del self._free_at[slot]
-        del self._instants[:number], self._slots[:number]
+            del self.free_at[slot]
+        del self.instants[:number], self._slots[:number]
         return dropped
 
     def add(self, slot: int, free_at: int) -> None:
         """Add a slot."""
-        self._free_at[slot] = free_at
-        index = bisect_right(self._instants, free_at)
-        self._instants.insert(index, free_at)
+        self.free_at[slot] = free_at
+        index = bisect_right(self.instants, free_at)
+        self.instants.insert(index, free_at)
         self._slots.insert(index, slot)
 
     def remove(self, slot: int) -> int | None:
         """Remove a slot. Return the time when it would have become free; None if it is unknown."""
-        free_at = self._free_at.pop(slot, None)
+        free_at = self.free_at.pop(slot, None)
         if free_at is not None:
-            index = self._slots.index(slot, bisect_left(self._instants, free_at))
-            del self._instants[index], self._slots[index]
+            index = self._slots.index(slot, bisect_left(self.instants, free_at))
+            del self.instants[index], self._slots[index]
         return free_at
 
     def move_earlier(self, slot: int, free_at: int) -> None:
         """Move the time of a slot to an earlier one."""
-        if self._free_at.get(slot, -FAR) > free_at:
+        if self.free_at.get(slot, -FAR) > free_at:
             self.remove(slot)
             self.add(slot, free_at)
 
     def encode(self) -> bytes:
         """Return the values for `load`."""
-        return self._instants.tobytes() + self._slots.tobytes()
+        return self.instants.tobytes() + self._slots.tobytes()
 
     def load(self, data: bytes) -> None:
         """Load the result of `encode`.
@@ -80,18 +76,22 @@ class ExpiryIndex:
             ValueError: The values are not valid.
         """
         middle = len(data) // 2
-        self._instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
-        self._free_at = dict(zip(self._slots, self._instants, strict=True))
-        if len(self._free_at) != len(self._instants):
+        self.instants, self._slots = array("q", data[:middle]), array("q", data[middle:])
+        self.free_at = dict(zip(self._slots, self.instants, strict=True))
+        if len(self.free_at) != len(self.instants):
             raise ValueError("a slot is in it twice")
 
     def free_by(self, instant: int) -> int:
         """The number of slots that are free by this time."""
-        return bisect_right(self._instants, instant)
+        return bisect_right(self.instants, instant)
+
+    def used_at(self, instant: int) -> int:
+        """The number of slots that are not free by this time."""
+        return len(self.instants) - bisect_right(self.instants, instant)
 
     def nth_free_at(self, n: int) -> int:
         """The time when the n-th slot (from 0) becomes free."""
-        return self._instants[n] if n < len(self._instants) else FAR
+        return self.instants[n] if n < len(self.instants) else FAR
 
 
 class Observation(NamedTuple):
@@ -100,6 +100,9 @@ class Observation(NamedTuple):
     answered: int
     counter: int
     sent: int
+
+
+_counter_of = attrgetter("counter")
 
 
 class ServerCounter:
@@ -134,10 +137,6 @@ class ServerCounter:
         self.fell_at: int = -FAR
         self.rolling_until: int = -FAR
 
-    def is_rolling(self, now: int) -> bool:
-        """Whether the limit was recently proven to be a rolling one."""
-        return now < self.rolling_until
-
     def observe(self, sent: int, now: int, count: int) -> None:
         """Record a response with the counter."""
         self.told_at = now
@@ -146,7 +145,7 @@ class ServerCounter:
         dropped = []
         while self._overlapping[0].answered < self._newest_sent:
             dropped.append(self._overlapping.popleft())
-        highest = max(told.counter for told in self._overlapping)
+        highest = max(map(_counter_of, self._overlapping))
         # In one fixed window the counter never falls: a higher one that no longer overlaps was an older window's.
         older = [told.sent for told in dropped if told.counter > highest]
         if older:
@@ -155,7 +154,7 @@ class ServerCounter:
             self.fell_at = now
         if older or not count:  # a counter of zero says that no window is running
             self._began_after(max([sent] if not count else older), now)
-        if self.is_rolling(now):
+        if now < self.rolling_until:
             self.ends = now + self._cooldown
         elif not self.highest or highest < self.highest:
             # A new window, begun not later than now.

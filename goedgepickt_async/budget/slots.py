@@ -35,6 +35,7 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -146,6 +147,7 @@ class Slots:
         throttled_count: The number of 429 responses so far.
         turns: The last turn that was served, by lane.
         sharers: The waiting calls of the sharing processes, by their numbers.
+        rows: The used slots; only for reading.
     """
 
     HEADER = _HEADER.size
@@ -183,7 +185,7 @@ class Slots:
         self._late = nanoseconds(config.late_arrival)
         self._headroom = config.headroom_kept
         self._last_id = 0
-        self._rows = ExpiryIndex()
+        self.rows: ExpiryIndex = ExpiryIndex()
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._counter = ServerCounter(self._cooldown)
         self._paused_until = -FAR
@@ -209,15 +211,10 @@ class Slots:
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    @property
-    def rows(self) -> ExpiryIndex:
-        """The used slots. Do not change the list."""
-        return self._rows
-
     def free(self, now: int) -> int:
         """The number of requests that may be sent now, by the rows and by the server's counter."""
         self._advance(now)
-        return min(self._free_local(), self._free_server(now))
+        return min(self.config.share - len(self.rows), self._free_server(now))
 
     def in_flight(self, now: int) -> int:
         """The number of slots that are taken and not settled."""
@@ -227,7 +224,7 @@ class Slots:
     def used(self, now: int) -> int:
         """The number of used slots, including the ones that are settled and not free yet."""
         self._advance(now)
-        return len(self._rows)
+        return len(self.rows)
 
     def is_cold(self) -> bool:
         """Whether nothing is known about the server's window, so that a single request is sent first."""
@@ -246,13 +243,13 @@ class Slots:
         if self._paused_until > now:
             return self._paused_until
         self._advance(now)
-        instants = [self._rows.nth_free_at(0), self._counter.ends, self._young_until()]
+        instants = [self.rows.nth_free_at(0), self._counter.ends, self._young_until()]
         if self._probe != _NONE:
             instants.append(self._probe_until)
         if self._headroom and self.free(now) > 0:
             instants.append(self.room_from(now))
         if self._counter.highest is not None:
-            if self._counter.is_rolling(now):
+            if now < self._counter.rolling_until:
                 instants.append(self._counter.told_at + self._heard)
             instants.append(self._next_after(now, self._cooldown))  # a lost request can no longer arrive
         return min(instant for instant in instants if instant > now)
@@ -271,7 +268,7 @@ class Slots:
         lacking = ahead + 1 - self._free_local()
         if lacking <= 0:
             return max(self.next_change(now), now + ahead * each)
-        free_at = self._rows.free_at
+        free_at = self.rows.free_at
         early = {slot: at + self._cooldown for slot, at in self._sent.items() if at > _LONG_AGO}
         earliest = sorted(max(now, min(instant, early.get(slot, FAR))) for slot, instant in free_at.items())
         instant = now + (ahead + 1 - lacking) * each if earliest else FAR
@@ -293,7 +290,7 @@ class Slots:
     def _opens_there(self, now: int, ahead: int) -> int:
         """The time when the server's counter allows a call with `ahead` others before it."""
         highest, ends = self._counter.highest, self._counter.ends
-        if highest is None or ends == FAR or self._counter.is_rolling(now):
+        if highest is None or ends == FAR or now < self._counter.rolling_until:
             return now
         if highest + self._margin_at(now, highest) + ahead < self.config.limit:
             return now
@@ -304,7 +301,7 @@ class Slots:
         if number <= 0:
             return now
         rounds, nth = divmod(number - 1, self.config.share)
-        return min(self._rows.nth_free_at(nth), now + self._cooldown) + rounds * self._cooldown
+        return min(self.rows.nth_free_at(nth), now + self._cooldown) + rounds * self._cooldown
 
     # -- one slot -----------------------------------------------------------------------------------------------
 
@@ -318,7 +315,7 @@ class Slots:
         if slot is None:
             slot = self._last_id + 1
             self._last_id = slot
-        self._rows.add(slot, now + max_lifetime + self._late + self._cooldown)
+        self.rows.add(slot, now + max_lifetime + self._late + self._cooldown)
         self._sent[slot] = now
         if self._cold:
             self._probe, self._probe_until = slot, now + self._probe_wait
@@ -330,17 +327,18 @@ class Slots:
         sent = self._sent.pop(slot, None)
         if sent is None:
             return
-        self._rows.move_earlier(slot, now + self._cooldown)
+        self.rows.move_earlier(slot, now + self._cooldown)
         if sent < self._cold_since:
             return
-        first = bool(self._cold) and slot == self._probe
-        self._warm(told=count is not None)
+        first = slot == self._probe
+        if self._cold:
+            self._warm(told=count is not None)
         if count is None or self._is_of_an_earlier_window(sent, now, count):
             self._counter.unseen(now)
         elif self.config.use_server_counter:
-            was_rolling = self._counter.is_rolling(now)
+            was_rolling = now < self._counter.rolling_until
             self._counter.observe(sent, now, count)
-            if self._counter.is_rolling(now) and not was_rolling:
+            if now < self._counter.rolling_until and not was_rolling:
                 # The counter fell because the window ended.
                 self._shared_until = min(self._shared_until, self._announced_until)
             self._look_for_a_fixed_window(sent, now, count, first=first)
@@ -349,22 +347,17 @@ class Slots:
     def lost(self, slot: int, now: int) -> None:
         """Record a request without a response of the application: it may be counted until `late_arrival` from now."""
         if self._sent.pop(slot, None) is not None:
-            self._rows.move_earlier(slot, now + self._late + self._cooldown)
+            self.rows.move_earlier(slot, now + self._late + self._cooldown)
 
     def give_back(self, slot: int) -> None:
         """Give back a slot whose request was never sent."""
         if self._sent.pop(slot, None) is not None:
-            self._rows.remove(slot)
+            self.rows.remove(slot)
         if self._probe == slot:
             self._probe = _NONE
 
-    def refused(self, slot: int, now: int, pause: int) -> None:
-        """Record a 429, which the server does not count: all requests pause, and then a single one is sent."""
-        self.give_back(slot)
-        self.throttled(now, pause)
-
     def throttled(self, now: int, pause: int) -> None:
-        """Pause all requests for `pause` nanoseconds after a 429, and expect foreign traffic."""
+        """Pause all requests for `pause` nanoseconds after a 429; then a single one is sent. Expect foreign traffic."""
         self.throttled_count += 1
         self._counter.rolling_until = -FAR
         self._paused_until = max(self._paused_until, now + pause)
@@ -382,22 +375,22 @@ class Slots:
 
     def absorb(self, rows: Mapping[int, int]) -> int:
         """Add missing slots by their ids and times. Return the number of missing ones."""
-        missing = rows.keys() - self._rows.free_at.keys()
+        missing = rows.keys() - self.rows.free_at.keys()
         for slot in missing:
-            self._rows.add(slot, rows[slot])
+            self.rows.add(slot, rows[slot])
         return len(missing)
 
     def reopen(self, slots: Iterable[int]) -> None:
         """Mark slots that were taken before this state began and that their holder will settle."""
         for slot in slots:
-            if slot in self._rows.free_at:
+            if slot in self.rows.free_at:
                 self._sent.setdefault(slot, _LONG_AGO)
 
     def server_facts(self, now: int, shift: int = 0) -> list[int]:
         """What is known of the server, for `begin_restored` of another state whose times are `shift` nanoseconds later."""
         highest, ends = self._counter.highest, self._counter.ends
         window = [highest, ends + shift] if highest and now < ends <= now + self._cooldown else [0, -FAR]
-        rolling_until = self._counter.rolling_until + shift if self._counter.is_rolling(now) else -FAR
+        rolling_until = self._counter.rolling_until + shift if now < self._counter.rolling_until else -FAR
         return [*window, rolling_until, self._margin, *(getattr(self, name) + shift for name in _KNOWN_UNTIL)]
 
     def begin_restored(self, now: int, *known: list[int], shared: bool = False) -> None:
@@ -432,13 +425,13 @@ class Slots:
     def lower(self, slot: int, free_at: int) -> None:
         """Move the time of a slot of this process to an earlier one; the slot is no longer in flight."""
         self._sent.pop(slot, None)
-        self._rows.move_earlier(slot, free_at)
+        self.rows.move_earlier(slot, free_at)
 
     def drop(self, slots: Iterable[int]) -> None:
         """Remove slots that were given back and are still in an older state."""
         for slot in slots:
             self._sent.pop(slot, None)
-            self._rows.remove(slot)
+            self.rows.remove(slot)
 
     def announce(self, demand: Demand | None) -> None:
         """Record the waiting calls of this process; None if it has ended."""
@@ -501,13 +494,13 @@ class Slots:
     def encode(self) -> bytes:
         """Encode the state as bytes with a version and a checksum."""
         overlapping = self._counter.overlapping
-        values = [len(self._rows), len(self._sent), len(overlapping), len(self.sharers)]
+        values = [len(self.rows), len(self._sent), len(overlapping), len(self.sharers)]
         values += (*_scalars_of(self), *self.turns, *self._counter.dump())
-        for part in (*self._sent.items(), *overlapping):
-            values += part
+        values += chain.from_iterable(self._sent.items())
+        values += chain.from_iterable(overlapping)
         for sharer, demand in self.sharers.items():
             values += (sharer, demand.host, demand.seen, *demand.calls, *demand.keys, *demand.tags)
-        body = struct.pack(f"{len(values)}q", *values) + self._rows.encode()
+        body = struct.pack(f"{len(values)}q", *values) + self.rows.encode()
         if sys.byteorder == "big":
             body = _swapped(body)
         return self._head(len(body), zlib.crc32(body)) + body
@@ -587,21 +580,21 @@ class Slots:
         self._sent = dict(parts[0])
         self._counter.load(list(values[start + 3 : start + 11]), parts[1])
         self.sharers = {s[0]: Demand(s[2], s[1], s[3:6], s[6:9], s[9:12]) for s in parts[2]}
-        self._rows.load(body[8 * length :])
+        self.rows.load(body[8 * length :])
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _advance(self, now: int) -> None:
-        dropped = self._rows.drop_free(now)
-        freed = len(dropped) - bisect_right(dropped, now - self._cooldown)
+        dropped = self.rows.drop_free(now)
+        freed = len(dropped) - bisect_right(dropped, now - self._cooldown) if dropped else 0
         since = now - self._gone_since
         if since >= self._cooldown and (freed or self._gone or self._gone_before):
             self._gone_before = self._gone if since < 2 * self._cooldown else 0
             self._gone, self._gone_since = 0, now
         self._gone += freed
-        if len(self._sent) > len(self._rows) or (self._sent and not self._sent.keys() <= self._rows.free_at.keys()):
+        if dropped and not self._sent.keys() <= self.rows.free_at.keys():
             # Only if a holder died: its longest lifetime is over.
-            self._sent = {slot: at for slot, at in self._sent.items() if slot in self._rows.free_at}
+            self._sent = {slot: at for slot, at in self._sent.items() if slot in self.rows.free_at}
         if self._counter.advance(now) and (now < self._shared_until or self._may_linger(now)):
             self.begin_cold(now)  # another client may have started the next window, or the window is not fixed
         if now >= self._shared_until:
@@ -624,14 +617,14 @@ class Slots:
 
     def _free_local(self) -> int:
         """The number of free slots by the rows."""
-        return self.config.share - len(self._rows)
+        return self.config.share - len(self.rows)
 
     def _free_server(self, now: int) -> int:
         """The number of requests that the server's counter allows; no limit if nothing is known."""
         highest = self._counter.highest
         if highest is None:
             return self.config.limit
-        if self._counter.is_rolling(now):  # the counter falls with time; a single request finds out how fast
+        if now < self._counter.rolling_until:  # the counter falls with time; a single request finds out how fast
             highest = max(0, highest - int(now >= self._counter.told_at + self._heard))
         return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
 
@@ -639,9 +632,9 @@ class Slots:
         if now < self._shared_until:  # other programs may have used the allowed requests since the last counter
             since = self.config.limit * (now - self._counter.told_at) // self._cooldown
             return self._margin + min(since, self.config.limit * 2 // 5)
-        if self._counter.is_rolling(now):
+        if now < self._counter.rolling_until:
             return 1 if highest <= self._ours_lately() + self.config.others else self._careful
-        if self._is_unsure(now):  # foreign traffic would have shown by now: a single request refreshes the counter
+        if now >= self._alone_until:  # foreign traffic would have shown by now: a single request refreshes the counter
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
         return 0 if highest <= self._answered(now) + self.config.others else self._careful
@@ -655,11 +648,11 @@ class Slots:
         return FAR if self._counter.ends == FAR else self._counter.ends - self._cooldown + self._listen
 
     def _may_still_arrive(self, now: int) -> int:
-        return len(self._rows) - self._rows.free_by(now + self._cooldown)
+        return self.rows.used_at(now + self._cooldown)
 
     def _perhaps_counted(self) -> int:
         """The largest number of our requests in the server's window, without those finished before its start."""
-        return len(self._rows) - self._rows.free_by(self._counter.began + self._cooldown)
+        return self.rows.used_at(self._counter.began + self._cooldown)
 
     def _answered(self, now: int) -> int:
         """The number of our requests in the server's window, without lost ones and ones in flight."""
@@ -683,14 +676,14 @@ class Slots:
         window.
         """
         others = self.config.others
-        by_window = (self._perhaps_counted() if sent >= self._counter.since else len(self._rows)) + others
+        by_window = (self._perhaps_counted() if sent >= self._counter.since else len(self.rows)) + others
         most = by_window if now < self._fixed_until else self._ours_lately() + others
         if by_window < count <= most + self._unsure and self._lacks_sharers(now):
             return
         if count > most:
             self._suspect(now, announce=True)
-        elif self._counter.is_rolling(now):
-            if count <= len(self._rows):
+        elif now < self._counter.rolling_until:
+            if count <= len(self.rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
         elif first and count > max(by_window + self._careful, self.config.limit // 3):
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
@@ -715,10 +708,10 @@ class Slots:
             was_busy = self._gone + self._gone_before >= self.config.limit // 2
             self._fresh_starts = self._fresh_starts + 1 if was_busy and count <= self._careful + 1 else 0
         window, latest = self._window, now + self._lateness
-        begin, end = self._rows.free_by(latest + self._cooldown - window), self._rows.free_by(sent + self._cooldown)
+        begin, end = self.rows.free_by(latest + self._cooldown - window), self.rows.free_by(sent + self._cooldown)
         if count + self._careful >= end - begin:
             return
-        instants = self._rows.instants[begin:end]
+        instants = self.rows.instants[begin:end]
         least = len(instants) * (window - latest - self._cooldown) + sum(instants)
         if count + self._careful < least // window:
             self._fixed_until = now + 20 * self._cooldown
@@ -726,7 +719,7 @@ class Slots:
 
     def _ours_lately(self) -> int:
         """The number of our requests in the last two windows, which any kind of limit may still count."""
-        return len(self._rows) + self._gone + self._gone_before
+        return len(self.rows) + self._gone + self._gone_before
 
     def _may_linger(self, now: int) -> bool:
         """Whether the server may count requests that have left the window by our calculation."""
@@ -748,10 +741,10 @@ class Slots:
             return now
         left_there = self._free_server(now) - 1
         instants = [self.config.room_until(self._counter.ends, left_there)]
-        if self._counter.is_rolling(now):
-            instants = [self.config.room_until(self._rows.nth_free_at(0), left_there)]
+        if now < self._counter.rolling_until:
+            instants = [self.config.room_until(self.rows.nth_free_at(0), left_there)]
         for nth, left in enumerate(range(self._free_local() - 1, self._headroom)):
-            instants.append(self.config.room_until(self._rows.nth_free_at(nth), left))
+            instants.append(self.config.room_until(self.rows.nth_free_at(nth), left))
         if self._counter.highest is None or self._may_still_arrive(now):
             return max(instants)
         # The last counter is outdated if other clients continue to send, so one request may refresh it.
@@ -759,5 +752,5 @@ class Slots:
 
     def _next_after(self, now: int, before: int) -> int:
         """The time `before` nanoseconds before the next slot becomes free."""
-        free_at = self._rows.nth_free_at(self._rows.free_by(now + before))
+        free_at = self.rows.nth_free_at(self.rows.free_by(now + before))
         return FAR if free_at == FAR else free_at - before

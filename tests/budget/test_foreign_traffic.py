@@ -58,7 +58,8 @@ def test_after_a_429_an_answer_to_what_was_sent_before_it_opens_nothing() -> Non
     desk = Desk(window=600)
     desk.exchange(0, 1, 1)
     refused, under_way = desk.take(2), desk.take(2)
-    desk.slots.refused(refused, 3 * SECOND, SECOND)
+    desk.slots.give_back(refused)
+    desk.slots.throttled(3 * SECOND, SECOND)
     desk.answer(under_way, 4, 5)
     assert desk.how_many_go(4) == 1
     probe = desk.take(4)
@@ -265,7 +266,8 @@ def test_each_429_doubles_the_margin_up_to_sixteen_or_half_the_limit(limit: int,
     desk = Desk(limit, window=6)
     seen = []
     for turn in range(5):
-        desk.slots.refused(desk.take(turn * 10), turn * 10 * SECOND, SECOND)
+        desk.slots.give_back(desk.take(turn * 10))
+        desk.slots.throttled(turn * 10 * SECOND, SECOND)
         desk.exchange(turn * 10 + 1, turn * 10 + 2, 1)
         seen.append(limit - 1 - desk.free(turn * 10 + 2))
     assert seen == margins
@@ -292,7 +294,8 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 def test_a_refused_request_is_not_counted() -> None:
     desk = Desk()
     desk.exchange(0, 1, 1)
-    desk.slots.refused(desk.take(2), 3 * SECOND, SECOND)
+    desk.slots.give_back(desk.take(2))
+    desk.slots.throttled(3 * SECOND, SECOND)
     assert desk.slots.used(3 * SECOND) == 1
 
 

@@ -117,7 +117,7 @@ class FreedAfterSending(Slots):
     def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
         slot = super().take(now, lane, max_lifetime, slot)
         if slot is not None:
-            self._rows.move_earlier(slot, now + self._cooldown)
+            self.rows.move_earlier(slot, now + self._cooldown)
         return slot
 
 

@@ -165,13 +165,13 @@ def counter_after(*answers: tuple[float, float, int]) -> ServerCounter:
 
 def test_two_falls_within_half_a_cooldown_prove_a_rolling_limit_for_twenty_cooldowns() -> None:
     counter = counter_after((0, 1, 10), (2, 3, 9), (4, 32.999, 8))
-    assert counter.is_rolling(33 * SECOND)
-    assert counter.is_rolling(round((32.999 + 1200) * SECOND) - 1)
-    assert not counter.is_rolling(round((32.999 + 1200) * SECOND))
+    assert counter.rolling_until > (33 * SECOND)
+    assert (round((32.999 + 1200) * SECOND) - 1) < counter.rolling_until
+    assert not (round((32.999 + 1200) * SECOND)) < counter.rolling_until
 
 
 def test_falls_half_a_cooldown_apart_prove_nothing() -> None:
-    assert not counter_after((0, 1, 10), (2, 3, 9), (4, 33, 8)).is_rolling(33 * SECOND)
+    assert counter_after((0, 1, 10), (2, 3, 9), (4, 33, 8)).rolling_until == -FAR
 
 
 def test_with_a_rolling_limit_each_answer_moves_the_end_of_what_is_known() -> None:

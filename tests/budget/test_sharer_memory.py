@@ -67,8 +67,7 @@ def test_after_a_transaction_the_memory_holds_its_slots_on_the_clock_of_this_pro
     slots = state({mine(1): 20, mine(2): 21, theirs(1): 30})
     slots.sharers = {OTHER: Demand(1, 2)}
     memory = SharerMemory(ME)
-    grants: list[Any] = [(None, mine(2))]
-    memory.note(slots, NOW, HERE, Plan(taken=[mine(1)], grants=grants))
+    memory.note(slots, NOW, HERE, Plan(taken=[mine(1), mine(2)]))
     assert vars(memory) == {
         "sharer": ME,
         "own": {mine(1): at(20), mine(2): at(21)},

@@ -154,7 +154,7 @@ class FreedAfterSending(Slots):
     def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
         slot = super().take(now, lane, max_lifetime, slot)
         if slot is not None:
-            self._rows.move_earlier(slot, now + self._cooldown)
+            self.rows.move_earlier(slot, now + self._cooldown)
         return slot
 
 
@@ -231,7 +231,8 @@ def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list
             if seen["admitted"]:
                 slots.answered(slot, when, int(seen["count"]))
             else:
-                slots.refused(slot, when, nanoseconds(WINDOW))
+                slots.give_back(slot)
+                slots.throttled(when, nanoseconds(WINDOW))
 
         world.at(counted, count)
         world.at(left, leave)
@@ -308,7 +309,8 @@ def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> 
     slots = Slots(LimiterConfig(limit=10))
     slot = slots.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
-    slots.refused(slot, SECOND, 5 * SECOND)
+    slots.give_back(slot)
+    slots.throttled(SECOND, 5 * SECOND)
     assert slots.take(2 * SECOND, Lane.INTERACTIVE, SECOND) is None
     assert slots.next_change(2 * SECOND) == 6 * SECOND
     probe = slots.take(6 * SECOND, Lane.INTERACTIVE, SECOND)

@@ -77,7 +77,8 @@ class SlotsMachine(RuleBasedStateMachine):
 
     @rule(target=settled, slot=consumes(taken), pause=durations)
     def refused(self, slot: int, pause: int) -> int:
-        self.slots.refused(slot, self.now, pause)
+        self.slots.give_back(slot)
+        self.slots.throttled(self.now, pause)
         self._settle(slot, self.now)
         self.pause_ends = max(self.pause_ends, self.now + pause)
         return slot

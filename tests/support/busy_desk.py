@@ -121,7 +121,8 @@ class BusyDesk:
             self.foreign_traffic |= self._slots.foreign_traffic(self._now)
         else:
             self._refused += 1
-            self._slots.refused(slot, self._now, 60 * SECOND)
+            self._slots.give_back(slot)
+            self._slots.throttled(self._now, 60 * SECOND)
 
     def _expect_somebody(self) -> None:
         self._at(self._now + nanoseconds(self._draw.expovariate(self._people)), self._somebody_calls)

@@ -205,7 +205,8 @@ class _Play:
         elif sending.fate == "lost":
             self.slots.lost(sending.slot, self.now)
         elif not sending.admitted:
-            self.slots.refused(sending.slot, self.now, nanoseconds(self.job.window + 1))
+            self.slots.give_back(sending.slot)
+            self.slots.throttled(self.now, nanoseconds(self.job.window + 1))
         else:
             self.slots.answered(sending.slot, self.now, sending.count if sending.has_headers else None)
 
