@@ -30,7 +30,8 @@ import attrs
 
 from goedgepickt_async.budget.config import LimiterConfig, nanoseconds
 from goedgepickt_async.budget.local import limiter_config
-from goedgepickt_async.budget.queue import Plan, QueuedBudget, SharerMemory, new_sharer, running_loop
+from goedgepickt_async.budget.memory import SharerMemory, new_sharer
+from goedgepickt_async.budget.queue import Plan, QueuedBudget, running_loop
 from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event

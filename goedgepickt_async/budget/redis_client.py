@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from goedgepickt_async.budget.config import LimiterConfig, nanoseconds
-from goedgepickt_async.budget.queue import Plan, SharerMemory, new_sharer
+from goedgepickt_async.budget.memory import SharerMemory, new_sharer
+from goedgepickt_async.budget.queue import Plan
 from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event

@@ -10,8 +10,8 @@ import pytest
 
 from goedgepickt_async import BudgetExhaustedError, RedisBudget
 from goedgepickt_async.budget.config import LimiterConfig
+from goedgepickt_async.budget.memory import SharerMemory
 from goedgepickt_async.budget.protocol import Answered
-from goedgepickt_async.budget.queue import SharerMemory
 from goedgepickt_async.budget.slots import Lane
 from tests.support.fleet import Fleet, run
 from tests.support.memory_redis import MemoryRedis

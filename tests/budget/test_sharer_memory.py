@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.budget.queue import Plan, SharerMemory
+from goedgepickt_async.budget.memory import SharerMemory
+from goedgepickt_async.budget.queue import Plan
 from goedgepickt_async.budget.slots import Demand, Lane, LimiterConfig, Slots
 from tests.support.throttles import SECOND
 

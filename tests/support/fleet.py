@@ -10,8 +10,8 @@ from pathlib import Path
 
 import attrs
 
+from goedgepickt_async.budget.memory import SharerMemory
 from goedgepickt_async.budget.protocol import Answered, Refused
-from goedgepickt_async.budget.queue import SharerMemory
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
