@@ -110,7 +110,7 @@ class Profile:
 
 
 def _for_each_address(columns: Mapping[str, str]) -> dict[str, str]:
-    """Columns of both addresses: `*` stands for `shipping` or `billing`."""
+    """The columns of both addresses, with `shipping` and with `billing` in place of `*`."""
     sides = ("shipping", "billing")
     return {f"{side}.{part}": names.replace("*", side) for side in sides for part, names in columns.items()}
 
