@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
@@ -262,22 +262,31 @@ def save_run(run: RunRecord, plan_json: str | None = None) -> None:
         ) from None
 
 
-def list_runs(target: Target | None = None) -> list[RunRecord]:
+def list_runs(
+    target: Target | None = None, *, on_damaged: Callable[[JournalError], object] | None = None
+) -> list[RunRecord]:
     """Return the runs of this user on this host, the latest first. Records of ended runs are kept for six weeks.
 
     Args:
         target: The target; None for all targets.
+        on_damaged: A function that gets the error of each damaged record, which is then left out. None: it is raised.
 
     Raises:
-        JournalError: The directory cannot be read.
+        JournalError: The directory cannot be read, or a record is damaged.
     """
     found: list[RunRecord] = []
     pattern = f"{target.name if target else '*'}/*.json"
     try:
         files = [path for path in _root().glob(pattern) if not path.name.endswith(".plan.json")]
         for path in files:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 found.append(_as_it_is(_read(path)))
+            except FileNotFoundError:
+                continue
+            except JournalError as error:
+                if on_damaged is None:
+                    raise
+                on_damaged(error)
     except OSError as error:
         raise JournalError(f"the runs in {_root()} cannot be read: {error.strerror or error}") from None
     return sorted(found, key=lambda run: run.started_at, reverse=True)
@@ -307,11 +316,13 @@ def find_run(run_id: str) -> RunRecord:
 
     Raises:
         ConfigurationError: No run or several runs have this id.
-        JournalError: The directory cannot be read.
+        JournalError: The directory cannot be read; or no run has this id, and a record is damaged.
     """
-    runs = list_runs()
-    found = [run for run in runs if run.id == run_id]
-    found = found or [run for run in runs if run_id and run.id.startswith(run_id)]
+    damaged: list[JournalError] = []
+    runs = list_runs(on_damaged=damaged.append)
+    found = [run for run in runs if run.id == run_id] or [run for run in runs if run_id and run.id.startswith(run_id)]
+    if damaged and not found:
+        raise damaged[0]
     if len(found) != 1:
         raise ConfigurationError(
             f"there {'are several runs' if found else 'is no run'} {run_id!r}; `goedgepickt runs` (list_runs) lists them"
@@ -323,7 +334,7 @@ def unfinished_runs(target: Target) -> list[RunRecord]:
     """Return the runs of a target that were interrupted or are in progress.
 
     Raises:
-        JournalError: The directory cannot be read.
+        JournalError: The directory cannot be read, or a record is damaged: its run may not be finished.
     """
     return [run for run in list_runs(target) if run.state is RunState.UNFINISHED]
 
@@ -376,7 +387,7 @@ def end_run(run: RunRecord, state: RunState, counts: Mapping[str, int]) -> RunRe
     save_run(ended)
     if run.target.kind == "orders":
         run.plan_path.unlink(missing_ok=True)
-    for old in list_runs(run.target):
+    for old in list_runs(run.target, on_damaged=lambda _: None):
         if old.ended_at is not None and datetime.now(UTC) - old.ended_at > _KEPT:
             for path in (old.plan_path, old.folder / f"{old.id}.json"):
                 path.unlink(missing_ok=True)

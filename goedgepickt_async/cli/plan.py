@@ -631,12 +631,15 @@ async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | N
     if run_id is None:
         if unfinished is not None:
             raise UsageError(f"pass the id of a run: goedgepickt runs ID --{unfinished}")
-        records = list_runs()
+        damaged: list[JournalError] = []
+        records = list_runs(on_damaged=damaged.append)
         for record in records:
             sys.stdout.write(f"{json.dumps(_row(record)) if as_json else printable(str(record))}\n")
-        if not records:
+        for error in damaged:
+            report(printable(str(error)))
+        if not records and not damaged:
             info(f"no runs of apply are recorded in {state_dir() / 'runs'}")
-        return Exit.DONE
+        return Exit.FAILED if damaged else Exit.DONE
     if unfinished == "drop":
         info(f"dropped {printable(str(drop_run(run_id)))}")
         return Exit.DONE

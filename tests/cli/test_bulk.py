@@ -278,6 +278,25 @@ def test_runs_are_listed_shown_finished_and_dropped(inside: Inside, sandbox: San
     assert inside("runs", "nope").code == 2
 
 
+def test_a_damaged_record_of_a_run_is_named_and_the_other_runs_are_listed(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    for price in ("1,50", "2,50"):
+        catalogue(tmp_path, f"NIEUW-1;Mok;{price}")
+        assert inside("apply", "p.csv", "--kind", "products").code == 0
+    latest, first = list_runs()
+    record = first.folder / f"{first.id}.json"
+    record.write_text("{", encoding="utf-8")
+    done = inside("runs", "--json")
+    assert (done.code, [row["id"] for row in done.rows]) == (1, [latest.id])
+    assert f"{record} is damaged" in done.err
+    assert inside("runs", latest.id).code == 0
+    assert (inside("runs", first.id).code, f"{record} is damaged" in inside("runs", first.id).err) == (1, True)
+    before = writes(sandbox)
+    refused = inside("apply", "p.csv", "--kind", "products")  # the damaged record may be of an unfinished run
+    assert (refused.code, writes(sandbox)) == (1, before), refused.err
+
+
 def test_what_a_run_changed_is_kept_from_what_to_what(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     assert inside("apply", "p.csv", "--kind", "products").code == 0

@@ -222,6 +222,11 @@ PROFILES: Final[tuple[Profile, ...]] = (
         ignored="on hand, on hand current, on hand new",
     ),
     Profile(
+        "goedgepickt-orders", "an export of this program", _ORDERS,
+        detect=("order id, order number, total paid",),
+        columns={"order_id": "order id"},  # order_number is the number that the webshop shows
+    ),
+    Profile(
         "shopify-orders", "Shopify orders", _ORDERS,
         detect=("name, email, lineitem name, lineitem quantity", "name, lineitem sku, lineitem quantity"),
         columns={

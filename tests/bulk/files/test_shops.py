@@ -251,6 +251,13 @@ def test_a_partly_refunded_order_of_shopify_is_skipped_unless_its_status_is_give
     assert len(read_bytes(text, "orders", constants={"status": "open"}).rows) == 1
 
 
+def test_an_export_of_orders_has_its_order_id_in_the_column_of_this_name() -> None:
+    lines = ["uuid,order_number,order_id,status,total_paid,line.sku,line.quantity", "u,1001,S-1,open,9.95,mok,1", ""]
+    read = read_bytes("\n".join(lines).encode(), "orders")
+    assert (read.profile, [row.values["order_id"] for row in read.rows]) == ("goedgepickt-orders", ["S-1"])
+
+
 def test_each_profile_has_a_whole_file() -> None:
-    tested = {row[1] for row in PRODUCTS} | {"shopify-orders", "goedgepickt", "shopify-inventory", "woocommerce-orders"}
+    tested = {row[1] for row in PRODUCTS}
+    tested |= {"shopify-orders", "goedgepickt", "goedgepickt-orders", "shopify-inventory", "woocommerce-orders"}
     assert {profile.name for profile in PROFILES} <= tested
