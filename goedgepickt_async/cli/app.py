@@ -15,28 +15,35 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
-from goedgepickt_async.cli.common import UsageError, read_day, whole
-from goedgepickt_async.cli.connect import RowOptions, ServerOptions
+from goedgepickt_async.cli.common import MOST_PORTS, read_day, read_ids, whole
 from goedgepickt_async.cli.formats import FORMATS
-from goedgepickt_async.cli.resources import RESOURCES, parse_fields
-from goedgepickt_async.cli.sandbox import DEFAULT_PORT, FAULT_NAMES, SandboxOptions
+from goedgepickt_async.cli.options import (
+    DEFAULT_PORT,
+    FAULT_NAMES,
+    ApplyOptions,
+    ExportOptions,
+    ListenOptions,
+    RowOptions,
+    SandboxOptions,
+    SendOptions,
+    ServerOptions,
+    one_of,
+)
+from goedgepickt_async.cli.resources import RESOURCES
 
 __all__ = ["app"]
 
 if TYPE_CHECKING:
     Resource: TypeAlias = str
-    Format: TypeAlias = str
-else:  # the choices come from the tables
+else:  # the choices come from the table
     Resource = Literal[tuple(RESOURCES)]
-    Format = Literal[tuple(FORMATS)]
 
-Day: TypeAlias = Annotated[date, Parameter(converter=read_day)]
+Json: TypeAlias = Annotated[bool, Parameter(name="--json")]
+Output: TypeAlias = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
-_ANY_SERVER = ServerOptions()
-_ANY_ROWS = RowOptions()
-_ANY_SANDBOX = SandboxOptions()
-_EXPORT = Group("Export", sort_key=1)
-_NAMES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
+_EXPORT, _ROWS, _APPLY = ExportOptions(), RowOptions(), ApplyOptions()
+_SERVER, _SANDBOX = ServerOptions(), SandboxOptions()
+_SENDING, _LISTENING = SendOptions(), ListenOptions()
 
 app: App = App(
     name="goedgepickt",
@@ -58,83 +65,26 @@ Exit codes: 0 done, 1 failed or something left out, 2 usage, 3 key refused, 4 st
     default_parameter=Parameter(negative=(), show_default=False),
     result_action="return_value",
 )
-app.command("goedgepickt_async.cli.webhooks:webhooks", name="webhooks")
 
 
-async def export(
-    resource: Resource,
-    /,
-    *,
-    format: Annotated[Format | None, Parameter(name="--format")] = None,  # noqa: A002
-    output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
-    created_after: Day | None = None,
-    status: str | None = None,
-    webshop: str | None = None,
-    limit: Annotated[int | None, Parameter(converter=whole(1))] = None,
-    fields: str | None = None,
-    lines: bool = False,
-    excel_csv: bool = False,
-    resume: Path | None = None,
-    since_last: bool = False,
-    checkpoint: Path | None = None,
-    skip_unreadable: bool = False,
-    background: bool = False,
-    server: ServerOptions = _ANY_SERVER,
-) -> int:
+async def export(resource: Resource, /, *, options: ExportOptions = _EXPORT, server: ServerOptions = _SERVER) -> int:
     """Export a whole list.
 
     Args:
         resource: What to export.
-        format: Default: the file name's ending, else jsonl.
-        output: A file, or - for stdout.
-        created_after: Only rows created on or after this day, YYYY-MM-DD (orders, shipments).
-        status: Only rows with this status (orders, shipments).
-        webshop: Only rows of this webshop, by its uuid or name (orders, products).
-        limit: The maximum number of rows.
-        fields: Only these columns, separated by commas, such as uuid,status,shipping.city.
-        lines: A row for each line of an order, with the order's columns repeated (orders; CSV and Excel).
-        excel_csv: The same as --format excel-csv: a CSV file for a Dutch spreadsheet.
-        resume: A small file with the progress of the export. If it exists, the export continues from it, also after a
-            crash, and each row is in the output once. It is removed at the end. With stdout, the output continues after
-            the last whole page.
-        since_last: Only rows that are new since the last export with the same filters (orders, shipments). The first
-            export reads all rows. A later one appends new rows to the file, or writes them to another --output. After a
-            stop or crash the same command continues; no row is lost or repeated. Changes of older rows are not read.
-        checkpoint: The file in which --since-last records its progress. Default: one for each resource, server, key and
-            set of filters, in the user's state directory (~/.local/state/goedgepickt, or below $XDG_STATE_HOME).
-        skip_unreadable: Write rows that cannot be read to FILE.unreadable.jsonl, and continue; the exit code is then 1.
-            Without it, such a row stops the export.
-        background: Use the bulk lane: all other requests have priority.
+        options: The options of the export.
         server: The server.
     """
-    from goedgepickt_async.cli.export import ExportPlan  # noqa: PLC0415
     from goedgepickt_async.cli.export import export as work  # noqa: PLC0415
 
-    if excel_csv and format not in {None, "csv", "excel-csv"}:
-        raise UsageError(f"--excel-csv and --format {format} cannot be combined: pass one of them")
-    plan = ExportPlan(
-        resource=resource,
-        format="excel-csv" if excel_csv else format,
-        output=output,
-        created_after=created_after,
-        status=status,
-        webshop=webshop,
-        limit=limit,
-        lines=lines,
-        fields=parse_fields(fields),
-        resume=resume,
-        since_last=since_last,
-        checkpoint=checkpoint,
-        skip_unreadable=skip_unreadable,
-    )
-    return await work(plan, server, background=background)
+    return await work(resource, options, server)
 
 
 _FORMAT_LINES = "\n".join(f"- **{name}** {' '.join(each.suffixes)}: {each.summary}." for name, each in FORMATS.items())
 
 app.command(
     export,
-    group_parameters=_EXPORT,
+    group_parameters=Group("Export", sort_key=1),
     help=f"""Export a whole list. Data goes to stdout or a file, messages to stderr.
 
 ```text
@@ -159,10 +109,10 @@ async def plan(
     file: Path,
     /,
     *,
-    json: Annotated[bool, Parameter(name="--json")] = False,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    rows: RowOptions = _ANY_ROWS,
-    server: ServerOptions = _ANY_SERVER,
+    json: Json = False,
+    output: Output = None,
+    rows: RowOptions = _ROWS,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """Show the changes that a file of rows would cause (dry run).
 
@@ -183,10 +133,9 @@ async def plan(
         rows: How to read and compare the rows.
         server: The server.
     """
-    from goedgepickt_async.cli.plan import PlanTask  # noqa: PLC0415
     from goedgepickt_async.cli.plan import plan as work  # noqa: PLC0415
 
-    return await work(PlanTask(kind=kind, file=file, options=rows), server, as_json=json, output=output)
+    return await work(kind, file, rows, server, as_json=json, output=output)
 
 
 @app.command
@@ -194,17 +143,9 @@ async def apply(
     file: Path,
     /,
     *,
-    kind: Literal["products", "stock", "orders"] | None = None,
-    max_changes: str | None = None,
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
-    dry_run: bool = False,
-    continue_: Annotated[bool, Parameter(name="--continue")] = False,
-    look_up: bool = False,
-    drop: bool = False,
-    journal: Path | None = None,
-    json: Annotated[bool, Parameter(name="--json")] = False,
-    rows: RowOptions = _ANY_ROWS,
-    server: ServerOptions = _ANY_SERVER,
+    options: ApplyOptions = _APPLY,
+    rows: RowOptions = _ROWS,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """Apply a saved plan, or plan a file of rows and apply it. Only necessary writes are sent, each of them once.
 
@@ -225,36 +166,13 @@ async def apply(
 
     Args:
         file: A plan that `goedgepickt plan --output` saved, or a file of rows (with --kind), or - for rows on stdin.
-        kind: The kind of rows.
-        max_changes: Send nothing if there are more writes than this number, or than this share of the rows (10%).
-        yes: Do not ask, and continue with likely mistakes.
-        dry_run: Only read, and show the planned writes.
-        continue_: First finish the interrupted run of the same webshop.
-        look_up: First look up the open writes of the interrupted run, and drop it.
-        drop: First drop the interrupted run of the same webshop; its writes stay.
-        journal: A file that records the writes, instead of the record of the run.
-        json: Print the result of all rows as JSON.
+        options: How to apply the plan.
         rows: How to read and compare the rows.
         server: The server.
     """
-    from goedgepickt_async.cli.plan import ApplyOptions, PlanTask, one_of, task_for  # noqa: PLC0415
     from goedgepickt_async.cli.plan import apply as work  # noqa: PLC0415
 
-    found = task_for(kind, file)
-    given = [option for option in rows.given() if option != "--skip-bad"]
-    if found is None and given:
-        raise UsageError(f"{given[0]} is for rows, but {file.name} is a saved plan: leave it out")
-    task = None if found is None else PlanTask(kind=found, file=file, options=rows)
-    options = ApplyOptions(
-        journal=journal,
-        dry_run=dry_run,
-        skip_bad=rows.skip_bad,
-        max_changes=max_changes,
-        yes=yes,
-        unfinished=one_of(continue_=continue_, look_up=look_up, drop=drop),
-        as_json=json,
-    )
-    return await work(file, task, server, options)
+    return await work(file, options, rows, server)
 
 
 @app.command
@@ -265,8 +183,8 @@ async def runs(
     continue_: Annotated[bool, Parameter(name="--continue")] = False,
     look_up: bool = False,
     drop: bool = False,
-    json: Annotated[bool, Parameter(name="--json")] = False,
-    server: ServerOptions = _ANY_SERVER,
+    json: Json = False,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """List the runs of `apply` on this machine, or show the changes of one run with old and new values.
 
@@ -286,7 +204,6 @@ async def runs(
         json: Print JSON, one line for each run or change.
         server: The server.
     """
-    from goedgepickt_async.cli.plan import one_of  # noqa: PLC0415
     from goedgepickt_async.cli.plan import runs as work  # noqa: PLC0415
 
     unfinished = one_of(continue_=continue_, look_up=look_up, drop=drop)
@@ -300,8 +217,8 @@ async def get(
     /,
     *,
     fields: str | None = None,
-    created_after: Day | None = None,
-    server: ServerOptions = _ANY_SERVER,
+    created_after: Annotated[date | None, Parameter(converter=read_day)] = None,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """Print one order, product or other object as JSON.
 
@@ -330,9 +247,9 @@ async def get(
 @app.command
 async def doctor(
     *,
-    json: Annotated[bool, Parameter(name="--json")] = False,
+    json: Json = False,
     anonymous: bool = False,
-    server: ServerOptions = _ANY_SERVER,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """Check the key, its API, the webshops, the rate limit, the proxy, the clock and the versions.
 
@@ -370,12 +287,12 @@ def openapi() -> int:
 @app.command
 async def probe(
     *,
-    json: Annotated[bool, Parameter(name="--json")] = False,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: Json = False,
+    output: Output = None,
     diff: bool = False,
     resume: Path | None = None,
     dry_run: bool = False,
-    server: ServerOptions = _ANY_SERVER,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """Check open facts about the API with your key. It only reads, with at most 100 requests, within the rate limit.
 
@@ -406,7 +323,7 @@ async def request(
     query: list[str] | None = None,
     json: Annotated[str | None, Parameter(name="--json")] = None,
     idempotent: bool = False,
-    server: ServerOptions = _ANY_SERVER,
+    server: ServerOptions = _SERVER,
 ) -> int:
     """Send one request to any path. The response goes to stdout as JSON, status and attempts to stderr.
 
@@ -449,9 +366,12 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     return 0
 
 
+_FAULT_LINES = "\n".join(f"  {name:<16} {text}" for name, text in FAULT_NAMES.items())
+
+
 async def sandbox(
     *command: Annotated[str, Parameter(show_default=False)],
-    options: SandboxOptions = _ANY_SANDBOX,
+    options: SandboxOptions = _SANDBOX,
 ) -> int:
     """Serve a test server with made-up data until Ctrl-C.
 
@@ -492,6 +412,205 @@ A fault is METHOD:PATH:WHAT. Separate several faults by commas.
           %2  every second one, always
           +5  after the first five, which pass normally
 
-{_NAMES}
+{_FAULT_LINES}
 ```""",
 )
+
+
+# -- webhooks ---------------------------------------------------------------------------------------------------------
+
+webhooks: App = App(
+    name="webhooks",
+    help="Webhook subscriptions and deliveries: list, ensure, listen, trigger, send, replay, failed.\n\n"
+    "The secrets come from GOEDGEPICKT_WEBHOOK_SECRETS, separated by commas; `ensure --show-secrets` prints them.",
+    default_parameter=Parameter(negative=(), show_default=False),
+)
+app.command(webhooks)
+
+
+@webhooks.command(name="list")
+async def list_(*, json: Json = False, server: ServerOptions = _SERVER) -> int:
+    """List all subscriptions of the account, with their secrets masked.
+
+    ```text
+      goedgepickt webhooks list --json
+    ```
+
+    Args:
+        json: Print JSON, one subscription per line, instead of a table.
+        server: The options for the server.
+    """
+    return await export("webhooks", options=ExportOptions(format="jsonl" if json else "table"), server=server)
+
+
+@webhooks.command
+async def ensure(
+    url: str,
+    /,
+    *,
+    event: list[str],
+    webshop: list[str] | None = None,
+    show_secrets: bool = False,
+    json: Json = False,
+    server: ServerOptions = _SERVER,
+) -> int:
+    r"""Create the missing subscriptions of a URL, and keep the existing ones. You can repeat it.
+
+    The API cannot delete a subscription. The command prints new and existing subscriptions, and those with another URL.
+
+    ```text
+      goedgepickt webhooks ensure https://shop.example.test/hooks \
+        --event order.statusChanged
+    ```
+
+    Args:
+        url: The URL for the deliveries.
+        event: The event, order.statusChanged or product.stockChanged; can be given several times.
+        webshop: The uuid of a webshop; can be given several times. Default: all webshops of the account.
+        show_secrets: Print the secrets that sign the deliveries. Every program with a secret can sign deliveries.
+        json: Print JSON, one subscription per line.
+        server: The options for the server.
+    """
+    from goedgepickt_async.cli.send import ensure as work  # noqa: PLC0415
+
+    return await work(url, event, webshop, server, show_secrets=show_secrets, as_json=json)
+
+
+@webhooks.command
+async def listen(*, options: ListenOptions = _LISTENING, server: ServerOptions = _SERVER) -> int:
+    """Receive deliveries until Ctrl-C: verify each, print it, and answer 200.
+
+    On a terminal each delivery is a readable line; otherwise, and with --json, it is a line of JSON. A delivery with a
+    wrong signature gets status 401 and is reported on stderr. With --sandbox, a sandbox changes orders and stock, and
+    delivers to this listener.
+
+    ```text
+      goedgepickt webhooks listen --sandbox
+      goedgepickt webhooks listen --forward-to http://127.0.0.1:8000/webhooks
+    ```
+
+    Args:
+        options: How to listen.
+        server: The options for a sandbox.
+    """
+    from goedgepickt_async.cli.listen import listen as work  # noqa: PLC0415
+
+    return await work(options, server)
+
+
+@webhooks.command
+async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions = _SERVER) -> int:
+    r"""Make a sandbox send an event: it changes an order or a product, and delivers the webhooks for the change.
+
+    With --sandbox, an embedded sandbox delivers to the URL --to, signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS.
+    Without, the sandbox at --base-url delivers to its subscriptions.
+
+    ```text
+      goedgepickt webhooks trigger stockUpdated --sandbox \
+        --to http://127.0.0.1:8080/webhooks
+      goedgepickt webhooks trigger orderStatusChanged \
+        --base-url http://127.0.0.1:8474/api/v1
+    ```
+
+    Args:
+        event: The event name in deliveries: orderStatusChanged, stockUpdated, compoundProductStockUpdated.
+        to: The URL for the embedded sandbox, on this machine.
+        server: The options for the sandbox.
+    """
+    from goedgepickt_async.cli.send import trigger as work  # noqa: PLC0415
+
+    return await work(event, to, server)
+
+
+@webhooks.command
+async def failed(
+    ids: Annotated[list[int] | None, Parameter(converter=read_ids)] = None,
+    /,
+    *,
+    inbox: Path | None = None,
+    port: Annotated[int, Parameter(show_default=True, converter=whole(0, MOST_PORTS))] = 8080,
+    retry: bool = False,
+    drop: bool = False,
+    json: Json = False,
+) -> int:
+    """List the deliveries whose handlers failed for the last time; put them back with --retry, or delete with --drop.
+
+    ```text
+      goedgepickt webhooks failed --inbox webhooks.sqlite3
+      goedgepickt webhooks failed 12 13 --retry
+    ```
+
+    Args:
+        ids: The numbers of deliveries. Default: all.
+        inbox: The file of the inbox; by default the file of a receiver without `inbox=`.
+        port: The port of that receiver.
+        retry: Put them back into the inbox, with all their attempts. The receiver may be running.
+        drop: Delete them.
+        json: Print JSON, one delivery per line.
+    """
+    from goedgepickt_async.cli.listen import failed as work  # noqa: PLC0415
+
+    return await work(ids or [], inbox, port, retry=retry, drop=drop, as_json=json)
+
+
+@webhooks.command
+async def send(
+    url: str,
+    event: str | None = None,
+    /,
+    *,
+    field: list[str] | None = None,
+    body: str | None = None,
+    options: SendOptions = _SENDING,
+) -> int:
+    r"""Send a signed event like the service: ten attempts with growing pauses, and success is exactly 200.
+
+    It is signed with the first of GOEDGEPICKT_WEBHOOK_SECRETS. Each attempt is a line of JSON on stdout. Exit code: 0
+    if it was delivered, 1 if not.
+
+    ```text
+      goedgepickt webhooks send http://127.0.0.1:8080/hooks orderStatusChanged \
+        --field newStatus=completed
+    ```
+
+    Args:
+        url: The URL of the receiver.
+        event: The event name in deliveries: orderStatusChanged, stockUpdated, compoundProductStockUpdated, or any text.
+        field: A field of the event, as name=value, such as newStatus=completed; can be given several times. Other
+            fields of a known event get made-up values.
+        body: The body to send, instead of an event; or @FILE, or - for stdin.
+        options: The options for attempts.
+    """
+    from goedgepickt_async.cli.send import send as work  # noqa: PLC0415
+
+    return await work(url, event, field or [], body, options)
+
+
+@webhooks.command
+async def replay(
+    file: Path,
+    url: str,
+    /,
+    *,
+    from_line: Annotated[int, Parameter(converter=whole(1))] = 1,
+    sign_again: bool = False,
+    options: SendOptions = _SENDING,
+) -> int:
+    """Send the recording of `listen --record`: the same bytes with the same signatures, in the same order.
+
+    It stops at the first delivery that fails, and prints how to continue (exit code 4).
+
+    ```text
+      goedgepickt webhooks replay recording.jsonl http://127.0.0.1:8080/webhooks
+    ```
+
+    Args:
+        file: The recording.
+        url: The URL of the receiver.
+        from_line: The first line to send.
+        sign_again: Sign with the first of GOEDGEPICKT_WEBHOOK_SECRETS instead of sending the recorded signature.
+        options: The options for attempts.
+    """
+    from goedgepickt_async.cli.send import replay as work  # noqa: PLC0415
+
+    return await work(file, url, options, from_line=from_line, sign_again=sign_again)

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "info",
     "name_values",
     "read_day",
+    "read_ids",
     "read_input",
     "refuse_same_file",
     "report",
@@ -223,6 +224,12 @@ def whole(least: int | None = 0, most: int | None = None) -> Converter:
     return read
 
 
+def read_ids(_: type[Any], tokens: Sequence[Any]) -> list[int]:
+    """Parse the numbers of deliveries."""
+    read = whole(1)
+    return [read(int, [token]) for token in tokens]
+
+
 def seconds(*, more_than_none: bool = False, most: float = math.inf) -> Converter:
     """Return a parser for durations.
 
@@ -264,24 +271,24 @@ def name_values(option: str, pairs: Sequence[str] | None, form: str = "name=valu
     return found
 
 
-def refuse_same_file(**files: Path | str | None) -> None:
+def refuse_same_file(files: Mapping[str, Path | str | None]) -> None:
     """Refuse two names of one file, because the later write would overwrite the earlier one.
 
     Args:
-        files: The files by their options, `save_to` for `--save-to`; `file` is the argument FILE. None and `-` are no
-            files.
+        files: The files by what they are, such as `--output`; the options of the user are last. None and `-` are no files.
 
     Raises:
-        UsageError: Two are the same file, also through a link.
+        UsageError: Two are the same file, also through a link; or one is the temporary file of another (`NAME.new`).
     """
     seen: dict[str, str] = {}
     for name, file in files.items():
-        if file is None or str(file) == "-":
-            continue
-        option = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
-        other = seen.setdefault(os.path.realpath(file), option)
-        if other != option:
-            raise UsageError(f"{other} and {option} are the same file; pass another file name with {option}")
+        if file is not None and str(file) != "-":
+            other = seen.setdefault(os.path.realpath(file), name)
+            if other != name:
+                raise UsageError(f"{other} and {name} are the same file; pass another file name with {name}")
+    for path, name in seen.items():
+        if temporary := seen.get(f"{path}.new"):
+            raise UsageError(f"{temporary} is the temporary file of {name}; pass another file name with {name}")
 
 
 def check_writable(file: Path, option: str = "--output") -> None:

@@ -28,7 +28,8 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.budget.selection import describe_budget
 from goedgepickt_async.cli.common import CommandError, Exit, check_writable, describe, info, refuse_same_file
-from goedgepickt_async.cli.connect import ServerOptions, connect, misspelt_variables
+from goedgepickt_async.cli.connect import connect, misspelt_variables
+from goedgepickt_async.cli.options import ServerOptions
 from goedgepickt_async.contract import Probe, Report
 from goedgepickt_async.paths import write_private
 from goedgepickt_async.settings import environment_proxy, shown_proxy
@@ -441,7 +442,7 @@ async def probe(
         GoedGepicktError: There was no response, or the API refuses the key.
     """
     server.check()
-    refuse_same_file(output=output, resume=resume)
+    refuse_same_file({"--output": output, "--resume": resume})
     for option, file in (("--output", output), ("--resume", resume)):
         if file is not None:
             check_writable(file, option)

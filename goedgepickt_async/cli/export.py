@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import date, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,83 +40,65 @@ from goedgepickt_async.cli.common import (
     report,
     sentences,
 )
-from goedgepickt_async.cli.connect import Connection, ServerOptions, connect, find_webshop
+from goedgepickt_async.cli.connect import Connection, connect, find_webshop
 from goedgepickt_async.cli.formats import FORMATS, Encoder, ExportFormat, OutputKind, format_for, print_table
-from goedgepickt_async.cli.output import AtomicFile, FileOutput, StreamOutput, open_output
+from goedgepickt_async.cli.options import ExportOptions, ServerOptions
+from goedgepickt_async.cli.output import AtomicFile, FileOutput, StreamOutput, open_output, temporary
 from goedgepickt_async.cli.progress import ExportProgress, RequestCounter, count
-from goedgepickt_async.cli.resources import DUTCH, RESOURCES, ResourceSpec, Selection
+from goedgepickt_async.cli.resources import DUTCH, RESOURCES, ResourceSpec, Selection, parse_fields
 from goedgepickt_async.paths import make_private_file
 
-__all__ = ["ExportJob", "ExportPlan", "Output", "command_again", "export", "stop_part_way"]
+__all__ = ["ExportJob", "ExportPlan", "command_again", "export"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class ExportPlan:
-    """The options of an export.
+    """A resource, and the options of its export."""
 
-    Attributes:
-        resource: The name of the resource.
-        format: The name of the format; None for the default.
-        output: A path, or `-` for stdout.
-        created_after: The first day; like `status` and `webshop` (a uuid or a name), a filter of the list.
-        limit: The largest number of rows.
-        lines: Whether each line of an order is a row.
-        fields: The columns; empty for all.
-        resume: The resume file.
-        since_last: Whether to export only rows since the last export.
-        checkpoint: The checkpoint file of `since_last`.
-        skip_unreadable: Whether rows that cannot be read are written to a separate file.
-    """
-
-    resource: str
-    format: str | None = None
-    output: str = "-"
-    created_after: date | None = None
-    status: str | None = None
-    webshop: str | None = None
-    limit: int | None = None
-    lines: bool = False
-    fields: tuple[str, ...] = ()
-    resume: Path | None = None
-    since_last: bool = False
-    checkpoint: Path | None = None
-    skip_unreadable: bool = False
+    spec: ResourceSpec
+    options: ExportOptions
 
     @property
-    def spec(self) -> ResourceSpec:
-        """The resource."""
-        return RESOURCES[self.resource]
+    def fields(self) -> tuple[str, ...]:
+        """The columns; empty for all."""
+        return parse_fields(self.options.fields)
 
     @property
     def selection(self) -> Selection:
-        """Return the part of the resource that is written."""
-        return Selection(spec=self.spec, lines=self.lines, fields=self.fields)
+        """The part of the resource that is written."""
+        return Selection(spec=self.spec, lines=self.options.lines, fields=self.fields)
 
     @property
     def format_name(self) -> str:
-        """Return the name of the format: the given one, or by the file's ending, or JSON Lines."""
-        return format_for(self.format, self.output)
+        """The name of the format: the given one, or by the file's ending, or JSON Lines."""
+        name = "excel-csv" if self.options.excel_csv else self.options.format
+        return format_for(name, self.options.output)
 
     @property
-    def chosen_format(self) -> ExportFormat:
+    def format(self) -> ExportFormat:
         """The format."""
         return FORMATS[self.format_name]
 
     @property
     def filters(self) -> dict[str, Any]:
-        """Return the given filters, with the names of `list`."""
+        """The given filters, with the names of `list`."""
+        options = self.options
         # A member of the enumeration does not warn; the command prints its own warning.
-        status = None if self.status is None else OrderStatus(self.status)
-        given = {"created_after": self.created_after, "status": status, "webshop_uuid": self.webshop}
+        status = None if options.status is None else OrderStatus(options.status)
+        given = {"created_after": options.created_after, "status": status, "webshop_uuid": options.webshop}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
-    def options(self) -> dict[str, str]:
-        """Return all options that select rows, for the resume file."""
-        options = {_option(name): str(value) for name, value in self.filters.items()}
-        options |= {} if self.limit is None else {"--limit": str(self.limit)}
-        options |= {"--fields": ",".join(self.fields)} if self.fields else {}
-        return options | ({"--lines": "given"} if self.lines else {})
+    def selecting_options(self) -> dict[str, str]:
+        """All options that select rows, for the resume file."""
+        chosen = {_option(name): str(value) for name, value in self.filters.items()}
+        chosen |= {} if self.options.limit is None else {"--limit": str(self.options.limit)}
+        chosen |= {"--fields": ",".join(self.fields)} if self.fields else {}
+        return chosen | ({"--lines": "given"} if self.options.lines else {})
+
+    def set_aside(self, output: Path) -> Path:
+        """The private file next to the output, for rows that cannot be read."""
+        return output.with_name(output.name + ".unreadable.jsonl")
 
     def check(self) -> None:
         """Refuse options that cannot be combined.
@@ -123,88 +106,102 @@ class ExportPlan:
         Raises:
             UsageError: An option is refused; the message names it.
         """
+        if self.options.excel_csv and self.options.format not in {None, "csv", "excel-csv"}:
+            raise UsageError(f"--excel-csv and --format {self.options.format} cannot be combined: pass one of them")
         for name in self.filters.keys() - self.spec.filters:
             known = ", ".join(each for each, spec in RESOURCES.items() if name in spec.filters)
-            raise UsageError(f"{_option(name)} is not available for {self.resource}; it is available for {known}")
+            raise UsageError(f"{_option(name)} is not available for {self.spec.name}; it is available for {known}")
         self._check_columns()
         self._check_output()
-        self._check_format()
+        self._check_files()
+        extra = self.format.extra
+        if extra is not None and find_spec(extra[0]) is None:
+            raise UsageError(f"{self.format_name} needs an extra: pip install 'goedgepickt-async[{extra[1]}]'")
         self._check_since_last()
 
     def _check_columns(self) -> None:
-        details = self.spec.details
-        if self.lines and details.lines is None:
+        if self.options.lines and self.spec.details.lines is None:
             known = ", ".join(each for each, spec in RESOURCES.items() if spec.details.lines)
-            raise UsageError(f"--lines is not available for {self.resource}; only {known} have lines")
-        if self.lines and not self.chosen_format.has_lines:
+            raise UsageError(f"--lines is not available for {self.spec.name}; only {known} have lines")
+        if self.options.lines and not self.format.has_lines:
             names = ", ".join(name for name, each in FORMATS.items() if each.has_lines)
             raise UsageError(
                 f"--lines writes a row for each line: add --format csv ({names} can; JSON Lines has the lines inside "
                 "each order)"
             )
-        if self.fields and not self.chosen_format.has_fields:
+        if self.fields and not self.format.has_fields:
             raise UsageError(f"--fields: a {self.format_name} file has a fixed schema; pass another --format")
         self.selection.check()
 
     def _check_output(self) -> None:
-        refuse_same_file(output=self.output, resume=self.resume, checkpoint=self.checkpoint)
-        if self.skip_unreadable and (self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL):
+        to_stdout, resumes = self.options.output == "-", self.options.resume is not None
+        if self.options.skip_unreadable and (to_stdout or self.format.output is OutputKind.TERMINAL):
             raise UsageError(
                 "--skip-unreadable needs --output FILE: rows that cannot be read are written to a file next to it"
             )
-        match self.chosen_format.output:
-            case OutputKind.TERMINAL if self.output != "-" or self.resume is not None:
+        match self.format.output:
+            case OutputKind.TERMINAL if resumes or not to_stdout:
                 raise UsageError(
                     "a table is for the terminal: leave out --output and --resume, or pass --format csv or jsonl"
                 )
-            case OutputKind.WHOLE if self.output == "-":
-                ending = self.chosen_format.suffixes[0]
+            case OutputKind.WHOLE if to_stdout:
                 raise UsageError(
                     f"a {self.format_name} file has its index at the end, so it cannot be a stream: add --output "
-                    f"FILE{ending}"
+                    f"FILE{self.format.suffixes[0]}"
                 )
-            case OutputKind.WHOLE if self.resume is not None:
+            case OutputKind.WHOLE if resumes:
                 raise UsageError(
                     f"a {self.format_name} file is written only when it is complete, so --resume cannot continue it"
                 )
 
-    def _check_format(self) -> None:
-        extra = self.chosen_format.extra
-        if extra is not None and find_spec(extra[0]) is None:
-            raise UsageError(f"{self.format_name} needs an extra: pip install 'goedgepickt-async[{extra[1]}]'")
+    def _check_files(self) -> None:
+        """Refuse a file of the user that has the name of a file that the export makes by itself."""
+        options = self.options
+        made: dict[str, Path | str | None] = {}
+        if options.output != "-":
+            output = Path(options.output).absolute()
+            if options.skip_unreadable:
+                made["the file of --skip-unreadable"] = self.set_aside(output)
+            if self.format.output is OutputKind.WHOLE:
+                made["the temporary file of --output"] = temporary(output.resolve())
+            if options.checkpoint is not None:
+                made["the resume file of --output"] = output.with_name(output.name + ".resume")
+        refuse_same_file(
+            {**made, "--output": options.output, "--resume": options.resume, "--checkpoint": options.checkpoint}
+        )
 
     def _check_since_last(self) -> None:
-        if self.checkpoint is not None and not self.since_last:
+        options = self.options
+        if options.checkpoint is not None and not options.since_last:
             raise UsageError("--checkpoint needs --since-last")
-        if not self.since_last:
+        if not options.since_last:
             return
         if "created_after" not in self.spec.filters:
             known = ", ".join(name for name, spec in RESOURCES.items() if "created_after" in spec.filters)
             raise UsageError(
-                f"--since-last is not available for {self.resource}: the API has no creation date for them; it is "
+                f"--since-last is not available for {self.spec.name}: the API has no creation date for them; it is "
                 f"available for {known}. Export the whole list, with one request per 100 rows"
             )
-        if self.output == "-" or self.chosen_format.output is OutputKind.TERMINAL:
+        if options.output == "-" or self.format.output is OutputKind.TERMINAL:
             raise UsageError(
                 "--since-last needs --output FILE: rows in a pipe can be lost, and they would not be exported again"
             )
-        if self.resume is not None:
+        if options.resume is not None:
             raise UsageError("--since-last records its progress in a checkpoint: leave out --resume")
-        if self.limit is not None:
+        if options.limit is not None:
             raise UsageError("--since-last exports all new rows: leave out --limit")
 
     def warn(self) -> None:
         """Warn about a filter that finds nothing: a day in the future, or an unknown status, which may be misspelt."""
-        if self.created_after is not None and self.created_after > datetime.now(DUTCH).date():
-            info(f"--created-after {self.created_after}: that day is in the future")
-        known = self.spec.statuses
-        if self.status is None or not known or self.status in known:
-            return
-        close = get_close_matches(self.status.lower(), known, n=1)
-        guess = f"; did you mean {close[0]}?" if close else "."
-        info(
-            f"--status {self.status}: unknown status of {self.resource}{guess} Known: {', '.join(filter(None, known))}"
-        )
+        day, status, known = self.options.created_after, self.options.status, self.spec.statuses
+        if day is not None and day > datetime.now(DUTCH).date():
+            info(f"--created-after {day}: that day is in the future")
+        if status is not None and known and status not in known:
+            close = get_close_matches(status.lower(), known, n=1)
+            guess = f"; did you mean {close[0]}?" if close else "."
+            info(
+                f"--status {status}: unknown status of {self.spec.name}{guess} Known: {', '.join(filter(None, known))}"
+            )
 
 
 def _option(name: str) -> str:
@@ -217,12 +214,6 @@ Output: TypeAlias = FileOutput | StreamOutput
 class ExportJob:
     """A run of an export to a file or stream; close it at the end.
 
-    Args:
-        plan: The checked options, with the uuid of the webshop.
-        output: The output, which is not open yet.
-        connection: The connection.
-        counter: The traffic of the connection's client.
-
     Attributes:
         state: The progress.
         state_path: The resume file; None without one, or with a checkpoint.
@@ -234,32 +225,50 @@ class ExportJob:
     """
 
     def __init__(self, plan: ExportPlan, output: Output, connection: Connection, counter: RequestCounter) -> None:
-        self._plan, self._output, self._connection = plan, output, connection
-        self._set_aside = _SetAside(output.path) if plan.skip_unreadable and output.path is not None else None
+        self._plan, self._output, self._client = plan, output, connection.client
+        skips = plan.options.skip_unreadable and output.path is not None
+        self._set_aside = plan.set_aside(output.path) if skips and output.path else None
         self._account = fingerprint(connection.client.settings.api_key)
         self._open = False
         self.remark: str | None = None
         self.since: SinceLast | None = None
         self.state_path: Path | None = None
-        self.state: State = self._asked()
-        if plan.since_last:
-            self.since = SinceLast(self.state, self._account, plan.checkpoint, grows=output.grows)
+        self.state: State = State(
+            resource=plan.spec.name,
+            source=connection.source,
+            filters=plan.selecting_options,
+            format=plan.format_name,
+            output="-" if output.path is None else str(output.path),
+        )
+        if plan.options.since_last:
+            self.since = SinceLast(self.state, self._account, plan.options.checkpoint, grows=output.grows)
             self.state, self.remark = self.since.state, self.since.remark
         else:
-            self.state_path = plan.resume or _beside(output)
-            self.state = self._where_it_stands(self.state)
-        make = plan.chosen_format.encoder
+            self.state_path = plan.options.resume or _beside(output)
+            self._go_on_from(plan.options.resume)
+        make = plan.format.encoder
         assert make is not None
         self._encoder: Encoder = make(plan.selection)
         self.progress: ExportProgress = ExportProgress(
-            plan.resource.replace("-", " "),
+            plan.spec.title,
             connection.client.budget,
             counter,
             rows=self.state.rows,
             read=self.state.read,
-            limit=plan.limit,
+            limit=plan.options.limit,
             visible=not output.is_terminal,
         )
+
+    def _go_on_from(self, resume: Path | None) -> None:
+        before = None if resume is None else load_checkpoint(resume)
+        if before is None:
+            return
+        if before.running is None:
+            raise UsageError(f"{resume} is a checkpoint of --since-last, not a resume file")
+        refuse_difference(before.running.state, self.state)
+        if before.account != self._account:
+            raise UsageError(f"{resume} belongs to an export with another API key; start again without it")
+        self.state = before.running.state
 
     @property
     def begun(self) -> bool:
@@ -284,7 +293,7 @@ class ExportJob:
         """Export the remaining rows. Afterwards the output is complete and the resume file is removed."""
         if self.begun or self.state.tail is not None:
             self._open_output()
-        with self.progress:
+        with self.progress.showing():
             async with aclosing(self._list().pages(resume=self.state.token)) as pages:
                 async for page in pages:
                     self._write(page)
@@ -310,36 +319,14 @@ class ExportJob:
             running = Mark(self.state, Watermark())
             save_checkpoint(Checkpoint(account=self._account, running=running), self.state_path)
 
-    def _asked(self) -> State:
-        plan = self._plan
-        return State(
-            resource=plan.resource,
-            source=self._connection.source,
-            filters=plan.options,
-            format=plan.format_name,
-            output="-" if self._output.path is None else str(self._output.path),
-        )
-
-    def _where_it_stands(self, asked: State) -> State:
-        before = None if self._plan.resume is None else load_checkpoint(self._plan.resume)
-        if before is None:
-            return asked
-        if before.running is None:
-            raise UsageError(f"{self._plan.resume} is a checkpoint of --since-last, not a resume file")
-        refuse_difference(before.running.state, asked)
-        if before.account != self._account:
-            raise UsageError(f"{self._plan.resume} belongs to an export with another API key; start again without it")
-        return before.running.state
-
     def _list(self) -> Any:
-        plan = self._plan
-        filters = plan.filters
+        filters, limit = self._plan.filters, self._plan.options.limit
         if self.since is not None and self.since.since is not None:
-            filters["created_after"] = max(self.since.since, plan.created_after or self.since.since)
+            filters["created_after"] = max(self.since.since, filters.get("created_after", self.since.since))
         if self._set_aside is not None:
             filters["on_unreadable"] = "skip"
-        paginator = plan.spec.paginator(self._connection.client, **filters)
-        return paginator if plan.limit is None else paginator.limit(max(0, plan.limit - self.state.rows))
+        paginator = self._plan.spec.paginator(self._client, **filters)
+        return paginator if limit is None else paginator.limit(max(0, limit - self.state.rows))
 
     def _open_output(self) -> None:
         """Open the output at the start or at the progress. Only now is an old file overwritten."""
@@ -351,7 +338,7 @@ class ExportJob:
             return
         self._output.begin(None, None)
         if self._set_aside is not None and self.since is None:
-            self._set_aside.path.unlink(missing_ok=True)
+            self._set_aside.unlink(missing_ok=True)
         self._drop_old_state()  # only now, because it may belong to a running export, which `begin` refuses
         self._output.append(self._encoder.head)
 
@@ -370,7 +357,7 @@ class ExportJob:
         self._open_output()
         read, page = page, page if self.since is None else self.since.new_of(page)
         if self._set_aside is not None:
-            self._set_aside.add(page.unreadable)
+            _add_unreadable(self._set_aside, page.unreadable)
         self._output.append(self._encoder.encode(page.items))
         self.state = attrs.evolve(
             self.state,
@@ -382,22 +369,19 @@ class ExportJob:
             unreadable=self.state.unreadable + len(page.unreadable),
         )
         if self.since is not None:
-            self._keep(self.since, read)
-        elif self._plan.resume is not None:
+            self.since.saw(read)
+            if self._output.grows:
+                self._output.fsync()  # a power failure must not remove rows that are in the checkpoint
+                self.since.keep(self.state)
+        elif self._plan.options.resume is not None:
             self.save()
         self.progress.saw(page)
-
-    def _keep(self, since: SinceLast, read: Page[Any]) -> None:
-        since.saw(read)
-        if self._output.grows:
-            self._output.fsync()  # a power failure must not remove rows that are in the checkpoint
-            since.keep(self.state)
 
     def _finish(self) -> None:
         if self.since is None:
             self._output.finish()
-            if self._plan.resume is not None:
-                self._plan.resume.unlink(missing_ok=True)
+            if self._plan.options.resume is not None:
+                self._plan.options.resume.unlink(missing_ok=True)
             return
         self._output.fsync()
         ended = attrs.evolve(self.state, offset=self._output.offset, tail=self._output.tail())
@@ -407,34 +391,17 @@ class ExportJob:
         self.since.finish(ended)
 
 
-class _SetAside:
-    """The private file for rows that cannot be read, as JSON Lines, with each row once.
-
-    Args:
-        output: The output file of the export.
-
-    Attributes:
-        path: The path of the file, next to the output.
-    """
-
-    def __init__(self, output: Path) -> None:
-        self.path = output.with_name(output.name + ".unreadable.jsonl")
-
-    def add(self, rows: Sequence[UnreadableRow]) -> None:
-        """Add new rows. A resumed run may read some rows again.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
-        if not rows:
-            return
-        make_private_file(self.path)
-        there = set(self.path.read_bytes().splitlines())
-        lines = [json.dumps(attrs.asdict(row, recurse=False), ensure_ascii=True, default=str).encode() for row in rows]
-        with self.path.open("ab") as file:
-            file.writelines(line + b"\n" for line in lines if line not in there)
-            file.flush()
-            os.fsync(file.fileno())
+def _add_unreadable(path: Path, rows: Sequence[UnreadableRow]) -> None:
+    """Add rows as JSON Lines, each row once: a resumed run may read some rows again."""
+    if not rows:
+        return
+    make_private_file(path)
+    there = set(path.read_bytes().splitlines())
+    lines = [json.dumps(attrs.asdict(row, recurse=False), ensure_ascii=True, default=str).encode() for row in rows]
+    with path.open("ab") as file:
+        file.writelines(line + b"\n" for line in lines if line not in there)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _beside(output: Output) -> Path | None:
@@ -443,17 +410,14 @@ def _beside(output: Output) -> Path | None:
     return output.path.with_name(output.path.name + ".resume")
 
 
-def stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool) -> Exit:
-    """Save the progress, and print how to continue.
+def _stop_part_way(job: ExportJob, reason: str, code: Exit, *, keeps_state: bool) -> Exit:
+    """Save the progress, print how to continue, and return the exit code.
 
     Args:
         job: The export, whose written rows are complete.
         reason: The reason of the stop.
         code: The exit code, if it cannot be resumed.
         keeps_state: Whether a resume file was requested.
-
-    Returns:
-        The exit code.
     """
     if code is Exit.USAGE:
         report(reason)
@@ -493,37 +457,39 @@ def _short(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-async def export(plan: ExportPlan, server: ServerOptions, *, background: bool) -> int:
+async def export(resource: str, options: ExportOptions, server: ServerOptions) -> int:
     """Run `goedgepickt export`.
 
     Raises:
         CommandError: The export cannot start.
     """
+    plan = ExportPlan(RESOURCES[resource], options)
     plan.check()
     server.check()
     plan.warn()
-    if plan.resume is not None and not plan.resume.absolute().parent.is_dir():
-        raise CommandError(f"there is no directory {plan.resume.absolute().parent} for the resume file")
+    if options.resume is not None and not options.resume.absolute().parent.is_dir():
+        raise CommandError(f"there is no directory {options.resume.absolute().parent} for the resume file")
     counter = RequestCounter()
-    async with connect(server, counter.hooks, lane="bulk" if background else "normal") as connection:
-        if plan.webshop is not None:
-            plan = attrs.evolve(plan, webshop=await find_webshop(connection.client, plan.webshop))
-        if plan.chosen_format.output is OutputKind.TERMINAL:
+    async with connect(server, counter.hooks, lane="bulk" if options.background else "normal") as connection:
+        if options.webshop is not None:
+            uuid = await find_webshop(connection.client, options.webshop)
+            plan = ExportPlan(plan.spec, dataclasses.replace(options, webshop=uuid))
+        if plan.format.output is OutputKind.TERMINAL:
             return await _as_table(plan, connection, counter)
         return await _as_file(plan, connection, counter)
 
 
 async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
-    whole = plan.chosen_format.output is OutputKind.WHOLE
-    output = open_output(plan.output, whole=whole, is_personal=plan.spec.details.is_personal)
-    if plan.since_last and not isinstance(output, FileOutput):
+    whole = plan.format.output is OutputKind.WHOLE
+    output = open_output(plan.options.output, whole=whole, is_personal=plan.spec.details.is_personal)
+    if plan.options.since_last and not isinstance(output, FileOutput):
         raise UsageError("--since-last needs --output FILE, a regular file: rows in a device or a pipe can be lost")
     job = ExportJob(plan, output, connection, counter)
-    keeps_state = plan.resume is not None or plan.since_last
+    keeps_state = plan.options.resume is not None or plan.options.since_last
     try:
         await job.run()
     except asyncio.CancelledError:
-        return stop_part_way(job, "stopped", Exit.FAILED, keeps_state=keeps_state)
+        return _stop_part_way(job, "stopped", Exit.FAILED, keeps_state=keeps_state)
     except BrokenPipeError:
         raise
     except (GoedGepicktError, OSError) as error:
@@ -531,8 +497,8 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
         if isinstance(error, DecodeError) and error.resume_after is not None:
             reason = sentences(reason, "--skip-unreadable skips such rows and continues")
         if isinstance(error, OSError) and not error.filename:
-            reason = f"cannot write to {'stdout' if plan.output == '-' else plan.output}: {reason}"
-        return stop_part_way(job, reason, code, keeps_state=keeps_state)
+            reason = f"cannot write to {'stdout' if plan.options.output == '-' else plan.options.output}: {reason}"
+        return _stop_part_way(job, reason, code, keeps_state=keeps_state)
     finally:
         output.close()
         job.close()
@@ -542,20 +508,21 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
     if job.state.unreadable:
         report(
             f"{count(job.state.unreadable, 'rows')} could not be read and are not in the output: see "
-            f"{Path(plan.output).name}.unreadable.jsonl"
+            f"{Path(plan.options.output).name}.unreadable.jsonl"
         )
         return Exit.FAILED
     return Exit.DONE
 
 
 async def _as_table(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
+    limit = plan.options.limit
     paginator = plan.spec.paginator(connection.client, **plan.filters)
-    if plan.limit is not None:
-        paginator = paginator.limit(plan.limit)
+    if limit is not None:
+        paginator = paginator.limit(limit)
     items: list[Any] = []
-    progress = ExportProgress(plan.resource.replace("-", " "), connection.client.budget, counter, limit=plan.limit)
+    progress = ExportProgress(plan.spec.title, connection.client.budget, counter, limit=limit)
     try:
-        with progress:
+        with progress.showing():
             async with aclosing(paginator.pages()) as pages:
                 async for page in pages:
                     items += page.items

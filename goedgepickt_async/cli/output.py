@@ -12,7 +12,7 @@ from goedgepickt_async.cli.common import UsageError, check_writable
 from goedgepickt_async.paths import lock_file, sync_directory
 from goedgepickt_async.text import for_terminal
 
-__all__ = ["AtomicFile", "FileOutput", "StreamOutput", "open_output"]
+__all__ = ["AtomicFile", "FileOutput", "StreamOutput", "open_output", "temporary"]
 
 _TAIL = 1024
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -115,6 +115,11 @@ class FileOutput:
             self._file = None
 
 
+def temporary(path: Path) -> Path:
+    """Return the name of a file until it is complete."""
+    return path.with_name(path.name + ".part")
+
+
 class AtomicFile(FileOutput):
     """A regular file for formats with an index at the end, such as Parquet, which appears when it is complete.
 
@@ -129,7 +134,7 @@ class AtomicFile(FileOutput):
 
     def __init__(self, path: Path, *, is_personal: bool = False) -> None:
         super().__init__(path.resolve(), is_personal=is_personal)
-        self.temp_path: Path = self.path.with_name(self.path.name + ".part")
+        self.temp_path: Path = temporary(self.path)
 
     def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be gone on with
         """Open the temporary file, and overwrite one from a killed export.

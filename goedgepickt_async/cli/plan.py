@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import re
 import sys
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from goedgepickt_async import (
     BulkStoppedError,
@@ -52,12 +48,13 @@ from goedgepickt_async.cli.common import (
     report,
     sentences,
 )
-from goedgepickt_async.cli.connect import RowOptions, ServerOptions, connect, find_location
-from goedgepickt_async.cli.progress import LINE_EVERY, clock
+from goedgepickt_async.cli.connect import connect, find_location
+from goedgepickt_async.cli.options import ApplyOptions, RowOptions, ServerOptions
+from goedgepickt_async.cli.progress import showing_writes
 from goedgepickt_async.paths import state_dir, write_private
 from goedgepickt_async.text import for_terminal, printable
 
-__all__ = ["ApplyOptions", "PlanTask", "apply", "parse_limit", "plan", "runs", "task_for"]
+__all__ = ["PlanTask", "apply", "parse_limit", "plan", "runs"]
 
 _SHOWN = 20
 _KINDS_OF_OPTIONS = {
@@ -198,27 +195,18 @@ def _bytes_of(file: Path) -> bytes:
 # -- plan -----------------------------------------------------------------------------------------------------------
 
 
-def one_of(*, continue_: bool, look_up: bool, drop: bool) -> str | None:
-    """Return the choice for an interrupted run.
-
-    Raises:
-        UsageError: Several options were given.
-    """
-    given = [name for name, is_given in (("continue", continue_), ("look-up", look_up), ("drop", drop)) if is_given]
-    if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]} cannot be combined; pass one of them")
-    return given[0] if given else None
-
-
-async def plan(task: PlanTask, server: ServerOptions, *, as_json: bool, output: Path | None) -> int:
+async def plan(
+    kind: str, file: Path, options: RowOptions, server: ServerOptions, *, as_json: bool, output: Path | None
+) -> int:
     """Run `goedgepickt plan`. The exit code is 1 for bad rows or conflicts.
 
     Raises:
         CommandError: The command cannot start.
     """
+    task = PlanTask(kind=kind, file=file, options=options)
     task.check()
     server.check()
-    refuse_same_file(file=task.file, output=output)
+    refuse_same_file({"FILE": file, "--output": output})
     if output is not None:
         check_writable(output)
     rows = task.read()
@@ -262,30 +250,6 @@ _HOPELESS_IN_A_ROW = 10
 _LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 
-@attrs.frozen(kw_only=True)
-class ApplyOptions:
-    """The options for applying a plan.
-
-    Attributes:
-        journal: The journal file; None for the record of the run.
-        dry_run: Whether to only read.
-        skip_bad: Whether to leave out bad rows and conflicts.
-        max_changes: The largest number of writes, as a number or a share of the rows; None for no limit.
-        yes: Whether to continue without a question and in spite of notices.
-        unfinished: The choice for an interrupted run of the same target: `continue`, `look-up`, `drop`, or None to
-            refuse this run.
-        as_json: Whether to print the results as JSON.
-    """
-
-    journal: Path | None = None
-    dry_run: bool = False
-    skip_bad: bool = False
-    max_changes: str | None = None
-    yes: bool = False
-    unfinished: str | None = None
-    as_json: bool = False
-
-
 def parse_limit(text: str, rows: int) -> int:
     """Return the number of writes that `--max-changes` allows.
 
@@ -302,20 +266,16 @@ def parse_limit(text: str, rows: int) -> int:
     return math.floor(rows * float(match[1]) / 100) if match[2] else int(match[1])
 
 
-async def apply(file: Path, task: PlanTask | None, server: ServerOptions, options: ApplyOptions) -> int:
+async def apply(file: Path, options: ApplyOptions, row_options: RowOptions, server: ServerOptions) -> int:
     """Run `goedgepickt apply`. The exit code is 1 if rows were left out or writes failed.
-
-    Args:
-        file: The file of a saved plan, or of rows.
-        task: The options for reading rows; None for a saved plan.
-        server: The options for the server.
-        options: The options for applying.
 
     Raises:
         CommandError: The command cannot start, or there are bad rows or conflicts and nothing was sent.
     """
+    task = _task(file, options.kind, row_options)
     server.check()
-    refuse_same_file(file=file, journal=options.journal)
+    _ = options.unfinished  # refuses several choices
+    refuse_same_file({"FILE": file, "--journal": options.journal})
     if options.journal == Path("-"):
         raise UsageError("--journal needs a file, and - is none")
     if options.max_changes is not None:
@@ -326,14 +286,20 @@ async def apply(file: Path, task: PlanTask | None, server: ServerOptions, option
     rows = None if task is None else task.read()
     try:
         async with connect(server, lane="bulk") as connection:
-            return await _apply(connection.client, task, rows, saved, options)
+            return await _apply(connection.client, task, rows, saved, options, skip_bad=row_options.skip_bad)
     except asyncio.CancelledError:  # after the first write, the result is printed at the end
         report(f"stopped. Nothing from {'stdin' if file == Path('-') else file.name} was sent")
         return Exit.FAILED
 
 
 async def _apply(
-    client: GoedGepickt, task: PlanTask | None, rows: FileRows | None, saved: bytes | None, options: ApplyOptions
+    client: GoedGepickt,
+    task: PlanTask | None,
+    rows: FileRows | None,
+    saved: bytes | None,
+    options: ApplyOptions,
+    *,
+    skip_bad: bool,
 ) -> int:
     made = client.bulk.load_plan(saved or b"") if task is None or rows is None else await task.plan(client, rows)
     if options.unfinished is not None and not options.dry_run:
@@ -345,23 +311,23 @@ async def _apply(
     run: Run | Path | None = options.journal
     tally = _Tally(made, run)
     try:
-        _refuse(made, options)
+        _refuse(made, options, skip_bad=skip_bad)
         if run is None and not options.dry_run:
             run = await _start(client, made)
             tally = _Tally(run.plan, run)
     except CommandError as error:
-        if options.as_json:
+        if options.json:
             _print_json(tally.as_dict(made, refused=str(error)))
         raise
     if options.dry_run:
         for record in [run for run in list_runs(made.target) if run.state is RunState.UNFINISHED]:
             info(f"not finished: {printable(str(record))}. Before another one is applied, it is finished or dropped")
-        sys.stdout.write(for_terminal(made.to_json()) if options.as_json else made.render())
+        sys.stdout.write(for_terminal(made.to_json()) if options.json else made.render())
         await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
         return _left_out(made)
     code = await _carry_out(run.apply() if isinstance(run, Run) else made.apply(journal=run), tally)
     left_out = _left_out(made) if code in {Exit.DONE, Exit.FAILED} else Exit.DONE
-    if options.as_json:
+    if options.json:
         _print_json(tally.as_dict(made))
     return code if code is not Exit.DONE else left_out
 
@@ -370,7 +336,7 @@ def _print_json(value: object) -> None:
     sys.stdout.write(for_terminal(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
 
 
-def _refuse(plan: Plan, options: ApplyOptions) -> None:
+def _refuse(plan: Plan, options: ApplyOptions, *, skip_bad: bool) -> None:
     """Show the plan and check it before anything is sent.
 
     Raises:
@@ -378,7 +344,7 @@ def _refuse(plan: Plan, options: ApplyOptions) -> None:
     """
     if not options.dry_run:
         info(plan.render(limit=_SHOWN).rstrip())
-    if plan.left_out and not options.skip_bad and not options.dry_run:
+    if plan.left_out and not skip_bad and not options.dry_run:
         raise CommandError(
             f"{_count(plan.left_out, plan.rows, _noun(plan))} bad or in conflict; nothing was sent. --skip-bad leaves "
             "them out"
@@ -515,10 +481,10 @@ async def _carry_out(stream: Any, tally: _Tally) -> Exit:
     """Apply with a progress bar, and print the result."""
     hopeless = 0
     try:
-        with _bar(tally.plan.requests) as bar:
+        with showing_writes(tally.plan.requests) as show:
             async with stream:
                 async for outcome in stream:
-                    bar(stream.progress)
+                    show(stream.progress)
                     if outcome.ok:
                         tally.counts[str(outcome.unwrap().via)] += 1
                         hopeless = 0
@@ -569,52 +535,20 @@ def _stopped(reason: str, tally: _Tally) -> Exit:
     return Exit.RESUMABLE
 
 
-@contextlib.contextmanager
-def _bar(total: int) -> Iterator[Any]:
-    """A progress bar on a terminal, and otherwise a line each half minute."""
-    if not sys.stderr.isatty():
-        yield _lines(total)
-        return
-    columns = (TextColumn("writes"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
-        task = progress.add_task("writes", total=total, left="")
-
-        def show(seen: Any) -> None:
-            progress.update(task, completed=seen.done, left=_eta(seen))
-
-        yield show
-
-
-def _lines(total: int) -> Callable[[Any], None]:
-    due = time.monotonic() + LINE_EVERY
-
-    def show(seen: Any) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + LINE_EVERY
-            info(f"{seen.done:,} of {total:,} writes, {_eta(seen)}")
-
-    return show
-
-
-def _eta(seen: Any) -> str:
-    return "ETA -:--" if seen.eta is None else f"ETA {clock(seen.eta)}"
-
-
-def task_for(kind: str | None, file: Path) -> str | None:
-    """Return the kind of a file of rows; None for a saved plan.
-
-    Raises:
-        UsageError: It is a file of rows without `--kind`.
-    """
+def _task(file: Path, kind: str | None, options: RowOptions) -> PlanTask | None:
+    """Return the task for a file of rows; None for a saved plan."""
     if kind is not None:
-        return kind
+        return PlanTask(kind=kind, file=file, options=options)
     if file == Path("-"):
         raise UsageError("pass the kind of the rows on stdin: --kind products, stock or orders")
     head = _bytes_of(file)[:4096] if file.suffix.lower() != ".json" else b""
-    if file.suffix.lower() == ".json" or b'"goedgepickt-async plan"' in head:
-        return None
-    raise UsageError(f"{file.name} is not a saved plan; pass the kind of its rows: --kind products, stock or orders")
+    if file.suffix.lower() != ".json" and b'"goedgepickt-async plan"' not in head:
+        raise UsageError(
+            f"{file.name} is not a saved plan; pass the kind of its rows: --kind products, stock or orders"
+        )
+    if given := [option for option in options.given() if option != "--skip-bad"]:
+        raise UsageError(f"{given[0]} is for rows, but {file.name} is a saved plan: leave it out")
+    return None
 
 
 # -- runs -----------------------------------------------------------------------------------------------------------

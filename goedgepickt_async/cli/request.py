@@ -13,8 +13,9 @@ from typing import Any
 
 from goedgepickt_async import APIError, GoedGepickt, GoedGepicktError, NotFoundError
 from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
-from goedgepickt_async.cli.connect import ServerOptions, connect
+from goedgepickt_async.cli.connect import connect
 from goedgepickt_async.cli.formats import JsonLinesEncoder
+from goedgepickt_async.cli.options import ServerOptions
 from goedgepickt_async.cli.resources import RESOURCES, ResourceSpec, Selection, parse_fields
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.text import for_terminal, printable

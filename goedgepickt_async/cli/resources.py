@@ -88,6 +88,11 @@ class ResourceSpec:
         return self.endpoint.resource.replace("_", "-")
 
     @property
+    def title(self) -> str:
+        """The name in messages."""
+        return self.name.replace("-", " ")
+
+    @property
     def filters(self) -> frozenset[str]:
         """The filters of `list`."""
         return self.details.filters | {filter_.name for filter_ in self.endpoint.filters}

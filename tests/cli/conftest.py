@@ -161,7 +161,7 @@ def inside(
 @pytest.fixture(scope="session")
 def interpreter() -> Iterator[Interpreter]:
     """What processes are forked from."""
-    names = ("client", "sandbox.server", "cli.runner", "cli.sandbox", "cli.export", "cli.webhooks.listen")
+    names = ("client", "sandbox.server", "cli.runner", "cli.sandbox", "cli.export", "cli.listen")
     with Interpreter([f"goedgepickt_async.{name}" for name in names], _environment({})) as started:
         yield started
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from goedgepickt_async.cli.sandbox import FAULT_NAMES, SandboxOptions
+from goedgepickt_async.cli.options import FAULT_NAMES, SandboxOptions
 from goedgepickt_async.sandbox import Sandbox, faults
 from tests.support.waiting import SAFETY
 

@@ -28,10 +28,11 @@ from goedgepickt_async.cli.checkpoint import (
     save_checkpoint,
 )
 from goedgepickt_async.cli.common import UsageError, describe, name_values, sentences
+from goedgepickt_async.cli.connect import add_faults
 from goedgepickt_async.cli.doctor import clock_of, other_api
 from goedgepickt_async.cli.export import command_again
+from goedgepickt_async.cli.options import FAULT_NAMES, PlannedFault, Rate, parse_faults, parse_rate
 from goedgepickt_async.cli.progress import clock, count, duration, requests_left, seconds_left
-from goedgepickt_async.cli.sandbox import FAULT_NAMES, PlannedFault, Rate, arm, parse_faults, parse_rate
 from goedgepickt_async.sandbox import Sandbox
 
 # -- the grammar of faults ----------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ def test_a_fault_is_read_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("what", ["429", "503", *(f"{name}=1" if name == "slow" else name for name in FAULT_NAMES)])
 def test_every_fault_of_the_grammar_can_be_played(what: str) -> None:
-    arm(Sandbox(orders=1, products=1), parse_faults([f"GET:/orders:{what}", f"GET:/orders:{what}%3"]))
+    add_faults(Sandbox(orders=1, products=1), parse_faults([f"GET:/orders:{what}", f"GET:/orders:{what}%3"]))
 
 
 @pytest.mark.parametrize(

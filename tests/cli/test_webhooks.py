@@ -25,9 +25,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.cli.common import CommandError, UsageError
-from goedgepickt_async.cli.webhooks import checked_url
-from goedgepickt_async.cli.webhooks.listen import Recorder, _body_fields, _body_of, as_line, as_row, read_recording
-from goedgepickt_async.cli.webhooks.send import example_payload
+from goedgepickt_async.cli.listen import (
+    Recorder,
+    _body_fields,
+    _body_of,
+    as_line,
+    as_row,
+    checked_url,
+    read_recording,
+)
+from goedgepickt_async.cli.send import example_payload
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks import EVENTS, InboxEntry, SqliteInbox, UnknownEvent, parse
 from tests.support.receiver import Receiver, receiving

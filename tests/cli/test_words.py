@@ -58,6 +58,12 @@ def test_every_help_has_an_example(inside: Inside, command: tuple[str, ...]) -> 
     assert [line for line in examples if len(line) > 76] == [], "a terminal of 80 columns wraps it: it cannot be pasted"
 
 
+def test_the_help_summarizes_every_command(inside: Inside) -> None:
+    lines = inside("--help", COLUMNS="200").out.decode().splitlines()
+    for name in {command[0] for command in commands()}:
+        assert any(re.match(rf"│ {name} +\w.*", line) for line in lines), name
+
+
 # They serve until Ctrl-C, need a receiver, an inbox or a run, or have their own slow tests. Their options are checked.
 ONLY_PARSED = (
     "completion",
@@ -183,6 +189,26 @@ def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], 
         (("runs", "20260101"), "`goedgepickt runs`"),
         (("export", "orders", "--sandbox", "-o", "a.csv", "--resume", "./a.csv"), "--output and --resume are the same"),
         (("export", "orders", "--sandbox", "-o", "a.csv", "--since-last", "--checkpoint", "a.csv"), "the same file"),
+        (
+            ("export", "orders", "-o", "a.csv", "--skip-unreadable", "--resume", "a.csv.unreadable.jsonl"),
+            "the file of --skip-unreadable and --resume are the same file",
+        ),
+        (
+            ("export", "orders", "-o", "a.xlsx", "--since-last", "--checkpoint", "a.xlsx.part"),
+            "the temporary file of --output and --checkpoint are the same file",
+        ),
+        (
+            ("export", "orders", "-o", "a.csv", "--since-last", "--checkpoint", "./a.csv.resume"),
+            "the resume file of --output and --checkpoint are the same file",
+        ),
+        (
+            ("export", "orders", "--format", "csv", "-o", "a.new", "--resume", "a"),
+            "--output is the temporary file of --resume",
+        ),
+        (("plan", "stock", "a.new", "-o", "a"), "FILE is the temporary file of --output"),
+        (("sandbox", "--openapi", os.devnull, "--write-env", os.devnull), "are the same file"),
+        (("webhooks", "failed", "x"), "'x' is not a whole number"),
+        (("webhooks", "failed", "1", "0"), "0 is less than 1"),
         (("probe", "--sandbox", "-o", "-"), "leave --output out to print to stdout"),
         (("plan", "stock", os.devnull, "--sandbox", "-o", "-"), "leave --output out to print to stdout"),
         (("apply", "rows.csv", "--kind", "stock", "--sandbox", "--journal", "-"), "--journal needs a file"),

@@ -37,7 +37,9 @@ from goedgepickt_async import (
 from goedgepickt_async.cli import export as command
 from goedgepickt_async.cli.connect import Connection
 from goedgepickt_async.cli.doctor import as_text, examine
+from goedgepickt_async.cli.options import ExportOptions
 from goedgepickt_async.cli.progress import RequestCounter
+from goedgepickt_async.cli.resources import RESOURCES
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, Play, RawServer, raw_server
 
@@ -245,7 +247,7 @@ async def exported(gg: GoedGepickt) -> None:
     """`goedgepickt export orders`: exit code 0 says that all rows are in the file."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as said:
         path = Path(folder) / "orders.jsonl"
-        plan = command.ExportPlan(resource="orders", output=str(path))
+        plan = command.ExportPlan(RESOURCES["orders"], ExportOptions(output=str(path)))
         connection = Connection(client=gg, source=gg.settings.base_url)
         code = await command._as_file(plan, connection, RequestCounter())
         assert said.getvalue().replace("\n", "").isprintable()

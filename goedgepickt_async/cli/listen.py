@@ -19,22 +19,25 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
+import aiohttp
 import attrs
 
 from goedgepickt_async import (
     Address,
     ConfigurationError,
     DecodeError,
+    GoedGepickt,
     NewOrder,
     NewOrderLine,
     Secret,
     WebhookEvent,
 )
 from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info
-from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.webhooks import checked_url, signing_secrets
+from goedgepickt_async.cli.connect import connect
+from goedgepickt_async.cli.options import ListenOptions, ServerOptions
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.text import for_terminal, printable
 from goedgepickt_async.webhooks import (
@@ -49,20 +52,18 @@ from goedgepickt_async.webhooks import (
     parse,
 )
 
-if TYPE_CHECKING:
-    import aiohttp
-
-    from goedgepickt_async import GoedGepickt
-
 __all__ = [
-    "ListenOptions",
+    "SECRETS",
     "Recorded",
     "Recorder",
     "as_line",
     "as_row",
+    "checked_url",
+    "demo_order",
     "failed",
     "listen",
     "read_recording",
+    "signing_secrets",
 ]
 
 _ACCEPTED: Final = WebhookResponse(200, "accepted")
@@ -74,37 +75,38 @@ _PER_CONNECTION: Final = frozenset(
 )
 
 
-@attrs.frozen(kw_only=True)
-class ListenOptions:
-    """The options of `listen`.
+SECRETS = "GOEDGEPICKT_WEBHOOK_SECRETS"
 
-    Attributes:
-        host: The address to listen on.
-        port: The port; 0 for a free port.
-        record: The file for recording; None to record nothing.
-        forward_to: The URL of an application that gets each delivery, or None.
-        count: The number of verified deliveries after which it ends; None for no end.
-        as_json: Whether to print JSON; None for JSON unless stdout is a terminal.
+
+def signing_secrets() -> list[Secret]:
+    """Return the secrets from the environment variable, separated by commas or spaces, without duplicates.
+
+    Raises:
+        UsageError: The variable has no secrets.
     """
+    texts = [text for text in re.split(r"[,\s]+", os.environ.get(SECRETS, "")) if text]
+    if not texts:
+        raise UsageError(
+            f"the webhook secret is missing: set {SECRETS} to the secrets of your subscriptions, separated by commas "
+            "(`goedgepickt webhooks ensure URL --event … --show-secrets` prints them)"
+        )
+    return [Secret(text) for text in dict.fromkeys(texts)]
 
-    host: str
-    port: int
-    record: Path | None = None
-    forward_to: str | None = None
-    count: int | None = None
-    as_json: bool | None = None
 
-    def check(self, server: ServerOptions) -> None:
-        """Refuse options that are not valid, before anything is opened.
+def checked_url(url: str) -> str:
+    """Check the URL of a receiver. A wrong URL is not shown, because it may contain credentials.
 
-        Raises:
-            UsageError: An option is refused; the message names it.
-        """
-        server.check()
-        if self.forward_to is not None:
-            checked_url(self.forward_to)
-        if not server.sandbox and (server.api or server.base_url):
-            raise UsageError("listen sends no API requests: pass --api and --base-url only with --sandbox")
+    Raises:
+        UsageError: The text is not an http or https URL.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError("the URL must be an http or https URL, such as http://127.0.0.1:8642/hooks")
+    return url
 
 
 async def listen(options: ListenOptions, server: ServerOptions) -> int:
@@ -121,7 +123,11 @@ async def listen(options: ListenOptions, server: ServerOptions) -> int:
         CommandError: The port or the recording cannot be used.
         UsageError: A secret is missing, or an option is not valid.
     """
-    options.check(server)
+    server.check()
+    if options.forward_to is not None:
+        checked_url(options.forward_to)
+    if not server.sandbox and (server.api or server.base_url):
+        raise UsageError("listen sends no API requests: pass --api and --base-url only with --sandbox")
     secrets = [] if server.sandbox else signing_secrets()
     recorder = None if options.record is None else Recorder(options.record)
     try:
@@ -171,7 +177,7 @@ class _Listener:
         self.taken = 0
         self.endpoint = DeliveryEndpoint(lambda: self.secrets, self._accept, log=RejectionLog(emit=_print_refused))
         self._options = options
-        self._as_json = options.as_json if options.as_json is not None else not sys.stdout.isatty()
+        self._as_json = options.json if options.json is not None else not sys.stdout.isatty()
         self._recorder = recorder
         self._forward = forward
         self._enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -226,16 +232,12 @@ async def _forwarder(url: str | None) -> AsyncIterator[Forward | None]:
     if url is None:
         yield None
         return
-    import aiohttp  # noqa: PLC0415  `--help` must not wait for it
-
     timeout = aiohttp.ClientTimeout(total=_FORWARD_TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
         yield lambda delivery: _forward(session, url, delivery)
 
 
 async def _forward(session: aiohttp.ClientSession, url: str, delivery: ReceivedDelivery) -> dict[str, Any]:
-    import aiohttp  # noqa: PLC0415
-
     headers = [(name, value) for name, value in delivery.headers.items() if name.lower() not in _PER_CONNECTION]
     try:
         async with session.post(url, data=delivery.raw_body, headers=headers, allow_redirects=False) as response:

@@ -1,9 +1,10 @@
-"""The `webhooks send`, `replay` and `trigger` commands."""
+"""The `webhooks ensure`, `send`, `replay` and `trigger` commands."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 import uuid
 from collections.abc import Callable, Sequence
@@ -11,16 +12,78 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from goedgepickt_async import GoedGepickt, ProductType, Secret
+from goedgepickt_async import GoedGepickt, ProductType, Secret, ValidationError, Webhook
 from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
-from goedgepickt_async.cli.connect import ServerOptions, connect
-from goedgepickt_async.cli.webhooks import SendOptions, checked_url, signing_secrets
-from goedgepickt_async.cli.webhooks.listen import Recorded, demo_order, read_recording
+from goedgepickt_async.cli.connect import connect
+from goedgepickt_async.cli.listen import SECRETS, Recorded, checked_url, demo_order, read_recording, signing_secrets
+from goedgepickt_async.cli.options import SendOptions, ServerOptions
+from goedgepickt_async.convert import to_plain
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
+from goedgepickt_async.text import printable
 from goedgepickt_async.webhooks import EVENTS
 
-__all__ = ["example_payload", "replay", "send", "trigger"]
+__all__ = ["ensure", "example_payload", "replay", "send", "trigger"]
+
+
+async def ensure(
+    url: str,
+    events: Sequence[str],
+    webshops: Sequence[str] | None,
+    server: ServerOptions,
+    *,
+    show_secrets: bool,
+    as_json: bool,
+) -> int:
+    """Create missing subscriptions, and print them and the existing ones.
+
+    Raises:
+        UsageError: The URL or an event is not valid.
+    """
+    server.check()
+    async with connect(server) as connection:
+        try:
+            done = await connection.client.webhooks.ensure(url, events, webshops=webshops)
+        except ValidationError as error:
+            if error.status is None:
+                raise UsageError(error.message) from None
+            raise
+    rows = [(state, hook) for state in ("created", "existing", "other_target") for hook in getattr(done, state)]
+    if as_json:
+        lines = [json.dumps(_subscription(*row, show_secrets=show_secrets), ensure_ascii=False) for row in rows]
+    else:
+        lines = _aligned(rows)
+        if show_secrets:
+            secrets = ",".join(secret.reveal() for secret in done.secrets)
+            lines.append(f"export {SECRETS}={shlex.quote(secrets)}")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    info(f"{len(done.created)} made, {len(done.existing)} there already, {len(done.other_target)} to another URL")
+    return Exit.DONE
+
+
+def _subscription(state: str, hook: Webhook, *, show_secrets: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"state": state, **to_plain(hook)}
+    if show_secrets and state != "other_target":
+        row["secret"] = None if hook.secret is None else hook.secret.reveal()
+    return row
+
+
+def _aligned(rows: Sequence[tuple[str, Webhook]]) -> list[str]:
+    shown = [
+        [
+            state,
+            printable(str(hook.event or "")),
+            printable(hook.webshop_name or hook.webshop_uuid or ""),
+            printable(hook.uuid),
+            printable(hook.target_url or "") if state == "other_target" else "",
+        ]
+        for state, hook in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
+
+
+# -- sending ---------------------------------------------------------------------------------------------------------
 
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
