@@ -21,18 +21,6 @@ if TYPE_CHECKING:
     from goedgepickt_async.convert.converter import Converters, converters, decode, decode_rows
     from goedgepickt_async.convert.dump import encode, field_names, python_name, to_plain
 
-# The module of each other name. Sending a request needs only `parse`; these modules import cattrs and all models.
-_HOMES = {
-    "Converters": "converter",
-    "converters": "converter",
-    "decode": "converter",
-    "decode_rows": "converter",
-    "encode": "dump",
-    "field_names": "dump",
-    "python_name": "dump",
-    "to_plain": "dump",
-}
-
 __all__ = [
     "Converters",
     "converters",
@@ -46,13 +34,19 @@ __all__ = [
 ]
 
 
+# Sending a request needs only `parse`. These import all models, and the second one imports cattrs.
+_MODULES = ("dump", "converter")
+
+
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    """Import a public name when it is first used."""
+    if name in __all__:
+        for module in _MODULES:
+            found = importlib.import_module(f"{__name__}.{module}")
+            if name in found.__all__:
+                value = globals()[name] = getattr(found, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _SURELY_64_BITS: Final = 18

@@ -157,7 +157,7 @@ def plain_scalar(value: Any) -> Any:
 
 
 def _by_wire_names(plain: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """Rename the fields. The parts of a flat field and the unknown keys become fields of their own."""
+    """Rename the fields. The parts of a flat field, and the unknown keys, become separate fields."""
     named: dict[str, Any] = {}
     for name, value in plain.items():
         info = field_info(attrs.fields_dict(cls)[name].metadata)

@@ -13,21 +13,20 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError, WebhookVerificationError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import Secret, WebhookEvent
-from goedgepickt_async.webhooks.signature import Bytes, Secrets, digest_of, matches
+from goedgepickt_async.webhooks.signature import Bytes, Secrets, digest_of, matches, no_match, usable_secrets
 
 if TYPE_CHECKING:
     from goedgepickt_async.webhooks.server import DeliveryServer
 
 __all__ = [
     "DeliveryEndpoint",
-    "DeliveryReceiver",
     "ReceivedDelivery",
     "ReceiverSnapshot",
     "RejectionLog",
@@ -88,21 +87,6 @@ class ReceivedDelivery:
     content_encoding: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     subscriptions: frozenset[str] | None = None
-
-
-class DeliveryReceiver(Protocol):
-    """What adapters need of a `WebhookReceiver`."""
-
-    async def receive_chunks(
-        self,
-        chunks: AsyncIterable[bytes],
-        signature: str | bytes | None,
-        *,
-        content_encoding: str | None = None,
-        content_length: int | None = None,
-    ) -> WebhookResponse:
-        """Verify a delivery whose body arrives in chunks, store it, and return the response."""
-        ...
 
 
 # -- statistics and log ---------------------------------------------------------------------------------------------
@@ -221,11 +205,6 @@ class SecretStore:
     def __init__(self, source: _Keys | Callable[[], Any]) -> None:
         self._source = source
 
-    @property
-    def is_function(self) -> bool:
-        """Whether the secrets come from a function, which must be awaited."""
-        return callable(self._source)
-
     def __repr__(self) -> str:
         return "<SecretStore>"
 
@@ -236,21 +215,14 @@ class SecretStore:
             The subscriptions whose secret matched; None if secrets are not given by subscription; or, as text, why
             the delivery is refused.
         """
-        source = self._source
-        return self._check(_wrapped(await _result_of(source)) if callable(source) else source, raw_body, digest)
+        if not callable(self._source):
+            return _check(self._source, raw_body, digest)
+        secrets = self._source()
+        return _check(_by_event(await secrets if inspect.isawaitable(secrets) else secrets), raw_body, digest)
 
     def check_now(self, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
-        """Like `check`, if the secrets do not come from a function."""
-        return self._check(cast("_Keys", self._source), raw_body, digest)
-
-    def _check(self, keys: _Keys, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
-        found = frozenset(name for name, secrets in keys.items() if matches(raw_body, digest, secrets))
-        if found:
-            return None if _ANY in keys else found
-        number = sum(map(len, keys.values()))
-        if not number:
-            return "there is no secret"
-        return f"the signature is not made with {'the secret' if number == 1 else f'any of the {number} secrets'}"
+        """Like `check`, but None if a function returns the secrets, which may have to be awaited."""
+        return None if callable(self._source) else _check(self._source, raw_body, digest)
 
 
 def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
@@ -259,11 +231,12 @@ def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
         return source
     if callable(source):
         return SecretStore(source)
-    named = _by_name(source)
-    if any(isinstance(some, Iterable) and not isinstance(some, (str, *_SEVERAL)) for some in named.values()):
+    given = list(source.values()) if isinstance(source, Mapping) else [source]
+    if any(isinstance(some, Iterable) and not isinstance(some, (str, *_SEVERAL)) for some in given):
         return "pass webhook secrets as text, a list, a mapping by event, or a function"
-    keys = _wrapped(source)
-    if not any(keys.values()) or any(len(keys[name]) < len(_several(some)) for name, some in named.items()):
+    keys = _by_event(source)
+    number = sum(len(some) if isinstance(some, _SEVERAL) else 1 for some in given)
+    if not number or sum(map(len, keys.values())) < number:
         return "a webhook receiver needs at least one secret, and no secret may be empty"
     return SecretStore(keys)
 
@@ -271,31 +244,17 @@ def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
 _SEVERAL: Final = (list, tuple, set, frozenset)
 
 
-async def _result_of(function: Callable[[], Any]) -> Any:
-    result = function()
-    return await result if inspect.isawaitable(result) else result
+def _by_event(secrets: Any) -> _Keys:
+    """The usable secrets by subscription."""
+    named = secrets if isinstance(secrets, Mapping) else {_ANY: secrets}
+    return {str(event): usable_secrets(some) for event, some in named.items()}
 
 
-def _by_name(secrets: Any) -> Mapping[str, Any]:
-    if isinstance(secrets, Mapping):
-        return {str(event): some for event, some in secrets.items()}
-    return {_ANY: secrets}
-
-
-def _several(secrets: Any) -> Any:
-    return [secrets] if isinstance(secrets, (str, Secret)) or not isinstance(secrets, Iterable) else secrets
-
-
-def _wrapped(secrets: Any) -> _Keys:
-    """The usable secrets by subscription. An empty one is left out, since anyone can sign with it."""
-    return {
-        name: tuple(
-            secret if isinstance(secret, Secret) else Secret(secret)
-            for secret in _several(some)
-            if (secret.reveal() if isinstance(secret, Secret) else isinstance(secret, str) and secret)
-        )
-        for name, some in _by_name(secrets).items()
-    }
+def _check(keys: _Keys, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
+    found = frozenset(event for event, secrets in keys.items() if matches(raw_body, digest, secrets))
+    if not found:
+        return no_match(sum(map(len, keys.values())))
+    return None if _ANY in keys else found
 
 
 # -- the endpoint ---------------------------------------------------------------------------------------------------
@@ -315,6 +274,7 @@ class DeliveryEndpoint:
         stats: The counters.
         secrets: The current secrets.
         body_timeout: Seconds until a body must be complete.
+        log: The log of refused deliveries.
 
     Raises:
         ConfigurationError: There is no secret.
@@ -336,7 +296,7 @@ class DeliveryEndpoint:
             raise ConfigurationError(store)
         self.secrets: SecretStore = store
         self._accept = accept
-        self._log = RejectionLog() if log is None else log
+        self.log: RejectionLog = log or RejectionLog()
         self._max_body = max_body
         self.body_timeout: float = body_timeout
 
@@ -414,7 +374,7 @@ class DeliveryEndpoint:
 
         It does not call a function for secrets.
         """
-        found = None if self.secrets.is_function else self.secrets.check_now(raw_body, digest)
+        found = self.secrets.check_now(raw_body, digest)
         return self.refuse(NOT_SIGNED, found) if isinstance(found, str) else None
 
     def refuse_slow(self) -> WebhookResponse:
@@ -451,12 +411,8 @@ class DeliveryEndpoint:
             why: The reason, without content of the delivery.
         """
         self.stats.refused[response.status] += 1
-        self._log.note(response.status, why)
+        self.log.note(response.status, why)
         return response
-
-    def note(self, status: int, why: str, *, count: int, kind: str) -> None:
-        """Log, once a minute at most, what is not the response to a delivery: see `RejectionLog.note`."""
-        self._log.note(status, why, count=count, kind=kind)
 
     def server(
         self,

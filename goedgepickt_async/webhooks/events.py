@@ -8,6 +8,7 @@ This module is the one table of events. To add an event, write its class here; a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -173,38 +174,27 @@ def parse(body: bytes) -> AnyEvent:
     if not isinstance(data, dict):
         return UnknownEvent(data=data)
     name = data.get(_NAME)
-    cls = EVENTS.get(name) if isinstance(name, str) else None
+    name = name if isinstance(name, str) else None
+    cls = EVENTS.get(name or "")
     if cls is None:
-        report_drift("event", UnknownEvent.__name__, value=name if isinstance(name, str) else "")
-    if cls is None or (event := _decoded(data, cls)) is None:
-        return UnknownEvent(name=name if isinstance(name, str) else None, data=data)
-    return event
+        report_drift("event", UnknownEvent.__name__, value=name or "")
+    event: AnyEvent | None = None if cls is None else _decoded(data, cls)
+    return event or UnknownEvent(name=name, data=data)
 
 
-def _decoded(data: dict[str, Any], cls: type[AnyEvent]) -> AnyEvent | None:
-    """The event; None if its id is missing."""
+def _decoded(data: dict[str, Any], cls: Any) -> Any:
+    """The event, with its invalid fields in `extra`; None if its id, which is its first field, is invalid."""
     fields = {key: value for key, value in data.items() if key != _NAME}
-    try:
+    with contextlib.suppress(DecodeError):
         return decode(fields, cls)
-    except DecodeError:
-        pass
-    try:
-        return _decode_valid_fields(fields, cls)
-    except DecodeError:
-        return None
-
-
-def _decode_valid_fields(fields: dict[str, Any], cls: Any) -> AnyEvent:
-    """The event with its invalid fields in `extra`. The id, which comes first, must be valid."""
-    identifier, *others = (wired.name for field in attrs.fields(cls) if (wired := field_info(field.metadata)))
-    valid = {identifier: fields.get(identifier)}
-    decode(valid, cls)
-    for key in others:
+    valid: dict[str, Any] = {}
+    for key in (info.name for field in attrs.fields(cls) if (info := field_info(field.metadata))):
         try:
             decode({**valid, key: fields.get(key)}, cls)
         except DecodeError:
-            continue
-        valid[key] = fields.get(key)
+            if not valid:
+                return None
+        else:
+            valid[key] = fields.get(key)
     invalid = {key: value for key, value in fields.items() if key not in valid}
-    event: AnyEvent = attrs.evolve(decode(valid, cls), extra=invalid)
-    return event
+    return attrs.evolve(decode(valid, cls), extra=invalid)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import hashlib
 import inspect
 import math
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, Protocol
 
 import attrs
 
-from goedgepickt_async.errors import BudgetExhaustedError, ConfigurationError, DecodeError, NotFoundError
+from goedgepickt_async.errors import BudgetExhaustedError, ConfigurationError, DecodeError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.text import safe_repr
 from goedgepickt_async.webhooks.endpoint import Stats
-from goedgepickt_async.webhooks.events import EVENTS, AnyEvent, Event, UnknownEvent, parse
+from goedgepickt_async.webhooks.events import AnyEvent, Event, UnknownEvent, parse
 from goedgepickt_async.webhooks.inbox import Claim, Inbox, InboxEntry
 
 __all__ = [
@@ -30,13 +29,11 @@ __all__ = [
     "FailedDelivery",
     "Handler",
     "HandlerExecutor",
-    "HandlerRegistry",
     "HandlerRetry",
     "HandlerTimeoutError",
     "Worker",
     "check_function",
-    "events_of",
-    "fetch_and_call",
+    "check_number",
     "handler_name",
     "is_being_cancelled",
 ]
@@ -66,43 +63,6 @@ class Handler:
             return InboxEntry(handler=self.name, ordering_key=ordering_key, dedup_key=digest, body=body)
         # All of these ask for the current state, so one waiting entry is enough: their dedup key is the same.
         return InboxEntry(handler=self.name, ordering_key=ordering_key, dedup_key="", body=body, delay=self.within)
-
-
-class HandlerRegistry:
-    """All handlers of a receiver."""
-
-    def __init__(self) -> None:
-        self._handlers: dict[str, Handler] = {}
-
-    def __getitem__(self, name: str) -> Handler:
-        return self._handlers[name]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all handlers."""
-        return tuple(self._handlers)
-
-    def add(self, handler: Handler) -> None:
-        """Add a handler.
-
-        Raises:
-            ConfigurationError: The name is taken: waiting entries could go to the wrong handler.
-        """
-        if handler.name in self._handlers:
-            raise ConfigurationError(f"two handlers have the name {handler.name!r}: give one of them another name=")
-        self._handlers[handler.name] = handler
-
-    def entries(self, event: AnyEvent, body: bytes) -> Sequence[InboxEntry]:
-        """The inbox entries for an event: one for each handler that gets it."""
-        digest = hashlib.sha256(body).hexdigest()
-        ordering_key = event.ordering_key or f"body:{digest}"
-        matching = (handler for handler in self._handlers.values() if isinstance(event, handler.events))
-        return [handler.entry(ordering_key, digest, body) for handler in matching]
-
-
-def events_of(resource: str) -> tuple[type[Event], ...]:
-    """The classes of all events about `order` or `product`."""
-    return tuple(cls for cls in EVENTS.values() if cls.resource == resource)
 
 
 def handler_name(function: Callable[..., object], kind: str) -> str:
@@ -238,25 +198,23 @@ def _call(future: Future[Any], function: Callable[..., Any], *arguments: Any) ->
     try:
         result = function(*arguments)
     except StopIteration as error:  # a future cannot carry it: the awaiting task would never continue
-        future.set_exception(_with_cause(RuntimeError("the function raised StopIteration"), error))
+        future.set_exception(_failure("the function raised StopIteration", error))
     except BaseException as error:  # noqa: BLE001  it is raised where the call is awaited
         future.set_exception(error)
     else:
         future.set_result(result)
 
 
-def _with_cause(error: Exception, cause: BaseException) -> Exception:
-    error.__cause__ = cause
-    return error
+def _failure(text: str, cause: BaseException) -> RuntimeError:
+    failure = RuntimeError(text)
+    failure.__cause__ = cause
+    return failure
 
 
 def is_being_cancelled() -> bool:
     """Whether a `CancelledError` is meant for the current task, and not the result of something that it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-# -- the current state ----------------------------------------------------------------------------------------------
 
 
 class Client(Protocol):
@@ -271,43 +229,21 @@ class Client(Protocol):
         """A resource with `get(uuid)`."""
 
 
-async def fetch_and_call(
-    resource: Any,
-    event: AnyEvent,
-    function: Callable[..., Any],
-    gone: Callable[..., Any] | None,
-    executor: HandlerExecutor,
-    *,
-    timeout: float,  # noqa: ASYNC109
-) -> None:
-    """Read the order or product that an event is about, and call a handler with it.
-
-    Args:
-        resource: Has `get(uuid)`.
-        event: The event.
-        function: Gets the order or product.
-        gone: Gets the uuid of one that no longer exists; None ignores it.
-        executor: Calls the functions.
-        timeout: Seconds that a function may take. The request has its own timeouts.
-    """
-    try:
-        found = await resource.get(event.resource_uuid)
-    except NotFoundError:
-        if gone is not None:
-            await executor.call(gone, event.resource_uuid, timeout=timeout)
-        return
-    await executor.call(function, found, timeout=timeout)
-
-
 # -- when a failed call is repeated ---------------------------------------------------------------------------------
 
 
-def _at_least(least: float) -> Callable[[object, attrs.Attribute[Any], Any], None]:
-    def check(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
-            raise ConfigurationError(f"{attribute.name} must be a number, at least {least:g}, not {value!r}")
+def check_number(name: str, value: object, *, least: float = 0.0) -> None:
+    """Refuse what is no finite number of at least this size.
 
-    return check
+    Raises:
+        ConfigurationError: It is another value.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
+        raise ConfigurationError(f"{name} must be a number, at least {least:g}")
+
+
+def _at_least(least: float) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    return lambda _, attribute, value: check_number(attribute.name, value, least=least)
 
 
 @safe_repr
@@ -364,12 +300,13 @@ class FailedDelivery:
     body: bytes = attrs.field(repr=False)
 
 
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Worker:
     """Runs the handlers of a receiver.
 
     Args:
         inbox: The inbox.
-        handlers: The handlers.
+        handlers: The handlers, by name.
         stats: The counters.
         retry: When a handler that failed is called again.
         on_given_up: A function that gets failed deliveries; it must not raise.
@@ -378,29 +315,17 @@ class Worker:
         dedup_window: Seconds after a success in which equal deliveries are combined.
     """
 
-    def __init__(
-        self,
-        inbox: Inbox,
-        handlers: HandlerRegistry,
-        stats: Stats,
-        retry: HandlerRetry,
-        on_given_up: Callable[[FailedDelivery], Awaitable[None]],
-        *,
-        concurrency: int,
-        lease: float,
-        dedup_window: float,
-    ) -> None:
-        self._inbox = inbox
-        self._handlers = handlers
-        self._stats = stats
-        self._retry = retry
-        self._on_given_up = on_given_up
-        self._concurrency = concurrency
-        self._lease = lease
-        self._dedup_window = dedup_window
-        self._running: dict[asyncio.Task[None], Claim] = {}
-        self._has_room = asyncio.Event()
-        self._stopping = asyncio.Event()
+    _inbox: Inbox
+    _handlers: Mapping[str, Handler]
+    _stats: Stats
+    _retry: HandlerRetry
+    _on_given_up: Callable[[FailedDelivery], Awaitable[None]]
+    _concurrency: int
+    _lease: float
+    _dedup_window: float
+    _running: dict[asyncio.Task[None], Claim] = attrs.field(factory=dict, init=False)
+    _has_room: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     @property
     def is_running(self) -> bool:
@@ -429,7 +354,7 @@ class Worker:
 
     async def _drain(self, feeder: asyncio.Task[None]) -> None:
         """Wait for running handlers, and for all entries of an inbox that is not durable."""
-        while not self._inbox.is_durable and await self._inbox.waiting(self._handlers.names):  # noqa: ASYNC110
+        while not self._inbox.is_durable and await self._inbox.waiting(tuple(self._handlers)):  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_POLL)
         feeder.cancel()
         await asyncio.wait([feeder])
@@ -444,7 +369,7 @@ class Worker:
                 await self._has_room.wait()
                 continue
             try:
-                names = self._handlers.names
+                names = tuple(self._handlers)
                 claims = await self._inbox.claim(names, limit=free, lease=self._lease, wait=_CLAIM_WAIT)
             except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
                 why = f"deliveries cannot be claimed from the inbox; next attempt in {_INBOX_RETRY:g} s"
@@ -495,9 +420,8 @@ class Worker:
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
-            await self._failed(
-                claim, _caused_by(error)
-            )  # raised by the handler itself; otherwise it would be repeated without end
+            # The handler itself raised it. If it counted as a cancellation, it would be repeated without end.
+            await self._failed(claim, _failure("an awaitable of the handler was cancelled", error))
             return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
             self._stats.timed_out += isinstance(error, HandlerTimeoutError)
@@ -543,12 +467,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
             why = "the inbox did not record the end of a delivery; it will be handled again"
             log_event("webhook.error", exc_info=error, why=why)
-
-
-def _caused_by(error: BaseException) -> Exception:
-    failure = RuntimeError("an awaitable of the handler was cancelled")
-    failure.__cause__ = error
-    return failure
 
 
 def _event_in(body: bytes) -> AnyEvent:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+import hashlib
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
-from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, WebhookVerificationError
+from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, NotFoundError, WebhookVerificationError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.webhooks.endpoint import (
     ACCEPTED,
@@ -20,34 +20,26 @@ from goedgepickt_async.webhooks.endpoint import (
     UNAVAILABLE,
     UNSUPPORTED_ENCODING,
     DeliveryEndpoint,
-    DeliveryReceiver,
     ReceivedDelivery,
     ReceiverSnapshot,
     SecretSource,
     WebhookResponse,
     secret_store,
 )
-from goedgepickt_async.webhooks.events import AnyEvent, Event, parse
+from goedgepickt_async.webhooks.events import EVENTS, AnyEvent, Event, parse
 from goedgepickt_async.webhooks.handlers import (
     Client,
     FailedDelivery,
     Handler,
     HandlerExecutor,
-    HandlerRegistry,
     HandlerRetry,
     Worker,
     check_function,
-    events_of,
-    fetch_and_call,
+    check_number,
     handler_name,
     is_being_cancelled,
 )
-from goedgepickt_async.webhooks.inbox import (
-    Inbox,
-    InboxEntry,
-    Intake,
-    MemoryInbox,
-)
+from goedgepickt_async.webhooks.inbox import Inbox, InboxEntry, Intake, MemoryInbox
 from goedgepickt_async.webhooks.inbox.sqlite import SqliteInbox, default_inbox_path
 from goedgepickt_async.webhooks.signature import HEADER, Bytes
 
@@ -109,21 +101,21 @@ class WebhookReceiver:
         del secrets  # from here on, no traceback shows them
         if isinstance(store, str):
             raise ConfigurationError(store)
-        _check_number("concurrency", concurrency, least=1)
+        check_number("concurrency", concurrency, least=1)
         if not isinstance(concurrency, int):
             raise ConfigurationError("concurrency must be a whole number")
-        _check_number("lease", lease, least=0.001)
-        _check_number("dedup_window", dedup_window)
-        _check_number("grace", grace)
-        _check_number("max_body", max_body, least=1)
-        _check_number("body_timeout", body_timeout, least=0.001)
-        _check_number("handler_timeout", handler_timeout, least=0.001)
+        check_number("lease", lease, least=0.001)
+        check_number("dedup_window", dedup_window)
+        check_number("grace", grace)
+        check_number("max_body", max_body, least=1)
+        check_number("body_timeout", body_timeout, least=0.001)
+        check_number("handler_timeout", handler_timeout, least=0.001)
         self._has_default_inbox = inbox is None
         self._client = client
         self._grace = grace
         self._handler_timeout = handler_timeout
         self._inbox: Intake = inbox or MemoryInbox()
-        self._handlers = HandlerRegistry()
+        self._handlers: dict[str, Handler] = {}
         self._executor = HandlerExecutor()
         self._endpoint = DeliveryEndpoint(store, self._store, max_body=max_body, body_timeout=body_timeout)
         self._stats = self._endpoint.stats
@@ -144,7 +136,7 @@ class WebhookReceiver:
 
     def __repr__(self) -> str:
         try:
-            return f"<WebhookReceiver handlers={len(self._handlers.names)} inbox={self.inbox!r}>"
+            return f"<WebhookReceiver handlers={len(self._handlers)} inbox={self.inbox!r}>"
         except AttributeError:  # in a traceback of __init__
             return "<WebhookReceiver>"
 
@@ -177,7 +169,7 @@ class WebhookReceiver:
             async def call(event: AnyEvent) -> None:
                 await self._executor.call(function, event, timeout=seconds)
 
-            self._handlers.add(Handler(name=name or handler_name(function, kind), events=events, call=call))
+            self._add(Handler(name=name or handler_name(function, kind), events=events, call=call))
             return function
 
         return register
@@ -242,23 +234,34 @@ class WebhookReceiver:
         timeout: float | None,
     ) -> None:
         check_function(function)
-        _check_number("within", within)
+        check_number("within", within)
         seconds = self._checked_timeout(timeout)
 
         async def call(event: AnyEvent) -> None:
             if self._client is None:
                 raise ConfigurationError("to read products and orders, a webhook receiver needs client=")
             reads = self._client.products if resource == "product" else self._client.orders
-            await fetch_and_call(reads, event, function, gone, self._executor, timeout=seconds)
+            try:
+                found = await reads.get(event.resource_uuid)
+            except NotFoundError:
+                if gone is not None:
+                    await self._executor.call(gone, event.resource_uuid, timeout=seconds)
+                return
+            await self._executor.call(function, found, timeout=seconds)
 
         self._needs_client = True
-        name = name or handler_name(function, resource)
-        self._handlers.add(Handler(name=name, events=events_of(resource), call=call, within=within))
+        events = tuple(cls for cls in EVENTS.values() if cls.resource == resource)
+        self._add(Handler(name=name or handler_name(function, resource), events=events, call=call, within=within))
+
+    def _add(self, handler: Handler) -> None:
+        if handler.name in self._handlers:  # waiting entries could go to the wrong handler
+            raise ConfigurationError(f"two handlers have the name {handler.name!r}: give one of them another name=")
+        self._handlers[handler.name] = handler
 
     def _checked_timeout(self, timeout: float | None) -> float:
         if timeout is None:
             return self._handler_timeout
-        _check_number("timeout", timeout, least=0.001)
+        check_number("timeout", timeout, least=0.001)
         return timeout
 
     # -- deliveries ---------------------------------------------------------------------------------------------
@@ -312,7 +315,7 @@ class WebhookReceiver:
             ConfigurationError: There is no handler of that name.
             Exception: The exception of the handler. The task queue decides whether to repeat it.
         """
-        if entry.handler not in self._handlers.names:
+        if entry.handler not in self._handlers:
             raise ConfigurationError(f"no handler has the name {entry.handler!r}")
         await self._handlers[entry.handler].call(parse(entry.body))
         self._stats.handled += 1
@@ -347,14 +350,16 @@ class WebhookReceiver:
         allowed = delivery.subscriptions
         if allowed is not None and event.subscription is not None and event.subscription not in allowed:
             raise WebhookVerificationError("the signature is made with the secret of another subscription")
-        entries = self._handlers.entries(event, delivery.body)
-        if not entries:
+        digest = hashlib.sha256(delivery.body).hexdigest()
+        ordering_key = event.ordering_key or f"body:{digest}"
+        matching = [handler for handler in self._handlers.values() if isinstance(event, handler.events)]
+        if not matching:
             self._stats.unmatched += 1
             return ACCEPTED
         if not self._is_open():
             return self._endpoint.refuse(UNAVAILABLE, "the receiver is not running, and its inbox is not durable")
         try:
-            added = await self._inbox.put(entries)
+            added = await self._inbox.put([one.entry(ordering_key, digest, delivery.body) for one in matching])
         except Exception as error:
             self._stats.inbox_problem = str(error) if isinstance(error, GoedGepicktError) else type(error).__name__
             raise
@@ -377,14 +382,18 @@ class WebhookReceiver:
         """
         if self._work is not None:
             raise ConfigurationError("this receiver is running already")
-        inbox = self._checked_inbox()
+        if not hasattr(self.inbox, "claim"):
+            raise ConfigurationError("this inbox has no claim(): call receiver.handle in the workers of the task queue")
+        if self._needs_client and self._client is None:
+            raise ConfigurationError("on_product_changed and on_order_changed need a client=")
+        inbox = cast("Inbox", self.inbox)
         self._client = _in_normal_lane(self._client)
         try:
-            await _log_orphans(inbox, self._handlers.names)
+            await _log_orphans(inbox, tuple(self._handlers))
         except BaseException:
             await inbox.close()
             raise
-        self._worker = self._make_worker(inbox)
+        self._worker = self._make_worker(inbox=inbox)
         self._work = asyncio.create_task(self._worker.work(self._grace), name="goedgepickt-webhooks")
         return self
 
@@ -445,14 +454,6 @@ class WebhookReceiver:
         server = self._endpoint.server(host, port, path=path, ssl_context=ssl_context, max_connections=max_connections)
         await serve(self, server, ready)
 
-    def _checked_inbox(self) -> Inbox:
-        inbox = self.inbox
-        if not hasattr(inbox, "claim"):
-            raise ConfigurationError("this inbox has no claim(): call receiver.handle in the workers of the task queue")
-        if self._needs_client and self._client is None:
-            raise ConfigurationError("on_product_changed and on_order_changed need a client=")
-        return cast("Inbox", inbox)
-
     async def _call_error_hooks(self, failed: FailedDelivery) -> None:
         for hook in self._error_hooks:
             try:
@@ -480,14 +481,10 @@ async def _log_orphans(inbox: Inbox, names: tuple[str, ...]) -> None:
         await inbox.waiting(names)
 
 
-def _check_number(name: str, value: object, *, least: float = 0.0) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
-        raise ConfigurationError(f"{name} must be a number, at least {least:g}")
-
-
 # -- adapters: a web framework is imported only when its adapter is called --------------------------------------------
 
 _CHUNK = 64 * 1024
+_Receiver = WebhookReceiver | DeliveryEndpoint
 
 
 def _length(header: str | None) -> int | None:
@@ -495,7 +492,7 @@ def _length(header: str | None) -> int | None:
     return int(header[:20]) if header is not None and header.isdecimal() else None
 
 
-def aiohttp_handler(receiver: DeliveryReceiver) -> Callable[[web.Request], Awaitable[web.Response]]:
+def aiohttp_handler(receiver: _Receiver) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler for aiohttp.web.
 
     Use it as `app.router.add_post("/webhooks", aiohttp_handler(receiver))`.
@@ -522,7 +519,7 @@ def aiohttp_handler(receiver: DeliveryReceiver) -> Callable[[web.Request], Await
     return goedgepickt_webhook
 
 
-def starlette_endpoint(receiver: DeliveryReceiver) -> Callable[[Request], Awaitable[Response]]:
+def starlette_endpoint(receiver: _Receiver) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint for Starlette and FastAPI.
 
     Use it as `app.add_route("/webhooks", starlette_endpoint(receiver), methods=["POST"])`.
@@ -544,7 +541,7 @@ def starlette_endpoint(receiver: DeliveryReceiver) -> Callable[[Request], Awaita
     return goedgepickt_webhook
 
 
-def django_view(receiver: DeliveryReceiver) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+def django_view(receiver: _Receiver) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
     """An async view for Django, which accepts POST only, and needs no CSRF token.
 
     Use it as `path("webhooks", django_view(receiver))`.

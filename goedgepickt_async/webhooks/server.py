@@ -544,9 +544,8 @@ class DeliveryServer:
                     self._refuse(one, one.unread, self._endpoint.refuse_slow())
             if self._connections.evicted > reported:
                 count, reported = self._connections.evicted - reported, self._connections.evicted
-                self._endpoint.note(
-                    503, "they were idle, and were closed for new ones", count=count, kind="connections"
-                )
+                why = "they were idle, and were closed for new ones"
+                self._endpoint.log.note(503, why, count=count, kind="connections")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = self._connection_of.get(request.protocol)

@@ -14,7 +14,7 @@ from typing import Final
 from goedgepickt_async.errors import ConfigurationError, WebhookVerificationError
 from goedgepickt_async.models import Secret
 
-__all__ = ["HEADER", "Bytes", "Secrets", "digest_of", "matches", "sign", "verify"]
+__all__ = ["HEADER", "Bytes", "Secrets", "digest_of", "matches", "no_match", "sign", "usable_secrets", "verify"]
 
 HEADER: Final = "Signature"
 """The request header that holds the signature (A)."""
@@ -75,6 +75,19 @@ def digest_of(signature: object) -> bytes | str:
     return bytes.fromhex(text)
 
 
+def usable_secrets(secrets: object) -> tuple[Secret, ...]:
+    """One secret or several, each as a `Secret`. An empty one is left out, since anyone can sign with it."""
+    several = secrets if isinstance(secrets, Iterable) and not isinstance(secrets, (str, bytes)) else [secrets]
+    return tuple(secret if isinstance(secret, Secret) else Secret(str(secret)) for secret in several if _key(secret))
+
+
+def no_match(number: int) -> str:
+    """Why a delivery is refused that matches none of this number of secrets."""
+    if number == 0:
+        return "there is no secret"
+    return f"the signature is not made with {'the secret' if number == 1 else f'any of the {number} secrets'}"
+
+
 def matches(body: bytes, digest: bytes, secrets: Iterable[Secret]) -> bool:
     """Whether a digest was made with one of the secrets. All are tried, so that the time tells nothing."""
     found = False
@@ -98,14 +111,8 @@ def _problem(body: object, signature: object, secrets: object) -> str | None:
         return digest
     if isinstance(secrets, Mapping):  # its keys are names, which anyone can guess
         return "secrets by event are for a WebhookReceiver; verify takes one secret or several"
-    several = secrets if isinstance(secrets, Iterable) and not isinstance(secrets, (str, bytes)) else [secrets]
-    usable = [secret if isinstance(secret, Secret) else Secret(str(secret)) for secret in several if _key(secret)]
-    if matches(message, digest, usable):
-        return None
-    if not usable:
-        return "there is no secret"
-    which = "the secret" if len(usable) == 1 else f"any of the {len(usable)} secrets"
-    return f"the signature is not made with {which}"
+    usable = usable_secrets(secrets)
+    return None if matches(message, digest, usable) else no_match(len(usable))
 
 
 def _message(body: object) -> bytes | None:

@@ -309,7 +309,7 @@ async def test_the_same_delivery_ten_times_is_handled_once_and_once_more() -> No
         await until(lambda: receiver.snapshot().handled == 1)
         for _ in range(9):
             assert (await deliver(receiver, stock())).status == 200
-        assert await inbox.claim(receiver._handlers.names, limit=9, lease=9.0, wait=0.0) == []
+        assert await inbox.claim(receiver._handlers, limit=9, lease=9.0, wait=0.0) == []
         assert len(seen) == 1
         clock.now += 2.0
         inbox._notifier.notify()
@@ -482,7 +482,7 @@ async def test_what_kills_the_process_each_time_is_given_up_too(tmp_path: Path) 
     receiver.on_error(failed.append)
     await deliver(receiver, stock())
     for _ in range(3):
-        assert await inbox.claim(receiver._handlers.names, limit=1, lease=60.0, wait=0.0)  # and died with it
+        assert await inbox.claim(receiver._handlers, limit=1, lease=60.0, wait=0.0)  # and died with it
         clock.now += 60.0
     async with receiver:
         await until(lambda: failed)
@@ -619,7 +619,7 @@ async def test_what_is_not_finished_in_time_is_handed_back(tmp_path: Path, hurri
         working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     assert cancelled == 4
-    claims = await inbox.claim(receiver._handlers.names, limit=20, lease=60, wait=0)
+    claims = await inbox.claim(receiver._handlers, limit=20, lease=60, wait=0)
     assert [one.attempt for one in claims] == [1] * 10
     await inbox.close()
 
@@ -639,7 +639,7 @@ async def test_a_plain_handler_that_runs_is_waited_for_and_its_success_counts(tm
         await until(begun.is_set)
         asyncio.get_running_loop().call_later(0.05, go_on.set)
     assert receiver.snapshot().handled == 1
-    assert await inbox.waiting(receiver._handlers.names) == 0
+    assert await inbox.waiting(receiver._handlers) == 0
     await inbox.close()
 
 
@@ -777,7 +777,7 @@ async def test_an_event_is_done_only_when_the_look_succeeded(tmp_path: Path) -> 
         await deliver(receiver, stock())
         await until(lambda: seen)
     assert client.asked == 3
-    assert await inbox.waiting(receiver._handlers.names) == 0
+    assert await inbox.waiting(receiver._handlers) == 0
     await inbox.close()
 
 

@@ -54,7 +54,7 @@ async def test_a_receiver_works_on_it(inbox: Any) -> None:
             assert (await deliver(receiver, stock(f"p-{number}"))).status == 200
         await until(lambda: len(seen) == 20)
         await until(lambda: receiver.snapshot().running == 0)
-        assert await inbox.waiting(receiver._handlers.names) == 0
+        assert await inbox.waiting(receiver._handlers) == 0
     assert len(failed) == 1
 
 

@@ -21,14 +21,7 @@ from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.paths import check_directories, locked_directory, make_private_file, state_dir
-from goedgepickt_async.webhooks.inbox import (
-    Claim,
-    FailedEntry,
-    InboxEntry,
-    InboxStatus,
-    Notifier,
-    long_poll,
-)
+from goedgepickt_async.webhooks.inbox import Claim, FailedEntry, InboxEntry, InboxStatus, Notifier, long_poll
 from goedgepickt_async.webhooks.inbox.tables import (
     DamagedError,
     SqliteTable,
@@ -225,12 +218,9 @@ class SqliteInbox:
         """Return the entries of a claim whose caller was cancelled."""
         if step.cancelled() or step.exception() is not None:
             return
+        now = self._clock()
         for claim in step.result()[0]:
-            committer.submit(partial(_postpone_at_once, claim, self._clock()))
-
-
-def _postpone_at_once(claim: Claim, now: float, table: SqliteTable) -> bool:
-    return table.postpone(claim, 0.0, now, counts=False)
+            committer.submit(partial(SqliteTable.postpone, claim=claim, delay=0.0, now=now, counts=False))
 
 
 def default_inbox_path(port: int) -> Path:

@@ -9,6 +9,7 @@ Times are wall-clock times, since only these survive a reboot. If the clock is s
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -131,9 +132,8 @@ def salvage(connection: sqlite3.Connection) -> Iterator[tuple[InboxEntry, str | 
     for table, reason in (("entries", "NULL"), ("failed", "reason")):
         for columns in ("handler, ordering_key, dedup_key", "route, topic, key"):  # this version, and version 1
             for row in _rows_that_can_be_read(connection, f"SELECT {columns}, body, {reason} FROM {table}"):  # noqa: S608
-                if all(isinstance(text, str) for text in row[:3]) and isinstance(row[3], bytes):
-                    entry = InboxEntry(handler=row[0], ordering_key=row[1], dedup_key=row[2], body=row[3])
-                    yield entry, None if reason == "NULL" else str(row[4])
+                with contextlib.suppress(DamagedError):
+                    yield _entry(*row[:4]), None if reason == "NULL" else str(row[4])
 
 
 def _rows_that_can_be_read(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
@@ -200,34 +200,28 @@ class SqliteTable:
         )
         return True
 
-    def _quiet_until(self, line: tuple[str, str], key: str) -> float:
-        row = self._sql("SELECT dedup_key, until FROM handled WHERE handler = ? AND ordering_key = ?", line).fetchone()
-        return row[1] if row is not None and row[0] == key else 0.0
-
     def claim(self, handlers: Collection[str], limit: int, lease: float, now: float) -> list[Claim]:
         """Hand out what is due, in the order of `due`."""
         self._follow_clock(now)
         rows: list[tuple[Any, ...]] = []
         for handler in handlers:
             rows += self._sql(
-                "SELECT due, id, handler, ordering_key, dedup_key, body, attempts FROM entries"
+                "SELECT due, id, attempts, handler, ordering_key, dedup_key, body FROM entries"
                 " WHERE handler = ? AND due <= ? ORDER BY due, id LIMIT ?",
                 (handler, now, limit),
             )
-        for row in rows:
-            if not _is_sound(row):
-                raise DamagedError(f"entry {row[1]!r} is damaged")
         rows.sort(key=lambda row: row[:2])
         if rows:  # otherwise nothing is written, and no disk is waited for
             self._record_clock(now)
         return [self._hand_out(row, now + lease) for row in rows[:limit]]
 
     def _hand_out(self, row: tuple[Any, ...], until: float) -> Claim:
-        _, number, handler, ordering_key, dedup_key, body, attempts = row
+        _, number, attempts, *content = row
+        if not isinstance(attempts, int):
+            raise DamagedError(f"the attempts of entry {number} are damaged")
         token = uuid.uuid4().hex
         self._sql("UPDATE entries SET due = ?, token = ?, attempts = attempts + 1 WHERE id = ?", (until, token, number))
-        entry = InboxEntry(handler=handler, ordering_key=ordering_key, dedup_key=dedup_key, body=body)
-        return Claim(entry=entry, id=number, token=token, attempt=attempts + 1)
+        return Claim(entry=_entry(*content), id=number, token=token, attempt=attempts + 1)
 
     def next_due(self, handlers: Collection[str]) -> float | None:
         """When the next entry may be handed out."""
@@ -241,54 +235,50 @@ class SqliteTable:
         for claim in claims:
             self._sql("UPDATE entries SET due = ? WHERE id = ? AND token = ?", (now + lease, claim.id, claim.token))
 
-    def finish(self, claim: Claim, dedup_window: float, now: float) -> bool:
-        """Remove it, and let the next of its line come forward; whether the claim was still valid."""
+    def finish(self, claim: Claim, dedup_window: float, now: float) -> None:
+        """Remove it, and let the next of its line come forward."""
         self._update_clock(now)
         if not self._delete(claim):
-            return False
-        entry = claim.entry
+            return
+        line = (claim.entry.handler, claim.entry.ordering_key)
         if dedup_window > 0:
             self._sql(
                 "INSERT OR REPLACE INTO handled (handler, ordering_key, dedup_key, until) VALUES (?, ?, ?, ?)",
-                (entry.handler, entry.ordering_key, entry.dedup_key, now + dedup_window),
+                (*line, claim.entry.dedup_key, now + dedup_window),
             )
         else:
-            line = (entry.handler, entry.ordering_key)
             self._sql("DELETE FROM handled WHERE handler = ? AND ordering_key = ?", line)
-        self._promote((entry.handler, entry.ordering_key))
-        return True
+        self._promote(line)
 
     def _delete(self, claim: Claim) -> bool:
         return self._sql("DELETE FROM entries WHERE id = ? AND token = ?", (claim.id, claim.token)).rowcount > 0
 
     def _promote(self, line: tuple[str, str]) -> None:
         following = self._sql(
-            "SELECT id, dedup_key, not_before FROM entries WHERE handler = ? AND ordering_key = ? ORDER BY id LIMIT 1",
+            "SELECT id, not_before, until FROM entries LEFT JOIN handled USING (handler, ordering_key, dedup_key)"
+            " WHERE handler = ? AND ordering_key = ? ORDER BY id LIMIT 1",
             line,
         ).fetchone()
         if following is not None:
-            due = max(following[2], self._quiet_until(line, following[1]))
-            self._sql("UPDATE entries SET due = ? WHERE id = ?", (due, following[0]))
+            number, not_before, quiet_until = following
+            self._sql("UPDATE entries SET due = ? WHERE id = ?", (max(not_before, quiet_until or 0.0), number))
 
-    def postpone(self, claim: Claim, delay: float, now: float, *, counts: bool) -> bool:
-        """Hand it back; whether the claim was still valid."""
+    def postpone(self, claim: Claim, delay: float, now: float, *, counts: bool) -> None:
+        """Hand it back."""
         self._update_clock(now)
-        changed = self._sql(
+        self._sql(
             "UPDATE entries SET due = ?, token = NULL, attempts = attempts - ? WHERE id = ? AND token = ?",
             (now + delay, 0 if counts else 1, claim.id, claim.token),
         )
-        return changed.rowcount > 0
 
     # -- failed entries -----------------------------------------------------------------------------------------
 
-    def give_up(self, claim: Claim, reason: str, now: float, keep: float) -> bool:
-        """Set it aside, and drop what was set aside over `keep` seconds ago; whether the claim was still valid."""
-        if not self._delete(claim):
-            return False
-        self.add_failed(claim.entry, reason, now, claim.attempt)
-        self._sql("DELETE FROM failed WHERE at < ?", (now - keep,))
-        self._promote((claim.entry.handler, claim.entry.ordering_key))
-        return True
+    def give_up(self, claim: Claim, reason: str, now: float, keep: float) -> None:
+        """Set it aside, and drop what was set aside over `keep` seconds ago."""
+        if self._delete(claim):
+            self.add_failed(claim.entry, reason, now, claim.attempt)
+            self._sql("DELETE FROM failed WHERE at < ?", (now - keep,))
+            self._promote((claim.entry.handler, claim.entry.ordering_key))
 
     def add_failed(self, entry: InboxEntry, reason: str, now: float, attempts: int) -> None:
         """Store a failed entry."""
@@ -301,18 +291,12 @@ class SqliteTable:
     def failed(self, limit: int) -> list[FailedEntry]:
         """The failed entries, the oldest first."""
         rows = self._sql(
-            "SELECT id, handler, ordering_key, dedup_key, body, reason, at, attempts FROM failed ORDER BY id LIMIT ?",
+            "SELECT id, reason, at, attempts, handler, ordering_key, dedup_key, body FROM failed ORDER BY id LIMIT ?",
             (limit,),
         ).fetchall()
         return [
-            FailedEntry(
-                id=row[0],
-                entry=InboxEntry(handler=row[1], ordering_key=row[2], dedup_key=row[3], body=_sound_body(row[4])),
-                reason=str(row[5]),
-                failed_at=row[6],
-                attempts=row[7],
-            )
-            for row in rows
+            FailedEntry(id=number, entry=_entry(*content), reason=str(reason), failed_at=at, attempts=attempts)
+            for number, reason, at, attempts, *content in rows
         ]
 
     def requeue_failed(self, ids: Collection[int] | None, now: float) -> int:
@@ -385,19 +369,12 @@ class SqliteTable:
         self._record_clock(now)
 
 
-def _is_sound(row: tuple[Any, ...]) -> bool:
-    due, number, handler, ordering_key, dedup_key, body, attempts = row
-    texts = all(isinstance(text, str) for text in (handler, ordering_key, dedup_key))
-    return (
-        texts
-        and isinstance(due, float)
-        and isinstance(number, int)
-        and isinstance(attempts, int)
-        and isinstance(body, bytes)
-    )
+def _entry(handler: Any, ordering_key: Any, dedup_key: Any, body: Any) -> InboxEntry:
+    """The entry of a row.
 
-
-def _sound_body(body: object) -> bytes:
-    if not isinstance(body, bytes):
-        raise DamagedError("a failed entry is damaged")
-    return body
+    Raises:
+        DamagedError: A value has a type that is never written.
+    """
+    if not (all(isinstance(text, str) for text in (handler, ordering_key, dedup_key)) and isinstance(body, bytes)):
+        raise DamagedError("an entry is damaged")
+    return InboxEntry(handler=handler, ordering_key=ordering_key, dedup_key=dedup_key, body=body)
