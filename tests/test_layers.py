@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "hooks": {"text", "errors", "budget", "logs"},
     "settings": {"errors", "text", "budget", "__version__"},
     "_transport": {"errors", "text", "budget", "hooks", "logs", "settings", "convert"},
-    "paging": {"text", "errors", "models", "budget", "hooks", "logs"},
+    "paging": {"text", "errors", "models", "convert", "budget", "hooks", "logs"},
     "endpoints": {"_transport", "models"},
     "resources": {
         "bulk",

@@ -9,16 +9,16 @@ import hashlib
 import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing
 from datetime import date
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
 import attrs
 from cattrs.preconf.json import make_converter
 
 from goedgepickt_async.budget.slots import Lane
-from goedgepickt_async.errors import ConfigurationError, DecodeError, Evidence, GoedGepicktError, PagingError
+from goedgepickt_async.convert.converter import BadRow, decode_error, decode_readable
+from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError, PagingError
 from goedgepickt_async.hooks import PageRead, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
@@ -160,16 +160,6 @@ class Page(Generic[T]):
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
 
 
-class BadRow(Protocol):
-    """A row that the decoder cannot read, with its index and the reason."""
-
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def problems(self) -> tuple[str, ...]: ...
-
-
 @safe_repr
 @attrs.frozen(kw_only=True)
 class ListSource(Generic[T]):
@@ -179,14 +169,11 @@ class ListSource(Generic[T]):
         path: The path of the list.
         query: The filters of the list, as they are sent.
         identity: The identity of the list: the server, the path and all filters.
-        reading: Starts a reading. It returns a function that sends one request with the given query and lane.
-        decode: Decodes raw rows with their indexes in the response. It returns the items and the rows that cannot be
-            read.
-        decode_error: Makes the error for rows that cannot be read.
+        open: Starts a reading. It returns a function that sends one request with the given query and lane.
+        cls: The model of a row.
         predicate: Whether an item fits the filters.
         key: The JSON keys that identify a row.
         by_date: Whether the list has the filter `createdAfter`.
-        route: The route for hooks and logs, without ids.
         on_page: A function that is called with each page.
         on_unreadable: What happens to a row that cannot be read.
     """
@@ -195,23 +182,16 @@ class ListSource(Generic[T]):
     query: tuple[tuple[str, str], ...]
     identity: tuple[str, ...]
     open: Callable[[], Fetch]
-    decode: Callable[[list[Any], list[int]], tuple[list[T], Sequence[BadRow]]]
-    decode_error: Callable[[Any], DecodeError]
+    cls: type[T]
     predicate: Callable[[T], bool] | None = None
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
-    route: str = ""
     on_page: Callable[[PageRead], object] | None = None
-    on_unreadable: OnUnreadable = "raise"
+    on_unreadable: OnUnreadable = attrs.field(default="raise")
 
-    def __attrs_post_init__(self) -> None:
-        """Check the argument.
-
-        Raises:
-            ConfigurationError: `on_unreadable` is neither `"raise"`, `"skip"` nor a function.
-        """
-        choice = self.on_unreadable
-        if not callable(choice) and not (isinstance(choice, str) and choice in {"raise", "skip"}):
+    @on_unreadable.validator
+    def _check(self, _: object, choice: Any) -> None:
+        if not callable(choice) and choice not in ("raise", "skip"):
             raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
 
 
@@ -302,36 +282,106 @@ class Paginator(AsyncOnly, Generic[T]):
         return Pages(self._read_pages(resume))
 
     async def _read_pages(self, resume: str | None) -> AsyncGenerator[Page[T]]:
-        stream = self._stream(resume)
-        try:
+        async with aclosing(_PageStream(self._source, resume, self._limit)) as stream:
             while (page := await stream.next()) is not None:
                 yield page
-        finally:
-            await stream.close()
 
     async def _items(self) -> AsyncGenerator[T]:
         # Without `pages`: a loop that ends closes all generators at the same time, and cannot close a nested one.
-        stream = self._stream(None)
-        try:
+        async with aclosing(_PageStream(self._source, None, self._limit)) as stream:
             while (page := await stream.next()) is not None:
                 for item in page.items:
                     yield item
-        finally:
-            await stream.close()
 
-    def _stream(self, resume: str | None) -> _PageStream[T]:
-        source = self._source
-        position = Position() if resume is None else read_token(resume, source.identity)
-        ask = partial(self._ask, source.open())
-        reader = ListReader(ask, position, largest=self._largest(), key=source.key, by_date=source.by_date)
-        return _PageStream(self, reader, position, self._limit)
 
-    def _page(self, batch: Batch, left: int | None) -> Page[T]:
-        source = self._source
-        places = batch.fresh
-        items, bad = source.decode([batch.page.rows[place] for place in places], places)
+class Pages(AsyncOnly, AsyncGenerator[Page[T], None]):
+    """The pages of a list, as an async generator."""
+
+    _usage = "pages are read asynchronously: use `async for page in ….pages()`, or `await anext(….pages())` for one"
+
+    def __init__(self, pages: AsyncGenerator[Page[T]]) -> None:
+        self._pages = pages
+
+    async def asend(self, value: None) -> Page[T]:
+        """See `AsyncGenerator`."""
+        return await self._pages.asend(value)
+
+    async def athrow(self, *error: Any) -> Page[T]:
+        """See `AsyncGenerator`."""
+        return await self._pages.athrow(*error)
+
+    async def aclose(self) -> None:
+        """End the reading and cancel the page that is fetched ahead."""
+        await self._pages.aclose()
+
+
+class _PageStream(Generic[T]):
+    """One reading of a list: its pages in order, with one page fetched ahead."""
+
+    def __init__(self, source: ListSource[T], resume: str | None, left: int | None) -> None:
+        self._source = source
+        self._left = left
+        self._before = Position() if resume is None else read_token(resume, source.identity)
+        self._fetch = source.open()
+        largest = LARGEST_PAGE
+        if left is not None and source.predicate is None:
+            largest = min(LARGEST_PAGE, max(_SMALLEST_PAGE, left))
+        self._reader = ListReader(self._ask, self._before, largest=largest, key=source.key, by_date=source.by_date)
+        self._ahead: asyncio.Task[Batch | None] | None = None
+        self._pages = 0
+
+    async def next(self) -> Page[T] | None:
+        """Return the next page; None at the end."""
+        if not self._wants_more():
+            return None
+        try:
+            batch = await (self._reader.next_batch() if self._ahead is None else self._ahead)
+            self._ahead = None
+            if batch is None:
+                self._left = 0
+                return None
+            page = self._page(batch)
+        except GoedGepicktError as error:
+            error.resume = write_token(self._source.identity, self._before)
+            error.method, error.path = "GET", self._source.path
+            if isinstance(error, PagingError):
+                error.evidence = Evidence.FINAL
+            raise
+        self._report(batch, page)
+        self._before = batch.after
+        if self._left is not None:
+            self._left -= len(page.items)
+        self._pages += 1
+        if self._pages > 1 and self._wants_more():  # a caller that requests a second page probably continues
+            self._ahead = asyncio.create_task(self._reader.next_batch(), name=f"next page of {self._source.path}")
+        return page
+
+    async def aclose(self) -> None:
+        """Cancel the page that is fetched ahead, and wait for its end."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+            if not ahead.cancelled():
+                ahead.exception()  # it is not needed
+
+    def _wants_more(self) -> bool:
+        return self._left is None or self._left > 0
+
+    async def _ask(self, ask: PageRequest, window: date | None) -> RawPage:
+        query = [pair for pair in self._source.query if window is None or pair[0] != "createdAfter"]
+        if window is not None:
+            query.append(("createdAfter", window.isoformat()))
+        query.append(("perPage", str(ask.per_page)))
+        query.append(("page", str(ask.page)) if ask.cursor is None else ("cursor", ask.cursor))
+        first = ask.cursor is None and ask.page == 1 and window is None
+        return await self._fetch(tuple(query), Lane.INTERACTIVE if first else Lane.NORMAL)
+
+    def _page(self, batch: Batch) -> Page[T]:
+        source, places = self._source, batch.fresh
+        items, bad = decode_readable([batch.page.rows[place] for place in places], source.cls, places=places)
         if bad and source.on_unreadable == "raise":
-            error = source.decode_error(bad)
+            error = decode_error(source.cls, bad)
             error.evidence, error.attempts = Evidence.APPLIED, batch.page.attempts
             error.resume_after = write_token(source.identity, batch.after)
             raise error
@@ -341,7 +391,7 @@ class Paginator(AsyncOnly, Generic[T]):
         kept = [
             (number, item) for number, item in zip(readable, items, strict=True) if not predicate or predicate(item)
         ]
-        given = kept if left is None else kept[:left]
+        given = kept if self._left is None else kept[: self._left]
         last = given[-1][0] if given else 0
         is_cut = len(given) < len(kept)
         return Page(
@@ -369,7 +419,7 @@ class Paginator(AsyncOnly, Generic[T]):
     def _report(self, batch: Batch, page: Page[T]) -> None:
         source, rows = self._source, len(batch.page.rows)
         facts: dict[str, Any] = {
-            "route": source.route or source.path,
+            "route": source.path,
             "number": page.number,
             "rows": rows,
             "new": len(page.items),
@@ -379,108 +429,9 @@ class Paginator(AsyncOnly, Generic[T]):
         }
         log_event("page.read", **facts)
         if page.unreadable:
-            log_event("page.unreadable", route=facts["route"], number=page.number, rows=len(page.unreadable))
+            log_event("page.unreadable", route=source.path, number=page.number, rows=len(page.unreadable))
         if callable(source.on_unreadable):
             for row in page.unreadable:
                 source.on_unreadable(row)
         if source.on_page is not None:
             call_hook(source.on_page, PageRead(path=source.path, **facts))
-
-    @contextmanager
-    def _resumable(self, position: Position) -> Iterator[None]:
-        """A context manager that adds the resume token to errors."""
-        try:
-            yield
-        except GoedGepicktError as error:
-            error.resume = write_token(self._source.identity, position)
-            error.method, error.path = "GET", self._source.path
-            if isinstance(error, PagingError):
-                error.evidence = Evidence.FINAL
-            raise
-
-    async def _ask(self, fetch: Fetch, ask: PageRequest, window: date | None) -> RawPage:
-        source = self._source
-        query = [pair for pair in source.query if window is None or pair[0] != "createdAfter"]
-        if window is not None:
-            query.append(("createdAfter", window.isoformat()))
-        query.append(("perPage", str(ask.per_page)))
-        query.append(("page", str(ask.page)) if ask.cursor is None else ("cursor", ask.cursor))
-        first = ask.cursor is None and ask.page == 1 and window is None
-        return await fetch(tuple(query), Lane.INTERACTIVE if first else Lane.NORMAL)
-
-    def _largest(self) -> int:
-        if self._limit is None or self._source.predicate is not None:
-            return LARGEST_PAGE
-        return min(LARGEST_PAGE, max(_SMALLEST_PAGE, self._limit))
-
-
-class Pages(AsyncOnly, AsyncGenerator[Page[T], None]):
-    """The pages of a list, as an async generator."""
-
-    _usage = "pages are read asynchronously: use `async for page in ….pages()`, or `await anext(….pages())` for one"
-
-    def __init__(self, pages: AsyncGenerator[Page[T]]) -> None:
-        self._pages = pages
-
-    async def asend(self, value: None) -> Page[T]:
-        """See `AsyncGenerator`."""
-        return await self._pages.asend(value)
-
-    async def athrow(self, *error: Any) -> Page[T]:
-        """See `AsyncGenerator`."""
-        return await self._pages.athrow(*error)
-
-    async def aclose(self) -> None:
-        """End the reading and cancel the page that is fetched ahead."""
-        await self._pages.aclose()
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel the page that is fetched ahead, and wait for its end; its result is not needed."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()
-
-
-class _PageStream(Generic[T]):
-    """One reading of a list: its pages in order, with one page fetched ahead."""
-
-    def __init__(self, paginator: Paginator[T], reader: ListReader, position: Position, left: int | None) -> None:
-        self._paginator = paginator
-        self._reader = reader
-        self._before = position
-        self._left = left
-        self._ahead: asyncio.Task[Batch | None] | None = None
-        self._pages = 0
-
-    async def next(self) -> Page[T] | None:
-        """Return the next page; None at the end."""
-        paginator, reader = self._paginator, self._reader
-        if not self._wants_more():
-            return None
-        with paginator._resumable(self._before):  # noqa: SLF001  same module
-            batch = await (reader.next_batch() if self._ahead is None else self._ahead)
-            self._ahead = None
-            if batch is None:
-                self._left = 0
-                return None
-            page = paginator._page(batch, self._left)  # noqa: SLF001
-        paginator._report(batch, page)  # noqa: SLF001
-        self._before = batch.after
-        if self._left is not None:
-            self._left -= len(page.items)
-        self._pages += 1
-        if self._pages > 1 and self._wants_more():  # a caller that requests a second page probably continues
-            name = f"next page of {paginator._source.path}"  # noqa: SLF001
-            self._ahead = asyncio.create_task(reader.next_batch(), name=name)
-        return page
-
-    async def close(self) -> None:
-        """Cancel the page that is fetched ahead."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            await _end(ahead)
-
-    def _wants_more(self) -> bool:
-        return self._left is None or self._left > 0

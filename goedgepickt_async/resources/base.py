@@ -16,7 +16,6 @@ from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_un
 from goedgepickt_async._transport.request import NO_BODY, Request, query_pairs, quoted
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import decode, python_name
-from goedgepickt_async.convert.converter import decode_error, decode_readable
 from goedgepickt_async.convert.hooks import as_list
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
 from goedgepickt_async.errors import (
@@ -78,13 +77,11 @@ class Resource(AsyncOnly):
             query=pairs,
             identity=(self._sender.settings.server, path, *map("=".join, sorted(pairs)), *kept_by),
             open=lambda: self._reading(path),
-            decode=lambda rows, places: decode_readable(rows, cls, places=places),
-            decode_error=partial(decode_error, cls),
-            on_unreadable=on_unreadable,
+            cls=cls,
             predicate=predicate,
             key=endpoint.keys,
             by_date=endpoint.by_date,
-            route=path,
+            on_unreadable=on_unreadable,
             on_page=self._sender.pipeline.hooks.page,
         )
         return Paginator(source)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
 
-from goedgepickt_async.convert.converter import BadRow, decode_error, decode_readable
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, PageInfo
 from goedgepickt_async.paging import ListSource, Paginator, RawPage
@@ -23,19 +21,12 @@ def orders(rows: list[dict[str, Any]], decoded: list[str]) -> Paginator[Order]:
         info = PageInfo(total_items=len(rows), items_per_page=size, current_page=int(asked["page"]))
         return RawPage(rows=rows[start : start + size], info=info)
 
-    def decode(given: list[Any], places: list[int]) -> tuple[list[Order], list[BadRow]]:
-        decoded.extend(row["uuid"] for row in given)
-        return decode_readable(given, Order, places=places)
+    def is_new(order: Order) -> bool:
+        decoded.append(order.uuid)
+        return True
 
     return Paginator(
-        ListSource(
-            path="/orders",
-            query=(),
-            identity=("orders",),
-            open=lambda: fetch,
-            decode=decode,
-            decode_error=partial(decode_error, Order),
-        )
+        ListSource(path="/orders", query=(), identity=("orders",), open=lambda: fetch, cls=Order, predicate=is_new)
     )
 
 
