@@ -28,8 +28,6 @@ from goedgepickt_async.bulk.values import (
 from goedgepickt_async.errors import (
     BulkStoppedError,
     ConfigurationError,
-    DecodeError,
-    Evidence,
     GoedGepicktError,
     PermissionDeniedError,
     ValidationError,
@@ -37,6 +35,7 @@ from goedgepickt_async.errors import (
 from goedgepickt_async.models import UNSET, PageInfo, Product, StockLocation, Webshop
 from goedgepickt_async.paging.reader import LARGEST_PAGE
 from goedgepickt_async.resources import Products, Stock, Webshops
+from goedgepickt_async.resources.base import not_proven
 
 __all__ = [
     "PlanStrategy",
@@ -345,11 +344,8 @@ def _proven(known: AbstractSet[str | None], key: str) -> frozenset[str]:
     if known != {None}:
         return frozenset(value for value in known if value)
     hint = "" if key == "sku" else ': use key="sku"'
-    raise DecodeError(
-        f"no product of the list has a {key}, so it is not known which products are there{hint}",
-        evidence=Evidence.FINAL,
-        method="GET",
-        path="/products",
+    raise not_proven(
+        "/products", f"no product of the list has a {key}, so it is not known which products are there{hint}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -33,7 +33,17 @@ from goedgepickt_async.models.base import UNSET, Unset
 from goedgepickt_async.paging import AsyncOnly, Fetch, ListSource, OnUnreadable, Paginator, RawPage
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET
 
-__all__ = ["DUTCH", "Resource", "create_or_lookup", "day", "parse_result", "request_to", "rows_in"]
+__all__ = [
+    "DUTCH",
+    "Resource",
+    "create_or_lookup",
+    "day",
+    "not_proven",
+    "parse_result",
+    "refused",
+    "request_to",
+    "rows_in",
+]
 
 T = TypeVar("T")
 
@@ -111,6 +121,16 @@ class Resource(AsyncOnly):
                 evidence=Evidence.NOT_SENT,
             )
         return webshop
+
+
+def refused(name: str, why: str) -> ValidationError:
+    """Return the error for an argument that is not valid."""
+    return ValidationError(f"{name}: {why}; nothing was sent", fields={name: [why]}, evidence=Evidence.NOT_SENT)
+
+
+def not_proven(path: str, message: str, *, problems: Sequence[str] = ()) -> DecodeError:
+    """Return the error for a list whose rows may be the wanted object, so its absence is not proven."""
+    return DecodeError(message, problems=problems, evidence=Evidence.FINAL, method="GET", path=path)
 
 
 def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -323,27 +343,24 @@ async def create_or_lookup(
     Raises:
         OutcomeUnknownError: The server may have carried out the write, and the lookup did not find out.
     """
+    unknown: OutcomeUnknownError
     try:
         made = parse_result(await sender.send(request), reader)
-    except OutcomeUnknownError as unknown:
-        return await _look_up(request, find, unknown)
+    except OutcomeUnknownError as error:
+        unknown = error
     except DecodeError as error:
-        lost = outcome_unknown(error.message, Evidence.APPLIED, request, error.attempts)
-        return await _look_up(request, find, lost)
-    if made is not None:
-        return made
-    silent = "the response has a success status, but does not contain the id of the created object"
-    return await _look_up(request, find, outcome_unknown(silent, Evidence.APPLIED, request, 1))
-
-
-async def _look_up(request: Request, find: Callable[[], Awaitable[T | None]], unknown: OutcomeUnknownError) -> T:
-    """Look up the object. Finding nothing is no proof, because the server may still process the write."""
+        unknown = outcome_unknown(error.message, Evidence.APPLIED, request, error.attempts)
+    else:
+        if made is not None:
+            return made
+        silent = "the response has a success status, but does not contain the id of the created object"
+        unknown = outcome_unknown(silent, Evidence.APPLIED, request, 1)
     try:
         found = await find()
     except GoedGepicktError as error:
         unknown.message += f"; the lookup failed: {error.message}"
         raise unknown from error
-    if found is None:
+    if found is None:  # no proof, because the server may still process the write
         unknown.message += "; the lookup has not found it so far"
         raise unknown
     log_event("write.found", method=request.method, route=request.route)

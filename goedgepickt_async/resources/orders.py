@@ -12,7 +12,6 @@ import attrs
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.convert import encode
 from goedgepickt_async.errors import (
-    DecodeError,
     Evidence,
     MultipleFoundError,
     PagingError,
@@ -23,7 +22,7 @@ from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset
 from goedgepickt_async.models.base import OrderStatusName, warn_unknown
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
-from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, request_to
+from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, not_proven, request_to
 from goedgepickt_async.resources.catalogue import Webshops
 
 if TYPE_CHECKING:
@@ -68,13 +67,8 @@ async def identified(orders: Paginator[Order]) -> AsyncGenerator[tuple[Identity,
             named = True
             yield identity, order
     if unnamed and not named:
-        raise DecodeError(
-            "no order of the list has an id or a number, so it is not known which orders are there",
-            problems=["$.items[0].externalDisplayId: required, but missing"],
-            evidence=Evidence.FINAL,
-            method="GET",
-            path="/orders",
-        )
+        why = "no order of the list has an id or a number, so it is not known which orders are there"
+        raise not_proven("/orders", why, problems=["$.items[0].externalDisplayId: required, but missing"])
 
 
 def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozenset[Identity]:

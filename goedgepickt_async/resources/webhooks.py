@@ -14,23 +14,21 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from goedgepickt_async.convert import decode, encode
-from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError, without_frames
+from goedgepickt_async.errors import DecodeError, MultipleFoundError, ValidationError, without_frames
 from goedgepickt_async.models import UNSET, NewWebhook, Secret, Unset, Webhook, WebhookEvent, Webshop
 from goedgepickt_async.models.base import warn_unknown
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
-from goedgepickt_async.resources.base import Resource, create_or_lookup, request_to
+from goedgepickt_async.resources.base import Resource, create_or_lookup, not_proven, refused, request_to
 from goedgepickt_async.text import MaskedStr
 from goedgepickt_async.webhooks.events import EVENTS
 
 __all__ = [
     "EnsuredWebhooks",
     "KeyedLock",
-    "SubscriptionDiff",
     "Webhooks",
     "checked_events",
     "checked_target",
-    "checked_webshops",
     "diff",
     "same_target",
 ]
@@ -72,26 +70,10 @@ class EnsuredWebhooks:
         return tuple(dict.fromkeys(secrets))
 
 
-@attrs.frozen
-class SubscriptionDiff:
-    """The comparison of wanted and present subscriptions."""
-
-    existing: tuple[Webhook, ...]
-    other_target: tuple[Webhook, ...]
-    missing: tuple[tuple[WebhookEvent, str], ...]
-
-
 def diff(
     target: str, events: Sequence[WebhookEvent], webshops: Sequence[str], hooks: Iterable[Webhook]
-) -> SubscriptionDiff:
-    """Sort the present subscriptions, and find the missing ones.
-
-    Args:
-        target: The URL for the deliveries.
-        events: The wanted events.
-        webshops: The uuids of the webshops.
-        hooks: All existing subscriptions.
-    """
+) -> tuple[EnsuredWebhooks, list[tuple[WebhookEvent, str]]]:
+    """Sort the present subscriptions, and find the missing ones."""
     wanted = {(event, webshop.casefold()): (event, webshop) for webshop, event in product(webshops, events)}
     there, elsewhere, found = [], [], set()
     for hook in hooks:
@@ -103,8 +85,8 @@ def diff(
             found.add(kind)
         else:
             elsewhere.append(hook)
-    missing = tuple(pair for kind, pair in wanted.items() if kind not in found)
-    return SubscriptionDiff(tuple(there), tuple(elsewhere), missing)
+    missing = [pair for kind, pair in wanted.items() if kind not in found]
+    return EnsuredWebhooks(existing=tuple(there), other_target=tuple(elsewhere)), missing
 
 
 def same_target(one: str | None, other: str | None) -> bool:
@@ -119,12 +101,12 @@ def checked_target(url: str) -> str:
         ValidationError: The text is not an http or https URL.
     """
     if not isinstance(url, str) or not url.isprintable() or " " in url:
-        raise _refused("url", "must be a str with a URL")
+        raise refused("url", "must be a str with a URL")
     parts = _split(url)
     if parts is None or parts.scheme not in _PORTS or not parts.hostname:
-        raise _refused("url", "must be an http or https URL with a host")
+        raise refused("url", "must be an http or https URL with a host")
     if "#" in url:
-        raise _refused("url", "must not have a fragment")
+        raise refused("url", "must not have a fragment")
     return url
 
 
@@ -138,27 +120,18 @@ def checked_events(events: WebhookEvent | str | Iterable[WebhookEvent | str]) ->
     mistaken = next((name for name in named if name in EVENTS), None)
     if mistaken is not None:
         subscription = EVENTS[mistaken].subscription
-        raise _refused("events", f"{mistaken} is the event name in deliveries; subscribe to {subscription}")
+        raise refused("events", f"{mistaken} is the event name in deliveries; subscribe to {subscription}")
     for name in named:
         warn_unknown(WebhookEvent, name, effect=_EFFECT, stacklevel=5)
     return [WebhookEvent(name) for name in named]
 
 
-def checked_webshops(webshops: str | Iterable[str]) -> list[str]:
-    """Each uuid once, in the given order.
-
-    Raises:
-        ValidationError: The argument is empty, or an item is not a str.
-    """
-    return _several(webshops, "webshops")
-
-
 def _several(given: Any, name: str) -> list[str]:
     values = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else []
     if not values:
-        raise _refused(name, "must have at least one item")
+        raise refused(name, "must have at least one item")
     if not all(isinstance(value, str) and value.strip() and value.isprintable() for value in values):
-        raise _refused(name, "must be text that is not empty")
+        raise refused(name, "must be text that is not empty")
     return list(dict.fromkeys(values))
 
 
@@ -178,10 +151,6 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if usable else None
-
-
-def _refused(name: str, why: str) -> ValidationError:
-    return ValidationError(f"{name}: {why}; nothing was sent", fields={name: [why]}, evidence=Evidence.NOT_SENT)
 
 
 _LOOK_AGAIN: Final = 0.02
@@ -271,7 +240,7 @@ class Webhooks(Resource):
         if isinstance(event, NewWebhook | Mapping):
             given = coerce_input(NewWebhook, event)
             if target_url is not None:
-                raise _refused("target_url", "is given twice")
+                raise refused("target_url", "is given twice")
             webshop_uuid = given.webshop_uuid if webshop_uuid is UNSET else webshop_uuid
         else:
             given = coerce_input(NewWebhook, {"event": event, "target_url": target_url})
@@ -315,24 +284,17 @@ class Webhooks(Resource):
             raise without_frames(error) from None
         del url
         wanted = checked_events(events)
-        chosen = None if webshops is None else checked_webshops(webshops)
+        chosen = None if webshops is None else _several(webshops, "webshops")
         async with KeyedLock(("webhooks", self._sender.settings.server, target)):
             if chosen is None:
                 chosen = [webshop.uuid async for webshop in self._list("webshops.list", Webshop)]
             hooks = await self.list().collect()
-            difference = diff(target, wanted, chosen, hooks)
-            for event, webshop in difference.missing:
-                if any(_may_be(hook, event, webshop, target) for hook in hooks):
-                    raise DecodeError(
-                        "a subscription of the list has no event, webshop or target, so it is not known what is missing",
-                        evidence=Evidence.FINAL,
-                        method="GET",
-                        path="/webhooks",
-                    )
-            created = [await self.create(event, target, webshop_uuid=webshop) for event, webshop in difference.missing]
-        return EnsuredWebhooks(
-            existing=difference.existing, created=tuple(created), other_target=difference.other_target
-        )
+            ensured, missing = diff(target, wanted, chosen, hooks)
+            if any(_may_be(hook, event, webshop, target) for event, webshop in missing for hook in hooks):
+                why = "a subscription of the list has no event, webshop or target, so it is not known what is missing"
+                raise not_proven("/webhooks", why)
+            created = [await self.create(event, target, webshop_uuid=webshop) for event, webshop in missing]
+        return attrs.evolve(ensured, created=tuple(created))
 
     async def _find(self, new: NewWebhook) -> Webhook | None:
         found = [hook async for hook in self.list() if _is_same(hook, new)]

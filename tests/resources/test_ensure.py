@@ -295,10 +295,10 @@ _HOOKS = st.builds(
 
 @given(hooks=st.lists(_HOOKS), webshops=st.lists(st.sampled_from(["a", "b", "B"]), min_size=1))
 def test_each_wanted_subscription_is_there_or_missing_and_never_both(hooks: list[Webhook], webshops: list[str]) -> None:
-    difference = diff(URL, BOTH, webshops, hooks)
-    there = {(hook.event, str(hook.webshop_uuid).lower()) for hook in difference.existing}
-    missing = [(event, webshop.lower()) for event, webshop in difference.missing]
+    ensured, lacking = diff(URL, BOTH, webshops, hooks)
+    there = {(hook.event, str(hook.webshop_uuid).lower()) for hook in ensured.existing}
+    missing = [(event, webshop.lower()) for event, webshop in lacking]
     assert len(missing) == len(set(missing))
     assert there.isdisjoint(missing)
     assert there | set(missing) == {(event, webshop.lower()) for event in BOTH for webshop in webshops}
-    assert not {hook.uuid for hook in difference.existing} & {hook.uuid for hook in difference.other_target}
+    assert not {hook.uuid for hook in ensured.existing} & {hook.uuid for hook in ensured.other_target}
