@@ -233,18 +233,14 @@ class BulkRunner(Generic[T, R]):
     places from its start until the consumer takes its outcome. This limits the memory.
 
     Args:
-        operation: The operation.
-        items: The items; their number is not limited.
+        operation: See `Bulk.map`, also for `items`, `concurrency`, `ordered`, `total` and `stop`.
         budget: The budget, whose pace is used for the ETA.
-        concurrency: The number of places.
-        ordered: Whether outcomes have the order of the items.
-        total: The number of items, if it is known.
-        stop: The limits at which the job stops.
         fatal: Errors that all further items would have, too. The job stops and raises such an error after the last
             outcome.
         lane: The lane of its calls.
         job: Its name for hooks and logs; None if its items are a part of another job and are not reported.
-        told: A function that is called for each finished item.
+        on_item: A function that is called for each finished item.
+        opened: The context of the whole job.
     """
 
     def __init__(
@@ -261,6 +257,7 @@ class BulkRunner(Generic[T, R]):
         lane: Lane = Lane.BULK,
         job: str | None = None,
         on_item: Callable[[ItemFinished], object] | None = None,
+        opened: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
@@ -278,6 +275,7 @@ class BulkRunner(Generic[T, R]):
         self._fatal = fatal
         self._job = job
         self._on_item = on_item
+        self._opened = opened
         self._context = CallContext(lane=lane)
         self._permits = asyncio.Semaphore(concurrency)
         self._ready: dict[int, Outcome[T, R]] = {}
@@ -295,21 +293,15 @@ class BulkRunner(Generic[T, R]):
     @property
     def progress(self) -> Progress:
         """The progress of the job."""
-        ends_at = time.monotonic() if self._ended is None else self._ended
-        left, requests = None if self._total is None else self._total - self._done, self._context.requests
-        rate = 0.0
-        if left and requests and self._ended is None:
-            snapshot = self._budget.snapshot()
-            rate = bulk_rate(snapshot.limit, snapshot.period)
-        return Progress(
-            done=self._done,
-            total=self._total,
-            failed=self._failed,
-            requests=requests,
-            eta=None
-            if left is None
-            else eta(left=left, done=self._done, requests=requests, elapsed=ends_at - self._began, rate=rate or 1.0),
-        )
+        requests, seconds = self._context.requests, None
+        if self._total is not None:
+            left, rate = self._total - self._done, 1.0
+            if left and requests and self._ended is None:
+                snapshot = self._budget.snapshot()
+                rate = bulk_rate(snapshot.limit, snapshot.period) or 1.0
+            elapsed = (self._ended or time.monotonic()) - self._began
+            seconds = eta(left=left, done=self._done, requests=requests, elapsed=elapsed, rate=rate)
+        return Progress(done=self._done, total=self._total, failed=self._failed, requests=requests, eta=seconds)
 
     async def outcomes(self) -> AsyncGenerator[Outcome[T, R]]:
         """Start the job and yield the outcomes. Leaving the loop ends all work.
@@ -318,31 +310,29 @@ class BulkRunner(Generic[T, R]):
             BulkStoppedError: Too many items failed.
             Exception: An error of the items' source, or a fatal error; raised after the last outcome.
         """
-        self._began = time.monotonic()
-        self._reader = asyncio.create_task(self._read_items(), name="items of a bulk job")
-        self._reader.add_done_callback(self._on_task_done)
-        try:
-            while True:
-                while (outcome := self._take()) is not None:
-                    yield outcome
-                if self._reader.done() and not self._workers:
-                    break
-                self._changed.clear()
-                await self._changed.wait()
-        finally:
-            await self._end()
-        if isinstance(self._raise, BulkStoppedError):
-            raise self._counted(self._raise) from self._raise.__cause__
-        if self._raise is not None:
-            raise self._raise
-
-    def _counted(self, stopped: BulkStoppedError) -> BulkStoppedError:
-        """The error with the numbers after the last outcome."""
-        return BulkStoppedError(
-            f"{stopped.message}: {self._failed} of the {self._done} that were started; no further items were started",
-            done=self._done,
-            failed=self._failed,
-        )
+        async with self._opened():
+            self._began = time.monotonic()
+            self._reader = asyncio.create_task(self._read_items(), name="items of a bulk job")
+            self._reader.add_done_callback(self._on_task_done)
+            try:
+                while True:
+                    while (outcome := self._take()) is not None:
+                        yield outcome
+                    if self._reader.done() and not self._workers:
+                        break
+                    self._changed.clear()
+                    await self._changed.wait()
+            finally:
+                await self._end()
+            if isinstance(self._raise, BulkStoppedError):
+                raise BulkStoppedError(
+                    f"stopped: too many items failed: {self._failed} of the {self._done} that were started; "
+                    "no further items were started",
+                    done=self._done,
+                    failed=self._failed,
+                ) from self._raise.__cause__
+            if self._raise is not None:
+                raise self._raise
 
     def _take(self) -> Outcome[T, R] | None:
         """Return the next outcome that is ready."""
@@ -408,7 +398,7 @@ class BulkRunner(Generic[T, R]):
         if isinstance(outcome.error, self._fatal):
             self._stop_reading(outcome.error)
         elif self._stop is not None and self._stop.is_reached(self._done, self._failed):
-            stopped = BulkStoppedError("stopped: too many items failed", done=0, failed=0)
+            stopped = BulkStoppedError("", done=0, failed=0)  # the numbers are known after the last outcome
             stopped.__cause__ = outcome.error
             self._stop_reading(stopped)
 
@@ -461,12 +451,10 @@ class OutcomeStream(AsyncOnly, Generic[T, R]):
     if not TYPE_CHECKING:
         __await__ = refuse
 
-    def __init__(
-        self, runner: BulkRunner[T, R], opened: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
-    ) -> None:
+    def __init__(self, runner: BulkRunner[T, R]) -> None:
         self._runner = runner
         # asyncio closes a forgotten generator, so the tasks must not hold a reference to it.
-        self._outcomes = _outcomes(runner, opened)
+        self._outcomes = runner.outcomes()
 
     def __repr__(self) -> str:
         return f"<OutcomeStream {self.progress}>"
@@ -495,11 +483,3 @@ class OutcomeStream(AsyncOnly, Generic[T, R]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-async def _outcomes(
-    runner: BulkRunner[T, R], opened: Callable[[], AbstractAsyncContextManager[object]]
-) -> AsyncGenerator[Outcome[T, R]]:
-    async with opened(), aclosing(runner.outcomes()) as outcomes:
-        async for outcome in outcomes:
-            yield outcome

@@ -12,10 +12,8 @@ from os import PathLike
 from typing import Any, Final
 
 import attrs
-import cattrs
 
 from goedgepickt_async._transport.pipeline import Sender
-from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter
 from goedgepickt_async.bulk.runs import Target
@@ -23,6 +21,7 @@ from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import (
     CONVERTER,
     NOT_REPORTED,
+    UNREADABLE,
     Action,
     Applied,
     Change,
@@ -42,6 +41,9 @@ _FATAL = (JournalError, AuthenticationError, ClientClosedError)
 _FORMAT: Final = "goedgepickt-async plan"
 _VERSION: Final = 2
 _LISTS: Final = ("writes", "conflicts", "skipped", "unchanged")
+_SAVED_AS_THEY_ARE: Final = (
+    "kind", "scope", "unchanged", "skipped", "conflicts", "notices", "looked_at", "content", "source", "requests_read",
+)  # fmt: skip
 
 
 def _counted(rows: Sized) -> str:
@@ -226,14 +228,7 @@ class Plan:
             )
         try:
             return _structure_plan(data)
-        except (
-            cattrs.BaseValidationError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+        except UNREADABLE as error:
             raise ConfigurationError(f"the plan is damaged: {type(error).__name__}; plan again") from None
 
     def _repr_html_(self) -> str:
@@ -297,9 +292,9 @@ class Plan:
         sender, strategy = self.bound_to
         runner = BulkRunner(
             plan_runner.apply, self.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop,
-            fatal=_FATAL, lane=Lane.BULK, job=strategy.name, on_item=sender.pipeline.hooks.item,
+            fatal=_FATAL, job=strategy.name, on_item=sender.pipeline.hooks.item, opened=opened,
         )  # fmt: skip
-        return OutcomeStream(runner, opened)
+        return OutcomeStream(runner)
 
     @property
     def bound_to(self) -> tuple[Sender, PlanStrategy[Any]]:
@@ -340,41 +335,30 @@ class Plan:
 
 
 def _structure_plan(data: Mapping[str, Any]) -> Plan:
+    types: dict[str, Any] = {field.name: field.type for field in attrs.fields(attrs.resolve_types(Plan))}
+    same: dict[str, Any] = {name: CONVERTER.structure(data[name], types[name]) for name in _SAVED_AS_THEY_ARE}
     writes = CONVERTER.structure(data["writes"], tuple[PlannedWrite, ...])
     read_at = datetime.fromisoformat(data["read_at"])
     rate = data["rate"]
     if read_at.tzinfo is None or not isinstance(data["options"], dict) or not 0 < rate < float("inf"):
         raise ValueError("unfit")
-    source = data["source"]
     return Plan(
-        kind=CONVERTER.structure(data["kind"], str),
         options=data["options"],
-        scope=CONVERTER.structure(data["scope"], PlanScope),
         creates=tuple(write for write in writes if write.action is Action.CREATE),
         updates=tuple(write for write in writes if write.action is not Action.CREATE),
-        unchanged=CONVERTER.structure(data["unchanged"], tuple[Unchanged, ...]),
-        skipped=CONVERTER.structure(data["skipped"], tuple[Skipped, ...]),
-        conflicts=CONVERTER.structure(data["conflicts"], tuple[Conflict, ...]),
-        notices=CONVERTER.structure(data["notices"], tuple[str, ...]),
-        looked_at=CONVERTER.structure(data["looked_at"], str),
-        content=CONVERTER.structure(data["content"], str),
-        source=None if source is None else CONVERTER.structure(source, RowSource),
         read_at=read_at,
-        requests_read=CONVERTER.structure(data["requests_read"], int),
         rate=float(rate),
+        **same,
     )
 
 
 # -- text ----------------------------------------------------------------------------------------------------------------
 
-Where = Callable[[int], str]
-
-_ONE_LINE: Final = frozenset({"orders"})
 _MAX_TEXT: Final = 120
 _MAX_PLACES: Final = 5
 
 
-def _render(plan: Plan, *, limit: int | None, where: Where) -> str:
+def _render(plan: Plan, *, limit: int | None, where: Callable[[int], str]) -> str:
     """Render a summary, notices, creates (`+`), changes (`~`), conflicts (`!`) and skipped rows (`=`)."""
     looked_at = [f"Looked at: {_printable(plan.looked_at, 400)}."] if plan.looked_at else []
     lines = [_title(plan), _summary(plan), *looked_at, *(f"Note: {_printable(notice, 400)}" for notice in plan.notices)]
@@ -440,7 +424,7 @@ def _write(plan: Plan, write: PlannedWrite) -> str:
     if write.name and not (has_name and write.action is Action.CREATE):
         head += f"  {_printable(write.name)}"
     shown = [_change(write, change) for change in write.changes if change.field != "sku" or write.uuid is not None]
-    if plan.kind in _ONE_LINE or len(shown) == 1:
+    if plan.kind == "orders" or len(shown) == 1:
         return f"{head}  {', '.join(shown)}"
     return "\n".join([head, *(f"      {change}" for change in shown)])
 
@@ -453,7 +437,7 @@ def _change(write: PlannedWrite, change: Change) -> str:
     return f"{text}  ({change.after - change.before:+d})" if write.action is Action.MUTATE else text
 
 
-def _conflict(conflict: Conflict, where: Where) -> str:
+def _conflict(conflict: Conflict, where: Callable[[int], str]) -> str:
     rows = _and([where(index) for index in conflict.indexes])
     return f"! {_name(conflict.key)}  {_printable(rows, 400)}: {_printable(conflict.reason, 400)}"
 

@@ -35,6 +35,7 @@ from goedgepickt_async.bulk.runs import (
 )
 from goedgepickt_async.bulk.strategy import PlanStrategy, resolve_webshop, split_duplicates
 from goedgepickt_async.bulk.values import (
+    UNREADABLE,
     Action,
     Applied,
     Conflict,
@@ -121,11 +122,11 @@ def bound(plan: Plan, sender: Sender) -> Plan:
         raise ConfigurationError(f"unknown kind of plan: {plan.kind}")
     try:
         kind = _STRATEGIES[plan.kind](sender, webshop=webshop, **plan.options)
-    except (TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         raise ConfigurationError(f"the plan has options that this version does not know: {error}") from None
     try:
         is_sound = all(kind.is_sound(write) for write in plan.writes)
-    except (TypeError, ValueError, LookupError, AttributeError):
+    except UNREADABLE:
         is_sound = False
     if not is_sound:
         raise ConfigurationError("the plan is damaged: it has a write that was not planned. Plan again")

@@ -23,6 +23,7 @@ import attrs
 import cattrs
 
 from goedgepickt_async._sqlite import sqlite3
+from goedgepickt_async.bulk.values import UNREADABLE
 from goedgepickt_async.errors import ConfigurationError, JournalBusyError, JournalError
 from goedgepickt_async.paths import FileLock, make_private_directory, runtime_dir, state_dir, write_private
 from goedgepickt_async.settings import Settings
@@ -307,7 +308,7 @@ def _as_it_is(run: RunRecord) -> RunRecord:
 def _read(path: Path) -> RunRecord:
     try:
         return _converter.structure(json.loads(path.read_bytes()), RunRecord)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError):
+    except UNREADABLE:
         raise JournalError(f"the record of a run in {path} is damaged: check it, and delete it by hand") from None
 
 

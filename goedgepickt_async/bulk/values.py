@@ -20,6 +20,7 @@ from goedgepickt_async.settings import Settings
 __all__ = [
     "CONVERTER",
     "NOT_REPORTED",
+    "UNREADABLE",
     "Action",
     "Applied",
     "AppliedVia",
@@ -38,6 +39,10 @@ __all__ = [
 
 NOT_REPORTED = "(not reported)"
 """The present value of a field that the API accepts but does not return."""
+UNREADABLE: Final = (
+    cattrs.BaseValidationError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+)  # fmt: skip
+"""What reading a damaged plan or record raises."""
 
 
 class Action(enum.StrEnum):
@@ -323,7 +328,7 @@ _T = TypeVar("_T")
 def _structure(data: Any, cls: type[_T]) -> _T:
     try:
         return CONVERTER.structure(data, cls)
-    except (cattrs.BaseValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise ConfigurationError(f"not a saved {cls.__name__}: {type(error).__name__}") from None
 
 

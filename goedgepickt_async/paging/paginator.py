@@ -191,7 +191,7 @@ class ListSource(Generic[T]):
 
     @on_unreadable.validator
     def _check(self, _: object, choice: Any) -> None:
-        if not callable(choice) and choice not in ("raise", "skip"):
+        if not callable(choice) and not (isinstance(choice, str) and choice in {"raise", "skip"}):
             raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
 
 
