@@ -290,6 +290,7 @@ class ListReader:
         self._without_news = 0
         self._last_keys: list[str] = []
         self._before_last_keys: list[str] = []
+        self._repeated = False  # whether the latest page repeated the page before it
         self._overlap = OVERLAP  # overlap of the next page, in rows
         self._back = 0  # rows to go back, because the overlap was not enough
         self._has_gaps = False  # whether pages in the middle of the list are not full
@@ -380,9 +381,10 @@ class ListReader:
         if self._is_clamped_to_the_last_page(ask, page, keys):
             self._ended = True
             return None
-        if keys == self._last_keys and ask.start >= self.position.covered:
-            self._at_repetition(page)
+        if keys == self._last_keys and (ask.start >= self.position.covered or self._repeated):
+            self._at_repetition(ask, page)
             return None
+        self._repeated = False
         self._before_last_keys, self._last_keys = self._last_keys, keys
         remembers = self._seen.whole or ask.start >= self.position.covered - len(self._seen) // 2
         if self._is_continuous(ask, keys, remembers=remembers):
@@ -482,10 +484,14 @@ class ListReader:
         self._largest = max(1, min(self._largest, len(self._last_keys)))
         self.position = attrs.evolve(self.position, short=False)
 
-    def _at_repetition(self, page: RawPage) -> None:
-        if page.has_info:
+    def _at_repetition(self, ask: PageRequest, page: RawPage) -> None:
+        if not page.has_info:
+            self._ended = True  # no `pageInfo` and the same rows again: this list has no pages
+        elif self._repeated:
             raise PagingError("the server sends the same page twice, so the end of the list is unknown")
-        self._ended = True  # no `pageInfo` and the same rows again: this list has no pages
+        else:  # new rows may have moved these to the next page
+            self._repeated = True
+            self._step_back(ask)
 
     def _at_a_gap(self, ask: PageRequest) -> None:
         """No row of the page was read before."""

@@ -77,6 +77,22 @@ async def test_rows_that_stay_come_exactly_once_while_others_come_and_go(
     assert {f"u{key}" for key in range(number) if key not in gone} <= set(found)
 
 
+async def test_a_last_page_whose_rows_move_to_the_next_page_is_no_repetition() -> None:
+    rows = list(range(101))
+    count = 0
+
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
+        nonlocal count
+        answer, count = page(rows[ask.start : ask.end], ask), count + 1
+        if count == 1:
+            del rows[:2]
+        elif count == 2:
+            rows[:0] = [1001, 1002, 1003]
+        return answer
+
+    assert sorted(await read(fetch)) == sorted(f"u{key}" for key in [*range(101), 1001, 1002, 1003])
+
+
 async def test_naive_paging_would_have_missed_rows_in_that_test() -> None:
     """The control: page after page of 100, one row leaves at each."""
     rows = list(range(1000))
