@@ -264,12 +264,12 @@ class Router:
     """A table of routes; `{}` in a path matches one segment, a positional argument of the controller."""
 
     def __init__(self) -> None:
-        self._routes: list[tuple[re.Pattern[str], dict[str, Callable[..., Answer]]]] = []
+        self._routes: dict[re.Pattern[str], dict[str, Callable[..., Answer]]] = {}
 
     def add(self, path: str, **methods: Callable[..., Answer]) -> None:
         """Add the controllers of a path by HTTP method (`get=…`, `post=…`, `put=…`)."""
         pattern = re.compile(re.escape(path).replace(r"\{\}", "([^/]+)"))
-        self._routes.append((pattern, {name.upper(): controller for name, controller in methods.items()}))
+        self._routes.setdefault(pattern, {}).update({name.upper(): how for name, how in methods.items()})
 
     def find(self, request: Incoming) -> Controller:
         """Return the controller of a request.
@@ -277,7 +277,7 @@ class Router:
         Raises:
             Refusal: 404 or 405, in Laravel's words.
         """
-        for pattern, methods in self._routes:
+        for pattern, methods in self._routes.items():
             match = pattern.fullmatch(request.path)
             if not match or not request.base:
                 continue

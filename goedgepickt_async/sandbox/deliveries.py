@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, overload
@@ -114,6 +114,8 @@ class Delivery:
         return said
 
 
+_log = logging.getLogger("goedgepickt_async.sandbox")
+
 ATTEMPTS: Final = 10
 """The number of attempts for a delivery (reference section 6, A)."""
 
@@ -183,9 +185,6 @@ class LoopbackResolver(AbstractResolver):
         """Nothing is open."""
 
 
-_READ_AT_MOST: Final = 64 * 1024
-
-
 class WebhookSender:
     """Sends bodies to receivers, like the service. It is an async context manager.
 
@@ -232,21 +231,19 @@ class WebhookSender:
             signature: The header `Signature`.
         """
         at, start = self._clock(), time.perf_counter()
-        status, problem = await self._outcome(url, body, signature)
-        return Attempt(at=at, seconds=time.perf_counter() - start, status=status, problem=problem)
-
-    async def _outcome(self, url: str, body: bytes, signature: str) -> tuple[int | None, str | None]:
+        status, problem = None, None
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._post(url, body, signature), None
+                status = await self._post(url, body, signature)
         except TimeoutError:
-            return None, "timed out"
+            problem = "timed out"
         except aiohttp.ClientConnectorError as error:
-            return None, f"not connected: {error.os_error.strerror or type(error.os_error).__name__}"
+            problem = f"not connected: {error.os_error.strerror or type(error.os_error).__name__}"
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError):
-            return None, "not a URL that can be called"
+            problem = "not a URL that can be called"
         except (aiohttp.ClientError, OSError) as error:
-            return None, f"connection lost: {type(error).__name__}"
+            problem = f"connection lost: {type(error).__name__}"
+        return Attempt(at=at, seconds=time.perf_counter() - start, status=status, problem=problem)
 
     async def _post(self, url: str, body: bytes, signature: str) -> int:
         assert self._session is not None, "a webhook sender is an asynchronous context"
@@ -255,117 +252,10 @@ class WebhookSender:
             read = 0
             async for piece in response.content.iter_any():
                 read += len(piece)
-                if read > _READ_AT_MOST:  # the rest of an answer does not matter
+                if read > 64 * 1024:  # the rest of a response does not matter
                     response.close()
                     break
             return response.status
-
-
-@attrs.frozen
-class Payload:
-    """A payload, and the webshop whose subscriptions get it.
-
-    Attributes:
-        subscription: The subscribed event.
-        webshop: The uuid of the webshop; None for the whole account.
-        data: The payload.
-    """
-
-    subscription: str
-    webshop: str | None
-    data: dict[str, Any]
-
-
-def payload_of(world: World, change: Change) -> Payload | None:
-    """Return the report of a change; None if the service sends no webhook for it.
-
-    A new order reports its first status. Each change of stock is reported; for a bundle's header the event has
-    another name. `newStock` is the free stock.
-    """
-    webshop = None if change.webshop is None else world.webshops.uuid(change.webshop)
-    match change.kind:
-        case ChangeKind.ORDER_CREATED | ChangeKind.ORDER_STATUS_CHANGED:
-            return Payload("order.statusChanged", webshop, _order_payload(world, change.row))
-        case ChangeKind.PRODUCT_STOCK_CHANGED:
-            return Payload("product.stockChanged", webshop, _stock_payload(change.row))
-    return None
-
-
-def subscribed(world: World, report: Payload) -> Iterator[Row]:
-    """Return the subscriptions for a report."""
-    for hook in world.webhooks:
-        if hook["webhookEvent"] == report.subscription and report.webshop in {None, hook["webshopUuid"]}:
-            yield hook
-
-
-def _order_payload(world: World, row: Row) -> dict[str, Any]:
-    index = world.orders.find(str(row["uuid"]))
-    return {
-        "event": "orderStatusChanged",
-        "newStatus": row["status"],
-        "orderNumber": row.get("orderId") if index is None else world.order_id(index),
-        "orderUuid": row["uuid"],
-    }
-
-
-def _stock_payload(row: Row) -> dict[str, Any]:
-    compound = row.get("type") == "parent"
-    return {
-        "event": "compoundProductStockUpdated" if compound else "stockUpdated",
-        "newStock": str((row["stock"] or {}).get("freeStock", 0)),
-        "productSku": row["sku"],
-        "productUuid": row["uuid"],
-    }
-
-
-Carry = Callable[[Delivery, WebhookSender], Coroutine[Any, Any, None]]
-
-
-class DeliveryQueue:
-    """Runs one task for each delivery; all tasks end with the queue.
-
-    Args:
-        carry: A function that carries out one delivery.
-        sender: A function that makes the sender.
-    """
-
-    def __init__(self, carry: Carry, sender: Callable[[], WebhookSender]) -> None:
-        self._carry = carry
-        self._courier = sender
-        self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._run(), name="webhook deliveries of a sandbox")
-
-    def put(self, delivery: Delivery) -> None:
-        """Add a delivery. This works from any thread."""
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, delivery)
-
-    async def wait(self, something: asyncio.Event) -> None:
-        """Wait for something that happens in the deliveries' event loop; also from another one, in another thread."""
-        if asyncio.get_running_loop() is self._loop:
-            await something.wait()
-            return
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_happened(something), self._loop))
-
-    async def close(self) -> None:
-        """Cancel all deliveries in progress, and wait for their end."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            self._task.result()  # it cannot have ended well
-
-    async def _run(self) -> None:
-        async with self._courier() as sender, asyncio.TaskGroup() as group:
-            while True:
-                delivery = await self._queue.get()
-                group.create_task(self._carry(delivery, sender))
-
-
-async def _happened(something: asyncio.Event) -> None:
-    await something.wait()
-
-
-_log = logging.getLogger("goedgepickt_async.sandbox")
 
 
 class Deliveries(Sequence[Delivery]):
@@ -393,22 +283,23 @@ class Deliveries(Sequence[Delivery]):
             raise ValueError("the pace of deliveries must be at least 0, and their timeout more")
         self.changed: Callable[[], None] = lambda: None
         self.copies = 1
-        self._numbers = count(1)
         self.delay: float = 0.0
+        self._numbers = count(1)
         self._world = world
         self._pace = pace
-        self._make_courier = lambda: WebhookSender(timeout=timeout, resolver=LoopbackResolver(), clock=clock)
+        self._timeout = timeout
+        self._clock = clock
         self._log: list[Delivery] = []
         self._held: list[Delivery] | None = None
         self._open: set[Delivery] = set()
         self._counting = threading.Lock()  # the world may be changed from any thread
-        self._quiet = asyncio.Event()
+        self._all_ended = asyncio.Event()
+        self._all_ended.set()
         self._disabled: set[str] = set()
-        self._strange: set[str] = set()
+        self._warned: set[str] = set()
         self._workers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._queue: DeliveryQueue | None = None
-        self._quiet.set()
-        world.subscribe(self._hear)
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Queue[Delivery], asyncio.Task[None]] | None = None
+        world.subscribe(self._report)
 
     # The log
 
@@ -432,8 +323,13 @@ class Deliveries(Sequence[Delivery]):
 
     async def settled(self) -> None:
         """Wait until all deliveries are delivered, given up or held."""
-        if self._queue is not None:
-            await self._queue.wait(self._quiet)
+        if self._running is None:
+            return
+        loop, _, _ = self._running
+        if loop is asyncio.get_running_loop():
+            await self._all_ended.wait()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._all_ended.wait(), loop))
 
     # Subscriptions
 
@@ -452,11 +348,11 @@ class Deliveries(Sequence[Delivery]):
         Raises:
             RuntimeError: The sandbox is not running.
         """
-        if self._queue is None:
+        if self._running is None:
             raise RuntimeError("the sandbox is not started")
         self.enable(delivery.webhook_uuid)
         again = attrs.evolve(delivery, number=next(self._numbers), state=DeliveryState.UNDER_WAY, attempts=[])
-        self._write(again)
+        self._add(again)
         return again
 
     # Disturbing
@@ -479,17 +375,21 @@ class Deliveries(Sequence[Delivery]):
 
     async def start(self) -> None:
         """Start to report changes."""
-        if self._queue is None:
+        if self._running is None:
             self._workers.clear()
-            self._queue = DeliveryQueue(self._carry, self._make_courier)
+            loop, queue = asyncio.get_running_loop(), asyncio.Queue[Delivery]()
+            self._running = loop, queue, loop.create_task(self._run(queue), name="webhook deliveries of a sandbox")
 
     async def close(self) -> None:
-        """Cancel all deliveries in progress; they are dropped."""
-        queue, self._queue = self._queue, None
-        if queue is None:
+        """Cancel all deliveries in progress, and wait for their end; they are dropped."""
+        if self._running is None:
             return
+        (_, _, task), self._running = self._running, None
+        task.cancel()
         try:
-            await queue.close()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()  # it cannot have ended well
         finally:
             for delivery in [*self._open, *(self._held or [])]:
                 self._end(delivery, DeliveryState.DROPPED)
@@ -497,36 +397,48 @@ class Deliveries(Sequence[Delivery]):
 
     # Inside
 
-    def _hear(self, change: Change) -> None:
-        if self._queue is None:
-            return
-        report = payload_of(self._world, change)
-        if report is None:
-            return
-        for hook in subscribed(self._world, report):
-            if hook["webhookUuid"] not in self._disabled:
-                self._make(hook, report)
+    def _report(self, change: Change) -> None:
+        """Deliver a change to its subscribers.
 
-    def _make(self, hook: Row, report: Payload) -> None:
-        body = encode_json(report.data)
-        for _ in range(self.copies):
-            self._write(
-                Delivery(
-                    number=next(self._numbers),
-                    webhook_uuid=hook["webhookUuid"],
-                    target_url=hook["targetUrl"],
-                    event=report.data["event"],
-                    body=body,
-                    signature=sign(body, hook["webhookSecret"]),
+        A new order reports its first status. Each change of stock is reported, also the change of a bundle's header.
+        """
+        if self._running is None:
+            return
+        if change.kind in {ChangeKind.ORDER_CREATED, ChangeKind.ORDER_STATUS_CHANGED}:
+            event, payload = "order.statusChanged", self._order_payload(change.row)
+        elif change.kind is ChangeKind.PRODUCT_STOCK_CHANGED:
+            event, payload = "product.stockChanged", _stock_payload(change.row)
+        else:
+            return
+        body = encode_json(payload)
+        webshop = None if change.webshop is None else self._world.webshops.uuid(change.webshop)
+        for hook in self._world.webhooks:
+            is_subscribed = hook["webhookEvent"] == event and webshop in {None, hook["webshopUuid"]}
+            if not is_subscribed or hook["webhookUuid"] in self._disabled:
+                continue
+            for _ in range(self.copies):
+                self._add(
+                    Delivery(
+                        number=next(self._numbers),
+                        webhook_uuid=hook["webhookUuid"],
+                        target_url=hook["targetUrl"],
+                        event=payload["event"],
+                        body=body,
+                        signature=sign(body, hook["webhookSecret"]),
+                    )
                 )
-            )
 
-    def _write(self, delivery: Delivery) -> None:
+    def _order_payload(self, row: Row) -> dict[str, Any]:
+        index = self._world.orders.find(str(row["uuid"]))
+        return {
+            "event": "orderStatusChanged",
+            "newStatus": row["status"],
+            "orderNumber": row.get("orderId") if index is None else self._world.order_id(index),
+            "orderUuid": row["uuid"],
+        }
+
+    def _add(self, delivery: Delivery) -> None:
         self._log.append(delivery)
-        self._post(delivery)
-        self.changed()
-
-    def _post(self, delivery: Delivery) -> None:
         if not is_loopback(delivery.target_url):
             delivery.state = DeliveryState.REFUSED
             self._warn(delivery)
@@ -535,39 +447,47 @@ class Deliveries(Sequence[Delivery]):
             self._held.append(delivery)
         else:
             self._send(delivery)
+        self.changed()
 
     def _warn(self, delivery: Delivery) -> None:
-        if delivery.webhook_uuid in self._strange:
-            return
-        self._strange.add(delivery.webhook_uuid)
-        host = host_of(delivery.target_url) or "no host"
-        _log.warning("a subscription points to %s; a sandbox delivers to this machine alone, so not there", host)
+        if delivery.webhook_uuid not in self._warned:
+            self._warned.add(delivery.webhook_uuid)
+            host = host_of(delivery.target_url) or "no host"
+            _log.warning("a subscription points to %s; a sandbox delivers to this machine alone, so not there", host)
 
     def _send(self, delivery: Delivery) -> None:
-        if self._queue is None:
+        running = self._running
+        if running is None:
             return
+        loop, queue, _ = running
         delivery.state = DeliveryState.UNDER_WAY
         with self._counting:
             self._open.add(delivery)
-            self._quiet.clear()
-        self._queue.put(delivery)
+            self._all_ended.clear()
+        loop.call_soon_threadsafe(queue.put_nowait, delivery)  # the world may be changed from any thread
 
     def _end(self, delivery: Delivery, state: DeliveryState) -> None:
         delivery.state = state
         with self._counting:
             self._open.discard(delivery)
             if not self._open:
-                self._quiet.set()
+                self._all_ended.set()
         self.changed()
 
-    async def _carry(self, delivery: Delivery, sender: WebhookSender) -> None:
+    async def _run(self, queue: asyncio.Queue[Delivery]) -> None:
+        sender = WebhookSender(timeout=self._timeout, resolver=LoopbackResolver(), clock=self._clock)
+        async with sender, asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._deliver(await queue.get(), sender))
+
+    async def _deliver(self, delivery: Delivery, sender: WebhookSender) -> None:
         state = DeliveryState.DROPPED
         try:
-            state = await self._tried(delivery, sender)
+            state = await self._attempt_all(delivery, sender)
         finally:
             self._end(delivery, state)
 
-    async def _tried(self, delivery: Delivery, sender: WebhookSender) -> DeliveryState:
+    async def _attempt_all(self, delivery: Delivery, sender: WebhookSender) -> DeliveryState:
         await asyncio.sleep(self.delay)
         for pause in pauses():
             await asyncio.sleep(pause * self._pace)
@@ -581,3 +501,12 @@ class Deliveries(Sequence[Delivery]):
                 return DeliveryState.DELIVERED
         self._disabled.add(delivery.webhook_uuid)
         return DeliveryState.FAILED
+
+
+def _stock_payload(row: Row) -> dict[str, Any]:
+    return {
+        "event": "compoundProductStockUpdated" if row.get("type") == "parent" else "stockUpdated",
+        "newStock": str((row["stock"] or {}).get("freeStock", 0)),
+        "productSku": row["sku"],
+        "productUuid": row["uuid"],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -11,14 +12,17 @@ from typing import Any, Final
 
 import attrs
 
-from goedgepickt_async.sandbox.app import Quirks
-from goedgepickt_async.sandbox.world import Table
+from goedgepickt_async.sandbox.app import Answer, Controller, Quirks, invalid, json_answer
+from goedgepickt_async.sandbox.requests import Incoming
+from goedgepickt_async.sandbox.validation import Errors, validation_text
+from goedgepickt_async.sandbox.world import Table, World
 from goedgepickt_async.sandbox.world.table import day_start
 
-__all__ = ["BadCursorError", "ListQuery", "Listing", "PageLimits", "PageRequest", "Pager"]
-
+__all__ = ["ListQuery", "Listing", "Lists", "PageLimits"]
 
 _KEPT_SELECTIONS: Final = 16
+_EVIDENT: Final = {"order": ("status",), "product": ("sku", "supplierUuid")}
+"""The searches that public evidence exists for (reference sections 4.2 and 4.5)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +54,10 @@ class Listing:
 
     Attributes:
         table: The rows.
-        searchable: The attributes that the search of three knows, with how to read each from a row's index.
+        searchable: The attributes for a search, with a function that reads each from a row's index.
         candidates: For some attributes, a quick way to the few rows that can have a value.
         webshop: The webshop of a row, where rows have one.
-        created: When a row was created (Unix second), where rows know; it must grow over the generated rows.
+        created: The Unix second at which a row was created, where rows have one; it must grow over the generated rows.
         status: The status of a row, where the list has a separate filter for it.
         past: The statuses that a row had before.
     """
@@ -87,7 +91,13 @@ class Listing:
         return lambda index: (0, sign * index)
 
     def _filtered(self, query: ListQuery) -> Sequence[int]:
-        rows = self._searched(query)
+        rows: Sequence[int] = self.table.living()
+        if query.search is not None:
+            attribute, value = query.search
+            read, quick = self.searchable[attribute], self.candidates.get(attribute)
+            if quick is not None:
+                rows = [index for index in quick(value) if self.table.lives(index)]
+            rows = [index for index in rows if (found := read(index)) is not None and str(found) == value]
         if query.created_after is not None and self.created is not None:
             rows = self._since(rows, day_start(query.created_after), self.created)
         if query.webshop is not None and self.webshop is not None:
@@ -98,15 +108,6 @@ class Listing:
             past = self.past if query.leaks else (lambda _: frozenset[str]())
             rows = [index for index in rows if status(index) in wanted or not wanted.isdisjoint(past(index))]
         return rows
-
-    def _searched(self, query: ListQuery) -> Sequence[int]:
-        if query.search is None:
-            return self.table.living()
-        attribute, value = query.search
-        read = self.searchable[attribute]
-        quick = self.candidates.get(attribute)
-        rows = self.table.living() if quick is None else [index for index in quick(value) if self.table.lives(index)]
-        return [index for index in rows if _as_text(read(index)) == value]
 
     def _since(self, rows: Sequence[int], start: int, created: Callable[[int], int]) -> Sequence[int]:
         generated = self.table.generated
@@ -121,14 +122,6 @@ class Listing:
             created = self.created
             rows = sorted(rows, key=lambda index: (created(index), index))
         return rows[::-1] if query.descending else rows
-
-
-def _as_text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-class BadCursorError(ValueError):
-    """The cursor is not from this list."""
 
 
 @attrs.frozen(kw_only=True)
@@ -148,87 +141,193 @@ class PageLimits:
     cursor: bool = True
 
 
-@attrs.frozen(kw_only=True)
-class PageRequest:
-    """The requested page. A cursor has priority over a number."""
+class Lists:
+    """Answers every list of one world."""
 
-    number: int = 1
-    size: int | None = None
-    cursor: str | None = None
-
-
-class Pager:
-    """Cuts pages out of selections."""
-
-    def __init__(self, limits: PageLimits, quirks: Quirks) -> None:
+    def __init__(self, world: World, limits: PageLimits, quirks: Quirks) -> None:
+        self._world = world
         self._limits = limits
         self._quirks = quirks
         self._frozen: dict[tuple[str, ListQuery], int] = {}
-
-    def page(self, listing: Listing, query: ListQuery, asked: PageRequest) -> dict[str, Any]:
-        """Return the answer of a list: `items` and `pageInfo`.
-
-        Raises:
-            BadCursorError: The cursor is not from this sandbox.
-        """
-        selection = listing.select(query)
-        size = self._size(asked)
-        start = self._after(listing, query, asked.cursor) if asked.cursor else self._start(selection, asked, size)
-        stop = start + size
-        if not asked.cursor:
-            stop = min(stop, max(start, self._limits.reach))
-        indices = selection[start:stop]
-        cursor = None
-        if len(indices) and start + len(indices) < len(selection):
-            cursor = self._cursor(listing, query, indices[-1], asked)
-        info = self._info(listing, query, len(selection), size, asked)
-        return self._envelope([listing.table.row(index) for index in indices], info, cursor)
-
-    def _size(self, asked: PageRequest) -> int:
-        if self._quirks.ignore_per_page or asked.size is None or asked.size < 1:
-            return self._limits.default
-        return min(asked.size, self._limits.largest)
-
-    def _start(self, selection: Sequence[int], asked: PageRequest, size: int) -> int:
-        start = (asked.number - 1) * size
-        within = min(len(selection), self._limits.reach)
-        if self._quirks.repeat_last_page and start >= within:
-            return max(0, (within - 1) // size * size)
-        return start if start < self._limits.reach else len(selection)
-
-    def _after(self, listing: Listing, query: ListQuery, cursor: str) -> int:
-        selection, key = listing.select(query), listing.sort_key(query)
-        return bisect_right(selection, _read_cursor(cursor), key=key)
-
-    def _cursor(self, listing: Listing, query: ListQuery, last: int, asked: PageRequest) -> str | None:
-        if not self._limits.cursor:
-            return None
-        if self._quirks.repeat_cursor and asked.cursor:
-            return asked.cursor
-        return _write_cursor(listing.sort_key(query)(last))
-
-    def _info(self, listing: Listing, query: ListQuery, total: int, size: int, asked: PageRequest) -> dict[str, Any]:
-        quirks = self._quirks
-        if quirks.freeze_page_info:
-            total = self._frozen.setdefault((listing.table.kind, query), total)
-        counted_for = quirks.last_page_for or size
-        last = max(1, -(-total // counted_for))
-        return {
-            "totalItems": total if quirks.total_items is None else quirks.total_items,
-            "itemsPerPage": asked.size if quirks.hide_clamp and asked.size else size,
-            "currentPage": asked.number,
-            "lastPage": last if quirks.last_page is None else quirks.last_page,
+        products = _listing(
+            world.products,
+            *("uuid", "productId", "sku", "name", "ean", "barcode", "type"),
+            webshop=world.product_webshop,
+        )
+        products.searchable["supplierUuid"] = lambda index: (world.products.bare(index)["supplier"] or {}).get("uuid")
+        products.candidates["sku"] = world.products_with_sku
+        orders = _listing(
+            world.orders,
+            *("uuid", "externalDisplayId"),
+            webshop=world.order_webshop,
+            created=world.order_created,
+            status=world.order_status,
+            past=world.past_statuses,
+        )
+        # The database knows the shop's own id also where the response leaves it out.
+        orders.searchable |= {"status": world.order_status, "orderId": world.order_id, "orderNumber": world.order_id}
+        orders.candidates |= dict.fromkeys(("externalDisplayId", "orderNumber", "orderId"), world.orders_with_number)
+        shipments = _listing(
+            world.shipments,
+            *("uuid", "status", "trackTraceCode", "externalId", "referenceText", "shippingMethod"),
+            webshop=world.shipment_webshop,
+            created=world.shipment_created,
+        )
+        hooks = ("webhookUuid", "webhookEvent", "targetUrl", "webshopUuid", "webshopName")
+        self.by_path: dict[str, Listing] = {
+            "/webshops": _listing(world.webshops, "uuid", "name", "url", "platform"),
+            "/picklocations": _listing(world.pick_locations, "uuid", "name"),
+            "/products": products,
+            "/orders": orders,
+            "/shipments": shipments,
+            "/webhooks": _listing(world.webhooks, *hooks),
         }
 
-    def _envelope(self, items: list[Any], info: dict[str, Any], cursor: str | None) -> dict[str, Any]:
-        if cursor is not None:
-            info["cursor"] = cursor
-        page: dict[str, Any] = {"items": items, "pageInfo": info}
-        if self._quirks.drop_empty_items and not items:
+    def controller(self, path: str) -> Controller:
+        """Return the controller of the list with this path."""
+        return lambda request: self._answer(self.by_path[path], request)
+
+    def page(
+        self, listing: Listing, query: ListQuery, number: int = 1, asked: int | None = None, cursor: str = ""
+    ) -> dict[str, Any]:
+        """Return a page of a list: `items` and `pageInfo`.
+
+        Args:
+            listing: The list.
+            query: The filters and the order.
+            number: The number of the page.
+            asked: The requested page size, at least 1, or None.
+            cursor: A cursor, which has priority over the number, or an empty text.
+
+        Raises:
+            ValueError: The cursor is not from this sandbox.
+        """
+        limits, quirks = self._limits, self._quirks
+        selection = listing.select(query)
+        size = limits.default if quirks.ignore_per_page or asked is None else min(asked, limits.largest)
+        if cursor:
+            start = bisect_right(selection, _read_cursor(cursor), key=listing.sort_key(query))
+            indices = selection[start : start + size]
+        else:
+            start = self._start(len(selection), number, size)
+            indices = selection[start : min(start + size, limits.reach)]
+        total, last = self._totals((listing.table.kind, query), len(selection), size)
+        info: dict[str, Any] = {
+            "totalItems": total,
+            "itemsPerPage": asked if quirks.hide_clamp and asked else size,
+            "currentPage": number,
+            "lastPage": last,
+        }
+        if limits.cursor and len(indices) and start + len(indices) < len(selection):
+            following = _write_cursor(listing.sort_key(query)(indices[-1]))
+            info["cursor"] = cursor if quirks.repeat_cursor and cursor else following
+        page: dict[str, Any] = {"items": [listing.table.row(index) for index in indices], "pageInfo": info}
+        if quirks.drop_empty_items and not page["items"]:
             del page["items"]
-        if self._quirks.drop_page_info:
+        if quirks.drop_page_info:
             del page["pageInfo"]
         return page
+
+    def _start(self, total: int, number: int, size: int) -> int:
+        start = (number - 1) * size
+        within = min(total, self._limits.reach)
+        if self._quirks.repeat_last_page and start >= within:
+            return max(0, (within - 1) // size * size)
+        return start if start < self._limits.reach else total
+
+    def _totals(self, key: tuple[str, ListQuery], total: int, size: int) -> tuple[int, int]:
+        """Return `totalItems` and `lastPage`."""
+        quirks = self._quirks
+        if quirks.freeze_page_info:
+            total = self._frozen.setdefault(key, total)
+        last = max(1, -(-total // (quirks.last_page_for or size)))
+        return (
+            total if quirks.total_items is None else quirks.total_items,
+            last if quirks.last_page is None else quirks.last_page,
+        )
+
+    def _answer(self, listing: Listing, request: Incoming) -> Answer:
+        errors: Errors = {}
+        query = self._read_query(listing, request, errors)
+        number, size = _read_positive("page", request, errors), _read_positive("perPage", request, errors)
+        if not errors:
+            try:
+                return json_answer(self.page(listing, query, number or 1, size, _asked("cursor", request)))
+            except ValueError:
+                errors["cursor"] = [validation_text("in", "cursor")]
+        raise invalid(request, errors)
+
+    def _read_query(self, listing: Listing, request: Incoming, errors: Errors) -> ListQuery:
+        webshop, statuses, column = (_asked(name, request) for name in ("webshopUuid", "orderstatus", "orderBy"))
+        direction = _asked("orderByDirection", request).lower() or "asc"
+        if column and (column != "createDate" or not listing.created):
+            errors["orderBy"] = [validation_text("in", "orderBy")]
+        if direction not in {"asc", "desc"}:
+            errors["orderByDirection"] = [validation_text("in", "orderByDirection")]
+        index = self._world.webshops.find(webshop)
+        return ListQuery(
+            webshop=None if not webshop else -1 if index is None else index,
+            created_after=_read_day("createdAfter", request, errors) if listing.created else None,
+            search=self._read_search(listing, request, errors),
+            status=frozenset(statuses.split(",")) if statuses and listing.status else None,
+            leaks=self._quirks.orderstatus_leaks,
+            by_date=bool(column),
+            descending=bool(column) and direction == "desc",
+        )
+
+    def _read_search(self, listing: Listing, request: Incoming, errors: Errors) -> tuple[str, str] | None:
+        if _asked("searchDelimiter", request) not in {"", "="}:
+            errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]
+        attribute = _asked("searchAttribute", request)
+        if not attribute:
+            return None
+        evident = _EVIDENT.get(listing.table.kind, ()) if self._quirks.strict else listing.searchable
+        if attribute not in listing.searchable or attribute not in evident:
+            errors["searchAttribute"] = [validation_text("in", "searchAttribute")]
+        return attribute, _asked("searchValue", request)
+
+
+def _listing(table: Table, *attributes: str, **more: Any) -> Listing:
+    """Return a list that is searched by these attributes of its rows; the first one is the uuid."""
+
+    def by_uuid(uuid: str) -> list[int]:
+        index = table.find(uuid)
+        return [] if index is None else [index]
+
+    searchable = {name: _reader(table, name) for name in attributes}
+    return Listing(table=table, searchable=searchable, candidates={attributes[0]: by_uuid}, **more)
+
+
+def _reader(table: Table, attribute: str) -> Callable[[int], Any]:
+    return lambda index: table.bare(index).get(attribute)
+
+
+def _asked(name: str, request: Incoming) -> str:
+    """Return a parameter, trimmed as Laravel trims all input; empty without one."""
+    return request.query.get(name, "").strip()
+
+
+def _read_positive(name: str, request: Incoming, errors: Errors) -> int | None:
+    if name not in request.query:
+        return None
+    text = _asked(name, request)
+    if not re.fullmatch(r"[+-]?\d{1,100}", text, re.ASCII):
+        errors[name] = [validation_text("integer", name)]
+    elif int(text) < 1:
+        errors[name] = [validation_text("min", name, minimum=1)]
+    else:
+        return int(text)
+    return None
+
+
+def _read_day(name: str, request: Incoming, errors: Errors) -> date | None:
+    if name not in request.query:
+        return None
+    try:
+        return date.fromisoformat(_asked(name, request)[:10])
+    except ValueError:
+        errors[name] = [validation_text("date", name)]
+        return None
 
 
 def _write_cursor(key: tuple[int, int]) -> str:
@@ -239,5 +338,5 @@ def _read_cursor(cursor: str) -> tuple[int, int]:
     try:
         first, second = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return int(first), int(second)
-    except (ValueError, TypeError) as problem:
-        raise BadCursorError(cursor) from problem
+    except TypeError as problem:
+        raise ValueError(cursor) from problem

@@ -79,9 +79,14 @@ class Sandbox:
         world: The state, for reading and changing.
         quirks: The variants of the server's behaviour, which can be changed at any time.
         requests: Every request to the API that arrived, in order.
+        arrived: The number of requests that arrived, including removed ones.
+        faults: The planned faults.
         deliveries: Every webhook delivery that was made, in order.
         api_key: The key of the fulfilment API.
         account_key: The key of the account API.
+        takes_any_key: Whether any well-formed key opens both APIs.
+        openapi: The document at `/openapi.json`, or None.
+        closing: Is set when the sandbox closes.
 
     Raises:
         ValueError: An argument is not valid; the message names it.
@@ -153,14 +158,15 @@ class Sandbox:
         self._port = port
         self._guard = HostGuard(host, hosts)
         self._runner: web.ServerRunner | None = None
-        self._closing = asyncio.Event()
-        self._arrived = 0
         self._lively_rate = lively
         self._lively_task: asyncio.Task[None] | None = None
+        self.closing: asyncio.Event = asyncio.Event()
+        self.arrived: int = 0
         self.requests: list[RecordedRequest] = []
         self.openapi: Mapping[str, Any] | None = _document(openapi)
         self.api_key: str = self._keys.fulfilment
         self.account_key: str = self._keys.account
+        self.takes_any_key: bool = any_key
         self._set_up()
         self._control = ControlPlane(self)
 
@@ -174,7 +180,7 @@ class Sandbox:
         throttle = None if limit is None else Throttle(limit, period, cache)
         router = build_router(self.world, self._limits, self.quirks)
         self._application = Application(router, throttle, self.quirks, self._keys, clock=self._clock)
-        self._schedule = FaultSchedule()
+        self.faults: FaultSchedule = FaultSchedule()
         self._lively = Lively(self._settings.seed)
 
     # Where it is
@@ -199,16 +205,6 @@ class Sandbox:
     def account_url(self) -> str:
         """The base URL of the account API, without a slash at its end."""
         return f"{self._origin}{BASES['account']}"
-
-    @property
-    def takes_any_key(self) -> bool:
-        """Whether any well-formed key opens both APIs."""
-        return self._keys.any
-
-    @property
-    def arrived(self) -> int:
-        """How many requests arrived at the API in all, also those that are forgotten."""
-        return self._arrived
 
     def now(self) -> float:
         """Return the time by the sandbox's clock, in Unix seconds."""
@@ -258,16 +254,11 @@ class Sandbox:
             times: The number of requests with the fault; None for all.
             after: The number of matching requests that pass before.
         """
-        self._schedule.add(method, path_pattern, fault, times, after)
+        self.faults.add(method, path_pattern, fault, times, after)
 
     def clear_faults(self) -> None:
         """Remove all planned faults."""
-        self._schedule.clear()
-
-    @property
-    def faults(self) -> FaultSchedule:
-        """The planned faults."""
-        return self._schedule
+        self.faults.clear()
 
     # Reset, and changes without a request
 
@@ -310,10 +301,10 @@ class Sandbox:
         """Start to listen. A second start does nothing."""
         if self._runner is not None:
             return
-        self._closing = asyncio.Event()
+        self.closing = asyncio.Event()
         # PHP leaves compressed request bodies as they are, too.
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
-        # Handlers end by themselves when `_closing` is set, so there is nothing to be patient for.
+        # Handlers end by themselves when `closing` is set, so there is nothing to be patient for.
         runner = self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
         try:
             await runner.setup()
@@ -336,13 +327,8 @@ class Sandbox:
             await self.deliveries.close()
         finally:
             if runner is not None:
-                self._closing.set()
+                self.closing.set()
                 await runner.cleanup()
-
-    @property
-    def closing(self) -> asyncio.Event:
-        """Is set when the sandbox closes: what waits, ends then."""
-        return self._closing
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -381,8 +367,8 @@ class Sandbox:
         if refused is not None:
             return refused
         base, path = _split(request.path)
-        if not base and (handler := self._control.handler(request)) is not None:
-            return await handler
+        if not base and (response := await self._control.answer(request)) is not None:
+            return response
         return await self._answer(request, self._record(request, base, path))
 
     async def _answer(self, request: web.BaseRequest, recorded: RecordedRequest) -> web.StreamResponse:
@@ -398,10 +384,10 @@ class Sandbox:
             application=self._application,
             world=self.world,
             connections=self._connections,
-            closing=self._closing,
+            closing=self.closing,
             latency=self._latency,
         )
-        changes, fault = self._schedule.take(recorded.method, recorded.path)
+        changes, fault = self.faults.take(recorded.method, recorded.path)
         for change in changes:
             change.change(self.world)
         try:
@@ -410,15 +396,15 @@ class Sandbox:
             return web.Response()  # the client is gone in the middle of its answer
         finally:
             recorded.seconds = max(0.0, self._clock() - recorded.at)
-            self._control.answered(recorded)
+            self._control.events.arrived(recorded)
 
     def _record(self, request: web.BaseRequest, base: str, path: str) -> RecordedRequest:
         headers: CIMultiDict[str] = CIMultiDict(request.headers)
         if "Authorization" in headers:
             headers["Authorization"] = "***"
-        self._arrived += 1
+        self.arrived += 1
         recorded = RecordedRequest(
-            number=self._arrived,
+            number=self.arrived,
             at=self._clock(),
             method=request.method,
             path=path,

@@ -99,10 +99,10 @@ class Shipments(Resource)''',
             ),
         )
     ],
-    "sandbox/handlers.py": [
+    "sandbox/lists.py": [
         (
             '            "/picklocations": ',
-            '            "/suppliers": _plain(world.suppliers, "uuid", "name"),\n            "/picklocations": ',
+            '            "/suppliers": _listing(world.suppliers, "uuid", "name"),\n            "/picklocations": ',
         )
     ],
 }

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.app import Quirks
-from goedgepickt_async.sandbox.handlers import Lists
-from goedgepickt_async.sandbox.lists import Listing, ListQuery, PageLimits, Pager, PageRequest
+from goedgepickt_async.sandbox.lists import ListQuery, Lists, PageLimits
 from goedgepickt_async.sandbox.world import World, WorldSettings
 from goedgepickt_async.sandbox.world.table import day_start
 
@@ -63,16 +62,17 @@ def expected(world: World, query: ListQuery) -> list[int]:
     return rows[::-1] if query.descending else rows
 
 
-def small_world(orders: int) -> tuple[World, Listing]:
+def small_world(orders: int) -> tuple[World, Lists]:
     world = World(WorldSettings(orders=orders, webshops=3, products=5), lambda: 1_790_000_000.0)
-    return world, Lists(world, PageLimits(), Quirks()).orders
+    return world, Lists(world, PageLimits(), Quirks())
 
 
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES)
 def test_a_selection_is_what_plain_filtering_and_sorting_gives_also_after_changes(
     orders: int, steps: list[tuple[str, int, date]], query: ListQuery
 ) -> None:
-    world, listing = small_world(orders)
+    world, lists = small_world(orders)
+    listing = lists.by_path["/orders"]
     deleted: list[str] = []
     for step in steps:
         assert list(listing.select(query)) == expected(world, query)
@@ -80,41 +80,39 @@ def test_a_selection_is_what_plain_filtering_and_sorting_gives_also_after_change
     assert list(listing.select(query)) == expected(world, query)
 
 
-def walk(pager: Pager, listing: Listing, query: ListQuery, size: int, *, cursors: bool) -> Iterator[dict[str, Any]]:
-    asked = PageRequest(size=size)
-    while (page := pager.page(listing, query, asked))["items"]:
+def walk(lists: Lists, query: ListQuery, size: int, *, cursors: bool) -> Iterator[dict[str, Any]]:
+    number, cursor = 1, ""
+    while (page := lists.page(lists.by_path["/orders"], query, number, size, cursor))["items"]:
         yield from page["items"]
-        cursor = page["pageInfo"].get("cursor")
-        if cursors and cursor is None:
+        if cursors and "cursor" not in page["pageInfo"]:
             return
-        asked = PageRequest(number=asked.number + 1, size=size, cursor=cursor if cursors else None)
+        number, cursor = number + 1, page["pageInfo"]["cursor"] if cursors else ""
 
 
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES, size=st.integers(1, 12))
 def test_pages_and_cursors_both_give_the_whole_selection_once(
     orders: int, steps: list[tuple[str, int, date]], query: ListQuery, size: int
 ) -> None:
-    world, listing = small_world(orders)
+    world, lists = small_world(orders)
     deleted: list[str] = []
     for step in steps:
         change(world, step, deleted)
-    pager = Pager(PageLimits(), Quirks())
     rows = [world.orders.row(index) for index in expected(world, query)]
-    assert list(walk(pager, listing, query, size, cursors=False)) == rows
-    assert list(walk(pager, listing, query, size, cursors=True)) == rows
+    assert list(walk(lists, query, size, cursors=False)) == rows
+    assert list(walk(lists, query, size, cursors=True)) == rows
 
 
 @given(orders=st.integers(2, 40), size=st.integers(1, 12), steps=STEPS, descending=st.booleans())
 def test_rows_that_a_cursor_has_not_reached_come_once_however_the_list_moves(
     orders: int, size: int, steps: list[tuple[str, int, date]], *, descending: bool
 ) -> None:
-    world, listing = small_world(orders)
+    world, lists = small_world(orders)
     query = ListQuery(by_date=True, descending=descending)
     untouched = {order["uuid"] for order in world.orders}
     deleted: list[str] = []
     seen: list[str] = []
     moves = iter(steps)
-    for row in walk(Pager(PageLimits(), Quirks()), listing, query, size, cursors=True):
+    for row in walk(lists, query, size, cursors=True):
         seen.append(row["uuid"])
         step = next(moves, None)
         if step is not None and step[0] in {"add", "delete"}:
@@ -124,7 +122,7 @@ def test_rows_that_a_cursor_has_not_reached_come_once_however_the_list_moves(
 
 
 def test_old_selections_are_forgotten() -> None:
-    _, listing = small_world(10)
+    listing = small_world(10)[1].by_path["/orders"]
     for days in range(40):
         listing.select(ListQuery(created_after=TODAY - timedelta(days=days)))
     assert len(listing.select(ListQuery())) == 10

@@ -36,16 +36,15 @@ class Controlled(Protocol):
     world: World
     quirks: Quirks
     requests: list[RecordedRequest]
+    arrived: int
     deliveries: Deliveries
+    faults: FaultSchedule
     openapi: Mapping[str, Any] | None
     api_key: str
     account_key: str
-
-    @property
-    def lively(self) -> float | None: ...
-
-    @lively.setter
-    def lively(self, rate: float | None) -> None: ...
+    takes_any_key: bool
+    lively: float | None
+    closing: asyncio.Event
 
     @property
     def url(self) -> str: ...
@@ -57,19 +56,7 @@ class Controlled(Protocol):
     def page_url(self) -> str: ...
 
     @property
-    def takes_any_key(self) -> bool: ...
-
-    @property
-    def arrived(self) -> int: ...
-
-    @property
     def throttle(self) -> Throttle | None: ...
-
-    @property
-    def faults(self) -> FaultSchedule: ...
-
-    @property
-    def closing(self) -> asyncio.Event: ...
 
     def now(self) -> float: ...
 
@@ -160,24 +147,13 @@ def throttle(sandbox: Controlled) -> dict[str, Any]:
 
 def recorded(one: RecordedRequest, *, whole: bool = False) -> dict[str, Any]:
     """Return a request that arrived; its key is never in it."""
-    short: dict[str, Any] = {
-        "number": one.number,
-        "at": one.at,
-        "method": one.method,
-        "path": one.path,
-        "base": one.base,
-        "query": [list(pair) for pair in one.query.items()],
-        "status": one.status,
-        "seconds": one.seconds,
-        "throttled": one.throttled,
-        "applied": one.applied,
-        "fault": one.fault,
-    }
+    names = ("number", "at", "method", "path", "base", "query", "status", "seconds", "throttled", "applied", "fault")
+    shown = {name: getattr(one, name) for name in names} | {"query": [list(pair) for pair in one.query.items()]}
     if not whole:
-        return short
+        return shown
     headers = [list(pair) for pair in one.headers.items()]
     raw = one.raw.decode("utf-8", "replace")
-    return {**short, "headers": headers, "body": one.body, "raw": raw, "connection": one.connection}
+    return {**shown, "headers": headers, "body": one.body, "raw": raw, "connection": one.connection}
 
 
 def requests(sandbox: Controlled, window: Window) -> dict[str, Any]:
@@ -258,14 +234,7 @@ def orders(world: World, window: Window) -> dict[str, Any]:
 def product(world: World, index: int) -> dict[str, Any]:
     """Return a product in one line, with its stock."""
     row = world.products.row(index)
-    return {
-        "uuid": row["uuid"],
-        "sku": row["sku"],
-        "name": row["name"],
-        "price": row["price"],
-        "type": row["type"],
-        "stock": row["stock"],
-    }
+    return {name: row[name] for name in ("uuid", "sku", "name", "price", "type", "stock")}
 
 
 def products(world: World, window: Window) -> dict[str, Any]:
@@ -288,20 +257,10 @@ def products(world: World, window: Window) -> dict[str, Any]:
 
 def whole_product(world: World, index: int) -> dict[str, Any]:
     """Return a product as the API serves it, with what lies where and the orders that have reserved it."""
-    stock = world.inventory.stock(index)
-    places = [
-        {
-            "picklocationUuid": world.pick_locations.uuid(place.location),
-            "picklocationName": world.pick_locations.row(place.location)["name"],
-            "stockQuantity": place.quantity,
-            "stockPriority": place.priority,
-        }
-        for place in sorted(stock.locations, key=lambda place: place.priority)
-    ]
     waiting = world.allocator.waiting_for(index)
     return {
         "product": world.products.row(index),
-        "locations": places,
+        "locations": world.stock_locations(index),
         "reserved_by": [
             {"uuid": world.orders.uuid(number), "quantity": world.allocator.needs(number)[index], "covered": covered}
             for number, covered in waiting[:100]

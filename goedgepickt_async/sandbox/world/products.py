@@ -42,13 +42,18 @@ class Stock:
 
     @property
     def total(self) -> int:
-        """All that quirks anywhere."""
+        """All that lies anywhere."""
         return sum(place.quantity for place in self.locations)
 
     @property
     def free(self) -> int:
         """What can still be sold; negative when more is reserved than there is."""
         return self.total - self.reserved
+
+    @property
+    def ranked(self) -> list[LocationStock]:
+        """The locations, in the order of priority."""
+        return sorted(self.locations, key=lambda place: place.priority)
 
     def at(self, location: int) -> LocationStock | None:
         """Return the stock at a location, or None if the product is not linked to it."""
@@ -237,19 +242,14 @@ class Inventory:
         self._own(product).locations.append(LocationStock(location, quantity, priority))
         self._moved(product)
 
-    def set(self, product: int, location: int, quantity: int) -> None:
-        """Set the stock at a location; the product is linked to it if it was not."""
-        stock = self._own(product)
-        place = stock.at(location)
-        if place is None:
-            stock.locations.append(LocationStock(location, quantity, len(stock.locations) + 1))
-        else:
-            place.quantity = quantity
+    def set(self, product: int, location: int | None, quantity: int) -> None:
+        """Set the stock at a location, or at the one of first priority; the product is linked to it if it was not."""
+        self._place(product, location).quantity = quantity
         self._moved(product)
 
     def mutate(self, product: int, delta: int, location: int | None = None) -> None:
         """Add to (or, negative, take from) a location; without one, from the location of first priority."""
-        self._add(product, delta, location)
+        self._place(product, location).quantity += delta
         self._moved(product)
 
     def reserve(self, product: int, quantity: int) -> None:
@@ -260,12 +260,12 @@ class Inventory:
         """Let reserved pieces leave the building: the free stock stays as it is, so this is not announced."""
         stock = self._own(product)
         stock.reserved -= quantity
-        for place in sorted(stock.locations, key=lambda place: place.priority):
+        for place in stock.ranked:
             taken = min(quantity, max(0, place.quantity))
             place.quantity -= taken
             quantity -= taken
         if quantity:
-            self._add(product, -quantity, None)
+            self._place(product, None).quantity -= quantity
 
     def announce(self, product: int) -> None:
         """Announce that a product's free stock changed."""
@@ -283,16 +283,16 @@ class Inventory:
             "fillStockTo": stock.fill_to,
         }
 
-    def _add(self, product: int, delta: int, location: int | None) -> None:
+    def _place(self, product: int, location: int | None) -> LocationStock:
+        """Return the stock at a location, linked if it was not; without one, at the location of first priority."""
         stock = self._own(product)
         if location is None:
-            ranked = sorted(stock.locations, key=lambda place: place.priority)
-            location = ranked[0].location if ranked else 0
+            location = stock.ranked[0].location if stock.locations else 0
         place = stock.at(location)
         if place is None:
             place = LocationStock(location, 0, len(stock.locations) + 1)
             stock.locations.append(place)
-        place.quantity += delta
+        return place
 
     def _own(self, product: int) -> Stock:
         kept = self._kept.get(product)

@@ -155,6 +155,18 @@ class State:
             return self._product_maker.allows_backorders(product)
         return self.products.bare(product).get("allowBackorders") is not False
 
+    def stock_locations(self, product: int) -> list[Row]:
+        """Return what lies of a product at each location as the API serves it, in the order of priority."""
+        return [
+            {
+                "picklocationUuid": self.pick_locations.uuid(place.location),
+                "picklocationName": self.pick_locations.row(place.location)["name"],
+                "stockQuantity": place.quantity,
+                "stockPriority": place.priority,
+            }
+            for place in self.inventory.stock(product).ranked
+        ]
+
     def status_counts(self) -> dict[str, int]:
         """How many living orders have each status."""
         counts = Counter(self._order_maker.status_counts())
