@@ -55,6 +55,7 @@ from goedgepickt_async.errors import ServerError as ServerError
 from goedgepickt_async.errors import TransportError as TransportError
 from goedgepickt_async.errors import ValidationError as ValidationError
 from goedgepickt_async.errors import WebhookVerificationError as WebhookVerificationError
+from goedgepickt_async.hooks import CallEvent as CallEvent
 from goedgepickt_async.hooks import CallFinished as CallFinished
 from goedgepickt_async.hooks import CallStarted as CallStarted
 from goedgepickt_async.hooks import DriftDetected as DriftDetected

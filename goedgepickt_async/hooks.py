@@ -18,6 +18,7 @@ from goedgepickt_async.logs import DriftDetected, log_event
 from goedgepickt_async.text import safe_repr
 
 __all__ = [
+    "CallEvent",
     "CallFinished",
     "CallStarted",
     "DriftDetected",
@@ -35,68 +36,61 @@ __all__ = [
 
 
 @attrs.frozen(kw_only=True)
-class CallStarted:
-    """A call starts. It always ends with a `CallFinished` of the same `call`.
+class CallEvent:
+    """The base class of the events of one call.
 
     Attributes:
         call: The number of the call in this process.
         method: The HTTP method.
         path: The path below the base URL, without the query.
         route: The path with `{id}` in the place of each id.
-        lane: The lane of the call.
-        address: The server's host.
-        port: The server's port.
     """
 
     call: int
     method: str
     path: str
     route: str
+
+
+@attrs.frozen(kw_only=True)
+class CallStarted(CallEvent):
+    """A call starts. It always ends with a `CallFinished` of the same `call`.
+
+    Attributes:
+        lane: The lane of the call.
+        address: The server's host.
+        port: The server's port.
+    """
+
     lane: Lane
     address: str
     port: int
 
 
 @attrs.frozen(kw_only=True)
-class RequestSent:
+class RequestSent(CallEvent):
     """A request has its slot and is about to be sent. A call can send several requests.
 
     Attributes:
-        call: The number of the call in this process.
-        method: The HTTP method.
-        path: The path below the base URL, without the query.
-        route: The path with `{id}` in the place of each id.
         attempt: The number of the request within the call, from 1.
         waited: The seconds that it waited for the rate limit.
     """
 
-    call: int
-    method: str
-    path: str
-    route: str
     attempt: int
     waited: float
 
 
 @attrs.frozen(kw_only=True)
-class ResponseReceived:
+class ResponseReceived(CallEvent):
     """A response arrived, with any status.
 
     Attributes:
-        call: The number of the call in this process.
-        method: The HTTP method.
-        path: The path below the base URL, without the query.
-        route: The path with `{id}` in the place of each id.
         status: The HTTP status.
         attempts: The number of requests sent so far in this call.
         waited: The seconds that this attempt waited for the rate limit.
         seconds: The seconds from the slot to the last byte of the response.
     """
 
-    call: int
-    method: str
-    path: str
-    route: str
     status: int
     attempts: int
     waited: float
@@ -104,24 +98,16 @@ class ResponseReceived:
 
 
 @attrs.frozen(kw_only=True)
-class RequestFailed:
+class RequestFailed(CallEvent):
     """A request had its slot, and no complete response arrived.
 
     Attributes:
-        call: The number of the call in this process.
-        method: The HTTP method.
-        path: The path below the base URL, without the query.
-        route: The path with `{id}` in the place of each id.
         error: The error's type, such as `"ConnectionLostError"`; `"CancelledError"` after a cancellation.
         evidence: What is known about the request.
         attempts: The number of requests sent so far in this call.
         seconds: The seconds from the slot to the failure.
     """
 
-    call: int
-    method: str
-    path: str
-    route: str
     error: str
     evidence: Evidence
     attempts: int
@@ -129,14 +115,10 @@ class RequestFailed:
 
 
 @attrs.frozen(kw_only=True)
-class RetryScheduled:
+class RetryScheduled(CallEvent):
     """A call failed and will be retried.
 
     Attributes:
-        call: The number of the call in this process.
-        method: The HTTP method.
-        path: The path below the base URL, without the query.
-        route: The path with `{id}` in the place of each id.
         error: The type of the error without the retry, such as `"ServerError"`.
         evidence: What is known about the attempt that failed.
         reason: What happened, without text of the response.
@@ -145,10 +127,6 @@ class RetryScheduled:
         attempts: The number of requests sent so far in this call.
     """
 
-    call: int
-    method: str
-    path: str
-    route: str
     error: str
     evidence: Evidence
     reason: str
@@ -158,14 +136,10 @@ class RetryScheduled:
 
 
 @attrs.frozen(kw_only=True)
-class CallFinished:
+class CallFinished(CallEvent):
     """A call ended.
 
     Attributes:
-        call: The number of the call in this process.
-        method: The HTTP method.
-        path: The path below the base URL, without the query.
-        route: The path with `{id}` in the place of each id.
         error: The type of the error that it raised; `"CancelledError"` if it was cancelled; None if it succeeded.
         evidence: What is known about the effect of the request, if the call failed.
         status: The HTTP status of the last response; None without a response.
@@ -174,10 +148,6 @@ class CallFinished:
         seconds: From its start, with waits and pauses.
     """
 
-    call: int
-    method: str
-    path: str
-    route: str
     error: str | None
     evidence: Evidence | None
     status: int | None
@@ -228,11 +198,6 @@ class ItemFinished:
     seconds: float
 
 
-def _is_plain(_hooks: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
-        raise ConfigurationError(f"the hook {attribute.name} must be a plain function, not async")
-
-
 @safe_repr
 @attrs.frozen(kw_only=True)
 class Hooks:
@@ -261,20 +226,26 @@ class Hooks:
             stop.
     """
 
-    call_started: Callable[[CallStarted], object] | None = attrs.field(default=None, validator=_is_plain)
-    request: Callable[[RequestSent], object] | None = attrs.field(default=None, validator=_is_plain)
-    response: Callable[[ResponseReceived], object] | None = attrs.field(default=None, validator=_is_plain)
-    request_failed: Callable[[RequestFailed], object] | None = attrs.field(default=None, validator=_is_plain)
-    throttled: Callable[[ResponseReceived], object] | None = attrs.field(default=None, validator=_is_plain)
-    retry: Callable[[RetryScheduled], object] | None = attrs.field(default=None, validator=_is_plain)
-    call_failed: Callable[[CallFinished], object] | None = attrs.field(default=None, validator=_is_plain)
-    call_finished: Callable[[CallFinished], object] | None = attrs.field(default=None, validator=_is_plain)
-    page: Callable[[PageRead], object] | None = attrs.field(default=None, validator=_is_plain)
-    item: Callable[[ItemFinished], object] | None = attrs.field(default=None, validator=_is_plain)
-    drift: Callable[[DriftDetected], object] | None = attrs.field(default=None, validator=_is_plain)
-    wait: Callable[[WaitStarted], object] | None = attrs.field(default=None, validator=_is_plain)
-    pause: Callable[[PauseStarted], object] | None = attrs.field(default=None, validator=_is_plain)
-    foreign_traffic: Callable[[ForeignTrafficDetected], object] | None = attrs.field(default=None, validator=_is_plain)
+    call_started: Callable[[CallStarted], object] | None = None
+    request: Callable[[RequestSent], object] | None = None
+    response: Callable[[ResponseReceived], object] | None = None
+    request_failed: Callable[[RequestFailed], object] | None = None
+    throttled: Callable[[ResponseReceived], object] | None = None
+    retry: Callable[[RetryScheduled], object] | None = None
+    call_failed: Callable[[CallFinished], object] | None = None
+    call_finished: Callable[[CallFinished], object] | None = None
+    page: Callable[[PageRead], object] | None = None
+    item: Callable[[ItemFinished], object] | None = None
+    drift: Callable[[DriftDetected], object] | None = None
+    wait: Callable[[WaitStarted], object] | None = None
+    pause: Callable[[PauseStarted], object] | None = None
+    foreign_traffic: Callable[[ForeignTrafficDetected], object] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name in attrs.fields_dict(type(self)):
+            hook = getattr(self, name)
+            if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+                raise ConfigurationError(f"the hook {name} must be a plain function, not async")
 
     @classmethod
     def combined(cls, *several: Hooks) -> Hooks:

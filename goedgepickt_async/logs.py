@@ -10,6 +10,7 @@ Drift is what the API sends and this version does not know. Each field or value 
 
 from __future__ import annotations
 
+import enum
 import functools
 import logging
 import os
@@ -252,6 +253,7 @@ def log_event(name: str, *, exc_info: BaseException | bool | None = None, **fiel
     if not logger.isEnabledFor(event.level):
         return
     allowed = {field: fields[field] for field in event.fields}
+    allowed |= {field: value.value for field, value in allowed.items() if isinstance(value, enum.Enum)}
     extra = {"gg_event": name} | {f"gg_{field}": value for field, value in allowed.items()}
     logger.log(event.level, event.message, allowed, exc_info=exc_info, extra=extra, stacklevel=2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from goedgepickt_async._transport.request import Request
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import APIError, ConnectionLostError, Evidence, GoedGepicktError
 from goedgepickt_async.hooks import (
+    CallEvent,
     CallFinished,
     CallStarted,
     Hooks,
@@ -47,16 +49,14 @@ class CallObserver:
         self._lane = lane
         self._base_url = base_url
         self._query = request.query
-        self._number = next(_numbers)
-        self._what: dict[str, Any] = {
-            "call": self._number,
+        self._call: dict[str, Any] = {
+            "call": next(_numbers),
             "method": request.method,
             "path": request.path,
             "route": request.route,
         }
-        self._log: dict[str, Any] = {key: value for key, value in self._what.items() if key != "path"}
         self._began = time.perf_counter()
-        self._sent_at: float | None = None  # the number of a request whose end is not reported yet
+        self._sent_at: float | None = None  # the time of a request whose end is not reported yet
         self._requests = 0
         self._waited = 0.0
         self._status: int | None = None
@@ -66,7 +66,7 @@ class CallObserver:
         if self._hooks.call_started is not None:
             server = urlsplit(self._base_url)
             port = server.port or _PORTS.get(server.scheme, 0)
-            seen = CallStarted(lane=self._lane, address=server.hostname or "", port=port, **self._what)
+            seen = CallStarted(lane=self._lane, address=server.hostname or "", port=port, **self._call)
             call_hook(self._hooks.call_started, seen)
 
     def on_request(self, waited: float) -> None:
@@ -76,87 +76,80 @@ class CallObserver:
         self._sent_at = time.perf_counter()
         self._requests += 1
         self._waited += waited
+        facts = {"attempt": self._requests, "waited": waited}
         names = ",".join(name for name, _ in self._query)
-        lane = self._lane.name.lower()
-        log_event("request.sent", query=names, lane=lane, attempt=self._requests, waited=waited, **self._log)
-        if self._hooks.request is not None:
-            call_hook(self._hooks.request, RequestSent(attempt=self._requests, waited=waited, **self._what))
+        self._report("request.sent", self._hooks.request, RequestSent, facts, query=names, lane=self._lane.name.lower())
 
     def on_response(self, status: int, attempts: int, waited: float) -> None:
         """The response to the latest request has arrived."""
         self._status = status
-        seconds = self._ended()
-        log_event("response.received", status=status, attempts=attempts, seconds=seconds, **self._log)
-        is_throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-        if is_throttled:
-            log_event("response.throttled", attempts=attempts, **self._log)
-        if self._hooks.response is None and not is_throttled:
-            return
-        seen = ResponseReceived(status=status, attempts=attempts, waited=waited, seconds=seconds, **self._what)
-        call_hook(self._hooks.response, seen)
-        if is_throttled:
-            call_hook(self._hooks.throttled, seen)
+        facts = {"status": status, "attempts": attempts, "waited": waited, "seconds": self._ended()}
+        self._report("response.received", self._hooks.response, ResponseReceived, facts)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._report("response.throttled", self._hooks.throttled, ResponseReceived, facts)
 
     def on_failure(self, error: str, evidence: Evidence, attempts: int) -> None:
         """The latest request, if there was one, gets no complete response."""
         if self._sent_at is None:
             return
         self._status = None
-        facts: dict[str, Any] = {"error": error, "attempts": attempts, "seconds": self._ended()}
-        log_event("request.failed", evidence=evidence.value, **facts, **self._log)
-        if self._hooks.request_failed is not None:
-            call_hook(self._hooks.request_failed, RequestFailed(evidence=evidence, **facts, **self._what))
+        facts = {"error": error, "evidence": evidence, "attempts": attempts, "seconds": self._ended()}
+        self._report("request.failed", self._hooks.request_failed, RequestFailed, facts)
 
     def on_retry(self, error: GoedGepicktError, pause: float, attempts: int) -> None:
         """The call will be retried."""
-        evidence = error.evidence or Evidence.UNKNOWN
-        status = error.status if isinstance(error, APIError) else self._status
-        facts: dict[str, Any] = {
+        reason, status = error.message, self._status
+        if isinstance(error, APIError):  # its message has text of the response, which may hold personal data
+            reason, status = f"the status was {error.status}", error.status
+        facts = {
             "error": type(error).__name__,
+            "evidence": error.evidence or Evidence.UNKNOWN,
+            "reason": reason,
             "status": status,
             "pause": pause,
             "attempts": attempts,
         }
-        log_event("retry.scheduled", evidence=evidence.value, **facts, **self._log)
-        if self._hooks.retry is not None:
-            # The text of a response may hold personal data.
-            reason = f"the status was {error.status}" if isinstance(error, APIError) else error.message
-            call_hook(self._hooks.retry, RetryScheduled(evidence=evidence, reason=reason, **facts, **self._what))
+        self._report("retry.scheduled", self._hooks.retry, RetryScheduled, facts)
 
     def on_quota_exhausted(self) -> None:
         """The call is not retried, because the retry quota is used up."""
-        log_event("retry.exhausted", **self._log)
+        log_event("retry.exhausted", **self._call)
 
     def on_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
         """The call ended, with this error or without one."""
+        hooks = self._hooks
         try:
             if error is not None:
                 self.on_failure(type(error).__name__, evidence, attempts)
         finally:  # report the end even if a hook raises
-            self._tell_end(error, evidence, attempts)
+            known = error.evidence if isinstance(error, GoedGepicktError) else None
+            facts: dict[str, Any] = {
+                "error": None if error is None else type(error).__name__,
+                "evidence": None if error is None else known or evidence,
+                "status": self._status,
+                "attempts": attempts,
+                "waited": self._waited,
+                "seconds": time.perf_counter() - self._began,
+            }
+            try:
+                failed = hooks.call_failed if isinstance(error, Exception) else None
+                self._report("call.finished" if error is None else "call.failed", failed, CallFinished, facts)
+            finally:
+                if hooks.call_finished is not None:
+                    call_hook(hooks.call_finished, CallFinished(**facts, **self._call))
 
-    def _tell_end(self, error: BaseException | None, evidence: Evidence, attempts: int) -> None:
-        known = None if error is None else (error.evidence if isinstance(error, GoedGepicktError) else None) or evidence
-        facts: dict[str, Any] = {
-            "error": None if error is None else type(error).__name__,
-            "status": self._status,
-            "attempts": attempts,
-            "seconds": time.perf_counter() - self._began,
-        }
-        log_event(
-            "call.finished" if known is None else "call.failed",
-            evidence=None if known is None else known.value,
-            **facts,
-            **self._log,
-        )
-        if self._hooks.call_finished is None and self._hooks.call_failed is None:
-            return
-        seen = CallFinished(evidence=known, waited=self._waited, **facts, **self._what)
-        try:
-            if isinstance(error, Exception):
-                call_hook(self._hooks.call_failed, seen)
-        finally:
-            call_hook(self._hooks.call_finished, seen)
+    def _report(
+        self,
+        event: str,
+        hook: Callable[[Any], object] | None,
+        cls: type[CallEvent],
+        facts: Mapping[str, Any],
+        **logged: object,
+    ) -> None:
+        """Log an event, and call the hook for it. The log ignores facts that are not its fields."""
+        log_event(event, **{**self._call, **facts, **logged})
+        if hook is not None:
+            call_hook(hook, cls(**facts, **self._call))
 
     def _ended(self) -> float:
         """Seconds since the latest request got its slot."""
