@@ -345,19 +345,9 @@ def decode_rows(rows: Any, cls: type[_T], *, path: str = "$.items") -> list[_T]:
 def decode_readable(
     rows: Any, cls: type[_T], *, path: str = "$.items", places: Sequence[int] | None = None
 ) -> tuple[list[_T], list[BadRow]]:
-    """Read the rows of a page that can be read.
+    """Like `decode_rows`, but also return the rows that cannot be read, instead of raising.
 
-    Args:
-        rows: The list.
-        cls: The model of a row.
-        path: The place of the list in the response, for the problems.
-        places: The index of each row in the response, if it differs from the index in `rows`.
-
-    Returns:
-        The models, in order, and the rows that cannot be read.
-
-    Raises:
-        DecodeError: The value is not a list.
+    `places` has the index of each row in the response, if it differs from the index in `rows`.
     """
     if rows.__class__ is not list:
         problem = f"{path}: expected a list, got {kind_of(rows)}"

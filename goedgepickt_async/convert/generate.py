@@ -40,22 +40,13 @@ __all__ = [
 
 @attrs.frozen
 class ReadField:
-    """A field of a model that is read.
-
-    Attributes:
-        name: The Python name.
-        declared: The type annotation.
-        type: The type without `| None`.
-        is_optional: Whether None is allowed, and is the default.
-        is_required: Whether it must be in the JSON.
-        wire: The facts about the field.
-    """
+    """A field of a model that is read."""
 
     name: str
     declared: Any
-    type: Any
-    is_optional: bool
-    is_required: bool
+    type: Any  # the declared type without `| None`
+    is_optional: bool  # whether None is allowed, and is the default
+    is_required: bool  # whether it must be in the JSON
     wire: FieldInfo
 
 
@@ -70,22 +61,14 @@ class FlatField:
 
 @attrs.frozen
 class ModelSpec:
-    """The spec of a class.
-
-    Attributes:
-        fields: The fields in the order of the class, without flat fields and `extra`.
-        flat: The flat fields.
-        keeps_extra: Whether there is a field `extra` for unknown keys.
-        known: All JSON keys of the fields, including aliases and flat parts.
-        is_fillable: Whether an object can be made by setting all fields, without `__init__`.
-    """
+    """The spec of a class."""
 
     cls: type[Any]
-    fields: tuple[ReadField, ...]
+    fields: tuple[ReadField, ...]  # in the order of the class, without flat fields and `extra`
     flat: tuple[FlatField, ...]
-    keeps_extra: bool
-    known: frozenset[str]
-    is_fillable: bool
+    keeps_extra: bool  # whether there is a field `extra` for unknown keys
+    known: frozenset[str]  # all JSON keys of the fields, including aliases and flat parts
+    is_fillable: bool  # whether an object can be made by setting all fields, without `__init__`
 
 
 def inner_of_optional(tp: Any) -> Any:
@@ -185,16 +168,11 @@ _CLONES: Final[WeakKeyDictionary[type[Any], type[Any] | None]] = WeakKeyDictiona
 
 
 def assignable_clone(cls: type[Any]) -> type[Any] | None:
-    """A class with the same layout and assignable attributes.
-
-    An object is filled as this class, and then becomes a `cls`.
+    """A class with the same layout and assignable attributes. An object is filled as this class, then becomes a `cls`.
 
     A frozen attrs class refuses assignment, and `object.__setattr__` for each attribute takes twice the time.
-    Subclasses inherit the refusal, so the clone has the `__setattr__` of `object`.
-
-    Returns:
-        The clone, tried out on each field. None if the layout does not allow one: a class with slots and a slot for
-        weak references has this layout.
+    Subclasses inherit the refusal, so the clone has the `__setattr__` of `object`. None for a class whose layout allows no clone, such as one
+    with slots and a slot for weak references.
     """
     if cls not in _CLONES:
         _CLONES[cls] = _cloned(cls)

@@ -331,18 +331,19 @@ class DeliveryEndpoint:
         *,
         content_encoding: str | None = None,
         content_length: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> WebhookResponse:
         """Like `receive`, with a body in chunks. It is read only as far as the limits and the headers allow."""
-        body = await self.read(chunks, signature, content_length=content_length)
+        body = await self._read(chunks, signature, content_length or 0)
         if isinstance(body, WebhookResponse):
             return body
-        return await self.receive(body, signature, content_encoding=content_encoding)
+        return await self.receive(body, signature, content_encoding=content_encoding, headers=headers)
 
-    async def read(
-        self, chunks: AsyncIterable[bytes], signature: str | bytes | None, *, content_length: int | None = None
+    async def _read(
+        self, chunks: AsyncIterable[bytes], signature: str | bytes | None, content_length: int
     ) -> bytearray | WebhookResponse:
         """Read a body; or, if it is refused, return the response. Without a plausible signature nothing is read."""
-        digest = self.check_headers(signature, content_length or 0)
+        digest = self.check_headers(signature, content_length)
         if isinstance(digest, WebhookResponse):
             return digest
         body = bytearray()

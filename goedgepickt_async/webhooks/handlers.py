@@ -66,11 +66,7 @@ class Handler:
 
 
 def handler_name(function: Callable[..., object], kind: str) -> str:
-    """The default name: the function's qualified name, without the module, which may be `__main__` or `app`.
-
-    Raises:
-        ConfigurationError: The function has no name.
-    """
+    """The default name: the function's qualified name, without the module, which may be `__main__` or `app`."""
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):
         raise ConfigurationError(f"a handler without a name ({type(function).__name__}) needs name=")
@@ -78,11 +74,7 @@ def handler_name(function: Callable[..., object], kind: str) -> str:
 
 
 def check_function(function: Any) -> None:
-    """Refuse what cannot be called, or does nothing when called.
-
-    Raises:
-        ConfigurationError: It is not callable, or is a generator function, whose body a call does not run.
-    """
+    """Refuse what cannot be called, and generator functions, whose body a call does not run."""
     if not callable(function):
         raise ConfigurationError(f"a handler must be a function, not {type(function).__name__}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -233,11 +225,7 @@ class Client(Protocol):
 
 
 def check_number(name: str, value: object, *, least: float = 0.0) -> None:
-    """Refuse what is no finite number of at least this size.
-
-    Raises:
-        ConfigurationError: It is another value.
-    """
+    """Refuse what is not a finite number of at least this size."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
         raise ConfigurationError(f"{name} must be a number, at least {least:g}")
 
@@ -302,18 +290,7 @@ class FailedDelivery:
 
 @attrs.define(kw_only=True, eq=False, repr=False)
 class Worker:
-    """Runs the handlers of a receiver.
-
-    Args:
-        inbox: The inbox.
-        handlers: The handlers, by name.
-        stats: The counters.
-        retry: When a handler that failed is called again.
-        on_given_up: A function that gets failed deliveries; it must not raise.
-        concurrency: The largest number of handlers that run at the same time.
-        lease: Seconds after which the entries of a process that died are handed to another one.
-        dedup_window: Seconds after a success in which equal deliveries are combined.
-    """
+    """Runs the handlers of a receiver. For its settings see `WebhookReceiver`; `on_given_up` must not raise."""
 
     _inbox: Inbox
     _handlers: Mapping[str, Handler]

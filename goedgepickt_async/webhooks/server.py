@@ -129,12 +129,7 @@ class _Connection:
 
 
 class _Connections:
-    """All open connections, and which of them are closed when there are too many.
-
-    Args:
-        limit: The largest number.
-        clock: A monotonic clock, in seconds.
-    """
+    """All open connections, and which of them are closed when there are too many."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit = limit
@@ -215,11 +210,6 @@ class _Connections:
         """Close the connection and stop counting it."""
         self.remove(connection)
         connection.close()
-
-    def receive(self, connection: _Connection, data: bytes) -> None:
-        """Keep bytes of a first request."""
-        connection.received += data
-        self.count(connection, len(data))
 
     def count(self, connection: _Connection, size: int) -> None:
         """Count unverified bytes that are kept. If there are too many of all, the connection with the most is closed."""
@@ -442,7 +432,8 @@ class DeliveryServer:
     def _look(self, connection: _Connection, data: bytes) -> WebhookResponse | None:
         """Return the response to the first request, or pass it on; None if more bytes are needed."""
         searched = len(connection.received)
-        self._connections.receive(connection, data)
+        connection.received += data
+        self._connections.count(connection, len(data))
         if connection.unread is None:  # it was closed
             return None
         if connection.body is _UNKNOWN_BODY:
@@ -571,23 +562,22 @@ class DeliveryServer:
             return NOT_FOUND
         if request.method != "POST":
             return METHOD_NOT_ALLOWED
-        signature = request.headers.get(HEADER)
         expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
         if expects and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # or the caller waits before it sends the body
-        chunks = self._counted(request.content, connection)
-        body = await self._endpoint.read(chunks, signature, content_length=request.content_length)
-        if isinstance(body, WebhookResponse):
-            return body
-        self._connections.enter(connection, "busy")
-        return await self._endpoint.receive(
-            body, signature, content_encoding=request.headers.get("Content-Encoding"), headers=request.headers
+        return await self._endpoint.receive_chunks(
+            self._chunks(request.content, connection),
+            request.headers.get(HEADER),
+            content_encoding=request.headers.get("Content-Encoding"),
+            content_length=request.content_length,
+            headers=request.headers,
         )
 
-    async def _counted(self, content: StreamReader, connection: _Connection) -> AsyncIterator[bytes]:
+    async def _chunks(self, content: StreamReader, connection: _Connection) -> AsyncIterator[bytes]:
         async for chunk in content.iter_any():
             self._connections.count(connection, len(chunk))
             yield chunk
+        self._connections.enter(connection, "busy")
 
 
 def _connection_limit(wanted: int | None) -> int:

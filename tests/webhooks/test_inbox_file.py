@@ -14,7 +14,7 @@ import pytest
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.webhooks import InboxEntry, SqliteInbox, StockUpdated, WebhookReceiver
 from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
-from goedgepickt_async.webhooks.inbox.tables import SqliteTable, migrate
+from goedgepickt_async.webhooks.inbox.tables import SqliteTable, migrate, sizes
 from tests.webhooks.support import SECRET, Clock, deliver, stock
 
 HERE = Path(__file__).parent
@@ -390,29 +390,29 @@ def test_a_year_of_deliveries_stays_bounded_and_loses_nothing(tmp_path: Path) ->
     pages: list[int] = []
     for day in range(365):
         if day % 30 == 29:  # a restart of a process that had claimed entries
-            SqliteTable(connections[-1]).claim([HANDLER], 3, 60.0, clock.now)
+            SqliteTable(connections[-1], clock.now).claim([HANDLER], 3, 60.0)
             connections.append(connected(tmp_path))
             clock.now += 60.0
         connection = connections[-1]
         connection.execute("BEGIN")
         for hour in (0, 12):
             clock.now += 43_200.0 if (day, hour) != (300, 12) else -3600.0  # the host's clock is set back
-            table = SqliteTable(connection)
+            table = SqliteTable(connection, clock.now)
             texts = [f"{day}-{hour}-{product}" for product in range(10)]
             came.update(texts)
             entries = [entry(product, text.encode(), key=text) for product, text in enumerate(texts)]
-            table.put(entries, clock.now)
-            for number, claim in enumerate(table.claim([HANDLER], 100, 60.0, clock.now)):
+            table.put(entries)
+            for number, claim in enumerate(table.claim([HANDLER], 100, 60.0)):
                 if number == 7:
-                    table.give_up(claim, "ValueError", clock.now, 30 * 86_400.0)
+                    table.give_up(claim, "ValueError", 30 * 86_400.0)
                 else:
-                    table.finish(claim, 2.0, clock.now)
+                    table.finish(claim, 2.0)
                 handled[claim.entry.dedup_key] += 1
-        pages.append(table.size()[0])
+        pages.append(sizes(connection)[0])
         connection.execute("COMMIT")
     clock.now += 3600.0
-    table = SqliteTable(connections[-1])
-    assert table.claim([HANDLER], 100, 60.0, clock.now) == []
+    table = SqliteTable(connections[-1], clock.now)
+    assert table.claim([HANDLER], 100, 60.0) == []
     assert handled == came
     assert len(table.failed(-1)) == 30 * 2
     assert max(pages) <= 1.5 * max(pages[:60]), "it does not grow after the first months"

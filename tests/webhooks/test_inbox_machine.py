@@ -35,7 +35,7 @@ class BothInboxes(RuleBasedStateMachine):
     @property
     def table(self) -> SqliteTable:
         """Each step is one transaction."""
-        return SqliteTable(self.connection)
+        return SqliteTable(self.connection, self.clock.now)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
@@ -48,12 +48,12 @@ class BothInboxes(RuleBasedStateMachine):
     @rule(route=st.sampled_from(ROUTES), topic=st.sampled_from("tu"), key=st.sampled_from("ab"), delay=seconds)
     def put(self, route: str, topic: str, key: str, delay: float) -> None:
         entry = InboxEntry(handler=route, ordering_key=topic, dedup_key=key, body=b"{}", delay=delay)
-        assert self.run(self.memory.put([entry])) == self.table.put([entry], self.clock.now)
+        assert self.run(self.memory.put([entry])) == self.table.put([entry])
 
     @rule(limit=st.integers(1, 4), lease=st.sampled_from([1.0, 30.0]), routes=st.sampled_from([ROUTES, ("s",)]))
     def claim(self, limit: int, lease: float, routes: tuple[str, ...]) -> None:
         first = self.run(self.memory.claim(routes, limit=limit, lease=lease, wait=0.0))
-        second = self.table.claim(routes, limit, lease, self.clock.now)
+        second = self.table.claim(routes, limit, lease)
         assert [(one.entry.ordering_key, one.entry.dedup_key, one.id, one.attempt) for one in first] == [
             (one.entry.ordering_key, one.entry.dedup_key, one.id, one.attempt) for one in second
         ]
@@ -66,28 +66,28 @@ class BothInboxes(RuleBasedStateMachine):
         if self.claims:
             first, second = self.claims.pop(index % len(self.claims))
             self.run(self.memory.finish(first, dedup_window=dedup_window))
-            self.table.finish(second, dedup_window, self.clock.now)
+            self.table.finish(second, dedup_window)
 
     @rule(index=indexes, delay=seconds, counts=st.booleans())
     def postpone(self, index: int, delay: float, counts: bool) -> None:
         if self.claims:
             first, second = self.claims[index % len(self.claims)]
             self.run(self.memory.postpone(first, delay=delay, counts=counts))
-            self.table.postpone(second, delay, self.clock.now, counts=counts)
+            self.table.postpone(second, delay, counts=counts)
 
     @rule(index=indexes)
     def give_up(self, index: int) -> None:
         if self.claims:
             first, second = self.claims[index % len(self.claims)]
             self.run(self.memory.give_up(first, reason="x"))
-            self.table.give_up(second, "x", self.clock.now, 1e9)
+            self.table.give_up(second, "x", 1e9)
 
     @rule(index=indexes, lease=st.sampled_from([1.0, 30.0]))
     def renew(self, index: int, lease: float) -> None:
         if self.claims:
             first, second = self.claims[index % len(self.claims)]
             self.run(self.memory.renew([first], lease=lease))
-            self.table.renew([second], lease, self.clock.now)
+            self.table.renew([second], lease)
 
     @rule(by=seconds)
     def pass_time(self, by: float) -> None:

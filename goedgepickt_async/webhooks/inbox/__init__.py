@@ -203,11 +203,7 @@ _SHORTEST_WAIT: Final = 0.001
 
 
 class Notifier:
-    """A condition variable for tasks in any event loop and any thread.
-
-    Attributes:
-        version: Goes up with each `notify`.
-    """
+    """A condition variable for tasks in any event loop and any thread. Each `notify` increases `version`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -247,10 +243,7 @@ async def long_poll(
 ) -> list[Claim]:
     """Call `look` until it returns claims, for `wait` seconds at most.
 
-    Args:
-        look: Claims what is due; and returns the seconds until the next entry is due, as far as it is known.
-        notifier: Says when there may be something new.
-        wait: Seconds.
+    It also returns the seconds until it must be called again. The notifier says when there may be something new.
     """
     until = time.monotonic() + wait
     while True:

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
@@ -29,6 +31,7 @@ from goedgepickt_async.webhooks.inbox.tables import (
     check_purpose,
     migrate,
     salvage,
+    sizes,
 )
 
 __all__ = ["SqliteInbox", "default_inbox_path"]
@@ -85,11 +88,10 @@ class SqliteInbox:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path: Path = Path(path)
-        self._file = partial(InboxFile, self.path, "FULL" if survives_power_cut else "NORMAL", max_bytes)
+        self._file = partial(InboxFile, self.path, "FULL" if survives_power_cut else "NORMAL", max_bytes, clock)
         self._max_bytes = max_bytes
         self._keep_failed = keep_failed
         self._poll = poll
-        self._clock = clock
         self._notifier = Notifier()
         self._lock = threading.Lock()
         self._committer: Committer | None = None
@@ -107,7 +109,7 @@ class SqliteInbox:
 
     async def put(self, entries: Sequence[InboxEntry]) -> int:
         """Store entries: see `Intake.put`."""
-        return await self._do(lambda table: table.put(entries, self._clock()), needs_room=True)
+        return await self._do(lambda table: table.put(entries), needs_room=True)
 
     async def claim(self, handlers: Collection[str], *, limit: int, lease: float, wait: float) -> list[Claim]:
         """Claim entries that are due: see `Inbox.claim`."""
@@ -116,19 +118,19 @@ class SqliteInbox:
 
     async def renew(self, claims: Sequence[Claim], *, lease: float) -> None:
         """Extend the leases: see `Inbox.renew`."""
-        await self._do(lambda table: table.renew(claims, lease, self._clock()))
+        await self._do(lambda table: table.renew(claims, lease))
 
     async def finish(self, claim: Claim, *, dedup_window: float = 0.0) -> None:
         """Remove a handled entry: see `Inbox.finish`."""
-        await self._do(lambda table: table.finish(claim, dedup_window, self._clock()))
+        await self._do(lambda table: table.finish(claim, dedup_window))
 
     async def postpone(self, claim: Claim, *, delay: float, counts: bool = True) -> None:
         """Return an entry to the inbox: see `Inbox.postpone`."""
-        await self._do(lambda table: table.postpone(claim, delay, self._clock(), counts=counts))
+        await self._do(lambda table: table.postpone(claim, delay, counts=counts))
 
     async def give_up(self, claim: Claim, *, reason: str) -> None:
         """Mark an entry as failed: see `Inbox.give_up`, and `failed`."""
-        await self._do(lambda table: table.give_up(claim, reason, self._clock(), self._keep_failed))
+        await self._do(lambda table: table.give_up(claim, reason, self._keep_failed))
 
     async def waiting(self, handlers: Collection[str]) -> int:
         """The number of entries: see `Inbox.waiting`."""
@@ -157,7 +159,7 @@ class SqliteInbox:
         Returns:
             The number of entries.
         """
-        return await self._do(lambda table: table.requeue_failed(ids, self._clock()), needs_room=True)
+        return await self._do(lambda table: table.requeue_failed(ids), needs_room=True)
 
     async def drop_failed(self, ids: Collection[int] | None = None) -> int:
         """Delete failed entries.
@@ -172,14 +174,7 @@ class SqliteInbox:
 
     async def status(self) -> InboxStatus:
         """The current numbers, for metrics."""
-
-        def read(table: SqliteTable) -> InboxStatus:
-            waiting, oldest, failed = table.totals()
-            age = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
-            used, _ = table.size()
-            return InboxStatus(waiting=waiting, oldest_age=age, failed=failed, used=used, limit=self._max_bytes)
-
-        return await self._do(read)
+        return await self._do(lambda table: table.status(self._max_bytes))
 
     async def orphans(self, handlers: Collection[str]) -> dict[str, int]:
         """The number of entries for handlers that are none of these, by name."""
@@ -209,18 +204,16 @@ class SqliteInbox:
             raise
 
     def _claim(self, table: SqliteTable, handlers: list[str], limit: int, lease: float) -> tuple[list[Claim], float]:
-        now = self._clock()
-        claims = table.claim(handlers, limit, lease, now)
-        due = None if claims else table.next_due(handlers)
-        return claims, self._poll if due is None else min(self._poll, due - now)
+        claims = table.claim(handlers, limit, lease)
+        due_in = None if claims else table.seconds_until_due(handlers)
+        return claims, self._poll if due_in is None else min(self._poll, due_in)
 
     def _hand_back(self, committer: Committer, step: Future[tuple[list[Claim], float]]) -> None:
         """Return the entries of a claim whose caller was cancelled."""
         if step.cancelled() or step.exception() is not None:
             return
-        now = self._clock()
         for claim in step.result()[0]:
-            committer.submit(partial(SqliteTable.postpone, claim=claim, delay=0.0, now=now, counts=False))
+            committer.submit(partial(SqliteTable.postpone, claim=claim, delay=0.0, counts=False))
 
 
 def default_inbox_path(port: int) -> Path:
@@ -235,11 +228,8 @@ class Committer:
     """A thread that owns the connection and commits many steps together.
 
     A commit that reaches the disk takes milliseconds, regardless of its size. The steps that come meanwhile go into the next
-    one. So the event loop never waits for a disk, and no step waits for more than two commits.
-
-    Args:
-        file: The file. The thread opens it at the first step, and again after a failure.
-        committed: Called in the thread after each commit that changed something.
+    one. So the event loop never waits for a disk, and no step waits for more than two commits. The thread opens the
+    file at the first step, and again after a failure. After each commit that changed something, it calls `committed`.
     """
 
     def __init__(self, file: InboxFile, committed: Callable[[], None]) -> None:
@@ -253,9 +243,7 @@ class Committer:
     def submit(self, step: Callable[[SqliteTable], T], *, needs_room: bool = False) -> Future[T]:
         """Run a step. The future has its result after the commit, or an `InboxError`.
 
-        Args:
-            step: The step.
-            needs_room: Whether it is refused when the inbox or the disk is full.
+        With `needs_room`, the step is refused when the inbox or the disk is full.
         """
         future: Future[T] = Future()
         self._steps.put((step, future, needs_room))
@@ -337,41 +325,29 @@ class _Submitted(Executor):
 
 
 def in_this_loop(future: Future[T]) -> asyncio.Future[T]:
-    """A step's future, to be awaited.
-
-    It goes through `run_in_executor`, since an event loop whose time jumps while all tasks wait (`VirtualClock`)
-    counts the running threads there.
-    """
+    """A step's future, to be awaited. `VirtualClock` counts the threads that work in `run_in_executor`."""
     return asyncio.get_running_loop().run_in_executor(_Submitted(future), future.result)
 
 
 # -- the file -------------------------------------------------------------------------------------------------------
 
 
+@attrs.define(eq=False)
 class InboxFile:
-    """The connection to the file: whose it must be, how it is opened, and what happens when it is damaged or full.
+    """The connection to the file: whose it must be, how it is opened, and what happens when it is damaged or full."""
 
-    Args:
-        path: The file.
-        synchronous: SQLite's setting of that name.
-        max_bytes: The largest size.
-    """
-
-    def __init__(self, path: Path, synchronous: str, max_bytes: int) -> None:
-        self._path = path
-        self._synchronous = synchronous
-        self._max_bytes = max_bytes
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
+    _path: Path
+    _synchronous: str
+    _max_bytes: int
+    _clock: Callable[[], float]
+    _connection: sqlite3.Connection | None = attrs.field(default=None, init=False)
+    _inode: int = attrs.field(default=0, init=False)
 
     def transact(self, steps: Sequence[tuple[Step, bool]]) -> tuple[list[Any], bool]:
-        """Run all steps in one transaction; a damaged file is replaced first.
+        """Run all steps in one transaction, all or none; a damaged file is replaced first.
 
         Returns:
             The result of each step, an `InboxError` for one that is refused; and whether something was changed.
-
-        Raises:
-            Exception: Nothing was done.
         """
         for last in (False, True):
             try:
@@ -399,9 +375,9 @@ class InboxFile:
         if self._connection is None:
             self._connection = _retry_while_busy(self._connect)
         connection = self._connection
-        table = SqliteTable(connection)
-        problem = self._room_problem(connection, table, any(needs_room for _, needs_room in steps))
+        problem = self._room_problem(connection, any(needs_room for _, needs_room in steps))
         _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+        table = SqliteTable(connection, self._clock())  # the time after the wait for other processes
         before = connection.total_changes
         results = [InboxError(problem) if needs_room and problem else step(table) for step, needs_room in steps]
         _retry_while_busy(lambda: connection.execute("COMMIT"))
@@ -442,17 +418,17 @@ class InboxFile:
 
     # -- no room ------------------------------------------------------------------------------------------------
 
-    def _room_problem(self, connection: sqlite3.Connection, table: SqliteTable, needs_room: bool) -> str | None:  # noqa: FBT001
+    def _room_problem(self, connection: sqlite3.Connection, needs_room: bool) -> str | None:  # noqa: FBT001
         """The reason why nothing more can be stored, or None.
 
         If the disk is short, the log is moved into the file and cut.
         """
-        if self._is_disk_short(0) and self._is_disk_short(table.size()[1]):
+        if self._is_disk_short(0) and self._is_disk_short(sizes(connection)[1]):
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if self._is_disk_short(table.size()[1]):
+            if self._is_disk_short(sizes(connection)[1]):
                 return f"the disk of the inbox {self._path} is full"
-        if needs_room and (used := table.size()[0]) >= self._max_bytes:
+        if needs_room and (used := sizes(connection)[0]) >= self._max_bytes:
             return f"the inbox {self._path} is full: {used:,} of {self._max_bytes:,} bytes"
         return None
 
@@ -489,12 +465,7 @@ class InboxFile:
         return False
 
     def _recover(self, error: Exception) -> None:
-        """Rename a damaged file, and copy its readable entries to a new one.
-
-        Raises:
-            OSError: The file cannot be renamed.
-            sqlite3.Error: The new file cannot be created.
-        """
+        """Rename a damaged file, and copy its readable entries to a new one."""
         damaged = self._current_inode()
         with locked_directory(self._path.parent):
             if damaged == -1 or self._current_inode() != damaged:
@@ -525,12 +496,12 @@ class InboxFile:
                 old.deserialize(_with_new_first_page(aside, connection))
                 found = max(found, list(salvage(old)), key=len)
         _retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
-        table, now = SqliteTable(connection), time.time()
+        table = SqliteTable(connection, self._clock())
         for entry, reason in found:
             if reason is None:
-                table.put([entry], now)
+                table.put([entry])
             else:
-                table.add_failed(entry, reason, now, 0)
+                table.add_failed(entry, reason, attempts=0)
         _retry_while_busy(lambda: connection.execute("COMMIT"))
         return len(found)
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from goedgepickt_async._sqlite import sqlite3
-from goedgepickt_async.webhooks.inbox import Claim, FailedEntry, InboxEntry
+from goedgepickt_async.webhooks.inbox import Claim, FailedEntry, InboxEntry, InboxStatus
 
 __all__ = [
     "SCHEMA",
@@ -27,6 +27,7 @@ __all__ = [
     "check_purpose",
     "migrate",
     "salvage",
+    "sizes",
 ]
 
 VERSION: Final = 2
@@ -91,12 +92,7 @@ class UnusableFileError(Exception):
 
 
 def check_purpose(connection: sqlite3.Connection) -> None:
-    """Refuse the database of another program; nothing is written.
-
-    Raises:
-        UnusableFileError: The file has other tables than an inbox.
-        sqlite3.DatabaseError: The file is damaged.
-    """
+    """Refuse the database of another program, which has other tables; nothing is written."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     found = {name for (name,) in connection.execute(query)}
     if found - _TABLES and len(found & _TABLES) < 2:  # one name may be damaged, and one the same by chance
@@ -104,12 +100,7 @@ def check_purpose(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Create the tables, or update the tables of an earlier version, in one transaction.
-
-    Raises:
-        UnusableFileError: A later version of this package made the file.
-        sqlite3.DatabaseError: The file is damaged.
-    """
+    """Create the tables, or update the tables of an earlier version, in one transaction."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
@@ -154,33 +145,32 @@ def _rows_that_can_be_read(connection: sqlite3.Connection, query: str) -> Iterat
 
 
 class SqliteTable:
-    """The steps of one transaction. Times are seconds since the epoch.
+    """The steps of one transaction, which the caller begins and ends. Times are seconds since the epoch.
 
     Each statement lets the event loop's thread run and then waits for it, so there are as few as possible.
-
-    Args:
-        connection: The caller begins and ends the transaction.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
+        self._connection = connection
         self._sql = connection.execute
+        self._now = now
         self._has_followed_clock = self._has_recorded_clock = self._has_dropped_old = False
 
-    def put(self, entries: Sequence[InboxEntry], now: float) -> int:
+    def put(self, entries: Sequence[InboxEntry]) -> int:
         """Add entries, except those whose equal waits; the number of those added."""
-        self._follow_clock(now)
+        self._follow_clock()
         if not self._has_dropped_old:
             # A few at a time: more are deleted than added, and a transaction stays small on a full disk.
             old = "SELECT rowid FROM handled WHERE until <= ? ORDER BY until LIMIT ?"
             limit = 4 + 2 * len(entries)
-            dropped = self._sql(f"DELETE FROM handled WHERE rowid IN ({old})", (now, limit)).rowcount  # noqa: S608
+            dropped = self._sql(f"DELETE FROM handled WHERE rowid IN ({old})", (self._now, limit)).rowcount  # noqa: S608
             self._has_dropped_old = dropped < limit
-        added = sum(self._put(entry, now) for entry in entries)
+        added = sum(self._put(entry) for entry in entries)
         if added:  # otherwise nothing is written, and no disk is waited for
-            self._record_clock(now)
+            self._record_clock()
         return added
 
-    def _put(self, entry: InboxEntry, now: float) -> bool:
+    def _put(self, entry: InboxEntry) -> bool:
         line = (entry.handler, entry.ordering_key)
         quiet_until, last, *state = self._sql(
             "SELECT (SELECT until FROM handled WHERE handler = ? AND ordering_key = ? AND dedup_key = ?),"
@@ -192,28 +182,28 @@ class SqliteTable:
             if state[2]:  # it failed before: it was requested again, so it has all its attempts again
                 self._sql("UPDATE entries SET attempts = 0 WHERE id = ?", (last,))
             return False
-        not_before = max(now + entry.delay, quiet_until or 0.0)
+        not_before = max(self._now + entry.delay, quiet_until or 0.0)
         self._sql(
             "INSERT INTO entries (handler, ordering_key, dedup_key, body, not_before, due, stored)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*line, entry.dedup_key, entry.body, not_before, not_before if last is None else None, now),
+            (*line, entry.dedup_key, entry.body, not_before, not_before if last is None else None, self._now),
         )
         return True
 
-    def claim(self, handlers: Collection[str], limit: int, lease: float, now: float) -> list[Claim]:
+    def claim(self, handlers: Collection[str], limit: int, lease: float) -> list[Claim]:
         """Hand out what is due, in the order of `due`."""
-        self._follow_clock(now)
+        self._follow_clock()
         rows: list[tuple[Any, ...]] = []
         for handler in handlers:
             rows += self._sql(
                 "SELECT due, id, attempts, handler, ordering_key, dedup_key, body FROM entries"
                 " WHERE handler = ? AND due <= ? ORDER BY due, id LIMIT ?",
-                (handler, now, limit),
+                (handler, self._now, limit),
             )
         rows.sort(key=lambda row: row[:2])
         if rows:  # otherwise nothing is written, and no disk is waited for
-            self._record_clock(now)
-        return [self._hand_out(row, now + lease) for row in rows[:limit]]
+            self._record_clock()
+        return [self._hand_out(row, self._now + lease) for row in rows[:limit]]
 
     def _hand_out(self, row: tuple[Any, ...], until: float) -> Claim:
         _, number, attempts, *content = row
@@ -223,28 +213,30 @@ class SqliteTable:
         self._sql("UPDATE entries SET due = ?, token = ?, attempts = attempts + 1 WHERE id = ?", (until, token, number))
         return Claim(entry=_entry(*content), id=number, token=token, attempt=attempts + 1)
 
-    def next_due(self, handlers: Collection[str]) -> float | None:
-        """When the next entry may be handed out."""
+    def seconds_until_due(self, handlers: Collection[str]) -> float | None:
+        """The time until the next entry may be handed out; None if no entry waits."""
         query = "SELECT min(due) FROM entries WHERE handler = ?"
         dues = [self._sql(query, (handler,)).fetchone()[0] for handler in handlers]
-        return min((due for due in dues if isinstance(due, (int, float))), default=None)
+        return min((due - self._now for due in dues if isinstance(due, (int, float))), default=None)
 
-    def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+    def renew(self, claims: Sequence[Claim], lease: float) -> None:
         """Move the ends of leases."""
-        self._update_clock(now)
+        self._update_clock()
         for claim in claims:
-            self._sql("UPDATE entries SET due = ? WHERE id = ? AND token = ?", (now + lease, claim.id, claim.token))
+            self._sql(
+                "UPDATE entries SET due = ? WHERE id = ? AND token = ?", (self._now + lease, claim.id, claim.token)
+            )
 
-    def finish(self, claim: Claim, dedup_window: float, now: float) -> None:
+    def finish(self, claim: Claim, dedup_window: float) -> None:
         """Remove it, and let the next of its line come forward."""
-        self._update_clock(now)
+        self._update_clock()
         if not self._delete(claim):
             return
         line = (claim.entry.handler, claim.entry.ordering_key)
         if dedup_window > 0:
             self._sql(
                 "INSERT OR REPLACE INTO handled (handler, ordering_key, dedup_key, until) VALUES (?, ?, ?, ?)",
-                (*line, claim.entry.dedup_key, now + dedup_window),
+                (*line, claim.entry.dedup_key, self._now + dedup_window),
             )
         else:
             self._sql("DELETE FROM handled WHERE handler = ? AND ordering_key = ?", line)
@@ -263,29 +255,29 @@ class SqliteTable:
             number, not_before, quiet_until = following
             self._sql("UPDATE entries SET due = ? WHERE id = ?", (max(not_before, quiet_until or 0.0), number))
 
-    def postpone(self, claim: Claim, delay: float, now: float, *, counts: bool) -> None:
+    def postpone(self, claim: Claim, delay: float, *, counts: bool) -> None:
         """Hand it back."""
-        self._update_clock(now)
+        self._update_clock()
         self._sql(
             "UPDATE entries SET due = ?, token = NULL, attempts = attempts - ? WHERE id = ? AND token = ?",
-            (now + delay, 0 if counts else 1, claim.id, claim.token),
+            (self._now + delay, 0 if counts else 1, claim.id, claim.token),
         )
 
     # -- failed entries -----------------------------------------------------------------------------------------
 
-    def give_up(self, claim: Claim, reason: str, now: float, keep: float) -> None:
+    def give_up(self, claim: Claim, reason: str, keep: float) -> None:
         """Set it aside, and drop what was set aside over `keep` seconds ago."""
         if self._delete(claim):
-            self.add_failed(claim.entry, reason, now, claim.attempt)
-            self._sql("DELETE FROM failed WHERE at < ?", (now - keep,))
+            self.add_failed(claim.entry, reason, claim.attempt)
+            self._sql("DELETE FROM failed WHERE at < ?", (self._now - keep,))
             self._promote((claim.entry.handler, claim.entry.ordering_key))
 
-    def add_failed(self, entry: InboxEntry, reason: str, now: float, attempts: int) -> None:
+    def add_failed(self, entry: InboxEntry, reason: str, attempts: int) -> None:
         """Store a failed entry."""
         self._sql(
             "INSERT INTO failed (handler, ordering_key, dedup_key, body, reason, at, attempts)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.handler, entry.ordering_key, entry.dedup_key, entry.body, reason, now, attempts),
+            (entry.handler, entry.ordering_key, entry.dedup_key, entry.body, reason, self._now, attempts),
         )
 
     def failed(self, limit: int) -> list[FailedEntry]:
@@ -299,10 +291,10 @@ class SqliteTable:
             for number, reason, at, attempts, *content in rows
         ]
 
-    def requeue_failed(self, ids: Collection[int] | None, now: float) -> int:
+    def requeue_failed(self, ids: Collection[int] | None) -> int:
         """Put failed entries back, all of them if `ids` is None; the number."""
         chosen = [one for one in self.failed(-1) if ids is None or one.id in ids]
-        self.put([one.entry for one in chosen], now)
+        self.put([one.entry for one in chosen])
         return self._drop([one.id for one in chosen])
 
     def drop_failed(self, ids: Collection[int] | None) -> int:
@@ -321,19 +313,12 @@ class SqliteTable:
         query = "SELECT count(*) FROM entries WHERE handler = ?"
         return sum(self._sql(query, (handler,)).fetchone()[0] for handler in handlers)
 
-    def totals(self) -> tuple[int, float | None, int]:
-        """The number of entries, when the oldest was stored, and the number of failed entries."""
-        count, oldest = self._sql("SELECT count(*), min(stored) FROM entries").fetchone()
+    def status(self, limit: int) -> InboxStatus:
+        """The current numbers, for a file of at most `limit` bytes."""
+        waiting, oldest = self._sql("SELECT count(*), min(stored) FROM entries").fetchone()
+        age = 0.0 if oldest is None else max(0.0, self._now - oldest)
         (failed,) = self._sql("SELECT count(*) FROM failed").fetchone()
-        return count, oldest, failed
-
-    def size(self) -> tuple[int, int]:
-        """The bytes of the pages that are used, and of those that are free."""
-        pages, free, page_size = self._sql(
-            "SELECT page_count, freelist_count, page_size"
-            " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-        ).fetchone()
-        return (pages - free) * page_size, free * page_size
+        return InboxStatus(waiting=waiting, oldest_age=age, failed=failed, used=sizes(self._connection)[0], limit=limit)
 
     def orphans(self, handlers: Collection[str]) -> dict[str, int]:
         """The number of entries for each other handler."""
@@ -342,17 +327,17 @@ class SqliteTable:
 
     # -- the clock ----------------------------------------------------------------------------------------------
 
-    def _update_clock(self, now: float) -> None:
+    def _update_clock(self) -> None:
         """Before times are written."""
-        self._follow_clock(now)
-        self._record_clock(now)
+        self._follow_clock()
+        self._record_clock()
 
-    def _record_clock(self, now: float) -> None:
+    def _record_clock(self) -> None:
         if not self._has_recorded_clock:
-            self._sql("UPDATE clock SET seen = ?", (now,))
+            self._sql("UPDATE clock SET seen = ?", (self._now,))
             self._has_recorded_clock = True
 
-    def _follow_clock(self, now: float) -> None:
+    def _follow_clock(self) -> None:
         """If the clock was set back, set back with it all that waits for a time."""
         if self._has_followed_clock:
             return
@@ -360,21 +345,25 @@ class SqliteTable:
         row = self._sql("SELECT seen FROM clock").fetchone()
         if row is None or not isinstance(row[0], (int, float)):
             raise DamagedError("the table of the clock is damaged")
-        behind = row[0] - now
+        behind = row[0] - self._now
         if behind <= _CLOCK_TOLERANCE:
             return
         self._sql("UPDATE entries SET not_before = not_before - ?, due = due - ?", (behind, behind))
-        self._sql("UPDATE entries SET stored = min(stored, ?)", (now,))
+        self._sql("UPDATE entries SET stored = min(stored, ?)", (self._now,))
         self._sql("UPDATE handled SET until = until - ?", (behind,))
-        self._record_clock(now)
+        self._record_clock()
+
+
+def sizes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The bytes of the pages that are used, and of those that are free."""
+    pages, free, page_size = connection.execute(
+        "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    ).fetchone()
+    return (pages - free) * page_size, free * page_size
 
 
 def _entry(handler: Any, ordering_key: Any, dedup_key: Any, body: Any) -> InboxEntry:
-    """The entry of a row.
-
-    Raises:
-        DamagedError: A value has a type that is never written.
-    """
+    """The entry of a row. A value of a type that is never written is a `DamagedError`."""
     if not (all(isinstance(text, str) for text in (handler, ordering_key, dedup_key)) and isinstance(body, bytes)):
         raise DamagedError("an entry is damaged")
     return InboxEntry(handler=handler, ordering_key=ordering_key, dedup_key=dedup_key, body=body)
