@@ -171,8 +171,8 @@ def assignable_clone(cls: type[Any]) -> type[Any] | None:
     """A class with the same layout and assignable attributes. An object is filled as this class, then becomes a `cls`.
 
     A frozen attrs class refuses assignment, and `object.__setattr__` for each attribute takes twice the time.
-    Subclasses inherit the refusal, so the clone has the `__setattr__` of `object`. None for a class whose layout allows no clone, such as one
-    with slots and a slot for weak references.
+    Subclasses inherit the refusal, so the clone has the `__setattr__` of `object`. A class whose layout allows no
+    clone, such as one with slots and a slot for weak references, has none.
     """
     if cls not in _CLONES:
         _CLONES[cls] = _cloned(cls)

@@ -26,6 +26,7 @@ from goedgepickt_async.models.validators import (
     COUNTRY_CODES,
     FieldError,
     any_text,
+    check_each,
     coerce,
     creation_status,
     house_number,
@@ -309,16 +310,7 @@ def _lines(value: Sequence[NewOrderLine | Mapping[str, object]]) -> tuple[NewOrd
         raise FieldError(f"must be a list of NewOrderLine, not {type_name(value)}")
     if not value:
         raise FieldError("must have at least one line")
-    kept: list[NewOrderLine] = []
-    problems: dict[str, str] = {}
-    for index, line in enumerate(value):
-        try:
-            kept.append(coerce(NewOrderLine, line))
-        except FieldError as error:
-            problems.update(error.prefixed(f"[{index}]"))
-    if problems:
-        raise FieldError(problems)
-    return tuple(kept)
+    return check_each(value, lambda line: coerce(NewOrderLine, line))
 
 
 def _pickup_location(value: PickupLocation | Mapping[str, object] | Unset) -> PickupLocation | Unset:

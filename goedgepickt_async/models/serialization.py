@@ -13,7 +13,14 @@ import attrs
 
 from goedgepickt_async.errors import ValidationError, without_frames
 from goedgepickt_async.models.base import AMSTERDAM, UNSET, Identifier, Label, OpenEnum, Secret, Unset, field_info
-from goedgepickt_async.models.validators import FieldError, coerce, is_request_model, type_name, validation_error
+from goedgepickt_async.models.validators import (
+    FieldError,
+    check_each,
+    coerce,
+    is_request_model,
+    type_name,
+    validation_error,
+)
 from goedgepickt_async.text import html_table
 
 __all__ = ["Model", "members", "plain_scalar", "to_plain"]
@@ -239,27 +246,14 @@ def _read(value: Any, tp: Any, *, wire: bool) -> Any:
         return None
     kind = members(tp)[0]
     if get_origin(kind) is tuple:
-        return _read_all(value, get_args(kind)[0], wire=wire)
+        if not isinstance(value, list | tuple):
+            raise FieldError(f"must be a list, not {type_name(value)}")
+        return check_each(value, lambda part: _read(part, get_args(kind)[0], wire=wire))
     if isinstance(kind, type) and issubclass(kind, Model):
         return value if isinstance(value, kind) else _read_model(value, kind, wire=wire)
     if isinstance(kind, type) and issubclass(kind, OpenEnum):
         return kind(_checked(value, str, "text"))
     return _SCALARS[get_origin(kind) if get_origin(kind) is dict else kind](value)
-
-
-def _read_all(value: Any, item: Any, *, wire: bool) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise FieldError(f"must be a list, not {type_name(value)}")
-    read: list[Any] = []
-    problems: dict[str, str] = {}
-    for index, part in enumerate(value):
-        try:
-            read.append(_read(part, item, wire=wire))
-        except FieldError as error:
-            problems.update(error.prefixed(f"[{index}]"))
-    if problems:
-        raise FieldError(problems)
-    return tuple(read)
 
 
 def _checked(value: Any, kind: type[Any], called: str) -> Any:

@@ -6,7 +6,7 @@ import difflib
 import functools
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -22,6 +22,7 @@ __all__ = [
     "FieldError",
     "amount",
     "aware_datetime",
+    "check_each",
     "coerce",
     "creation_status",
     "digits",
@@ -336,6 +337,24 @@ def _hint(cls: type[Any], name: str) -> str:
     return "" if meant is None else f"; did you mean {meant}?"
 
 
+def check_each(values: Iterable[Any], check_one: Callable[[Any], _T]) -> tuple[_T, ...]:
+    """Return the checked values of a list.
+
+    Raises:
+        FieldError: Values are not valid; the error has all problems, each with the index of its value.
+    """
+    checked: list[_T] = []
+    problems: dict[str, str] = {}
+    for index, value in enumerate(values):
+        try:
+            checked.append(check_one(value))
+        except FieldError as error:
+            problems.update(error.prefixed(f"[{index}]"))
+    if problems:
+        raise FieldError(problems)
+    return tuple(checked)
+
+
 def coerce(cls: type[_T], value: object) -> _T:
     """Return the value if it is a `cls`, or make a `cls` from a mapping of its fields.
 
@@ -346,8 +365,7 @@ def coerce(cls: type[_T], value: object) -> _T:
         return value
     if not isinstance(value, Mapping):
         raise FieldError(f"must be a {cls.__name__} or a mapping of its fields, not {type_name(value)}")
-    for_init = {str(name): part for name, part in value.items()}
-    values = check(cls, for_init)
+    values = check(cls, {str(name): part for name, part in value.items()})
     made = object.__new__(cls)
     for name, part in values.items():
         object.__setattr__(made, name, part)

@@ -31,10 +31,9 @@ __all__ = [
     "ReceiverSnapshot",
     "RejectionLog",
     "SecretSource",
-    "SecretStore",
     "Stats",
     "WebhookResponse",
-    "secret_store",
+    "checked_secrets",
 ]
 
 MAX_BODY: Final = 256 * 1024
@@ -193,44 +192,16 @@ SecretSource = Secrets | SecretsByEvent | Callable[[], "Secrets | SecretsByEvent
 """Secrets; a mapping from subscription to secrets; or a function, sync or async, that returns either per delivery."""
 
 _Keys = dict[str, tuple[Secret, ...]]
+CurrentSecrets = _Keys | Callable[[], Any]
+"""Secrets that were checked, by subscription, each as a `Secret`, so that no traceback shows them; or a function."""
+
 _ANY: Final = ""  # the key of secrets that are not given by subscription
 
 
-class SecretStore:
-    """The secrets of a receiver, each wrapped in a `Secret`, so that no traceback shows them.
-
-    Create it with `secret_store`.
-    """
-
-    def __init__(self, source: _Keys | Callable[[], Any]) -> None:
-        self._source = source
-
-    def __repr__(self) -> str:
-        return "<SecretStore>"
-
-    async def check(self, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
-        """Verify a body with all current secrets.
-
-        Returns:
-            The subscriptions whose secret matched; None if secrets are not given by subscription; or, as text, why
-            the delivery is refused.
-        """
-        if not callable(self._source):
-            return _check(self._source, raw_body, digest)
-        secrets = self._source()
-        return _check(_by_event(await secrets if inspect.isawaitable(secrets) else secrets), raw_body, digest)
-
-    def check_now(self, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
-        """Like `check`, but None if a function returns the secrets, which may have to be awaited."""
-        return None if callable(self._source) else _check(self._source, raw_body, digest)
-
-
-def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
-    """A store of secrets; or, as text, why the secrets are refused. It does not raise: see `signature`."""
-    if isinstance(source, SecretStore):
-        return source
+def checked_secrets(source: SecretSource | CurrentSecrets) -> CurrentSecrets | str:
+    """The secrets, or their function; or, as text, why they are refused. It does not raise: see `signature`."""
     if callable(source):
-        return SecretStore(source)
+        return source
     given = list(source.values()) if isinstance(source, Mapping) else [source]
     if any(isinstance(some, Iterable) and not isinstance(some, (str, *_SEVERAL)) for some in given):
         return "pass webhook secrets as text, a list, a mapping by event, or a function"
@@ -238,7 +209,7 @@ def secret_store(source: SecretSource | SecretStore) -> SecretStore | str:
     number = sum(len(some) if isinstance(some, _SEVERAL) else 1 for some in given)
     if not number or sum(map(len, keys.values())) < number:
         return "a webhook receiver needs at least one secret, and no secret may be empty"
-    return SecretStore(keys)
+    return keys
 
 
 _SEVERAL: Final = (list, tuple, set, frozenset)
@@ -251,6 +222,12 @@ def _by_event(secrets: Any) -> _Keys:
 
 
 def _check(keys: _Keys, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:
+    """Verify a body with all secrets.
+
+    Returns:
+        The subscriptions whose secret matched; None if secrets are not given by subscription; or, as text, why the
+        delivery is refused.
+    """
     found = frozenset(event for event, secrets in keys.items() if matches(raw_body, digest, secrets))
     if not found:
         return no_match(sum(map(len, keys.values())))
@@ -282,7 +259,7 @@ class DeliveryEndpoint:
 
     def __init__(
         self,
-        secrets: SecretSource | SecretStore,
+        secrets: SecretSource | CurrentSecrets,
         accept: Callable[[ReceivedDelivery], Awaitable[WebhookResponse]],
         *,
         max_body: int = MAX_BODY,
@@ -290,11 +267,11 @@ class DeliveryEndpoint:
         log: RejectionLog | None = None,
     ) -> None:
         self.stats: Stats = Stats()
-        store = secret_store(secrets)
+        checked = checked_secrets(secrets)
         del secrets  # no traceback shows them
-        if isinstance(store, str):
-            raise ConfigurationError(store)
-        self.secrets: SecretStore = store
+        if isinstance(checked, str):
+            raise ConfigurationError(checked)
+        self.secrets: CurrentSecrets = checked
         self._accept = accept
         self.log: RejectionLog = log or RejectionLog()
         self._max_body = max_body
@@ -375,7 +352,7 @@ class DeliveryEndpoint:
 
         It does not call a function for secrets.
         """
-        found = self.secrets.check_now(raw_body, digest)
+        found = None if callable(self.secrets) else _check(self.secrets, raw_body, digest)
         return self.refuse(NOT_SIGNED, found) if isinstance(found, str) else None
 
     def refuse_slow(self) -> WebhookResponse:
@@ -385,7 +362,11 @@ class DeliveryEndpoint:
     async def _verify(
         self, raw_body: bytes, digest: bytes, encoding: str, headers: Mapping[str, str]
     ) -> WebhookResponse:
-        found = await self.secrets.check(raw_body, digest)
+        secrets = self.secrets
+        if callable(secrets):
+            secrets = secrets()
+            secrets = _by_event(await secrets if inspect.isawaitable(secrets) else secrets)
+        found = _check(secrets, raw_body, digest)
         if isinstance(found, str):
             return self.refuse(NOT_SIGNED, found)
         body = raw_body if encoding in {"", "identity"} else _decompressed(raw_body, encoding, self._max_body)

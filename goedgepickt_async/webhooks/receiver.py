@@ -24,7 +24,7 @@ from goedgepickt_async.webhooks.endpoint import (
     ReceiverSnapshot,
     SecretSource,
     WebhookResponse,
-    secret_store,
+    checked_secrets,
 )
 from goedgepickt_async.webhooks.events import EVENTS, AnyEvent, Event, parse
 from goedgepickt_async.webhooks.handlers import (
@@ -97,10 +97,10 @@ class WebhookReceiver:
         body_timeout: float = BODY_TIMEOUT,
         handler_timeout: float = 300.0,
     ) -> None:
-        store = secret_store(secrets)
+        checked = checked_secrets(secrets)
         del secrets  # from here on, no traceback shows them
-        if isinstance(store, str):
-            raise ConfigurationError(store)
+        if isinstance(checked, str):
+            raise ConfigurationError(checked)
         check_number("concurrency", concurrency, least=1)
         if not isinstance(concurrency, int):
             raise ConfigurationError("concurrency must be a whole number")
@@ -117,7 +117,7 @@ class WebhookReceiver:
         self._inbox: Intake = inbox or MemoryInbox()
         self._handlers: dict[str, Handler] = {}
         self._executor = HandlerExecutor()
-        self._endpoint = DeliveryEndpoint(store, self._store, max_body=max_body, body_timeout=body_timeout)
+        self._endpoint = DeliveryEndpoint(checked, self._store, max_body=max_body, body_timeout=body_timeout)
         self._stats = self._endpoint.stats
         self._error_hooks: list[Callable[[FailedDelivery], Any]] = []
         self._needs_client = False
@@ -254,6 +254,10 @@ class WebhookReceiver:
         self._add(Handler(name=name or handler_name(function, resource), events=events, call=call, within=within))
 
     def _add(self, handler: Handler) -> None:
+        try:
+            handler.name.encode()
+        except (AttributeError, UnicodeEncodeError):
+            raise ConfigurationError("the name of a handler must be text, without half a surrogate pair") from None
         if handler.name in self._handlers:  # waiting entries could go to the wrong handler
             raise ConfigurationError(f"two handlers have the name {handler.name!r}: give one of them another name=")
         self._handlers[handler.name] = handler
@@ -329,11 +333,11 @@ class WebhookReceiver:
         Raises:
             ConfigurationError: There is no secret. The present secrets stay.
         """
-        store = secret_store(secrets)
+        checked = checked_secrets(secrets)
         del secrets  # no traceback shows them
-        if isinstance(store, str):
-            raise ConfigurationError(store)
-        self._endpoint.secrets = store
+        if isinstance(checked, str):
+            raise ConfigurationError(checked)
+        self._endpoint.secrets = checked
 
     @property
     def inbox(self) -> Intake:

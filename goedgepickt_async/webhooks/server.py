@@ -34,6 +34,7 @@ import attrs
 from aiohttp import HttpVersion11, StreamReader, web
 
 from goedgepickt_async.errors import ConfigurationError
+from goedgepickt_async.text import shown
 from goedgepickt_async.webhooks.endpoint import DeliveryEndpoint, WebhookResponse
 from goedgepickt_async.webhooks.signature import HEADER
 
@@ -304,8 +305,10 @@ class DeliveryServer:
             raise ConfigurationError("max_connections must be a whole number, at least 1")
         if not (type(port) is int and 0 <= port <= _HIGHEST_PORT):
             raise ConfigurationError(f"port must be a whole number from 0 to {_HIGHEST_PORT}")
-        if path is not None and _PATH.fullmatch(path) is None:
-            raise ConfigurationError(f"path must begin with a / and have no blank, ? or #; {path!r} has")
+        if not isinstance(host, str):
+            raise ConfigurationError(f"host must be text, not {type(host).__name__}")
+        if path is not None and not (isinstance(path, str) and _PATH.fullmatch(path)):
+            raise ConfigurationError(f"path must begin with a / and have no blank, ? or #, not {shown(path)}")
         self.url: str = ""
         self._endpoint = endpoint
         self._host = host

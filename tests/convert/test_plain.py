@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from goedgepickt_async.convert import decode, field_names, to_plain
-from goedgepickt_async.models import NewOrderLine, Order, Product, Secret, Webhook
+from goedgepickt_async.models import NewOrderLine, Order, Product
 
 
 def test_an_order_becomes_json_under_its_python_names(order_data: dict[str, Any]) -> None:
@@ -37,10 +37,6 @@ def test_amounts_have_no_exponent_unless_they_are_absurd() -> None:
     ] == ("0.0000001")
     absurd = decode({"uuid": "p-1", "price": "1e999999"}, Product)
     assert to_plain(absurd)["price"] == "1E+999999"
-
-
-def test_a_secret_is_masked() -> None:
-    assert to_plain(Webhook(uuid="h-1", secret=Secret("geheim")))["secret"] == "***"
 
 
 def test_a_model_that_is_sent_shows_what_is_set() -> None:

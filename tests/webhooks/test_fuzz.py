@@ -6,12 +6,11 @@
 import contextlib
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.errors import DecodeError, WebhookVerificationError
-from goedgepickt_async.webhooks import Event, WebhookReceiver, parse, sign, verify
+from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.webhooks import Event, WebhookReceiver, parse, sign
 from tests.support.fuzz import depth
 from tests.webhooks.support import SECRET, body_of, order, stock
 
@@ -95,14 +94,6 @@ async def answer(receiver: WebhookReceiver, draw: random.Random) -> int:
     is_good = text is not None and text.lower() == sign(body, SECRET)
     assert (status == 401) == (not is_good)
     return status
-
-
-@given(st.binary(max_size=200), st.none() | st.text() | st.binary(), st.lists(st.text()))
-def test_verification_fails_with_one_error_or_not_at_all(
-    body: bytes, signature: str | bytes | None, secrets: list[str]
-) -> None:
-    with pytest.raises(WebhookVerificationError):
-        verify(body, signature, secrets)
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))

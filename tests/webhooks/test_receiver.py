@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -512,6 +513,9 @@ def yields_plainly(_: Any) -> Iterator[None]:
         lambda receiver: receiver.on(str)(print),
         lambda receiver: receiver.on(StockUpdated)(object()),
         lambda receiver: receiver.on(StockUpdated, name="five")(5),
+        lambda receiver: receiver.on(StockUpdated, name=5)(print),
+        lambda receiver: receiver.on(StockUpdated, name="\ud800")(print),
+        lambda receiver: receiver.on_product_changed(print, name=b"five"),
         lambda receiver: receiver.on(StockUpdated)(yields),
         lambda receiver: receiver.on_product_changed(yields),
         lambda receiver: receiver.on_order_changed(yields_plainly),
@@ -533,6 +537,14 @@ def test_a_handler_that_cannot_be_is_refused(receiver: WebhookReceiver, register
 def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
         WebhookReceiver(SECRET, **setting)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"attempts": -(10**5000)}, {"base": "1"}, {"cap": math.inf}], ids=lambda one: next(iter(one))
+)
+def test_a_retry_that_cannot_be_is_refused(setting: Any) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(setting))):
+        HandlerRetry(**setting)
 
 
 async def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import ConfigurationError, GoedGepicktError, Secret, WebhookVerificationError
+from goedgepickt_async import ConfigurationError, GoedGepicktError, Secret
 from goedgepickt_async.webhooks import DeliveryEndpoint, MemoryInbox, StockUpdated, WebhookReceiver, sign, verify
 from tests.webhooks.support import deliver, stock
 
@@ -107,8 +107,3 @@ async def test_the_secret_of_one_subscription_signs_nothing_of_another_also_duri
     assert [(await deliver(receiver, stock(), secret)).status for secret in ("s-old", "s-new", "o-old", "o-new")] == [
         200, 200, 401, 401
     ]  # fmt: skip
-
-
-def test_the_error_of_verify_says_how_many_secrets_were_tried() -> None:
-    with pytest.raises(WebhookVerificationError, match="any of the 2 secrets"):
-        verify(b"{}", "0" * 64, ["a", Secret("b"), ""])

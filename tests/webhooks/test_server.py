@@ -201,7 +201,8 @@ def test_bytes_that_are_not_kept_any_more_count_no_longer() -> None:
     for _ in range(10):
         connections.count(one, _MAX_RECEIVED)
         connections.release(one)
-    connections.receive(other, b"x" * 10)
+    other.received += b"x" * 10
+    connections.count(other, 10)
     assert (connections.take_received(other), other.size) == (b"x" * 10, 0)
     connections.count(one, _MAX_RECEIVED)
     assert len(connections) == 2
@@ -444,8 +445,8 @@ async def test_what_is_in_flight_is_answered_when_it_stops() -> None:
     [
         *({"max_connections": number} for number in (0, -1, True, "many", 2.5)),
         *({"port": port} for port in (-1, 65_536, "80", 80.5, True)),
-        *({"path": path} for path in ("", "hook", "/a b", "/hook?a=b", "/hook#a")),
-        *({"host": host} for host in ("a..b.example.test", "x" * 300, "no\0name")),
+        *({"path": path} for path in ("", "hook", "/a b", "/hook?a=b", "/hook#a", b"/hook", 5)),
+        *({"host": host} for host in ("a..b.example.test", "x" * 300, "no\0name", None, 5)),
     ],
     ids=str,
 )

@@ -81,11 +81,6 @@ def test_nothing_is_signed_with_an_empty_secret(secret: Any) -> None:
         sign(BODY, secret)
 
 
-def test_a_body_that_is_text_is_refused_with_the_reason() -> None:
-    with pytest.raises(WebhookVerificationError, match="raw bytes"):
-        verify(BODY.decode(), sign(BODY, "secret"), "secret")  # type: ignore[arg-type]  # what is tested
-
-
 def test_no_message_holds_a_secret_a_body_or_a_signature() -> None:
     for signature in (None, "", sign(b"other", "s3cret"), "s3cret-junk", b"\xff"):
         with pytest.raises(WebhookVerificationError) as caught:
@@ -104,11 +99,6 @@ def test_any_view_of_bytes_is_verified_or_refused() -> None:
         verify(every_second, sign(BODY, "secret"), "secret")
 
 
-def test_the_names_of_secrets_by_event_sign_nothing() -> None:
-    with pytest.raises(WebhookVerificationError, match="by event"):
-        verify(BODY, sign(BODY, "order.statusChanged"), {"order.statusChanged": "secret"})
-
-
 def test_any_of_several_secrets_verifies_wherever_it_stands() -> None:
     signature = sign(BODY, "good")
     for secrets in (["good", "other", "third"], ["other", "good", "third"], ["other", "third", "good"]):
@@ -119,12 +109,13 @@ def test_any_of_several_secrets_verifies_wherever_it_stands() -> None:
     ("body", "signature", "secret", "reason"),
     [
         ({}, sign(BODY, "s"), "s", "only the raw bytes of a body can be verified"),
+        (BODY.decode(), sign(BODY, "s"), "s", "only the raw bytes of a body can be verified"),
         (BODY, None, "s", "the delivery has no Signature header"),
         (BODY, "abc", "s", "the signature is not 64 hexadecimal digits"),
         (BODY, sign(BODY, "s"), {"s": "s"}, "secrets by event are for a WebhookReceiver"),
         (BODY, sign(BODY, "s"), [], "there is no secret"),
         (BODY, sign(BODY, "s"), "other", "the signature is not made with the secret"),
-        (BODY, sign(BODY, "s"), ["a", "b"], "the signature is not made with any of the 2 secrets"),
+        (BODY, sign(BODY, "s"), ["a", Secret("b"), ""], "the signature is not made with any of the 2 secrets"),
     ],
 )
 def test_each_refusal_names_its_reason(body: Any, signature: Any, secret: Any, reason: str) -> None:
