@@ -32,6 +32,7 @@ __all__ = [
     "seconds",
     "sentences",
     "whole",
+    "write_all",
 ]
 
 
@@ -311,6 +312,13 @@ def check_writable(file: Path, option: str = "--output") -> None:
         raise CommandError(f"there is no directory {path.parent} to write {path.name} into")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise CommandError(f"{path} cannot be written: permission denied; pass another file with {option}")
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all bytes to a descriptor."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def read_input(text: str) -> bytes:

@@ -14,7 +14,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
@@ -43,7 +43,7 @@ from goedgepickt_async.cli.common import (
 from goedgepickt_async.cli.connect import Connection, connect, find_webshop
 from goedgepickt_async.cli.formats import FORMATS, Encoder, ExportFormat, OutputKind, format_for, print_table
 from goedgepickt_async.cli.options import ExportOptions, ServerOptions
-from goedgepickt_async.cli.output import AtomicFile, FileOutput, StreamOutput, open_output, temporary
+from goedgepickt_async.cli.output import AtomicFile, FileOutput, Output, open_output, temporary
 from goedgepickt_async.cli.progress import ExportProgress, RequestCounter, count
 from goedgepickt_async.cli.resources import DUTCH, RESOURCES, ResourceSpec, Selection, parse_fields
 from goedgepickt_async.paths import make_private_file
@@ -206,9 +206,6 @@ class ExportPlan:
 
 def _option(name: str) -> str:
     return "--" + name.removesuffix("_uuid").replace("_", "-")
-
-
-Output: TypeAlias = FileOutput | StreamOutput
 
 
 class ExportJob:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -45,39 +45,38 @@ __all__ = [
 ]
 
 
-class Encoder(Protocol):
-    """Encodes an export page by page; close it at the end."""
+class Encoder:
+    """Encodes an export page by page; close it at the end.
 
-    @property
-    def head(self) -> bytes:
-        """Return the bytes before the first row."""
-        ...
+    Attributes:
+        selection: The part of the resource that is written.
+        head: The bytes before the first row.
+    """
+
+    head: bytes = b""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
 
     def encode(self, items: Sequence[Any]) -> bytes:
-        """Return the bytes of the rows of one page."""
-        ...
+        """Return the bytes of the rows of one page, as far as they can be written."""
+        raise NotImplementedError
 
     def foot(self) -> Iterable[bytes]:
         """Return the bytes after the last row."""
-        ...
+        return ()
 
     @property
     def remark(self) -> str | None:
-        """Return a note for the end, or an empty text."""
-        ...
+        """A note for the end."""
+        return None
 
     def close(self) -> None:
-        """Close resources."""
-        ...
+        """Remove temporary files."""
 
 
-@attrs.frozen
-class JsonLinesEncoder:
+class JsonLinesEncoder(Encoder):
     """One JSON object per line, with all values of the model or the selected fields."""
-
-    selection: Selection
-    head: bytes = b""
-    remark: None = None
 
     def encode(self, items: Sequence[Any]) -> bytes:
         """Return the bytes of the rows of one page."""
@@ -91,13 +90,6 @@ class JsonLinesEncoder:
         from goedgepickt_async.convert import to_plain  # noqa: PLC0415  `--help` must not wait for cattrs
 
         yield from map(to_plain, items)
-
-    def foot(self) -> Iterable[bytes]:
-        """Nothing."""
-        return ()
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
 
 
 def _json(value: Any) -> Any:
@@ -118,43 +110,29 @@ def _json_line(plain: dict[str, Any]) -> bytes:
         return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
 
 
-@attrs.frozen
-class CsvEncoder:
+class CsvEncoder(Encoder):
     """CSV as in RFC 4180, or for a Dutch spreadsheet.
 
-    Attributes:
+    Args:
         selection: The part of the resource that is written.
         delimiter: The delimiter between cells.
         decimal: The decimal sign.
         mark: The first bytes of the file.
     """
 
-    selection: Selection
-    delimiter: str = ","
-    decimal: str = "."
-    mark: bytes = b""
-    remark: None = None
-
-    @property
-    def head(self) -> bytes:
-        """Return the header with the names of the columns."""
-        return self.mark + self._csv([self.selection.columns])
+    def __init__(self, selection: Selection, *, delimiter: str = ",", decimal: str = ".", mark: bytes = b"") -> None:
+        super().__init__(selection)
+        self._delimiter, self._decimal = delimiter, decimal
+        self.head = mark + self._csv([selection.columns])
 
     def encode(self, items: Sequence[Any]) -> bytes:
         """Return the bytes of the rows of one page."""
         rows = self.selection.rows(items)
-        return self._csv([[cell(value, decimal=self.decimal) for value in row.values()] for row in rows])
-
-    def foot(self) -> Iterable[bytes]:
-        """Nothing."""
-        return ()
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        return self._csv([[cell(value, decimal=self._decimal) for value in row.values()] for row in rows])
 
     def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
         buffer = io.StringIO(newline="")
-        csv.writer(buffer, delimiter=self.delimiter).writerows(rows)
+        csv.writer(buffer, delimiter=self._delimiter).writerows(rows)
         return buffer.getvalue().encode(errors="replace")
 
 
@@ -212,25 +190,19 @@ class _Sink(io.RawIOBase):
         return data
 
 
-class ParquetEncoder:
-    """A Parquet file with one of the fixed schemas, compressed with zstd, written in row groups.
+class ParquetEncoder(Encoder):
+    """A Parquet file with one of the fixed schemas, compressed with zstd, written in row groups."""
 
-    Args:
-        resource: `orders`, `products` or `shipments`.
-    """
-
-    head = b""
-    remark = None
-
-    def __init__(self, resource: str) -> None:
+    def __init__(self, selection: Selection) -> None:
         from pyarrow import parquet  # noqa: PLC0415  needs the extra `arrow`
 
         from goedgepickt_async.contrib.arrow import schema  # noqa: PLC0415
 
-        self._resource = resource
+        super().__init__(selection)
+        self._resource = selection.spec.endpoint.resource
         self._sink = _Sink()
         self._waiting: list[Any] = []
-        self._writer = parquet.ParquetWriter(self._sink, schema(resource), compression="zstd")
+        self._writer = parquet.ParquetWriter(self._sink, schema(self._resource), compression="zstd")
 
     def encode(self, items: Sequence[Any]) -> bytes:
         """Add rows. Return the bytes of a complete row group, or nothing."""
@@ -247,9 +219,6 @@ class ParquetEncoder:
         self._write()
         self._writer.close()
         return (self._sink.take(),)
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
 
     def _write(self) -> None:
         import pyarrow as pa  # noqa: PLC0415
@@ -269,22 +238,17 @@ _CHUNK = 1024 * 1024
 _FIRST_YEAR = 1900
 
 
-class ExcelEncoder:
+class ExcelEncoder(Encoder):
     """An Excel workbook. Rows are in a private temporary directory until the workbook is written.
 
     Text stays text: leading zeros are kept, and nothing becomes a formula. A number with more digits than Excel
     supports becomes text. Times are Dutch local time. Rows after Excel's limit are in another sheet.
-
-    Args:
-        selection: The part of the resource that is written.
     """
-
-    head = b""
 
     def __init__(self, selection: Selection) -> None:
         import xlsxwriter  # noqa: PLC0415  needs the extra `excel`
 
-        self._selection = selection
+        super().__init__(selection)
         self._folder = tempfile.TemporaryDirectory(prefix="goedgepickt-")
         self._path = Path(self._folder.name) / "export.xlsx"
         options = {"constant_memory": True, "tmpdir": self._folder.name}
@@ -297,7 +261,7 @@ class ExcelEncoder:
 
     def encode(self, items: Sequence[Any]) -> bytes:
         """Add rows. They are kept until the end, so nothing is returned."""
-        for row in self._selection.rows(items):
+        for row in self.selection.rows(items):
             if self._row >= _ROWS_IN_A_SHEET:
                 self._add_sheet()
             for column, value in enumerate(row.values()):
@@ -314,12 +278,8 @@ class ExcelEncoder:
 
     @property
     def remark(self) -> str | None:
-        """Return a note about the number of cut cells."""
-        return (
-            None
-            if not self._cut
-            else f"{self._cut:,} cells were cut off at {_LONGEST_CELL:,} characters, Excel's limit"
-        )
+        """A note about the number of cut cells."""
+        return f"{self._cut:,} cells were cut off at {_LONGEST_CELL:,} characters, Excel's limit" if self._cut else None
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -331,10 +291,10 @@ class ExcelEncoder:
 
     def _add_sheet(self) -> None:
         self._sheets += 1
-        name = self._selection.spec.name
+        name = self.selection.spec.name
         self._sheet = self._book.add_worksheet(name if self._sheets == 1 else f"{name} {self._sheets}")
         self._sheet.freeze_panes(1, 0)
-        for column, title in enumerate(self._selection.columns):
+        for column, title in enumerate(self.selection.columns):
             self._sheet.write_string(0, column, title, self._head_format)
         self._row = 1
 
@@ -432,7 +392,7 @@ FORMATS: Mapping[str, ExportFormat] = {
         summary="Parquet with a fixed schema for each resource (the extra `arrow`)",
         suffixes=(".parquet",),
         output=OutputKind.WHOLE,
-        encoder=lambda selection: ParquetEncoder(selection.spec.name),
+        encoder=ParquetEncoder,
         has_fields=False,
         extra=("pyarrow", "arrow"),
     ),
@@ -444,20 +404,8 @@ FORMATS: Mapping[str, ExportFormat] = {
 }
 """The formats by name."""
 
-_OTHER_ENDINGS = (
-    ".json",
-    ".xls",
-    ".xlsm",
-    ".ods",
-    ".tsv",
-    ".xml",
-    ".html",
-    ".pdf",
-    ".gz",
-    ".zip",
-    ".bz2",
-    ".xz",
-    ".zst",
+_OTHER_ENDINGS = frozenset(
+    [".json", ".xls", ".xlsm", ".ods", ".tsv", ".xml", ".html", ".pdf", ".gz", ".zip", ".bz2", ".xz", ".zst"]
 )
 
 

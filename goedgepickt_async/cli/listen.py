@@ -35,7 +35,7 @@ from goedgepickt_async import (
     Secret,
     WebhookEvent,
 )
-from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info
+from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, write_all
 from goedgepickt_async.cli.connect import connect
 from goedgepickt_async.cli.options import ListenOptions, ServerOptions
 from goedgepickt_async.convert import to_plain
@@ -368,10 +368,8 @@ class Recorder:
             CommandError: The file cannot be written.
         """
         row = {"at": at.isoformat(), "signature": signature, **_body_fields(body)}
-        rest = memoryview(json.dumps(row).encode() + b"\n")
         try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            write_all(self._file, json.dumps(row).encode() + b"\n")
         except OSError as error:
             raise CommandError(f"--record {self.path} cannot be written: {error.strerror}") from None
 

@@ -8,11 +8,11 @@ import os
 import stat
 from pathlib import Path
 
-from goedgepickt_async.cli.common import UsageError, check_writable
+from goedgepickt_async.cli.common import UsageError, check_writable, write_all
 from goedgepickt_async.paths import lock_file, sync_directory
 from goedgepickt_async.text import for_terminal
 
-__all__ = ["AtomicFile", "FileOutput", "StreamOutput", "open_output", "temporary"]
+__all__ = ["AtomicFile", "FileOutput", "Output", "open_output", "temporary"]
 
 _TAIL = 1024
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -22,7 +22,58 @@ _ANYBODY = 0o666
 _OWNER_ONLY = 0o600
 
 
-class FileOutput:
+class Output:
+    """stdout, a pipe or a device, which is written immediately; and what all outputs have.
+
+    Attributes:
+        path: The absolute path; None for stdout.
+        grows: Whether it has complete rows at any time.
+        offset: The size of the complete pages so far, in bytes.
+    """
+
+    grows = True
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.offset: int = 0
+        self._file: int | None = 1 if path is None else None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the rows appear on a terminal."""
+        return self.path is None and os.isatty(1)
+
+    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  a stream cannot be read again
+        """Open the output. With an offset the export continues there, if the bytes before it have this `tail`."""
+        self.offset = offset or 0
+        if self.path is not None:
+            self._file = os.open(self.path, os.O_WRONLY)
+
+    def append(self, data: bytes) -> None:
+        """Write a page."""
+        assert self._file is not None
+        shown = for_terminal(data.decode(errors="replace")).encode(errors="replace") if self.is_terminal else data
+        write_all(self._file, shown)
+        self.offset += len(data)
+
+    def tail(self) -> str | None:
+        """Return a digest of the last bytes before the offset; None if they cannot be read."""
+        return None
+
+    def fsync(self) -> None:
+        """Flush a file to the disk."""
+
+    def finish(self) -> None:
+        """Make the complete file appear."""
+
+    def close(self) -> None:
+        """Close the file, if one was opened."""
+        if self.path is not None and self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class FileOutput(Output):
     """A regular file. It is not changed before the first page arrives, so a failed start keeps an old file.
 
     Args:
@@ -30,27 +81,14 @@ class FileOutput:
         is_personal: Whether a new file is private. An existing file keeps its mode.
 
     Attributes:
-        offset: The size of the complete pages so far, in bytes.
         replaced: Whether it has overwritten an older file.
     """
 
-    is_terminal = False
-    grows = True
-
     def __init__(self, path: Path, *, is_personal: bool = False) -> None:
-        self.path = path
-        self.is_personal = is_personal
-        self.offset: int = 0
+        super().__init__(path)
+        self.path: Path = path
+        self.is_personal: bool = is_personal
         self.replaced: bool = False
-        self._file: int | None = None
-
-    def check(self) -> None:
-        """Check early whether the file can be written.
-
-        Raises:
-            CommandError: The file cannot be written.
-        """
-        check_writable(self.path)
 
     def begin(self, offset: int | None, tail: str | None) -> None:
         """Open and lock the file, and cut off bytes after the offset.
@@ -68,8 +106,7 @@ class FileOutput:
             raise UsageError(
                 f"{self.path} does not exist any more, so the export cannot continue; start it again"
             ) from None
-        if not lock_file(self._file):
-            raise UsageError(f"another export is writing to {self.path}; wait for its end, or pass another --output")
+        self._lock(self._file)
         if offset is None:
             self.replaced = os.fstat(self._file).st_size > 0
             os.ftruncate(self._file, 0)
@@ -84,7 +121,7 @@ class FileOutput:
         """Write a complete page or nothing."""
         assert self._file is not None
         try:
-            _write_all(self._file, data)
+            write_all(self._file, data)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.offset)
@@ -105,14 +142,9 @@ class FileOutput:
         assert self._file is not None
         os.fsync(self._file)
 
-    def finish(self) -> None:
-        """Do nothing: the file is complete at any time."""
-
-    def close(self) -> None:
-        """Close the file, if it is open."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+    def _lock(self, file: int) -> None:
+        if not lock_file(file):
+            raise UsageError(f"another export is writing to {self.path}; wait for its end, or pass another --output")
 
 
 def temporary(path: Path) -> Path:
@@ -125,9 +157,6 @@ class AtomicFile(FileOutput):
 
     It is written as `NAME.part` and renamed at the end. A link is followed to its target. An existing `NAME.part` is
     overwritten only if it is a regular file of this user.
-
-    Attributes:
-        temp_path: The temporary path.
     """
 
     grows = False
@@ -136,7 +165,7 @@ class AtomicFile(FileOutput):
         super().__init__(path.resolve(), is_personal=is_personal)
         self.temp_path: Path = temporary(self.path)
 
-    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be gone on with
+    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be continued
         """Open the temporary file, and overwrite one from a killed export.
 
         Raises:
@@ -144,21 +173,21 @@ class AtomicFile(FileOutput):
         """
         mode = _OWNER_ONLY if self.is_personal else _ANYBODY
         old = stat.S_IMODE(self.path.stat().st_mode) if self.path.exists() else None
-        flags = os.O_RDWR | os.O_CREAT | _NO_LINKS | _BINARY
         try:
-            file = os.open(self.temp_path, flags, mode)
+            file = os.open(self.temp_path, os.O_RDWR | os.O_CREAT | _NO_LINKS | _BINARY, mode)
         except OSError:
             if self.temp_path.is_symlink():
                 raise self._not_ours() from None
             raise
-        found = os.fstat(file)
-        is_ours = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not is_ours:
+        try:
+            found = os.fstat(file)
+            is_ours = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not is_ours:
+                raise self._not_ours()
+            self._lock(file)
+        except UsageError:
             os.close(file)
-            raise self._not_ours()
-        if not lock_file(file):
-            os.close(file)
-            raise UsageError(f"another export is writing to {self.path}; wait for its end, or pass another --output")
+            raise
         self._file = file
         os.ftruncate(file, 0)
         if old is not None:
@@ -189,58 +218,7 @@ class AtomicFile(FileOutput):
         return UsageError(f"{self.temp_path} is a link or belongs to another user; delete it, or pass another --output")
 
 
-class StreamOutput:
-    """stdout, a pipe or a device, which is written immediately.
-
-    Args:
-        path: The absolute path; None for stdout.
-
-    Attributes:
-        offset: The size of the complete pages so far, in bytes.
-    """
-
-    grows = True
-
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
-        self.offset: int = 0
-        self._file = 1
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the rows appear on a terminal."""
-        return self.path is None and os.isatty(1)
-
-    def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  nothing to compare with
-        """Open the stream. If the export continues, only the following rows are written."""
-        self.offset = offset or 0
-        if self.path is not None:
-            self._file = os.open(self.path, os.O_WRONLY)
-
-    def append(self, data: bytes) -> None:
-        """Write a page."""
-        shown = data if not self.is_terminal else for_terminal(data.decode(errors="replace")).encode(errors="replace")
-        _write_all(self._file, shown)
-        self.offset += len(data)
-
-    def tail(self) -> str | None:
-        """Return nothing: a stream cannot be read again."""
-        return None
-
-    def fsync(self) -> None:
-        """Do nothing: the reader stores the data."""
-
-    def finish(self) -> None:
-        """Do nothing: the stream is complete."""
-
-    def close(self) -> None:
-        """Close the device, if one was opened."""
-        if self.path is not None and self._file != 1:
-            os.close(self._file)
-            self._file = 1
-
-
-def open_output(name: str, *, whole: bool = False, is_personal: bool = False) -> FileOutput | StreamOutput:
+def open_output(name: str, *, whole: bool = False, is_personal: bool = False) -> Output:
     """Return the output for `--output`, which is not open yet.
 
     Args:
@@ -252,16 +230,9 @@ def open_output(name: str, *, whole: bool = False, is_personal: bool = False) ->
         CommandError: The output cannot be written.
     """
     if name == "-":
-        return StreamOutput()
+        return Output()
     path = Path(name).absolute()
     if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
-        return StreamOutput(path)
-    output = (AtomicFile if whole else FileOutput)(path, is_personal=is_personal)
-    output.check()
-    return output
-
-
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+        return Output(path)
+    check_writable(path)
+    return (AtomicFile if whole else FileOutput)(path, is_personal=is_personal)

@@ -15,6 +15,7 @@ from goedgepickt_async import Order
 from goedgepickt_async.cli import checkpoint as checkpoints
 from goedgepickt_async.cli import formats as encoding
 from goedgepickt_async.cli.output import AtomicFile
+from goedgepickt_async.cli.resources import RESOURCES, Selection
 from goedgepickt_async.contrib.arrow import schema
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
@@ -56,9 +57,18 @@ def test_an_export_has_its_rows_and_its_schema_and_an_empty_one_the_same(
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_every_resource_can_be_a_parquet_file(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert sandbox.world.pick_locations
+    for name, spec in RESOURCES.items():
+        done = inside("export", name, "-o", f"{name}.parquet", "--limit", "3")
+        assert done.code == 0, done.err
+        columns = schema(spec.endpoint.resource)
+        assert parquet.read_schema(tmp_path / f"{name}.parquet").equals(columns, check_metadata=True)
+
+
 def test_rows_are_written_in_groups_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "_ROWS_IN_A_GROUP", 250)
-    encoder = encoding.ParquetEncoder("orders")
+    encoder = encoding.ParquetEncoder(Selection(spec=RESOURCES["orders"]))
     written = [encoder.encode([Order(uuid=f"{page}-{row}") for row in range(100)]) for page in range(10)]
     assert [bool(data) for data in written[1:]] == [False, True, False, False, True, False, False, True, False]
     file = parquet.ParquetFile(pa.BufferReader(b"".join([*written, *encoder.foot()])))
@@ -67,7 +77,7 @@ def test_rows_are_written_in_groups_as_they_come(monkeypatch: pytest.MonkeyPatch
 
 def test_large_rows_make_small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "_BYTES_IN_A_GROUP", 10_000)
-    encoder = encoding.ParquetEncoder("orders")
+    encoder = encoding.ParquetEncoder(Selection(spec=RESOURCES["orders"]))
     encoder.encode([Order(uuid="a", customer_note="x" * 20_000)])
     encoder.encode([Order(uuid="b", customer_note="x" * 20_000)])
     assert not encoder._waiting
