@@ -46,10 +46,8 @@ class State:
     """The progress of an export, and its options.
 
     Attributes:
-        resource: The name of the resource.
         source: The source of the data.
         filters: The options as text, including limits and `--lines`.
-        format: The name of the format.
         output: The file's absolute path, or `-`.
         offset: The size of the output in bytes, up to the end of the last complete page.
         tail: A digest to check that the output is unchanged.
@@ -75,20 +73,13 @@ class State:
 def refuse_difference(before: State, now: State, otherwise: str = "start again without the resume file") -> None:
     """Refuse to continue an export with other options.
 
-    Args:
-        before: The stored progress.
-        now: The present options.
-        otherwise: The alternative to the same options, for the message.
-
     Raises:
-        UsageError: An option differs; the message names it.
+        UsageError: An option differs; the message names it, and what else to do.
     """
     names = {"resource": "the resource", "source": "the server", "format": "--format", "output": "--output"}
     pairs = [(said, getattr(before, name), getattr(now, name)) for name, said in names.items()]
     options = sorted(before.filters.keys() | now.filters.keys())
-    pairs += [
-        (option, before.filters.get(option, "not given"), now.filters.get(option, "not given")) for option in options
-    ]
+    pairs += [(name, before.filters.get(name, "not given"), now.filters.get(name, "not given")) for name in options]
     for said, old, new in pairs:
         if old != new:
             raise UsageError(
@@ -126,12 +117,9 @@ class Watermark:
         return any(key in keys for keys in self.seen.values())
 
     def advanced(self, rows: Any, today: date) -> Watermark:
-        """Return the reach after more rows, without rows that the next reading cannot contain.
+        """Return the watermark after more rows, without rows that the next reading cannot contain.
 
-        Args:
-            rows: The models of the rows.
-            today: The present day in the Netherlands. The next reading does not start after it, even with rows from the
-                future.
+        The next reading does not start after `today`, the present day in the Netherlands, even with rows from the future.
         """
         more: dict[str, set[str]] = {}
         newest = self.newest
@@ -142,7 +130,8 @@ class Watermark:
                 newest = max(newest or date.min, min(day, today))
         since = self.since if newest is None else max(self.since or date.min, newest - _OVERLAP)
         seen = {name: self.seen.get(name, frozenset()) | keys for name, keys in more.items()}
-        kept = {name: keys for name, keys in {**self.seen, **seen}.items() if _may_come_again(name, since)}
+        first = "" if since is None else since.isoformat()
+        kept = {name: keys for name, keys in {**self.seen, **seen}.items() if name == _UNDATED or name >= first}
         return Watermark(since, newest, kept)
 
 
@@ -166,18 +155,9 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
-def _may_come_again(name: str, since: date | None) -> bool:
-    return name == _UNDATED or since is None or date.fromisoformat(name) >= since
-
-
 @attrs.frozen
 class Mark:
-    """The stored state of one export.
-
-    Attributes:
-        state: Its options and its progress.
-        watermark: The rows of this and earlier exports.
-    """
+    """The state of one export, and the rows of this and earlier exports."""
 
     state: State
     watermark: Watermark
@@ -232,11 +212,7 @@ _CONVERTER.register_structure_hook(str, _exactly)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Replace the file atomically: after a crash, the old or the new file exists.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Replace the file atomically: after a crash, the old or the new file exists."""
     values = {"version": _VERSION, **_CONVERTER.unstructure(checkpoint)}
     write_private(path, json.dumps(values, separators=(",", ":")) + "\n")
 
@@ -244,33 +220,25 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def load_checkpoint(
     path: Path, *, noun: str = "resume file of an export", option: str = "--resume"
 ) -> Checkpoint | None:
-    """Read the file; None if it does not exist.
-
-    Args:
-        path: The path of the file.
-        noun: The kind of the file, for the message.
-        option: The option for another file.
+    """Read the file; None if it does not exist. A message names its kind, and the option for another file.
 
     Raises:
         UsageError: The file has another kind or version.
     """
+    wrong = UsageError(f"{path} is no {noun}; pass another file with {option}, or remove it")
     try:
         values = json.loads(path.read_bytes())
         version = values.pop("version")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _no_checkpoint(path, noun, option) from None
+        raise wrong from None
     if version != _VERSION:
         raise UsageError(f"{path} is from another version of goedgepickt-async; delete it to start the export again")
     try:
         return _CONVERTER.structure(values, Checkpoint)
     except Exception:  # noqa: BLE001  cattrs, attrs and dates raise many kinds for what is something else
-        raise _no_checkpoint(path, noun, option) from None
-
-
-def _no_checkpoint(path: Path, noun: str, option: str) -> UsageError:
-    return UsageError(f"{path} is no {noun}; pass another file with {option}, or remove it")
+        raise wrong from None
 
 
 _ANOTHER_FILE = "name another file"
@@ -287,14 +255,12 @@ class SinceLast:
         today: The present day in the Netherlands.
 
     Attributes:
-        path: The path of the checkpoint.
         state: The progress to start from.
         since: The first day to read; None for all days.
         remark: A note for the user, or None.
 
     Raises:
         UsageError: The checkpoint belongs to another export or is in use, or the output has changed.
-        OSError: The checkpoint cannot be read.
     """
 
     def __init__(

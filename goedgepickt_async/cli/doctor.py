@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -30,25 +31,14 @@ from goedgepickt_async.budget.selection import describe_budget
 from goedgepickt_async.cli.common import CommandError, Exit, check_writable, describe, info, refuse_same_file
 from goedgepickt_async.cli.connect import connect, misspelt_variables
 from goedgepickt_async.cli.options import ServerOptions
-from goedgepickt_async.contract import Probe, Report
+from goedgepickt_async.contract import Probe
 from goedgepickt_async.paths import write_private
 from goedgepickt_async.settings import environment_proxy, shown_proxy
 from goedgepickt_async.text import printable
 
-__all__ = [
-    "ApiCheck",
-    "Budget",
-    "Clock",
-    "Findings",
-    "Shop",
-    "as_text",
-    "clock_of",
-    "doctor",
-    "examine",
-    "other_api",
-    "probe",
-    "versions",
-]
+__all__ = ["Findings", "as_text", "clock_of", "doctor", "examine", "other_api", "probe"]
+
+# -- findings: their attributes are the keys of --json -----------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
@@ -61,11 +51,11 @@ class Shop:
 
 @attrs.frozen(kw_only=True)
 class Clock:
-    """The comparison of the server's clock with ours.
+    """The comparison of the server's clock with ours, in seconds.
 
     Attributes:
-        ahead: The seconds that the server's clock is ahead of ours; negative if it is behind.
-        uncertainty: The possible error in seconds, because the header has whole seconds.
+        ahead: How much the server's clock is ahead of ours; negative if it is behind.
+        uncertainty: The possible error, because the header has whole seconds.
     """
 
     ahead: float
@@ -74,23 +64,7 @@ class Clock:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """The state of the rate limit.
-
-    Attributes:
-        limit: The number of requests in a period, by our count.
-        period: The length of the period in seconds.
-        used: The number of used slots of all processes that share the budget.
-        free: The number of requests that may be sent now.
-        next_free_in: The seconds until the next request may be sent; None if that depends on a response.
-        foreign_traffic: Whether the server counts requests of other clients on this IP address.
-        kind: `local`, `host` or `redis`.
-        place: The place of its state.
-        share: The number of requests that this budget may use; None for all.
-        sharers: The number of processes that use it.
-        description: A description of the budget.
-        server_limit: The server's limit; None if it is not in the response.
-        server_remaining: The server's remaining requests; None if they are not in the response.
-    """
+    """The state of the rate limit: of `BudgetSnapshot`, with a description, and the counter in the response."""
 
     limit: int
     period: float
@@ -98,13 +72,13 @@ class Budget:
     free: int
     next_free_in: float | None
     foreign_traffic: bool
-    kind: str = ""
-    place: str = ""
-    share: int | None = None
-    sharers: int | None = None
-    description: str = ""
-    server_limit: int | None = None
-    server_remaining: int | None = None
+    kind: str
+    place: str
+    share: int | None
+    sharers: int
+    description: str
+    server_limit: int | None
+    server_remaining: int | None
 
 
 @attrs.frozen(kw_only=True)
@@ -113,15 +87,12 @@ class ApiCheck:
 
     Attributes:
         api: `account`, `fulfilment`, or None for another address.
-        base_url: The URL of the API.
-        accepted: Whether it accepts the key.
         error: The reason of a failure, in one line.
         refused: Whether it refused the key.
         webshops: The first hundred webshops of the key.
         webshops_in_all: The number of webshops in the response's pageInfo.
         round_trip: Seconds from request to response, including the connection.
-        clock: The comparison of the clocks; None if the response had no date.
-        budget: The state of the rate limit.
+        clock: None if the response had no date.
         proxy: The proxy without its password; None without a proxy.
     """
 
@@ -148,7 +119,6 @@ class Findings:
     """The report of `doctor`.
 
     Attributes:
-        versions: The versions of Python and the packages.
         key: `present` or `missing`.
         configured: The result of the configured API; None without a key.
         other: The result of the other API, if the key was refused.
@@ -159,6 +129,8 @@ class Findings:
     configured: ApiCheck | None = None
     other: ApiCheck | None = None
 
+
+# -- checks -----------------------------------------------------------------------------------------------------------
 
 _ENDINGS = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
 
@@ -174,11 +146,10 @@ async def examine(client: GoedGepickt) -> Findings:
             settings.api_key, base_url=url, budget=client.budget, timeout=settings.timeout, max_wait=settings.max_wait
         ) as elsewhere:
             other = await _check(elsewhere)
-    return Findings(versions=versions(), key="present", configured=configured, other=other)
+    return Findings(versions=_versions(), key="present", configured=configured, other=other)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that matter for finding a problem."""
+def _versions() -> dict[str, str]:
     found = {"goedgepickt-async": __version__, "Python": platform.python_version(), "aiohttp": version("aiohttp")}
     try:
         found["orjson"] = version("orjson")
@@ -215,28 +186,21 @@ def clock_of(date_header: str | None, asked: float, answered: float) -> Clock | 
 
 async def _check(client: GoedGepickt) -> ApiCheck:
     """Send one request, through the configured proxy if there is one."""
-    proxy = environment_proxy(client.settings.base_url)
-    check = await _ask(client)
-    return attrs.evolve(check, proxy=None if proxy is None else shown_proxy(proxy))
-
-
-async def _ask(client: GoedGepickt) -> ApiCheck:
     url = client.settings.base_url
+    proxy = environment_proxy(url)
+    check = ApiCheck(api=_kind(url), base_url=url, accepted=False, proxy=None if proxy is None else shown_proxy(proxy))
     began, asked = time.perf_counter(), time.time()
     try:
         response = await client.request("GET", "/webshops", query={"perPage": 100})
     except GoedGepicktError as error:
         refused = _is_of_key(error)
-        return ApiCheck(
-            api=_kind(url), base_url=url, accepted=False, refused=refused, error=_why(error, refused=refused)
-        )
+        return attrs.evolve(check, refused=refused, error=_why(error, refused=refused))
     took = time.perf_counter() - began
     shops = _shops(response.json)
     if shops is None:
-        return ApiCheck(api=_kind(url), base_url=url, accepted=False, error="the response is not from GoedGepickt")
-    return ApiCheck(
-        api=_kind(url),
-        base_url=url,
+        return attrs.evolve(check, error="the response is not from GoedGepickt")
+    return attrs.evolve(
+        check,
         accepted=True,
         webshops=shops,
         webshops_in_all=_in_all(response.json),
@@ -271,7 +235,7 @@ def _shops(data: Any) -> tuple[Shop, ...] | None:
         rows = list(rows.values())
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) and row.get("uuid") for row in rows):
         return None
-    names = (row.get("name") for row in rows)
+    names = [row.get("name") for row in rows]
     return tuple(
         Shop(uuid=str(row["uuid"]), name=name if isinstance(name, str) else None)
         for row, name in zip(rows, names, strict=True)
@@ -306,6 +270,8 @@ def _budget(client: GoedGepickt, response: Response) -> Budget:
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() else None
 
+
+# -- the report -------------------------------------------------------------------------------------------------------
 
 _WIDTH = 12
 _SHOPS = 10
@@ -367,17 +333,11 @@ def _of_budget(budget: Budget) -> str:
     ours = f"{budget.used} of {budget.limit} requests used, {budget.free} free now, per {budget.period:g} s"
     if not budget.free and budget.next_free_in is not None:
         ours += f"; the next in {budget.next_free_in:.0f} s"
-    told = budget.server_limit is not None and budget.server_remaining is not None
-    theirs = (
-        f"the server reports {budget.server_remaining} of {budget.server_limit} left"
-        if told
-        else "the server reports no counter"
-    )
-    others = (
-        "other clients use this IP address too"
-        if budget.foreign_traffic
-        else "no other clients were seen on this IP address"
-    )
+    theirs, others = "the server reports no counter", "no other clients were seen on this IP address"
+    if budget.server_limit is not None and budget.server_remaining is not None:
+        theirs = f"the server reports {budget.server_remaining} of {budget.server_limit} left"
+    if budget.foreign_traffic:
+        others = "other clients use this IP address too"
     return f"{ours}; {theirs}; {others}"
 
 
@@ -398,21 +358,22 @@ async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = Fals
         0 if the configured API accepts the key, 3 if it refuses the key, 1 otherwise.
     """
     server.check()
-    findings = await _findings(server)
-    if anonymous:
-        configured, other = _without_shops(findings.configured), _without_shops(findings.other)
-        findings = attrs.evolve(findings, configured=configured, other=other)
-    text = json.dumps(attrs.asdict(findings), indent=2, ensure_ascii=False) + "\n" if as_json else as_text(findings)
-    sys.stdout.write(text)
-    return _code(findings)
-
-
-async def _findings(server: ServerOptions) -> Findings:
     tenant = server.tenant or os.environ.get("GOEDGEPICKT_TENANT", "").strip()
     if not server.sandbox and not tenant and not os.environ.get("GOEDGEPICKT_API_KEY", "").strip():
-        return Findings(versions=versions(), key="missing")
-    async with connect(server) as connection:
-        return await examine(connection.client)
+        findings = Findings(versions=_versions(), key="missing")
+    else:
+        async with connect(server) as connection:
+            findings = await examine(connection.client)
+    configured = findings.configured
+    if anonymous:
+        findings = attrs.evolve(findings, configured=_without_shops(configured), other=_without_shops(findings.other))
+    text = json.dumps(attrs.asdict(findings), indent=2, ensure_ascii=False) + "\n" if as_json else as_text(findings)
+    sys.stdout.write(text)
+    if configured is None:
+        return Exit.FAILED
+    if configured.accepted:
+        return Exit.DONE
+    return Exit.KEY_REFUSED if configured.refused else Exit.FAILED
 
 
 def _without_shops(check: ApiCheck | None) -> ApiCheck | None:
@@ -421,26 +382,13 @@ def _without_shops(check: ApiCheck | None) -> ApiCheck | None:
     return attrs.evolve(check, webshops=(), webshops_in_all=check.number_of_webshops)
 
 
-def _code(findings: Findings) -> Exit:
-    if findings.configured is None:
-        return Exit.FAILED
-    if findings.configured.accepted:
-        return Exit.DONE
-    return Exit.KEY_REFUSED if findings.configured.refused else Exit.FAILED
-
-
 # -- probe --------------------------------------------------------------------------------------------------------------
 
 
 async def probe(
     server: ServerOptions, *, as_json: bool, output: Path | None, diff: bool, resume: Path | None, dry_run: bool
 ) -> int:
-    """Run `goedgepickt probe`.
-
-    Raises:
-        CommandError: A file cannot be read or written.
-        GoedGepicktError: There was no response, or the API refuses the key.
-    """
+    """Run `goedgepickt probe`."""
     server.check()
     refuse_same_file({"--output": output, "--resume": resume})
     for option, file in (("--output", output), ("--resume", resume)):
@@ -455,13 +403,21 @@ async def probe(
         try:
             async for step in asked.run():
                 if resume is not None:
-                    _save(resume, json.dumps(asked.state()))
+                    with _writing(resume):
+                        write_private(resume, json.dumps(asked.state()))
                 info(f"{step.name}: done, {asked.collector.requests} requests so far")
             finished = not asked.steps
         finally:
             if not finished and resume is not None:
                 info(f"the probe is not complete; run the same command again to continue from {resume}")
-        _write(asked.report(), as_json=as_json, output=output, diff=diff)
+        report = asked.report()
+        whole = json.dumps(report.to_dict(), indent=2) + "\n" if as_json else report.to_markdown()
+        text = report.diff() if diff else whole
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            with _writing(output):
+                output.write_text(text, encoding="utf-8")  # noqa: ASYNC240  nothing else runs by now
     if resume is not None and finished:
         resume.unlink(missing_ok=True)  # noqa: ASYNC240  nothing else runs by now
     return Exit.DONE if finished else Exit.FAILED
@@ -484,20 +440,9 @@ def _resumed(client: Any, resume: Path | None) -> Probe:
         raise CommandError(f"{resume} is not the state of a probe: delete it to start again") from None
 
 
-def _save(file: Path, text: str) -> None:
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
     try:
-        write_private(file, text)
+        yield
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}") from None
-
-
-def _write(report: Report, *, as_json: bool, output: Path | None, diff: bool) -> None:
-    whole = json.dumps(report.to_dict(), indent=2) + "\n" if as_json else report.to_markdown()
-    text = report.diff() if diff else whole
-    if output is None:
-        sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{output} cannot be written: {error.strerror}") from None

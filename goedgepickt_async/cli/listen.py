@@ -15,11 +15,11 @@ import re
 import stat
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -112,13 +112,6 @@ def checked_url(url: str) -> str:
 async def listen(options: ListenOptions, server: ServerOptions) -> int:
     """Listen until stopped, or until the number of deliveries is reached.
 
-    Args:
-        options: The options of `listen`.
-        server: The options for a sandbox that delivers.
-
-    Returns:
-        The exit code.
-
     Raises:
         CommandError: The port or the recording cannot be used.
         UsageError: A secret is missing, or an option is not valid.
@@ -164,7 +157,7 @@ def as_line(body: bytes) -> str:
     return "  ".join([f"{printable(str(event or '(no event)')):<20}", *fields])[:_LONGEST_LINE]
 
 
-Forward = Callable[[ReceivedDelivery], Any]
+Forward: TypeAlias = Callable[[ReceivedDelivery], Awaitable[dict[str, Any]]]
 
 
 class _Listener:
@@ -180,34 +173,21 @@ class _Listener:
         self._as_json = options.json if options.json is not None else not sys.stdout.isatty()
         self._recorder = recorder
         self._forward = forward
-        self._enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def refused(self) -> int:
-        """The number of refused deliveries."""
-        return sum(number for status, number in self.endpoint.stats.refused.items() if status != _UNAVAILABLE.status)
-
-    async def wait(self) -> None:
-        """Wait until the number of deliveries is reached.
-
-        Raises:
-            CommandError: A delivery could not be recorded or forwarded.
-            OSError: A delivery could not be recorded or forwarded.
-        """
-        await self._enough
+        self.enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Its result is set after the last delivery; its exception if one could not be recorded or printed."""
 
     async def _accept(self, delivery: ReceivedDelivery) -> WebhookResponse:
-        if self._enough.done():
+        if self.enough.done():
             return _UNAVAILABLE
         try:
             response = await self._take(delivery)
         except (CommandError, OSError) as error:
-            if not self._enough.done():
-                self._enough.set_exception(error)
+            if not self.enough.done():
+                self.enough.set_exception(error)
             return _UNAVAILABLE  # it is not stored here, so the service must send it again
         self.taken += 1
-        if self.taken == self._options.count and not self._enough.done():
-            self._enough.set_result(None)
+        if self.taken == self._options.count and not self.enough.done():
+            self.enough.set_result(None)
         return response
 
     async def _take(self, delivery: ReceivedDelivery) -> WebhookResponse:
@@ -251,18 +231,19 @@ async def _forward(session: aiohttp.ClientSession, url: str, delivery: ReceivedD
 async def _listen(listener: _Listener, options: ListenOptions, server: ServerOptions) -> None:
     try:
         async with listener.endpoint.server(options.host, options.port, path=None) as serving:
-            await (_with_a_sandbox if server.sandbox else _with_secrets)(listener, serving.url, server)
+            if server.sandbox:
+                await _with_a_sandbox(listener, serving.url, server)
+            else:
+                number = len(listener.secrets)
+                _greet(serving.url, "1 secret" if number == 1 else f"{number} secrets")
+                await listener.enough
     except ConfigurationError as error:
         raise CommandError(error.message) from None
     except asyncio.CancelledError:
         pass  # that is how it ends
-    info(f"{listener.taken} verified, {listener.refused} refused")
-
-
-async def _with_secrets(listener: _Listener, url: str, _server: ServerOptions) -> None:
-    number = len(listener.secrets)
-    _greet(url, "1 secret" if number == 1 else f"{number} secrets")
-    await listener.wait()
+    counts = listener.endpoint.stats.refused
+    refused = sum(number for status, number in counts.items() if status != _UNAVAILABLE.status)
+    info(f"{listener.taken} verified, {refused} refused")
 
 
 async def _with_a_sandbox(listener: _Listener, url: str, server: ServerOptions) -> None:
@@ -273,7 +254,7 @@ async def _with_a_sandbox(listener: _Listener, url: str, server: ServerOptions) 
         try:
             async with asyncio.TaskGroup() as group:
                 traffic = group.create_task(_demo_traffic(connection.client))
-                await listener.wait()
+                await listener.enough
                 traffic.cancel()
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
@@ -330,13 +311,7 @@ _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 @attrs.frozen(kw_only=True)
 class Recorded:
-    """A recorded delivery.
-
-    Attributes:
-        line: The line in the file, from 1.
-        body: The bytes of the body.
-        signature: The value of the `Signature` header.
-    """
+    """A recorded delivery, and its line in the file."""
 
     line: int
     body: bytes
@@ -345,9 +320,6 @@ class Recorded:
 
 class Recorder:
     """Appends deliveries to a private file.
-
-    Args:
-        path: The file, which is created if it does not exist.
 
     Raises:
         CommandError: The file cannot be written.
@@ -362,11 +334,7 @@ class Recorder:
             raise CommandError(f"--record {path} cannot be written: {error.strerror}") from None
 
     def add(self, at: datetime, signature: str, body: bytes) -> None:
-        """Append a delivery.
-
-        Raises:
-            CommandError: The file cannot be written.
-        """
+        """Append a delivery."""
         row = {"at": at.isoformat(), "signature": signature, **_body_fields(body)}
         try:
             write_all(self._file, json.dumps(row).encode() + b"\n")
@@ -405,9 +373,12 @@ def read_recording(path: Path) -> list[Recorded]:
 def _read_line(path: Path, number: int, line: bytes) -> Recorded:
     try:
         row = json.loads(line)
-        return Recorded(line=number, signature=_signature_of(row), body=_body_of(row))
+        signature, body = _SIGNATURE.fullmatch(row["signature"]), _body_of(row)
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UsageError(f"{path}, line {number}, is not a recorded delivery; nothing was sent") from None
+        signature, body = None, b""
+    if signature is None:
+        raise UsageError(f"{path}, line {number}, is not a recorded delivery; nothing was sent")
+    return Recorded(line=number, signature=signature[0], body=body)
 
 
 def _body_fields(body: bytes) -> dict[str, str]:
@@ -415,13 +386,6 @@ def _body_fields(body: bytes) -> dict[str, str]:
         return {"body": body.decode()}
     except UnicodeDecodeError:
         return {"body_base64": base64.b64encode(body).decode()}
-
-
-def _signature_of(row: dict[str, Any]) -> str:
-    text = row["signature"]
-    if not isinstance(text, str) or _SIGNATURE.fullmatch(text) is None:
-        raise ValueError
-    return text
 
 
 def _body_of(row: dict[str, Any]) -> bytes:
@@ -436,13 +400,7 @@ _DATABASE = b"SQLite format 3\0"
 
 
 async def failed(ids: Sequence[int], inbox: Path | None, port: int, *, retry: bool, drop: bool, as_json: bool) -> int:
-    """List, retry or drop failed deliveries.
-
-    Raises:
-        CommandError: A delivery does not exist.
-        UsageError: The inbox does not exist.
-        InboxError: The inbox cannot be used.
-    """
+    """List, retry or drop failed deliveries."""
     if retry and drop:
         raise UsageError("--retry puts them back and --drop deletes them: pass one of both")
     path = inbox or default_inbox_path(port)

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -28,12 +28,12 @@ from goedgepickt_async.bulk import (
     Plan,
     Run,
     RunRecord,
-    RunState,
     UnfinishedRunError,
     drop_run,
     find_run,
     list_runs,
     read_changes,
+    unfinished_runs,
 )
 from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.cli.common import (
@@ -57,28 +57,16 @@ from goedgepickt_async.text import for_terminal, printable
 __all__ = ["PlanTask", "apply", "parse_limit", "plan", "runs"]
 
 _SHOWN = 20
-_KINDS_OF_OPTIONS = {
-    "key": "products",
-    "update_pictures": "products",
-    "existing_only": "products",
-    "create_in": "products",
-    "allow_similar": "products",
-    "mode": "stock",
-    "location": "stock",
-    "one_location": "stock",
-    "since": "orders",
+_OPTIONS_OF = {
+    "products": ("key", "update_pictures", "existing_only", "create_in", "allow_similar"),
+    "stock": ("mode", "location", "one_location"),
+    "orders": ("since",),
 }
 
 
 @attrs.frozen(kw_only=True)
 class PlanTask:
-    """A file of rows, and the options for reading it.
-
-    Attributes:
-        kind: `products`, `stock` or `orders`.
-        file: The path of the file; `-` for stdin.
-        options: The options for reading and comparing rows.
-    """
+    """A file of products, stock or orders (`-` for stdin), and the options for reading and comparing its rows."""
 
     kind: str
     file: Path
@@ -90,9 +78,10 @@ class PlanTask:
         Raises:
             UsageError: An option is refused; the message names it.
         """
-        for name, kind in _KINDS_OF_OPTIONS.items():
-            if getattr(self.options, name) and kind != self.kind:
-                raise UsageError(f"--{name.replace('_', '-')} is for {kind}, not for {self.kind}")
+        for kind, names in _OPTIONS_OF.items():
+            for name in names:
+                if getattr(self.options, name) and kind != self.kind:
+                    raise UsageError(f"--{name.replace('_', '-')} is for {kind}, not for {self.kind}")
         if self.options.mode == "set" and self.options.location is None:
             raise UsageError("--mode set needs --location, the uuid or name of a pick location")
         if self.options.one_location and self.options.mode != "set":
@@ -144,12 +133,11 @@ class PlanTask:
 
     async def plan(self, client: GoedGepickt, rows: FileRows) -> Plan:
         """Compare the rows with the present state."""
-        made = await _PLANNERS[self.kind](self, client, [row.values for row in rows.rows])
+        made = await _PLANNERS[self.kind](self.options, client, [row.values for row in rows.rows])
         return made.with_source(rows.source)
 
 
-async def _products(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
-    options = task.options
+async def _products(options: RowOptions, client: GoedGepickt, rows: list[Any]) -> Plan:
     return await client.products.plan(
         rows,
         key=options.key or "sku",
@@ -161,8 +149,7 @@ async def _products(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Pla
     )
 
 
-async def _stock(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
-    options = task.options
+async def _stock(options: RowOptions, client: GoedGepickt, rows: list[Any]) -> Plan:
     location = None if options.location is None else await find_location(client, options.location)
     levels: list[Any] = [(row["sku"], row["level"], row.get("uuid")) for row in rows]
     return await client.stock.plan(
@@ -174,8 +161,8 @@ async def _stock(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
     )
 
 
-async def _orders(task: PlanTask, client: GoedGepickt, rows: list[Any]) -> Plan:
-    return await client.orders.plan(rows, since=task.options.since, webshop_uuid=task.options.webshop)
+async def _orders(options: RowOptions, client: GoedGepickt, rows: list[Any]) -> Plan:
+    return await client.orders.plan(rows, since=options.since, webshop_uuid=options.webshop)
 
 
 _PLANNERS: dict[str, Callable[..., Awaitable[Plan]]] = {"products": _products, "stock": _stock, "orders": _orders}
@@ -282,32 +269,39 @@ async def apply(file: Path, options: ApplyOptions, row_options: RowOptions, serv
         parse_limit(options.max_changes, 0)
     if task is not None:
         task.check()
-    saved = _bytes_of(file) if task is None else None
-    rows = None if task is None else task.read()
+    make = _saved(file) if task is None else _planned(task)
     try:
         async with connect(server, lane="bulk") as connection:
-            return await _apply(connection.client, task, rows, saved, options, skip_bad=row_options.skip_bad)
+            return await _apply(connection.client, make, options, skip_bad=row_options.skip_bad)
     except asyncio.CancelledError:  # after the first write, the result is printed at the end
         report(f"stopped. Nothing from {'stdin' if file == Path('-') else file.name} was sent")
         return Exit.FAILED
 
 
-async def _apply(
-    client: GoedGepickt,
-    task: PlanTask | None,
-    rows: FileRows | None,
-    saved: bytes | None,
-    options: ApplyOptions,
-    *,
-    skip_bad: bool,
-) -> int:
-    made = client.bulk.load_plan(saved or b"") if task is None or rows is None else await task.plan(client, rows)
+_Make: TypeAlias = Callable[[GoedGepickt], Awaitable[Plan]]
+
+
+def _saved(file: Path) -> _Make:
+    saved = _bytes_of(file)
+
+    async def make(client: GoedGepickt) -> Plan:
+        return client.bulk.load_plan(saved)
+
+    return make
+
+
+def _planned(task: PlanTask) -> _Make:
+    rows = task.read()
+    return lambda client: task.plan(client, rows)
+
+
+async def _apply(client: GoedGepickt, make: _Make, options: ApplyOptions, *, skip_bad: bool) -> int:
+    made = await make(client)
     if options.unfinished is not None and not options.dry_run:
         code = await _settle_unfinished(client, made, options)
         if code is not None:
             return code
-        if task is not None and rows is not None:
-            made = await task.plan(client, rows)  # it may have changed the state
+        made = await make(client)  # it may have changed the state
     run: Run | Path | None = options.journal
     tally = _Tally(made, run)
     try:
@@ -320,7 +314,7 @@ async def _apply(
             _print_json(tally.as_dict(made, refused=str(error)))
         raise
     if options.dry_run:
-        for record in [run for run in list_runs(made.target) if run.state is RunState.UNFINISHED]:
+        for record in unfinished_runs(made.target):
             info(f"not finished: {printable(str(record))}. Before another one is applied, it is finished or dropped")
         sys.stdout.write(for_terminal(made.to_json()) if options.json else made.render())
         await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
@@ -383,30 +377,30 @@ async def _start(client: GoedGepickt, plan: Plan) -> Run:
 
 async def _settle_unfinished(client: GoedGepickt, plan: Plan, options: ApplyOptions) -> Exit | None:
     """Finish or drop an interrupted run of this target; None if no run is left."""
-    for record in [run for run in list_runs(plan.target) if run.state is RunState.UNFINISHED]:
+    for record in unfinished_runs(plan.target):
         if options.unfinished == "drop":
             drop_run(record.id)
             info(f"dropped {printable(str(record))}")
             continue
         if options.unfinished == "look-up":
-            await look_up(client, record.id)
+            await _look_up(client, record.id)
             continue
         if record.content == plan.content:
             continue  # it is the same content, so it is continued anyway
-        code = await resume(client, record.id)
+        code = await _resume(client, record.id)
         if code is not Exit.DONE:
             return code
     return None
 
 
-async def resume(client: GoedGepickt, run_id: str) -> Exit:
+async def _resume(client: GoedGepickt, run_id: str) -> Exit:
     """Continue an interrupted run to its end."""
     run = await client.bulk.resume_run(run_id)
     info(f"goes on with {printable(str(run.record))}")
     return await _carry_out(run.apply(), _Tally(run.plan, run))
 
 
-async def look_up(client: GoedGepickt, run_id: str) -> Exit:
+async def _look_up(client: GoedGepickt, run_id: str) -> Exit:
     """Look up the open writes of an interrupted run, and drop it."""
     run = await client.bulk.resume_run(run_id)
     ended = await run.look_up()
@@ -415,12 +409,7 @@ async def look_up(client: GoedGepickt, run_id: str) -> Exit:
 
 
 class _Tally:
-    """The results of the writes of a plan.
-
-    Attributes:
-        counts: The number of writes for each result.
-        failures: The failed writes, with the reasons.
-    """
+    """The results of the writes of a plan, counted by their kind."""
 
     def __init__(self, plan: Plan, remembers: Run | Path | None) -> None:
         self.plan = plan
@@ -555,12 +544,7 @@ def _task(file: Path, kind: str | None, options: RowOptions) -> PlanTask | None:
 
 
 async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | None, as_json: bool) -> int:
-    """List the runs, or show, finish, look up or drop one run.
-
-    Raises:
-        UsageError: The options cannot be combined.
-        GoedGepicktError: The run does not exist or cannot be read.
-    """
+    """List the runs, or show, finish, look up or drop one run."""
     server.check()
     if run_id is None:
         if unfinished is not None:
@@ -579,7 +563,7 @@ async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | N
         return Exit.DONE
     if unfinished is not None:
         async with connect(server, lane="bulk") as connection:
-            return await (resume if unfinished == "continue" else look_up)(connection.client, run_id)
+            return await (_resume if unfinished == "continue" else _look_up)(connection.client, run_id)
     record = find_run(run_id)
     if not as_json:
         sys.stdout.write(f"{printable(str(record))}\n")
