@@ -72,8 +72,6 @@ async def export(resource: Resource, /, *, options: ExportOptions = _EXPORT, ser
 
     Args:
         resource: What to export.
-        options: The options of the export.
-        server: The server.
     """
     from goedgepickt_async.cli.export import export as work  # noqa: PLC0415
 
@@ -130,8 +128,6 @@ async def plan(
         file: The file of rows.
         json: Print the plan as JSON.
         output: Save the plan to this file, for `goedgepickt apply`. A plan of orders holds personal data.
-        rows: How to read and compare the rows.
-        server: The server.
     """
     from goedgepickt_async.cli.plan import plan as work  # noqa: PLC0415
 
@@ -166,9 +162,6 @@ async def apply(
 
     Args:
         file: A plan that `goedgepickt plan --output` saved, or a file of rows (with --kind), or - for rows on stdin.
-        options: How to apply the plan.
-        rows: How to read and compare the rows.
-        server: The server.
     """
     from goedgepickt_async.cli.plan import apply as work  # noqa: PLC0415
 
@@ -202,7 +195,6 @@ async def runs(
         look_up: Look up the open writes of the interrupted run, and drop it.
         drop: Drop the interrupted run; its writes stay.
         json: Print JSON, one line for each run or change.
-        server: The server.
     """
     from goedgepickt_async.cli.plan import runs as work  # noqa: PLC0415
 
@@ -237,7 +229,6 @@ async def get(
         id: Its uuid, an order's id or number, a product's SKU, or a name.
         fields: Only these fields, separated by commas.
         created_after: Only search objects created on or after this day, YYYY-MM-DD (orders, shipments).
-        server: The server.
     """
     from goedgepickt_async.cli.request import get as work  # noqa: PLC0415
 
@@ -265,7 +256,6 @@ async def doctor(
     Args:
         json: Report as JSON.
         anonymous: Leave out names and uuids of webshops, to paste the report into an issue.
-        server: The server.
     """
     from goedgepickt_async.cli.doctor import doctor as work  # noqa: PLC0415
 
@@ -307,7 +297,6 @@ async def probe(
         diff: Print the differences to the tables of this version.
         resume: A small file with the progress. If it exists, the probe continues from it. It is removed at the end.
         dry_run: Print the planned requests, and send nothing.
-        server: The server.
     """
     from goedgepickt_async.cli.doctor import probe as work  # noqa: PLC0415
 
@@ -340,7 +329,6 @@ async def request(
         json: The body: JSON, or @FILE, or - for stdin.
         idempotent: Retry the request if its outcome is unknown, because sending it twice is harmless. By default only
             GET and HEAD are retried.
-        server: The server.
     """
     from goedgepickt_async.cli.request import request as work  # noqa: PLC0415
 
@@ -378,7 +366,6 @@ async def sandbox(
     Args:
         command: A command to run, after --. Its environment has GOEDGEPICKT_API_KEY and GOEDGEPICKT_BASE_URL. The sandbox
             ends with it, with its exit code.
-        options: The options of the sandbox.
     """
     from goedgepickt_async.cli.sandbox import serve  # noqa: PLC0415
 
@@ -438,7 +425,6 @@ async def list_(*, json: Json = False, server: ServerOptions = _SERVER) -> int:
 
     Args:
         json: Print JSON, one subscription per line, instead of a table.
-        server: The options for the server.
     """
     return await export("webhooks", options=ExportOptions(format="jsonl" if json else "table"), server=server)
 
@@ -469,7 +455,6 @@ async def ensure(
         webshop: The uuid of a webshop; can be given several times. Default: all webshops of the account.
         show_secrets: Print the secrets that sign the deliveries. Every program with a secret can sign deliveries.
         json: Print JSON, one subscription per line.
-        server: The options for the server.
     """
     from goedgepickt_async.cli.send import ensure as work  # noqa: PLC0415
 
@@ -488,10 +473,6 @@ async def listen(*, options: ListenOptions = _LISTENING, server: ServerOptions =
       goedgepickt webhooks listen --sandbox
       goedgepickt webhooks listen --forward-to http://127.0.0.1:8000/webhooks
     ```
-
-    Args:
-        options: How to listen.
-        server: The options for a sandbox.
     """
     from goedgepickt_async.cli.listen import listen as work  # noqa: PLC0415
 
@@ -515,7 +496,6 @@ async def trigger(event: str, /, *, to: str | None = None, server: ServerOptions
     Args:
         event: The event name in deliveries: orderStatusChanged, stockUpdated, compoundProductStockUpdated.
         to: The URL for the embedded sandbox, on this machine.
-        server: The options for the sandbox.
     """
     from goedgepickt_async.cli.send import trigger as work  # noqa: PLC0415
 
@@ -579,7 +559,6 @@ async def send(
         field: A field of the event, as name=value, such as newStatus=completed; can be given several times. Other
             fields of a known event get made-up values.
         body: The body to send, instead of an event; or @FILE, or - for stdin.
-        options: The options for attempts.
     """
     from goedgepickt_async.cli.send import send as work  # noqa: PLC0415
 
@@ -609,7 +588,6 @@ async def replay(
         url: The URL of the receiver.
         from_line: The first line to send.
         sign_again: Sign with the first of GOEDGEPICKT_WEBHOOK_SECRETS instead of sending the recorded signature.
-        options: The options for attempts.
     """
     from goedgepickt_async.cli.send import replay as work  # noqa: PLC0415
 

@@ -71,11 +71,7 @@ class State:
 
 
 def refuse_difference(before: State, now: State, otherwise: str = "start again without the resume file") -> None:
-    """Refuse to continue an export with other options.
-
-    Raises:
-        UsageError: An option differs; the message names it, and what else to do.
-    """
+    """Refuse to continue an export with other options."""
     names = {"resource": "the resource", "source": "the server", "format": "--format", "output": "--output"}
     pairs = [(said, getattr(before, name), getattr(now, name)) for name, said in names.items()]
     options = sorted(before.filters.keys() | now.filters.keys())
@@ -220,11 +216,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def load_checkpoint(
     path: Path, *, noun: str = "resume file of an export", option: str = "--resume"
 ) -> Checkpoint | None:
-    """Read the file; None if it does not exist. A message names its kind, and the option for another file.
-
-    Raises:
-        UsageError: The file has another kind or version.
-    """
+    """Read the file; None if it does not exist. A message names its kind, and the option for another file."""
     wrong = UsageError(f"{path} is no {noun}; pass another file with {option}, or remove it")
     try:
         values = json.loads(path.read_bytes())
@@ -258,9 +250,6 @@ class SinceLast:
         state: The progress to start from.
         since: The first day to read; None for all days.
         remark: A note for the user, or None.
-
-    Raises:
-        UsageError: The checkpoint belongs to another export or is in use, or the output has changed.
     """
 
     def __init__(

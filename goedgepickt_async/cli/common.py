@@ -50,12 +50,7 @@ class Exit(enum.IntEnum):
 
 
 class CommandError(Exception):
-    """Ends the command with a one-line message.
-
-    Args:
-        message: The problem and what to do.
-        code: The exit code.
-    """
+    """Ends the command with a one-line message: the problem and what to do. Any function of `cli` may raise one."""
 
     def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
@@ -106,44 +101,36 @@ def info(line: str) -> None:
 
 
 def _code(error: errors.GoedGepicktError) -> Exit:
-    match error:
-        case errors.AuthenticationError() | errors.PermissionDeniedError():
-            return Exit.KEY_REFUSED
-        case errors.ConfigurationError():
-            return Exit.USAGE
-    return Exit.FAILED
+    if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):
+        return Exit.KEY_REFUSED
+    return Exit.USAGE if isinstance(error, errors.ConfigurationError) else Exit.FAILED
 
 
 def _of_ours(error: errors.GoedGepicktError) -> str:
-    advice = next((text(error) for kind, text in _ADVICE if isinstance(error, kind)), "")
     said = "the API refused the key" if isinstance(error, errors.AuthenticationError) else str(error)
-    return sentences(said, advice)
-
-
-def _of_decode(error: errors.GoedGepicktError) -> str:
-    problems = error.problems[:_SHOWN_PROBLEMS] if isinstance(error, errors.DecodeError) else ()
-    if not problems:
-        return "Check the address of the API with `goedgepickt doctor`"
-    return " | ".join(problem for problem in problems if problem not in error.message)
+    if isinstance(error, errors.DecodeError) and error.problems:
+        more = (problem for problem in error.problems[:_SHOWN_PROBLEMS] if problem not in error.message)
+        return sentences(said, " | ".join(more))
+    return sentences(said, next((advice for kind, advice in _ADVICE if isinstance(error, kind)), ""))
 
 
 # The first match is used. The messages of other errors need no hint.
-_ADVICE: tuple[tuple[type[errors.GoedGepicktError], Callable[[errors.GoedGepicktError], str]], ...] = (
+_ADVICE: tuple[tuple[type[errors.GoedGepicktError], str], ...] = (
     (
         errors.AuthenticationError,
-        lambda _: (
+        (
             "Check that GOEDGEPICKT_API_KEY is complete and belongs to this API (--api account|fulfilment), with "
             "`goedgepickt doctor`"
         ),
     ),
-    (errors.PermissionDeniedError, lambda _: "On the command line this is --api; check it with `goedgepickt doctor`"),
-    (errors.NotFoundError, lambda _: "Check the path and the API (--api, --base-url)"),
-    (errors.RequestTimeoutError, lambda _: "Try again, or pass a longer --timeout"),
-    (errors.ConnectFailedError, lambda _: "Check the network and the address (--base-url)"),
-    (errors.BudgetExhaustedError, lambda _: "Wait, or pass a longer --max-wait"),
-    (errors.OutcomeUnknownError, lambda _: "Check whether it was carried out before you send it again"),
-    (errors.DecodeError, _of_decode),
-    (errors.RateLimitedError, lambda _: "Another program on this IP address uses the API; try again later"),
+    (errors.PermissionDeniedError, "On the command line this is --api; check it with `goedgepickt doctor`"),
+    (errors.NotFoundError, "Check the path and the API (--api, --base-url)"),
+    (errors.RequestTimeoutError, "Try again, or pass a longer --timeout"),
+    (errors.ConnectFailedError, "Check the network and the address (--base-url)"),
+    (errors.BudgetExhaustedError, "Wait, or pass a longer --max-wait"),
+    (errors.OutcomeUnknownError, "Check whether it was carried out before you send it again"),
+    (errors.DecodeError, "Check the address of the API with `goedgepickt doctor`"),
+    (errors.RateLimitedError, "Another program on this IP address uses the API; try again later"),
 )
 
 
@@ -165,11 +152,7 @@ Converter = Callable[[type[Any], Sequence[Any]], Any]
 
 
 def read_day(_: type[Any], tokens: Sequence[Any]) -> date:
-    """Parse a day, YYYY-MM-DD.
-
-    Raises:
-        ValueError: The text is not a day; the message has the right form.
-    """
+    """Parse a day, YYYY-MM-DD. The message for another form has the right form."""
     text = tokens[0].value.strip()
     try:
         if len(text) == len("2026-11-28"):
@@ -204,12 +187,7 @@ def _month(text: str) -> int:
 
 
 def whole(least: int | None = 0, most: int | None = None) -> Converter:
-    """Return a parser for whole numbers.
-
-    Args:
-        least: The smallest allowed number; None for any.
-        most: The largest allowed number; None for any.
-    """
+    """Return a parser for whole numbers from `least` to `most`; None allows any."""
 
     def read(_: type[Any], tokens: Sequence[Any]) -> int:
         text = tokens[0].value.strip()
@@ -232,12 +210,7 @@ def read_ids(_: type[Any], tokens: Sequence[Any]) -> list[int]:
 
 
 def seconds(*, more_than_none: bool = False, most: float = math.inf) -> Converter:
-    """Return a parser for durations.
-
-    Args:
-        more_than_none: Whether 0 is refused.
-        most: The longest allowed duration.
-    """
+    """Return a parser for durations up to `most` seconds, which refuses 0 with `more_than_none`."""
     allowed = ("above 0" if more_than_none else "of 0 or more") + (f", at most {most:g}" if most < math.inf else "")
 
     def read(_: type[Any], tokens: Sequence[Any]) -> float:
@@ -251,16 +224,7 @@ def seconds(*, more_than_none: bool = False, most: float = math.inf) -> Converte
 
 
 def name_values(option: str, pairs: Sequence[str] | None, form: str = "name=value") -> dict[str, str]:
-    """Parse values of the form `name=value`.
-
-    Args:
-        option: The option that has them.
-        pairs: The values.
-        form: What one looks like.
-
-    Raises:
-        UsageError: A value has no name or no `=`, or a name is given twice.
-    """
+    """Parse the values of an option, which have the form `name=value`, with different names."""
     found: dict[str, str] = {}
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
@@ -273,13 +237,10 @@ def name_values(option: str, pairs: Sequence[str] | None, form: str = "name=valu
 
 
 def refuse_same_file(files: Mapping[str, Path | str | None]) -> None:
-    """Refuse two names of one file, because the later write would overwrite the earlier one.
+    """Refuse two names of one file, and a name (`NAME.new`) that is used while another file is written.
 
     Args:
         files: The files by what they are, such as `--output`; the options of the user are last. None and `-` are no files.
-
-    Raises:
-        UsageError: Two are the same file, also through a link; or one is the temporary file of another (`NAME.new`).
     """
     seen: dict[str, str] = {}
     for name, file in files.items():
@@ -293,16 +254,7 @@ def refuse_same_file(files: Mapping[str, Path | str | None]) -> None:
 
 
 def check_writable(file: Path, option: str = "--output") -> None:
-    """Check before the first request whether a file can be written.
-
-    Args:
-        file: The file.
-        option: The option with its name.
-
-    Raises:
-        CommandError: It is a directory, its directory does not exist, or the permission is missing.
-        UsageError: It is `-`.
-    """
+    """Check before the first request whether the file of an option can be written."""
     if str(file) == "-":
         raise UsageError(f"{option} needs a file, and - is none; leave {option} out to print to stdout")
     path = file.absolute()
@@ -322,11 +274,7 @@ def write_all(file: int, data: bytes) -> None:
 
 
 def read_input(text: str) -> bytes:
-    """Return the value of an option: the text itself, the content of `@FILE`, or stdin for `-`.
-
-    Raises:
-        CommandError: The file or stdin cannot be read.
-    """
+    """Return the value of an option: the text itself, the content of `@FILE`, or stdin for `-`."""
     if text != "-" and not text.startswith("@"):
         return text.encode(errors="surrogateescape")
     try:

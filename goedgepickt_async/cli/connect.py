@@ -61,11 +61,7 @@ class Connection:
 async def connect(
     options: ServerOptions, hooks: Hooks | None = None, *, lane: str = "normal"
 ) -> AsyncIterator[Connection]:
-    """A context with an open client for checked options.
-
-    Raises:
-        UsageError: The API key is missing.
-    """
+    """A context with an open client for checked options."""
     chosen = {"timeout": options.timeout, "max_wait": options.max_wait}
     settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     settings |= {"hooks": hooks, "lane": lane}
@@ -123,7 +119,7 @@ _TENANT_FIELDS = ("key_env", "key_command", "api", "base_url", "webshop")
 
 
 def _key_and_address(options: ServerOptions) -> dict[str, Any]:
-    """Return the settings of the tenant, and those of the options, which have priority."""
+    """Return the settings of the tenant and the options. The options have priority."""
     name = options.tenant or os.environ.get("GOEDGEPICKT_TENANT", "").strip()
     tenant = _read_tenant(name) if name else {}
     settings: dict[str, Any] = {"api_key": _key(name, tenant)} if name else {}
@@ -190,11 +186,7 @@ _SHOWN = 20
 
 
 async def find_webshop(client: GoedGepickt, text: str) -> str:
-    """Return the uuid of a webshop from its uuid, or from its name in upper or lower case.
-
-    Raises:
-        UsageError: No object or several objects have this name.
-    """
+    """Return the uuid of a webshop from its uuid, or from its name in upper or lower case."""
     return _only("--webshop", "webshop", text, [(shop.uuid, shop.name) async for shop in client.webshops.list()])
 
 

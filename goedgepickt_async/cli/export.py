@@ -101,11 +101,7 @@ class ExportPlan:
         return output.with_name(output.name + ".unreadable.jsonl")
 
     def check(self) -> None:
-        """Refuse options that cannot be combined.
-
-        Raises:
-            UsageError: An option is refused; the message names it.
-        """
+        """Refuse options that cannot be combined."""
         if self.options.excel_csv and self.options.format not in {None, "csv", "excel-csv"}:
             raise UsageError(f"--excel-csv and --format {self.options.format} cannot be combined: pass one of them")
         for name in self.filters.keys() - self.spec.filters:
@@ -216,9 +212,6 @@ class ExportJob:
         state_path: The resume file; None without one, or with a checkpoint.
         since: The checkpoint of `--since-last`, or None.
         remark: A note that is printed at the end.
-
-    Raises:
-        UsageError: It cannot continue from the resume file or the checkpoint.
     """
 
     def __init__(self, plan: ExportPlan, output: Output, connection: Connection, counter: RequestCounter) -> None:
@@ -455,11 +448,7 @@ def _short(path: Path) -> str:
 
 
 async def export(resource: str, options: ExportOptions, server: ServerOptions) -> int:
-    """Run `goedgepickt export`.
-
-    Raises:
-        CommandError: The export cannot start.
-    """
+    """Run `goedgepickt export`."""
     plan = ExportPlan(RESOURCES[resource], options)
     plan.check()
     server.check()

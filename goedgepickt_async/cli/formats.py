@@ -137,12 +137,7 @@ class CsvEncoder(Encoder):
 
 
 def cell(value: Any, *, decimal: str = ".") -> str:
-    """Return a value as the text of a cell.
-
-    Args:
-        value: The value in a flat row.
-        decimal: The decimal sign; with a comma, times have the form of spreadsheets.
-    """
+    """Return a value of a flat row as the text of a cell. With a decimal comma, times have the form of spreadsheets."""
     match value:
         case None:
             return ""
@@ -410,15 +405,7 @@ _OTHER_ENDINGS = frozenset(
 
 
 def format_for(name: str | None, output: str) -> str:
-    """Return the format of an export.
-
-    Args:
-        name: The given name; None to use the file's ending.
-        output: The file, or `-`.
-
-    Raises:
-        UsageError: The ending belongs to another format or to no format.
-    """
+    """Return the name of the format: the given one, or by the ending of the file (`-` has none), or JSON Lines."""
     ending = "" if output == "-" else PurePath(output).suffix.lower()
     by_ending = next((known for known, each in FORMATS.items() if ending in each.suffixes), None)
     if name is None:

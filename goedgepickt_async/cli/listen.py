@@ -79,11 +79,7 @@ SECRETS = "GOEDGEPICKT_WEBHOOK_SECRETS"
 
 
 def signing_secrets() -> list[Secret]:
-    """Return the secrets from the environment variable, separated by commas or spaces, without duplicates.
-
-    Raises:
-        UsageError: The variable has no secrets.
-    """
+    """Return the secrets from the environment variable, separated by commas or spaces, without duplicates."""
     texts = [text for text in re.split(r"[,\s]+", os.environ.get(SECRETS, "")) if text]
     if not texts:
         raise UsageError(
@@ -94,11 +90,7 @@ def signing_secrets() -> list[Secret]:
 
 
 def checked_url(url: str) -> str:
-    """Check the URL of a receiver. A wrong URL is not shown, because it may contain credentials.
-
-    Raises:
-        UsageError: The text is not an http or https URL.
-    """
+    """Check the URL of a receiver. A wrong URL is not shown, because it may contain credentials."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and url.isprintable()
@@ -110,12 +102,7 @@ def checked_url(url: str) -> str:
 
 
 async def listen(options: ListenOptions, server: ServerOptions) -> int:
-    """Listen until stopped, or until the number of deliveries is reached.
-
-    Raises:
-        CommandError: The port or the recording cannot be used.
-        UsageError: A secret is missing, or an option is not valid.
-    """
+    """Listen until stopped, or until the number of deliveries is reached."""
     server.check()
     if options.forward_to is not None:
         checked_url(options.forward_to)
@@ -319,11 +306,7 @@ class Recorded:
 
 
 class Recorder:
-    """Appends deliveries to a private file.
-
-    Raises:
-        CommandError: The file cannot be written.
-    """
+    """Appends deliveries to a private file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -357,12 +340,7 @@ class Recorder:
 
 
 def read_recording(path: Path) -> list[Recorded]:
-    """Return all deliveries of a recording; empty lines are skipped.
-
-    Raises:
-        CommandError: The file cannot be read.
-        UsageError: A line is not a delivery.
-    """
+    """Return all deliveries of a recording; empty lines are skipped."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:

@@ -85,11 +85,7 @@ class PlannedFault:
 
 
 def parse_faults(specs: Sequence[str]) -> list[PlannedFault]:
-    """Parse the values of `--faults`.
-
-    Raises:
-        UsageError: A fault is not valid.
-    """
+    """Parse the values of `--faults`."""
     return [_fault(part) for spec in specs for part in spec.split(",") if part]
 
 
@@ -125,11 +121,7 @@ class Rate:
 
 
 def parse_rate(text: str) -> Rate:
-    """Parse `150/60` or `off`.
-
-    Raises:
-        UsageError: The text is neither.
-    """
+    """Parse `150/60` or `off`."""
     if text == "off":
         return Rate(None)
     match = _RATE.fullmatch(text)
@@ -179,11 +171,7 @@ class ServerOptions:
     """Faults of the sandbox; see `goedgepickt sandbox --help`."""
 
     def check(self) -> None:
-        """Refuse options that cannot be combined, before files or connections are opened.
-
-        Raises:
-            UsageError: It says which options.
-        """
+        """Refuse options that cannot be combined, before files or connections are opened."""
         given = [name for name in _SANDBOX_OPTIONS if getattr(self, name) is not None]
         if given and not self.sandbox:
             raise UsageError(f"{_option(given[0])} needs --sandbox")
@@ -340,11 +328,7 @@ class ApplyOptions:
 
 
 def one_of(*, continue_: bool, look_up: bool, drop: bool) -> str | None:
-    """Return the choice for an interrupted run: `continue`, `look-up`, `drop` or None.
-
-    Raises:
-        UsageError: Several options were given.
-    """
+    """Return the choice for an interrupted run: `continue`, `look-up`, `drop` or None."""
     given = [name for name, is_given in (("continue", continue_), ("look-up", look_up), ("drop", drop)) if is_given]
     if len(given) > 1:
         raise UsageError(f"--{given[0]} and --{given[1]} cannot be combined; pass one of them")
@@ -477,11 +461,7 @@ class SandboxOptions:
 
     @property
     def events_a_minute(self) -> float | None:
-        """Parse the value of `--lively`.
-
-        Raises:
-            UsageError: The text is not a rate.
-        """
+        """Parse the value of `--lively`."""
         if self.lively is None:
             return None
         match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(?:m|min|minute))?", self.lively)

@@ -91,11 +91,7 @@ class FileOutput(Output):
         self.replaced: bool = False
 
     def begin(self, offset: int | None, tail: str | None) -> None:
-        """Open and lock the file, and cut off bytes after the offset.
-
-        Raises:
-            UsageError: Another export is writing to the file, or the file has changed.
-        """
+        """Open and lock the file, and cut off bytes after the offset."""
         create = os.O_CREAT if offset is None else 0
         mode = _OWNER_ONLY if self.is_personal else _ANYBODY
         try:
@@ -166,11 +162,7 @@ class AtomicFile(FileOutput):
         self.temp_path: Path = temporary(self.path)
 
     def begin(self, offset: int | None, tail: str | None) -> None:  # noqa: ARG002  it cannot be continued
-        """Open the temporary file, and overwrite one from a killed export.
-
-        Raises:
-            UsageError: Another export is writing to the file, or it is a link or belongs to another user.
-        """
+        """Open the temporary file, and overwrite one from a killed export."""
         mode = _OWNER_ONLY if self.is_personal else _ANYBODY
         old = stat.S_IMODE(self.path.stat().st_mode) if self.path.exists() else None
         try:
@@ -225,9 +217,6 @@ def open_output(name: str, *, whole: bool = False, is_personal: bool = False) ->
         name: A path, or `-` for stdout.
         whole: Whether the format has an index at the end.
         is_personal: Whether a new file is private.
-
-    Raises:
-        CommandError: The output cannot be written.
     """
     if name == "-":
         return Output()

@@ -73,11 +73,7 @@ class PlanTask:
     options: RowOptions
 
     def check(self) -> None:
-        """Refuse options that cannot be combined.
-
-        Raises:
-            UsageError: An option is refused; the message names it.
-        """
+        """Refuse options that cannot be combined."""
         for kind, names in _OPTIONS_OF.items():
             for name in names:
                 if getattr(self.options, name) and kind != self.kind:
@@ -99,11 +95,7 @@ class PlanTask:
         return "stdin" if self.file == Path("-") else self.file.name
 
     def read(self) -> FileRows:
-        """Read the rows, with the problems of rows that cannot be read.
-
-        Raises:
-            CommandError: The file cannot be read.
-        """
+        """Read the rows, with the problems of rows that cannot be read."""
         data = _bytes_of(self.file)
         options = self.options
         delimiter = "\t" if options.delimiter in {"tab", "\\t"} else options.delimiter
@@ -185,11 +177,7 @@ def _bytes_of(file: Path) -> bytes:
 async def plan(
     kind: str, file: Path, options: RowOptions, server: ServerOptions, *, as_json: bool, output: Path | None
 ) -> int:
-    """Run `goedgepickt plan`. The exit code is 1 for bad rows or conflicts.
-
-    Raises:
-        CommandError: The command cannot start.
-    """
+    """Run `goedgepickt plan`. The exit code is 1 for bad rows or conflicts."""
     task = PlanTask(kind=kind, file=file, options=options)
     task.check()
     server.check()
@@ -243,9 +231,6 @@ def parse_limit(text: str, rows: int) -> int:
     Args:
         text: A number, or a share such as `10%`.
         rows: The number of rows.
-
-    Raises:
-        UsageError: The text is neither.
     """
     match = _LIMIT.fullmatch(text.strip())
     if match is None or (match[2] and float(match[1]) > 100) or (not match[2] and "." in match[1]):
@@ -254,11 +239,7 @@ def parse_limit(text: str, rows: int) -> int:
 
 
 async def apply(file: Path, options: ApplyOptions, row_options: RowOptions, server: ServerOptions) -> int:
-    """Run `goedgepickt apply`. The exit code is 1 if rows were left out or writes failed.
-
-    Raises:
-        CommandError: The command cannot start, or there are bad rows or conflicts and nothing was sent.
-    """
+    """Run `goedgepickt apply`. The exit code is 1 if rows were left out or writes failed."""
     task = _task(file, options.kind, row_options)
     server.check()
     _ = options.unfinished  # refuses several choices
@@ -331,11 +312,7 @@ def _print_json(value: object) -> None:
 
 
 def _refuse(plan: Plan, options: ApplyOptions, *, skip_bad: bool) -> None:
-    """Show the plan and check it before anything is sent.
-
-    Raises:
-        CommandError: Rows would be left out, there are too many changes, or there is a likely mistake without --yes.
-    """
+    """Show the plan and check it before anything is sent."""
     if not options.dry_run:
         info(plan.render(limit=_SHOWN).rstrip())
     if plan.left_out and not skip_bad and not options.dry_run:

@@ -28,15 +28,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 async def get(
     resource: str, text: str, server: ServerOptions, *, fields: str | None, created_after: date | None
 ) -> int:
-    """Run `goedgepickt get`.
-
-    Returns:
-        The exit code: 1 if no object or several were found.
-
-    Raises:
-        UsageError: An option is not valid.
-        GoedGepicktError: The object cannot be read.
-    """
+    """Run `goedgepickt get`. The exit code is 1 if no object or several were found."""
     server.check()
     spec = RESOURCES[resource]
     selection = Selection(spec=spec, fields=parse_fields(fields))
@@ -92,12 +84,7 @@ _NAMES = ("uuid", "order_id", "display_id", "order_number", "name", "track_trace
 async def request(
     method: str, path: str, query: Sequence[str], body: str | None, server: ServerOptions, *, idempotent: bool
 ) -> int:
-    """Run `goedgepickt request`.
-
-    Raises:
-        CommandError: The input is not valid.
-        GoedGepicktError: The call failed; the response is still printed to stdout.
-    """
+    """Run `goedgepickt request`. The response to a failed call is printed to stdout, too."""
     server.check()
     if method.upper() not in _METHODS:
         raise UsageError(f"there is no HTTP method {printable(method)}; there are {', '.join(_METHODS)}")
@@ -117,12 +104,7 @@ async def request(
 
 
 def read_body(text: str) -> Any:
-    """Read the JSON of `--json`.
-
-    Raises:
-        CommandError: The file cannot be read.
-        UsageError: It is not JSON in UTF-8.
-    """
+    """Read the JSON of `--json`."""
     where = "stdin" if text == "-" else text[1:] if text.startswith("@") else "--json"
     try:
         return json.loads(read_input(text).decode())

@@ -72,12 +72,7 @@ _COLUMNS_OF_A_TABLE = 6
 
 @attrs.define(kw_only=True, slots=False)
 class ResourceSpec:
-    """A resource for exports.
-
-    Attributes:
-        endpoint: The endpoint of its list.
-        details: Further properties.
-    """
+    """A resource for exports: the endpoint of its list, and further properties."""
 
     endpoint: Endpoint
     details: _Details
@@ -98,24 +93,27 @@ class ResourceSpec:
         return self.details.filters | {filter_.name for filter_ in self.endpoint.filters}
 
     @cached_property
-    def model(self) -> type[Any]:
+    def model(self) -> Any:
         """The class of its rows."""
-        model: type[Any] = getattr(goedgepickt_async, self.endpoint.model or "")
-        return model
+        return getattr(goedgepickt_async, self.endpoint.model or "")
 
     @cached_property
-    def nested(self) -> dict[str, type[Any]]:
-        """The fields with another model; their columns are `field.part`."""
-        return {name: part for name, (part, is_several) in self._parts.items() if not is_several}
+    def _parts(self) -> dict[str, tuple[type[Any], bool]]:
+        """The fields with models, and whether they hold several."""
+        found: dict[str, tuple[type[Any], bool]] = {}
+        for name, hint in get_type_hints(self.model).items():
+            parts = (part for part in (hint, *get_args(hint)) if isinstance(part, type) and attrs.has(part))
+            inner = next(parts, None)
+            if inner is not None:
+                found[name] = (inner, get_origin(hint) is tuple)
+        return found
 
     @cached_property
-    def joined(self) -> dict[str, type[Any]]:
-        """The fields with several models; their columns are `field.part`, with values joined by "; "."""
-        return {name: part for name, (part, several) in self._parts.items() if several and name != self.details.lines}
+    def _fields(self) -> list[str]:
+        return [name for name in _field_names(self.model) if name != self.details.lines]
 
     @cached_property
-    def line_model(self) -> type[Any]:
-        """The class of the rows of `--lines`."""
+    def _line_model(self) -> type[Any]:
         return self._parts[self.details.lines or ""][0]
 
     @property
@@ -126,11 +124,8 @@ class ResourceSpec:
     @property
     def statuses(self) -> list[str]:
         """The known statuses; empty if it has no status."""
-        return (
-            []
-            if not self.details.statuses
-            else [str(each) for each in getattr(goedgepickt_async, self.details.statuses)]
-        )
+        name = self.details.statuses
+        return [str(each) for each in getattr(goedgepickt_async, name)] if name else []
 
     def paginator(self, client: GoedGepickt, **filters: Any) -> Paginator[Any]:
         """Return the list of a client."""
@@ -138,67 +133,48 @@ class ResourceSpec:
         return paginator
 
     def columns(self, *, lines: bool = False) -> list[str]:
-        """Return the columns in order.
-
-        Args:
-            lines: Whether each line is a row.
-        """
+        """Return the columns in order, with the columns of a line if each line is a row."""
         names = [column for field in self._fields for column in self._columns_of(field)]
         if lines and self.details.lines is not None:
-            names += ["line.number", *(f"line.{part}" for part in _field_names(self.line_model))]
+            names += ["line.number", *(f"line.{part}" for part in _field_names(self._line_model))]
         return names
 
     def rows(self, item: Any, *, lines: bool = False) -> Iterator[FlatRow]:
         """Return the rows of one item: one row, or one row for each line."""
-        row = {column: value for field in self._fields for column, value in self._cells_of(field, getattr(item, field))}
+        row: FlatRow = {}
+        for field in self._fields:
+            row |= self._cells_of(field, getattr(item, field))
         if not lines or self.details.lines is None:
             yield row
             return
         parts = getattr(item, self.details.lines)
         for number, line in enumerate(parts, start=1):
-            yield row | {"line.number": number} | _nested("line", self.line_model, line)
+            yield row | {"line.number": number} | _nested("line", self._line_model, line)
         if not parts:
-            yield row | {"line.number": None} | _nested("line", self.line_model, None)
-
-    @cached_property
-    def _parts(self) -> dict[str, tuple[type[Any], bool]]:
-        """Return the fields with models, and whether they hold several."""
-        found: dict[str, tuple[type[Any], bool]] = {}
-        for name, hint in get_type_hints(self.model).items():
-            several = get_origin(hint) is tuple
-            parts = (part for part in (hint, *get_args(hint)) if isinstance(part, type) and attrs.has(part))
-            inner = next(parts, None)
-            if inner is not None:
-                found[name] = (inner, several)
-        return found
-
-    @cached_property
-    def _fields(self) -> list[str]:
-        return [name for name in _field_names(self.model) if name != self.details.lines]
+            yield row | {"line.number": None} | _nested("line", self._line_model, None)
 
     def _columns_of(self, field: str) -> list[str]:
-        part = self.nested.get(field) or self.joined.get(field)
-        return [field] if part is None else [f"{field}.{name}" for name in _field_names(part)]
+        if field not in self._parts:
+            return [field]
+        part, _ = self._parts[field]
+        return [f"{field}.{name}" for name in _field_names(part)]
 
-    def _cells_of(self, field: str, value: Any) -> Iterator[tuple[str, Any]]:
-        if field in self.nested:
-            yield from _nested(field, self.nested[field], value).items()
-        elif field in self.joined:
-            for name in _field_names(self.joined[field]):
-                yield f"{field}.{name}", _join(getattr(part, name) for part in value)
-        else:
-            yield field, _scalar(value)
+    def _cells_of(self, field: str, value: Any) -> FlatRow:
+        """A field is one column, or a column for each part of its model. Values of several models are joined by "; "."""
+        if field not in self._parts:
+            return {field: _scalar(value)}
+        part, is_several = self._parts[field]
+        if not is_several:
+            return _nested(field, part, value)
+        return {f"{field}.{name}": _join(getattr(each, name) for each in value) for name in _field_names(part)}
 
 
 RESOURCES: Mapping[str, ResourceSpec] = {
     spec.name: spec
-    for spec in sorted(
-        (
-            ResourceSpec(endpoint=endpoint, details=_DETAILS.get(endpoint.resource, _Details()))
-            for endpoint in ENDPOINTS.values()
-            if endpoint.operation.endswith(".list") and endpoint.is_list
-        ),
-        key=lambda spec: spec.name,
+    for spec in (
+        ResourceSpec(endpoint=endpoint, details=_DETAILS.get(endpoint.resource, _Details()))
+        for endpoint in sorted(ENDPOINTS.values(), key=lambda endpoint: endpoint.resource)
+        if endpoint.operation.endswith(".list") and endpoint.is_list
     )
 }
 """The resources by their name on the command line."""
@@ -245,11 +221,7 @@ def _text(value: Any) -> str:
 
 
 def parse_fields(text: str | None) -> tuple[str, ...]:
-    """Return the names in `--fields`, which are separated by commas.
-
-    Raises:
-        UsageError: A name is empty or given twice.
-    """
+    """Return the names in `--fields`, which are separated by commas."""
     if text is None:
         return ()
     names = tuple(name.strip() for name in text.split(","))
@@ -260,24 +232,14 @@ def parse_fields(text: str | None) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Selection:
-    """The part of a resource that is written.
-
-    Attributes:
-        spec: The resource.
-        lines: Whether each line of an order is a row.
-        fields: The columns; empty: all.
-    """
+    """The part of a resource that is written: some or all of its columns, and a row for each item or for each line."""
 
     spec: ResourceSpec
     lines: bool = False
     fields: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse columns that the resource does not have.
-
-        Raises:
-            UsageError: A column does not exist; the message has the existing columns.
-        """
+        """Refuse columns that the resource does not have; the message has the existing columns."""
         known = self.spec.columns(lines=self.lines)
         for name in self.fields:
             if name not in known:

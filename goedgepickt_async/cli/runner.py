@@ -42,13 +42,10 @@ _OF_STDOUT = {errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG}
 
 
 def run_stoppable(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command to its end.
+    """Run a command to its end, and return its exit code.
 
     The first signal cancels it. A command that needs to clean up catches `CancelledError` and returns its own exit
     code.
-
-    Returns:
-        The exit code.
     """
     stopper = _Stopper()
     stopper.install()
@@ -108,11 +105,7 @@ def _end_at_once(number: int) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse and run. Every failure ends in one line and an exit code.
-
-    Args:
-        arguments: The arguments without the program's name.
-    """
+    """Parse and run. Every failure ends in one line and an exit code."""
     _show_log()
     arguments = _with_help_words(arguments)
     if (empty := _empty_value(arguments)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import re
@@ -29,10 +30,6 @@ async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
 
     Returns:
         The exit code of the command, if there is one.
-
-    Raises:
-        CommandError: The port cannot be used, or the command cannot be run.
-        UsageError: An option cannot be read.
     """
     sandbox = _made(options)
     try:
@@ -64,39 +61,19 @@ def _made(options: SandboxOptions) -> Sandbox:
     refuse_same_file({"--openapi": options.openapi, "--write-env": options.write_env})
     if options.write_env is not None:
         check_writable(options.write_env, "--write-env")
-    throttle, planned, lively = parse_rate(options.rate), parse_faults(options.faults or []), options.events_a_minute
+    throttle, planned = parse_rate(options.rate), parse_faults(options.faults or [])
+    names = inspect.signature(Sandbox).parameters.keys()
+    arguments = {name: value for name, value in vars(options).items() if name in names} | {
+        "limit": throttle.limit,
+        "period": throttle.period,
+        "hosts": options.allow_host or (),
+        "key": options.key or f"sandbox-{os.urandom(12).hex()}",
+        "lively": options.events_a_minute,
+        "openapi": options.openapi or openapi(server="/api/fulfilment/v1"),
+    }
     quirks = _quirks(options.quirk or [])
     try:
-        sandbox = Sandbox(
-            orders=options.orders,
-            products=options.products,
-            shipments=options.shipments,
-            webshops=options.webshops,
-            pick_locations=options.pick_locations,
-            seed=options.seed,
-            limit=throttle.limit,
-            period=throttle.period,
-            cache=options.cache,
-            per_page_default=options.per_page_default,
-            per_page_max=options.per_page_max,
-            page_reach=options.page_reach,
-            cursor=options.cursor,
-            latency=options.latency,
-            host=options.host,
-            port=options.port,
-            hosts=options.allow_host or (),
-            oddities=options.oddities,
-            today=options.today,
-            key=options.key or f"sandbox-{os.urandom(12).hex()}",
-            account_key=options.account_key,
-            any_key=options.any_key,
-            strict=options.strict,
-            lively=lively,
-            recorded=options.recorded,
-            openapi=options.openapi or openapi(server="/api/fulfilment/v1"),
-            delivery_pace=options.delivery_pace,
-            delivery_timeout=options.delivery_timeout,
-        )
+        sandbox = Sandbox(**arguments)
         sandbox.quirks.update(quirks)
     except json.JSONDecodeError as error:
         raise UsageError(f"--openapi {options.openapi} is not JSON: {error}") from None

@@ -35,11 +35,7 @@ async def ensure(
     show_secrets: bool,
     as_json: bool,
 ) -> int:
-    """Create missing subscriptions, and print them and the existing ones.
-
-    Raises:
-        UsageError: The URL or an event is not valid.
-    """
+    """Create missing subscriptions, and print them and the existing ones."""
     server.check()
     async with connect(server) as connection:
         try:
@@ -87,11 +83,7 @@ def _aligned(rows: Sequence[tuple[str, Webhook]]) -> list[str]:
 
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
-    """Send an event, and print each attempt.
-
-    Raises:
-        CommandError: The input is not valid.
-    """
+    """Send an event, and print each attempt."""
     target, secret = checked_url(url), signing_secrets()[0]
     sent = _body(event, fields, body)
     async with WebhookSender(timeout=options.timeout) as sender:
@@ -129,11 +121,7 @@ def print_attempt(number: int, attempt: Attempt) -> None:
 
 
 def end_of(attempts: Sequence[Attempt]) -> Exit:
-    """Return the exit code after all attempts.
-
-    Raises:
-        CommandError: All attempts failed.
-    """
+    """Return the exit code after all attempts."""
     tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
     if attempts[-1].succeeded:
         info(f"delivered, {tries}")
@@ -142,12 +130,7 @@ def end_of(attempts: Sequence[Attempt]) -> Exit:
 
 
 async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, sign_again: bool) -> int:
-    """Send a recording, one delivery after the other.
-
-    Raises:
-        CommandError: A delivery failed, or the recording cannot be read. After a stop, the message shows how to
-            continue.
-    """
+    """Send a recording, one delivery after the other."""
     target = checked_url(url)
     secret = signing_secrets()[0] if sign_again else None
     recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
@@ -223,12 +206,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 async def trigger(event: str, url: str | None, server: ServerOptions) -> int:
-    """Change an order or a product in a sandbox.
-
-    Raises:
-        CommandError: The delivery failed.
-        UsageError: The event is unknown, or the server is not a sandbox.
-    """
+    """Change an order or a product in a sandbox."""
     server.check()
     if event not in EVENTS:
         raise UsageError(f"unknown event {event!r}; the events are {', '.join(EVENTS)}")
