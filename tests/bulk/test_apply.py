@@ -326,8 +326,9 @@ async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
     (tmp_path / "plan").write_text(plan.to_json())
     shop = str(sandbox.world.webshops[0]["uuid"])
     script = f"""
-        import asyncio, resource
+        import asyncio, resource, sys
         from goedgepickt_async import GoedGepickt, JournalError, LocalBudget
+        sys.dont_write_bytecode = True  # the limit would cut a .pyc file too
         resource.setrlimit(resource.RLIMIT_FSIZE, (28_000, 28_000))
         async def main():
             async with GoedGepickt({sandbox.api_key!r}, base_url={sandbox.url!r}, webshop_uuid={shop!r},

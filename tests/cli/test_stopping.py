@@ -262,6 +262,7 @@ def test_a_full_device_is_one_line(goedgepickt: Goedgepickt) -> None:
 def test_a_disk_that_fills_up_leaves_whole_rows_and_the_export_goes_on(goedgepickt: Goedgepickt) -> None:
     code = """
 import resource, sys
+sys.dont_write_bytecode = True  # the limit would cut a .pyc file too
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 from goedgepickt_async.cli import main
 sys.exit(main())
