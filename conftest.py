@@ -6,11 +6,13 @@ import gc
 import inspect
 import logging
 import os
+import re
 import sys
 import tempfile
 import types
 from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +77,15 @@ pytest_collect_file = Sybil(
     parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()],
     patterns=["README.md", "docs/*.md", "docs/**/*.md"],
 ).pytest()
+
+
+_SLOW = re.compile(r"^pytestmark = (\[[^\]]*)?pytest\.mark\.slow", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m "not slow"`, a file in which all tests are slow is not imported: `pytestmark` shows it."""
+    wanted = config.option.markexpr != "not slow" or collection_path.suffix != ".py"
+    return None if wanted or _SLOW.search(collection_path.read_text("utf-8")) is None else True
 
 
 @pytest.hookimpl(trylast=True)

@@ -125,6 +125,7 @@ def test_aiohttp_is_imported_by_the_transport_and_the_webhook_server_only() -> N
         assert not imports or place in AIOHTTP_MAY_BE_IN or place.startswith(("sandbox/", "cli/")), place
 
 
+@pytest.mark.slow
 def test_the_command_line_uses_public_names_only() -> None:
     allowed = {
         "goedgepickt_async",

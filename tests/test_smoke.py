@@ -42,6 +42,7 @@ def test_two_processes_keep_one_limit(tmp_path: Path) -> None:
         assert (sandbox.throttled, len(sandbox.requests)) == (0, 40)
 
 
+@pytest.mark.slow
 async def test_a_list_is_whole_and_writes_happen_once(sandbox: Sandbox, gg: GoedGepickt, tmp_path: Path) -> None:
     orders = await gg.orders.list().collect()
     assert len(orders) == 230
@@ -66,6 +67,7 @@ def _is_countable(row: dict[str, Any]) -> bool:
     return bool(row["sku"]) and row["type"] == "normal" and not (row["stock"] or {}).get("unlimitedStock", True)
 
 
+@pytest.mark.slow
 def test_the_command_exports_to_a_file(tmp_path: Path) -> None:
     pytest.importorskip("cyclopts", reason="the extra cli is not installed")
     file = tmp_path / "orders.jsonl"

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent
 LEAST = 10.0
 """Seconds that a time limit has, at least: a busy machine stands still for some."""
@@ -96,6 +98,7 @@ def found() -> set[str]:
     return places
 
 
+@pytest.mark.slow
 def test_no_test_depends_on_the_speed_of_the_machine() -> None:
     places = found()
     counts = Counter(place.partition("::")[0] for place in places)

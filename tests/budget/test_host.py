@@ -73,6 +73,7 @@ async def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_processes_share_one_limit(tmp_path: Path) -> None:
     code = """
         import time
@@ -92,6 +93,7 @@ def test_processes_share_one_limit(tmp_path: Path) -> None:
     assert all(later - first >= 0.499 for first, later in zip(sent, sent[20:], strict=False))
 
 
+@pytest.mark.slow
 async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp_path: Path) -> None:
     code = """
         async def main():
@@ -247,6 +249,7 @@ async def test_a_state_that_is_lost_is_put_together_by_those_who_share_it(
     assert budget_in(tmp_path).snapshot().used == 9
 
 
+@pytest.mark.slow
 async def test_damage_at_any_place_costs_no_error_and_at_most_the_newest_transaction(tmp_path: Path) -> None:
     draw, half = random.Random(14), 1 << 20
     living = budget_in(tmp_path, 1000)
@@ -338,6 +341,7 @@ async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tm
     assert budget_in(tmp_path, 20, clock=clock.monotonic_ns).snapshot().used == 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path) -> None:
     code = """
@@ -375,6 +379,7 @@ async def test_what_the_file_showed_is_not_forgotten_when_it_cannot_be_used_any_
         await use(budget, 3, max_wait=0.1)
 
 
+@pytest.mark.slow
 async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_path: Path) -> None:
     code = """
         budget = budget_of()

@@ -126,6 +126,7 @@ async def test_what_was_in_flight_at_the_fall_counts_and_comes_free_by_its_answe
     budget.settle(await take(budget, max_wait=20), Answered())
 
 
+@pytest.mark.slow
 async def test_what_was_sent_during_an_outage_counts_in_the_redis_that_comes_back_empty(
     make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

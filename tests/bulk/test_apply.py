@@ -134,6 +134,7 @@ async def test_leaving_early_ends_cleanly_and_the_rest_is_done_later(
     assert [free(sandbox, n) for n in range(30)] == [100 + n for n in range(30)]
 
 
+@pytest.mark.slow
 async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
 # -- what moves meanwhile
 
 
+@pytest.mark.slow
 async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
     moved = free(sandbox, 2) - 1
@@ -160,6 +162,7 @@ async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedG
     assert [o.ok for index, o in outcomes.items() if index != 2] == [True] * 5
 
 
+@pytest.mark.slow
 async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
     sandbox.world.inventory.mutate(2, 102 - free(sandbox, 2))
@@ -168,6 +171,7 @@ async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt
     assert len(applied(sandbox)) == 5
 
 
+@pytest.mark.slow
 async def test_a_young_plan_is_not_read_again_and_an_old_one_in_pages(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg, 40)
     sandbox.requests.clear()
@@ -254,6 +258,7 @@ async def test_a_journal_in_use_is_refused_here_and_in_another_process(gg: GoedG
     await outcomes_of(plan, journal=tmp_path / "j")
 
 
+@pytest.mark.slow
 async def test_a_journal_of_another_account_is_refused(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, make_client: Callable[..., GoedGepickt]
 ) -> None:
@@ -319,6 +324,7 @@ async def test_a_directory_that_is_not_there_is_said(gg: GoedGepickt, tmp_path: 
         await outcomes_of(await stock_plan(gg), journal=tmp_path / "no" / "j")
 
 
+@pytest.mark.slow
 async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -363,6 +369,7 @@ async def test_an_order_that_another_plan_made_is_not_made_again_though_the_list
     assert len(applied(sandbox, "POST")) == 1
 
 
+@pytest.mark.slow
 async def test_two_plans_from_one_reading_do_not_mutate_twice(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -399,6 +406,7 @@ async def test_a_long_plan_is_shown_as_far_as_asked(gg: GoedGepickt) -> None:
     assert everything > 10
 
 
+@pytest.mark.slow
 async def test_a_plan_a_run_and_a_journal_never_block_the_event_loop(gg: GoedGepickt, tmp_path: Path) -> None:
     blockbuster = pytest.importorskip("blockbuster")
     with blockbuster.blockbuster_ctx():

@@ -51,6 +51,7 @@ async def plans(gg: GoedGepickt, sandbox: Sandbox) -> list[Plan]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, plans: list[Plan]) -> None:
     rng = random.Random(7)
     refused = 0
@@ -69,6 +70,7 @@ async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, pla
     assert refused > 30
 
 
+@pytest.mark.slow
 async def test_a_crafted_plan_cannot_control_the_terminal_that_shows_it(gg: GoedGepickt, plans: list[Plan]) -> None:
     shown = 0
     for plan in plans:

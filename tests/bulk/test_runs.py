@@ -55,6 +55,7 @@ async def interrupt(run: Any, after: int = 5) -> None:
                 return
 
 
+@pytest.mark.slow
 async def test_an_interrupted_run_is_refused_resumed_or_dropped_but_never_ignored(
     gg: GoedGepickt, sandbox: Sandbox
 ) -> None:
@@ -74,6 +75,7 @@ async def test_an_interrupted_run_is_refused_resumed_or_dropped_but_never_ignore
     assert list_runs()[0].state is RunState.DONE
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_resumed_into_a_changed_world_overwrites_nothing(gg: GoedGepickt, sandbox: Sandbox) -> None:
     """Stop with content X, drop it, apply Y, apply X again: the levels are those of X."""
     await interrupt(await gg.bulk.start_run(await levels(gg, 1000)))
@@ -100,6 +102,7 @@ async def test_what_a_plan_read_before_another_run_wrote_is_read_again(gg: GoedG
     assert len([r for r in sandbox.requests if r.method == "PUT"]) == ROWS
 
 
+@pytest.mark.slow
 async def test_two_runs_at_once_do_not_write_to_one_target(
     gg: GoedGepickt, sandbox: Sandbox, make_client: Callable[..., GoedGepickt]
 ) -> None:
@@ -119,6 +122,7 @@ async def test_two_runs_at_once_do_not_write_to_one_target(
     assert [free(sandbox, n) for n in range(ROWS)] == [1000 + n for n in range(ROWS)]
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:

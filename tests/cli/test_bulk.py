@@ -44,6 +44,7 @@ def catalogue(tmp_path: Path, *rows: str) -> None:
     (tmp_path / "p.csv").write_text("\r\n".join(["artikelnr;naam;prijs", *rows, ""]), encoding="utf-8-sig")
 
 
+@pytest.mark.slow
 def test_a_plan_is_printed_and_nothing_is_sent(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;12,34")
     done = inside("plan", "products", "p.csv")
@@ -54,6 +55,7 @@ def test_a_plan_is_printed_and_nothing_is_sent(inside: Inside, sandbox: Sandbox,
     assert writes(sandbox) == 0
 
 
+@pytest.mark.slow
 def test_a_saved_plan_and_a_file_are_applied_and_then_there_is_nothing_left(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -97,6 +99,7 @@ def test_with_skip_bad_the_others_are_done(inside: Inside, sandbox: Sandbox, tmp
     assert writes(sandbox) == 1
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_is_told_and_done_the_next_time(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", "NIEUW-2;Kom;1,50")
     sandbox.fail("POST", "/products", faults.Status(403))
@@ -129,6 +132,7 @@ def test_a_file_that_is_not_there_is_one_line(inside: Inside) -> None:
     assert (done.code, done.err.count("\n")) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_saved_plan_with_conflicts_sends_nothing_unless_told_to_whatever_its_name(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -151,6 +155,7 @@ def test_what_moved_is_planned_anew_the_next_time(inside: Inside, sandbox: Sandb
     assert (done.code, "goes on with" in done.err, len(sandbox.requests) > reads + 1) == (0, False, True)
 
 
+@pytest.mark.slow
 def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
     inside: Inside, tmp_path: Path, sandbox: Sandbox
 ) -> None:
@@ -161,6 +166,7 @@ def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
         assert (done.code, "Run the command again" in done.err, writes(sandbox)) == (1, False, 0)
 
 
+@pytest.mark.slow
 def test_two_at_once_into_one_webshop_are_told_no(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "EERST-1;Mok;1,50")
     assert inside("apply", "p.csv", "--kind", "products").code == 0
@@ -180,6 +186,7 @@ def test_a_dry_run_says_what_would_be_done(inside: Inside, sandbox: Sandbox, tmp
     assert (done.code, "+ NIEUW-1" in done.out.decode(), writes(sandbox)) == (0, True, 0)
 
 
+@pytest.mark.slow
 def test_of_several_webshops_none_is_guessed(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +200,7 @@ def test_of_several_webshops_none_is_guessed(
     assert inside("apply", "p.csv", "--kind", "products", "--webshop", uuids[1]).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_a_server_that_is_gone_ends_it_soon_and_resumably(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -205,6 +213,7 @@ def test_a_server_that_is_gone_ends_it_soon_and_resumably(
     assert sum(line.startswith("NIEUW-") for line in done.err.splitlines()) == 10
 
 
+@pytest.mark.slow
 def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
     sandbox.fail("POST", "/products", faults.Status(403), times=40)
@@ -230,6 +239,7 @@ def made(sandbox: Sandbox, prefix: str) -> int:
     return sum(str(product["sku"]).startswith(prefix) for product in sandbox.world.products)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_gone_on_with_whatever_the_file_is_called(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -240,6 +250,7 @@ def test_an_interrupted_run_is_gone_on_with_whatever_the_file_is_called(
     assert made(sandbox, "NIEUW-") == 60
 
 
+@pytest.mark.slow
 def test_another_file_after_an_interrupted_run_is_refused_until_that_is_settled(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -255,6 +266,7 @@ def test_another_file_after_an_interrupted_run_is_refused_until_that_is_settled(
     assert (made(sandbox, "NIEUW-"), made(sandbox, "ANDERS-")) == (60, 1)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_can_be_given_up(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     interrupted(inside, sandbox, tmp_path)
     catalogue(tmp_path, "ANDERS-1;Kom;2,50")
@@ -263,6 +275,7 @@ def test_an_interrupted_run_can_be_given_up(inside: Inside, sandbox: Sandbox, tm
     assert (made(sandbox, "NIEUW-"), made(sandbox, "ANDERS-")) == (0, 1)
 
 
+@pytest.mark.slow
 def test_runs_are_listed_shown_finished_and_dropped(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("runs").out == b""
     interrupted(inside, sandbox, tmp_path)
@@ -297,6 +310,7 @@ def test_a_damaged_record_of_a_run_is_named_and_the_other_runs_are_listed(
     assert (refused.code, writes(sandbox)) == (1, before), refused.err
 
 
+@pytest.mark.slow
 def test_what_a_run_changed_is_kept_from_what_to_what(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     assert inside("apply", "p.csv", "--kind", "products").code == 0
@@ -372,6 +386,7 @@ def test_options_of_another_kind_and_names_that_do_not_exist_are_refused(
     assert (done.code, said in done.err) == (2, True), done.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_options_of_rows_are_refused_for_a_saved_plan(inside: Inside, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
@@ -400,6 +415,7 @@ def test_rows_come_from_stdin_too(inside: Inside, sandbox: Sandbox, monkeypatch:
     assert writes(sandbox) == 0
 
 
+@pytest.mark.slow
 def test_what_became_of_all_rows_is_told_as_json(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", ";x;1", "DUB;a;1", "DUB;b;2", "FOUT;Kom;1,50")
     sandbox.fail(
@@ -435,6 +451,7 @@ def test_what_is_not_there_is_not_created_where_only_existing_ones_are_wanted(
     assert (done.code, "1 of 1 row is left out" in done.err, writes(sandbox)) == (1, True, 0), done.err
 
 
+@pytest.mark.slow
 def test_what_exists_in_another_webshop_is_created_only_on_demand(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -451,6 +468,7 @@ def test_what_exists_in_another_webshop_is_created_only_on_demand(
     assert (done.code, writes(sandbox)) == (0, 1), done.err
 
 
+@pytest.mark.slow
 def test_a_value_can_be_set_for_all_rows_instead_of_a_column(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("sku;naam\nNIEUW-1;Mok\nNIEUW-2;Kom\n")
     done = inside("apply", "p.csv", "--kind", "products", "--set", "price=9,95")
@@ -472,6 +490,7 @@ ODD_NAMES = ["-10% korting; =1+1", "=SUM(A1)", "@home", "+31", "'t Hart", "zeg \
              "a|=b", "; =1", " =1"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("p.csv",), ("p.csv", "--excel-csv"), ("p.xlsx",), ("p.jsonl",)], ids=str)
 def test_a_plan_of_an_unedited_export_is_empty(inside: Inside, sandbox: Sandbox, options: tuple[str, ...]) -> None:
     shop = str(sandbox.world.webshops[0]["uuid"])

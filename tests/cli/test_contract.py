@@ -20,6 +20,7 @@ def test_openapi_prints_the_document(goedgepickt: Goedgepickt) -> None:
     assert (done.code, json.loads(done.out)) == (0, openapi())
 
 
+@pytest.mark.slow
 def test_a_probe_says_what_it_will_ask_and_writes_its_report(goedgepickt: Goedgepickt) -> None:
     on_sandbox = ("probe", "--sandbox", "--sandbox-rate", "off")
     dry = goedgepickt(*on_sandbox, "--dry-run")
@@ -34,6 +35,7 @@ def test_a_probe_says_what_it_will_ask_and_writes_its_report(goedgepickt: Goedge
     assert refuted == {"limit.headers"}  # a sandbox without a limit does not speak of one
 
 
+@pytest.mark.slow
 async def test_a_stopped_probe_continues_and_prints_the_difference(
     goedgepickt: Goedgepickt, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

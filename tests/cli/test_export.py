@@ -37,6 +37,7 @@ def test_every_row_comes_once(goedgepickt: Goedgepickt) -> None:
     assert done.err.endswith(" requests, 0 refusals\n")
 
 
+@pytest.mark.slow
 def test_under_the_throttle_no_request_is_refused(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt(
         "export", "orders", "--sandbox", "--sandbox-orders", "1000", "--sandbox-rate", "6/0.3", "-o", "o.jsonl"
@@ -53,6 +54,7 @@ def test_data_is_on_stdout_and_all_else_on_stderr(goedgepickt: Goedgepickt) -> N
     assert done.err.startswith("150 products in ")
 
 
+@pytest.mark.slow
 def test_a_csv_file_has_one_row_an_order_with_its_addresses_in_columns(inside: Inside, tmp_path: Path) -> None:
     done = inside("export", "orders", *FAST, "--sandbox-orders", "250", "-o", "orders.csv")
     assert done.code == 0, done.err
@@ -64,6 +66,7 @@ def test_a_csv_file_has_one_row_an_order_with_its_addresses_in_columns(inside: I
     assert not any(name.startswith("line") for name in rows[0])
 
 
+@pytest.mark.slow
 def test_lines_makes_a_row_of_each_line_and_repeats_the_order(inside: Inside) -> None:
     options = (*FAST, "--sandbox-orders", "120")
     done = inside("export", "orders", *options, "--lines", "--format", "csv")
@@ -101,6 +104,7 @@ def test_filters_reach_the_list(inside: Inside) -> None:
     assert all(row["status"] == "backorder" and row["created_at"] >= "2026-10-01" for row in done.rows)
 
 
+@pytest.mark.slow
 def test_secrets_of_webhooks_are_masked(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     # A sandbox starts without subscriptions, so one is made.
     async def subscribe(sandbox: Sandbox) -> Webhook:
@@ -215,6 +219,7 @@ def test_debug_shows_the_traceback(inside: Inside) -> None:
     assert "Traceback" in done.err
 
 
+@pytest.mark.slow
 def test_faults_are_endured_and_counted(inside: Inside) -> None:
     faults = ("--sandbox-faults", "GET:/orders:500,GET:/orders:drop+3")
     done = inside("export", "orders", *FAST, *faults, "--sandbox-orders", "150", "--background")
@@ -222,6 +227,7 @@ def test_faults_are_endured_and_counted(inside: Inside) -> None:
     assert len(set(uuids(done.rows))) == 150
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_before_the_first_row_is_said_with_what_the_file_holds(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def workbook(folder: Path, items: list[Any], spec: str) -> dict[str, list[list[A
     return sheets(folder / "x.xlsx")
 
 
+@pytest.mark.slow
 def test_a_workbook_has_the_rows_of_the_csv_file(inside: Inside, tmp_path: Path) -> None:
     done = inside("export", "products", *FAST, "-o", "p.xlsx")
     assert done.code == 0, done.err
@@ -95,6 +96,7 @@ def test_cells_that_excel_cannot_hold_are_cut_and_counted(tmp_path: Path) -> Non
     encoder.close()
 
 
+@pytest.mark.slow
 def test_a_stopped_workbook_leaves_nothing_behind(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_new_file_with_personal_data_is_for_its_owner_alone(
     assert stat.S_IMODE((tmp_path / f"x.{ending}").stat().st_mode) == mode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
 def test_an_old_file_keeps_the_mode_that_its_user_gave_it(inside: Inside, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"x.{ending}"
@@ -181,6 +184,7 @@ def test_a_link_that_its_user_made_is_followed(inside: Inside, tmp_path: Path, e
     assert (tmp_path / "there" / f"x.{ending}").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_products_of_one_webshop_are_chosen_by_its_name(inside: Inside) -> None:
     shop = inside("export", "webshops", *FAST).rows[1]
     everything = inside("export", "products", *FAST).rows
@@ -192,6 +196,7 @@ def test_products_of_one_webshop_are_chosen_by_its_name(inside: Inside) -> None:
     assert (wrong.code, shop["name"] in wrong.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_status_that_is_not_known_is_told_with_the_closest_one(inside: Inside) -> None:
     done = inside("export", "orders", *FAST, "--status", "Compelted")
     assert done.code == 0
@@ -199,6 +204,7 @@ def test_a_status_that_is_not_known_is_told_with_the_closest_one(inside: Inside)
     assert "did you mean" not in inside("export", "orders", *FAST, "--status", "completed").err
 
 
+@pytest.mark.slow
 def test_every_list_of_the_api_can_be_exported(inside: Inside) -> None:
     lists = {endpoint.resource for endpoint in ENDPOINTS.values() if endpoint.operation.endswith(".list")}
     assert {name.replace("-", "_") for name in RESOURCES} == lists
@@ -208,6 +214,7 @@ def test_every_list_of_the_api_can_be_exported(inside: Inside) -> None:
         assert done.out.decode().splitlines()[0].split(",") == spec.columns()
 
 
+@pytest.mark.slow
 def test_every_format_and_resource_is_in_the_help_and_the_reference(inside: Inside) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/command-line.md").read_text()
     text = inside("export", "--help", COLUMNS="200").out.decode()
@@ -251,6 +258,7 @@ def broken_orders(sandbox: Sandbox, number: int) -> list[str]:
     return broken
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +283,7 @@ def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
         assert (refused.code, "needs --output FILE" in refused.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_rows_set_aside_before_a_stop_are_there_once_when_it_goes_on(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

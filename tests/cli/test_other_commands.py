@@ -241,6 +241,7 @@ def test_the_names_of_faults_are_those_that_the_sandbox_has() -> None:
     assert {name: text for name, (text, _) in faults.NAMED.items()} == FAULT_NAMES
 
 
+@pytest.mark.slow
 def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -> None:
     code = (
         "import sys; sys.modules['cyclopts'] = None; from goedgepickt_async.cli import main; sys.exit(main(['doctor']))"
@@ -250,6 +251,7 @@ def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -
     assert done.err == "goedgepickt: the command line needs an extra: pip install 'goedgepickt-async[cli]'\n"
 
 
+@pytest.mark.slow
 def test_help_does_not_wait_for_aiohttp(goedgepickt: Goedgepickt) -> None:
     code = """
 import sys

@@ -41,6 +41,7 @@ def uuids(path: Path) -> list[str]:
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resource", ["orders", "products", "shipments"])
 def test_an_export_has_its_rows_and_its_schema_and_an_empty_one_the_same(
     inside: Inside, tmp_path: Path, resource: str
@@ -66,6 +67,7 @@ def test_every_resource_can_be_a_parquet_file(inside: Inside, sandbox: Sandbox, 
         assert parquet.read_schema(tmp_path / f"{name}.parquet").equals(columns, check_metadata=True)
 
 
+@pytest.mark.slow
 def test_rows_are_written_in_groups_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "_ROWS_IN_A_GROUP", 250)
     encoder = encoding.ParquetEncoder(Selection(spec=RESOURCES["orders"]))
@@ -84,6 +86,7 @@ def test_large_rows_make_small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder.foot()
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_the_old_file_and_nothing_else(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", "orders", "-o", "orders.parquet").code == 0
     before = (tmp_path / "orders.parquet").read_bytes()
@@ -122,6 +125,7 @@ def test_options_that_cannot_be_combined_are_refused(inside: Inside, options: tu
     assert (done.code, said in done.err) == (2, True), done.err
 
 
+@pytest.mark.slow
 def test_a_parquet_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     rows: list[Any] = []
     for night in (1, 2):
@@ -134,6 +138,7 @@ def test_a_parquet_file_for_each_night_has_each_row_once(inside: Inside, sandbox
     assert (done.code, "cannot be appended" in done.err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_crash_around_the_renaming_loses_and_doubles_nothing(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str

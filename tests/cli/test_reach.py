@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def stored(watermark: Watermark) -> Watermark:
 nights = st.lists(st.lists(st.integers(-1, 4), max_size=6), max_size=8)
 
 
+@pytest.mark.slow
 @given(nights, st.booleans())
 def test_every_row_that_comes_at_most_a_day_late_is_new_exactly_once(
     growth: list[list[int]], through_json: bool
@@ -73,6 +75,7 @@ def test_every_row_that_comes_at_most_a_day_late_is_new_exactly_once(
     assert brought == [row.uuid for row in world]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_it_does_not_matter_in_what_order_or_pages_rows_come(days: list[int], random: Random) -> None:
     rows = [order(f"order {number}", day) for number, day in enumerate(days)]

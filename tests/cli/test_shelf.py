@@ -19,6 +19,7 @@ def test_the_module_is_the_command_and_tells_its_version(goedgepickt: Goedgepick
     assert (done.code, done.out.decode().strip(), done.err) == (0, __version__, "")
 
 
+@pytest.mark.slow
 def test_the_installed_command_is_the_module(goedgepickt: Goedgepickt) -> None:
     script = Path(sys.executable).parent / "goedgepickt"
     ran = subprocess.run([script, "--help"], capture_output=True, check=True)
@@ -39,6 +40,7 @@ def completions_in_bash(script: bytes, folder: Path, line: str) -> list[str]:
     return ran.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes_commands_options_and_values(goedgepickt: Goedgepickt, tmp_path: Path) -> None:
     done = goedgepickt("completion", "bash")
@@ -49,6 +51,7 @@ def test_bash_completes_commands_options_and_values(goedgepickt: Goedgepickt, tm
     assert "parquet" in completions_in_bash(done.out, tmp_path, "goedgepickt export orders --format p")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shell", "mark"), [("zsh", b"#compdef goedgepickt"), ("fish", b"complete -c goedgepickt")])
 def test_the_other_shells_have_a_script_too(goedgepickt: Goedgepickt, shell: str, mark: bytes) -> None:
     done: Finished = goedgepickt("completion", shell)

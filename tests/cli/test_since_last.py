@@ -47,6 +47,7 @@ def rows_in(path: Path) -> list[str]:
     return uuids(jsonl(path.read_bytes()))
 
 
+@pytest.mark.slow
 def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
     assert len(set(uuids(jsonl(after)))) == len(jsonl(after)) == 333
 
 
+@pytest.mark.slow
 def test_a_night_without_anything_new_changes_nothing(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     before = (tmp_path / "orders.jsonl").read_bytes()
@@ -73,6 +75,7 @@ def test_a_night_without_anything_new_changes_nothing(inside: Inside, sandbox: S
     assert (tmp_path / "orders.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_row_that_comes_a_day_late_is_brought(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     grow(sandbox, "2026-11-10")
     assert inside("export", *NIGHTLY).code == 0
@@ -82,6 +85,7 @@ def test_a_row_that_comes_a_day_late_is_brought(inside: Inside, sandbox: Sandbox
     assert len(rows) == len(set(rows)) == 333
 
 
+@pytest.mark.slow
 def test_a_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     rows = []
     for night in (1, 2, 3):
@@ -93,6 +97,7 @@ def test_a_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbo
     assert len(rows_of_csv((tmp_path / "night-3.csv").read_bytes())) == 1
 
 
+@pytest.mark.slow
 def test_a_csv_file_that_grows_has_one_head(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     for night in (1, 2):
         grow(sandbox, f"2026-11-0{night}")
@@ -102,6 +107,7 @@ def test_a_csv_file_that_grows_has_one_head(inside: Inside, sandbox: Sandbox, tm
     assert len({row["uuid"] for row in rows_of_csv(data)}) == 332
 
 
+@pytest.mark.slow
 def test_filters_and_resources_have_checkpoints_of_their_own(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     done = inside("export", "orders", "-o", "late.jsonl", "--since-last", "--created-after", "2026-10-01")
@@ -112,6 +118,7 @@ def test_filters_and_resources_have_checkpoints_of_their_own(inside: Inside, san
     assert len(list((tmp_path / "state" / "goedgepickt").glob("*.json"))) == 3
 
 
+@pytest.mark.slow
 def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.fail("GET", "/orders", faults.Status(404), after=2)
     stopped = inside("export", *NIGHTLY)
@@ -127,6 +134,7 @@ def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: 
     assert len(rows) == len(set(rows)) == 330
 
 
+@pytest.mark.slow
 def test_a_stopped_night_goes_on_in_the_next_nights_file(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.fail("GET", "/orders", faults.Status(404), after=2)
     assert inside("export", "orders", "-o", "monday.jsonl", "--since-last").code == 4
@@ -139,6 +147,7 @@ def test_a_stopped_night_goes_on_in_the_next_nights_file(inside: Inside, sandbox
     assert len(rows) == len(set(rows)) == 330
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", range(6))
 def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
@@ -176,6 +185,7 @@ def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
     assert len(rows) == len(set(rows)) == 1000
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_for_its_owner_alone_and_does_not_hold_the_key(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -187,6 +197,7 @@ def test_the_checkpoint_is_for_its_owner_alone_and_does_not_hold_the_key(
     assert sorted(name.name for name in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
 
 
+@pytest.mark.slow
 def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     lock = FileLock(the_checkpoint(tmp_path).with_suffix(".json.lock"))
@@ -219,6 +230,7 @@ def test_what_makes_no_sense_with_it_is_refused(inside: Inside, options: tuple[s
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_it_did_not_write_is_left_alone(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     (tmp_path / "mine.jsonl").write_text("mine")
@@ -228,6 +240,7 @@ def test_a_file_that_it_did_not_write_is_left_alone(inside: Inside, sandbox: San
     assert (tmp_path / "mine.jsonl").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_since_is_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     (tmp_path / "orders.jsonl").write_text("edited")
@@ -236,6 +249,7 @@ def test_a_file_that_was_changed_since_is_refused(inside: Inside, sandbox: Sandb
     assert "was changed after" in done.err
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     (tmp_path / "orders.jsonl").unlink()
@@ -246,6 +260,7 @@ def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: San
     assert len(rows_in(tmp_path / "orders.jsonl")) == 1
 
 
+@pytest.mark.slow
 def test_another_format_into_the_same_file_is_refused(inside: Inside, sandbox: Sandbox) -> None:
     nightly = ("orders", "-o", "orders.csv", "--since-last")
     assert inside("export", *nightly).code == 0
@@ -254,6 +269,7 @@ def test_another_format_into_the_same_file_is_refused(inside: Inside, sandbox: S
     assert "--format was csv and is now excel-csv" in done.err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_key_server_or_filter_is_refused(
     inside: Inside, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +313,7 @@ def test_a_checkpoint_of_another_version_is_refused(inside: Inside, tmp_path: Pa
     assert (done.code, "another version" in done.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_never_runs_ahead_of_the_file(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

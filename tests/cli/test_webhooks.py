@@ -91,6 +91,7 @@ async def command(goedgepickt: Goedgepickt, *arguments: str, secrets: str = "geh
 # -- subscriptions ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_ensure_makes_what_is_missing_once_and_never_shows_a_secret_unasked(
     goedgepickt: Goedgepickt, sandbox: Sandbox
 ) -> None:
@@ -235,6 +236,7 @@ def test_a_body_in_chunks_without_a_length_does_not_get_past_the_cap(goedgepickt
     assert goedgepickt.finish(process).code == 0
 
 
+@pytest.mark.slow
 def test_what_listen_cannot_do_is_one_line(
     goedgepickt: Goedgepickt, inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,6 +445,7 @@ def test_any_body_comes_back_out_of_a_recording_byte_for_byte(body: bytes) -> No
     assert _body_of(json.loads(json.dumps(_body_fields(body)))) == body
 
 
+@pytest.mark.slow
 @given(st.binary() | st.builds(lambda value: json.dumps(value).encode(), st.dictionaries(st.text(), st.text())))
 def test_every_verified_delivery_can_be_printed(body: bytes) -> None:
     assert json.loads(json.dumps(as_row(body)))

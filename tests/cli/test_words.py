@@ -86,6 +86,7 @@ def examples() -> Iterator[list[str]]:
                 yield shlex.split(re.split(r" >>? |  #", example)[0])[1:]
 
 
+@pytest.mark.slow
 def test_every_example_of_every_help_works(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +320,7 @@ def test_what_is_no_day_is_a_value_error(text: str) -> None:
         assert "is not a day" in str(error)
 
 
+@pytest.mark.slow
 def test_an_order_is_found_by_its_uuid_its_id_and_its_number(inside: Inside, sandbox: Sandbox) -> None:
     order = inside("export", "orders", "--limit", "1").rows[0]
     for text in filter(None, (order["uuid"], order["order_id"], order["display_id"], f"#{order['display_id']}")):

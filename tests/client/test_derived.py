@@ -29,6 +29,7 @@ def is_open(client: GoedGepickt) -> bool:
     return client._sender.pipeline.sessions.open_here
 
 
+@pytest.mark.slow
 async def test_entered_alone_a_derived_client_closes_the_session_at_the_end(sandbox: Sandbox) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

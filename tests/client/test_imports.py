@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _LOADED = "import sys; before = set(sys.modules); {}; print(*(set(sys.modules) - before))"
 _SERVED = """
 import asyncio, sys
@@ -35,16 +37,19 @@ def test_the_bare_package_imports_nothing_else() -> None:
     assert {name for name in loaded if name.startswith("goedgepickt_async")} == {"goedgepickt_async"}
 
 
+@pytest.mark.slow
 def test_naming_the_client_brings_in_neither_models_nor_resources_nor_cattrs() -> None:
     loaded = loaded_by(_LOADED.format("from goedgepickt_async import GoedGepickt"))
     assert "goedgepickt_async.client" in loaded
     assert not {"cattrs", "goedgepickt_async.models", "goedgepickt_async.resources", "goedgepickt_async.bulk"} & loaded
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_is_imported_in_the_middle_of_a_call() -> None:
     assert loaded_by(_SERVED) == set()
 
 
+@pytest.mark.slow
 def test_without_sqlite_all_works_but_journals_and_inbox_files_which_say_so(tmp_path: Path) -> None:
     code = """
 import asyncio, sys

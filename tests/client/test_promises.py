@@ -43,6 +43,7 @@ async def test_six_hundred_requests_twenty_at_once_are_never_throttled(make_clie
     assert took > 3 * 60.0  # (600 - 1) // 150 windows cannot be beaten: the throttle was real
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", ["normal", "bulk"])
 async def test_an_interactive_call_does_not_wait_behind_a_long_job(make_client: Make, lane: LaneName) -> None:
     async with Sandbox(orders=3, products=3, limit=150, seed=3, clock=loop_seconds()) as sandbox:
@@ -71,6 +72,7 @@ async def test_a_wait_over_max_wait_raises_at_once_and_says_how_long(make_client
     assert len(sandbox.requests) == 5
 
 
+@pytest.mark.slow
 async def test_a_429_in_spite_of_all_costs_nobody_their_answer(make_client: Make) -> None:
     async with Sandbox(orders=500, products=3, limit=None) as sandbox:
         seen: list[int] = []
@@ -90,6 +92,7 @@ async def uuids_of(client: GoedGepickt) -> list[str]:
     return [order.uuid async for order in client.orders.list()]
 
 
+@pytest.mark.slow
 async def test_a_list_is_whole_while_rows_come_and_go(make_client: Make) -> None:
     async with Sandbox(orders=900, products=3, limit=None, seed=5) as sandbox:
         before = {str(order["uuid"]) for order in sandbox.world.orders}
@@ -106,6 +109,7 @@ async def test_a_list_is_whole_while_rows_come_and_go(make_client: Make) -> None
     assert gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -134,6 +138,7 @@ async def test_a_list_is_whole_through_faults(make_client: Make, fault: Any) -> 
         assert sum(recorded.fault is not None for recorded in sandbox.requests) >= 2
 
 
+@pytest.mark.slow
 async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(make_client: Make) -> None:
     async with Sandbox(orders=420, products=3, limit=None, seed=5) as sandbox:
         client = make_client(sandbox.url, sandbox.api_key)
@@ -151,6 +156,7 @@ async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(m
         assert [order.uuid for order in read] == [str(order["uuid"]) for order in sandbox.world.orders]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "quirks",
     [
@@ -245,6 +251,7 @@ async def test_resuming_yields_each_row_once(gg: GoedGepickt, sandbox: Sandbox) 
     assert len(found) == len(set(found)) == 230
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [None, "completed"])
 async def test_resuming_a_limited_list_goes_on_with_the_next_row(
     gg: GoedGepickt, sandbox: Sandbox, status: str | None

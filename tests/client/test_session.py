@@ -138,6 +138,7 @@ async def _use(client: GoedGepickt) -> None:
     await client.request("GET", "/webshops")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandbox: Sandbox) -> None:
     client = client_of(lasting_sandbox)
@@ -162,6 +163,7 @@ def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandb
     assert connections[0] == connections[2] != connections[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forking beside threads is the point
 def test_children_forked_beside_threads_at_work_can_call(lasting_sandbox: Sandbox) -> None:
@@ -283,6 +285,7 @@ async def test_a_borrowed_session_that_is_closed_is_said_so() -> None:
         await client.request("GET", "/a")
 
 
+@pytest.mark.slow
 async def test_closing_ends_the_calls_that_are_under_way_with_our_error(sandbox: Sandbox) -> None:
     sandbox.fail("*", "*", faults.NeverAnswer(), times=None)
     client = client_of(sandbox, concurrency=2)

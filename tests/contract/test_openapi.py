@@ -32,6 +32,7 @@ def inside(value: Any) -> Iterator[dict[str, Any]]:
             yield from inside(one)
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_and_can_be_written_as_json() -> None:
     document = openapi()
     validator.validate(document)

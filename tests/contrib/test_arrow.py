@@ -91,6 +91,7 @@ def test_a_webhooks_secret_is_masked() -> None:
     assert row_of("webhooks", Webhook(uuid="h", secret=Secret("geheim")))["secret"] == "***"
 
 
+@pytest.mark.slow
 async def test_what_the_sandbox_serves_comes_back_as_it_was(gg: GoedGepickt) -> None:
     orders = await gg.orders.list().collect()
     for order, row in zip(orders, to_batch("orders", orders).to_pylist(), strict=True):
@@ -106,6 +107,7 @@ async def test_what_the_sandbox_serves_comes_back_as_it_was(gg: GoedGepickt) -> 
         assert (row["stock"] is None) == (product.stock is None)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.decimals(allow_nan=False, allow_infinity=False))
 def test_an_amount_is_exact_or_kept_as_text(amount: Decimal) -> None:
@@ -124,6 +126,7 @@ def test_a_count_is_exact_or_kept_as_text(count: int) -> None:
     assert stock["free_stock"] == count or json.loads(stock["extra"]) == {"free_stock": str(count)}
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.datetimes(timezones=st.just(timezone(timedelta(hours=14))) | st.just(timezone(timedelta(hours=-12)))))
 def test_a_moment_is_exact_or_kept_as_text(moment: datetime) -> None:
@@ -131,6 +134,7 @@ def test_a_moment_is_exact_or_kept_as_text(moment: datetime) -> None:
     assert row["created_at"] == moment or json.loads(row["extra"]) == {"created_at": str(moment)}
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.text(), st.dictionaries(st.text(), st.none() | st.booleans() | st.text() | st.lists(st.integers())))
 def test_any_text_and_any_unknown_field_is_carried(text: str, extra: dict[str, Any]) -> None:
@@ -153,6 +157,7 @@ def test_an_unknown_status_is_data() -> None:
     assert (row["status"], json.loads(row["extra"])) == ("on_the_moon", {"newField": [1, {"a": None}]})
 
 
+@pytest.mark.slow
 def test_without_pyarrow_it_says_what_to_install() -> None:
     code = """
 import sys

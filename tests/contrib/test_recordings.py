@@ -29,6 +29,7 @@ def check(kept: str, sandbox: Sandbox) -> None:
         assert text not in kept
 
 
+@pytest.mark.slow
 async def test_a_recording_of_vcrpy_is_replayed_and_holds_neither_key_nor_person(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
@@ -56,6 +57,7 @@ async def test_a_recording_of_vcrpy_is_replayed_and_holds_neither_key_nor_person
     assert not sandbox.requests
 
 
+@pytest.mark.slow
 async def test_sentry_with_its_defaults_gets_neither_key_nor_person(sandbox: Sandbox) -> None:
     sentry_sdk = pytest.importorskip("sentry_sdk", reason="the dependency group contrib is not installed")
     events: list[Any] = []

@@ -129,6 +129,7 @@ def test_the_detailed_path_is_asked_about_rows_that_are_refused_and_no_others() 
     assert explained == ["wide"]
 
 
+@pytest.mark.slow
 @given(rows=st.integers(1, 12), lines=st.integers(1, 150))
 @settings(max_examples=10)
 def test_problems_are_counted_and_a_hundred_are_kept(rows: int, lines: int) -> None:

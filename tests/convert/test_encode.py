@@ -184,6 +184,7 @@ ADDRESSES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(ADDRESSES, ADDRESSES)
 def test_addresses_come_back_as_they_went(billing: Address, shipping: Address) -> None:
     body = encode(order(billing=billing, shipping=shipping))

@@ -196,6 +196,7 @@ def assert_all_agree(data: Any, cls: type[Any]) -> None:
     assert repr(data) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(mutated())
 def test_both_paths_agree_on_data_that_is_wrong_in_several_places(example: tuple[type[Any], Any]) -> None:

@@ -36,6 +36,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON, st.booleans())
 def test_what_is_json_is_read_the_same_by_both_parsers(data: Any, as_php: bool) -> None:
     body = json.dumps(data, ensure_ascii=as_php).replace("/", "\\/" if as_php else "/").encode()

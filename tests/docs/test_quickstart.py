@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text()
 
 
+@pytest.mark.slow
 async def test_the_first_program_prints_what_the_page_shows(tmp_path: Path) -> None:
     program, shown = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, flags=re.DOTALL)[:2]
     file = tmp_path / "first.py"

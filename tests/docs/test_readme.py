@@ -93,6 +93,7 @@ def test_a_searched_word_is_in_a_heading_of_a_page_with_an_answer(word: str) -> 
     assert re.search(r"^```|^\||`[^`]+`", answer, re.MULTILINE), f"no code or table below the heading with {word}"
 
 
+@pytest.mark.slow
 def test_the_search_of_the_site_finds_http_statuses() -> None:
     pytest.importorskip("sphinx")
     from docutils.core import publish_doctree  # noqa: PLC0415  only where the documentation is built

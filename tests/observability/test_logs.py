@@ -113,6 +113,7 @@ def test_a_program_that_configures_no_logging_sees_nothing_of_it() -> None:
     assert (ran.stdout, ran.stderr) == ("", "")
 
 
+@pytest.mark.slow
 def test_the_command_shows_warnings_on_stderr_but_not_what_models_do_not_know() -> None:
     code = (
         "from goedgepickt_async.cli.runner import run\n"

@@ -51,6 +51,7 @@ async def test_a_list_at_rest_is_read_whole_and_in_order(number: int) -> None:
     assert len(asks) <= 2 + 1.25 * number / 100
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), number=st.integers(0, 900), leaving=st.floats(0, 12), coming=st.floats(0, 12))
 async def test_rows_that_stay_come_exactly_once_while_others_come_and_go(
@@ -232,6 +233,7 @@ async def test_where_pages_offer_cursors_the_page_at_the_reach_that_offers_none_
     assert await read(fetch) == [f"u{key}" for key in range(number)]
 
 
+@pytest.mark.slow
 async def test_without_a_cursor_a_later_date_goes_on() -> None:
     fetch, asks = reaching(list(range(21_000)), cursor=False)
     assert await read(fetch, by_date=True) == [f"u{key}" for key in range(21_000)]
@@ -244,6 +246,7 @@ async def test_without_a_cursor_and_a_date_it_raises_instead_of_stopping() -> No
         await read(fetch)
 
 
+@pytest.mark.slow
 async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
     rows = list(range(31_000))
 

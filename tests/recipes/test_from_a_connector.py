@@ -29,6 +29,7 @@ def said(what: str) -> list[int]:
     return [int(word.strip(",")) for word in line.split() if word.strip(",").isdigit()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", ["a_page_fails", "the_total_is_late", "an_order_is_deleted_meanwhile"])
 async def test_the_usual_connector_loses_rows_and_a_list_does_not(page: ModuleType, day: str) -> None:
     theirs, ours = await page.read_on_a_day(getattr(page, day))

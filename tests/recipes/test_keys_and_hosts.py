@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from goedgepickt_async import BudgetExhaustedError, GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
 from tests.recipes.pages import block, module
@@ -11,6 +13,7 @@ from tests.support.redis_server import needs_redis, redis_server
 URL = "redis://redis.example.test:6379/0"
 
 
+@pytest.mark.slow
 @needs_redis
 async def test_two_hosts_that_share_a_redis_share_one_limit(tmp_path: Path, monkeypatch: Any) -> None:
     code = block("keys-and-hosts.md", "redis")

@@ -49,6 +49,7 @@ async def get(visitor: aiohttp.ClientSession, path: str) -> tuple[int, Any, str 
         return answer.status, body, answer.headers.get("Retry-After")
 
 
+@pytest.mark.slow
 async def test_a_visitor_is_answered_and_what_fails_is_no_500(serve: Serve, tmp_path: Path) -> None:
     async with a_backend(serve, tmp_path) as (sandbox, visitor):
         status, body, _ = await get(visitor, f"/stock/{SKU}")
@@ -62,6 +63,7 @@ async def test_a_visitor_is_answered_and_what_fails_is_no_500(serve: Serve, tmp_
         assert (status, body) == (502, {"error": "DecodeError"})
 
 
+@pytest.mark.slow
 async def test_while_a_bulk_job_uses_the_limit_up_visitors_get_503_with_retry_after(
     serve: Serve, tmp_path: Path
 ) -> None:
@@ -85,6 +87,7 @@ async def test_while_a_bulk_job_uses_the_limit_up_visitors_get_503_with_retry_af
         assert 3 <= sum(path.startswith("/orders/") for path in paths) < LIMIT
 
 
+@pytest.mark.slow
 async def test_in_django_a_sync_view_shares_the_client(tmp_path: Path) -> None:
     async with a_backend(on_django, tmp_path) as (sandbox, visitor):
         for path in (f"/stock/{SKU}", f"/sync/stock/{SKU}", f"/sync/stock/{SKU}"):

@@ -53,6 +53,7 @@ async def test_what_does_not_describe_an_order_is_a_validation_error(
     assert not [request for request in sandbox.requests if request.method != "GET"]
 
 
+@pytest.mark.slow
 async def test_an_order_is_found_by_the_shops_own_id_with_or_without_its_hash(gg: GoedGepickt) -> None:
     shop = await gg.webshops.list().first()
     assert shop is not None

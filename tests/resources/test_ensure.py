@@ -293,6 +293,7 @@ _HOOKS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(hooks=st.lists(_HOOKS), webshops=st.lists(st.sampled_from(["a", "b", "B"]), min_size=1))
 def test_each_wanted_subscription_is_there_or_missing_and_never_both(hooks: list[Webhook], webshops: list[str]) -> None:
     ensured, lacking = diff(URL, BOTH, webshops, hooks)

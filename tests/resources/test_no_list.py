@@ -169,6 +169,7 @@ def pages_of(rows: list[str], total: Callable[[int], int | None]) -> Callable[[E
     return answer
 
 
+@pytest.mark.slow
 @given(
     length=st.integers(1, 350),
     bad=st.sets(st.integers(1, 9), max_size=4),
@@ -223,6 +224,7 @@ async def test_a_page_with_far_more_rows_than_asked_is_refused_before_a_row_is_r
     assert told == []
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(length=st.integers(1, 250) | st.just(1_200), clamped=st.booleans())
 async def test_a_list_that_does_not_page_and_says_so_is_read(length: int, clamped: bool) -> None:

@@ -41,6 +41,7 @@ async def listing(length: int, bad: set[int], **options: Any) -> AsyncIterator[G
         yield gg
 
 
+@pytest.mark.slow
 @given(length=st.integers(0, 350), data=st.data())
 @settings(max_examples=40)
 async def test_skipped_rows_are_told_once_each_and_all_others_come(length: int, data: st.DataObject) -> None:
@@ -66,6 +67,7 @@ async def test_skipped_rows_are_told_once_each_and_all_others_come(length: int, 
         assert MARK not in repr(row)
 
 
+@pytest.mark.slow
 @given(limit=st.integers(0, 120), bad=st.sets(st.integers(0, 149), max_size=15))
 @settings(max_examples=30)
 async def test_a_limit_counts_the_rows_that_were_read_and_its_token_goes_on_behind_them(

@@ -48,6 +48,7 @@ def test_every_write_of_the_table_is_tried() -> None:
     assert WRITES.keys() == {name for name, endpoint in ENDPOINTS.items() if endpoint.method != "GET"}
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(name=st.sampled_from(sorted(WRITES)), data=wrong)
 async def test_a_write_whose_answer_says_no_or_nothing_raises_and_is_sent_once(name: str, data: Any) -> None:

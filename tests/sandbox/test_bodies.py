@@ -36,6 +36,7 @@ def brackets(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
     return [pair for key, value in steps for pair in brackets(value, f"{prefix}[{key}]" if prefix else str(key))]
 
 
+@pytest.mark.slow
 @given(TREES)
 def test_brackets_bring_any_tree_of_texts_back(tree: dict[str, Any]) -> None:
     raw = urlencode(brackets(tree), errors="surrogatepass").encode()

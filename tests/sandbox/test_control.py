@@ -148,6 +148,7 @@ async def test_the_document_describes_each_operation_and_every_operation_answers
     )
 
 
+@pytest.mark.slow
 async def test_long_lists_are_searched_and_windowed(serve: Serve) -> None:
     api = await serve(orders=30_000, products=300)
     newest = await control(api, "GET", "/orders?limit=3")

@@ -54,6 +54,7 @@ def broken_rules(world: World) -> list[str]:  # noqa: C901  one rule after anoth
     return broken
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000), orders=st.integers(0, 120), products=st.integers(1, 40), oddities=st.booleans())
 @settings(max_examples=30)
 def test_a_generated_world_of_any_seed_is_consistent(seed: int, orders: int, products: int, oddities: bool) -> None:
@@ -61,6 +62,7 @@ def test_a_generated_world_of_any_seed_is_consistent(seed: int, orders: int, pro
     assert broken_rules(world) == []
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 1000),
     steps=st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 200)), max_size=25),
@@ -85,6 +87,7 @@ def test_a_world_stays_consistent_after_any_actions(seed: int, steps: list[tuple
         assert broken_rules(world) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_lively_world_stays_consistent_and_is_the_same_for_a_seed(seed: int) -> None:
     first, second = (make_world(seed, oddities=seed % 2 == 0) for _ in range(2))
@@ -98,6 +101,7 @@ def test_a_lively_world_stays_consistent_and_is_the_same_for_a_seed(seed: int) -
     assert broken_rules(second) == []
 
 
+@pytest.mark.slow
 def test_some_generated_orders_wait_for_stock_and_most_do_not() -> None:
     counts = Counter(row["status"] for row in make_world(1, orders=2000, products=200).orders)
     assert 0.05 < counts["backorder"] / (counts["backorder"] + counts["ready_for_picking"]) < 0.4
@@ -220,6 +224,7 @@ def test_a_status_that_is_set_has_its_effects_where_the_service_has_them(status:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oddities", [True, False])
 def test_history_that_ends_now_has_orders_of_today_and_none_of_the_future(oddities: bool) -> None:
     now = datetime(2027, 3, 9, 9, 12, tzinfo=UTC).timestamp()
@@ -251,6 +256,7 @@ def test_what_is_posted_as_a_bundle_has_its_parts_as_lines() -> None:
     assert world.allocator.needs(world.orders.find(str(row["uuid"])) or 0) == {bundle + 1: 4}
 
 
+@pytest.mark.slow
 def test_random_worlds_of_three_hundred_thousand_orders_are_made_in_a_moment_and_are_consistent() -> None:
     world = make_world(random.Random(5).randrange(1000), orders=300_000, products=500)
     assert sum(world.status_counts().values()) == 300_000

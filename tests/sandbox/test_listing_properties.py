@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ def small_world(orders: int) -> tuple[World, Lists]:
     return world, Lists(world, PageLimits(), Quirks())
 
 
+@pytest.mark.slow
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES)
 def test_a_selection_is_what_plain_filtering_and_sorting_gives_also_after_changes(
     orders: int, steps: list[tuple[str, int, date]], query: ListQuery
@@ -89,6 +91,7 @@ def walk(lists: Lists, query: ListQuery, size: int, *, cursors: bool) -> Iterato
         number, cursor = number + 1, page["pageInfo"]["cursor"] if cursors else ""
 
 
+@pytest.mark.slow
 @given(orders=st.integers(0, 40), steps=STEPS, query=QUERIES, size=st.integers(1, 12))
 def test_pages_and_cursors_both_give_the_whole_selection_once(
     orders: int, steps: list[tuple[str, int, date]], query: ListQuery, size: int
@@ -102,6 +105,7 @@ def test_pages_and_cursors_both_give_the_whole_selection_once(
     assert list(walk(lists, query, size, cursors=True)) == rows
 
 
+@pytest.mark.slow
 @given(orders=st.integers(2, 40), size=st.integers(1, 12), steps=STEPS, descending=st.booleans())
 def test_rows_that_a_cursor_has_not_reached_come_once_however_the_list_moves(
     orders: int, size: int, steps: list[tuple[str, int, date]], *, descending: bool

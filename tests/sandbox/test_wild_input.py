@@ -61,6 +61,7 @@ def ask(method: str, path: str, data: dict[str, Any], query: dict[str, str]) -> 
         return refusal.answer
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @pytest.mark.parametrize(
     ("path", "good"), [("/orders", good_order()), ("/products", good_product()), ("/webhooks", good_webhook())]
@@ -77,6 +78,7 @@ def test_any_create(path: str, good: dict[str, Any], data: st.DataObject) -> Non
     assert after - before == (answer.status == 200)
 
 
+@pytest.mark.slow
 @given(line=st.dictionaries(st.sampled_from(["sku", "productQuantity", "taxRate", "unitPriceIncl"]), WILD))
 def test_any_line(line: dict[str, Any]) -> None:
     order = good_order()
@@ -84,6 +86,7 @@ def test_any_line(line: dict[str, Any]) -> None:
     assert ask("POST", "/orders", order, {}).status in {200, 422}
 
 
+@pytest.mark.slow
 @given(body=st.dictionaries(st.sampled_from(["mutation", "stockQuantity", "priority", "pickLocationUuid"]), WILD))
 @pytest.mark.parametrize(("method", "tail"), [("PUT", "-mutation"), ("PUT", "/{}"), ("POST", "/{}")])
 def test_any_change_of_stock(method: str, tail: str, body: dict[str, Any]) -> None:

@@ -35,12 +35,14 @@ def everything(world: World) -> str:
     return json.dumps({name: list(getattr(world, name)) for name in TABLES})
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_sizes_give_the_same_world() -> None:
     one, again, other = (everything(make_world(seed=seed)) for seed in (5, 5, 6))
     assert one == again
     assert one != other
 
 
+@pytest.mark.slow
 def test_the_world_and_its_keys_are_the_same_in_another_process() -> None:
     code = (
         "from goedgepickt_async.sandbox import Sandbox; import json;"
@@ -53,6 +55,7 @@ def test_the_world_and_its_keys_are_the_same_in_another_process() -> None:
     assert json.loads(done.stdout) == [here.api_key, *(list(getattr(here.world, name)) for name in TABLES)]
 
 
+@pytest.mark.slow
 def test_100_000_orders_cost_a_few_bytes_each() -> None:
     make_world(orders=10)
     tracemalloc.start()
@@ -95,6 +98,7 @@ def test_all_forms_of_a_date_mean_the_same_instant(second: int) -> None:
         assert parse_moment(write_moment(second, style)) in {second, second - 3600}
 
 
+@pytest.mark.slow
 def test_every_uuid_is_unique_and_every_link_leads_somewhere() -> None:
     world = make_world()
     uuids = [row["uuid"] for name in TABLES for row in getattr(world, name)]
@@ -149,6 +153,7 @@ ADDRESS = ("LastName", "Address", "HouseNumber", "Zipcode", "City", "Country", "
 SELDOM_NULL = [f"{side}{name}" for side in ("billing", "shipping") for name in ADDRESS]
 
 
+@pytest.mark.slow
 def test_in_an_odd_world_few_orders_lack_a_field_or_have_a_rare_one() -> None:
     orders = list(make_world(orders=1500).orders)
     for field in ("shippingMethod", *SELDOM_NULL):
@@ -269,6 +274,7 @@ async def test_json_is_written_as_php_writes_it(api: Api) -> None:
     assert b'": ' not in reply.raw
 
 
+@pytest.mark.slow
 def test_the_sandbox_shares_no_code_with_the_rest_of_the_package() -> None:
     package = Path(sandbox_package.__file__).parent
     modules = {

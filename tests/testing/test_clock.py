@@ -100,6 +100,7 @@ def test_a_throttle_goes_by_the_clock_and_not_by_its_loop_alone() -> None:
         assert clock.elapsed == about(61)
 
 
+@pytest.mark.slow
 def test_bulk_work_is_paced_by_it() -> None:
     async def main() -> int:
         async with Sandbox(limit=150, clock=clock.time) as sandbox, client(sandbox, clock) as gg:
@@ -243,6 +244,7 @@ def test_the_thread_of_an_inbox_in_a_file_is_waited_for(tmp_path: Path) -> None:
         assert clock.elapsed == PASSES
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ROOM_FOR_MANY, reason="this system lets few connections wait to be accepted")
 def test_many_connections_at_once_are_made_without_a_pause() -> None:
     """One that the system has no room for is tried again after a second, of which the loop sees nothing."""

@@ -154,6 +154,7 @@ def test_types_say_what_comes_out() -> None:
     assert not event.new_status.is_known
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=15)
 def test_a_recording_without_personal_data_can_still_be_read(data: st.DataObject) -> None:

@@ -20,6 +20,7 @@ async def test_an_asynchronous_test_reads_through_the_client(
     assert goedgepickt_client.settings.webshop_uuid == goedgepickt_sandbox.world.webshops[0]["uuid"]
 
 
+@pytest.mark.slow
 @pytest.mark.goedgepickt_sandbox(limit=5, period=60.0)
 def test_a_plain_test_has_an_hour_pass(
     goedgepickt_client: GoedGepickt, goedgepickt_clock: VirtualClock, goedgepickt_sandbox: Sandbox

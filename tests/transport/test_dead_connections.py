@@ -117,6 +117,7 @@ async def test_a_write_after_the_loop_was_held_while_the_server_closed_goes_out_
     assert [name for name in server.methods if name != "GET"] == [method] * 3
 
 
+@pytest.mark.slow
 async def test_a_write_right_behind_an_answer_is_sent_where_the_server_closes_without_saying_so(
     make_client: Make,
 ) -> None:
@@ -219,6 +220,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped on this system")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_write_of_a_process_that_was_stopped_while_the_server_closed_is_sent(scheme: str) -> None:

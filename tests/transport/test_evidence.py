@@ -240,6 +240,7 @@ async def test_an_answer_that_never_ends_is_given_up_in_time(make_client: Make) 
     assert caught.value.evidence is Evidence.APPLIED
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_too_large_is_refused_before_it_fills_the_memory(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"[" + b" " * 20_000_000 + b"]")
@@ -642,6 +643,7 @@ async def test_a_raw_path_cannot_lead_the_key_elsewhere(make_client: Make, path:
         await make_client("http://127.0.0.1:9/api").request("GET", path)
 
 
+@pytest.mark.slow
 async def test_no_exception_of_another_library_escapes_from_random_bytes(make_client: Make) -> None:
     draw = random.Random(11)
     pieces = [

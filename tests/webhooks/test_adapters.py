@@ -200,6 +200,7 @@ def test_any_content_length_is_read_or_left_out(header: str, length: int | None)
     assert _length(header) == length
 
 
+@pytest.mark.slow
 def test_importing_the_webhooks_imports_no_framework() -> None:
     code = (
         "import sys, goedgepickt_async.webhooks;"

@@ -77,11 +77,13 @@ def test_what_is_no_json_is_a_decode_error(body: Any) -> None:
         parse(body)
 
 
+@pytest.mark.slow
 @given(json_values)
 def test_any_json_is_an_event(data: Any) -> None:
     read(data)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([ORDER, STOCK]),
     st.dictionaries(st.sampled_from([*ORDER, *STOCK, "other"]), json_values, max_size=4),
@@ -96,6 +98,7 @@ def test_nothing_is_lost_with_any_value_of_the_fields(base: Any, changes: Any) -
         assert "event" not in event.extra
 
 
+@pytest.mark.slow
 def test_a_large_body_of_odd_fields_is_read_quickly() -> None:
     data = STOCK | {"newStock": "many"} | {f"k{i}": i for i in range(20_000)}
     event = read(data)

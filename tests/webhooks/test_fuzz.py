@@ -6,6 +6,7 @@
 import contextlib
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def header(draw: random.Random, signature: str) -> str | bytes | None:
     return draw.choice(forms)
 
 
+@pytest.mark.slow
 async def test_a_million_mutations_find_no_other_error_and_no_other_answer() -> None:
     receiver = WebhookReceiver(SECRET, dedup_window=0.0)
     heard: list[Event] = []

@@ -382,6 +382,7 @@ def connected(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+@pytest.mark.slow
 def test_a_year_of_deliveries_stays_bounded_and_loses_nothing(tmp_path: Path) -> None:
     clock, connections = Clock(), [connected(tmp_path)]
     migrate(connections[0])

@@ -50,6 +50,7 @@ def test_what_was_signed_is_verified_in_either_case_as_text_or_bytes(body: Any, 
         verify(bytearray(body), form, ["", "another", Secret(secret)])
 
 
+@pytest.mark.slow
 @given(st.binary(), anything, secrets)
 def test_it_raises_one_error_only(body: Any, signature: Any, secrets: Any) -> None:
     with pytest.raises(WebhookVerificationError):
