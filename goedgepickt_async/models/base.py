@@ -112,15 +112,9 @@ class FieldInfo:
 def alias(
     name: str, *aliases: str, sent: str | None = None, intern: bool = False, known: str = "", personal: bool = False
 ) -> dict[str, Any]:
-    """Return metadata for `attrs.field(metadata=…)`.
+    """Return metadata for `attrs.field(metadata=…)`: see `FieldInfo`.
 
-    Args:
-        name: The key in responses.
-        *aliases: Other keys in responses.
-        sent: The key in requests; None if it is the same.
-        intern: See `FieldInfo`.
-        known: The confidence and a key of `SOURCES`, such as `A/B 4.5`.
-        personal: See `FieldInfo`.
+    `known` is the confidence and a key of `SOURCES`, such as `A/B 4.5`. Without `sent`, requests use `name`.
     """
     return {_KEY: FieldInfo(name, aliases, sent or name, intern=intern, personal=personal, **_known(known))}
 
@@ -314,7 +308,6 @@ class Secret:
         raise AttributeError("a Secret cannot be changed")
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
-        """Support pickling."""
         return Secret, (self._value,)
 
     def reveal(self) -> str:
@@ -328,15 +321,12 @@ class Secret:
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
-        """Return a hash that fits `==`."""
         return hash((Secret, self._value))
 
     def __repr__(self) -> str:
-        """Return `***`, not the secret."""
         return "Secret('***')"
 
     def __str__(self) -> str:
-        """Return `***`, not the secret."""
         return "***"
 
 

@@ -216,52 +216,42 @@ def _unless_empty(check: Callable[[Any], _T], value: Any) -> _T | Unset | None:
 
 
 def optional_text(value: str | Unset) -> str | Unset:
-    """Accept `any_text` or UNSET."""
     return _unless_unset(any_text, value)
 
 
 def optional_name(value: str | Unset) -> str | Unset:
-    """Accept `text` or UNSET."""
     return _unless_unset(text, value)
 
 
 def nullable_text(value: str | Unset | None) -> str | Unset | None:
-    """Accept `any_text`, None or UNSET."""
     return _unless_empty(any_text, value)
 
 
 def optional_amount(value: Decimal | str | int | Unset) -> Decimal | Unset:
-    """Accept `amount` or UNSET."""
     return _unless_unset(amount, value)
 
 
 def nullable_amount(value: Decimal | str | int | Unset | None) -> Decimal | Unset | None:
-    """Accept `amount`, None or UNSET."""
     return _unless_empty(amount, value)
 
 
 def optional_datetime(value: datetime | Unset) -> datetime | Unset:
-    """Accept `aware_datetime` or UNSET."""
     return _unless_unset(aware_datetime, value)
 
 
 def nullable_datetime(value: datetime | Unset | None) -> datetime | Unset | None:
-    """Accept `aware_datetime`, None or UNSET."""
     return _unless_empty(aware_datetime, value)
 
 
 def optional_flag(value: bool | Unset) -> bool | Unset:  # noqa: FBT001 - a checker's one argument
-    """Accept `flag` or UNSET."""
     return _unless_unset(flag, value)
 
 
 def optional_house_number(value: str | int | Unset) -> str | Unset:
-    """Accept `house_number` or UNSET."""
     return _unless_unset(house_number, value)
 
 
 def optional_digits(value: str | int | Unset) -> str | Unset:
-    """Accept `digits` or UNSET."""
     return _unless_unset(digits, value)
 
 
