@@ -182,9 +182,9 @@ class ServerCounter:
         self._overlapping.clear()
         self.highest, self.ends = None, FAR
 
-    def resume(self, highest: int, ends: int) -> None:
-        """Continue with the highest counter of a window, and with the time when it is over at the latest."""
-        self.highest, self.ends = highest, ends
+    def resume(self, highest: int, ends: int, told_at: int) -> None:
+        """Continue with the highest counter of a window, the latest time of its end, and the time of its last response."""
+        self.highest, self.ends, self.told_at = highest, ends, told_at
 
     def _began_after(self, sent: int, now: int) -> None:
         if sent > self.began:

@@ -389,7 +389,8 @@ class Slots:
     def server_facts(self, now: int, shift: int = 0) -> list[int]:
         """What is known of the server, for `begin_restored` of another state whose times are `shift` nanoseconds later."""
         highest, ends = self._counter.highest, self._counter.ends
-        window = [highest, ends + shift] if highest and now < ends <= now + self._cooldown else [0, -FAR]
+        is_running = highest and now < ends <= now + self._cooldown
+        window = [highest, ends + shift, self._counter.told_at + shift] if is_running else [0, -FAR, -FAR]
         rolling_until = self._counter.rolling_until + shift if now < self._counter.rolling_until else -FAR
         return [*window, rolling_until, self._margin, *(getattr(self, name) + shift for name in _KNOWN_UNTIL)]
 
@@ -405,7 +406,7 @@ class Slots:
             shared: Whether other processes may have sent requests since then. If few slots seem free, these processes
                 get time to restore their slots first.
         """
-        highest, ends, rolling_until, margin, *times = map(max, zip(self.server_facts(now), *known, strict=True))
+        highest, ends, told_at, rolling_until, margin, *times = map(max, zip(self.server_facts(now), *known, strict=True))
         probe, until, since = self._probe, self._probe_until, self._cold_since
         waits = self._cold and probe != _NONE and now < until <= now + max(self._probe_wait, _RESTORING)
         self.begin_cold(now)
@@ -414,7 +415,7 @@ class Slots:
         elif shared and self._cold and since < now - self._cooldown and self._are_few_left(highest):
             self._probe, self._probe_until = _AWAITED, now + min(_RESTORING, self.config.part(5))
         if highest:  # a lower counter than this one will show that another window has begun
-            self._counter.resume(highest, ends)
+            self._counter.resume(highest, ends, told_at)
         self._counter.rolling_until, self._margin = rolling_until, margin
         for name, until in zip(_KNOWN_UNTIL, times, strict=True):
             setattr(self, name, until)
@@ -676,7 +677,9 @@ class Slots:
         window.
         """
         others = self.config.others
-        by_window = (self._perhaps_counted() if sent >= self._counter.since else len(self.rows)) + others
+        counted = self._perhaps_counted() + others
+        by_window = counted if sent >= self._counter.since else len(self.rows) + others
+        is_start = first or (self._counter.fell_at == now and now >= self._fixed_until)
         most = by_window if now < self._fixed_until else self._ours_lately() + others
         if by_window < count <= most + self._unsure and self._lacks_sharers(now):
             return
@@ -685,7 +688,7 @@ class Slots:
         elif now < self._counter.rolling_until:
             if count <= len(self.rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
-        elif first and count > max(by_window + self._careful, self.config.limit // 3):
+        elif is_start and count > max(counted + self._careful, self.config.limit // 3):
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
             self._suspect(now, announce=False)

@@ -711,6 +711,31 @@ def test_a_fall_of_the_counter_that_proves_a_rolling_limit_ends_a_suspicion() ->
 
 
 @pytest.mark.parametrize(
+    ("rows", "others", "fixed_until", "count", "is_rolling"),
+    [
+        (16, 0, 0, 21, True),
+        (16, 0, 0, 20, False),  # a third of the limit may be foreign traffic
+        (20, 0, 0, 25, True),
+        (20, 0, 0, 24, False),
+        (20, 5, 0, 29, False),
+        (16, 0, 102, 21, True),
+        (16, 0, 103, 21, False),
+    ],
+)
+def test_a_small_fall_to_more_than_a_new_window_can_count_proves_a_rolling_limit(
+    rows: int, others: int, fixed_until: float, count: int, is_rolling: bool
+) -> None:
+    config = attrs.evolve(WITH_COUNTER, others=others)
+    slots = told(config, *[400] * rows, *[140] * 30, _fixed_until=ns(fixed_until), _alone_until=FAR)
+    slots._counter.load([ns(90), 50, ns(150), -FAR, -FAR, ns(91), -FAR, -FAR], [(ns(91), 50, ns(90))])
+    slots._sent[99] = ns(101)
+    slots.rows.add(99, ns(400))
+    slots.answered(99, ns(102), count)
+    assert slots._counter.fell_at == ns(102)
+    assert slots._counter.rolling_until == (ns(102 + 20 * 61) if is_rolling else -FAR)
+
+
+@pytest.mark.parametrize(
     ("rows", "values", "from_"),
     [
         ([170], {"highest": 17, "ends": ns(150)}, 149.5),
@@ -885,7 +910,7 @@ KNOWN = ("_paused_until", "_shared_until", "_announced_until", "_fixed_until", "
 def knowing(highest: int | None, ends: float, rolling_until: float = -FAR) -> Slots:
     slots = Slots(WITH_COUNTER)
     slots._counter.highest, slots._counter.ends = highest, ns(ends)
-    slots._counter.rolling_until, slots._margin = ns(rolling_until), 4
+    slots._counter.rolling_until, slots._margin, slots._counter.told_at = ns(rolling_until), 4, ns(98)
     for seconds, name in enumerate(KNOWN, start=111):
         setattr(slots, name, ns(seconds))
     return slots
@@ -894,20 +919,20 @@ def knowing(highest: int | None, ends: float, rolling_until: float = -FAR) -> Sl
 @pytest.mark.parametrize(
     ("highest", "ends", "rolling_until", "window", "rolling"),
     [
-        (7, 101, -FAR, [7, 111], -FAR),
-        (7, 161, 130, [7, 171], 140),
-        (7, 100, 100, [0, -FAR], -FAR),  # the window is over, and the limit no longer counts as a rolling one
-        (7, 161.5, -FAR, [0, -FAR], -FAR),  # no window ends so late
-        (0, 120, -FAR, [0, -FAR], -FAR),
-        (None, FAR, -FAR, [0, -FAR], -FAR),
+        (7, 101, -FAR, [7, 111, 108], -FAR),
+        (7, 161, 130, [7, 171, 108], 140),
+        (7, 100, 100, [0, -FAR, -FAR], -FAR),  # the window is over, and the limit no longer counts as a rolling one
+        (7, 161.5, -FAR, [0, -FAR, -FAR], -FAR),  # no window ends so late
+        (0, 120, -FAR, [0, -FAR, -FAR], -FAR),
+        (None, FAR, -FAR, [0, -FAR, -FAR], -FAR),
     ],
 )
 def test_what_is_known_of_the_server_moves_to_the_clock_of_another_state(
     highest: int | None, ends: float, rolling_until: float, window: list[float], rolling: float
 ) -> None:
     moved = knowing(highest, ends, rolling_until).server_facts(ns(100), ns(10))
-    assert moved == [window[0], ns(window[1]), ns(rolling), 4, *(ns(at) for at in (121, 122, 123, 124, 125))]
-    assert knowing(7, 120).server_facts(ns(100))[:2] == [7, ns(120)]
+    assert moved == [window[0], *map(ns, window[1:]), ns(rolling), 4, *(ns(at) for at in (121, 122, 123, 124, 125))]
+    assert knowing(7, 120).server_facts(ns(100))[:3] == [7, ns(120), ns(98)]
 
 
 def test_a_restored_state_knows_the_most_of_what_the_states_before_it_knew() -> None:
@@ -915,6 +940,7 @@ def test_a_restored_state_knows_the_most_of_what_the_states_before_it_knew() -> 
     slots._shared_until = ns(500)
     slots.begin_restored(ns(100), knowing(7, 120).server_facts(ns(100)), knowing(9, 110, 130).server_facts(ns(100)))
     assert (slots._counter.highest, slots._counter.ends, slots._counter.rolling_until) == (9, ns(120), ns(130))
+    assert slots._counter.told_at == ns(98)
     assert [getattr(slots, name) for name in KNOWN] == [ns(111), ns(500), ns(113), ns(114), ns(115)]
     assert (slots._margin, slots._probe, slots.is_cold(), slots._cold_since) == (4, -1, True, ns(100))
 
