@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import attrs
 
+from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.text import safe_repr
 
-__all__ = ["FAR", "MARGIN", "Lane", "LimiterConfig", "nanoseconds"]
+__all__ = ["FAR", "MARGIN", "Lane", "LimiterConfig", "limiter_config", "nanoseconds"]
 
 FAR = 1 << 62
 """A time that is never reached."""
@@ -94,3 +96,18 @@ class LimiterConfig:
             return FAR
         interval = nanoseconds(self.interactive_interval)
         return more_come - left * interval + interval // 2
+
+
+def limiter_config(**numbers: Any) -> LimiterConfig:
+    """Check the numbers of a budget; `share` may be None.
+
+    Raises:
+        ConfigurationError: A number is not valid.
+    """
+    if numbers["share"] is None:
+        del numbers["share"]
+    try:
+        return LimiterConfig(**numbers)
+    except (ValueError, TypeError) as error:
+        reason = str(error.args[0] if error.args else error)
+        raise ConfigurationError(f"the numbers of the budget are not valid: {reason}") from None

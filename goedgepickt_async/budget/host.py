@@ -28,10 +28,9 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import LimiterConfig, nanoseconds
-from goedgepickt_async.budget.local import limiter_config
+from goedgepickt_async.budget.config import Lane, LimiterConfig, limiter_config, nanoseconds
 from goedgepickt_async.budget.memory import SharerMemory, new_sharer
-from goedgepickt_async.budget.queue import Plan, QueuedBudget, running_loop
+from goedgepickt_async.budget.queue import Plan, QueuedBudget, SlotStore, running_loop
 from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
@@ -216,7 +215,7 @@ class HostFile:
         self._older = 1 - self._older
 
 
-class HostStore:
+class HostStore(SlotStore):
     """Slots in a file. While the file cannot be used, this process uses fewer slots in its memory.
 
     Args:
@@ -324,7 +323,7 @@ class HostStore:
         if self.file.is_open or self._opening or not self._open_in_thread(loop, again):
             loop.call_later(random.uniform(0.0002, 0.002), again)  # noqa: S311  no secret
 
-    def look_again_in(self, slots: Slots, now: int) -> int:
+    def look_again_in(self, slots: Slots, now: int, lane: Lane, ahead: int) -> int:  # noqa: ARG002
         """The time until a slot can become free, or until another process may have changed something."""
         poll = _POLL_ANSWERS if slots.in_flight(now) else _POLL
         return min(poll, max(0, slots.next_change(now) - now))

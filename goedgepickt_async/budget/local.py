@@ -4,71 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from goedgepickt_async.budget.config import FAR, LimiterConfig
-from goedgepickt_async.budget.queue import Plan, QueuedBudget
+from goedgepickt_async.budget.config import LimiterConfig, limiter_config
+from goedgepickt_async.budget.queue import QueuedBudget, SlotStore
 from goedgepickt_async.budget.slots import Slots
-from goedgepickt_async.errors import ConfigurationError
 
-__all__ = ["LocalBudget", "limiter_config"]
-
-
-def limiter_config(**numbers: Any) -> LimiterConfig:
-    """Check the numbers of a budget.
-
-    Raises:
-        ConfigurationError: A number is not valid.
-    """
-    if numbers.get("share") is None:
-        numbers.pop("share", None)
-    try:
-        return LimiterConfig(**numbers)
-    except (ValueError, TypeError) as error:
-        reason = str(error.args[0] if error.args else error)
-        raise ConfigurationError(f"the numbers of the budget are not valid: {reason}") from None
+__all__ = ["LocalBudget"]
 
 
-class LocalStore:
+class LocalStore(SlotStore):
     """Slots in the memory of this process."""
 
     kind = "local"
-    sharer = 0
 
     def __init__(self, config: LimiterConfig, clock: Callable[[], int]) -> None:
         self._slots = Slots(config)
         self._clock = clock
 
-    def begin(self) -> tuple[Slots, int] | None:
-        """The slots and the time."""
-        return self._slots, self._clock()
-
-    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
-        """Do nothing: the slots are kept in memory."""
-        return True
-
-    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """Do nothing: memory loses no slots."""
-
-    def retry(self, attempt: Callable[[], object]) -> None:
-        """Never called, because `begin` always returns the slots."""
-
     def peek(self) -> tuple[Slots, int]:
         """The slots and the time."""
         return self._slots, self._clock()
 
-    def look_again_in(self, slots: Slots, now: int) -> int:
-        """The time until a slot can become free."""
-        change = slots.next_change(now)
-        return FAR if change == FAR else change - now
-
     def after_fork(self) -> None:
         """Called in a forked child: the parent's slots stay taken, because both have the same IP address."""
         self._slots.detach_in_flight(self._clock())
-
-    def describe(self) -> dict[str, Any]:
-        """The place of the state: this process."""
-        return {"place": ""}
 
 
 class LocalBudget(QueuedBudget):

@@ -96,6 +96,12 @@ class SharerMemory:
         # No copy: a later transaction that fails adds at most slots of this process, which `restore` drops.
         self._seen, self.sharers, self._last = free_at, slots.sharers, [(slots, shift)]
 
+    def learn(self, other: SharerMemory, here: int) -> None:
+        """Add what this process knows of a separate state: its slots, and what the state knew of the server."""
+        self.own |= other.recent(here)
+        self.in_flight |= other.in_flight
+        self._last = [*self._last[:1], *other._last]
+
     def part(self, me: int, all_of: Collection[int], here: int, config: LimiterConfig) -> SharerMemory:
         """The part of one host or process, for a separate state: each slot is kept by one of all.
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -68,50 +68,52 @@ _REFRESH = 5
 Operation = Callable[[Slots, int, "Plan"], None]
 
 
-class SlotStore(Protocol):
-    """A store of slots."""
+class SlotStore:
+    """A store of slots; without other methods, one that only this process uses and that is always ready.
 
-    @property
-    def kind(self) -> str:
-        """The kind, as in `BudgetSnapshot`."""
-        ...
+    Attributes:
+        kind: The kind, as in `BudgetSnapshot`.
+        sharer: The number of this process, unique among all that use the state; 0 if it is the only one.
+    """
 
-    @property
-    def sharer(self) -> int:
-        """The number of this process, unique among all that use the state; 0 if it is the only one."""
-        ...
+    kind: str
+    sharer: int = 0
 
     def begin(self) -> tuple[Slots, int] | None:
         """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`)."""
-        ...
+        return self.peek()
 
-    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:
+    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
         """Write changed slots. False if they were not written, so that the transaction must be repeated."""
-        ...
+        return True
 
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
         """The transaction is written: remember the slots of this process."""
-        ...
 
     def retry(self, attempt: Callable[[], object]) -> None:
         """Call `attempt` in the running loop as soon as `begin` may succeed."""
-        ...
 
     def peek(self) -> tuple[Slots, int]:
         """Return the slots as last seen and the time of their clock, only for reading."""
-        ...
+        raise NotImplementedError
 
-    def look_again_in(self, slots: Slots, now: int) -> int:
-        """Return the nanoseconds until a request may be sent; FAR if that needs a response in this process."""
-        ...
+    def look_again_in(self, slots: Slots, now: int, lane: Lane, ahead: int) -> int:  # noqa: ARG002
+        """Return the nanoseconds until the first waiting call may be sent; FAR if that needs a response here.
+
+        Args:
+            slots: The slots.
+            now: The time of their clock.
+            lane: The lane of the call.
+            ahead: The number of calls of other processes before it.
+        """
+        return slots.next_change(now) - now
 
     def after_fork(self) -> None:
         """Called in a forked child: drop the state of the parent."""
-        ...
 
     def describe(self) -> dict[str, Any]:
         """Return the values of the store for `BudgetSnapshot`."""
-        ...
+        return {}
 
 
 @attrs.define
@@ -486,11 +488,9 @@ class QueuedBudget:
         """Report the waiting calls to the other processes, if they have changed or something is written anyway."""
         if not self._store.sharer:
             return
-        known = slots.sharers.get(self._store.sharer)
         if not self._queue.loops:
             if plan.changed:
                 slots.announce(Demand(now, self._host()))
-                slots.forget_sharers(now)
             return
         leaving = {id(waiter) for waiter, _ in (*plan.grants, *plan.rejected)}
         calls, keys, tags = [], [], []
@@ -500,14 +500,17 @@ class QueuedBudget:
             keys.append(min(len(waiting), self._queue.turns[lane].keys))
             tags.append(waiting[0].turn if waiting else 0)
         demand = Demand(now, self._host(), tuple(calls), tuple(keys), tuple(tags))  # type: ignore[arg-type]
-        is_news = known is None or any(
-            now_calls and (not calls_before or tag < tag_before)
-            for now_calls, calls_before, tag, tag_before in zip(calls, known.calls, tags, known.tags, strict=True)
+        known = slots.sharers.get(self._store.sharer)
+        is_news = (
+            known is None
+            or now - known.seen > self._refresh
+            or any(
+                now_calls and (not calls_before or tag < tag_before)
+                for now_calls, calls_before, tag, tag_before in zip(calls, known.calls, tags, known.tags, strict=True)
+            )
         )
-        is_old = known is not None and now - known.seen > self._refresh
-        if plan.changed or (any(calls) and (is_news or is_old)):
+        if plan.changed or (any(calls) and is_news):
             slots.announce(demand)
-            slots.forget_sharers(now)
             plan.changed = True
 
     def _host(self) -> int:
@@ -563,7 +566,7 @@ class QueuedBudget:
         if not self._queue.loops:
             return
         first, ahead = plan.blocked or (next(iter(self._queue)), 0)
-        wait = self._grace * ahead if plan.yielded else self._look_again_in(slots, now, first, ahead)
+        wait = self._grace * ahead if plan.yielded else self._store.look_again_in(slots, now, first.lane, ahead)
         due = self._clock() + max(0, min(wait, _AGED))
         for loop in list(self._queue.loops):
             alarm_set = self._alarms.get(loop)
@@ -576,10 +579,6 @@ class QueuedBudget:
                 loop.call_soon_threadsafe(self._look_again)
             except RuntimeError:  # closed with waiting calls
                 self._queue.leave_with(loop)
-
-    def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:  # noqa: ARG002
-        """The nanoseconds until the first waiting call may be sent, with `ahead` calls of other processes before it."""
-        return self._store.look_again_in(slots, now)
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int) -> None:
         self._drop_alarm(loop)
@@ -616,7 +615,7 @@ def settle_operation(slot: int, outcome: Outcome, slots: Slots, now: int, plan: 
             knew = slots.foreign_traffic(now)
             slots.answered(slot, now, count)
             if slots.foreign_traffic(now) and not knew:
-                plan.events.append(ForeignTrafficDetected(counted=count or 0, ours=slots.used(now)))
+                plan.events.append(ForeignTrafficDetected(counted=count or 0, ours=slots.most_ours))
         case Lost():
             slots.lost(slot, now)
         case NeverSent():

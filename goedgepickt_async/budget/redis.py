@@ -27,20 +27,16 @@ import asyncio
 import contextlib
 import hashlib
 import random
-import socket
 import threading
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Hashable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import FAR, Lane, nanoseconds
-from goedgepickt_async.budget.host import HostFile, HostStore
-from goedgepickt_async.budget.local import limiter_config
+from goedgepickt_async.budget.config import Lane, limiter_config, nanoseconds
+from goedgepickt_async.budget.outage import Outage, OutageSettings, number_of_host
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
 from goedgepickt_async.budget.queue import Plan, QueuedBudget, running_loop, settle_operation
 from goedgepickt_async.budget.redis_client import (
@@ -55,9 +51,7 @@ from goedgepickt_async.budget.redis_client import (
     without_password,
 )
 from goedgepickt_async.budget.slots import Slots, StateVersionError
-from goedgepickt_async.budget.waiting import Waiter
 from goedgepickt_async.errors import ClientClosedError, ConfigurationError
-from goedgepickt_async.logs import log_event
 from goedgepickt_async.text import safe_repr
 
 __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
@@ -65,11 +59,8 @@ __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
 DEFAULT_KEY = "goedgepickt"
 """The default name of a budget."""
 _SECOND = 1_000_000_000
-_POLL = 3
-"""The part of a window after which a waiting process checks again without a notification."""
 _CARRY = 0.5
 """The longest time in seconds for which an outcome is held back, to send it together with others."""
-_REMIND = 600 * _SECOND
 _SCRIPT = """
 local state = redis.call('GET', KEYS[1]) or ''
 local time = redis.call('TIME')
@@ -80,14 +71,6 @@ return {1, time[1], time[2]}
 """
 _UNKNOWN = b"?"
 """An unknown state, so that the script returns the present one."""
-
-
-class _ApartError(Exception):
-    """The sharing processes use the slots of their hosts for this number of nanoseconds."""
-
-    def __init__(self, nanoseconds: int) -> None:
-        super().__init__(nanoseconds)
-        self.nanoseconds = nanoseconds
 
 
 class _AwayError(Exception):
@@ -106,30 +89,6 @@ class _Link:
     listener: asyncio.Task[None] | None = None
     listener_ended: int | None = None
     closing: bool = False
-
-
-@attrs.define(eq=False)
-class _Outage:
-    """An outage of Redis; times in nanoseconds of this process's clock.
-
-    Attributes:
-        began: The time of its start.
-        until: The time when it ends for all sharing processes. Until then they report the requests that they sent
-            during the outage.
-        told_at: The time of the last log record; None before the first one.
-        has_sent: Whether this process sent requests during the outage.
-        is_closing: Whether its last moment has begun, in which no request is sent, because it could not be reported to
-            Redis.
-        waiting: The calls that wait for slots of the host, each with its loop; they are called back at the end of the
-            outage.
-    """
-
-    began: int
-    until: int | None = None
-    told_at: int | None = None
-    has_sent: bool = False
-    is_closing: bool = False
-    waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = attrs.field(factory=dict)
 
 
 @safe_repr
@@ -199,14 +158,19 @@ class RedisBudget(QueuedBudget):
             use_server_counter=use_server_counter,
         )
         _check(name, fallback, retry_every, patience)
-        self._name, self._fraction, self._url = name, fallback, url
+        self._name, self._url = name, url
         self._retry_every, self._patience = retry_every, patience
         self._first_answer = patience * (CONNECTING + 1)
         self._client = client_or_maker(url, client, patience)
-        self._directory = directory
-        self._file_name = f"redis-{name}-{hashlib.sha256(without_password(url).encode()).hexdigest()[:8]}"
+        self._outage_settings = OutageSettings(
+            file_name=f"redis-{name}-{hashlib.sha256(without_password(url).encode()).hexdigest()[:8]}",
+            directory=directory,
+            fallback=fallback,
+            retry_every=retry_every,
+            patience=patience,
+        )
         self._key = f"{{{name}}}:slots"
-        self._host_number = _number_of_host()
+        self._host_number = number_of_host()
         self._links: dict[asyncio.AbstractEventLoop, _Link] = {}
         self._inherited: list[object] = []
         self.store: RedisStore = RedisStore(
@@ -221,9 +185,9 @@ class RedisBudget(QueuedBudget):
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
         """Report the outcome of a request; see `Budget.settle`. It is sent to Redis a moment later."""
-        host, loop = self._host_budget, running_loop()
-        if host is not None:
-            host.settle(grant, outcome)
+        outage, loop = self._latest_outage, running_loop()
+        if outage is not None and grant.slot in outage.store.memory.in_flight:
+            outage.settle(grant, outcome)
         busy = len(self.store.memory.sharers)
         is_urgent = self._outage is not None or self.store.is_cold or not isinstance(outcome, Answered)
         if is_urgent or busy < 2 or loop not in self._links or self._alone.holder == threading.get_ident():
@@ -244,20 +208,20 @@ class RedisBudget(QueuedBudget):
 
     def pause(self, retry_after: float | None) -> None:
         """Pause all lanes after a 429; see `Budget.pause`."""
-        if self._outage is not None and self._host_budget is not None:
-            self._host_budget.pause(retry_after)
+        if self._outage is not None:
+            self._outage.pause(retry_after)
         super().pause(retry_after)
 
     def predicted_wait(self, lane: Lane, *, ahead: int = 0, key: Hashable = None) -> float:
         """Return the expected wait in seconds by the state as last seen; see `Budget.predicted_wait`."""
-        if self._outage is not None and self._host_budget is not None:
-            return self._host_budget.predicted_wait(lane, ahead=ahead, key=key)
+        if self._outage is not None:
+            return self._outage.predicted_wait(lane, ahead=ahead, key=key)
         return super().predicted_wait(lane, ahead=ahead, key=key)
 
     def snapshot(self) -> BudgetSnapshot:
         """Return the state as last seen at the latest request; during an outage, the state of the host."""
-        if self._outage is not None and self._host_budget is not None:
-            host = self._host_budget.snapshot()
+        if self._outage is not None:
+            host = self._outage.snapshot()
             problem = self.store.problem + (f"; {host.problem}" if host.problem else "")
             return attrs.evolve(host, limit=self.limit, kind="redis", place=self.store.place, problem=problem)
         return super().snapshot()
@@ -286,8 +250,8 @@ class RedisBudget(QueuedBudget):
         # Closing the parent's connections in the child would disturb the parent's selector, so they stay open.
         self._inherited = [*self._inherited, self._links]
         self._links = {}
-        self._outage: _Outage | None = None
-        self._host_budget: QueuedBudget | None = None
+        self._outage: Outage | None = None
+        self._latest_outage: Outage | None = None  # its requests may not be settled yet
         self._recovery: asyncio.Task[None] | None = None
         self._working: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._work_again = False
@@ -314,22 +278,10 @@ class RedisBudget(QueuedBudget):
                     return await super()._take(lane, max_lifetime, left, place, key)
                 except _AwayError:
                     continue
-            grant = await self._take_from_host(outage, lane, max_lifetime, left, place, key)
+            self._recover(asyncio.get_running_loop(), outage)
+            grant = await outage.take_until_ended(lane, max_lifetime, left, place, key)
             if grant is not None:
                 return attrs.evolve(grant, waited=(self._clock() - asked) / _SECOND)
-
-    def _look_again_in(self, slots: Slots, now: int, first: Waiter, ahead: int) -> int:
-        leaves = first.lane is not Lane.INTERACTIVE and slots.config.headroom_kept > 0
-        busy = sum(1 for demand in slots.sharers.values() if any(demand.calls))
-        each = (
-            2 * self.store.slack * min(busy, ahead) // max(1, ahead)
-        )  # otherwise all processes try at the same time, and all but one fail
-        wake = slots.nth_change(now, ahead + leaves, each)
-        room = slots.room_from(now) if leaves else FAR
-        if room < FAR:  # otherwise slots must become free first
-            wake = max(wake, min(room, now + self.config.part(_POLL)))
-        poll = self.config.part(_POLL) * random.uniform(0.8, 1.0)  # noqa: S311  not all at once
-        return min(max(wake - now, self.store.slack), round(poll))
 
     # -- transactions -------------------------------------------------------------------------------------------
 
@@ -361,10 +313,8 @@ class RedisBudget(QueuedBudget):
             while True:
                 self._work_again = False
                 await self._transaction(link)
-                if not self._work_again:
+                if not self._work_again or self._outage is not None:
                     return
-        except _ApartError as error:
-            self._fall_apart(link, error)
         except Exception as error:  # noqa: BLE001  redis-py's, the network's, a client's of another make
             self._failed(link, error, is_plain=not self.store.reached and await answers_without_tls(self._url))
         finally:
@@ -392,62 +342,61 @@ class RedisBudget(QueuedBudget):
     async def _transaction(self, link: _Link) -> None:
         """Decide on the state as last seen and write it. If the state has changed, decide again."""
         store = self.store
-        next_ones: list[int] = []
         for attempt in range(1000):
-            if store.slots is None or (attempt == 0 and self._must_look()):
-                await self._exchange(link, _UNKNOWN, b"", "")
+            if store.slots is None or self._looks:
+                self._looks = False
+                await self._exchange(link, _UNKNOWN, b"", [])
             with self._alone:
-                slots, now = store.slots, store.now
+                slots, before = store.slots, store.data
                 if slots is None:
                     continue
-                apart, handover = slots.apart_until - now, self._handover
-                if self._outage is None and apart > handover:
-                    raise _ApartError(apart)
-            if self._outage is None and apart > 0:  # the others say what they sent last
+                apart = 0 if self._outage is not None else slots.apart_until - store.now
+                if apart > store.handover(self._patience):
+                    self._begin_outage(link, "", self._clock() + apart)
+                    return
+                plan, data, wakes = self._decide(slots) if apart <= 0 else (Plan(), b"", [])
+            if apart > 0:  # the others report their last requests
                 await asyncio.sleep(apart / _SECOND)
                 continue
-            with self._alone:
-                now = store.now
-                could = slots.can_take(now, Lane.INTERACTIVE) and slots.free(now)
-                plan = self._plan(slots, now, now + store.slack)
-                if not plan.changed and not store.changed:
-                    # A slot is free and it is the turn of another process, which may sleep: notify it once.
-                    next_ones = slots.next_in_line(now)[:1] if plan.yielded and self._yielding_since is None else []
-                    self._finish(slots, now, plan)
-                    break
-                before = store.data
-                slots.sequence += 1
-                slots.at = now
-                can = slots.can_take(now, Lane.INTERACTIVE) and slots.free(now)
-                # The waiting processes know what time alone changes. Wake them after a turn, or after an early release.
-                wakes = slots.next_in_line(now) if plan.grants or can > could else []
-                data, wake = slots.encode(), ",".join(map(str, wakes))
-                store.slots = None  # until the write is confirmed
-                store.memory.is_uncertain = True
-            sent = self._clock()
-            reply = await self._exchange(link, before[: Slots.HEADER], data, wake)
-            if reply is None:
-                store.memory.is_uncertain = False
-                if attempt:  # other processes write too: leave them time
-                    await asyncio.sleep(random.uniform(0, attempt * store.slack / _SECOND))  # noqa: S311  no secret
-                continue
-            with self._alone:
-                store.slots, store.data, store.changed = slots, data, False
-                store.memory.is_uncertain = False
-                store.note_time(reply, sent)
-                self._finish(slots, store.now, plan)
+            if not data and not wakes:
                 return
-        for sharer in next_ones:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(self._patience):
-                    await link.client.execute_command("PUBLISH", f"{self._key}:wake:{sharer}", "")
+            sent = self._clock()
+            reply = await self._exchange(link, before[: Slots.HEADER], data, wakes)
+            if reply is not None:
+                if data:
+                    with self._alone:
+                        store.slots, store.data, store.changed = slots, data, False
+                        store.memory.is_uncertain = False
+                        store.note_time(reply, sent)
+                        self._finish(slots, store.now, plan)
+                return
+            store.memory.is_uncertain = False
+            if attempt:  # other processes write too: leave them time
+                await asyncio.sleep(random.uniform(0, attempt * store.slack / _SECOND))  # noqa: S311  no secret
 
-    def _must_look(self) -> bool:
-        """Whether the state as last seen is too old to know the slots that other processes freed."""
-        looks, self._looks = self._looks, False
-        return looks
+    def _decide(self, slots: Slots) -> tuple[Plan, bytes, list[int]]:
+        """Decide on this state. Return the plan, the new state, and the processes to notify.
 
-    async def _exchange(self, link: _Link, token: bytes, data: bytes, wake: str) -> int | None:
+        If nothing changes, the new state is empty and the plan is already carried out.
+        """
+        store, now = self.store, self.store.now
+        could = slots.can_take(now, Lane.INTERACTIVE) and slots.free(now)
+        plan = self._plan(slots, now, now + store.slack)
+        if not plan.changed and not store.changed:
+            # A slot is free and it is the turn of another process, which may sleep: notify it once.
+            wakes = slots.next_in_line(now)[:1] if plan.yielded and self._yielding_since is None else []
+            self._finish(slots, now, plan)
+            return plan, b"", wakes
+        slots.sequence += 1
+        slots.at = now
+        can = slots.can_take(now, Lane.INTERACTIVE) and slots.free(now)
+        # The waiting processes know what time alone changes. Wake them after a turn, or after an early release.
+        wakes = slots.next_in_line(now) if plan.grants or can > could else []
+        store.slots = None  # until the write is confirmed
+        store.memory.is_uncertain = True
+        return plan, slots.encode(), wakes
+
+    async def _exchange(self, link: _Link, token: bytes, data: bytes, wakes: list[int]) -> int | None:
         """Ask Redis to write. Return its time, or None if the state had changed; then the present state is loaded.
 
         Raises:
@@ -455,6 +404,7 @@ class RedisBudget(QueuedBudget):
         """
         sent = self._clock()
         keep = 20 * self.config.cooldown // 1_000_000
+        wake = ",".join(map(str, wakes))
         arguments = ("EVAL", _SCRIPT, 1, self._key, Slots.HEADER, token, data, keep, wake)
         reply: Any = None
         for last_try in (False, True):
@@ -496,179 +446,53 @@ class RedisBudget(QueuedBudget):
         with self._alone:
             self.store.slots = None
             self.store.problem = reason
-            waiting = list(self._queue)
             if remedy is not None or isinstance(error, StateVersionError):
                 told = remedy or "another version of goedgepickt-async uses this key: pass another name="
-                for waiter in waiting:
+                for waiter in list(self._queue):
                     self._reject(waiter, ConfigurationError(f"RedisBudget at {self.store.place}: {told} ({reason})"))
                 self._operations.clear()
                 return
-            if self._outage is None:
-                self._outage = self._begin_outage(reason)
-            self._go_away(link, waiting)
+            self._begin_outage(link, reason)
 
-    def _fall_apart(self, link: _Link, error: _ApartError) -> None:
-        """Use the slots of this host until other processes have reported requests of their outage."""
-        with self._alone:
-            if self._outage is None:
-                self._outage = self._begin_outage("")
-                self._outage.until = self._clock() + error.nanoseconds
-            self._go_away(link, list(self._queue))
-
-    def _go_away(self, link: _Link, waiting: list[Waiter]) -> None:
+    def _begin_outage(self, link: _Link, reason: str, until: int | None = None) -> None:
+        """Use the slots of this host: Redis is away, or (`until`) other processes report requests of their outage."""
+        if link.closing and until is not None:
+            return
+        waiting = list(self._queue)
+        if self._outage is None:
+            outage = Outage(self.config, self.store, self._host_number, self._outage_settings, self._clock)
+            self._outage = self._latest_outage = outage
+            outage.until = until
+            outage.begin(self, self._operations, reason)
         for waiter in waiting:
             self._reject(waiter, _AwayError())
         if not link.closing:
-            self._recover(asyncio.get_running_loop())
+            self._recover(asyncio.get_running_loop(), self._outage)
 
-    def _begin_outage(self, reason: str) -> _Outage:
-        """Start the outage: the processes of this host share a file, and each host uses its part."""
-        here, memory = self._clock(), self.store.memory
-        hosts = {demand.host for demand in memory.sharers.values()}
-        share = max(1, self.config.share // max(1, len(hosts)))
-        config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
-        file = HostFile(self._file_name, None if self._directory is None else Path(self._directory))
-        each = None if hosts else self._fraction
-        known = memory.part(self._host_number, hosts, here, self.config)
-        store = HostStore(config, file, self._fraction, self._clock, each, memory=known)
-        host = self._host_budget = QueuedBudget(store, config, self._clock)
-        host._first_answer = 1.0  # noqa: SLF001  opening the file
-        host._listeners, host._numbers = self._listeners, self._numbers  # noqa: SLF001  the same budget, elsewhere
-        # The others see by the file that this process is there; and what was settled did not reach Redis any more.
-        for operation in (_join, *self._operations):
-            host._change(operation)  # noqa: SLF001  likewise
-        outage = _Outage(began=here)
-        if reason:
-            outage.told_at = here
-            self._tell_outage(reason, share if hosts else max(1, round(self.config.limit * self._fraction)))
-        return outage
-
-    def _tell_outage(self, reason: str, share: int) -> None:
-        limit, period = self.config.limit, self.config.window
-        log_event("budget.degraded", why=f"Redis is away ({reason})", share=share, limit=limit, period=period)
-
-    async def _take_from_host(  # noqa: PLR0917
-        self,
-        outage: _Outage,
-        lane: Lane,
-        max_lifetime: float,
-        max_wait: float | None,
-        place: int | None,
-        key: Hashable,
-    ) -> Grant | None:
-        """Take a slot during the outage; None if Redis is reachable again."""
-        host, loop = self._host_budget, asyncio.get_running_loop()
-        assert host is not None
-        self._recover(loop)
-        try:
-            async with asyncio.timeout(None) as clock:
-                outage.waiting[clock] = loop
-                try:
-                    while outage.is_closing or self._is_alone_yet(outage, host):  # noqa: ASYNC110  other processes decide
-                        await asyncio.sleep(min(0.02, self._patience / 20))
-                    grant = await host._take(lane, max_lifetime, max_wait, place, key)  # noqa: SLF001
-                    outage.has_sent = True
-                    return grant
-                finally:
-                    outage.waiting.pop(clock, None)
-        except TimeoutError:
-            return None
-
-    def _recover(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _recover(self, loop: asyncio.AbstractEventLoop, outage: Outage) -> None:
         """Try to reach Redis until the outage ends, in the first loop that needs it."""
         if self._recovery is None or self._recovery.done() or self._recovery.get_loop().is_closed():
             link = self._links[loop]
-            self._recovery = loop.create_task(self._until_reached(link))
+            self._recovery = loop.create_task(self._until_reached(link, outage))
             link.tasks.add(self._recovery)
             self._recovery.add_done_callback(link.tasks.discard)
 
-    def _is_alone_yet(self, outage: _Outage, host: QueuedBudget) -> bool:
-        """Whether processes on this host do not use the file yet, so that it lacks their last requests."""
-        here = self._clock()
-        if here - outage.began > nanoseconds(self._patience) or outage.has_sent:
-            return False
-        there = host._store.peek()[0].sharers  # noqa: SLF001  the same budget, elsewhere
-        last_seen = self.store.memory.neighbours(self._host_number, self.config.cooldown)
-        return any(sharer not in there or there[sharer].seen < seen for sharer, seen in last_seen.items())
+    async def _until_reached(self, link: _Link, outage: Outage) -> None:
+        await outage.until_reached(partial(self._report, link, outage))
+        self._outage = None
+        outage.end()
 
-    async def _until_reached(self, link: _Link) -> None:
-        """Poll Redis until it responds.
-
-        Then report the requests of this process, until all processes share the budget again.
-        """
-        pause = self._retry_every / 32
-        while (outage := self._outage) is not None:
-            left = None if outage.until is None else outage.until - self._handover - self._clock()
-            if left is None:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, self._retry_every)
-                if outage.told_at is not None and self._clock() - outage.told_at > _REMIND:
-                    outage.told_at = self._clock()
-                    self._tell_outage(self.store.problem, self.snapshot().share or 0)
-            else:
-                await asyncio.sleep(max(0.0, min(left / _SECOND, 0.25, self._retry_every / 4)))
-            try:
-                if outage.until is None:
-                    await self._tell_what_the_host_knows(link, outage)
-                if outage.until is None or outage.until - self._clock() <= self._handover:
-                    await self._stop_sending(outage)
-                await self._tell_what_the_host_knows(link, outage)
-            except Exception as error:  # noqa: BLE001  still away
-                self.store.problem = f"{type(error).__name__}: {error}"
-                self.store.slots, outage.until = None, None
-            else:
-                if outage.is_closing and (outage.until is None or outage.until - self._clock() <= self._handover):
-                    self._end_outage(outage)
-                    return
-            outage.is_closing = False
-
-    async def _stop_sending(self, outage: _Outage) -> None:
-        """A grant of the host after the last report would be unknown to all others."""
-        outage.is_closing, waiting = True, set(outage.waiting)
-        self._call_back(outage)
-        until = self._clock() + self._handover
-        while waiting & outage.waiting.keys() and self._clock() < until:  # noqa: ASYNC110  bounded
-            await asyncio.sleep(0.001)
-
-    @property
-    def _handover(self) -> int:
-        """The nanoseconds before the end of an outage in which nothing is sent, for the last report."""
-        return min(4 * self.store.slack + _SECOND // 50, nanoseconds(self._patience))
-
-    async def _tell_what_the_host_knows(self, link: _Link, outage: _Outage) -> None:
+    async def _report(self, link: _Link, outage: Outage) -> None:
         """Write the requests of this process into Redis's state, and the time until which all use their hosts."""
-        host, here = self._host_budget, self._clock()
-        assert host is not None
-        assert isinstance(host._store, HostStore)  # noqa: SLF001  the same budget, elsewhere
-        memory = host._store.memory  # noqa: SLF001  likewise
         with self._alone:
-            self.store.memory.own |= memory.recent(here)
-            self.store.memory.in_flight |= memory.in_flight
-            # For an empty Redis: what the host and the state before the outage know of the server's window.
-            self.store.memory._last = [*self.store.memory._last[:1], *memory._last]  # noqa: SLF001  likewise
-            is_shared = outage.has_sent or len(host._store.peek()[0].sharers) > 1  # noqa: SLF001  likewise
-            if is_shared and outage.until is None:
-                outage.until = here + nanoseconds(self._retry_every + self._patience)
-            until = 0 if outage.until is None else outage.until - here
+            operation = outage.report_operation()
             self.store.slots = None  # decide on what is there
-            self._operations.append(partial(_report, dict(memory.own), set(memory.in_flight), here, until))
+            self._operations.append(operation)
         await self._transaction(link)
         assert self.store.slots is not None
         apart = self.store.slots.apart_until - self.store.now
         if apart > 0:
             outage.until = self._clock() + apart
-
-    def _end_outage(self, outage: _Outage) -> None:
-        self._outage, self.store.problem = None, ""
-        if outage.told_at is not None:
-            log_event("budget.restored", what="Redis is reachable again: the budget is shared again")
-        self._call_back(outage)
-
-    def _call_back(self, outage: _Outage) -> None:
-        """Wake the calls that wait for slots of the host."""
-        for clock, loop in list(outage.waiting.items()):
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(_ring, clock)
 
     # -- one event loop -----------------------------------------------------------------------------------------
 
@@ -744,34 +568,6 @@ class RedisBudget(QueuedBudget):
             link.listener_ended = self._clock()
             with contextlib.suppress(Exception):
                 await pubsub.aclose()
-
-
-def _join(slots: Slots, now: int, plan: Plan) -> None:
-    """The operation that adds a process to the state."""
-
-
-def _report(  # noqa: PLR0917
-    own: dict[int, int], in_flight: set[int], here: int, apart: int, slots: Slots, now: int, plan: Plan
-) -> None:
-    """The operation that adds a process's requests of another state; `own` has times of its clock, at `here`."""
-    shift = now - here
-    slots.absorb({slot: free_at + shift for slot, free_at in own.items() if free_at > here})
-    for slot in own.keys() - in_flight:
-        slots.lower(slot, own[slot] + shift)
-    slots.reopen(in_flight)
-    plan.settled += own.keys() - in_flight
-    slots.apart_until = max(slots.apart_until, now + apart) if apart else slots.apart_until
-
-
-def _ring(clock: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # the task has ended
-        clock.reschedule(asyncio.get_running_loop().time())
-
-
-def _number_of_host() -> int:
-    """The number of this host, which is the same in all its processes."""
-    name = f"{socket.gethostname()} {uuid.getnode()}"
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
 
 
 def _check(name: str, fallback: float, retry_every: float, patience: float) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from goedgepickt_async.budget.config import LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.memory import SharerMemory, new_sharer
-from goedgepickt_async.budget.queue import Plan
+from goedgepickt_async.budget.queue import Plan, SlotStore
 from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _SECOND = 1_000_000_000
+_POLL = 3
+"""The part of a window after which a waiting process checks again without a notification."""
 CONNECTING = 5
 """The timeout for connecting, as a multiple of `patience`, because connecting takes several round trips."""
 
@@ -44,7 +47,7 @@ class RedisClient(Protocol):
         ...
 
 
-class RedisStore:
+class RedisStore(SlotStore):
     """The state as last seen, and the slots of this process."""
 
     kind = "redis"
@@ -74,6 +77,10 @@ class RedisStore:
         if self._seen is None:
             return 0
         return max(self._seen[1] + self._clock() - self._seen[2], self.slots.at if self.slots is not None else 0)
+
+    def handover(self, patience: float) -> int:
+        """The nanoseconds before the end of an outage in which nothing is sent, for the last report."""
+        return min(4 * self.slack + _SECOND // 50, nanoseconds(patience))
 
     def load(self, data: bytes, told: int, sent: int) -> None:
         """Redis responded with its state and its time to a command that was sent at this time of this process's clock.
@@ -119,25 +126,27 @@ class RedisStore:
     def begin(self) -> None:
         """Not possible here: Redis responds later, so `RedisBudget` does it."""
 
-    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
-        """Not possible here: Redis responds later, so `RedisBudget` does it."""
-        return False
-
     def noted(self, slots: Slots, now: int, plan: Plan) -> None:
         """Remember the slots of this process."""
         self.is_cold = slots.is_cold()
         self.memory.note(slots, now, self._clock(), plan)
 
-    def retry(self, attempt: Callable[[], object]) -> None:
-        """Do nothing: `RedisBudget` wakes its loops itself."""
-
     def peek(self) -> tuple[Slots, int]:
         """The state as last seen."""
         return self.slots or Slots(self.config, self.sharer), self.now
 
-    def look_again_in(self, slots: Slots, now: int) -> int:
-        """The time until a slot can become free."""
-        return slots.next_change(now) - now
+    def look_again_in(self, slots: Slots, now: int, lane: Lane, ahead: int) -> int:
+        """The time until a slot may be free for the call, and at the latest until the next poll."""
+        leaves = lane is not Lane.INTERACTIVE and slots.config.headroom_kept > 0
+        busy = sum(1 for demand in slots.sharers.values() if any(demand.calls))
+        # Otherwise all processes try at the same time, and all but one fail.
+        each = 2 * self.slack * min(busy, ahead) // max(1, ahead)
+        wake = slots.nth_change(now, ahead + leaves, each)
+        room = slots.room_from(now) if leaves else FAR
+        if room < FAR:  # otherwise slots must become free first
+            wake = max(wake, min(room, now + self.config.part(_POLL)))
+        poll = self.config.part(_POLL) * random.uniform(0.8, 1.0)  # noqa: S311  not all at once
+        return min(max(wake - now, self.slack), round(poll))
 
     def after_fork(self) -> None:
         """Called in a forked child: it has nothing in flight and opens its own connection."""

@@ -148,6 +148,7 @@ class Slots:
         turns: The last turn that was served, by lane.
         sharers: The waiting calls of the sharing processes, by their numbers.
         rows: The used slots; only for reading.
+        most_ours: The largest number of requests in the server's last counter that known processes can have sent.
     """
 
     HEADER = _HEADER.size
@@ -186,6 +187,7 @@ class Slots:
         self._headroom = config.headroom_kept
         self._last_id = 0
         self.rows: ExpiryIndex = ExpiryIndex()
+        self.most_ours: int = 0
         self._sent: dict[int, int] = {}  # slot -> when it was taken, until it is settled
         self._counter = ServerCounter(self._cooldown)
         self._paused_until = -FAR
@@ -366,6 +368,12 @@ class Slots:
         self._announced_until = self._shared_until
         self._margin = min(self.MOST_MARGIN, max(2, self._margin * 2), self.config.limit // 2)
 
+    def begin_cold(self, now: int) -> None:
+        """Treat the server's counter as outdated: a single request must refresh it."""
+        self._counter.forget()
+        self._probe, self._silent = _NONE, 0
+        self._cold, self._cold_since = int(self.config.use_server_counter), now
+
     # -- sharers ------------------------------------------------------------------------------------------------
 
     def detach_in_flight(self, now: int) -> None:
@@ -406,7 +414,9 @@ class Slots:
             shared: Whether other processes may have sent requests since then. If few slots seem free, these processes
                 get time to restore their slots first.
         """
-        highest, ends, told_at, rolling_until, margin, *times = map(max, zip(self.server_facts(now), *known, strict=True))
+        highest, ends, told_at, rolling_until, margin, *times = map(
+            max, zip(self.server_facts(now), *known, strict=True)
+        )
         probe, until, since = self._probe, self._probe_until, self._cold_since
         waits = self._cold and probe != _NONE and now < until <= now + max(self._probe_wait, _RESTORING)
         self.begin_cold(now)
@@ -433,13 +443,6 @@ class Slots:
         for slot in slots:
             self._sent.pop(slot, None)
             self.rows.remove(slot)
-
-    def announce(self, demand: Demand | None) -> None:
-        """Record the waiting calls of this process; None if it has ended."""
-        if demand is None:
-            self.sharers.pop(self.sharer, None)
-        else:
-            self.sharers[self.sharer] = demand
 
     def can_take(self, now: int, lane: Lane) -> bool:
         """Whether a call in this lane may be sent now."""
@@ -470,11 +473,12 @@ class Slots:
             free -= calls
         return list(dict.fromkeys(found))
 
-    def forget_sharers(self, now: int) -> None:
-        """Remove processes that wrote nothing for some windows."""
+    def announce(self, demand: Demand) -> None:
+        """Record the waiting calls of this process, and forget processes that wrote nothing for some windows."""
+        self.sharers[self.sharer] = demand
         if len(self.sharers) < 2:
             return
-        oldest = now - self.REMEMBERED * self._cooldown
+        oldest = demand.seen - self.REMEMBERED * self._cooldown
         if any(demand.seen < oldest for demand in self.sharers.values()) or len(self.sharers) > _MAX_SHARERS:
             kept = sorted(self.sharers.items(), key=lambda item: item[1].seen)[-_MAX_SHARERS:]
             self.sharers = {sharer: demand for sharer, demand in kept if demand.seen >= oldest}
@@ -601,12 +605,6 @@ class Slots:
         if now >= self._shared_until:
             self._margin = 0
 
-    def begin_cold(self, now: int) -> None:
-        """Treat the server's counter as outdated: a single request must refresh it."""
-        self._counter.forget()
-        self._probe, self._silent = _NONE, 0
-        self._cold, self._cold_since = int(self.config.use_server_counter), now
-
     def _warm(self, *, told: bool) -> None:
         """A response arrived: one with the counter, or a few without it, allow further requests."""
         self._probe = _NONE
@@ -681,6 +679,7 @@ class Slots:
         by_window = counted if sent >= self._counter.since else len(self.rows) + others
         is_start = first or (self._counter.fell_at == now and now >= self._fixed_until)
         most = by_window if now < self._fixed_until else self._ours_lately() + others
+        self.most_ours = most
         if by_window < count <= most + self._unsure and self._lacks_sharers(now):
             return
         if count > most:

@@ -130,9 +130,6 @@ class WaitQueue:
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
-    def __contains__(self, waiter: Waiter) -> bool:
-        return self._index(waiter) is not None
-
     def __iter__(self) -> Iterator[Waiter]:
         """All waiting calls, in the order of service."""
         for queue in self._queues.values():

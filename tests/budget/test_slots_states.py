@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goedgepickt_async.budget.protocol import Answered, ForeignTrafficDetected
+from goedgepickt_async.budget.queue import Plan, settle_operation
 from goedgepickt_async.budget.server_counter import ExpiryIndex
 from goedgepickt_async.budget.slots import (
     FAR,
@@ -710,6 +712,16 @@ def test_a_fall_of_the_counter_that_proves_a_rolling_limit_ends_a_suspicion() ->
     assert slots._shared_until == ns(300)
 
 
+def test_an_event_of_foreign_traffic_has_the_largest_number_of_requests_that_can_be_ours() -> None:
+    slots = told(WITH_COUNTER, *[140] * 6, *[400] * 3, _fixed_until=FAR, began=ns(90), since=ns(95))
+    slots._sent[99] = ns(101)
+    slots.rows.add(99, ns(400))
+    plan = Plan()
+    settle_operation(99, Answered(9), slots, ns(102), plan)
+    assert plan.events == [ForeignTrafficDetected(counted=9, ours=4)]
+    assert slots.used(ns(102)) == 10
+
+
 @pytest.mark.parametrize(
     ("rows", "others", "fixed_until", "count", "is_rolling"),
     [
@@ -850,32 +862,30 @@ def test_enough_is_free_for_a_call_and_for_those_before_it() -> None:
     assert [slots.may_pass(ns(20), Lane.BULK, ahead) for ahead in (2, 3)] == [True, False]
 
 
-def test_a_process_announces_its_calls_under_its_own_number_until_it_ends() -> None:
+def test_a_process_announces_its_calls_under_its_own_number() -> None:
     slots = shared(LINE)
-    slots.announce(Demand(1, 2))
-    assert slots.sharers == LINE | {5: Demand(1, 2)}
-    slots.announce(None)
-    slots.announce(None)
-    assert slots.sharers == {sharer: demand for sharer, demand in LINE.items() if sharer != 5}
+    demand = Demand(ns(20), 2)
+    slots.announce(demand)
+    assert slots.sharers == LINE | {5: demand}
 
 
 def test_a_process_without_a_write_for_five_windows_is_forgotten() -> None:
     slots = shared({1: Demand(ns(20), 0), 2: Demand(ns(20) - 1, 0), 3: Demand(ns(60), 0)})
-    slots.forget_sharers(ns(20 + 5 * HOLD))
-    assert slots.sharers == {1: Demand(ns(20), 0), 3: Demand(ns(60), 0)}
-    alone = shared({1: Demand(0, 0)})
-    alone.forget_sharers(ns(999))
-    assert alone.sharers == {1: Demand(0, 0)}
-    two = shared({1: Demand(0, 0), 2: Demand(0, 0)})
-    two.forget_sharers(ns(999))
-    assert two.sharers == {}
+    mine = Demand(ns(20 + 5 * HOLD), 0)
+    slots.announce(mine)
+    assert slots.sharers == {1: Demand(ns(20), 0), 3: Demand(ns(60), 0), 5: mine}
+    alone = shared({})
+    alone.announce(mine)
+    assert alone.sharers == {5: mine}
 
 
 @pytest.mark.parametrize(("count", "kept"), [(512, range(512)), (513, range(1, 513)), (600, range(88, 600))])
 def test_of_more_than_512_processes_the_latest_are_remembered(count: int, kept: range) -> None:
     slots = shared({number: Demand(ns(60) + (number * 7919) % 1000, number) for number in range(count)})
-    latest = sorted(slots.sharers, key=lambda number: slots.sharers[number].seen)[-512:]
-    slots.forget_sharers(ns(60))
+    slots.sharer = 0
+    mine = Demand(ns(60) + 5000, 0)
+    latest = [*sorted(range(1, count), key=lambda number: slots.sharers[number].seen)[-511:], 0]
+    slots.announce(mine)
     assert len(slots.sharers) == len(kept) == 512
     assert set(slots.sharers) == set(latest)
 
