@@ -1,19 +1,20 @@
 """The OpenAPI document is valid, whole and open; the sandbox answers and accepts as it says."""
 
+import importlib
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import aiohttp
 import pytest
+from jsonschema import Draft202012Validator
 
 from goedgepickt_async import models
 from goedgepickt_async.contract import openapi
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks.events import EVENTS
-
-validator = pytest.importorskip("openapi_spec_validator")
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -35,7 +36,10 @@ def inside(value: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.slow
 def test_the_document_is_valid_and_can_be_written_as_json() -> None:
     document = openapi()
-    validator.validate(document)
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    if find_spec("openapi_spec_validator"):  # `nox -s contract` installs it
+        importlib.import_module("openapi_spec_validator").validate(document)
     assert json.loads(json.dumps(document)) == document
 
 
