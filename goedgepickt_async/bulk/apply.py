@@ -90,9 +90,7 @@ class PlanRunner:
         """Lock the target and its journal. In the context, no other run on this host writes to the target.
 
         Raises:
-            JournalBusyError: Another run uses the target or the journal.
-            UnfinishedRunError: A run for this target was interrupted and is not finished or dropped.
-            JournalError: The lock or the journal cannot be used.
+            JournalError: The target or the journal is in use or cannot be used, or a run for the target is unfinished.
         """
         path = self.journal_path
         try:
@@ -142,12 +140,7 @@ class PlanRunner:
         return applied
 
     async def look_up(self) -> None:
-        """Look up the writes with an unknown outcome. Nothing is written.
-
-        Raises:
-            JournalError: The result could not be recorded.
-            GoedGepicktError: The present state could not be read.
-        """
+        """Look up the writes with an unknown outcome. Nothing is written."""
         for write in self.writes:
             entry = self._journal.entry(write.key)
             if entry is None:
@@ -198,10 +191,7 @@ class PlanRunner:
     async def _refreshed(self, write: PlannedWrite, not_before: float) -> PlannedWrite | Unchanged:
         """Return the write with the refreshed state; or that the desired state is present already.
 
-        A reading from before `not_before` is always too old.
-
-        Raises:
-            ConflictError: The item has changed since the plan was made.
+        A reading from before `not_before` is always too old. A change since the plan was made is a `ConflictError`.
         """
         if not self.strategy.reads_in_pages:
             return _compared(write, await self._decide(write)) if self._is_old(not_before) else write
@@ -268,11 +258,7 @@ class PlanRunner:
     async def _look_up(
         self, write: PlannedWrite, *, since: float, unknown: OutcomeUnknownError | None
     ) -> Applied | None:
-        """Look up a write after a lost response. None means that it was not carried out.
-
-        Raises:
-            OutcomeUnknownError: The outcome stays unknown.
-        """
+        """Look up a write after a lost response. None: it was not carried out. An unknown outcome is an error."""
         if unknown is None or unknown.evidence is not Evidence.APPLIED:
             await self._wait_until_settled(since)
         resolution, uuid = self.strategy.resolve(write, await self._present_state(write))

@@ -120,15 +120,8 @@ class Journal:
     ) -> Self:
         """Open or create a journal, lock its file, and read the records of the plan, so that it is continued.
 
-        Args:
-            path: The file; None for a journal in memory.
-            settings: The settings of the client.
-            webshop: The webshop of the plan.
-            kind: The kind of the plan.
-            fingerprint: The id of the plan.
-            run: The id of the run; empty without a run.
-            since: The Unix time before which writes of other plans are ignored, unless their outcome is unknown.
-            on_commit: A function that the thread calls after each commit.
+        Writes of other plans from before `since` are ignored, unless their outcome is unknown. The thread calls
+        `on_commit` after each commit. Without a path, the journal is in memory.
 
         Raises:
             JournalBusyError: Another process uses it.
@@ -186,14 +179,7 @@ class Journal:
         return self._others.get(key)
 
     async def record(self, write: PlannedWrite, state: State, *, uuid: str | None = None, error: str = "") -> None:
-        """Record the state of a write, and wait until it is on disk.
-
-        Args:
-            write: The write.
-            state: Its state.
-            uuid: The uuid of the created or changed object.
-            error: The name of the error, if it failed.
-        """
+        """Record the state of a write, and wait until it is on disk."""
         entry = (write.action.value, state.value, time.time(), json.dumps(dict(write.seen)), uuid)
         self._own[write.key] = Entry(*entry)
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -267,11 +253,7 @@ def _lock(connection: sqlite3.Connection) -> None:
 
 
 def _scope_in(connection: sqlite3.Connection, path: object) -> PlanScope:
-    """Return the scope of the journal, if it can be used.
-
-    Raises:
-        JournalError: The journal cannot be used.
-    """
+    """Return the scope of the journal, if it can be used."""
     if _pragma(connection, "application_id") != _APPLICATION:
         raise JournalError(f"{path} is another database, not a journal")
     if (version := _pragma(connection, "user_version")) != _VERSION:

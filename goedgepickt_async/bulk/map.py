@@ -127,15 +127,7 @@ class Progress:
 
 
 def eta(*, left: int, done: int, requests: int, elapsed: float, rate: float) -> float | None:
-    """Return the expected seconds for the remaining items.
-
-    Args:
-        left: The number of remaining items.
-        done: The number of finished items.
-        requests: The number of requests for the finished items.
-        elapsed: The seconds for the finished items.
-        rate: The average number of requests per second that the budget allows.
-    """
+    """Return the expected seconds for the remaining items, at a rate of requests per second."""
     if left <= 0:
         return 0.0
     if not done:
@@ -178,11 +170,7 @@ class StopAfter:
 
 
 async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """Iterate over the items. Leaving the loop early closes their iterator.
-
-    Raises:
-        ConfigurationError: The items cannot be iterated.
-    """
+    """Iterate over the items. Leaving the loop early closes their iterator."""
     iterator: Any
     if isinstance(items, AsyncIterable):
         iterator = aiter(items)
@@ -208,9 +196,6 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait for their end, even if this wait is cancelled.
 
     Shared objects, such as a journal, may be closed only after the tasks.
-
-    Raises:
-        CancelledError: The wait was cancelled; all tasks have ended.
     """
     left = {task for task in tasks if not task.done()}
     for task in left:
@@ -304,12 +289,7 @@ class BulkRunner(Generic[T, R]):
         return Progress(done=self._done, total=self._total, failed=self._failed, requests=requests, eta=seconds)
 
     async def outcomes(self) -> AsyncGenerator[Outcome[T, R]]:
-        """Start the job and yield the outcomes. Leaving the loop ends all work.
-
-        Raises:
-            BulkStoppedError: Too many items failed.
-            Exception: An error of the items' source, or a fatal error; raised after the last outcome.
-        """
+        """Start the job and yield the outcomes, and then raise its error. Leaving the loop ends all work."""
         async with self._opened():
             self._began = time.monotonic()
             self._reader = asyncio.create_task(self._read_items(), name="items of a bulk job")

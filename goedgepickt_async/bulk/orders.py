@@ -66,11 +66,7 @@ def normalize_order(row: Any, index: int, *, webshop: str, webshop_name: str = "
 
 
 def new_order(values: Mapping[str, Any]) -> NewOrder:
-    """Return the order from these values. Addresses can be mappings, and times can be ISO 8601 text with an offset.
-
-    Raises:
-        ValidationError: The values are not valid.
-    """
+    """Return the order from these values. Addresses can be mappings, and times can be ISO 8601 text with an offset."""
     fields = dict(values)
     for name in _MOMENTS:
         fields[name] = _moment(name, fields[name]) if name in fields else UNSET

@@ -69,11 +69,6 @@ async def make_plan(
         rows: The desired rows.
         webshop: The uuid or name of the webshop. None: the webshop of the client, or the only webshop of the account.
         options: The options of the strategy.
-
-    Raises:
-        ConfigurationError: The webshop does not exist, or the account has several and `webshop` is None, or an option
-            is not valid.
-        GoedGepicktError: The present state cannot be read.
     """
     given = webshop or sender.settings.webshop_uuid
     kind: PlanStrategy[Any] = _STRATEGIES[name](sender, webshop=given or "", **options)
@@ -110,12 +105,7 @@ async def make_plan(
 
 
 def bound(plan: Plan, sender: Sender) -> Plan:
-    """Load a saved plan, which this client can apply to the plan's webshop.
-
-    Raises:
-        ConfigurationError: This version does not know the kind of the plan.
-        JournalMismatchError: The plan was made for another server or API key.
-    """
+    """Return a saved plan with a client, which can apply it to the plan's webshop."""
     webshop = plan.scope.webshop
     plan.scope.check(sender.settings, webshop, "the plan")
     if plan.kind not in _STRATEGIES:

@@ -106,8 +106,7 @@ class TargetLock:
         """Take the lock.
 
         Raises:
-            JournalBusyError: Another run has the lock.
-            JournalError: The lock's file cannot be used.
+            JournalError: Another run has the lock, or its file cannot be used.
         """
         path = runtime_dir() / "locks" / f"{self.target.name}.lock"
         lock = FileLock(path)
@@ -246,11 +245,7 @@ _converter: Final = _make_converter()
 
 
 def save_run(run: RunRecord, plan_json: str | None = None) -> None:
-    """Save a run and its plan.
-
-    Raises:
-        JournalError: The files cannot be written.
-    """
+    """Save a run and its plan."""
     try:
         make_private_directory(run.folder.parent)
         make_private_directory(run.folder)
@@ -341,22 +336,13 @@ def unfinished_runs(target: Target) -> list[RunRecord]:
 
 
 def refuse_unfinished(runs: Iterable[RunRecord]) -> None:
-    """Refuse to start a run in addition to these.
-
-    Raises:
-        UnfinishedRunError: There is one.
-    """
+    """Refuse to start a run in addition to these."""
     for run in runs:
         raise UnfinishedRunError(f"{run} was interrupted. Resume it or drop it first; nothing was sent", run=run)
 
 
 def find_unfinished(run_id: str) -> RunRecord:
-    """Return the run like `find_run`.
-
-    Raises:
-        ConfigurationError: The run does not exist or has ended.
-        JournalError: The directory cannot be read.
-    """
+    """Return the run like `find_run`, if it has not ended."""
     run = find_run(run_id)
     if run.state is not RunState.UNFINISHED:
         raise ConfigurationError(f"run {run.id} has ended: it is {run.state}")
@@ -380,9 +366,6 @@ def end_run(run: RunRecord, state: RunState, counts: Mapping[str, int]) -> RunRe
     """Save the end of a run, and remove old records.
 
     The plan of an ended run of orders is not kept, because it contains addresses.
-
-    Raises:
-        JournalError: It cannot be recorded.
     """
     ended = attrs.evolve(run, state=state, ended_at=datetime.now(UTC), counts=dict(counts))
     save_run(ended)

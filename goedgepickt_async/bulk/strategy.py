@@ -118,11 +118,7 @@ class PlanStrategy(ABC, Generic[P]):
 
 
 def fields_of(row: Any) -> dict[str, Any]:
-    """Return the fields of a row that have a value, by Python name.
-
-    Raises:
-        TypeError: The row is neither a mapping nor an attrs object.
-    """
+    """Return the fields of a row that have a value, by Python name. Another type of row is a `TypeError`."""
     if isinstance(row, Mapping):
         named: Iterable[tuple[str, Any]] = ((str(name), value) for name, value in row.items())
     elif attrs.has(type(row)):
@@ -336,11 +332,7 @@ def variants_of(key: str) -> set[str]:
 
 
 def _proven(known: AbstractSet[str | None], key: str) -> frozenset[str]:
-    """The keys of a whole list.
-
-    Raises:
-        DecodeError: No product has one, so it is not known which products are there.
-    """
+    """Return the keys of a whole list. If no product has one, it is not known which products are there."""
     if known != {None}:
         return frozenset(value for value in known if value)
     hint = "" if key == "sku" else ': use key="sku"'
@@ -362,11 +354,7 @@ async def _read_products(
 ) -> tuple[dict[str, tuple[Product, ...]], frozenset[str] | None]:
     """Return the products with these keys, and all existing keys if the whole list was read.
 
-    Args:
-        sender: What sends the requests.
-        keys: The keys to read.
-        key: The field of the keys. The API can search by SKU only.
-        webshop: The webshop; None for the products of all webshops.
+    The API can search by SKU only. Without a webshop, the products of all webshops are read.
     """
     if not keys:
         return {}, None
@@ -418,13 +406,10 @@ def _pages_left(info: PageInfo) -> int:
 async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
     """Return the uuid and the name of a plan's webshop, for Python and the command line.
 
-    Args:
-        sender: What sends the requests.
-        given: Its uuid or its name, in upper or lower case; None for the only webshop of the account.
+    It is given by its uuid or its name, in upper or lower case. None: the only webshop of the account.
 
     Raises:
-        ConfigurationError: The webshop does not exist, or the account has several and `webshop` is None.
-        GoedGepicktError: The webshops cannot be read.
+        ConfigurationError: The webshop does not exist, or the account has several and none is given.
     """
     shops: list[Webshop] = []
     try:
@@ -455,11 +440,7 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
 
 
 async def _for_each(sender: Sender, items: Sequence[T], read: Callable[[T], Awaitable[R]]) -> dict[T, R]:
-    """Return the results of the coroutines; the first failure cancels the others.
-
-    Raises:
-        GoedGepicktError: The exception of the failed coroutine.
-    """
+    """Return the results of the coroutines; the first failure cancels the others and is raised."""
     budget = sender.pipeline.budget
     runner = BulkRunner(read, items, budget, concurrency=_AT_ONCE, stop=StopAfter(errors=1), lane=Lane.NORMAL)
     found: dict[T, R] = {}

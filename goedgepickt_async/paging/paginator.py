@@ -55,11 +55,7 @@ def write_token(identity: Sequence[str], position: Position) -> str:
 
 
 def read_token(token: str, identity: Sequence[str]) -> Position:
-    """Return the position of a token.
-
-    Raises:
-        ConfigurationError: The text is not a token, or is a token of another version or another list.
-    """
+    """Return the position of a token. A token of another version or another list is refused."""
     try:
         token = token[:_LONGEST]
         packed = base64.urlsafe_b64decode(token.strip() + "=" * (-len(token.strip()) % 4))

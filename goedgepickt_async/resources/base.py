@@ -108,11 +108,7 @@ class Resource(AsyncOnly):
         return fetch
 
     def _webshop(self, given: str | Unset | None) -> str:
-        """Return the uuid of the webshop for a write.
-
-        Raises:
-            ValidationError: Neither the call nor the client has a webshop.
-        """
+        """Return the uuid of the webshop for a write."""
         webshop = self._sender.settings.webshop_uuid if given is UNSET or given is None else given
         if not webshop:
             raise ValidationError(
@@ -134,12 +130,7 @@ def not_proven(path: str, message: str, *, problems: Sequence[str] = ()) -> Deco
 
 
 def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the query of a list.
-
-    Args:
-        endpoint: The name of the endpoint.
-        filters: The arguments of `list()` by name; arguments that are None are left out.
-    """
+    """Return the query of a list from the arguments of `list()`; arguments that are None are left out."""
     query: dict[str, Any] = dict(endpoint.query)
     for known in endpoint.filters:
         value = filters.get(known.name)
@@ -160,10 +151,7 @@ def request_to(operation: str, body: Any = NO_BODY, **ids: str) -> Request:
     Args:
         operation: The name of the endpoint, such as `orders.get`.
         body: The body, as values for `json.dumps`.
-        ids: A value for each `{name}` in the path.
-
-    Raises:
-        ValidationError: An id is empty or not a str.
+        ids: A value for each `{name}` in the path; a value that is empty or no str is refused.
     """
     endpoint = ENDPOINTS[operation]
     path = endpoint.path
@@ -257,17 +245,11 @@ def _says_failed(name: str) -> DecodeError:
 def rows_in(data: Any, name: str) -> list[Any]:
     """Return the rows of a list.
 
-    Args:
-        data: The JSON of the response.
-        name: The key of the rows.
-
-    Returns:
-        The rows. `[]` and `{}` are the empty list. An object with numeric keys, as PHP sends it, is the list of its
-        values.
+    `[]` and `{}` are the empty list. An object with numeric keys, as PHP sends it, is the list of its values. Another
+    response does not count as an empty list, because callers create missing objects.
 
     Raises:
-        DecodeError: The response has no list. It does not count as an empty list, because callers create missing
-            objects.
+        DecodeError: The response has no list.
     """
     if not isinstance(data, Mapping):
         raise DecodeError("the answer is no list", problems=[f"$: expected an object with {name}"])
@@ -331,14 +313,13 @@ async def create_or_lookup(
     reader: Callable[[Any], T | None],
     find: Callable[[], Awaitable[T | None]],
 ) -> T:
-    """Send a write once.
+    """Send a write once. If its outcome is unknown, look for the created object.
 
     Args:
         sender: The sender.
         request: The write.
-        reader: A function that returns the created object from the JSON of the response; None if the response does not
-            have it.
-        find: A coroutine function that looks for the created object if the response was lost or does not have it.
+        reader: Returns the created object from the JSON of the response; None if the response does not have it.
+        find: Looks for the created object if the response was lost or does not have it.
 
     Raises:
         OutcomeUnknownError: The server may have carried out the write, and the lookup did not find out.
@@ -371,11 +352,7 @@ DUTCH = ZoneInfo("Europe/Amsterdam")
 
 
 def day(moment: date | None) -> date | None:
-    """Return the day for `createdAfter`, which has no time of day (reference section 3, A).
-
-    Raises:
-        ConfigurationError: The value is a datetime without a time zone, or not a date.
-    """
+    """Return the day for `createdAfter`, which has no time of day (reference section 3, A)."""
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
             raise ConfigurationError("created_after must be a date, or a datetime with a time zone")

@@ -53,10 +53,9 @@ def identity_of(order: Order) -> Identity | None:
 
 
 async def identified(orders: Paginator[Order]) -> AsyncGenerator[tuple[Identity, Order]]:
-    """The orders of a list that have an identity.
+    """Yield the orders of a list that have an identity.
 
-    Raises:
-        DecodeError: No order of the list has an id or a number. Whether an order is there is not proven then.
+    If no order has an id or a number, it is not proven whether an order is there: a `DecodeError`.
     """
     unnamed = named = False
     async for order in orders:

@@ -225,11 +225,7 @@ def _keep(sku: str | None, supplier_uuid: str | None) -> Callable[[Product], boo
 
 
 def _product(data: Any) -> Product | None:
-    """Return the product: `{"items": [product]}`, a product, or an empty list (reference section 4.2, B).
-
-    Returns:
-        The product; None if the response has no product or several.
-    """
+    """Return the only product: of `{"items": [product]}`, a product, or an empty list (reference section 4.2, B)."""
     if isinstance(data, Mapping) and "items" in data:
         data = as_list(data["items"])
     if isinstance(data, list):
@@ -246,11 +242,7 @@ def _created(data: Any, sku: str) -> Product | None:
 
 
 def _updated(data: Any, uuid: str) -> Product | None:
-    """The product in the response to an update.
-
-    Raises:
-        DecodeError: The response has another product.
-    """
+    """Return the product in the response to an update. Another product is refused."""
     product = _product(data)
     if product is not None and product.uuid.casefold() != uuid.strip().casefold():
         raise DecodeError("the response has another product", problems=["$.uuid: expected the uuid in the path"])

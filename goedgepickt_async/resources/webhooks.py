@@ -95,11 +95,7 @@ def same_target(one: str | None, other: str | None) -> bool:
 
 
 def checked_target(url: str) -> str:
-    """Check the URL for deliveries.
-
-    Raises:
-        ValidationError: The text is not an http or https URL.
-    """
+    """Return the URL for deliveries. It must be an http or https URL."""
     if not isinstance(url, str) or not url.isprintable() or " " in url:
         raise refused("url", "must be a str with a URL")
     parts = _split(url)
@@ -111,11 +107,7 @@ def checked_target(url: str) -> str:
 
 
 def checked_events(events: WebhookEvent | str | Iterable[WebhookEvent | str]) -> list[WebhookEvent]:
-    """Each event once, in the given order.
-
-    Raises:
-        ValidationError: The argument is empty, or an item is not a str or is the name of a delivery.
-    """
+    """Return each event once, in the given order. The name of an event in deliveries is refused."""
     named = _several(events, "events")
     mistaken = next((name for name in named if name in EVENTS), None)
     if mistaken is not None:

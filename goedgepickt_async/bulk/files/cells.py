@@ -346,12 +346,7 @@ _MIXED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,])[0-9]{3})(?:\1[0-9]{3})*(?!
 def parse_amount(text: str, decimal: str | None = None) -> Decimal:
     """Read a decimal number: `12.34`, `12,34`, `1.234,56`, `1,234.56`, `€ 12,34`, `12,-`.
 
-    Args:
-        text: The content of the cell.
-        decimal: The decimal sign, `,` or `.`; None to detect it.
-
-    Raises:
-        CellError: The text is not a number, or is ambiguous, such as `1.234`.
+    Without the decimal sign, `,` or `.`, an ambiguous text such as `1.234` is refused.
     """
     if len(text) > _LONGEST:
         raise CellError("is too long for a number")
@@ -367,11 +362,7 @@ def parse_amount(text: str, decimal: str | None = None) -> Decimal:
 
 
 def parse_whole(text: str, decimal: str | None = None) -> int:
-    """Read a whole number. Decimals are allowed if they are zeros, as in `5.0000`.
-
-    Raises:
-        CellError: The text is not a whole number, or is ambiguous.
-    """
+    """Read a whole number. Decimals are allowed if they are zeros, as in `5.0000`."""
     number = parse_amount(text, decimal)
     if number != number.to_integral_value():
         raise CellError(f"must be a whole number, not {text.strip()!r}")

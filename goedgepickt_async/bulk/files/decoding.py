@@ -66,11 +66,7 @@ class Decoded:
 
 
 def unpack(data: bytes) -> bytes:
-    """Decompress a gzip file or a zip with one file. Other bytes are returned unchanged.
-
-    Raises:
-        InputFileError: The file is damaged, too large, or a zip with several files.
-    """
+    """Decompress a gzip file or a zip with one file. Other bytes are returned unchanged."""
     if data.startswith(_GZIP):
         return _gunzip(data)
     if not data.startswith(_ZIP) or is_workbook(data):
@@ -104,11 +100,7 @@ def _gunzip(data: bytes) -> bytes:
 
 
 def decode(data: bytes, encoding: str | None = None) -> Decoded:
-    """Decode the text: by its byte order mark, or else as UTF-8, UTF-16 or Windows-1252.
-
-    Raises:
-        InputFileError: The bytes are not text, not in the given encoding, or UTF-8 with a wrong byte.
-    """
+    """Decode the text: by its byte order mark, or else as UTF-8, UTF-16 or Windows-1252."""
     said = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if said is not None:
         return Decoded(_decode_as(data, said))
@@ -204,11 +196,7 @@ def delimiter_of(text: str, known: Callable[[list[str]], int]) -> str:
 
 
 def csv_records(text: str, delimiter: str) -> Iterator[Record]:
-    """The records that are not empty, each with its first line, from 1.
-
-    Raises:
-        InputFileError: A quote is not closed, a cell is too long, or the file is HTML.
-    """
+    """Return the records that are not empty, each with its first line, from 1."""
     if _MARKUP.match(text):
         raise InputFileError("it is HTML or XML: save it as CSV UTF-8 or as .xlsx")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -317,14 +305,9 @@ def is_workbook(data: bytes) -> bool:
 
 
 def workbook_records(data: bytes, sheet: str | None = None) -> Iterator[Record]:
-    """The rows of a sheet that are not empty: text stays text, formulas are their values, dates are dates.
+    """Return the rows of a sheet that are not empty: text stays text, formulas are their values, dates are ISO 8601.
 
-    Args:
-        data: The bytes of an .xlsx, .xlsb, .xls or .ods file.
-        sheet: The name of the sheet; None for the only one that is not empty.
-
-    Raises:
-        InputFileError: The extra `excel` is not installed, the file cannot be read, or it has several sheets.
+    Without a name, it is the only sheet that is not empty.
     """
     try:
         import python_calamine  # noqa: PLC0415  an optional extra

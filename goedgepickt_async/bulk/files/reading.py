@@ -572,16 +572,8 @@ def match(
 ) -> dict[str, int]:
     """Return the index of the column for each field.
 
-    Args:
-        kind: The kind of the rows.
-        names: The names of the columns, as in the file.
-        explicit: The column for a field from the user; an empty text means no column.
-        profile: The profile of the file.
-        constants: The fields with a value for all rows, which need no column.
-        filled: Whether each column has any value: of the columns that a profile names, one with values counts first.
-
-    Raises:
-        InputFileError: A column does not exist, is ambiguous, or is required and missing.
+    An explicit column comes first, then a column of the profile, then a known name. A constant needs no column. Of the
+    columns that a profile names, the first with a value counts.
     """
     for field in (*explicit, *constants):
         if field not in kind.fields:
