@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,20 +13,23 @@ from typing import Any, Final
 
 import attrs
 
+from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter
 from goedgepickt_async.bulk.runs import Target, TargetLock, refuse_unfinished, unfinished_runs
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, Decision, PlannedWrite, Unchanged
 from goedgepickt_async.errors import (
     AlreadyExistsError,
+    AuthenticationError,
+    ClientClosedError,
     ConflictError,
     Evidence,
     GoedGepicktError,
     JournalError,
     OutcomeUnknownError,
 )
-from goedgepickt_async.settings import Settings
 
 __all__ = ["PlanRunner"]
 
@@ -36,6 +39,7 @@ _ROUNDS: Final = 3
 """The largest number of times that a write is sent, if each lookup shows that it was not carried out."""
 _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
 """Writes that need a lookup before they are sent again. The other writes set a state and can be repeated."""
+_FATAL: Final = (JournalError, AuthenticationError, ClientClosedError)
 _NOTHING_HAPPENED: Final = frozenset({Evidence.NOT_SENT, Evidence.REJECTED, Evidence.FINAL})
 
 
@@ -44,8 +48,8 @@ class PlanRunner:
     """Applies one plan.
 
     Attributes:
+        sender: The sender of the client.
         strategy: The strategy of the plan.
-        settings: The settings of the client.
         fingerprint: The id of the plan.
         writes: The writes of the plan.
         read_at: The time when the present state was read, in Unix seconds.
@@ -54,11 +58,12 @@ class PlanRunner:
         max_age: The largest age of a reading in seconds; None for any age.
         settle_after: The seconds for which the server may still process a write after a lost response.
         run: The id of the run; empty without a run.
+        on_end: A function that is called in a thread before the target is released.
         counts: The number of writes by result.
     """
 
+    sender: Sender
     strategy: PlanStrategy[Any]
-    settings: Settings
     fingerprint: str
     writes: Sequence[PlannedWrite]
     read_at: float
@@ -67,6 +72,7 @@ class PlanRunner:
     max_age: float | None = 600.0
     settle_after: float
     run: str = ""
+    on_end: Callable[[PlanRunner], object] | None = None
     counts: Counter[str] = attrs.field(init=False, factory=Counter)
     _left: dict[str, PlannedWrite] = attrs.field(init=False)
     _lock: TargetLock = attrs.field(init=False)
@@ -78,12 +84,21 @@ class PlanRunner:
 
     def __attrs_post_init__(self) -> None:
         self._left = {write.key: write for write in self.writes}
-        self._lock = TargetLock(Target.of(self.settings, self.strategy.webshop, self.strategy.name))
+        self._lock = TargetLock(Target.of(self.sender.settings, self.strategy.webshop, self.strategy.name))
 
     @property
     def is_ended(self) -> bool:
         """Whether each write has an outcome."""
         return sum(self.counts.values()) >= len(self.writes)
+
+    def stream(self, *, concurrency: int, stop: StopAfter | None) -> OutcomeStream[PlannedWrite, Applied]:
+        """Return the outcomes of the writes. The job starts with the iteration."""
+        pipeline = self.sender.pipeline
+        job = BulkRunner(
+            self.apply, self.writes, pipeline.budget, concurrency=concurrency, stop=stop, fatal=_FATAL,
+            job=self.strategy.name, on_item=pipeline.hooks.item, opened=self.opened,
+        )  # fmt: skip
+        return OutcomeStream(job)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -100,7 +115,7 @@ class PlanRunner:
                 path = None  # there is nothing to say in it
             self._journal = await Journal.open(
                 path,
-                self.settings,
+                self.sender.settings,
                 self.strategy.webshop,
                 kind=self.strategy.name,
                 fingerprint=self.fingerprint,
@@ -111,7 +126,11 @@ class PlanRunner:
             try:
                 if self._journal.is_begun or self._lock.last_write >= self.read_at:
                     self.read_at = 0.0  # something wrote to the target since
-                yield
+                try:
+                    yield
+                finally:
+                    if self.on_end is not None:
+                        await asyncio.shield(asyncio.to_thread(self.on_end, self))
             finally:
                 await self._journal.close()
         finally:

@@ -6,7 +6,6 @@ import hashlib
 import html
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from os import PathLike
 from typing import Any, Final
@@ -15,7 +14,7 @@ import attrs
 
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async.bulk.apply import PlanRunner
-from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter
+from goedgepickt_async.bulk.map import OutcomeStream, StopAfter
 from goedgepickt_async.bulk.runs import Target
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import (
@@ -32,12 +31,11 @@ from goedgepickt_async.bulk.values import (
     Skipped,
     Unchanged,
 )
-from goedgepickt_async.errors import AuthenticationError, ClientClosedError, ConfigurationError, JournalError
+from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.text import for_terminal, printable
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "runner_of"]
 
-_FATAL = (JournalError, AuthenticationError, ClientClosedError)
 _FORMAT: Final = "goedgepickt-async plan"
 _VERSION: Final = 2
 _LISTS: Final = ("writes", "conflicts", "skipped", "unchanged")
@@ -266,35 +264,8 @@ class Plan:
         """
         if settle_after < 0 or (max_age is not None and max_age < 0):
             raise ConfigurationError("settle_after and max_age must be seconds, at least 0")
-        sender, strategy = self.bound_to
-        plan_runner = PlanRunner(
-            strategy=strategy,
-            settings=sender.settings,
-            fingerprint=self.fingerprint,
-            writes=self.writes,
-            read_at=self.read_at.timestamp(),
-            journal_path=journal,
-            dry_run=dry_run,
-            max_age=max_age,
-            settle_after=settle_after,
-        )
-        return self.stream(plan_runner, plan_runner.opened, concurrency=concurrency, stop=stop)
-
-    def stream(
-        self,
-        plan_runner: PlanRunner,
-        opened: Callable[[], AbstractAsyncContextManager[object]],
-        *,
-        concurrency: int,
-        stop: StopAfter | None,
-    ) -> OutcomeStream[PlannedWrite, Applied]:
-        """Return the outcomes of a runner of this plan, for `apply` and for runs."""
-        sender, strategy = self.bound_to
-        runner = BulkRunner(
-            plan_runner.apply, self.writes, sender.pipeline.budget, concurrency=concurrency, stop=stop,
-            fatal=_FATAL, job=strategy.name, on_item=sender.pipeline.hooks.item, opened=opened,
-        )  # fmt: skip
-        return OutcomeStream(runner)
+        runner = runner_of(self, journal_path=journal, dry_run=dry_run, max_age=max_age, settle_after=settle_after)
+        return runner.stream(concurrency=concurrency, stop=stop)
 
     @property
     def bound_to(self) -> tuple[Sender, PlanStrategy[Any]]:
@@ -329,6 +300,13 @@ class Plan:
             CONVERTER.unstructure(self.writes),
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def runner_of(plan: Plan, **options: Any) -> PlanRunner:
+    """Return what applies a plan; the options are attributes of the `PlanRunner`."""
+    sender, strategy = plan.bound_to
+    options = {"read_at": plan.read_at.timestamp(), **options}
+    return PlanRunner(sender=sender, strategy=strategy, fingerprint=plan.fingerprint, writes=plan.writes, **options)
 
 
 # -- saving and loading ---------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
@@ -21,7 +21,7 @@ from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
 from goedgepickt_async.bulk.orders import OrderStrategy
-from goedgepickt_async.bulk.plan import Plan
+from goedgepickt_async.bulk.plan import Plan, runner_of
 from goedgepickt_async.bulk.products import ProductStrategy, StockStrategy
 from goedgepickt_async.bulk.runs import (
     RunRecord,
@@ -176,13 +176,10 @@ class Run:
         is_resumed: Whether the run was started earlier.
     """
 
-    def __init__(
-        self, plan: Plan, record: RunRecord, applying: tuple[Sender, PlanStrategy[Any]], *, is_resumed: bool
-    ) -> None:
+    def __init__(self, plan: Plan, record: RunRecord, *, is_resumed: bool) -> None:
         self.plan = plan
         self.record: RunRecord = record
         self.is_resumed = is_resumed
-        self._applying = applying
 
     def apply(
         self, *, concurrency: int = 10, stop: StopAfter | None = None, settle_after: float = 30.0
@@ -194,30 +191,14 @@ class Run:
             stop: The limits at which the job stops.
             settle_after: The seconds after a lost response until the write is looked up.
         """
-        runner = self._runner(settle_after=settle_after)
+        runner = self._runner(settle_after=settle_after, on_end=self._write_down)
+        return runner.stream(concurrency=concurrency, stop=stop)
 
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[None]:
-            async with runner.opened():
-                try:
-                    yield
-                finally:
-                    await asyncio.shield(asyncio.to_thread(self._write_down, runner))
-
-        return self.plan.stream(runner, opened, concurrency=concurrency, stop=stop)
-
-    def _runner(self, *, settle_after: float) -> PlanRunner:
-        sender, strategy = self._applying
-        return PlanRunner(
-            strategy=strategy,
-            settings=sender.settings,
-            fingerprint=self.plan.fingerprint,
-            writes=self.plan.writes,
-            read_at=0.0 if self.is_resumed else self.plan.read_at.timestamp(),
-            journal_path=self.record.journal_path if self.plan.writes else None,
-            settle_after=settle_after,
-            run=self.record.id,
-        )
+    def _runner(self, **options: Any) -> PlanRunner:
+        if self.is_resumed:
+            options["read_at"] = 0.0
+        journal = self.record.journal_path if self.plan.writes else None
+        return runner_of(self.plan, journal_path=journal, run=self.record.id, **options)
 
     async def look_up(self) -> RunRecord:
         """Look up the writes with an unknown outcome, and drop the run.
@@ -310,7 +291,7 @@ class Bulk:
         older = await asyncio.to_thread(_register, record, plan.to_json())
         if older is not None:
             return await self.resume_run(older.id)
-        return Run(plan, record, plan.bound_to, is_resumed=False)
+        return Run(plan, record, is_resumed=False)
 
     async def resume_run(self, run_id: str) -> Run:
         """Continue an interrupted run.
@@ -331,7 +312,7 @@ class Bulk:
         except OSError as error:
             raise JournalError(f"the plan of run {record.id} cannot be read: {error.strerror}") from None
         plan = self.load_plan(text)
-        return Run(plan, record, plan.bound_to, is_resumed=True)
+        return Run(plan, record, is_resumed=True)
 
     def load_plan(self, text: str | bytes) -> Plan:
         """Load a plan that `to_json` saved. This client can apply it to the plan's webshop.
