@@ -16,14 +16,14 @@ from functools import cache
 from typing import Any, Final, Literal
 
 import attrs
+from cattrs import Converter
 
 from goedgepickt_async import __version__, models
-from goedgepickt_async.contract.facts import FACTS, field_facts
+from goedgepickt_async.contract.facts import FACTS, described, field_facts
 from goedgepickt_async.convert import decode
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.hooks import DriftDetected, Hooks, PageRead, ResponseReceived
 from goedgepickt_async.models import Address, OpenEnum
-from goedgepickt_async.models.base import FieldInfo, field_info
 
 __all__ = ["Collector", "Finding", "Observer", "Report", "Verdict", "kind_of"]
 
@@ -361,17 +361,13 @@ class Collector:
             ValueError: The data is not the state of a probe.
         """
         try:
-            made = cls(int(state["requests"]), "traffic" if state["origin"] == "traffic" else "probe")
-            for fact, found in state["_verdicts"].items():
-                for verdict, detail in found:
-                    made.note(fact, verdict, detail)
-            made._kinds = {path: Counter(counts) for path, counts in state["_kinds"].items()}
-            made._rows, made._keys = Counter(state["_rows"]), Counter(state["_keys"])
-            made._values, made._statuses = Counter(state["_values"]), Counter(state["_statuses"])
-            made.headers(str(name) for name in state["_headers"])
+            parts = {field.name: state[field.name] for field in attrs.fields(cls)}
+            return _CONVERTER.structure(parts, cls)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("the data is not the state of a probe") from error
-        return made
+
+
+_CONVERTER: Final = Converter(detailed_validation=False)
 
 
 class Observer:
@@ -472,21 +468,14 @@ def _model_in(kind: Any) -> type[Any] | None:
 def _fields_of(cls: Any) -> dict[str, tuple[str, Any]]:
     """Key on the wire -> the field's first name and type; each part of an address is a separate field."""
     known: dict[str, tuple[str, Any]] = {}
-    for field, info in _described(cls):
+    for field, info in described(cls):
         if info.is_flat:
-            for part, inner in _described(Address):
+            for part, inner in described(Address):
                 for name in (inner.name, *inner.aliases):
                     known[info.name + name] = (info.name + inner.name, part.type)
         else:
             known.update(dict.fromkeys((info.name, *info.aliases), (info.name, field.type)))
     return known
-
-
-def _described(cls: type[Any]) -> Iterator[tuple[attrs.Attribute[Any], FieldInfo]]:
-    for field in attrs.fields(attrs.resolve_types(cls)):
-        info = field_info(field.metadata)
-        if info is not None:
-            yield field, info
 
 
 def _weightiest(verdicts: list[Verdict]) -> Verdict:

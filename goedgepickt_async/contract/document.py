@@ -16,10 +16,10 @@ from typing import Any, Final
 import attrs
 
 from goedgepickt_async import __version__, models
-from goedgepickt_async.contract.facts import FACTS, field_facts
+from goedgepickt_async.contract.facts import FACTS, described, field_facts
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint, Filter
 from goedgepickt_async.models import Address, OpenEnum, PageInfo, Secret
-from goedgepickt_async.models.base import FieldInfo, Identifier, Label, Unset, field_info
+from goedgepickt_async.models.base import FieldInfo, Identifier, Label, Unset
 from goedgepickt_async.models.validators import COUNTRY_CODES
 from goedgepickt_async.webhooks.events import EVENTS, Event
 
@@ -333,11 +333,13 @@ class _Components:
     def _object(self, cls: type[Any], *, is_sent: bool) -> _Schema:
         properties: dict[str, Any] = {}
         required: list[str] = []
-        for (field, info), fact in zip(_fields(cls), field_facts(cls), strict=True):
+        for (field, info), fact in zip(described(cls), field_facts(cls), strict=True):
             sure = {"x-confidence": fact.confidence, "x-source": fact.source}
             name = info.sent if is_sent else info.name
             if info.is_flat:
-                parts = ((name + (part.sent if is_sent else part.name), kind, part) for kind, part in _fields(Address))
+                parts = (
+                    (name + (part.sent if is_sent else part.name), kind, part) for kind, part in described(Address)
+                )
                 properties.update(
                     {key: {**self._field(kind.type, part, is_sent=is_sent), **sure} for key, kind, part in parts}
                 )
@@ -431,10 +433,3 @@ _SENT: Final[dict[Any, _Schema]] = {
         "description": "Dutch local time, `YYYY-MM-DD HH:mm:ss`.",
     },
 }
-
-
-def _fields(cls: type[Any]) -> Iterator[tuple[attrs.Attribute[Any], FieldInfo]]:
-    for field in attrs.fields(attrs.resolve_types(cls, include_extras=True)):
-        info = field_info(field.metadata)
-        if info is not None:
-            yield field, info

@@ -16,10 +16,10 @@ import attrs
 from goedgepickt_async import models
 from goedgepickt_async._transport.request import Idempotency
 from goedgepickt_async.endpoints import ENDPOINTS
-from goedgepickt_async.models.base import Confidence, field_info
+from goedgepickt_async.models.base import Confidence, FieldInfo, field_info
 from goedgepickt_async.webhooks.events import EVENTS
 
-__all__ = ["FACTS", "Fact", "FieldFact", "enumerations", "event_facts", "field_facts", "reference_page"]
+__all__ = ["FACTS", "Fact", "FieldFact", "described", "enumerations", "event_facts", "field_facts", "reference_page"]
 
 
 @attrs.frozen
@@ -171,11 +171,18 @@ _ENUMERATIONS: Final[dict[str, tuple[Confidence, str]]] = {
 }
 
 
+def described(cls: type[Any]) -> Iterator[tuple[attrs.Attribute[Any], FieldInfo]]:
+    """The fields of a model that are on the wire."""
+    for field in attrs.fields(attrs.resolve_types(cls)):
+        info = field_info(field.metadata)
+        if info is not None:
+            yield field, info
+
+
 def field_facts(cls: type[Any]) -> Iterator[FieldFact]:
     """The fields of a model or event; confidence and source are in their metadata."""
-    for field in attrs.fields(cls):
-        info = field_info(field.metadata)
-        if info is not None and info.confidence is not None:
+    for _, info in described(cls):
+        if info.confidence is not None:
             name = f"{info.name}*" if info.is_flat else info.name
             yield FieldFact(cls.__name__, name, info.confidence, info.source, info.section)
 
