@@ -53,6 +53,8 @@ Reader: TypeAlias = Callable[[Any, Notation], Any]
 """A function that converts a value that is not empty."""
 
 _NOTHING_SAID: Final = Notation()
+_LONGEST: Final = 40
+"""The most digits of a number."""
 
 _DUTCH: Final = ZoneInfo("Europe/Amsterdam")
 _SHORTENED: Final = re.compile(r"[0-9]+(?:[.,][0-9]+E\+?|E\+)[0-9]+", re.IGNORECASE)
@@ -138,7 +140,7 @@ def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
 
 def digits(value: Any, _: Notation = _NOTHING_SAID) -> str:
     """Read text that can be digits, such as a zip code or a phone number, without the apostrophe of a spreadsheet."""
-    kept = text(value).strip()
+    kept = text(value)
     return _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
 
 
@@ -162,14 +164,13 @@ def price(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
 
 
 def whole(value: Any, notation: Notation = _NOTHING_SAID) -> int:
-    """Read a whole number."""
-    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value.adjusted()) < 30:
-        return int(value)
-    if isinstance(value, Decimal):
+    """Read a whole number. Decimals are allowed if they are zeros, as in `5.0000`."""
+    if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) < _LONGEST):
         raise CellError("must be a whole number")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return parse_whole(text(value), notation.decimal)
+    number = amount(value, notation)
+    if number != number.to_integral_value():
+        raise CellError(f"must be a whole number, not {text(value)!r}")
+    return int(number)
 
 
 def flag(value: Any, _: Notation = _NOTHING_SAID) -> bool:
@@ -177,14 +178,14 @@ def flag(value: Any, _: Notation = _NOTHING_SAID) -> bool:
     if isinstance(value, bool):
         return value
     try:
-        return _FLAGS[text(value).strip().lower()]
+        return _FLAGS[text(value).lower()]
     except KeyError:
         raise CellError("must be yes or no (ja, nee, true, false, 1, 0)") from None
 
 
 def link(value: Any, _: Notation = _NOTHING_SAID) -> str:
     """Read a URL; if a shop lists several, the first one."""
-    first = re.split(r",\s*(?=https?://)|\s*\|\s*|;\s*(?=https?://)", text(value).strip())[0]
+    first = re.split(r",\s*(?=https?://)|\s*\|\s*|;\s*(?=https?://)", text(value))[0]
     if not re.match(r"https?://\S+$", first):
         raise CellError("must be a URL that begins with http:// or https://")
     return first
@@ -231,7 +232,7 @@ _COUNTRIES: Final = {
 
 def country(value: Any, _: Notation = _NOTHING_SAID) -> str:
     """Read a country as its code of two letters, also from its name or its code of three letters."""
-    kept = text(value).strip()
+    kept = text(value)
     return _COUNTRIES.get("-".join(kept.casefold().split()), kept.upper())
 
 
@@ -253,7 +254,7 @@ _STATUSES: Final = {
 
 def order_status(value: Any, _: Notation = _NOTHING_SAID) -> str:
     """Read the status of a new order, also from the words of shops. The plan refuses other values."""
-    kept = text(value).strip()
+    kept = text(value)
     return _STATUSES.get(kept.casefold(), kept)
 
 
@@ -290,7 +291,7 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
     """
     if isinstance(value, datetime):
         return value if value.tzinfo is not None else value.replace(tzinfo=_DUTCH)
-    kept = text(value).strip()
+    kept = text(value)
     try:
         read = _written_out(kept, notation) or datetime.fromisoformat(_SPACED_OFFSET.sub("", kept))
     except ValueError:
@@ -333,7 +334,6 @@ def _shown(kept: str) -> str:
     return repr(kept if len(kept) <= 30 else f"{kept[:29]}…")
 
 
-_LONGEST: Final = 40
 _CURRENCY: Final = re.compile(r"^(?:€|EUR)\s*|\s*(?:€|EUR)$", re.IGNORECASE)
 _SPACES: Final = re.compile("(?<=[0-9])[ \u00a0\u2009\u202f'](?=[0-9]{3}(?![0-9]))")
 _NO_CENTS: Final = re.compile(r",-{1,2}$")
@@ -359,14 +359,6 @@ def parse_amount(text: str, decimal: str | None = None) -> Decimal:
     if mixed is not None and decimal in {None, mixed[2]}:
         return _decimal(kept, thousands=mixed[1], point=mixed[2])
     return _of_one_sign(kept, text, decimal)
-
-
-def parse_whole(text: str, decimal: str | None = None) -> int:
-    """Read a whole number. Decimals are allowed if they are zeros, as in `5.0000`."""
-    number = parse_amount(text, decimal)
-    if number != number.to_integral_value():
-        raise CellError(f"must be a whole number, not {text.strip()!r}")
-    return int(number)
 
 
 def _of_one_sign(kept: str, text: str, decimal: str | None) -> Decimal:

@@ -14,12 +14,9 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-import attrs
-
 from goedgepickt_async.errors import InputFileError
 
 __all__ = [
-    "Decoded",
     "csv_records",
     "decode",
     "delimiter_of",
@@ -52,14 +49,6 @@ _QUOTES: Final = {
 
 Record = tuple[int, list[Any]]
 """The line on which a record begins, from 1, and its cells."""
-
-
-@attrs.frozen
-class Decoded:
-    """The text of a file, and a note about how it was read."""
-
-    text: str
-    note: str = ""
 
 
 # -- bytes ----------------------------------------------------------------------------------------------------------
@@ -99,17 +88,20 @@ def _gunzip(data: bytes) -> bytes:
     return text
 
 
-def decode(data: bytes, encoding: str | None = None) -> Decoded:
-    """Decode the text: by its byte order mark, or else as UTF-8, UTF-16 or Windows-1252."""
+def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
+    """Return the text, and a note about the encoding.
+
+    The text is decoded by its byte order mark, or else as UTF-8, UTF-16 or Windows-1252.
+    """
     said = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if said is not None:
-        return Decoded(_decode_as(data, said))
+        return _decode_as(data, said), ""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return _not_utf8(data, error)
     if "\0" not in text:
-        return Decoded(text)
+        return text, ""
     return _without_mark(data)
 
 
@@ -127,7 +119,7 @@ def _decode_as(data: bytes, encoding: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
+def _not_utf8(data: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
     """Decode Windows-1252. If the file has UTF-8 characters, the wrong byte is an error."""
     if _has_utf16_zeros(data):
         return _without_mark(data)
@@ -153,7 +145,7 @@ def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Decoded:
             f"line {line}: read as Windows-1252 it says {shown!r}: is it of DOS (--encoding cp850) or of an old Mac "
             "(--encoding mac_roman)?"
         )
-    return Decoded(text, "read as Windows-1252, because it is not UTF-8; pass --encoding for another encoding")
+    return text, "read as Windows-1252, because it is not UTF-8; pass --encoding for another encoding"
 
 
 def _is_utf8(found: bytes) -> bool:
@@ -169,11 +161,11 @@ def _has_utf16_zeros(data: bytes) -> bool:
     return len(head) >= 4 and max(head[0::2].count(0), head[1::2].count(0)) > len(head) * 0.3
 
 
-def _without_mark(data: bytes) -> Decoded:
+def _without_mark(data: bytes) -> tuple[str, str]:
     head = data[:4096]
     if _has_utf16_zeros(data):
         encoding = "utf-16-be" if head[0::2].count(0) > head[1::2].count(0) else "utf-16-le"
-        return Decoded(_decode_as(data, encoding), "read as UTF-16")
+        return _decode_as(data, encoding), "read as UTF-16"
     raise InputFileError("it is not text: it has NUL bytes; save it as CSV UTF-8")
 
 
@@ -309,6 +301,8 @@ def workbook_records(data: bytes, sheet: str | None = None) -> Iterator[Record]:
 
     Without a name, it is the only sheet that is not empty.
     """
+    if not is_workbook(data):
+        raise InputFileError("it has no sheets, because it is not a workbook (.xlsx): leave out sheet (--sheet)")
     try:
         import python_calamine  # noqa: PLC0415  an optional extra
     except ImportError:

@@ -147,18 +147,18 @@ def read_bytes(
         InputFileError: The file cannot be read: it is not text, has no header, or a column is missing or ambiguous.
     """
     _check_options(kind, delimiter=delimiter, decimal=decimal, dates=dates, profile=profile)
-    reader = _Reader(kind, name, dict(columns or {}), dict(constants or {}), Notation(decimal=decimal, dates=dates))
-    reader.wanted_profile = profile
+    reader = _Reader(
+        kind, name, explicit=dict(columns or {}), constants=dict(constants or {}),
+        notation=Notation(decimal=decimal, dates=dates), wanted_profile=profile,
+    )  # fmt: skip
     try:
         unpacked = unpack(data)
-        if is_workbook(unpacked):
+        if is_workbook(unpacked) or sheet is not None:
             reader.read_table(workbook_records(unpacked, sheet))
         else:
-            _refuse_sheet(sheet)
-            decoded = decode(unpacked, encoding)
-            if decoded.note:
-                reader.notes.append(decoded.note)
-            text = decoded.text
+            text, note = decode(unpacked, encoding)
+            if note:
+                reader.notes.append(note)
             if as_json if as_json is not None else text.lstrip()[:1] in {"{", "["}:
                 reader.read_json(text)
             else:
@@ -168,12 +168,7 @@ def read_bytes(
                 reader.read_table(csv_records(text, delimiter), delimiter=delimiter)
     except InputFileError as error:
         raise InputFileError(f"{name}: {error.message}", problems=error.problems) from None
-    return reader.finish(name)
-
-
-def _refuse_sheet(sheet: str | None) -> None:
-    if sheet is not None:
-        raise InputFileError("it has no sheets, because it is not a workbook (.xlsx): leave out sheet (--sheet)")
+    return reader.finish()
 
 
 def _check_options(
@@ -194,30 +189,29 @@ def _check_options(
         raise ConfigurationError(f"there is no profile {profile!r}{guess} There are: {', '.join(names)}")
 
 
-@attrs.define
-class _Order:
-    """An order that is being read."""
-
-    row: FileRow
-    cells: dict[tuple[str, ...], int] = attrs.field(factory=dict)
-    """The cells and the line of each of its rows."""
-
-
 class _Reader:
     """Collects the rows of one file."""
 
     def __init__(
-        self, kind: str, name: str, explicit: dict[str, str], constants: dict[str, str], notation: Notation
+        self,
+        kind: str,
+        name: str,
+        *,
+        explicit: dict[str, str],
+        constants: dict[str, str],
+        notation: Notation,
+        wanted_profile: str | None,
     ) -> None:
         self._kind_name, self._kind, self._name = kind, KINDS[kind], name
         self._explicit, self._constants, self._notation = explicit, constants, notation
-        self._orders: dict[str, _Order] = {}
+        self._wanted_profile = wanted_profile
+        # Each order with the cells and the line of each of its rows.
+        self._orders: dict[str, tuple[FileRow, dict[tuple[str, ...], int]]] = {}
         self._bad: dict[str | int, dict[int, list[str]]] = {}  # the problems with their lines, by order or by line
         self._translated: dict[tuple[str, str], str] = {}
         self._skipped: dict[str | int, str] = {}
         self._latest = ""  # the key of the latest row with a key
         self._constant_values: dict[str, Any] = {}
-        self.wanted_profile: str | None = None
         self.profile: Profile | None = None
         self.rows: list[FileRow] = []
         self.notes: list[str] = []
@@ -324,7 +318,7 @@ class _Reader:
                     continue
             self._take(line, {field: flat[name] for field, name in self.columns.items() if name in flat}, ())
 
-    def finish(self, name: str) -> FileRows:
+    def finish(self) -> FileRows:
         """Return the result. An order with an unreadable line is left out completely."""
         for field in {field for field, _ in self._translated}:
             words = [f"{cell!r} as {value}" for (known, cell), value in self._translated.items() if known == field]
@@ -333,7 +327,7 @@ class _Reader:
         if not rows and not self._bad and not self._skipped:
             self.notes.append("it has no rows")
         return FileRows(
-            name=name,
+            name=self._name,
             rows=rows,
             problems=tuple(self._problem(key, lines) for key, lines in self._bad.items()),
             skipped=tuple(self._skipped.values()),
@@ -350,10 +344,10 @@ class _Reader:
         return f"{self._name}:{first}: {'; '.join(texts)}"
 
     def _choose_profile(self, names: Sequence[str]) -> None:
-        if self.wanted_profile is None:
+        if self._wanted_profile is None:
             self.profile = detect(self._kind_name, [plain(name) for name in names])
         else:
-            self.profile = next((known for known in PROFILES if known.name == self.wanted_profile), None)
+            self.profile = next((known for known in PROFILES if known.name == self._wanted_profile), None)
         if self.profile is not None:
             self.notes.append(f"read as a file from {self.profile.title} (profile {self.profile.name})")
             if self._notation.decimal is None and self.profile.decimal is not None:
@@ -439,18 +433,18 @@ class _Reader:
         row = _nested(values)
         known = self._orders.get(key)
         if known is None:
-            self._orders[key] = _Order(FileRow(line, row), {whole: line})
-            self.rows.append(self._orders[key].row)
+            self._orders[key] = FileRow(line, row), {whole: line}
+            self.rows.append(self._orders[key][0])
             return
-        first = known.row
+        first, lines = known
         if key != self._latest:
             why = f"has the same order id as line {first.line}, with other orders between: check for a duplicate order"
-        elif whole in known.cells:
-            why = f"is equal to line {known.cells[whole]} of the same order: check for a duplicate line"
+        elif whole in lines:
+            why = f"is equal to line {lines[whole]} of the same order: check for a duplicate line"
         elif differing := _differing(first.values, row):
             why = f"{differing}: differs from line {first.line}, which has the same order id"
         else:
-            known.cells[whole] = line
+            lines[whole] = line
             _merge(first.values, row)
             return
         self._refuse(line, "", why, key)
