@@ -124,7 +124,7 @@ class PlanRunner:
                 on_commit=None if self.dry_run else self._lock.touch,
             )
             try:
-                if self._journal.is_begun or self._lock.last_write >= self.read_at:
+                if self._journal.own or self._lock.last_write >= self.read_at:
                     self.read_at = 0.0  # something wrote to the target since
                 try:
                     yield
@@ -161,7 +161,7 @@ class PlanRunner:
     async def look_up(self) -> None:
         """Look up the writes with an unknown outcome. Nothing is written."""
         for write in self.writes:
-            entry = self._journal.entry(write.key)
+            entry = self._journal.own.get(write.key)
             if entry is None:
                 continue
             if entry.state is not State.INTENT:
@@ -179,7 +179,7 @@ class PlanRunner:
                 self.counts[found.via] += 1
 
     async def _apply(self, write: PlannedWrite) -> Applied:
-        entry = self._journal.entry(write.key)
+        entry = self._journal.own.get(write.key)
         if entry is not None and entry.state is State.DONE:
             return Applied(via=AppliedVia.JOURNAL, uuid=entry.uuid)
         if entry is not None and entry.state is State.INTENT and write.action in _ONCE:
@@ -188,7 +188,7 @@ class PlanRunner:
             if found is not None:
                 return found
         not_before = 0.0
-        others = self._journal.entry_of_others(write.key)
+        others = self._journal.others.get(write.key)
         if others is not None:
             if self._is_new_order(others):
                 return Applied(via=AppliedVia.JOURNAL, uuid=others.uuid)

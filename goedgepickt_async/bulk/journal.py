@@ -82,6 +82,10 @@ class Journal:
     A separate thread uses the disk, and commits several records together if it is busy. The event loop never waits for
     the disk. Earlier records are read once, when the journal is opened.
 
+    Attributes:
+        own: The records of the plan, by key.
+        others: The latest record of other plans, by key, without writes that were not carried out.
+
     Raises:
         JournalError: (all methods) The journal cannot be written or read.
     """
@@ -100,8 +104,8 @@ class Journal:
         self._on_commit = on_commit
         self._connection: sqlite3.Connection
         self._plan = 0
-        self._own: dict[str, Entry] = {}
-        self._others: dict[str, Entry] = {}
+        self.own: dict[str, Entry] = {}
+        self.others: dict[str, Entry] = {}
         self._records: list[tuple[tuple[Any, ...], asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -158,30 +162,17 @@ class Journal:
                 query = "SELECT id FROM plans WHERE fingerprint = ?"
                 (self._plan,) = connection.execute(query, (fingerprint,)).fetchone()
                 own = connection.execute(_OWN, (self._plan,))
-                self._own = {str(key): Entry(*row) for key, *row in own}
+                self.own = {str(key): Entry(*row) for key, *row in own}
                 others = connection.execute(_OTHERS, (self._kind, self._plan, since))
-                self._others = {str(key): Entry(*row) for key, *row in others}
+                self.others = {str(key): Entry(*row) for key, *row in others}
         except BaseException:
             connection.close()
             raise
 
-    @property
-    def is_begun(self) -> bool:
-        """Whether there were records of this plan before it was opened."""
-        return bool(self._own)
-
-    def entry(self, key: str) -> Entry | None:
-        """Return the record of this plan's write for a key."""
-        return self._own.get(key)
-
-    def entry_of_others(self, key: str) -> Entry | None:
-        """Return the latest record of another plan's write for a key, without writes that were not carried out."""
-        return self._others.get(key)
-
     async def record(self, write: PlannedWrite, state: State, *, uuid: str | None = None, error: str = "") -> None:
         """Record the state of a write, and wait until it is on disk."""
         entry = (write.action.value, state.value, time.time(), json.dumps(dict(write.seen)), uuid)
-        self._own[write.key] = Entry(*entry)
+        self.own[write.key] = Entry(*entry)
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._records.append(((self._plan, self._kind, write.key, *entry, error or None), written))
         if self._committing is None or self._committing.done():

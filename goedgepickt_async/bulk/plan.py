@@ -387,13 +387,10 @@ def _summary(plan: Plan) -> str:
     if not plan.requests:
         return f"{_counts(plan)}. There is nothing to send."
     requests = "1 request" if plan.requests == 1 else f"{plan.requests:,} requests"
-    return f"{_counts(plan)}. It takes {requests}, {_duration(plan.minutes)}."
-
-
-def _duration(minutes: float) -> str:
-    if minutes < 1:
-        return "less than a minute"
-    return "about a minute" if minutes < 1.5 else f"about {minutes:,.0f} minutes"
+    duration = f"about {plan.minutes:,.0f} minutes"
+    if plan.minutes < 1.5:
+        duration = "less than a minute" if plan.minutes < 1 else "about a minute"
+    return f"{_counts(plan)}. It takes {requests}, {duration}."
 
 
 def _write(plan: Plan, write: PlannedWrite) -> str:
@@ -430,14 +427,8 @@ def _value(value: Any) -> str:
     if value is True or value is False:
         return "yes" if value else "no"
     text = _printable(str(value))
-    if value == NOT_REPORTED or not isinstance(value, str) or _is_plain(text):
-        return text
-    return f'"{text}"'
-
-
-def _is_plain(text: str) -> bool:
-    """Whether a value is a number, a word or a URL, which need no quotes."""
-    return bool(text) and " " not in text and not text.startswith('"')
+    is_plain = bool(text) and " " not in text and not text.startswith('"')  # a number, a word or a URL
+    return text if value == NOT_REPORTED or not isinstance(value, str) or is_plain else f'"{text}"'
 
 
 def _printable(text: str, most: int = _MAX_TEXT) -> str:

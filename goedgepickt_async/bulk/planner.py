@@ -326,7 +326,7 @@ class Bulk:
 
 # -- likely mistakes -----------------------------------------------------------------------------------------------------
 
-_FACTORS: Final = {Decimal(10) ** power: power for power in (-3, -2, -1, 1, 2, 3)}
+_FACTORS: Final = tuple(Decimal(10) ** power for power in (-3, -2, -1, 1, 2, 3))
 _LEAST_PRICES: Final = 3
 _LEAST_ZEROES: Final = 5
 _MANY: Final = 0.5
@@ -337,7 +337,29 @@ _BARCODE_DIGITS: Final = frozenset({8, 12, 13, 14})
 
 def _notices(plan: Plan) -> tuple[str, ...]:
     """Warn about likely mistakes in many rows: a lost decimal sign, an empty stock column, a barcode as a quantity."""
-    return (*_price_factors(plan), *_zeroes(plan), *_levels(plan), *_other_webshop(plan))
+    changes = [(write, change) for write in plan.updates for change in write.changes]
+    prices = [
+        (before, after)
+        for _, change in changes
+        if change.field == "price"
+        and (before := _number(change.before))
+        and (after := _number(change.after)) is not None
+    ]
+    levels = [
+        (write.key, change.before or 0, change.after)
+        for write, change in changes
+        if write.action in {Action.SET, Action.MUTATE}
+    ]
+    looked = plan.requests + len(plan.unchanged)
+    emptied_stocks = sum(before > 0 and after == 0 for _, before, after in levels)
+    free = sum(after == 0 for _, after in prices)
+    return (
+        *_price_factors([(before, after) for before, after in prices if after]),
+        *_zeroes(emptied_stocks, looked, "stocks become 0: check for an empty stock column"),
+        *_zeroes(free, looked, "prices become 0: is the column of prices empty?"),
+        *_odd_levels(levels),
+        *_other_webshop(plan),
+    )
 
 
 def _number(value: Any) -> Decimal | None:
@@ -348,19 +370,16 @@ def _number(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _price_factors(plan: Plan) -> Iterator[str]:
-    pairs: list[tuple[Decimal, Decimal]] = []
-    for write in plan.updates:
-        for change in write.changes:
-            before, after = _number(change.before), _number(change.after)
-            if change.field == "price" and before and after:
-                pairs.append((before, after))
+def _price_factors(pairs: Sequence[tuple[Decimal, Decimal]]) -> Iterator[str]:
     factors = Counter(factor for before, after in pairs for factor in _FACTORS if _is_about(after / before, factor))
     for factor, count in factors.most_common(1):
         if count >= _LEAST_PRICES and count >= _MANY * len(pairs):
             before, after = next(pair for pair in pairs if _is_about(pair[1] / pair[0], factor))
             becomes = f"{factor:f} times as high" if factor > 1 else f"{1 / factor:f} times as low"
-            yield f"{count} of {len(pairs)} changed prices become {becomes} ({before:f} → {after:f}): check for a lost decimal sign"
+            yield (
+                f"{count} of {len(pairs)} changed prices become {becomes} ({before:f} → {after:f}): "
+                "check for a lost decimal sign"
+            )
 
 
 def _is_about(ratio: Decimal, factor: Decimal) -> bool:
@@ -368,31 +387,13 @@ def _is_about(ratio: Decimal, factor: Decimal) -> bool:
     return abs(ratio / factor - 1) < Decimal("0.005")
 
 
-def _stock_changes(plan: Plan) -> Sequence[tuple[PlannedWrite, int, int]]:
-    return [
-        (write, change.before or 0, change.after)
-        for write in plan.updates
-        if write.action in {Action.SET, Action.MUTATE}
-        for change in write.changes
-    ]
+def _zeroes(count: int, looked: int, text: str) -> Iterator[str]:
+    if count >= _LEAST_ZEROES and count >= _MANY_ZEROES * looked:
+        yield f"{count} of {looked} {text}"
 
 
-def _zeroes(plan: Plan) -> Iterator[str]:
-    zeroed = sum(before > 0 and after == 0 for _, before, after in _stock_changes(plan))
-    looked = plan.requests + len(plan.unchanged)
-    if zeroed >= _LEAST_ZEROES and zeroed >= _MANY_ZEROES * looked:
-        yield f"{zeroed} of {looked} stocks become 0: check for an empty stock column"
-    free = sum(
-        change.field == "price" and bool(_number(change.before)) and _number(change.after) == 0
-        for write in plan.updates
-        for change in write.changes
-    )
-    if free >= _LEAST_ZEROES and free >= _MANY_ZEROES * looked:
-        yield f"{free} of {looked} prices become 0: is the column of prices empty?"
-
-
-def _levels(plan: Plan) -> Iterator[str]:
-    odd = [(write.key, after) for write, before, after in _stock_changes(plan) if _is_implausible(before, after)]
+def _odd_levels(levels: Sequence[tuple[str, int, int]]) -> Iterator[str]:
+    odd = [(key, after) for key, before, after in levels if _is_implausible(before, after)]
     if odd:
         key, level = odd[0]
         what = "a barcode" if _is_barcode(level) else "too high"
