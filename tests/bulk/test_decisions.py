@@ -87,6 +87,7 @@ def test_a_value_has_one_normal_form_for_comparison(field: str, value: Any, norm
     [
         ({"sku": " x ", "name": "a", "uuid": "u"}, "sku", row("u", name="a")),
         ({"sku": "x", "uuid": 7}, "sku", row()),
+        ({"sku": " 0012 "}, "sku", DesiredRow(key="0012", index=4, values={"sku": "0012"})),
         ({"sku": "x", "webshop_uuid": SHOP, "product_id": 12}, "sku", row(product_id="12")),
         ({"sku": 12, "product_id": " p "}, "product_id", DesiredRow(key="p", index=4, values={"product_id": "p", "sku": "12"})),
         (NewProduct(webshop_uuid=SHOP, sku="x", name="a", price=Decimal(2)), "sku", row(name="a", price="2")),
@@ -299,6 +300,11 @@ NO_LEVEL = conflict("the level must be a whole number", fields={"level": "must b
         (("x", Decimal("Infinity")), NO_LEVEL),
         (("x", Decimal("0.5")), NO_LEVEL),
         (("x", 4.0), NO_LEVEL),
+        (("x", None), NO_LEVEL),
+        (("x", ""), NO_LEVEL),
+        (("x", "1,5"), NO_LEVEL),
+        (("x", "1e3"), NO_LEVEL),
+        (("x", Decimal("1e99")), NO_LEVEL),
     ],
 )
 def test_a_row_for_stock_that_is_not_valid_says_why(given: Any, expected: Conflict) -> None:

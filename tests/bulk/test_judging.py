@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async import UNSET, NewOrder, NewOrderLine, NewProduct, Product, ProductStock, ProductType
-from goedgepickt_async.bulk import Action, Conflict, DesiredRow, PlannedWrite, Skipped, Unchanged
+from goedgepickt_async import UNSET, NewOrder, NewOrderLine, NewProduct, Product, ProductStock
+from goedgepickt_async.bulk import Action, Conflict, DesiredRow, PlannedWrite, Unchanged
 from goedgepickt_async.bulk.orders import new_order, normalize_order
 from goedgepickt_async.bulk.products import (
     diff_free_stock,
-    diff_location_stock,
     diff_product,
     equal,
     normalize_level,
@@ -21,8 +20,6 @@ from goedgepickt_async.bulk.products import (
     resolve_mutation,
 )
 from goedgepickt_async.bulk.strategy import ProductsSeen, split_duplicates
-from goedgepickt_async.bulk.values import NOT_REPORTED
-from goedgepickt_async.models import StockLocation
 
 SHOP = "shop"
 amounts = st.decimals(min_value=0, max_value=10**6, places=2)
@@ -95,29 +92,6 @@ def test_unset_is_left_alone_and_none_empties() -> None:
     assert isinstance(diffed({"sku": "x", "price": None, "product_id": ""}, empty), Unchanged)
 
 
-@pytest.mark.parametrize("placeholder", [None, "", "https://x.test/Image_Placeholder.png"])
-def test_a_picture_is_sent_where_there_is_none(placeholder: str | None) -> None:
-    row = {"sku": "x", "picture": "https://x.test/a.png"}
-    assert "picture" in changes(diffed(row, Product(uuid="u", sku="x", picture=placeholder)))
-
-
-def test_a_picture_is_not_sent_where_there_is_one_unless_asked() -> None:
-    row = {"sku": "x", "picture": "https://x.test/a.png"}
-    there = Product(uuid="u", sku="x", picture="https://x.test/b.png")
-    assert isinstance(diffed(row, there), Unchanged)
-    assert "picture" in changes(diffed(row, there, update_pictures=True))
-    nobody_wants = {"sku": "x", "picture": "https://x.test/image_placeholder.png"}
-    assert isinstance(diffed(nobody_wants, Product(uuid="u", sku="x")), Unchanged)
-
-
-def test_what_the_api_does_not_tell_goes_along_and_is_no_change_by_itself() -> None:
-    row = {"sku": "x", "name": "b", "url": "https://x.test", "stock_management": True}
-    assert isinstance(diffed(row, Product(uuid="u", sku="x", name="b")), Unchanged)
-    assert changes(diffed(row, Product(uuid="u", sku="x", name="a")))["url"] == (NOT_REPORTED, "https://x.test")
-    told = Product(uuid="u", sku="x", name="b", extra={"url": "https://x.test", "stockManagement": 1})
-    assert isinstance(diffed(row, told), Unchanged)
-
-
 @pytest.mark.parametrize(
     ("row", "why"),
     [
@@ -155,12 +129,6 @@ def test_a_number_with_thousands_of_digits_is_a_conflict(field: str) -> None:
     assert conflict.fields["billing.house_number"] == "must have fewer digits"
 
 
-def test_leading_zeros_stay_and_a_number_is_its_digits() -> None:
-    assert diffed({"sku": "0012", "name": "a"}).key == "0012"
-    assert diffed({"sku": 12, "name": "a"}).key == "12"
-    assert diffed({"sku": " 0012 ", "name": "a"}).key == "0012"
-
-
 @given(keys=st.lists(st.sampled_from("abc"), max_size=8))
 def test_a_key_that_comes_twice_is_one_conflict_and_nothing_else(keys: list[str]) -> None:
     desired_rows = [DesiredRow(key=key, index=index, values={}) for index, key in enumerate(keys)]
@@ -187,39 +155,6 @@ def test_a_mutation_is_the_difference_to_the_free_stock_also_to_a_negative_one(f
         assert isinstance(decision, Unchanged)
     else:
         assert changes(decision) == {"free_stock": (free, wanted)}
-
-
-def test_unlimited_and_compound_products_are_left_alone_and_said() -> None:
-    for seen in (stocked(unlimited=True), stocked(type=ProductType.PARENT)):
-        for decision in (diff_free_stock(level(3), seen), diff_location_stock(level(3), seen, location="l")):
-            assert isinstance(decision, Skipped)
-            assert decision.reason
-
-
-def test_what_cannot_be_done_safely_is_a_conflict() -> None:
-    assert isinstance(diff_free_stock(level(3), stocked(None)), Conflict)
-    assert isinstance(diff_free_stock(level(3), ProductsSeen()), Conflict)
-    twice = ProductsSeen(products=stocked().products * 2)
-    assert isinstance(diff_free_stock(level(3), twice), Conflict)
-    elsewhere = attrs.evolve(stocked(), locations=(StockLocation(pick_location_uuid="m", quantity=7),))
-    assert isinstance(diff_location_stock(level(3), elsewhere, location="l"), Conflict)
-    assert changes(diff_location_stock(level(3), elsewhere, location="m")) == {"quantity": (7, 3)}
-    assert changes(diff_location_stock(level(3), stocked(), location="l")) == {"quantity": (7, 3)}
-
-
-def test_a_negative_level_is_refused_unless_the_stock_is_that_already() -> None:
-    assert isinstance(diff_free_stock(level(-1), stocked(3)), Conflict)
-    assert isinstance(diff_free_stock(level(-1), stocked(-1)), Unchanged)
-
-
-@pytest.mark.parametrize("bad", [1.5, True, "1,5", "", None, "1e3", Decimal("1.5"), Decimal("1e99"), 10**15])
-def test_a_level_that_is_no_whole_number_of_pieces_is_refused(bad: Any) -> None:
-    assert isinstance(level(bad), Conflict)
-
-
-@pytest.mark.parametrize("good", [4, "4", " 4 ", "4.0", Decimal(4), Decimal("4.00")])
-def test_a_level_may_be_written_in_many_ways(good: Any) -> None:
-    assert level(good).values["level"] == 4
 
 
 @given(delta=st.integers(-9, 9).filter(bool), moved=st.integers(-9, 9), reserved=st.integers(0, 1))
