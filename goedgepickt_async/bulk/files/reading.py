@@ -147,11 +147,11 @@ def read_bytes(
         InputFileError: The file cannot be read: it is not text, has no header, or a column is missing or ambiguous.
     """
     _check_options(kind, delimiter=delimiter, decimal=decimal, dates=dates, profile=profile)
-    reader = _Reader(
-        kind, name, explicit=dict(columns or {}), constants=dict(constants or {}),
-        notation=Notation(decimal=decimal, dates=dates), wanted_profile=profile,
-    )  # fmt: skip
     try:
+        reader = _Reader(
+            kind_name=kind, name=name, explicit=columns or {}, constants=constants or {},
+            notation=Notation(decimal=decimal, dates=dates), wanted_profile=profile,
+        )  # fmt: skip
         unpacked = unpack(data)
         if is_workbook(unpacked) or sheet is not None:
             reader.read_table(workbook_records(unpacked, sheet))
@@ -189,33 +189,35 @@ def _check_options(
         raise ConfigurationError(f"there is no profile {profile!r}{guess} There are: {', '.join(names)}")
 
 
+@attrs.define(kw_only=True, eq=False, repr=False)
 class _Reader:
     """Collects the rows of one file."""
 
-    def __init__(
-        self,
-        kind: str,
-        name: str,
-        *,
-        explicit: dict[str, str],
-        constants: dict[str, str],
-        notation: Notation,
-        wanted_profile: str | None,
-    ) -> None:
-        self._kind_name, self._kind, self._name = kind, KINDS[kind], name
-        self._explicit, self._constants, self._notation = explicit, constants, notation
-        self._wanted_profile = wanted_profile
-        # Each order with the cells and the line of each of its rows.
-        self._orders: dict[str, tuple[FileRow, dict[tuple[str, ...], int]]] = {}
-        self._bad: dict[str | int, dict[int, list[str]]] = {}  # the problems with their lines, by order or by line
-        self._translated: dict[tuple[str, str], str] = {}
-        self._skipped: dict[str | int, str] = {}
-        self._latest = ""  # the key of the latest row with a key
-        self._constant_values: dict[str, Any] = {}
-        self.profile: Profile | None = None
-        self.rows: list[FileRow] = []
-        self.notes: list[str] = []
-        self.columns: dict[str, str] = {}
+    _kind_name: str
+    _name: str
+    _explicit: Mapping[str, str]
+    _constants: Mapping[str, str]
+    _notation: Notation
+    _wanted_profile: str | None
+    # Each order with the cells and the line of each of its rows.
+    _orders: dict[str, tuple[FileRow, dict[tuple[str, ...], int]]] = attrs.field(init=False, factory=dict)
+    # The problems with their lines, by order or by line.
+    _bad: dict[str | int, dict[int, list[str]]] = attrs.field(init=False, factory=dict)
+    _translated: dict[tuple[str, str], str] = attrs.field(init=False, factory=dict)
+    _skipped: dict[str | int, str] = attrs.field(init=False, factory=dict)
+    _latest: str = attrs.field(init=False, default="")  # the key of the latest row with a key
+    _constant_values: dict[str, Any] = attrs.field(init=False, factory=dict)
+    profile: Profile | None = attrs.field(init=False, default=None)
+    rows: list[FileRow] = attrs.field(init=False, factory=list)
+    notes: list[str] = attrs.field(init=False, factory=list)
+    columns: dict[str, str] = attrs.field(init=False, factory=dict)
+    _kind: RowKind = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._kind = KINDS[self._kind_name]
+        for field in (*self._explicit, *self._constants):
+            if field not in self._kind.fields:
+                raise InputFileError(f"there is no field {field!r}; there are: {', '.join(self._kind.fields)}")
 
     @property
     def _grouped(self) -> str:
@@ -238,7 +240,7 @@ class _Reader:
         filled = [
             any(place < len(cells) and not _is_empty(cells[place]) for _, cells in table) for place in range(len(names))
         ]
-        places = match(self._kind, names, self._explicit, self.profile, self._constants, filled=filled)
+        places = self._match(names, filled)
         self._take_columns(names, places)
         parents = self._complete(names, [cells for _, cells in table])
         for (line, cells), is_parent in zip(table, parents, strict=True):
@@ -271,6 +273,48 @@ class _Reader:
         kept = unescape_cell(cell) if is_csv else cell
         return "" if self.profile is not None and kept.strip() == self.profile.no_value else kept
 
+    def _match(self, names: Sequence[str], filled: Sequence[bool] = ()) -> dict[str, int]:
+        """Return the index of the column for each field.
+
+        An explicit column comes first, then a column of the profile, then a known name. A constant needs no column. Of
+        the columns that a profile names, the first with a value counts.
+        """
+        fields, explicit, profile = self._kind.fields, self._explicit, self.profile
+        found = {field: _explicit(field, explicit[field], names) for field in explicit if explicit[field]}
+        taken = set(found.values())
+        given = {*explicit, *self._constants}
+        known = {} if profile is None else profile.columns
+        for field, columns in known.items():
+            place = None if field in given or field not in fields else _first(columns, names, taken, filled)
+            if place is not None:
+                found[field] = place
+        taken = set(found.values())
+        for field, spec in fields.items():
+            if field not in given and field not in known:
+                place = _by_name(field, spec.names, names, taken)
+                if place is not None:
+                    found[field] = place
+        missing = [field for field, spec in fields.items() if spec.required and field not in {*found, *self._constants}]
+        if missing:
+            there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
+            constant = f", or give all rows one value, as in --set {missing[0]}=VALUE" if missing[0] == "status" else ""
+            raise InputFileError(
+                f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME{constant}. "
+                f"There are: {there}"
+            )
+        return found
+
+    def _unread(self, names: Sequence[str], taken: Iterable[int]) -> list[str]:
+        """The columns that look like a price or a stock, or of orders like a name or an address, and are not read."""
+        looks_like = _LOOKS_LIKE_OF_ORDERS if self._kind_name == "orders" else _LOOKS_LIKE
+        known = set(self.profile.ignored) if self.profile is not None else set()
+        places = set(taken)
+        return [
+            name
+            for place, name in enumerate(names)
+            if place not in places and plain(name) not in known and looks_like.search(plain(name))
+        ]
+
     def _take_columns(self, names: Sequence[str], places: Mapping[str, int]) -> None:
         self.columns = {field: names[place] for field, place in places.items()}
         if self._kind_name == "products" and _IDENTITY.issuperset({*places, *self._constants}):
@@ -281,7 +325,7 @@ class _Reader:
             )
         if self._kind_name == "orders" and not any(field.startswith("shipping.") for field in places):
             self.notes.append("no column is read as an address: the orders will have no receiver")
-        left = unread(names, places, self.profile, is_order=self._kind_name == "orders")
+        left = self._unread(names, places.values())
         if left:
             self.notes.append("not read: " + ", ".join(repr(name) for name in left))
         self._read_constants()
@@ -309,7 +353,7 @@ class _Reader:
             return
         names = list(dict.fromkeys(name for _, flat in objects for name in flat))
         self._choose_profile(names)
-        self._take_columns(names, match(self._kind, names, self._explicit, self.profile, self._constants))
+        self._take_columns(names, self._match(names))
         for line, value in objects:
             flat = value
             if self.profile is not None:  # an export writes null for missing values
@@ -355,8 +399,6 @@ class _Reader:
 
     def _read_constants(self) -> None:
         for field, value in self._constants.items():
-            if field not in self._kind.fields:
-                raise InputFileError(f"there is no field {field!r}; there are: {', '.join(self._kind.fields)}")
             try:
                 self._constant_values[field] = self._kind.fields[field].read(value, self._notation)
             except CellError as error:
@@ -553,61 +595,6 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 def plain(name: object) -> str:
     """A column's name without case and punctuation."""
     return _APART.sub(" ", str(name).casefold()).strip()
-
-
-def match(
-    kind: RowKind,
-    names: Sequence[str],
-    explicit: Mapping[str, str],
-    profile: Profile | None,
-    constants: Mapping[str, str],
-    *,
-    filled: Sequence[bool] = (),
-) -> dict[str, int]:
-    """Return the index of the column for each field.
-
-    An explicit column comes first, then a column of the profile, then a known name. A constant needs no column. Of the
-    columns that a profile names, the first with a value counts.
-    """
-    for field in (*explicit, *constants):
-        if field not in kind.fields:
-            raise InputFileError(f"there is no field {field!r}; there are: {', '.join(kind.fields)}")
-    found = {field: _explicit(field, explicit[field], names) for field in explicit if explicit[field]}
-    taken = set(found.values())
-    given = {*explicit, *constants}
-    if profile is not None:
-        for field, columns in profile.columns.items():
-            place = None if field in given or field not in kind.fields else _first(columns, names, taken, filled)
-            if place is not None:
-                found[field] = place
-    taken = set(found.values())
-    known = set(profile.columns) if profile is not None else set()
-    for field, spec in kind.fields.items():
-        if field not in given | known:
-            place = _by_name(field, spec.names, names, taken)
-            if place is not None:
-                found[field] = place
-    missing = [field for field, spec in kind.fields.items() if spec.required and field not in {*found, *constants}]
-    if missing:
-        there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
-        constant = f", or give all rows one value, as in --set {missing[0]}=VALUE" if missing[0] == "status" else ""
-        raise InputFileError(
-            f"no column is known to hold {', '.join(missing)}; say which, as in --column {missing[0]}=NAME{constant}. "
-            f"There are: {there}"
-        )
-    return found
-
-
-def unread(names: Sequence[str], taken: Mapping[str, int], profile: Profile | None, *, is_order: bool) -> list[str]:
-    """The columns that look like a price or a stock, or of orders like a name or an address, and are not read."""
-    looks_like = _LOOKS_LIKE_OF_ORDERS if is_order else _LOOKS_LIKE
-    known = set(profile.ignored) if profile is not None else set()
-    places = set(taken.values())
-    return [
-        name
-        for place, name in enumerate(names)
-        if place not in places and plain(name) not in known and looks_like.search(plain(name))
-    ]
 
 
 def _explicit(field: str, column: str, names: Sequence[str]) -> int:
