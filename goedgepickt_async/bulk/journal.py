@@ -22,7 +22,7 @@ from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.paths import make_private_file
 from goedgepickt_async.settings import Settings
 
-__all__ = ["Entry", "Journal", "State"]
+__all__ = ["Entry", "Journal", "State", "states_of_run"]
 
 _APPLICATION: Final = 0x67674A31
 """The SQLite `application_id` of journals."""
@@ -222,6 +222,22 @@ class Journal:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def states_of_run(path: Path, run: str) -> dict[str, Mapping[str, Any]]:
+    """Return the latest record of each write of a run, by key; the run may be in progress or have no journal."""
+    if not path.exists():
+        return {}
+    try:
+        # Not mode=ro: a process that was killed while it committed leaves a transaction that must be rolled back first.
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=1)
+        connection.row_factory = sqlite3.Row
+        with contextlib.closing(connection):
+            query = "SELECT key, action, uuid, state, at FROM writes JOIN plans ON plans.id = writes.plan WHERE run = ?"
+            rows = connection.execute(query, (run,)).fetchall()
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal {path} cannot be read: {error}") from None
+    return {str(row["key"]): dict(row) for row in rows}
 
 
 def _connect(path: str | PathLike[str] | None) -> sqlite3.Connection:

@@ -20,9 +20,9 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import attrs
-import cattrs
+from cattrs.preconf.json import make_converter
 
-from goedgepickt_async._sqlite import sqlite3
+from goedgepickt_async.bulk.journal import states_of_run
 from goedgepickt_async.bulk.values import UNREADABLE
 from goedgepickt_async.errors import ConfigurationError, JournalBusyError, JournalError
 from goedgepickt_async.paths import FileLock, make_private_directory, runtime_dir, state_dir, write_private
@@ -234,14 +234,7 @@ def _root() -> Path:
     return state_dir() / "runs"
 
 
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=False)
-    converter.register_unstructure_hook(datetime, lambda moment: moment.isoformat())
-    converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
-    return converter
-
-
-_converter: Final = _make_converter()
+_CONVERTER: Final = make_converter(detailed_validation=False)
 
 
 def save_run(run: RunRecord, plan_json: str | None = None) -> None:
@@ -251,7 +244,7 @@ def save_run(run: RunRecord, plan_json: str | None = None) -> None:
         make_private_directory(run.folder)
         if plan_json is not None:
             write_private(run.plan_path, plan_json)
-        write_private(run.folder / f"{run.id}.json", json.dumps(_converter.unstructure(run), indent=1) + "\n")
+        write_private(run.folder / f"{run.id}.json", json.dumps(_CONVERTER.unstructure(run), indent=1) + "\n")
     except OSError as error:
         raise JournalError(
             f"the run cannot be recorded in {run.folder}: {error.strerror or error}. Set XDG_STATE_HOME to another directory"
@@ -293,7 +286,7 @@ def _as_it_is(run: RunRecord) -> RunRecord:
     if run.state is not RunState.UNFINISHED:
         return run
     try:
-        states = Counter(row["state"] for row in _journal_rows(run).values())
+        states = Counter(row["state"] for row in states_of_run(run.journal_path, run.id).values())
     except JournalError:
         return run  # the run is in progress, or the journal is damaged (then resuming raises)
     counts = {"sent": states["done"], "failed": states["failed"], "unknown": states["intent"]}
@@ -302,7 +295,7 @@ def _as_it_is(run: RunRecord) -> RunRecord:
 
 def _read(path: Path) -> RunRecord:
     try:
-        return _converter.structure(json.loads(path.read_bytes()), RunRecord)
+        return _CONVERTER.structure(json.loads(path.read_bytes()), RunRecord)
     except UNREADABLE:
         raise JournalError(f"the record of a run in {path} is damaged: check it, and delete it by hand") from None
 
@@ -395,7 +388,7 @@ def read_changes(run: RunRecord) -> Iterator[dict[str, Any]]:
         pass
     except (OSError, ValueError) as error:
         raise JournalError(f"the plan of run {run.id} cannot be read: {type(error).__name__}") from None
-    states = _journal_rows(run)
+    states = states_of_run(run.journal_path, run.id)
     planned = {str(write.get("key")): write for write in plan.get("writes", [])}
     for key in planned or states:
         write, row = planned.get(key, {}), states.get(key)
@@ -407,20 +400,3 @@ def read_changes(run: RunRecord) -> Iterator[dict[str, Any]]:
             "at": row and datetime.fromtimestamp(row["at"], UTC).isoformat(),
             "changes": write.get("changes", []),
         }
-
-
-def _journal_rows(run: RunRecord) -> dict[str, Mapping[str, Any]]:
-    if not run.journal_path.exists():
-        return {}
-    try:
-        # Not mode=ro: a process that was killed while it committed leaves a transaction that must be rolled back first.
-        connection = sqlite3.connect(f"{run.journal_path.as_uri()}?mode=rw", uri=True, timeout=1)
-        connection.row_factory = sqlite3.Row
-        with contextlib.closing(connection):
-            rows = connection.execute(
-                "SELECT key, action, uuid, state, at FROM writes JOIN plans ON plans.id = writes.plan WHERE run = ?",
-                (run.id,),
-            ).fetchall()
-    except sqlite3.Error as error:
-        raise JournalError(f"the journal {run.journal_path} cannot be read: {error}") from None
-    return {str(row["key"]): dict(row) for row in rows}
