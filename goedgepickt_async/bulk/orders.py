@@ -23,8 +23,8 @@ from goedgepickt_async.bulk.values import (
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import UNSET, Address, NewOrder
+from goedgepickt_async.models.base import AMSTERDAM
 from goedgepickt_async.resources import Orders
-from goedgepickt_async.resources.base import DUTCH
 from goedgepickt_async.resources.orders import (
     created_on_or_after,
     identified,
@@ -118,7 +118,7 @@ def _looked_from(desired_rows: Sequence[DesiredRow]) -> date | None:
     if any(moment is None for moment in moments):
         return None
     oldest = min((created_on_or_after(datetime.fromisoformat(str(moment))) for moment in moments), default=None)
-    back = datetime.now(DUTCH).date() - _LOOK_BACK
+    back = datetime.now(AMSTERDAM).date() - _LOOK_BACK
     return back if oldest is None else min(oldest, back)
 
 

@@ -7,8 +7,9 @@ few requests for some facts; after each one the state can be saved, and a later 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import attrs
 from goedgepickt_async import models
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.contract.collector import Collector, Report, Verdict, kind_of
-from goedgepickt_async.convert.hooks import Mismatch, parse_datetime
+from goedgepickt_async.convert.hooks import Mismatch, as_list, parse_datetime
 from goedgepickt_async.endpoints import ENDPOINTS
 from goedgepickt_async.errors import APIError, AuthenticationError, DecodeError, RateLimitedError, TransportError
 from goedgepickt_async.models.base import AMSTERDAM
@@ -48,6 +49,7 @@ _LISTS: Final = {
 }
 _LONG: Final = ("/products", "/orders", "/shipments", "/picklocations")
 _BASES: Final = ("/api/fulfilment/v1", "/api/v1")
+_OLDEST_FIRST: Final[dict[str, Any]] = dict(ENDPOINTS["orders.list"].query)
 _JUNK_KEY: Final = "no-such-key"
 _TEXT_KEYS: Final = ("message", "error", "errorMessage")
 
@@ -87,8 +89,11 @@ class _Answer:
     @property
     def rows(self) -> list[Any] | None:
         """The items: a list, or PHP's object with numeric keys; None if the answer has no items."""
-        found = self.json.get("items") if isinstance(self.json, Mapping) else None
-        return list(found.values()) if isinstance(found, Mapping) else found if isinstance(found, list) else None
+        return as_list(self.json.get("items")) if isinstance(self.json, Mapping) else None
+
+    def values(self, key: str) -> list[Any]:
+        """The values of a field in the rows."""
+        return [row.get(key) for row in self.rows or () if isinstance(row, Mapping)]
 
     def said(self, name: str) -> int | None:
         """A number of `pageInfo`."""
@@ -164,21 +169,19 @@ class Probe:
         route = route or path
         try:
             response = await (client or self._client).request(method, path, query=query, route=route)
-        except DecodeError as error:
+        except (DecodeError, APIError, TransportError) as error:
             self.collector.requests += error.attempts
-            self.note("format.success", "refuted", f"{method} {route}: a success that is not JSON")
-            return _Answer(200, None)
-        except APIError as error:
-            self.collector.requests += error.attempts
+            if isinstance(error, DecodeError):
+                self.note("format.success", "refuted", f"{method} {route}: a success that is not JSON")
+                return _Answer(200, None)
+            if not isinstance(error, APIError):
+                raise
             self.collector.status(f"{method} {route}", error.status or 0)
             self._remaining = None  # a refusal of the key is not counted
             is_refused = isinstance(error, AuthenticationError) and client is None
             if not error.status or is_refused or isinstance(error, RateLimitedError):
                 raise
             return _Answer(error.status, error.body)
-        except TransportError as error:
-            self.collector.requests += error.attempts
-            raise
         self.collector.requests += response.attempts
         self.collector.status(f"{method} {route}", response.status)
         self.note("format.success", "confirmed" if response.status == 200 else "refuted", f"HTTP {response.status}")
@@ -231,10 +234,8 @@ class Probe:
         self.check("error.key", holds=answer.status == 401, detail=f"HTTP {answer.status}")
         self._envelope(answer, "an unknown key")
 
-    @asynccontextmanager
-    async def _elsewhere(self, key: str, url: str) -> AsyncIterator[GoedGepickt]:
-        async with GoedGepickt(key, base_url=url, budget=self._client.budget, lane="bulk", retry=_TWICE) as other:
-            yield other
+    def _elsewhere(self, key: str, url: str) -> GoedGepickt:
+        return GoedGepickt(key, base_url=url, budget=self._client.budget, lane="bulk", retry=_TWICE)
 
     async def small_lists(self) -> None:
         """Webshops and webhooks: their shape and fields."""
@@ -429,8 +430,7 @@ class Probe:
         sample = await self.get("/orders", perPage=100)
         self._ascending("/orders", sample)
         self._ascending("/shipments", await self.get("/shipments", perPage=100))
-        by: dict[str, Any] = dict(ENDPOINTS["orders.list"].query)
-        newest = await self.get("/orders", perPage=100, **{**by, "orderByDirection": "desc"})
+        newest = await self.get("/orders", perPage=100, **{**_OLDEST_FIRST, "orderByDirection": "desc"})
         moments, oldest = _moments(newest), _moments(sample)
         if len(set(moments)) > 1 and oldest:
             fine = moments == sorted(moments, reverse=True) and moments[0] >= oldest[-1]
@@ -452,8 +452,7 @@ class Probe:
         night = [moment for moment in moments[1:] if moment.date() != _utc(moment).date()]
         day = (night or moments[len(moments) // 2 :])[0].date()
         start = datetime.combine(day, time(), AMSTERDAM)
-        by: dict[str, Any] = dict(ENDPOINTS["orders.list"].query)
-        answer = await self.get("/orders", perPage=100, createdAfter=day.isoformat(), **by)
+        answer = await self.get("/orders", perPage=100, createdAfter=day.isoformat(), **_OLDEST_FIRST)
         given = _moments(answer)
         first = next(moment for moment in moments if moment.date() == day)
         if not answer.ok or not given:
@@ -482,11 +481,7 @@ class Probe:
                     "filter.webshop", holds=refused or not answer.rows, detail=f"{path}: an unknown one is ignored"
                 )
         sample = await self.get("/orders", perPage=100)
-        by_status: dict[str, int] = {}
-        for row in sample.rows or ():
-            status = row.get("status") if isinstance(row, Mapping) else None
-            if isinstance(status, str) and status:
-                by_status[status] = by_status.get(status, 0) + 1
+        by_status = Counter(status for status in sample.values("status") if isinstance(status, str) and status)
         if len(by_status) > 1:
             await self._status_filters(by_status)
         await self._sku_filter()
@@ -497,16 +492,16 @@ class Probe:
         other = await self._search("/orders", "externalDisplayId", "no-such-order")
         self.check("filter.others", holds=other.ok, detail=f"/orders: HTTP {other.status}")
 
-    async def _status_filters(self, by_status: dict[str, int]) -> None:
+    async def _status_filters(self, by_status: Counter[str]) -> None:
         rarest = min(by_status, key=by_status.__getitem__)
         found = await self._search("/orders", "status", rarest)
         self._pure("/orders by status", found, "status", rarest)
         # Most orders were open once: where the filter looks at the past, they are in.
         leaky = await self.get("/orders", perPage=100, orderstatus="open")
-        values = [row.get("status") for row in leaky.rows or () if isinstance(row, Mapping)]
-        others = sum(by_status.values()) - by_status.get("open", 0)
+        values = leaky.values("status")
+        others = by_status.total() - by_status["open"]
         if leaky.ok and any(value != "open" for value in values):
-            everything = values.count("open") == by_status.get("open", 0) and len(values) == sum(by_status.values())
+            everything = values.count("open") == by_status["open"] and len(values) == by_status.total()
             detail = "/orders: the rows are those without a filter; it may be ignored" if everything else ""
             self.note("filter.orderstatus", "confirmed", detail)
         elif leaky.ok and others >= _SMALL:
@@ -514,8 +509,7 @@ class Probe:
 
     async def _sku_filter(self) -> None:
         products = await self.get("/products", perPage=_SMALL)
-        skus = [row.get("sku") for row in products.rows or () if isinstance(row, Mapping)]
-        sku = next((text for text in skus if isinstance(text, str) and text), None)
+        sku = next((text for text in products.values("sku") if isinstance(text, str) and text), None)
         if sku is not None:
             self._pure("/products by sku", await self._search("/products", "sku", sku), "sku", sku)
 
@@ -523,7 +517,7 @@ class Probe:
         return await self.get(path, perPage=100, searchAttribute=attribute, searchDelimiter="=", searchValue=value)
 
     def _pure(self, what: str, answer: _Answer, key: str, value: str) -> None:
-        values = [row.get(key) for row in answer.rows or () if isinstance(row, Mapping)]
+        values = answer.values(key)
         fine = answer.ok and bool(values) and all(str(found) == value for found in values)
         why = "others come too" if values else _rows_or_status(answer)
         self.check("filter.search", holds=fine, detail=f"{what}: {why}")
@@ -603,15 +597,11 @@ def _id(row: Any) -> str | None:
 
 
 def _moments(answer: _Answer) -> list[datetime]:
-    return list(_read_moments(answer.rows or ()))
-
-
-def _read_moments(rows: Any) -> Iterator[datetime]:
-    for row in rows:
-        try:
-            yield parse_datetime(row.get("createDate") if isinstance(row, Mapping) else None).astimezone(AMSTERDAM)
-        except (Mismatch, OverflowError):
-            continue
+    moments: list[datetime] = []
+    for text in answer.values("createDate"):
+        with suppress(Mismatch, OverflowError):
+            moments.append(parse_datetime(text).astimezone(AMSTERDAM))
+    return moments
 
 
 def _utc(moment: datetime) -> datetime:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from goedgepickt_async.client import GoedGepickt
 from goedgepickt_async.errors import ConfigurationError, GoedGepicktError
+from goedgepickt_async.models.base import AMSTERDAM
 from goedgepickt_async.paging.reader import LARGEST_PAGE
-from goedgepickt_async.resources.base import DUTCH, day
+from goedgepickt_async.resources.base import day
 
 if TYPE_CHECKING:
     from dlt.sources import DltSource
@@ -185,7 +186,7 @@ class _Position:
         self, state: MutableMapping[str, Any], first: date | None, overlap: timedelta, *, by_date: bool
     ) -> None:
         self._state = state
-        self._today = datetime.now(DUTCH).date()
+        self._today = datetime.now(AMSTERDAM).date()
         self._newest = date.fromisoformat(state[_NEWEST]) if _NEWEST in state else None
         self._by_date = by_date
         days = [first, None if self._newest is None else self._newest - overlap]

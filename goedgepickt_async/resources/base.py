@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
-from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -29,12 +28,11 @@ from goedgepickt_async.errors import (
 )
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.models.base import UNSET, Unset
+from goedgepickt_async.models.base import AMSTERDAM, UNSET, Unset
 from goedgepickt_async.paging import AsyncOnly, Fetch, ListSource, OnUnreadable, Paginator, RawPage
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET
 
 __all__ = [
-    "DUTCH",
     "Resource",
     "create_or_lookup",
     "day",
@@ -348,15 +346,12 @@ async def create_or_lookup(
     return found
 
 
-DUTCH = ZoneInfo("Europe/Amsterdam")
-
-
 def day(moment: date | None) -> date | None:
     """Return the day for `createdAfter`, which has no time of day (reference section 3, A)."""
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
             raise ConfigurationError("created_after must be a date, or a datetime with a time zone")
-        return moment.astimezone(DUTCH).date()
+        return moment.astimezone(AMSTERDAM).date()
     if moment is not None and not isinstance(moment, date):
         raise ConfigurationError(
             f"created_after must be a date, such as date(2026, 11, 1), not {type(moment).__name__}"

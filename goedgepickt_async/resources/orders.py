@@ -19,10 +19,10 @@ from goedgepickt_async.errors import (
     without_frames,
 )
 from goedgepickt_async.models import UNSET, NewOrder, Order, OrderStatus, Unset
-from goedgepickt_async.models.base import OrderStatusName, warn_unknown
+from goedgepickt_async.models.base import AMSTERDAM, OrderStatusName, warn_unknown
 from goedgepickt_async.models.validators import coerce_input
 from goedgepickt_async.paging import OnUnreadable, Paginator
-from goedgepickt_async.resources.base import DUTCH, Resource, create_or_lookup, day, not_proven, request_to
+from goedgepickt_async.resources.base import Resource, create_or_lookup, day, not_proven, request_to
 from goedgepickt_async.resources.catalogue import Webshops
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def created_on_or_after(created_at: datetime | Unset) -> date:
 
     The API filters by day only.
     """
-    today = datetime.now(DUTCH).date()
-    created = today if created_at is UNSET else min(today, created_at.astimezone(DUTCH).date())
+    today = datetime.now(AMSTERDAM).date()
+    created = today if created_at is UNSET else min(today, created_at.astimezone(AMSTERDAM).date())
     return created - timedelta(days=1)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
-from zoneinfo import ZoneInfo
 
 import attrs
+
+from goedgepickt_async.models.base import AMSTERDAM
 
 __all__ = [
     "CellError",
@@ -56,7 +57,6 @@ _NOTHING_SAID: Final = Notation()
 _LONGEST: Final = 40
 """The most digits of a number."""
 
-_DUTCH: Final = ZoneInfo("Europe/Amsterdam")
 _SHORTENED: Final = re.compile(r"[0-9]+(?:[.,][0-9]+E\+?|E\+)[0-9]+", re.IGNORECASE)
 _SPREADSHEET_ERROR: Final = re.compile(
     r"#(?:N/?[BAV]|NAAM\?|NAME\?|VALUE!|WAARDE!|WERT!|VALEUR!|REF!|VERW!|BEZUG!|DIV/0!|DEEL/0!|NULL!|LEEG!|NUM!|GETAL!"
@@ -290,7 +290,7 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
     first, so `05/06/2026` is refused without the option for the order.
     """
     if isinstance(value, datetime):
-        return value if value.tzinfo is not None else value.replace(tzinfo=_DUTCH)
+        return value if value.tzinfo is not None else value.replace(tzinfo=AMSTERDAM)
     kept = text(value)
     try:
         read = _written_out(kept, notation) or datetime.fromisoformat(_SPACED_OFFSET.sub("", kept))
@@ -298,7 +298,7 @@ def moment(value: Any, notation: Notation = _NOTHING_SAID) -> datetime:
         raise CellError(
             f"{_shown(kept)} is not a date such as 2026-11-25, 25-11-2026 or 25-11-2026 9:05, with or without a time"
         ) from None
-    return read if read.tzinfo is not None else read.replace(tzinfo=_DUTCH)
+    return read if read.tzinfo is not None else read.replace(tzinfo=AMSTERDAM)
 
 
 def _written_out(kept: str, notation: Notation) -> datetime | None:
