@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import GoedGepickt, NotFoundError
+from goedgepickt_async import ConfigurationError, GoedGepickt, NotFoundError
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 from tests.recipes.pages import block, module
@@ -61,6 +62,17 @@ def test_forty_calls_of_eight_threads_share_their_connections_and_the_program_en
     assert len(sandbox.requests) >= 40
     # A connection ends that is idle for 15 s, so on a slow machine there are more than threads.
     assert len({recorded.connection for recorded in sandbox.requests}) < 40
+
+
+def test_a_client_that_cannot_be_made_leaves_no_portal_that_blocks_the_end_of_the_program(
+    portal: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOEDGEPICKT_API_KEY")
+    before = threading.enumerate()
+    with pytest.raises(ConfigurationError) as caught:  # it keeps the frames, as a program does that ends with it
+        portal.run(lambda gg: gg.webshops.list().first())
+    assert threading.enumerate() == before
+    assert caught.value.__traceback__ is not None
 
 
 def test_errors_arrive_as_they_are_and_the_loop_cannot_wait_for_itself(portal: ModuleType) -> None:
