@@ -7,7 +7,7 @@ and checks as any list. So a load keeps the rate limit, also during other jobs o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,7 +128,7 @@ def _source(
     if type(overlap_days) is not int or overlap_days < 1:
         raise ConfigurationError("overlap_days must be a whole number, at least 1")
     dlt = _dlt()
-    opening = _lend(client) if client is not None else GoedGepickt
+    opening = GoedGepickt if client is None else lambda: nullcontext(client)
     overlap = timedelta(days=overlap_days)
 
     def source() -> Iterator[Any]:
@@ -149,14 +149,6 @@ def _dlt() -> Any:
             "goedgepickt_source needs dlt: install the extra, as in goedgepickt-async[dlt]"
         ) from None
     return dlt
-
-
-def _lend(client: GoedGepickt) -> Client:
-    @asynccontextmanager
-    async def lend() -> AsyncIterator[GoedGepickt]:
-        yield client
-
-    return lend
 
 
 def _resource(dlt: Any, name: str, opening: Client, *, first: date | None, overlap: timedelta, run: _Run | None) -> Any:
@@ -189,8 +181,9 @@ class _Position:
         self._today = datetime.now(AMSTERDAM).date()
         self._newest = date.fromisoformat(state[_NEWEST]) if _NEWEST in state else None
         self._by_date = by_date
-        days = [first, None if self._newest is None else self._newest - overlap]
-        self.day = max((each for each in days if each is not None), default=None) if by_date else None
+        days = [first] if first else []
+        days += [self._newest - overlap] if self._newest else []
+        self.day = max(days, default=None) if by_date else None
         self.resume: str | None = None
         self._first = None if first is None else first.isoformat()
         begun = state.get(_READING)

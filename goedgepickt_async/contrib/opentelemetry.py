@@ -8,7 +8,7 @@ address; use `url.template`. Spans and metrics have no bodies, headers, error te
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Token
 from typing import Any, Final
 
@@ -52,14 +52,7 @@ Attributes = dict[str, str | int | float]
 
 @attrs.frozen
 class _Open:
-    """A call in progress.
-
-    Attributes:
-        span: Its span.
-        token: The token that removes the span from the context.
-        labels: The attributes of its metrics.
-        lane: The lane of the call.
-    """
+    """A call in progress: its span, which `token` removes from the context, and the attributes of its metrics."""
 
     span: trace.Span
     token: Token[context.Context]
@@ -115,33 +108,21 @@ class OpenTelemetry:
         self._budgets[name] = weakref.ref(budget)
 
     def _make_instruments(self, meter: metrics.Meter) -> None:
-        self._duration = meter.create_histogram(
-            "http.client.request.duration",
-            "s",
-            "Duration of HTTP client requests.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
-        )
-        self._call_duration = meter.create_histogram(
-            "goedgepickt.call.duration",
-            "s",
-            "Duration of calls, including waits and retries.",
-            explicit_bucket_boundaries_advisory=_LONG,
-        )
-        self._wait = meter.create_histogram(
-            "goedgepickt.budget.wait",
-            "s",
-            "Time that requests waited for the rate limit.",
-            explicit_bucket_boundaries_advisory=_LONG,
-        )
-        self._requests = meter.create_counter("goedgepickt.requests", "{request}", "Requests that were sent.")
-        self._retries = meter.create_counter("goedgepickt.retries", "{retry}", "Retries of calls.")
-        self._throttled = meter.create_counter("goedgepickt.throttled", "{request}", "Answers of status 429.")
-        self._pages = meter.create_counter("goedgepickt.pages", "{page}", "Pages of lists that were read.")
-        self._rows = meter.create_counter("goedgepickt.rows", "{row}", "Items on these pages.")
-        self._items = meter.create_counter("goedgepickt.items", "{item}", "Items of bulk jobs that are finished.")
-        self._drifts = meter.create_counter(
-            "goedgepickt.drift", "{thing}", "Fields and values that this version does not know."
-        )
+        def seconds(name: str, what: str, buckets: Sequence[float]) -> metrics.Histogram:
+            return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=buckets)
+
+        call, wait = "Duration of calls, including waits and retries.", "Time that requests waited for the rate limit."
+        self._duration = seconds("http.client.request.duration", "Duration of HTTP client requests.", _SECONDS)
+        self._call_duration = seconds("goedgepickt.call.duration", call, _LONG)
+        self._wait = seconds("goedgepickt.budget.wait", wait, _LONG)
+        count = meter.create_counter
+        self._requests = count("goedgepickt.requests", "{request}", "Requests that were sent.")
+        self._retries = count("goedgepickt.retries", "{retry}", "Retries of calls.")
+        self._throttled = count("goedgepickt.throttled", "{request}", "Answers of status 429.")
+        self._pages = count("goedgepickt.pages", "{page}", "Pages of lists that were read.")
+        self._rows = count("goedgepickt.rows", "{row}", "Items on these pages.")
+        self._items = count("goedgepickt.items", "{item}", "Items of bulk jobs that are finished.")
+        self._drifts = count("goedgepickt.drift", "{thing}", "Fields and values that this version does not know.")
         for name, unit, what, value in _GAUGES:
             meter.create_observable_gauge(f"goedgepickt.budget.{name}", [self._gauge(value)], unit, what)
 
@@ -173,41 +154,32 @@ class OpenTelemetry:
         self._open[seen.call] = _Open(span, token, labels, lane)
 
     def _request(self, seen: RequestSent) -> None:
-        call = self._open.get(seen.call)
-        if call is None:
-            return
-        call.span.add_event("goedgepickt.request", {"attempt": seen.attempt, "waited": seen.waited})
-        self._requests.add(1, call.labels)
-        self._wait.record(seen.waited, {"goedgepickt.lane": call.lane})
+        if call := self._open.get(seen.call):
+            call.span.add_event("goedgepickt.request", {"attempt": seen.attempt, "waited": seen.waited})
+            self._requests.add(1, call.labels)
+            self._wait.record(seen.waited, {"goedgepickt.lane": call.lane})
 
     def _answer(self, seen: ResponseReceived) -> None:
-        call = self._open.get(seen.call)
-        if call is None:
-            return
-        call.span.add_event("goedgepickt.answer", {"http.response.status_code": seen.status})
-        labels = {**call.labels, "http.response.status_code": seen.status}
-        if seen.status >= 400:
-            labels["error.type"] = str(seen.status)
-        self._duration.record(seen.seconds, labels)
+        if call := self._open.get(seen.call):
+            call.span.add_event("goedgepickt.answer", {"http.response.status_code": seen.status})
+            labels = {**call.labels, "http.response.status_code": seen.status}
+            if seen.status >= 400:
+                labels["error.type"] = str(seen.status)
+            self._duration.record(seen.seconds, labels)
 
     def _unanswered(self, seen: RequestFailed) -> None:
-        call = self._open.get(seen.call)
-        if call is None:
-            return
-        call.span.add_event("goedgepickt.unanswered", {"error.type": seen.error})
-        self._duration.record(seen.seconds, {**call.labels, "error.type": seen.error})
+        if call := self._open.get(seen.call):
+            call.span.add_event("goedgepickt.unanswered", {"error.type": seen.error})
+            self._duration.record(seen.seconds, {**call.labels, "error.type": seen.error})
 
     def _throttle(self, seen: ResponseReceived) -> None:
-        call = self._open.get(seen.call)
-        if call is not None:
+        if call := self._open.get(seen.call):
             self._throttled.add(1, call.labels)
 
     def _retry(self, seen: RetryScheduled) -> None:
-        call = self._open.get(seen.call)
-        if call is None:
-            return
-        call.span.add_event("goedgepickt.retry", {"error.type": seen.error, "pause": seen.pause})
-        self._retries.add(1, {**call.labels, "error.type": seen.error})
+        if call := self._open.get(seen.call):
+            call.span.add_event("goedgepickt.retry", {"error.type": seen.error, "pause": seen.pause})
+            self._retries.add(1, {**call.labels, "error.type": seen.error})
 
     def _end(self, seen: CallFinished) -> None:
         call = self._open.pop(seen.call, None)

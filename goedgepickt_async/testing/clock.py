@@ -46,14 +46,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Have a thread do it; no time is jumped over until it is done."""
+        """Run a function in a thread. The clock does not jump until it is done."""
         future = super().run_in_executor(executor, func, *args)
         self._jumping.threads_at_work += 1
         future.add_done_callback(self._thread_is_done)
         return future
 
     async def shutdown_default_executor(self, *timeout: float | None) -> None:
-        """End the threads; since Python 3.12 with a timeout, which is not to be jumped to."""
+        """End the threads. Python 3.12 and later wait with a timeout, to which the clock must not jump."""
         self._jumping.threads_at_work += 1
         try:
             await super().shutdown_default_executor(*timeout)
@@ -65,10 +65,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Waits for sockets only as long as bytes are in transit, and then lets the time pass that it was to wait.
+    """Waits for sockets only while bytes are in transit, and otherwise advances the clock.
 
     Attributes:
-        threads_at_work: While there are any, it waits in earnest.
+        threads_at_work: The number of threads that do something; as long as there are any, it waits in real time.
     """
 
     def __init__(self, advance: Callable[[float], None]) -> None:
@@ -95,10 +95,9 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class _Courier:
-    """A byte of ours over the loopback: when it is there, so is what was sent before it.
+    """A byte over the loopback: when it has arrived, all bytes that were sent before it have arrived, too.
 
-    A system may deliver what is sent to itself a moment later. Then nothing is ready to be read, though something is
-    in progress, and a jump to the next timeout would be one too early.
+    A system may deliver bytes to itself a moment later. Without this wait, the clock would jump too early.
     """
 
     def __init__(self) -> None:
@@ -235,14 +234,8 @@ def _is_in_a_loop() -> bool:
 class ClockBudget(LocalBudget):
     """A budget with a virtual clock.
 
-    With such a clock the sandbox lives in the clock's event loop. A call from another one, as with `asyncio.run`,
-    would get no answer and wait for its timeout, so it is refused immediately.
-
-    Args:
-        clock: The clock.
-        limit: Requests in a period.
-        period: In seconds.
-        options: Further ones of `LocalBudget`.
+    The sandbox is in the clock's event loop. A call from another loop, as with `asyncio.run`, would get no response, so
+    it is refused immediately.
     """
 
     def __init__(self, clock: VirtualClock, limit: int, period: float, **options: Any) -> None:
@@ -257,11 +250,7 @@ class ClockBudget(LocalBudget):
         place: int | None = None,
         key: Hashable = None,
     ) -> Grant:
-        """Wait for the right to send one request; see `Budget.take`.
-
-        Raises:
-            ConfigurationError: It was called in an event loop without a virtual clock.
-        """
+        """Like `Budget.take`; refused in an event loop without a virtual clock."""
         if not isinstance(asyncio.get_running_loop(), VirtualLoop):
             raise ConfigurationError(
                 "this client uses a virtual clock: run its code with goedgepickt_clock.run(…), not with asyncio.run or "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Final
@@ -85,7 +85,8 @@ def unlimited_budget(clock: VirtualClock | None = None) -> LocalBudget:
     """Return a budget without a practical limit.
 
     Args:
-        clock: A clock that it goes by, and in whose event loop alone it may be used. Without one, a 429 of a fault makes it pause for five seconds at most.
+        clock: The clock; the budget can be used in its event loop only. Without a clock, a 429 of a fault pauses it for
+            five seconds at most.
     """
     if clock is None:
         return LocalBudget(_AMPLE, 1.0, safety_margin=0.0, use_server_counter=False)
@@ -94,13 +95,7 @@ def unlimited_budget(clock: VirtualClock | None = None) -> LocalBudget:
 
 @contextmanager
 def running(options: Mapping[str, Any], clock: VirtualClock | None) -> Iterator[Sandbox]:
-    """A sandbox that runs: in a thread, or on a clock while that runs something.
-
-    Args:
-        options: Arguments of `Sandbox`, except for its clock.
-        clock: The clock, if there is one.
-
-    """
+    """A sandbox that runs in a thread, or on a clock while the clock runs something."""
     if clock is None:
         with serving(Sandbox(**options)) as sandbox:
             yield sandbox
@@ -155,21 +150,16 @@ def close(client: GoedGepickt) -> None:
         if not loop.is_running():
             loop.run_until_complete(_close(client))
     if sessions.loops:
-        _run_aside(_close(client))
+        loop = asyncio.new_event_loop()  # `asyncio.run` would replace the current loop
+        try:
+            loop.run_until_complete(_close(client))
+        finally:
+            loop.close()
 
 
 async def _close(client: GoedGepickt) -> None:
     await client.close()
     await asyncio.sleep(0)  # connections that are closed end in the next pass of their loop
-
-
-def _run_aside(main: Coroutine[Any, Any, None]) -> None:
-    """Run something in a separate loop: `asyncio.run` would replace the current one."""
-    loop = asyncio.new_event_loop()
-    try:
-        loop.run_until_complete(main)
-    finally:
-        loop.close()
 
 
 def is_asynchronous(test: object) -> bool:
