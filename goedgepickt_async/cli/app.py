@@ -1,6 +1,6 @@
-"""The commands, their options and their help.
+"""The commands and their help. Most options are in `options`.
 
-The code of a command is in the module with its name, which is imported when it runs, so that `--help` does not import
+The code of a command is in another module, which is imported when the command runs, so that `--help` does not import
 aiohttp.
 """
 

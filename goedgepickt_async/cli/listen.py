@@ -37,7 +37,7 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, write_all
 from goedgepickt_async.cli.connect import connect
-from goedgepickt_async.cli.options import ListenOptions, ServerOptions
+from goedgepickt_async.cli.options import ListenOptions, ServerOptions, given
 from goedgepickt_async.convert import to_plain
 from goedgepickt_async.text import for_terminal, printable
 from goedgepickt_async.webhooks import (
@@ -106,8 +106,9 @@ async def listen(options: ListenOptions, server: ServerOptions) -> int:
     server.check()
     if options.forward_to is not None:
         checked_url(options.forward_to)
-    if not server.sandbox and (server.api or server.base_url):
-        raise UsageError("listen sends no API requests: pass --api and --base-url only with --sandbox")
+    of_requests = [option for option in given(server) if option != "--debug"]
+    if of_requests and not server.sandbox:
+        raise UsageError(f"listen sends no API requests: pass {of_requests[0]} only with --sandbox")
     secrets = [] if server.sandbox else signing_secrets()
     recorder = None if options.record is None else Recorder(options.record)
     try:

@@ -31,6 +31,7 @@ __all__ = [
     "SandboxOptions",
     "SendOptions",
     "ServerOptions",
+    "given",
     "one_of",
     "parse_faults",
     "parse_rate",
@@ -172,9 +173,9 @@ class ServerOptions:
 
     def check(self) -> None:
         """Refuse options that cannot be combined, before files or connections are opened."""
-        given = [name for name in _SANDBOX_OPTIONS if getattr(self, name) is not None]
-        if given and not self.sandbox:
-            raise UsageError(f"{_option(given[0])} needs --sandbox")
+        of_sandbox = [option for option in given(self) if option.startswith("--sandbox-")]
+        if of_sandbox and not self.sandbox:
+            raise UsageError(f"{of_sandbox[0]} needs --sandbox")
         if self.sandbox and self.base_url is not None:
             raise UsageError("--sandbox starts its own server: leave out --base-url")
         if self.api is not None and self.base_url is not None:
@@ -247,10 +248,6 @@ class RowOptions:
     """Only compare with orders created on or after this day, YYYY-MM-DD (orders)."""
     webshop: Annotated[str | None, Parameter(group=_COMPARING)] = None
     """The uuid or name of the webshop. Default: `GOEDGEPICKT_WEBSHOP_UUID`, or else the only webshop of the account."""
-
-    def given(self) -> list[str]:
-        """Return the options that were passed."""
-        return [_option(field.name.rstrip("_")) for field in dataclasses.fields(self) if getattr(self, field.name)]
 
 
 # -- export and apply --------------------------------------------------------------------------------------------------
@@ -473,8 +470,7 @@ class SandboxOptions:
         return rate
 
 
-_SANDBOX_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions) if field.name.startswith("sandbox_")]
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def given(options: ServerOptions | RowOptions) -> list[str]:
+    """Return the options that were passed."""
+    chosen = [name for name, value in vars(options).items() if value is not None and value is not False]
+    return ["--" + name.rstrip("_").replace("_", "-") for name in chosen]

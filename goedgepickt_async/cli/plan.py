@@ -49,7 +49,7 @@ from goedgepickt_async.cli.common import (
     sentences,
 )
 from goedgepickt_async.cli.connect import connect, find_location
-from goedgepickt_async.cli.options import ApplyOptions, RowOptions, ServerOptions
+from goedgepickt_async.cli.options import ApplyOptions, RowOptions, ServerOptions, given
 from goedgepickt_async.cli.progress import showing_writes
 from goedgepickt_async.paths import state_dir, write_private
 from goedgepickt_async.text import for_terminal, printable
@@ -512,8 +512,8 @@ def _task(file: Path, kind: str | None, options: RowOptions) -> PlanTask | None:
         raise UsageError(
             f"{file.name} is not a saved plan; pass the kind of its rows: --kind products, stock or orders"
         )
-    if given := [option for option in options.given() if option != "--skip-bad"]:
-        raise UsageError(f"{given[0]} is for rows, but {file.name} is a saved plan: leave it out")
+    if of_rows := [option for option in given(options) if option != "--skip-bad"]:
+        raise UsageError(f"{of_rows[0]} is for rows, but {file.name} is a saved plan: leave it out")
     return None
 
 

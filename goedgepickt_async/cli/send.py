@@ -84,11 +84,17 @@ def _aligned(rows: Sequence[tuple[str, Webhook]]) -> list[str]:
 
 async def send(url: str, event: str | None, fields: Sequence[str], body: str | None, options: SendOptions) -> int:
     """Send an event, and print each attempt."""
-    target, secret = checked_url(url), signing_secrets()[0]
-    sent = _body(event, fields, body)
+    return await _send(checked_url(url), signing_secrets()[0], _body(event, fields, body), options)
+
+
+async def _send(url: str, secret: Secret, body: bytes, options: SendOptions) -> int:
     async with WebhookSender(timeout=options.timeout) as sender:
-        attempts = await deliver(sender, target, sent, sign(sent, secret.reveal()), options, tell=print_attempt)
-    return end_of(attempts)
+        attempts = await _deliver(sender, url, body, sign(body, secret.reveal()), options, tell=_print_attempt)
+    tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
+    if not attempts[-1].succeeded:
+        raise CommandError(f"not delivered after {tries}: {_outcome(attempts[-1])}")
+    info(f"delivered, {tries}")
+    return Exit.DONE
 
 
 def example_payload(event: str) -> dict[str, Any]:
@@ -107,26 +113,19 @@ def _body(event: str | None, fields: Sequence[str], body: str | None) -> bytes:
     return php_json(example_payload(event) | name_values("--field", fields))
 
 
-def print_attempt(number: int, attempt: Attempt) -> None:
-    """Return an attempt as a line of JSON."""
-    row = {
-        "attempt": number,
-        "status": attempt.status,
-        "problem": attempt.problem,
-        "seconds": round(attempt.seconds, 4),
-        "delivered": attempt.succeeded,
-    }
+def _print_attempt(number: int, attempt: Attempt) -> None:
+    _print_row(
+        attempt=number,
+        status=attempt.status,
+        problem=attempt.problem,
+        seconds=round(attempt.seconds, 4),
+        delivered=attempt.succeeded,
+    )
+
+
+def _print_row(**row: Any) -> None:
     sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
-
-
-def end_of(attempts: Sequence[Attempt]) -> Exit:
-    """Return the exit code after all attempts."""
-    tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
-    if attempts[-1].succeeded:
-        info(f"delivered, {tries}")
-        return Exit.DONE
-    raise CommandError(f"not delivered after {tries}: {outcome_of(attempts[-1])}")
 
 
 async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, sign_again: bool) -> int:
@@ -135,68 +134,48 @@ async def replay(file: Path, url: str, options: SendOptions, *, from_line: int, 
     secret = signing_secrets()[0] if sign_again else None
     recorded = [delivery for delivery in read_recording(file) if delivery.line >= from_line]
     async with WebhookSender(timeout=options.timeout) as sender:
-        await _send_all(sender, target, recorded, secret, options)
+        for number, delivery in enumerate(recorded):
+            signature = delivery.signature if secret is None else sign(delivery.body, secret.reveal())
+            try:
+                attempts = await _deliver(sender, target, delivery.body, signature, options)
+            except asyncio.CancelledError:
+                raise _stopped("stopped", number, delivery) from None
+            last = attempts[-1]
+            _print_row(line=delivery.line, status=last.status, problem=last.problem, attempts=len(attempts))
+            if not last.succeeded:
+                raise _stopped(f"line {delivery.line} was not delivered: {_outcome(last)}", number, delivery)
     info(f"{len(recorded)} delivered")
     return Exit.DONE
-
-
-async def _send_all(
-    sender: WebhookSender, target: str, recorded: Sequence[Recorded], secret: Secret | None, options: SendOptions
-) -> None:
-    for number, delivery in enumerate(recorded):
-        signature = delivery.signature if secret is None else sign(delivery.body, secret.reveal())
-        try:
-            attempts = await deliver(sender, target, delivery.body, signature, options)
-        except asyncio.CancelledError:
-            raise _stopped("stopped", number, delivery) from None
-        last = attempts[-1]
-        row = {"line": delivery.line, "status": last.status, "problem": last.problem, "attempts": len(attempts)}
-        sys.stdout.write(json.dumps(row) + "\n")
-        sys.stdout.flush()
-        if not last.succeeded:
-            raise _stopped(f"line {delivery.line} was not delivered: {outcome_of(last)}", number, delivery)
 
 
 def _stopped(why: str, done: int, delivery: Recorded) -> CommandError:
     return CommandError(f"{why}; {done} delivered. To continue: --from-line {delivery.line}", Exit.RESUMABLE)
 
 
-async def deliver(
+async def _deliver(
     sender: WebhookSender,
     url: str,
     body: bytes,
     signature: str,
     options: SendOptions,
     *,
-    tell: Callable[[int, Attempt], None] = lambda number, attempt: None,  # noqa: ARG005
+    tell: Callable[[int, Attempt], None] | None = None,
 ) -> list[Attempt]:
-    """Repeat attempts as often as the options allow.
-
-    Args:
-        sender: The sender.
-        url: The URL of the receiver.
-        body: The body.
-        signature: The value of the `Signature` header.
-        options: The options for attempts.
-        tell: A function that gets each finished attempt and its number.
-
-    Returns:
-        The attempts. The last one succeeded, or all failed.
-    """
+    """Repeat attempts as often as the options allow. The last one succeeded, or all failed."""
     attempts: list[Attempt] = []
     for pause in pauses(options.attempts, options.first_pause):
         if attempts:
-            info(f"{outcome_of(attempts[-1])}; again in {pause:g} s")
+            info(f"{_outcome(attempts[-1])}; again in {pause:g} s")
         await asyncio.sleep(pause)
         attempts.append(await sender.attempt(url, body, signature))
-        tell(len(attempts), attempts[-1])
+        if tell is not None:
+            tell(len(attempts), attempts[-1])
         if attempts[-1].succeeded:
             break
     return attempts
 
 
-def outcome_of(attempt: Attempt) -> str:
-    """Describe the result of an attempt."""
+def _outcome(attempt: Attempt) -> str:
     return f"HTTP {attempt.status}" if attempt.problem is None else attempt.problem
 
 
@@ -240,10 +219,7 @@ async def _in_an_embedded_sandbox(event: str, url: str, server: ServerOptions) -
             await client.webhooks.ensure(url, subscription)
             info(await _change(client, event))
         body = next(delivery.body for delivery in sandbox.deliveries if delivery.event == event)
-    options = SendOptions()
-    async with WebhookSender(timeout=options.timeout) as sender:
-        signature = sign(body, secret.reveal())
-        return end_of(await deliver(sender, url, body, signature, options, tell=print_attempt))
+    return await _send(url, secret, body, SendOptions())
 
 
 async def _change(client: GoedGepickt, event: str) -> str:

@@ -175,12 +175,6 @@ def test_options_that_make_no_sense_are_a_usage_error_that_says_so(
     assert done.out == b""
 
 
-def test_options_of_the_sandbox_need_the_sandbox(inside: Inside) -> None:
-    done = inside("export", "orders", "--sandbox-orders", "5")
-    assert done.code == 2
-    assert "--sandbox-orders needs --sandbox" in done.err
-
-
 def test_without_a_key_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("old")
     done = inside("export", "orders", "-o", "orders.csv")

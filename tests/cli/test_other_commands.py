@@ -268,13 +268,6 @@ sys.exit("aiohttp" in sys.modules)
     assert "kept-alive-drop" in done.out.decode()
 
 
-def test_a_command_that_is_not_there_is_a_usage_error(goedgepickt: Goedgepickt) -> None:
-    done = goedgepickt("exprot", "orders")
-    assert done.code == 2
-    assert "export" in done.err
-    assert done.err.count("\n") == 1
-
-
 @pytest.mark.filterwarnings("default")
 def test_a_warning_is_one_line_without_a_place_in_the_code(inside: Callable[..., Finished]) -> None:
     place = {"GOEDGEPICKT_BASE_URL": "http://nowhere.invalid", "GOEDGEPICKT_API_KEY": "a-key"}

@@ -57,9 +57,3 @@ def test_the_other_shells_have_a_script_too(goedgepickt: Goedgepickt, shell: str
     done: Finished = goedgepickt("completion", shell)
     assert done.code == 0
     assert mark in done.out
-
-
-def test_a_shell_that_is_not_known_is_a_usage_error(goedgepickt: Goedgepickt) -> None:
-    done = goedgepickt("completion", "tcsh")
-    assert done.code == 2
-    assert "bash" in done.err

@@ -248,8 +248,10 @@ def test_what_listen_cannot_do_is_one_line(
     taken = inside("webhooks", "listen", "--port", url.rstrip("/").rpartition(":")[2])
     assert (taken.code, taken.err.count("\n")) == (1, 1)
     assert "cannot listen on" in taken.err
-    for wrong in (("--port", "65536"), ("--count", "0"), ("--api", "account")):
+    for wrong in (("--port", "65536"), ("--count", "0")):
         assert inside("webhooks", "listen", *wrong).code == 2
+    for unused in (("--api", "account"), ("--tenant", "shop"), ("--timeout", "3"), ("--budget", "local")):
+        assert f"pass {unused[0]} only with --sandbox" in inside("webhooks", "listen", *unused).err
     assert "-1 is not between 0 and 65535" in inside("webhooks", "failed", "--port=-1").err
     assert inside("webhooks", "listen", "--record", "/no/such/place").code == 1
 
