@@ -23,24 +23,6 @@ import attrs
 
 from goedgepickt_async.sandbox.requests import Incoming
 
-__all__ = [
-    "Answer",
-    "Application",
-    "CacheFlavour",
-    "Controller",
-    "Keys",
-    "Quirks",
-    "Refusal",
-    "Router",
-    "Throttle",
-    "encode_json",
-    "error",
-    "invalid",
-    "is_well_formed",
-    "json_answer",
-    "make_key",
-]
-
 _JSON: Final = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 _PAGE: Final = (
     '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
@@ -93,14 +75,8 @@ def json_answer(value: Any, status: int = 200) -> Answer:
 def error(request: Incoming, status: int, message: str, *, pretty: bool = True, key: str = "message") -> Answer:
     """Return an error as Laravel's exception handler renders it.
 
-    A client that did not ask for JSON gets a web page, and is redirected to the login page with a 401.
-
-    Args:
-        request: The request.
-        status: The HTTP status.
-        message: The text of the exception.
-        pretty: Laravel indents the errors of its exception handler, but not the ones that it made itself (401).
-        key: The key of the text.
+    A client that did not ask for JSON gets a web page, and is redirected to the login page with a 401. Laravel indents
+    the errors of its exception handler (`pretty`), but not the ones that it made itself (401).
     """
     if request.wants_json:
         return Answer(
@@ -153,13 +129,7 @@ class _Window:
 class Throttle:
     """The rate limiter: counts the requests of each client (IP address) and refuses requests above the limit.
 
-    Args:
-        limit: The number of requests in one window.
-        period: The length of a window in seconds. A fraction is allowed; headers have whole seconds.
-        flavour: The cache for the counters.
-
-    Attributes:
-        refused: The number of refused requests.
+    `limit` requests fit in a window of `period` seconds; headers have whole seconds. `refused` counts refusals.
     """
 
     def __init__(self, limit: int, period: float, flavour: CacheFlavour = "redis") -> None:
@@ -182,15 +152,9 @@ class Throttle:
         self._windows.clear()
 
     def arrive(self, now: float, client: str) -> dict[str, str] | None:
-        """Count a request before the controller runs.
+        """Count a request before the controller runs, at a Unix second.
 
-        Args:
-            now: The server's clock, in Unix seconds.
-            client: The IP address of the client.
-
-        Returns:
-            None if the request is allowed and counted; otherwise the headers of the refusal, and the request is not
-            counted.
+        Returns None if the request is allowed; otherwise the headers of the refusal, and the request is not counted.
         """
         second = math.floor(now)
         window = self._open(now, client)
@@ -219,13 +183,7 @@ class Throttle:
 
 @attrs.frozen(kw_only=True)
 class Keys:
-    """The keys of the two APIs.
-
-    Attributes:
-        fulfilment: The key of the fulfilment API.
-        account: The key of the account API. If both are equal, one key is valid for both APIs.
-        any: Whether both APIs accept any other well-formed key.
-    """
+    """The keys of the two APIs, which can be equal; with `any`, both accept every other well-formed key too."""
 
     fulfilment: str
     account: str

@@ -19,7 +19,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from types import TracebackType
 from typing import Any, Final, Self, overload
 
 import aiohttp
@@ -214,9 +213,7 @@ class WebhookSender:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close."""
         session, self._session = self._session, None
         if session is not None:

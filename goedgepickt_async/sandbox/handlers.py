@@ -9,22 +9,12 @@ from typing import Any, Final
 import attrs
 
 from goedgepickt_async.sandbox import validation as check
-from goedgepickt_async.sandbox.app import (
-    Answer,
-    Quirks,
-    Refusal,
-    Router,
-    error,
-    invalid,
-    json_answer,
-)
+from goedgepickt_async.sandbox.app import Answer, Quirks, Refusal, Router, error, invalid, json_answer
 from goedgepickt_async.sandbox.lists import Lists, PageLimits
 from goedgepickt_async.sandbox.requests import Incoming
-from goedgepickt_async.sandbox.validation import COUNTRIES, BrokenRule, Errors, Field, validate, validation_text
+from goedgepickt_async.sandbox.validation import COUNTRIES, BrokenRule, Errors, Field, Rule, validate
 from goedgepickt_async.sandbox.world import Table, World
 from goedgepickt_async.sandbox.world.table import parse_moment, write_moment
-
-__all__ = ["build_router"]
 
 
 def checked(fields: Iterable[Field], request: Incoming) -> dict[str, Any]:
@@ -33,10 +23,10 @@ def checked(fields: Iterable[Field], request: Incoming) -> dict[str, Any]:
     Raises:
         Refusal: 422, with all that is wrong.
     """
-    errors: Errors = {}
+    errors = Errors()
     data = validate(fields, request.data, errors)
     if not errors and request.is_unreadable:
-        errors["body"] = [validation_text("array", "body")]
+        errors.add("body", "array")
     if errors:
         raise invalid(request, errors)
     return data
@@ -50,19 +40,14 @@ def found(table: Table, uuid: str, model: str, request: Incoming) -> int:
     """
     index = table.find(uuid)
     if index is None:
-        text = f"No query results for model [App\\Models\\{model}] {uuid}"
-        raise Refusal(error(request, 404, text))
+        raise Refusal(error(request, 404, f"No query results for model [App\\Models\\{model}] {uuid}"))
     return index
 
 
 def refuse(status: int, text: str, quirks: Quirks, field: str | None = None) -> Refusal:
     """Return a refusal in the service's own words, to be raised.
 
-    Args:
-        status: The HTTP status.
-        text: What is wrong.
-        quirks: They know under which key the text is given.
-        field: The input field that is to blame; Laravel then lists the text under `errors` too, where clients look.
+    The quirks know the key of the text. Laravel also lists it under `errors` if a field is to blame: clients look there.
     """
     body: dict[str, object] = {quirks.error_key: text}
     if field is not None and quirks.error_key == "message":
@@ -101,24 +86,20 @@ class Products:
 
     def create(self, request: Incoming) -> Answer:
         data = checked(self._new_fields, request)
-        webshop, sku = int(data["webshopUuid"]), str(data["sku"])
-        if self._is_taken(webshop, sku):
-            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
-        return self._answer(self._world.insert_product(webshop, self._new_row(data)))
+        self._check_sku(data["webshopUuid"], data["sku"])
+        return self._answer(self._world.insert_product(data["webshopUuid"], self._new_row(data)))
 
     def update(self, request: Incoming, uuid: str) -> Answer:
         index = found(self._world.products, uuid, "Product", request)
         data = checked(self._fields, request)
-        webshop = self._world.product_webshop(index)
-        sku = data.get("sku")
-        if sku and sku != self._world.products.bare(index)["sku"] and self._is_taken(webshop, sku):
-            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
+        if data.get("sku") not in {None, self._world.products.bare(index)["sku"]}:
+            self._check_sku(self._world.product_webshop(index), data["sku"])
         self._world.change_product(index, **_served(data))
         return self._answer(index)
 
-    def _is_taken(self, webshop: int, sku: str) -> bool:
-        same = self._world.products_with_sku(sku)
-        return any(self._world.product_webshop(index) == webshop for index in same)
+    def _check_sku(self, webshop: int, sku: str) -> None:
+        if webshop in map(self._world.product_webshop, self._world.products_with_sku(sku)):
+            raise refuse(422, f"Product with SKU {sku} already exists", self._quirks, "sku")
 
     def _new_row(self, data: dict[str, Any]) -> dict[str, Any]:
         uuid = self._world.products.uuid(self._world.products.size)
@@ -202,6 +183,10 @@ _COUNTRY: Final = check.one_of(COUNTRIES)
 _STATUSES: Final = ("open", "on_hold", "completed", "cancelled")
 
 
+def _fields(rule: Rule, *names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, rule) for name in names)
+
+
 def order_fields(world: World) -> tuple[Field, ...]:
     """Return the fields of `POST /orders`; the required ones are those that the reference stars."""
     return (
@@ -214,8 +199,8 @@ def order_fields(world: World) -> tuple[Field, ...]:
         Field("currency", check.text),
         *_address_fields("billing"),
         *_address_fields("shipping"),
-        *(Field(name, check.text) for name in ("shippingMethod", "paymentMethod", "invoiceNumber", "customerNote")),
-        *(Field(name, check.decimal) for name in _MONEY),
+        *_fields(check.text, "shippingMethod", "paymentMethod", "invoiceNumber", "customerNote"),
+        *_fields(check.decimal, *_MONEY),
         Field("ignoreUnknownProductWarnings", check.boolean),
         Field("pickupLocationData", fields=_PICKUP_FIELDS),
         Field("orderItems", items=_LINE_FIELDS, required=True),
@@ -223,14 +208,9 @@ def order_fields(world: World) -> tuple[Field, ...]:
 
 
 def order_row(world: World, data: dict[str, Any], lines: list[dict[str, Any]], status: str) -> dict[str, Any]:
-    """Return the order as it is kept and served.
+    """Return the order as it is kept and served, of checked input and of its lines as they are served.
 
-    Args:
-        world: Where it will live.
-        data: The checked input.
-        lines: Its lines as they are served.
-        status: Its first status. A completed order was handled elsewhere: it has a date on which it was finished, and no
-            shipment of this warehouse.
+    An order that begins as completed was handled elsewhere: it has a finish date, and no shipment of this warehouse.
     """
     created, finished = data.get("createDate"), data.get("finishDate")
     if finished is None and status == "completed":
@@ -268,8 +248,7 @@ def _served_address(side: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 _PICKUP_FIELDS: Final = (
-    *(Field(name, check.text) for name in ("locationNumber", "carrier", "location", "street", "houseNumber")),
-    *(Field(name, check.text) for name in ("zipcode", "city")),
+    *_fields(check.text, "locationNumber", "carrier", "location", "street", "houseNumber", "zipcode", "city"),
     Field("country", _COUNTRY),
 )
 _LINE_FIELDS: Final = (
@@ -277,8 +256,8 @@ _LINE_FIELDS: Final = (
     Field("productName", check.text, required=True),
     Field("productQuantity", check.whole(1), required=True),
     Field("taxRate", check.decimal),
-    *(Field(name, check.text) for name in ("lineItemId", "productId", "ean", "productImage")),
-    *(Field(name, check.decimal) for name in _UNIT_MONEY),
+    *_fields(check.text, "lineItemId", "productId", "ean", "productImage"),
+    *_fields(check.decimal, *_UNIT_MONEY),
 )
 
 
@@ -294,16 +273,21 @@ class Orders:
         return json_answer(self._world.orders.row(found(self._world.orders, uuid, "Order", request)))
 
     def create(self, request: Incoming) -> Answer:
-        data = checked(self._fields, request)
-        first = self._first_with_id(data["webshopUuid"], data["orderId"])
-        if first is not None and self._quirks.duplicate_order == "refuse":
-            raise refuse(422, f"Order {data['orderId']} already exists", self._quirks, "orderId")
-        if first is not None and self._quirks.duplicate_order == "return_first":
-            return self._answer(self._world.orders.uuid(first))
+        data, world = checked(self._fields, request), self._world
+        webshop, order_id = data["webshopUuid"], data["orderId"]
+        same = [
+            index
+            for index in world.orders_with_number(order_id)
+            if world.order_webshop(index) == webshop and world.order_id(index) == order_id
+        ]
+        if same and self._quirks.duplicate_order == "refuse":
+            raise refuse(422, f"Order {order_id} already exists", self._quirks, "orderId")
+        if same and self._quirks.duplicate_order == "return_first":
+            return self._answer(world.orders.uuid(same[0]))
         return self._answer(self._place(data))
 
     def _place(self, data: dict[str, Any]) -> str:
-        webshop = int(data["webshopUuid"])
+        webshop = data["webshopUuid"]
         lines = self._lines(webshop, data["orderItems"], picked=data["orderStatus"] == "completed")
         unknown = [line["sku"] for line in lines if line["productUuid"] is None]
         blocked = bool(unknown) and not data.get("ignoreUnknownProductWarnings")
@@ -333,25 +317,11 @@ class Orders:
             lines += [{**first, **said}, *parts]
         return [{**line, "pickedQuantity": line["productQuantity"]} for line in lines] if picked else lines
 
-    def _first_with_id(self, webshop: int, order_id: str) -> int | None:
-        world = self._world
-        same = (
-            index
-            for index in world.orders_with_number(order_id)
-            if world.order_webshop(index) == webshop and world.order_id(index) == order_id
-        )
-        return next(same, None)
-
     def _answer(self, uuid: str) -> Answer:
-        message = "Order created"
-        shapes: dict[str, Answer] = {
-            "orderUuid": json_answer({"message": message, "orderUuid": uuid}),
-            "uuid": json_answer({"message": message, "uuid": uuid}),
-            "order.uuid": json_answer({"message": message, "order": {"uuid": uuid}}),
-            "data.uuid": json_answer({"message": message, "data": {"uuid": uuid}}),
-            "empty": Answer(200),
-        }
-        return shapes[self._quirks.order_answer]
+        if self._quirks.order_answer == "empty":
+            return Answer(200)
+        name, _, inner = self._quirks.order_answer.partition(".")
+        return json_answer({"message": "Order created", name: {inner: uuid} if inner else uuid})
 
 
 # The name of the event "shipment created" is not known, so the form is checked and not the name.
@@ -371,7 +341,7 @@ class Webhooks:
 
     def create(self, request: Incoming) -> Answer:
         data = checked(self._fields, request)
-        row = self._world.add_webhook(int(data["webshopUuid"]), data["webhookEvent"], data["targetUrl"])
+        row = self._world.add_webhook(data["webshopUuid"], data["webhookEvent"], data["targetUrl"])
         return json_answer(row)
 
 

@@ -14,11 +14,9 @@ import attrs
 
 from goedgepickt_async.sandbox.app import Answer, Controller, Quirks, invalid, json_answer
 from goedgepickt_async.sandbox.requests import Incoming
-from goedgepickt_async.sandbox.validation import Errors, validation_text
+from goedgepickt_async.sandbox.validation import Errors
 from goedgepickt_async.sandbox.world import Table, World
 from goedgepickt_async.sandbox.world.table import day_start
-
-__all__ = ["ListQuery", "Listing", "Lists", "PageLimits"]
 
 _KEPT_SELECTIONS: Final = 16
 _EVIDENT: Final = {"order": ("status",), "product": ("sku", "supplierUuid")}
@@ -29,14 +27,8 @@ _EVIDENT: Final = {"order": ("status",), "product": ("sku", "supplierUuid")}
 class ListQuery:
     """The checked filters and order of a list request; None for missing ones.
 
-    Attributes:
-        webshop: Only rows of this webshop (index); -1 for an unknown webshop.
-        created_after: Only rows created on this Dutch day or later.
-        search: The attribute and the value that it must have.
-        status: Only rows with one of these statuses.
-        leaks: Whether rows that had one of these statuses before are included.
-        by_date: Sorted by creation instead of by the order in which the rows came in.
-        descending: Newest first.
+    `webshop` is an index, and -1 for an unknown webshop. `created_after` includes the Dutch day. `search` is an attribute
+    and its value. `leaks` includes rows that had one of the statuses before. Rows are sorted by their index or `by_date`.
     """
 
     webshop: int | None = None
@@ -126,14 +118,7 @@ class Listing:
 
 @attrs.frozen(kw_only=True)
 class PageLimits:
-    """The limits of pages: size and reach of page numbers.
-
-    Attributes:
-        default: The default page size.
-        largest: The largest page size.
-        reach: The number of rows that page numbers reach.
-        cursor: Whether pages have cursors.
-    """
+    """The default and the largest page size, how many rows page numbers reach, and whether pages have cursors."""
 
     default: int = 15
     largest: int = 100
@@ -190,14 +175,7 @@ class Lists:
     def page(
         self, listing: Listing, query: ListQuery, number: int = 1, asked: int | None = None, cursor: str = ""
     ) -> dict[str, Any]:
-        """Return a page of a list: `items` and `pageInfo`.
-
-        Args:
-            listing: The list.
-            query: The filters and the order.
-            number: The number of the page.
-            asked: The requested page size, at least 1, or None.
-            cursor: A cursor, which has priority over the number, or an empty text.
+        """Return a page of a list, by its number or, with a cursor, by that: `items` and `pageInfo`.
 
         Raises:
             ValueError: The cursor is not from this sandbox.
@@ -247,23 +225,23 @@ class Lists:
         )
 
     def _answer(self, listing: Listing, request: Incoming) -> Answer:
-        errors: Errors = {}
+        errors = Errors()
         query = self._read_query(listing, request, errors)
         number, size = _read_positive("page", request, errors), _read_positive("perPage", request, errors)
         if not errors:
             try:
                 return json_answer(self.page(listing, query, number or 1, size, _asked("cursor", request)))
             except ValueError:
-                errors["cursor"] = [validation_text("in", "cursor")]
+                errors.add("cursor", "in")
         raise invalid(request, errors)
 
     def _read_query(self, listing: Listing, request: Incoming, errors: Errors) -> ListQuery:
         webshop, statuses, column = (_asked(name, request) for name in ("webshopUuid", "orderstatus", "orderBy"))
         direction = _asked("orderByDirection", request).lower() or "asc"
         if column and (column != "createDate" or not listing.created):
-            errors["orderBy"] = [validation_text("in", "orderBy")]
+            errors.add("orderBy", "in")
         if direction not in {"asc", "desc"}:
-            errors["orderByDirection"] = [validation_text("in", "orderByDirection")]
+            errors.add("orderByDirection", "in")
         index = self._world.webshops.find(webshop)
         return ListQuery(
             webshop=None if not webshop else -1 if index is None else index,
@@ -277,13 +255,13 @@ class Lists:
 
     def _read_search(self, listing: Listing, request: Incoming, errors: Errors) -> tuple[str, str] | None:
         if _asked("searchDelimiter", request) not in {"", "="}:
-            errors["searchDelimiter"] = [validation_text("in", "searchDelimiter")]
+            errors.add("searchDelimiter", "in")
         attribute = _asked("searchAttribute", request)
         if not attribute:
             return None
         evident = _EVIDENT.get(listing.table.kind, ()) if self._quirks.strict else listing.searchable
         if attribute not in listing.searchable or attribute not in evident:
-            errors["searchAttribute"] = [validation_text("in", "searchAttribute")]
+            errors.add("searchAttribute", "in")
         return attribute, _asked("searchValue", request)
 
 
@@ -312,9 +290,9 @@ def _read_positive(name: str, request: Incoming, errors: Errors) -> int | None:
         return None
     text = _asked(name, request)
     if not re.fullmatch(r"[+-]?\d{1,100}", text, re.ASCII):
-        errors[name] = [validation_text("integer", name)]
+        errors.add(name, "integer")
     elif int(text) < 1:
-        errors[name] = [validation_text("min", name, minimum=1)]
+        errors.add(name, "min", minimum=1)
     else:
         return int(text)
     return None
@@ -326,7 +304,7 @@ def _read_day(name: str, request: Incoming, errors: Errors) -> date | None:
     try:
         return date.fromisoformat(_asked(name, request)[:10])
     except ValueError:
-        errors[name] = [validation_text("date", name)]
+        errors.add(name, "date")
         return None
 
 

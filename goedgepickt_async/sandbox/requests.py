@@ -15,8 +15,6 @@ import attrs
 from aiohttp import web
 from multidict import MultiDict
 
-__all__ = ["BASES", "HostGuard", "Incoming", "RecordedRequest", "clean_input", "parse_body"]
-
 BASES: Final = {"fulfilment": "/api/fulfilment/v1", "account": "/api/v1"}
 """The base paths of the two APIs."""
 
@@ -100,16 +98,10 @@ _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 
 def parse_body(raw: bytes, content_type: str, method: str = "POST") -> Any:
-    """Parse a request body.
+    """Parse a request body as PHP does, which reads `multipart/form-data` of a POST only.
 
-    Args:
-        raw: The body's bytes.
-        content_type: The `Content-Type` header.
-        method: The HTTP method: PHP reads `multipart/form-data` of a POST only.
-
-    Returns:
-        What was sent: for forms nested dicts and lists of text; None for an empty body, for JSON that does not parse
-        and for any other type of content: Laravel treats these as no input.
+    Forms give nested dicts and lists of text. An empty body, JSON that does not parse and any other content are None:
+    Laravel treats these as no input.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if not raw:

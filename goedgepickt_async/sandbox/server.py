@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -23,8 +22,6 @@ from goedgepickt_async.sandbox.handlers import build_router
 from goedgepickt_async.sandbox.lists import PageLimits
 from goedgepickt_async.sandbox.requests import BASES, HostGuard, Incoming, RecordedRequest, clean_input, parse_body
 from goedgepickt_async.sandbox.world import Lively, World, WorldSettings
-
-__all__ = ["Sandbox"]
 
 _BACKLOG: Final = 4096
 """Connections that may wait to be accepted. A system without room for a connection sends no answer, and the client tries
@@ -126,10 +123,6 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_limit(limit, period)
-        if lively is not None and not 0 < lively <= 6000:
-            raise ValueError(
-                f"lively must be a number of events a minute, more than 0 and at most 6000: not {lively!r}"
-            )
         if today is not None and not 1971 <= today.year <= 9998:
             raise ValueError(f"today must be a day of the years 1971 to 9998: not {today}")
         self._settings = WorldSettings(
@@ -158,8 +151,8 @@ class Sandbox:
         self._port = port
         self._guard = HostGuard(host, hosts)
         self._runner: web.ServerRunner | None = None
-        self._lively_rate = lively
         self._lively_task: asyncio.Task[None] | None = None
+        self.lively = lively
         self.closing: asyncio.Event = asyncio.Event()
         self.arrived: int = 0
         self.requests: list[RecordedRequest] = []
@@ -292,8 +285,7 @@ class Sandbox:
         if rate is not None and not 0 < rate <= 6000:
             raise ValueError(f"lively must be a number of events a minute, more than 0 and at most 6000: not {rate!r}")
         self._lively_rate = rate
-        if self._runner is not None:
-            self._live()
+        self._live()
 
     # Starting and stopping
 
@@ -335,9 +327,7 @@ class Sandbox:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close."""
         await self.close()
 
@@ -353,9 +343,8 @@ class Sandbox:
         if task is not None:
             task.cancel()
         if self._runner is not None and self._lively_rate is not None:
-            self._lively_task = asyncio.get_running_loop().create_task(
-                self._be_lively(60.0 / self._lively_rate), name="sandbox lively"
-            )
+            work = self._be_lively(60.0 / self._lively_rate)
+            self._lively_task = asyncio.get_running_loop().create_task(work, name="sandbox lively")
 
     async def _be_lively(self, pause: float) -> None:
         while True:

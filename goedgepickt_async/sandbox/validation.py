@@ -12,9 +12,6 @@ import attrs
 
 from goedgepickt_async.sandbox.world.table import parse_moment
 
-__all__ = ["COUNTRIES", "TEXTS", "BrokenRule", "Errors", "Field", "Rule", "spoken_name", "validate", "validation_text"]
-
-
 TEXTS: Final = {
     "required": "{field} is verplicht.",
     "string": "{field} moet een tekst zijn.",
@@ -38,9 +35,11 @@ def spoken_name(field: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def validation_text(rule: str, field: str, **values: object) -> str:
-    """Return the text for a broken rule."""
-    return TEXTS[rule].format(field=spoken_name(field), **values)
+class Errors(dict[str, list[str]]):
+    """Field name, with dots for what is nested, to what is wrong with it."""
+
+    def add(self, field: str, rule: str, **values: object) -> None:
+        self[field] = [TEXTS[rule].format(field=spoken_name(field), **values)]
 
 
 _CODES: Final = (
@@ -53,19 +52,10 @@ _CODES: Final = (
 COUNTRIES: Final = frozenset(re.findall("..", _CODES))
 
 
-Errors = dict[str, list[str]]
-"""Field name, with dots for what is nested, to what is wrong with it."""
-
 Rule = Callable[[Any], Any]
 """Returns the value as it is kept; raises `BrokenRule` if it cannot be."""
 
 _NUMERIC: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_BOOLEANS: Final = {"1": True, "0": False}
-"""What Laravel's `boolean` takes in addition to true, false, 1 and 0; words such as `true`, `yes` and `on` it refuses."""
-
-# What a database's TIMESTAMP can hold, about.
-_EARLIEST: Final = 0
-_LATEST: Final = 4_102_444_800
 
 
 class BrokenRule(Exception):  # noqa: N818 - it is no error of ours
@@ -81,12 +71,8 @@ class BrokenRule(Exception):  # noqa: N818 - it is no error of ours
 class Field:
     """One field of the input.
 
-    Attributes:
-        name: Its name on the wire.
-        rule: What its value must be, if it has one.
-        required: Whether it must have one.
-        items: The fields of each element, for a list of objects; the rule is not used then.
-        fields: The fields of an object; the rule is not used then.
+    A list of objects has the fields of each element in `items`, an object has its own in `fields`; the rule is not used
+    then.
     """
 
     name: str
@@ -97,30 +83,24 @@ class Field:
 
 
 def validate(fields: Iterable[Field], data: dict[str, Any], errors: Errors, prefix: str = "") -> dict[str, Any]:
-    """Check all fields of an input.
+    """Return the values that were given and hold, as they are kept, and add what is wrong to the errors.
 
-    Args:
-        fields: The fields to check; others are ignored, as Laravel does.
-        data: The input, trimmed, with None for what was empty.
-        errors: Where errors are added.
-        prefix: The start of the names in the errors.
-
-    Returns:
-        The values that were given and hold, as they are kept.
+    `data` is trimmed, with None for what was empty. Other fields are ignored, as Laravel does. `prefix` begins the
+    names in the errors.
     """
     kept: dict[str, Any] = {}
     for field in fields:
         value, name = data.get(field.name), prefix + field.name
         if value is None or (field.required and value in ([], {})):
             if field.required:
-                errors[name] = [validation_text("required", name)]
+                errors.add(name, "required")
             elif field.name in data:
                 kept[field.name] = None
             continue
         try:
             kept[field.name] = _check(field, value, errors, name)
         except BrokenRule as broken:
-            errors[name] = [validation_text(broken.rule, name, **broken.values)]
+            errors.add(name, broken.rule, **broken.values)
     return kept
 
 
@@ -138,7 +118,7 @@ def _check(field: Field, value: Any, errors: Errors, name: str) -> Any:
 
 def _check_object(fields: tuple[Field, ...], value: Any, errors: Errors, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        errors[name] = [validation_text("array", name)]
+        errors.add(name, "array")
         return {}
     return validate(fields, value, errors, f"{name}.")
 
@@ -173,12 +153,10 @@ def decimal(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """Take true and false, 1 and 0, as numbers or as text: a form sends the text."""
-    if isinstance(value, int | float) and value in {0, 1}:
-        return bool(value)
-    if isinstance(value, str) and value in _BOOLEANS:
-        return _BOOLEANS[value]
-    raise BrokenRule("boolean")
+    """Take true and false, 1 and 0, as numbers or as text: Laravel refuses words such as `true`, `yes` and `on`."""
+    if not isinstance(value, int | float | str) or value not in {0, 1, "0", "1"}:
+        raise BrokenRule("boolean")
+    return value not in {0, "0"}
 
 
 def moment(value: Any) -> int:
@@ -187,7 +165,7 @@ def moment(value: Any) -> int:
         second = parse_moment(str(value))
     except (ValueError, OverflowError) as problem:
         raise BrokenRule("date") from problem
-    if not _EARLIEST <= second <= _LATEST:
+    if not 0 <= second <= 4_102_444_800:  # what a database's TIMESTAMP can hold, about
         raise BrokenRule("date")
     return second
 

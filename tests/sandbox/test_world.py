@@ -194,12 +194,6 @@ def test_a_tidy_world_has_none_of_them() -> None:
     assert not any(order[field] is None for order in orders for field in ("shippingMethod", *SELDOM_NULL))
 
 
-def test_free_stock_is_total_minus_reserved() -> None:
-    for product in make_world().products:
-        stock = product["stock"]
-        assert stock is None or stock["freeStock"] == stock["totalStock"] - stock["reservedStock"]
-
-
 @pytest.mark.parametrize("sizes", [{"orders": 0}, {"products": 0}, {"orders": 0, "products": 0, "shipments": 3}])
 def test_any_table_may_be_empty(sizes: dict[str, int]) -> None:
     world = make_world(**sizes)

@@ -25,8 +25,6 @@ from goedgepickt_async.sandbox.faults import NAMED, named_fault
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import ACTIONS, ActionError, Table
 
-__all__ = ["ControlPlane", "EventStream"]
-
 _TOGETHER: Final = 0.2
 """Seconds for which events are gathered into one message."""
 _ALIVE: Final = 15.0

@@ -15,20 +15,6 @@ from goedgepickt_async.sandbox.faults import FaultSchedule, ScheduledFault
 from goedgepickt_async.sandbox.requests import RecordedRequest
 from goedgepickt_async.sandbox.world import ACTIONS, World
 
-__all__ = [
-    "Controlled",
-    "Window",
-    "delivery",
-    "fault",
-    "order",
-    "orders",
-    "products",
-    "recorded",
-    "requests",
-    "state",
-    "throttle",
-]
-
 
 class Controlled(Protocol):
     """What the control API uses of a sandbox."""
@@ -75,16 +61,7 @@ _SORTED: Final = 20_000
 
 @attrs.frozen(kw_only=True)
 class Window:
-    """Which part of a list is shown.
-
-    Attributes:
-        offset: How many rows are left out before it.
-        limit: How many rows it has at most.
-        search: Words that its rows hold.
-        sort: By what it is sorted.
-        descending: Whether the largest comes first.
-        filters: Further conditions, by name.
-    """
+    """Which part of a list is shown: at most `limit` rows after the first `offset` rows, searched, sorted and filtered."""
 
     offset: int = 0
     limit: int = 50
@@ -187,8 +164,8 @@ def fault(entry: ScheduledFault) -> dict[str, Any]:
 def order(world: World, index: int) -> dict[str, Any]:
     """Return an order in one line, with what can be done to it."""
     row = world.orders.row(index)
-    uuid, side = row["uuid"], "shipping"
-    name = " ".join(str(row[side + part]) for part in ("FirstName", "LastName") if row.get(side + part))
+    uuid = row["uuid"]
+    name = " ".join(str(row[part]) for part in ("shippingFirstName", "shippingLastName") if row.get(part))
     return {
         "uuid": uuid,
         "number": row["externalDisplayId"],
@@ -208,17 +185,15 @@ def order(world: World, index: int) -> dict[str, Any]:
 def whole_order(world: World, index: int) -> dict[str, Any]:
     """Return an order as the API serves it, with its stage, its actions, and what it waits for."""
     row = world.orders.row(index)
-    missing = [
-        {"sku": world.product_label(product)[0], "productUuid": world.products.uuid(product), "missing": lacking}
-        for product, lacking in world.allocator.missing(index).items()
-    ]
-    shipments = [world.shipments.row(shipment) for shipment in world.shipments_of(index)]
     return {
         "order": row,
         "stage": world.stage(row["uuid"]),
         "actions": [{"name": name, "text": ACTIONS[name]} for name in world.actions(row["uuid"])],
-        "missing": missing,
-        "shipments": shipments,
+        "missing": [
+            {"sku": world.product_label(product)[0], "productUuid": world.products.uuid(product), "missing": lacking}
+            for product, lacking in world.allocator.missing(index).items()
+        ],
+        "shipments": [world.shipments.row(shipment) for shipment in world.shipments_of(index)],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from itertools import islice
 from typing import Any, Final
 
 from goedgepickt_async.sandbox.world.lifecycle import ACTIONS, ActionError, LifeCycle, Stage, known
@@ -23,8 +24,6 @@ __all__ = [
     "World",
     "WorldSettings",
 ]
-
-_STEPS: Final = {"cancelled": "cancel", "on_hold": "hold"}
 
 
 class World(LifeCycle):
@@ -60,8 +59,10 @@ class World(LifeCycle):
             if self.stage(uuid) in {"new", "on_hold"} and not self.allocator.missing(index):
                 self.change_order(index, status="ready_for_picking")
             (self.ship if "ship" in self.actions(uuid) else self.complete)(uuid)
-        elif _STEPS.get(status) in actions:
-            self.act(uuid, _STEPS[status])
+        elif status == "cancelled" and "cancel" in actions:
+            self.cancel(uuid)
+        elif status == "on_hold" and "hold" in actions:
+            self.hold(uuid)
         else:
             self.change_order(index, status=status)
 
@@ -147,17 +148,26 @@ class World(LifeCycle):
 
 _HAPPENS: Final = {"arrive": 36, "advance": 38, "deliver": 12, "restock": 6, "cancel": 4, "return": 2, "correct": 2}
 """How often which thing happens, in a hundred."""
+_CHANCES: Final = {
+    "restock": (("waiting",), "restock"),
+    "cancel": (("new", "ready", "waiting"), "cancel"),
+    "correct": (("ready",), "backorder"),
+}
+"""What happens to an order in one of some stages: the stages and the action."""
+_NEXT: Final = {
+    "new": "reserve",
+    "on_hold": "reserve",
+    "ready": "pick",
+    "picking": "pick",
+    "picked": "pack",
+    "packed": "ship",
+}
 _LOOKED_AT: Final = 40
 _ON_THE_WAY: Final = 1000
-_NEXT: Final = {"new": "reserve", "on_hold": "reserve", "ready": "pick", "picking": "pick", "picked": "pack"}
 
 
 class Lively:
-    """Makes one thing happen at a time; the same seed and world make the same things happen.
-
-    Args:
-        seed: What the drawing begins with.
-    """
+    """Makes one thing happen at a time; the same seed and world make the same things happen."""
 
     def __init__(self, seed: int) -> None:
         self._draw = random.Random(seed)  # noqa: S311 - play data
@@ -166,11 +176,11 @@ class Lively:
     def step(self, world: World) -> str:
         """Let something happen, and return what: `arrive`, `advance`, `deliver` or another.
 
-        What cannot happen now (there is nothing to deliver, for one) becomes an arrival, or the next step of an order.
+        What cannot happen now (for example, there is nothing to deliver) becomes the next step of an order, or an arrival.
         """
         (what,) = self._draw.choices(list(_HAPPENS), list(_HAPPENS.values()))
         try:
-            if getattr(self, f"_{what}")(world):
+            if self._happens(world, what):
                 return what
         except (ActionError, KeyError):  # an order that was changed or deleted meanwhile
             pass
@@ -178,6 +188,23 @@ class Lively:
             return "advance"
         self._arrive(world)
         return "arrive"
+
+    def _happens(self, world: World, what: str) -> bool:
+        if what == "arrive":
+            return self._arrive(world)
+        if what == "advance":
+            return self._advance(world)
+        if what in {"deliver", "return"}:
+            if self._on_the_way:
+                world.act(self._on_the_way.popleft(), what)
+                return True
+            return False
+        stages, action = _CHANCES[what]
+        stage = self._draw.choice(stages) if len(stages) > 1 else stages[0]
+        fitting = [uuid for uuid in self._oldest(world) if world.stage(uuid) == stage]
+        if fitting:
+            world.act(self._draw.choice(fitting), action)
+        return bool(fitting)
 
     def _arrive(self, world: World) -> bool:
         if not world.settings.products:
@@ -187,44 +214,17 @@ class Lively:
 
     def _advance(self, world: World) -> bool:
         """Take one of the oldest orders that can move one step further."""
-        moving = [uuid for uuid in self._oldest(world) if world.stage(uuid) in {*_NEXT, "packed"}]
+        moving = [uuid for uuid in self._oldest(world) if world.stage(uuid) in _NEXT]
         if not moving:
             return False
         uuid = self._draw.choice(moving[:10])
-        action = _NEXT.get(world.stage(uuid), "ship")
+        action = _NEXT[world.stage(uuid)]
         world.act(uuid, action)
         if action == "ship":
             self._on_the_way.append(uuid)
         return True
 
-    def _deliver(self, world: World) -> bool:
-        if not self._on_the_way:
-            return False
-        world.deliver(self._on_the_way.popleft())
-        return True
-
-    def _restock(self, world: World) -> bool:
-        return self._one(world, "waiting", "restock")
-
-    def _cancel(self, world: World) -> bool:
-        return self._one(world, self._draw.choice(["new", "ready", "waiting"]), "cancel")
-
-    def _correct(self, world: World) -> bool:
-        return self._one(world, "ready", "backorder")
-
-    def _return(self, world: World) -> bool:
-        if not self._on_the_way:
-            return False
-        world.act(self._on_the_way.popleft(), "return")
-        return True
-
-    def _one(self, world: World, stage: str, action: str) -> bool:
-        fitting = [uuid for uuid in self._oldest(world) if world.stage(uuid) == stage]
-        if fitting:
-            world.act(self._draw.choice(fitting), action)
-        return bool(fitting)
-
     def _oldest(self, world: World) -> list[str]:
         orders = sorted(index for index in world.allocator.orders() if world.orders.lives(index))
-        completed = (index for index in orders if world.order_status(index) != "completed")
-        return [world.orders.uuid(index) for index, _ in zip(completed, range(_LOOKED_AT), strict=False)]
+        left = (index for index in orders if world.order_status(index) != "completed")
+        return [world.orders.uuid(index) for index in islice(left, _LOOKED_AT)]

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from goedgepickt_async.sandbox.world.orders import shipment_row, track_trace_code
 from goedgepickt_async.sandbox.world.state import State
 from goedgepickt_async.sandbox.world.table import CARRIERS, ChangeKind, Row, Table
-
-__all__ = ["ACTIONS", "ActionError", "LifeCycle", "Stage", "known"]
 
 Stage = Literal["new", "waiting", "on_hold", "ready", "picking", "picked", "packed", "shipped", "delivered", "returned",
     "completed", "cancelled", "other"]  # fmt: skip
@@ -60,9 +59,9 @@ class LifeCycle(State):
         Raises:
             ActionError: The action does not fit the order's state, or no action has that name.
         """
-        do: Callable[[str], Row] | None = getattr(self, _METHODS.get(action, ""), None)
-        if do is None:
+        if action not in ACTIONS:
             raise ActionError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
+        do: Callable[[str], Row] = getattr(self, "return_order" if action == "return" else action)
         return do(uuid)
 
     def reserve(self, uuid: str) -> Row:
@@ -158,7 +157,12 @@ class LifeCycle(State):
     def cancel(self, uuid: str) -> Row:
         """Cancel an order that is not shipped. Its reservation is released, which can make other orders ready."""
         index = self._fit(uuid, "cancel")
-        return self._finish(index, self.allocator.remove(index), status="cancelled")
+        released = self.allocator.remove(index)
+        self._waiting_open.discard(index)
+        self._packed.discard(index)
+        self.change_order(index, status="cancelled")
+        self._announce_stock(released)
+        return self.orders.row(index)
 
     def backorder(self, uuid: str, sku: str | None = None) -> Row:
         """Correct the stock of one of an order's products, so that a piece is missing for the order.
@@ -266,7 +270,7 @@ class LifeCycle(State):
 
     def _stage(self, index: int, row: Row) -> Stage:
         status = str(row["status"])
-        if status in {"open", "backorder", "on_hold", "cancelled"}:
+        if status in _PLAIN:
             return _PLAIN[status]
         if status == "completed":
             return self._stage_of_shipments(index)
@@ -306,13 +310,6 @@ class LifeCycle(State):
         self.change_order(index, products=[{**line, "pickedQuantity": line["productQuantity"]} for line in lines])
         self._packed.add(index)
 
-    def _finish(self, index: int, needs: Mapping[int, int], **fields: Any) -> Row:
-        self._waiting_open.discard(index)
-        self._packed.discard(index)
-        self.change_order(index, **fields)
-        self._announce_stock(needs)
-        return self.orders.row(index)
-
     def _to_be_short(self, index: int, sku: str | None) -> int:
         needs = self.allocator.needs(index)
         for product in needs:
@@ -327,26 +324,18 @@ class LifeCycle(State):
 
     def _send(self, index: int, carrier: str | None, code: str | None, status: str) -> None:
         order, number = self.orders.row(index), self.shipments.size
-        code = code or f"3SZB{number:09d}"
-        draw = self.identity.draw("shipment", number)
-        self.insert_shipment(
-            index,
-            {
-                "uuid": self.shipments.uuid(number),
-                "status": status,
-                "createDate": self.now_text(),
-                "deliveredDate": None,
-                "shippingMethod": carrier or order.get("shippingMethod") or CARRIERS[draw[1] % len(CARRIERS)],
-                "trackTraceCode": code,
-                "trackTraceUrl": f"https://track.example.test/{code}",
-                "externalId": f"EXT-{number}",
-                "referenceText": order["externalDisplayId"],
-                "shippingFirstName": order.get("shippingFirstName"),
-                "shippingLastName": order.get("shippingLastName"),
-                "shippingCity": order.get("shippingCity"),
-                "linkedOrder": {"uuid": order["uuid"]},
-            },
+        drawn = CARRIERS[self.identity.draw("shipment", number)[1] % len(CARRIERS)]
+        row = shipment_row(
+            self.shipments.uuid(number),
+            order,
+            status=status,
+            createDate=self.now_text(),
+            deliveredDate=None,
+            shippingMethod=carrier or order.get("shippingMethod") or drawn,
+            trackTraceCode=code or track_trace_code(number),
+            externalId=f"EXT-{number}",
         )
+        self.insert_shipment(index, row)
 
     def _touched(self, index: int) -> Row:
         """Announce that an order changed in something else than its status; no webhook reports it."""
@@ -367,7 +356,6 @@ def known(table: Table, uuid: str) -> int:
     return index
 
 
-_METHODS: Final = {name: {"return": "return_order"}.get(name, name) for name in ACTIONS}
 _PLAIN: Final[dict[str, Stage]] = {
     "open": "new",
     "backorder": "waiting",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
-from goedgepickt_async.sandbox.world.products import ProductMaker
+from goedgepickt_async.sandbox.world.products import RESERVING, ProductMaker, euros
 from goedgepickt_async.sandbox.world.table import (
     CARRIERS,
     CITIES,
@@ -26,8 +27,6 @@ from goedgepickt_async.sandbox.world.table import (
     WorldSettings,
     write_moment,
 )
-
-__all__ = ["STATUSES", "OrderMaker", "ShipmentMaker"]
 
 STATUSES: Final = (
     "open",
@@ -88,7 +87,7 @@ class OrderMaker:
 
     def reserving(self) -> list[int]:
         """Return the orders that have stock reserved, oldest first."""
-        codes = {STATUSES.index(name) for name in ("open", "ready_for_picking", "backorder", "on_hold")}
+        codes = {STATUSES.index(name) for name in RESERVING}
         return [index for index, code in enumerate(self._statuses) if code in codes]
 
     def settle(self, index: int, status: str) -> None:
@@ -102,21 +101,27 @@ class OrderMaker:
 
     def needs(self, index: int) -> dict[int, int]:
         """Return the pieces that an order needs, by product: the sum of its lines without the headers of bundles."""
-        count = self._settings.products
         needs: dict[int, int] = {}
-        if not count:
-            return needs
-        draw = self._identity.draw("order", index)
-        unknown = self._odd and index % 23 == 5
-        for step in range(1 + draw[0] % 4):
-            number = int.from_bytes(draw[40 + 2 * step : 42 + 2 * step]) % count
-            quantity = 1 + draw[50 + step] % 3
-            if self._products.type(number) == "parent":
-                if number + 1 < count:
-                    needs[number + 1] = needs.get(number + 1, 0) + quantity * 2
-            elif step or not unknown:
-                needs[number] = needs.get(number, 0) + quantity
+        for place, (product, quantity, kind) in enumerate(self._items(index)):
+            if kind != "parent" and not (place == 0 and self._begins_with_unknown(index)):
+                needs[product] = needs.get(product, 0) + quantity
         return needs
+
+    def _items(self, index: int) -> Iterator[tuple[int, int, str]]:
+        """Yield product, quantity and type of each line: the part of a bundle follows its header."""
+        count = self._settings.products
+        draw = self._identity.draw("order", index)
+        for step in range(1 + draw[0] % 4 if count else 0):
+            product = int.from_bytes(draw[40 + 2 * step : 42 + 2 * step]) % count
+            quantity = 1 + draw[50 + step] % 3
+            yield product, quantity, "parent" if self._products.type(product) == "parent" else "normal"
+            part = self._products.part(product)
+            if part is not None:
+                yield part, quantity * 2, "child"
+
+    def _begins_with_unknown(self, index: int) -> bool:
+        """Whether the first line has no product, in an odd world."""
+        return self._odd and index % 23 == 5
 
     @cached_property
     def completed(self) -> array[int]:
@@ -160,7 +165,7 @@ class OrderMaker:
     def invent(self, index: int, status: str, created: int, finished: int | None = None) -> Row:
         """Return an order of any number, tidy, with the status and the dates that are given."""
         draw = self._identity.draw("order", index)
-        lines = self._lines(index, draw, picked=status == "completed")
+        lines = self._lines(index, picked=status == "completed")
         done = None if finished is None else write_moment(finished)
         return {
             "uuid": self._identity.uuid("order", index),
@@ -205,48 +210,34 @@ class OrderMaker:
         _make_addresses_odd(index, row)
         return row
 
-    def _lines(self, index: int, draw: bytes, *, picked: bool) -> list[Row]:
-        if not self._settings.products:
-            return []
-        lines: list[Row] = []
-        for step in range(1 + draw[0] % 4):
-            number = int.from_bytes(draw[40 + 2 * step : 42 + 2 * step]) % self._settings.products
-            lines += self._line_and_children(index, number, 1 + draw[50 + step] % 3, picked=picked)
-        if self._odd and index % 23 == 5:
+    def _lines(self, index: int, *, picked: bool) -> list[Row]:
+        lines = [self._line(index, *item, picked=picked) for item in self._items(index)]
+        if lines and self._begins_with_unknown(index):
             lines[0]["productUuid"] = None
         return lines
 
-    def _line_and_children(self, index: int, number: int, quantity: int, *, picked: bool) -> list[Row]:
-        kind = self._products.type(number)
-        line = self._line(index, number, quantity, "parent" if kind == "parent" else "normal", picked=picked)
-        if kind != "parent" or number + 1 >= self._settings.products:
-            return [line]
-        return [line, self._line(index, number + 1, quantity * 2, "child", picked=picked)]
-
     def _line(self, index: int, number: int, quantity: int, kind: str, *, picked: bool) -> Row:
         cents = 0 if kind == "child" else self._products.cents(number)
-        price = f"{cents // 100}.{cents % 100:02d}"
         return {
             "productUuid": self._identity.uuid("product", number),
             "productName": self._products.name(number),
             "sku": self._products.sku(number),
             "productQuantity": quantity,
             "pickedQuantity": quantity if picked else 0,
-            "productPrice": cents / 100 if self._odd and index % 2 and cents % 100 else price,
+            "productPrice": cents / 100 if self._odd and index % 2 and cents % 100 else euros(cents),
             "type": kind,
         }
 
 
 def _total(lines: list[Row]) -> str:
     cents = sum(round(float(line["productPrice"]) * 100) * int(line["productQuantity"]) for line in lines)
-    return f"{cents // 100}.{cents % 100:02d}"
+    return euros(cents)
 
 
 def _address(side: str, draw: bytes, index: int, *, odd: bool) -> Row:
     city, country = CITIES[draw[3] % len(CITIES)]
-    first = FIRST_NAMES[draw[0] % len(FIRST_NAMES)]
-    address: Row = {
-        f"{side}FirstName": None if odd and index % 9 == 7 else first,
+    return {
+        f"{side}FirstName": None if odd and index % 9 == 7 else FIRST_NAMES[draw[0] % len(FIRST_NAMES)],
         f"{side}LastName": LAST_NAMES[draw[1] % len(LAST_NAMES)],
         f"{side}Company": COMPANIES[draw[2] % len(COMPANIES)] if draw[2] % 4 == 0 else None,
         f"{side}Address": STREETS[draw[4] % len(STREETS)],
@@ -259,7 +250,6 @@ def _address(side: str, draw: bytes, index: int, *, odd: bool) -> Row:
         f"{side}Email": f"klant{index}@example.test",
         f"{side}Phone": f"+310000{index % 100_000:05d}",
     }
-    return address
 
 
 def _make_addresses_odd(index: int, row: Row) -> None:
@@ -327,37 +317,51 @@ class ShipmentMaker:
 
     def parcel(self, index: int) -> Row:
         """Return the short form that an order shows of it."""
-        code = f"3SZB{index:09d}"
+        code = track_trace_code(index)
         return {
             "trackTraceCode": code,
-            "trackTraceUrl": f"https://track.example.test/{code}",
+            "trackTraceUrl": track_trace_url(code),
             "createDate": write_moment(self.created(index)),
         }
 
     def row(self, index: int) -> Row:
         """Return the shipment as the API serves it."""
-        status = self.status(index)
-        draw = self._identity.draw("shipment", index)
+        draw, status, created = self._identity.draw("shipment", index), self.status(index), self.created(index)
         order = self.order(index)
-        linked = self._orders.row(order) if order is not None else None
-        delivered = self.created(index) + _TRAVEL if status.startswith("delivered") else None
-        parcel = self.parcel(index)
-        row: Row = {
-            "uuid": self._identity.uuid("shipment", index),
-            "status": status,
-            "createDate": parcel["createDate"],
-            "deliveredDate": None if delivered is None else write_moment(delivered),
-            "shippingMethod": CARRIERS[draw[1] % len(CARRIERS)],
-            "trackTraceCode": parcel["trackTraceCode"],
-            "trackTraceUrl": parcel["trackTraceUrl"],
-            "externalId": f"EXT-{index}" if draw[2] % 3 else None,
-            "referenceText": linked["externalDisplayId"] if linked else None,
-            "shippingFirstName": linked["shippingFirstName"] if linked else None,
-            "shippingLastName": linked["shippingLastName"] if linked else None,
-            "shippingCity": linked["shippingCity"] if linked else None,
-            "linkedOrder": {"uuid": linked["uuid"]} if linked else None,
-        }
+        row = shipment_row(
+            self._identity.uuid("shipment", index),
+            {} if order is None else self._orders.row(order),
+            status=status,
+            createDate=write_moment(created),
+            deliveredDate=write_moment(created + _TRAVEL) if status.startswith("delivered") else None,
+            shippingMethod=CARRIERS[draw[1] % len(CARRIERS)],
+            trackTraceCode=track_trace_code(index),
+            externalId=f"EXT-{index}" if draw[2] % 3 else None,
+        )
         if self._odd and index % 12 == 4:
             row["linkedOrder"] = None
             row["carrierService"] = "Brievenbus/24u"
         return row
+
+
+def track_trace_code(index: int) -> str:
+    """Return the code of shipment `index`."""
+    return f"3SZB{index:09d}"
+
+
+def track_trace_url(code: str) -> str:
+    return f"https://track.example.test/{code}"
+
+
+def shipment_row(uuid: str, order: Row, **fields: Any) -> Row:
+    """Return a shipment of an order as the API serves it; without an order (`{}`) the order's fields are null."""
+    return {
+        "uuid": uuid,
+        **{name: fields[name] for name in ("status", "createDate", "deliveredDate", "shippingMethod")},
+        "trackTraceCode": fields["trackTraceCode"],
+        "trackTraceUrl": track_trace_url(fields["trackTraceCode"]),
+        "externalId": fields["externalId"],
+        "referenceText": order.get("externalDisplayId"),
+        **{name: order.get(name) for name in ("shippingFirstName", "shippingLastName", "shippingCity")},
+        "linkedOrder": {"uuid": order["uuid"]} if order else None,
+    }

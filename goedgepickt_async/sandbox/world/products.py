@@ -17,8 +17,6 @@ from goedgepickt_async.sandbox.world.table import (
     WorldSettings,
 )
 
-__all__ = ["RESERVING", "Allocator", "Inventory", "LocationStock", "ProductMaker", "Stock"]
-
 
 @attrs.define
 class LocationStock:
@@ -69,7 +67,6 @@ class ProductMaker:
         self._odd = settings.oddities
 
     def webshop(self, index: int) -> int:
-        """Return the index of the webshop that sells it."""
         return index % self._settings.webshops
 
     def sku(self, index: int) -> str:
@@ -93,7 +90,6 @@ class ProductMaker:
         return f"{adjective} {noun} {index}"
 
     def cents(self, index: int) -> int:
-        """Return its price in euro cents."""
         return 195 + index * 7919 % 9800
 
     def type(self, index: int) -> str:
@@ -156,8 +152,8 @@ class ProductMaker:
             "barcode": _ean(index) if draw[1] % 3 else None,
             "description": f"Omschrijving van artikel {index}" if draw[2] % 2 else None,
             "internalComment": NOTES[draw[3] % len(NOTES)] if draw[3] % 5 == 0 else None,
-            "price": _euros(self.cents(index)),
-            "costPrice": _euros(self.cents(index) // 2) if draw[4] % 3 else None,
+            "price": euros(self.cents(index)),
+            "costPrice": euros(self.cents(index) // 2) if draw[4] % 3 else None,
             "taxRate": "21" if draw[5] % 4 else "9",
             "weight": None if draw[6] % 5 == 0 else 50 + draw[6] * 10,
             "length": f"{draw[7] % 80 + 1}.5" if draw[7] % 3 else None,
@@ -195,7 +191,8 @@ class ProductMaker:
         return row
 
 
-def _euros(cents: int) -> str:
+def euros(cents: int) -> str:
+    """Return an amount as the API writes it."""
     return f"{cents // 100}.{cents % 100:02d}"
 
 
@@ -213,15 +210,12 @@ RESERVING = frozenset({"open", "ready_for_picking", "backorder", "on_hold"})
 class Inventory:
     """The stock of every product: generated until it is first changed, kept from then on.
 
-    Args:
-        generate: Makes the first stock of a product.
-        moved: Called after each change of a product's stock.
-        oddities: Whether flags are sometimes written as 0 and 1.
+    `announce` is called when the free stock of a product changed. In an odd world, flags are sometimes 0 and 1.
     """
 
-    def __init__(self, generate: Callable[[int], Stock], moved: Callable[[int], None], *, oddities: bool) -> None:
+    def __init__(self, generate: Callable[[int], Stock], announce: Callable[[int], None], *, oddities: bool) -> None:
         self._generate = generate
-        self._moved = moved
+        self.announce = announce
         self._oddities = oddities
         self._kept: dict[int, Stock] = {}
 
@@ -240,17 +234,17 @@ class Inventory:
     def link(self, product: int, location: int, quantity: int, priority: int) -> None:
         """Link a product to a location where it did not lie yet."""
         self._own(product).locations.append(LocationStock(location, quantity, priority))
-        self._moved(product)
+        self.announce(product)
 
     def set(self, product: int, location: int | None, quantity: int) -> None:
         """Set the stock at a location, or at the one of first priority; the product is linked to it if it was not."""
         self._place(product, location).quantity = quantity
-        self._moved(product)
+        self.announce(product)
 
     def mutate(self, product: int, delta: int, location: int | None = None) -> None:
         """Add to (or, negative, take from) a location; without one, from the location of first priority."""
         self._place(product, location).quantity += delta
-        self._moved(product)
+        self.announce(product)
 
     def reserve(self, product: int, quantity: int) -> None:
         """Reserve a quantity (or, negative, release it); the caller announces it with `announce`."""
@@ -266,10 +260,6 @@ class Inventory:
             quantity -= taken
         if quantity:
             self._place(product, None).quantity -= quantity
-
-    def announce(self, product: int) -> None:
-        """Announce that a product's free stock changed."""
-        self._moved(product)
 
     def summary(self, product: int) -> Row:
         """Return the `stock` object of a product as the API serves it."""

@@ -22,8 +22,6 @@ from goedgepickt_async.sandbox.world.table import (
     write_moment,
 )
 
-__all__ = ["State"]
-
 _STYLES: Final = {"space": 0, "T": 1, "Z": 2}
 _ORDER_DATES: Final = ("createDate", "finishDate", "shippedDate")
 _SHIPMENT_DATES: Final = ("createDate", "deliveredDate")
@@ -419,8 +417,7 @@ class State:
         return row
 
     def _webshop_name(self, index: int) -> str:
-        word = SHOP_WORDS[index % len(SHOP_WORDS)]
-        return f"{word}winkel {index + 1}"
+        return f"{SHOP_WORDS[index % len(SHOP_WORDS)]}winkel {index + 1}"
 
     def _make_webshop(self, index: int) -> Row:
         return {

@@ -13,37 +13,12 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-__all__ = [
-    "AMSTERDAM",
-    "SPAN_DAYS",
-    "Calendar",
-    "Change",
-    "ChangeKind",
-    "Observer",
-    "Row",
-    "SeededIds",
-    "Table",
-    "WorldSettings",
-    "day_start",
-    "parse_moment",
-    "write_moment",
-]
-
 
 @attrs.frozen(kw_only=True)
 class WorldSettings:
-    """The sizes and the seed of a world; the same settings give the same world in every process.
+    """The sizes and the seed of a world; the same settings give the same world in every process. See `Sandbox`.
 
-    Attributes:
-        orders: The number of orders.
-        products: The number of products.
-        shipments: The number of shipments; None for one for each completed order.
-        webshops: The number of webshops, at least 1.
-        pick_locations: The number of pick locations, at least 1.
-        seed: The seed of all random data.
-        today: The last day of the generated rows, which cover one year and end at noon.
-        until: The Unix time at which they end; None for noon of `today`.
-        oddities: Whether the data is irregular, like real data.
+    The generated rows end at the Unix second `until`, or at noon of `today`.
     """
 
     orders: int = attrs.field(default=300, validator=attrs.validators.ge(0))
@@ -67,19 +42,15 @@ class WorldSettings:
         return day_start(self.today) + 12 * 3600 if self.until is None else self.until
 
     def with_sizes(self, *, until: int | None = None, **sizes: Any) -> WorldSettings:
-        """Return other settings.
-
-        Args:
-            until: The Unix second at which the generated history ends from now on; None keeps the day.
-            **sizes: The changed settings.
+        """Return other settings; without `until`, the generated history ends as before.
 
         Raises:
             ValueError: The setting does not exist or cannot have this value.
         """
-        numbers = {"orders", "products", "shipments", "webshops", "pick_locations", "seed"}
+        known = ("oddities", "orders", "pick_locations", "products", "seed", "shipments", "webshops")
         for name, value in sizes.items():
-            if name not in {*numbers, "oddities"}:
-                raise ValueError(f"there is no size {name!r}; there are {', '.join(sorted({*numbers, 'oddities'}))}")
+            if name not in known:
+                raise ValueError(f"there is no size {name!r}; there are {', '.join(known)}")
             wanted = bool if name == "oddities" else int
             if type(value) is not wanted and not (name == "shipments" and value is None):
                 raise ValueError(
@@ -189,7 +160,7 @@ class Table(Sequence[Row]):
         identity: SeededIds,
         dress: Callable[[int, Row], Row] | None = None,
     ) -> None:
-        """Take the kind's name, how many rows are generated, the function that makes one, and one that completes it.
+        """Take the kind's name, the number of generated rows, and the function that makes one.
 
         `dress` adds, at each reading, what is kept elsewhere (a product's stock, an order's shipments).
         """
