@@ -29,8 +29,13 @@ class Controlled(Protocol):
     api_key: str
     account_key: str
     takes_any_key: bool
-    lively: float | None
     closing: asyncio.Event
+
+    @property
+    def lively(self) -> float | None: ...
+
+    @lively.setter
+    def lively(self, rate: float | None) -> None: ...
 
     @property
     def url(self) -> str: ...
