@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 from collections.abc import Awaitable, Mapping
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, TypeVar, Unpack
 
@@ -28,15 +27,12 @@ from goedgepickt_async.budget import Budget
 from goedgepickt_async.budget.selection import select_budget
 from goedgepickt_async.errors import ConfigurationError, GoedGepicktError, without_frames
 from goedgepickt_async.hooks import Hooks
-from goedgepickt_async.settings import Options, Settings, masked_key
-from goedgepickt_async.text import shown
+from goedgepickt_async.settings import Options, Settings
+from goedgepickt_async.text import masked, shown
 
 if TYPE_CHECKING:
-    from goedgepickt_async.bulk.planner import Bulk
+    from goedgepickt_async.bulk import Bulk
     from goedgepickt_async.resources import Orders, PickLocations, Products, Shipments, Stock, Webhooks, Webshops
-
-# ruff: noqa: PLC0415  the resources' modules are imported when the first client is made. A command's `--help` and
-# annotations do not need them
 
 __all__ = ["APIResponse", "GoedGepickt", "Response"]
 
@@ -104,6 +100,23 @@ class GoedGepickt:
         ConfigurationError: There is no key, the API is unknown, or a URL or setting is not valid.
     """
 
+    webshops: Webshops
+    """The webshops of the account."""
+    products: Products
+    """The products of the account."""
+    stock: Stock
+    """The stock of products at pick locations."""
+    pick_locations: PickLocations
+    """The pick locations of the warehouse."""
+    orders: Orders
+    """The orders."""
+    shipments: Shipments
+    """The shipments."""
+    webhooks: Webhooks
+    """The webhook subscriptions."""
+    bulk: Bulk
+    """Bulk calls: one function for many items."""
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -116,7 +129,7 @@ class GoedGepickt:
         concurrency: int = 25,
         **settings: Unpack[Options],
     ) -> None:
-        api_key = masked_key(api_key)
+        api_key = masked(api_key)
         _check_names(settings)
         try:
             chosen = Settings.of(api_key, api=api, base_url=base_url, **settings)
@@ -131,82 +144,35 @@ class GoedGepickt:
             budget or select_budget(server=chosen.base_url, is_loopback=chosen.is_local),
             hooks or Hooks(),
         )
-        # The resources hold the sender, not the client. Without a cycle, `__del__` warns of a client that was not
-        # closed.
-        self._sender = Sender(pipeline, chosen, RetryQuota(chosen.retry.quota))
-        self._parent: GoedGepickt | None = None
+        self._set_up(Sender(pipeline, chosen, RetryQuota(chosen.retry.quota)), None)
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
         self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._made_in = os.getpid()
-        _bring_in_resources()
 
     def __repr__(self) -> str:
         sender = getattr(self, "_sender", None)  # missing if the arguments were refused
         return f"<GoedGepickt {'half made' if sender is None else sender.settings.base_url}>"
 
+    def _set_up(self, sender: Sender, parent: GoedGepickt | None) -> None:
+        """Make the resources. They hold the sender, not the client: a cycle would delay the warning of `__del__`."""
+        # The first client imports these modules. A command's `--help` and annotations do not need them.
+        from goedgepickt_async import bulk, resources  # noqa: PLC0415
+
+        self._sender = sender
+        self._parent = parent
+        self.webshops = resources.Webshops(sender)
+        self.products = resources.Products(sender)
+        self.stock = resources.Stock(sender)
+        self.pick_locations = resources.PickLocations(sender)
+        self.orders = resources.Orders(sender)
+        self.shipments = resources.Shipments(sender)
+        self.webhooks = resources.Webhooks(sender)
+        self.bulk = bulk.Bulk(sender)
+
     def _sharing(self, settings: Settings) -> GoedGepickt:
         client = object.__new__(type(self))
-        client._sender = self._sender.with_settings(settings)
-        client._parent = self
+        client._set_up(self._sender.with_settings(settings), self)
         return client
-
-    # -- the resources ------------------------------------------------------------------------------------------
-
-    @cached_property
-    def webshops(self) -> Webshops:
-        """The webshops of the account."""
-        from goedgepickt_async.resources import Webshops
-
-        return Webshops(self._sender)
-
-    @cached_property
-    def products(self) -> Products:
-        """The products of the account."""
-        from goedgepickt_async.resources import Products
-
-        return Products(self._sender)
-
-    @cached_property
-    def stock(self) -> Stock:
-        """The stock of products at pick locations."""
-        from goedgepickt_async.resources import Stock
-
-        return Stock(self._sender)
-
-    @cached_property
-    def pick_locations(self) -> PickLocations:
-        """The pick locations of the warehouse."""
-        from goedgepickt_async.resources import PickLocations
-
-        return PickLocations(self._sender)
-
-    @cached_property
-    def orders(self) -> Orders:
-        """The orders."""
-        from goedgepickt_async.resources import Orders
-
-        return Orders(self._sender)
-
-    @cached_property
-    def shipments(self) -> Shipments:
-        """The shipments."""
-        from goedgepickt_async.resources import Shipments
-
-        return Shipments(self._sender)
-
-    @cached_property
-    def webhooks(self) -> Webhooks:
-        """The webhook subscriptions."""
-        from goedgepickt_async.resources import Webhooks
-
-        return Webhooks(self._sender)
-
-    @cached_property
-    def bulk(self) -> Bulk:
-        """Bulk calls: one function for many items."""
-        from goedgepickt_async.bulk.planner import Bulk
-
-        return Bulk(self._sender)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -253,7 +219,7 @@ class GoedGepickt:
         Raises:
             ConfigurationError: The text is not an API key.
         """
-        api_key = masked_key(api_key) or ""
+        api_key = masked(api_key) or ""
         return self._sharing(attrs.evolve(self._sender.settings, api_key=api_key, webshop_uuid=webshop_uuid))
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -363,12 +329,6 @@ class GoedGepickt:
                 source=self,
                 stacklevel=2,
             )
-
-
-def _bring_in_resources() -> None:
-    """Import modules now that would otherwise block the event loop during the first call."""
-    import goedgepickt_async.bulk.planner
-    import goedgepickt_async.resources  # noqa: F401
 
 
 _OPTIONS = {attribute.name for attribute in attrs.fields(Settings)} - {"api_key", "base_url"}

@@ -58,14 +58,7 @@ def state_dir() -> Path:
 
     A relative `XDG_STATE_HOME` is ignored, as the XDG specification requires. The directory may not exist yet.
     """
-    given = os.environ.get("XDG_STATE_HOME", "")
-    if given and Path(given).is_absolute():
-        return Path(given) / APPLICATION
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / APPLICATION
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / APPLICATION
-    return Path.home() / ".local" / "state" / APPLICATION
+    return _user_dir("XDG_STATE_HOME", "LOCALAPPDATA", Path(".local", "state"))
 
 
 def config_dir() -> Path:
@@ -73,14 +66,18 @@ def config_dir() -> Path:
 
     A relative `XDG_CONFIG_HOME` is ignored, as the XDG specification requires. The directory may not exist.
     """
-    given = os.environ.get("XDG_CONFIG_HOME", "")
+    return _user_dir("XDG_CONFIG_HOME", "APPDATA", Path(".config"))
+
+
+def _user_dir(variable: str, on_windows: str, below_home: Path) -> Path:
+    given = os.environ.get(variable, "")
     if given and Path(given).is_absolute():
         return Path(given) / APPLICATION
     if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA") or Path.home()) / APPLICATION
+        return Path(os.environ.get(on_windows) or Path.home()) / APPLICATION
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / APPLICATION
-    return Path.home() / ".config" / APPLICATION
+        below_home = Path("Library", "Application Support")
+    return Path.home() / below_home / APPLICATION
 
 
 def runtime_dir() -> Path:

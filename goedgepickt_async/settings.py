@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import getproxies_environment
 
 import attrs
 
 from goedgepickt_async import __version__
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.errors import ConfigurationError
-from goedgepickt_async.text import MaskedStr, safe_repr, shown
+from goedgepickt_async.text import MaskedStr, masked, safe_repr, shown
 
 __all__ = [
     "BASE_URLS",
@@ -28,7 +28,6 @@ __all__ = [
     "Settings",
     "environment_proxy",
     "is_loopback",
-    "masked_key",
     "shown_proxy",
 ]
 
@@ -129,14 +128,6 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str]
 
 
-_ENVIRONMENT = {
-    "api_key": "GOEDGEPICKT_API_KEY",
-    "api": "GOEDGEPICKT_API",
-    "base_url": "GOEDGEPICKT_BASE_URL",
-    "webshop_uuid": "GOEDGEPICKT_WEBSHOP_UUID",
-}
-
-
 _NOT_IN_KEYS: Final = frozenset(" \"'`<>,;\\")
 """Characters of a key that was copied with its surroundings, such as the quotes of an `.env` file."""
 
@@ -156,11 +147,6 @@ def _key(value: str | None) -> MaskedStr:
             "spaces"
         )
     return text
-
-
-def masked_key(value: str | None) -> str | None:
-    """The key in a text whose repr does not show it, because error trackers collect the arguments of functions."""
-    return MaskedStr(value) if isinstance(value, str) else value
 
 
 def _base_url(value: Any) -> str:
@@ -249,7 +235,7 @@ def environment_proxy(base_url: str) -> str | None:
         return None
     proxies = getproxies_environment()
     proxy = (proxies.get(server.scheme) or proxies.get("all") or "").strip()
-    if not proxy or proxy_bypass(server.netloc) or _is_excluded(server, proxies.get("no", "")):
+    if not proxy or _is_excluded(server, proxies.get("no", "")):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if shown_proxy(proxy) is None:
@@ -264,9 +250,9 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def _is_excluded(server: SplitResult, no_proxy: str) -> bool:
-    """Whether `NO_PROXY` names the server in a form that the standard library does not know.
+    """Whether `NO_PROXY` names the server: `*`, a host or its domain, with or without port, an address or a network.
 
-    Such as `*.example.test`, `host:443` without a port in the URL, `10.0.0.0/8`, and an IPv6 address without brackets.
+    The standard library knows no `*.example.test`, no `10.0.0.0/8`, and no `host:443` without a port in the URL.
     """
     host = (server.hostname or "").rstrip(".")
     port = str(server.port or _DEFAULT_PORTS.get(server.scheme))
@@ -278,7 +264,7 @@ def _is_excluded(server: SplitResult, no_proxy: str) -> bool:
                 return True
         except ValueError:
             pass
-        if name and f".{host}".endswith(f".{name}"):
+        if entry == "*" or (name and f".{host}".endswith(f".{name}")):
             return True
     return False
 
@@ -381,20 +367,18 @@ class Settings:
         Raises:
             ConfigurationError: There is no key, the API is unknown, or the URL is not valid.
         """
-        url = base_url or _from_environment("base_url")
+        url = base_url or _from_environment("GOEDGEPICKT_BASE_URL")
         if api and url and not base_url:
             raise ConfigurationError(
                 "GOEDGEPICKT_BASE_URL is set, and api= would go past it: pass base_url=, or unset the variable"
             )
-        api_key = masked_key(api_key)
-        of_the_api = _url_of_api(api or _from_environment("api") or "fulfilment")  # reports a misspelt one in any case
+        api_key = masked(_from_environment("GOEDGEPICKT_API_KEY") if api_key is None else api_key)
+        api = api or _from_environment("GOEDGEPICKT_API") or "fulfilment"
+        if not isinstance(api, str) or api not in BASE_URLS:  # reported with any base_url
+            raise ConfigurationError(f"api (GOEDGEPICKT_API) must be 'fulfilment' or 'account', not {shown(api)}")
         if others.get("webshop_uuid") is None:
-            others["webshop_uuid"] = _from_environment("webshop_uuid")
-        settings = cls(
-            api_key=_key(api_key if api_key is not None else _from_environment("api_key")),
-            base_url=url or of_the_api,
-            **others,
-        )
+            others["webshop_uuid"] = _from_environment("GOEDGEPICKT_WEBSHOP_UUID")
+        settings = cls(api_key=_key(api_key), base_url=url or BASE_URLS[api], **others)
         if settings.base_url.startswith("http:") and not settings.is_local:
             warnings.warn(
                 "base_url is http:// and its host is not this machine: the API key travels unencrypted; use https://",
@@ -410,12 +394,4 @@ class Settings:
 
 
 def _from_environment(name: str) -> str | None:
-    value = os.environ.get(_ENVIRONMENT[name], "").strip() or None
-    return masked_key(value) if name == "api_key" else value
-
-
-def _url_of_api(api: str) -> str:
-    try:
-        return BASE_URLS[api]
-    except (KeyError, TypeError):
-        raise ConfigurationError(f"api (GOEDGEPICKT_API) must be 'fulfilment' or 'account', not {shown(api)}") from None
+    return os.environ.get(name, "").strip() or None

@@ -66,7 +66,6 @@ _ENOUGH: Final = 1 << 18
 """The largest number of bytes that are read of an error's text."""
 # In Python 3.11 each access to an enumeration member calls a function.
 _NOT_SENT: Final = Evidence.NOT_SENT
-_FINAL: Final = Evidence.FINAL
 _SAFE: Final = Idempotency.SAFE
 _NON_IDEMPOTENT: Final = Idempotency.NON_IDEMPOTENT
 _INTERACTIVE: Final = Lane.INTERACTIVE
@@ -284,7 +283,7 @@ class Call:
     @property
     def _where(self) -> dict[str, Any]:
         """The context for an error of this call."""
-        return {"attempts": self.attempts, "method": self.request.method, "path": self.request.path}
+        return self.request.where(self.attempts)
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
@@ -583,9 +582,7 @@ def outcome_unknown(why: str, evidence: Evidence, request: Request, attempts: in
         f"it is not known whether this write was carried out, so it was not sent again: {why}",
         body=None if request.body is NO_BODY else request.body,
         evidence=evidence,
-        attempts=attempts,
-        method=request.method,
-        path=request.path,
+        **request.where(attempts),
     )
 
 
@@ -599,8 +596,7 @@ def _encoded(request: Request) -> MaskedBytes:
     raise ValidationError(  # outside the handler, because the encoder's frames hold the body
         f"the body cannot be written as JSON: {reason}",
         evidence=Evidence.NOT_SENT,
-        method=request.method,
-        path=request.path,
+        **request.where(0),
     )
 
 

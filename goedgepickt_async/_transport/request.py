@@ -103,6 +103,10 @@ class Request:
             for index, segment in enumerate(segments)
         )
 
+    def where(self, attempts: int) -> dict[str, Any]:
+        """The arguments of an error of this request, after so many attempts."""
+        return {"attempts": attempts, "method": self.method, "path": self.path}
+
     def url(self, base_url: str) -> str:
         """The whole URL, URL-quoted; `base_url` has no slash at its end.
 

@@ -148,13 +148,9 @@ def _number(text: str | None) -> int | None:
 
 def may_send_again(evidence: Evidence, idempotency: Idempotency) -> bool:
     """Whether a request with this evidence may be retried."""
-    match evidence:
-        case Evidence.NOT_SENT | Evidence.REJECTED:
-            return True
-        case Evidence.UNKNOWN | Evidence.APPLIED:
-            return idempotency is not Idempotency.NON_IDEMPOTENT
-        case Evidence.FINAL:
-            return False
+    if evidence in {Evidence.UNKNOWN, Evidence.APPLIED}:
+        return idempotency is not Idempotency.NON_IDEMPOTENT
+    return evidence is not Evidence.FINAL
 
 
 @attrs.frozen(kw_only=True)
@@ -190,30 +186,22 @@ def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int
         secret: The API key, which is removed from texts of the server.
         attempts: The number of requests sent so far, for the error.
     """
-    if isinstance(result, RawResponse) and not is_error(result):
-        body, unreadable, data = result.body, None, None
-        try:
-            data = None if request.may_be_empty and not body.strip() else parse(body)
-        except DecodeError as exc:
-            unreadable = _unreadable(result, exc, request, _context(request, attempts))
-        if unreadable is None and not has_error_body(data):
-            try:
-                return Verdict(data=data if request.read is None else request.read(data))
-            except DecodeError as exc:  # JSON that does not belong to this request counts as unreadable
-                context = _context(request, attempts)
-                unreadable = DecodeError(exc.message, problems=exc.problems, evidence=Evidence.APPLIED, **context)
-        if unreadable is not None:
-            return _failed(unreadable, request)
-    context = _context(request, attempts)
     if isinstance(result, TransportFailure):
-        error = result.error(result.message, evidence=result.evidence, **context)
+        error = result.error(result.message, evidence=result.evidence, **request.where(attempts))
         error.__cause__ = result.cause
         return _failed(error, request)
-    return _failed(_error_from_response(result, request.field_name, secret, context), request, result)
-
-
-def _context(request: Request, attempts: int) -> dict[str, Any]:
-    return {"attempts": attempts, "method": request.method, "path": request.path}
+    unreadable = None
+    if not is_error(result):
+        body = result.body
+        try:
+            data = None if request.may_be_empty and not body.strip() else parse(body)
+            if not has_error_body(data):
+                return Verdict(data=data if request.read is None else request.read(data))
+        except DecodeError as exc:
+            unreadable = _unreadable(result, exc, request, attempts)
+    if unreadable is not None:
+        return _failed(unreadable, request)
+    return _failed(_error_from_response(result, request, secret, attempts), request, result)
 
 
 def _failed(error: GoedGepicktError, request: Request, response: RawResponse | None = None) -> Verdict:
@@ -247,13 +235,14 @@ def has_error_body(data: Any) -> bool:
     return any(data.get(key) for key in ("error", "errorMessage", "errors"))
 
 
-def _unreadable(response: RawResponse, error: DecodeError, request: Request, context: dict[str, Any]) -> DecodeError:
-    if "html" not in response.headers.get("Content-Type", "").lower():
-        return DecodeError(error.message, evidence=Evidence.APPLIED, **context)
-    # A retry would get the same web page again.
-    is_write = request.idempotency is Idempotency.NON_IDEMPOTENT
-    evidence = Evidence.APPLIED if is_write else Evidence.FINAL
-    return DecodeError("the response is a web page instead of JSON: check base_url", evidence=evidence, **context)
+def _unreadable(response: RawResponse, cause: DecodeError, request: Request, attempts: int) -> DecodeError:
+    message, evidence = cause.message, Evidence.APPLIED
+    # Without problems, the body is not JSON. Otherwise it is JSON that does not belong to this request.
+    if not cause.problems and "html" in response.headers.get("Content-Type", "").lower():
+        message = "the response is a web page instead of JSON: check base_url"
+        if request.idempotency is not Idempotency.NON_IDEMPOTENT:
+            evidence = Evidence.FINAL  # a retry would get the same web page again
+    return DecodeError(message, problems=cause.problems, evidence=evidence, **request.where(attempts))
 
 
 # -- errors out of responses
@@ -269,14 +258,12 @@ _EXISTS: Final = "already exists"
 _HINT: Final = "check the API key. The fulfilment API and the account API have different keys: see `api=`"
 
 
-def _error_from_response(
-    response: RawResponse, field_name: Callable[[str], str], secret: str, context: dict[str, Any]
-) -> APIError:
+def _error_from_response(response: RawResponse, request: Request, secret: str, attempts: int) -> APIError:
     status, row = response.status, _row(response.status)
     body = _without_secret(response.body, secret)
-    fields = _fields(body, field_name)
+    fields = _fields(body, request.field_name)
     text = mask_personal(_message_of(body, fields))
-    details: dict[str, Any] = {"status": status, "fields": fields, "body": body, **context}
+    details: dict[str, Any] = {"status": status, "fields": fields, "body": body, **request.where(attempts)}
     if status == HTTPStatus.TOO_MANY_REQUESTS or _is_from_throttle(response):
         # After a success status the outcome of a write is uncertain, so the text does not decide it.
         evidence = Evidence.UNKNOWN if row.evidence is None else Evidence.REJECTED
