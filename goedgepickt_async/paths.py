@@ -14,8 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 __all__ = [
     "APPLICATION",
@@ -104,13 +103,8 @@ def runtime_dir() -> Path:
 # -- private files --------------------------------------------------------------------------------------------------
 
 
-def make_private_directory(path: Path, *, repair: bool = True) -> None:
-    """Create a private directory and its missing parents, or check that an existing directory is private.
-
-    Args:
-        path: The directory.
-        repair: Remove the access of others from a directory of this user. Otherwise a directory with such access is
-            refused.
+def make_private_directory(path: Path) -> None:
+    """Create a private directory and its missing parents, or make an existing directory of this user private.
 
     Raises:
         UnsafePathError: The path is a link, is not a directory, or belongs to another user.
@@ -120,18 +114,17 @@ def make_private_directory(path: Path, *, repair: bool = True) -> None:
     for folder in (*reversed(missing), path):
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=_PRIVATE_DIRECTORY)
-    _check(path, "directory", repair=repair)
+    _make_private(path, "directory")
 
 
-def make_private_file(path: Path, *, repair: bool = True) -> None:
-    """Create a private empty file, or check that an existing file is private.
+def make_private_file(path: Path) -> None:
+    """Create a private empty file, or make an existing file of this user private.
 
     An existing file is checked by its path and never opened. Closing a descriptor would release the locks that SQLite
     or this process hold.
 
     Args:
         path: The file; its directory must exist.
-        repair: Remove the access of others from a file of this user. Otherwise a file with such access is refused.
 
     Raises:
         UnsafePathError: The path is a link, is not a regular file, or belongs to another user.
@@ -139,10 +132,10 @@ def make_private_file(path: Path, *, repair: bool = True) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, _PRIVATE_FILE))
-    _check(path, "file", repair=repair)
+    _make_private(path, "file")
 
 
-def _check(path: Path, kind: str, *, repair: bool) -> None:
+def _make_private(path: Path, kind: str) -> None:
     found = path.lstat()
     is_kind = stat.S_ISDIR(found.st_mode) if kind == "directory" else stat.S_ISREG(found.st_mode)
     if not is_kind:
@@ -154,8 +147,6 @@ def _check(path: Path, kind: str, *, repair: bool) -> None:
     if kind == "file" and found.st_nlink > 1:
         raise UnsafePathError(f"{path} has a second hard link, so others may be able to read it: use another file")
     if found.st_mode & _OTHERS:
-        if not repair:
-            raise UnsafePathError(f"{path} can be read or changed by other users: run `chmod go=` on it")
         path.chmod(_PRIVATE_FILE if kind == "file" else _PRIVATE_DIRECTORY)
 
 
@@ -196,19 +187,18 @@ def _is_own_group(number: int) -> bool:
     return number == user.pw_gid and group.gr_name in {user.pw_name, "root"} and set(group.gr_mem) <= {user.pw_name}
 
 
-def write_private(path: Path, content: str | bytes, *, suffix: str = ".new") -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Replace a file atomically: after a crash or a power failure it has the old or the new content, never a part.
 
     Args:
         path: The file. The file and its missing directories are created as private.
         content: The complete content; text is written as UTF-8.
-        suffix: The suffix of the temporary file.
 
     Raises:
         OSError: The file cannot be written; the old file is unchanged.
     """
     path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + suffix)
+    fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)  # left by a process that was killed
     try:
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY, _PRIVATE_FILE)
@@ -364,11 +354,3 @@ class FileLock:
             unlock_file(self._file)
             os.close(self._file)
             self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()

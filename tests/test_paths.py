@@ -41,12 +41,10 @@ def test_directories_and_files_are_made_for_their_owner_alone(tmp_path: Path) ->
     assert (folder / "file").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_own_file_that_others_can_read_is_repaired_or_refused(tmp_path: Path) -> None:
+def test_an_own_file_that_others_can_read_becomes_private(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("kept")
     file.chmod(0o644)
-    with pytest.raises(paths.UnsafePathError, match="other users"):
-        paths.make_private_file(file, repair=False)
     paths.make_private_file(file)
     assert (file.stat().st_mode & 0o777, file.read_text()) == (0o600, "kept")
 
@@ -101,9 +99,9 @@ def test_one_holder_at_a_time_has_a_lock(tmp_path: Path) -> None:
     assert first.take()
     assert not second.take()
     first.release()
-    with second:
-        assert second.take()
-        assert not first.take()
+    assert second.take()
+    assert not first.take()
+    second.release()
     assert first.take()
     first.release()
 
@@ -124,11 +122,12 @@ def test_a_lock_excludes_other_processes_and_ends_with_its_process(tmp_path: Pat
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "True\n"
-        with paths.FileLock(path) as lock:
-            assert not lock.take()
-            holder.kill()
-            holder.wait()
-            assert lock.take()
+        lock = paths.FileLock(path)
+        assert not lock.take()
+        holder.kill()
+        holder.wait()
+        assert lock.take()
+        lock.release()
 
 
 def test_a_directory_has_one_process_at_a_time(tmp_path: Path) -> None:
