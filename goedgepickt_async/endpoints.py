@@ -67,7 +67,7 @@ class Endpoint:
     """
 
     operation: str
-    method: str
+    method: str = "GET"
     path: str
     summary: str
     idempotency: Idempotency = Idempotency.SAFE
@@ -106,7 +106,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     for endpoint in (
         Endpoint(
             operation="webshops.list",
-            method="GET",
             path="/webshops",
             summary="All webshops of the account.",
             confidence="A",
@@ -116,7 +115,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="products.list",
-            method="GET",
             path="/products",
             summary="All products, oldest first.",
             confidence="A",
@@ -138,7 +136,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="products.get",
-            method="GET",
             path="/products/{uuid}",
             summary="One product.",
             confidence="A",
@@ -171,7 +168,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="stock.get",
-            method="GET",
             path=_STOCK,
             summary="The quantity of a product at each pick location.",
             confidence="A",
@@ -216,7 +212,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="pick_locations.list",
-            method="GET",
             path="/picklocations",
             summary="All pick locations.",
             confidence="A",
@@ -226,7 +221,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="orders.list",
-            method="GET",
             path="/orders",
             summary="All orders, oldest first.",
             confidence="A",
@@ -252,7 +246,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="orders.get",
-            method="GET",
             path="/orders/{uuid}",
             summary="One order.",
             confidence="A",
@@ -273,7 +266,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="shipments.list",
-            method="GET",
             path="/shipments",
             summary="All shipments, oldest first.",
             confidence="A",
@@ -287,7 +279,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
         Endpoint(
             operation="webhooks.list",
-            method="GET",
             path="/webhooks",
             summary="All webhook subscriptions of the account.",
             confidence="A",

@@ -36,18 +36,11 @@ class CallObserver:
 
     After each reported request, its response or failure is reported before the next request and before the end of the
     call. So a hook can pair them.
-
-    Args:
-        hooks: The hooks to call.
-        request: The call.
-        base_url: The URL of the API.
-        lane: The lane of the call.
     """
 
-    def __init__(self, hooks: Hooks, request: Request, base_url: str, lane: Lane) -> None:
+    def __init__(self, hooks: Hooks, request: Request, lane: Lane) -> None:
         self._hooks = hooks
         self._lane = lane
-        self._base_url = base_url
         self._query = request.query
         self._call: dict[str, Any] = {
             "call": next(_numbers),
@@ -61,10 +54,10 @@ class CallObserver:
         self._waited = 0.0
         self._status: int | None = None
 
-    def on_start(self) -> None:
+    def on_start(self, base_url: str) -> None:
         """The call begins."""
         if self._hooks.call_started is not None:
-            server = urlsplit(self._base_url)
+            server = urlsplit(base_url)
             port = server.port or _PORTS.get(server.scheme, 0)
             seen = CallStarted(lane=self._lane, address=server.hostname or "", port=port, **self._call)
             call_hook(self._hooks.call_started, seen)

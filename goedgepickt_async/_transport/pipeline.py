@@ -61,7 +61,16 @@ __all__ = ["Call", "CallResult", "Pipeline", "RetryQuota", "Sender", "backoff", 
 _LOGGER: Final = LOGGERS["call.finished"]
 _MAYBE_DONE: Final = {Evidence.UNKNOWN, Evidence.APPLIED}
 _ORDER: Final = [Evidence.NOT_SENT, Evidence.REJECTED, Evidence.UNKNOWN, Evidence.APPLIED]
-_CALL_HOOKS: Final = ("call_started", "request", "response", "request_failed", "throttled", "retry", "call_failed")
+_CALL_HOOKS: Final = (
+    "call_started",
+    "request",
+    "response",
+    "request_failed",
+    "throttled",
+    "retry",
+    "call_failed",
+    "call_finished",
+)
 _ENOUGH: Final = 1 << 18
 """The largest number of bytes that are read of an error's text."""
 # In Python 3.11 each access to an enumeration member calls a function.
@@ -122,7 +131,7 @@ class Pipeline:
         self.sessions = sessions
         self.budget = budget
         self.hooks = hooks
-        self.has_call_hooks: bool = any(getattr(hooks, name) is not None for name in (*_CALL_HOOKS, "call_finished"))
+        self.has_call_hooks: bool = any(getattr(hooks, name) is not None for name in _CALL_HOOKS)
         budget.listen(hooks.dispatch)
         if hooks.drift is not None:
             subscribe_to_drift(hooks.on_drift)
@@ -168,9 +177,6 @@ class Sender:
         Args:
             request: The request to send.
             lane: The lane, unless the call's job or the settings have another one.
-
-        Raises:
-            GoedGepicktError: What happened, with its evidence.
         """
         settings, pipeline, context = self.settings, self.pipeline, current_context()
         if settings.lane is not None:
@@ -180,7 +186,7 @@ class Sender:
         call = Call(self, request, lane, context)
         try:
             if pipeline.has_call_hooks or _LOGGER.isEnabledFor(logging.DEBUG):
-                call.observe().on_start()
+                call.observe().on_start(settings.base_url)
             result = await (call.run() if settings.deadline is None else call.run_in_time(settings.deadline))
         except BaseException as error:
             if call.observer is not None:
@@ -198,11 +204,7 @@ class Sender:
         return Sender(self.pipeline, settings, self.quota if same else RetryQuota(settings.retry.quota))
 
     def with_headers(self, headers: Mapping[str, str]) -> Sender:
-        """Return a sender with these headers in addition.
-
-        Raises:
-            ConfigurationError: They are not a mapping, or a name or a value is not valid.
-        """
+        """Return a sender with these headers in addition."""
         if not isinstance(headers, Mapping):
             raise ConfigurationError(f"headers must be a mapping, not {type(headers).__name__}")
         return self.with_settings(attrs.evolve(self.settings, headers={**self.settings.headers, **headers}))
@@ -261,8 +263,7 @@ class Call:
     def observe(self) -> CallObserver:
         """The observer of the call, made on first use."""
         if self.observer is None:
-            sender = self._sender
-            self.observer = CallObserver(sender.pipeline.hooks, self.request, sender.settings.base_url, self.lane)
+            self.observer = CallObserver(self._sender.pipeline.hooks, self.request, self.lane)
         return self.observer
 
     @property
@@ -326,12 +327,7 @@ class Call:
             await asyncio.sleep(pause)
 
     async def _attempt(self, session: LoopSession) -> AttemptResult:
-        """Send the request once. Return the response or the failure.
-
-        Raises:
-            BudgetExhaustedError: The wait for a slot would be too long.
-            GoedGepicktError: The request cannot be sent, or a callback of the job raised.
-        """
+        """Send the request once. Return the response or the failure; raise if it cannot be sent."""
         sender, request = self._sender, self.request
         base_url = sender.settings.base_url
         url = URL(request.url(base_url) if request.query else base_url + request.path, encoded=True)
@@ -363,7 +359,7 @@ class Call:
                             # slot.
                             middlewares=(*session.middlewares, self),
                             proxy=session.proxy,
-                            **session.options,
+                            auto_decompress=True,
                             trace_request_ctx=self,
                         ) as response:
                             body = await _read(response, sender.settings.max_body)
@@ -385,9 +381,7 @@ class Call:
     async def _wait_turn(self, limit: FairSemaphore) -> None:
         """Acquire a permit of the lane, and reduce `max_wait` by the time that this took.
 
-        Raises:
-            BudgetExhaustedError: The wait would be too long, because all calls that wait for a permit wait for a slot
-                afterwards.
+        All calls that wait for a permit wait for a slot afterwards, so they count in the predicted wait.
         """
         max_wait, tenant = self._max_wait, self._sender.tenant
         if max_wait is not None:
@@ -465,9 +459,10 @@ class Call:
         scope.reschedule(asyncio.get_running_loop().time() + timeout)
         token = current_attempt.set(self)
         try:
+            context = self._context
             # A journal records each write before it is sent, and no reads.
-            if self._context is not None and self.request.idempotency is not _SAFE:
-                await self._context.announce_write()
+            if context is not None and context.before_write is not None and self.request.idempotency is not _SAFE:
+                await context.before_write()
             if self.observer is not None:
                 self.observer.on_request(grant.waited)
             if not session.is_owned:

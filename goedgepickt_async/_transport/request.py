@@ -108,11 +108,7 @@ class Request:
         return {"attempts": attempts, "method": self.method, "path": self.path}
 
     def url(self, base_url: str) -> str:
-        """The whole URL, URL-quoted; `base_url` has no slash at its end.
-
-        Raises:
-            ValidationError: A query parameter has half of a surrogate pair, which is not valid in a URL.
-        """
+        """The whole URL, URL-quoted; `base_url` has no slash at its end."""
         if not self.query:
             return base_url + self.path
         try:
@@ -169,11 +165,7 @@ def _text(name: object, value: Any) -> str:
 
 
 def quoted(text: str, safe: str = "") -> str:
-    """The text, URL-quoted for a path.
-
-    Raises:
-        ValidationError: The text has half of a surrogate pair.
-    """
+    """The text, URL-quoted for a path. Half of a surrogate pair raises a `ValidationError`."""
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError:
@@ -267,11 +259,6 @@ class CallContext:
         self.requests += 1
         if self._parent is not None:
             self._parent.count_request()
-
-    async def announce_write(self) -> None:
-        """A write is about to be sent."""
-        if self.before_write is not None:
-            await self.before_write()
 
     def report_response(self, response: RawResponse) -> None:
         """A call of this job succeeded."""

@@ -67,7 +67,6 @@ class LoopSession:
         limits: The semaphore for parallel requests of a lane. It is acquired before a slot, so that no slot is idle.
             API keys take turns.
         middlewares: The middlewares of the user's session.
-        options: The options of each request on the user's session.
         proxy: The proxy that requests go through, with its credentials. None: no proxy, or the proxy of the user's session.
         closing: Whether the client is being closed; its requests end.
         scopes: The time limits of the active requests. `close` ends them, because aiohttp does not wake waiting requests.
@@ -77,7 +76,6 @@ class LoopSession:
     is_owned: bool
     limits: dict[Lane, FairSemaphore]
     middlewares: tuple[aiohttp.ClientMiddlewareType, ...]
-    options: dict[str, Any]
     proxy: str | None = attrs.field(repr=False)
     _lifetime: AsyncGenerator[None]
     closing: bool = False
@@ -320,8 +318,7 @@ class SessionPool:
             http,
             is_owned,
             {lane: FairSemaphore(self._concurrency) for lane in Lane},
-            () if is_owned else tuple(getattr(http, "_middlewares", ())),
-            {} if is_owned else {"auto_decompress": True},
+            tuple(getattr(http, "_middlewares", ())),
             proxy,
             _lifetime(http, owned=is_owned),
         )

@@ -120,12 +120,8 @@ def evidence_at_headers(status: int) -> Evidence:
 def budget_outcome(status: int, headers: Mapping[str, str], limit: int) -> Outcome:
     """Return the outcome for the budget from the headers of a response.
 
-    The server's counter is `X-RateLimit-Limit` and `-Remaining` (reference section 2: A on a 429, B elsewhere).
-
-    Args:
-        status: The HTTP status.
-        headers: The headers; names are case-insensitive.
-        limit: The limit of the budget.
+    The server's counter is `X-RateLimit-Limit` and `-Remaining` (reference section 2: A on a 429, B elsewhere). It
+    counts only if its limit is the limit of the budget.
     """
     if status == 429:
         return Refused(parse_retry_after(headers))
@@ -178,14 +174,7 @@ class Verdict:
 
 
 def judge(result: AttemptResult, request: Request, *, secret: str, attempts: int) -> Verdict:
-    """Return the verdict on one attempt.
-
-    Args:
-        result: The response or the failure.
-        request: The request.
-        secret: The API key, which is removed from texts of the server.
-        attempts: The number of requests sent so far, for the error.
-    """
+    """Return the verdict on one attempt. The secret, the API key, is removed from texts of the server."""
     if isinstance(result, TransportFailure):
         error = result.error(result.message, evidence=result.evidence, **request.where(attempts))
         error.__cause__ = result.cause
@@ -364,10 +353,7 @@ def _as_text(value: Any) -> str:
 class EndedError(Exception):
     """Private: an attempt ended without a usable response, for a known reason.
 
-    Args:
-        error: The class of the package's error for it.
-        message: What happened.
-        evidence: What is known about the effect of the request, if it differs from the call's evidence.
+    Its evidence is None if it does not differ from the call's evidence.
     """
 
     def __init__(self, error: type[TransportError], message: str, evidence: Evidence | None = None) -> None:
@@ -392,9 +378,9 @@ def failure_of(
         exc: The exception, of this package, of aiohttp or of the operating system.
         sent: Whether the request was sent.
         head: The status and headers of the response, if they arrived.
-        evidence: What is known about the effect of the request.
-        timeout: The attempt's timeout in seconds.
-        proxy: The proxy, without its credentials, or None.
+        evidence: The evidence of the request so far.
+        timeout: The attempt's timeout in seconds, for the message.
+        proxy: The proxy, without its credentials.
 
     Returns:
         The failure, or the response if its status is enough without the body.
