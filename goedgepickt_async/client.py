@@ -345,12 +345,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
 def _request(
     method: str, path: str, query: Mapping[str, Any] | None, body: Any, *, idempotent: bool | None, route: str | None
 ) -> Request:
-    """A request that a user wrote.
-
-    Raises:
-        ConfigurationError: The method, the path or the query is not valid.
-        ValidationError: A value of the query cannot be sent.
-    """
+    """A request that a user wrote, after a check of its method, path and query."""
     verb = method.upper() if isinstance(method, str) else ""
     if not verb.isascii() or not verb.isalpha() or len(verb) > _LONGEST_METHOD:
         raise ConfigurationError(f"method is not a valid HTTP method: {shown(method)}")

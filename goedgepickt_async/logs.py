@@ -309,14 +309,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def report_drift(kind: DriftKind, model: str, *, field: str = "", value: str = "") -> None:
-    """Report something unknown. The first report of a thing is logged, and the subscribers are called.
-
-    Args:
-        kind: The kind of drift.
-        model: The class that was read.
-        field: The place of the value.
-        value: The value of an enumeration, or the name of an event.
-    """
+    """Report something unknown: see `DriftDetected`. The first report is logged, and the subscribers are called."""
     if len(_seen) >= _MOST_REPORTS:
         return
     seen = _thing(kind, model, _cut(field), _cut(value))
@@ -335,10 +328,8 @@ def report_drift(kind: DriftKind, model: str, *, field: str = "", value: str = "
 def subscribe_to_drift(method: DriftListener) -> None:
     """Call a bound method once for each report, as long as its object exists.
 
-    For earlier reports it is called immediately.
-
-    Args:
-        method: The method must be quick and must not raise. A second subscription of the same object does nothing.
+    For earlier reports it is called immediately. A second subscription of the same object does nothing. The method
+    must be quick and must not raise.
     """
     with _lock:
         _listeners[:] = [known for known in _listeners if known() is not None]

@@ -108,7 +108,6 @@ def make_private_directory(path: Path) -> None:
 
     Raises:
         UnsafePathError: The path is a link, is not a directory, or belongs to another user.
-        OSError: The system cannot create it.
     """
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in (*reversed(missing), path):
@@ -123,12 +122,8 @@ def make_private_file(path: Path) -> None:
     An existing file is checked by its path and never opened. Closing a descriptor would release the locks that SQLite
     or this process hold.
 
-    Args:
-        path: The file; its directory must exist.
-
     Raises:
         UnsafePathError: The path is a link, is not a regular file, or belongs to another user.
-        OSError: The system cannot create it.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, _PRIVATE_FILE))
@@ -153,12 +148,8 @@ def _make_private(path: Path, kind: str) -> None:
 def check_directories(path: Path) -> None:
     """Check that no other user can replace a file or one of its parent directories.
 
-    Args:
-        path: The file.
-
     Raises:
         UnsafePathError: A parent directory belongs to another user, or others can write to it.
-        OSError: The status of a directory cannot be read.
     """
     if not _HAS_USERS:
         return
@@ -264,9 +255,6 @@ def lock_file(file: int) -> bool:
     """Lock an open file for this process until it is unlocked or closed. Return whether the lock was free.
 
     Where files cannot be locked, as on some network file systems, it returns True.
-
-    Args:
-        file: The file descriptor.
     """
     try:
         _lock(file)
@@ -278,11 +266,7 @@ def lock_file(file: int) -> bool:
 
 
 def unlock_file(file: int) -> None:
-    """End the lock on an open file. Closing the file also ends the lock, on Windows perhaps with a delay.
-
-    Args:
-        file: The file descriptor.
-    """
+    """End the lock on an open file. Closing the file also ends the lock, on Windows perhaps with a delay."""
     with contextlib.suppress(OSError):
         _unlock(file)
 
@@ -291,12 +275,8 @@ def unlock_file(file: int) -> None:
 def locked_directory(folder: Path, *, timeout: float = 30.0) -> Iterator[None]:
     """A context manager that only one process at a time can enter for a directory. It blocks the thread.
 
-    After the timeout, the block runs without the lock. On Windows the file `.goedgepickt.lock` in the directory is
-    locked instead.
-
-    Args:
-        folder: The existing directory.
-        timeout: Seconds.
+    After the timeout, in seconds, the block runs without the lock. On Windows the file `.goedgepickt.lock` in the
+    directory is locked instead.
     """
     try:
         if sys.platform == "win32":

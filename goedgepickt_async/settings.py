@@ -184,11 +184,7 @@ def _text(value: Any) -> str:
 
 
 def _headers(value: Any) -> Mapping[str, str]:
-    """A copy of further headers.
-
-    Raises:
-        ConfigurationError: A name or a value is not valid, or the client sets the header itself.
-    """
+    """A copy of further headers, after a check: the client sets some headers itself."""
     if not isinstance(value, Mapping):
         raise ConfigurationError("headers must be a mapping of header names to str values")
     kept: dict[str, str] = {}

@@ -34,12 +34,11 @@ _LONGEST_WORD: Final = 320
 def printable(text: str, limit: int = _SEARCHED) -> str:
     """Return the text on one line, without control characters, bidirectional overrides and lone surrogates.
 
+    Each run of white space and unprintable characters becomes one space.
+
     Args:
         text: Any text.
         limit: The largest number of characters to keep; a cut text ends with `…`.
-
-    Returns:
-        The text; each run of white space and unprintable characters is one space.
     """
     start = text[: limit + 1]
     if not start.isprintable():
@@ -53,10 +52,7 @@ def for_terminal(text: str) -> str:
     r"""Return the text with escaped control characters, so that it cannot control a terminal.
 
     Control characters, bidirectional overrides and lone surrogates become escapes such as `\u001b`. So JSON stays the same
-    JSON.
-
-    Args:
-        text: Any text. Line ends and tabs are kept.
+    JSON. Line ends and tabs are kept.
     """
     return text if _PLAIN(text) else _CONTROLS.sub(_escape, text)
 
@@ -88,12 +84,9 @@ _MOST_TEXTS: Final = 10
 def limited_fields(
     fields: Mapping[Any, Any], name_of: Callable[[str], str] = str, text_of: Callable[[Any], str] = str
 ) -> dict[str, list[str]]:
-    """The problems of each field, for an error: printable, and few. The rest is counted.
+    """The problem or problems of each field, for an error: printable, and few. The rest is counted.
 
-    Args:
-        fields: Field -> a problem, or a list of problems.
-        name_of: Converts the name of a field.
-        text_of: Converts a problem to text.
+    The two functions convert the name of a field and a problem to text.
     """
     limited = {
         printable(name_of(str(name)[:200]), 200): _limited_texts(problems, text_of)
@@ -111,12 +104,7 @@ def _limited_texts(problems: Any, text_of: Callable[[Any], str]) -> list[str]:
 
 
 def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:
-    """A table for notebooks; in each row the first cell is its heading. All texts are escaped.
-
-    Args:
-        caption: The title above the table.
-        rows: The cells of each row, as objects that have a `str`.
-    """
+    """A table for notebooks; in each row the first cell is its heading. All texts are escaped."""
     made = []
     for row in rows:
         first, *others = (html.escape(str(cell)) for cell in row)

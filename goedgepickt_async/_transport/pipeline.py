@@ -140,13 +140,8 @@ class Pipeline:
 class Sender:
     """A pipeline with the settings of one client, for its resources.
 
-    Args:
-        pipeline: The shared pipeline.
-        settings: The settings of the client.
-        quota: The retry quota.
-        generation: How often the client had been closed when the job of these calls started; None for single calls.
-
     Attributes:
+        generation: How often the client had been closed when the job of these calls started; None for single calls.
         headers: The headers of each request, except for `Authorization` and the body's headers.
         key: The `Authorization` header.
         tenant: A hash of the key: calls of different keys take turns.

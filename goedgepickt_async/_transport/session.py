@@ -179,13 +179,9 @@ class _Request(aiohttp.ClientRequest):
 
 
 def has_ended(transport: asyncio.BaseTransport, *, is_idle: bool) -> bool:
-    """Whether this machine knows that the peer has closed the connection.
+    """Whether this machine knows that the peer has closed the connection, by the socket's state without the loop.
 
-    It reads the socket's state without the event loop.
-
-    Args:
-        transport: The connection's transport.
-        is_idle: The connection waits for no response. So anything to read is the end, or a response without a request.
+    An idle connection waits for no response. So anything to read is the end, or a response without a request.
     """
     if transport.is_closing():
         return True
