@@ -144,10 +144,10 @@ class GoedGepickt:
             budget or select_budget(server=chosen.base_url, is_loopback=chosen.is_local),
             hooks or Hooks(),
         )
-        self._set_up(Sender(pipeline, chosen, RetryQuota(chosen.retry.quota)), None)
         caller = sys._getframe(1)  # noqa: SLF001  where it was made, for the warning
         self._made_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._made_in = os.getpid()
+        self._set_up(Sender(pipeline, chosen, RetryQuota(chosen.retry.quota)), None)
 
     def __repr__(self) -> str:
         sender = getattr(self, "_sender", None)  # missing if the arguments were refused
