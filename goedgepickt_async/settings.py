@@ -22,6 +22,7 @@ from goedgepickt_async.text import MaskedStr, masked, safe_repr, shown
 
 __all__ = [
     "BASE_URLS",
+    "DEFAULT_PORTS",
     "LaneName",
     "Options",
     "RetryPolicy",
@@ -242,7 +243,7 @@ def environment_proxy(base_url: str) -> str | None:
     return proxy
 
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def _is_excluded(server: SplitResult, no_proxy: str) -> bool:
@@ -251,7 +252,7 @@ def _is_excluded(server: SplitResult, no_proxy: str) -> bool:
     The standard library knows no `*.example.test`, no `10.0.0.0/8`, and no `host:443` without a port in the URL.
     """
     host = (server.hostname or "").rstrip(".")
-    port = str(server.port or _DEFAULT_PORTS.get(server.scheme))
+    port = str(server.port or DEFAULT_PORTS.get(server.scheme))
     for entry in no_proxy.lower().replace(",", " ").split():
         name = entry.removesuffix(f":{port}") if entry.count(":") == 1 or "]:" in entry else entry
         name = name.strip("[]").removeprefix("*").strip(".")

@@ -24,11 +24,11 @@ from goedgepickt_async.hooks import (
     call_hook,
 )
 from goedgepickt_async.logs import log_event
+from goedgepickt_async.settings import DEFAULT_PORTS
 
 __all__ = ["CallObserver"]
 
 _numbers: Final = itertools.count(1)
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 class CallObserver:
@@ -58,7 +58,7 @@ class CallObserver:
         """The call begins."""
         if self._hooks.call_started is not None:
             server = urlsplit(base_url)
-            port = server.port or _PORTS.get(server.scheme, 0)
+            port = server.port or DEFAULT_PORTS.get(server.scheme, 0)
             seen = CallStarted(lane=self._lane, address=server.hostname or "", port=port, **self._call)
             call_hook(self._hooks.call_started, seen)
 
