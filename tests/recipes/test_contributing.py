@@ -78,16 +78,15 @@ class Shipments(Resource)''',
     "client.py": [
         ("Shipments, Stock, Webhooks, Webshops", "Shipments, Stock, Suppliers, Webhooks, Webshops"),
         (
-            "    @cached_property\n    def webhooks(self)",
-            '''    @cached_property
-    def suppliers(self) -> Suppliers:
-        """Who delivers products."""
-        from goedgepickt_async.resources import Suppliers
-
-        return Suppliers(self._sender)
-
-    @cached_property
-    def webhooks(self)''',
+            "    webhooks: Webhooks\n",
+            '    suppliers: Suppliers\n    """Who delivers products."""\n    webhooks: Webhooks\n',
+        ),
+        (
+            "        self.webhooks = resources.Webhooks(sender)\n",
+            (
+                "        self.suppliers = resources.Suppliers(sender)\n"
+                "        self.webhooks = resources.Webhooks(sender)\n"
+            ),
         ),
     ],
     "sandbox/world/state.py": [
