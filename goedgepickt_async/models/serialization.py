@@ -165,9 +165,10 @@ def plain_scalar(value: Any) -> Any:
 
 def _by_wire_names(plain: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
     """Rename the fields. The parts of a flat field, and the unknown keys, become separate fields."""
+    fields = attrs.fields_dict(cls)
     named: dict[str, Any] = {}
     for name, value in plain.items():
-        info = field_info(attrs.fields_dict(cls)[name].metadata)
+        info = field_info(fields[name].metadata)
         if info is None:
             named |= value if name == "extra" else {name: value}
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import ssl
 import time
 import zlib
@@ -33,6 +34,7 @@ __all__ = [
     "SecretSource",
     "Stats",
     "WebhookResponse",
+    "check_number",
     "checked_secrets",
 ]
 
@@ -237,6 +239,12 @@ def _check(keys: _Keys, raw_body: bytes, digest: bytes) -> frozenset[str] | str 
 # -- the endpoint ---------------------------------------------------------------------------------------------------
 
 
+def check_number(name: str, value: object, *, least: float = 0.0) -> None:
+    """Refuse what is not a finite number of at least this size."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
+        raise ConfigurationError(f"{name} must be a number, at least {least:g}")
+
+
 class DeliveryEndpoint:
     """Verifies deliveries and passes them on.
 
@@ -254,7 +262,7 @@ class DeliveryEndpoint:
         log: The log of refused deliveries.
 
     Raises:
-        ConfigurationError: There is no secret.
+        ConfigurationError: There is no secret, or an argument is invalid.
     """
 
     def __init__(
@@ -271,9 +279,11 @@ class DeliveryEndpoint:
         del secrets  # no traceback shows them
         if isinstance(checked, str):
             raise ConfigurationError(checked)
+        check_number("max_body", max_body, least=1)
+        check_number("body_timeout", body_timeout, least=0.001)
         self.secrets: CurrentSecrets = checked
         self._accept = accept
-        self.log: RejectionLog = log or RejectionLog()
+        self.log: RejectionLog = RejectionLog() if log is None else log
         self._max_body = max_body
         self.body_timeout: float = body_timeout
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import math
 import random
 import threading
 import time
@@ -20,7 +19,7 @@ import attrs
 from goedgepickt_async.errors import BudgetExhaustedError, ConfigurationError, DecodeError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.text import safe_repr
-from goedgepickt_async.webhooks.endpoint import Stats
+from goedgepickt_async.webhooks.endpoint import Stats, check_number
 from goedgepickt_async.webhooks.events import AnyEvent, Event, UnknownEvent, parse
 from goedgepickt_async.webhooks.inbox import Claim, Inbox, InboxEntry
 
@@ -33,7 +32,6 @@ __all__ = [
     "HandlerTimeoutError",
     "Worker",
     "check_function",
-    "check_number",
     "handler_name",
     "is_being_cancelled",
 ]
@@ -222,12 +220,6 @@ class Client(Protocol):
 
 
 # -- when a failed call is repeated ---------------------------------------------------------------------------------
-
-
-def check_number(name: str, value: object, *, least: float = 0.0) -> None:
-    """Refuse what is not a finite number of at least this size."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
-        raise ConfigurationError(f"{name} must be a number, at least {least:g}")
 
 
 def _at_least(least: float) -> Callable[[object, attrs.Attribute[Any], Any], None]:

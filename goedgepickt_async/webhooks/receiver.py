@@ -24,6 +24,7 @@ from goedgepickt_async.webhooks.endpoint import (
     ReceiverSnapshot,
     SecretSource,
     WebhookResponse,
+    check_number,
     checked_secrets,
 )
 from goedgepickt_async.webhooks.events import EVENTS, AnyEvent, Event, parse
@@ -35,7 +36,6 @@ from goedgepickt_async.webhooks.handlers import (
     HandlerRetry,
     Worker,
     check_function,
-    check_number,
     handler_name,
     is_being_cancelled,
 )
@@ -107,14 +107,12 @@ class WebhookReceiver:
         check_number("lease", lease, least=0.001)
         check_number("dedup_window", dedup_window)
         check_number("grace", grace)
-        check_number("max_body", max_body, least=1)
-        check_number("body_timeout", body_timeout, least=0.001)
         check_number("handler_timeout", handler_timeout, least=0.001)
         self._has_default_inbox = inbox is None
         self._client = client
         self._grace = grace
         self._handler_timeout = handler_timeout
-        self._inbox: Intake = inbox or MemoryInbox()
+        self._inbox: Intake = MemoryInbox() if inbox is None else inbox
         self._handlers: dict[str, Handler] = {}
         self._executor = HandlerExecutor()
         self._endpoint = DeliveryEndpoint(checked, self._store, max_body=max_body, body_timeout=body_timeout)

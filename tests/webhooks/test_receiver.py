@@ -547,6 +547,15 @@ def test_a_retry_that_cannot_be_is_refused(setting: Any) -> None:
         HandlerRetry(**setting)
 
 
+def test_an_inbox_that_is_empty_and_therefore_false_is_used() -> None:
+    class Sized(MemoryInbox):
+        def __len__(self) -> int:
+            return 0
+
+    inbox = Sized()
+    assert WebhookReceiver(SECRET, inbox=inbox).inbox is inbox
+
+
 async def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
     (tmp_path / "i").mkdir()
     before = threading.enumerate()

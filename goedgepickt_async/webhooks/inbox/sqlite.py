@@ -22,7 +22,13 @@ import attrs
 from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.errors import InboxError
 from goedgepickt_async.logs import log_event
-from goedgepickt_async.paths import check_directories, locked_directory, make_private_file, state_dir
+from goedgepickt_async.paths import (
+    check_directories,
+    locked_directory,
+    make_private_directory,
+    make_private_file,
+    state_dir,
+)
 from goedgepickt_async.webhooks.inbox import Claim, FailedEntry, InboxEntry, InboxStatus, Notifier, long_poll
 from goedgepickt_async.webhooks.inbox.tables import (
     DamagedError,
@@ -142,7 +148,7 @@ class SqliteInbox:
             committer, self._committer = self._committer, None
         if committer is not None and self._opened_in == os.getpid():
             committer.stop()
-            await asyncio.to_thread(committer.join)
+            await asyncio.to_thread(committer.thread.join)
 
     # -- failed entries, and numbers ----------------------------------------------------------------------------
 
@@ -237,8 +243,8 @@ class Committer:
         self._committed = committed
         self._steps: queue.SimpleQueue[tuple[Step, Future[Any], bool] | None] = queue.SimpleQueue()
         # A daemon, so that a program that does not close its inbox can end: unanswered steps were not promised.
-        self._thread = threading.Thread(target=self._run, name="goedgepickt-inbox", daemon=True)
-        self._thread.start()
+        self.thread: threading.Thread = threading.Thread(target=self._run, name="goedgepickt-inbox", daemon=True)
+        self.thread.start()
 
     def submit(self, step: Callable[[SqliteTable], T], *, needs_room: bool = False) -> Future[T]:
         """Run a step. The future has its result after the commit, or an `InboxError`.
@@ -252,10 +258,6 @@ class Committer:
     def stop(self) -> None:
         """Let the thread end after the steps that were submitted, without waiting for that."""
         self._steps.put(None)
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -547,15 +549,9 @@ def _companion(path: Path, suffix: str) -> Path:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file and its directories for this user alone, or make sure that they are.
-
-    Raises:
-        UnsafePathError: It belongs to another user, is a link, or lies where another user can replace it.
-    """
-    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
+    """Create the file and its directories for this user alone, or check that no other user can read or replace it."""
+    if not path.parent.exists():
+        make_private_directory(path.parent)
     check_directories(path)
     make_private_file(path)
     _make_companions_private(path)
