@@ -284,14 +284,14 @@ class FailedDelivery:
 class Worker:
     """Runs the handlers of a receiver. For its settings see `WebhookReceiver`; `on_given_up` must not raise."""
 
-    _inbox: Inbox
-    _handlers: Mapping[str, Handler]
-    _stats: Stats
-    _retry: HandlerRetry
-    _on_given_up: Callable[[FailedDelivery], Awaitable[None]]
-    _concurrency: int
-    _lease: float
-    _dedup_window: float
+    inbox: Inbox
+    handlers: Mapping[str, Handler]
+    stats: Stats
+    retry: HandlerRetry
+    on_given_up: Callable[[FailedDelivery], Awaitable[None]]
+    concurrency: int
+    lease: float
+    dedup_window: float
     _running: dict[asyncio.Task[None], Claim] = attrs.field(factory=dict, init=False)
     _has_room: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -323,7 +323,7 @@ class Worker:
 
     async def _drain(self, feeder: asyncio.Task[None]) -> None:
         """Wait for running handlers, and for all entries of an inbox that is not durable."""
-        while not self._inbox.is_durable and await self._inbox.waiting(tuple(self._handlers)):  # noqa: ASYNC110
+        while not self.inbox.is_durable and await self.inbox.waiting(tuple(self.handlers)):  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_POLL)
         feeder.cancel()
         await asyncio.wait([feeder])
@@ -333,13 +333,13 @@ class Worker:
     async def _feed(self, group: asyncio.TaskGroup) -> None:
         while True:
             self._has_room.clear()
-            free = self._concurrency - len(self._running)
+            free = self.concurrency - len(self._running)
             if free <= 0:
                 await self._has_room.wait()
                 continue
             try:
-                names = tuple(self._handlers)
-                claims = await self._inbox.claim(names, limit=free, lease=self._lease, wait=_CLAIM_WAIT)
+                names = tuple(self.handlers)
+                claims = await self.inbox.claim(names, limit=free, lease=self.lease, wait=_CLAIM_WAIT)
             except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
                 why = f"deliveries cannot be claimed from the inbox; next attempt in {_INBOX_RETRY:g} s"
                 log_event("webhook.error", exc_info=error, why=why)
@@ -351,20 +351,20 @@ class Worker:
     def _start(self, group: asyncio.TaskGroup, claim: Claim) -> None:
         task = group.create_task(self._handle(claim))
         self._running[task] = claim
-        self._stats.running = len(self._running)
+        self.stats.running = len(self._running)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        self._stats.running = len(self._running)
+        self.stats.running = len(self._running)
         self._has_room.set()
 
     async def _renew_leases(self) -> None:
         while True:
-            await asyncio.sleep(self._lease / 3)
+            await asyncio.sleep(self.lease / 3)
             if self._running:
                 try:
-                    await self._inbox.renew(list(self._running.values()), lease=self._lease)
+                    await self.inbox.renew(list(self._running.values()), lease=self.lease)
                 except Exception as error:  # noqa: BLE001  the leases may still hold until the next time
                     why = f"the leases of {len(self._running)} deliveries could not be renewed"
                     log_event("webhook.error", exc_info=error, why=why)
@@ -374,14 +374,14 @@ class Worker:
         try:
             await self._attempt(claim)
         except asyncio.CancelledError:
-            await self._update_inbox(self._inbox.postpone(claim, delay=0.0, counts=False))
+            await self._update_inbox(self.inbox.postpone(claim, delay=0.0, counts=False))
             raise
         except Exception as error:  # noqa: BLE001  one entry must not end the work on all others
             log_event("webhook.error", exc_info=error, why=f"an entry of {claim.entry.handler} could not be handled")
 
     async def _attempt(self, claim: Claim) -> None:
-        handler = self._handlers[claim.entry.handler]
-        if claim.attempt > self._retry.attempts:  # the process died during each attempt
+        handler = self.handlers[claim.entry.handler]
+        if claim.attempt > self.retry.attempts:  # the process died during each attempt
             await self._give_up(claim, None)
             return
         try:
@@ -393,20 +393,20 @@ class Worker:
             await self._failed(claim, _failure("an awaitable of the handler was cancelled", error))
             return
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
-            self._stats.timed_out += isinstance(error, HandlerTimeoutError)
+            self.stats.timed_out += isinstance(error, HandlerTimeoutError)
             await self._failed(claim, error)
             return
-        self._stats.handled += 1
-        window = self._dedup_window if handler.within is None else 0.0  # `within` combines events by itself
-        await self._update_inbox(self._inbox.finish(claim, dedup_window=window))
+        self.stats.handled += 1
+        window = self.dedup_window if handler.within is None else 0.0  # `within` combines events by itself
+        await self._update_inbox(self.inbox.finish(claim, dedup_window=window))
 
     async def _failed(self, claim: Claim, error: Exception) -> None:
-        wait = self._retry.requested_wait(error)
-        if wait is None and claim.attempt >= self._retry.attempts:
+        wait = self.retry.requested_wait(error)
+        if wait is None and claim.attempt >= self.retry.attempts:
             await self._give_up(claim, error)
             return
-        self._stats.retried += 1
-        pause = self._retry.pause(claim.attempt) if wait is None else wait
+        self.stats.retried += 1
+        pause = self.retry.pause(claim.attempt) if wait is None else wait
         log_event(
             "webhook.retried",
             exc_info=error if wait is None else None,
@@ -415,19 +415,19 @@ class Worker:
             error=type(error).__name__,
             pause=pause,
         )
-        await self._update_inbox(self._inbox.postpone(claim, delay=pause, counts=wait is None))
+        await self._update_inbox(self.inbox.postpone(claim, delay=pause, counts=wait is None))
 
     async def _give_up(self, claim: Claim, error: Exception | None) -> None:
-        self._stats.given_up += 1
-        attempts = min(claim.attempt, self._retry.attempts)
+        self.stats.given_up += 1
+        attempts = min(claim.attempt, self.retry.attempts)
         log_event("webhook.given_up", exc_info=error, handler=claim.entry.handler, attempts=attempts)
         entry = claim.entry
         event = _event_in(entry.body)
-        await self._on_given_up(
+        await self.on_given_up(
             FailedDelivery(event=event, handler=entry.handler, attempts=attempts, error=error, body=entry.body)
         )
         reason = "the process ended" if error is None else type(error).__name__
-        await self._update_inbox(self._inbox.give_up(claim, reason=reason))
+        await self._update_inbox(self.inbox.give_up(claim, reason=reason))
 
     async def _update_inbox(self, step: Awaitable[None]) -> None:
         """Report the end of an entry; if the inbox fails, the lease ends by itself, and the entry is handled again."""

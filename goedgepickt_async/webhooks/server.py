@@ -268,7 +268,6 @@ class _Server(web.Server):
 # -- the server -----------------------------------------------------------------------------------------------------
 
 
-@attrs.define(eq=False, repr=False)
 class DeliveryServer:
     """A server for one endpoint, as an async context manager.
 
@@ -288,32 +287,36 @@ class DeliveryServer:
         url: Where it listens.
     """
 
-    _endpoint: DeliveryEndpoint
-    _host: str = "127.0.0.1"
-    _port: int = 0
-    _path: str | None = attrs.field(default="/", kw_only=True)
-    _ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
-    _max_connections: int | None = attrs.field(default=None, kw_only=True)
-    _header_timeout: float = attrs.field(default=_HEADER_TIMEOUT, kw_only=True)
-    url: str = attrs.field(default="", init=False)
-    _connection_of: dict[web.RequestHandler, _Connection] = attrs.field(factory=dict, init=False)
-    _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
-    _sockets: list[socket.socket] = attrs.field(factory=list, init=False)
-    _loop: asyncio.AbstractEventLoop = attrs.field(init=False)
-    _connections: _Connections = attrs.field(init=False)
-    _server: _Server = attrs.field(init=False)
-    _can_wait: bool = attrs.field(default=False, init=False)  # whether the loop has `add_reader`, for plain sockets
-
-    def __attrs_post_init__(self) -> None:
-        count, port, path = self._max_connections, self._port, self._path
-        if count is not None and not (type(count) is int and count >= 1):
+    def __init__(
+        self,
+        endpoint: DeliveryEndpoint,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        path: str | None = "/",
+        ssl_context: ssl.SSLContext | None = None,
+        max_connections: int | None = None,
+        header_timeout: float = _HEADER_TIMEOUT,
+    ) -> None:
+        if max_connections is not None and not (type(max_connections) is int and max_connections >= 1):
             raise ConfigurationError("max_connections must be a whole number, at least 1")
         if not (type(port) is int and 0 <= port <= _HIGHEST_PORT):
             raise ConfigurationError(f"port must be a whole number from 0 to {_HIGHEST_PORT}")
-        if not isinstance(self._host, str):
-            raise ConfigurationError(f"host must be text, not {type(self._host).__name__}")
+        if not isinstance(host, str):
+            raise ConfigurationError(f"host must be text, not {type(host).__name__}")
         if path is not None and not (isinstance(path, str) and _PATH.fullmatch(path)):
             raise ConfigurationError(f"path must begin with a / and have no blank, ? or #, not {shown(path)}")
+        self.url: str = ""
+        self._endpoint = endpoint
+        self._host = host
+        self._port = port
+        self._path = path
+        self._ssl_context = ssl_context
+        self._max_connections = max_connections
+        self._header_timeout = header_timeout
+        self._connection_of: dict[web.RequestHandler, _Connection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets: list[socket.socket] = []
 
     async def __aenter__(self) -> Self:
         """Listen.
