@@ -419,15 +419,14 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
             shops.append(shop)
     except PermissionDeniedError:
         pass  # a key without the right to list webshops can pass a uuid
+    matching = shops
     if given is not None:
-        wanted = given.strip().casefold()
-        matching = [shop for shop in shops if wanted in {shop.uuid.casefold(), (shop.name or "").strip().casefold()}]
-        if len(matching) == 1:
-            return matching[0].uuid, matching[0].name or ""
         if not shops:
             return given, ""
-    elif len(shops) == 1:
-        return shops[0].uuid, shops[0].name or ""
+        wanted = given.strip().casefold()
+        matching = [shop for shop in shops if wanted in {shop.uuid.casefold(), (shop.name or "").strip().casefold()}]
+    if len(matching) == 1:
+        return matching[0].uuid, matching[0].name or ""
     there = (
         ", ".join(f"{shop.uuid} ({shop.name})" for shop in shops[:_SHOWN_WEBSHOPS])
         or "no webshop is visible with this API key"

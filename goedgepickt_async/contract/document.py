@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from goedgepickt_async import __version__, models
-from goedgepickt_async.contract.facts import FACTS, described, field_facts
+from goedgepickt_async.contract.facts import FACTS, described
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint, Filter
 from goedgepickt_async.models import Address, OpenEnum, PageInfo, Secret
 from goedgepickt_async.models.base import FieldInfo, Identifier, Label, Unset
@@ -333,8 +333,8 @@ class _Components:
     def _object(self, cls: type[Any], *, is_sent: bool) -> _Schema:
         properties: dict[str, Any] = {}
         required: list[str] = []
-        for (field, info), fact in zip(described(cls), field_facts(cls), strict=True):
-            sure = {"x-confidence": fact.confidence, "x-source": fact.source}
+        for field, info in described(cls):
+            sure = {"x-confidence": info.confidence, "x-source": info.source}
             name = info.sent if is_sent else info.name
             if info.is_flat:
                 parts = (

@@ -64,7 +64,7 @@ _SPREADSHEET_ERROR: Final = re.compile(
     re.IGNORECASE,
 )
 _AS_TEXT: Final = re.compile(r'="([^"]*)"')
-_QUOTED: Final = re.compile(r"'(?=\+?[0-9])")
+_QUOTED: Final = re.compile(r"^'(?=\+?[0-9])")
 """The apostrophe that makes a spreadsheet read digits as text."""
 _NO_VALUE: Final = frozenset({"NULL", "\\N", "(null)", "[NULL]", "NaN", "nan", "None", "undefined", "[object Object]"})
 """How programs and databases write that there is no value."""
@@ -128,7 +128,7 @@ def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
         raise CellError(f"{_shown(whole_text)} has {what} in it: is it several values, or is a quote missing?")
     kept = "".join(char for char in whole_text if unicodedata.category(char) not in {"Cf", "Cc"}).strip()
     as_text = _AS_TEXT.fullmatch(kept)
-    kept = as_text[1].strip() if as_text else _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
+    kept = as_text[1].strip() if as_text else _QUOTED.sub("", kept)
     if _SPREADSHEET_ERROR.fullmatch(kept):
         raise CellError(f"{kept} is a spreadsheet error, not a value")
     if _SHORTENED.fullmatch(kept):
@@ -140,8 +140,7 @@ def sku(value: Any, _: Notation = _NOTHING_SAID) -> str:
 
 def digits(value: Any, _: Notation = _NOTHING_SAID) -> str:
     """Read text that can be digits, such as a zip code or a phone number, without the apostrophe of a spreadsheet."""
-    kept = text(value)
-    return _QUOTED.sub("", kept, count=1) if kept.startswith("'") else kept
+    return _QUOTED.sub("", text(value))
 
 
 def percentage(value: Any, notation: Notation = _NOTHING_SAID) -> Decimal:
