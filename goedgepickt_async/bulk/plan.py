@@ -175,11 +175,7 @@ class Plan:
                 "left_out": self.left_out,
             },
             "notices": list(self.notices),
-            "source": CONVERTER.unstructure(self.source),
-            "writes": CONVERTER.unstructure(self.writes),
-            "conflicts": CONVERTER.unstructure(self.conflicts),
-            "skipped": CONVERTER.unstructure(self.skipped),
-            "unchanged": CONVERTER.unstructure(self.unchanged),
+            **{name: CONVERTER.unstructure(getattr(self, name)) for name in ("source", *_LISTS)},
         }
 
     def to_json(self) -> str:
