@@ -153,6 +153,11 @@ class Page(Generic[T]):
         return html_table(f"Page {self.number}: {len(self.items)} items, {len(self.unreadable)} unreadable", rows)
 
 
+def _check_choice(_: object, attribute: attrs.Attribute[Any], choice: Any) -> None:
+    if not callable(choice) and not (isinstance(choice, str) and choice in {"raise", "skip"}):
+        raise ConfigurationError(f'{attribute.name} must be "raise", "skip" or a function')
+
+
 Fetch = Callable[[tuple[tuple[str, str], ...], Lane], Awaitable[RawPage]]
 
 
@@ -183,12 +188,7 @@ class ListSource(Generic[T]):
     key: tuple[str, ...] = ("uuid",)
     by_date: bool = False
     on_page: Callable[[PageRead], object] | None = None
-    on_unreadable: OnUnreadable = attrs.field(default="raise")
-
-    @on_unreadable.validator
-    def _check(self, _: object, choice: Any) -> None:
-        if not callable(choice) and not (isinstance(choice, str) and choice in {"raise", "skip"}):
-            raise ConfigurationError('on_unreadable must be "raise", "skip" or a function')
+    on_unreadable: OnUnreadable = attrs.field(default="raise", validator=_check_choice)
 
 
 def refuse(wrong: Any, *_: object) -> NoReturn:

@@ -6,7 +6,7 @@ Names of columns are written without case and punctuation, separated by commas.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -31,6 +31,9 @@ __all__ = ["KINDS", "PROFILES", "Field", "Profile", "RowKind", "SkipRule", "dete
 _PRODUCTS: Final = frozenset({"products", "stock"})
 _STOCK: Final = frozenset({"stock"})
 _ORDERS: Final = frozenset({"orders"})
+
+
+_NONE: Final[Any] = ""
 
 
 def _listed(names: str) -> tuple[str, ...]:
@@ -60,9 +63,9 @@ class SkipRule:
     """
 
     reason: str
-    columns: tuple[str, ...] = attrs.field(default="", converter=_listed)
-    values: tuple[str, ...] = attrs.field(default="", converter=_listed)
-    empty: tuple[str, ...] = attrs.field(default="", converter=_listed, kw_only=True)
+    columns: tuple[str, ...] = attrs.field(default=_NONE, converter=_listed)
+    values: tuple[str, ...] = attrs.field(default=_NONE, converter=_listed)
+    empty: tuple[str, ...] = attrs.field(default=_NONE, converter=_listed, kw_only=True)
     filled: str = attrs.field(default="", kw_only=True)
     kinds: frozenset[str] = attrs.field(default=_PRODUCTS | _ORDERS, kw_only=True)
     unless_given: str = attrs.field(default="", kw_only=True)
@@ -105,7 +108,7 @@ class Profile:
     carry: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, converter=_columns)
     parents: tuple[str, str] | None = None
     no_value: str | None = None
-    ignored: tuple[str, ...] = attrs.field(default="", converter=_listed)
+    ignored: tuple[str, ...] = attrs.field(default=_NONE, converter=_listed)
     decimal: str | None = None
 
 

@@ -193,12 +193,12 @@ def _check_options(
 class _Reader:
     """Collects the rows of one file."""
 
-    _kind_name: str
-    _name: str
-    _explicit: Mapping[str, str]
-    _constants: Mapping[str, str]
-    _notation: Notation
-    _wanted_profile: str | None
+    kind_name: str
+    name: str
+    explicit: Mapping[str, str]
+    constants: Mapping[str, str]
+    notation: Notation
+    wanted_profile: str | None
     # Each order with the cells and the line of each of its rows.
     _orders: dict[str, tuple[FileRow, dict[tuple[str, ...], int]]] = attrs.field(init=False, factory=dict)
     # The problems with their lines, by order or by line.
@@ -214,8 +214,8 @@ class _Reader:
     _kind: RowKind = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._kind = KINDS[self._kind_name]
-        for field in (*self._explicit, *self._constants):
+        self._kind = KINDS[self.kind_name]
+        for field in (*self.explicit, *self.constants):
             if field not in self._kind.fields:
                 raise InputFileError(f"there is no field {field!r}; there are: {', '.join(self._kind.fields)}")
 
@@ -227,9 +227,9 @@ class _Reader:
         """The number of these columns with a known name."""
         known = _known_names(self._kind)
         there = {plain(name) for name in names}
-        profile = detect(self._kind_name, list(there))
+        profile = detect(self.kind_name, list(there))
         extra = {column for columns in profile.columns.values() for column in columns} if profile else set()
-        return len((known | extra) & there) + len(set(self._explicit.values()) & set(names))
+        return len((known | extra) & there) + len(set(self.explicit.values()) & set(names))
 
     def read_table(self, records: Iterator[Record], *, delimiter: str = "") -> None:
         """The rows below a head; without a delimiter they are of a workbook."""
@@ -248,7 +248,7 @@ class _Reader:
             values = {field: cell for field, cell in values.items() if not _is_empty(cell)}
             key = str(values.get(self._grouped, "")).strip()
             if is_parent:
-                self._skipped[line] = f"{self._name}:{line}: the parent of other rows: only its variants have stock"
+                self._skipped[line] = f"{self.name}:{line}: the parent of other rows: only its variants have stock"
             elif self._is_skipped(line, names, cells, key):
                 pass
             elif wrong := _wrong_length(names, cells, places) or self._wrongly_split(values, delimiter):
@@ -279,10 +279,10 @@ class _Reader:
         An explicit column comes first, then a column of the profile, then a known name. A constant needs no column. Of
         the columns that a profile names, the first with a value counts.
         """
-        fields, explicit, profile = self._kind.fields, self._explicit, self.profile
+        fields, explicit, profile = self._kind.fields, self.explicit, self.profile
         found = {field: _explicit(field, explicit[field], names) for field in explicit if explicit[field]}
         taken = set(found.values())
-        given = {*explicit, *self._constants}
+        given = {*explicit, *self.constants}
         known = {} if profile is None else profile.columns
         for field, columns in known.items():
             place = None if field in given or field not in fields else _first(columns, names, taken, filled)
@@ -294,7 +294,7 @@ class _Reader:
                 place = _by_name(field, spec.names, names, taken)
                 if place is not None:
                     found[field] = place
-        missing = [field for field, spec in fields.items() if spec.required and field not in {*found, *self._constants}]
+        missing = [field for field, spec in fields.items() if spec.required and field not in {*found, *self.constants}]
         if missing:
             there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
             constant = f", or give all rows one value, as in --set {missing[0]}=VALUE" if missing[0] == "status" else ""
@@ -306,7 +306,7 @@ class _Reader:
 
     def _unread(self, names: Sequence[str], taken: Iterable[int]) -> list[str]:
         """The columns that look like a price or a stock, or of orders like a name or an address, and are not read."""
-        looks_like = _LOOKS_LIKE_OF_ORDERS if self._kind_name == "orders" else _LOOKS_LIKE
+        looks_like = _LOOKS_LIKE_OF_ORDERS if self.kind_name == "orders" else _LOOKS_LIKE
         known = set(self.profile.ignored) if self.profile is not None else set()
         places = set(taken)
         return [
@@ -317,13 +317,13 @@ class _Reader:
 
     def _take_columns(self, names: Sequence[str], places: Mapping[str, int]) -> None:
         self.columns = {field: names[place] for field, place in places.items()}
-        if self._kind_name == "products" and _IDENTITY.issuperset({*places, *self._constants}):
+        if self.kind_name == "products" and _IDENTITY.issuperset({*places, *self.constants}):
             there = ", ".join(repr(name) for name in names[:_SHOWN_COLUMNS])
             raise InputFileError(
                 "only the sku is read, so there is nothing to compare; say which columns hold other fields, as in "
                 f"--column price=NAME. There are: {there}"
             )
-        if self._kind_name == "orders" and not any(field.startswith("shipping.") for field in places):
+        if self.kind_name == "orders" and not any(field.startswith("shipping.") for field in places):
             self.notes.append("no column is read as an address: the orders will have no receiver")
         left = self._unread(names, places.values())
         if left:
@@ -371,7 +371,7 @@ class _Reader:
         if not rows and not self._bad and not self._skipped:
             self.notes.append("it has no rows")
         return FileRows(
-            name=self._name,
+            name=self.name,
             rows=rows,
             problems=tuple(self._problem(key, lines) for key, lines in self._bad.items()),
             skipped=tuple(self._skipped.values()),
@@ -385,22 +385,22 @@ class _Reader:
         texts = ["; ".join(lines[first]), *(f"line {line}: {'; '.join(lines[line])}" for line in others)]
         if isinstance(key, str):
             texts.append(f"order {key} is left out")
-        return f"{self._name}:{first}: {'; '.join(texts)}"
+        return f"{self.name}:{first}: {'; '.join(texts)}"
 
     def _choose_profile(self, names: Sequence[str]) -> None:
-        if self._wanted_profile is None:
-            self.profile = detect(self._kind_name, [plain(name) for name in names])
+        if self.wanted_profile is None:
+            self.profile = detect(self.kind_name, [plain(name) for name in names])
         else:
-            self.profile = next((known for known in PROFILES if known.name == self._wanted_profile), None)
+            self.profile = next((known for known in PROFILES if known.name == self.wanted_profile), None)
         if self.profile is not None:
             self.notes.append(f"read as a file from {self.profile.title} (profile {self.profile.name})")
-            if self._notation.decimal is None and self.profile.decimal is not None:
-                self._notation = attrs.evolve(self._notation, decimal=self.profile.decimal)
+            if self.notation.decimal is None and self.profile.decimal is not None:
+                self.notation = attrs.evolve(self.notation, decimal=self.profile.decimal)
 
     def _read_constants(self) -> None:
-        for field, value in self._constants.items():
+        for field, value in self.constants.items():
             try:
-                self._constant_values[field] = self._kind.fields[field].read(value, self._notation)
+                self._constant_values[field] = self._kind.fields[field].read(value, self.notation)
             except CellError as error:
                 raise InputFileError(f"--set {field}={value}: {error}") from None
 
@@ -408,10 +408,10 @@ class _Reader:
         if self.profile is None or not self.profile.skip:
             return False
         by_name = {plain(name): str(cell).strip() for name, cell in zip(names, cells, strict=False)}
-        given = {*self._explicit, *self._constants}
+        given = {*self.explicit, *self.constants}
         for rule in self.profile.skip:
-            if self._kind_name in rule.kinds and rule.unless_given not in given and rule.applies(by_name):
-                self._skipped.setdefault(key or line, f"{self._name}:{line}: {rule.reason}")
+            if self.kind_name in rule.kinds and rule.unless_given not in given and rule.applies(by_name):
+                self._skipped.setdefault(key or line, f"{self.name}:{line}: {rule.reason}")
                 return True
         return False
 
@@ -462,7 +462,7 @@ class _Reader:
     def _read_cell(self, field: str, cell: Any) -> Any:
         if cell is None:
             return None
-        value = self._kind.fields[field].read(cell, self._notation)
+        value = self._kind.fields[field].read(cell, self.notation)
         if field in _TRANSLATED and value.casefold() != str(cell).strip().casefold():
             self._translated[field, str(cell).strip()] = value
         return value
