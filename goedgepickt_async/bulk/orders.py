@@ -138,7 +138,7 @@ class OrderStrategy(PlanStrategy[tuple[str, ...]]):
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, tuple[str, ...]]:
         since = self._since or _looked_from(desired_rows)
-        self.looked_at = (
+        self.looked_at: str = (
             "all orders of this webshop"
             if since is None
             else f"orders of this webshop that were created since {since}; older orders are not compared"

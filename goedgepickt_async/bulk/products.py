@@ -242,7 +242,8 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
         keys = {desired.key for desired in desired_rows}
-        seen, self.looked_at = await find_products(self._sender, keys, key=self.noun, webshop=self.webshop)
+        seen, looked_at = await find_products(self._sender, keys, key=self.noun, webshop=self.webshop)
+        self.looked_at: str = looked_at
         return seen
 
     def diff(self, desired: DesiredRow, present: ProductsSeen | None) -> Decision:
@@ -415,7 +416,7 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
             raise ConfigurationError("mode 'set' needs location=, the uuid of a pick location")
         options = {"mode": mode, "location": location, "one_location": one_location, "reason": reason}
         super().__init__(sender, webshop, noun="sku", options=options)
-        self.reads_in_pages = mode == "free" or one_location
+        self.reads_in_pages: bool = mode == "free" or one_location
         self._stock = Stock(sender)
         self._location = location
         self._set_at = location if mode == "set" else None
@@ -426,7 +427,8 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
 
     async def read(self, desired_rows: Sequence[DesiredRow]) -> Mapping[str, ProductsSeen]:
         keys = {desired.key for desired in desired_rows}
-        products, self.looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
+        products, looked_at = await find_products(self._sender, keys, key="sku", webshop=self.webshop)
+        self.looked_at: str = looked_at
         if self.reads_in_pages:
             return products
         single = [seen.products[0].uuid for seen in products.values() if len(seen.products) == 1]
