@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from typing import Any
 
-import attrs
-
 from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
 from goedgepickt_async.budget.selection import select_budget
 from goedgepickt_async.cli.common import UsageError, sentences
@@ -20,7 +18,7 @@ from goedgepickt_async.cli.options import PlannedFault, Rate, ServerOptions
 from goedgepickt_async.paths import config_dir
 from goedgepickt_async.text import printable
 
-__all__ = ["Connection", "add_faults", "connect", "find_location", "find_webshop", "misspelt_variables"]
+__all__ = ["add_faults", "connect", "find_location", "find_webshop", "misspelt_variables", "source_of"]
 
 _NO_KEY = (
     "the API key is missing: set GOEDGEPICKT_API_KEY. Create a key in GoedGepickt, under Settings → GoedGepickt API. "
@@ -45,29 +43,17 @@ def misspelt_variables() -> list[str]:
     return found
 
 
-@attrs.frozen(kw_only=True)
-class Connection:
-    """An open client.
-
-    Attributes:
-        source: The source as a text that is the same in the next run: the address, or the data of the sandbox.
-    """
-
-    client: GoedGepickt
-    source: str
-
-
 @asynccontextmanager
 async def connect(
     options: ServerOptions, hooks: Hooks | None = None, *, lane: str = "normal"
-) -> AsyncIterator[Connection]:
+) -> AsyncIterator[GoedGepickt]:
     """A context with an open client for checked options."""
     chosen = {"timeout": options.timeout, "max_wait": options.max_wait}
     settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     settings |= {"hooks": hooks, "lane": lane}
     if options.sandbox:
-        async with _sandboxed(options, settings) as connection:
-            yield connection
+        async with _sandboxed(options, settings) as client:
+            yield client
         return
     settings |= _key_and_address(options)
     if not (settings.get("api_key") or os.environ.get("GOEDGEPICKT_API_KEY", "")).strip():
@@ -76,24 +62,37 @@ async def connect(
         known = GoedGepickt(**settings).settings
         settings["budget"] = select_budget(options.budget, server=known.base_url, is_loopback=known.is_local)
     async with GoedGepickt(**settings) as client:
-        yield Connection(client=client, source=client.settings.base_url)
+        yield client
 
 
 @asynccontextmanager
-async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncIterator[Connection]:
+async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncIterator[GoedGepickt]:
     from goedgepickt_async.sandbox import Sandbox  # noqa: PLC0415  only with --sandbox
 
     rate = options.rate
-    orders = 5000 if options.sandbox_orders is None else options.sandbox_orders
-    products = 500 if options.sandbox_products is None else options.sandbox_products
-    seed = 1 if options.sandbox_seed is None else options.sandbox_seed
-    source = f"a sandbox of {orders} orders and {products} products, seed {seed}"
+    orders, products, seed = _size(options)
     async with Sandbox(orders=orders, products=products, seed=seed, limit=rate.limit, period=rate.period) as sandbox:
         add_faults(sandbox, options.faults)
         account = options.api == "account"
         key, url = (sandbox.account_key, sandbox.account_url) if account else (sandbox.api_key, sandbox.url)
         async with GoedGepickt(key, base_url=url, budget=_budget(rate), **settings) as client:
-            yield Connection(client=client, source=source)
+            yield client
+
+
+def source_of(options: ServerOptions, client: GoedGepickt) -> str:
+    """Return the source of the data, as a text that is the same in the next run."""
+    if not options.sandbox:
+        return client.settings.base_url
+    orders, products, seed = _size(options)
+    return f"a sandbox of {orders} orders and {products} products, seed {seed}"
+
+
+def _size(options: ServerOptions) -> tuple[int, int, int]:
+    """The numbers of orders and products of the embedded sandbox, and its seed."""
+    orders = 5000 if options.sandbox_orders is None else options.sandbox_orders
+    products = 500 if options.sandbox_products is None else options.sandbox_products
+    seed = 1 if options.sandbox_seed is None else options.sandbox_seed
+    return orders, products, seed
 
 
 def _budget(rate: Rate) -> LocalBudget:

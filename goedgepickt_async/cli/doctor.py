@@ -362,8 +362,8 @@ async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = Fals
     if not server.sandbox and not tenant and not os.environ.get("GOEDGEPICKT_API_KEY", "").strip():
         findings = Findings(versions=_versions(), key="missing")
     else:
-        async with connect(server) as connection:
-            findings = await examine(connection.client)
+        async with connect(server) as client:
+            findings = await examine(client)
     configured = findings.configured
     if anonymous:
         findings = attrs.evolve(findings, configured=_without_shops(configured), other=_without_shops(findings.other))
@@ -394,8 +394,8 @@ async def probe(
     for option, file in (("--output", output), ("--resume", resume)):
         if file is not None:
             check_writable(file, option)
-    async with connect(server, lane="bulk") as connection:
-        asked = _resumed(connection.client, resume)
+    async with connect(server, lane="bulk") as client:
+        asked = _resumed(client, resume)
         _announce(asked)
         if dry_run:
             return Exit.DONE

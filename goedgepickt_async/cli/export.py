@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async import DecodeError, GoedGepicktError, OrderStatus, Page, UnreadableRow
+from goedgepickt_async import DecodeError, GoedGepickt, GoedGepicktError, OrderStatus, Page, UnreadableRow
 from goedgepickt_async.cli.checkpoint import (
     Checkpoint,
     Mark,
@@ -40,7 +40,7 @@ from goedgepickt_async.cli.common import (
     report,
     sentences,
 )
-from goedgepickt_async.cli.connect import Connection, connect, find_webshop
+from goedgepickt_async.cli.connect import connect, find_webshop, source_of
 from goedgepickt_async.cli.formats import FORMATS, Encoder, ExportFormat, OutputKind, format_for, print_table
 from goedgepickt_async.cli.options import ExportOptions, ServerOptions
 from goedgepickt_async.cli.output import AtomicFile, FileOutput, Output, open_output, temporary
@@ -53,10 +53,11 @@ __all__ = ["ExportJob", "ExportPlan", "command_again", "export"]
 
 @attrs.frozen
 class ExportPlan:
-    """A resource, and the options of its export."""
+    """A resource, the options of its export, and the source of its data when that is known."""
 
     spec: ResourceSpec
     options: ExportOptions
+    source: str = ""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -214,18 +215,18 @@ class ExportJob:
         remark: A note that is printed at the end.
     """
 
-    def __init__(self, plan: ExportPlan, output: Output, connection: Connection, counter: RequestCounter) -> None:
-        self._plan, self._output, self._client = plan, output, connection.client
+    def __init__(self, plan: ExportPlan, output: Output, client: GoedGepickt, counter: RequestCounter) -> None:
+        self._plan, self._output, self._client = plan, output, client
         skips = plan.options.skip_unreadable and output.path is not None
         self._set_aside = plan.set_aside(output.path) if skips and output.path else None
-        self._account = fingerprint(connection.client.settings.api_key)
+        self._account = fingerprint(client.settings.api_key)
         self._open = False
         self.remark: str | None = None
         self.since: SinceLast | None = None
         self.state_path: Path | None = None
         self.state: State = State(
             resource=plan.spec.name,
-            source=connection.source,
+            source=plan.source,
             filters=plan.selecting_options,
             format=plan.format_name,
             output="-" if output.path is None else str(output.path),
@@ -241,7 +242,7 @@ class ExportJob:
         self._encoder: Encoder = make(plan.selection)
         self.progress: ExportProgress = ExportProgress(
             plan.spec.title,
-            connection.client.budget,
+            client.budget,
             counter,
             rows=self.state.rows,
             read=self.state.read,
@@ -456,21 +457,21 @@ async def export(resource: str, options: ExportOptions, server: ServerOptions) -
     if options.resume is not None and not options.resume.absolute().parent.is_dir():
         raise CommandError(f"there is no directory {options.resume.absolute().parent} for the resume file")
     counter = RequestCounter()
-    async with connect(server, counter.hooks, lane="bulk" if options.background else "normal") as connection:
+    async with connect(server, counter.hooks, lane="bulk" if options.background else "normal") as client:
         if options.webshop is not None:
-            uuid = await find_webshop(connection.client, options.webshop)
-            plan = ExportPlan(plan.spec, dataclasses.replace(options, webshop=uuid))
+            options = dataclasses.replace(options, webshop=await find_webshop(client, options.webshop))
+        plan = ExportPlan(plan.spec, options, source_of(server, client))
         if plan.format.output is OutputKind.TERMINAL:
-            return await _as_table(plan, connection, counter)
-        return await _as_file(plan, connection, counter)
+            return await _as_table(plan, client, counter)
+        return await _as_file(plan, client, counter)
 
 
-async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
+async def _as_file(plan: ExportPlan, client: GoedGepickt, counter: RequestCounter) -> int:
     whole = plan.format.output is OutputKind.WHOLE
     output = open_output(plan.options.output, whole=whole, is_personal=plan.spec.details.is_personal)
     if plan.options.since_last and not isinstance(output, FileOutput):
         raise UsageError("--since-last needs --output FILE, a regular file: rows in a device or a pipe can be lost")
-    job = ExportJob(plan, output, connection, counter)
+    job = ExportJob(plan, output, client, counter)
     keeps_state = plan.options.resume is not None or plan.options.since_last
     try:
         await job.run()
@@ -500,13 +501,13 @@ async def _as_file(plan: ExportPlan, connection: Connection, counter: RequestCou
     return Exit.DONE
 
 
-async def _as_table(plan: ExportPlan, connection: Connection, counter: RequestCounter) -> int:
+async def _as_table(plan: ExportPlan, client: GoedGepickt, counter: RequestCounter) -> int:
     limit = plan.options.limit
-    paginator = plan.spec.paginator(connection.client, **plan.filters)
+    paginator = plan.spec.paginator(client, **plan.filters)
     if limit is not None:
         paginator = paginator.limit(limit)
     items: list[Any] = []
-    progress = ExportProgress(plan.spec.title, connection.client.budget, counter, limit=limit)
+    progress = ExportProgress(plan.spec.title, client.budget, counter, limit=limit)
     try:
         with progress.showing():
             async with aclosing(paginator.pages()) as pages:

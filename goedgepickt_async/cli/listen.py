@@ -235,13 +235,13 @@ async def _listen(listener: _Listener, options: ListenOptions, server: ServerOpt
 
 
 async def _with_a_sandbox(listener: _Listener, url: str, server: ServerOptions) -> None:
-    async with connect(server) as connection:
-        done = await connection.client.webhooks.ensure(url, list(WebhookEvent))
+    async with connect(server) as client:
+        done = await client.webhooks.ensure(url, list(WebhookEvent))
         listener.secrets = list(done.secrets)
         _greet(url, "the sandbox's secrets")
         try:
             async with asyncio.TaskGroup() as group:
-                traffic = group.create_task(_demo_traffic(connection.client))
+                traffic = group.create_task(_demo_traffic(client))
                 await listener.enough
                 traffic.cancel()
         except ExceptionGroup as failures:

@@ -185,8 +185,8 @@ async def plan(
     if output is not None:
         check_writable(output)
     rows = task.read()
-    async with connect(server) as connection:
-        made = await task.plan(connection.client, rows)
+    async with connect(server) as client:
+        made = await task.plan(client, rows)
     if output is not None:
         write_private(output, made.to_json())
         info(f"the plan is in {output}: goedgepickt apply {output}")
@@ -252,8 +252,8 @@ async def apply(file: Path, options: ApplyOptions, row_options: RowOptions, serv
         task.check()
     make = _saved(file) if task is None else _planned(task)
     try:
-        async with connect(server, lane="bulk") as connection:
-            return await _apply(connection.client, make, options, skip_bad=row_options.skip_bad)
+        async with connect(server, lane="bulk") as client:
+            return await _apply(client, make, options, skip_bad=row_options.skip_bad)
     except asyncio.CancelledError:  # after the first write, the result is printed at the end
         report(f"stopped. Nothing from {'stdin' if file == Path('-') else file.name} was sent")
         return Exit.FAILED
@@ -539,8 +539,8 @@ async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | N
         info(f"dropped {printable(str(drop_run(run_id)))}")
         return Exit.DONE
     if unfinished is not None:
-        async with connect(server, lane="bulk") as connection:
-            return await (_resume if unfinished == "continue" else _look_up)(connection.client, run_id)
+        async with connect(server, lane="bulk") as client:
+            return await (_resume if unfinished == "continue" else _look_up)(client, run_id)
     record = find_run(run_id)
     if not as_json:
         sys.stdout.write(f"{printable(str(record))}\n")

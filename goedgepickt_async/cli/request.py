@@ -38,8 +38,8 @@ async def get(
     if not text.strip():
         raise UsageError("the id is empty")
     filters = {} if created_after is None else {"created_after": created_after}
-    async with connect(server) as connection:
-        found = await _find(connection.client, spec, text, filters)
+    async with connect(server) as client:
+        found = await _find(client, spec, text, filters)
     for item in found:
         data = next(JsonLinesEncoder(selection).objects([item]))
         _print(data if len(found) == 1 else json.dumps(data, ensure_ascii=False, separators=(",", ":")))
@@ -89,9 +89,9 @@ async def request(
     if method.upper() not in _METHODS:
         raise UsageError(f"there is no HTTP method {printable(method)}; there are {', '.join(_METHODS)}")
     sent = {"query": name_values("--query", query), **({} if body is None else {"json": read_body(body)})}
-    async with connect(server) as connection:
+    async with connect(server) as client:
         try:
-            response = await connection.client.request(method, path, idempotent=idempotent or None, **sent)
+            response = await client.request(method, path, idempotent=idempotent or None, **sent)
         except GoedGepicktError as error:
             if isinstance(error, APIError) and error.body:
                 _print(error.body)

@@ -37,9 +37,9 @@ async def ensure(
 ) -> int:
     """Create missing subscriptions, and print them and the existing ones."""
     server.check()
-    async with connect(server) as connection:
+    async with connect(server) as client:
         try:
-            done = await connection.client.webhooks.ensure(url, events, webshops=webshops)
+            done = await client.webhooks.ensure(url, events, webshops=webshops)
         except ValidationError as error:
             if error.status is None:
                 raise UsageError(error.message) from None
@@ -195,11 +195,11 @@ async def trigger(event: str, url: str | None, server: ServerOptions) -> int:
         return await _in_an_embedded_sandbox(event, checked_url(url), server)
     if url is not None:
         raise UsageError("--to needs --sandbox; a running sandbox delivers to its subscriptions")
-    async with connect(server) as connection:
-        base_url = connection.client.settings.base_url
+    async with connect(server) as client:
+        base_url = client.settings.base_url
         if urlsplit(base_url).hostname not in _LOOPBACK:
             raise UsageError("trigger changes orders and stock, so it needs a sandbox on this machine: pass --base-url")
-        info(f"{await _change(connection.client, event)}; the sandbox delivers it to its subscriptions")
+        info(f"{await _change(client, event)}; the sandbox delivers it to its subscriptions")
     return Exit.DONE
 
 

@@ -35,7 +35,6 @@ from goedgepickt_async import (
     WebhookEvent,
 )
 from goedgepickt_async.cli import export as command
-from goedgepickt_async.cli.connect import Connection
 from goedgepickt_async.cli.doctor import as_text, examine
 from goedgepickt_async.cli.options import ExportOptions
 from goedgepickt_async.cli.progress import RequestCounter
@@ -248,8 +247,7 @@ async def exported(gg: GoedGepickt) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as said:
         path = Path(folder) / "orders.jsonl"
         plan = command.ExportPlan(RESOURCES["orders"], ExportOptions(output=str(path)))
-        connection = Connection(client=gg, source=gg.settings.base_url)
-        code = await command._as_file(plan, connection, RequestCounter())
+        code = await command._as_file(plan, gg, RequestCounter())
         assert said.getvalue().replace("\n", "").isprintable()
         if code:
             raise GoedGepicktError(f"exit code {code}")
