@@ -1,4 +1,4 @@
-"""The controllers of all endpoints: input is checked, the world is read or changed, and an answer is written."""
+"""The controllers of single objects and of writes, and the table of all routes; `lists` answers the lists."""
 
 from __future__ import annotations
 
@@ -63,11 +63,19 @@ _EMPTY: Final = (
 
 
 class Products:
-    """The controllers of products."""
+    """The controllers of products and their stock."""
 
     def __init__(self, world: World, quirks: Quirks) -> None:
         self._world = world
         self._quirks = quirks
+        quantity = Field("stockQuantity", check.whole(0), required=True)
+        self._link_fields = (quantity, Field("priority", check.whole(0)))
+        self._set_fields = (quantity, Field("reason", check.text))
+        self._mutation_fields = (
+            Field("mutation", check.whole(), required=True),
+            Field("mutationReason", check.text),
+            Field("pickLocationUuid", check.known(world.pick_locations.find)),
+        )
         self._fields = (
             Field("webshopUuid", check.known(world.webshops.find)),
             Field("name", check.text),
@@ -82,7 +90,7 @@ class Products:
         self._new_fields = tuple(attrs.evolve(field, required=field.name in required) for field in self._fields)
 
     def get(self, request: Incoming, uuid: str) -> Answer:
-        return json_answer(self._world.products.row(found(self._world.products, uuid, "Product", request)))
+        return json_answer(self._world.products.row(self._product(request, uuid)))
 
     def create(self, request: Incoming) -> Answer:
         data = checked(self._new_fields, request)
@@ -90,12 +98,47 @@ class Products:
         return self._answer(self._world.insert_product(data["webshopUuid"], self._new_row(data)))
 
     def update(self, request: Incoming, uuid: str) -> Answer:
-        index = found(self._world.products, uuid, "Product", request)
+        index = self._product(request, uuid)
         data = checked(self._fields, request)
         if data.get("sku") not in {None, self._world.products.bare(index)["sku"]}:
             self._check_sku(self._world.product_webshop(index), data["sku"])
         self._world.change_product(index, **_served(data))
         return self._answer(index)
+
+    def stock(self, request: Incoming, uuid: str) -> Answer:
+        return json_answer({"stockLocations": self._world.stock_locations(self._product(request, uuid))})
+
+    def link_stock(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
+        product, location = self._product(request, uuid), self._location(request, location_uuid)
+        data = checked(self._link_fields, request)
+        stock = self._world.inventory.stock(product)
+        if stock.at(location) is not None:
+            raise refuse(422, "Stock location already exists for this product", self._quirks, "pickLocationUuid")
+        priority = data.get("priority")
+        self._world.inventory.link(
+            product, location, data["stockQuantity"], len(stock.locations) + 1 if priority is None else priority
+        )
+        return json_answer({"message": "Stock location created"})
+
+    def set_stock(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
+        product, location = self._product(request, uuid), self._location(request, location_uuid)
+        data = checked(self._set_fields, request)
+        if self._world.inventory.stock(product).at(location) is None:
+            raise refuse(404, "Stock location not found for this product", self._quirks)
+        self._world.inventory.set(product, location, data["stockQuantity"])
+        return json_answer({"message": "Stock updated"})
+
+    def mutate_stock(self, request: Incoming, uuid: str) -> Answer:
+        product = self._product(request, uuid)
+        data = checked(self._mutation_fields, request)
+        self._world.inventory.mutate(product, data["mutation"], data.get("pickLocationUuid"))
+        return json_answer({"message": "Stock mutation created"})
+
+    def _product(self, request: Incoming, uuid: str) -> int:
+        return found(self._world.products, uuid, "Product", request)
+
+    def _location(self, request: Incoming, uuid: str) -> int:
+        return found(self._world.pick_locations, uuid, "PickLocation", request)
 
     def _check_sku(self, webshop: int, sku: str) -> None:
         if webshop in map(self._world.product_webshop, self._world.products_with_sku(sku)):
@@ -118,57 +161,6 @@ def _served(data: dict[str, Any]) -> dict[str, Any]:
     shown = ("name", "sku", "productId", "picture", "price")
     # A SKU is never null: emptied, it is an empty text.
     return {name: data[name] or ("" if name == "sku" else data[name]) for name in shown if name in data}
-
-
-class StockOfProducts:
-    """The controllers of a product's stock."""
-
-    def __init__(self, world: World, quirks: Quirks) -> None:
-        self._world = world
-        self._quirks = quirks
-        quantity = Field("stockQuantity", check.whole(0), required=True)
-        self._link_fields = (quantity, Field("priority", check.whole(0)))
-        self._set_fields = (quantity, Field("reason", check.text))
-        self._mutation_fields = (
-            Field("mutation", check.whole(), required=True),
-            Field("mutationReason", check.text),
-            Field("pickLocationUuid", check.known(world.pick_locations.find)),
-        )
-
-    def get(self, request: Incoming, uuid: str) -> Answer:
-        return json_answer({"stockLocations": self._world.stock_locations(self._product(request, uuid))})
-
-    def link(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
-        product, location = self._product(request, uuid), self._location(request, location_uuid)
-        data = checked(self._link_fields, request)
-        stock = self._world.inventory.stock(product)
-        if stock.at(location) is not None:
-            raise refuse(422, "Stock location already exists for this product", self._quirks, "pickLocationUuid")
-        priority = data.get("priority")
-        self._world.inventory.link(
-            product, location, data["stockQuantity"], len(stock.locations) + 1 if priority is None else priority
-        )
-        return json_answer({"message": "Stock location created"})
-
-    def set(self, request: Incoming, uuid: str, location_uuid: str) -> Answer:
-        product, location = self._product(request, uuid), self._location(request, location_uuid)
-        data = checked(self._set_fields, request)
-        if self._world.inventory.stock(product).at(location) is None:
-            raise refuse(404, "Stock location not found for this product", self._quirks)
-        self._world.inventory.set(product, location, data["stockQuantity"])
-        return json_answer({"message": "Stock updated"})
-
-    def mutate(self, request: Incoming, uuid: str) -> Answer:
-        product = self._product(request, uuid)
-        data = checked(self._mutation_fields, request)
-        self._world.inventory.mutate(product, data["mutation"], data.get("pickLocationUuid"))
-        return json_answer({"message": "Stock mutation created"})
-
-    def _product(self, request: Incoming, uuid: str) -> int:
-        return found(self._world.products, uuid, "Product", request)
-
-    def _location(self, request: Incoming, uuid: str) -> int:
-        return found(self._world.pick_locations, uuid, "PickLocation", request)
 
 
 _ADDRESS: Final = (
@@ -356,7 +348,6 @@ def build_router(world: World, limits: PageLimits, quirks: Quirks) -> Router:
     """Return the table of all routes of the API, over one world."""
     lists = Lists(world, limits, quirks)
     products = Products(world, quirks)
-    stock = StockOfProducts(world, quirks)
     orders = Orders(world, quirks)
     webhooks = Webhooks(world)
     router = Router()
@@ -366,8 +357,8 @@ def build_router(world: World, limits: PageLimits, quirks: Quirks) -> Router:
     router.add("/orders", post=orders.create)
     router.add("/webhooks", post=webhooks.create)
     router.add("/products/{}", get=products.get, put=products.update)
-    router.add("/products/{}/stock", get=stock.get)
-    router.add("/products/{}/stock/{}", post=stock.link, put=stock.set)
-    router.add("/products/{}/stock-mutation", put=stock.mutate)
+    router.add("/products/{}/stock", get=products.stock)
+    router.add("/products/{}/stock/{}", post=products.link_stock, put=products.set_stock)
+    router.add("/products/{}/stock-mutation", put=products.mutate_stock)
     router.add("/orders/{}", get=orders.get)
     return router

@@ -455,6 +455,7 @@ def _incoming(request: web.BaseRequest, recorded: RecordedRequest) -> Incoming:
     data = clean_input(recorded.body)
     fields = data if isinstance(data, dict) else {}
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    first_accepted = request.headers.get("Accept", "").partition(",")[0].lower()
     # Laravel lets a form name another method, because browsers know only GET and POST.
     overridden = str(fields.get("_method") or recorded.method).upper() if recorded.method == "POST" else recorded.method
     return Incoming(
@@ -465,12 +466,8 @@ def _incoming(request: web.BaseRequest, recorded: RecordedRequest) -> Incoming:
         data=fields,
         is_unreadable=bool(recorded.raw) and not isinstance(recorded.body, dict),
         token=token.strip() if scheme.lower() == "bearer" else None,
-        wants_json="/json" in _first_accepted(request) or "+json" in _first_accepted(request),
+        wants_json="/json" in first_accepted or "+json" in first_accepted,
         referer=request.headers.get("Referer", "/"),
         origin=f"{request.scheme}://{request.host}",
         client=request.remote or "",
     )
-
-
-def _first_accepted(request: web.BaseRequest) -> str:
-    return request.headers.get("Accept", "").partition(",")[0].lower()

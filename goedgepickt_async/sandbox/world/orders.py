@@ -102,19 +102,22 @@ class OrderMaker:
     def needs(self, index: int) -> dict[int, int]:
         """Return the pieces that an order needs, by product: the sum of its lines without the headers of bundles."""
         needs: dict[int, int] = {}
-        for place, (product, quantity, kind) in enumerate(self._items(index)):
+        draw = self._identity.draw("order", index)
+        for place, (product, quantity, kind) in enumerate(self._items(draw)):
             if kind != "parent" and not (place == 0 and self._begins_with_unknown(index)):
                 needs[product] = needs.get(product, 0) + quantity
         return needs
 
-    def _items(self, index: int) -> Iterator[tuple[int, int, str]]:
+    def _items(self, draw: bytes) -> Iterator[tuple[int, int, str]]:
         """Yield product, quantity and type of each line: the part of a bundle follows its header."""
         count = self._settings.products
-        draw = self._identity.draw("order", index)
         for step in range(1 + draw[0] % 4 if count else 0):
             product = int.from_bytes(draw[40 + 2 * step : 42 + 2 * step]) % count
             quantity = 1 + draw[50 + step] % 3
-            yield product, quantity, "parent" if self._products.type(product) == "parent" else "normal"
+            if self._products.type(product) != "parent":
+                yield product, quantity, "normal"
+                continue
+            yield product, quantity, "parent"
             part = self._products.part(product)
             if part is not None:
                 yield part, quantity * 2, "child"
@@ -165,7 +168,7 @@ class OrderMaker:
     def invent(self, index: int, status: str, created: int, finished: int | None = None) -> Row:
         """Return an order of any number, tidy, with the status and the dates that are given."""
         draw = self._identity.draw("order", index)
-        lines = self._lines(index, picked=status == "completed")
+        lines = self._lines(index, draw, picked=status == "completed")
         done = None if finished is None else write_moment(finished)
         return {
             "uuid": self._identity.uuid("order", index),
@@ -210,8 +213,8 @@ class OrderMaker:
         _make_addresses_odd(index, row)
         return row
 
-    def _lines(self, index: int, *, picked: bool) -> list[Row]:
-        lines = [self._line(index, *item, picked=picked) for item in self._items(index)]
+    def _lines(self, index: int, draw: bytes, *, picked: bool) -> list[Row]:
+        lines = [self._line(index, *item, picked=picked) for item in self._items(draw)]
         if lines and self._begins_with_unknown(index):
             lines[0]["productUuid"] = None
         return lines
