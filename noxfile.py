@@ -335,7 +335,8 @@ def load(session: nox.Session) -> None:
     """No test depends on the machine's speed: the whole suite while something else keeps the processor busy.
 
     Eight busy loops and fourteen processes of tests make a load above 20. The whole suite runs three times. Then the
-    quick part runs in ten random orders, and once with ten times as many examples of hypothesis.
+    quick part runs in ten random orders. Last, the whole suite runs once with ten times as many examples of hypothesis
+    and random jobs of the budget.
     `nox -s load -- 1` makes one whole run, `-- 0` none;
     `-- 1 tests/budget` runs one directory. The session makes every run, and fails if one of them failed.
     """
@@ -343,14 +344,16 @@ def load(session: nox.Session) -> None:
     times, *paths = session.posargs or ["3"]
     common = (*IN_PARALLEL, "--numprocesses", "14", "-p", "no:cacheprovider")
     whole = [common] * int(times)
-    orders: list[tuple[str, ...]] = [(*common, "-m", "not slow", f"--randomly-seed={seed}") for seed in range(1, 11)]
-    orders.append((*common, "-m", "not slow", "--hypothesis-profile", "thorough"))
+    orders = [(*common, "-m", "not slow", f"--randomly-seed={seed}") for seed in range(1, 11)]
+    thorough = (*common, "--hypothesis-profile", "thorough")
+    runs: list[tuple[str, ...]] = [*whole, *orders, thorough]
     failed = []
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
     try:
-        for number, options in enumerate([*whole, *orders], start=1):
+        for number, options in enumerate(runs, start=1):
+            env = {"GOEDGEPICKT_FUZZ": "10"} if options is thorough else {}
             try:
-                session.run("pytest", *options, *paths)
+                session.run("pytest", *options, *paths, env=env)
             except CommandFailed:
                 failed.append(number)
     finally:
@@ -358,7 +361,7 @@ def load(session: nox.Session) -> None:
             loop.kill()
             loop.wait()
     if failed:
-        session.error(f"of {len(whole) + len(orders)} runs, these failed: {failed}")
+        session.error(f"of {len(runs)} runs, these failed: {failed}")
 
 
 @nox.session(default=False)

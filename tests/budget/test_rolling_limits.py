@@ -45,7 +45,7 @@ def test_no_kind_of_limit_costs_a_refusal_and_most_hardly_any_of_the_rate(
     ],
 )
 def test_no_request_to_a_rolling_limit_is_refused(job: Job, flavour: str) -> None:
-    tallies = [play(job, flavour, seed) for seed in depth(30 if job.limit == 20 else 5)]
+    tallies = [play(job, flavour, seed) for seed in depth(15 if job.limit == 20 else 3)]
     assert sum(tally.refusals for tally in tallies) == 0
 
 
