@@ -404,7 +404,7 @@ class HostStore(SlotStore):
         if self._each is not None:
             here = len(slots.sharers | {self.sharer: None})
             share = max(1, min(self.config.limit, round(self.config.limit * self._each * here)))
-            slots.config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
+            slots.config = attrs.evolve(self.config, share=share)
         self._slots = slots
         return slots
 
@@ -450,7 +450,8 @@ class HostStore(SlotStore):
                 known = {}
             parts = len(known) or max(1, int(1 / self._fraction))
             share = max(1, min(self.config.share, self.config.limit // parts))
-            config = attrs.evolve(self.config, share=share, others=self.config.limit - share)
+            others = self.config.limit - (share if known else 0)
+            config = attrs.evolve(self.config, share=share, others=others)
             self._fallback = Slots(config)
             part = self.memory.part(self.sharer, known, now, self.config)
             part.restore(self._fallback, now, now)

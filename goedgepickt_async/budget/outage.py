@@ -78,7 +78,8 @@ class Outage(QueuedBudget):
         hosts = {demand.host for demand in redis.memory.sharers.values()}
         share = max(1, config.share // max(1, len(hosts)))
         self._told_share = share if hosts else max(1, round(config.limit * settings.fallback))
-        part = attrs.evolve(config, share=share, others=config.limit - share)
+        # Without knowledge of the others, they may have sent all requests of the window.
+        part = attrs.evolve(config, share=share, others=config.limit - (share if hosts else 0))
         file = HostFile(settings.file_name, None if settings.directory is None else Path(settings.directory))
         each = None if hosts else settings.fallback
         known = redis.memory.part(host, hosts, self._began, config)

@@ -106,6 +106,21 @@ async def test_the_processes_of_a_host_come_back_from_an_outage_together(tmp_pat
     await two.close()
 
 
+@pytest.mark.virtual_time
+async def test_a_process_that_begins_in_an_outage_takes_no_requests_of_others_for_foreign_traffic(
+    tmp_path: Path,
+) -> None:
+    clock = loop_nanoseconds()
+    redis = MemoryRedis(clock)
+    redis.is_away = True
+    budget = RedisBudget(20, client=redis.client, clock=clock, directory=str(tmp_path))
+    grant = await budget.take(Lane.INTERACTIVE, max_lifetime=5)
+    budget.settle(grant, Answered(19))
+    now = budget.snapshot()
+    assert (now.share, now.foreign_traffic) == (5, False)
+    await budget.close()
+
+
 @pytest.mark.parametrize("hosts", [2, 3, 7])
 def test_the_hosts_together_keep_all_slots_that_were_in_use_before_an_outage(hosts: int) -> None:
     draw, config = random.Random(hosts), LimiterConfig()
