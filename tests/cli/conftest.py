@@ -141,6 +141,7 @@ def _groups_of_options() -> Iterator[None]:
     """Find the groups of a command's options once. cyclopts finds them at each call, in a third of a short call's time."""
     module = sys.modules[ArgumentCollection.__module__]
     name = "_resolve_groups_from_callable"
+    original: Any = getattr(module, name, None)
     found: dict[Any, Any] = {}
 
     def resolve(command: Any, *parameters: Any, **options: Any) -> Any:
@@ -149,7 +150,7 @@ def _groups_of_options() -> Iterator[None]:
         return found[command]
 
     with pytest.MonkeyPatch.context() as patch:
-        if (original := getattr(module, name, None)) is not None:
+        if original is not None:
             patch.setattr(module, name, resolve)
         yield
 
