@@ -88,6 +88,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if wanted or _SLOW.search(collection_path.read_text("utf-8")) is None else True
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the blocks that take seconds: one reads 10,250 orders, others import dlt."""
+    if isinstance(item, SybilItem) and re.search("orders=10_250|import dlt", str(item.example.parsed)):
+        item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Set the order of the tests.

@@ -139,6 +139,7 @@ def test_chosen_fields_come_alone_and_in_their_order(inside: Inside, form: str) 
         assert head.replace(";", " ").replace(",", " ").split() == ["shipping.city", "uuid"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resource", "mode"), [("orders", 0o600), ("shipments", 0o600), ("products", 0o644)])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "xlsx", "parquet"])
 def test_a_new_file_with_personal_data_is_for_its_owner_alone(

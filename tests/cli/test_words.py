@@ -47,6 +47,7 @@ def commands() -> list[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_every_help_has_an_example(inside: Inside, command: tuple[str, ...]) -> None:
     done = inside(*command, "--help", COLUMNS="200")

@@ -42,6 +42,7 @@ def through_msgspec(plain: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(msgspec.json.decode(msgspec.json.encode(plain))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
 @given(data=st.data())
 @settings(max_examples=12)

@@ -115,6 +115,7 @@ def bodies(worst: str) -> Iterator[bytes]:
     yield worst.encode(errors="replace")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worst", WORST)
 @pytest.mark.parametrize("status", [200, 422])
 def test_an_errors_body_is_bounded_work(status: int, worst: str) -> None:

@@ -314,6 +314,7 @@ async def play(
     return "done"
 
 
+@pytest.mark.slow
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("call", CALLS)
 async def test_call_with_any_json_is_right_or_raises_our_error(call: str) -> None:
