@@ -27,8 +27,8 @@ class ExpiryIndex:
 
     def __init__(self) -> None:
         self.free_at: dict[int, int] = {}
-        self.instants = array("q")
-        self._slots = array("q")
+        self.instants: array[int] = array("q")
+        self._slots: array[int] = array("q")
 
     def __len__(self) -> int:
         return len(self.instants)

@@ -123,7 +123,7 @@ class CsvEncoder(Encoder):
     def __init__(self, selection: Selection, *, delimiter: str = ",", decimal: str = ".", mark: bytes = b"") -> None:
         super().__init__(selection)
         self._delimiter, self._decimal = delimiter, decimal
-        self.head = mark + self._csv([selection.columns])
+        self.head: bytes = mark + self._csv([selection.columns])
 
     def encode(self, items: Sequence[Any]) -> bytes:
         """Return the bytes of the rows of one page."""

@@ -31,7 +31,7 @@ class Output:
         offset: The size of the complete pages so far, in bytes.
     """
 
-    grows = True
+    grows: bool = True
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
@@ -87,6 +87,7 @@ class FileOutput(Output):
     def __init__(self, path: Path, *, is_personal: bool = False) -> None:
         super().__init__(path)
         self.path: Path = path
+        self.offset: int = 0
         self.is_personal: bool = is_personal
         self.replaced: bool = False
 
@@ -155,7 +156,7 @@ class AtomicFile(FileOutput):
     overwritten only if it is a regular file of this user.
     """
 
-    grows = False
+    grows: bool = False
 
     def __init__(self, path: Path, *, is_personal: bool = False) -> None:
         super().__init__(path.resolve(), is_personal=is_personal)
