@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -280,8 +281,11 @@ class Bulk:
             JournalError: The run cannot be recorded.
         """
         target = plan.target
-        record = RunRecord.new(
-            target,
+        now = datetime.now(UTC)
+        record = RunRecord(
+            id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            target=target,
+            started_at=now,
             webshop_name=plan.scope.webshop_name,
             source=plan.source.name if plan.source else "",
             content=plan.content,

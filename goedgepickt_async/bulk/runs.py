@@ -11,7 +11,6 @@ import enum
 import hashlib
 import json
 import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -188,12 +187,6 @@ class RunRecord:
     writes: int
     left_out: int = 0
     counts: Mapping[str, int] = attrs.field(factory=dict)
-
-    @classmethod
-    def new(cls, target: Target, **fields: Any) -> RunRecord:
-        """Return the record of a new run."""
-        now = datetime.now(UTC)
-        return cls(id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}", target=target, started_at=now, **fields)
 
     @property
     def done(self) -> int:
