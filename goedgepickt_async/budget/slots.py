@@ -414,9 +414,10 @@ class Slots:
             shared: Whether other processes may have sent requests since then. If few slots seem free, these processes
                 get time to restore their slots first.
         """
-        highest, ends, told_at, rolling_until, margin, *times = map(
-            max, zip(self.server_facts(now), *known, strict=True)
-        )
+        facts = [self.server_facts(now), *known]
+        highest, ends, told_at, rolling_until, margin, *times = map(max, zip(*facts, strict=True))
+        # A later end is of the next window, or of a process that did not see the start of this one.
+        ends = min((fact[1] for fact in facts if fact[0]), default=ends)
         probe, until, since = self._probe, self._probe_until, self._cold_since
         waits = self._cold and probe != _NONE and now < until <= now + max(self._probe_wait, _RESTORING)
         self.begin_cold(now)

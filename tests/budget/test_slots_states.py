@@ -949,10 +949,28 @@ def test_a_restored_state_knows_the_most_of_what_the_states_before_it_knew() -> 
     slots = Slots(WITH_COUNTER)
     slots._shared_until = ns(500)
     slots.begin_restored(ns(100), knowing(7, 120).server_facts(ns(100)), knowing(9, 110, 130).server_facts(ns(100)))
-    assert (slots._counter.highest, slots._counter.ends, slots._counter.rolling_until) == (9, ns(120), ns(130))
+    assert (slots._counter.highest, slots._counter.ends, slots._counter.rolling_until) == (9, ns(110), ns(130))
     assert slots._counter.told_at == ns(98)
     assert [getattr(slots, name) for name in KNOWN] == [ns(111), ns(500), ns(113), ns(114), ns(115)]
     assert (slots._margin, slots._probe, slots.is_cold(), slots._cold_since) == (4, -1, True, ns(100))
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile"),
+    [
+        ((58, 103), (59, 160)),  # a process without this knowledge saw the same window later
+        ((58, 103), (3, 160)),  # the next window has begun
+        ((58, 160), (59, 103)),
+    ],
+)
+def test_a_restored_state_waits_for_the_earliest_end_of_a_window_that_is_known(
+    before: tuple[int, float], meanwhile: tuple[int, float]
+) -> None:
+    slots = knowing(*meanwhile)
+    slots.begin_restored(ns(100), knowing(*before).server_facts(ns(100)))
+    assert slots.free(ns(103) - 1) < 1
+    assert slots.free(ns(103)) == 60
+    assert slots.is_cold()  # a single request finds out the rest
 
 
 @pytest.mark.parametrize(
