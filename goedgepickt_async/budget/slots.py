@@ -601,7 +601,8 @@ class Slots:
         if dropped and not self._sent.keys() <= self.rows.free_at.keys():
             # Only if a holder died: its longest lifetime is over.
             self._sent = {slot: at for slot, at in self._sent.items() if slot in self.rows.free_at}
-        if self._counter.advance(now) and (now < self._shared_until or self._may_linger(now)):
+        is_resumed = self._counter.since < self._cold_since
+        if self._counter.advance(now) and (is_resumed or now < self._shared_until or self._may_linger(now)):
             self.begin_cold(now)  # another client may have started the next window, or the window is not fixed
         if now >= self._shared_until:
             self._margin = 0

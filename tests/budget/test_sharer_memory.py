@@ -233,14 +233,19 @@ def test_foreign_traffic_a_rolling_limit_and_a_pause_outlast_a_lost_state() -> N
     assert lost._margin == before._margin > 0
 
 
-def test_a_second_process_does_not_shorten_the_window_that_the_first_one_found() -> None:
+def test_after_the_window_that_a_second_process_knows_a_single_request_asks_for_the_counter() -> None:
     state_found, now = Slots(CONFIG, ME), NOW + 10 * SECOND
     state_found.take(now, Lane.INTERACTIVE, SECOND, theirs(1))
     state_found.answered(theirs(1), now, 25)  # another window began at the latest now
     assert remembered_window().restore(state_found, now, HERE + 10 * SECOND) is True
     state_found.take(now, Lane.INTERACTIVE, SECOND, mine(21))
     state_found.answered(mine(21), now, 26)
-    assert state_found.free(NOW + 12 * SECOND) <= CONFIG.limit - 26
+    assert not state_found.is_cold()
+    later = NOW + 12 * SECOND
+    assert state_found.take(later, Lane.INTERACTIVE, SECOND, mine(22)) is not None
+    assert not state_found.can_take(later, Lane.INTERACTIVE)
+    state_found.answered(mine(22), later, 27)
+    assert state_found.free(later) <= CONFIG.limit - 27
 
 
 def test_a_second_process_waits_for_the_single_request_of_the_first_one() -> None:
