@@ -31,8 +31,11 @@ def backend() -> str:
     if certificates is not None:
         os.environ.setdefault("SSL_CERT_FILE", certificates[1])
     probe = [nox.virtualenv.UV, "pip", "compile", "--quiet", "--no-deps", "-"]
-    reached = subprocess.run(probe, input="attrs", capture_output=True, text=True, check=False)  # noqa: S603
-    return "virtualenv" if reached.returncode else "uv"
+    try:
+        subprocess.run(probe, input="attrs", capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return "virtualenv"
+    return "uv"
 
 
 os.environ.setdefault("UV_HTTP_TIMEOUT", "180")  # seconds
