@@ -338,13 +338,16 @@ class Slots:
         if count is None or self._is_of_an_earlier_window(sent, now, count):
             self._counter.unseen(now)
         elif self.config.use_server_counter:
-            was_rolling = now < self._counter.rolling_until
+            was_rolling, before = now < self._counter.rolling_until, self._counter.highest or 0
             self._counter.observe(sent, now, count)
             if now < self._counter.rolling_until and not was_rolling:
                 # The counter fell because the window ended.
                 self._shared_until = min(self._shared_until, self._announced_until)
             self._look_for_a_fixed_window(sent, now, count, first=first)
-            self._look_for_foreign_traffic(sent, now, count, first=first)
+            fell = self._counter.fell_at == now and now >= self._fixed_until
+            # After a larger fall, foreign traffic may have followed the start of a fixed window.
+            is_small_fall = fell and before <= count + self.config.limit // 3
+            self._look_for_foreign_traffic(sent, now, count, first=first or is_small_fall)
 
     def lost(self, slot: int, now: int) -> None:
         """Record a request without a response of the application: it may be counted until `late_arrival` from now."""
@@ -679,7 +682,6 @@ class Slots:
         others = self.config.others
         counted = self._perhaps_counted() + others
         by_window = counted if sent >= self._counter.since else len(self.rows) + others
-        is_start = first or (self._counter.fell_at == now and now >= self._fixed_until)
         most = by_window if now < self._fixed_until else self._ours_lately() + others
         self.most_ours = most
         if by_window < count <= most + self._unsure and self._lacks_sharers(now):
@@ -689,7 +691,7 @@ class Slots:
         elif now < self._counter.rolling_until:
             if count <= len(self.rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
-        elif is_start and count > max(counted + self._careful, self.config.limit // 3):
+        elif first and count > max(counted + self._careful, self.config.limit // 3):
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
             self._suspect(now, announce=False)

@@ -723,23 +723,25 @@ def test_an_event_of_foreign_traffic_has_the_largest_number_of_requests_that_can
 
 
 @pytest.mark.parametrize(
-    ("rows", "others", "fixed_until", "count", "is_rolling"),
+    ("rows", "others", "fixed_until", "before", "count", "is_rolling"),
     [
-        (16, 0, 0, 21, True),
-        (16, 0, 0, 20, False),  # a third of the limit may be foreign traffic
-        (20, 0, 0, 25, True),
-        (20, 0, 0, 24, False),
-        (20, 5, 0, 29, False),
-        (16, 0, 102, 21, True),
-        (16, 0, 103, 21, False),
+        (16, 0, 0, 40, 21, True),
+        (16, 0, 0, 40, 20, False),  # a third of the limit may be foreign traffic
+        (20, 0, 0, 40, 25, True),
+        (20, 0, 0, 40, 24, False),
+        (20, 5, 0, 40, 29, False),
+        (16, 0, 102, 40, 21, True),
+        (16, 0, 103, 40, 21, False),
+        (16, 0, 0, 41, 21, True),
+        (16, 0, 0, 42, 21, False),  # foreign traffic may have followed the start of a fixed window
     ],
 )
-def test_a_small_fall_to_more_than_a_new_window_can_count_proves_a_rolling_limit(
-    rows: int, others: int, fixed_until: float, count: int, is_rolling: bool
+def test_a_small_fall_to_more_than_a_new_window_can_count_proves_a_rolling_limit(  # noqa: PLR0917
+    rows: int, others: int, fixed_until: float, before: int, count: int, is_rolling: bool
 ) -> None:
     config = attrs.evolve(WITH_COUNTER, others=others)
     slots = told(config, *[400] * rows, *[140] * 30, _fixed_until=ns(fixed_until), _alone_until=FAR)
-    slots._counter.load([ns(90), 50, ns(150), -FAR, -FAR, ns(91), -FAR, -FAR], [(ns(91), 50, ns(90))])
+    slots._counter.load([ns(90), before, ns(150), -FAR, -FAR, ns(91), -FAR, -FAR], [(ns(91), before, ns(90))])
     slots._sent[99] = ns(101)
     slots.rows.add(99, ns(400))
     slots.answered(99, ns(102), count)
