@@ -204,7 +204,8 @@ def test_stock_of_a_day_ends_at_the_last_file_after_any_interruption(
     process.kill()
     process.communicate()
     killed = next(run for run in list_runs() if run.state == "unfinished")
-    assert killed.done + killed.counts.get("unknown", 0) == len(writes(sandbox)) - before
+    # A write is recorded before it is sent: the kill may come between the two.
+    assert len(writes(sandbox)) - before <= killed.done + killed.counts.get("unknown", 0) <= len(skus)
     levels(tmp_path / "other.csv", morning)
     done = inside("apply", "other.csv", *apply, "--look-up")
     assert done.code == 0, done.err
