@@ -486,7 +486,6 @@ async def _log_orphans(inbox: Inbox, names: tuple[str, ...]) -> None:
 # -- adapters: a web framework is imported only when its adapter is called --------------------------------------------
 
 _CHUNK = 64 * 1024
-_Receiver = WebhookReceiver | DeliveryEndpoint
 
 
 def _length(header: str | None) -> int | None:
@@ -494,7 +493,7 @@ def _length(header: str | None) -> int | None:
     return int(header[:20]) if header is not None and header.isdecimal() else None
 
 
-def aiohttp_handler(receiver: _Receiver) -> Callable[[web.Request], Awaitable[web.Response]]:
+def aiohttp_handler(receiver: WebhookReceiver | DeliveryEndpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler for aiohttp.web.
 
     Use it as `app.router.add_post("/webhooks", aiohttp_handler(receiver))`.
@@ -521,7 +520,7 @@ def aiohttp_handler(receiver: _Receiver) -> Callable[[web.Request], Awaitable[we
     return goedgepickt_webhook
 
 
-def starlette_endpoint(receiver: _Receiver) -> Callable[[Request], Awaitable[Response]]:
+def starlette_endpoint(receiver: WebhookReceiver | DeliveryEndpoint) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint for Starlette and FastAPI.
 
     Use it as `app.add_route("/webhooks", starlette_endpoint(receiver), methods=["POST"])`.
@@ -543,7 +542,7 @@ def starlette_endpoint(receiver: _Receiver) -> Callable[[Request], Awaitable[Res
     return goedgepickt_webhook
 
 
-def django_view(receiver: _Receiver) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+def django_view(receiver: WebhookReceiver | DeliveryEndpoint) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
     """An async view for Django, which accepts POST only, and needs no CSRF token.
 
     Use it as `path("webhooks", django_view(receiver))`.
