@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ import attrs
 from goedgepickt_async._transport.pipeline import Sender
 from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.bulk.journal import Entry, Journal, State
-from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, in_thread
 from goedgepickt_async.bulk.runs import Target, TargetLock, refuse_unfinished, unfinished_runs
 from goedgepickt_async.bulk.strategy import PlanStrategy
 from goedgepickt_async.bulk.values import Action, Applied, AppliedVia, Decision, PlannedWrite, Unchanged
@@ -110,7 +111,7 @@ class PlanRunner:
         path = self.journal_path
         try:
             if not self.dry_run:
-                await asyncio.to_thread(self._hold_target)
+                await in_thread(self._hold_target)
             elif path is not None and not await asyncio.to_thread(Path(path).exists):
                 path = None  # there is nothing to say in it
             self._journal = await Journal.open(
@@ -130,7 +131,7 @@ class PlanRunner:
                     yield
                 finally:
                     if self.on_end is not None:
-                        await asyncio.shield(asyncio.to_thread(self.on_end, self))
+                        await in_thread(partial(self.on_end, self))
             finally:
                 await self._journal.close()
         finally:

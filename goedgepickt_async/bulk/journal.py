@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,6 +18,7 @@ from typing import Any, Final, Self
 import attrs
 
 from goedgepickt_async._sqlite import sqlite3
+from goedgepickt_async.bulk.map import in_thread, wait_for_end
 from goedgepickt_async.bulk.values import PlannedWrite, PlanScope
 from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.paths import make_private_file
@@ -134,12 +136,10 @@ class Journal:
         """
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="goedgepickt-journal")
         journal = cls(path, kind, executor, on_commit)
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(executor, journal._open, settings, webshop, fingerprint, run, since)
+            await in_thread(partial(journal._open, settings, webshop, fingerprint, run, since), executor)
         except BaseException:
-            executor.submit(journal._disconnect)  # it may be cancelled while the thread opens it
-            executor.shutdown(wait=False)
+            await journal.close()
             raise
         return journal
 
@@ -181,12 +181,14 @@ class Journal:
 
     async def close(self) -> None:
         """Write the pending records and release the file."""
-        if self._committing is not None:
-            await asyncio.wait([self._committing])
         try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
+            if self._committing is not None:
+                await wait_for_end([self._committing])
         finally:
-            self._executor.shutdown(wait=False)
+            try:
+                await in_thread(self._disconnect, self._executor)
+            finally:
+                self._executor.shutdown(wait=False)
 
     def _disconnect(self) -> None:
         with contextlib.suppress(AttributeError):  # it was never opened

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sized
+from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -21,7 +22,18 @@ from goedgepickt_async.logs import log_event
 from goedgepickt_async.paging.paginator import AsyncOnly, refuse
 from goedgepickt_async.text import safe_repr
 
-__all__ = ["BulkRunner", "Outcome", "OutcomeStream", "Progress", "StopAfter", "aiter_any", "cancel_and_wait", "eta"]
+__all__ = [
+    "BulkRunner",
+    "Outcome",
+    "OutcomeStream",
+    "Progress",
+    "StopAfter",
+    "aiter_any",
+    "cancel_and_wait",
+    "eta",
+    "in_thread",
+    "wait_for_end",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -197,18 +209,35 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
     Shared objects, such as a journal, may be closed only after the tasks.
     """
-    left = {task for task in tasks if not task.done()}
+    left = [task for task in tasks if not task.done()]
     for task in left:
         task.cancel()
-    cancelled: asyncio.CancelledError | None = None
-    while left:
+    await wait_for_end(left)
+
+
+async def wait_for_end(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until the futures are done. If this wait is cancelled, it still waits, and then it is cancelled."""
+    left, cancelled = set(futures), None
+    while left := {future for future in left if not future.done()}:
         try:
             await asyncio.wait(left)
         except asyncio.CancelledError as error:
             cancelled = error
-        left = {task for task in left if not task.done()}
     if cancelled is not None:
         raise cancelled
+
+
+async def in_thread(function: Callable[[], R], executor: Executor | None = None) -> R:
+    """Call a function in a thread, and return its result. A cancelled caller waits for its end, because it cannot stop the thread.
+
+    Args:
+        function: The function.
+        executor: The executor with the thread. None: the default executor of the event loop.
+    """
+    ended = asyncio.get_running_loop().run_in_executor(executor, function)
+    ended.add_done_callback(asyncio.Future.exception)  # a cancelled caller does not ask for it
+    await wait_for_end([ended])
+    return ended.result()
 
 
 class BulkRunner(Generic[T, R]):

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterat
 from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -20,7 +21,7 @@ from goedgepickt_async._transport.request import CallContext
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.budget.waiting import bulk_rate
 from goedgepickt_async.bulk.apply import PlanRunner
-from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any
+from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, StopAfter, aiter_any, in_thread
 from goedgepickt_async.bulk.orders import OrderStrategy
 from goedgepickt_async.bulk.plan import Plan, runner_of
 from goedgepickt_async.bulk.products import ProductStrategy, StockStrategy
@@ -215,7 +216,7 @@ class Run:
         runner = self._runner(settle_after=30.0)
         async with runner.opened():
             await runner.look_up()
-            self.record = await asyncio.to_thread(end_run, self.record, RunState.DROPPED, runner.counts)
+            self.record = await in_thread(partial(end_run, self.record, RunState.DROPPED, runner.counts))
         return self.record
 
     def _write_down(self, runner: PlanRunner) -> None:
@@ -292,7 +293,7 @@ class Bulk:
             writes=plan.requests,
             left_out=plan.left_out,
         )
-        older = await asyncio.to_thread(_register, record, plan.to_json())
+        older = await in_thread(partial(_register, record, plan.to_json()))
         if older is not None:
             return await self.resume_run(older.id)
         return Run(plan, record, is_resumed=False)

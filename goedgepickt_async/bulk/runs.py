@@ -123,6 +123,7 @@ class TargetLock:
                 os.utime(path, (0, 0))
             self.last_write = path.stat().st_mtime
         except OSError as error:
+            self.release()
             raise JournalError(f"the lock {path} cannot be used: {error.strerror or error}") from None
 
     def touch(self) -> None:

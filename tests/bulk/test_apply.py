@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from goedgepickt_async import (
     OutcomeUnknownError,
     Plan,
 )
+from goedgepickt_async.bulk.journal import Journal
+from goedgepickt_async.bulk.runs import TargetLock
 from goedgepickt_async.sandbox import Sandbox, faults
 
 MUTATIONS = "/products/*/stock-mutation"
@@ -135,6 +138,31 @@ async def test_leaving_early_ends_cleanly_and_the_rest_is_done_later(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("step", [(TargetLock, "take"), (Journal, "_open")])
+async def test_a_job_that_is_cancelled_while_it_takes_a_lock_gives_the_lock_back(
+    gg: GoedGepickt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[type[Any], str]
+) -> None:
+    plan, journal = await stock_plan(gg), tmp_path / "journal"
+    take, begun, go_on, ended = getattr(*step), threading.Event(), threading.Event(), threading.Event()
+
+    def take_slowly(*args: Any) -> None:
+        begun.set()
+        go_on.wait(60)
+        take(*args)
+        ended.set()
+
+    with monkeypatch.context() as slow:
+        slow.setattr(*step, take_slowly)
+        job = asyncio.create_task(outcomes_of(plan, journal=journal))
+        await asyncio.to_thread(begun.wait, 60)
+        job.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        await asyncio.to_thread(ended.wait, 60)
+    assert all(outcome.ok for outcome in await outcomes_of(plan, journal=journal))
+
+
 async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
