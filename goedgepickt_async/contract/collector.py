@@ -261,11 +261,13 @@ class Collector:
         found = kind_of(value)
         if found == "0 or 1" and bool not in _parts(kind):
             found = "whole number"
-        self._kinds.setdefault(f"{cls.__name__}.{name}", Counter())[found] += 1
-        inner = _model_in(kind)
+        path = f"{cls.__name__}.{name}"
+        if path not in self._kinds:
+            self._kinds[path] = Counter()
+        self._kinds[path][found] += 1
+        inner, enum = _model_in(kind), _enum_in(kind)
         if inner is not None and isinstance(value, Mapping | list):
             self.rows(inner, value if isinstance(value, list) else [value])
-        enum = next((part for part in _parts(kind) if isinstance(part, type) and issubclass(part, OpenEnum)), None)
         if enum is not None and isinstance(value, str) and not enum(value).is_known and len(self._values) < _MOST:
             self._values[f"{enum.__name__}.{value if _is_plain(value) else '?'}"] += 1
 
@@ -456,13 +458,20 @@ def _is_plain(value: str) -> bool:
     return bool(_VALUE.fullmatch(value)) and len(value) <= 40
 
 
+@cache
 def _parts(kind: Any) -> tuple[Any, ...]:
     """The types in a union or a tuple; else the type alone."""
     return typing.get_args(kind) or (kind,)
 
 
+@cache
 def _model_in(kind: Any) -> type[Any] | None:
     return next((part for part in _parts(kind) if part in READ_MODELS), None)
+
+
+@cache
+def _enum_in(kind: Any) -> type[OpenEnum] | None:
+    return next((part for part in _parts(kind) if isinstance(part, type) and issubclass(part, OpenEnum)), None)
 
 
 def _fields_of(cls: Any) -> dict[str, tuple[str, Any]]:

@@ -6,7 +6,7 @@ import random
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from goedgepickt_async.sandbox.world.products import RESERVING, ProductMaker, euros
@@ -59,8 +59,10 @@ class OrderMaker:
         self._identity = identity
         self._products = products
         self._odd = settings.oddities
-        self._calendar = Calendar(settings.end, settings.orders)
+        self._end = settings.end
+        self._calendar = Calendar(self._end, settings.orders)
         self._statuses = self._draw_statuses()
+        self._product = lru_cache(1024)(self._make_product)
         self._by_status: dict[str, array[int]] = {}
         shop_of_byte = bytes(byte % settings.webshops for byte in range(256))
         self._webshops = random.Random(settings.seed + 1).randbytes(settings.orders).translate(shop_of_byte)  # noqa: S311 - play data
@@ -97,7 +99,7 @@ class OrderMaker:
     def finished(self, index: int) -> int:
         """Return the Unix second at which a completed order left: a day later, or sooner near the end of history."""
         created = self.created(index)
-        return created + min(86_400, (self._settings.end - created) // 2)
+        return created + min(86_400, (self._end - created) // 2)
 
     def needs(self, index: int) -> dict[int, int]:
         """Return the pieces that an order needs, by product: the sum of its lines without the headers of bundles."""
@@ -222,13 +224,18 @@ class OrderMaker:
     def _line(self, index: int, number: int, quantity: int, kind: str, *, picked: bool) -> Row:
         cents = 0 if kind == "child" else self._products.cents(number)
         return {
-            "productUuid": self._identity.uuid("product", number),
-            "productName": self._products.name(number),
-            "sku": self._products.sku(number),
+            **self._product(number),
             "productQuantity": quantity,
             "pickedQuantity": quantity if picked else 0,
             "productPrice": cents / 100 if self._odd and index % 2 and cents % 100 else euros(cents),
             "type": kind,
+        }
+
+    def _make_product(self, number: int) -> Row:
+        return {
+            "productUuid": self._identity.uuid("product", number),
+            "productName": self._products.name(number),
+            "sku": self._products.sku(number),
         }
 
 
