@@ -27,6 +27,8 @@ __all__ = ["Model", "members", "plain_scalar", "to_plain"]
 
 _WIDEST_AMOUNT: Final = 64
 _MASK: Final = str(Secret(""))
+_UNCHANGED: Final = frozenset({str, int, float, bool, NoneType})
+"""Most values of a row have these types, which JSON has too; their subclasses are looked at."""
 
 
 class Model:
@@ -137,6 +139,8 @@ def _hides(model: Any) -> bool:
 
 def to_plain(value: Any, *, wire: bool = False, show_secrets: bool = False) -> Any:
     """Return an attrs object, or a value in one, for `json.dumps`: see `Model.to_dict`."""
+    if type(value) in _UNCHANGED:
+        return value
     if isinstance(value, list | tuple):
         return [to_plain(part, wire=wire, show_secrets=show_secrets) for part in value]
     if isinstance(value, dict):
@@ -144,7 +148,7 @@ def to_plain(value: Any, *, wire: bool = False, show_secrets: bool = False) -> A
     if not attrs.has(type(value)):
         return value.reveal() if show_secrets and isinstance(value, Secret) else plain_scalar(value)
     plain = {
-        field.name: to_plain(part, wire=wire, show_secrets=show_secrets)
+        field.name: part if type(part) in _UNCHANGED else to_plain(part, wire=wire, show_secrets=show_secrets)
         for field in attrs.fields(type(value))
         if (part := getattr(value, field.name)) is not UNSET
     }
