@@ -150,23 +150,44 @@ def _key(value: str | None) -> MaskedStr:
     return text
 
 
+_LONGEST_LABEL: Final = 63
+"""The largest number of characters between two dots of a host (RFC 1035, 2.3.4)."""
+
+
 def _base_url(value: Any) -> str:
-    """The URL without a slash at its end. The error does not show a wrong URL, because it may be the key."""
+    """The URL in one spelling, so that equal servers have equal URLs: without a slash at its end and the usual port.
+
+    The error does not show a wrong URL, because it may be the key.
+    """
     if not isinstance(value, str) or not value.strip().isprintable():
         raise ConfigurationError("base_url must be a str with a URL")
     text = value.strip()
+    if " " in text or not text.isascii():
+        raise ConfigurationError(
+            "base_url (GOEDGEPICKT_BASE_URL) must be ASCII text without spaces: write the host in its xn-- form, and "
+            "percent-encode the path"
+        )
+    host, port = "", None
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
-        usable = False
-    if not usable:
+        parts = urlsplit("")
+    is_host = all(0 < len(label) <= _LONGEST_LABEL for label in host.split("."))
+    if parts.scheme not in DEFAULT_PORTS or not is_host or port == 0:
         raise ConfigurationError(
             "base_url (GOEDGEPICKT_BASE_URL) must be an http or https URL with a host, such as 'https://host/path'"
         )
-    if "@" in urlsplit(text).netloc or "?" in text or "#" in text:
+    if "@" in parts.netloc or "?" in text or "#" in text:
         raise ConfigurationError("base_url (GOEDGEPICKT_BASE_URL) must not contain a user, a query or a fragment")
-    return text.rstrip("/")
+    port = None if port == DEFAULT_PORTS[parts.scheme] else port
+    return f"{parts.scheme}://{_with_port(host, port)}{parts.path}".rstrip("/")
+
+
+def _with_port(host: str, port: int | None) -> str:
+    """A host and its port as in a URL."""
+    host = f"[{host}]" if ":" in host else host
+    return host if port is None else f"{host}:{port}"
 
 
 def _lane(value: Lane | str | None) -> Lane | None:
@@ -275,8 +296,7 @@ def shown_proxy(proxy: str) -> str | None:
         return None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}"
+    return f"{parts.scheme}://{_with_port(parts.hostname, port)}"
 
 
 def _policy(value: Any) -> RetryPolicy:

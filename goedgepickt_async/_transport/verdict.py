@@ -83,6 +83,8 @@ _REDIRECT: Final = _Row(Evidence.FINAL, RedirectedError)
 _REFUSED: Final = _Row(Evidence.FINAL)
 _SERVER_ERROR: Final = _Row(Evidence.UNKNOWN, ServerError, is_gateways=True)
 _STATUSES: Final[Mapping[int, _Row]] = {
+    # RFC 9110, 15.4.4: the response to a request that was carried out, such as a POST, is at another URL.
+    HTTPStatus.SEE_OTHER: _Row(Evidence.UNKNOWN, RedirectedError),
     HTTPStatus.UNAUTHORIZED: _Row(Evidence.FINAL, AuthenticationError),
     HTTPStatus.FORBIDDEN: _Row(Evidence.FINAL, PermissionDeniedError),
     HTTPStatus.NOT_FOUND: _Row(Evidence.FINAL, NotFoundError),
@@ -100,7 +102,7 @@ _STATUSES: Final[Mapping[int, _Row]] = {
 def _row(status: int) -> _Row:
     if 200 <= status < 300:
         return _SUCCESS
-    if status >= 500:
+    if not 200 <= status < 500:
         return _SERVER_ERROR
     return _STATUSES.get(status) or (_REDIRECT if 300 <= status < 400 else _REFUSED)
 
@@ -263,7 +265,7 @@ def _error_from_response(response: RawResponse, request: Request, secret: str, a
             **details,
         )
     details["evidence"] = row.evidence or Evidence.FINAL
-    if row is _REDIRECT:
+    if row.error is RedirectedError:
         host = _host_of(response.headers.get("Location", ""), secret)
         return RedirectedError(
             f"the server redirects to {host}. The client does not follow redirects: check base_url", **details

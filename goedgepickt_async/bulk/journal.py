@@ -19,7 +19,7 @@ import attrs
 
 from goedgepickt_async._sqlite import sqlite3
 from goedgepickt_async.bulk.map import in_thread, wait_for_end
-from goedgepickt_async.bulk.values import PlannedWrite, PlanScope
+from goedgepickt_async.bulk.values import CONVERTER, UNREADABLE, PlannedWrite, PlanScope
 from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.paths import make_private_file
 from goedgepickt_async.settings import Settings
@@ -270,7 +270,7 @@ def _scope_in(connection: sqlite3.Connection, path: object) -> PlanScope:
     if _pragma(connection, "quick_check") != "ok":
         raise _damaged(path, "its pages do not fit together")
     (text,) = connection.execute("SELECT json FROM scope").fetchone()
-    return PlanScope(**json.loads(text))
+    return CONVERTER.structure(json.loads(text), PlanScope)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:
@@ -286,7 +286,7 @@ def _translated(path: object) -> Iterator[None]:
         if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise JournalBusyError(f"the journal {path} is in use by another process or plan") from None
         raise JournalError(f"the journal {path} cannot be written: {_why(error)}") from None
-    except (OSError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
+    except (OSError, sqlite3.Error, *UNREADABLE) as error:
         raise _damaged(path, _why(error)) from None
 
 

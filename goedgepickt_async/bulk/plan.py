@@ -314,7 +314,8 @@ def _structure_plan(data: Mapping[str, Any]) -> Plan:
     writes = CONVERTER.structure(data["writes"], tuple[PlannedWrite, ...])
     read_at = datetime.fromisoformat(data["read_at"])
     rate = data["rate"]
-    if read_at.tzinfo is None or not isinstance(data["options"], dict) or not 0 < rate < float("inf"):
+    is_usable = read_at.tzinfo is not None and same["scope"].webshop is not None and 0 < rate < float("inf")
+    if not is_usable or not isinstance(data["options"], dict):
         raise ValueError("unfit")
     return Plan(
         options=data["options"],

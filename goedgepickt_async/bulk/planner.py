@@ -109,10 +109,10 @@ async def make_plan(
 def bound(plan: Plan, sender: Sender) -> Plan:
     """Return a saved plan with a client, which can apply it to the plan's webshop."""
     webshop = plan.scope.webshop
-    plan.scope.check(sender.settings, webshop, "the plan")
     if plan.kind not in _STRATEGIES:
         raise ConfigurationError(f"unknown kind of plan: {plan.kind}")
     try:
+        plan.scope.check(sender.settings, webshop, "the plan")
         kind = _STRATEGIES[plan.kind](sender, webshop=webshop, **plan.options)
     except UNREADABLE as error:
         raise ConfigurationError(f"the plan has options that this version does not know: {error}") from None

@@ -78,7 +78,10 @@ class Target:
     def of(cls, settings: Settings, webshop: str, kind: str) -> Target:
         """Return the target of a plan. It is the same for all API keys of an account."""
         parts = urlsplit(settings.base_url)
-        return cls(server=f"{parts.netloc.lower()}{parts.path.rstrip('/')}", webshop=webshop.lower(), kind=kind)
+        host = parts.netloc
+        if settings.is_local:
+            host = "localhost" if parts.port is None else f"localhost:{parts.port}"
+        return cls(server=host + parts.path, webshop=webshop.lower(), kind=kind)
 
     @property
     def name(self) -> str:

@@ -40,7 +40,7 @@ __all__ = [
 NOT_REPORTED = "(not reported)"
 """The present value of a field that the API accepts but does not return."""
 UNREADABLE: Final = (
-    cattrs.BaseValidationError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+    cattrs.BaseValidationError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
 )  # fmt: skip
 """What reading a damaged plan or record raises."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.errors import PagingError
+from goedgepickt_async.errors import DecodeError, Evidence, PagingError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
 
@@ -91,13 +91,23 @@ class SeenKeys:
 
 
 def key_of(row: Any, names: Sequence[str]) -> str:
-    """Return a short digest that identifies a row: of its identifier, or else of its constant fields."""
+    """Return a short digest that identifies a row: of its identifier, or else of its constant fields.
+
+    Raises:
+        DecodeError: The row has no identifier, and is nested too deep.
+    """
     if isinstance(row, dict):
         for name in names:
             if isinstance(row.get(name), str) and row[name]:
                 return _digest(f"{name}:{row[name]}")
         row = {name: value for name, value in row.items() if name not in _CHANGING}
-    return _digest(json.dumps(row, sort_keys=True))
+    try:
+        text = json.dumps(row, sort_keys=True)
+    except RecursionError:
+        text = ""
+    if not text:  # outside the handler, because the encoder's frames hold the row
+        raise DecodeError("a row has no identifier and is nested too deep", evidence=Evidence.APPLIED)
+    return _digest(text)
 
 
 def _digest(text: str) -> str:

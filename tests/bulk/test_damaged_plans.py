@@ -70,6 +70,29 @@ async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, pla
     assert refused > 30
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("rate",), 10**400),
+        (("requests_read",), float("inf")),
+        (("writes", 0, "index"), float("inf")),
+        (("scope", "webshop"), None),
+        (("scope", "salt"), "\ud800"),
+        (("scope", "key_hash"), "\ud800"),
+    ],
+)
+async def test_a_plan_with_a_value_out_of_range_is_refused(
+    gg: GoedGepickt, plans: list[Plan], path: Any, value: Any
+) -> None:
+    data: Any = json.loads(plans[0].to_json())
+    target = data
+    for step in path[:-1]:
+        target = target[step]
+    target[path[-1]] = value
+    with pytest.raises(ConfigurationError, match="the plan"):
+        gg.bulk.load_plan(json.dumps(data))
+
+
 @pytest.mark.slow
 async def test_a_crafted_plan_cannot_control_the_terminal_that_shows_it(gg: GoedGepickt, plans: list[Plan]) -> None:
     shown = 0

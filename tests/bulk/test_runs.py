@@ -21,8 +21,9 @@ from goedgepickt_async.bulk import (
     list_runs,
     read_changes,
 )
-from goedgepickt_async.bulk.runs import save_run
+from goedgepickt_async.bulk.runs import Target, save_run
 from goedgepickt_async.sandbox import Sandbox, faults
+from goedgepickt_async.settings import Settings
 
 ROWS = 30
 MUTATIONS = "/products/*/stock-mutation"
@@ -204,3 +205,13 @@ async def test_the_record_of_ended_orders_keeps_no_address(gg: GoedGepickt, sand
     await finish(run)
     assert len(list(read_changes(run.record))) == 1
     assert not any(b"Sien" in path.read_bytes() for path in run.record.folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", ["", "/v1"])
+def test_a_run_has_the_same_target_in_every_spelling_of_its_server(path: str) -> None:
+    def targets(*urls: str) -> set[str]:
+        return {Target.of(Settings(api_key="k", base_url=url + path), "W", "stock").name for url in urls}
+
+    assert len(targets("https://api.example.test", "https://API.example.test:443", "https://api.example.test.")) == 1
+    assert len(targets("http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9", "http://127.0.0.1:8")) == 2
+    assert len(targets("http://127.0.0.1", "http://localhost:80")) == 1

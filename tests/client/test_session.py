@@ -356,6 +356,19 @@ def test_clients_of_one_server_share_one_budget_by_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("spelled", "kept"),
+    [
+        ("HTTPS://API.Example.test.:443/V1/", "https://api.example.test/V1"),
+        ("https://api.example.test:8443", "https://api.example.test:8443"),
+        ("http://[::1]:80/x", "http://[::1]/x"),
+        ("http://127.0.0.1:443/", "http://127.0.0.1:443"),
+    ],
+)
+def test_a_server_has_one_base_url_in_every_spelling(spelled: str, kept: str) -> None:
+    assert GoedGepickt("k", base_url=spelled).settings.base_url == kept
+
+
+@pytest.mark.parametrize(
     ("arguments", "hint"),
     [
         ({}, "GOEDGEPICKT_API_KEY"),
@@ -370,6 +383,11 @@ def test_clients_of_one_server_share_one_budget_by_default() -> None:
         ({"api_key": "k", "api": "other"}, "fulfilment"),
         ({"api_key": "k", "base_url": "account.goedgepickt.nl"}, "base_url"),
         ({"api_key": "k", "base_url": "ftp://a.example.test"}, "base_url"),
+        ({"api_key": "k", "base_url": "https://a..example.test"}, "with a host"),
+        ({"api_key": "k", "base_url": f"https://{'a' * 64}.example.test"}, "with a host"),
+        ({"api_key": "k", "base_url": "https://a.example.test:0"}, "with a host"),
+        ({"api_key": "k", "base_url": "https://a.example.test/v 1"}, "without spaces"),
+        ({"api_key": "k", "base_url": "https://é.example.test"}, "xn--"),
         ({"api_key": "k", "base_url": "http://user:pass@a.example.test"}, "user"),
         ({"api_key": "k", "base_url": "http://:s3cret@a.example.test/"}, "user"),
         ({"api_key": "k", "base_url": "http://a.example.test:bad/s3cret"}, "http or https URL"),

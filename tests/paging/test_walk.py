@@ -12,9 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goedgepickt_async.errors import PagingError
+from goedgepickt_async.errors import DecodeError, PagingError
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.paging.reader import MAX_OFFSET, ListReader, PageRequest, Position, RawPage, overlapping, plain
+from goedgepickt_async.paging.reader import (
+    MAX_OFFSET,
+    ListReader,
+    PageRequest,
+    Position,
+    RawPage,
+    key_of,
+    overlapping,
+    plain,
+)
 
 Fetch = Callable[[PageRequest, date | None], Awaitable[RawPage]]
 
@@ -32,6 +41,15 @@ async def read(fetch: Fetch, position: Position | None = None, **options: Any) -
     while (batch := await reader.next_batch()) is not None:
         read += [batch.page.rows[index]["uuid"] for index in batch.fresh]
     return read
+
+
+def test_a_row_without_an_identifier_that_is_nested_too_deep_raises_an_error_of_the_package() -> None:
+    value: list[Any] = []
+    for _ in range(10_000):
+        value = [value]
+    assert key_of({"uuid": "u", "extra": value}, ("uuid",))
+    with pytest.raises(DecodeError, match="nested too deep"):
+        key_of({"extra": value}, ("uuid",))
 
 
 def serving(rows: list[int], **info: Any) -> tuple[Fetch, list[PageRequest]]:

@@ -213,12 +213,22 @@ def test_a_429_without_a_text_still_says_what_happened() -> None:
         (500, {"message": "it already exists"}, ServerError),
         (503, b"", ServerError),
         (302, b"", RedirectedError),
+        (303, b"", RedirectedError),
+        (101, b"", ServerError),
     ],
 )
 def test_the_error_is_that_of_the_status(status: int, body: Any, error: type[APIError]) -> None:
     found = error_of(status, body)
     assert type(found) is error
     assert (found.status, found.attempts, found.method, found.path) == (status, 2, "POST", "/orders")
+
+
+@pytest.mark.parametrize(
+    ("status", "evidence"),
+    [(101, Evidence.UNKNOWN), (302, Evidence.FINAL), (303, Evidence.UNKNOWN), (304, Evidence.FINAL)],
+)
+def test_a_status_shows_whether_a_write_may_have_been_carried_out(status: int, evidence: Evidence) -> None:
+    assert verdict_on(status).evidence is evidence
 
 
 @pytest.mark.parametrize("status", [401, 403])
