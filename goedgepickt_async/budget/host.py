@@ -142,7 +142,7 @@ class HostFile:
         if self._descriptor < 0:
             raise UnusableFileError(self.problem)
         try:
-            _lock(self._descriptor)
+            _flock(self._descriptor, _TAKE)
         except (BlockingIOError, PermissionError):
             return False
         except OSError as error:
@@ -157,7 +157,7 @@ class HostFile:
         """Release the lock."""
         try:
             if self._descriptor >= 0:
-                _unlock(self._descriptor)
+                _flock(self._descriptor, _RELEASE)
         except OSError:
             pass  # the lock ends with the file
 
@@ -259,21 +259,22 @@ class HostStore(SlotStore):
 
     def begin(self) -> tuple[Slots, int] | None:
         """Start a transaction: return the slots and the time. None if that is not possible now (see `retry`)."""
-        now = self._clock()
-        if self._fallback is not None and now < self._try_again_at:
+        if self._fallback is not None and (now := self._clock()) < self._try_again_at:
             return self._fallback, now
         if not self.file.is_open and not self._is_opened_here():
-            return None if self._fallback is None else (self._fallback, now)
+            return None if self._fallback is None else (self._fallback, self._clock())
         try:
             if not self.file.lock():
-                return self._busy(now)
+                return self._busy(self._clock())
             self._busy_since = None
             slots = self._read()
         except RemovedFileError:
             return self.begin()
         except UnusableFileError as error:
-            return self._fall_back(str(error)), now
-        self._returned()
+            return self._fall_back(str(error)), self._clock()
+        if self._fallback is not None:
+            self.problem, self._fallback = "", None
+            log_event("budget.restored", what=f"the budget's file can be used again: {self.file.path}")
         return slots, max(self._clock(), slots.at)
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:
@@ -396,9 +397,9 @@ class HostStore(SlotStore):
         except UnusableFileError:
             self.file.unlock()
             raise
-        now = self._clock()
         if data is None and self._slots is not None:
             return self._slots
+        now = self._clock()
         slots = self._slots_in(data or b"", now)
         self._dirty = self.memory.restore(slots, now, now)
         if self._each is not None:
@@ -463,12 +464,6 @@ class HostStore(SlotStore):
                 period=self.config.window,
             )
         return self._fallback
-
-    def _returned(self) -> None:
-        self.problem = ""
-        if self._fallback is not None:
-            self._fallback = None
-            log_event("budget.restored", what=f"the budget's file can be used again: {self.file.path}")
 
 
 class HostBudget(QueuedBudget):
@@ -588,13 +583,11 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 if sys.platform == "win32":  # pragma: no cover  only `nox -s smoke` on Windows runs it
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 2 * _HALF, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    _TAKE, _RELEASE = msvcrt.LK_NBLCK, msvcrt.LK_UNLCK
 
-    def _unlock(descriptor: int) -> None:
+    def _flock(descriptor: int, operation: int) -> None:
         os.lseek(descriptor, 2 * _HALF, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        msvcrt.locking(descriptor, operation, 1)
 
     def _read_at(descriptor: int, length: int, offset: int) -> bytes:
         os.lseek(descriptor, offset, os.SEEK_SET)
@@ -607,14 +600,5 @@ if sys.platform == "win32":  # pragma: no cover  only `nox -s smoke` on Windows 
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-    def _read_at(descriptor: int, length: int, offset: int) -> bytes:
-        return os.pread(descriptor, length, offset)
-
-    def _write_at(descriptor: int, data: bytes, offset: int) -> int:
-        return os.pwrite(descriptor, data, offset)
+    _flock, _TAKE, _RELEASE = fcntl.flock, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
+    _read_at, _write_at = os.pread, os.pwrite

@@ -21,9 +21,11 @@ class LocalStore(SlotStore):
         self._slots = Slots(config)
         self._clock = clock
 
-    def peek(self) -> tuple[Slots, int]:
+    def begin(self) -> tuple[Slots, int]:
         """The slots and the time."""
         return self._slots, self._clock()
+
+    peek = begin
 
     def after_fork(self) -> None:
         """Called in a forked child: the parent's slots stay taken, because both have the same IP address."""

@@ -81,7 +81,7 @@ class SlotStore:
 
     def begin(self) -> tuple[Slots, int] | None:
         """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`)."""
-        return self.peek()
+        raise NotImplementedError
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
         """Write changed slots. False if they were not written, so that the transaction must be repeated."""
@@ -120,13 +120,13 @@ class SlotStore:
 class Plan:
     """The decisions of one transaction, which are carried out after it is written."""
 
-    operations: list[Operation] = attrs.field(factory=list)
+    operations: tuple[Operation, ...] = ()
     settled: list[int] = attrs.field(factory=list)
-    grants: list[tuple[Waiter, int]] = attrs.field(factory=list)
     taken: list[int] = attrs.field(factory=list)
-    rejected: list[tuple[Waiter, float]] = attrs.field(factory=list)
-    waits: list[tuple[Waiter, float]] = attrs.field(factory=list)
-    events: list[BudgetEvent] = attrs.field(factory=list)
+    grants: list[tuple[Waiter, int]] = attrs.field(init=False, factory=list)
+    rejected: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
+    waits: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
+    events: list[BudgetEvent] = attrs.field(init=False, factory=list)
     blocked: tuple[Waiter, int] | None = None
     yielded: bool = False
     changed: bool = False
@@ -171,6 +171,7 @@ class QueuedBudget:
         clock: The clock of this process in nanoseconds, which never goes back.
     """
 
+    _host_number: int = 0
     _first_answer = 0.0
     """The seconds that a store may take to decide about a call, in addition to the caller's `max_wait`."""
 
@@ -290,33 +291,25 @@ class QueuedBudget:
             self._alone.deferred.append(partial(self._change, operation))
             return
         with self._alone:
-            opened = self._open_if_nothing_waits()
-            if opened is not None:
-                plan = Plan(changed=True)
+            opened = None if self._queue.loops or self._operations else self._store.begin()
+            if opened is not None:  # and it concerns no other call
+                plan = Plan()
                 operation(*opened, plan)
                 if self._write_at_once(*opened, plan):
-                    self._defer_events(plan)
                     return
             self._operations.append(operation)
             self._transact()
 
-    def _open_if_nothing_waits(self) -> tuple[Slots, int] | None:
-        """Begin a transaction that concerns no other call. Called within `_alone`."""
-        return None if self._queue.loops or self._operations else self._store.begin()
-
     def _write_at_once(self, slots: Slots, now: int, plan: Plan) -> bool:
-        """End this transaction; False if it was not written. Called within `_alone`."""
-        if not self._store.sharer:  # the slots are in memory
-            return True
-        self._announce_demand(slots, now, plan)
-        if not self._store.end(slots, now, changed=True):
-            return False
-        self._store.noted(slots, now, plan)
-        return True
-
-    def _defer_events(self, plan: Plan) -> None:
+        """End a transaction that concerns no waiting call; False if it was not written. Called within `_alone`."""
+        if self._store.sharer:  # otherwise the slots are in memory
+            slots.announce(Demand(now, self._host_number))
+            if not self._store.end(slots, now, changed=True):
+                return False
+            self._store.noted(slots, now, plan)
         for event in plan.events:
             self._alone.deferred.append(partial(self._listeners.tell, event))
+        return True
 
     # -- taking -------------------------------------------------------------------------------------------------
 
@@ -388,24 +381,23 @@ class QueuedBudget:
     def _take_at_once(self, lane: Lane, max_lifetime: float, place: int | None) -> Grant | None:
         """Take a slot without the queue if nothing waits. None if that is not possible now."""
         with self._alone:
-            opened = self._open_if_nothing_waits()
+            opened = None if self._queue.loops or self._operations else self._store.begin()
             if opened is None:
                 return None
             slots, now = opened
             turn = max(slots.turns[lane], self._queue.turns[lane].turn) + 1
             slot = None
             if not slots.sharers or not (ahead := slots.ahead(now, lane, turn)) or slots.may_pass(now, lane, ahead):
-                slot = slots.take(now, lane, round(max_lifetime * _SECOND), self._next_id())
+                slot = slots.take(
+                    now, lane, round(max_lifetime * _SECOND), self._store.sharer << 32 | next(self._numbers)
+                )
             if slot is None:
                 self._store.end(slots, now, changed=False)
                 return None
             slots.turns[lane] = turn
-            if self._store.sharer and not self._write_at_once(slots, now, Plan(taken=[slot], changed=True)):
+            if self._store.sharer and not self._write_at_once(slots, now, Plan(taken=[slot])):
                 return None
             return Grant(slot, next(self._places) if place is None else place, 0.0)
-
-    def _next_id(self) -> int:
-        return self._store.sharer << 32 | next(self._numbers)
 
     def _abandon(self, waiter: Waiter) -> float:
         """The caller gave up: leave the queue, or give back a slot that was just granted.
@@ -443,7 +435,7 @@ class QueuedBudget:
 
     def _plan(self, slots: Slots, now: int, settled_at: int | None = None) -> Plan:
         """Decide on this state. Only the state is changed."""
-        plan = Plan(operations=list(self._operations))
+        plan = Plan(tuple(self._operations))
         for operation in plan.operations:
             operation(slots, now if settled_at is None else settled_at, plan)
             plan.changed = True
@@ -458,7 +450,7 @@ class QueuedBudget:
             if ahead and yielding < self._grace * ahead and not slots.may_pass(now, waiter.lane, ahead):
                 plan.blocked, plan.yielded = (waiter, ahead), slots.can_take(now, waiter.lane)
                 break
-            slot = slots.take(now, waiter.lane, waiter.max_lifetime, self._next_id())
+            slot = slots.take(now, waiter.lane, waiter.max_lifetime, self._store.sharer << 32 | next(self._numbers))
             if slot is None:
                 plan.blocked = (waiter, ahead)
                 break
@@ -490,7 +482,7 @@ class QueuedBudget:
             return
         if not self._queue.loops:
             if plan.changed:
-                slots.announce(Demand(now, self._host()))
+                slots.announce(Demand(now, self._host_number))
             return
         leaving = {id(waiter) for waiter, _ in (*plan.grants, *plan.rejected)}
         calls, keys, tags = [], [], []
@@ -499,7 +491,7 @@ class QueuedBudget:
             calls.append(len(waiting))
             keys.append(min(len(waiting), self._queue.turns[lane].keys))
             tags.append(waiting[0].turn if waiting else 0)
-        demand = Demand(now, self._host(), tuple(calls), tuple(keys), tuple(tags))  # type: ignore[arg-type]
+        demand = Demand(now, self._host_number, tuple(calls), tuple(keys), tuple(tags))  # type: ignore[arg-type]
         known = slots.sharers.get(self._store.sharer)
         is_news = (
             known is None
@@ -512,9 +504,6 @@ class QueuedBudget:
         if plan.changed or (any(calls) and is_news):
             slots.announce(demand)
             plan.changed = True
-
-    def _host(self) -> int:
-        return 0
 
     def _finish(self, slots: Slots, now: int, plan: Plan) -> None:
         """The transaction is written: wake the calls that it concerns. Called within `_alone`."""
@@ -540,7 +529,8 @@ class QueuedBudget:
         for waiter, wait in plan.waits:
             waiter.judged = True
             self._announce_wait(wait, waiter.lane)
-        self._defer_events(plan)
+        for event in plan.events:
+            self._alone.deferred.append(partial(self._listeners.tell, event))
         if self._operations:
             self._alone.deferred.append(self._settle_rest)
         self._set_alarms(slots, now, plan)

@@ -259,9 +259,6 @@ class RedisBudget(QueuedBudget):
         self._looks = False
         self._reopening: set[asyncio.Task[None]] = set()
 
-    def _host(self) -> int:
-        return self._host_number
-
     def _stale_after(self, max_lifetime: float) -> int:
         return max(nanoseconds(max_lifetime), self.config.cooldown // 60)
 

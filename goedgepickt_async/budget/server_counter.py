@@ -37,7 +37,7 @@ class ExpiryIndex:
         """Remove the slots that are free by now, and return their times."""
         if not self.instants or self.instants[0] > now:
             return ()
-        number = self.free_by(now)
+        number = bisect_right(self.instants, now)
         dropped = self.instants[:number]
         for slot in self._slots[:number]:
             del self.free_at[slot]

@@ -45,7 +45,7 @@ from goedgepickt_async.budget.server_counter import ExpiryIndex, ServerCounter
 __all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "StateError", "StateVersionError", "nanoseconds"]
 
 _VERSION = 3
-_HEADER: Final = struct.Struct("<4sHHQQII")  # magic, version, zero, epoch, sequence number, length, checksum
+_HEADER: Final = struct.Struct("<4sHHQQI")  # magic, version, zero, epoch, sequence number, length; then the checksum
 _MAGIC = b"GGB\0"
 _ID_BITS = 32
 """The number of bits of the counter in a slot's id. The other bits are the number of the process, so ids are unique."""
@@ -122,6 +122,10 @@ _LONG_AGO: Final = -FAR - 1
 """When a slot was taken, where that is not known: before all that is known of the server's counter."""
 
 
+def _checksum(header: bytes, body: bytes) -> bytes:
+    return zlib.crc32(header + bytes(4), zlib.crc32(body)).to_bytes(4, "little")
+
+
 def _swapped(body: bytes) -> bytes:
     """Swap the byte order on big-endian machines, because the stored form is little-endian."""
     numbers = array("q", body)
@@ -151,7 +155,7 @@ class Slots:
         most_ours: The largest number of requests in the server's last counter that known processes can have sent.
     """
 
-    HEADER = _HEADER.size
+    HEADER = _HEADER.size + 4
     """The number of bytes that identify a written state."""
     SHARED_FOR = 5
     """The number of windows for which seen foreign traffic is expected to continue."""
@@ -216,7 +220,7 @@ class Slots:
     def free(self, now: int) -> int:
         """The number of requests that may be sent now, by the rows and by the server's counter."""
         self._advance(now)
-        return min(self.config.share - len(self.rows), self._free_server(now))
+        return min(self.config.share - len(self.rows.instants), self._free_server(now))
 
     def in_flight(self, now: int) -> int:
         """The number of slots that are taken and not settled."""
@@ -505,30 +509,26 @@ class Slots:
         overlapping = self._counter.overlapping
         values = [len(self.rows), len(self._sent), len(overlapping), len(self.sharers)]
         values += (*_scalars_of(self), *self.turns, *self._counter.dump())
-        values += chain.from_iterable(self._sent.items())
-        values += chain.from_iterable(overlapping)
-        for sharer, demand in self.sharers.items():
-            values += (sharer, demand.host, demand.seen, *demand.calls, *demand.keys, *demand.tags)
+        values += chain.from_iterable(chain(self._sent.items(), overlapping))
+        for sharer, (seen, host, calls, keys, tags) in self.sharers.items():
+            values += (sharer, host, seen, *calls, *keys, *tags)
         body = struct.pack(f"{len(values)}q", *values) + self.rows.encode()
         if sys.byteorder == "big":
             body = _swapped(body)
-        return self._head(len(body), zlib.crc32(body)) + body
-
-    def _head(self, length: int, checksum: int) -> bytes:
-        bare = _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, length, 0)
-        return bare[:-4] + zlib.crc32(bare, checksum).to_bytes(4, "little")
+        header = _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, len(body))
+        return header + _checksum(header, body) + body
 
     @staticmethod
     def length_of(data: bytes) -> int:
         """The length of a state in bytes, by its first bytes; 0 if they are not the start of a state."""
-        if len(data) < _HEADER.size or data[:4] != _MAGIC:
+        if len(data) < Slots.HEADER or data[:4] != _MAGIC:
             return 0
-        return _HEADER.size + int(_HEADER.unpack_from(data)[5])
+        return Slots.HEADER + int(_HEADER.unpack_from(data)[5])
 
     @staticmethod
     def sequence_of(data: bytes) -> int:
         """The number of writes of the state in these bytes; 0 if they are not the start of a state."""
-        return int.from_bytes(data[16:24], "little") if data[:4] == _MAGIC and len(data) >= _HEADER.size else 0
+        return int.from_bytes(data[16:24], "little") if data[:4] == _MAGIC and len(data) >= Slots.HEADER else 0
 
     @staticmethod
     def check(data: bytes) -> None:
@@ -538,12 +538,12 @@ class Slots:
             StateError: The bytes are damaged.
             StateVersionError: Another version wrote the bytes.
         """
-        if len(data) < _HEADER.size:
+        if len(data) < Slots.HEADER:
             raise StateError("it is too short")
-        magic, version, _, epoch, sequence, length, checksum = _HEADER.unpack_from(data)
-        bare = _HEADER.pack(magic, version, 0, epoch, sequence, length, 0)
-        end = _HEADER.size + length
-        if magic != _MAGIC or len(data) < end or zlib.crc32(bare, zlib.crc32(data[_HEADER.size : end])) != checksum:
+        magic, version, *_, length = _HEADER.unpack_from(data)
+        end = Slots.HEADER + length
+        checksum = _checksum(data[: _HEADER.size], data[Slots.HEADER : end])
+        if magic != _MAGIC or len(data) < end or data[_HEADER.size : Slots.HEADER] != checksum:
             raise StateError("its checksum is wrong")
         if version != _VERSION:
             raise StateVersionError(f"it has format {version}, and this version reads format {_VERSION}")
@@ -557,11 +557,11 @@ class Slots:
             StateVersionError: Another version wrote the bytes.
         """
         cls.check(data)
-        *_, epoch, sequence, length, _ = _HEADER.unpack_from(data)
+        *_, epoch, sequence, length = _HEADER.unpack_from(data)
         slots = cls(config, sharer)
         slots.epoch, slots.sequence = epoch, sequence
         try:
-            body = data[_HEADER.size : _HEADER.size + length]
+            body = data[cls.HEADER : cls.HEADER + length]
             slots._load(_swapped(body) if sys.byteorder == "big" else body)
         except (LookupError, ValueError, TypeError, struct.error) as error:
             raise StateError(f"it has values that are not valid ({type(error).__name__})") from None
@@ -621,7 +621,7 @@ class Slots:
 
     def _free_local(self) -> int:
         """The number of free slots by the rows."""
-        return self.config.share - len(self.rows)
+        return self.config.share - len(self.rows.instants)
 
     def _free_server(self, now: int) -> int:
         """The number of requests that the server's counter allows; no limit if nothing is known."""
@@ -641,7 +641,8 @@ class Slots:
         if now >= self._alone_until:  # foreign traffic would have shown by now: a single request refreshes the counter
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
-        return 0 if highest <= self._answered(now) + self.config.others else self._careful
+        answered = self._perhaps_counted() - self._may_still_arrive(now)
+        return 0 if highest <= answered + self.config.others else self._careful
 
     def _is_unsure(self, now: int) -> bool:
         """Whether it is unknown if there is foreign traffic."""
@@ -657,10 +658,6 @@ class Slots:
     def _perhaps_counted(self) -> int:
         """The largest number of our requests in the server's window, without those finished before its start."""
         return self.rows.used_at(self._counter.began + self._cooldown)
-
-    def _answered(self, now: int) -> int:
-        """The number of our requests in the server's window, without lost ones and ones in flight."""
-        return self._perhaps_counted() - self._may_still_arrive(now)
 
     def _is_of_an_earlier_window(self, sent: int, now: int, count: int) -> bool:
         """Whether a late response has the counter of a window that is over, which would block the present one."""
@@ -679,8 +676,8 @@ class Slots:
         This is conclusive after the time in which foreign traffic would have shown, or if our request started the
         window.
         """
-        others = self.config.others
-        counted = self._perhaps_counted() + others
+        ours, others = self._perhaps_counted(), self.config.others
+        counted = ours + others
         by_window = counted if sent >= self._counter.since else len(self.rows) + others
         most = by_window if now < self._fixed_until else self._ours_lately() + others
         self.most_ours = most
@@ -695,7 +692,9 @@ class Slots:
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
             self._suspect(now, announce=False)
-        elif (count == 1 or now >= self._young_until()) and (self._counter.highest or 0) <= self._answered(now):
+        elif (count == 1 or now >= self._young_until()) and (
+            (self._counter.highest or 0) <= ours - self._may_still_arrive(now)
+        ):
             self._alone_until = now + self.SHARED_FOR * self._cooldown
 
     def _lacks_sharers(self, now: int) -> bool:
