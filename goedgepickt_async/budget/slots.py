@@ -744,16 +744,24 @@ class Slots:
         """The time when other lanes may take a slot and still leave room; FAR if slots must become free first."""
         if not self._headroom:
             return now
-        left_there = self._free_server(now) - 1
-        instants = [self.config.room_until(self._counter.ends, left_there)]
-        if now < self._counter.rolling_until:
-            instants = [self.config.room_until(self.rows.nth_free_at(0), left_there)]
-        for nth, left in enumerate(range(self._free_local() - 1, self._headroom)):
-            instants.append(self.config.room_until(self.rows.nth_free_at(nth), left))
+        # Only the next end is known of a rolling limit; of a fixed window, all its slots become free at its end.
+        more_come = self.rows.nth_free_at(0) if now < self._counter.rolling_until else self._counter.ends
+        latest = max(self.config.room_until(more_come, self._free_server(now) - 1), self._room_of_slots())
         if self._counter.highest is None or self._may_still_arrive(now):
-            return max(instants)
+            return latest
         # The last counter is outdated if other clients continue to send, so one request may refresh it.
-        return min(max(instants), self._counter.told_at + self._heard)
+        return min(latest, self._counter.told_at + self._heard)
+
+    def _room_of_slots(self) -> int:
+        """`room_from` by the slots alone: after each of the next ones that become free, the rest must be enough."""
+        left = self._free_local() - 1
+        if left >= self._headroom:
+            return -FAR
+        ends = self.rows.instants[: self._headroom - left]
+        if left < 1 or len(ends) < self._headroom - left:
+            return FAR
+        interval = nanoseconds(self.config.interactive_interval)
+        return max([end - number * interval for number, end in enumerate(ends, left)]) + interval // 2
 
     def _next_after(self, now: int, before: int) -> int:
         """The time `before` nanoseconds before the next slot becomes free."""
