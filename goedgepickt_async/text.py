@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 __all__ = [
     "MaskedBytes",
     "MaskedStr",
+    "as_name",
     "for_terminal",
     "html_table",
     "limited_fields",
@@ -21,6 +22,7 @@ __all__ = [
     "masked",
     "printable",
     "safe_repr",
+    "shown",
 ]
 
 _WORD: Final = re.compile(r"[^\s<>\"',;]+")
@@ -75,6 +77,11 @@ def shown(value: object) -> str:
         return printable(repr(value), 60)
     except Exception:  # noqa: BLE001  the caller's class may raise anything
         return type(value).__name__
+
+
+def as_name(name: object) -> str:
+    """The name of a caller's field: a text as it is, and any other value as `shown`."""
+    return str(name) if isinstance(name, str) else shown(name)
 
 
 _MOST_FIELDS: Final = 100

@@ -16,7 +16,7 @@ from uuid import UUID
 import attrs
 
 from goedgepickt_async.errors import ConfigurationError, Evidence, GoedGepicktError, ValidationError
-from goedgepickt_async.text import printable
+from goedgepickt_async.text import printable, shown
 
 if TYPE_CHECKING:  # `goedgepickt --help` reads the endpoints, and must not wait for the budgets
     from goedgepickt_async.budget.slots import Lane
@@ -144,7 +144,7 @@ def query_pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     Raises:
         ValidationError: A value is not a str, number, boolean, date or enumeration member.
     """
-    return tuple((str(name), _text(name, value)) for name, value in query.items() if value is not None)
+    return tuple((_text(name, name), _text(name, value)) for name, value in query.items() if value is not None)
 
 
 def _text(name: object, value: Any) -> str:
@@ -160,8 +160,11 @@ def _text(name: object, value: Any) -> str:
             return str(value)
         except ValueError:
             why = "must have fewer digits"
-    shown = printable(str(name), 40)
-    raise ValidationError(f"query parameter {shown!r} {why}", fields={shown: [why]}, evidence=Evidence.NOT_SENT)
+    raise ValidationError(
+        f"query parameter {shown(name)}: the name and the value {why}",
+        fields={printable(name, 40) if isinstance(name, str) else "query": [why]},
+        evidence=Evidence.NOT_SENT,
+    )
 
 
 def quoted(text: str, safe: str = "") -> str:

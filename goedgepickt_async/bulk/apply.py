@@ -25,6 +25,7 @@ from goedgepickt_async.errors import (
     AlreadyExistsError,
     AuthenticationError,
     ClientClosedError,
+    ConfigurationError,
     ConflictError,
     Evidence,
     GoedGepicktError,
@@ -36,6 +37,8 @@ __all__ = ["PlanRunner"]
 
 _LIST_LAG: Final = 3600.0
 """The seconds until a list shows a new order."""
+_LONGEST: Final = 86_400.0 * 365
+"""The longest duration in seconds."""
 _ROUNDS: Final = 3
 """The largest number of times that a write is sent, if each lookup shows that it was not carried out."""
 _ONCE: Final = frozenset({Action.CREATE, Action.MUTATE})
@@ -84,6 +87,11 @@ class PlanRunner:
     _covered: frozenset[str] = attrs.field(init=False, default=frozenset())
 
     def __attrs_post_init__(self) -> None:
+        for seconds in (self.settle_after, 0.0 if self.max_age is None else self.max_age):
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST:
+                raise ConfigurationError("settle_after and max_age must be seconds, at least 0")
+        if not isinstance(self.journal_path, str | PathLike | None):
+            raise ConfigurationError(f"journal must be the path of a file, not {type(self.journal_path).__name__}")
         self._left = {write.key: write for write in self.writes}
         self._lock = TargetLock(Target.of(self.sender.settings, self.strategy.webshop, self.strategy.name))
 

@@ -23,6 +23,7 @@ from goedgepickt_async.bulk.values import CONVERTER, UNREADABLE, PlannedWrite, P
 from goedgepickt_async.errors import JournalBusyError, JournalError
 from goedgepickt_async.paths import make_private_file
 from goedgepickt_async.settings import Settings
+from goedgepickt_async.text import printable
 
 __all__ = ["Entry", "Journal", "State", "states_of_run"]
 
@@ -100,7 +101,7 @@ class Journal:
         on_commit: Callable[[], object] | None,
     ) -> None:
         self._path = path
-        self._name = "in memory" if path is None else path
+        self._name = "in memory" if path is None else printable(str(path), 300)
         self._kind = kind
         self._executor = executor
         self._on_commit = on_commit
@@ -144,7 +145,7 @@ class Journal:
         return journal
 
     def _open(self, settings: Settings, webshop: str | None, fingerprint: str, run: str, since: float) -> None:
-        self._connection = connection = _connect(self._path)
+        self._connection = connection = _connect(self._path, self._name)
         try:
             with _translated(self._name):
                 if self._path is not None:
@@ -155,9 +156,7 @@ class Journal:
                     scope = json.dumps(attrs.asdict(PlanScope.of(settings, webshop)))
                     connection.execute("INSERT INTO scope VALUES (?)", (scope,))
                 else:
-                    _scope_in(connection, self._path).check(settings, webshop, f"the journal {self._path}")
-                if self._path is not None:
-                    connection.execute("COMMIT")
+                    _scope_in(connection, self._name).check(settings, webshop, f"the journal {self._name}")
                 connection.execute("INSERT OR IGNORE INTO plans (fingerprint, run) VALUES (?, ?)", (fingerprint, run))
                 query = "SELECT id FROM plans WHERE fingerprint = ?"
                 (self._plan,) = connection.execute(query, (fingerprint,)).fetchone()
@@ -165,6 +164,8 @@ class Journal:
                 self.own = {str(key): Entry(*row) for key, *row in own}
                 others = connection.execute(_OTHERS, (self._kind, self._plan, since))
                 self.others = {str(key): Entry(*row) for key, *row in others}
+                if self._path is not None:
+                    connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
@@ -230,27 +231,25 @@ def states_of_run(path: Path, run: str) -> dict[str, Mapping[str, Any]]:
     """Return the latest record of each write of a run, by key; the run may be in progress or have no journal."""
     if not path.exists():
         return {}
-    try:
+    with _translated(path):
         # Not mode=ro: a process that was killed while it committed leaves a transaction that must be rolled back first.
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=1)
         connection.row_factory = sqlite3.Row
         with contextlib.closing(connection):
             query = "SELECT key, action, uuid, state, at FROM writes JOIN plans ON plans.id = writes.plan WHERE run = ?"
             rows = connection.execute(query, (run,)).fetchall()
-    except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} cannot be read: {error}") from None
     return {str(row["key"]): dict(row) for row in rows}
 
 
-def _connect(path: str | PathLike[str] | None) -> sqlite3.Connection:
+def _connect(path: str | PathLike[str] | None, name: str) -> sqlite3.Connection:
     try:
         if path is not None:
             make_private_file(Path(path))
         # By path, because closing another descriptor of the file would release SQLite's lock.
         place = ":memory:" if path is None else path
         return sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise JournalError(f"the journal {path} cannot be opened: {_why(error)}") from None
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise JournalError(f"the journal {name} cannot be opened: {_why(error)}") from None
 
 
 def _lock(connection: sqlite3.Connection) -> None:
@@ -283,7 +282,10 @@ def _translated(path: object) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:  # from the module itself: a text in the file is not UTF-8
+            raise _damaged(path, "a text in it is not UTF-8") from None
+        if code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise JournalBusyError(f"the journal {path} is in use by another process or plan") from None
         raise JournalError(f"the journal {path} cannot be written: {_why(error)}") from None
     except (OSError, sqlite3.Error, *UNREADABLE) as error:
@@ -298,4 +300,4 @@ def _damaged(path: object, why: str) -> JournalError:
 
 
 def _why(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return printable((isinstance(error, OSError) and error.strerror) or str(error), 300)

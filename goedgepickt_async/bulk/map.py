@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import attrs
 
@@ -20,7 +20,7 @@ from goedgepickt_async.errors import BulkStoppedError, ConfigurationError, GoedG
 from goedgepickt_async.hooks import ItemFinished, call_hook
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.paging.paginator import AsyncOnly, refuse
-from goedgepickt_async.text import safe_repr
+from goedgepickt_async.text import safe_repr, shown
 
 __all__ = [
     "BulkRunner",
@@ -149,7 +149,8 @@ def eta(*, left: int, done: int, requests: int, elapsed: float, rate: float) -> 
 
 
 def _check(_policy: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+    is_left_out = value is None and attribute.default is None
+    if not is_left_out and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
         raise ConfigurationError(f"{attribute.name} must be a number, more than 0")
     if attribute.name == "ratio" and value is not None and not value <= 1:
         raise ConfigurationError("ratio must be at most 1, such as 0.2 for 20 %")
@@ -240,6 +241,9 @@ async def in_thread(function: Callable[[], R], executor: Executor | None = None)
     return ended.result()
 
 
+_MOST_ITEMS: Final = 10**12
+
+
 class BulkRunner(Generic[T, R]):
     """A bulk job.
 
@@ -275,6 +279,10 @@ class BulkRunner(Generic[T, R]):
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
+        if not isinstance(stop, StopAfter | None):
+            raise ConfigurationError(f"stop must be a StopAfter, such as StopAfter(errors=10), not {shown(stop)}")
+        if total is not None and (type(total) is not int or not 0 <= total <= _MOST_ITEMS):
+            raise ConfigurationError(f"total must be a whole number, 0 to {_MOST_ITEMS:,}")
         if not callable(operation):
             kind = type(operation).__name__
             raise ConfigurationError(

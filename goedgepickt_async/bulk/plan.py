@@ -258,8 +258,6 @@ class Plan:
             UnfinishedRunError: (while iterated) A run for this target was interrupted: resume or drop it first.
             JournalError: (while iterated) The journal cannot be used.
         """
-        if settle_after < 0 or (max_age is not None and max_age < 0):
-            raise ConfigurationError("settle_after and max_age must be seconds, at least 0")
         runner = runner_of(self, journal_path=journal, dry_run=dry_run, max_age=max_age, settle_after=settle_after)
         return runner.stream(concurrency=concurrency, stop=stop)
 

@@ -50,6 +50,7 @@ from goedgepickt_async.bulk.values import (
     Unchanged,
 )
 from goedgepickt_async.errors import ConfigurationError, JournalError
+from goedgepickt_async.text import shown
 
 __all__ = ["Bulk", "Run", "bound", "make_plan"]
 
@@ -72,7 +73,9 @@ async def make_plan(
         webshop: The uuid or name of the webshop. None: the webshop of the client, or the only webshop of the account.
         options: The options of the strategy.
     """
-    given = webshop or sender.settings.webshop_uuid
+    given = (sender.settings.webshop_uuid or None) if webshop is None else webshop
+    if given is not None and not isinstance(given, str):
+        raise ConfigurationError(f"webshop_uuid must be the uuid or the name of a webshop, not {shown(given)}")
     kind: PlanStrategy[Any] = _STRATEGIES[name](sender, webshop=given or "", **options)
     with CallContext(lane=Lane.NORMAL).active() as shop_context:
         kind.webshop, kind.webshop_name = await resolve_webshop(sender, given)
@@ -281,6 +284,8 @@ class Bulk:
             JournalBusyError: Another run is writing to the target.
             JournalError: The run cannot be recorded.
         """
+        if not isinstance(plan, Plan):
+            raise ConfigurationError(f"start_run takes a plan, such as `await gg.stock.plan(…)`, not {shown(plan)}")
         target = plan.target
         now = datetime.now(UTC)
         record = RunRecord(

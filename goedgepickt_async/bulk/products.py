@@ -42,6 +42,7 @@ from goedgepickt_async.errors import ConfigurationError, ValidationError
 from goedgepickt_async.models import NewProduct, Product, ProductStock, ProductType, ProductUpdate
 from goedgepickt_async.models.serialization import plain_scalar
 from goedgepickt_async.resources import Products, Stock
+from goedgepickt_async.text import shown
 
 __all__ = [
     "ProductStrategy",
@@ -226,8 +227,8 @@ class ProductStrategy(PlanStrategy[ProductsSeen]):
         create_elsewhere: bool = False,
         allow_similar: bool = False,
     ) -> None:
-        if key not in {"sku", "product_id"}:
-            raise ConfigurationError(f"key must be 'sku' or 'product_id', not {key!r}")
+        if not isinstance(key, str) or key not in {"sku", "product_id"}:
+            raise ConfigurationError(f"key must be 'sku' or 'product_id', not {shown(key)}")
         self._rules = {
             "update_pictures": update_pictures,
             "existing_only": existing_only,
@@ -410,10 +411,12 @@ class StockStrategy(PlanStrategy[ProductsSeen]):
         one_location: bool = False,
         reason: str | None = None,
     ) -> None:
-        if mode not in {"set", "free"}:
-            raise ConfigurationError(f"mode must be 'set' or 'free', not {mode!r}")
-        if mode == "set" and not location:
+        if not isinstance(mode, str) or mode not in {"set", "free"}:
+            raise ConfigurationError(f"mode must be 'set' or 'free', not {shown(mode)}")
+        if mode == "set" and location is None:
             raise ConfigurationError("mode 'set' needs location=, the uuid of a pick location")
+        if location is not None and not (isinstance(location, str) and location.strip()):
+            raise ConfigurationError(f"location must be the uuid of a pick location, not {shown(location)}")
         options = {"mode": mode, "location": location, "one_location": one_location, "reason": reason}
         super().__init__(sender, webshop, noun="sku", options=options)
         self.reads_in_pages: bool = mode == "free" or one_location

@@ -26,6 +26,7 @@ from goedgepickt_async.bulk.values import UNREADABLE
 from goedgepickt_async.errors import ConfigurationError, JournalBusyError, JournalError
 from goedgepickt_async.paths import FileLock, make_private_directory, runtime_dir, state_dir, write_private
 from goedgepickt_async.settings import Settings
+from goedgepickt_async.text import shown
 
 __all__ = [
     "RunRecord",
@@ -306,12 +307,13 @@ def find_run(run_id: str) -> RunRecord:
     """
     damaged: list[JournalError] = []
     runs = list_runs(on_damaged=damaged.append)
-    found = [run for run in runs if run.id == run_id] or [run for run in runs if run_id and run.id.startswith(run_id)]
+    start = run_id if isinstance(run_id, str) and run_id else " "
+    found = [run for run in runs if run.id == start] or [run for run in runs if run.id.startswith(start)]
     if damaged and not found:
         raise damaged[0]
     if len(found) != 1:
         raise ConfigurationError(
-            f"there {'are several runs' if found else 'is no run'} {run_id!r}; `goedgepickt runs` (list_runs) lists them"
+            f"there {'are several runs' if found else 'is no run'} {shown(run_id)}; `goedgepickt runs` (list_runs) lists them"
         )
     return found[0]
 
@@ -378,15 +380,17 @@ def read_changes(run: RunRecord) -> Iterator[dict[str, Any]]:
     Raises:
         JournalError: The record is damaged.
     """
-    plan: dict[str, Any] = {}
     try:
-        plan = json.loads(run.plan_path.read_bytes())
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise JournalError(f"the plan of run {run.id} cannot be read: {type(error).__name__}") from None
+        return iter([*_changes(run)])
+    except (OSError, *UNREADABLE) as error:
+        raise JournalError(f"the changes of run {run.id} cannot be read: {type(error).__name__}") from None
+
+
+def _changes(run: RunRecord) -> Iterator[dict[str, Any]]:
+    planned: dict[str, Any] = {}
+    with contextlib.suppress(FileNotFoundError):
+        planned = {str(write["key"]): write for write in json.loads(run.plan_path.read_bytes())["writes"]}
     states = states_of_run(run.journal_path, run.id)
-    planned = {str(write.get("key")): write for write in plan.get("writes", [])}
     for key in planned or states:
         write, row = planned.get(key, {}), states.get(key)
         yield {

@@ -36,6 +36,7 @@ from goedgepickt_async.models import UNSET, PageInfo, Product, StockLocation, We
 from goedgepickt_async.paging.reader import LARGEST_PAGE
 from goedgepickt_async.resources import Products, Stock, Webshops
 from goedgepickt_async.resources.base import not_proven
+from goedgepickt_async.text import as_name, shown
 
 __all__ = [
     "PlanStrategy",
@@ -120,7 +121,7 @@ class PlanStrategy(ABC, Generic[P]):
 def fields_of(row: Any) -> dict[str, Any]:
     """Return the fields of a row that have a value, by Python name. Another type of row is a `TypeError`."""
     if isinstance(row, Mapping):
-        named: Iterable[tuple[str, Any]] = ((str(name), value) for name, value in row.items())
+        named: Iterable[tuple[str, Any]] = ((as_name(name), value) for name, value in row.items())
     elif attrs.has(type(row)):
         named = ((field.name, getattr(row, field.name)) for field in attrs.fields(type(row)))
     else:
@@ -435,7 +436,7 @@ async def resolve_webshop(sender: Sender, given: str | None) -> tuple[str, str]:
         raise ConfigurationError(
             f"the account has several webshops: {there}. Pass webshop_uuid (--webshop) or set GOEDGEPICKT_WEBSHOP_UUID"
         )
-    raise ConfigurationError(f"the account has no webshop {given!r}; it has: {there}")
+    raise ConfigurationError(f"the account has no webshop {shown(given)}; it has: {there}")
 
 
 async def _for_each(sender: Sender, items: Sequence[T], read: Callable[[T], Awaitable[R]]) -> dict[T, R]:

@@ -44,6 +44,7 @@ from goedgepickt_async.models.validators import (
     text,
     type_name,
 )
+from goedgepickt_async.text import as_name
 
 __all__ = [
     "Address",
@@ -201,7 +202,7 @@ def optional_address(value: Address | Mapping[str, Any] | Unset) -> Address | Un
         raise FieldError(f"must be an Address, not {type_name(value)}")
     kept: dict[str, str] = {}
     known = {field.name for field in attrs.fields(Address)}
-    problems = {str(name): "Address has no such field" for name in parts if name not in known}
+    problems = {as_name(name): "Address has no such field" for name in parts if name not in known}
     for name, part in parts.items():
         if name not in known:
             continue

@@ -21,7 +21,7 @@ from goedgepickt_async.models.validators import (
     type_name,
     validation_error,
 )
-from goedgepickt_async.text import html_table
+from goedgepickt_async.text import as_name, html_table
 
 __all__ = ["Model", "members", "plain_scalar", "to_plain"]
 
@@ -196,7 +196,7 @@ def _read_model(data: Any, cls: type[Any], *, wire: bool) -> Any:
     problems: dict[str, str] = {}
     for name in given.keys() - fields.keys():
         hint = "; it is a name of the API: pass wire=True" if not wire and name in _wire_names(cls) else ""
-        problems[str(name)] = f"{cls.__name__} has no such field{hint}"
+        problems[as_name(name)] = f"{cls.__name__} has no such field{hint}"
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name not in given:

@@ -15,7 +15,7 @@ import attrs
 
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models.base import UNSET, OrderStatus, Unset, WebhookEvent, field_info
-from goedgepickt_async.text import limited_fields, safe_repr
+from goedgepickt_async.text import as_name, limited_fields, safe_repr
 
 __all__ = [
     "COUNTRY_CODES",
@@ -355,7 +355,7 @@ def coerce(cls: type[_T], value: object) -> _T:
         return value
     if not isinstance(value, Mapping):
         raise FieldError(f"must be a {cls.__name__} or a mapping of its fields, not {type_name(value)}")
-    values = check(cls, {str(name): part for name, part in value.items()})
+    values = check(cls, {as_name(name): part for name, part in value.items()})
     made = object.__new__(cls)
     for name, part in values.items():
         object.__setattr__(made, name, part)

@@ -536,7 +536,7 @@ class ListReader:
                 f"the list has more than {MAX_OFFSET} rows, the server sends no cursor, and the list cannot be "
                 "continued by date"
             )
-        window = last - timedelta(days=1)
+        window = last - min(timedelta(days=1), last - date.min)
         if self.position.window is not None and window <= self.position.window:
             window = last
         if self.position.window is not None and window <= self.position.window:

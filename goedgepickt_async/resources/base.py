@@ -15,7 +15,7 @@ from goedgepickt_async._transport.pipeline import CallResult, Sender, outcome_un
 from goedgepickt_async._transport.request import NO_BODY, Request, query_pairs, quoted
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.convert import decode, python_name
-from goedgepickt_async.convert.hooks import as_list
+from goedgepickt_async.convert.hooks import as_list, in_amsterdam
 from goedgepickt_async.endpoints import ENDPOINTS, Endpoint
 from goedgepickt_async.errors import (
     ConfigurationError,
@@ -28,7 +28,7 @@ from goedgepickt_async.errors import (
 )
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import PageInfo
-from goedgepickt_async.models.base import AMSTERDAM, UNSET, Unset
+from goedgepickt_async.models.base import UNSET, Unset
 from goedgepickt_async.paging import AsyncOnly, Fetch, ListSource, OnUnreadable, Paginator, RawPage
 from goedgepickt_async.paging.reader import LARGEST_PAGE, MAX_OFFSET
 
@@ -108,7 +108,7 @@ class Resource(AsyncOnly):
     def _webshop(self, given: str | Unset | None) -> str:
         """Return the uuid of the webshop for a write."""
         webshop = self._sender.settings.webshop_uuid if given is UNSET or given is None else given
-        if not webshop:
+        if not webshop or not webshop.strip():
             raise ValidationError(
                 "webshop_uuid is required: pass it to this call or to the client, or set GOEDGEPICKT_WEBSHOP_UUID",
                 fields={"webshop_uuid": ["is required"]},
@@ -136,6 +136,8 @@ def query_of(endpoint: Endpoint, filters: Mapping[str, Any]) -> tuple[tuple[str,
             continue
         if not isinstance(value, str | date):
             raise ConfigurationError(f"{known.name} must be text, not {type(value).__name__}")
+        if known.name.endswith("_uuid") and not str(value).strip():
+            raise ConfigurationError(f"{known.name} is empty: pass None for no filter")
         if known.is_search:
             query |= {"searchAttribute": known.parameter, "searchDelimiter": "=", "searchValue": value}
         else:
@@ -351,7 +353,7 @@ def day(moment: date | None) -> date | None:
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
             raise ConfigurationError("created_after must be a date, or a datetime with a time zone")
-        return moment.astimezone(AMSTERDAM).date()
+        return in_amsterdam(moment).date()
     if moment is not None and not isinstance(moment, date):
         raise ConfigurationError(
             f"created_after must be a date, such as date(2026, 11, 1), not {type(moment).__name__}"

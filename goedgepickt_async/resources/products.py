@@ -289,6 +289,8 @@ class Stock(Resource):
         reason = masked(reason)
         if _whole(quantity, "quantity") == 0:
             raise refused("quantity", "must not be 0")
+        if pick_location_uuid is not None and not (isinstance(pick_location_uuid, str) and pick_location_uuid.strip()):
+            raise refused("pick_location_uuid", "must be text that is not empty")
         body = {"mutation": quantity, "mutationReason": reason, "pickLocationUuid": pick_location_uuid}
         body = {name: value for name, value in body.items() if value is not None}
         await self._sender.send(request_to("stock.mutate", body, uuid=product_uuid))

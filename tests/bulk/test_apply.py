@@ -330,6 +330,8 @@ def _spoil_bytes(path: Path) -> None:
         (_spoil_bytes, "damaged"),
         (lambda path: path.write_bytes(b"no database at all" * 99), "damaged"),
         (lambda path: (path.unlink(), path.mkdir()), "must be a file"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"mutate", b"m\xfftate")), "damaged"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b'"salt": "', b'"salt":5, "')), "damaged"),
     ],
 )
 async def test_a_journal_that_cannot_be_used_is_said_and_nothing_is_sent(

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from goedgepickt_async import ConfigurationError, GoedGepickt, JournalBusyError, Plan
+from goedgepickt_async import ConfigurationError, GoedGepickt, JournalBusyError, JournalError, Plan
 from goedgepickt_async.bulk import (
     RunState,
     UnfinishedRunError,
@@ -192,6 +192,14 @@ async def test_the_record_of_a_run_says_what_was_changed_from_what_to_what(gg: G
     assert [row["changes"][0]["after"] for row in changes] == [1000, 1001, 1002]
     assert all(path.stat().st_mode & 0o077 == 0 for path in run.folder.rglob("*"))
     assert "3 of 3 writes done" in str(run)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"writes": 5}', '{"writes": [{"key": "A"}, 5]}', '{"writes": [{}]}'])
+async def test_a_damaged_plan_of_a_run_is_an_error_of_the_package(gg: GoedGepickt, sandbox: Sandbox, text: str) -> None:
+    run = await gg.bulk.start_run(await levels(gg, 100, 2))
+    run.record.plan_path.write_text(text)
+    with pytest.raises(JournalError, match="cannot be read"):
+        read_changes(run.record)
 
 
 async def test_the_record_of_ended_orders_keeps_no_address(gg: GoedGepickt, sandbox: Sandbox) -> None:

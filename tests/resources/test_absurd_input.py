@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -17,6 +18,7 @@ from goedgepickt_async import (
     RetryPolicy,
     ValidationError,
 )
+from goedgepickt_async.bulk import OutcomeStream
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, raw_server
 
@@ -53,12 +55,24 @@ VALUES: dict[str, Any] = {
     "a list": [],
     "a hostile object": Hostile(),
     "a list of it": [Hostile()],
-    "a mapping": {"\ud800": 1, 1: 2, "sku": Hostile()},
+    "a mapping": {"\ud800": 1, 1: 2, 10**5000: 3, "sku": Hostile()},
     "a moment": dt.datetime.min,  # noqa: DTZ901  a naive one
+    "the last moment": dt.datetime.max.replace(tzinfo=dt.UTC),
     "a generator": (number for number in range(3)),
 }
 LINE = {"sku": "a", "product_name": "b", "quantity": 1, "tax_rate": "21"}
 ORDER = {"order_id": "1", "status": "open", "lines": [LINE]}
+
+
+async def drain(outcomes: OutcomeStream[Any, Any]) -> None:
+    async with outcomes:
+        async for _ in outcomes:
+            str(outcomes)
+
+
+async def apply(gg: GoedGepickt, **options: Any) -> None:
+    await drain((await gg.stock.plan({})).apply(**options))
+
 
 CALLS: dict[str, Callable[[GoedGepickt, Any], Awaitable[object]]] = {
     "get": lambda gg, value: gg.orders.get(value),
@@ -94,6 +108,19 @@ CALLS: dict[str, Callable[[GoedGepickt, Any], Awaitable[object]]] = {
     "row of a plan": lambda gg, value: gg.products.plan([value]),
     "stock.plan": lambda gg, value: gg.stock.plan({"A": value}),
     "orders.plan": lambda gg, value: gg.orders.plan([value]),
+    "since": lambda gg, value: gg.orders.plan([], since=value),
+    "key of a plan": lambda gg, value: gg.products.plan([], key=value),
+    "webshop of a plan": lambda gg, value: gg.products.plan([], webshop_uuid=value),
+    "mode of a plan": lambda gg, value: gg.stock.plan({}, mode=value),
+    "location of a plan": lambda gg, value: gg.stock.plan({}, location=value),
+    "location": lambda gg, value: gg.stock.mutate("u", 1, pick_location_uuid=value),
+    "stop": lambda gg, value: drain(gg.bulk.map(gg.orders.get, ["", "u"], stop=value)),
+    "total": lambda gg, value: drain(gg.bulk.map(gg.orders.get, ["u"], total=value)),
+    "start_run": lambda gg, value: gg.bulk.start_run(value),
+    "resume_run": lambda gg, value: gg.bulk.resume_run(value),
+    "journal": lambda gg, value: apply(gg, journal=value),
+    "settle_after": lambda gg, value: apply(gg, settle_after=value),
+    "max_age": lambda gg, value: apply(gg, max_age=value),
 } | {
     f"option {name}": lambda gg, value, name=name: gg.with_options(**{name: value}).request("GET", "/x")
     for name in ("timeout", "max_wait", "deadline", "lane", "retry", "max_body", "user_agent", "headers")
@@ -114,7 +141,10 @@ async def answer(exchange: Exchange) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # a status that no version knows
 @pytest.mark.parametrize("call", CALLS)
-async def test_any_argument_is_accepted_or_raises_our_error(call: str) -> None:
+async def test_any_argument_is_accepted_or_raises_our_error(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     async with (
         raw_server(answer) as server,
         GoedGepickt(
@@ -142,6 +172,22 @@ def test_a_text_of_another_class_is_an_open_value() -> None:
     text: str = Text("never-seen-before")
     status = OrderStatus(text)
     assert (type(status), type(status.value)) == (OrderStatus, str)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+async def test_a_blank_uuid_is_refused_and_does_not_mean_any(blank: str) -> None:
+    async with GoedGepickt("k", webshop_uuid=blank) as gg:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: gg.orders.list(webshop_uuid=blank).first(),
+            lambda: gg.products.find_by_sku("A", webshop_uuid=blank),
+            lambda: gg.products.list(supplier_uuid=blank).first(),
+            lambda: gg.stock.mutate("u", 1, pick_location_uuid=blank),
+            lambda: gg.stock.plan({"A": 1}, location=blank),
+            lambda: gg.orders.create(ORDER),
+        ]
+        for call in calls:
+            with pytest.raises((ConfigurationError, ValidationError), match=r"empty|required|uuid of"):
+                await call()
 
 
 async def test_fields_of_refused_input_are_limited_as_the_fields_of_a_response() -> None:
