@@ -29,9 +29,10 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.budget.config import Lane, LimiterConfig, limiter_config, nanoseconds
-from goedgepickt_async.budget.memory import SharerMemory, new_sharer
-from goedgepickt_async.budget.queue import Plan, QueuedBudget, SlotStore, running_loop
-from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
+from goedgepickt_async.budget.encoding import HEADER, StateError, StateVersionError, length_of, sequence_of, unseal
+from goedgepickt_async.budget.queue import QueuedBudget, running_loop
+from goedgepickt_async.budget.slots import Slots
+from goedgepickt_async.budget.store import Plan, SharerMemory, SlotStore, new_sharer
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
 
@@ -172,16 +173,16 @@ class HostFile:
             UnusableFileError: The file cannot be read.
         """
         try:
-            heads = [_read_at(self._descriptor, Slots.HEADER, 0), _read_at(self._descriptor, Slots.HEADER, _HALF)]
+            heads = [_read_at(self._descriptor, HEADER, 0), _read_at(self._descriptor, HEADER, _HALF)]
             if if_changed and heads == self._heads:
                 return None
             self._heads = heads
-            order = (0, 1) if Slots.sequence_of(heads[0]) >= Slots.sequence_of(heads[1]) else (1, 0)
+            order = (0, 1) if sequence_of(heads[0]) >= sequence_of(heads[1]) else (1, 0)
             other_version: StateVersionError | None = None
             for half in order:
-                data = _read_at(self._descriptor, min(Slots.length_of(heads[half]), _HALF), half * _HALF)
+                data = _read_at(self._descriptor, min(length_of(heads[half]), _HALF), half * _HALF)
                 try:
-                    Slots.check(data)
+                    unseal(data)
                 except StateVersionError as error:
                     other_version = error
                 except StateError:
@@ -211,7 +212,7 @@ class HostFile:
             raise UnusableFileError(error.strerror or type(error).__name__) from None
         if written < len(data):
             raise UnusableFileError("the disk is full")
-        self._heads[self._older] = data[: Slots.HEADER]
+        self._heads[self._older] = data[:HEADER]
         self._older = 1 - self._older
 
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from goedgepickt_async.budget.config import LimiterConfig, limiter_config
-from goedgepickt_async.budget.queue import QueuedBudget, SlotStore
+from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Slots
+from goedgepickt_async.budget.store import SlotStore
 
 __all__ = ["LocalBudget"]
 

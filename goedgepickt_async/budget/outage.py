@@ -16,9 +16,10 @@ import attrs
 from goedgepickt_async.budget.config import Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.host import HostFile, HostStore
 from goedgepickt_async.budget.protocol import Grant
-from goedgepickt_async.budget.queue import Operation, Plan, QueuedBudget
+from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.redis_client import RedisStore
 from goedgepickt_async.budget.slots import Slots
+from goedgepickt_async.budget.store import Operation, Plan
 from goedgepickt_async.logs import log_event
 
 __all__ = ["Outage", "OutageSettings", "number_of_host"]

@@ -19,41 +19,30 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import attrs
-
 from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.protocol import (
-    Answered,
     BudgetEvent,
     BudgetSnapshot,
-    ForeignTrafficDetected,
     Grant,
     Listeners,
-    Lost,
     NeverSent,
     Outcome,
-    PauseStarted,
-    Refused,
     WaitStarted,
 )
 from goedgepickt_async.budget.slots import Demand, Slots
+from goedgepickt_async.budget.store import Operation, Plan, SlotStore, pause_operation, settle_operation
 from goedgepickt_async.budget.waiting import Pacer, Waiter, WaitQueue
 from goedgepickt_async.errors import BudgetExhaustedError, Evidence
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.text import safe_repr
 
 __all__ = [
-    "Plan",
     "QueuedBudget",
-    "SlotStore",
     "exhausted",
     "running_loop",
-    "settle_operation",
 ]
 
 _SECOND = 1_000_000_000
-_LONGEST_PAUSE = 5
-"""In windows: a longer Retry-After is not from the rate limiter. After this pause a single request asks again."""
 _CLOSE = nanoseconds(0.001)
 """Alarms within this time count as one. Otherwise two loops would wake each other again and again."""
 _AGED = nanoseconds(300)
@@ -64,72 +53,6 @@ _GRACE = 150
 """The part of a window for which a free slot is left to the process whose turn it is."""
 _REFRESH = 5
 """The part of a window after which a waiting process reports its waiting calls again."""
-
-Operation = Callable[[Slots, int, "Plan"], None]
-
-
-class SlotStore:
-    """A store of slots; without other methods, one that only this process uses and that is always ready.
-
-    Attributes:
-        kind: The kind, as in `BudgetSnapshot`.
-        sharer: The number of this process, unique among all that use the state; 0 if it is the only one.
-    """
-
-    kind: str
-    sharer: int = 0
-
-    def begin(self) -> tuple[Slots, int] | None:
-        """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`)."""
-        raise NotImplementedError
-
-    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
-        """Write changed slots. False if they were not written, so that the transaction must be repeated."""
-        return True
-
-    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
-        """The transaction is written: remember the slots of this process."""
-
-    def retry(self, attempt: Callable[[], object]) -> None:
-        """Call `attempt` in the running loop as soon as `begin` may succeed."""
-
-    def peek(self) -> tuple[Slots, int]:
-        """Return the slots as last seen and the time of their clock, only for reading."""
-        raise NotImplementedError
-
-    def look_again_in(self, slots: Slots, now: int, lane: Lane, ahead: int) -> int:  # noqa: ARG002
-        """Return the nanoseconds until the first waiting call may be sent; FAR if that needs a response here.
-
-        Args:
-            slots: The slots.
-            now: The time of their clock.
-            lane: The lane of the call.
-            ahead: The number of calls of other processes before it.
-        """
-        return slots.next_change(now) - now
-
-    def after_fork(self) -> None:
-        """Called in a forked child: drop the state of the parent."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return the values of the store for `BudgetSnapshot`."""
-        return {}
-
-
-@attrs.define
-class Plan:
-    """The decisions of one transaction, which are carried out after it is written."""
-
-    operations: tuple[Operation, ...] = ()
-    settled: list[int] = attrs.field(factory=list)
-    taken: list[int] = attrs.field(factory=list)
-    grants: list[tuple[Waiter, int]] = attrs.field(init=False, factory=list)
-    rejected: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
-    waits: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
-    events: list[BudgetEvent] = attrs.field(init=False, factory=list)
-    blocked: tuple[Waiter, int] | None = None
-    yielded: bool = False
-    changed: bool = False
 
 
 class _Alone:
@@ -224,7 +147,7 @@ class QueuedBudget:
 
     def pause(self, retry_after: float | None) -> None:
         """Pause all lanes after a 429; see `Budget.pause`."""
-        self._change(partial(_pause, retry_after))
+        self._change(partial(pause_operation, retry_after))
 
     def listen(self, method: Callable[[BudgetEvent], Any]) -> None:
         """Call a bound method with each event; see `Budget.listen`."""
@@ -595,33 +518,6 @@ class QueuedBudget:
             return
         self._told_at = now
         log_event("budget.waited", seconds=wait, queued=queued)
-
-
-def settle_operation(slot: int, outcome: Outcome, slots: Slots, now: int, plan: Plan) -> None:
-    """The operation that settles a slot."""
-    plan.settled.append(slot)
-    match outcome:
-        case Answered(count):
-            knew = slots.foreign_traffic(now)
-            slots.answered(slot, now, count)
-            if slots.foreign_traffic(now) and not knew:
-                plan.events.append(ForeignTrafficDetected(counted=count or 0, ours=slots.most_ours))
-        case Lost():
-            slots.lost(slot, now)
-        case NeverSent():
-            slots.give_back(slot)
-        case Refused(retry_after):
-            slots.give_back(slot)
-            _pause(retry_after, slots, now, plan)
-
-
-def _pause(retry_after: float | None, slots: Slots, now: int, plan: Plan) -> None:
-    """The operation after a 429: all calls wait for `Retry-After` and one second, as the server rounds down."""
-    config = slots.config
-    asked = config.window if retry_after is None else retry_after
-    pause = min(asked, _LONGEST_PAUSE * config.window) + config.safety_margin
-    slots.throttled(now, nanoseconds(pause))
-    plan.events.append(PauseStarted(seconds=pause, throttled=slots.throttled_count))
 
 
 def exhausted(wait: float) -> BudgetExhaustedError:

@@ -36,9 +36,10 @@ from typing import Any
 import attrs
 
 from goedgepickt_async.budget.config import Lane, limiter_config, nanoseconds
+from goedgepickt_async.budget.encoding import HEADER, StateVersionError
 from goedgepickt_async.budget.outage import Outage, OutageSettings, number_of_host
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
-from goedgepickt_async.budget.queue import Plan, QueuedBudget, running_loop, settle_operation
+from goedgepickt_async.budget.queue import QueuedBudget, running_loop
 from goedgepickt_async.budget.redis_client import (
     CONNECTING,
     RedisClient,
@@ -50,7 +51,8 @@ from goedgepickt_async.budget.redis_client import (
     misconfiguration,
     without_password,
 )
-from goedgepickt_async.budget.slots import Slots, StateVersionError
+from goedgepickt_async.budget.slots import Slots
+from goedgepickt_async.budget.store import Plan, settle_operation
 from goedgepickt_async.errors import ClientClosedError, ConfigurationError
 from goedgepickt_async.text import safe_repr
 
@@ -358,7 +360,7 @@ class RedisBudget(QueuedBudget):
             if not data and not wakes:
                 return
             sent = self._clock()
-            reply = await self._exchange(link, before[: Slots.HEADER], data, wakes)
+            reply = await self._exchange(link, before[:HEADER], data, wakes)
             if reply is not None:
                 if data:
                     with self._alone:
@@ -402,7 +404,7 @@ class RedisBudget(QueuedBudget):
         sent = self._clock()
         keep = 20 * self.config.cooldown // 1_000_000
         wake = ",".join(map(str, wakes))
-        arguments = ("EVAL", _SCRIPT, 1, self._key, Slots.HEADER, token, data, keep, wake)
+        arguments = ("EVAL", _SCRIPT, 1, self._key, HEADER, token, data, keep, wake)
         reply: Any = None
         for last_try in (False, True):
             try:

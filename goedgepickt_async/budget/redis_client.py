@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
-from goedgepickt_async.budget.memory import SharerMemory, new_sharer
-from goedgepickt_async.budget.queue import Plan, SlotStore
-from goedgepickt_async.budget.slots import Slots, StateError, StateVersionError
+from goedgepickt_async.budget.encoding import StateError, StateVersionError
+from goedgepickt_async.budget.slots import Slots
+from goedgepickt_async.budget.store import Plan, SharerMemory, SlotStore, new_sharer
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
 

@@ -30,9 +30,6 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
-import zlib
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -40,26 +37,14 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.encoding import StateError, seal, unseal
 from goedgepickt_async.budget.server_counter import ExpiryIndex, ServerCounter
 
-__all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "StateError", "StateVersionError", "nanoseconds"]
+__all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "nanoseconds"]
 
-_VERSION = 3
-_HEADER: Final = struct.Struct("<4sHHQQI")  # magic, version, zero, epoch, sequence number, length; then the checksum
-_MAGIC = b"GGB\0"
-_ID_BITS = 32
-"""The number of bits of the counter in a slot's id. The other bits are the number of the process, so ids are unique."""
 _MAX_SHARERS = 512
 _TUPLE_SIZES: Final = (2, 3, 12)
 """The format of requests in flight, of observations, and of sharing processes."""
-
-
-class StateError(ValueError):
-    """The bytes are not a valid state; the text has the reason."""
-
-
-class StateVersionError(StateError):
-    """The state was written by another version of this package."""
 
 
 class Demand(NamedTuple):
@@ -122,17 +107,6 @@ _LONG_AGO: Final = -FAR - 1
 """When a slot was taken, where that is not known: before all that is known of the server's counter."""
 
 
-def _checksum(header: bytes, body: bytes) -> bytes:
-    return zlib.crc32(header + bytes(4), zlib.crc32(body)).to_bytes(4, "little")
-
-
-def _swapped(body: bytes) -> bytes:
-    """Swap the byte order on big-endian machines, because the stored form is little-endian."""
-    numbers = array("q", body)
-    numbers.byteswap()
-    return numbers.tobytes()
-
-
 class Slots:
     """The state machine of the slots. Each method has an argument `now`, which never goes back.
 
@@ -155,8 +129,6 @@ class Slots:
         most_ours: The largest number of requests in the server's last counter that known processes can have sent.
     """
 
-    HEADER = _HEADER.size + 4
-    """The number of bytes that identify a written state."""
     SHARED_FOR = 5
     """The number of windows for which seen foreign traffic is expected to continue."""
     MOST_MARGIN = 16
@@ -512,41 +484,7 @@ class Slots:
         values += chain.from_iterable(chain(self._sent.items(), overlapping))
         for sharer, (seen, host, calls, keys, tags) in self.sharers.items():
             values += (sharer, host, seen, *calls, *keys, *tags)
-        body = struct.pack(f"{len(values)}q", *values) + self.rows.encode()
-        if sys.byteorder == "big":
-            body = _swapped(body)
-        header = _HEADER.pack(_MAGIC, _VERSION, 0, self.epoch, self.sequence, len(body))
-        return header + _checksum(header, body) + body
-
-    @staticmethod
-    def length_of(data: bytes) -> int:
-        """The length of a state in bytes, by its first bytes; 0 if they are not the start of a state."""
-        if len(data) < Slots.HEADER or data[:4] != _MAGIC:
-            return 0
-        return Slots.HEADER + int(_HEADER.unpack_from(data)[5])
-
-    @staticmethod
-    def sequence_of(data: bytes) -> int:
-        """The number of writes of the state in these bytes; 0 if they are not the start of a state."""
-        return int.from_bytes(data[16:24], "little") if data[:4] == _MAGIC and len(data) >= Slots.HEADER else 0
-
-    @staticmethod
-    def check(data: bytes) -> None:
-        """Raise unless these bytes are a complete state.
-
-        Raises:
-            StateError: The bytes are damaged.
-            StateVersionError: Another version wrote the bytes.
-        """
-        if len(data) < Slots.HEADER:
-            raise StateError("it is too short")
-        magic, version, *_, length = _HEADER.unpack_from(data)
-        end = Slots.HEADER + length
-        checksum = _checksum(data[: _HEADER.size], data[Slots.HEADER : end])
-        if magic != _MAGIC or len(data) < end or data[_HEADER.size : Slots.HEADER] != checksum:
-            raise StateError("its checksum is wrong")
-        if version != _VERSION:
-            raise StateVersionError(f"it has format {version}, and this version reads format {_VERSION}")
+        return seal(self.epoch, self.sequence, struct.pack(f"{len(values)}q", *values) + self.rows.encode())
 
     @classmethod
     def decode(cls, data: bytes, config: LimiterConfig, sharer: int = 0) -> Slots:
@@ -556,13 +494,10 @@ class Slots:
             StateError: The bytes are damaged.
             StateVersionError: Another version wrote the bytes.
         """
-        cls.check(data)
-        *_, epoch, sequence, length = _HEADER.unpack_from(data)
         slots = cls(config, sharer)
-        slots.epoch, slots.sequence = epoch, sequence
+        slots.epoch, slots.sequence, body = unseal(data)
         try:
-            body = data[cls.HEADER : cls.HEADER + length]
-            slots._load(_swapped(body) if sys.byteorder == "big" else body)
+            slots._load(body)
         except (LookupError, ValueError, TypeError, struct.error) as error:
             raise StateError(f"it has values that are not valid ({type(error).__name__})") from None
         return slots

@@ -10,9 +10,9 @@ import pytest
 
 from goedgepickt_async import BudgetExhaustedError, RedisBudget
 from goedgepickt_async.budget.config import LimiterConfig
-from goedgepickt_async.budget.memory import SharerMemory
 from goedgepickt_async.budget.protocol import Answered
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.store import SharerMemory
 from tests.support.fleet import Fleet, run
 from tests.support.memory_redis import MemoryRedis
 from tests.support.virtual import loop_nanoseconds

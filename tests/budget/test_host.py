@@ -18,8 +18,9 @@ import pytest
 
 from goedgepickt_async import BudgetExhaustedError, ConfigurationError, HostBudget
 from goedgepickt_async.budget import host
+from goedgepickt_async.budget.encoding import HEADER, length_of
 from goedgepickt_async.budget.protocol import Answered, NeverSent
-from goedgepickt_async.budget.slots import Lane, Slots
+from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
 from tests.support.waiting import SAFETY, until
 
@@ -261,7 +262,7 @@ async def test_damage_at_any_place_costs_no_error_and_at_most_the_newest_transac
         with file_of(tmp_path).open("r+b") as file:
             place = draw.choice([0, half])
             file.seek(place)
-            length = Slots.length_of(file.read(Slots.HEADER)) or Slots.HEADER
+            length = length_of(file.read(HEADER)) or HEADER
             file.seek(place + draw.randrange(length))
             file.write(draw.choice([b"\0", draw.randbytes(1), draw.randbytes(64), b"\xff" * 4096]))
         newcomer = budget_in(tmp_path, 1000)

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goedgepickt_async.budget.memory import SharerMemory
-from goedgepickt_async.budget.queue import Plan
 from goedgepickt_async.budget.slots import Demand, Lane, LimiterConfig, Slots
+from goedgepickt_async.budget.store import Plan, SharerMemory
 from tests.support.throttles import SECOND
 
 ME, OTHER = 7, 6

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, StateError, nanoseconds
+from goedgepickt_async.budget.encoding import StateError
+from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.throttles import SECOND, CacheThrottle, DurationThrottle, Throttle
 
 LIMIT, WINDOW, LATE = 5, 10.0, 3.0

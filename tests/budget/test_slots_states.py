@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goedgepickt_async.budget.encoding import (
+    HEADER,
+    StateError,
+    StateVersionError,
+    length_of,
+    sequence_of,
+    unseal,
+)
 from goedgepickt_async.budget.protocol import Answered, ForeignTrafficDetected
-from goedgepickt_async.budget.queue import Plan, settle_operation
 from goedgepickt_async.budget.server_counter import ExpiryIndex
 from goedgepickt_async.budget.slots import (
     FAR,
@@ -20,9 +27,8 @@ from goedgepickt_async.budget.slots import (
     Lane,
     LimiterConfig,
     Slots,
-    StateError,
-    StateVersionError,
 )
+from goedgepickt_async.budget.store import Plan, settle_operation
 from tests.support.throttles import SECOND
 
 ROWS_ONLY = LimiterConfig(
@@ -155,7 +161,7 @@ def full_state(sharer: int = 7) -> Slots:
 
 
 def body_of(data: bytes) -> list[int]:
-    return [value for (value,) in struct.iter_unpack("<q", data[Slots.HEADER :])]
+    return [value for (value,) in struct.iter_unpack("<q", data[HEADER:])]
 
 
 def sealed(body: Iterable[int], *, magic: bytes = b"GGB\0", version: int = 3, tail: bytes = b"") -> bytes:
@@ -170,7 +176,7 @@ def test_the_bytes_of_a_state_have_the_format_that_other_processes_read() -> Non
     data = full_state().encode()
     head = struct.unpack_from("<4sHHQQI", data)
     assert head == (b"GGB\0", 3, 0, 0x0102030405060708, 0x1112131415161718, len(data) - 32)
-    assert Slots.HEADER == 32
+    assert HEADER == 32
     rows = [ns(70), ns(70), ns(75), ns(80), 5, 6, 9, 4 << 32 | 2]
     sharers = [7, 42, 41, *range(43, 52), 8, 62, 61, *[0] * 9]
     assert body_of(data) == [
@@ -191,10 +197,10 @@ def test_a_state_is_the_same_after_its_bytes_and_later_bytes_do_not_count() -> N
 
 def test_a_state_is_known_by_its_first_bytes() -> None:
     data = full_state().encode()
-    assert (Slots.length_of(data), Slots.sequence_of(data)) == (len(data), 0x1112131415161718)
-    assert (Slots.length_of(data[:32]), Slots.sequence_of(data[:32])) == (len(data), 0x1112131415161718)
+    assert (length_of(data), sequence_of(data)) == (len(data), 0x1112131415161718)
+    assert (length_of(data[:32]), sequence_of(data[:32])) == (len(data), 0x1112131415161718)
     for other in (b"", data[:31], b"XXX\0" + data[4:]):
-        assert (Slots.length_of(other), Slots.sequence_of(other)) == (0, 0)
+        assert (length_of(other), sequence_of(other)) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -224,15 +230,15 @@ def test_each_changed_byte_of_a_state_is_noticed() -> None:
         if place in {6, 7}:  # two bytes that have no use yet
             continue
         with pytest.raises(StateError):
-            Slots.check(bytes(damaged))
-    Slots.check(data)
-    Slots.check(sealed([0] * 35))
+            unseal(bytes(damaged))
+    unseal(data)
+    unseal(sealed([0] * 35))
 
 
 @pytest.mark.parametrize("version", [2, 4])
 def test_a_state_of_another_version_is_refused_with_both_numbers(version: int) -> None:
     with pytest.raises(StateVersionError) as raised:
-        Slots.check(sealed([0] * 35, version=version))
+        unseal(sealed([0] * 35, version=version))
     assert str(raised.value) == f"it has format {version}, and this version reads format 3"
 
 
@@ -254,7 +260,7 @@ def test_counts_that_do_not_fit_the_length_of_a_state_are_refused(counts: tuple[
     with pytest.raises(StateError, match="not valid"):
         Slots.decode(sealed([*counts, *[0] * 31]), WITH_COUNTER)
     with pytest.raises(ValueError, match=r"^its length is wrong$"):
-        Slots(WITH_COUNTER)._load(sealed([*counts, *[0] * 31])[Slots.HEADER :])
+        Slots(WITH_COUNTER)._load(sealed([*counts, *[0] * 31])[HEADER:])
     assert Slots.decode(sealed([0] * 35), WITH_COUNTER).rows.free_at == {}
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import attrs
 
-from goedgepickt_async.budget.memory import SharerMemory
 from goedgepickt_async.budget.protocol import Answered, Refused
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
+from goedgepickt_async.budget.store import SharerMemory
 from goedgepickt_async.testing import VirtualClock
 from tests.support.memory_redis import MemoryRedis
 from tests.support.throttles import CacheThrottle

@@ -1,15 +1,124 @@
-"""What a process knows of a shared state: it repairs a state that was lost, and gives each host a part of it."""
+"""What the stores have in common: their interface, the operations on a state, and what a process knows of a shared one."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
-from goedgepickt_async.budget.config import LimiterConfig
-from goedgepickt_async.budget.queue import Plan
+import attrs
+
+from goedgepickt_async.budget.config import Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.protocol import (
+    Answered,
+    BudgetEvent,
+    ForeignTrafficDetected,
+    Lost,
+    NeverSent,
+    Outcome,
+    PauseStarted,
+    Refused,
+)
 from goedgepickt_async.budget.slots import Demand, Slots
+from goedgepickt_async.budget.waiting import Waiter
 
-__all__ = ["SharerMemory", "new_sharer"]
+__all__ = ["Operation", "Plan", "SharerMemory", "SlotStore", "new_sharer", "pause_operation", "settle_operation"]
+
+_LONGEST_PAUSE = 5
+"""In windows: a longer Retry-After is not from the rate limiter. After this pause a single request asks again."""
+
+Operation = Callable[[Slots, int, "Plan"], None]
+
+
+class SlotStore:
+    """A store of slots; without other methods, one that only this process uses and that is always ready.
+
+    Attributes:
+        kind: The kind, as in `BudgetSnapshot`.
+        sharer: The number of this process, unique among all that use the state; 0 if it is the only one.
+    """
+
+    kind: str
+    sharer: int = 0
+
+    def begin(self) -> tuple[Slots, int] | None:
+        """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`)."""
+        raise NotImplementedError
+
+    def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
+        """Write changed slots. False if they were not written, so that the transaction must be repeated."""
+        return True
+
+    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
+        """The transaction is written: remember the slots of this process."""
+
+    def retry(self, attempt: Callable[[], object]) -> None:
+        """Call `attempt` in the running loop as soon as `begin` may succeed."""
+
+    def peek(self) -> tuple[Slots, int]:
+        """Return the slots as last seen and the time of their clock, only for reading."""
+        raise NotImplementedError
+
+    def look_again_in(self, slots: Slots, now: int, lane: Lane, ahead: int) -> int:  # noqa: ARG002
+        """Return the nanoseconds until the first waiting call may be sent; FAR if that needs a response here.
+
+        Args:
+            slots: The slots.
+            now: The time of their clock.
+            lane: The lane of the call.
+            ahead: The number of calls of other processes before it.
+        """
+        return slots.next_change(now) - now
+
+    def after_fork(self) -> None:
+        """Called in a forked child: drop the state of the parent."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the values of the store for `BudgetSnapshot`."""
+        return {}
+
+
+@attrs.define
+class Plan:
+    """The decisions of one transaction, which are carried out after it is written."""
+
+    operations: tuple[Operation, ...] = ()
+    settled: list[int] = attrs.field(factory=list)
+    taken: list[int] = attrs.field(factory=list)
+    grants: list[tuple[Waiter, int]] = attrs.field(init=False, factory=list)
+    rejected: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
+    waits: list[tuple[Waiter, float]] = attrs.field(init=False, factory=list)
+    events: list[BudgetEvent] = attrs.field(init=False, factory=list)
+    blocked: tuple[Waiter, int] | None = None
+    yielded: bool = False
+    changed: bool = False
+
+
+def settle_operation(slot: int, outcome: Outcome, slots: Slots, now: int, plan: Plan) -> None:
+    """The operation that settles a slot."""
+    plan.settled.append(slot)
+    match outcome:
+        case Answered(count):
+            knew = slots.foreign_traffic(now)
+            slots.answered(slot, now, count)
+            if slots.foreign_traffic(now) and not knew:
+                plan.events.append(ForeignTrafficDetected(counted=count or 0, ours=slots.most_ours))
+        case Lost():
+            slots.lost(slot, now)
+        case NeverSent():
+            slots.give_back(slot)
+        case Refused(retry_after):
+            slots.give_back(slot)
+            pause_operation(retry_after, slots, now, plan)
+
+
+def pause_operation(retry_after: float | None, slots: Slots, now: int, plan: Plan) -> None:
+    """The operation after a 429: all calls wait for `Retry-After` and one second, as the server rounds down."""
+    config = slots.config
+    asked = config.window if retry_after is None else retry_after
+    pause = min(asked, _LONGEST_PAUSE * config.window) + config.safety_margin
+    slots.throttled(now, nanoseconds(pause))
+    plan.events.append(PauseStarted(seconds=pause, throttled=slots.throttled_count))
 
 
 def new_sharer() -> int:

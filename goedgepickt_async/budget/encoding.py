@@ -1,0 +1,84 @@
+"""The encoding of a state: a header with version, sequence number, length and checksum, then 64-bit numbers."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from array import array
+from typing import Final
+
+__all__ = ["HEADER", "StateError", "StateVersionError", "length_of", "seal", "sequence_of", "unseal"]
+
+_VERSION = 3
+_HEADER: Final = struct.Struct("<4sHHQQI")  # magic, version, zero, epoch, sequence number, length; then the checksum
+_MAGIC = b"GGB\0"
+HEADER: Final = _HEADER.size + 4
+"""The number of bytes that identify a written state."""
+
+
+class StateError(ValueError):
+    """The bytes are not a valid state; the text has the reason."""
+
+
+class StateVersionError(StateError):
+    """The state was written by another version of this package."""
+
+
+def seal(epoch: int, sequence: int, body: bytes) -> bytes:
+    """Return the bytes of a state.
+
+    Args:
+        epoch: The number of the state's history.
+        sequence: The number of its writes.
+        body: Its numbers, as this machine stores them.
+    """
+    body = _little_endian(body)
+    header = _HEADER.pack(_MAGIC, _VERSION, 0, epoch, sequence, len(body))
+    return header + _checksum(header, body) + body
+
+
+def unseal(data: bytes) -> tuple[int, int, bytes]:
+    """Return the arguments of `seal`; later bytes are ignored.
+
+    Raises:
+        StateError: The bytes are damaged.
+        StateVersionError: Another version wrote the bytes.
+    """
+    if len(data) < HEADER:
+        raise StateError("it is too short")
+    magic, version, _, epoch, sequence, length = _HEADER.unpack_from(data)
+    body = data[HEADER : HEADER + length]
+    checksum = _checksum(data[: _HEADER.size], body)
+    if magic != _MAGIC or len(body) < length or data[_HEADER.size : HEADER] != checksum:
+        raise StateError("its checksum is wrong")
+    if version != _VERSION:
+        raise StateVersionError(f"it has format {version}, and this version reads format {_VERSION}")
+    return epoch, sequence, _little_endian(body)
+
+
+def length_of(data: bytes) -> int:
+    """The length of a state in bytes, by its first bytes; 0 if they are not the start of a state."""
+    return HEADER + int(_HEADER.unpack_from(data)[5]) if _is_header(data) else 0
+
+
+def sequence_of(data: bytes) -> int:
+    """The number of writes of the state in these bytes; 0 if they are not the start of a state."""
+    return int.from_bytes(data[16:24], "little") if _is_header(data) else 0
+
+
+def _is_header(data: bytes) -> bool:
+    return data[:4] == _MAGIC and len(data) >= HEADER
+
+
+def _checksum(header: bytes, body: bytes) -> bytes:
+    return zlib.crc32(header + bytes(4), zlib.crc32(body)).to_bytes(4, "little")
+
+
+def _little_endian(body: bytes) -> bytes:
+    """Swap the byte order on big-endian machines, because the stored form is little-endian."""
+    if sys.byteorder == "little":
+        return body
+    numbers = array("q", body)
+    numbers.byteswap()
+    return numbers.tobytes()
