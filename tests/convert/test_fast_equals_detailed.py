@@ -6,13 +6,14 @@ The fast path has two generations: one function for any shape, and one for each 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
-from unittest import mock
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.convert import converter as registry
@@ -185,29 +186,41 @@ def outcome(converter: Any, data: Any, cls: type[Any]) -> Any:
     return read, repr(converter.unstructure(read))
 
 
+@contextmanager
+def hot() -> Iterator[None]:
+    """Each shape gets a function of its own when it comes for the first time."""
+    before = fast._HOT, fast._MOST_SHAPES
+    fast._HOT, fast._MOST_SHAPES = 1, 10**6  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        fast._HOT, fast._MOST_SHAPES = before  # type: ignore[misc]
+
+
 def assert_all_agree(data: Any, cls: type[Any]) -> None:
     """The detailed path, the fast one for any shape and the fast one for this shape come to the same."""
     before = repr(data)
     fast_path, explain = registry.converters()
     expected = outcome(explain, data, cls)
     assert outcome(fast_path, data, cls) == expected
-    with mock.patch.object(fast, "_HOT", 1), mock.patch.object(fast, "_MOST_SHAPES", 10**6):
+    with hot():
         assert outcome(HOT, data, cls) == expected
     assert repr(data) == before
 
 
-@pytest.mark.slow
-@settings(max_examples=200)
 @given(mutated())
 def test_both_paths_agree_on_data_that_is_wrong_in_several_places(example: tuple[type[Any], Any]) -> None:
     cls, data = example
     assert_all_agree(data, cls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cls", "good"), EXAMPLES, ids=lambda value: getattr(value, "__name__", ""))
 def test_both_paths_agree_on_every_wrong_value_in_every_place(cls: type[Any], good: dict[str, Any]) -> None:
     assert outcome(registry.converters().fast, good, cls) != "refused"
-    for number in range(len(places(good))):
+    for number, (_, name) in enumerate(places(good)):
+        if cls is OwnOrder and name != "ownField":  # the other places are those of an order
+            continue
         for junk in JUNK:
             data = copy.deepcopy(good)
             container, key = places(data)[number]
