@@ -32,7 +32,7 @@ import random
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -43,8 +43,6 @@ from goedgepickt_async.budget.server_counter import ExpiryIndex, ServerCounter
 __all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "nanoseconds"]
 
 _MAX_SHARERS = 512
-_TUPLE_SIZES: Final = (2, 3, 12)
-"""The format of requests in flight, of observations, and of sharing processes."""
 
 
 class Demand(NamedTuple):
@@ -471,7 +469,7 @@ class Slots:
         return sum(
             demand.before(lane, tag, wins_ties=sharer < self.sharer)
             for sharer, demand in self.sharers.items()
-            if sharer != self.sharer and demand.seen > waits_since
+            if sharer != self.sharer and demand.seen > waits_since and any(demand.calls)
         )
 
     # -- as bytes -----------------------------------------------------------------------------------------------
@@ -503,27 +501,18 @@ class Slots:
         return slots
 
     def _load(self, body: bytes) -> None:
-        rows, *sizes = struct.unpack_from("4q", body)
-        fixed = 4 + len(_SCALARS) + 11
-        lengths = [count * size for count, size in zip(sizes, _TUPLE_SIZES, strict=True)]
-        length = fixed + sum(lengths)
-        if min(rows, *sizes) < 0 or 8 * (length + 2 * rows) != len(body):
+        rows, sent, overlapping, sharers = struct.unpack_from("4q", body)
+        length = 4 + len(_SCALARS) + 11 + 2 * sent + 3 * overlapping + 12 * sharers
+        if min(rows, sent, overlapping, sharers) < 0 or 8 * (length + 2 * rows) != len(body):
             raise ValueError("its length is wrong")
-        values = struct.unpack_from(f"{length}q", body)
-        start = 4
-        for name, value in zip(_SCALARS, values[start:], strict=False):
-            setattr(self, name, value)
-        start += len(_SCALARS)
-        self.turns = list(values[start : start + 3])
-        parts: list[list[Any]] = []
-        at = fixed
-        for size, long in zip(_TUPLE_SIZES, lengths, strict=True):
-            part = iter(values[at : at + long])
-            parts.append(list(zip(*[part] * size, strict=True)))
-            at += long
-        self._sent = dict(parts[0])
-        self._counter.load(list(values[start + 3 : start + 11]), parts[1])
-        self.sharers = {s[0]: Demand(s[2], s[1], s[3:6], s[6:9], s[9:12]) for s in parts[2]}
+        values = islice(struct.unpack_from(f"{length}q", body), 4, None)
+        vars(self).update(zip(_SCALARS, values, strict=False))
+        self.turns, counter = list(islice(values, 3)), list(islice(values, 8))
+        pairs, triples = islice(values, 2 * sent), islice(values, 3 * overlapping)
+        self._sent = dict(zip(pairs, pairs, strict=True))
+        self._counter.load(counter, zip(triples, triples, triples, strict=True))
+        others: Iterable[tuple[Any, ...]] = zip(*[values] * 12, strict=True)
+        self.sharers = {s[0]: Demand(s[2], s[1], s[3:6], s[6:9], s[9:12]) for s in others}
         self.rows.load(body[8 * length :])
 
     # -- inside -------------------------------------------------------------------------------------------------
