@@ -69,9 +69,9 @@ class HostFile:
 
     _descriptor = -1  # also if `__init__` raised
 
-    def __init__(self, name: str, directory: Path | None) -> None:
+    def __init__(self, name: str, directory: Path | str | None) -> None:
         self._name = f"budget-{re.sub('[^A-Za-z0-9.-]', '_', name)}.state"
-        self._directory = directory
+        self._directory = None if directory is None else Path(directory)
         self._path: Path | None = None
         self._older = 0
         self._heads: list[bytes] = []  # the first bytes of the halves, as this process last read or wrote them
@@ -523,9 +523,8 @@ class HostBudget(QueuedBudget):
             interactive_interval=interactive_interval,
             use_server_counter=use_server_counter,
         )
-        file = HostFile(name, None if directory is None else Path(directory))
         self._first_answer = 1.0  # opening the file
-        self.store: HostStore = HostStore(config, file, fallback, clock)
+        self.store: HostStore = HostStore(config, HostFile(name, directory), fallback, clock)
         super().__init__(self.store, config, clock)
 
     @property

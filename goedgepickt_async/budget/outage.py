@@ -9,7 +9,6 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from pathlib import Path
 
 import attrs
 
@@ -22,29 +21,10 @@ from goedgepickt_async.budget.slots import Slots
 from goedgepickt_async.budget.store import Operation, Plan
 from goedgepickt_async.logs import log_event
 
-__all__ = ["Outage", "OutageSettings", "number_of_host"]
+__all__ = ["Outage", "number_of_host"]
 
 _SECOND = 1_000_000_000
 _REMIND = 600 * _SECOND
-
-
-@attrs.frozen(kw_only=True)
-class OutageSettings:
-    """The settings of a `RedisBudget` for outages; durations in seconds.
-
-    Attributes:
-        file_name: The name of the file that the processes of this host share.
-        directory: Its directory; None for the default.
-        fallback: The part of the limit that each process adds if the number of sharing hosts is unknown.
-        retry_every: The time between two attempts to reach Redis.
-        patience: The time to wait for a response of Redis.
-    """
-
-    file_name: str
-    directory: str | None
-    fallback: float
-    retry_every: float
-    patience: float
 
 
 class Outage(QueuedBudget):
@@ -53,9 +33,13 @@ class Outage(QueuedBudget):
     Args:
         config: The numbers of the whole budget.
         redis: The state in Redis as last seen.
-        host: The number of this host.
-        settings: The settings.
         clock: The clock of this process.
+        host: The number of this host.
+        file_name: The name of the file that the processes of this host share.
+        directory: Its directory; None for the default.
+        fallback: The part of the limit that each process adds if the number of sharing hosts is unknown.
+        retry_every: The seconds between two attempts to reach Redis.
+        patience: The seconds to wait for a response of Redis.
 
     Attributes:
         until: The time when it ends for all sharing processes. Until then they report the requests that they sent
@@ -65,26 +49,36 @@ class Outage(QueuedBudget):
     _first_answer = 1.0  # opening the file
 
     def __init__(
-        self, config: LimiterConfig, redis: RedisStore, host: int, settings: OutageSettings, clock: Callable[[], int]
+        self,
+        config: LimiterConfig,
+        redis: RedisStore,
+        clock: Callable[[], int],
+        *,
+        host: int,
+        file_name: str,
+        directory: str | None,
+        fallback: float,
+        retry_every: float,
+        patience: float,
     ) -> None:
         self.until: int | None = None
-        self._redis, self._settings, self._host_number = redis, settings, host
+        self._redis, self._host_number = redis, host
+        self._retry_every, self._patience = retry_every, patience
         self._began = clock()
         self._logged_at: int | None = None
         self._has_sent = False
         self._is_closing = False  # in its last moment no request is sent, because it could not be reported to Redis
-        self._waiting: dict[
-            asyncio.Timeout, asyncio.AbstractEventLoop
-        ] = {}  # the calls that wait for slots of the host
+        # The calls that wait for slots of the host.
+        self._waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
         hosts = {demand.host for demand in redis.memory.sharers.values()}
         share = max(1, config.share // max(1, len(hosts)))
-        self._told_share = share if hosts else max(1, round(config.limit * settings.fallback))
+        self._told_share = share if hosts else max(1, round(config.limit * fallback))
         # Without knowledge of the others, they may have sent all requests of the window.
         part = attrs.evolve(config, share=share, others=config.limit - (share if hosts else 0))
-        file = HostFile(settings.file_name, None if settings.directory is None else Path(settings.directory))
-        each = None if hosts else settings.fallback
+        each = None if hosts else fallback
         known = redis.memory.part(host, hosts, self._began, config)
-        self.store: HostStore = HostStore(part, file, settings.fallback, clock, each, memory=known)
+        file = HostFile(file_name, directory)
+        self.store: HostStore = HostStore(part, file, fallback, clock, each, memory=known)
         super().__init__(self.store, part, clock)
 
     def begin(self, before: QueuedBudget, operations: list[Operation], reason: str) -> None:
@@ -96,10 +90,8 @@ class Outage(QueuedBudget):
             reason: The reason of the outage; empty if other processes report one.
         """
         self._listeners, self._numbers = before._listeners, before._numbers  # noqa: SLF001  the same budget, elsewhere
-        for operation in (
-            _join,
-            *operations,
-        ):  # the other processes of this host see by the file that this one is there
+        # The other processes of this host see by the file that this one is there.
+        for operation in (_join, *operations):
             self._change(operation)
         if reason:
             self._tell(reason, self._told_share)
@@ -118,7 +110,7 @@ class Outage(QueuedBudget):
                 self._waiting[clock] = asyncio.get_running_loop()
                 try:
                     while self._is_closing or self._lacks_neighbours():  # noqa: ASYNC110  other processes decide
-                        await asyncio.sleep(min(0.02, self._settings.patience / 20))
+                        await asyncio.sleep(min(0.02, self._patience / 20))
                     grant = await self._take(lane, max_lifetime, max_wait, place, key)
                     self._has_sent = True
                     return grant
@@ -129,7 +121,7 @@ class Outage(QueuedBudget):
 
     def _lacks_neighbours(self) -> bool:
         """Whether processes on this host do not use the file yet, so that it lacks their last requests."""
-        if self._has_sent or self._clock() - self._began > nanoseconds(self._settings.patience):
+        if self._has_sent or self._clock() - self._began > nanoseconds(self._patience):
             return False
         there = self.store.peek()[0].sharers
         last_seen = self._redis.memory.neighbours(self._host_number, self.config.cooldown)
@@ -141,16 +133,16 @@ class Outage(QueuedBudget):
         Args:
             report: A function that writes `report_operation` into the state in Redis.
         """
-        retry_every, pause = self._settings.retry_every, self._settings.retry_every / 32
+        pause = self._retry_every / 32
         while True:
             if self.until is None:
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, retry_every)
+                pause = min(2 * pause, self._retry_every)
                 if self._logged_at is not None and self._clock() - self._logged_at > _REMIND:
                     self._tell(self._redis.problem, self.snapshot().share or 0)
             else:
                 left = self.until - self.handover - self._clock()
-                await asyncio.sleep(max(0.0, min(left / _SECOND, 0.25, retry_every / 4)))
+                await asyncio.sleep(max(0.0, min(left / _SECOND, 0.25, self._retry_every / 4)))
             try:
                 if self.until is None:
                     await report()
@@ -175,7 +167,7 @@ class Outage(QueuedBudget):
     @property
     def handover(self) -> int:
         """The nanoseconds before the end in which nothing is sent, for the last report."""
-        return self._redis.handover(self._settings.patience)
+        return self._redis.handover(self._patience)
 
     def _is_over(self) -> bool:
         return self.until is None or self.until - self._clock() <= self.handover
@@ -201,7 +193,7 @@ class Outage(QueuedBudget):
         here, memory = self._clock(), self.store.memory
         self._redis.memory.learn(memory, here)
         if self.until is None and (self._has_sent or len(self.store.peek()[0].sharers) > 1):
-            self.until = here + nanoseconds(self._settings.retry_every + self._settings.patience)
+            self.until = here + nanoseconds(self._retry_every + self._patience)
         apart = 0 if self.until is None else self.until - here
         return partial(_report, dict(memory.own), set(memory.in_flight), here, apart)
 

@@ -37,7 +37,7 @@ import attrs
 
 from goedgepickt_async.budget.config import Lane, limiter_config, nanoseconds
 from goedgepickt_async.budget.encoding import HEADER, StateVersionError
-from goedgepickt_async.budget.outage import Outage, OutageSettings, number_of_host
+from goedgepickt_async.budget.outage import Outage, number_of_host
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
 from goedgepickt_async.budget.queue import QueuedBudget, running_loop
 from goedgepickt_async.budget.redis_client import (
@@ -164,19 +164,23 @@ class RedisBudget(QueuedBudget):
         self._retry_every, self._patience = retry_every, patience
         self._first_answer = patience * (CONNECTING + 1)
         self._client = client_or_maker(url, client, patience)
-        self._outage_settings = OutageSettings(
-            file_name=f"redis-{name}-{hashlib.sha256(without_password(url).encode()).hexdigest()[:8]}",
-            directory=directory,
-            fallback=fallback,
-            retry_every=retry_every,
-            patience=patience,
-        )
         self._key = f"{{{name}}}:slots"
         self._host_number = number_of_host()
         self._links: dict[asyncio.AbstractEventLoop, _Link] = {}
         self._inherited: list[object] = []
-        self.store: RedisStore = RedisStore(
-            config, clock, f"{without_password(url) or 'a given client'}, key {self._key}"
+        place = without_password(url)
+        self.store: RedisStore = RedisStore(config, clock, f"{place or 'a given client'}, key {self._key}")
+        self._new_outage: Callable[[], Outage] = partial(
+            Outage,
+            config,
+            self.store,
+            clock,
+            host=self._host_number,
+            file_name=f"redis-{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}",
+            directory=directory,
+            fallback=fallback,
+            retry_every=retry_every,
+            patience=patience,
         )
         super().__init__(self.store, config, clock)
 
@@ -459,8 +463,7 @@ class RedisBudget(QueuedBudget):
             return
         waiting = list(self._queue)
         if self._outage is None:
-            outage = Outage(self.config, self.store, self._host_number, self._outage_settings, self._clock)
-            self._outage = self._latest_outage = outage
+            outage = self._outage = self._latest_outage = self._new_outage()
             outage.until = until
             outage.begin(self, self._operations, reason)
         for waiter in waiting:
