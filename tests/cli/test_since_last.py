@@ -27,7 +27,7 @@ NIGHTLY = ("orders", "-o", "orders.jsonl", "--since-last")
 @pytest.fixture
 def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox that `inside` talks to."""
-    with serving(Sandbox(orders=330, products=5, limit=None)) as running:
+    with serving(Sandbox(orders=66, products=5, limit=None, per_page_max=20)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -53,7 +53,7 @@ def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
 ) -> None:
     first = inside("export", *NIGHTLY)
     assert first.code == 0, first.err
-    assert first.err.startswith("330 orders in ")
+    assert first.err.startswith("66 orders in ")
     before = (tmp_path / "orders.jsonl").read_bytes()
     grow(sandbox, "2026-11-01", "2026-11-02", "2026-11-02")
     sandbox.requests.clear()
@@ -63,7 +63,7 @@ def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
     assert len(sandbox.requests) <= 2
     after = (tmp_path / "orders.jsonl").read_bytes()
     assert after.startswith(before)
-    assert len(set(uuids(jsonl(after)))) == len(jsonl(after)) == 333
+    assert len(set(uuids(jsonl(after)))) == len(jsonl(after)) == 69
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_a_row_that_comes_a_day_late_is_brought(inside: Inside, sandbox: Sandbox
     grow(sandbox, "2026-11-09", "2026-11-10")
     assert inside("export", *NIGHTLY).code == 0
     rows = rows_in(tmp_path / "orders.jsonl")
-    assert len(rows) == len(set(rows)) == 333
+    assert len(rows) == len(set(rows)) == 69
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_a_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbo
         done = inside("export", "orders", "-o", f"night-{night}.csv", "--since-last")
         assert done.code == 0, done.err
         rows += [row["uuid"] for row in rows_of_csv((tmp_path / f"night-{night}.csv").read_bytes())]
-    assert len(rows) == len(set(rows)) == 333
+    assert len(rows) == len(set(rows)) == 69
     assert len(rows_of_csv((tmp_path / "night-3.csv").read_bytes())) == 1
 
 
@@ -104,7 +104,7 @@ def test_a_csv_file_that_grows_has_one_head(inside: Inside, sandbox: Sandbox, tm
         assert inside("export", "orders", "-o", "orders.csv", "--lines", "--since-last").code == 0
     data = (tmp_path / "orders.csv").read_bytes()
     assert data.count(b"uuid,display_id,") == 1
-    assert len({row["uuid"] for row in rows_of_csv(data)}) == 332
+    assert len({row["uuid"] for row in rows_of_csv(data)}) == 68
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_filters_and_resources_have_checkpoints_of_their_own(inside: Inside, san
     assert inside("export", *NIGHTLY).code == 0
     done = inside("export", "orders", "-o", "late.jsonl", "--since-last", "--created-after", "2026-10-01")
     assert done.code == 0, done.err
-    assert 0 < len(rows_in(tmp_path / "late.jsonl")) < 330
+    assert 0 < len(rows_in(tmp_path / "late.jsonl")) < 66
     done = inside("export", "shipments", "-o", "shipments.jsonl", "--since-last")
     assert done.code == 0, done.err
     assert len(list((tmp_path / "state" / "goedgepickt").glob("*.json"))) == 3
@@ -125,13 +125,13 @@ def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: 
     assert stopped.code == 4
     assert "Run the same command again" in stopped.err
     written = len(rows_in(tmp_path / "orders.jsonl"))
-    assert 0 < written < 330
+    assert 0 < written < 66
     with (tmp_path / "orders.jsonl").open("ab") as file:
         file.write(b'{"uuid":"torn')
     done = inside("export", *NIGHTLY)
     assert done.code == 0, done.err
     rows = rows_in(tmp_path / "orders.jsonl")
-    assert len(rows) == len(set(rows)) == 330
+    assert len(rows) == len(set(rows)) == 66
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def test_a_stopped_night_goes_on_in_the_next_nights_file(inside: Inside, sandbox
     assert done.code == 0, done.err
     assert "monday.jsonl" in done.err
     rows = rows_in(tmp_path / "monday.jsonl") + rows_in(tmp_path / "tuesday.jsonl")
-    assert len(rows) == len(set(rows)) == 330
+    assert len(rows) == len(set(rows)) == 66
 
 
 @pytest.mark.slow
@@ -167,22 +167,22 @@ def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
     done = inside("export", *NIGHTLY)
     assert done.code == 0, done.err
     rows = rows_in(tmp_path / "orders.jsonl")
-    assert len(rows) == len(set(rows)) == 331
+    assert len(rows) == len(set(rows)) == 67
 
 
 @pytest.mark.slow
 def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
-    options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "1000")
-    process = goedgepickt.start("export", *options, "--sandbox-rate", "5/30")
+    options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "400")
+    process = goedgepickt.start("export", *options, "--sandbox-rate", "2/30")
     kept = goedgepickt.folder / "kept.json"
     until(lambda: kept.exists() and '"running":{' in kept.read_text())
     process.send_signal(signal.SIGKILL)
     goedgepickt.finish(process)
     done = goedgepickt("export", *options, "--sandbox-rate", "off")
     assert done.code == 0, done.err
-    assert "(1,000 in all)" in done.err
+    assert "(400 in all)" in done.err
     rows = rows_in(goedgepickt.folder / "orders.jsonl")
-    assert len(rows) == len(set(rows)) == 1000
+    assert len(rows) == len(set(rows)) == 400
 
 
 @pytest.mark.slow
