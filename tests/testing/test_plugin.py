@@ -1,11 +1,12 @@
-"""The plugin in projects of its users: each run starts a pytest of its own, which tests share where they can."""
+"""The plugin in projects of its users: each run is a separate pytest process, and tests share the runs."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from textwrap import dedent
@@ -15,6 +16,7 @@ import pytest
 
 import goedgepickt_async
 from goedgepickt_async import testing
+from tests.support.warm import Interpreter
 
 ROOT = Path(goedgepickt_async.__file__).parents[1]
 PAGE = (ROOT / "docs" / "howto" / "testing.md").read_text(encoding="utf-8")
@@ -29,6 +31,7 @@ addopts = --strict-markers --strict-config -v --tb=native -p no:cacheprovider
 filterwarnings =
     error
     ignore:.*asyncio_default_fixture_loop_scope
+    ignore::pytest.PytestAssertRewriteWarning
 """
 
 ASYNC_TESTS = """
@@ -170,38 +173,39 @@ PARALLEL = """
 
 @attrs.frozen
 class Ran:
-    """A run of pytest that has ended, and what it printed."""
+    """Runs of pytest that have ended, and what they printed."""
 
     out: str
 
     def outcomes(self, module: str) -> list[str]:
         """What happened to the tests of a module, sorted."""
-        after = re.findall(rf"^test_{module}\.py::[^ ]+ (PASSED|FAILED|ERROR)", self.out, re.MULTILINE)
-        before = re.findall(rf"\] (PASSED|FAILED|ERROR) test_{module}\.py::", self.out)  # as xdist prints them
-        return sorted(after or before)
+        return sorted(re.findall(rf"^test_{module}\.py::[^ ]+ (PASSED|FAILED|ERROR)", self.out, re.MULTILINE))
 
 
 Run = Callable[..., Ran]
 
-NEEDED = {"goedgepickt", "asyncio", "anyio", "xdist"}
+NEEDED = {"goedgepickt", "asyncio", "anyio"}
 # What is installed beside them, and costs seconds to import.
 OTHERS = [f"-pno:{plugin.name}" for plugin in entry_points(group="pytest11") if plugin.name not in NEEDED]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs test modules, in a process of its own and with warnings as errors."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Runs test modules with warnings as errors, in processes that have imported pytest and the package already."""
+    environment = dict(os.environ)
+    imported = ("pytest", *(f"goedgepickt_async.{name}" for name in ("client", "sandbox.server", "testing")))
 
-    def run(*arguments: str, config: str = "", **modules: str) -> Ran:
+    def run(*arguments: str, config: str = "", processes: int = 1, **modules: str) -> Ran:
         folder = tmp_path_factory.mktemp("project")
         (folder / "pytest.ini").write_text(CONFIG + config, encoding="utf-8")
         for name, code in modules.items():
             (folder / f"test_{name}.py").write_text(dedent(code), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", *OTHERS, *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
-        return Ran(done.stdout + done.stderr)
+        command = ("-m", "pytest", *OTHERS, *arguments)
+        started = [interpreter.start(*command, cwd=folder, env=environment) for _ in range(processes)]
+        return Ran(b"".join(part for process in started for part in process.communicate()).decode())
 
-    return run
+    with Interpreter(imported, environment) as interpreter:
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +217,9 @@ def in_strict_mode(run: Run) -> Ran:
 
 @pytest.fixture(scope="module")
 def in_automatic_mode(run: Run) -> Ran:
-    """One run of all that can be together in its automatic mode, and of the tests that the page shows; in two processes."""
-    modules = {"automatic": ASYNC_TESTS, "refused": CLOCK_IN_ASYNCHRONOUS_TEST, "page": SHOWN, "parallel": PARALLEL}
-    return run("-n", "2", config="asyncio_mode = auto", **modules)
+    """One run of all that can be together in its automatic mode, and of the tests that the page shows."""
+    modules = {"automatic": ASYNC_TESTS, "refused": CLOCK_IN_ASYNCHRONOUS_TEST, "page": SHOWN}
+    return run(config="asyncio_mode = auto", **modules)
 
 
 @pytest.fixture(scope="module")
@@ -285,8 +289,9 @@ def test_the_clock_refuses_an_asynchronous_test_with_a_hint(in_automatic_mode: R
     assert "write `def` instead of `async def`" in in_automatic_mode.out
 
 
-def test_parallel_processes_do_not_meet(in_automatic_mode: Ran) -> None:
-    assert in_automatic_mode.outcomes("parallel") == ["PASSED"] * 6, in_automatic_mode.out
+def test_parallel_processes_do_not_meet(run: Run) -> None:
+    ran = run(processes=2, parallel=PARALLEL)
+    assert ran.outcomes("parallel") == ["PASSED"] * 12, ran.out
 
 
 def test_it_says_what_it_offers_imports_nothing_but_itself_for_that_and_can_be_left_out(
@@ -295,19 +300,20 @@ def test_it_says_what_it_offers_imports_nothing_but_itself_for_that_and_can_be_l
     markers = request.config.getini("markers")
     assert any(marker.startswith("goedgepickt_sandbox(**options): ") for marker in markers), markers
 
-    def offered(*arguments: str) -> tuple[str, set[str]]:
-        """The fixtures that pytest lists, and the modules that it has imported by then."""
-        code = "import sys, pytest; pytest.main(sys.argv[1:]); print('MODULES', *sys.modules)"
-        command = [sys.executable, "-c", code, "--fixtures", *OTHERS, *arguments]
-        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        listed, _, modules = ran.stdout.rpartition("MODULES ")
-        return listed, set(modules.split())
-
-    fixtures, modules = offered()
+    code = """
+import sys, pytest
+for arguments in (["-p", "no:goedgepickt"], []):
+    pytest.main(["--fixtures", *sys.argv[1:], *arguments])
+    print("MODULES", *sys.modules)
+"""
+    command = [sys.executable, "-c", code, *OTHERS]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    fixtures_without, modules_without, fixtures, modules = re.split(r"^MODULES (.*)\n", ran.stdout, flags=re.MULTILINE)[
+        :4
+    ]
     for name in ("sandbox", "sandbox_options", "budget", "client", "clock"):
         assert re.search(rf"^goedgepickt_{name} -- ", fixtures, re.MULTILINE), fixtures
-    fixtures_without, modules_without = offered("-p", "no:goedgepickt")
     assert "goedgepickt_sandbox" not in fixtures_without
-    more = modules - modules_without
+    more = set(modules.split()) - set(modules_without.split())
     assert more <= {"goedgepickt_async", "goedgepickt_async.pytest_plugin"}
     assert "goedgepickt_async.pytest_plugin" in more
