@@ -10,7 +10,7 @@ import pty
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.cli import main
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.waiting import SAFETY
-from tests.support.warm import Interpreter, Process
+from tests.support.warm import CLOSED, Interpreter, Process
 
 _ROOT = Path(goedgepickt_async.__file__).parents[1]
 
@@ -83,6 +83,11 @@ class Goedgepickt:
     def feed(self, stdin: bytes, *arguments: str) -> Finished:
         """Run it with something on stdin."""
         return self.finish(self._start("-m", "goedgepickt_async", *arguments, stdin=subprocess.PIPE), stdin)
+
+    def with_closed(self, closed: Sequence[str], *arguments: str) -> Finished:
+        """Run it with some standard streams closed, as `>&-` does in a shell."""
+        streams = dict.fromkeys(closed, CLOSED)
+        return self.finish(self._start("-m", "goedgepickt_async", *arguments, **streams))
 
     def python(self, code: str, *arguments: str) -> Finished:
         """Run Python code with arguments, in a process of its own."""

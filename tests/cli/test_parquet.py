@@ -29,7 +29,7 @@ FAST = ("--sandbox", "--sandbox-rate", "off")
 
 @pytest.fixture
 def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    with serving(Sandbox(orders=330, products=5, limit=None)) as running:
+    with serving(Sandbox(orders=66, products=5, limit=None, per_page_max=20)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -46,7 +46,7 @@ def uuids(path: Path) -> list[str]:
 def test_an_export_has_its_rows_and_its_schema_and_an_empty_one_the_same(
     inside: Inside, tmp_path: Path, resource: str
 ) -> None:
-    some = ("--sandbox-orders", "250", "--sandbox-products", "40")
+    some = ("--sandbox-orders", "120", "--sandbox-products", "40")
     none = ("--sandbox-orders", "0", "--sandbox-products", "0")
     for name, size in (("some.parquet", some), ("none.parquet", none)):
         done = inside("export", resource, *FAST, *size, "-o", name)
@@ -101,14 +101,14 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(inside: Inside, sa
 @pytest.mark.slow
 def test_a_killed_export_leaves_the_old_file_and_the_next_one_is_whole(goedgepickt: Goedgepickt) -> None:
     (goedgepickt.folder / "orders.parquet").write_bytes(b"old")
-    options = ("export", "orders", "--sandbox", "--sandbox-orders", "1000", "-o", "orders.parquet")
-    process = goedgepickt.start(*options, "--sandbox-rate", "5/30")
+    options = ("export", "orders", "--sandbox", "--sandbox-orders", "310", "-o", "orders.parquet")
+    process = goedgepickt.start(*options, "--sandbox-rate", "2/30")
     until((goedgepickt.folder / "orders.parquet.part").exists)
     process.send_signal(signal.SIGKILL)
     goedgepickt.finish(process)
     assert goedgepickt.read("orders.parquet") == b"old"
     assert goedgepickt(*options, "--sandbox-rate", "off").code == 0
-    assert len(set(uuids(goedgepickt.folder / "orders.parquet"))) == 1000
+    assert len(set(uuids(goedgepickt.folder / "orders.parquet"))) == 310
     assert not (goedgepickt.folder / "orders.parquet.part").exists()
 
 
@@ -133,7 +133,7 @@ def test_a_parquet_file_for_each_night_has_each_row_once(inside: Inside, sandbox
         done = inside("export", "orders", "-o", f"{night}.parquet", "--since-last")
         assert done.code == 0, done.err
         rows += uuids(tmp_path / f"{night}.parquet")
-    assert len(rows) == len(set(rows)) == 332
+    assert len(rows) == len(set(rows)) == 68
     done = inside("export", "orders", "-o", "2.parquet", "--since-last")
     assert (done.code, "cannot be appended" in done.err) == (2, True)
 
@@ -161,7 +161,7 @@ def test_a_crash_around_the_renaming_loses_and_doubles_nothing(
     sandbox.world.add_order(createDate="2026-11-02 09:00:00")
     done = inside("export", "orders", "-o", "2.parquet", "--since-last")
     assert done.code == 0, done.err
-    assert len(uuids(tmp_path / "1.parquet")) == 330
+    assert len(uuids(tmp_path / "1.parquet")) == 66
     assert len(uuids(tmp_path / "2.parquet")) == 1
     (path,) = (tmp_path / "state" / "goedgepickt").glob("*.json")
     kept = checkpoints.load_checkpoint(path)

@@ -172,7 +172,7 @@ def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
 
 @pytest.mark.slow
 def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
-    options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "400")
+    options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "310")
     process = goedgepickt.start("export", *options, "--sandbox-rate", "2/30")
     kept = goedgepickt.folder / "kept.json"
     until(lambda: kept.exists() and '"running":{' in kept.read_text())
@@ -180,9 +180,9 @@ def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
     goedgepickt.finish(process)
     done = goedgepickt("export", *options, "--sandbox-rate", "off")
     assert done.code == 0, done.err
-    assert "(400 in all)" in done.err
+    assert "(310 in all)" in done.err
     rows = rows_in(goedgepickt.folder / "orders.jsonl")
-    assert len(rows) == len(set(rows)) == 400
+    assert len(rows) == len(set(rows)) == 310
 
 
 @pytest.mark.slow

@@ -25,9 +25,10 @@ from .test_export import rows_of_csv
 
 pytestmark = pytest.mark.slow
 
-# Five pages, then half a minute of waiting for the rate limit: it is never done before the signal.
-SLOW = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "5/30")
-FAST = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "off")
+# Two pages, then half a minute of waiting for the rate limit: it is never done before the signal.
+SLOW = ("--sandbox", "--sandbox-orders", "310", "--sandbox-rate", "2/30")
+WITHOUT_LIMIT = ("--sandbox", "--sandbox-rate", "off")
+FAST = (*WITHOUT_LIMIT, "--sandbox-orders", "310")
 
 
 Inside = Callable[..., Finished]
@@ -63,11 +64,11 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     assert stopped.code == 4, stopped.err
     assert "Traceback" not in stopped.err
     so_far = rows_of_csv(goedgepickt.read("orders.csv"))
-    assert 0 < len(so_far) < 700
+    assert 0 < len(so_far) < 310
     assert all(None not in row.values() for row in so_far)
     assert f"{len(so_far):,} orders are written completely" in stopped.err
 
-    command = stopped.err.splitlines()[-1].replace("5/30", "off")
+    command = stopped.err.splitlines()[-1].replace("2/30", "off")
     assert shlex.split(command)[-2:] == ["--resume", "orders.csv.resume"]
     program, _, _, *arguments = shlex.split(command)
     assert program == sys.executable
@@ -75,19 +76,19 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     assert done.code == 0, done.err
     rows = rows_of_csv(goedgepickt.read("orders.csv"))
     assert rows[: len(so_far)] == so_far
-    assert len(rows) == len({row["uuid"] for row in rows}) == 700
+    assert len(rows) == len({row["uuid"] for row in rows}) == 310
     assert not (goedgepickt.folder / "orders.csv.resume").exists()
 
 
 @pytest.mark.usefixtures("ignored_hang_up")
 def test_under_nohup_a_closed_terminal_does_not_stop_it(goedgepickt: Goedgepickt) -> None:
-    slow = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "5/0.5")
+    slow = ("--sandbox", "--sandbox-orders", "310", "--sandbox-rate", "5/0.5")
     process = goedgepickt.start("export", "orders", *slow, "-o", "orders.jsonl")
     until(lambda: has_rows(goedgepickt.folder / "orders.jsonl"))
     process.send_signal(signal.SIGHUP)
     done = goedgepickt.finish(process)
     assert done.code == 0, done.err
-    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 700
+    assert len(jsonl(goedgepickt.read("orders.jsonl"))) == 310
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume", "state.json")])
@@ -106,7 +107,7 @@ def test_a_second_export_into_the_same_file_is_refused_and_harms_nothing(
     done = goedgepickt("export", "orders", *FAST, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
     assert done.code == 0, done.err
     rows = jsonl(goedgepickt.read("orders.jsonl"))
-    assert len(rows) == len(set(uuids(rows))) == 700
+    assert len(rows) == len(set(uuids(rows))) == 310
 
 
 def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) -> None:
@@ -119,9 +120,9 @@ def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) ->
         file.write(b'{"uuid":"a row that was being writ')
     done = goedgepickt("export", "orders", *FAST, *options)
     assert done.code == 0, done.err
-    assert "(700 in all)" in done.err  # it went on, and did not begin again
+    assert "(310 in all)" in done.err  # it went on, and did not begin again
     rows = jsonl(goedgepickt.read("orders.jsonl"))
-    assert len(rows) == len(set(uuids(rows))) == 700
+    assert len(rows) == len(set(uuids(rows))) == 310
     assert not (goedgepickt.folder / "state.json").exists()
 
 
@@ -183,41 +184,41 @@ def test_starting_afresh_drops_what_an_earlier_stop_left(inside: Inside, tmp_pat
     assert done.code == 0
     assert "the resume file orders.jsonl.resume of a stopped export was removed" in done.err
     assert not (tmp_path / "orders.jsonl.resume").exists()
-    assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 700
+    assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 310
 
 
 def test_a_limit_counts_over_all_runs(inside: Inside, tmp_path: Path) -> None:
-    options = ("-o", "orders.jsonl", "--limit", "250", "--resume", "state.json")
+    options = ("-o", "orders.jsonl", "--limit", "150", "--resume", "state.json")
     assert inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options).code == 4
     assert inside("export", "orders", *FAST, *options).code == 0
     rows = jsonl((tmp_path / "orders.jsonl").read_bytes())
-    assert len(rows) == len(set(uuids(rows))) == 250
+    assert len(rows) == len(set(uuids(rows))) == 150
 
 
 def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: Path) -> None:
-    options = ("-o", "orders.jsonl", "--limit", "650", "--resume", "state.json")
+    options = ("-o", "orders.jsonl", "--limit", "450", "--resume", "state.json", "--sandbox-orders", "510")
     before = 0
-    for pages in (3, 2):
-        stopped = inside("export", "orders", *FAST, "--sandbox-faults", f"GET:/orders:404+{pages}", *options)
+    for pages in (2, 2):
+        stopped = inside("export", "orders", *WITHOUT_LIMIT, "--sandbox-faults", f"GET:/orders:404+{pages}", *options)
         assert stopped.code == 4
         written = len(jsonl((tmp_path / "orders.jsonl").read_bytes()))
         assert written > before + 100  # more than a page
         assert f"{written} orders are written completely" in stopped.err
         assert json.loads((tmp_path / "state.json").read_bytes())["running"]["state"]["rows"] == written
         before = written
-    done = inside("export", "orders", *FAST, *options)
-    assert done.err.startswith(f"{650 - before} orders (650 in all) in ")
+    done = inside("export", "orders", *WITHOUT_LIMIT, *options)
+    assert done.err.startswith(f"{450 - before} orders (450 in all) in ")
     rows = jsonl((tmp_path / "orders.jsonl").read_bytes())
-    assert len(rows) == len(set(uuids(rows))) == 650
+    assert len(rows) == len(set(uuids(rows))) == 450
 
 
 def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goedgepickt) -> None:
-    options = ("--limit", "300", "--resume", "state.json")
+    options = ("--limit", "250", "--resume", "state.json")
     first = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options)
     second = goedgepickt("export", "orders", *FAST, *options)
     assert (first.code, second.code) == (4, 0)
     assert first.rows
-    assert uuids(first.rows + second.rows) == uuids(goedgepickt("export", "orders", *FAST, "--limit", "300").rows)
+    assert uuids(first.rows + second.rows) == uuids(goedgepickt("export", "orders", *FAST, "--limit", "250").rows)
 
 
 def test_an_export_to_stdout_without_a_resume_file_says_that_it_cannot_go_on(goedgepickt: Goedgepickt) -> None:
@@ -263,7 +264,7 @@ def test_a_disk_that_fills_up_leaves_whole_rows_and_the_export_goes_on(goedgepic
     code = """
 import resource, sys
 sys.dont_write_bytecode = True  # the limit would cut a .pyc file too
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
 from goedgepickt_async.cli import main
 sys.exit(main())
 """
@@ -271,11 +272,11 @@ sys.exit(main())
     assert full.code == 4, full.err
     assert "cannot write to orders.jsonl" in full.err
     so_far = jsonl(goedgepickt.read("orders.jsonl"))
-    assert 0 < len(so_far) < 700
+    assert 0 < len(so_far) < 310
     done = goedgepickt("export", "orders", *FAST, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
     assert done.code == 0, done.err
     rows = jsonl(goedgepickt.read("orders.jsonl"))
-    assert len(rows) == len(set(uuids(rows))) == 700
+    assert len(rows) == len(set(uuids(rows))) == 310
 
 
 async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
@@ -296,7 +297,7 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
 def test_a_narrow_terminal_has_the_time_left_and_neither_speed_nor_budget(
     goedgepickt: Goedgepickt, columns: str, shown: bool
 ) -> None:
-    slow = ("--sandbox", "--sandbox-orders", "700", "--sandbox-rate", "5/0.5")
+    slow = ("--sandbox", "--sandbox-orders", "310", "--sandbox-rate", "5/0.5")
     process, printed = goedgepickt.on_terminal(
         "export", "orders", *slow, "-o", "orders.jsonl", COLUMNS=columns, TERM="xterm"
     )

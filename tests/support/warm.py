@@ -1,7 +1,7 @@
 """Processes that start in milliseconds: each is forked from an interpreter that has already imported the package.
 
 Such a process has its own arguments, environment, streams and signals, and ends as any interpreter does. What matters
-before `main` runs needs a new interpreter: which modules are imported, and descriptors that are closed already.
+before `main` runs needs a new interpreter, such as which modules are imported.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from typing import IO, Any, Self
 
 from tests.support.waiting import SAFETY
 
-__all__ = ["Interpreter", "Process"]
+__all__ = ["CLOSED", "Interpreter", "Process"]
+
+CLOSED = -9
+"""For a standard stream whose descriptor is closed when the process starts."""
 
 _ROOT = Path(__file__).parents[2]
 _HEAD = 8
@@ -77,7 +80,7 @@ class Interpreter:
             arguments: As for `python`: `-m MODULE ...` or `-c CODE ...`.
             cwd: Its working directory.
             env: Its environment.
-            stdin: `subprocess.PIPE`, `subprocess.DEVNULL` or a descriptor; so are `stdout` and `stderr`.
+            stdin: `subprocess.PIPE`, `subprocess.DEVNULL`, `CLOSED` or a descriptor; so are `stdout` and `stderr`.
         """
         streams: list[IO[bytes] | None] = []
         theirs, ours_too = [], []
@@ -88,7 +91,7 @@ class Interpreter:
                 their, our, mode = (reading, writing, "wb") if number == 0 else (writing, reading, "rb")
                 stream = os.fdopen(our, mode)
                 ours_too.append(their)
-            elif wanted == subprocess.DEVNULL:
+            elif wanted in (subprocess.DEVNULL, CLOSED):
                 their = os.open(os.devnull, os.O_RDWR)
                 ours_too.append(their)
             else:
@@ -96,7 +99,9 @@ class Interpreter:
             theirs.append(their)
             streams.append(stream)
         hang_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-        request = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": dict(env), "hang_up": hang_up}).encode()
+        closed = [number for number, wanted in enumerate((stdin, stdout, stderr)) if wanted == CLOSED]
+        asked = {"arguments": arguments, "cwd": str(cwd), "env": dict(env), "hang_up": hang_up, "closed": closed}
+        request = json.dumps(asked).encode()
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
         connection.sendmsg(
@@ -254,6 +259,18 @@ def _tell_of_the_dead(running: dict[int, socket.socket]) -> None:
             connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(_HEAD, "big", signed=True))
 
 
+def _file(number: int, *, closed: bool) -> IO[bytes] | None:
+    """A standard stream without buffered text; closed, it is None, as in a new interpreter."""
+    if closed:
+        os.close(number)
+        return None
+    return open(number, "rb" if number == 0 else "wb", closefd=False)
+
+
+def _text(file: Any, encoding: str, errors: str = "strict", *, line_buffering: bool = False) -> Any:
+    return file and io.TextIOWrapper(file, encoding, errors, line_buffering=line_buffering)
+
+
 def _become(request: dict[str, Any]) -> None:
     """Run what was asked for, as `python` does."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL if request["hang_up"] else signal.SIG_IGN)
@@ -261,11 +278,10 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     name, _, errors = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")
-    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), name)  # noqa: SIM115  as long as the process
-    out = open(1, "wb", closefd=False)  # noqa: SIM115
-    sys.stdout = io.TextIOWrapper(out, name, errors or "strict", line_buffering=os.isatty(1))
-    err = open(2, "wb", closefd=False)  # noqa: SIM115
-    sys.stderr = io.TextIOWrapper(err, name, "backslashreplace", line_buffering=True)
+    files = [_file(number, closed=number in request["closed"]) for number in range(3)]
+    sys.stdin = _text(files[0], name)
+    sys.stdout = _text(files[1], name, errors or "strict", line_buffering=os.isatty(1))
+    sys.stderr = _text(files[2], name, "backslashreplace", line_buffering=True)
     kind, what, *arguments = request["arguments"]
     if kind == "-m":
         sys.argv = [what, *arguments]
