@@ -310,6 +310,7 @@ class ListReader:
         # In a new window: whether to skip rows that were read before; True until the first new row.
         self._resyncing = False
         self._resynced = False  # … and whether a known row was found
+        self._filled: int | None = None  # the page size that the server reported for the first full page
         self._fixed: int | None = None  # the only page size of the server
         self._gives_cursors = False  # whether the server sends a cursor on pages before the last
         self._again: int | None = None  # then: the page to read again, because pages cannot overlap
@@ -377,10 +378,13 @@ class ListReader:
     # -- by page number -----------------------------------------------------------------------------------------
 
     def _by_number(self, ask: PageRequest, page: RawPage) -> Batch | None:
-        given = _size_given(ask, page)
+        given = _size_given(ask, page, self._filled)
+        self._note_filled(ask, len(page.rows), page.info.items_per_page)
         if given != ask.per_page:
             self._learn_size(ask, given)
             if ask.page != 1:
+                if page.rows:  # the list has not ended
+                    self.position = attrs.evolve(self.position, short=False)
                 return None  # request again, with a size that the server supports
             ask = attrs.evolve(ask, per_page=given)
         if not page.rows:
@@ -391,7 +395,8 @@ class ListReader:
         if self._is_clamped_to_the_last_page(ask, page, keys):
             self._ended = True
             return None
-        if keys == self._last_keys and (ask.start >= self.position.covered or self._repeated):
+        is_repeated = keys == self._last_keys and keys[-1] in self._seen  # and not a page that was not taken
+        if is_repeated and (ask.start >= self.position.covered or self._repeated):
             self._at_repetition(ask, page)
             return None
         self._repeated = False
@@ -405,9 +410,17 @@ class ListReader:
     def _is_clamped_to_the_last_page(self, ask: PageRequest, page: RawPage, keys: list[str]) -> bool:
         """Whether the server sent and reported another page than requested, and reports that all rows were read."""
         info = page.info
-        is_another = ask.page is not None and info.current_page is not None and info.current_page < ask.page
+        if self._again is not None or ask.page is None:
+            return False
+        is_another = info.current_page is not None and info.current_page < ask.page
         has_all = self.position.window is None and info.total_items == self.position.rows
         return is_another and has_all and (keys == self._last_keys or all(key in self._seen for key in keys))
+
+    def _note_filled(self, ask: PageRequest, rows: int, claimed: int | None) -> None:
+        if rows == ask.per_page != claimed:
+            self._filled = 0  # the server has other sizes, too
+        elif rows and rows == claimed and self._filled is None:
+            self._filled = rows
 
     def _learn_size(self, ask: PageRequest, given: int) -> None:
         self._largest = given
@@ -564,14 +577,16 @@ class ListReader:
         return Batch(page=page, fresh=fresh, before=before, after=self.position, keys=keys, start=None)
 
 
-def _size_given(ask: PageRequest, page: RawPage) -> int:
-    """The page size that the server used: the reported size, if it fits the number of rows."""
+def _size_given(ask: PageRequest, page: RawPage, filled: int | None = None) -> int:
+    """The page size that the server used: the reported size, if it fits the number of rows.
+
+    A reported size above the requested size is used if an earlier page had so many rows: the server has only this size.
+    """
     claimed, rows = page.info.items_per_page or ask.per_page, len(page.rows)
     if rows > max(claimed, ask.per_page):
         return rows
-    if claimed < 1 or rows > claimed or (claimed > ask.per_page and rows <= ask.per_page):
-        return ask.per_page
-    return claimed
+    is_too_large = rows <= ask.per_page < claimed and (claimed != filled or rows == ask.per_page)
+    return ask.per_page if claimed < 1 or rows > claimed or is_too_large else claimed
 
 
 def _ties(rows: list[Any]) -> int:

@@ -446,6 +446,35 @@ async def test_small_pages_are_read_too(size: int) -> None:
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
+@pytest.mark.parametrize("has_info", [True, False])
+@pytest.mark.parametrize(("count", "size"), [(100, 50), (50, 50), (20, 15), (15, 15), (9, 1), (200, 15)])
+async def test_a_server_with_one_page_size_only_is_read_to_the_end_or_raises(
+    count: int, size: int, has_info: bool
+) -> None:
+    rows = list(range(count))
+
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
+        assert ask.page is not None
+        given = page(rows[(ask.page - 1) * size : ask.page * size], ask, items_per_page=size, total_items=count)
+        return given if has_info else attrs.evolve(given, info=PageInfo(), has_info=False)
+
+    try:
+        assert await read(fetch) == [f"u{key}" for key in rows]
+    except PagingError:
+        assert not has_info
+
+
+async def test_rows_on_a_page_that_is_read_again_with_another_size_are_not_left_out() -> None:
+    rows = list(range(21))
+
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
+        assert ask.page is not None
+        size = min(ask.per_page, 20)
+        return page(rows[(ask.page - 1) * size : ask.page * size], ask, items_per_page=15)
+
+    assert await read(fetch) == [f"u{key}" for key in rows]
+
+
 @pytest.mark.parametrize("says", [100, 15])
 async def test_a_page_size_that_is_said_wrongly_changes_nothing(says: int) -> None:
     rows = list(range(500))
