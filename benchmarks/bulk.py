@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import tempfile
 import time
@@ -213,13 +214,22 @@ async def run(scale: float, period: float, period_each: float) -> list[Table]:
 async def endure(seeds: range, writes: int, kills: int, share: float) -> int:
     """Plans that are applied while the server and the process fail; `share` of the requests meet a fault."""
     from tests.support.chaos import KINDS, Ordeal  # noqa: PLC0415  only a checkout has the tests
+    from tests.support.warm import Interpreter  # noqa: PLC0415
 
     total, played = Counter[str](), Counter[str]()
     wrong: list[str] = []
     for seed in seeds:
         kind, began = KINDS[seed % len(KINDS)], time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            ordeal = Ordeal(kind=kind, seed=seed, writes=writes, kills=kills, share=share, directory=Path(directory))
+        with tempfile.TemporaryDirectory() as folder, Interpreter(["goedgepickt_async.bulk.apply"], os.environ) as warm:
+            ordeal = Ordeal(
+                kind=kind,
+                seed=seed,
+                writes=writes,
+                kills=kills,
+                share=share,
+                directory=Path(folder),
+                interpreter=warm,
+            )
             report = await ordeal.endure()
         print(_line(seed, kind, report, time.monotonic() - began), flush=True)
         total.update(seeds=1, writes=report.writes, kills=report.kills, runs=report.runs)

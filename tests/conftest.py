@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from goedgepickt_async import GoedGepickt, RetryPolicy
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.virtual import virtual_loop
+from tests.support.warm import Interpreter
 
 # asyncio's debug mode reports each slow callback: that depends on the machine too.
 logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
@@ -42,6 +44,15 @@ def _states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _own_state(_states: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test keeps, such as runs that it interrupts, is of no other test, and not of the user."""
     monkeypatch.setenv("XDG_STATE_HOME", str(next(_states)))
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Interpreter]:
+    """An interpreter with the package, for processes that start in milliseconds."""
+    names = ("budget.redis", "bulk.apply", "bulk.orders", "bulk.products", "client", "convert.dump", "resources.orders")
+    modules = [f"goedgepickt_async.{name}" for name in names]
+    with Interpreter(modules, os.environ) as started:
+        yield started
 
 
 @pytest.fixture

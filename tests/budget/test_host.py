@@ -5,7 +5,6 @@ import logging
 import os
 import random
 import struct
-import subprocess
 import sys
 import textwrap
 import threading
@@ -23,6 +22,7 @@ from goedgepickt_async.budget.protocol import Answered, NeverSent
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
 from tests.support.waiting import SAFETY, until
+from tests.support.warm import Interpreter, Process
 
 SECOND = 1_000_000_000
 
@@ -41,8 +41,8 @@ async def use(budget: HostBudget, number: int = 1, max_wait: float | None = None
         budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=max_wait), Answered())
 
 
-def python(code: str, directory: Path) -> subprocess.Popen[str]:
-    """Run code in a process of its own, in which `budget` is a budget in the directory."""
+def python(interpreter: Interpreter, code: str, directory: Path) -> Process:
+    """Run code in another process, in which `budget_of` makes a budget in the directory."""
     prelude = f"""
         import asyncio, os, sys
         from goedgepickt_async import HostBudget
@@ -56,7 +56,7 @@ def python(code: str, directory: Path) -> subprocess.Popen[str]:
                 budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered())
         """
     program = textwrap.dedent(prelude) + textwrap.dedent(code)
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    return interpreter.start("-c", program, cwd=directory, env=os.environ, stderr=2)
 
 
 async def test_the_next_start_remembers_what_the_one_before_sent(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_share_one_limit(tmp_path: Path) -> None:
+def test_processes_share_one_limit(tmp_path: Path, warm: Interpreter) -> None:
     code = """
         import time
         async def main():
@@ -86,7 +86,7 @@ def test_processes_share_one_limit(tmp_path: Path) -> None:
                 budget.settle(grant, Answered())
         asyncio.run(main())
     """
-    running = [python(code, tmp_path) for _ in range(3)]
+    running = [python(warm, code, tmp_path) for _ in range(3)]
     outputs = [process.communicate(timeout=SAFETY)[0] for process in running]
     assert all(process.returncode == 0 for process in running)
     sent = sorted(float(line) for output in outputs for line in output.split())
@@ -95,7 +95,7 @@ def test_processes_share_one_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp_path: Path) -> None:
+async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp_path: Path, warm: Interpreter) -> None:
     code = """
         async def main():
             budget = budget_of()
@@ -105,9 +105,9 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
             await asyncio.sleep(60)
         asyncio.run(main())
     """
-    process = python(code, tmp_path)
+    process = python(warm, code, tmp_path)
     assert process.stdout is not None
-    assert process.stdout.readline() == "holding\n"
+    assert process.stdout.readline() == b"holding\n"
     process.kill()
     process.wait(SAFETY)
     process.stdout.close()
@@ -344,7 +344,7 @@ async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tm
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path, warm: Interpreter) -> None:
     code = """
         import resource, signal, sys
         sys.dont_write_bytecode = True  # the limit would cut a .pyc file too
@@ -357,8 +357,8 @@ def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path) -> 
             print(budget.snapshot().limit, budget._store._fallback is not None)
         asyncio.run(main())
     """
-    process = python(code, tmp_path)
-    assert process.communicate(timeout=SAFETY)[0] == "20 True\n"
+    process = python(warm, code, tmp_path)
+    assert process.communicate(timeout=SAFETY)[0] == b"20 True\n"
 
 
 async def test_a_file_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ async def test_what_the_file_showed_is_not_forgotten_when_it_cannot_be_used_any_
 
 
 @pytest.mark.slow
-async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_path: Path) -> None:
+async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_path: Path, warm: Interpreter) -> None:
     code = """
         budget = budget_of()
         asyncio.run(use(budget, 1))
@@ -389,9 +389,9 @@ async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_pat
         print("inside", flush=True)
         import time; time.sleep(60)
     """
-    process = python(code, tmp_path)
+    process = python(warm, code, tmp_path)
     assert process.stdout is not None
-    assert process.stdout.readline() == "inside\n"
+    assert process.stdout.readline() == b"inside\n"
     budget = budget_in(tmp_path)
     stalls: list[float] = []
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from goedgepickt_async.sandbox import Sandbox
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.redis_worker import start_worker
 from tests.support.waiting import SAFETY
+from tests.support.warm import Interpreter, Process
 
 pytestmark = [needs_redis, pytest.mark.slow]
 
@@ -40,46 +39,44 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield running
 
 
-@contextmanager
-def worker(work: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that ends with the block."""
-    process = start_worker(work, **options)
-    try:
-        with process:
-            try:
-                yield process
-            finally:
-                process.kill()
-    finally:
-        process.wait()
-
-
-async def hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+async def hear(process: Process) -> dict[str, Any]:
     assert process.stdout is not None
     line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), SAFETY)
     heard: dict[str, Any] = json.loads(line)
     return heard
 
 
-def say_go(process: subprocess.Popen[str]) -> None:
+def say_go(process: Process) -> None:
     assert process.stdin is not None
-    process.stdin.write("go\n")
+    process.stdin.write(b"go\n")
     process.stdin.flush()
 
 
+Start = Callable[..., Process]
+
+
 @pytest.fixture
-def crew() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
+def worker(warm: Interpreter) -> Iterator[Start]:
+    """Starts processes, which end with the test."""
+    started: list[Process] = []
+
+    def start(work: str, **options: Any) -> Process:
+        started.append(start_worker(warm, work, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 async def test_processes_whose_clocks_disagree_share_one_limit_and_are_never_throttled(
-    server: RedisServer, crew: ExitStack
+    server: RedisServer, worker: Start
 ) -> None:
     budget = {"url": server.url, **SCALED}
     async with Sandbox(orders=3, products=3, limit=LIMIT, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
         work = {"url": sandbox.url, "key": sandbox.api_key, "requests": EACH, "budget": budget}
-        workers = [crew.enter_context(worker("send", skew=skew, **work)) for skew in (0.0, 4000.0, -0.5)]
+        workers = [worker("send", skew=skew, **work) for skew in (0.0, 4000.0, -0.5)]
         for process in workers:
             assert await hear(process) == {"ready": True}
         started = time.monotonic()
@@ -92,11 +89,11 @@ async def test_processes_whose_clocks_disagree_share_one_limit_and_are_never_thr
     assert took > PERIOD  # (3 * EACH - 1) // LIMIT windows cannot be beaten: the throttle was real
 
 
-async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: RedisServer, crew: ExitStack) -> None:
+async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: RedisServer, worker: Start) -> None:
     budget = {"url": server.url, "retry_every": 0.2, "patience": 1.0, **SCALED}
     async with Sandbox(orders=3, products=3, limit=LIMIT, period=PERIOD, latency=(0.0, 0.08), seed=3) as sandbox:
         work = {"url": sandbox.url, "key": sandbox.api_key, "requests": LIMIT, "budget": budget}
-        workers = [crew.enter_context(worker("send", **work)) for _ in range(2)]
+        workers = [worker("send", **work) for _ in range(2)]
         for process in workers:
             assert await hear(process) == {"ready": True}
         for process in workers:
@@ -114,10 +111,10 @@ async def test_redis_killed_and_restarted_in_the_middle_costs_no_429(server: Red
 
 
 async def test_the_slots_of_a_process_that_is_killed_are_held_for_the_longest_life_of_its_requests(
-    server: RedisServer, crew: ExitStack
+    server: RedisServer, worker: Start
 ) -> None:
     numbers = {"limit": 5, "late_arrival": 30.0, "use_server_counter": False}
-    holder = crew.enter_context(worker("hold", slots=5, max_lifetime=600, budget={"url": server.url, **numbers}))
+    holder = worker("hold", slots=5, max_lifetime=600, budget={"url": server.url, **numbers})
     assert await hear(holder) == {"held": 5}
     holder.kill()
     budget = RedisBudget(url=server.url, **numbers)  # type: ignore[arg-type]

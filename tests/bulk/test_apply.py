@@ -2,9 +2,8 @@
 
 import asyncio
 import json
+import os
 import sqlite3
-import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from goedgepickt_async import (
 from goedgepickt_async.bulk.journal import Journal
 from goedgepickt_async.bulk.runs import TargetLock
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.warm import Interpreter
 
 MUTATIONS = "/products/*/stock-mutation"
 
@@ -272,17 +272,18 @@ async def test_a_key_that_is_refused_stops_the_job(gg: GoedGepickt, sandbox: San
 # -- the journal
 
 
-async def test_a_journal_in_use_is_refused_here_and_in_another_process(gg: GoedGepickt, tmp_path: Path) -> None:
+async def test_a_journal_in_use_is_refused_here_and_in_another_process(
+    gg: GoedGepickt, tmp_path: Path, warm: Interpreter
+) -> None:
     plan = await stock_plan(gg)
     async with plan.apply(journal=tmp_path / "j") as outcomes:
         await anext(outcomes)
         with pytest.raises(JournalBusyError):
             await outcomes_of(plan, journal=tmp_path / "j")
         code = f"import sqlite3; sqlite3.connect({str(tmp_path / 'j')!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
-        ran = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=False
-        )
-        assert "locked" in ran.stderr
+        process = warm.start("-c", code, cwd=tmp_path, env=os.environ)
+        _, errors = await asyncio.to_thread(process.communicate)
+        assert b"locked" in errors
     await outcomes_of(plan, journal=tmp_path / "j")
 
 
@@ -356,7 +357,7 @@ async def test_a_directory_that_is_not_there_is_said(gg: GoedGepickt, tmp_path: 
 
 @pytest.mark.slow
 async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
-    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, warm: Interpreter
 ) -> None:
     plan = await stock_plan(gg, 90)
     (tmp_path / "plan").write_text(plan.to_json())
@@ -377,10 +378,9 @@ async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
                     print("JournalError", error)
         asyncio.run(main())
     """
-    ran = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
-    )
-    assert "JournalError" in ran.stdout, ran.stderr
+    process = warm.start("-c", textwrap.dedent(script), cwd=tmp_path, env=os.environ)
+    out, errors = await asyncio.to_thread(process.communicate)
+    assert b"JournalError" in out, errors
     assert 0 < len(applied(sandbox)) < 90
     outcomes = await outcomes_of(plan, journal=tmp_path / "j")
     assert all(outcome.ok for outcome in outcomes)

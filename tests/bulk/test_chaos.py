@@ -1,6 +1,6 @@
 """Dropped connections, cut answers, 5xx, a 429 and `kill -9`: each write is applied once, each set at its level.
 
-The long version, 50 seeds of 2,000 writes, is `benchmarks/chaos.py`.
+The long version, 50 seeds of 2,000 writes, is `python -m benchmarks.bulk --chaos 50`.
 """
 
 from pathlib import Path
@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.chaos import KINDS, Ordeal
+from tests.support.warm import Interpreter
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_was_begun_is_finished_and_nothing_is_done_twice(kind: str, tmp_path: Path) -> None:
-    report = await Ordeal(kind=kind, seed=11, writes=24, kills=1, share=0.15, directory=tmp_path).endure()
+async def test_what_was_begun_is_finished_and_nothing_is_done_twice(
+    kind: str, tmp_path: Path, warm: Interpreter
+) -> None:
+    ordeal = Ordeal(kind=kind, seed=11, writes=24, kills=1, share=0.15, directory=tmp_path, interpreter=warm)
+    report = await ordeal.endure()
     assert report.wrong == []
     assert report.kills
     assert report.faults

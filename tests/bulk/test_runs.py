@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from goedgepickt_async.bulk import (
 from goedgepickt_async.bulk.runs import Target, save_run
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.settings import Settings
+from tests.support.warm import Interpreter
 
 ROWS = 30
 MUTATIONS = "/products/*/stock-mutation"
@@ -125,7 +125,7 @@ async def test_two_runs_at_once_do_not_write_to_one_target(
 
 @pytest.mark.slow
 async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
-    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, warm: Interpreter
 ) -> None:
     sandbox.fail("PUT", MUTATIONS, faults.Slow(0.05), times=None)
     shop = str(sandbox.world.webshops[0]["uuid"])
@@ -143,10 +143,9 @@ async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
                         os._exit(9)
         asyncio.run(main())
     """
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 9, done.stderr
+    process = warm.start("-c", textwrap.dedent(script), cwd=tmp_path, env=os.environ)
+    _, errors = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 9, errors
     run = await gg.bulk.start_run(await levels(gg, 1000))
     assert run.is_resumed
     assert all(outcome.ok for outcome in await finish(run))

@@ -29,7 +29,7 @@ Make = Callable[..., GoedGepickt]
 
 
 @pytest.mark.slow
-async def test_six_hundred_requests_to_both_apis_forty_at_once_are_never_throttled(make_client: Make) -> None:
+async def test_six_hundred_requests_to_both_apis_forty_at_a_time_are_never_throttled(make_client: Make) -> None:
     options: dict[str, Any] = {"limit": 150, "period": 60.0, "latency": (0.0, 2.4), "clock": loop_seconds()}
     async with Sandbox(orders=3, products=3, seed=3, **options) as sandbox:
         budget = LocalBudget(clock=loop_nanoseconds())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
-import sys
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,14 @@ import attrs
 
 from goedgepickt_async import GoedGepickt, LocalBudget, Plan
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.waiting import until
+from tests.support.warm import Interpreter
 
 __all__ = ["KINDS", "Ordeal", "Report"]
 
 KINDS = ("products", "stock", "levels", "orders")
-_WORKER = Path(__file__).with_name("chaos_worker.py")
+_ROOT = Path(__file__).parents[2]
+_WORKER = "tests.support.chaos_worker"
 _FAULTS: tuple[faults.Fault, ...] = (
     faults.Drop(),
     faults.Drop(applied=True),
@@ -62,6 +64,7 @@ class Ordeal:
         share: Of the requests that a fault is played on.
         refusals: How many 429s, each of which pauses everybody for more than a second.
         directory: Where the plan and the journal lie.
+        interpreter: Starts the processes.
     """
 
     kind: str
@@ -71,6 +74,7 @@ class Ordeal:
     share: float = 0.1
     refusals: int = 1
     directory: Path
+    interpreter: Interpreter
 
     async def endure(self) -> Report:
         """Plan, apply with faults and kills until it is done, and look at what is there."""
@@ -118,20 +122,19 @@ class Ordeal:
     async def _apply(self, sandbox: Sandbox, drawn: random.Random, report: Report) -> None:
         while report.runs < _MOST_RUNS:
             report.runs += 1
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, str(_WORKER), json.dumps(self._order(sandbox)), stdout=asyncio.subprocess.PIPE
-            )
+            order = json.dumps(self._order(sandbox))
+            process = self.interpreter.start("-m", _WORKER, order, cwd=_ROOT, env=os.environ, stderr=2)
             assert process.stdout is not None
-            await process.stdout.readline()
+            await asyncio.to_thread(process.stdout.readline)
             if report.kills < self.kills:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), drawn.uniform(0.0, 0.004 * self.writes))
+                last = len(sandbox.requests) + drawn.randrange(1, self.writes)
+                await until(lambda: len(sandbox.requests) >= last or process.poll() is not None)  # noqa: B023
                 if process.returncode is None:
                     process.kill()
                     report.kills += 1
-            said = await process.stdout.read()
+            said, _ = await asyncio.to_thread(process.communicate)
             report.said = said.decode().splitlines()
-            if await process.wait() == 0:
+            if process.returncode == 0:
                 return
         report.wrong.append(f"not done after {report.runs} runs: {report.said[:3]}")
 

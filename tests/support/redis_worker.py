@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,19 +14,16 @@ from typing import Any
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.budget.redis import RedisBudget
 from goedgepickt_async.budget.slots import Lane
+from tests.support.warm import Interpreter, Process
 
 ROOT = Path(__file__).parents[2]
 
 
-def start_worker(work: str, **options: Any) -> subprocess.Popen[str]:
+def start_worker(interpreter: Interpreter, work: str, **options: Any) -> Process:
     """Start one; it writes one line of JSON when it has something to tell."""
-    options["work"] = work
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.redis_worker", json.dumps(options)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+    order = json.dumps({**options, "work": work})
+    return interpreter.start(
+        "-m", "tests.support.redis_worker", order, cwd=ROOT, env=os.environ, stdin=subprocess.PIPE, stderr=2
     )
 
 

@@ -1,4 +1,4 @@
-"""Orders and products of a sandbox with few fields, for tests of which rows come: whole rows take most of their time."""
+"""Orders and products of a sandbox with few fields, for tests that check only which rows come."""
 
 from __future__ import annotations
 
