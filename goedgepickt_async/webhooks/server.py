@@ -116,6 +116,8 @@ class _Connection:
         received: The result of that request.
         size: The number of bytes of its request that are kept before it is verified.
         body: Its body.
+        complete: Whether a request was received as a whole and is not answered yet.
+        ended: Whether the caller sends no more.
     """
 
     address: str
@@ -127,6 +129,8 @@ class _Connection:
     received: bytearray = attrs.field(factory=bytearray)
     size: int = 0
     body: _Body = _UNKNOWN_BODY
+    complete: bool = False
+    ended: bool = False
 
 
 class _Connections:
@@ -253,16 +257,22 @@ class _PassedOn(asyncio.Protocol):
         self._connected(cast("asyncio.Transport", transport))
 
 
-class _Server(web.Server):
-    """aiohttp's server, which tells when a connection is lost."""
+class _RequestHandler(web.RequestHandler):
+    """aiohttp's request handler. It also answers a caller that closes its half of the connection after the request."""
 
-    def __init__(self, handler: Any, lost: Callable[[web.RequestHandler], None], **options: Any) -> None:
-        super().__init__(handler, **options)
-        self._lost = lost
+    __slots__ = ("connection", "lost")
+    connection: _Connection
+    lost: Callable[[_Connection], None]
 
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        self._lost(handler)
+    def eof_received(self) -> Any:
+        """Return whether to keep the other half open; TLS has no halves."""
+        self.connection.ended = True
+        assert self.transport is not None
+        return self.connection.complete and self.transport.get_extra_info("sslcontext") is None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.lost(self.connection)
 
 
 # -- the server -----------------------------------------------------------------------------------------------------
@@ -314,7 +324,6 @@ class DeliveryServer:
         self._ssl_context = ssl_context
         self._max_connections = max_connections
         self._header_timeout = header_timeout
-        self._connection_of: dict[web.RequestHandler, _Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
 
@@ -326,15 +335,7 @@ class DeliveryServer:
         """
         self._loop = asyncio.get_running_loop()
         self._connections = _Connections(_connection_limit(self._max_connections), self._loop.time)
-        self._server = _Server(
-            self._handle,
-            self._lost,
-            access_log=None,
-            auto_decompress=False,  # what is signed is what arrived
-            keepalive_timeout=self._header_timeout,
-            lingering_time=_LINGERING_TIME,
-            logger=_MalformedRequests(self._endpoint),
-        )
+        self._server = web.Server(self._handle)
         try:
             self._sockets = await _bound_sockets(self._host, self._port)
         except (OSError, UnicodeError) as error:  # the latter for a host that is no name
@@ -447,7 +448,9 @@ class DeliveryServer:
         start, end, digest = connection.body
         if len(connection.received) < end:
             return None
-        return self._endpoint.check_body(bytes(connection.received[start:end]), digest) or _PASS_ON
+        refused = self._endpoint.check_body(bytes(connection.received[start:end]), digest)
+        connection.complete = refused is None
+        return refused or _PASS_ON
 
     def _body_of(self, received: bytearray, searched: int) -> _Body | WebhookResponse:
         """The body that the headers announce; or the response: a refusal, or `_PASS_ON` if only aiohttp understands it.
@@ -510,18 +513,21 @@ class DeliveryServer:
             accepted.close()
 
     def _connected(self, connection: _Connection, received: bytes, transport: asyncio.Transport) -> None:
-        protocol = self._server()
-        self._connection_of[protocol] = connection
+        protocol = _RequestHandler(
+            self._server,
+            loop=self._loop,
+            access_log=cast("Any", None),
+            auto_decompress=False,  # what is signed is what arrived
+            keepalive_timeout=self._header_timeout,
+            lingering_time=_LINGERING_TIME,
+            logger=_MalformedRequests(self._endpoint),
+        )
+        protocol.connection, protocol.lost = connection, self._connections.remove
         connection.close = transport.abort
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if received:
             protocol.data_received(received)
-
-    def _lost(self, protocol: web.RequestHandler) -> None:
-        connection = self._connection_of.pop(protocol, None)
-        if connection is not None:
-            self._connections.remove(connection)
 
     async def _close_idle(self) -> None:
         reported = 0
@@ -539,19 +545,18 @@ class DeliveryServer:
                 self._endpoint.log.note(503, why, count=count, kind="connections")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = self._connection_of.get(request.protocol)
-        if connection is None:  # it was closed
-            connection = _Connection("", 0.0, lambda: None)
+        connection = cast("_RequestHandler", request.protocol).connection
         self._connections.enter(connection, "reading")
         try:
             response = await self._respond(request, connection)
         finally:
             self._connections.release(connection)
             self._connections.enter(connection, "idle")
+            connection.complete = False
         if response.status == 200:
             self._connections.remember(connection)
         answer = web.Response(status=response.status, text=response.text)
-        if response.status not in {200, 503}:
+        if response.status not in {200, 503} or connection.ended:
             answer.force_close()  # a caller that gets it wrong keeps no connection
         if response is METHOD_NOT_ALLOWED:
             answer.headers["Allow"] = "POST"
@@ -578,6 +583,7 @@ class DeliveryServer:
             self._connections.count(connection, len(chunk))
             yield chunk
         self._connections.enter(connection, "busy")
+        connection.complete = True
 
 
 def _connection_limit(wanted: int | None) -> int:

@@ -67,6 +67,21 @@ def is_closed(reader: asyncio.StreamReader) -> bool:
     return reader.at_eof() or reader.exception() is not None
 
 
+@pytest.mark.parametrize("secret", [SECRET, "another"])
+async def test_a_caller_that_closes_its_half_after_the_request_is_answered(secret: str) -> None:
+    accepted = Accepted()
+    async with accepted.serving() as port, asyncio.timeout(30):
+        for data in (request(BODY, sign(BODY, secret)), request(BODY, sign(BODY, secret), length=len(BODY) + 1)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(data)
+            writer.write_eof()
+            answer = await reader.read()
+            writer.close()
+            is_whole = data == request(BODY, sign(BODY, secret))
+            assert answer[9:12] == (b"" if not is_whole else b"200" if secret == SECRET else b"401")
+    assert [one.body for one in accepted.came] == ([BODY] if secret == SECRET else [])
+
+
 async def test_it_answers_and_keeps_the_connection() -> None:
     accepted = Accepted()
     async with accepted.serving() as port:
