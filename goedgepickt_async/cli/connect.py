@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goedgepickt_async import GoedGepickt, Hooks, LocalBudget
 from goedgepickt_async.budget.selection import select_budget
@@ -18,7 +18,18 @@ from goedgepickt_async.cli.options import PlannedFault, Rate, ServerOptions
 from goedgepickt_async.paths import config_dir
 from goedgepickt_async.text import printable
 
-__all__ = ["add_faults", "connect", "find_location", "find_webshop", "misspelt_variables", "source_of"]
+if TYPE_CHECKING:
+    from goedgepickt_async.sandbox import Sandbox
+
+__all__ = [
+    "add_faults",
+    "connect",
+    "connect_sandbox",
+    "find_location",
+    "find_webshop",
+    "misspelt_variables",
+    "source_of",
+]
 
 _NO_KEY = (
     "the API key is missing: set GOEDGEPICKT_API_KEY. Create a key in GoedGepickt, under Settings → GoedGepickt API. "
@@ -48,11 +59,9 @@ async def connect(
     options: ServerOptions, hooks: Hooks | None = None, *, lane: str = "normal"
 ) -> AsyncIterator[GoedGepickt]:
     """A context with an open client for checked options."""
-    chosen = {"timeout": options.timeout, "max_wait": options.max_wait}
-    settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    settings |= {"hooks": hooks, "lane": lane}
+    settings = _limits(options) | {"hooks": hooks, "lane": lane}
     if options.sandbox:
-        async with _sandboxed(options, settings) as client:
+        async with connect_sandbox(options, hooks=hooks, lane=lane) as (client, _):
             yield client
         return
     settings |= _key_and_address(options)
@@ -66,7 +75,8 @@ async def connect(
 
 
 @asynccontextmanager
-async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncIterator[GoedGepickt]:
+async def connect_sandbox(options: ServerOptions, **settings: Any) -> AsyncIterator[tuple[GoedGepickt, Sandbox]]:
+    """A context with an embedded sandbox and an open client for it."""
     from goedgepickt_async.sandbox import Sandbox  # noqa: PLC0415  only with --sandbox
 
     rate = options.rate
@@ -75,8 +85,13 @@ async def _sandboxed(options: ServerOptions, settings: dict[str, Any]) -> AsyncI
         add_faults(sandbox, options.faults)
         account = options.api == "account"
         key, url = (sandbox.account_key, sandbox.account_url) if account else (sandbox.api_key, sandbox.url)
-        async with GoedGepickt(key, base_url=url, budget=_budget(rate), **settings) as client:
-            yield client
+        async with GoedGepickt(key, base_url=url, budget=_budget(rate), **_limits(options), **settings) as client:
+            yield client, sandbox
+
+
+def _limits(options: ServerOptions) -> dict[str, Any]:
+    chosen = {"timeout": options.timeout, "max_wait": options.max_wait}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def source_of(options: ServerOptions, client: GoedGepickt) -> str:

@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 
 from goedgepickt_async import GoedGepickt, ProductType, Secret, ValidationError, Webhook
 from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
-from goedgepickt_async.cli.connect import connect
+from goedgepickt_async.cli.connect import connect, connect_sandbox
 from goedgepickt_async.cli.listen import SECRETS, Recorded, checked_url, demo_order, read_recording, signing_secrets
 from goedgepickt_async.cli.options import SendOptions, ServerOptions
 from goedgepickt_async.convert import to_plain
-from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.deliveries import Attempt, WebhookSender, pauses, php_json, sign
 from goedgepickt_async.text import printable
 from goedgepickt_async.webhooks import EVENTS
@@ -209,15 +208,14 @@ async def _in_an_embedded_sandbox(event: str, url: str, server: ServerOptions) -
     The command sends it itself, because the receiver does not have the sandbox's secrets.
     """
     secret = signing_secrets()[0]
-    seed = 1 if server.sandbox_seed is None else server.sandbox_seed
-    orders, products = server.sandbox_orders or 10, server.sandbox_products or 100
-    async with Sandbox(orders=orders, products=products, seed=seed, limit=None) as sandbox:
+    given = {name: value for name, value in vars(server).items() if value is not None}
+    small = ServerOptions(**{"sandbox_orders": 10, "sandbox_products": 100, **given})
+    async with connect_sandbox(small) as (client, sandbox):
         sandbox.deliveries.hold()
-        async with GoedGepickt(sandbox.api_key, base_url=sandbox.url) as client:
-            subscription = EVENTS[event].subscription
-            assert subscription is not None, "all known events can be subscribed to"
-            await client.webhooks.ensure(url, subscription)
-            info(await _change(client, event))
+        subscription = EVENTS[event].subscription
+        assert subscription is not None, "all known events can be subscribed to"
+        await client.webhooks.ensure(url, subscription)
+        info(await _change(client, event))
         body = next(delivery.body for delivery in sandbox.deliveries if delivery.event == event)
     return await _send(url, secret, body, SendOptions())
 

@@ -550,6 +550,24 @@ async def test_trigger_makes_an_embedded_sandbox_deliver_the_event(
     assert all(came.is_signed_with("geheim") for came in receiver.came)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--sandbox-rate", "1/60", "rate limit"),
+        ("--sandbox-faults", "POST:/orders:422", "(POST /orders)"),
+        ("--sandbox-orders", "none", "whole number"),
+    ],
+)
+async def test_trigger_heeds_each_option_of_its_sandbox(
+    goedgepickt: Goedgepickt, receiver: Receiver, option: str, value: str, told: str
+) -> None:
+    arguments = ("orderStatusChanged", "--sandbox", "--to", receiver.url, "--max-wait", "0", option, value)
+    done = await command(goedgepickt, "trigger", *arguments)
+    assert done.code in {1, 2}
+    assert told in done.err
+    assert receiver.came == []
+
+
 async def test_trigger_makes_a_running_sandbox_deliver_to_its_subscriptions(
     goedgepickt: Goedgepickt, sandbox: Sandbox, receiver: Receiver
 ) -> None:
