@@ -43,6 +43,7 @@ _BINARY: Final = getattr(os, "O_BINARY", 0)
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 _HAS_USERS: Final = hasattr(os, "getuid")
 _LOCK_PAUSE: Final = 0.02
+_NAME_PART: Final = 40
 
 
 class UnsafePathError(OSError):
@@ -181,6 +182,8 @@ def _is_own_group(number: int) -> bool:
 def write_private(path: Path, content: str | bytes) -> None:
     """Replace a file atomically: after a crash or a power failure it has the old or the new content, never a part.
 
+    A device or a pipe, such as `/dev/null`, is not replaced: the content is written to it.
+
     Args:
         path: The file. The file and its missing directories are created as private.
         content: The complete content; text is written as UTF-8.
@@ -189,18 +192,20 @@ def write_private(path: Path, content: str | bytes) -> None:
         OSError: The file cannot be written; the old file is unchanged.
     """
     path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)  # left by a process that was killed
+    data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    file, name = tempfile.mkstemp(prefix=f".{path.name[:_NAME_PART]}.", dir=path.parent)  # only its owner can read it
     try:
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY, _PRIVATE_FILE)
         with os.fdopen(file, "wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        fresh.replace(path)
+        Path(name).replace(path)
     except OSError:
         with contextlib.suppress(OSError):
-            fresh.unlink()
+            Path(name).unlink()
         raise
     sync_directory(path.parent)
 

@@ -66,7 +66,7 @@ def test_links_are_refused_and_what_they_point_to_is_left_alone(tmp_path: Path) 
     folder.symlink_to(tmp_path)
     with pytest.raises(paths.UnsafePathError, match="not a link"):
         paths.make_private_directory(folder)
-    (tmp_path / "out.new").symlink_to(notes)
+    (tmp_path / "out").symlink_to(notes)
     paths.write_private(tmp_path / "out", "text")
     assert (notes.read_text(), (tmp_path / "out").read_text()) == ("precious", "text")
 
@@ -91,7 +91,31 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"."):
         paths.write_private(file, "new")
     assert file.is_dir()
-    assert not (tmp_path / "kept.new").exists()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_private_write_touches_no_other_file_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "plan.new").write_text("the user's")
+    long = tmp_path / ("n" * 250)
+    for file in (tmp_path / "plan", long):
+        paths.write_private(file, "old")
+        paths.write_private(file, b"new")
+        assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o600)
+    assert (tmp_path / "plan.new").read_text() == "the user's"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_private_write_to_a_pipe_writes_to_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        paths.write_private(pipe, "text")
+        assert os.read(reader, 100) == b"text"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_one_holder_at_a_time_has_a_lock(tmp_path: Path) -> None:

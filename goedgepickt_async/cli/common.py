@@ -237,7 +237,7 @@ def name_values(option: str, pairs: Sequence[str] | None, form: str = "name=valu
 
 
 def refuse_same_file(files: Mapping[str, Path | str | None]) -> None:
-    """Refuse two names of one file, and a name (`NAME.new`) that is used while another file is written.
+    """Refuse two names of one file.
 
     Args:
         files: The files by what they are, such as `--output`; the options of the user are last. None and `-` are no files.
@@ -248,9 +248,6 @@ def refuse_same_file(files: Mapping[str, Path | str | None]) -> None:
             other = seen.setdefault(os.path.realpath(file), name)
             if other != name:
                 raise UsageError(f"{other} and {name} are the same file; pass another file name with {name}")
-    for path, name in seen.items():
-        if temporary := seen.get(f"{path}.new"):
-            raise UsageError(f"{temporary} is the temporary file of {name}; pass another file name with {name}")
 
 
 def check_writable(file: Path, option: str = "--output") -> None:

@@ -188,7 +188,7 @@ async def plan(
     async with connect(server) as client:
         made = await task.plan(client, rows)
     if output is not None:
-        write_private(output, made.to_json())
+        write_private(output.resolve(), made.to_json())  # noqa: ASYNC240  nothing else runs
         info(f"the plan is in {output}: goedgepickt apply {output}")
     sys.stdout.write(for_terminal(made.to_json()) if as_json else made.render())
     return _left_out(made)

@@ -40,7 +40,7 @@ async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
     try:
         environment = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
         if options.write_env is not None:
-            write_private(options.write_env, _written(environment, "dotenv"))
+            write_private(options.write_env.resolve(), _written(environment, "dotenv"))
         if command:
             info(f"a sandbox serves {sandbox.page_url} while this runs: {command[0]}")
             return await _run(command, environment)
