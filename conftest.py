@@ -79,6 +79,14 @@ pytest_collect_file = Sybil(
 ).pytest()
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may not be installed
+def pytest_xdist_auto_num_workers() -> int:
+    """Give `-n auto` three processes for two processors: a quarter of the tests' time is waiting."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on Windows and macOS
+    processors = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return processors + (processors + 1) // 2
+
+
 _SLOW = re.compile(r"^pytestmark = (\[[^\]]*)?pytest\.mark\.slow", re.MULTILINE)
 
 

@@ -112,13 +112,14 @@ def groups(*names: str) -> tuple[str, ...]:
 def side_by_side(*jobs: Callable[[], object]) -> None:
     """Run jobs at the same time, print the text that each of them returned, and fail if one failed.
 
-    A job calls `session.run(..., silent=True)`: if the command fails, nox prints its output.
+    A job calls `session.run(..., silent=True)`, which returns the output; if the command fails, nox prints its output.
+    One of the jobs may omit `silent`: its output is then shown while it runs.
     """
     with ThreadPoolExecutor(len(jobs)) as pool:
         running = [pool.submit(job) for job in jobs]
     failures = [failure for job in running if (failure := job.exception()) is not None]
     for job in running:
-        if job.exception() is None and job.result():
+        if job.exception() is None and isinstance(job.result(), str):
             sys.stdout.write(f"{job.result()}\n")
     sys.stdout.flush()
     if failures:
@@ -129,8 +130,8 @@ def side_by_side(*jobs: Callable[[], object]) -> None:
 def check(session: nox.Session) -> None:
     """All that must pass: the sessions `lint`, `everything`, `tests_oldest` and `package`.
 
-    What uses one core runs side by side: first the installations, `lint` and `package`. The tests use all cores.
-    A session that fails does not stop the others.
+    First come the installations, `lint` and `package`, then the tests and the type checks. Many of them use one core, and
+    tests wait: so they run side by side. A session that fails does not stop the others.
     """
     failed = []
 
@@ -146,9 +147,11 @@ def check(session: nox.Session) -> None:
         lambda: f"{run('lint', silent=True)}\n{run('tests_oldest', '--install-only', silent=True)}",
         lambda: run("package", silent=True),
     )
-    for name in ("everything", "tests_oldest"):
-        if name not in failed:
-            run(name, "-R")
+    ready = {name for name in ("everything", "tests_oldest") if name not in failed}
+    side_by_side(
+        lambda: run("everything", "-R") if "everything" in ready else None,
+        lambda: run("tests_oldest", "-R", silent=True) if "tests_oldest" in ready else None,
+    )
     if failed:
         session.error(f"these sessions failed: {', '.join(failed)}")
 
@@ -187,8 +190,13 @@ def type_checks(session: nox.Session) -> list[Callable[[], object]]:
 def everything(session: nox.Session) -> None:
     """What `tests`, `typing`, `contrib`, `browser` and `docs` do, in one environment with the newest dependencies."""
     session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
-    session.run("pytest", *IN_PARALLEL, *session.posargs)
-    side_by_side(*type_checks(session), lambda: build_site(session, silent=True))
+    # Compile all tests once, before each of pytest's processes would.
+    session.run_install("pytest", "--collect-only", "-qq", silent=True)
+    mypy, pyright = type_checks(session)
+    side_by_side(
+        lambda: session.run("pytest", *IN_PARALLEL, *session.posargs),
+        lambda: f"{mypy()}\n{pyright()}\n{build_site(session, silent=True)}",
+    )
 
 
 @nox.session(default=False)
