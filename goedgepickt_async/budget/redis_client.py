@@ -227,31 +227,27 @@ async def answers_without_tls(url: str | None) -> bool:
     return False
 
 
-_REMEDIES = {
-    "AuthenticationError": "the user name or the password is wrong or missing",
-    "AuthorizationError": "the user name or the password is wrong or missing",
-    "NoPermissionError": "its user lacks rights: EVAL, GET, SET, TIME, PUBLISH and SUBSCRIBE on the budget's key",
-    "MovedError": "it is a cluster node: pass client=lambda: RedisCluster(...) of redis.asyncio.cluster",
-    "ClusterCrossSlotError": "it is a cluster node: pass client=lambda: RedisCluster(...)",
-    "ReadOnlyError": "it is a read-only replica: use the URL of the primary",
-    "InvalidResponse": "it does not use Redis's protocol. Check the port: it may need TLS (rediss://) or belong to another service",
-    "SSLError": "TLS failed: the port may be without TLS (redis://), or the certificate is not trusted",
-    "SSLCertVerificationError": "its TLS certificate is not trusted",
-    "AttributeError": "client= must be a client of redis.asyncio or a function that returns one",
-    "TypeError": "client= must be a client of redis.asyncio or a function that returns one",
-}
-_TEXTS = {
-    "unknown command": "it does not support EVAL. For a Sentinel, pass client=lambda: Sentinel(...).master_for(...)",
-    "db index": "it has no database with this number",
-    "wrongtype": "another program uses the budget's key: pass another name=",
-    "name or service not known": "its host name is unknown",
-    "nodename nor servname": "its host name is unknown",
-    "no address associated": "its host name is unknown",
-    "wrong version number": "TLS failed: the port may be without TLS (redis://)",
-    "certificate verify failed": "its TLS certificate is not trusted",
-    "moved ": "it is a cluster node: pass client=lambda: RedisCluster(...) of redis.asyncio.cluster",
-    "client sent auth": "a password was given, but Redis has none",
-    "noauth": "it requires a password",
+_CLUSTER = "it is a cluster node: pass client=lambda: RedisCluster(...)"
+_REMEDIES = {  # by names of classes and parts of an error's text in lower case; the first row that fits counts
+    ("AuthenticationError", "AuthorizationError"): "the user name or the password is wrong or missing",
+    ("NoPermissionError",): "its user lacks rights: EVAL, GET, SET, TIME, PUBLISH and SUBSCRIBE on the budget's key",
+    ("MovedError",): f"{_CLUSTER} of redis.asyncio.cluster",
+    ("ClusterCrossSlotError",): _CLUSTER,
+    ("ReadOnlyError",): "it is a read-only replica: use the URL of the primary",
+    (
+        "InvalidResponse",
+    ): "it does not use Redis's protocol. Check the port: it may need TLS (rediss://) or belong to another service",
+    ("SSLCertVerificationError", "certificate verify failed"): "its TLS certificate is not trusted",
+    ("SSLError",): "TLS failed: the port may be without TLS (redis://), or the certificate is not trusted",
+    ("AttributeError", "TypeError"): "client= must be a client of redis.asyncio or a function that returns one",
+    ("unknown command",): "it does not support EVAL. For a Sentinel, pass client=lambda: Sentinel(...).master_for(...)",
+    ("db index",): "it has no database with this number",
+    ("wrongtype",): "another program uses the budget's key: pass another name=",
+    ("name or service not known", "nodename nor servname", "no address associated"): "its host name is unknown",
+    ("wrong version number",): "TLS failed: the port may be without TLS (redis://)",
+    ("moved ",): f"{_CLUSTER} of redis.asyncio.cluster",
+    ("client sent auth",): "a password was given, but Redis has none",
+    ("noauth",): "it requires a password",
 }
 
 
@@ -259,12 +255,10 @@ def misconfiguration(error: BaseException) -> str | None:
     """The wrong setting that an error of Redis means; None for an outage, which can end by itself."""
     seen: BaseException | None = error
     while seen is not None:
-        for kind in type(seen).__mro__:
-            if kind.__name__ in _REMEDIES:
-                return _REMEDIES[kind.__name__]
+        signs = {kind.__name__ for kind in type(seen).__mro__}
         text = str(seen).lower()
-        for part, remedy in _TEXTS.items():
-            if part in text:
+        for known, remedy in _REMEDIES.items():
+            if any(sign in signs or sign in text for sign in known):
                 return remedy
         seen = seen.__cause__ or seen.__context__
     return None

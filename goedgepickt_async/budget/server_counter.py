@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from goedgepickt_async.budget.config import FAR
 
@@ -103,6 +103,8 @@ class Observation(NamedTuple):
 
 
 _counter_of = attrgetter("counter")
+_SCALARS: Final = ("_newest_sent", "highest", "ends", "began", "since", "told_at", "fell_at", "rolling_until")
+_scalars_of = attrgetter(*_SCALARS)
 
 
 class ServerCounter:
@@ -192,15 +194,13 @@ class ServerCounter:
 
     def dump(self) -> list[int]:
         """Return the scalar values; `observations` are separate."""
-        highest = -1 if self.highest is None else self.highest
-        scalars = [self._newest_sent, highest, self.ends, self.began, self.since, self.told_at]
-        return [*scalars, self.fell_at, self.rolling_until]
+        sent, highest, *times = _scalars_of(self)
+        return [sent, -1 if highest is None else highest, *times]
 
     def load(self, scalars: list[int], overlapping: Iterable[tuple[int, int, int]]) -> None:
         """Load the result of `dump`."""
-        self._newest_sent, highest, self.ends, self.began, self.since, self.told_at, *others = scalars
-        self.fell_at, self.rolling_until = others
-        self.highest = None if highest < 0 else highest
+        vars(self).update(zip(_SCALARS, scalars, strict=True))
+        self.highest = None if scalars[1] < 0 else scalars[1]
         self._overlapping = deque(Observation(*told) for told in overlapping)
 
     @property

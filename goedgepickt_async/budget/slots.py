@@ -477,7 +477,7 @@ class Slots:
     def encode(self) -> bytes:
         """Encode the state as bytes with a version and a checksum."""
         overlapping = self._counter.overlapping
-        values = [len(self.rows), len(self._sent), len(overlapping), len(self.sharers)]
+        values = [len(self.rows.instants), len(self._sent), len(overlapping), len(self.sharers)]
         values += (*_scalars_of(self), *self.turns, *self._counter.dump())
         values += chain.from_iterable(chain(self._sent.items(), overlapping))
         for sharer, (seen, host, calls, keys, tags) in self.sharers.items():

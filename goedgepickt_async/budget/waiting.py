@@ -235,7 +235,7 @@ class FairSemaphore:
         self._number += 1
         turn = self._turns.join(key)
         entry = (turn, self._number, asyncio.get_running_loop().create_future())
-        insort(self._line, entry, key=_by_turn)
+        insort(self._line, entry)  # the numbers differ, so no futures are compared
         try:
             await entry[2]
         except BaseException:
@@ -256,10 +256,6 @@ class FairSemaphore:
                 waiting.set_result(None)
                 return
         self._free += 1
-
-
-def _by_turn(entry: tuple[int, int, asyncio.Future[None]]) -> tuple[int, int]:
-    return entry[:2]
 
 
 @attrs.define(eq=False)
