@@ -528,8 +528,8 @@ class Slots:
         if dropped and not self._sent.keys() <= self.rows.free_at.keys():
             # Only if a holder died: its longest lifetime is over.
             self._sent = {slot: at for slot, at in self._sent.items() if slot in self.rows.free_at}
-        is_resumed = self._counter.since < self._cold_since
-        if self._counter.advance(now) and (is_resumed or now < self._shared_until or self._may_linger(now)):
+        saw_no_start = self._saw_no_start()
+        if self._counter.advance(now) and (saw_no_start or now < self._shared_until or self._may_linger(now)):
             self.begin_cold(now)  # another client may have started the next window, or the window is not fixed
         if now >= self._shared_until:
             self._margin = 0
@@ -605,26 +605,29 @@ class Slots:
         by_window = counted if sent >= self._counter.since else len(self.rows) + others
         most = by_window if now < self._fixed_until else self._ours_lately() + others
         self.most_ours = most
-        if by_window < count <= most + self._unsure and self._lacks_sharers(now):
-            return
-        if count > most:
-            self._suspect(now, announce=True)
+        if first and count <= by_window:
+            self._counter.since = max(self._counter.since, sent)  # all requests of this window are in the state
+        if count > by_window and self._saw_no_start() and not self.foreign_traffic(now):
+            # The requests may be of a sharing process or of an earlier run, and are not in this new state.
+            if count > most + self._unsure:
+                self._suspect(self._counter.ends, announce=False)
+        elif count > most:
+            self._suspect(now + self.SHARED_FOR * self._cooldown, announce=True)
         elif now < self._counter.rolling_until:
             if count <= len(self.rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
         elif first and count > max(counted + self._careful, self.config.limit // 3):
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
-            self._suspect(now, announce=False)
+            self._suspect(now + self.SHARED_FOR * self._cooldown, announce=False)
         elif (count == 1 or now >= self._young_until()) and (
             (self._counter.highest or 0) <= ours - self._may_still_arrive(now)
         ):
             self._alone_until = now + self.SHARED_FOR * self._cooldown
 
-    def _lacks_sharers(self, now: int) -> bool:
-        """Whether a process wrote nothing since the state was restored, so that its last requests may be unknown."""
-        since = self._cold_since
-        return now < since + self._cooldown and any(demand.seen < since for demand in self.sharers.values())
+    def _saw_no_start(self) -> bool:
+        """Whether no window of the server has begun since this state began, was restored, or saw a 429."""
+        return self._counter.since == -FAR or self._counter.since < self._cold_since
 
     def _look_for_a_fixed_window(self, sent: int, now: int, count: int, *, first: bool) -> None:
         """Detect a fixed window: the counter is lower than any rolling limit would count our own requests.
@@ -656,11 +659,11 @@ class Slots:
             return False
         return self._gone + self._gone_before > 0
 
-    def _suspect(self, now: int, *, announce: bool) -> None:
-        self._shared_until = now + self.SHARED_FOR * self._cooldown
+    def _suspect(self, until: int, *, announce: bool) -> None:
+        self._shared_until = max(self._shared_until, until)
         self._margin = max(self._margin, self._careful)
         if announce:
-            self._announced_until = self._shared_until
+            self._announced_until = until
 
     # -- room for interactive calls -----------------------------------------------------------------------------
 

@@ -247,8 +247,9 @@ async def test_who_listens_hears_of_waits_pauses_and_strangers_for_as_long_as_th
     first = await budget.take(Lane.INTERACTIVE, max_lifetime=3600)
     waiting = asyncio.create_task(use(budget))
     await until(lambda: events)
-    budget.settle(first, Answered(5))
+    budget.settle(first, Answered(1))
     await waiting
+    budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered(5))
     await heard(budget)
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Refused(0))
     await heard(budget)

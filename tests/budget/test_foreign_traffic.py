@@ -96,6 +96,14 @@ def test_after_a_pause_nobody_waits_for_a_probe_from_before_it() -> None:
 # -- alone, or not known -----------------------------------------------------------------------------------------
 
 
+def beside_foreign_traffic(count: int = 40, **options: float) -> Desk:
+    """Its first request began the server's window, and at 1 s it has seen this count."""
+    desk = Desk(**options)  # type: ignore[arg-type]
+    desk.exchange(0, 0.5, 1)
+    desk.exchange(0.5, 1, count)
+    return desk
+
+
 def warm_but_unsure() -> Desk:
     """Its fourth answer is the first with the counter, which is of a window that others may have begun."""
     desk = Desk(window=60)
@@ -157,8 +165,34 @@ def test_a_stranger_that_shows_while_one_listens_keeps_the_margin() -> None:
     desk = warm_but_unsure()
     sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 2)
-    assert desk.slots.foreign_traffic(12 * SECOND)
     assert desk.how_many_go(12) == 100 - (sent + 2) - SHARED
+
+
+# -- a new state ---------------------------------------------------------------------------------------------------
+
+
+def test_a_new_state_is_careful_in_its_first_window_and_reports_no_foreign_traffic() -> None:
+    """The requests may be of an earlier run, or of sharers of a state that was lost."""
+    desk = Desk(window=60)
+    desk.exchange(0, 1, 40)
+    assert desk.free(1) == 100 - 40 - SHARED
+    desk.exchange(50, 51, 45)
+    assert not desk.slots.foreign_traffic(51 * SECOND)
+    desk.exchange(62, 63, 1)
+    assert desk.free(63) == 100 - 2
+
+
+@pytest.mark.parametrize("start", [62, 500])
+def test_a_new_state_reports_foreign_traffic_from_the_second_window_on(start: float) -> None:
+    desk = Desk(window=60)
+    desk.exchange(0, 1, 40)
+    assert desk.how_many_go(start) == 1
+    desk.exchange(start, start + 1, 9)
+    assert desk.slots.foreign_traffic(nanoseconds(start + 1))
+
+
+def test_a_new_state_that_began_the_window_reports_foreign_traffic_in_it() -> None:
+    assert beside_foreign_traffic().slots.foreign_traffic(SECOND)
 
 
 # -- strangers ---------------------------------------------------------------------------------------------------
@@ -244,8 +278,7 @@ def test_a_window_that_begins_high_with_our_own_requests_of_before_is_no_foreign
 
 
 def test_strangers_are_reckoned_with_for_five_windows() -> None:
-    desk = Desk()
-    desk.exchange(0, 1, 40)
+    desk = beside_foreign_traffic()
     assert desk.slots.foreign_traffic(SECOND + 5 * HOLD - 1)
     assert not desk.slots.foreign_traffic(SECOND + 5 * HOLD)
     desk.exchange(1 + 5 * 61, 1 + 5 * 61 + 1, 1)
@@ -254,9 +287,8 @@ def test_strangers_are_reckoned_with_for_five_windows() -> None:
 
 @pytest.mark.parametrize(("limit", "margin"), [(100, 3), (29, 2), (19, 1), (9, 0)])
 def test_the_margin_for_strangers_is_three_and_a_tenth_of_the_limit_at_most(limit: int, margin: int) -> None:
-    desk = Desk(limit)
-    desk.exchange(0, 1, 4)
-    assert desk.free(1) == limit - 4 - margin
+    desk = beside_foreign_traffic(6, limit=limit)
+    assert desk.free(1) == limit - 6 - margin
 
 
 @pytest.mark.parametrize(

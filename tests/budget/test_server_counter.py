@@ -94,9 +94,10 @@ def test_a_counter_that_rises_leaves_the_end_of_its_window_where_it_was() -> Non
 def test_a_counter_of_zero_begins_no_window_so_none_ends() -> None:
     """The window ended while the controller ran: the next one has not begun, and calls for no probe at its end."""
     desk = Desk()
-    desk.exchange(0, 1, 40)
-    desk.exchange(60, 61.5, 0)
-    assert desk.counted(61.5) == 0
+    desk.exchange(0, 0.5, 1)
+    desk.exchange(0.5, 1, 40)
+    desk.exchange(60, 61.4, 0)
+    assert desk.counted(61.4) == 0
     assert desk.slots.foreign_traffic(200 * SECOND)
     assert desk.how_many_go(200) > 1
 

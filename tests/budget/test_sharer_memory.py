@@ -284,24 +284,18 @@ def test_if_few_slots_seem_free_other_processes_first_get_time_to_restore_theirs
         assert not lost.can_take(NOW, Lane.INTERACTIVE)
 
 
-@pytest.mark.parametrize(
-    ("sharers", "excess", "is_back", "is_foreign"),
-    [(2, 2, False, False), (2, 3, False, True), (2, 2, True, True), (1, 2, False, True)],
-)
-def test_requests_of_a_process_that_restored_nothing_yet_are_no_foreign_traffic(
-    sharers: int, excess: int, is_back: bool, is_foreign: bool
-) -> None:
-    memory = known({mine(1): 9}, {theirs(1): 9})
-    memory.sharers = {sharer: Demand(NOW - 1, 0) for sharer in (ME, OTHER)[:sharers]}
+@pytest.mark.parametrize(("excess", "margin"), [(0, 2), (2, 2), (3, 3)])
+def test_after_a_lost_state_requests_of_others_in_this_window_are_no_foreign_traffic(excess: int, margin: int) -> None:
+    memory, end = known({mine(1): 9}, {theirs(1): 9}), NOW + 11 * SECOND
     lost = Slots(CONFIG, ME)
     memory.restore(lost, NOW, HERE)
-    assert set(lost.sharers) == set(memory.sharers)
-    lost.announce(Demand(NOW, 0))
-    if is_back:
-        lost.sharers[OTHER] = Demand(NOW, 0)
     lost.take(NOW, Lane.INTERACTIVE, SECOND, mine(2))
-    lost.answered(mine(2), NOW + 1, 3 + excess)
-    assert lost.foreign_traffic(NOW + 1) is is_foreign
+    lost.answered(mine(2), NOW, 3 + excess)
+    assert not lost.foreign_traffic(NOW)
+    assert lost.free(NOW) == CONFIG.limit - 3 - excess - margin
+    lost.take(end, Lane.INTERACTIVE, SECOND, mine(3))
+    lost.answered(mine(3), end, 6)  # in the next window, at most four are of sharing processes
+    assert lost.foreign_traffic(end)
 
 
 # -- the parts of several hosts -----------------------------------------------------------------------------------

@@ -351,9 +351,10 @@ def test_settling_twice_changes_nothing() -> None:
 
 def test_a_stranger_on_the_ip_is_noticed_and_reckoned_with() -> None:
     slots = Slots(LimiterConfig(limit=100))
-    slot = slots.take(0, Lane.INTERACTIVE, SECOND)
-    assert slot is not None
-    slots.answered(slot, SECOND, 40)
+    for count in (1, 40):
+        slot = slots.take(0, Lane.INTERACTIVE, SECOND)
+        assert slot is not None
+        slots.answered(slot, SECOND, count)
     assert slots.foreign_traffic(SECOND)
     assert slots.free(SECOND) == 100 - 40 - 3
 

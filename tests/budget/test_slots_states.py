@@ -481,7 +481,7 @@ def told(config: LimiterConfig = WITH_COUNTER, *rows: float, at: float = 100, **
 
 
 def test_the_margin_and_the_doubt_end_exactly_at_their_time() -> None:
-    slots = told(_margin=3, _shared_until=ns(150), ends=ns(150), highest=5)
+    slots = told(_margin=3, _shared_until=ns(150), ends=ns(150), highest=5, since=ns(90))
     assert (slots.used(ns(150) - 1), slots._margin, slots._counter.highest) == (0, 3, 5)
     assert slots._is_unsure(ns(150) - 1) is False
     assert (slots.used(ns(150)), slots._margin, slots._counter.highest, slots.is_cold()) == (0, 0, None, False)
@@ -1017,9 +1017,11 @@ def test_while_few_slots_seem_free_the_others_get_time_to_restore_theirs(
     assert (slots._probe, slots._probe_until) == ((0, ns(101.5)) if is_awaited else (-1, -FAR))
 
 
-def test_a_process_that_wrote_nothing_since_the_restart_may_lack_its_requests_for_a_cooldown() -> None:
-    slots = shared({1: Demand(ns(99), 0)})
-    slots._cold_since = ns(100)
-    assert [slots._lacks_sharers(at) for at in (ns(100), ns(111) - 1, ns(111))] == [True, True, False]
-    slots.sharers = {1: Demand(ns(100), 0)}
-    assert not slots._lacks_sharers(ns(100))
+@pytest.mark.parametrize(
+    ("since", "cold_since", "saw_none"), [(None, 5, True), (7, 8, True), (8, 8, False), (9, 8, False)]
+)
+def test_whether_a_window_has_begun_since_the_state_began_or_was_restored(
+    since: int | None, cold_since: int, saw_none: bool
+) -> None:
+    slots = told(_cold_since=ns(cold_since), since=-FAR if since is None else ns(since))
+    assert slots._saw_no_start() is saw_none
