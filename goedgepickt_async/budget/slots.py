@@ -312,10 +312,9 @@ class Slots:
         if count is None or self._is_of_an_earlier_window(sent, now, count):
             self._counter.unseen(now)
         elif self.config.use_server_counter:
-            was_rolling, before = now < self._counter.rolling_until, self._counter.highest or 0
+            rolling_until, before = self._counter.rolling_until, self._counter.highest or 0
             self._counter.observe(sent, now, count)
-            if now < self._counter.rolling_until and not was_rolling:
-                # The counter fell because the window ended.
+            if self._counter.rolling_until > rolling_until:  # proven by two falls
                 self._shared_until = min(self._shared_until, self._announced_until)
             self._look_for_a_fixed_window(sent, now, count, first=first)
             fell = self._counter.fell_at == now and now >= self._fixed_until
@@ -616,7 +615,7 @@ class Slots:
         elif now < self._counter.rolling_until:
             if count <= len(self.rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
-        elif first and count > max(counted + self._careful, self.config.limit // 3):
+        elif first and now >= self._shared_until and count > max(counted + self._careful, self.config.limit // 3):
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
             self._suspect(now + self.SHARED_FOR * self._cooldown, announce=False)
