@@ -1025,3 +1025,22 @@ def test_whether_a_window_has_begun_since_the_state_began_or_was_restored(
 ) -> None:
     slots = told(_cold_since=ns(cold_since), since=-FAR if since is None else ns(since))
     assert slots._saw_no_start() is saw_none
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_first_count_above_our_requests_in_the_window_shows_a_rolling_limit_without_foreign_traffic(
+    is_shared: bool,
+) -> None:
+    slots = told(_gone=50, since=ns(90), _shared_until=ns(200) if is_shared else -FAR)
+    slots._look_for_foreign_traffic(ns(100), ns(100), 45, first=True)
+    assert (slots._counter.rolling_until > ns(100)) is not is_shared
+
+
+def test_two_falls_prove_that_a_rolling_limit_explains_the_counter_also_while_that_is_believed() -> None:
+    slots = told(
+        _gone=50, _gone_since=ns(90), since=ns(90), rolling_until=ns(500), fell_at=ns(99), _shared_until=ns(300)
+    )
+    for at, count in ((100, 40), (101, 30)):
+        slots.take(ns(at), Lane.INTERACTIVE, ns(1), at)
+        slots.answered(at, ns(at), count)
+    assert slots._shared_until < ns(101) < slots._counter.rolling_until - ns(500)
