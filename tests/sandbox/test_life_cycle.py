@@ -88,17 +88,15 @@ def test_a_world_stays_consistent_after_any_actions(seed: int, steps: list[tuple
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_lively_world_stays_consistent_and_is_the_same_for_a_seed(seed: int) -> None:
-    first, second = (make_world(seed, oddities=seed % 2 == 0) for _ in range(2))
-    happened = [Lively(seed).step(first) for _ in range(1)]
+    world, again = (make_world(seed, oddities=seed % 2 == 0) for _ in range(2))
     one, two = Lively(seed), Lively(seed)
-    happened = [one.step(second) for _ in range(150)]
-    other = make_world(seed, oddities=seed % 2 == 0)
-    assert [two.step(other) for _ in range(150)] == happened
-    assert list(other.orders) == list(second.orders)
+    happened = [one.step(world) for _ in range(150)]
+    assert [two.step(again) for _ in range(150)] == happened
+    assert list(again.orders) == list(world.orders)
     assert {"arrive", "advance", "deliver"} <= set(happened)
-    assert broken_rules(second) == []
+    assert broken_rules(world) == []
 
 
 @pytest.mark.slow

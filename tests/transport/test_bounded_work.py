@@ -80,7 +80,7 @@ def patterns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    steps = 0
+    steps = Counting.characters = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal steps
@@ -117,16 +117,15 @@ def bodies(worst: str) -> Iterator[bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("worst", WORST)
-@pytest.mark.parametrize("status", [200, 422])
-def test_an_errors_body_is_bounded_work(status: int, worst: str) -> None:
+def test_an_errors_body_is_bounded_work(worst: str) -> None:
     for body in bodies(WORST[worst]):
-        part = body if status == 200 else body[: 1 << 18]
-        response = RawResponse(status=status, headers=CIMultiDict(), body=part)
-        with bounded():
-            verdict = judge(response, Request(path="/a"), secret="a-key", attempts=1)
-        if verdict.error is not None:
-            assert len(str(verdict.error)) < 1_000
-            assert sum(map(len, getattr(verdict.error, "fields", {}))) < 50_000
+        for status, part in ((200, body), (422, body[: 1 << 18])):
+            response = RawResponse(status=status, headers=CIMultiDict(), body=part)
+            with bounded():
+                verdict = judge(response, Request(path="/a"), secret="a-key", attempts=1)
+            if verdict.error is not None:
+                assert len(str(verdict.error)) < 1_000
+                assert sum(map(len, getattr(verdict.error, "fields", {}))) < 50_000
 
 
 @pytest.mark.parametrize("worst", WORST)
