@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import App, Group, Parameter
 
 from goedgepickt_async import __version__
-from goedgepickt_async.cli.common import MOST_PORTS, read_day, read_ids, whole
+from goedgepickt_async.cli.common import MOST_PORTS, read_day, read_ids, whole, write_utf8
 from goedgepickt_async.cli.formats import FORMATS
 from goedgepickt_async.cli.options import (
     DEFAULT_PORT,
@@ -270,7 +270,7 @@ def openapi() -> int:
     """
     from goedgepickt_async.contract import openapi as document  # noqa: PLC0415
 
-    sys.stdout.write(dumps(document(), indent=2, ensure_ascii=False) + "\n")
+    write_utf8(dumps(document(), indent=2, ensure_ascii=False) + "\n")
     return 0
 
 

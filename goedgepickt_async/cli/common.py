@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from goedgepickt_async import errors
-from goedgepickt_async.text import printable
+from goedgepickt_async.text import for_terminal, printable
 
 __all__ = [
     "MOST_PORTS",
@@ -33,6 +33,7 @@ __all__ = [
     "sentences",
     "whole",
     "write_all",
+    "write_utf8",
 ]
 
 
@@ -268,6 +269,13 @@ def write_all(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
+
+
+def write_utf8(text: str) -> None:
+    """Write text to stdout as UTF-8, which readers of JSON expect, in every locale."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(for_terminal(text).encode())
+    sys.stdout.buffer.flush()
 
 
 def read_input(text: str) -> bytes:

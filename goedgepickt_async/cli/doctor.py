@@ -367,7 +367,7 @@ async def doctor(server: ServerOptions, *, as_json: bool, anonymous: bool = Fals
     configured = findings.configured
     if anonymous:
         findings = attrs.evolve(findings, configured=_without_shops(configured), other=_without_shops(findings.other))
-    text = json.dumps(attrs.asdict(findings), indent=2, ensure_ascii=False) + "\n" if as_json else as_text(findings)
+    text = json.dumps(attrs.asdict(findings), indent=2) + "\n" if as_json else as_text(findings)
     sys.stdout.write(text)
     if configured is None:
         return Exit.FAILED

@@ -10,6 +10,7 @@ import csv
 import enum
 import io
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -228,6 +229,8 @@ class ParquetEncoder(Encoder):
 _ROWS_IN_A_SHEET = 1_048_576
 """The largest number of rows in Excel, including the header."""
 _LONGEST_CELL = 32_767
+"""The largest number of characters in a cell; Excel counts a character above U+FFFF as two."""
+_NOT_IN_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _EXACT_DIGITS = 15
 _CHUNK = 1024 * 1024
 _FIRST_YEAR = 1900
@@ -306,10 +309,11 @@ class ExcelEncoder(Encoder):
                 self._sheet.write_datetime(row, column, local, self._time_format)
             case _:
                 text = f"{value:f}" if isinstance(value, Decimal) else str(value)
-                text = text.encode(errors="replace").decode()
-                if len(text) > _LONGEST_CELL:
+                text = _NOT_IN_XML.sub("\ufffd", text)
+                units = text.encode("utf-16-le")
+                if len(units) > 2 * _LONGEST_CELL:
                     self._cut += 1
-                    text = text[: _LONGEST_CELL - 1] + "…"
+                    text = units[: 2 * (_LONGEST_CELL - 1)].decode("utf-16-le", errors="ignore") + "…"
                 self._sheet.write_string(row, column, text, self._text_format)
 
 

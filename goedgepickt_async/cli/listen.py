@@ -35,11 +35,11 @@ from goedgepickt_async import (
     Secret,
     WebhookEvent,
 )
-from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, write_all
+from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, write_all, write_utf8
 from goedgepickt_async.cli.connect import connect
 from goedgepickt_async.cli.options import ListenOptions, ServerOptions, given
 from goedgepickt_async.convert import to_plain
-from goedgepickt_async.text import for_terminal, printable
+from goedgepickt_async.text import printable
 from goedgepickt_async.webhooks import (
     DeliveryEndpoint,
     FailedEntry,
@@ -258,8 +258,7 @@ def _print_refused(count: int, kind: str, status: int, why: str) -> None:
 
 
 def _write(line: str) -> None:
-    sys.stdout.buffer.write(f"{for_terminal(line)}\n".encode())
-    sys.stdout.buffer.flush()
+    write_utf8(f"{line}\n")
 
 
 # -- something to receive -------------------------------------------------------------------------------------------
@@ -421,8 +420,7 @@ async def _chosen(inbox: SqliteInbox, ids: Sequence[int]) -> list[FailedEntry]:
 
 def _print(entries: Iterable[FailedEntry], *, as_json: bool) -> None:
     lines = (json.dumps(_row(one), ensure_ascii=False) if as_json else _line(one) for one in entries)
-    sys.stdout.buffer.write("".join(f"{for_terminal(line)}\n" for line in lines).encode())
-    sys.stdout.buffer.flush()
+    write_utf8("".join(f"{line}\n" for line in lines))
 
 
 def _row(one: FailedEntry) -> dict[str, Any]:

@@ -47,12 +47,13 @@ from goedgepickt_async.cli.common import (
     refuse_same_file,
     report,
     sentences,
+    write_utf8,
 )
 from goedgepickt_async.cli.connect import connect, find_location
 from goedgepickt_async.cli.options import ApplyOptions, RowOptions, ServerOptions, given
 from goedgepickt_async.cli.progress import showing_writes
 from goedgepickt_async.paths import state_dir, write_private
-from goedgepickt_async.text import for_terminal, printable
+from goedgepickt_async.text import printable
 
 __all__ = ["PlanTask", "apply", "parse_limit", "plan", "runs"]
 
@@ -190,8 +191,15 @@ async def plan(
     if output is not None:
         write_private(output.resolve(), made.to_json())  # noqa: ASYNC240  nothing else runs
         info(f"the plan is in {output}: goedgepickt apply {output}")
-    sys.stdout.write(for_terminal(made.to_json()) if as_json else made.render())
+    _print_plan(made, as_json=as_json)
     return _left_out(made)
+
+
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        write_utf8(plan.to_json())
+    else:
+        sys.stdout.write(plan.render())
 
 
 def _left_out(plan: Plan) -> Exit:
@@ -297,7 +305,7 @@ async def _apply(client: GoedGepickt, make: _Make, options: ApplyOptions, *, ski
     if options.dry_run:
         for record in unfinished_runs(made.target):
             info(f"not finished: {printable(str(record))}. Before another one is applied, it is finished or dropped")
-        sys.stdout.write(for_terminal(made.to_json()) if options.json else made.render())
+        _print_plan(made, as_json=options.json)
         await _carry_out(made.apply(dry_run=True, max_age=0), _Tally(made, None))
         return _left_out(made)
     code = await _carry_out(run.apply() if isinstance(run, Run) else made.apply(journal=run), tally)
@@ -308,7 +316,7 @@ async def _apply(client: GoedGepickt, make: _Make, options: ApplyOptions, *, ski
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(for_terminal(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
+    write_utf8(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _refuse(plan: Plan, options: ApplyOptions, *, skip_bad: bool) -> None:
@@ -545,8 +553,7 @@ async def runs(run_id: str | None, server: ServerOptions, *, unfinished: str | N
     if not as_json:
         sys.stdout.write(f"{printable(str(record))}\n")
     for change in read_changes(record):
-        shown = json.dumps(change, ensure_ascii=False) if as_json else _change(change)
-        sys.stdout.write(f"{for_terminal(shown)}\n")
+        sys.stdout.write(f"{json.dumps(change) if as_json else _change(change)}\n")
     return Exit.DONE
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from goedgepickt_async import GoedGepickt, ProductType, Secret, ValidationError, Webhook
-from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input
+from goedgepickt_async.cli.common import CommandError, Exit, UsageError, info, name_values, read_input, write_utf8
 from goedgepickt_async.cli.connect import connect, connect_sandbox
 from goedgepickt_async.cli.listen import SECRETS, Recorded, checked_url, demo_order, read_recording, signing_secrets
 from goedgepickt_async.cli.options import SendOptions, ServerOptions
@@ -51,7 +51,7 @@ async def ensure(
         if show_secrets:
             secrets = ",".join(secret.reveal() for secret in done.secrets)
             lines.append(f"export {SECRETS}={shlex.quote(secrets)}")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    write_utf8("".join(f"{line}\n" for line in lines))
     info(f"{len(done.created)} made, {len(done.existing)} there already, {len(done.other_target)} to another URL")
     return Exit.DONE
 

@@ -56,6 +56,7 @@ Rule = Callable[[Any], Any]
 """Returns the value as it is kept; raises `BrokenRule` if it cannot be."""
 
 _NUMERIC: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,18})", re.ASCII)
 
 
 class BrokenRule(Exception):  # noqa: N818 - it is no error of ours
@@ -209,9 +210,7 @@ def known(find: Callable[[str], int | None]) -> Rule:
 def _to_int(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    try:
-        return int(value) if isinstance(value, int) or value.isascii() else None
-    except ValueError:
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
         return None
+    number = int(value) if not isinstance(value, float) or value.is_integer() else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None

@@ -61,7 +61,7 @@ def test_a_workbook_has_the_rows_of_the_csv_file(inside: Inside, tmp_path: Path)
 
 
 def test_text_in_a_workbook_stays_text_and_no_formula(tmp_path: Path) -> None:
-    texts = ["0012", "=1+1", "-MIN-1", "8712345678901", "1-2", "http://x.example.test/", "a\x07b", "\ud83d"]
+    texts = ["0012", "=1+1", "-MIN-1", "8712345678901", "1-2", "http://x.example.test/", "a\x07b", "\ud83d", "\uffff"]
     products = [Product(uuid="u", sku=text, name=text) for text in texts]
     rows = workbook(tmp_path, products, "products")["products"]
     column = rows[0].index("sku")
@@ -90,9 +90,10 @@ def test_rows_past_the_limit_of_a_sheet_go_on_in_another(tmp_path: Path, monkeyp
 
 def test_cells_that_excel_cannot_hold_are_cut_and_counted(tmp_path: Path) -> None:
     encoder = formats.ExcelEncoder(Selection(spec=RESOURCES["products"]))
-    encoder.encode([Product(uuid="u", description="x" * 40_000)])
+    fitting, longer = "x" * 32_767, "x" * 32_768
+    encoder.encode([Product(uuid="u", description=text) for text in (fitting, longer, "😀" * 16_383, "😀" * 16_384)])
     assert encoder.remark is not None
-    assert encoder.remark.startswith("1 cells were cut off")
+    assert encoder.remark.startswith("2 cells were cut off")
     encoder.close()
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
+
+from goedgepickt_async.cli import main
 
 from .conftest import Goedgepickt, jsonl
 
@@ -68,3 +73,18 @@ sys.stdin = sys.stdout = sys.stderr = None
 sys.exit(main(["doctor", "--sandbox"]))
 """
     assert goedgepickt.python(code).code == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_json_on_stdout_is_utf_8_in_every_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("sku,name\nNEW,Kopje café 漢 €\n", encoding="utf-8")
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    few = ("--sandbox", "--sandbox-orders", "1", "--sandbox-products", "3", "--webshop", "Bloemwinkel 1")
+    assert main(["plan", "products", str(rows), "--json", *few]) == 0
+    assert isinstance(stdout.buffer, io.BytesIO)
+    (create,) = json.loads(stdout.buffer.getvalue().decode())["writes"]
+    assert create["desired"]["name"] == "Kopje café 漢 €"
