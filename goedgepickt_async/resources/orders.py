@@ -79,7 +79,7 @@ def identities_of_new(order_id: str, display_id: str | Unset | None) -> frozense
 async def webshop_name(sender: Sender, uuid: str) -> str | None:
     """Return the name of a webshop, because orders have the name and not the uuid."""
     async for webshop in Webshops(sender).list():
-        if webshop.uuid == uuid:
+        if webshop.uuid.casefold() == uuid.casefold():
             return webshop.name
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,3 +93,19 @@ async def test_a_product_that_is_another_one_is_not_the_one_that_was_written() -
             await WRITES["products.create"](gg)
         with pytest.raises(DecodeError, match="another product"):
             await WRITES["products.update"](gg)
+
+
+@pytest.mark.parametrize("spelled", ["w", "W"])
+async def test_an_order_of_another_webshop_with_the_same_id_is_not_the_one_that_was_written(spelled: str) -> None:
+    shops = [{"uuid": "w", "name": "One"}, {"uuid": "x", "name": "Other"}]
+    order = {"uuid": "o-9", "orderId": ORDER.order_id, "webshopName": "Other"}
+
+    def answer(exchange: Exchange) -> Any:
+        if "POST" in exchange.request_line:
+            return {}
+        return {"items": shops if "/webshops" in exchange.request_line else [order], "pageInfo": {}}
+
+    async with answering(answer) as (gg, server):
+        with pytest.raises(OutcomeUnknownError):
+            await gg.orders.create(attrs.evolve(ORDER, webshop_uuid=spelled))
+        assert len(written(server)) == 1
