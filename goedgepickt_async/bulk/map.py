@@ -183,8 +183,14 @@ class StopAfter:
 
 
 async def aiter_any(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """Iterate over the items. Leaving the loop early closes their iterator."""
+    """Iterate over the items. Leaving the loop early closes their iterator.
+
+    Raises:
+        ConfigurationError: The items cannot be iterated, or are a generator that has ended and so would give no items.
+    """
     iterator: Any
+    if getattr(items, "gi_frame", getattr(items, "ag_frame", items)) is None:
+        raise ConfigurationError("items is a generator that has ended: make it again, or pass a list")
     if isinstance(items, AsyncIterable):
         iterator = aiter(items)
         try:

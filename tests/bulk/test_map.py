@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -267,3 +267,18 @@ def test_the_eta_is_by_the_budgets_rate_and_without_requests_by_the_clock() -> N
     assert eta(left=100, done=10, requests=0, elapsed=5.0, rate=2.0) == pytest.approx(50)
     assert eta(left=100, done=0, requests=0, elapsed=5.0, rate=2.0) is None
     assert eta(left=0, done=0, requests=0, elapsed=5.0, rate=2.0) == 0.0
+
+
+async def test_a_generator_that_has_ended_is_refused_and_not_taken_for_no_items() -> None:
+    async def items() -> AsyncGenerator[int]:
+        yield 1
+
+    async def work(item: int) -> int:
+        return item
+
+    sources: list[Any] = [(number for number in [1]), items()]
+    for source in sources:
+        assert [outcome.result async for outcome in stream(work, source)] == [1]
+        with pytest.raises(ConfigurationError, match="has ended"):
+            await anext(stream(work, source))
+    assert await drained(stream(work, iter([]))) == ([], None)
