@@ -68,7 +68,7 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(
     }
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(asyncio.timeout(300))
-        sandbox = await stack.enter_async_context(Sandbox(orders=1000, products=20))
+        sandbox = await stack.enter_async_context(Sandbox(orders=310, products=20))
         budget = re.search(r"GOEDGEPICKT_BUDGET: (\S+)", COMPOSE)
         assert budget
         variables = {
@@ -97,7 +97,7 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(
         assert printed is not None
         assert sandbox.world.orders[0]["uuid"].encode() in await printed.readline()
         await services["nightly"].wait()
-        assert len((tmp_path / "orders.jsonl").read_bytes().splitlines()) == 1000
+        assert len((tmp_path / "orders.jsonl").read_bytes().splitlines()) == 310
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         async with GoedGepickt() as gg:
