@@ -10,8 +10,10 @@ import attrs
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.text import safe_repr
 
-__all__ = ["FAR", "MARGIN", "Lane", "LimiterConfig", "limiter_config", "nanoseconds"]
+__all__ = ["FAR", "MARGIN", "SECOND", "Lane", "LimiterConfig", "limiter_config", "nanoseconds"]
 
+SECOND = 1_000_000_000
+"""A second in nanoseconds."""
 FAR = 1 << 62
 """A time that is never reached."""
 MARGIN = 3
@@ -20,7 +22,7 @@ MARGIN = 3
 
 def nanoseconds(seconds: float) -> int:
     """Convert seconds to whole nanoseconds."""
-    return round(seconds * 1_000_000_000)
+    return round(seconds * SECOND)
 
 
 class Lane(enum.IntEnum):

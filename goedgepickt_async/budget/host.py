@@ -28,7 +28,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import Lane, LimiterConfig, limiter_config, nanoseconds
+from goedgepickt_async.budget.config import SECOND, Lane, LimiterConfig, limiter_config, nanoseconds
 from goedgepickt_async.budget.encoding import HEADER, StateError, StateVersionError, length_of, sequence_of, unseal
 from goedgepickt_async.budget.queue import QueuedBudget, running_loop
 from goedgepickt_async.budget.slots import Slots
@@ -40,18 +40,17 @@ __all__ = ["DEFAULT_NAME", "HostBudget", "HostStore"]
 
 DEFAULT_NAME = "account.goedgepickt.nl"
 """The name of a budget without a name: the server. All its APIs count together."""
-_SECOND = 1_000_000_000
 _HALF = 1 << 20
 """The size of one half in bytes. Unused bytes are a hole in the file and take no disk space."""
-_TRY_AGAIN = 5 * _SECOND
+_TRY_AGAIN = 5 * SECOND
 """The time until an unusable file is tried again."""
-_BUSY_FOR = _SECOND
+_BUSY_FOR = SECOND
 """The time after which a file counts as unusable, because a stopped process holds its lock."""
 _ABANDONED = 600.0
 """The seconds without a write after which the file of another version is replaced, as after an upgrade."""
-_POLL_ANSWERS = _SECOND // 20
+_POLL_ANSWERS = SECOND // 20
 """The polling interval while requests of any process are in flight, because a response can arrive at any moment."""
-_POLL = _SECOND
+_POLL = SECOND
 _OURS_ALONE = 0o077
 """The permissions that others must not have."""
 
@@ -435,7 +434,7 @@ class HostStore(SlotStore):
     def _is_in_use_elsewhere(self, slots: Slots, now: int) -> bool:
         """Whether a process with another clock writes the file."""
         booted = time.time_ns() - _since_boot()
-        if slots.clock != _clock_id() and slots.written_at < booted + 2 * _SECOND and self._slots is None:
+        if slots.clock != _clock_id() and slots.written_at < booted + 2 * SECOND and self._slots is None:
             return False
         if self._conflict is None or self._conflict[0] != slots.sequence:
             self._conflict = (slots.sequence, now)

@@ -12,7 +12,7 @@ from functools import partial
 
 import attrs
 
-from goedgepickt_async.budget.config import Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import SECOND, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.host import HostFile, HostStore
 from goedgepickt_async.budget.protocol import Grant
 from goedgepickt_async.budget.queue import QueuedBudget
@@ -23,8 +23,7 @@ from goedgepickt_async.logs import log_event
 
 __all__ = ["Outage", "number_of_host"]
 
-_SECOND = 1_000_000_000
-_REMIND = 600 * _SECOND
+_REMIND = 600 * SECOND
 
 
 class Outage(QueuedBudget):
@@ -142,7 +141,7 @@ class Outage(QueuedBudget):
                     self._tell(self._redis.problem, self.snapshot().share or 0)
             else:
                 left = self.until - self.handover - self._clock()
-                await asyncio.sleep(max(0.0, min(left / _SECOND, 0.25, self._retry_every / 4)))
+                await asyncio.sleep(max(0.0, min(left / SECOND, 0.25, self._retry_every / 4)))
             try:
                 if self.until is None:
                     await report()

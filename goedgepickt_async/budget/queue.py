@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import FAR, SECOND, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.protocol import (
     BudgetEvent,
     BudgetSnapshot,
@@ -42,7 +42,6 @@ __all__ = [
     "running_loop",
 ]
 
-_SECOND = 1_000_000_000
 _CLOSE = nanoseconds(0.001)
 """Alarms within this time count as one. Otherwise two loops would wake each other again and again."""
 _AGED = nanoseconds(300)
@@ -158,7 +157,7 @@ class QueuedBudget:
         with self._alone:
             slots, now = self._store.peek()
             ahead += self._queue.ahead_of(lane, key) + slots.ahead(now, lane, self._queue.turns[lane].next(key))
-            return slots.predicted_wait(now, ahead, lane) / _SECOND
+            return slots.predicted_wait(now, ahead, lane) / SECOND
 
     def snapshot(self) -> BudgetSnapshot:
         """Return the present state."""
@@ -174,10 +173,10 @@ class QueuedBudget:
                 used=slots.used(now),
                 free=0 if paused else max(0, free),
                 in_flight=slots.in_flight(now),
-                next_free_in=0.0 if free > 0 and not paused else None if change == FAR else (change - now) / _SECOND,
+                next_free_in=0.0 if free > 0 and not paused else None if change == FAR else (change - now) / SECOND,
                 waiting=waiting,
                 foreign_traffic=slots.foreign_traffic(now),
-                paused_for=(paused - now) / _SECOND if paused else 0.0,
+                paused_for=(paused - now) / SECOND if paused else 0.0,
                 throttled=slots.throttled_count,
                 sharers=max(1, len(slots.sharers)),
                 **about,
@@ -312,7 +311,7 @@ class QueuedBudget:
             slot = None
             if not slots.sharers or not (ahead := slots.ahead(now, lane, turn)) or slots.may_pass(now, lane, ahead):
                 slot = slots.take(
-                    now, lane, round(max_lifetime * _SECOND), self._store.sharer << 32 | next(self._numbers)
+                    now, lane, round(max_lifetime * SECOND), self._store.sharer << 32 | next(self._numbers)
                 )
             if slot is None:
                 self._store.end(slots, now, changed=False)
@@ -336,7 +335,7 @@ class QueuedBudget:
                 self._operations.append(partial(settle_operation, waiter.grant.slot, NeverSent()))
             if waiter.error is None:
                 self._transact()
-            return wait / _SECOND
+            return wait / SECOND
 
     # -- transactions -------------------------------------------------------------------------------------------
 
@@ -393,8 +392,8 @@ class QueuedBudget:
             if waiter.judged or index < served:
                 continue
             ahead = index - served + (slots.ahead(now, waiter.lane, waiter.turn) if slots.sharers else 0)
-            wait = slots.predicted_wait(now, ahead, waiter.lane) / _SECOND
-            if waiter.deadline is not None and here + wait * _SECOND > waiter.deadline:
+            wait = slots.predicted_wait(now, ahead, waiter.lane) / SECOND
+            if waiter.deadline is not None and here + wait * SECOND > waiter.deadline:
                 plan.rejected.append((waiter, wait))
             else:
                 plan.waits.append((waiter, wait))
@@ -442,7 +441,7 @@ class QueuedBudget:
             if not self._queue.leave(waiter):  # the call gave up meanwhile
                 self._operations.append(partial(settle_operation, slot, NeverSent()))
                 continue
-            waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / _SECOND)
+            waiter.grant = Grant(slot, waiter.place, (here - waiter.asked) / SECOND)
             try:
                 waiter.wake()
             except RuntimeError:  # the loop is closed, so the slot will not be used
@@ -495,7 +494,7 @@ class QueuedBudget:
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, due: int) -> None:
         self._drop_alarm(loop)
-        seconds = max(0, due - self._clock()) / _SECOND
+        seconds = max(0, due - self._clock()) / SECOND
         self._alarms[loop] = (due, loop.call_later(seconds, self._look_again))
 
     def _drop_alarm(self, loop: asyncio.AbstractEventLoop) -> None:

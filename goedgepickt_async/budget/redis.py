@@ -35,7 +35,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import Lane, limiter_config, nanoseconds
+from goedgepickt_async.budget.config import SECOND, Lane, limiter_config, nanoseconds
 from goedgepickt_async.budget.encoding import HEADER, StateVersionError
 from goedgepickt_async.budget.outage import Outage, number_of_host
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
@@ -60,7 +60,6 @@ __all__ = ["DEFAULT_KEY", "RedisBudget", "RedisClient"]
 
 DEFAULT_KEY = "goedgepickt"
 """The default name of a budget."""
-_SECOND = 1_000_000_000
 _CARRY = 0.5
 """The longest time in seconds for which an outcome is held back, to send it together with others."""
 _SCRIPT = """
@@ -204,7 +203,7 @@ class RedisBudget(QueuedBudget):
             self._operations.append(partial(settle_operation, grant.slot, outcome))
         if not self._is_carrying:
             self._is_carrying = True
-            latest = min(_CARRY, 2 * busy * self.store.slack / _SECOND)
+            latest = min(_CARRY, 2 * busy * self.store.slack / SECOND)
             loop.call_later(random.uniform(0, latest), self._carry)  # noqa: S311  no secret
 
     def _carry(self) -> None:
@@ -273,7 +272,7 @@ class RedisBudget(QueuedBudget):
     ) -> Grant:
         asked = self._clock()
         while True:
-            left = None if max_wait is None else max(0.0, max_wait - (self._clock() - asked) / _SECOND)
+            left = None if max_wait is None else max(0.0, max_wait - (self._clock() - asked) / SECOND)
             await self._link_here()
             outage = self._outage
             if outage is None:
@@ -284,7 +283,7 @@ class RedisBudget(QueuedBudget):
             self._recover(asyncio.get_running_loop(), outage)
             grant = await outage.take_until_ended(lane, max_lifetime, left, place, key)
             if grant is not None:
-                return attrs.evolve(grant, waited=(self._clock() - asked) / _SECOND)
+                return attrs.evolve(grant, waited=(self._clock() - asked) / SECOND)
 
     # -- transactions -------------------------------------------------------------------------------------------
 
@@ -359,7 +358,7 @@ class RedisBudget(QueuedBudget):
                     return
                 plan, data, wakes = self._decide(slots) if apart <= 0 else (Plan(), b"", [])
             if apart > 0:  # the others report their last requests
-                await asyncio.sleep(apart / _SECOND)
+                await asyncio.sleep(apart / SECOND)
                 continue
             if not data and not wakes:
                 return
@@ -375,7 +374,7 @@ class RedisBudget(QueuedBudget):
                 return
             store.memory.is_uncertain = False
             if attempt:  # other processes write too: leave them time
-                await asyncio.sleep(random.uniform(0, attempt * store.slack / _SECOND))  # noqa: S311  no secret
+                await asyncio.sleep(random.uniform(0, attempt * store.slack / SECOND))  # noqa: S311  no secret
 
     def _decide(self, slots: Slots) -> tuple[Plan, bytes, list[int]]:
         """Decide on this state. Return the plan, the new state, and the processes to notify.
@@ -421,7 +420,7 @@ class RedisBudget(QueuedBudget):
                 if last_try or not was_connected or not is_dropped_connection(error):
                     raise
         link.connected = True
-        told = int(reply[1]) * _SECOND + int(reply[2]) * 1_000
+        told = int(reply[1]) * SECOND + int(reply[2]) * 1_000
         self._reached(link)
         if int(reply[0]):
             self.store.reached = True  # a read-only replica can only be read

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import FAR, SECOND, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.encoding import StateError, StateVersionError
 from goedgepickt_async.budget.slots import Slots
 from goedgepickt_async.budget.store import Plan, SharerMemory, SlotStore, new_sharer
@@ -28,7 +28,6 @@ __all__ = [
     "without_password",
 ]
 
-_SECOND = 1_000_000_000
 _POLL = 3
 """The part of a window after which a waiting process checks again without a notification."""
 CONNECTING = 5
@@ -80,7 +79,7 @@ class RedisStore(SlotStore):
 
     def handover(self, patience: float) -> int:
         """The nanoseconds before the end of an outage in which nothing is sent, for the last report."""
-        return min(4 * self.slack + _SECOND // 50, nanoseconds(patience))
+        return min(4 * self.slack + SECOND // 50, nanoseconds(patience))
 
     def load(self, data: bytes, told: int, sent: int) -> None:
         """Redis responded with its state and its time to a command that was sent at this time of this process's clock.
@@ -111,7 +110,7 @@ class RedisStore(SlotStore):
         here, slots = self._clock(), self.slots
         self.slack = here - sent
         time_there = told + slots.clock
-        if time_there < slots.at - _SECOND:
+        if time_there < slots.at - SECOND:
             slots.clock += slots.at - time_there
             time_there, self.changed = slots.at, True
         if self._seen is not None and self._seen[0] == slots.epoch:
