@@ -32,8 +32,7 @@ async def main():
             assert client.bulk and client.stock and client.webhooks and client.shipments and client.webshops
         return [name for name in ours_after(before) if name.startswith(("goedgepickt_async", "cattrs"))]
 
-print(json.dumps([bare, client, asyncio.run(main())]))
-"""
+print(json.dumps([bare, client, asyncio.run(main())]))"""
 
 
 @pytest.mark.slow
