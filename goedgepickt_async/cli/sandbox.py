@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import json
 import os
@@ -35,7 +36,7 @@ async def serve(options: SandboxOptions, command: Sequence[str]) -> int:
     try:
         await sandbox.start()
     except OSError as error:
-        hint = "; --port 0 selects a free port" if options.port else ""
+        hint = "; --port 0 selects a free port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else ""
         raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}{hint}") from None
     try:
         environment = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}

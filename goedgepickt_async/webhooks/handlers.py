@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import math
 import random
 import threading
 import time
@@ -257,6 +258,8 @@ _CLAIM_WAIT = 60.0
 """Seconds of one wait for entries."""
 _INBOX_RETRY = 1.0
 """Seconds until an inbox that failed is used again."""
+_INBOX_LOG_INTERVAL = 60.0
+"""Seconds between two messages about an inbox that fails, so that they do not fill a disk that is full."""
 _DRAIN_POLL = 0.05
 """Seconds between two checks whether an inbox that is not durable is empty, when the receiver stops."""
 
@@ -331,6 +334,7 @@ class Worker:
             await asyncio.wait(list(self._running))
 
     async def _feed(self, group: asyncio.TaskGroup) -> None:
+        log_from = -math.inf
         while True:
             self._has_room.clear()
             free = self.concurrency - len(self._running)
@@ -341,8 +345,13 @@ class Worker:
                 names = tuple(self.handlers)
                 claims = await self.inbox.claim(names, limit=free, lease=self.lease, wait=_CLAIM_WAIT)
             except Exception as error:  # noqa: BLE001  an inbox of a user's may raise anything
-                why = f"deliveries cannot be claimed from the inbox; next attempt in {_INBOX_RETRY:g} s"
-                log_event("webhook.error", exc_info=error, why=why)
+                now = asyncio.get_running_loop().time()
+                if now >= log_from:
+                    log_from = now + _INBOX_LOG_INTERVAL
+                    why = (
+                        "deliveries cannot be claimed from the inbox; it is tried again (logged at most once a minute)"
+                    )
+                    log_event("webhook.error", exc_info=error, why=why)
                 await asyncio.sleep(_INBOX_RETRY)
                 continue
             for claim in claims:

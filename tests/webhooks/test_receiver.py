@@ -677,7 +677,9 @@ async def test_after_a_stop_it_continues_where_it_was(tmp_path: Path) -> None:
             await until(lambda: seen)
 
 
-async def test_an_inbox_that_fails_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_inbox_that_fails_is_used_again_and_reported_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("goedgepickt_async.webhooks.handlers._INBOX_RETRY", 0.01)
 
     class Shaky(MemoryInbox):
@@ -694,6 +696,7 @@ async def test_an_inbox_that_fails_is_used_again(monkeypatch: pytest.MonkeyPatch
     async with receiver:
         await deliver(receiver, stock())
         await until(lambda: seen)
+    assert caplog.text.count("cannot be claimed") == 1
 
 
 async def test_leases_are_renewed_while_a_handler_runs(tmp_path: Path) -> None:
