@@ -109,10 +109,10 @@ def test_an_empty_account_has_whole_tables_and_uses_the_budget_of_the_environmen
 
 def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    with serving(Sandbox(orders=400, products=1, limit=2, period=0.3)) as sandbox:
+    with serving(Sandbox(orders=210, products=1, limit=2, period=0.3)) as sandbox:
         client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(2, 0.3, safety_margin=0.02))
         pipeline.run(goedgepickt_source(client, resources=["orders"]))
-        assert count(pipeline, "orders") == 400
+        assert count(pipeline, "orders") == 210
         assert sandbox.throttled == 0
         assert asyncio.run(_first_page(client)) == 20
         asyncio.run(client.close())
@@ -127,7 +127,7 @@ def test_a_load_that_fails_half_way_goes_on_where_it_stopped(
     pipeline: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    with serving(Sandbox(orders=500, products=1, limit=None)) as sandbox:
+    with serving(Sandbox(orders=400, products=1, limit=None)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         sandbox.fail("GET", "/orders", faults.Status(404), after=3)
@@ -135,11 +135,11 @@ def test_a_load_that_fails_half_way_goes_on_where_it_stopped(
             load(pipeline, resources=["orders"], pages_per_run=2)
         assert "RuntimeError" not in capfd.readouterr().err
         kept = count(pipeline, "orders")
-        assert 200 <= kept < 500
+        assert 200 <= kept < 400
         sandbox.clear_faults()
         sandbox.requests.clear()
         load(pipeline, resources=["orders"], pages_per_run=2)
-        assert (count(pipeline, "orders"), len(ask(pipeline, "select distinct uuid from orders"))) == (500, 500)
+        assert (count(pipeline, "orders"), len(ask(pipeline, "select distinct uuid from orders"))) == (400, 400)
         assert len(sandbox.requests) <= 6, "what was loaded was not asked for again"
         assert int(sandbox.requests[0].query["page"]) > 2
         sandbox.requests.clear()

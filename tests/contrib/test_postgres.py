@@ -86,7 +86,7 @@ def test_a_failed_load_into_postgres_goes_on_and_ends_whole(
         dataset_name="goedgepickt",
         pipelines_dir=str(tmp_path / "pipelines"),
     )
-    with serving(Sandbox(orders=500, products=1, limit=None)) as sandbox:
+    with serving(Sandbox(orders=310, products=1, limit=None)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         sandbox.fail("GET", "/orders", faults.Status(404), after=3)
@@ -99,7 +99,7 @@ def test_a_failed_load_into_postgres_goes_on_and_ends_whole(
         assert len(sandbox.requests) <= 4
     with psycopg.connect(database) as connection:
         query = "select count(*), count(distinct uuid) from goedgepickt.orders"
-        assert connection.execute(query).fetchone() == (500, 500)
+        assert connection.execute(query).fetchone() == (310, 310)
 
 
 PROGRAM = """
@@ -137,16 +137,16 @@ def count(database: str, where: str = "true") -> int:
 def test_the_mirror_is_killed_and_goes_on_and_reads_new_orders_and_changes(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(Sandbox(orders=900, products=1, limit=None)) as sandbox:
+    with serving(Sandbox(orders=610, products=1, limit=None)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         sandbox.fail("GET", "/orders", faults.NeverAnswer(), after=4)  # so that it does not end before it is killed
         assert run_mirror(tmp_path, database, kill_at=300) == -signal.SIGKILL
-        assert 300 <= count(database) < 900
+        assert 300 <= count(database) < 610
         sandbox.clear_faults()
         sandbox.requests.clear()
         assert run_mirror(tmp_path, database) == 0
-        assert count(database) == 900
+        assert count(database) == 610
         assert int(sandbox.requests[0].query["page"]) > 3
         newest = max(str(order["createDate"]) for order in sandbox.world.orders)
         added = sandbox.world.add_order(createDate=newest)["uuid"]
