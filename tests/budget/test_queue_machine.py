@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -9,6 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from goedgepickt_async import LocalBudget
 from goedgepickt_async.budget.protocol import Answered, Grant, Lost, NeverSent, Outcome, Refused
 from goedgepickt_async.budget.slots import FAR, Lane, nanoseconds
+
+pytestmark = pytest.mark.slow
 
 PERIOD, LIFE = 10.0, 1_000_000.0
 

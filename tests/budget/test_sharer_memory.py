@@ -350,6 +350,7 @@ def test_slots_that_seem_free_count_as_used_when_only_a_few_do(used: int, hosts:
     assert together == {theirs(number): at(10) for number in range(used)} | {number: at(11) for number in range(more)}
 
 
+@pytest.mark.slow
 @given(
     others=st.dictionaries(st.integers(0, 99), st.integers(1, 30), max_size=30),
     flying=st.sets(st.integers(100, 104), max_size=5),

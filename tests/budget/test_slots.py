@@ -123,6 +123,7 @@ def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: lis
     assert world.refusals == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(wanted=sendings)
 def test_no_window_wherever_it_starts_holds_more_than_the_limit(wanted: list[Sending]) -> None:
@@ -167,6 +168,7 @@ def test_negative_control_a_slot_keyed_to_sending_is_refused() -> None:
     assert refusals_of(lambda: FreedAfterSending(config(safety_margin=0.0)), "redis", 60) > 4
 
 
+@pytest.mark.slow
 def test_positive_control_of_the_same_fuzz() -> None:
     assert refusals_of(lambda: Slots(config(safety_margin=0.0)), "redis", 60) == 0
     assert refusals_of(lambda: Slots(config(safety_margin=1.0)), "memcached", 60) == 0
@@ -195,6 +197,7 @@ restarts = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(wanted=restarts, phase=phases)
 def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list[Restart], phase: float) -> None:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
+
+pytestmark = pytest.mark.slow
 
 durations = st.one_of(
     st.integers(0, nanoseconds(30)),

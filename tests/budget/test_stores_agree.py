@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from goedgepickt_async.budget.queue import QueuedBudget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
 from tests.support.memory_redis import MemoryRedis
+
+pytestmark = pytest.mark.slow
 
 NUMBERS: dict[str, Any] = {"safety_margin": 1.0, "late_arrival": 10.0, "headroom": 1}
 

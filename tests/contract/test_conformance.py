@@ -144,7 +144,7 @@ async def walk_writes(walk: Walk) -> None:
     await walk.call("post", "/orders", 422, body=house_number)
 
 
-@pytest.mark.parametrize("oddities", [True, False])
+@pytest.mark.parametrize("oddities", [True, pytest.param(False, marks=pytest.mark.slow)])
 async def test_requests_and_responses_of_all_endpoints_are_as_the_document_says(*, oddities: bool) -> None:
     sandbox = Sandbox(orders=60, products=70, limit=10_000, oddities=oddities)
     async with sandbox, aiohttp.ClientSession() as session:
@@ -176,6 +176,7 @@ OPEN_QUESTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.mark.slow
 async def test_the_document_also_fits_the_other_answers_to_open_questions() -> None:
     async with Sandbox(orders=20, products=20, limit=10_000) as sandbox, aiohttp.ClientSession() as session:
         walk, shop = Walk(sandbox, session), sandbox.world.webshops[0]["uuid"]

@@ -144,7 +144,7 @@ def test_problems_are_counted_and_a_hundred_are_kept(rows: int, lines: int) -> N
     assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize("good", [0, 20_000])
+@pytest.mark.parametrize("good", [0, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_of_many_wrong_entries_a_hundred_are_explained(good: int) -> None:
     @attrs.frozen(kw_only=True, weakref_slot=False)
     class Shelf:

@@ -246,6 +246,7 @@ async def test_past_the_reach_of_page_numbers_a_cursor_goes_on() -> None:
     assert asks[-1][0].cursor is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [9_999, 10_000, 10_001])
 async def test_where_pages_offer_cursors_the_page_at_the_reach_that_offers_none_is_the_last(number: int) -> None:
     fetch, _ = reaching(list(range(number)), cursor=True)
@@ -282,6 +283,7 @@ async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
     assert await read(fetch, by_date=True) == [f"u{key}" for key in rows]
 
 
+@pytest.mark.slow
 async def test_a_day_with_more_rows_than_page_numbers_reach_raises() -> None:
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         answer = page(list(range(ask.start, ask.end)), ask)
@@ -321,13 +323,13 @@ async def resumed_everywhere(fetch: Fetch, **options: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("cursor", [True, False])
-@pytest.mark.parametrize("number", [37, 100, 1234, 12_345])
+@pytest.mark.parametrize("number", [37, 100, 1234, pytest.param(12_345, marks=pytest.mark.slow)])
 async def test_resuming_after_every_page_yields_each_row_once(number: int, cursor: bool) -> None:
     fetch, _ = reaching(list(range(number)), cursor=cursor)
     assert await resumed_everywhere(fetch, by_date=True) == [f"u{key}" for key in range(number)]
 
 
-@pytest.mark.parametrize("number", [5, 137, 10_250])
+@pytest.mark.parametrize("number", [5, 137, pytest.param(10_250, marks=pytest.mark.slow)])
 async def test_a_position_in_the_middle_of_a_page_goes_on_with_the_next_row(number: int) -> None:
     fetch, _ = reaching(list(range(number)), cursor=True)
     found: list[str] = []
@@ -402,6 +404,7 @@ async def test_a_cursor_that_is_empty_or_ignored_does_not_repeat_the_beginning_a
         await read(fetch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [{9_950}, {9_999}, {3, 500, 9_998}])
 async def test_a_page_that_is_not_full_where_page_numbers_end_does_not_end_the_list(hidden: set[int]) -> None:
     fetch, _ = reaching(list(range(12_345)), cursor=False)

@@ -576,7 +576,7 @@ def assert_paired(events: list[tuple[str, Any]]) -> None:
         assert "request" not in story[2:-1:2]
 
 
-@pytest.mark.parametrize("how", ["cancel", "close"])
+@pytest.mark.parametrize("how", ["cancel", pytest.param("close", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("first", ENDINGS)
 async def test_a_call_that_is_ended_after_any_step_of_the_loop_leaks_nothing(
     make_client: Make, first: str, how: str
