@@ -86,7 +86,7 @@ class Goedgepickt:
 
     def with_closed(self, closed: Sequence[str], *arguments: str) -> Finished:
         """Run it with some standard streams closed, as `>&-` does in a shell."""
-        streams = dict.fromkeys(closed, CLOSED)
+        streams: dict[str, Any] = dict.fromkeys(closed, CLOSED)
         return self.finish(self._start("-m", "goedgepickt_async", *arguments, **streams))
 
     def python(self, code: str, *arguments: str) -> Finished:
