@@ -604,8 +604,8 @@ class Slots:
         by_window = counted if sent >= self._counter.since else len(self.rows) + others
         most = by_window if now < self._fixed_until else self._ours_lately() + others
         self.most_ours = most
-        if first and count <= by_window:
-            self._counter.since = max(self._counter.since, sent)  # all requests of this window are in the state
+        if first and self._cold_since == -FAR and count + others <= by_window:
+            self._counter.since = max(self._counter.since, sent)  # all requests of this window are in the new state
         if count > by_window and self._saw_no_start() and not self.foreign_traffic(now):
             # The requests may be of a sharing process or of an earlier run, and are not in this new state.
             if count > most + self._unsure:

@@ -293,8 +293,11 @@ def test_after_a_lost_state_requests_of_others_in_this_window_are_no_foreign_tra
     lost.answered(mine(2), NOW, 3 + excess)
     assert not lost.foreign_traffic(NOW)
     assert lost.free(NOW) == CONFIG.limit - 3 - excess - margin
+    lost.take(NOW, Lane.INTERACTIVE, SECOND, mine(4))
+    lost.answered(mine(4), NOW, 5 + excess)  # one more of them was in flight
+    assert not lost.foreign_traffic(NOW)
     lost.take(end, Lane.INTERACTIVE, SECOND, mine(3))
-    lost.answered(mine(3), end, 6)  # in the next window, at most four are of sharing processes
+    lost.answered(mine(3), end, 7)  # in the next window, at most five are of sharing processes
     assert lost.foreign_traffic(end)
 
 
