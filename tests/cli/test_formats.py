@@ -81,6 +81,12 @@ def test_numbers_and_times_in_a_workbook_are_numbers_and_dutch_times(tmp_path: P
     assert second[created].startswith("1800-01-01")
 
 
+def test_excel_holds_numbers_of_up_to_15_digits() -> None:
+    assert formats._is_exact(Decimal("123456789012.345"))
+    assert not formats._is_exact(Decimal("1234567890123.456"))
+    assert not formats._is_exact(Decimal("NaN"))
+
+
 def test_rows_past_the_limit_of_a_sheet_go_on_in_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "_ROWS_IN_A_SHEET", 4)
     found = workbook(tmp_path, [Product(uuid=str(number)) for number in range(7)], "products")
