@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import os
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,7 +12,17 @@ import attrs
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.text import safe_repr
 
-__all__ = ["FAR", "MARGIN", "SECOND", "Lane", "LimiterConfig", "limiter_config", "nanoseconds"]
+__all__ = [
+    "FAR",
+    "MARGIN",
+    "SECOND",
+    "Lane",
+    "LimiterConfig",
+    "check_numbers",
+    "check_place",
+    "limiter_config",
+    "nanoseconds",
+]
 
 SECOND = 1_000_000_000
 """A second in nanoseconds."""
@@ -36,11 +48,6 @@ class Lane(enum.IntEnum):
     """Long jobs. This lane leaves slots free for interactive calls."""
 
 
-def _at_most_limit(config: LimiterConfig, _: object, value: int) -> None:
-    if not 1 <= value <= config.limit:
-        raise ValueError("share must be at least 1 and at most the limit")
-
-
 @safe_repr
 @attrs.frozen(kw_only=True)
 class LimiterConfig:
@@ -61,15 +68,15 @@ class LimiterConfig:
             traffic.
     """
 
-    limit: int = attrs.field(default=150, validator=attrs.validators.ge(1))
-    share: int = attrs.field(default=attrs.Factory(lambda self: self.limit, takes_self=True), validator=_at_most_limit)
-    window: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
+    limit: int = 150
+    share: int = attrs.field(default=attrs.Factory(lambda self: self.limit, takes_self=True))
+    window: float = 60.0
     safety_margin: float = 1.0
-    late_arrival: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
-    headroom: int = attrs.field(default=30, validator=attrs.validators.ge(0))
-    interactive_interval: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    late_arrival: float = 30.0
+    headroom: int = 30
+    interactive_interval: float = 1.0
     use_server_counter: bool = True
-    others: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    others: int = 0
 
     @property
     def cooldown(self) -> int:
@@ -100,16 +107,63 @@ class LimiterConfig:
         return more_come - left * interval + interval // 2
 
 
-def limiter_config(**numbers: Any) -> LimiterConfig:
-    """Check the numbers of a budget; `share` may be None.
+_NUMBERS: dict[str, tuple[type, float, bool, float]] = {
+    "limit": (int, 1, True, 1e9),
+    "share": (int, 1, True, 1e9),
+    "headroom": (int, 0, True, 1e6),
+    "period": (float, 0, False, 1e6),
+    "safety_margin": (float, 0, True, 1e6),
+    "late_arrival": (float, 0, True, 1e6),
+    "interactive_interval": (float, 0, False, 1e6),
+    "fallback": (float, 0, False, 1),
+    "retry_every": (float, 0, False, 1e6),
+    "patience": (float, 0, False, 1e6),
+}
+"""What the numbers of a budget may be: the type, the smallest, whether it is included, and the largest."""
+
+
+def check_numbers(**numbers: Any) -> None:
+    """Check numbers that a user gives to a budget.
 
     Raises:
         ConfigurationError: A number is not valid.
     """
-    if numbers["share"] is None:
-        del numbers["share"]
-    try:
-        return LimiterConfig(**numbers)
-    except (ValueError, TypeError) as error:
-        reason = str(error.args[0] if error.args else error)
-        raise ConfigurationError(f"the numbers of the budget are not valid: {reason}") from None
+    for name, value in numbers.items():
+        kind, least, included, most = _NUMBERS[name]
+        is_number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if is_number and (value > least or (included and value == least)) and value <= most:
+            continue
+        noun = "a whole number" if kind is int else "a number"
+        bound = f"of at least {least:g}" if included else f"of more than {least:g}"
+        found = f"{value:g}" if is_number else type(value).__name__  # not a text: a URL may hold a password
+        hint = "; every argument after limit and period needs its name" if isinstance(value, str) else ""
+        raise ConfigurationError(f"{name} must be {noun} {bound} and at most {most:,.0f}, not {found}{hint}")
+
+
+def limiter_config(
+    *, limit: int, period: float, share: int | None, use_server_counter: bool, **numbers: Any
+) -> LimiterConfig:
+    """Check the numbers of a budget, which `LimiterConfig` describes; without a share, it is the limit.
+
+    Raises:
+        ConfigurationError: A number is not valid.
+    """
+    share = limit if share is None else share
+    check_numbers(limit=limit, period=period, share=share, **numbers)
+    if share > limit:
+        raise ConfigurationError(f"share must be at most the limit of {limit}, not {share}")
+    if not isinstance(use_server_counter, bool):
+        raise ConfigurationError(f"use_server_counter must be True or False, not {type(use_server_counter).__name__}")
+    return LimiterConfig(limit=limit, window=period, share=share, use_server_counter=use_server_counter, **numbers)
+
+
+def check_place(name: str, directory: Path | str | None) -> None:
+    """Check the name of a budget, and the directory of its file.
+
+    Raises:
+        ConfigurationError: One of them is not valid.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError("name must be text that is not empty")
+    if directory is not None and not (isinstance(directory, (str, os.PathLike)) and Path(directory).is_absolute()):
+        raise ConfigurationError("directory must be an absolute path, so that all programs share the same file")

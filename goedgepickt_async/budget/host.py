@@ -28,12 +28,19 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import SECOND, Lane, LimiterConfig, limiter_config, nanoseconds
+from goedgepickt_async.budget.config import (
+    SECOND,
+    Lane,
+    LimiterConfig,
+    check_numbers,
+    check_place,
+    limiter_config,
+    nanoseconds,
+)
 from goedgepickt_async.budget.encoding import HEADER, StateError, StateVersionError, length_of, sequence_of, unseal
 from goedgepickt_async.budget.queue import QueuedBudget, running_loop
 from goedgepickt_async.budget.slots import Slots
 from goedgepickt_async.budget.store import Plan, SharerMemory, SlotStore, new_sharer
-from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
 
 __all__ = ["DEFAULT_NAME", "HostBudget", "HostStore"]
@@ -508,13 +515,11 @@ class HostBudget(QueuedBudget):
         use_server_counter: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        if not 0 < fallback <= 1:
-            raise ConfigurationError("fallback must be more than 0 and at most 1")
-        if directory is not None and not Path(directory).is_absolute():
-            raise ConfigurationError("directory must be an absolute path, so that all programs share the same file")
+        check_numbers(fallback=fallback)
+        check_place(name, directory)
         config = limiter_config(
             limit=limit,
-            window=period,
+            period=period,
             share=share,
             safety_margin=safety_margin,
             late_arrival=late_arrival,

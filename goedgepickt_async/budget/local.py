@@ -73,7 +73,7 @@ class LocalBudget(QueuedBudget):
     ) -> None:
         config = limiter_config(
             limit=limit,
-            window=period,
+            period=period,
             share=share,
             safety_margin=safety_margin,
             late_arrival=late_arrival,

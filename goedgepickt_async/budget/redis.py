@@ -35,7 +35,7 @@ from typing import Any
 
 import attrs
 
-from goedgepickt_async.budget.config import SECOND, Lane, limiter_config, nanoseconds
+from goedgepickt_async.budget.config import SECOND, Lane, check_numbers, check_place, limiter_config, nanoseconds
 from goedgepickt_async.budget.encoding import HEADER, StateVersionError
 from goedgepickt_async.budget.outage import Outage, number_of_host
 from goedgepickt_async.budget.protocol import Answered, BudgetSnapshot, Grant, Outcome
@@ -150,7 +150,7 @@ class RedisBudget(QueuedBudget):
     ) -> None:
         config = limiter_config(
             limit=limit,
-            window=period,
+            period=period,
             share=share,
             safety_margin=safety_margin,
             late_arrival=late_arrival,
@@ -158,7 +158,10 @@ class RedisBudget(QueuedBudget):
             interactive_interval=interactive_interval,
             use_server_counter=use_server_counter,
         )
-        _check(name, fallback, retry_every, patience)
+        check_numbers(fallback=fallback, retry_every=retry_every, patience=patience)
+        check_place(name, directory)
+        if set(name) & set("{}"):
+            raise ConfigurationError("name must have no braces: it is part of Redis's key")
         self._name, self._url = name, url
         self._retry_every, self._patience = retry_every, patience
         self._first_answer = patience * (CONNECTING + 1)
@@ -569,12 +572,3 @@ class RedisBudget(QueuedBudget):
             link.listener_ended = self._clock()
             with contextlib.suppress(Exception):
                 await pubsub.aclose()
-
-
-def _check(name: str, fallback: float, retry_every: float, patience: float) -> None:
-    if not name or set(name) & set("{}"):
-        raise ConfigurationError("name= must be text that is not empty and has no braces")
-    if not 0 < fallback <= 1:
-        raise ConfigurationError("fallback must be more than 0 and at most 1")
-    if retry_every <= 0 or patience <= 0:
-        raise ConfigurationError("retry_every and patience must be more than 0 seconds")

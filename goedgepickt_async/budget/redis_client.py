@@ -171,6 +171,8 @@ def client_or_maker(
         return client
     if url is None or client is not None:
         raise ConfigurationError("RedisBudget needs either url or client")
+    if not isinstance(url, str):
+        raise ConfigurationError(f"url must be text, not {type(url).__name__}")
     try:
         from redis.asyncio import Redis  # noqa: PLC0415  the extra `redis` may not be installed
         from redis.asyncio.retry import Retry  # noqa: PLC0415

@@ -452,12 +452,6 @@ async def test_without_a_writable_tmp_all_processes_take_the_same_next_directory
     assert str(one.path) in caplog.text
 
 
-@pytest.mark.parametrize("fallback", [0, -1, 99])
-def test_a_fallback_that_is_no_part_of_the_limit_is_refused(fallback: float) -> None:
-    with pytest.raises(ConfigurationError, match="fallback"):
-        HostBudget(fallback=fallback)
-
-
 @pytest.mark.parametrize("directory", ["", ".", "budget", "../budget", Path("budget")])
 def test_a_directory_that_depends_on_the_working_directory_is_refused(directory: Path | str) -> None:
     with pytest.raises(ConfigurationError, match="directory must be an absolute path"):

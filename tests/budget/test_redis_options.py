@@ -31,25 +31,6 @@ async def take(budget: Budget) -> None:
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered())
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"url": None},
-        {"url": "redis://127.0.0.1:1", "client": lambda: None},
-        {"url": "http://127.0.0.1:1"},
-        {"fallback": 0},
-        {"fallback": 1.5},
-        {"retry_every": 0},
-        {"patience": -1},
-        {"name": "a{b}"},
-        {"name": ""},
-    ],
-)
-def test_what_it_cannot_work_with_is_said_at_once(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError):
-        RedisBudget(**{"url": "redis://127.0.0.1:1", **options})
-
-
 def test_a_password_is_in_no_repr() -> None:
     assert "secret" not in repr(RedisBudget(url="redis://:secret@127.0.0.1:1/0"))
 

@@ -1,6 +1,7 @@
 """Which budget a client uses: by default, by GOEDGEPICKT_BUDGET, by argument; the same one however it is said."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,58 @@ def test_the_pytest_fixtures_use_no_budget_of_the_environment(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "redis://redis.example.test/0")
     assert isinstance(request.getfixturevalue("goedgepickt_budget"), LocalBudget)
+
+
+NAN, INFINITE = float("nan"), float("inf")
+OF_EACH = [
+    (
+        {"limit": "redis://:geheim@cache.example.test"},
+        "limit must be a whole number of at least 1 .*, not str; every arg",
+    ),
+    ({"limit": 1.5}, "limit must be a whole number .*, not float"),
+    ({"limit": True}, "limit must be a whole number .*, not bool"),
+    ({"limit": 0}, "limit must be .*, not 0"),
+    ({"limit": 10**30}, "limit must be .* at most 1,000,000,000, not 1e[+]30"),
+    ({"period": "60"}, "period must be a number of more than 0 .*, not str"),
+    ({"period": 0}, "period must be .*, not 0"),
+    ({"period": NAN}, "period must be .*, not nan"),
+    ({"period": 1e300}, "period must be .*, not 1e[+]300"),
+    ({"share": 0}, "share must be .*, not 0"),
+    ({"share": 151}, "share must be at most the limit of 150, not 151"),
+    ({"safety_margin": -1}, "safety_margin must be a number of at least 0 .*, not -1"),
+    ({"late_arrival": INFINITE}, "late_arrival must be .*, not inf"),
+    ({"headroom": -1}, "headroom must be a whole number of at least 0 .*, not -1"),
+    ({"interactive_interval": 0}, "interactive_interval must be .*, not 0"),
+    ({"use_server_counter": "no"}, "use_server_counter must be True or False, not str"),
+]
+OF_SHARED = [
+    ({"fallback": 0}, "fallback must be a number of more than 0 and at most 1, not 0"),
+    ({"fallback": 1.5}, "fallback must be .*, not 1.5"),
+    ({"fallback": "1"}, "fallback must be .*, not str"),
+    ({"name": ""}, "name must be text that is not empty"),
+    ({"name": 3}, "name must be text"),
+    ({"directory": "budget"}, "directory must be an absolute path"),
+    ({"directory": 3}, "directory must be an absolute path"),
+]
+OF_REDIS = [
+    ({"retry_every": 0}, "retry_every must be .*, not 0"),
+    ({"patience": NAN}, "patience must be .*, not nan"),
+    ({"name": "a{b}"}, "name must have no braces"),
+    ({"url": 3}, "url must be text, not int"),
+    ({"url": None}, "needs either url or client"),
+    ({"url": "http://127.0.0.1:1"}, "url= is not a Redis URL"),
+    ({"client": lambda: None}, "needs either url or client"),
+]
+
+
+@pytest.mark.parametrize(
+    ("budget", "options", "message"),
+    [(LocalBudget, *row) for row in OF_EACH]
+    + [(HostBudget, *row) for row in OF_EACH + OF_SHARED]
+    + [(RedisBudget, *row) for row in OF_EACH + OF_SHARED + OF_REDIS],
+)
+def test_a_setting_that_is_not_valid_is_named_with_what_is(budget: Any, options: dict[str, Any], message: str) -> None:
+    place = {"url": "redis://127.0.0.1:1"} if budget is RedisBudget else {}
+    with pytest.raises(ConfigurationError, match=f"^.*{message}") as caught:
+        budget(**place | options)
+    assert "geheim" not in str(caught.value)
