@@ -190,8 +190,9 @@ def type_checks(session: nox.Session) -> list[Callable[[], object]]:
 def everything(session: nox.Session) -> None:
     """What `tests`, `typing`, `contrib`, `browser` and `docs` do, in one environment with the newest dependencies."""
     session.install(*groups("typing"), "nox", f".[{EXTRAS}]")
-    # Compile all tests once, before each of pytest's processes would.
+    # Each of pytest's processes would compile all tests, and compute the table of characters of hypothesis.
     session.run_install("pytest", "--collect-only", "-qq", silent=True)
+    session.run_install("python", "-c", "from hypothesis import strategies; strategies.text().example()")
     mypy, pyright = type_checks(session)
     side_by_side(
         lambda: session.run("pytest", *IN_PARALLEL, *session.posargs),

@@ -16,9 +16,8 @@ pytestmark = pytest.mark.slow
 
 LIMIT = 20
 PERIOD = 0.5
-WORKERS = 2
-"""Two processes share the limit as the page's four do."""
-VISITS = 30
+WORKERS = 4
+VISITS = 15
 """Visits to each worker, one after the other."""
 
 WHO = """
