@@ -1,4 +1,4 @@
-"""The sandbox's page in a headless Chromium: what a person does who has never read the documentation."""
+"""The page of the sandbox in a headless Chromium: the actions of a user without the documentation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if not (BROWSER and DRIVER):
 pytestmark = pytest.mark.slow
 
 SAFETY = 60.0
-"""Seconds after which something that should happen is taken never to happen."""
+"""The longest waiting time for an expected change, in seconds."""
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -53,7 +53,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def size(browser: Any) -> Any:
-    """Sets the size of the window, and whether it is dark; what the page before had to say is forgotten."""
+    """Sets the size and the colour scheme of the window. Log entries of an earlier page are removed."""
     browser.get("about:blank")
     browser.get_log("browser")
 
@@ -68,7 +68,7 @@ def size(browser: Any) -> Any:
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, list[bytes]]]:
-    """A receiver of webhooks, for as long as the context lasts: its URL, and the bodies that came."""
+    """A receiver of webhooks within the context: its URL, and the bodies that it received."""
     came: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -92,7 +92,7 @@ def receiver() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def until(what: Any) -> Any:
-    """Wait until something is true, and return it; an element that was replaced meanwhile is looked for again."""
+    """Wait until the function returns a true value, and return it. It is called again after an error of the browser."""
     from selenium.common.exceptions import WebDriverException  # noqa: PLC0415
 
     end = time.monotonic() + SAFETY
@@ -107,7 +107,7 @@ def until(what: Any) -> Any:
 
 
 def find(browser: Any, selector: str, text: str = "") -> Any:
-    """Return the first shown element of a CSS selector that has the text, as soon as there is one."""
+    """Wait for a visible element of a CSS selector with the text, and return the first."""
     return until(
         lambda: next(
             (one for one in browser.find_elements("css selector", selector) if one.is_displayed() and text in one.text),
@@ -117,7 +117,7 @@ def find(browser: Any, selector: str, text: str = "") -> Any:
 
 
 def click(browser: Any, selector: str, text: str = "") -> None:
-    """Click it; the page may replace its rows at any moment."""
+    """Click the element. The page can replace its rows at any time, so a click is repeated after an error."""
     until(lambda: find(browser, selector, text).click() is None)
 
 
@@ -125,7 +125,7 @@ def errors_of(browser: Any) -> list[Any]:
     return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def test_a_user_arrives_subscribes_ships_an_order_and_sees_the_delivery_arrive(browser: Any, size: Any) -> None:
+def test_a_user_subscribes_ships_an_order_and_sees_the_delivery(browser: Any, size: Any) -> None:
     size(1280, 800)
     with serving(Sandbox(orders=60, products=20, limit=None, oddities=False)) as sandbox, receiver() as (url, came):
         browser.get(sandbox.page_url)
@@ -158,7 +158,7 @@ def test_a_user_arrives_subscribes_ships_an_order_and_sees_the_delivery_arrive(b
         assert errors_of(browser) == []
 
 
-def test_requests_and_the_throttle_are_seen_live_without_their_key(browser: Any, size: Any) -> None:
+def test_requests_and_the_throttle_are_shown_live_without_the_key(browser: Any, size: Any) -> None:
     import urllib.request  # noqa: PLC0415
 
     size(1280, 800)
@@ -177,7 +177,7 @@ def test_requests_and_the_throttle_are_seen_live_without_their_key(browser: Any,
         assert errors_of(browser) == []
 
 
-def test_a_list_of_300_000_orders_is_scrolled_to_its_end_with_few_rows_in_the_page(browser: Any, size: Any) -> None:
+def test_a_list_of_many_orders_scrolls_to_its_end_with_few_rows_in_the_page(browser: Any, size: Any) -> None:
     size(1280, 800)
     with serving(Sandbox(orders=300_000, products=100, limit=None)) as sandbox:
         browser.get(sandbox.page_url)
@@ -190,7 +190,7 @@ def test_a_list_of_300_000_orders_is_scrolled_to_its_end_with_few_rows_in_the_pa
         assert errors_of(browser) == []
 
 
-def test_everything_is_reached_by_keyboard(browser: Any, size: Any) -> None:
+def test_rows_details_and_tabs_are_reached_by_keyboard(browser: Any, size: Any) -> None:
     from selenium.webdriver.common.keys import Keys  # noqa: PLC0415
 
     size(1280, 800)

@@ -1,4 +1,4 @@
-"""Models leave the program and come back equal: dicts, JSON, pydantic, FastAPI; what is no model of the kind is refused."""
+"""Models are equal after dicts, JSON, pydantic and FastAPI. Data that does not fit the model is refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def through_msgspec(plain: Any) -> Any:
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
 @given(data=st.data())
 @settings(max_examples=12)
-def test_every_model_comes_back_equal_through_every_serializer(cls: type[Model], data: st.DataObject) -> None:
+def test_every_model_is_equal_after_every_serializer(cls: type[Model], data: st.DataObject) -> None:
     model = data.draw(some(cls.__name__))
     plain = model.to_dict(show_secrets=True)
     for through in (through_json, through_orjson, through_msgspec):
@@ -68,7 +68,7 @@ def test_every_model_comes_back_equal_through_every_serializer(cls: type[Model],
     for again in (pickle.loads(pickle.dumps(model)), copy.copy(model), copy.deepcopy(model)):
         assert again == model
         assert again.to_dict(show_secrets=True) == plain
-    if cls is not models.Address:  # which has no wire names of its own, but behind a prefix
+    if cls is not models.Address:  # an address has wire names only after a prefix
         assert cls.from_dict(through_json(model.to_dict(wire=True, show_secrets=True)), wire=True) == model
     adapter = adapter_of(cls.__name__)
     assert adapter.validate_python(model) is model
@@ -77,10 +77,10 @@ def test_every_model_comes_back_equal_through_every_serializer(cls: type[Model],
         assert adapter.validate_json(masked) == model
 
 
-def test_every_model_is_tried() -> None:
-    tried = {cls.__name__ for cls in ALL}
-    assert tried > {"Order", "Product", "Shipment", "Webhook", "NewOrder", "PageInfo", "Address", "StockLocation"}
-    assert tried >= {name for endpoint in ENDPOINTS.values() for name in (endpoint.model, endpoint.body) if name} - {
+def test_every_model_is_tested() -> None:
+    tested = {cls.__name__ for cls in ALL}
+    assert tested > {"Order", "Product", "Shipment", "Webhook", "NewOrder", "PageInfo", "Address", "StockLocation"}
+    assert tested >= {name for endpoint in ENDPOINTS.values() for name in (endpoint.model, endpoint.body) if name} - {
         "CreatedOrder"
     }
 
@@ -106,7 +106,7 @@ def test_every_model_is_tried() -> None:
         (Webhook, {"uuid": "h", "secret": "***"}, "secret"),
     ],
 )
-def test_what_is_no_such_model_is_refused_by_its_place(cls: type[Model], data: Any, path: str) -> None:
+def test_data_that_does_not_fit_the_model_is_refused_with_its_place(cls: type[Model], data: Any, path: str) -> None:
     with pytest.raises(ValidationError) as caught:
         cls.from_dict(data)
     assert path in caught.value.fields
@@ -115,7 +115,7 @@ def test_what_is_no_such_model_is_refused_by_its_place(cls: type[Model], data: A
 
 
 @pytest.mark.parametrize("text", ["", "{", "nee", b"\xff", "null", "[" * 100_000])
-def test_text_that_is_no_json_object_is_refused(text: str | bytes) -> None:
+def test_a_text_that_is_not_a_json_object_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValidationError):
         Order.from_json(text)
 
@@ -123,24 +123,24 @@ def test_text_that_is_no_json_object_is_refused(text: str | bytes) -> None:
 @pytest.mark.parametrize("cls", [Order, models.Product, models.Shipment, Webhook, models.StockLocation])
 @given(data=st.data())
 @settings(max_examples=3)
-def test_a_model_under_python_names_is_no_answer_of_the_api(cls: type[Model], data: st.DataObject) -> None:
+def test_a_model_with_python_names_is_refused_as_a_response_of_the_api(cls: type[Model], data: st.DataObject) -> None:
     plain = data.draw(some(cls.__name__)).to_dict(show_secrets=True)
     with pytest.raises(DecodeError, match=f"use {cls.__name__}.from_dict"):
         decode(plain, cls)
 
 
-def test_names_of_the_api_are_recognised_in_the_message() -> None:
+def test_the_error_for_names_of_the_api_suggests_wire_true() -> None:
     with pytest.raises(ValidationError, match="pass wire=True"):
         Order.from_dict({"uuid": "o", "externalDisplayId": "#1"})
 
 
-def test_a_secret_leaves_masked() -> None:
+def test_a_secret_is_serialized_as_asterisks() -> None:
     hook = Webhook(uuid="h", secret=Secret("geheim"))
     assert hook.to_dict()["secret"] == "***"
     assert "geheim" not in hook.to_json() + repr(hook) + hook._repr_html_()
 
 
-def test_unset_is_data_to_no_serializer() -> None:
+def test_every_serializer_refuses_unset() -> None:
     change = attrs.asdict(ProductUpdate(price="1.50"))
     with pytest.raises(TypeError):
         json.dumps(change, default=lambda value: value.value if isinstance(value, enum.Enum) else json.loads(value))
@@ -157,7 +157,7 @@ def test_unset_is_data_to_no_serializer() -> None:
     assert copy.deepcopy(UNSET) is UNSET
 
 
-def test_a_repr_says_that_there_is_more_and_shows_nothing_personal() -> None:
+def test_a_repr_is_shortened_and_shows_no_personal_data() -> None:
     order = Order(uuid="o-1", customer_note="<b>Geheim</b>", shipping=models.Address(city="Geheim", country="NL"))
     assert repr(order).startswith("Order(uuid='o-1', ")
     assert repr(order).endswith(", …)")
@@ -166,7 +166,7 @@ def test_a_repr_says_that_there_is_more_and_shows_nothing_personal() -> None:
     assert "<script>" not in Order(uuid="<script>")._repr_html_()
 
 
-def test_rich_shows_what_repr_shows() -> None:
+def test_rich_shows_the_same_fields_as_repr() -> None:
     pretty = pytest.importorskip("rich.pretty")
     shown = pretty.pretty_repr(Order(uuid="o-1", customer_note="Geheim"), max_width=500)
     assert "o-1" in shown
@@ -202,7 +202,7 @@ async def ask(app: Any, method: str, path: str, body: Any = None) -> tuple[int, 
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode()
 
 
-async def test_fastapi_takes_and_gives_models_and_its_schema_keeps_enumerations_open() -> None:
+async def test_fastapi_accepts_and_returns_models_and_its_schema_keeps_enumerations_open() -> None:
     fastapi = pytest.importorskip("fastapi")
     app = fastapi.FastAPI()
 
@@ -212,7 +212,7 @@ async def test_fastapi_takes_and_gives_models_and_its_schema_keeps_enumerations_
     async def make(order: NewOrder) -> list[NewOrderLine]:
         return list(order.lines)
 
-    # FastAPI takes only pydantic's own models for bodies by themselves.
+    # Without an annotation, FastAPI accepts only pydantic models as bodies.
     make.__annotations__["order"] = Annotated[NewOrder, fastapi.Body()]
 
     app.get("/o")(read)
@@ -233,7 +233,7 @@ async def test_fastapi_takes_and_gives_models_and_its_schema_keeps_enumerations_
     assert "ready_for_picking" in text
 
 
-def test_pydantic_models_hold_ours() -> None:
+def test_pydantic_models_can_contain_models_of_this_package() -> None:
     pydantic = pytest.importorskip("pydantic")
     holder = pydantic.create_model("Holder", order=(Order, ...), status=(models.OrderStatus, ...))
     held = holder(order={"uuid": "o-1", "total_paid": "2"}, status="quantum")

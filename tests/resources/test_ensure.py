@@ -1,4 +1,4 @@
-"""`gg.webhooks.ensure`: what is missing is made, once, whatever happens; the rest is left alone."""
+"""`gg.webhooks.ensure`: it creates each missing subscription once, also after failures, and does not change others."""
 
 import asyncio
 import os
@@ -35,7 +35,9 @@ URL = "https://shop.example.test/hooks"
 BOTH = list(WebhookEvent)
 
 
-async def test_what_is_missing_is_made_for_all_webshops_and_twice_is_once(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_missing_subscriptions_are_created_for_all_webshops_and_a_second_call_creates_none(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     first = await gg.webhooks.ensure(URL, BOTH)
     assert (len(first.created), first.existing, first.other_target) == (4, (), ())
     assert {(hook.event, hook.webshop_uuid) for hook in first.created} == {
@@ -46,11 +48,11 @@ async def test_what_is_missing_is_made_for_all_webshops_and_twice_is_once(gg: Go
     assert (second.created, {hook.uuid for hook in second.existing}) == ((), {hook.uuid for hook in first.created})
     assert set(second.secrets) == set(first.secrets)
     assert [recorded.method for recorded in sandbox.requests] == ["GET"] * len(sandbox.requests)
-    assert len(sandbox.requests) <= 4  # each list is a page, and an empty one that ends it
+    assert len(sandbox.requests) <= 4  # each list is a page, and an empty page that ends it
     assert len(sandbox.world.webhooks) == 4
 
 
-async def test_only_what_is_missing_is_made(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_only_missing_subscriptions_are_created(gg: GoedGepickt, sandbox: Sandbox) -> None:
     shop, other = (str(row["uuid"]) for row in sandbox.world.webshops)
     mine = await gg.webhooks.create("order.statusChanged", URL, webshop_uuid=shop)
     theirs = await gg.webhooks.create("order.statusChanged", URL + "/old?x=1", webshop_uuid=shop)
@@ -63,24 +65,26 @@ async def test_only_what_is_missing_is_made(gg: GoedGepickt, sandbox: Sandbox) -
     assert done.webhooks == (mine, *done.created)
 
 
-async def test_a_subscription_that_somebody_made_twice_is_there_twice_with_both_secrets(gg: GoedGepickt) -> None:
+async def test_a_subscription_that_exists_twice_is_returned_twice_with_both_secrets(gg: GoedGepickt) -> None:
     made = [await gg.webhooks.create("order.statusChanged", URL) for _ in range(2)]
     done = await gg.webhooks.ensure(URL, "order.statusChanged", webshops=gg.settings.webshop_uuid)
     assert (list(done.existing), done.created) == (made, ())
     assert set(done.secrets) == {hook.secret for hook in made}
 
 
-async def test_the_secrets_are_shown_nowhere(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_the_secrets_are_masked_in_every_repr(gg: GoedGepickt, sandbox: Sandbox) -> None:
     done = await gg.webhooks.ensure(URL, BOTH)
-    told = f"{done!r} {done} {done.secrets!r} {done.secrets} {done.webhooks}"
+    shown = f"{done!r} {done} {done.secrets!r} {done.secrets} {done.webhooks}"
     for row in sandbox.world.webhooks:
-        assert row["webhookSecret"] not in told
+        assert row["webhookSecret"] not in shown
         assert Secret(row["webhookSecret"]) in done.secrets
     assert all(isinstance(secret, Secret) for secret in done.secrets)
 
 
 @pytest.mark.parametrize("lost", LOST, ids=name_of)
-async def test_a_lost_answer_makes_no_second_subscription(sandbox: Sandbox, make_client: Make, lost: Any) -> None:
+async def test_a_lost_response_does_not_cause_a_second_subscription(
+    sandbox: Sandbox, make_client: Make, lost: Any
+) -> None:
     gg = make_client(sandbox.url, sandbox.api_key, timeout=30)
     if isinstance(lost, faults.KeptAliveDrop):
         sandbox.fail("GET", "/webhooks", lost)
@@ -94,7 +98,7 @@ async def test_a_lost_answer_makes_no_second_subscription(sandbox: Sandbox, make
 
 
 @pytest.mark.parametrize("never", NEVER_DONE, ids=name_of)
-async def test_what_was_never_done_is_said_to_be_unknown_and_made_by_the_next_one(
+async def test_a_create_that_is_not_applied_is_reported_as_unknown_and_done_by_the_next_call(
     sandbox: Sandbox, make_client: Make, never: Any
 ) -> None:
     gg = make_client(sandbox.url, sandbox.api_key, timeout=30)
@@ -106,7 +110,9 @@ async def test_what_was_never_done_is_said_to_be_unknown_and_made_by_the_next_on
     assert (len(done.existing), len(done.created), len(sandbox.world.webhooks)) == (1, 3, 4)
 
 
-async def test_a_lost_answer_and_a_url_that_the_server_writes_its_own_way(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_subscription_is_found_after_a_lost_response_when_the_server_rewrites_its_url(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     sandbox.world.subscribe(lambda change: change.row.update(targetUrl="https://shop.example.test/"))
     sandbox.fail("POST", "/webhooks", faults.Drop(applied=True))
     shop = str(gg.settings.webshop_uuid).upper()
@@ -116,14 +122,16 @@ async def test_a_lost_answer_and_a_url_that_the_server_writes_its_own_way(gg: Go
     assert (len(again.existing), again.created, len(sandbox.world.webhooks)) == (1, (), 1)
 
 
-async def test_two_at_once_make_each_subscription_once(gg: GoedGepickt, sandbox: Sandbox, make_client: Make) -> None:
+async def test_simultaneous_calls_create_each_subscription_once(
+    gg: GoedGepickt, sandbox: Sandbox, make_client: Make
+) -> None:
     clients = [gg, make_client(sandbox.url, sandbox.api_key), gg.with_options(max_wait=5)]
     done = await asyncio.gather(*(client.webhooks.ensure(URL, BOTH) for client in clients * 3))
     assert sum(len(one.created) for one in done) == len(sandbox.world.webhooks) == 4
     assert len({frozenset(one.secrets) for one in done}) == 1
 
 
-def test_two_at_once_in_two_threads_make_each_subscription_once() -> None:
+def test_simultaneous_calls_in_several_threads_create_each_subscription_once() -> None:
     done: list[EnsuredWebhooks] = []
 
     async def ensure(sandbox: Sandbox) -> None:
@@ -139,7 +147,7 @@ def test_two_at_once_in_two_threads_make_each_subscription_once() -> None:
         assert sum(len(one.created) for one in done) == len(sandbox.world.webhooks) == 4
 
 
-async def test_one_that_is_cancelled_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_cancelled_call_releases_the_lock_for_the_next_call(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/webhooks", faults.NeverAnswer())
     first, second, third = (asyncio.create_task(gg.webhooks.ensure(URL, BOTH)) for _ in range(3))
     await until(lambda: sandbox.requests)
@@ -151,7 +159,7 @@ async def test_one_that_is_cancelled_lets_the_next_one_in(gg: GoedGepickt, sandb
     assert second.cancelled()
 
 
-async def test_a_failure_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_failed_call_releases_the_lock_for_the_next_call(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/webhooks", faults.Status(500), times=None)
     with pytest.raises(ServerError):
         await gg.webhooks.ensure(URL, BOTH)
@@ -159,7 +167,7 @@ async def test_a_failure_lets_the_next_one_in(gg: GoedGepickt, sandbox: Sandbox)
     assert len((await gg.webhooks.ensure(URL, BOTH)).created) == 4
 
 
-def test_an_event_loop_that_ended_in_the_middle_holds_nobody_up() -> None:
+def test_a_lock_of_a_closed_event_loop_does_not_block_other_loops() -> None:
     async def enter() -> None:
         await KeyedLock("a key of this test").__aenter__()
 
@@ -216,7 +224,7 @@ def test_a_forked_child_does_not_wait_for_its_parent() -> None:
         ((URL, BOTH, [7]), "webshops"),
     ],
 )
-async def test_bad_input_is_refused_before_a_request_is_spent(
+async def test_bad_input_is_refused_before_a_request_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, wrong: tuple[Any, Any, Any], field: str
 ) -> None:
     url, events, webshops = wrong
@@ -227,18 +235,18 @@ async def test_bad_input_is_refused_before_a_request_is_spent(
     assert sandbox.requests == []
 
 
-async def test_the_name_of_a_delivery_says_what_to_subscribe_to(gg: GoedGepickt) -> None:
+async def test_the_error_for_the_name_of_a_delivery_names_the_event_to_subscribe_to(gg: GoedGepickt) -> None:
     with pytest.raises(ValidationError, match=r"subscribe to product\.stockChanged"):
         await gg.webhooks.ensure(URL, "compoundProductStockUpdated")
 
 
-async def test_an_event_that_only_its_user_knows_is_subscribed_to(gg: GoedGepickt) -> None:
+async def test_an_event_that_this_version_does_not_know_can_be_subscribed_to(gg: GoedGepickt) -> None:
     with pytest.warns(UserWarning, match=r"'shipment.created' is no WebhookEvent that this version knows"):
         done = await gg.webhooks.ensure(URL, "shipment.created", webshops=gg.settings.webshop_uuid)
     assert [hook.event for hook in done.created] == ["shipment.created"]
 
 
-async def test_an_unknown_webshop_is_refused_by_the_api_and_what_was_made_stays(
+async def test_an_unknown_webshop_is_refused_by_the_api_and_created_subscriptions_are_kept(
     gg: GoedGepickt, sandbox: Sandbox
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -249,7 +257,7 @@ async def test_an_unknown_webshop_is_refused_by_the_api_and_what_was_made_stays(
 
 
 @pytest.mark.parametrize("secret", [None, Secret("")])
-def test_a_subscription_without_its_secret_is_not_passed_over_in_silence(secret: Secret | None) -> None:
+def test_a_subscription_without_its_secret_raises_an_error(secret: Secret | None) -> None:
     done = EnsuredWebhooks(
         existing=(Webhook(uuid="h-1", secret=secret),), created=(Webhook(uuid="h-2", secret=Secret("x")),)
     )
@@ -257,7 +265,7 @@ def test_a_subscription_without_its_secret_is_not_passed_over_in_silence(secret:
         _ = done.secrets
 
 
-def test_one_secret_of_several_subscriptions_is_given_once() -> None:
+def test_a_secret_of_several_subscriptions_is_returned_once() -> None:
     hooks = tuple(Webhook(uuid=f"h-{number}", secret=Secret("geheim")) for number in range(3))
     assert EnsuredWebhooks(existing=hooks).secrets == (Secret("geheim"),)
 
@@ -279,7 +287,7 @@ def test_one_secret_of_several_subscriptions_is_given_once() -> None:
         ("https://[", URL, False),
     ],
 )
-def test_urls_are_the_same_where_they_mean_the_same(one: str | None, other: str, *, same: bool) -> None:
+def test_urls_are_equal_if_they_mean_the_same_address(one: str | None, other: str, *, same: bool) -> None:
     assert same_target(one, other) is same
     assert same_target(other, one) is same
 
@@ -295,7 +303,7 @@ _HOOKS = st.builds(
 
 @pytest.mark.slow
 @given(hooks=st.lists(_HOOKS), webshops=st.lists(st.sampled_from(["a", "b", "B"]), min_size=1))
-def test_each_wanted_subscription_is_there_or_missing_and_never_both(hooks: list[Webhook], webshops: list[str]) -> None:
+def test_each_wanted_subscription_is_either_existing_or_missing(hooks: list[Webhook], webshops: list[str]) -> None:
     ensured, lacking = diff(URL, BOTH, webshops, hooks)
     there = {(hook.event, str(hook.webshop_uuid).lower()) for hook in ensured.existing}
     missing = [(event, webshop.lower()) for event, webshop in lacking]

@@ -1,4 +1,4 @@
-"""Every endpoint of the reference through the client, and what becomes of writes whose answer is lost."""
+"""Every endpoint of the reference through the client, and the outcome of writes whose response is lost."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -41,10 +41,10 @@ LOST = [
     faults.InvalidUtf8(),
     faults.KeptAliveDrop(applied=True),
 ]
-"""The server did it, and nobody hears of it."""
+"""The server applies the write, but the client gets no usable response."""
 
 NEVER_DONE = [faults.Drop(), faults.NeverAnswer(), faults.Status(503)]
-"""The same to the client, but nothing was done."""
+"""The client sees the same, but the server does not apply the write."""
 
 
 def name_of(fault: Any) -> str:
@@ -73,7 +73,7 @@ def applied(sandbox: Sandbox, method: str, path: str) -> int:
     return sum(a.applied and a.method == method and a.path == path for a in sandbox.requests)
 
 
-async def test_every_list_is_readable(gg: GoedGepickt) -> None:
+async def test_every_list_can_be_read(gg: GoedGepickt) -> None:
     assert len(await gg.webshops.list().collect()) == 2
     assert len(await gg.products.list().collect()) == 40
     assert len(await gg.pick_locations.list().collect()) == 20
@@ -82,7 +82,7 @@ async def test_every_list_is_readable(gg: GoedGepickt) -> None:
     assert await gg.webhooks.list().collect() == []
 
 
-async def test_single_objects_are_readable_and_missing_ones_said_so(gg: GoedGepickt) -> None:
+async def test_single_objects_can_be_read_and_a_missing_object_raises_not_found(gg: GoedGepickt) -> None:
     order = await gg.orders.list().first()
     product = await gg.products.list().first()
     assert order is not None
@@ -95,7 +95,7 @@ async def test_single_objects_are_readable_and_missing_ones_said_so(gg: GoedGepi
 
 
 @pytest.mark.parametrize("uuid", ["", " ", "..", "."])
-async def test_an_empty_identifier_does_not_address_the_list_above_it(
+async def test_an_empty_identifier_is_refused_before_a_request_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, uuid: str
 ) -> None:
     for call in (gg.orders.get, gg.products.get, gg.stock.get):
@@ -111,7 +111,7 @@ async def test_an_identifier_with_slashes_stays_one_segment(gg: GoedGepickt, san
     assert sandbox.requests[0].query == {}
 
 
-async def test_filters_hold_also_where_the_server_ignores_them(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_filters_are_applied_even_if_the_server_ignores_them(gg: GoedGepickt, sandbox: Sandbox) -> None:
     wanted = await gg.orders.list(status="completed").collect()
     assert wanted
     assert {order.status for order in wanted} == {OrderStatus.COMPLETED}
@@ -124,7 +124,9 @@ async def test_filters_hold_also_where_the_server_ignores_them(gg: GoedGepickt, 
     assert (query["searchAttribute"], query["searchDelimiter"], query["searchValue"]) == ("status", "=", "completed")
 
 
-async def test_created_after_takes_days_and_aware_moments_only(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_created_after_accepts_only_dates_and_datetimes_with_a_time_zone(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     await gg.orders.list(created_after=datetime(2026, 10, 31, 23, 30, tzinfo=UTC)).first()
     assert sandbox.requests[0].query["createdAfter"] == "2026-11-01"
     with pytest.raises(ConfigurationError, match="time zone"):
@@ -161,7 +163,7 @@ async def test_an_order_is_created_and_read_back(gg: GoedGepickt) -> None:
 
 
 @pytest.mark.parametrize("shape", ["orderUuid", "uuid", "order.uuid", "data.uuid", "empty"])
-async def test_every_shape_of_the_answer_to_a_new_order_is_understood(
+async def test_every_form_of_the_response_to_a_new_order_is_accepted(
     gg: GoedGepickt, sandbox: Sandbox, shape: Any
 ) -> None:
     sandbox.quirks.order_answer = shape
@@ -171,10 +173,10 @@ async def test_every_shape_of_the_answer_to_a_new_order_is_understood(
 
 
 @pytest.mark.parametrize("fault", LOST, ids=name_of)
-async def test_an_order_whose_answer_is_lost_is_looked_up_and_not_made_twice(
+async def test_an_order_whose_response_is_lost_is_looked_up_and_not_created_twice(
     sandbox: Sandbox, make_client: Make, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("goedgepickt_async._transport.session._QUIET", 0)  # or a write takes a fresh connection
+    monkeypatch.setattr("goedgepickt_async._transport.session._QUIET", 0)  # else a write uses a new connection
     client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     webshop = (await client.webshops.list().collect())[0].uuid
     if isinstance(fault, faults.KeptAliveDrop):
@@ -204,7 +206,7 @@ async def test_an_order_that_is_not_found_stays_unknown_and_is_not_sent_again(
 
 
 @pytest.mark.parametrize("fault", [*LOST[:6], *NEVER_DONE], ids=name_of)
-async def test_a_mutation_whose_fate_is_unknown_is_never_sent_again(
+async def test_a_mutation_with_an_unknown_outcome_is_never_sent_again(
     sandbox: Sandbox, make_client: Make, fault: Any
 ) -> None:
     client = make_client(sandbox.url, sandbox.api_key, timeout=30)
@@ -216,7 +218,7 @@ async def test_a_mutation_whose_fate_is_unknown_is_never_sent_again(
     assert sum(recorded.method == "PUT" for recorded in sandbox.requests) == 1
 
 
-async def test_setting_a_level_is_sent_again_until_it_holds(sandbox: Sandbox, make_client: Make) -> None:
+async def test_setting_a_level_is_retried_until_it_succeeds(sandbox: Sandbox, make_client: Make) -> None:
     client = make_client(sandbox.url, sandbox.api_key, timeout=30)
     product, location = await _stocked(client)
     for fault in (faults.Drop(applied=True), faults.Status(502), faults.NeverAnswer()):
@@ -245,7 +247,7 @@ async def test_stock_is_mutated_linked_and_set(gg: GoedGepickt) -> None:
     assert after[other] == 5
 
 
-async def test_a_link_whose_answer_is_lost_is_looked_up(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_link_whose_response_is_lost_is_looked_up(gg: GoedGepickt, sandbox: Sandbox) -> None:
     product, _ = await _stocked(gg)
     linked = {level.pick_location_uuid for level in await gg.stock.get(product)}
     other = next(place.uuid for place in await gg.pick_locations.list().collect() if place.uuid not in linked)
@@ -255,7 +257,7 @@ async def test_a_link_whose_answer_is_lost_is_looked_up(gg: GoedGepickt, sandbox
 
 
 @pytest.mark.parametrize("quantity", [0, 1.5, True, "2", None])
-async def test_a_mutation_of_no_whole_number_is_refused_before_it_is_sent(
+async def test_an_invalid_quantity_of_a_mutation_is_refused_before_it_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, quantity: Any
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -275,7 +277,7 @@ async def test_a_product_is_created_once_changed_and_read_back(gg: GoedGepickt) 
 
 
 @pytest.mark.parametrize("shape", ["items", "bare", "empty_items"])
-async def test_every_shape_of_the_answer_to_a_new_product_is_understood(
+async def test_every_form_of_the_response_to_a_new_product_is_accepted(
     gg: GoedGepickt, sandbox: Sandbox, shape: Any
 ) -> None:
     sandbox.quirks.product_answer = shape
@@ -286,7 +288,7 @@ async def test_every_shape_of_the_answer_to_a_new_product_is_understood(
 
 
 @pytest.mark.parametrize("fault", LOST[:6], ids=name_of)
-async def test_a_product_whose_answer_is_lost_is_found_by_its_sku(
+async def test_a_product_whose_response_is_lost_is_found_by_its_sku(
     sandbox: Sandbox, make_client: Make, fault: Any
 ) -> None:
     client = make_client(sandbox.url, sandbox.api_key, timeout=30)
@@ -306,7 +308,7 @@ async def test_a_webhook_is_created_once_and_listed(gg: GoedGepickt, sandbox: Sa
     assert [listed.uuid for listed in await gg.webhooks.list().collect()] == [hook.uuid]
 
 
-async def test_what_the_api_refuses_names_the_python_field(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_an_error_of_the_api_names_the_python_field(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.fail(
         "POST",
         "/orders",
@@ -363,7 +365,7 @@ def test_wrong_input_is_refused_by_its_python_field(changes: dict[str, Any], fie
     assert caught.value.evidence is Evidence.NOT_SENT
 
 
-def test_a_missing_field_is_refused_with_our_error() -> None:
+def test_a_missing_field_is_refused_with_a_validation_error() -> None:
     with pytest.raises(ValidationError) as caught:
         NewOrder(order_id="1")  # type: ignore[call-arg]
     assert set(caught.value.fields) == {"status", "lines"}
@@ -380,7 +382,7 @@ async def test_a_key_of_the_other_kind_is_refused_with_a_hint(sandbox: Sandbox, 
     assert ("have different keys" in str(caught.value)) == (status != 404)
 
 
-async def test_a_raw_request_reaches_what_is_not_wrapped(gg: GoedGepickt) -> None:
+async def test_a_raw_request_reaches_an_endpoint_without_a_method(gg: GoedGepickt) -> None:
     answer = await gg.request("get", "/products", query={"perPage": 1, "webshopUuid": None})
     assert answer.status == 200
     assert len(answer.json["items"]) == 1
@@ -388,7 +390,7 @@ async def test_a_raw_request_reaches_what_is_not_wrapped(gg: GoedGepickt) -> Non
         await gg.request("GET", "/picklists")
 
 
-async def test_a_body_that_is_no_json_is_refused_before_it_is_sent(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_body_that_cannot_be_json_is_refused_before_it_is_sent(gg: GoedGepickt, sandbox: Sandbox) -> None:
     for body in ({"a": object()}, float("nan"), {1, 2}):
         with pytest.raises(ValidationError, match="JSON"):
             await gg.request("POST", "/orders", json=body)
@@ -397,9 +399,7 @@ async def test_a_body_that_is_no_json_is_refused_before_it_is_sent(gg: GoedGepic
     assert sandbox.requests == []
 
 
-async def test_orders_of_today_are_found_by_their_shop_id_only_within_their_webshop(
-    gg: GoedGepickt, sandbox: Sandbox
-) -> None:
+async def test_the_lookup_of_an_order_ignores_orders_of_other_webshops(gg: GoedGepickt, sandbox: Sandbox) -> None:
     shops = await gg.webshops.list().collect()
     await gg.orders.create(new_order(webshop_uuid=shops[1].uuid))
     sandbox.fail("POST", "/orders", faults.Drop())
@@ -407,23 +407,21 @@ async def test_orders_of_today_are_found_by_their_shop_id_only_within_their_webs
         await gg.orders.create(new_order(webshop_uuid=shops[0].uuid))
 
 
-async def test_the_look_up_looks_where_an_older_order_lies(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_the_lookup_finds_an_order_with_an_older_creation_date(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.fail("POST", "/orders", faults.Drop(applied=True))
     created_at = datetime.now(UTC) - timedelta(days=40)
     created = await gg.orders.create(new_order(created_at=created_at))
     assert created.looked_up
 
 
-async def test_a_product_that_was_there_before_is_not_taken_for_the_one_that_was_sent(
-    gg: GoedGepickt, sandbox: Sandbox
-) -> None:
+async def test_the_lookup_does_not_accept_an_older_product_with_the_same_sku(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.world.add_product(sku="A1", name="Old", price="5.00")
     sandbox.fail("POST", "/products", faults.Status(503))
     with pytest.raises(OutcomeUnknownError, match="another product"):
         await gg.products.create(NewProduct(sku="A1", name="New", price="99.00"))
 
 
-async def test_an_order_of_another_webshop_is_not_taken_for_ours_where_the_filter_is_ignored(
+async def test_the_lookup_rejects_orders_of_other_webshops_if_the_server_ignores_the_filter(
     gg: GoedGepickt, sandbox: Sandbox
 ) -> None:
     shops = await gg.webshops.list().collect()
@@ -435,9 +433,7 @@ async def test_an_order_of_another_webshop_is_not_taken_for_ours_where_the_filte
         await gg.orders.create(new_order(webshop_uuid=shops[0].uuid))
 
 
-async def test_a_link_that_is_there_with_another_priority_is_not_taken_for_ours(
-    gg: GoedGepickt, sandbox: Sandbox
-) -> None:
+async def test_the_lookup_does_not_accept_a_link_with_another_priority(gg: GoedGepickt, sandbox: Sandbox) -> None:
     product, _ = await _stocked(gg)
     linked = {level.pick_location_uuid for level in await gg.stock.get(product)}
     other = next(place.uuid for place in await gg.pick_locations.list().collect() if place.uuid not in linked)
@@ -448,6 +444,6 @@ async def test_a_link_that_is_there_with_another_priority_is_not_taken_for_ours(
 
 
 @pytest.mark.parametrize("event", [None, 5, ""])
-async def test_an_event_that_is_none_is_refused_with_our_error(gg: GoedGepickt, event: Any) -> None:
+async def test_an_invalid_event_is_refused_with_a_validation_error(gg: GoedGepickt, event: Any) -> None:
     with pytest.raises(ValidationError):
         await gg.webhooks.create(event, "https://shop.example.test/hooks")

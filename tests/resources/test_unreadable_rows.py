@@ -1,4 +1,4 @@
-"""A row that cannot be read raises, or is set aside where the caller asked for it; the others come all the same."""
+"""An unreadable row raises an error, or is skipped if the caller chose that. All other rows are returned."""
 
 from __future__ import annotations
 
@@ -44,18 +44,20 @@ async def listing(length: int, bad: set[int], **options: Any) -> AsyncIterator[G
 @pytest.mark.slow
 @given(length=st.integers(0, 350), data=st.data())
 @settings(max_examples=40)
-async def test_skipped_rows_are_told_once_each_and_all_others_come(length: int, data: st.DataObject) -> None:
+async def test_each_skipped_row_is_reported_once_and_all_other_rows_are_returned(
+    length: int, data: st.DataObject
+) -> None:
     bad = data.draw(st.sets(st.integers(0, length - 1), max_size=20)) if length else set()
-    told: list[UnreadableRow] = []
+    reported: list[UnreadableRow] = []
     async with listing(length, bad) as gg:
-        pages = [page async for page in gg.orders.list(on_unreadable=told.append).pages()]
+        pages = [page async for page in gg.orders.list(on_unreadable=reported.append).pages()]
         items = [order.uuid async for order in gg.orders.list(on_unreadable="skip")]
     assert items == [order.uuid for page in pages for order in page.items]
     assert items == [f"u{number}" for number in range(length) if number not in bad]
-    aside = [row for page in pages for row in page.unreadable]
-    assert aside == told
-    assert [row.id for row in aside] == [f"u{number}" for number in sorted(bad)]
-    for row in aside:
+    skipped = [row for page in pages for row in page.unreadable]
+    assert skipped == reported
+    assert [row.id for row in skipped] == [f"u{number}" for number in sorted(bad)]
+    for row in skipped:
         assert row.row["totalPaid"] == MARK
         assert row.problems == (
             f"{row.place}.totalPaid: expected a decimal number, got other text",
@@ -70,7 +72,7 @@ async def test_skipped_rows_are_told_once_each_and_all_others_come(length: int, 
 @pytest.mark.slow
 @given(limit=st.integers(0, 120), bad=st.sets(st.integers(0, 149), max_size=15))
 @settings(max_examples=30)
-async def test_a_limit_counts_the_rows_that_were_read_and_its_token_goes_on_behind_them(
+async def test_a_limit_counts_readable_rows_and_its_resume_token_continues_after_them(
     limit: int, bad: set[int]
 ) -> None:
     async with listing(150, bad) as gg:
@@ -84,7 +86,7 @@ async def test_a_limit_counts_the_rows_that_were_read_and_its_token_goes_on_behi
     assert found + rest == good
 
 
-async def test_by_default_it_raises_and_both_tokens_go_on() -> None:
+async def test_an_unreadable_row_raises_by_default_and_both_resume_tokens_continue_the_list() -> None:
     async with listing(300, {150}) as gg:
         read: list[str] = []
 
@@ -108,7 +110,7 @@ async def test_by_default_it_raises_and_both_tokens_go_on() -> None:
     assert MARK not in str(error) + repr(error.problems)
 
 
-async def test_hooks_count_what_was_set_aside() -> None:
+async def test_hooks_count_unreadable_rows() -> None:
     seen: list[PageRead] = []
     async with listing(5, {1, 3}, hooks=Hooks(page=seen.append)) as gg:
         assert len(await gg.orders.list(on_unreadable="skip").collect()) == 3
@@ -116,7 +118,7 @@ async def test_hooks_count_what_was_set_aside() -> None:
 
 
 @pytest.mark.parametrize("choice", ["ignore", None, 5, ""])
-async def test_another_choice_is_refused_by_name(choice: Any) -> None:
+async def test_another_value_of_on_unreadable_is_refused(choice: Any) -> None:
     async with listing(1, set()) as gg:
         with pytest.raises(ConfigurationError, match="on_unreadable must be"):
             gg.orders.list(on_unreadable=choice)

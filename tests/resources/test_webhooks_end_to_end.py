@@ -1,4 +1,4 @@
-"""From a write of the client to a handler of its own: subscribed, delivered, verified, disturbed on the way."""
+"""From a write of the client to a handler in the same program: subscribed, delivered, verified, and with faults."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,8 +13,8 @@ from tests.resources.test_resources import new_order
 from tests.support.waiting import SAFETY, until
 
 
-class Door:
-    """A server on a free port whose receiver comes once its secrets are known."""
+class Endpoint:
+    """A server on a free port. It gets its receiver when the secrets are known."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -25,15 +25,15 @@ class Door:
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Door]:
-    door = Door()
+async def endpoint() -> AsyncIterator[Endpoint]:
+    endpoint = Endpoint()
     app = web.Application()
-    app.router.add_post("/hooks", door.handle)
+    app.router.add_post("/hooks", endpoint.handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    door.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"
-    yield door
+    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"
+    yield endpoint
     await runner.cleanup()
 
 
@@ -44,47 +44,47 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.mark.parametrize("copies", [1, 3])
-async def test_what_the_client_writes_comes_back_verified(
-    gg: GoedGepickt, sandbox: Sandbox, door: Door, copies: int
+async def test_writes_of_the_client_are_received_as_verified_events(
+    gg: GoedGepickt, sandbox: Sandbox, endpoint: Endpoint, copies: int
 ) -> None:
     sandbox.deliveries.copies = copies
-    subscribed = await gg.webhooks.ensure(door.url, list(WebhookEvent))
-    heard: list[OrderStatusChanged | StockUpdated] = []
+    subscribed = await gg.webhooks.ensure(endpoint.url, list(WebhookEvent))
+    received: list[OrderStatusChanged | StockUpdated] = []
     receiver = WebhookReceiver(subscribed.secrets, dedup_window=0.01)
-    receiver.on(OrderStatusChanged, StockUpdated)(heard.append)
+    receiver.on(OrderStatusChanged, StockUpdated)(received.append)
     async with receiver:
         product = await gg.products.list().first()
         assert product is not None
         order = await gg.orders.create(new_order("S-1001"))
         await gg.stock.mutate(product.uuid, -1, reason="damaged")
-        await until(lambda: any(delivery.attempts for delivery in sandbox.deliveries))  # before anybody is there
-        door.receiver = receiver
+        await until(lambda: any(delivery.attempts for delivery in sandbox.deliveries))  # before there is a receiver
+        endpoint.receiver = receiver
         await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
-        await until(lambda: {OrderStatusChanged, StockUpdated} <= {type(event) for event in heard})
+        await until(lambda: {OrderStatusChanged, StockUpdated} <= {type(event) for event in received})
     assert {delivery.state for delivery in sandbox.deliveries} == {"delivered"}
     assert any(len(delivery.attempts) > 1 for delivery in sandbox.deliveries)
-    told = next(event for event in heard if isinstance(event, OrderStatusChanged))
-    assert (told.order_uuid, told.order_number) == (order.uuid, "S-1001")
-    assert told.new_status == (await gg.orders.get(order.uuid)).status
-    stock = [event for event in heard if isinstance(event, StockUpdated) and event.product_uuid == product.uuid]
+    changed = next(event for event in received if isinstance(event, OrderStatusChanged))
+    assert (changed.order_uuid, changed.order_number) == (order.uuid, "S-1001")
+    assert changed.new_status == (await gg.orders.get(order.uuid)).status
+    stock = [event for event in received if isinstance(event, StockUpdated) and event.product_uuid == product.uuid]
     now = await gg.products.get(product.uuid)
     assert now.stock is not None
     assert stock[-1].new_stock == now.stock.free_stock
 
 
-async def test_what_somebody_else_signed_is_not_heard_and_the_subscription_is_given_up(
-    gg: GoedGepickt, sandbox: Sandbox, door: Door
+async def test_deliveries_with_another_secret_are_refused_until_the_subscription_is_disabled(
+    gg: GoedGepickt, sandbox: Sandbox, endpoint: Endpoint
 ) -> None:
-    await gg.webhooks.ensure(door.url, WebhookEvent.PRODUCT_STOCK_CHANGED)
+    await gg.webhooks.ensure(endpoint.url, WebhookEvent.PRODUCT_STOCK_CHANGED)
     receiver = WebhookReceiver("another secret")
-    heard: list[StockUpdated] = []
-    receiver.on(StockUpdated)(heard.append)
+    received: list[StockUpdated] = []
+    receiver.on(StockUpdated)(received.append)
     async with receiver:
-        door.receiver = receiver
+        endpoint.receiver = receiver
         product = await gg.products.list().first()
         assert product is not None
         await gg.stock.mutate(product.uuid, -1)
         await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
-    assert heard == []
+    assert received == []
     assert [attempt.status for attempt in sandbox.deliveries[0].attempts] == [401] * 10
     assert sandbox.deliveries.disabled == {sandbox.deliveries[0].webhook_uuid}

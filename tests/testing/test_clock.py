@@ -1,4 +1,4 @@
-"""The clock that hurries on, and its event loop."""
+"""The virtual clock, which skips waiting times, and its event loop."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.support.receiver import receiving
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 ROOM_FOR_MANY = _SOMAXCONN.exists() and int(_SOMAXCONN.read_text(encoding="ascii")) > 1000
 A_LONG_TIME = 7 * 24 * 3600.0
-PASSES = pytest.approx(0.0, abs=0.001)
-"""What the passes of the loop take."""
+NO_TIME = pytest.approx(0.0, abs=0.001)
+"""The virtual time that the iterations of the loop take."""
 
 
 def about(seconds: float) -> Any:
@@ -35,8 +35,8 @@ def client(sandbox: Sandbox, clock: VirtualClock, limit: int = 150, **options: A
     return GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=budget, **options)
 
 
-async def test_a_sandbox_and_a_loop_of_the_tests_own_may_be_beside_it(gg: GoedGepickt) -> None:
-    """The clock changes nothing about other loops."""
+async def test_another_event_loop_and_its_sandbox_work_normally_while_a_virtual_clock_runs(gg: GoedGepickt) -> None:
+    """The clock does not change other loops."""
 
     def nap() -> float:
         with VirtualClock() as clock:
@@ -47,7 +47,7 @@ async def test_a_sandbox_and_a_loop_of_the_tests_own_may_be_beside_it(gg: GoedGe
     assert await gg.webshops.list().collect()
 
 
-def test_nobody_waits_and_the_order_is_kept() -> None:
+def test_sleeping_tasks_wake_in_order_without_real_waiting() -> None:
     woken: list[tuple[str, float]] = []
 
     async def nap(name: str, seconds: float) -> None:
@@ -74,7 +74,7 @@ def test_nobody_waits_and_the_order_is_kept() -> None:
     assert time.monotonic() - began < 30
 
 
-def test_the_limit_of_a_budget_and_the_throttle_of_a_sandbox_go_by_one_clock() -> None:
+def test_the_budget_and_the_throttle_of_the_sandbox_use_the_same_clock() -> None:
     async def main() -> tuple[int, int]:
         async with Sandbox(limit=10, clock=clock.time) as sandbox, client(sandbox, clock, limit=10) as gg:
             for _ in range(35):
@@ -86,8 +86,8 @@ def test_the_limit_of_a_budget_and_the_throttle_of_a_sandbox_go_by_one_clock() -
         assert clock.elapsed == about(3 * 61)
 
 
-def test_a_throttle_goes_by_the_clock_and_not_by_its_loop_alone() -> None:
-    """Else the test above would hold for a sandbox that admits everything."""
+def test_the_throttle_of_a_sandbox_uses_the_virtual_clock() -> None:
+    """Without this test, the test above would also pass with a sandbox that accepts every request."""
 
     async def main() -> int:
         async with Sandbox(limit=10, clock=clock.time) as sandbox, client(sandbox, clock, limit=1000) as gg:
@@ -101,7 +101,7 @@ def test_a_throttle_goes_by_the_clock_and_not_by_its_loop_alone() -> None:
 
 
 @pytest.mark.slow
-def test_bulk_work_is_paced_by_it() -> None:
+def test_bulk_work_is_paced_by_the_virtual_clock() -> None:
     async def main() -> int:
         async with Sandbox(limit=150, clock=clock.time) as sandbox, client(sandbox, clock) as gg:
             outcomes = [outcome async for outcome in gg.bulk.map(lambda _: gg.request("GET", "/webshops"), range(200))]
@@ -112,7 +112,7 @@ def test_bulk_work_is_paced_by_it() -> None:
         assert clock.elapsed == pytest.approx((200 - 10) / 2.3, abs=1.0)
 
 
-def test_time_limits_and_slow_answers_race_as_they_would_in_reality() -> None:
+def test_a_slow_response_exceeds_the_timeout_exactly_when_it_would_in_real_time() -> None:
     async def main() -> list[float]:
         took = []
         once = RetryPolicy(max_attempts=1)
@@ -135,7 +135,7 @@ def test_time_limits_and_slow_answers_race_as_they_would_in_reality() -> None:
         assert clock.run(main()) == [about(29.9), about(-30), about(-30), about(29.9)]
 
 
-def test_a_call_that_would_wait_too_long_says_how_long() -> None:
+def test_the_error_of_a_call_that_would_wait_too_long_has_the_waiting_time() -> None:
     async def main() -> float:
         async with Sandbox(limit=2, clock=clock.time) as sandbox, client(sandbox, clock, limit=2) as gg:
             await gg.request("GET", "/webshops")
@@ -150,7 +150,7 @@ def test_a_call_that_would_wait_too_long_says_how_long() -> None:
         assert clock.elapsed == about(20)
 
 
-def test_the_pauses_between_the_attempts_of_a_delivery_take_no_time() -> None:
+def test_the_pauses_between_the_attempts_of_a_delivery_take_no_real_time() -> None:
     async def main() -> tuple[int, str]:
         async with receiving() as receiver, Sandbox(limit=None, clock=clock.time) as sandbox:
             receiver.answer([500] * 10)
@@ -167,7 +167,7 @@ def test_the_pauses_between_the_attempts_of_a_delivery_take_no_time() -> None:
         assert clock.elapsed == about(sum(pauses()))
 
 
-def test_what_runs_in_it_goes_on_at_the_next_run() -> None:
+def test_a_sandbox_and_a_client_continue_in_the_next_run() -> None:
     with VirtualClock() as clock:
         sandbox = Sandbox(limit=None, clock=clock.time)
         clock.run(sandbox.start())
@@ -180,13 +180,13 @@ def test_what_runs_in_it_goes_on_at_the_next_run() -> None:
         clock.run(sandbox.close())
 
 
-def test_what_falls_due_by_hand_goes_on_in_the_next_run() -> None:
+def test_a_task_that_is_due_after_advance_continues_in_the_next_run() -> None:
     async def start() -> asyncio.Task[None]:
         task = asyncio.create_task(asyncio.sleep(60))
         await asyncio.sleep(0)
         return task
 
-    async def look(task: asyncio.Task[None]) -> bool:
+    async def is_done(task: asyncio.Task[None]) -> bool:
         for _ in range(5):
             await asyncio.sleep(0)
         return task.done()
@@ -194,28 +194,28 @@ def test_what_falls_due_by_hand_goes_on_in_the_next_run() -> None:
     with VirtualClock() as clock:
         task = clock.run(start())
         clock.advance(59.9)
-        assert not clock.run(look(task))
+        assert not clock.run(is_done(task))
         clock.advance(0.1)
-        assert clock.run(look(task))
+        assert clock.run(is_done(task))
 
 
-def test_less_than_it_can_tell_apart_is_rounded_up() -> None:
+def test_less_than_a_nanosecond_is_rounded_up() -> None:
     clock = VirtualClock()
     clock.advance(1e-10)
     assert clock.monotonic_ns() == 1
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
-def test_time_does_not_go_back_and_not_to_the_end_of_days(seconds: float) -> None:
+def test_the_clock_cannot_advance_by_a_negative_or_infinite_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="at least 0"):
         VirtualClock().advance(seconds)
 
 
-def test_a_thread_at_work_is_waited_for_and_time_stands_still_until_it_is_done() -> None:
+def test_virtual_time_stops_until_a_working_thread_has_ended() -> None:
     async def main() -> str:
         async with asyncio.timeout(3600):
             done = await asyncio.to_thread(work)
-        assert clock.elapsed == PASSES
+        assert clock.elapsed == NO_TIME
         await asyncio.sleep(3600)
         return done
 
@@ -228,7 +228,7 @@ def test_a_thread_at_work_is_waited_for_and_time_stands_still_until_it_is_done()
         assert clock.elapsed == about(3600)
 
 
-def test_the_thread_of_an_inbox_in_a_file_is_waited_for(tmp_path: Path) -> None:
+def test_virtual_time_stops_while_the_thread_of_a_file_inbox_works(tmp_path: Path) -> None:
     async def main() -> int:
         inbox = SqliteInbox(tmp_path / "inbox.db", clock=clock.time)
         async with asyncio.timeout(3600):
@@ -241,13 +241,13 @@ def test_the_thread_of_an_inbox_in_a_file_is_waited_for(tmp_path: Path) -> None:
 
     with VirtualClock() as clock:
         assert clock.run(main()) == 0
-        assert clock.elapsed == PASSES
+        assert clock.elapsed == NO_TIME
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ROOM_FOR_MANY, reason="this system lets few connections wait to be accepted")
-def test_many_connections_at_once_are_made_without_a_pause() -> None:
-    """One that the system has no room for is tried again after a second, of which the loop sees nothing."""
+def test_many_simultaneous_connections_are_made_without_a_pause() -> None:
+    """The system retries a connection that does not fit its queue after a second; the loop does not notice this."""
     many = 300
 
     async def main() -> int:
@@ -255,20 +255,20 @@ def test_many_connections_at_once_are_made_without_a_pause() -> None:
             Sandbox(limit=None, clock=clock.time) as sandbox,
             client(sandbox, clock, limit=many, concurrency=many) as gg,
         ):
-            answers = await asyncio.gather(*(gg.request("GET", "/webshops") for _ in range(many)))
-            return sum(answer.attempts for answer in answers)
+            responses = await asyncio.gather(*(gg.request("GET", "/webshops") for _ in range(many)))
+            return sum(response.attempts for response in responses)
 
     with VirtualClock() as clock:
         assert clock.run(main()) == many
-        assert clock.elapsed == PASSES
+        assert clock.elapsed == NO_TIME
 
 
-def test_a_thread_that_never_ends_does_not_hold_up_a_time_limit() -> None:
-    hold = threading.Event()
+def test_a_timeout_ends_on_time_while_a_thread_never_ends() -> None:
+    released = threading.Event()
 
     async def main() -> None:
         async with asyncio.timeout(0.05):
-            await asyncio.to_thread(hold.wait)
+            await asyncio.to_thread(released.wait)
 
     with VirtualClock() as clock:
         try:
@@ -276,11 +276,11 @@ def test_a_thread_that_never_ends_does_not_hold_up_a_time_limit() -> None:
                 clock.run(main())
             assert clock.elapsed == about(0.05)
         finally:
-            hold.set()
+            released.set()
 
 
-def test_bytes_that_the_system_has_not_delivered_yet_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loopback that is late: the selector sees nothing at first, though something was sent."""
+def test_virtual_time_stops_until_the_system_has_delivered_sent_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loopback is late: the selector finds no bytes at first, although some were sent."""
     with VirtualClock() as clock:
         loop = VirtualLoop(clock.monotonic, clock.advance)
         selector = loop._jumping
@@ -311,22 +311,22 @@ def test_bytes_that_the_system_has_not_delivered_yet_are_waited_for(monkeypatch:
         finally:
             loop.close()
         assert mine == b"here"
-        assert clock.elapsed == PASSES
+        assert clock.elapsed == NO_TIME
 
 
-def test_a_byte_of_its_own_goes_over_the_loopback_and_leaves_nothing_behind() -> None:
+def test_the_byte_that_the_clock_sends_over_the_loopback_leaves_no_socket_open() -> None:
     with VirtualClock() as clock:
         for _ in range(3):
             clock.run(asyncio.sleep(1))
-    assert clock.elapsed == about(3)  # that nothing is left open is held by warnings being errors
+    assert clock.elapsed == about(3)  # an open socket would be a warning, and warnings are errors
 
 
-async def test_inside_a_loop_it_says_where_to_call_it() -> None:
+async def test_run_inside_an_event_loop_raises_an_error_that_says_where_to_call_it() -> None:
     with VirtualClock() as clock, pytest.raises(RuntimeError, match="call run from plain code"):
         clock.run(asyncio.sleep(0))
 
 
-def test_it_can_be_closed_twice_and_used_again() -> None:
+def test_a_clock_can_be_closed_twice_and_used_again() -> None:
     clock = VirtualClock()
     clock.run(asyncio.sleep(1))
     clock.close()

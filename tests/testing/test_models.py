@@ -1,4 +1,4 @@
-"""Invented models: whole, always the same, and such as the API could have answered."""
+"""Made-up models: they are complete, reproducible, and possible responses of the API."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_all_factories_are_tested_here() -> None:
 
 
 @pytest.mark.parametrize("factory", MODELS)
-def test_the_same_number_gives_the_same_model_and_another_one_another(factory: Factory) -> None:
+def test_the_same_number_gives_the_same_model_and_another_number_another_model(factory: Factory) -> None:
     assert factory() == factory(1)
     assert factory(2) == factory(2) != factory(1)
 
 
 @pytest.mark.parametrize("factory", MODELS)
-def test_a_model_written_and_read_is_the_same(factory: Factory) -> None:
+def test_a_model_that_was_written_and_read_is_equal(factory: Factory) -> None:
     for number in range(5):
         model = factory(number)
         assert decode(json.loads(json.dumps(to_wire(model))), type(model)) == model
@@ -70,18 +70,18 @@ def test_a_model_has_the_wire_names_of_a_row_that_the_sandbox_serves(factory: Fa
     world = Sandbox(orders=40, products=40, oddities=False).world
     table = {"order": world.orders, "product": world.products, "shipment": world.shipments, "webshop": world.webshops}
     served = {key for row in table[factory.__name__] for key in row}
-    strangers = to_wire(factory()).keys() - served
-    assert strangers <= {"orderNumber", "orderId", "stock"}  # the sandbox's orders show those only sometimes
+    unexpected = to_wire(factory()).keys() - served
+    assert unexpected <= {"orderNumber", "orderId", "stock"}  # only some orders of the sandbox have these
 
 
 @pytest.mark.parametrize("factory", MODELS)
-def test_personal_data_is_nobodys(factory: Factory) -> None:
+def test_personal_data_belongs_to_no_real_person(factory: Factory) -> None:
     text = json.dumps(to_wire(factory(3)))
     assert "@" not in text.replace("@example.test", "")
     assert ".nl" not in text
 
 
-def test_things_of_one_number_belong_together() -> None:
+def test_models_of_the_same_number_refer_to_each_other() -> None:
     linked = shipment(3).linked_order
     assert linked is not None
     assert linked.uuid == testing.order_status_changed(3).order_uuid == order(3).uuid
@@ -91,7 +91,7 @@ def test_things_of_one_number_belong_together() -> None:
     assert webhook(2).webshop_uuid == testing.webshop(2).uuid
 
 
-def test_fields_take_values_of_their_own_type_and_as_json_has_them() -> None:
+def test_fields_accept_typed_values_and_json_values() -> None:
     at = datetime(2026, 11, 5, 12, 0, 0, 250_000, tzinfo=UTC)
     typed = order(status=OrderStatus.BACKORDER, total_paid=Decimal("12.50"), created_at=at, attention_needed=True)
     plain = order(
@@ -103,7 +103,7 @@ def test_fields_take_values_of_their_own_type_and_as_json_has_them() -> None:
     assert webhook(secret="other").secret == webhook(secret=Secret("other")).secret != webhook().secret
 
 
-def test_a_mapping_changes_what_a_field_holds_and_a_model_replaces_it() -> None:
+def test_a_mapping_changes_parts_of_a_field_and_a_model_replaces_the_field() -> None:
     changed = order(shipping={"city": "Delft"}, billing=Address(city="Gouda"))
     assert changed.shipping == attrs.evolve(order().shipping, city="Delft")
     assert changed.billing == Address(city="Gouda")
@@ -113,27 +113,27 @@ def test_a_mapping_changes_what_a_field_holds_and_a_model_replaces_it() -> None:
     assert product(supplier=None, stock=None).stock is None
 
 
-def test_lines_and_parcels_take_mappings_and_models() -> None:
+def test_lines_and_shipments_accept_mappings_and_models() -> None:
     made = order(lines=[{"quantity": 3}, {}, OrderLine(sku="mine")], shipments=[{"track_trace_code": "CODE"}])
     assert [(line.sku, line.quantity) for line in made.lines] == [("SKU-0001", 3), ("SKU-0002", 1), ("mine", None)]
     assert made.shipments[0].track_trace_code == "CODE"
     assert made.shipments[0].track_trace_url == testing.order_shipment(1).track_trace_url
 
 
-def test_extra_is_what_the_api_sent_besides() -> None:
+def test_extra_fields_are_written_under_their_names() -> None:
     made = product(extra={"hsCode": "6912.00"}, name="Kop")
     assert (made.extra, made.name) == ({"hsCode": "6912.00"}, "Kop")
     assert to_wire(made)["hsCode"] == "6912.00"
 
 
-def test_an_unknown_field_is_told_with_those_there_are() -> None:
+def test_an_unknown_field_is_refused_with_the_names_of_the_known_fields() -> None:
     with pytest.raises(TypeError, match=r"Order has no stauts; it has attention_needed, .*, status, "):
         order(stauts="open")
     with pytest.raises(TypeError, match="Address has no town"):
         order(shipping={"town": "Delft"})
 
 
-def test_a_value_that_no_api_could_answer_is_refused_with_its_place() -> None:
+def test_a_value_that_the_api_cannot_send_is_refused_with_its_place() -> None:
     with pytest.raises(DecodeError, match="totalPaid"):
         order(total_paid="a lot")
     with pytest.raises(DecodeError, match="products"):
@@ -141,12 +141,12 @@ def test_a_value_that_no_api_could_answer_is_refused_with_its_place() -> None:
 
 
 @pytest.mark.parametrize("thing", [7, "text", None, {"uuid": "x"}])
-def test_only_models_are_written(thing: object) -> None:
+def test_a_value_that_is_not_a_model_is_refused(thing: object) -> None:
     with pytest.raises(TypeError, match="is no model"):
         to_wire(thing)
 
 
-def test_types_say_what_comes_out() -> None:
+def test_factories_have_the_type_of_their_model() -> None:
     made: Order = order(2)
     event: OrderStatusChanged = testing.order_status_changed(new_status="shiny_new")
     assert made.uuid
@@ -157,7 +157,7 @@ def test_types_say_what_comes_out() -> None:
 @pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=15)
-def test_a_recording_without_personal_data_can_still_be_read(data: st.DataObject) -> None:
+def test_a_response_without_personal_data_can_still_be_read(data: st.DataObject) -> None:
     classes: tuple[Any, ...] = (Order, Shipment, Webhook)
     for cls in classes:
         model: Any = data.draw(for_model(cls, extra=st.just({"nickname": "Geheim", "n": 5, "deep": [{"x": "Geheim"}]})))
@@ -175,7 +175,7 @@ def test_a_recording_without_personal_data_can_still_be_read(data: st.DataObject
                 assert set(attrs.astuple(address)) <= {None, "", "***"}
 
 
-def test_texts_that_are_not_personal_stay() -> None:
+def test_texts_that_are_not_personal_are_kept() -> None:
     row = to_wire(order())
     kept = without_personal_data(row)
     assert {key for key in row if kept[key] != row[key]} == {

@@ -1,4 +1,4 @@
-"""The plugin in projects of its users: each run is a separate pytest process, and tests share the runs."""
+"""The plugin in projects of users: each run is a separate pytest process, and tests share the runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.warm import Interpreter
 
 ROOT = Path(goedgepickt_async.__file__).parents[1]
 PAGE = (ROOT / "docs" / "howto" / "testing.md").read_text(encoding="utf-8")
-# A block that may be skipped needs another package: the page's own test runs it.
+# A block that may be skipped needs another package: the test of the page runs it.
 SHOWN = "\n\n".join(re.findall(r"(?<!-->\n)^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ ASYNC_TESTS = """
         assert len(orders) == len(goedgepickt_sandbox.world.orders) == 300
         assert goedgepickt_sandbox.requests[0].path == "/orders"
 
-    async def test_has_a_sandbox_of_its_own(goedgepickt_client, goedgepickt_sandbox):
+    async def test_has_a_separate_sandbox(goedgepickt_client, goedgepickt_sandbox):
         assert goedgepickt_sandbox.requests == []
         assert goedgepickt_sandbox.throttled == 0
 """
@@ -70,13 +70,13 @@ MARKERS = """
             return {"products": 5, "webshops": 3, "limit": 20, "period": 2.0}
 
         @pytest.mark.goedgepickt_sandbox(orders=12)
-        def test_nearest_wins(goedgepickt_sandbox, goedgepickt_budget):
+        def test_the_nearest_option_is_used(goedgepickt_sandbox, goedgepickt_budget):
             world = goedgepickt_sandbox.world
             assert (len(world.orders), len(world.products), len(world.webshops)) == (12, 7, 3)
             assert (goedgepickt_budget.limit, goedgepickt_budget.snapshot().period) == (20, 2.0)
 
         @pytest.mark.goedgepickt_sandbox(limit=None)
-        def test_without_a_throttle_nobody_waits(goedgepickt_budget):
+        def test_without_a_throttle_no_request_waits(goedgepickt_budget):
             assert goedgepickt_budget.limit > 100_000
 """
 
@@ -93,7 +93,7 @@ WRONG_MARKERS = """
         def test_without_a_name(goedgepickt_sandbox): ...
 
         @pytest.mark.goedgepickt_sandbox(clock=None)
-        def test_the_fixtures_own(goedgepickt_sandbox): ...
+        def test_an_option_that_only_the_fixture_sets(goedgepickt_sandbox): ...
 """
 
 CLOCK = """
@@ -138,7 +138,7 @@ PLAIN = """
         import asyncio
         import urllib.request
 
-        def test_with_a_loop_of_the_tests_own(goedgepickt_client, goedgepickt_sandbox):
+        def test_with_an_event_loop_that_the_test_starts(goedgepickt_client, goedgepickt_sandbox):
             async def read():
                 return await goedgepickt_client.orders.list().collect(limit=5)
             assert len(asyncio.run(read())) == 5
@@ -173,19 +173,19 @@ PARALLEL = """
 
 @attrs.frozen
 class Ran:
-    """Runs of pytest that have ended, and what they printed."""
+    """Runs of pytest that have ended, and their output."""
 
     out: str
 
     def outcomes(self, module: str) -> list[str]:
-        """What happened to the tests of a module, sorted."""
+        """The results of the tests of a module, sorted."""
         return sorted(re.findall(rf"^test_{module}\.py::[^ ]+ (PASSED|FAILED|ERROR)", self.out, re.MULTILINE))
 
 
 Run = Callable[..., Ran]
 
 NEEDED = {"goedgepickt", "asyncio", "anyio"}
-# What is installed beside them, and costs seconds to import.
+# Other installed plugins: their import takes seconds.
 OTHERS = [f"-pno:{plugin.name}" for plugin in entry_points(group="pytest11") if plugin.name not in NEEDED]
 
 
@@ -210,52 +210,52 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @pytest.fixture(scope="module")
 def in_strict_mode(run: Run) -> Ran:
-    """One run of all that can be together in pytest-asyncio's strict mode."""
+    """One run of all modules that can share the strict mode of pytest-asyncio."""
     modules = {"strict": STRICT, "shared": SHARED_LOOP, "markers": MARKERS, "wrong": WRONG_MARKERS, "clock": CLOCK}
     return run(config="asyncio_mode = strict", **modules)
 
 
 @pytest.fixture(scope="module")
 def in_automatic_mode(run: Run) -> Ran:
-    """One run of all that can be together in its automatic mode, and of the tests that the page shows."""
+    """One run of all modules that can share the automatic mode, and of the tests that the page shows."""
     modules = {"automatic": ASYNC_TESTS, "refused": CLOCK_IN_ASYNCHRONOUS_TEST, "page": SHOWN}
     return run(config="asyncio_mode = auto", **modules)
 
 
 @pytest.fixture(scope="module")
 def without_pytest_asyncio(run: Run) -> Ran:
-    """One run without that plugin."""
+    """One run without pytest-asyncio."""
     return run("-p", "no:asyncio", anyio=dedent(ANYIO) + dedent(ASYNC_TESTS), plain=PLAIN)
 
 
-def test_it_serves_asynchronous_tests_in_pytest_asyncios_strict_mode(in_strict_mode: Ran) -> None:
+def test_asynchronous_tests_pass_in_the_strict_mode_of_pytest_asyncio(in_strict_mode: Ran) -> None:
     assert in_strict_mode.outcomes("strict") == ["PASSED"] * 2, in_strict_mode.out
 
 
-def test_it_serves_asynchronous_tests_in_pytest_asyncios_automatic_mode(in_automatic_mode: Ran) -> None:
+def test_asynchronous_tests_pass_in_the_automatic_mode_of_pytest_asyncio(in_automatic_mode: Ran) -> None:
     assert in_automatic_mode.outcomes("automatic") == ["PASSED"] * 2, in_automatic_mode.out
 
 
-def test_it_leaves_nothing_open_in_an_event_loop_that_many_tests_share(in_strict_mode: Ran) -> None:
+def test_clients_are_closed_in_an_event_loop_that_many_tests_share(in_strict_mode: Ran) -> None:
     assert in_strict_mode.outcomes("shared") == ["PASSED"] * 3, in_strict_mode.out
 
 
-def test_it_serves_asynchronous_tests_under_anyio(without_pytest_asyncio: Ran) -> None:
+def test_asynchronous_tests_pass_with_anyio(without_pytest_asyncio: Ran) -> None:
     assert without_pytest_asyncio.outcomes("anyio") == ["PASSED"] * 2, without_pytest_asyncio.out
 
 
-def test_it_serves_plain_tests(without_pytest_asyncio: Ran) -> None:
+def test_plain_tests_pass(without_pytest_asyncio: Ran) -> None:
     assert without_pytest_asyncio.outcomes("plain") == ["PASSED"] * 4, without_pytest_asyncio.out
 
 
-def test_the_tests_that_the_page_shows_pass_as_they_stand(in_automatic_mode: Ran) -> None:
+def test_the_tests_that_the_page_shows_pass_without_changes(in_automatic_mode: Ran) -> None:
     shown = len(re.findall(r"^ *(?:async )?def test_", SHOWN, re.MULTILINE))
-    twice = 1  # one is parametrized with two values
+    twice = 1  # one test is parametrized with two values
     assert in_automatic_mode.outcomes("page") == ["PASSED"] * (shown + twice), in_automatic_mode.out
     assert shown > 15
 
 
-def test_the_page_names_all_that_the_kit_offers() -> None:
+def test_the_page_names_all_fixtures_and_functions() -> None:
     plugin = (ROOT / "goedgepickt_async" / "pytest_plugin.py").read_text(encoding="utf-8")
     fixtures = re.findall(r"^@pytest.fixture\ndef (\w+)", plugin, re.MULTILINE)
     assert len(fixtures) == 5
@@ -263,24 +263,24 @@ def test_the_page_names_all_that_the_kit_offers() -> None:
     assert [name for name in testing.__all__ if name not in PAGE] == []
 
 
-def test_the_marker_and_the_options_fixture_say_what_the_sandbox_is_like(in_strict_mode: Ran) -> None:
+def test_the_marker_and_the_options_fixture_configure_the_sandbox(in_strict_mode: Ran) -> None:
     assert in_strict_mode.outcomes("markers") == ["PASSED"] * 2, in_strict_mode.out
 
 
-def test_a_wrong_marker_is_told_in_one_line(in_strict_mode: Ran) -> None:
+def test_an_invalid_marker_is_reported_in_one_line(in_strict_mode: Ran) -> None:
     assert in_strict_mode.outcomes("wrong") == ["ERROR"] * 4, in_strict_mode.out
-    told = [
+    expected = [
         "the options of goedgepickt_sandbox do not make a sandbox: unknown option oders; the options are .*orders.*",
         "the options of goedgepickt_sandbox do not make a sandbox: .*webshops.*",
         "the marker goedgepickt_sandbox takes named options only, not 300",
         "the options of goedgepickt_sandbox do not make a sandbox: unknown option clock; the options are .*",
     ]
-    for line in told:
+    for line in expected:
         assert re.search(f"^{line}$", in_strict_mode.out, re.MULTILINE), line
     assert "Traceback" not in in_strict_mode.out
 
 
-def test_time_jumps_for_the_client_its_budget_and_the_sandbox_together(in_strict_mode: Ran) -> None:
+def test_the_client_its_budget_and_the_sandbox_share_the_virtual_time(in_strict_mode: Ran) -> None:
     assert in_strict_mode.outcomes("clock") == ["PASSED"] * 3, in_strict_mode.out
 
 
@@ -289,12 +289,12 @@ def test_the_clock_refuses_an_asynchronous_test_with_a_hint(in_automatic_mode: R
     assert "write `def` instead of `async def`" in in_automatic_mode.out
 
 
-def test_parallel_processes_do_not_meet(run: Run) -> None:
+def test_parallel_processes_do_not_disturb_each_other(run: Run) -> None:
     ran = run(processes=2, parallel=PARALLEL)
     assert ran.outcomes("parallel") == ["PASSED"] * 12, ran.out
 
 
-def test_it_says_what_it_offers_imports_nothing_but_itself_for_that_and_can_be_left_out(
+def test_the_plugin_lists_its_fixtures_imports_only_itself_and_can_be_disabled(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     markers = request.config.getini("markers")

@@ -1,4 +1,4 @@
-"""What the fixtures are made of, and the fixtures themselves in this project's own tests."""
+"""The parts of the fixtures, and the fixtures themselves in tests of this project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_an_asynchronous_test_reads_through_the_client(
 
 @pytest.mark.slow
 @pytest.mark.goedgepickt_sandbox(limit=5, period=60.0)
-def test_a_plain_test_has_an_hour_pass(
+def test_an_hour_of_virtual_time_passes_in_a_plain_test(
     goedgepickt_client: GoedGepickt, goedgepickt_clock: VirtualClock, goedgepickt_sandbox: Sandbox
 ) -> None:
     async def job() -> None:
@@ -34,13 +34,15 @@ def test_a_plain_test_has_an_hour_pass(
     assert goedgepickt_sandbox.throttled == 0
 
 
-def test_on_a_clock_the_sandbox_has_no_thread(goedgepickt_clock: VirtualClock, goedgepickt_sandbox: Sandbox) -> None:
+def test_the_sandbox_has_no_thread_with_a_virtual_clock(
+    goedgepickt_clock: VirtualClock, goedgepickt_sandbox: Sandbox
+) -> None:
     assert goedgepickt_sandbox.port > 0
     assert not [thread for thread in threading.enumerate() if "sandbox" in thread.name]
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "message"),
     [
         ({"oders": 1, "limt": 2}, "unknown option limt, oders; the options are .*, orders, "),
         ({"webshops": 0}, r"^'webshops' must be .*\)$"),
@@ -48,14 +50,14 @@ def test_on_a_clock_the_sandbox_has_no_thread(goedgepickt_clock: VirtualClock, g
         ({"clock": None}, "unknown option clock"),
     ],
 )
-def test_options_that_make_no_sandbox_are_refused_in_words(options: dict[str, object], complaint: str) -> None:
+def test_invalid_options_of_a_sandbox_are_refused_with_an_explanation(options: dict[str, object], message: str) -> None:
     check({"orders": 1})
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=message):
         check(options)
 
 
 @pytest.mark.parametrize("limit", [None, 10])
-def test_who_forgets_the_clock_is_told_at_once(limit: int | None) -> None:
+def test_a_request_without_the_virtual_clock_is_refused_with_the_call_to_use(limit: int | None) -> None:
     options = {"orders": 1, "limit": limit}
     with (
         VirtualClock() as clock,
@@ -67,7 +69,7 @@ def test_who_forgets_the_clock_is_told_at_once(limit: int | None) -> None:
         assert clock.run(gg.request("GET", "/webshops")).status == 200
 
 
-def test_a_budget_fits_the_sandbox() -> None:
+def test_the_budget_has_the_limit_and_the_period_of_the_sandbox() -> None:
     with VirtualClock() as clock:
         limited, ample = fitting_budget({"limit": 7, "period": 2.0}, clock), fitting_budget({"limit": None}, clock)
         assert (limited.limit, limited.config.window) == (7, 2.0)
@@ -88,29 +90,29 @@ def test_retries_pause_in_virtual_time_only() -> None:
         assert quick.settings.retry.cap <= 0.01
 
 
-@pytest.mark.parametrize("used", [{"still"}, {"moving"}, {"still", "moving"}])
-def test_a_client_is_closed_in_a_loop_that_stands_still_and_in_one_that_runs(used: set[str]) -> None:
-    still, moving = asyncio.new_event_loop(), asyncio.new_event_loop()
-    thread = threading.Thread(target=moving.run_forever)
+@pytest.mark.parametrize("used", [{"stopped"}, {"running"}, {"stopped", "running"}])
+def test_a_client_is_closed_in_stopped_and_running_event_loops(used: set[str]) -> None:
+    stopped, running_loop = asyncio.new_event_loop(), asyncio.new_event_loop()
+    thread = threading.Thread(target=running_loop.run_forever)
     thread.start()
     try:
         with running({"orders": 1, "limit": None}, None) as sandbox:
             with client_of(sandbox, unlimited_budget(), None) as gg:
-                if "still" in used:
-                    still.run_until_complete(gg.request("GET", "/webshops"))
-                if "moving" in used:
-                    asyncio.run_coroutine_threadsafe(gg.request("GET", "/webshops"), moving).result(10)
+                if "stopped" in used:
+                    stopped.run_until_complete(gg.request("GET", "/webshops"))
+                if "running" in used:
+                    asyncio.run_coroutine_threadsafe(gg.request("GET", "/webshops"), running_loop).result(10)
                 sessions = gg._sender.pipeline.sessions
                 assert len(sessions.loops) == len(used)
             assert sessions.loops == []
     finally:
-        moving.call_soon_threadsafe(moving.stop)
+        running_loop.call_soon_threadsafe(running_loop.stop)
         thread.join()
-        still.close()
-        moving.close()
+        stopped.close()
+        running_loop.close()
 
 
-def test_a_client_is_closed_in_each_of_several_loops_that_stand_still() -> None:
+def test_a_client_is_closed_in_each_of_several_stopped_event_loops() -> None:
     loops = [asyncio.new_event_loop() for _ in range(2)]
     with running({"orders": 1, "limit": None}, None) as sandbox:
         with client_of(sandbox, unlimited_budget(), None) as gg:
@@ -123,7 +125,7 @@ def test_a_client_is_closed_in_each_of_several_loops_that_stand_still() -> None:
         loop.close()
 
 
-def test_asynchronous_tests_are_told_from_plain_ones() -> None:
+def test_asynchronous_tests_are_distinguished_from_plain_tests() -> None:
     async def asynchronous() -> None: ...
 
     assert is_asynchronous(asynchronous)

@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own."""
+"""A sandbox in a separate thread."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.support.waiting import SAFETY, until
 
 
 def sandboxes() -> int:
-    """Threads that serve one; others come and go as they like."""
+    """The number of threads that serve a sandbox. Other threads can start and end at any time."""
     return sum(thread.name == "a GoedGepickt sandbox" for thread in threading.enumerate())
 
 
 def ask(sandbox: Sandbox, path: str) -> int:
     request = urllib.request.Request(sandbox.url + path, headers={"Authorization": f"Bearer {sandbox.api_key}"})
-    with urllib.request.urlopen(request, timeout=SAFETY) as answer:
-        return int(answer.status)
+    with urllib.request.urlopen(request, timeout=SAFETY) as response:
+        return int(response.status)
 
 
-def test_it_serves_plain_code_and_ends_with_its_thread() -> None:
+def test_a_sandbox_serves_plain_code_and_its_thread_ends_with_the_context() -> None:
     before = sandboxes()
     with serving(Sandbox(orders=3, limit=None)) as sandbox:
         assert ask(sandbox, "/orders") == 200
@@ -43,7 +43,7 @@ def test_it_serves_plain_code_and_ends_with_its_thread() -> None:
         socket.create_connection(("127.0.0.1", port), 5)
 
 
-def test_it_ends_also_when_the_code_inside_fails() -> None:
+def test_the_thread_of_a_sandbox_ends_when_the_code_inside_fails() -> None:
     before = sandboxes()
     with pytest.raises(ZeroDivisionError), serving(Sandbox(orders=3)):
         raise ZeroDivisionError
@@ -88,7 +88,7 @@ def test_the_thread_ends_when_ctrl_c_comes_before_the_start_is_complete() -> Non
     assert sandboxes() == before
 
 
-def test_a_port_that_is_taken_is_told_where_it_was_started() -> None:
+def test_a_port_in_use_raises_an_error_in_the_thread_that_starts_the_sandbox() -> None:
     before = sandboxes()
     with serving(Sandbox(orders=3)) as first:
         with pytest.raises(OSError, match="in use"), serving(Sandbox(orders=3, port=first.port)):
@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_told_where_it_was_started() -> None:
     assert sandboxes() == before
 
 
-async def test_deliveries_of_changes_from_another_thread_are_made_and_can_be_waited_for(
+async def test_a_change_from_another_thread_is_delivered_and_settled_waits_for_it(
     make_client: Callable[..., GoedGepickt],
 ) -> None:
     async with receiving() as receiver:
@@ -110,4 +110,4 @@ async def test_deliveries_of_changes_from_another_thread_are_made_and_can_be_wai
                 sandbox.world.set_order_status(order["uuid"], "on_hold" if turn % 2 else "open")
                 await asyncio.wait_for(sandbox.deliveries.settled(), SAFETY)
                 assert len(receiver.came) == turn
-        await sandbox.deliveries.settled()  # nothing runs any more, so nothing is in progress
+        await sandbox.deliveries.settled()  # the sandbox has ended, so no delivery is in progress
