@@ -1,4 +1,4 @@
-"""A plan is applied once: whatever the journal has been through, and whatever moves meanwhile."""
+"""A plan is applied once, also with a damaged journal, lost responses or changes of other programs."""
 
 import asyncio
 import json
@@ -72,13 +72,15 @@ async def test_a_plan_reads_in_large_pages_and_writes_only_what_differs(gg: Goed
     assert (await gg.products.plan(rows)).requests == 0
 
 
-async def test_few_rows_are_searched_for_where_that_is_fewer_requests(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_few_rows_are_searched_one_at_a_time_if_that_needs_fewer_requests(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     await gg.stock.plan({"SB-00004": 1})
     assert [request.path for request in sandbox.requests] == ["/webshops", "/products"]
     assert sandbox.requests[1].query["searchValue"] == "SB-00004"
 
 
-async def test_orders_that_exist_are_not_made_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_existing_orders_are_not_created_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
     known = str(sandbox.world.orders[5]["orderId"])
     line = NewOrderLine(sku="SB-00001", product_name="Mok", quantity=1)
     orders = [NewOrder(order_id=name, status="open", lines=[line]) for name in (known, "S-1", "S-2", "S-2")]
@@ -90,7 +92,7 @@ async def test_orders_that_exist_are_not_made_again(gg: GoedGepickt, sandbox: Sa
     assert (await gg.orders.plan(orders)).requests == 0
 
 
-async def test_a_saved_plan_is_the_same_plan(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_saved_plan_is_loaded_as_an_equal_plan(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
     assert gg.bulk.load_plan(plan.to_json()) == plan
     assert sandbox.api_key not in plan.to_json()
@@ -104,7 +106,7 @@ async def test_a_saved_plan_is_the_same_plan(gg: GoedGepickt, sandbox: Sandbox) 
     assert gg.with_options(webshop_uuid="another-shop").bulk.load_plan(plan.to_json()) == plan
 
 
-async def test_applying_again_does_nothing_twice(gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_plan_that_is_applied_again_repeats_no_write(gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path) -> None:
     plan = await stock_plan(gg)
     first = await outcomes_of(plan, journal=tmp_path / "j")
     again = await outcomes_of(gg.bulk.load_plan(plan.to_json()), journal=tmp_path / "j")
@@ -116,14 +118,16 @@ async def test_applying_again_does_nothing_twice(gg: GoedGepickt, sandbox: Sandb
     assert sandbox.api_key.encode() not in (tmp_path / "j").read_bytes()
 
 
-async def test_the_same_wish_planned_anew_is_done_again(gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_new_plan_with_the_same_levels_corrects_a_changed_stock(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
+) -> None:
     await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
     sandbox.world.inventory.mutate(3, -4)
     await outcomes_of(await stock_plan(gg), journal=tmp_path / "j")
     assert free(sandbox, 3) == 103
 
 
-async def test_leaving_early_ends_cleanly_and_the_rest_is_done_later(
+async def test_a_job_that_is_left_early_ends_cleanly_and_is_completed_later(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     plan = await stock_plan(gg, 30)
@@ -139,31 +143,31 @@ async def test_leaving_early_ends_cleanly_and_the_rest_is_done_later(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [(TargetLock, "take"), (Journal, "_open")])
-async def test_a_job_that_is_cancelled_while_it_takes_a_lock_gives_the_lock_back(
+async def test_a_job_that_is_cancelled_while_it_takes_a_lock_releases_the_lock(
     gg: GoedGepickt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[type[Any], str]
 ) -> None:
     plan, journal = await stock_plan(gg), tmp_path / "journal"
-    take, begun, go_on, ended = getattr(*step), threading.Event(), threading.Event(), threading.Event()
+    take, started, released, ended = getattr(*step), threading.Event(), threading.Event(), threading.Event()
 
     def take_slowly(*args: Any) -> None:
-        begun.set()
-        go_on.wait(60)
+        started.set()
+        released.wait(60)
         take(*args)
         ended.set()
 
     with monkeypatch.context() as slow:
         slow.setattr(*step, take_slowly)
         job = asyncio.create_task(outcomes_of(plan, journal=journal))
-        await asyncio.to_thread(begun.wait, 60)
+        await asyncio.to_thread(started.wait, 60)
         job.cancel()
-        go_on.set()
+        released.set()
         with pytest.raises(asyncio.CancelledError):
             await job
         await asyncio.to_thread(ended.wait, 60)
     assert all(outcome.ok for outcome in await outcomes_of(plan, journal=journal))
 
 
-async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
+async def test_a_dry_run_sends_only_reads_and_creates_no_journal(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     plan = await stock_plan(gg)
@@ -175,11 +179,13 @@ async def test_a_dry_run_sends_nothing_but_reads_and_leaves_no_journal(
     assert not (tmp_path / "j").exists()
 
 
-# -- what moves meanwhile
+# -- changes after the plan was made
 
 
 @pytest.mark.slow
-async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_stock_that_changed_after_the_plan_is_a_conflict_and_is_not_overwritten(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     plan = await stock_plan(gg)
     moved = free(sandbox, 2) - 1
     sandbox.world.inventory.mutate(2, -1)
@@ -191,7 +197,7 @@ async def test_a_stock_that_moved_is_a_conflict_and_is_not_overwritten(gg: GoedG
 
 
 @pytest.mark.slow
-async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_level_that_another_program_already_set_is_found(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
     sandbox.world.inventory.mutate(2, 102 - free(sandbox, 2))
     outcomes = {o.index: o for o in await outcomes_of(plan, max_age=0)}
@@ -200,7 +206,9 @@ async def test_a_wish_that_somebody_fulfilled_meanwhile_is_found(gg: GoedGepickt
 
 
 @pytest.mark.slow
-async def test_a_young_plan_is_not_read_again_and_an_old_one_in_pages(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_new_plan_is_applied_without_reads_and_an_old_plan_is_read_again_in_pages(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     plan = await stock_plan(gg, 40)
     sandbox.requests.clear()
     await outcomes_of(plan)
@@ -211,7 +219,7 @@ async def test_a_young_plan_is_not_read_again_and_an_old_one_in_pages(gg: GoedGe
     assert sum(recorded.method == "GET" for recorded in sandbox.requests) <= 5
 
 
-async def test_a_quantity_is_set_only_where_it_differs_and_where_the_product_lies(
+async def test_a_quantity_is_set_only_if_it_differs_and_at_the_location_of_the_product(
     gg: GoedGepickt, sandbox: Sandbox
 ) -> None:
     place = (await gg.stock.get(str(sandbox.world.products[0]["uuid"])))[0].pick_location_uuid
@@ -225,42 +233,44 @@ async def test_a_quantity_is_set_only_where_it_differs_and_where_the_product_lie
         await gg.stock.plan({}, mode="add")  # type: ignore[arg-type]
 
 
-# -- answers that are lost
+# -- lost responses
 
 
-@pytest.mark.parametrize("carried_out", [True, False])
-async def test_a_mutation_whose_answer_is_lost_is_told_by_the_numbers(
-    gg: GoedGepickt, sandbox: Sandbox, carried_out: bool
+@pytest.mark.parametrize("is_applied", [True, False])
+async def test_a_mutation_with_a_lost_response_is_resolved_from_the_stock_levels(
+    gg: GoedGepickt, sandbox: Sandbox, is_applied: bool
 ) -> None:
-    sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=carried_out), times=2)
+    sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=is_applied), times=2)
     outcomes = await outcomes_of(await stock_plan(gg), concurrency=1)
     assert all(outcome.ok for outcome in outcomes)
     assert sorted(applied(sandbox)) == sorted(set(applied(sandbox)))
     assert [free(sandbox, n) for n in range(6)] == [100 + n for n in range(6)]
-    assert sum(o.result.via is AppliedVia.FOUND for o in outcomes) == (2 if carried_out else 0)
+    assert sum(o.result.via is AppliedVia.FOUND for o in outcomes) == (2 if is_applied else 0)
 
 
-async def test_where_other_stock_moved_too_nothing_is_sent_again(
+async def test_a_mutation_is_not_sent_again_if_the_stock_also_changed_otherwise(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     plan = await stock_plan(gg, 1)
     sandbox.fail("PUT", MUTATIONS, faults.Drop(applied=True))
     sandbox.fail("PUT", MUTATIONS, faults.ChangeWorld(lambda world: world.inventory.mutate(0, -1)))
-    for path in (f"/products/{plan.writes[0].uuid}/stock-mutation", None):  # after that, nobody knows of the sending
+    for path in (f"/products/{plan.writes[0].uuid}/stock-mutation", None):  # the second error is from the journal
         (outcome,) = await outcomes_of(plan, journal=tmp_path / "j")
         assert isinstance(outcome.error, OutcomeUnknownError)
         assert (outcome.error.path, outcome.error.attempts) == (path, 1 if path else 0)
     assert len(applied(sandbox)) == 1
 
 
-async def test_a_mutation_that_is_never_carried_out_is_given_up_and_reported(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_mutation_that_is_never_applied_is_reported_as_unknown_after_three_attempts(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     sandbox.fail("PUT", MUTATIONS, faults.Drop(), times=None)
     (outcome,) = await outcomes_of(await stock_plan(gg, 1))
     assert isinstance(outcome.error, OutcomeUnknownError)
     assert len([recorded for recorded in sandbox.requests if recorded.method == "PUT"]) == 3
 
 
-async def test_a_key_that_is_refused_stops_the_job(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_rejected_api_key_stops_the_job(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg, 90)
     sandbox.fail("PUT", "*", faults.Status(401), times=None)
     sandbox.requests.clear()
@@ -272,7 +282,7 @@ async def test_a_key_that_is_refused_stops_the_job(gg: GoedGepickt, sandbox: San
 # -- the journal
 
 
-async def test_a_journal_in_use_is_refused_here_and_in_another_process(
+async def test_a_journal_in_use_is_refused_in_this_and_in_another_process(
     gg: GoedGepickt, tmp_path: Path, warm: Interpreter
 ) -> None:
     plan = await stock_plan(gg)
@@ -305,7 +315,7 @@ async def test_a_journal_of_another_account_is_refused(
     assert (tmp_path / "j").read_bytes() == content
 
 
-def _spoil_version(path: Path) -> None:
+def _damage_version(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
@@ -318,30 +328,30 @@ def _other_database(path: Path) -> None:
     connection.close()
 
 
-def _spoil_bytes(path: Path) -> None:
+def _damage_bytes(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
 
 @pytest.mark.parametrize(
-    ("spoil", "why"),
+    ("damage", "why"),
     [
-        (_spoil_version, "version 9"),
+        (_damage_version, "version 9"),
         (_other_database, "another database"),
-        (_spoil_bytes, "damaged"),
+        (_damage_bytes, "damaged"),
         (lambda path: path.write_bytes(b"no database at all" * 99), "damaged"),
         (lambda path: (path.unlink(), path.mkdir()), "must be a file"),
         (lambda path: path.write_bytes(path.read_bytes().replace(b"mutate", b"m\xfftate")), "damaged"),
         (lambda path: path.write_bytes(path.read_bytes().replace(b'"salt": "', b'"salt":5, "')), "damaged"),
     ],
 )
-async def test_a_journal_that_cannot_be_used_is_said_and_nothing_is_sent(
-    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, spoil: Callable[[Path], object], why: str
+async def test_an_unusable_journal_raises_an_error_before_a_request_is_sent(
+    gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, damage: Callable[[Path], object], why: str
 ) -> None:
     path = tmp_path / "j"
     await outcomes_of(await stock_plan(gg, 2), journal=path)
     plan = await stock_plan(gg, 4)
-    spoil(path)
+    damage(path)
     content = path.read_bytes() if path.is_file() else None
     sandbox.requests.clear()
     with pytest.raises(JournalError, match=why):
@@ -350,13 +360,13 @@ async def test_a_journal_that_cannot_be_used_is_said_and_nothing_is_sent(
     assert (path.read_bytes() if path.is_file() else None) == content
 
 
-async def test_a_directory_that_is_not_there_is_said(gg: GoedGepickt, tmp_path: Path) -> None:
+async def test_a_missing_directory_of_a_journal_raises_a_journal_error(gg: GoedGepickt, tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="No such file"):
         await outcomes_of(await stock_plan(gg), journal=tmp_path / "no" / "j")
 
 
 @pytest.mark.slow
-async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
+async def test_a_full_disk_stops_the_job_before_an_unrecorded_write_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, warm: Interpreter
 ) -> None:
     plan = await stock_plan(gg, 90)
@@ -388,7 +398,7 @@ async def test_a_full_disk_stops_the_job_before_anything_unwritten_is_sent(
     assert [free(sandbox, n) for n in range(90)] == [100 + n for n in range(90)]
 
 
-async def test_an_order_that_another_plan_made_is_not_made_again_though_the_list_does_not_show_it(
+async def test_an_order_that_another_plan_created_with_the_same_journal_is_not_created_again(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     orders = [NewOrder(order_id="S-1", status="open", lines=[NewOrderLine(sku="a", product_name="b", quantity=1)])]
@@ -400,7 +410,7 @@ async def test_an_order_that_another_plan_made_is_not_made_again_though_the_list
 
 
 @pytest.mark.slow
-async def test_two_plans_from_one_reading_do_not_mutate_twice(
+async def test_two_plans_that_read_the_same_stock_do_not_mutate_it_twice(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     first, second = await stock_plan(gg), await stock_plan(gg)
@@ -410,7 +420,7 @@ async def test_two_plans_from_one_reading_do_not_mutate_twice(
     assert [free(sandbox, n) for n in range(6)] == [100 + n for n in range(6)]
 
 
-async def test_a_plan_reads_like_a_diff_and_no_terminal_obeys_it(gg: GoedGepickt) -> None:
+async def test_a_plan_is_shown_as_a_diff_without_control_characters(gg: GoedGepickt) -> None:
     plan = await gg.products.plan(
         [
             {"sku": "SB-00001", "price": "1.00"},
@@ -428,7 +438,7 @@ async def test_a_plan_reads_like_a_diff_and_no_terminal_obeys_it(gg: GoedGepickt
     assert json.loads(plan.to_json())["writes"]
 
 
-async def test_a_long_plan_is_shown_as_far_as_asked(gg: GoedGepickt) -> None:
+async def test_a_long_plan_is_shown_up_to_its_limit(gg: GoedGepickt) -> None:
     plan = await stock_plan(gg, 20)
     text, everything = plan.render(limit=3), plan.render(limit=100).count("~ ")
     assert f"… and {everything - 3} more" in text

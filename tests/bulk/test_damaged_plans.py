@@ -1,4 +1,4 @@
-"""A plan that was damaged or crafted is refused by an error of ours, or can be shown and applied without a foreign one."""
+"""A damaged or crafted plan is refused with an error of this package, or it can be shown and applied."""
 
 import json
 import random
@@ -52,7 +52,7 @@ async def plans(gg: GoedGepickt, sandbox: Sandbox) -> list[Plan]:
 
 
 @pytest.mark.slow
-async def test_a_damaged_plan_raises_nothing_but_our_errors(gg: GoedGepickt, plans: list[Plan]) -> None:
+async def test_a_damaged_plan_raises_only_errors_of_this_package(gg: GoedGepickt, plans: list[Plan]) -> None:
     rng = random.Random(7)
     refused = 0
     for round_number in range(150):
@@ -121,6 +121,6 @@ async def test_a_crafted_plan_cannot_control_the_terminal_that_shows_it(gg: Goed
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"format": "goedgepickt-async plan"}', "[" * 100_000])
-def test_what_is_no_plan_is_said_to_be_none(text: str) -> None:
+def test_a_text_that_is_not_a_plan_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError):
         Plan.from_json(text)

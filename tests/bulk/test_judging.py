@@ -1,4 +1,4 @@
-"""What is compared is what values mean, not how they are written; and what is unfit says why."""
+"""Values are compared by their meaning, not by their spelling. An invalid row has a reason."""
 
 from decimal import Decimal
 from typing import Any
@@ -38,14 +38,14 @@ def changes(decision: Any) -> dict[str, tuple[Any, Any]]:
 
 
 @given(amount=amounts, zeros=st.integers(0, 3))
-def test_an_amount_is_the_same_however_it_is_written(amount: Decimal, zeros: int) -> None:
+def test_amounts_are_equal_regardless_of_trailing_zeros(amount: Decimal, zeros: int) -> None:
     text = f"{amount:f}" + "0" * zeros
     assert equal("price", text, amount)
     assert not equal("price", text, amount + Decimal("0.01"))
 
 
 @given(text=st.text(max_size=12), pad=st.sampled_from(["", " ", "  ", "\t"]))
-def test_a_text_is_the_same_with_white_space_around_it_and_nothing_is_nothing(text: str, pad: str) -> None:
+def test_texts_are_equal_regardless_of_outer_white_space_and_none_equals_empty(text: str, pad: str) -> None:
     assert equal("name", text, pad + text + pad)
     assert equal("name", None, pad)
     assert equal("product_id", "12", 12)
@@ -56,7 +56,9 @@ def test_a_text_is_the_same_with_white_space_around_it_and_nothing_is_nothing(te
     price=amounts,
     product_id=st.none() | st.integers(1, 10**6).map(str),
 )
-def test_what_was_created_as_wished_is_unchanged_afterwards(name: str, price: Decimal, product_id: str | None) -> None:
+def test_a_product_that_was_created_from_a_row_is_unchanged_in_the_next_plan(
+    name: str, price: Decimal, product_id: str | None
+) -> None:
     row = {"sku": "0012", "name": name, "price": str(price)} | ({"product_id": product_id} if product_id else {})
     created = diffed(row)
     assert created.action is Action.CREATE
@@ -67,7 +69,7 @@ def test_what_was_created_as_wished_is_unchanged_afterwards(name: str, price: De
 @given(
     name=st.sampled_from(["a", "b", None]), price=st.none() | amounts, wanted=st.sampled_from(["a", "b"]), to=amounts
 )
-def test_an_update_brings_what_is_there_to_what_is_wanted_and_touches_nothing_else(
+def test_an_update_changes_only_the_fields_that_differ_from_the_row(
     name: str | None, price: Decimal | None, wanted: str, to: Decimal
 ) -> None:
     there = Product(uuid="u", sku="x", name=name, price=price, product_id="7")
@@ -80,7 +82,7 @@ def test_an_update_brings_what_is_there_to_what_is_wanted_and_touches_nothing_el
     assert isinstance(diffed(row, there), Unchanged)
 
 
-def test_unset_is_left_alone_and_none_empties() -> None:
+def test_unset_keeps_a_field_and_none_empties_it() -> None:
     there = Product(uuid="u", sku="x", name="n", price=Decimal(5), product_id="7")
     assert isinstance(diffed(NewProduct(sku="x", name="n"), there), Unchanged)
     assert isinstance(diffed({"sku": "x", "price": UNSET}, there), Unchanged)
@@ -110,7 +112,7 @@ def test_unset_is_left_alone_and_none_empties() -> None:
         (None, "must be a mapping"),
     ],
 )
-def test_an_unfit_row_is_a_conflict_that_says_why(row: Any, why: str) -> None:
+def test_an_invalid_row_is_a_conflict_with_a_reason(row: Any, why: str) -> None:
     decision = diffed(row)
     assert isinstance(decision, Conflict)
     assert why in decision.reason
@@ -130,7 +132,7 @@ def test_a_number_with_thousands_of_digits_is_a_conflict(field: str) -> None:
 
 
 @given(keys=st.lists(st.sampled_from("abc"), max_size=8))
-def test_a_key_that_comes_twice_is_one_conflict_and_nothing_else(keys: list[str]) -> None:
+def test_all_rows_with_the_same_key_are_one_conflict(keys: list[str]) -> None:
     desired_rows = [DesiredRow(key=key, index=index, values={}) for index, key in enumerate(keys)]
     single, doubled = split_duplicates(desired_rows, "sku")
     assert {desired.key for desired in single} == {key for key in keys if keys.count(key) == 1}
@@ -149,7 +151,7 @@ def level(value: Any) -> Any:
 
 
 @given(free=st.integers(-50, 50), wanted=st.integers(0, 50))
-def test_a_mutation_is_the_difference_to_the_free_stock_also_to_a_negative_one(free: int, wanted: int) -> None:
+def test_a_mutation_is_the_difference_to_the_free_stock_even_if_that_is_negative(free: int, wanted: int) -> None:
     decision = diff_free_stock(level(wanted), stocked(free))
     if free == wanted:
         assert isinstance(decision, Unchanged)
@@ -158,7 +160,7 @@ def test_a_mutation_is_the_difference_to_the_free_stock_also_to_a_negative_one(f
 
 
 @given(delta=st.integers(-9, 9).filter(bool), moved=st.integers(-9, 9), reserved=st.integers(0, 1))
-def test_a_mutation_is_told_by_the_numbers_only_where_they_leave_no_other_reading(
+def test_a_mutation_is_resolved_from_the_stock_levels_only_if_they_are_unambiguous(
     delta: int, moved: int, reserved: int
 ) -> None:
     resolution = resolve_mutation(delta, {"total": 5, "reserved": 0}, {"total": 5 + moved, "reserved": reserved})
@@ -167,7 +169,7 @@ def test_a_mutation_is_told_by_the_numbers_only_where_they_leave_no_other_readin
     assert resolution.is_done is not None or resolution.why
 
 
-def test_an_order_survives_being_written_down() -> None:
+def test_an_order_is_equal_after_it_was_normalized_and_rebuilt() -> None:
     order = {
         "order_id": "S-1",
         "status": "open",
@@ -196,7 +198,7 @@ def test_an_order_survives_being_written_down() -> None:
         ({"webshop_uuid": "other"}, "another webshop"),
     ],
 )
-def test_an_unfit_order_is_a_conflict_that_says_why(change: dict[str, Any], why: str) -> None:
+def test_an_invalid_order_is_a_conflict_with_a_reason(change: dict[str, Any], why: str) -> None:
     order = {"order_id": "S-1", "status": "open", "lines": [{"sku": "a", "product_name": "b", "quantity": 1}]}
     conflict = normalize_order(order | change, 3, webshop=SHOP)
     assert isinstance(conflict, Conflict)

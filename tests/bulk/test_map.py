@@ -1,4 +1,4 @@
-"""bulk.map: one outcome for each item, in bounded memory, and nothing left behind however it is left."""
+"""bulk.map: one outcome for each item, in bounded memory. No task remains when the loop is left."""
 
 import asyncio
 import gc
@@ -25,11 +25,11 @@ def stream(operation: Any, items: Any, **options: Any) -> OutcomeStream[Any, Any
 
 
 async def drained(outcomes: OutcomeStream[Any, Any]) -> tuple[list[Any], Exception | None]:
-    """All outcomes, and what was raised after them."""
+    """All outcomes, and the error that was raised after them."""
     seen: list[Any] = []
     try:
         async for outcome in outcomes:
-            seen.append(outcome)  # noqa: PERF401  they are wanted in spite of the error
+            seen.append(outcome)  # noqa: PERF401  the outcomes before an error are needed, too
     except Exception as error:
         return seen, error
     return seen, None
@@ -48,7 +48,7 @@ async def numbers(most: int) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("items", [lambda: list(range(50)), lambda: (n for n in range(50)), lambda: numbers(50)])
-async def test_each_item_of_whatever_source_has_one_outcome(items: Callable[[], Any], ordered: bool) -> None:
+async def test_each_item_has_one_outcome_for_every_kind_of_source(items: Callable[[], Any], ordered: bool) -> None:
     outcomes = [outcome async for outcome in stream(double, items(), ordered=ordered)]
     assert sorted((o.index, o.item, o.unwrap()) for o in outcomes) == [(n, n, 2 * n) for n in range(50)]
     if ordered:
@@ -57,35 +57,35 @@ async def test_each_item_of_whatever_source_has_one_outcome(items: Callable[[], 
 
 @settings(max_examples=40)
 @given(
-    fates=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=25),
+    cases=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=25),
     concurrency=st.integers(1, 6),
     ordered=st.booleans(),
 )
-def test_whatever_takes_how_long_and_fails_none_is_lost_and_none_comes_twice(
-    fates: list[tuple[int, bool]], concurrency: int, ordered: bool
+def test_each_item_has_one_outcome_regardless_of_durations_and_failures(
+    cases: list[tuple[int, bool]], concurrency: int, ordered: bool
 ) -> None:
-    under_way = most = 0
+    running = most = 0
 
-    async def work(fate: tuple[int, bool]) -> None:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        for _ in range(fate[0]):
+    async def work(case: tuple[int, bool]) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(case[0]):
             await asyncio.sleep(0)
-        under_way -= 1
-        if fate[1]:
+        running -= 1
+        if case[1]:
             raise LookupError
 
     async def run() -> list[Any]:
-        return [o async for o in stream(work, fates, concurrency=concurrency, ordered=ordered)]
+        return [o async for o in stream(work, cases, concurrency=concurrency, ordered=ordered)]
 
     outcomes = asyncio.run(run())
-    assert sorted(o.index for o in outcomes) == list(range(len(fates)))
-    assert all(o.ok != fates[o.index][1] for o in outcomes)
+    assert sorted(o.index for o in outcomes) == list(range(len(cases)))
+    assert all(o.ok != cases[o.index][1] for o in outcomes)
     assert most <= concurrency
 
 
-async def test_items_are_taken_only_as_room_comes_free() -> None:
+async def test_an_item_is_taken_from_the_source_only_when_work_can_start() -> None:
     taken = 0
 
     def endless() -> Any:
@@ -129,7 +129,7 @@ async def test_leaving_the_loop_ends_all_work_and_closes_the_source() -> None:
         await anext(outcomes)
 
 
-async def test_a_stream_that_is_forgotten_ends_a_moment_later() -> None:
+async def test_an_unreferenced_stream_ends_its_tasks() -> None:
     before = asyncio.all_tasks()
     outcomes = stream(double, numbers(100))
     await anext(outcomes)
@@ -142,7 +142,7 @@ async def test_a_stream_that_is_forgotten_ends_a_moment_later() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_cancelling_the_consumer_ends_all_work_also_when_it_is_cancelled_twice() -> None:
+async def test_cancelling_the_consumer_once_or_twice_ends_all_work() -> None:
     cleaned = 0
 
     async def work(_: int) -> None:
@@ -171,22 +171,22 @@ async def test_cancelling_the_consumer_ends_all_work_also_when_it_is_cancelled_t
 
 
 @pytest.mark.parametrize("stop", [StopAfter(errors=1), StopAfter(errors=3), StopAfter(ratio=0.5, at_least=4)])
-async def test_it_stops_as_was_asked_and_tells_of_all_that_had_begun(stop: StopAfter) -> None:
-    begun: list[int] = []
+async def test_a_stopped_stream_still_returns_the_outcomes_of_all_started_items(stop: StopAfter) -> None:
+    started: list[int] = []
 
     async def work(number: int) -> None:
-        begun.append(number)
+        started.append(number)
         await asyncio.sleep(0)
         raise LookupError
 
     outcomes, stopped = await drained(stream(work, range(1000), stop=stop))
-    assert sorted(o.index for o in outcomes) == begun
-    assert len(begun) < 20
+    assert sorted(o.index for o in outcomes) == started
+    assert len(started) < 20
     assert isinstance(stopped, BulkStoppedError)
-    assert (stopped.failed, stopped.done) == (len(begun), len(begun))
+    assert (stopped.failed, stopped.done) == (len(started), len(started))
 
 
-async def test_what_the_source_raises_comes_after_the_outcomes() -> None:
+async def test_an_error_of_the_source_is_raised_after_the_outcomes() -> None:
     def source() -> Any:
         yield from range(5)
         raise OSError("no more")
@@ -196,7 +196,7 @@ async def test_what_the_source_raises_comes_after_the_outcomes() -> None:
     assert sorted(o.item for o in outcomes) == list(range(5))
 
 
-async def test_a_cancellation_inside_an_operation_is_that_items_outcome() -> None:
+async def test_a_cancellation_inside_an_operation_is_the_outcome_of_its_item() -> None:
     async def work(number: int) -> int:
         if number == 2:
             inner = asyncio.ensure_future(asyncio.sleep(60))
@@ -209,7 +209,7 @@ async def test_a_cancellation_inside_an_operation_is_that_items_outcome() -> Non
     assert len(outcomes) == 5
 
 
-async def test_what_cannot_be_iterated_or_makes_no_sense_is_refused(gg: GoedGepickt) -> None:
+async def test_invalid_sources_operations_and_limits_are_refused(gg: GoedGepickt) -> None:
     with pytest.raises(ConfigurationError):
         gg.bulk.map(double, [1], concurrency=0)
     with pytest.raises(ConfigurationError):
@@ -232,7 +232,7 @@ async def test_an_operation_that_is_not_async_is_named_in_each_outcome(gg: GoedG
     ] * 2
 
 
-async def test_calls_inside_it_go_on_the_bulk_lane_unless_the_client_says_otherwise(sandbox: Sandbox) -> None:
+async def test_requests_of_operations_use_the_bulk_lane_unless_the_client_sets_another_lane(sandbox: Sandbox) -> None:
     budget = RecordingBudget()
     async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=budget) as gg:
         uuid = str(sandbox.world.orders[0]["uuid"])
@@ -247,7 +247,7 @@ async def test_calls_inside_it_go_on_the_bulk_lane_unless_the_client_says_otherw
         assert [asked.lane for asked in budget.asked] == [Lane.INTERACTIVE]
 
 
-async def test_progress_counts_items_and_requests_and_reckons_with_the_budget(gg: GoedGepickt) -> None:
+async def test_progress_counts_items_and_requests_and_estimates_the_remaining_time(gg: GoedGepickt) -> None:
     uuids = [order.uuid async for order in gg.orders.list().limit(6)]
     outcomes = gg.bulk.map(gg.orders.get, uuids, concurrency=2)
     async with outcomes:
@@ -262,14 +262,14 @@ async def test_progress_counts_items_and_requests_and_reckons_with_the_budget(gg
     assert outcomes.progress.eta == 0.0
 
 
-def test_the_eta_is_by_the_budgets_rate_and_without_requests_by_the_clock() -> None:
+def test_the_eta_uses_the_rate_of_the_budget_or_without_requests_the_elapsed_time() -> None:
     assert eta(left=100, done=10, requests=20, elapsed=0.1, rate=2.0) == pytest.approx(100)
     assert eta(left=100, done=10, requests=0, elapsed=5.0, rate=2.0) == pytest.approx(50)
     assert eta(left=100, done=0, requests=0, elapsed=5.0, rate=2.0) is None
     assert eta(left=0, done=0, requests=0, elapsed=5.0, rate=2.0) == 0.0
 
 
-async def test_a_generator_that_has_ended_is_refused_and_not_taken_for_no_items() -> None:
+async def test_a_generator_that_has_ended_is_refused_but_an_empty_iterator_is_accepted() -> None:
     async def items() -> AsyncGenerator[int]:
         yield 1
 

@@ -1,4 +1,4 @@
-"""A plan says what it leaves out, where it looked, and what looks like one mistake in many rows."""
+"""A plan shows the rows that it leaves out, the webshop that it read, and probable mistakes in many rows."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ async def skus_of(gg: GoedGepickt, shop: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 6])
-async def test_a_sku_of_another_webshop_is_said_to_be_that_and_never_created(
+async def test_a_sku_of_another_webshop_is_a_conflict_and_is_not_created_by_default(
     first: GoedGepickt, shops: list[Any], count: int
 ) -> None:
     theirs = (await skus_of(first, shops[1]))[:count]
@@ -55,7 +55,7 @@ async def test_a_sku_of_another_webshop_is_said_to_be_that_and_never_created(
     assert [write.key for write in meant.creates] == theirs
 
 
-async def test_a_webshop_is_taken_by_uuid_or_name_and_never_guessed(
+async def test_a_plan_needs_the_uuid_or_name_of_one_of_several_webshops(
     sandbox: Sandbox, make_client: Callable[..., GoedGepickt], shops: list[Any]
 ) -> None:
     gg = make_client(sandbox.url, sandbox.api_key)
@@ -68,7 +68,7 @@ async def test_a_webshop_is_taken_by_uuid_or_name_and_never_guessed(
         await gg.products.plan([], webshop_uuid="nope")
 
 
-async def test_near_misses_of_a_sku_are_conflicts_that_name_the_look_alike(first: GoedGepickt) -> None:
+async def test_a_sku_that_resembles_another_is_a_conflict_that_names_it(first: GoedGepickt) -> None:
     webshop = first.settings.webshop_uuid or ""
     await first.products.create(NewProduct(webshop_uuid=webshop, sku="0012", name="Nul nul twaalf"))
     there = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[0]
@@ -89,7 +89,7 @@ async def test_near_misses_of_a_sku_are_conflicts_that_name_the_look_alike(first
     ]  # fmt: skip
 
 
-async def test_looking_for_similar_keys_costs_few_requests_however_long_the_list_is(
+async def test_the_search_for_similar_keys_sends_few_requests_in_a_long_list(
     first: GoedGepickt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strategy, "_pages_left", lambda _: 10_000)
@@ -109,11 +109,11 @@ async def test_looking_for_similar_keys_costs_few_requests_however_long_the_list
     [("0012", "12", True), ("A 1", "a1", True), ("Å-1", "Å-1", True), ("10", "1", False), ("0", "00", True),
      ("A-1", "A1", False), ("\uff10\uff11", "1", True), ("", "0", False)],
 )  # fmt: skip
-def test_a_fold_drops_what_spreadsheets_drop_and_no_more(one: str, other: str, same: bool) -> None:
+def test_fold_ignores_only_the_differences_that_spreadsheets_cause(one: str, other: str, same: bool) -> None:
     assert (fold(one) == fold(other)) is same
 
 
-async def test_with_existing_only_nothing_is_created(first: GoedGepickt) -> None:
+async def test_a_plan_with_existing_only_creates_no_product(first: GoedGepickt) -> None:
     plan = await first.products.plan([{"sku": "brand-new", "name": "x"}], existing_only=True)
     assert (plan.requests, await codes(plan)) == (0, {"brand-new": ConflictCode.NOT_FOUND})
 
@@ -123,12 +123,12 @@ async def prices(gg: GoedGepickt, factor: int) -> Plan:
     return await gg.products.plan([{"sku": p.sku, "price": str((p.price or 0) * factor)} for p in rows[:12]])
 
 
-async def test_a_constant_factor_in_prices_is_noticed(first: GoedGepickt) -> None:
+async def test_prices_that_are_all_100_times_as_high_cause_a_notice(first: GoedGepickt) -> None:
     assert any("100 times as high" in notice for notice in (await prices(first, 100)).notices)
     assert (await prices(first, 3)).notices == ()
 
 
-async def test_many_zeroes_and_barcodes_as_levels_are_noticed(first: GoedGepickt) -> None:
+async def test_many_zeroes_or_a_barcode_as_level_cause_a_notice(first: GoedGepickt) -> None:
     skus = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[:20]
     assert any("become 0" in notice for notice in (await first.stock.plan(dict.fromkeys(skus, 0))).notices)
     barcode = await first.stock.plan({skus[0]: 871234567890})
@@ -136,7 +136,7 @@ async def test_many_zeroes_and_barcodes_as_levels_are_noticed(first: GoedGepickt
     assert (await first.stock.plan({skus[0]: 12_500})).notices == ()
 
 
-async def test_a_plan_counts_all_that_was_asked_for_also_what_is_left_out(first: GoedGepickt) -> None:
+async def test_a_plan_counts_all_rows_including_the_rows_that_are_left_out(first: GoedGepickt) -> None:
     sku = (await skus_of(first, {"uuid": first.settings.webshop_uuid}))[0]
     plan = await first.products.plan([{"sku": sku, "price": "1"}, {"sku": "A"}, {"sku": "A"}, {"sku": "B"}])
     source = RowSource(name="s.csv", lines=(2, 3, 4, 6), problems=("s.csv:5: prijs: 'x' is not a number",))
@@ -151,7 +151,7 @@ async def test_a_plan_counts_all_that_was_asked_for_also_what_is_left_out(first:
     assert Plan.from_json(plan.to_json()).source == source
 
 
-async def test_an_order_whose_date_was_corrected_is_found(first: GoedGepickt) -> None:
+async def test_an_existing_order_is_found_after_its_date_was_corrected(first: GoedGepickt) -> None:
     line = {"sku": "SB-00000", "product_name": "Mok", "quantity": 1, "tax_rate": 21}
     order = {"order_id": "4001", "status": "open", "created_at": "2026-10-20T09:00:00+01:00", "lines": [line]}
     plan = await first.orders.plan([order])

@@ -1,4 +1,4 @@
-"""One run at a time writes to a target, and what an interrupted one left over is found by the next."""
+"""Only one run at a time writes to a target. The next run finds the rest of an interrupted run."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ async def interrupt(run: Any, after: int = 5) -> None:
 
 
 @pytest.mark.slow
-async def test_an_interrupted_run_is_refused_resumed_or_dropped_but_never_ignored(
+async def test_an_interrupted_run_must_be_resumed_before_another_plan_is_applied(
     gg: GoedGepickt, sandbox: Sandbox
 ) -> None:
     sandbox.fail("PUT", MUTATIONS, faults.Slow(0.01), times=None)
@@ -77,8 +77,8 @@ async def test_an_interrupted_run_is_refused_resumed_or_dropped_but_never_ignore
 
 
 @pytest.mark.slow
-async def test_a_run_that_is_resumed_into_a_changed_world_overwrites_nothing(gg: GoedGepickt, sandbox: Sandbox) -> None:
-    """Stop with content X, drop it, apply Y, apply X again: the levels are those of X."""
+async def test_a_resumed_run_does_not_overwrite_the_changes_of_a_later_run(gg: GoedGepickt, sandbox: Sandbox) -> None:
+    """A run with levels X is interrupted and dropped, Y is applied, then X again: the levels are X."""
     await interrupt(await gg.bulk.start_run(await levels(gg, 1000)))
     first = list_runs()[0].id
     resumed = await gg.bulk.resume_run(first)
@@ -94,7 +94,7 @@ async def test_a_run_that_is_resumed_into_a_changed_world_overwrites_nothing(gg:
         await gg.bulk.resume_run(first)
 
 
-async def test_what_a_plan_read_before_another_run_wrote_is_read_again(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_plan_reads_the_stock_again_after_another_run_changed_it(gg: GoedGepickt, sandbox: Sandbox) -> None:
     one, two = await levels(gg, 1000), await levels(gg, 1000)
     _ = [outcome async for outcome in one.apply()]
     outcomes = [outcome async for outcome in two.apply()]
@@ -104,7 +104,7 @@ async def test_what_a_plan_read_before_another_run_wrote_is_read_again(gg: GoedG
 
 
 @pytest.mark.slow
-async def test_two_runs_at_once_do_not_write_to_one_target(
+async def test_a_second_simultaneous_run_for_the_same_target_is_refused(
     gg: GoedGepickt, sandbox: Sandbox, make_client: Callable[..., GoedGepickt]
 ) -> None:
     sandbox.fail("PUT", MUTATIONS, faults.Slow(0.02), times=None)
@@ -124,7 +124,7 @@ async def test_two_runs_at_once_do_not_write_to_one_target(
 
 
 @pytest.mark.slow
-async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
+async def test_the_run_of_a_killed_process_is_resumed_and_applied_once(
     gg: GoedGepickt, sandbox: Sandbox, tmp_path: Path, warm: Interpreter
 ) -> None:
     sandbox.fail("PUT", MUTATIONS, faults.Slow(0.05), times=None)
@@ -141,8 +141,7 @@ async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
                     left -= 1
                     if not left:
                         os._exit(9)
-        asyncio.run(main())
-    """
+        asyncio.run(main())"""
     process = warm.start("-c", textwrap.dedent(script), cwd=tmp_path, env=os.environ)
     _, errors = await asyncio.to_thread(process.communicate)
     assert process.returncode == 9, errors
@@ -153,7 +152,9 @@ async def test_a_process_that_is_killed_leaves_a_run_that_is_done_once(
     assert run.record.state is RunState.DONE
 
 
-async def test_a_run_that_was_killed_while_it_committed_shows_what_was_done(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_a_run_that_was_killed_during_a_commit_shows_its_completed_writes(
+    gg: GoedGepickt, sandbox: Sandbox
+) -> None:
     sandbox.fail("PUT", MUTATIONS, faults.Slow(0.01), times=None)
     await interrupt(await gg.bulk.start_run(await levels(gg, 1000)))
     (before,) = list_runs()
@@ -165,11 +166,11 @@ async def test_a_run_that_was_killed_while_it_committed_shows_what_was_done(gg: 
 
 
 def make_hot(path: Path) -> None:
-    """Leave a database as a process does that is killed in the middle of a commit."""
+    """Leave a database in the state after its process was killed during a commit."""
     journal = path.with_name(path.name + "-journal")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = DELETE")
-        writer.execute("PRAGMA cache_size = 1")  # its pages go to the disk before the commit
+        writer.execute("PRAGMA cache_size = 1")  # its pages are written to the disk before the commit
         writer.execute("BEGIN IMMEDIATE")
         plan = writer.execute("SELECT max(id) FROM plans").fetchone()[0]
         writer.executemany(
@@ -181,7 +182,7 @@ def make_hot(path: Path) -> None:
     journal.write_bytes(left[1])
 
 
-async def test_the_record_of_a_run_says_what_was_changed_from_what_to_what(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_the_record_of_a_run_has_the_old_and_new_value_of_each_change(gg: GoedGepickt, sandbox: Sandbox) -> None:
     before = [free(sandbox, n) for n in range(3)]
     await finish(await gg.bulk.start_run(await levels(gg, 1000, 3)))
     (run,) = list_runs()
@@ -194,14 +195,14 @@ async def test_the_record_of_a_run_says_what_was_changed_from_what_to_what(gg: G
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"writes": 5}', '{"writes": [{"key": "A"}, 5]}', '{"writes": [{}]}'])
-async def test_a_damaged_plan_of_a_run_is_an_error_of_the_package(gg: GoedGepickt, sandbox: Sandbox, text: str) -> None:
+async def test_a_damaged_plan_of_a_run_raises_a_journal_error(gg: GoedGepickt, sandbox: Sandbox, text: str) -> None:
     run = await gg.bulk.start_run(await levels(gg, 100, 2))
     run.record.plan_path.write_text(text)
     with pytest.raises(JournalError, match="cannot be read"):
         read_changes(run.record)
 
 
-async def test_the_record_of_ended_orders_keeps_no_address(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_the_record_of_a_completed_run_of_orders_has_no_address(gg: GoedGepickt, sandbox: Sandbox) -> None:
     order = {
         "order_id": "N-1",
         "status": "open",

@@ -1,4 +1,4 @@
-"""Numbers in cells: exact, or refused."""
+"""Numbers in cells are read exactly or refused."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from goedgepickt_async.bulk.files.cells import CellError, Notation, amount, whol
         ("5.0000", "5"),
     ],
 )
-def test_a_number_that_means_one_thing_is_read(text: str, number: str) -> None:
+def test_a_number_with_one_meaning_is_read(text: str, number: str) -> None:
     assert amount(text) == Decimal(number)
 
 
 @pytest.mark.parametrize("text", ["1.234", "1,234", "12.345", "999,000"])
-def test_a_number_that_can_mean_two_things_is_refused_until_somebody_says(text: str) -> None:
+def test_an_ambiguous_number_is_refused_unless_the_notation_is_given(text: str) -> None:
     with pytest.raises(CellError, match="is ambiguous"):
         amount(text)
     assert {amount(text, Notation(decimal=".")), amount(text, Notation(decimal=","))} == {
@@ -49,19 +49,19 @@ def test_a_number_that_can_mean_two_things_is_refused_until_somebody_says(text: 
 @pytest.mark.parametrize(
     "text", ["", "x", "1.23.4", "1,2,3", "1e5", "1_000", "--1", "1.", ".5", "1.234,56,7", "٣", "9" * 50]
 )
-def test_what_is_no_number_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(CellError):
         amount(text)
 
 
 @given(st.decimals(min_value=-(10**9), max_value=10**9, places=2), st.sampled_from([",", "."]))
-def test_what_people_write_comes_back(number: Decimal, point: str) -> None:
+def test_an_amount_is_read_with_and_without_thousands_separators(number: Decimal, point: str) -> None:
     thousands = "." if point == "," else ","
     grouped = f"{number:,.2f}".replace(",", "T").replace(".", point).replace("T", thousands)
     assert amount(grouped) == amount(f"{number:.2f}".replace(".", point)) == number
 
 
-def test_a_whole_number_may_have_zeros_behind_it_and_nothing_else() -> None:
+def test_a_whole_number_may_have_only_zeros_as_decimals() -> None:
     assert (whole("5.0000"), whole("-3"), whole("5,00")) == (5, -3, 5)
     with pytest.raises(CellError, match="whole"):
         whole("5.5")

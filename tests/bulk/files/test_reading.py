@@ -1,4 +1,4 @@
-"""Files of rows: what shops export is understood, what cannot be read is named, nothing is guessed."""
+"""Files of rows: exports of shops are read, unreadable rows are reported, and no value is guessed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from goedgepickt_async import InputFileError
 from goedgepickt_async.bulk.files import FileRows, escape_cell, read_bytes, read_rows
 
-NAMES = (  # blanks around a text are not part of it
+NAMES = (  # outer blanks are not part of a text
     st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs", "Cc", "Cf"]), min_size=1)
     .map(str.strip)
     .filter(bool)
@@ -44,7 +44,7 @@ def values(rows: FileRows) -> list[dict[str, object]]:
         ("artikelnr\tproductnaam\tverkoopprijs\taantal", "0012\tMok\t€ 12,34\t5"),
     ],
 )
-def test_exports_of_shops_are_understood(head: str, row: str) -> None:
+def test_exports_of_shops_are_read(head: str, row: str) -> None:
     data = f"{head}\r\n{row}\r\n".encode()
     (product,) = values(read_bytes(data, "products"))
     assert (product["sku"], product["name"], product["price"]) == ("0012", "Mok", Decimal("12.34"))
@@ -61,7 +61,7 @@ table = st.lists(st.tuples(SKUS, NAMES, st.integers(-999, 999)), max_size=8)
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-def test_what_was_written_comes_back_whatever_the_dialect(
+def test_written_rows_are_read_with_every_delimiter_line_end_and_encoding(
     rows: list[tuple[str, str, int]], delimiter: str, end: str, encoding: str
 ) -> None:
     buffer = io.StringIO(newline="")
@@ -74,19 +74,21 @@ def test_what_was_written_comes_back_whatever_the_dialect(
 
 
 @given(st.binary(max_size=300), st.sampled_from(["products", "stock", "orders"]))
-def test_any_bytes_are_rows_or_our_error(data: bytes, kind: str) -> None:
+def test_any_bytes_are_read_as_rows_or_raise_an_input_file_error(data: bytes, kind: str) -> None:
     with contextlib.suppress(InputFileError):
         read_bytes(data, kind)
 
 
 @given(st.text(max_size=200), st.sampled_from(["products", "stock", "orders"]), st.booleans())
-def test_any_text_below_a_good_head_is_rows_or_our_error(text: str, kind: str, as_json: bool) -> None:
+def test_any_text_below_a_valid_header_is_read_as_rows_or_raises_an_input_file_error(
+    text: str, kind: str, as_json: bool
+) -> None:
     head = "" if as_json else "order_id,sku,name,price,level,quantity,created_at\n"
     with contextlib.suppress(InputFileError):
         read_bytes((head + text).encode(errors="replace"), kind, as_json=as_json)
 
 
-def test_a_bad_row_is_named_by_file_line_and_column_also_behind_a_quoted_newline() -> None:
+def test_a_bad_row_after_a_quoted_newline_is_reported_with_file_line_and_column() -> None:
     read = read_bytes(b'sku,name,price\na,"two\nlines",1\nb,x,1.234\n,y,2\nc,z,3,4\n', "products", name="p.csv")
     assert [row.line for row in read.rows] == [2]
     assert [problem.split(": ")[0] for problem in read.problems] == ["p.csv:4", "p.csv:5", "p.csv:6"]
@@ -96,28 +98,28 @@ def test_a_bad_row_is_named_by_file_line_and_column_also_behind_a_quoted_newline
         read.check()
 
 
-def test_windows_1252_is_read_where_it_is_no_utf_8() -> None:
+def test_a_file_that_is_not_utf_8_is_read_as_windows_1252() -> None:
     assert values(read_bytes("sku;naam\n1;Crème €\n".encode("cp1252"), "products")) == [{"sku": "1", "name": "Crème €"}]
 
 
-def test_a_number_that_a_spreadsheet_shortened_is_no_sku() -> None:
+def test_a_number_that_a_spreadsheet_shortened_is_refused_as_sku() -> None:
     assert "shortened" in read_bytes(b"sku,stock\n8.71E+12,4\n", "stock").problems[0]
 
 
-def test_two_columns_that_could_be_meant_are_refused_and_one_of_them_can_be_said() -> None:
+def test_two_possible_columns_are_refused_unless_one_of_them_is_given() -> None:
     data = b"Artikelnr,Artikelnummer,voorraad\na,b,1\n"
     with pytest.raises(InputFileError, match="could both hold sku"):
         read_bytes(data, "stock")
     assert values(read_bytes(data, "stock", columns={"sku": "Artikelnr"})) == [{"sku": "a", "level": 1}]
 
 
-def test_an_unknown_head_says_what_is_there_and_how_to_say_which() -> None:
+def test_the_error_for_an_unknown_header_names_its_columns_and_the_option_to_choose_one() -> None:
     with pytest.raises(InputFileError, match=r"--column sku=NAME.*'foo', 'bar'"):
         read_bytes(b"foo,bar\n1,2\n", "stock")
 
 
 @pytest.mark.parametrize("columns", [{"nope": "sku"}, {"sku": "nope"}])
-def test_a_mapping_of_what_is_not_there_is_refused(columns: dict[str, str]) -> None:
+def test_a_mapping_of_a_missing_field_or_column_is_refused(columns: dict[str, str]) -> None:
     with pytest.raises(InputFileError):
         read_bytes(b"sku,stock\n1,2\n", "stock", columns=columns)
 
@@ -132,7 +134,7 @@ def test_json_lines_keep_null_and_exact_numbers() -> None:
     assert [problem.split(": ")[0] for problem in read.problems] == ["p.jsonl:3", "p.jsonl:4"]
 
 
-def test_our_own_exports_are_read_as_stock() -> None:
+def test_exports_of_this_package_are_read_as_stock() -> None:
     row = {"uuid": "u", "sku": "0012", "stock": {"free_stock": 7, "total_stock": 9}}
     assert values(read_bytes(json.dumps(row).encode(), "stock")) == [{"sku": "0012", "level": 7, "uuid": "u"}]
     assert values(read_bytes(b"sku,stock.free_stock,stock.total_stock\n0012,7,9\n", "stock"))[0]["level"] == 7
@@ -159,13 +161,13 @@ def test_rows_of_one_order_are_its_lines_and_must_agree() -> None:
 
 
 @pytest.mark.parametrize("bad", ["S1,open,X,half", "S1,open,X,1,1", ",open,X,1", "S1,closed,X,1", "S1,open,,1"])
-def test_an_order_with_a_bad_line_is_left_out_whole_wherever_that_line_stands(bad: str) -> None:
+def test_an_order_with_a_bad_line_is_left_out_completely(bad: str) -> None:
     rows = ["S1,open,A,1", bad, "S1,open,B,1", "S2,open,A,1"]
     read = read_bytes("\n".join(["order id,status,sku,aantal", *rows]).encode(), "orders", name="o.csv")
     assert [problem.split(":")[1] for problem in read.problems] == ["3"]
     assert [row["order_id"] for row in values(read)] == ["S2"]
 
 
-def test_a_file_that_is_not_there_is_our_error(tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_input_file_error(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="No such file"):
         read_rows(tmp_path / "no.csv", "stock")

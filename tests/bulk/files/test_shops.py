@@ -1,4 +1,4 @@
-"""Whole files as shops and other programs export them; made up, after the public layouts."""
+"""Complete files as shops and other programs export them: made-up data in the public layouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from goedgepickt_async.models import Address
 
 SHOPS = Path(__file__).parent / "shops"
 
-# File, profile, name of 0012 and its price, the other SKU and its price, rows that are skipped.
+# File, profile, name and price of 0012, the other SKU and its price, number of skipped rows.
 PRODUCTS = [
     ("woocommerce_en.csv", "woocommerce", "Mok, blauw", "12.50", "woo-tee-red", "20", 4),
     ("woocommerce_nl.csv", "woocommerce", "Mok, blauw", "12.50", "shirt-rood", "20", 1),
@@ -39,7 +39,7 @@ def by_sku(rows: FileRows) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", PRODUCTS, ids=lambda case: str(case[0]))
-def test_products_of_a_whole_file_are_read_by_its_profile(case: tuple[Any, ...]) -> None:
+def test_products_of_a_complete_file_are_read_with_its_profile(case: tuple[Any, ...]) -> None:
     file, profile, name, price, other, other_price, skipped = case
     read = read_rows(SHOPS / file, "products")
     read.check()
@@ -52,7 +52,7 @@ def test_products_of_a_whole_file_are_read_by_its_profile(case: tuple[Any, ...])
 
 
 @pytest.mark.parametrize("file", [row[0] for row in PRODUCTS if not row[0].startswith("google")])
-def test_stock_of_a_whole_file_is_read(file: str) -> None:
+def test_stock_of_a_complete_file_is_read(file: str) -> None:
     read = read_rows(SHOPS / file, "stock")
     read.check()
     levels = {row.values["sku"]: row.values["level"] for row in read.rows}
@@ -60,14 +60,14 @@ def test_stock_of_a_whole_file_is_read(file: str) -> None:
     assert 3 in levels.values()
 
 
-def test_a_picture_of_shopify_is_that_of_the_variant() -> None:
+def test_the_picture_of_a_shopify_product_is_the_picture_of_its_variant() -> None:
     found = by_sku(read_rows(SHOPS / "shopify_products.csv", "products"))
     assert found["shirt-blauw"]["picture"] == "https://cdn.example.test/s-blauw.jpg"
     assert found["shirt-blauw"]["name"] == "Shirt"
     assert "picture" not in found["0012"]
 
 
-def test_orders_of_shopify_have_their_lines_and_receivers() -> None:
+def test_orders_of_shopify_are_read_with_their_lines_and_receivers() -> None:
     read = read_rows(SHOPS / "shopify_orders.csv", "orders", constants={"status": "open"})
     read.check()
     assert read.profile == "shopify-orders"
@@ -80,21 +80,21 @@ def test_orders_of_shopify_have_their_lines_and_receivers() -> None:
     assert (second.shipping.last_name, second.shipping.country) == ("Bo", "BE")
 
 
-def test_a_price_without_tax_is_told_and_not_taken() -> None:
+def test_a_price_without_tax_is_noted_and_not_read() -> None:
     read = read_rows(SHOPS / "prestashop.csv", "products")
     assert "price" not in read.columns
     assert any("Price tax excluded" in note for note in read.notes)
 
 
 @pytest.mark.parametrize("kind", ["products", "stock"])
-def test_a_profile_can_be_said_or_switched_off(kind: str) -> None:
-    said = read_rows(SHOPS / "woocommerce_nl.csv", kind, profile="woocommerce")
-    assert said.profile == "woocommerce"
+def test_a_profile_can_be_chosen_or_disabled(kind: str) -> None:
+    chosen = read_rows(SHOPS / "woocommerce_nl.csv", kind, profile="woocommerce")
+    assert chosen.profile == "woocommerce"
     off = read_rows(SHOPS / "woocommerce_nl.csv", kind, profile="none", columns={"sku": "SKU"})
     assert (off.profile, off.skipped) == ("", ())
 
 
-# Kind; rows of a file with other layouts and quirks; what is read by SKU; what is skipped and what is refused.
+# Kind; content of a file with another layout; expected values by SKU; skipped rows; refused rows.
 QUIRKS: Mapping[str, tuple[str, str, dict[str, Any], list[str], list[str]]] = {
     "woocommerce, stock that the shop does not count": (
         "stock",
@@ -160,7 +160,7 @@ QUIRKS: Mapping[str, tuple[str, str, dict[str, Any], list[str], list[str]]] = {
         [],
         [],
     ),
-    "bol.com, stock that lies there": (
+    "bol.com, stock in a warehouse of bol.com": (
         "stock",
         "offerId,ean,stockAmount,fulfilmentType,referenceCode\n1,87,7,FBR,mok\n2,88,55,FBB,bord\n3,89,1,FBR,\n",
         {"mok": 7},
@@ -205,9 +205,9 @@ def test_rows_of_other_layouts_are_read_skipped_or_refused_by_line(name: str) ->
         assert {sku: values["level"] for sku, values in found.items()} == wanted
     else:
         assert {sku: (values.get("name"), f"{values['price']}") for sku, values in found.items()} == wanted
-    for told, expected in ((read.skipped, skipped), (read.problems, refused)):
-        assert len(told) == len(expected), told
-        assert all(line.startswith(f"f:{part}") for line, part in zip(told, expected, strict=True)), told
+    for messages, expected in ((read.skipped, skipped), (read.problems, refused)):
+        assert len(messages) == len(expected), messages
+        assert all(line.startswith(f"f:{part}") for line, part in zip(messages, expected, strict=True)), messages
 
 
 def test_a_file_whose_only_known_column_is_the_sku_is_refused() -> None:
@@ -239,7 +239,7 @@ def test_orders_of_woocommerce_have_the_receiver_of_the_shipping_columns() -> No
     assert [line.split(": ")[0] for line in read.skipped] == ["the file:4", "the file:5"]
 
 
-def test_columns_that_look_like_an_address_and_are_not_read_are_named() -> None:
+def test_unread_columns_that_look_like_an_address_are_noted() -> None:
     read = read_bytes(b"ordernummer;status;artikelnummer;aantal;Postcode ontvanger\n1;open;mok;1;3511\n", "orders")
     assert any("'Postcode ontvanger'" in note for note in read.notes)
     assert any("no column is read as an address" in note for note in read.notes)
@@ -257,7 +257,7 @@ def test_an_export_of_orders_has_its_order_id_in_the_column_of_this_name() -> No
     assert (read.profile, [row.values["order_id"] for row in read.rows]) == ("goedgepickt-orders", ["S-1"])
 
 
-def test_each_profile_has_a_whole_file() -> None:
+def test_each_profile_is_tested_with_a_complete_file() -> None:
     tested = {row[1] for row in PRODUCTS}
     tested |= {"shopify-orders", "goedgepickt", "goedgepickt-orders", "shopify-inventory", "woocommerce-orders"}
     assert {profile.name for profile in PROFILES} <= tested

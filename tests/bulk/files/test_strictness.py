@@ -1,4 +1,4 @@
-"""What a file says in two ways, or says wrongly, is refused with its line; how it was read is told."""
+"""Ambiguous or wrong content of a file is refused with its line. Notes describe how the file was read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ORDERS = "Ordernummer;Status;Land;Artikelnummer;Aantal\n"
         ("1;open;NL;a;2\n1;open;BE;b;2\n", 3, "shipping country: differs"),
     ],
 )
-def test_an_order_that_may_be_there_twice_is_refused(rows: str, line: int, why: str) -> None:
+def test_an_order_that_may_be_a_duplicate_is_refused_with_its_line(rows: str, line: int, why: str) -> None:
     read = read_bytes((ORDERS + rows).encode(), "orders", name="o.csv")
     (problem,) = read.problems
     assert problem.startswith(f"o.csv:{line}: ")
@@ -42,7 +42,7 @@ def test_an_order_that_may_be_there_twice_is_refused(rows: str, line: int, why: 
     assert "1" not in {row["order_id"] for row in values(read)}
 
 
-def test_each_bad_row_and_each_order_that_is_left_out_is_one_problem() -> None:
+def test_each_bad_row_and_each_omitted_order_is_one_problem() -> None:
     rows = read_bytes(b"sku;naam;prijs\n#N/B;#N/B;1.234\n;x;1\nTotaal;12;\ngood;x;1\n", "products", name="p.csv")
     assert [problem.partition(": ")[0] for problem in rows.problems] == ["p.csv:2", "p.csv:3", "p.csv:4"]
     assert rows.problems[0].count("; ") == 2
@@ -52,35 +52,35 @@ def test_each_bad_row_and_each_order_that_is_left_out_is_one_problem() -> None:
         "order 2 is left out",
     ]
     assert "line 3: Aantal" in orders.problems[0]
-    assert "line 4: has 4 cells" in orders.problems[0]  # it may be a line of order 1 too
+    assert "line 4: has 4 cells" in orders.problems[0]  # it can also be a line of order 1
     assert [row["order_id"] for row in values(orders)] == ["3"]
 
 
-def test_what_is_said_of_an_order_may_stand_in_its_first_row_alone() -> None:
+def test_the_fields_of_an_order_may_be_only_in_its_first_row() -> None:
     read = read_bytes((ORDERS + "1;open;NL;a;1\n1;;;b;2\n2;;NL;a;1\n").encode(), "orders")
     assert [(row["order_id"], row["status"], len(row["lines"])) for row in values(read)] == [("1", "open", 2)]
     assert "Status: is empty" in read.problems[0]
 
 
-def test_the_words_of_shops_for_a_status_are_read_and_told() -> None:
+def test_the_words_of_shops_for_a_status_are_read_and_noted() -> None:
     words = {"processing": "open", "In behandeling": "open", "on-hold": "on_hold", "Verzonden": "completed",
              "geannuleerd": "cancelled", "Open": "open", "refunded": "refunded"}  # fmt: skip
     read = read_bytes((ORDERS + "".join(f"{n};{w};NL;a;1\n" for n, w in enumerate(words))).encode(), "orders")
     assert [row["status"] for row in values(read)] == list(words.values())
-    told = "'processing' as open, 'In behandeling' as open, 'on-hold' as on_hold, 'Verzonden' as completed, 'geannuleerd' as cancelled"
-    assert read.notes == (f"status: read {told}",)
+    expected = "'processing' as open, 'In behandeling' as open, 'on-hold' as on_hold, 'Verzonden' as completed, 'geannuleerd' as cancelled"
+    assert read.notes == (f"status: read {expected}",)
 
 
-def test_shopify_orders_that_are_cancelled_unpaid_or_paid_back_are_left_out_and_told() -> None:
+def test_shopify_orders_that_are_cancelled_unpaid_or_refunded_are_reported_as_skipped() -> None:
     head = "Name,Email,Financial Status,Fulfillment Status,Cancelled at,Lineitem quantity,Lineitem name,Lineitem sku\n"
     rows = ("#1,a@example.test,paid,unfulfilled,,1,Mok,a", "#1,a@example.test,,,,2,Kom,b", "#2,,refunded,unfulfilled,,1,x,a",
             "#2,,,,,1,x,b", "#3,,paid,unfulfilled,2026-11-27,1,x,a", "#4,,pending,unfulfilled,,1,x,a")  # fmt: skip
     data = (head + "\n".join(rows) + "\n").encode()
     read = read_bytes(data, "orders", name="s.csv")
     assert [(row["order_id"], row["status"], len(row["lines"])) for row in values(read)] == [("#1", "open", 2)]
-    assert [told.partition(": ")[0] for told in read.skipped] == ["s.csv:4", "s.csv:6", "s.csv:7"]
-    said = read_bytes(data, "orders", constants={"status": "open"})
-    assert [row["order_id"] for row in values(said)] == ["#1", "#4"]
+    assert [message.partition(": ")[0] for message in read.skipped] == ["s.csv:4", "s.csv:6", "s.csv:7"]
+    with_status = read_bytes(data, "orders", constants={"status": "open"})
+    assert [row["order_id"] for row in values(with_status)] == ["#1", "#4"]
 
 
 @pytest.mark.parametrize(
@@ -90,20 +90,20 @@ def test_shopify_orders_that_are_cancelled_unpaid_or_paid_back_are_left_out_and_
      ("28. März 2026", "2026-03-28T00:00"), ("28/11/2026", "2026-11-28T00:00"), ("28-11-26", None), ("46354", None),
      ("12/01/2026", None), ("31-02-2026", None), ("28 foo 2026", None), ("28-11-2026 13:05 PM", None)],
 )  # fmt: skip
-def test_a_date_is_read_where_it_can_mean_one_day_only(date: str, read: str | None) -> None:
+def test_a_date_is_read_if_it_can_mean_only_one_day(date: str, read: str | None) -> None:
     head, row = "Ordernummer;Datum;Status;Artikelnummer;Aantal\n", f"1;{date};open;a;1\n"
     rows = values(read_bytes((head + row).encode(), "orders"))
     assert [row["created_at"].isoformat()[:16] for row in rows] == ([] if read is None else [read])
 
 
 @pytest.mark.parametrize("data", [b"sku;naam\n1;Caf\x82\n", b"sku;naam\n1;Caf\x8e\n", b"sku;naam\n1;cr\x8ame\n"])
-def test_letters_of_dos_and_old_macs_are_no_windows_1252(data: bytes) -> None:
+def test_text_in_a_dos_or_old_mac_encoding_is_not_read_as_windows_1252(data: bytes) -> None:
     with pytest.raises(InputFileError, match="line 2: read as Windows-1252 it says"):
         read_bytes(data, "products")
     assert values(read_bytes(data, "products", encoding="cp850"))
 
 
-def test_a_file_that_may_be_cut_off_or_has_no_rows_is_told() -> None:
+def test_a_file_that_may_be_incomplete_or_has_no_rows_gets_a_note() -> None:
     assert "no line end" in read_bytes(b"sku;naam\n1;x\n2;Kle", "products").notes[0]
     assert read_bytes(b"sku;naam\n", "products").notes == ("it has no rows",)
 
@@ -111,18 +111,18 @@ def test_a_file_that_may_be_cut_off_or_has_no_rows_is_told() -> None:
 @pytest.mark.parametrize(
     "head", ["sku;prijs;price", "sku;verkoopprijs;prijs", "sku;Reguliere prijs;prijs", "sku;prijs incl btw;adviesprijs"]
 )
-def test_two_columns_that_could_both_be_the_price_are_refused(head: str) -> None:
+def test_two_possible_columns_for_the_price_are_refused(head: str) -> None:
     with pytest.raises(InputFileError, match="could both hold price"):
         read_bytes(f"{head}\nA;1;2\n".encode(), "products")
 
 
 @pytest.mark.parametrize("head", ["sku,artikelnummer,stock", "Product code,Item number,stock"])
-def test_two_columns_that_could_both_be_the_sku_are_refused(head: str) -> None:
+def test_two_possible_columns_for_the_sku_are_refused(head: str) -> None:
     with pytest.raises(InputFileError, match="could both hold sku"):
         read_bytes(f"{head}\na,b,1\n".encode(), "stock")
 
 
-def test_columns_like_a_price_or_a_stock_that_are_not_read_are_told() -> None:
+def test_unread_columns_that_look_like_a_price_or_stock_are_noted() -> None:
     read = read_bytes(b"sku;naam;prijs;Inkoopprijs;Actie\nA;x;1;2;3\n", "products")
     assert read.notes == ("not read: 'Inkoopprijs', 'Actie'",)
 
@@ -141,7 +141,7 @@ def test_a_row_with_too_few_cells_or_a_value_without_a_name_is_bad(data: bytes, 
     assert read.problems[0].startswith(f"p.csv:{line}: ")
 
 
-def test_a_row_that_lacks_only_what_is_not_read_is_good() -> None:
+def test_a_row_may_lack_cells_of_columns_that_are_not_read() -> None:
     assert values(read_bytes(b"sku,name,remark,more\na,b\n", "products")) == [{"sku": "a", "name": "b"}]
 
 
@@ -155,7 +155,7 @@ def test_utf_8_with_a_bad_byte_is_refused_with_its_line(data: str) -> None:
         read_bytes(raw, "products")
 
 
-def test_windows_1252_is_said_and_utf_16_without_a_mark_is_recognised() -> None:
+def test_windows_1252_is_noted_and_utf_16_without_a_byte_order_mark_is_recognised() -> None:
     text = "sku;naam\n1;Crème\n"
     ansi = read_bytes(text.encode("cp1252"), "products")
     assert (values(ansi)[0]["name"], "Windows-1252" in ansi.notes[0]) == ("Crème", True)
@@ -164,14 +164,14 @@ def test_windows_1252_is_said_and_utf_16_without_a_mark_is_recognised() -> None:
     assert read_bytes(text.encode(), "products").notes == ()
 
 
-def test_what_was_said_of_the_encoding_is_repeated_when_it_is_wrong() -> None:
+def test_the_error_for_a_wrong_encoding_names_the_given_encoding() -> None:
     with pytest.raises(InputFileError, match="not text in ascii"):
         read_bytes("sku;naam\n1;é\n".encode(), "products", encoding="ascii")
     with pytest.raises(InputFileError, match="unknown encoding 'utf-99'"):
         read_bytes(b"sku;naam\n1;x\n", "products", encoding="utf-99")
 
 
-def test_gzip_and_a_zip_of_one_file_are_read() -> None:
+def test_a_gzip_file_and_a_zip_with_one_file_are_read() -> None:
     data = b"sku;voorraad\n0012;4\n"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -197,7 +197,7 @@ def test_a_wrong_quote_is_explained_with_its_line(data: bytes, why: str) -> None
 
 
 @pytest.mark.parametrize("data", [b"<html><table>", b"<?xml version='1.0'?><Workbook>", b" <table>"])
-def test_a_page_that_is_called_a_spreadsheet_is_refused_as_that(data: bytes) -> None:
+def test_an_html_or_xml_file_is_refused_with_its_format(data: bytes) -> None:
     with pytest.raises(InputFileError, match="HTML or XML"):
         read_bytes(data, "products")
 
@@ -205,11 +205,11 @@ def test_a_page_that_is_called_a_spreadsheet_is_refused_as_that(data: bytes) -> 
 @pytest.mark.parametrize(
     "text", ['[{"sku":"1","level":2}]', '{"items": [{"sku":"1","level":2}]}', '{\n "sku": "1",\n "level": 2\n}\n']
 )
-def test_json_that_is_no_json_lines_is_read_too(text: str) -> None:
+def test_a_json_array_or_object_is_read_like_json_lines(text: str) -> None:
     assert values(read_bytes(text.encode(), "stock")) == [{"sku": "1", "level": 2}]
 
 
-def test_a_key_that_comes_twice_in_json_is_refused() -> None:
+def test_a_duplicate_key_in_json_is_refused() -> None:
     read = read_bytes(b'{"sku": "A", "sku": "B", "level": 1}\n', "stock", name="s.jsonl")
     assert read.problems == ("s.jsonl:1: has the key 'sku' twice",)
 
@@ -217,24 +217,24 @@ def test_a_key_that_comes_twice_in_json_is_refused() -> None:
 @pytest.mark.parametrize(
     "error", ["#N/B", "#N/A", "#NAAM?", "#NAME?", "#VALUE!", "#WAARDE!", "#REF!", "#DIV/0!", "#NV", "####"]
 )
-def test_an_error_of_a_spreadsheet_is_no_value(error: str) -> None:
+def test_a_spreadsheet_error_in_a_cell_is_refused(error: str) -> None:
     read = read_bytes(f"sku;naam\nA;{error}\n{error};Mok\n".encode(), "products")
     assert len(read.problems) == 2
     assert all("spreadsheet error" in problem for problem in read.problems)
 
 
 @pytest.mark.parametrize("sku", ["8E+12", "8.71E12", "8,71E+12", "1e+05"])
-def test_a_number_that_a_spreadsheet_shortened_is_no_identifier(sku: str) -> None:
+def test_a_number_that_a_spreadsheet_shortened_is_refused_as_sku(sku: str) -> None:
     assert "shortened" in read_bytes(f'sku;voorraad\n"{sku}";1\n'.encode(), "stock").problems[0]
 
 
 @pytest.mark.parametrize(("cell", "sku"), [('"=""0012"""', "0012"), ("A-1\u200b", "A-1"), ("\u00a0A", "A"), ("'0012", "0012"),
                                            ("12E5", "12E5"), ("'-MIN-1", "-MIN-1")])  # fmt: skip
-def test_what_spreadsheets_put_around_an_identifier_goes(cell: str, sku: str) -> None:
+def test_characters_that_spreadsheets_add_to_an_identifier_are_removed(cell: str, sku: str) -> None:
     assert values(read_bytes(f"sku;voorraad\n{cell};1\n".encode(), "stock"))[0]["sku"] == sku
 
 
-def test_an_apostrophe_of_a_name_stays() -> None:
+def test_the_apostrophe_of_a_name_is_kept() -> None:
     row = values(read_bytes(b"sku;naam\n1;'t Hart\n2;'80s lamp\n", "products"))
     assert [one["name"] for one in row] == ["'t Hart", "'80s lamp"]
 
@@ -251,12 +251,12 @@ def test_an_apostrophe_of_a_name_stays() -> None:
         ("2026-07-01", "2026-07-01T00:00:00+02:00"),
     ],
 )
-def test_dates_as_they_are_written_here(text: str, iso: str) -> None:
+def test_dates_in_dutch_and_other_common_formats_are_read(text: str, iso: str) -> None:
     read = read_bytes((ORDERS.replace("Land", "Besteldatum") + f"1;open;{text};a;1\n").encode(), "orders")
     assert values(read)[0]["created_at"] == datetime.fromisoformat(iso)
 
 
-def test_a_date_that_can_mean_two_days_is_refused_unless_the_order_is_said() -> None:
+def test_an_ambiguous_date_is_refused_unless_the_order_of_day_and_month_is_given() -> None:
     data = (ORDERS.replace("Land", "Besteldatum") + "1;open;05/06/2026;a;1\n").encode()
     assert "is ambiguous" in read_bytes(data, "orders").problems[0]
     assert values(read_bytes(data, "orders", dates="dmy"))[0]["created_at"].month == 6
@@ -272,7 +272,7 @@ def test_countries_are_read_by_name(text: str, code: str) -> None:
     assert values(read)[0]["shipping"]["country"] == code
 
 
-def test_constants_fill_what_a_file_does_not_say_and_percent_signs_are_read() -> None:
+def test_constants_fill_missing_columns_and_percent_signs_are_read() -> None:
     data = b"Ordernummer;Artikelnummer;Aantal;BTW\n1;a;1;21%\n"
     with pytest.raises(InputFileError, match="--set status=VALUE"):
         read_bytes(data, "orders")
@@ -318,7 +318,7 @@ def test_a_workbook_keeps_text_as_text_numbers_exact_and_dates_as_dates() -> Non
     assert (read_order["order_id"], read_order["lines"][0]["quantity"]) == ("1001", 2)
 
 
-def test_of_several_sheets_the_one_that_is_said_is_read() -> None:
+def test_a_workbook_with_several_sheets_needs_the_name_of_a_sheet() -> None:
     one, two = [["sku", "voorraad"], ["a", 1]], [["sku", "voorraad"], ["b", 2]]
     data = workbook(("Een", one), ("Twee", two))
     with pytest.raises(InputFileError, match="'Een', 'Twee'"):
@@ -331,7 +331,7 @@ def test_of_several_sheets_the_one_that_is_said_is_read() -> None:
 
 
 @pytest.mark.parametrize("order_id", ["[]", '{"a": 1}', "[1]", "null", "true", "5"])
-def test_an_order_id_of_any_json_type_is_left_to_the_check_of_the_plan(order_id: str) -> None:
+def test_an_order_id_of_any_json_type_is_checked_by_the_plan(order_id: str) -> None:
     data = f'{{"order_id": {order_id}, "status": "open"}}\n'.encode()
     read = read_bytes(data, "orders", name="s.jsonl")
     assert [row.values["order_id"] for row in read.rows] == [json.loads(order_id)]
