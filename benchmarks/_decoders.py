@@ -1,4 +1,4 @@
-"""Ways from a page's bytes to its rows; each imports its library when it is made, as each has a process of its own."""
+"""Ways from a page's bytes to its rows. Each imports its library when it is created, because each has its own process."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ def _from_dict(kind: str) -> Decode:
 
 
 def _cattrs(kind: str) -> Decode:
-    """attrs classes, renamed as cattrs' documentation shows, and the two hooks that one cannot do without."""
+    """attrs classes, renamed as cattrs' documentation shows, and the two necessary hooks."""
     from datetime import datetime
     from decimal import Decimal
 
@@ -373,6 +373,6 @@ DECODERS: Final[dict[str, Make]] = {
     "cattrs as documented": _cattrs,
 }
 KEEPS: Final = {OURS, 'pydantic v2, `extra="allow"`', "hand-written `from_dict`"}
-"""Those that keep what they do not know."""
+"""Contenders that keep unknown keys."""
 CHECKS: Final = {OURS, 'pydantic v2, `extra="allow"`', 'pydantic v2, `extra="ignore"`', "msgspec"}
-"""Those that refuse what is of another type, or read it as the right one where it means that."""
+"""Contenders that refuse a value of another type, or convert it where its meaning is clear."""

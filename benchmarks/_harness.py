@@ -1,7 +1,7 @@
-"""Paired measurement for a noisy machine: each sample lies between two samples of the floor and is a ratio to them.
+"""Paired measurement for a noisy machine: each sample is taken between two samples of the floor and is a ratio to them.
 
-CPU time of this process; candidates in a new order each round; the heap that the imports left is frozen out of the
-garbage collector's sight.
+It measures the CPU time of this process. Each round has the candidates in a new order. `gc.freeze` takes the heap of
+the imports away from the garbage collector.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def tell(tables: Sequence[Table], *, as_json: bool) -> int:
-    """Print the tables; 1 if a goal was missed, so that a person sees it. No test depends on it."""
+    """Print the tables; 1 if a goal was missed. No test depends on it."""
     for table in tables:
         print(json.dumps(attrs.asdict(table)) if as_json else f"{table}\n")
         for missed in table.missed:

@@ -26,7 +26,7 @@ _STATUSES = ("open", "ready_for_picking", "backorder", "on_hold", "completed", "
 
 
 def page(kind: str, rows: int, seed: int, reshape: Callable[[Row, random.Random], Row] | None = None) -> bytes:
-    """One page of `orders` or `products` as the API would answer it; `reshape` has a say in each row."""
+    """One page of `orders` or `products` as the API would answer it; `reshape` can change each row."""
     rng = random.Random(seed)
     made = [row(kind, rng) for _ in range(rows)]
     return as_page(made if reshape is None else [reshape(one, rng) for one in made])
@@ -281,19 +281,19 @@ def differing_unknown(row: Row, rng: random.Random) -> Row:
 
 
 def shuffled(row: Row, rng: random.Random) -> Row:
-    """The keys of each row in an order of their own, as no server is known to send them."""
+    """The keys of each row in a random order; no known server sends them so."""
     keys = list(row)
     rng.shuffle(keys)
     return {key: row[key] for key in keys}
 
 
 def nulls(row: Row, _: random.Random) -> Row:
-    """Null wherever null may be."""
+    """Null in every place that allows null."""
     return {key: value if key == "uuid" else None for key, value in row.items()}
 
 
 def sparse(row: Row, rng: random.Random) -> Row:
-    """Each key but the id there or not, by lot."""
+    """Each key except the id is there or not, at random."""
     return {key: value for key, value in row.items() if key in _KEPT or rng.random() < 0.5}
 
 
@@ -326,14 +326,14 @@ def non_ascii(row: Row, rng: random.Random) -> Row:
 
 
 def unknown_statuses(row: Row, rng: random.Random, *, number: int = 5) -> Row:
-    """A status and types that no client has heard of."""
+    """A status and types that are unknown to every client."""
     lines = [line | {"type": f"kind_{rng.randrange(number)}"} for line in row.get("products") or []]
     known = "status" if "status" in row else "type"
     return row | {known: f"state_{rng.randrange(number)}"} | ({"products": lines} if lines else {})
 
 
 def thousands_of_statuses(row: Row, rng: random.Random) -> Row:
-    """As if somebody wrote free text where a status belongs."""
+    """Free text in place of a status."""
     return unknown_statuses(row, rng, number=10_000)
 
 

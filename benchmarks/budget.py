@@ -1,11 +1,11 @@
-"""How often one is refused and how long it takes, by the way in which the rate limit is kept; side by side in one run.
+"""Refusals and time for each way of keeping the rate limit, next to each other in one run.
 
-Run it as `python benchmarks/budget.py`; it takes about six minutes. `--only` measures one of three: the ways of keeping the
-limit, the CPU time of a request with each budget, and a fleet of processes in virtual time.
+Run it as `python benchmarks/budget.py`; it takes about six minutes. `--only` measures one of three. They are the ways
+of keeping the limit, the CPU time of a request with each budget, and a fleet of processes in virtual time.
 
-Of the ways: each figure has a server of its own with
-Laravel's throttle and a scaled window; seconds are printed scaled back to 60. A refused call waits for Retry-After, which
-speaks in whole seconds of this clock: a refusal may cost up to ten seconds more or less than it would unscaled.
+For the ways, each figure has its own server with Laravel's throttle and a scaled window. Seconds are printed scaled
+back to 60. A refused call waits for Retry-After, which has whole seconds of this clock. So a refusal may cost up to ten
+seconds more or less than without scaling.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from goedgepickt_async.sandbox import Sandbox
 
 LIMIT = 150
 _CONCURRENCY = 25
-"""Requests in progress at once; ours has it for each lane."""
+"""Requests in progress at the same time; our budget has so many for each lane."""
 
 Call = Callable[[str], Awaitable[None]]
 """Makes one request in a lane, and waits and retries until it succeeds."""
@@ -48,7 +48,7 @@ Gate = Callable[[], Awaitable[None]]
 
 
 class SendLog:
-    """At most so many sendings in any window, by a log of their times."""
+    """At most so many requests in any window, with a log of their times."""
 
     def __init__(self, limit: int, window: float) -> None:
         self._limit, self._window = limit, window
@@ -114,9 +114,9 @@ CONTENDERS: dict[str, Contender] = {
 _JOB = 450
 _BURSTS = (20, 100, 150)
 _BESIDE = 4
-"""Windows for which a bulk job runs beside interactive calls."""
+"""Windows for which a bulk job runs during interactive calls."""
 _BULK = 50
-"""Calls of that job that want to go at once."""
+"""Calls of that job that wait for the budget at the same time."""
 _LATENCY = (0.05, 0.5)
 _HEAD = [
     "way",
@@ -126,7 +126,7 @@ _HEAD = [
     "burst of 20",
     "of 100",
     "of 150",
-    "interactive beside bulk: median",
+    "interactive during bulk: median",
     "longest",
 ]
 
@@ -153,8 +153,8 @@ class Measurement:
             await self._job(contender, self.rows[name])
             for number in _BURSTS:
                 await self._burst(contender, self.rows[name], number)
-        # These are quiet enough to run side by side.
-        await asyncio.gather(*(self._beside(contender, self.rows[name]) for name, contender in CONTENDERS.items()))
+        # These need so little CPU time that they can run at the same time.
+        await asyncio.gather(*(self._during_bulk(contender, self.rows[name]) for name, contender in CONTENDERS.items()))
 
     async def _job(self, contender: Contender, row: Row) -> None:
         async with self._server() as sandbox, contender(sandbox, self.period) as call:
@@ -165,7 +165,7 @@ class Measurement:
         async with self._server() as sandbox, contender(sandbox, self.period) as call:
             row.bursts.append(await self._time_of(call, number))
 
-    async def _beside(self, contender: Contender, row: Row) -> None:
+    async def _during_bulk(self, contender: Contender, row: Row) -> None:
         async with self._server() as sandbox, contender(sandbox, self.period) as call:
             bulk = [asyncio.create_task(_for_ever(call)) for _ in range(_BULK)]
             ends = time.monotonic() + _BESIDE * self.period
@@ -193,9 +193,9 @@ class Measurement:
         made = Table(
             f"{_JOB} requests under {LIMIT} per {WINDOW:g} s",
             _HEAD,
-            f"25 at once, latency {_LATENCY[0]:g} to {_LATENCY[1]:g} s; the bound is {bound / WINDOW:.0f} windows. Measured in "
-            f"windows of {self.period:g} s, all durations scaled by {self.scale:g}, printed scaled back. The bulk job wants "
-            f"{_BULK} calls to go at once; interactive calls include their latency.",
+            f"25 at the same time, latency {_LATENCY[0]:g} to {_LATENCY[1]:g} s; the bound is {bound / WINDOW:.0f} windows. Measured in "
+            f"windows of {self.period:g} s, all durations scaled by {self.scale:g}, printed scaled back. The bulk job starts "
+            f"{_BULK} calls at the same time; interactive calls include their latency.",
         )
         for name, row in self.rows.items():
             bursts = [f"{burst:.1f}" for burst in row.bursts]
@@ -292,7 +292,7 @@ def fleet() -> Table:
         "a fleet over one Redis, in virtual time",
         ["hosts", "processes", "trouble", "refused", "of what slots allow", "commands/s", "interactive: median", "p99"],
         "150 requests per 60 s; latency 0.05 to 2 s; half of the hosts have jobs that never end, of five tenants in two lanes. "
-        "Trouble: three times a host is replaced and Redis forgets its state, once it is away for 5 s.",
+        "Trouble: three times a host is replaced and Redis loses its state, and once Redis is away for 5 s.",
     )
     sizes = [(1, 4), (4, 3), (10, 5), (20, 10)]
     for hosts, processes in sizes:

@@ -1,8 +1,8 @@
-"""Requests and time: a plan that is applied, beside search-then-write an item with the same limiter, in one run.
+"""Requests and time: an applied plan, compared with search-then-write for each item with the same limiter, in one run.
 
-Run it as `python benchmarks/bulk.py`; it takes some minutes, as the window of the sandbox's throttle is scaled down: to
-6 s for plans, to 1 s for the long way. Durations are printed scaled back to a window of 60; what the processor does is
-scaled with them, so they are upper bounds.
+Run it as `python benchmarks/bulk.py`; it takes some minutes. The window of the sandbox's throttle is scaled down: to
+6 s for plans, to 1 s for the long way. Durations are printed scaled back to a window of 60 s. They include the scaled
+time of the processor, so they are upper bounds.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ async def _all(stream: Any) -> None:
             outcome.unwrap()
 
 
-# -- 10,000 products of which 1 % changed
+# -- 10,000 products, 1 % changed
 
 
 def _catalogue(sandbox: Sandbox, number: int) -> Iterator[dict[str, Any]]:
@@ -84,7 +84,7 @@ async def _products_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
     await _all(gg.bulk.map(push, _catalogue(sandbox, sandbox.world.settings.products)))
 
 
-# -- 2,000 stock levels of which 5 % changed
+# -- 2,000 stock levels, 5 % changed
 
 
 def _levels(sandbox: Sandbox, number: int) -> dict[str, int]:
@@ -106,7 +106,7 @@ async def _stock_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
         assert found is not None
         assert found.stock is not None
         delta = pair[1] - (found.stock.free_stock or 0)
-        # Search-then-write writes what has not changed too, where that can be said; a mutation of 0 cannot.
+        # Search-then-write also writes unchanged values where that is possible; a mutation of 0 is not possible.
         if delta:
             await gg.stock.mutate(found.uuid, delta)
         else:
@@ -115,7 +115,7 @@ async def _stock_each(gg: GoedGepickt, sandbox: Sandbox) -> None:
     await _all(gg.bulk.map(push, _levels(sandbox, sandbox.world.settings.products).items()))
 
 
-# -- 1,000 orders of which 400 exist
+# -- 1,000 orders, 400 exist
 
 
 def _orders(number: int) -> list[NewOrder]:
@@ -139,9 +139,7 @@ async def _orders_each(gg: GoedGepickt, sandbox: Sandbox, number: int) -> None:
 
     async def push(order: NewOrder) -> None:
         query = {"searchAttribute": "orderId", "searchDelimiter": "=", "searchValue": order.order_id}
-        found = await gg.request(
-            "GET", "/orders", query=query
-        )  # the sandbox knows it; of the service that is not known
+        found = await gg.request("GET", "/orders", query=query)  # the sandbox has this search; the service may not
         if not found.json["items"]:
             await gg.orders.create(order)
 
@@ -199,7 +197,7 @@ async def run(scale: float, period: float, period_each: float) -> list[Table]:
     stream = Table("Memory of `bulk.map`", ["items", "MiB above the start", "seconds"])
     stream.add(f"{number:,}", f"{above:.1f}", f"{took:.0f}")
     table = Table(
-        "A plan beside search-then-write, with the same limiter",
+        "A plan compared with search-then-write, with the same limiter",
         ["task", "way", "requests", "minutes", "429s"],
         f"Measured in windows of {period:g} s (plans) and {period_each:g} s (the other way), printed scaled back to {_WINDOW:g}.",
     )

@@ -1,9 +1,9 @@
 """What it costs to turn an answer's bytes into rows, in floors: the time that `orjson.loads` alone takes.
 
-Run it as `python benchmarks/decode.py`. Each contender has a process of its own, in which its samples lie between samples
-of the floor; several different pages take turns, so that no cache is warmer than in a real export. `--shapes` measures
-ours (and pydantic) on pages of other shapes instead; `--rows`, `--lines`, `--unknown` and `--non-ascii` change the usual
-page; `--page orders.json` takes a page of your own, as the API answered it.
+Run it as `python benchmarks/decode.py`. Each contender has its own process. There, its samples are taken between
+samples of the floor. Several different pages take turns, so that no cache is warmer than in a real export. `--shapes`
+measures ours (and pydantic) on pages of other shapes instead. `--rows`, `--lines`, `--unknown` and `--non-ascii` change
+the usual page. `--page orders.json` reads your own page, as the API returned it.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _draws() -> Iterable[random.Random]:
 
 
 def _changed(usual: Row, rng: random.Random, chosen: argparse.Namespace) -> Row:
-    """A row of the usual page, as the command line wants it."""
+    """A row of the usual page, as the command line describes it."""
     made = dict(usual)
     if chosen.lines is not None and "products" in made:
         made["products"] = [dict(rng.choice(usual["products"])) for _ in range(chosen.lines)]
@@ -182,7 +182,7 @@ def _measure(chosen: argparse.Namespace) -> int:
 
 
 def _refusal(decode: Decode, body: bytes) -> str | None:
-    """Why a page is not read; the text names what is bad in it."""
+    """Why a page is not read; the text names the problem in it."""
     try:
         decode(body)
     except Exception as error:  # noqa: BLE001  each library has errors of its own

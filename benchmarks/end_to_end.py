@@ -1,12 +1,13 @@
 """What reading a list over loopback costs the client's process, in CPU time: user and system, for 100 rows.
 
-Run it as `python benchmarks/end_to_end.py`. The server has a process of its own, and so has each contender; a sample is a
-list read to its end, and lies between two samples of the floor in the same process: one aiohttp session, page after page,
-`orjson.loads`. The second table has the same for a request with a tiny body: what our layer costs over bare aiohttp.
+Run it as `python benchmarks/end_to_end.py`. The server and each contender have separate processes. A sample is a list
+that is read to its end. It is taken between two samples of the floor in the same process. The floor is one aiohttp
+session, page after page, with `orjson.loads`. The second table has the same for a request with a tiny body: what our
+layer costs above plain aiohttp.
 
-The generated client is what openapi-python-client makes of `openapi.yaml`, made anew in each run. Our budget has the real
-limit and a window so short that nobody waits; once in memory (`LocalBudget`) and once in a file that the processes of a
-host share (`HostBudget`, the default for a server that is not on this machine).
+Each run generates the client with openapi-python-client from `openapi.yaml`. Our budget has the real limit and a window
+so short that no request waits. It is measured in memory (`LocalBudget`) and in a file that the processes of a host
+share (`HostBudget`). `HostBudget` is the default for a server that is not on this machine.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ _KEY: Final = "no-key"
 _SIZE: Final = 100
 _LIMIT: Final = 150
 _PERIOD: Final = 0.05
-"""Seconds of the budget's window: with the real limit, so that the state it keeps is as large as in real use, and
-so short that nobody ever waits for it."""
+"""Seconds of the budget's window. It is so short that no request waits. With the real limit, the budget's state is as
+large as in real use.
+"""
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ class Opened:
 
 
 Open = Callable[[str, Path], AbstractAsyncContextManager[Opened]]
-"""Opens a contender for a base URL; the directory is where the generated client lies."""
+"""Opens a contender for a base URL; the directory has the generated client."""
 
 
 def _bare(decode: Callable[[], Callable[[bytes], Any]]) -> Open:
@@ -100,7 +102,7 @@ def _orjson() -> Callable[[bytes], Any]:
 
 
 def _our_models() -> Callable[[bytes], Any]:
-    """Our decoder alone, to tell what it costs from what the client costs; the floor reads `items` of what it gives."""
+    """Our decoder alone, which separates its cost from the cost of the client; the floor reads `items` of its result."""
     from goedgepickt_async.convert import decode_rows, parse
     from goedgepickt_async.models import Order, Product
 
@@ -133,7 +135,7 @@ def _ours(kind: str) -> Open:
 
 
 def unlimited_budget(kind: str, directory: str = "") -> Any:
-    """A budget that nobody waits for: `local`, or `host` with a file in the directory."""
+    """A budget without waits: `local`, or `host` with a file in the directory."""
     from goedgepickt_async import HostBudget, LocalBudget
 
     second = _PERIOD / 60
@@ -227,7 +229,7 @@ class Found:
     Attributes:
         ratio: In floors.
         each: Milliseconds of CPU, the median.
-        floor: The same of the floor.
+        floor: The same for the floor.
     """
 
     ratio: Ratio
@@ -255,7 +257,7 @@ def main() -> int:
 
 
 def generate(directory: Path) -> None:
-    """Make the generated client in a directory, with the tools beside this interpreter."""
+    """Make the generated client in a directory, with the tools of this interpreter's environment."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(_OPENAPI), "--meta", "none"]
     command += ["--output-path", str(directory / PACKAGE)]
@@ -315,7 +317,7 @@ async def _measure(chosen: argparse.Namespace) -> tuple[list[float], list[float]
         await _spent(base)
         await _spent(work)
         gc.collect()
-        gc.freeze()  # or now one of the two, now the other, would pay for looking through the modules of both
+        gc.freeze()  # otherwise one of the two at random pays for the search through the modules of both
         before = await _spent(base)
         ratios, each, floors = [], [], [before]
         for _ in range(chosen.rounds):

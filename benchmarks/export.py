@@ -1,9 +1,9 @@
-"""A full export of orders under the rate limit, ours beside what connectors do; with and without trouble.
+"""A full export of orders under the rate limit, ours compared with connectors; with and without trouble.
 
-Run it as `python benchmarks/export.py`; it takes some minutes. Each export has a server of its own with Laravel's throttle
+Run it as `python benchmarks/export.py`; it takes some minutes. Each export has its own server with Laravel's throttle
 and a scaled window; durations are printed scaled back to 60 seconds. In the second half one request in fifty fails: the
-connection drops, the body is cut, or the status is 500 or 502. A row is lost if the export ended as if all were well and
-the row is not in it.
+connection drops, the body is cut, or the status is 500 or 502. A row is lost if the export ended without an error and
+does not have the row.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Export = Callable[[Sandbox, float], Awaitable[list[str]]]
 
 async def _ours(sandbox: Sandbox, period: float) -> list[str]:
     budget = make_budget("local", LIMIT, period, directory="", redis_url="", processes=1)
-    timeout = max(30 * period / WINDOW, 30.0)  # nothing hangs here; a busy machine may be slow
+    timeout = max(30 * period / WINDOW, 30.0)  # no request hangs here; a busy machine may be slow
     async with GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=budget, timeout=timeout) as gg:
         return [order.uuid async for order in gg.orders.list()]
 
@@ -59,7 +59,7 @@ def _in_batches(at_once: int, pause: float) -> Export:
                 try:
                     return _ids(await page(number))
                 except (aiohttp.ClientError, TimeoutError, ValueError):
-                    return []  # they write a line to a log here, and go on
+                    return []  # connectors write a line to a log here, and continue
 
             first = await _first(page)
             ids = _ids(first)
@@ -75,7 +75,7 @@ def _in_batches(at_once: int, pause: float) -> Export:
 
 
 async def _first(page: Callable[[int], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """A run whose first page fails is started again by somebody."""
+    """If the first page fails, the run is started again."""
     while True:
         try:
             return await page(1)
@@ -112,9 +112,9 @@ async def _compare(orders: int, period: float) -> Table:
         f"Export of {orders:,} orders, {LIMIT} requests per {WINDOW:g} s",
         ["way", "trouble", "requests", "seconds", "429s", "rows lost", "rows twice"],
         f"Latency {_LATENCY[0]:g} to {_LATENCY[1]:g} s. Measured in windows of {period:g} s, all durations scaled by "
-        f"{WINDOW / period:g}, printed scaled back; what the processors do is scaled with them, so seconds are upper bounds, "
-        "most of all where one request follows the other. Page numbers reach all rows here; those of the service end at 10,000, "
-        "where the other ways would lose the rest.",
+        f"{WINDOW / period:g}, printed scaled back. The time of the processors is scaled too. So seconds are upper bounds, "
+        "most of all where one request follows the other. Page numbers reach all rows here. In the service, page numbers end at "
+        "10,000 rows, and the other ways would lose the rest.",
     )
     for has_trouble in (False, True):
         for name, export in EXPORTERS.items():

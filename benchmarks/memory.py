@@ -1,9 +1,9 @@
-"""What orders take in memory: 10,000 of them held, and 300,000 of them streaming by.
+"""Memory of orders: 10,000 orders that are kept, and 300,000 orders in a stream.
 
-Run it as `python benchmarks/memory.py`. What is held is counted by tracemalloc, which knows every allocation of Python's and
-repeats to the byte; each way has a process of its own. What streams by is read over loopback, and judged by the peak of the
-process's resident memory (what the operating system gave it, buffers and fragments included): the peak after a tenth of the
-rows beside the peak at the end.
+Run it as `python benchmarks/memory.py`. tracemalloc counts the memory of the kept orders. It sees every allocation of
+Python, and repeats to the byte. Each way has its own process. The stream is read over loopback. Its figure is the peak
+of the process's resident memory, with buffers and fragments. The peak after a tenth of the rows is compared with the
+peak at the end.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _DICTS = "`orjson.loads`, dicts"
 _OF_DICTS = 0.65
 _FLAT = 1.10
 _KIB_OF_MAXRSS = 1024 if sys.platform == "darwin" else 1
-"""macOS tells bytes, others KiB."""
+"""macOS returns bytes, other systems return KiB."""
 
 
 def main() -> int:

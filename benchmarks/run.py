@@ -1,7 +1,7 @@
 """All benchmarks in one run: what `nox -s bench` does.
 
-Run it as `python benchmarks/run.py [name ...]`. It prints the tables as Markdown; `--write` puts them into `README.md` beside
-this file, between the markers of each benchmark, so that the figures there are those of a run. It exits with 1 where a
+Run it as `python benchmarks/run.py [name ...]`. It prints the tables as Markdown; `--write` puts them into `README.md`
+in the same directory, between the markers of each benchmark. So all figures there come from a run. It exits with 1 if a
 goal was missed or a benchmark failed.
 """
 
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _run(benchmark: Benchmark) -> tuple[int, str]:
-    """The exit code, and the tables with what they were measured on; empty if there are none."""
+    """The exit code, and the tables with what they were measured on; empty if the script printed no tables."""
     began = time.monotonic()
     command = [sys.executable, str(_HERE / Path(benchmark.command[1]).name), *benchmark.arguments, "--json"]
     print(f"{' '.join(benchmark.command)} ...", file=sys.stderr, flush=True)

@@ -1,16 +1,17 @@
 """Never throttled, and hardly slower than allowed: four processes against Laravel's throttle, for about three minutes.
 
 Run it as `python benchmarks/soak.py [--budget local|host|redis]`, or with `--unscaled` for one run of 450 requests at
-the real 150 a minute. It exits with 1 if a bound is broken. The window is scaled to 6 seconds, and with it the guard,
-the lateness, the time-outs and the latency (up to 1.5 s, scaled); figures are printed scaled back to 60 seconds.
+the real 150 a minute. It exits with 1 if a bound is broken. The window is scaled to 6 seconds. The guard, the lateness,
+the timeouts and the latency (up to 1.5 s, scaled) are scaled by the same factor. The figures are printed scaled back to
+60 seconds.
 
-How the share of the allowed rate is reckoned: a slot's shortest cycle is the window, the guard and the mean round trip
-(measured from the grant to the answer's headers). In so many of these cycles, the server could at best see so many
-times the limit arrive. What it did see is counted over as many whole cycles as there are, the first window left out;
-as arrivals come in bursts, it is the mean over all places in a cycle at which one may begin to count.
-Interactive calls ride along in all phases but the first, eight in a window: their wait is that for the
-budget, not the request itself. In the last phase calls are cancelled at any moment, kept-alive connections drop, and
-processes are killed and started again; there nothing is asked but that nothing is refused and nobody waits.
+The share of the allowed rate is calculated from cycles. The shortest cycle of a slot is the window, the guard and the
+mean round trip (from the grant to the headers of the response). In each cycle, the server can receive at most as many
+requests as the limit allows. The arrivals are counted over as many whole cycles as possible, without the first window.
+Arrivals come in bursts. So the result is the mean over all starting points in a cycle. All phases except the first have
+eight interactive calls in a window. Their wait is the wait for the budget, without the request itself. In the last
+phase calls are cancelled at any moment, kept-alive connections drop, and processes are killed and started again. The
+last phase has two goals only: no request is refused, and interactive calls do not wait.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def make_budget(kind: str, limit: int, period: float, *, directory: str, redis_u
         kind: One of `KINDS`; each process has its share of a local one.
         limit: Requests in a window, over all processes.
         period: The window in seconds.
-        directory: Where a host budget's file lies.
+        directory: The directory of a host budget's file.
         redis_url: Where Redis is.
         processes: How many share it.
     """
@@ -132,7 +133,7 @@ class Stopwatch:
 
 
 class Heard:
-    """What the processes said."""
+    """What the processes reported."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -158,7 +159,7 @@ class Heard:
 
 
 class Workers:
-    """Several processes, each with a plan of its own."""
+    """Several processes, each with its own plan."""
 
     def __init__(self, plans: list[dict[str, Any]]) -> None:
         self.heard = Heard()
@@ -173,7 +174,7 @@ class Workers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End them: by the end of their input, and those that don't hear by force."""
+        """End the processes: close their input, and kill those that do not stop."""
         for process in self._running:
             if process.returncode is not None:
                 self.heard.errors.append(f"a process ended by itself with {process.returncode}")
@@ -189,7 +190,7 @@ class Workers:
         await asyncio.gather(*self._listening)
 
     async def kill_and_restart(self, number: int) -> None:
-        """`kill -9`, whatever it is doing, and another one with the same plan."""
+        """Kill a process with `kill -9` at any moment, and start another one with the same plan."""
         process = self._running[number]
         with suppress(ProcessLookupError):
             process.kill()
@@ -237,7 +238,7 @@ async def _work(plan: dict[str, Any]) -> None:
 
 
 async def _keep_on(job: GoedGepickt, draw: random.Random, cancelled: float) -> None:
-    """One call after the other; some are cancelled, wherever they are."""
+    """One call after the other; some are cancelled at any moment."""
     while True:
         call = asyncio.create_task(_call(job))
         try:
@@ -284,7 +285,7 @@ class Phase:
         windows: How long.
         lanes: The lane that each process works in.
         interactive: Interactive calls in a window, over all processes.
-        least: The share of the allowed rate that must be reached; None where things go wrong on purpose.
+        least: The share of the allowed rate that must be reached; None in the phase with trouble.
     """
 
     name: str
@@ -369,7 +370,7 @@ class Soak:
         while time.monotonic() < ends:
             await asyncio.sleep(self.period / 4)
             sandbox.fail("*", "*", KeptAliveDrop(applied=self._draw.random() < 0.5))
-            # Shares of a local budget have no memory; what they know ends with the process.
+            # A share of a local budget keeps its state in the process only.
             if self.kind != "local" and self._draw.random() < 0.5:
                 await workers.kill_and_restart(self._draw.randrange(PROCESSES))
 
