@@ -1,4 +1,4 @@
-"""Where state lies, and that files are their owner's alone."""
+"""The directories of the state, and files that only their owner can read."""
 
 import os
 import subprocess
@@ -118,7 +118,7 @@ def test_a_private_write_to_a_pipe_writes_to_it(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_one_holder_at_a_time_has_a_lock(tmp_path: Path) -> None:
+def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     first, second = paths.FileLock(tmp_path / "lock"), paths.FileLock(tmp_path / "lock")
     assert first.take()
     assert not second.take()
@@ -136,8 +136,7 @@ from pathlib import Path
 from goedgepickt_async import paths
 lock = paths.FileLock(Path(sys.argv[1]))
 print(lock.take(), flush=True)
-sys.stdin.read()
-"""
+sys.stdin.read()"""
 
 
 def test_a_lock_excludes_other_processes_and_ends_with_its_process(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_a_directory_has_one_process_at_a_time(tmp_path: Path) -> None:
     assert entered.wait(60)
     thread.join()
     with paths.locked_directory(tmp_path), paths.locked_directory(tmp_path, timeout=0.0):
-        pass  # in time it goes on unlocked
+        pass  # after the timeout it continues without the lock
 
 
 # Windows' branch, over a module with Windows' rules: a byte range, at the position, against every other handle.
@@ -215,5 +214,5 @@ assert first.take()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="locks of open file descriptions are Linux's")
-def test_on_windows_locks_are_real_too(tmp_path: Path) -> None:
+def test_locks_exclude_other_holders_on_windows_too(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", ON_WINDOWS, paths.__file__, str(tmp_path)], check=True)

@@ -15,11 +15,11 @@ import goedgepickt_async
 from goedgepickt_async import ConfigurationError, GoedGepickt, NewOrder, RetryPolicy, Settings, ValidationError
 
 MIXINS = {"Model"}
-"""No object is of these classes alone."""
+"""These classes have no direct instances."""
 
 
 def classes() -> Iterator[type[Any]]:
-    """Classes of the package with a repr of their own, and those of attrs whose `__init__` can raise."""
+    """Classes of the package with their own repr, and attrs classes whose `__init__` can raise."""
     for module in pkgutil.walk_packages(goedgepickt_async.__path__, "goedgepickt_async."):
         if module.name.endswith("__main__"):
             continue

@@ -1,4 +1,7 @@
-"""Bodies of requests are as the API wants them: text for house numbers and money, Dutch local time, capital N."""
+"""Bodies of requests have the form that the API requires: text for house numbers and money, Dutch local time.
+
+House number keys have a capital N.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def order(**changes: Any) -> NewOrder:
     return NewOrder(**{"order_id": "1001", "status": "open", "lines": [LINE], **changes})
 
 
-def test_the_least_order_holds_what_was_given_and_nothing_else() -> None:
+def test_the_smallest_order_holds_only_what_was_given() -> None:
     assert encode(order()) == {
         "orderId": "1001",
         "orderStatus": "open",
@@ -128,7 +131,7 @@ def test_an_amount_is_always_written_plainly(amount: Decimal | str | int, text: 
 
 
 @given(st.decimals(-(10**11), 10**11, places=6) | st.integers(0, 10**12 - 1).map(Decimal))
-def test_every_sendable_amount_is_plain_and_says_the_same_number(amount: Decimal) -> None:
+def test_every_amount_that_can_be_sent_is_plain_and_keeps_its_value(amount: Decimal) -> None:
     written = encode(ProductUpdate(price=amount))["price"]
     assert set(written) <= set("-.0123456789")
     assert Decimal(written) == amount
@@ -166,7 +169,7 @@ def test_events_are_plain_text() -> None:
         timezones=st.integers(-720, 840).map(lambda minutes: timezone(timedelta(minutes=minutes))),
     )
 )
-def test_an_instant_is_read_back_as_the_second_it_was_but_for_the_hour_that_comes_twice(instant: datetime) -> None:
+def test_an_instant_is_read_back_to_the_second_except_in_the_hour_that_occurs_twice(instant: datetime) -> None:
     body = encode(order(created_at=instant))
     read = decode({"uuid": "o-1", "createDate": body["createDate"]}, Order).created_at
     assert read is not None
@@ -186,7 +189,7 @@ ADDRESSES = st.builds(
 
 @pytest.mark.slow
 @given(ADDRESSES, ADDRESSES)
-def test_addresses_come_back_as_they_went(billing: Address, shipping: Address) -> None:
+def test_an_address_is_read_back_as_it_was_sent(billing: Address, shipping: Address) -> None:
     body = encode(order(billing=billing, shipping=shipping))
     flat = {key: value for key, value in body.items() if key.startswith(("billing", "shipping"))}
     assert all(type(value) is str for value in flat.values())

@@ -178,7 +178,7 @@ def mutated(draw: st.DrawFn) -> tuple[type[Any], Any]:
 
 
 def outcome(converter: Any, data: Any, cls: type[Any]) -> Any:
-    """What comes of it: the model with the types of its parts, or the refusal."""
+    """The result: the model with the types of its parts, or the refusal."""
     try:
         read = converter.structure(data, cls)
     except Exception:
@@ -188,7 +188,7 @@ def outcome(converter: Any, data: Any, cls: type[Any]) -> Any:
 
 @contextmanager
 def hot() -> Iterator[None]:
-    """Each shape gets a function of its own when it comes for the first time."""
+    """Each shape gets its own function when it comes for the first time."""
     before = fast._HOT, fast._MOST_SHAPES
     fast._HOT, fast._MOST_SHAPES = 1, 10**6  # type: ignore[misc]
     try:
@@ -198,7 +198,7 @@ def hot() -> Iterator[None]:
 
 
 def assert_all_agree(data: Any, cls: type[Any]) -> None:
-    """The detailed path, the fast one for any shape and the fast one for this shape come to the same."""
+    """The detailed path, the fast one for any shape and the fast one for this shape have the same result."""
     before = repr(data)
     fast_path, explain = registry.converters()
     expected = outcome(explain, data, cls)
@@ -219,7 +219,7 @@ def test_both_paths_agree_on_data_that_is_wrong_in_several_places(example: tuple
 def test_both_paths_agree_on_every_wrong_value_in_every_place(cls: type[Any], good: dict[str, Any]) -> None:
     assert outcome(registry.converters().fast, good, cls) != "refused"
     for number, (_, name) in enumerate(places(good)):
-        if cls is OwnOrder and name != "ownField":  # the other places are those of an order
+        if cls is OwnOrder and name != "ownField":  # all other places are in an order
             continue
         for junk in JUNK:
             data = copy.deepcopy(good)
@@ -241,7 +241,7 @@ def test_every_read_model_is_on_the_fast_path() -> None:
     models += [StockLocation, PickLocation, Webshop, PageInfo, OwnOrder]
     for cls in models:
         assert hasattr(fast_path.get_structure_hook(cls), "read_all"), cls
-    # Stock has a hook of its own before the compiled one, and an address lies flat in its order.
+    # Stock has its own hook before the compiled one, and the keys of an address are directly in its order.
     for cls in (ProductStock, Address):
         plan = model_spec(cls)
         assert plan is not None

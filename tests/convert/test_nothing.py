@@ -1,4 +1,4 @@
-"""What the API writes where it has nothing to say is nothing, and does not make a whole list unreadable."""
+"""The empty values of the API are read as empty, and do not make a whole list unreadable."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_zero_date_is_none(raw: Any) -> None:
         "0001-11-30x",
     ],
 )
-def test_what_only_resembles_a_zero_date_is_refused(raw: str) -> None:
+def test_a_text_that_only_resembles_a_zero_date_is_refused(raw: str) -> None:
     with pytest.raises(DecodeError, match=r"\$\.createDate: expected a date and time, got other text"):
         decode({"uuid": "o-1", "createDate": raw}, Order)
 
@@ -142,12 +142,12 @@ SCALARS: list[tuple[type[Any], str, str]] = [
 
 @pytest.mark.parametrize("nothing", [False, [], {}], ids=str)
 @pytest.mark.parametrize(("cls", "key", "name"), SCALARS, ids=lambda value: str(value)[:20])
-def test_what_php_writes_for_none_is_none(cls: type[Any], key: str, name: str, nothing: Any) -> None:
+def test_the_empty_values_of_php_are_read_as_none(cls: type[Any], key: str, name: str, nothing: Any) -> None:
     read = decode({"uuid": "u-1", key: nothing}, cls)
     assert attrgetter(name)(read) is None
 
 
-def test_false_is_false_where_a_flag_belongs_and_true_is_never_nothing() -> None:
+def test_false_is_false_for_a_flag_and_true_is_never_an_empty_value() -> None:
     assert decode({"uuid": "o", "attentionNeeded": False}, Order).attention_needed is False
     for cls, key, _ in SCALARS:
         with pytest.raises(DecodeError):
@@ -198,7 +198,7 @@ def test_every_time_of_an_answer_is_the_same_instant_in_dutch_time(seconds: int,
     assert str(again.tzinfo) == "Europe/Amsterdam"
 
 
-def test_tags_are_texts_and_what_is_none_is_kept_as_its_json_text() -> None:
+def test_tags_are_texts_and_other_values_are_kept_as_their_json_text() -> None:
     tags = ["spoed", None, 5, {"name": "zoë", "id": 3}, 1.5, True, ["a"], "", None]
     order = decode({"uuid": "o-1", "tags": tags}, Order)
     assert order.tags == ("spoed", "5", '{"name": "zoë", "id": 3}', "1.5", "true", '["a"]', "")
@@ -223,7 +223,7 @@ def test_tags_are_texts_and_what_is_none_is_kept_as_its_json_text() -> None:
         (Order, {"uuid": "o", "tags": 0}, "$.tags: expected a list, got a number"),
     ],
 )
-def test_what_is_something_but_unreadable_stays_refused(cls: Any, data: dict[str, Any], problem: str) -> None:
+def test_a_value_that_is_unreadable_and_not_empty_is_refused(cls: Any, data: dict[str, Any], problem: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(data, cls)
     assert caught.value.problems == (problem,)
@@ -232,7 +232,7 @@ def test_what_is_something_but_unreadable_stays_refused(cls: Any, data: dict[str
 @pytest.mark.parametrize(
     ("cls", "data"), [(Order, {"uuid": ""}), (Order, {"uuid": []}), (StockLocation, {"picklocationUuid": ""})]
 )
-def test_what_must_be_there_takes_no_nothing(cls: Any, data: dict[str, Any]) -> None:
+def test_a_required_identifier_refuses_an_empty_value(cls: Any, data: dict[str, Any]) -> None:
     with pytest.raises(DecodeError, match="expected an identifier"):
         decode(data, cls)
 
@@ -246,7 +246,7 @@ class Parcel:
     codes: tuple[str, ...] = attrs.field(default=(), metadata=alias("codes"))
 
 
-def test_a_users_required_number_takes_no_empty_text_and_its_lists_of_text_skip_nulls() -> None:
+def test_a_users_required_number_refuses_empty_text_and_its_lists_of_text_skip_nulls() -> None:
     assert decode({"uuid": "x", "price": "1", "codes": [None, "a", 5]}, Parcel).codes == ("a", "5")
     with pytest.raises(DecodeError, match=r"\$\.price: expected a decimal number"):
         decode({"uuid": "x", "price": ""}, Parcel)
@@ -254,7 +254,7 @@ def test_a_users_required_number_takes_no_empty_text_and_its_lists_of_text_skip_
         decode({"uuid": "x", "price": "1", "codes": [None, "a", {}]}, Parcel)
 
 
-def test_one_page_with_every_kind_of_nothing_is_read_whole() -> None:
+def test_a_page_with_every_kind_of_empty_value_is_read_completely() -> None:
     odd: list[dict[str, Any]] = [
         {"uuid": "p-1", "stock": []},
         {"uuid": "p-2", "stock": {"freeStock": "", "unlimitedStock": ""}, "supplier": ""},

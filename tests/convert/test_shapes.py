@@ -1,4 +1,4 @@
-"""The functions for often seen shapes are compiled late, few and rightly, whatever an API sends."""
+"""The functions for frequent shapes are compiled late, in a bounded number and correctly, for any response of an API."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from goedgepickt_async.models import Order, Webshop
 
 @pytest.fixture
 def shapes() -> fast._Shapes:
-    """The shapes of a converter of its own."""
+    """The shapes of a separate converter."""
     hook: Any = registry._configured(is_fast=True).get_structure_hook(Webshop)
     found = hook.read_all.__self__
     assert isinstance(found, fast._Shapes)
     return found
 
 
-def test_a_shape_gets_its_own_function_only_after_many_sightings(shapes: fast._Shapes) -> None:
+def test_a_shape_gets_its_own_function_only_after_many_objects(shapes: fast._Shapes) -> None:
     row = {"uuid": "w-1", "name": "x", "later": 1}
     expected = Webshop(uuid="w-1", name="x", extra={"later": 1})
     for _ in range(fast._HOT - 1):
@@ -33,7 +33,7 @@ def test_a_shape_gets_its_own_function_only_after_many_sightings(shapes: fast._S
     assert shapes.read_all([row, {"uuid": "w-2"}, row])[1] == Webshop(uuid="w-2")
 
 
-def test_a_thousand_shapes_neither_fill_the_memory_nor_read_wrong(shapes: fast._Shapes) -> None:
+def test_a_thousand_shapes_are_read_correctly_with_bounded_memory(shapes: fast._Shapes) -> None:
     for number in range(1000):
         for _ in range(2):
             row = {f"key{number}": number, "uuid": "w-1"}
@@ -52,13 +52,13 @@ def test_keys_of_an_answer_are_never_source_code(shapes: fast._Shapes) -> None:
     assert len(shapes) == 1
 
 
-def test_an_object_of_very_many_keys_is_read_without_a_function_of_its_own(shapes: fast._Shapes) -> None:
+def test_an_object_with_very_many_keys_is_read_without_its_own_function(shapes: fast._Shapes) -> None:
     row: dict[str, Any] = {"uuid": "w-1"} | {f"k{number}": number for number in range(1000)}
     assert len(shapes.read_all([row] * (fast._HOT + 2))[-1].extra) == 1000
     assert not shapes
 
 
-def test_a_hot_shape_without_its_required_key_still_is_refused() -> None:
+def test_a_frequent_shape_without_its_required_key_is_still_refused() -> None:
     rows = [{"status": "open"}] * (fast._HOT + 2)
     with pytest.raises(DecodeError) as caught:
         decode_rows(rows, Order)

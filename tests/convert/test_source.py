@@ -1,4 +1,4 @@
-"""The generated functions read right whatever a class, its fields and the keys of an answer are called."""
+"""The generated functions read correctly with any name of a class, its fields and the keys of a response."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from goedgepickt_async.models.base import alias, flatten
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Place:
-    """Lies flat in a parcel."""
+    """Its keys are directly in a parcel."""
 
     city: str | None = attrs.field(default=None, metadata=alias("City"))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class value:  # noqa: N801 - named to collide with what the source uses
-    """Every name here is one that the generated source has a use for."""
+    """The generated source uses each of these names itself."""
 
     made: str | None = attrs.field(default=None, metadata=alias("data"))
     new: str | None = attrs.field(default=None, metadata=alias("value"))
@@ -34,7 +34,7 @@ class value:  # noqa: N801 - named to collide with what the source uses
 
 
 @pytest.mark.parametrize("is_hot", [False, True])
-def test_names_never_meet_whatever_a_class_and_its_fields_are_called(is_hot: bool) -> None:
+def test_generated_names_differ_from_any_name_of_a_class_and_its_fields(is_hot: bool) -> None:
     data = {
         "data": 1,
         "value": 2,

@@ -43,7 +43,7 @@ def test_a_hook_for_a_scalar_is_used_by_both_paths_also_after_first_use(own_conv
     assert decode_rows(rows, Order)[0].display_id == "<a>"
 
 
-def test_an_error_of_a_users_hook_is_ours_and_does_not_quote_the_value(own_converters: registry.Converters) -> None:
+def test_an_error_of_a_users_hook_becomes_a_decode_error_without_the_value(own_converters: registry.Converters) -> None:
     def picky(value: Any, _: Any) -> OrderLine:
         raise RuntimeError(f"cannot take {value}")
 
@@ -64,7 +64,7 @@ class Picky:
 
 @attrs.frozen(weakref_slot=False)
 class Derived:
-    """A user's class that works something out for itself."""
+    """A user's class that calculates a value itself."""
 
     size: int | None = attrs.field(default=None, metadata=alias("size"))
     twice: int = attrs.field(init=False)
@@ -75,7 +75,7 @@ class Derived:
 
 @attrs.define
 class Plain:
-    """A user's class that knows nothing of us."""
+    """A user's class that does not use this package."""
 
     size: int
     name: str = "x"
@@ -110,7 +110,7 @@ class WeakOrder(Order):
 
 
 class CountingOrder(Order):
-    """A user's order that does more at its making than attrs does."""
+    """A user's order that runs its own code at its creation."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -119,7 +119,7 @@ class CountingOrder(Order):
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class CheckedOrder(Order):
-    """A user's order with a field that is checked, one with a default of its own, one that is not on the wire."""
+    """A user's order with a field that is checked, one with its own default, one that is not on the wire."""
 
     colour: str = attrs.field(default="red", validator=attrs.validators.in_(("red", "blue")), metadata=alias("colour"))
     seen: bool = False
@@ -130,7 +130,7 @@ class CheckedOrder(Order):
 
 
 class MadeOrder(Order):
-    """A user's order that has a say in which object is made."""
+    """A user's order that decides which object is created."""
 
     def __new__(cls, **_: Any) -> Self:
         made = super().__new__(cls)
@@ -145,7 +145,7 @@ class Loose:
     size: int | None = attrs.field(default=None, metadata=alias("theSize"))
 
 
-def test_classes_that_check_or_work_out_something_are_read_by_their_own_init_and_by_wire_names() -> None:
+def test_a_class_that_checks_or_calculates_a_value_is_read_by_its_init_and_wire_names() -> None:
     assert decode({"size": "5"}, Plain) == Plain(5)
     assert decode({"theSize": "5", "name": "y"}, Picky) == Picky(5, "y")
     assert decode({"size": "5"}, Derived).twice == 10
@@ -174,14 +174,14 @@ def test_a_subclass_of_a_read_model_is_as_frozen_as_it_and_has_its_fields() -> N
 
 
 @pytest.mark.parametrize("cls", [WeakOrder, CheckedOrder, CountingOrder, MadeOrder])
-def test_a_subclass_that_cannot_be_filled_directly_is_not_tried_to_be(cls: type[Any]) -> None:
+def test_a_subclass_that_cannot_be_filled_directly_is_read_in_another_way(cls: type[Any]) -> None:
     hook = converters().fast.get_structure_hook(cls)
     assert hasattr(hook, "read_all") is (cls is WeakOrder and WEAK_SLOTS_ARE_SHARED)
     read = hook({"uuid": "o-1", "externalDisplayId": 1, "products": [{}], "billingCity": "Utrecht", "new": 1}, cls)
     assert (read.display_id, len(read.lines), read.billing.city, read.extra) == ("1", 1, "Utrecht", {"new": 1})
 
 
-def test_what_a_subclass_does_at_its_making_is_done() -> None:
+def test_the_creation_code_of_a_subclass_runs() -> None:
     for converter in converters():
         assert vars(converter.structure({"uuid": "o-1", "products": [{}, {}]}, CountingOrder))["count"] == 2
         assert vars(converter.structure({"uuid": "o-1"}, MadeOrder))["stamp"] == "new"
@@ -209,20 +209,20 @@ class Weak:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-def test_a_class_whose_layout_allows_no_compiled_function_is_read_alike() -> None:
+def test_a_class_whose_layout_allows_no_compiled_function_has_the_same_result() -> None:
     assert hasattr(converters().fast.get_structure_hook(Weak), "read_all") is WEAK_SLOTS_ARE_SHARED
     assert decode({"theSize": "5", "theSizes": ["1", 2], "new": 1}, Weak) == Weak(5, (1, 2), {"new": 1})
     with pytest.raises(DecodeError, match=r"\$\.theSizes\[1\]: expected an integer, got text"):
         decode({"theSizes": [1, "x"]}, Weak)
 
 
-def test_what_only_the_detailed_converter_can_read_is_read(own_converters: registry.Converters) -> None:
+def test_a_value_that_only_the_detailed_converter_can_read_is_read(own_converters: registry.Converters) -> None:
     own_converters.detailed.register_structure_hook(int, lambda value, _: len(str(value)))
     assert decode({"productQuantity": "three"}, OrderLine).quantity == 5
     assert decode_rows([{"productQuantity": "three"}], OrderLine)[0].quantity == 5
 
 
-def test_a_hook_for_money_or_dates_still_leaves_the_empty_text_to_mean_none(
+def test_an_empty_text_is_none_even_with_a_hook_for_money_or_dates(
     own_converters: registry.Converters,
 ) -> None:
     for converter in own_converters:

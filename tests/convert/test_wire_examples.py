@@ -90,7 +90,7 @@ def test_a_uuid_alone_is_enough(cls: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", [PageInfo, OrderLine, OrderShipment, Shipment, ProductStock, Supplier])
-def test_what_has_no_uuid_of_its_own_may_be_empty(cls: Any) -> None:
+def test_an_object_without_a_uuid_may_be_empty(cls: Any) -> None:
     assert decode({}, cls) == cls()
 
 
@@ -144,7 +144,7 @@ def test_other_shapes_of_the_reference_read_too() -> None:
     )
 
 
-def test_what_is_no_list_has_no_rows() -> None:
+def test_a_response_without_a_list_is_refused() -> None:
     for data in (None, dict[str, Any](), "", False):
         with pytest.raises(DecodeError, match="expected a list"):
             decode_rows(data, Order)
@@ -156,6 +156,6 @@ def test_items_that_are_no_list_are_refused(rows: object) -> None:
         decode_rows(rows, Order)
 
 
-def test_unknown_keys_are_kept_by_each_object_for_itself() -> None:
+def test_each_object_keeps_its_own_unknown_keys() -> None:
     rows = [{"uuid": "a", "x": 1}, {"uuid": "b"}, {"uuid": "c", "y": None}, {"x": 2, "uuid": "d"}]
     assert [order.extra for order in decode_rows(rows, Order)] == [{"x": 1}, {}, {"y": None}, {"x": 2}]

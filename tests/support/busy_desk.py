@@ -1,4 +1,4 @@
-"""A list that never ends and people's calls beside it, in virtual time against Laravel's throttle."""
+"""A list that never ends and interactive calls during it, in virtual time against Laravel's throttle."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BusyDesk:
         foreign: Requests of others in a second.
 
     Attributes:
-        foreign_traffic: Whether the budget ever took its own requests for those of others.
+        foreign_traffic: Whether the budget ever counted its own requests as foreign traffic.
     """
 
     def __init__(

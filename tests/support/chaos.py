@@ -1,4 +1,4 @@
-"""A plan that is applied through random faults and `kill -9`, and what the sandbox says of it afterwards."""
+"""A plan that is applied during random faults and `kill -9`, and the state of the sandbox afterwards."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _FAULTS: tuple[faults.Fault, ...] = (
     faults.InvalidUtf8(),
 )
 _MOST_RUNS = 60
-"""After so many runs a plan that is not done will not be."""
+"""After so many runs, an unfinished plan counts as failed."""
 
 
 @attrs.define
 class Report:
-    """What came of one ordeal."""
+    """The result of one play."""
 
     writes: int = 0
     runs: int = 0
@@ -58,12 +58,12 @@ class Ordeal:
 
     Attributes:
         kind: `products` (creates and updates), `stock` (mutations), `levels` (quantities that are set) or `orders`.
-        seed: What all is drawn from.
+        seed: The seed of all random choices.
         writes: How many.
         kills: How often its process is killed, at most.
-        share: Of the requests that a fault is played on.
-        refusals: How many 429s, each of which pauses everybody for more than a second.
-        directory: Where the plan and the journal lie.
+        share: The share of the requests that meet a fault.
+        refusals: How many 429s; each pauses all requests for more than a second.
+        directory: The directory of the plan and the journal.
         interpreter: Starts the processes.
     """
 

@@ -1,4 +1,4 @@
-"""Applies a saved plan, in a process of its own that may be killed at any moment. Its one argument is JSON."""
+"""Applies a saved plan, in a separate process that may be killed at any moment. Its one argument is JSON."""
 
 from __future__ import annotations
 

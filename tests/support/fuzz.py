@@ -1,8 +1,8 @@
 """A plain fuzz of the slots: random jobs against a throttle, in virtual time, one event after the other.
 
-Whatever a job meets is drawn from its seed: latencies, the moment at which the server counts a request and the one at
-which it reads its counter, answers that never come or have no rate headers, foreign on the same IP, restarts that
-forget everything. That nobody waits for ever, and that time goes on, is asserted all along.
+The seed of a job decides all events. It decides latencies, the moments at which the server counts a request and reads
+its counter, and restarts without memory. It also decides which responses never come or have no rate headers, and the
+foreign traffic on the same IP. The fuzz asserts at each step that every wait ends, and that time continues.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def depth(seeds: int) -> range:
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What is to be sent, and what it meets; durations in seconds.
+    """What is sent, and the events of the job; durations in seconds.
 
     Attributes:
         limit: Requests in a window.
         window: The server's window.
         late_arrival: How late a lost request may still be counted.
         requests: How many are to be sent.
-        concurrency: How many are in progress at once.
+        concurrency: How many are in progress at the same time.
         latency: The bounds of a request's duration.
         lane: The lane of all of them.
         counter: Whether the slots obey the server's counter.
@@ -56,7 +56,7 @@ class Job:
         never_sent: The share that never leaves.
         headerless: The share of answers without rate headers.
         foreign: Requests of others in a window.
-        clump: How many of them come at once.
+        clump: How many of them come at the same time.
         before: For how long they have been there when the job begins.
         restarts: The chance of a restart without memory, whenever nothing is in progress.
         make: The slots.
@@ -141,7 +141,7 @@ class _Play:
         return self.tally
 
     def _go_on(self) -> None:
-        """To the next event, or to the moment at which somebody who waits is told to look again."""
+        """To the next event, or to the moment at which a waiting request must check again."""
         change = FAR
         if self.to_send and self.under_way < self.job.concurrency:
             change = self.slots.next_change(self.now)

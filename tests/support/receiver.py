@@ -1,4 +1,4 @@
-"""A receiver of webhook deliveries that does as it is told and writes down what came."""
+"""A receiver of webhook deliveries that returns the given statuses and records the deliveries."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ class Came:
 
 @attrs.define
 class Receiver:
-    """Answers with the statuses that it was given, and then with 200; a status of None is silence."""
+    """Answers with the statuses that it was given, and then with 200; for the status None it sends no response."""
 
     port: int = 0
     came: list[Came] = attrs.field(factory=list)

@@ -1,4 +1,4 @@
-"""A budget that grants everything at once and writes down what it was asked and told."""
+"""A budget that grants everything immediately and records its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real redis-server of the tests' own: on loopback, on a free port, without persistence; can be killed and restarted."""
+"""A real redis-server for the tests: on loopback, on a free port, without persistence; can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ needs_redis = pytest.mark.skipif(EXECUTABLE is None, reason="there is no redis-s
 
 
 class RedisServer:
-    """One server; it keeps its port over restarts, and forgets everything, as it saves nothing.
+    """One server; it keeps its port over restarts, and loses all data, because it saves nothing.
 
     Args:
         folder: Its working directory.
@@ -48,7 +48,7 @@ class RedisServer:
             if self._comes_up():
                 return
             self.kill()
-            self.port = 0  # somebody else was quicker
+            self.port = 0  # another program took the port first
         raise RuntimeError("redis-server does not start")
 
     def kill(self) -> None:
@@ -59,7 +59,7 @@ class RedisServer:
             self._process = None
 
     def hang(self) -> None:
-        """Keep its connections and answer nobody."""
+        """Keep its connections and send no responses."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:

@@ -1,4 +1,4 @@
-"""A process of its own that shares a budget: `python -m tests.support.redis_worker JSON`, for the tests to start."""
+"""A separate process that shares a budget: the tests start `python -m tests.support.redis_worker JSON`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start_worker(interpreter: Interpreter, work: str, **options: Any) -> Process:
-    """Start one; it writes one line of JSON when it has something to tell."""
+    """Start a worker; it reports with lines of JSON."""
     order = json.dumps({**options, "work": work})
     return interpreter.start(
         "-m", "tests.support.redis_worker", order, cwd=ROOT, env=os.environ, stdin=subprocess.PIPE, stderr=2
@@ -34,7 +34,7 @@ def tell(**what: Any) -> None:
 
 
 async def send_requests(budget: RedisBudget, url: str, key: str, requests: int) -> None:
-    """Send so many, twenty at once, from the moment that the test says so."""
+    """Send so many, twenty at the same time, when the test gives the start."""
     async with GoedGepickt(key, base_url=url, budget=budget, concurrency=20) as client:
         tell(ready=True)
         await asyncio.to_thread(sys.stdin.readline)
@@ -52,7 +52,7 @@ async def hold_slots(budget: RedisBudget, slots: int, max_lifetime: float) -> No
 
 
 def skew_clocks(seconds: float) -> None:
-    """Let every clock of the process be off, but for the event loop's own."""
+    """Shift every clock of the process, except the clock of the event loop."""
     wall, monotonic = time.time, time.monotonic_ns
     time.time = lambda: wall() + seconds
     time.monotonic_ns = lambda: monotonic() + round(seconds * 1e9)

@@ -1,4 +1,7 @@
-"""Laravel's throttle in its four flavours, and rolling limits, with the time passed in (in nanoseconds): what the slots must never anger."""
+"""Laravel's throttle in its four flavours, and rolling limits. The slots must stay under each of them.
+
+The time is an argument, in nanoseconds.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class CacheThrottle:
         limit: Hits in a window.
         window: In seconds.
         store: `redis` keeps milliseconds; `file` whole seconds, rounded down; `memcached` compares whole seconds with
-            a clock that ticks at a phase of its own.
+            a clock that has its own phase.
         phase: Of memcached's clock, in [0, 1) seconds.
     """
 

@@ -1,7 +1,7 @@
 """Work over a server's bytes is bounded: 400 KB of the worst text, under a budget of steps and not of a clock.
 
-A step is a line of the package that runs. What a pattern does inside the regular expression engine is no line; so the
-patterns are replaced by ones that add up the characters that they are given.
+A step is a line of the package that runs. The work inside the regular expression engine has no lines. So the test
+replaces each pattern by one that counts the characters of its input.
 """
 
 import base64
@@ -52,7 +52,7 @@ WORST = {
 
 
 class Counting:
-    """A pattern that adds up what it is given."""
+    """A pattern that counts the characters of its input."""
 
     characters = 0
 

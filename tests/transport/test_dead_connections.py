@@ -1,4 +1,4 @@
-"""Writes never go out on a pooled connection that the server has closed; against a server in a thread of its own.
+"""Writes never go out on a pooled connection that the server has closed; against a server in a separate thread.
 
 The server closes its connections while the test holds the event loop. So the loop cannot have read the end of them.
 """
@@ -37,10 +37,10 @@ WRITES = ("POST", "PUT", "PATCH")
 class ThreadedServer:
     """Answers `{}` to each request; `close_connections` returns when they are closed."""
 
-    def __init__(self, *, close_at_once: bool = False, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, close_immediately: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self.methods: list[str] = []
         self.connections: list[socket.socket] = []
-        self._close_at_once = close_at_once
+        self._close_immediately = close_immediately
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -72,7 +72,7 @@ class ThreadedServer:
                 received = received[wanted:]
                 self.methods.append(head.split(b" ")[0].decode())
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-                if self._close_at_once:
+                if self._close_immediately:
                     _close(connection)
                     return
 
@@ -92,8 +92,8 @@ def _close(connection: socket.socket) -> None:
 
 
 @contextmanager
-def serving(*, close_at_once: bool = False) -> Iterator[tuple[ThreadedServer, str]]:
-    server = ThreadedServer(close_at_once=close_at_once)
+def serving(*, close_immediately: bool = False) -> Iterator[tuple[ThreadedServer, str]]:
+    server = ThreadedServer(close_immediately=close_immediately)
     try:
         yield server, f"http://127.0.0.1:{server.port}/api"
     finally:
@@ -102,7 +102,7 @@ def serving(*, close_at_once: bool = False) -> Iterator[tuple[ThreadedServer, st
 
 @pytest.mark.parametrize("method", WRITES)
 @pytest.mark.parametrize("quiet", [0.0, 0.05])
-async def test_a_write_after_the_loop_was_held_while_the_server_closed_goes_out_on_a_fresh_connection(
+async def test_a_write_uses_a_new_connection_after_the_server_closed_while_the_loop_was_blocked(
     make_client: Make, method: str, quiet: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport_session, "_QUIET", quiet)
@@ -118,10 +118,10 @@ async def test_a_write_after_the_loop_was_held_while_the_server_closed_goes_out_
 
 
 @pytest.mark.slow
-async def test_a_write_right_behind_an_answer_is_sent_where_the_server_closes_without_saying_so(
+async def test_a_write_directly_after_a_response_is_sent_if_the_server_closes_without_notice(
     make_client: Make,
 ) -> None:
-    with serving(close_at_once=True) as (server, url):
+    with serving(close_immediately=True) as (server, url):
         client = make_client(url, retry=RetryPolicy(base=0))  # a read may meet two closed connections in the pool
         for _ in range(50):
             await client.request("GET", "/a")
@@ -142,7 +142,7 @@ async def test_a_write_on_a_borrowed_session_is_sent_after_the_server_closed(mak
 
 
 @pytest.mark.parametrize("method", WRITES)
-async def test_a_connection_that_ends_between_its_choice_and_the_first_byte_is_not_written_to(
+async def test_no_byte_is_written_to_a_connection_that_closes_directly_after_its_choice(
     make_client: Make, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def trust(_: object, connection: object, *__: object) -> object:
@@ -162,7 +162,7 @@ async def test_a_connection_that_ends_between_its_choice_and_the_first_byte_is_n
 async def test_a_connection_that_idled_for_long_is_not_used_for_a_write(
     make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither where the clocks stood still with the machine: one of the two goes on."""
+    """This also holds after a sleep of the machine, because one of the two clocks continues."""
     with serving() as (server, url):
         client = make_client(url)
         await client.request("GET", "/a")
@@ -183,7 +183,7 @@ async def test_writes_share_connections_that_are_alive(make_client: Make, monkey
         assert len(server.connections) == 1
 
 
-async def test_a_write_whose_bytes_left_before_the_end_came_stays_unknown(make_client: Make) -> None:
+async def test_a_write_stays_unknown_if_its_bytes_left_before_the_connection_closed(make_client: Make) -> None:
     """The guard does not make a write that may have been carried out look unsent."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -282,7 +282,7 @@ async def test_a_certificate_of_another_host_is_a_connect_failure(make_client: M
     assert caught.value.evidence is Evidence.NOT_SENT
 
 
-async def test_tls_with_a_port_that_speaks_none_is_a_connect_failure(make_client: Make) -> None:
+async def test_a_tls_connection_to_a_port_without_tls_is_a_connect_failure(make_client: Make) -> None:
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
         writer.close()

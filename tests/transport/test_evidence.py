@@ -87,8 +87,8 @@ async def test_a_write_on_a_dropped_kept_alive_connection_is_not_sent_again(
     assert caught.value.attempts == 1
 
 
-async def test_aiohttp_by_itself_would_have_sent_that_put_twice() -> None:
-    """The control: what the meter guards against."""
+async def test_aiohttp_alone_sends_the_same_put_twice() -> None:
+    """The control: the meter prevents this."""
 
     async def play(exchange: Exchange) -> None:
         if exchange.number == 2:
@@ -104,7 +104,7 @@ async def test_aiohttp_by_itself_would_have_sent_that_put_twice() -> None:
     assert [exchange.request_line.split()[0] for exchange in server.arrivals] == ["GET", "PUT", "PUT"]
 
 
-async def test_nobody_listens_and_nothing_was_sent(make_client: Make) -> None:
+async def test_a_call_to_a_closed_port_is_reported_as_not_sent(make_client: Make) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -209,7 +209,7 @@ async def _bad_gzip(exchange: Exchange) -> None:
         (_bad_gzip, Evidence.APPLIED, ConnectionLostError),
     ],
 )
-async def test_without_a_whole_answer_reads_are_sent_again_and_writes_are_unknown(
+async def test_without_a_complete_response_a_read_is_sent_again_and_a_write_is_unknown(
     make_client: Make, play: Callable[[Exchange], Any], evidence: Evidence, error: type[TransportError]
 ) -> None:
     async with raw_server(play) as server:
@@ -226,7 +226,7 @@ async def test_without_a_whole_answer_reads_are_sent_again_and_writes_are_unknow
         assert len(server.arrivals) == reads + 1
 
 
-async def test_an_answer_that_never_ends_is_given_up_in_time(make_client: Make) -> None:
+async def test_a_response_that_never_ends_raises_a_timeout_error(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n[")
         for _ in range(100):
@@ -328,7 +328,7 @@ async def test_an_error_behind_a_success_status_is_an_error(make_client: Make, b
     ],
 )
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "403 Forbidden", "200 OK"])
-async def test_a_throttled_call_is_sent_again_whatever_the_headers_say(
+async def test_a_throttled_call_is_sent_again_with_any_headers(
     make_client: Make, headers: tuple[str, ...], status: str
 ) -> None:
     async def play(exchange: Exchange) -> None:
@@ -354,7 +354,7 @@ async def test_a_throttled_call_is_sent_again_whatever_the_headers_say(
         ("500 Error", b'{"message": "Too many attempts to connect to the database"}'),
     ],
 )
-async def test_a_write_is_not_sent_again_because_a_text_speaks_of_attempts(
+async def test_a_write_is_not_sent_again_when_a_text_only_mentions_attempts(
     make_client: Make, status: str, body: bytes
 ) -> None:
     async def play(exchange: Exchange) -> None:
@@ -369,7 +369,7 @@ async def test_a_write_is_not_sent_again_because_a_text_speaks_of_attempts(
 
 
 @pytest.mark.parametrize("ending", ["refused", "empty budget", "429", "404"])
-async def test_the_evidence_is_that_of_the_attempt_that_may_have_done_most(make_client: Make, ending: str) -> None:
+async def test_an_error_has_the_evidence_of_the_attempt_that_may_have_done_most(make_client: Make, ending: str) -> None:
     async def play(exchange: Exchange) -> None:
         if exchange.number == 1:
             if ending == "refused":
@@ -390,7 +390,7 @@ async def test_the_evidence_is_that_of_the_attempt_that_may_have_done_most(make_
     assert caught.value.attempts == (1 if ending in {"refused", "empty budget"} else 2)
 
 
-async def test_a_deadline_is_not_slept_through(make_client: Make) -> None:
+async def test_a_retry_after_beyond_the_deadline_raises_an_error_immediately(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"", "503 Service Unavailable", "Retry-After: 60")
 
@@ -401,7 +401,7 @@ async def test_a_deadline_is_not_slept_through(make_client: Make) -> None:
     assert len(server.arrivals) == 1
 
 
-async def test_retry_after_of_a_server_error_is_kept(make_client: Make) -> None:
+async def test_a_retry_waits_for_the_retry_after_of_a_server_error(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         moment = asyncio.get_running_loop().time()
         arrived.append(moment)
@@ -416,7 +416,7 @@ async def test_retry_after_of_a_server_error_is_kept(make_client: Make) -> None:
     assert arrived[1] - arrived[0] >= 0.99
 
 
-async def test_max_wait_holds_for_calls_that_stand_behind_others_of_their_own_client(make_client: Make) -> None:
+async def test_max_wait_holds_for_calls_that_wait_for_other_calls_of_the_same_client(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"{}")
 
@@ -435,7 +435,7 @@ async def test_max_wait_holds_for_calls_that_stand_behind_others_of_their_own_cl
         await asyncio.wait(others)
 
 
-async def test_a_refusal_whose_text_never_comes_is_still_a_refusal(make_client: Make) -> None:
+async def test_a_refusal_without_a_complete_body_is_still_a_refusal(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 100\r\n\r\n{")
         await asyncio.sleep(1)
@@ -456,7 +456,7 @@ async def test_an_answer_that_is_too_large_is_not_fetched_again(make_client: Mak
     assert len(server.arrivals) == 1
 
 
-async def test_a_huge_retry_after_is_raised_not_waited_out(make_client: Make) -> None:
+async def test_a_huge_retry_after_raises_an_error_immediately(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"", "429 Too Many Requests", "Retry-After: 99999999")
 
@@ -469,7 +469,7 @@ async def test_a_huge_retry_after_is_raised_not_waited_out(make_client: Make) ->
     assert caught.value.evidence is Evidence.REJECTED
 
 
-async def test_a_throttle_that_never_lets_go_ends_in_an_error(make_client: Make) -> None:
+async def test_a_throttle_that_refuses_every_attempt_ends_in_an_error(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"", "429 Too Many Requests", "Retry-After: 0")
 
@@ -501,7 +501,7 @@ async def test_server_errors_of_a_read_are_retried_and_of_a_write_are_unknown(ma
         assert len(server.arrivals) == 9
 
 
-async def test_an_outage_is_not_multiplied(make_client: Make) -> None:
+async def test_the_retry_quota_limits_the_requests_during_an_outage(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"", "503 Service Unavailable")
 
@@ -512,7 +512,7 @@ async def test_an_outage_is_not_multiplied(make_client: Make) -> None:
     assert len(server.arrivals) == 40 + 10
 
 
-async def test_a_deadline_ends_the_whole_call_and_says_what_is_known(make_client: Make) -> None:
+async def test_a_deadline_ends_the_whole_call_with_its_evidence(make_client: Make) -> None:
     async with raw_server(_silence) as server:
         client = make_client(server.url, deadline=0.1)
         with pytest.raises(OutcomeUnknownError) as write:
@@ -523,7 +523,7 @@ async def test_a_deadline_ends_the_whole_call_and_says_what_is_known(make_client
         assert read.value.evidence is Evidence.UNKNOWN
 
 
-async def test_a_wait_beyond_the_deadline_is_refused_at_once(make_client: Make) -> None:
+async def test_a_wait_beyond_the_deadline_is_refused_immediately(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"{}")
 
@@ -581,7 +581,7 @@ def assert_paired(events: list[tuple[str, Any]]) -> None:
 async def test_a_call_that_is_ended_after_any_step_of_the_loop_leaks_nothing(
     make_client: Make, first: str, how: str
 ) -> None:
-    """Neither a slot, a permit, a time limit nor a task."""
+    """All slots, permits, time limits and tasks end with the call."""
     seen: list[tuple[str, Any]] = []
     names = ("call_started", "request", "response", "request_failed", "call_finished")
     hooks = Hooks(**{name: partial(lambda name, event: seen.append((name, event)), name) for name in names})
@@ -638,7 +638,7 @@ async def test_a_body_that_repeats_the_key_is_shown_nowhere(make_client: Make, s
 @pytest.mark.parametrize(
     "path", ["https://evil.example.test/x", "//evil.example.test/x", "/../x", "/%2e%2E/x", "/x?a=1", "/x#y"]
 )
-async def test_a_raw_path_cannot_lead_the_key_elsewhere(make_client: Make, path: str) -> None:
+async def test_a_raw_path_cannot_send_the_key_to_another_host(make_client: Make, path: str) -> None:
     with pytest.raises(ConfigurationError):
         await make_client("http://127.0.0.1:9/api").request("GET", path)
 
@@ -678,10 +678,10 @@ async def test_no_exception_of_another_library_escapes_from_random_bytes(make_cl
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "429 X", "500 X", "503 Service Unavailable"])
 @pytest.mark.parametrize("refusals", [0, 1, 3])
-async def test_behind_any_error_status_the_throttles_text_is_one_verdict(
+async def test_the_throttle_text_has_the_same_result_with_every_error_status(
     make_client: Make, status: str, refusals: int
 ) -> None:
-    """Requests that left, the evidence and the class of the error tell the same story."""
+    """The number of sent requests, the evidence and the class of the error agree."""
 
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b'{"message": "Too Many Attempts."}', status, "Retry-After: 0")
@@ -694,7 +694,7 @@ async def test_behind_any_error_status_the_throttles_text_is_one_verdict(
     assert len(server.arrivals) == caught.value.attempts == refusals + 1
 
 
-async def test_behind_a_success_the_throttles_text_leaves_a_write_unknown_and_sent_once(make_client: Make) -> None:
+async def test_a_write_with_the_throttle_text_in_a_success_is_unknown_and_sent_once(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b'{"message": "Too Many Attempts."}')
 
@@ -718,7 +718,7 @@ async def test_behind_a_success_the_throttles_text_leaves_a_write_unknown_and_se
         ("409 Conflict", "GET", 1),
     ],
 )
-async def test_what_a_status_says_of_the_requests_fate_decides_whether_it_is_sent_again(
+async def test_the_evidence_of_a_status_decides_whether_the_request_is_sent_again(
     make_client: Make, status: str, method: str, sent: int
 ) -> None:
     async def play(exchange: Exchange) -> None:
@@ -742,10 +742,10 @@ async def test_after_a_status_about_the_connection_the_next_request_takes_anothe
     assert [arrival.on_connection for arrival in server.arrivals] == [1, 1]
 
 
-async def test_a_response_to_no_request_is_not_taken_for_the_next_ones(make_client: Make) -> None:
+async def test_a_response_without_a_request_is_not_used_for_the_next_request(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(b"{}")
-        if exchange.number == 1:  # as proxies do on an idle connection that they are about to close
+        if exchange.number == 1:  # proxies do this on an idle connection before they close it
             await exchange.answer(b"<html>", "408 Request Timeout")
             unasked.set()
 
@@ -770,7 +770,7 @@ async def test_a_response_to_no_request_is_not_taken_for_the_next_ones(make_clie
         (b"HTTP/1.1 200 OK\r\nX-Name: De Vries\r\n", "before the headers were complete"),
     ],
 )
-async def test_what_is_wrong_with_a_response_is_said_without_the_bytes_of_it(
+async def test_the_error_for_a_broken_response_names_the_problem_without_its_bytes(
     make_client: Make, raw: bytes, said: str
 ) -> None:
     async def play(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""What the meter asks of the budget and tells it, for each request on the wire; against bare sockets."""
+"""The calls of the meter to the budget, for each request on the wire; against plain sockets."""
 
 import asyncio
 import traceback
@@ -92,14 +92,14 @@ def test_the_budget_that_records_is_a_budget() -> None:
         ("429 Too Many Requests", ("Retry-After: 99999999",), Refused(99999999)),
     ],
 )
-async def test_what_an_answer_says_is_what_the_budget_is_told(
+async def test_the_status_and_headers_of_a_response_settle_the_slot(
     make_client: Make, status: str, headers: tuple[str, ...], outcome: object
 ) -> None:
     budget = await settled_with(make_client, answering(status, *headers))
     assert budget.outcomes == [outcome]
 
 
-async def test_a_gateways_answer_holds_a_slot_for_the_time_in_which_it_may_still_be_counted(make_client: Make) -> None:
+async def test_a_gateway_error_holds_the_slot_while_the_request_may_still_be_counted(make_client: Make) -> None:
     budget = LocalBudget(1, 60, clock=loop_nanoseconds(), safety_margin=1, late_arrival=30, use_server_counter=False)
     async with raw_server(answering("502 Bad Gateway")) as server:
         with pytest.raises(ServerError):
@@ -107,7 +107,7 @@ async def test_a_gateways_answer_holds_a_slot_for_the_time_in_which_it_may_still
     assert (budget.snapshot().next_free_in or 0) > 85
 
 
-async def test_a_connection_lost_after_sending_is_lost_and_one_that_never_was_is_not(make_client: Make) -> None:
+async def test_a_request_is_lost_after_sending_and_never_sent_without_a_connection(make_client: Make) -> None:
     async def drop(exchange: Exchange) -> None:
         exchange.drop()
 
@@ -116,10 +116,10 @@ async def test_a_connection_lost_after_sending_is_lost_and_one_that_never_was_is
     assert len(budget.outcomes) == 2  # aiohttp sends a GET again by itself
     async with raw_server(drop) as server:
         url = server.url
-    nobody = RecordingBudget()
+    unreachable = RecordingBudget()
     with pytest.raises(GoedGepicktError):
-        await make_client(url, budget=nobody, retry=ONE_TRY).request("GET", "/a")
-    assert nobody.outcomes == [NeverSent()]
+        await make_client(url, budget=unreachable, retry=ONE_TRY).request("GET", "/a")
+    assert unreachable.outcomes == [NeverSent()]
 
 
 @pytest.mark.parametrize("sent", [True, False])
@@ -154,7 +154,7 @@ async def test_a_slot_is_settled_at_the_headers_not_at_the_end_of_the_body(make_
     assert budget.outcomes == [Answered(None)]
 
 
-async def test_a_body_that_breaks_off_takes_nothing_back(make_client: Make) -> None:
+async def test_an_incomplete_body_does_not_change_the_outcome_of_the_slot(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
         exchange.drop()
@@ -163,13 +163,13 @@ async def test_a_body_that_breaks_off_takes_nothing_back(make_client: Make) -> N
     assert Answered(None) in budget.outcomes
 
 
-async def test_an_attempt_may_live_as_long_as_its_timeout(make_client: Make) -> None:
+async def test_the_budget_gets_the_timeout_of_an_attempt(make_client: Make) -> None:
     budget = await settled_with(make_client, answering("200 OK"), timeout=3.5)
     assert budget.asked == [Asked(Lane.INTERACTIVE, 3.5, None, None)]
 
 
 @pytest.mark.parametrize("lane", Lane)
-async def test_the_lane_and_the_longest_wait_are_those_of_the_settings(make_client: Make, lane: Lane) -> None:
+async def test_the_budget_gets_the_lane_and_the_longest_wait_of_the_settings(make_client: Make, lane: Lane) -> None:
     budget = await settled_with(make_client, answering("200 OK"), lane=lane.name, max_wait=2.5)
     (asked,) = budget.asked
     assert asked.lane is lane
@@ -191,7 +191,7 @@ async def test_a_call_that_is_sent_again_keeps_its_place(make_client: Make, stat
     assert [asked.place for asked in budget.asked] == [None, 101, 101]
 
 
-async def test_what_aiohttp_sends_again_keeps_its_place_too(make_client: Make) -> None:
+async def test_a_request_that_aiohttp_sends_again_keeps_its_place(make_client: Make) -> None:
     async def play(exchange: Exchange) -> None:
         if exchange.number == 2:
             exchange.drop()
@@ -215,7 +215,7 @@ async def test_two_calls_have_two_places(make_client: Make) -> None:
     assert [asked.place for asked in budget.asked] == [None] * 5
 
 
-async def test_the_throttles_text_behind_another_status_pauses_everybody_for_what_it_asks(make_client: Make) -> None:
+async def test_the_throttle_text_with_another_status_pauses_the_budget_for_its_retry_after(make_client: Make) -> None:
     """The slot was settled at the headers; the text comes after."""
 
     async def play(exchange: Exchange) -> None:
@@ -245,7 +245,7 @@ async def test_a_429_pauses_the_budget_once(make_client: Make) -> None:
     assert budget.outcomes == [Refused(4), Answered(None)]
 
 
-async def test_a_server_error_that_asks_for_too_long_a_pause_is_raised_at_once(make_client: Make) -> None:
+async def test_a_server_error_with_too_long_a_pause_is_raised_immediately(make_client: Make) -> None:
     async with raw_server(answering("503 Service Unavailable", "Retry-After: 121")) as server:
         async with asyncio.timeout(2):
             with pytest.raises(ServerError):
@@ -253,7 +253,7 @@ async def test_a_server_error_that_asks_for_too_long_a_pause_is_raised_at_once(m
     assert len(server.arrivals) == 1
 
 
-async def test_a_429_that_asks_for_too_long_a_pause_is_raised_at_once(make_client: Make) -> None:
+async def test_a_429_with_too_long_a_pause_is_raised_immediately(make_client: Make) -> None:
     async with raw_server(answering("429 Too Many Requests", "Retry-After: 121")) as server:
         with pytest.raises(RateLimitedError) as caught:
             await make_client(server.url, budget=RecordingBudget()).request("GET", "/a")
@@ -269,7 +269,7 @@ def chained(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def shown(error: BaseException) -> str:
-    """All that anybody may come to see of an exception: its traceback, and the attributes of each in the chain."""
+    """All visible parts of an exception: its traceback, and the attributes of each exception in the chain."""
     parts = traceback.format_exception(error)
     for link in chained(error):
         parts += [repr(link), str(link), repr(link.args), repr(vars(link))]

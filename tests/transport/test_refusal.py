@@ -1,4 +1,4 @@
-"""Answers that are no success, as errors: what they say, what they hide, and what they mean for the request's fate."""
+"""Error responses as exceptions: what they say, what they hide, and what they mean for the outcome of the request."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: 
         b'{"status": 429, "code": 429, "message": "Too Many Attempts."}',
     ],
 )
-def test_the_throttles_own_text_is_a_refusal_whatever_the_status(body: bytes) -> None:
+def test_the_throttle_text_is_a_refusal_with_any_status(body: bytes) -> None:
     for status in (200, 201, 403, 500):
         assert is_error(answer(status, body))
         assert isinstance(error_of(status, body), RateLimitedError)
@@ -79,7 +79,7 @@ def test_the_throttles_own_text_is_a_refusal_whatever_the_status(body: bytes) ->
     assert verdict_on(500, body).evidence is Evidence.REJECTED
 
 
-def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
+def test_the_throttle_text_with_a_success_status_means_an_unknown_outcome() -> None:
     assert verdict_on(200, THROTTLED).evidence is Evidence.UNKNOWN
     assert verdict_on(299, THROTTLED).evidence is Evidence.UNKNOWN
 
@@ -102,14 +102,14 @@ def test_behind_a_success_the_throttles_text_leaves_the_fate_unknown() -> None:
         b'{"message": "Too Many Attempts."' + b" " * 10_000 + b"}",
     ],
 )
-def test_a_body_that_merely_speaks_of_attempts_is_not_the_throttles(body: bytes) -> None:
+def test_a_body_that_only_mentions_attempts_is_not_the_throttle_text(body: bytes) -> None:
     assert not is_error(answer(200, body))
     assert verdict_on(422, body).evidence is Evidence.FINAL
     assert verdict_on(500, body).evidence is Evidence.UNKNOWN
     assert not isinstance(error_of(422, body), RateLimitedError)
 
 
-def test_the_throttles_text_is_found_in_a_body_of_ten_thousand_bytes() -> None:
+def test_the_throttle_text_is_found_in_a_body_of_ten_thousand_bytes() -> None:
     assert isinstance(error_of(500, THROTTLED.ljust(10_000)), RateLimitedError)
     assert is_error(answer(200, THROTTLED.ljust(10_000)))
     assert not isinstance(error_of(500, THROTTLED.ljust(10_001)), RateLimitedError)
@@ -149,7 +149,7 @@ def test_the_budget_pauses_where_only_the_body_shows_the_throttle(
         (500, Evidence.UNKNOWN),
     ],
 )
-def test_the_evidence_of_the_headers_alone(status: int, evidence: Evidence) -> None:
+def test_the_status_in_the_headers_gives_the_evidence(status: int, evidence: Evidence) -> None:
     assert evidence_at_headers(status) is evidence
 
 
@@ -171,7 +171,7 @@ def test_the_evidence_of_the_headers_alone(status: int, evidence: Evidence) -> N
         (999, Evidence.UNKNOWN),
     ],
 )
-def test_the_evidence_of_a_status(status: int, evidence: Evidence) -> None:
+def test_the_status_of_a_response_gives_the_evidence(status: int, evidence: Evidence) -> None:
     assert verdict_on(status).evidence is evidence
     assert error_of(status).evidence is evidence
 
@@ -179,21 +179,21 @@ def test_the_evidence_of_a_status(status: int, evidence: Evidence) -> None:
 @pytest.mark.parametrize(
     ("status", "refused"), [(199, True), (200, False), (204, False), (299, False), (300, True), (404, True)]
 )
-def test_only_statuses_from_200_to_299_are_no_refusal(status: int, refused: bool) -> None:
+def test_only_a_status_from_200_to_299_is_a_success(status: int, refused: bool) -> None:
     assert is_error(answer(status, b"{}")) is refused
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", 0.0), ("soon", None), ("99999999", 99999999.0)]
 )
-def test_the_error_of_a_429_says_what_the_server_asked(text: str, seconds: float | None) -> None:
+def test_the_error_of_a_429_has_the_retry_after_and_the_message_of_the_server(text: str, seconds: float | None) -> None:
     error = error_of(429, THROTTLED, Retry_After=text)
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == seconds
     assert error.message == "Too Many Attempts."
 
 
-def test_a_429_without_a_text_still_says_what_happened() -> None:
+def test_the_error_of_a_429_without_text_has_a_message() -> None:
     assert error_of(429, b"<html>").message == "the server's rate limit refused the request"
 
 
@@ -217,7 +217,7 @@ def test_a_429_without_a_text_still_says_what_happened() -> None:
         (101, b"", ServerError),
     ],
 )
-def test_the_error_is_that_of_the_status(status: int, body: Any, error: type[APIError]) -> None:
+def test_each_status_has_its_error_class(status: int, body: Any, error: type[APIError]) -> None:
     found = error_of(status, body)
     assert type(found) is error
     assert (found.status, found.attempts, found.method, found.path) == (status, 2, "POST", "/orders")
@@ -236,7 +236,7 @@ def test_a_refused_key_comes_with_a_hint(status: int) -> None:
     assert "check the API key" in str(error_of(status, {"message": "Unauthenticated."}))
 
 
-def test_a_redirect_says_where_to_and_nothing_of_what_the_address_carries() -> None:
+def test_the_error_of_a_redirect_names_the_host_but_not_the_query() -> None:
     error = error_of(302, Location="https://elsewhere.example.test/login?token=s3cret")
     assert "elsewhere.example.test" in str(error)
     assert "s3cret" not in str(error)
@@ -257,7 +257,7 @@ def test_a_redirect_says_where_to_and_nothing_of_what_the_address_carries() -> N
         (b"\xff\xfe", "HTTP 422"),
     ],
 )
-def test_the_message_is_what_the_server_says_to_people(body: Any, message: str) -> None:
+def test_the_message_of_an_error_is_the_text_of_the_server(body: Any, message: str) -> None:
     assert error_of(422, body).message == message
 
 
@@ -298,12 +298,12 @@ def test_short_numbers_are_not_masked(harmless: str) -> None:
     assert harmless in error_of(422, {"message": f"bad: {harmless}"}).message
 
 
-def test_a_message_is_not_endless() -> None:
+def test_a_long_message_is_cut() -> None:
     assert len(error_of(422, {"message": "a " * 5000}).message) == 301
     assert error_of(422, {"message": "b" * 300}).message == "b" * 300
 
 
-def test_the_key_is_struck_out_wherever_the_server_repeats_it() -> None:
+def test_the_key_is_masked_in_every_part_of_an_error() -> None:
     body = {"message": "key k-123", "k-123": ["k-123", {"deep": ["xk-123x"]}], "errors": {"k-123": ["k-123"]}, "n": 5}
     error = error_of(422, body, secret="k-123")
     assert "k-123" not in f"{error} {error!r} {error.args} {error.fields} {error.body}"
@@ -358,7 +358,7 @@ def test_json_that_does_not_belong_to_the_request_counts_as_unreadable() -> None
     assert (error.attempts, error.method, error.path) == (3, "PUT", "/products")
 
 
-def test_a_success_that_names_an_error_is_one() -> None:
+def test_a_success_that_names_an_error_is_an_error() -> None:
     verdict = judged(b'{"error": "no such product"}')
     assert isinstance(verdict.error, APIError)
     assert (verdict.error.message, verdict.evidence, verdict.data) == ("no such product", Evidence.FINAL, None)
@@ -380,7 +380,7 @@ def test_a_failure_of_the_transport_is_an_error_with_its_cause(evidence: Evidenc
 
 
 @pytest.mark.parametrize("data", [{"error": "x"}, {"errorMessage": "x"}, {"errors": {"a": ["x"]}}])
-def test_a_body_that_names_an_error_complains(data: Any) -> None:
+def test_a_body_that_names_an_error_is_an_error_body(data: Any) -> None:
     assert has_error_body(data)
 
 
@@ -399,7 +399,7 @@ def test_a_body_that_names_an_error_complains(data: Any) -> None:
         "error",
     ],
 )
-def test_a_body_with_the_thing_itself_or_a_mere_message_does_not(data: Any) -> None:
+def test_a_body_with_data_or_only_a_message_is_not_an_error_body(data: Any) -> None:
     assert not has_error_body(data)
 
 
@@ -411,7 +411,7 @@ json_values = st.recursive(
 
 
 @given(status=st.integers(100, 199) | st.integers(300, 999), body=json_values | st.binary())
-def test_whatever_the_body_it_becomes_an_error_with_evidence(status: int, body: Any) -> None:
+def test_an_error_status_with_any_body_becomes_an_error_with_evidence(status: int, body: Any) -> None:
     error = error_of(status, body)
     assert error.status == status
     assert error.evidence is verdict_on(status, body).evidence
@@ -419,7 +419,7 @@ def test_whatever_the_body_it_becomes_an_error_with_evidence(status: int, body: 
 
 
 @pytest.mark.parametrize("depth", [600, 900, 5_000, 100_000])
-def test_a_body_that_is_nested_absurdly_deep_is_an_error_like_any_other(depth: int) -> None:
+def test_a_very_deeply_nested_body_becomes_a_normal_error(depth: int) -> None:
     deep = b"[" * depth + b'"a-key"' + b"]" * depth
     for body in (deep, b'{"errors": {"a": ' + deep + b"}}"):
         error = error_of(500, body)
@@ -443,13 +443,13 @@ def test_a_body_that_is_nested_absurdly_deep_is_an_error_like_any_other(depth: i
         ("http://[::1", "a text that is not a URL"),
     ],
 )
-def test_a_redirect_names_the_host_it_leads_to_and_nothing_else_of_the_url(location: str, shown: str) -> None:
+def test_the_error_of_a_redirect_names_only_the_host_of_the_url(location: str, shown: str) -> None:
     error = error_of(302, secret="A-key", Location=location)
     assert isinstance(error, RedirectedError)
     assert f"redirects to {shown}." in str(error)
 
 
-def test_of_a_redirect_two_thousand_characters_are_read_and_255_shown() -> None:
+def test_two_thousand_characters_of_a_redirect_are_read_and_255_are_shown() -> None:
     assert "redirects to h.e." in str(error_of(302, Location=f"https://{'u' * 1988}@h.example.test"))
     assert f"redirects to {'h' * 255}." in str(error_of(302, Location=f"https://{'h' * 255}"))
     assert f"redirects to {'h' * 255}…." in str(error_of(302, Location=f"https://{'h' * 256}"))
@@ -499,7 +499,7 @@ def test_the_class_of_an_error_follows_its_status(status: int, error: type[APIEr
     assert type(error_of(status)) is error
 
 
-def test_a_request_is_sent_again_where_that_can_do_no_harm() -> None:
+def test_a_request_is_sent_again_only_where_that_is_safe() -> None:
     for evidence in (Evidence.NOT_SENT, Evidence.REJECTED):
         assert all(may_send_again(evidence, idempotency) for idempotency in Idempotency)
     for evidence in (Evidence.UNKNOWN, Evidence.APPLIED):
@@ -508,7 +508,7 @@ def test_a_request_is_sent_again_where_that_can_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize("size", [10, 1 << 18, (1 << 18) + 1, 1 << 19])
-def test_the_key_is_struck_out_of_a_body_of_any_size_and_kind(size: int) -> None:
+def test_the_key_is_masked_in_a_body_of_any_size_and_kind(size: int) -> None:
     for body in (b'{"message": "a-key"}', b"no JSON: a-key \xff", b"[" * 5_000 + b"a-key"):
         shown = error_of(500, body.ljust(size)).body
         assert "a-key" not in str(shown)
