@@ -1,4 +1,4 @@
-"""What every budget must do, wherever its slots live."""
+"""What every budget must do: the local one, the one of a host and the one in Redis."""
 
 import asyncio
 import queue
@@ -31,7 +31,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer | None]:
-    """A Redis, where there is one."""
+    """A Redis server, or None if Redis is not installed."""
     if EXECUTABLE is None:
         yield None
         return
@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer | N
 
 @pytest.fixture(params=["local", "host", pytest.param("redis", marks=needs_redis)])
 async def make(request: pytest.FixtureRequest, tmp_path: Path, server: RedisServer | None) -> AsyncIterator[Make]:
-    """Makes a budget of a kind: quick, without headroom and without the server's counter unless told."""
+    """Makes a budget of one kind, by default without safety margin, headroom and the server's counter."""
     made: list[Budget] = []
 
     def make(limit: int, period: float = 60.0, **options: Any) -> Budget:
@@ -62,8 +62,8 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path, server: RedisServ
             await budget.close()
 
 
-async def heard(budget: Budget) -> None:
-    """What was settled has reached the store: Redis hears of it a moment later."""
+async def stored(budget: Budget) -> None:
+    """Wait until the store has all settlements: Redis receives them a moment later."""
     if isinstance(budget, RedisBudget):
         await until(lambda: budget.is_settled)
 
@@ -77,14 +77,14 @@ async def use(
 async def use_up(budget: Budget, number: int) -> None:
     for _ in range(number):
         await use(budget)
-    await heard(budget)
+    await stored(budget)
 
 
-async def test_it_grants_its_limit_at_once_and_no_more(make: Make) -> None:
+async def test_a_budget_grants_its_limit_immediately_and_then_no_more(make: Make) -> None:
     budget = make(5)
     for _ in range(5):
         await use(budget)
-    await heard(budget)
+    await stored(budget)
     with pytest.raises(BudgetExhaustedError) as caught:
         await use(budget, max_wait=1)
     assert 30 < caught.value.wait <= 60
@@ -106,27 +106,27 @@ async def test_no_window_holds_more_than_the_limit(make: Make) -> None:
     assert all(later - first >= 0.199 for first, later in zip(began, began[10:], strict=False))
 
 
-async def test_what_was_never_sent_is_free_at_once_and_what_is_lost_later_than_what_was_answered(make: Make) -> None:
+async def test_an_unsent_request_frees_its_slot_immediately_and_a_lost_one_after_its_late_arrival(make: Make) -> None:
     budget = make(3, late_arrival=30)
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), NeverSent())
-    await heard(budget)
+    await stored(budget)
     assert budget.snapshot().used == 0
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=3600), Lost())
-    await heard(budget)
+    await stored(budget)
     assert 61 < (budget.snapshot().next_free_in or 90) <= 90
     assert (budget.snapshot().used, budget.snapshot().in_flight) == (1, 0)
 
 
-async def test_a_refusal_pauses_everybody(make: Make) -> None:
+async def test_a_refusal_pauses_all_calls(make: Make) -> None:
     budget = make(5)
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Refused(300))
-    await heard(budget)
+    await stored(budget)
     assert 150 < budget.snapshot().paused_for < 301
     with pytest.raises(BudgetExhaustedError):
         await use(budget, max_wait=1)
 
 
-async def test_lanes_are_served_in_order_and_each_first_come_first_served(make: Make) -> None:
+async def test_lanes_are_served_in_order_and_each_lane_first_come_first_served(make: Make) -> None:
     budget = make(1)
     held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     order: list[tuple[Lane, int]] = []
@@ -145,7 +145,7 @@ async def test_lanes_are_served_in_order_and_each_first_come_first_served(make: 
     assert order == [(lane, number) for lane in (Lane.INTERACTIVE, Lane.NORMAL) for number in range(5)]
 
 
-async def test_a_storm_of_cancellations_loses_no_slot(make: Make) -> None:
+async def test_many_cancellations_lose_no_slot(make: Make) -> None:
     budget = make(8, 0.05, late_arrival=0.0)
     for round_ in range(10):
         calls = [asyncio.create_task(use(budget, Lane(number % 3), life=3600)) for number in range(30)]
@@ -156,14 +156,14 @@ async def test_a_storm_of_cancellations_loses_no_slot(make: Make) -> None:
     assert sum(budget.snapshot().waiting.values()) == 0
     grants = [
         await budget.take(Lane.INTERACTIVE, max_lifetime=3600) for _ in range(8)
-    ]  # a lost one comes free in an hour
+    ]  # a lost one would become free in an hour
     for grant in grants:
         budget.settle(grant, NeverSent())
-    await heard(budget)
+    await stored(budget)
     assert budget.snapshot().free == 8
 
 
-def test_it_serves_loops_in_threads_and_one_after_another(make: Make) -> None:
+def test_a_budget_serves_event_loops_in_threads_and_one_after_another(make: Make) -> None:
     budget = make(10, 0.05)
 
     async def many() -> None:
@@ -178,10 +178,10 @@ def test_it_serves_loops_in_threads_and_one_after_another(make: Make) -> None:
         assert not any(thread.is_alive() for thread in threads)
 
 
-def test_loops_that_wait_come_to_rest(make: Make) -> None:
+def test_event_loops_that_wait_do_not_keep_waking_each_other(make: Make) -> None:
     reads, loops, stop = 0, queue.SimpleQueue[asyncio.AbstractEventLoop](), threading.Event()
 
-    def clock() -> int:  # every look at the slots reads it
+    def clock() -> int:  # each check of the slots reads it
         nonlocal reads
         reads += 1
         if reads > 20_000:
@@ -206,7 +206,7 @@ def test_loops_that_wait_come_to_rest(make: Make) -> None:
 
         def is_at_rest() -> bool:
             before = reads
-            for loop in 20 * waiting:  # what one loop has asked of another is done by then
+            for loop in 20 * waiting:  # by then, each loop has run what another loop scheduled in it
                 asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001), loop).result(60)
             return reads == before
 
@@ -233,27 +233,27 @@ async def test_it_is_a_budget(make: Make) -> None:
     assert "limit=1" in repr(make(1))
 
 
-async def test_who_listens_hears_of_waits_pauses_and_strangers_for_as_long_as_they_live(make: Make) -> None:
-    class Ear:
+async def test_a_listener_receives_waits_foreign_traffic_and_pauses_until_it_is_deleted(make: Make) -> None:
+    class Listener:
         def __init__(self) -> None:
-            self.heard: list[BudgetEvent] = []
+            self.events: list[BudgetEvent] = []
 
-        def hear(self, event: BudgetEvent) -> None:
-            self.heard.append(event)
+        def receive(self, event: BudgetEvent) -> None:
+            self.events.append(event)
 
-    ear, budget = Ear(), make(10, 3600, use_server_counter=True)
-    events = ear.heard
-    budget.listen(ear.hear)
+    listener, budget = Listener(), make(10, 3600, use_server_counter=True)
+    events = listener.events
+    budget.listen(listener.receive)
     first = await budget.take(Lane.INTERACTIVE, max_lifetime=3600)
     waiting = asyncio.create_task(use(budget))
     await until(lambda: events)
     budget.settle(first, Answered(1))
     await waiting
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered(5))
-    await heard(budget)
+    await stored(budget)
     budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Refused(0))
-    await heard(budget)
+    await stored(budget)
     assert [type(event) for event in events] == [WaitStarted, ForeignTrafficDetected, PauseStarted]
-    del ear
+    del listener
     budget.pause(0)
     assert len(events) == 3

@@ -61,7 +61,7 @@ def test_a_tenant_alone_uses_every_slot() -> None:
     run(clock, main)
 
 
-def test_three_tenants_get_equal_parts_whatever_they_ask_for() -> None:
+def test_three_tenants_get_equal_parts_regardless_of_their_number_of_calls() -> None:
     clock = VirtualClock()
 
     async def main() -> None:
@@ -79,7 +79,7 @@ def test_three_tenants_get_equal_parts_whatever_they_ask_for() -> None:
     run(clock, main)
 
 
-def test_calls_that_gave_up_do_not_push_their_tenant_back() -> None:
+def test_cancelled_calls_do_not_delay_their_tenant() -> None:
     clock = VirtualClock()
 
     async def main() -> None:
@@ -102,7 +102,7 @@ def test_calls_that_gave_up_do_not_push_their_tenant_back() -> None:
     run(clock, main)
 
 
-@pytest.mark.parametrize("attempt", range(6))  # chance decides which of the two looks first
+@pytest.mark.parametrize("attempt", range(6))  # chance decides which of the two checks the file first
 def test_processes_that_share_a_file_take_turns_and_lanes_hold_across_them(tmp_path: Path, attempt: int) -> None:
     clock = VirtualClock()
 

@@ -1,4 +1,4 @@
-"""What the slots do while nothing is known of the server, after a 429, and while strangers are on the same IP."""
+"""What the slots do before the first response, after a 429, and with foreign traffic."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from tests.support.throttles import SECOND
 
 HOLD = 61 * SECOND
 SHARED, UNSURE = 3, 6
-"""What is kept of a limit of 100: while strangers are about, and while that is not known."""
+"""The margin of a limit of 100: with foreign traffic, and while it is unknown whether there is any."""
 
 
 # -- cold: nothing is known --------------------------------------------------------------------------------------
 
 
-def test_on_a_cold_start_one_request_goes_alone_and_its_answer_opens_the_rest() -> None:
+def test_on_a_cold_start_the_response_to_one_request_frees_the_other_slots() -> None:
     desk = Desk(window=600)
     probe = desk.take(0)
     assert desk.try_take(1) is None
@@ -22,14 +22,14 @@ def test_on_a_cold_start_one_request_goes_alone_and_its_answer_opens_the_rest() 
     assert desk.how_many_go(2) == 99
 
 
-def test_a_probe_that_never_left_makes_room_for_another_at_once() -> None:
+def test_a_probe_that_was_never_sent_makes_room_for_another_immediately() -> None:
     desk = Desk(window=600)
     desk.slots.give_back(desk.take(0))
     assert desk.try_take(0) is not None
     assert desk.try_take(0) is None
 
 
-def test_a_server_that_never_tells_its_counter_is_believed_after_three_answers() -> None:
+def test_after_three_responses_without_the_counter_all_slots_are_usable() -> None:
     desk = Desk(window=600)
     for at in (0, 1, 2):
         probe = desk.take(at)
@@ -38,7 +38,7 @@ def test_a_server_that_never_tells_its_counter_is_believed_after_three_answers()
     assert desk.how_many_go(3) == 97
 
 
-def test_an_answer_with_the_counter_ends_the_count_of_those_without() -> None:
+def test_a_response_with_the_counter_resets_the_count_of_responses_without_it() -> None:
     desk = Desk(window=600)
     desk.exchange(0, 0.5, None)
     desk.exchange(1, 1.5, None)
@@ -48,13 +48,13 @@ def test_an_answer_with_the_counter_ends_the_count_of_those_without() -> None:
     assert desk.how_many_go(5) == 1
 
 
-def test_while_nothing_is_known_requests_that_are_not_answered_go_twenty_to_a_window() -> None:
+def test_on_a_cold_start_without_responses_twenty_requests_go_in_a_window() -> None:
     desk = Desk(limit=150, window=60)
     taken = [at / 10 for at in range(600) if desk.try_take(at / 10, max_lifetime=1000) is not None]
     assert taken == [3.0 * number for number in range(20)]
 
 
-def test_after_a_429_an_answer_to_what_was_sent_before_it_opens_nothing() -> None:
+def test_after_a_429_the_response_to_an_earlier_request_does_not_replace_the_probe() -> None:
     desk = Desk(window=600)
     desk.exchange(0, 1, 1)
     refused, under_way = desk.take(2), desk.take(2)
@@ -68,7 +68,7 @@ def test_after_a_429_an_answer_to_what_was_sent_before_it_opens_nothing() -> Non
     assert desk.how_many_go(6) == 100 - 7 - SHARED
 
 
-def test_what_is_sent_at_the_very_instant_of_forgetting_tells() -> None:
+def test_the_response_to_a_request_sent_at_the_instant_of_a_429_is_used() -> None:
     desk = Desk(window=600)
     desk.exchange(0, 1, 1)
     desk.slots.throttled(2 * SECOND, 0)
@@ -76,8 +76,8 @@ def test_what_is_sent_at_the_very_instant_of_forgetting_tells() -> None:
     assert desk.how_many_go(3) == 100 - 7 - SHARED
 
 
-def test_a_429_makes_all_forgotten_that_was_known_of_the_window() -> None:
-    """The server's refusal proved it wrong; a counter at the limit would hold the probe up for a window."""
+def test_a_429_discards_what_is_known_of_the_window() -> None:
+    """The refusal proves the counter wrong. A counter at the limit would delay the probe by a window."""
     desk = Desk()
     desk.exchange(0, 1, 99)
     assert desk.try_take(2) is None
@@ -85,7 +85,7 @@ def test_a_429_makes_all_forgotten_that_was_known_of_the_window() -> None:
     assert desk.how_many_go(3) == 1
 
 
-def test_after_a_pause_nobody_waits_for_a_probe_from_before_it() -> None:
+def test_after_a_pause_no_request_waits_for_an_earlier_probe() -> None:
     desk = Desk(window=600)
     desk.take(0)
     assert desk.try_take(1) is None
@@ -93,11 +93,11 @@ def test_after_a_pause_nobody_waits_for_a_probe_from_before_it() -> None:
     assert desk.how_many_go(2) == 1
 
 
-# -- alone, or not known -----------------------------------------------------------------------------------------
+# -- no foreign traffic, or not known yet -------------------------------------------------------------------------
 
 
-def beside_foreign_traffic(count: int = 40, **options: float) -> Desk:
-    """Its first request began the server's window, and at 1 s it has seen this count."""
+def with_foreign_traffic(count: int = 40, **options: float) -> Desk:
+    """A desk whose first request started the server's window, and that received this count at 1 s."""
     desk = Desk(**options)  # type: ignore[arg-type]
     desk.exchange(0, 0.5, 1)
     desk.exchange(0.5, 1, count)
@@ -105,7 +105,7 @@ def beside_foreign_traffic(count: int = 40, **options: float) -> Desk:
 
 
 def warm_but_unsure() -> Desk:
-    """Its fourth answer is the first with the counter, which is of a window that others may have begun."""
+    """A desk whose fourth response is the first with the counter. Others may have started that window."""
     desk = Desk(window=60)
     for at in (0.1, 0.2, 0.3):
         desk.exchange(at, at, None)
@@ -114,7 +114,7 @@ def warm_but_unsure() -> Desk:
 
 
 def burst(desk: Desk, at: float, counted: int = 0) -> int:
-    """Send what may go at one moment, each answered a moment later with the counter of somebody who is alone."""
+    """Send what may go at one moment. The counter in each response contains no foreign traffic."""
     sent = 0
     while (slot := desk.try_take(at)) is not None:
         sent += 1
@@ -122,9 +122,7 @@ def burst(desk: Desk, at: float, counted: int = 0) -> int:
     return counted + sent
 
 
-def test_while_it_is_not_known_whether_strangers_are_about_a_burst_leaves_the_last_slots_until_they_would_show() -> (
-    None
-):
+def test_before_foreign_traffic_would_show_a_burst_leaves_the_last_slots_free() -> None:
     desk = warm_but_unsure()
     assert burst(desk, 1, 4) == 100 - UNSURE
     assert desk.slots.next_change(SECOND) == 11 * SECOND
@@ -133,7 +131,7 @@ def test_while_it_is_not_known_whether_strangers_are_about_a_burst_leaves_the_la
     assert desk.try_take(11) is None
 
 
-def test_who_is_seen_to_be_alone_some_while_into_a_window_may_use_every_slot_for_five_windows() -> None:
+def test_a_budget_that_saw_no_foreign_traffic_uses_every_slot_for_five_windows() -> None:
     desk = warm_but_unsure()
     sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 1)
@@ -147,12 +145,12 @@ def test_who_is_seen_to_be_alone_some_while_into_a_window_may_use_every_slot_for
     desk.answer(slow, 401, 2)
 
 
-def test_who_began_the_servers_window_is_alone_until_something_else_shows() -> None:
+def test_a_budget_that_started_the_servers_window_uses_every_slot() -> None:
     desk = Desk(window=60)
     assert burst(desk, 1) == 100
 
 
-def test_a_counter_above_our_answers_brings_the_margin_back_before_it_proves_anything() -> None:
+def test_a_counter_above_our_responses_restores_the_margin_before_it_proves_foreign_traffic() -> None:
     desk = Desk(window=60)
     desk.exchange(0, 1, 1)
     desk.take(13)
@@ -161,7 +159,7 @@ def test_a_counter_above_our_answers_brings_the_margin_back_before_it_proves_any
     assert desk.free(14) == 100 - 3 - 1 - SHARED
 
 
-def test_a_stranger_that_shows_while_one_listens_keeps_the_margin() -> None:
+def test_foreign_traffic_in_the_response_after_a_burst_keeps_the_margin() -> None:
     desk = warm_but_unsure()
     sent = burst(desk, 1, 4)
     desk.exchange(11, 12, sent + 2)
@@ -171,8 +169,8 @@ def test_a_stranger_that_shows_while_one_listens_keeps_the_margin() -> None:
 # -- a new state ---------------------------------------------------------------------------------------------------
 
 
-def test_a_new_state_is_careful_in_its_first_window_and_reports_no_foreign_traffic() -> None:
-    """The requests may be of an earlier run, or of sharers of a state that was lost."""
+def test_a_new_state_keeps_the_margin_in_its_first_window_and_reports_no_foreign_traffic() -> None:
+    """The counted requests may come from an earlier run, or from processes that shared a lost state."""
     desk = Desk(window=60)
     desk.exchange(0, 1, 40)
     assert desk.free(1) == 100 - 40 - SHARED
@@ -192,13 +190,13 @@ def test_a_new_state_reports_foreign_traffic_from_the_second_window_on(start: fl
 
 
 def test_a_new_state_that_began_the_window_reports_foreign_traffic_in_it() -> None:
-    assert beside_foreign_traffic().slots.foreign_traffic(SECOND)
+    assert with_foreign_traffic().slots.foreign_traffic(SECOND)
 
 
-# -- strangers ---------------------------------------------------------------------------------------------------
+# -- foreign traffic ---------------------------------------------------------------------------------------------
 
 
-def test_a_counter_within_our_own_slots_is_no_stranger() -> None:
+def test_a_counter_up_to_our_own_slots_is_no_foreign_traffic() -> None:
     desk = Desk()
     desk.exchange(0, 1, 1)
     under_way = desk.take(2)
@@ -208,7 +206,7 @@ def test_a_counter_within_our_own_slots_is_no_stranger() -> None:
     assert desk.slots.foreign_traffic(4 * SECOND)
 
 
-def test_while_strangers_are_about_each_window_begins_with_one_request_alone() -> None:
+def test_with_foreign_traffic_each_window_starts_with_one_request_alone() -> None:
     desk = Desk(window=60)
     desk.exchange(0, 1, 40)
     assert desk.how_many_go(1) == 100 - 40 - SHARED
@@ -219,15 +217,15 @@ def test_while_strangers_are_about_each_window_begins_with_one_request_alone() -
     assert desk.how_many_go(63) == 100 - 9 - SHARED
 
 
-def test_an_answer_that_crosses_the_end_of_a_window_tells_nothing_of_the_next_while_strangers_are_about() -> None:
+def test_with_foreign_traffic_a_response_to_the_last_window_does_not_open_the_next_one() -> None:
     desk = Desk(window=60)
     desk.exchange(0, 1, 40)
     desk.exchange(50, 62, 45)
     assert desk.how_many_go(62) == 1
 
 
-def test_strangers_are_proven_by_what_we_can_have_sent_in_the_servers_window_not_by_all_that_cools() -> None:
-    """In steady work all slots cool at all times, and the counter is never above that."""
+def test_a_counter_above_our_requests_in_the_servers_window_proves_foreign_traffic() -> None:
+    """In steady work all slots cool down all the time, and the counter is at most their number."""
     desk = Desk(window=60)
     for second in range(50):
         desk.exchange(second, second + 0.1, second + 1)
@@ -239,7 +237,7 @@ def test_strangers_are_proven_by_what_we_can_have_sent_in_the_servers_window_not
     assert desk.slots.foreign_traffic(71 * SECOND)
 
 
-def test_a_late_answer_from_the_window_before_proves_no_stranger() -> None:
+def test_a_late_response_from_the_window_before_proves_no_foreign_traffic() -> None:
     desk = Desk(window=60)
     for second in range(58):
         desk.exchange(second, second + 0.1, second + 1)
@@ -250,8 +248,8 @@ def test_a_late_answer_from_the_window_before_proves_no_stranger() -> None:
     assert not desk.slots.foreign_traffic(61 * SECOND)
 
 
-def test_what_the_server_said_grows_old_while_strangers_go_on() -> None:
-    """They are reckoned to send as much as the server lets them, up to two fifths of the limit."""
+def test_with_foreign_traffic_the_free_slots_decrease_with_the_age_of_the_counter() -> None:
+    """The other programs are expected to send as much as the server allows, up to two fifths of the limit."""
     desk = Desk(window=60)
     desk.exchange(0, 1, 40)
     assert desk.free(1) == 60 - SHARED
@@ -261,7 +259,7 @@ def test_what_the_server_said_grows_old_while_strangers_go_on() -> None:
     assert desk.free(57) == 58 - SHARED
 
 
-def test_a_window_begins_with_one_request_alone_until_four_in_a_row_have_begun_anew() -> None:
+def test_windows_start_with_one_request_alone_until_four_in_a_row_have_restarted() -> None:
     desk = Desk(window=60)
     for start in (0, 62, 124, 186, 248):
         assert desk.how_many_go(start) == 1
@@ -269,7 +267,7 @@ def test_a_window_begins_with_one_request_alone_until_four_in_a_row_have_begun_a
     assert desk.how_many_go(310) == 100
 
 
-def test_a_window_that_begins_high_with_our_own_requests_of_before_is_no_foreign_traffic() -> None:
+def test_a_new_window_with_a_high_counter_from_our_own_requests_is_no_foreign_traffic() -> None:
     desk = Desk(window=60)
     burst(desk, 0)
     desk.exchange(62, 62.1, 98)
@@ -277,8 +275,8 @@ def test_a_window_that_begins_high_with_our_own_requests_of_before_is_no_foreign
     assert desk.how_many_go(63) == 1
 
 
-def test_strangers_are_reckoned_with_for_five_windows() -> None:
-    desk = beside_foreign_traffic()
+def test_foreign_traffic_is_expected_for_five_windows() -> None:
+    desk = with_foreign_traffic()
     assert desk.slots.foreign_traffic(SECOND + 5 * HOLD - 1)
     assert not desk.slots.foreign_traffic(SECOND + 5 * HOLD)
     desk.exchange(1 + 5 * 61, 1 + 5 * 61 + 1, 1)
@@ -286,8 +284,8 @@ def test_strangers_are_reckoned_with_for_five_windows() -> None:
 
 
 @pytest.mark.parametrize(("limit", "margin"), [(100, 3), (29, 2), (19, 1), (9, 0)])
-def test_the_margin_for_strangers_is_three_and_a_tenth_of_the_limit_at_most(limit: int, margin: int) -> None:
-    desk = beside_foreign_traffic(6, limit=limit)
+def test_the_margin_for_foreign_traffic_is_at_most_three_and_a_tenth_of_the_limit(limit: int, margin: int) -> None:
+    desk = with_foreign_traffic(6, limit=limit)
     assert desk.free(1) == limit - 6 - margin
 
 
@@ -306,7 +304,7 @@ def test_each_429_doubles_the_margin_up_to_sixteen_or_half_the_limit(limit: int,
     assert desk.slots.throttled_count == 5
 
 
-def test_the_margin_of_a_429_ends_with_the_strangers() -> None:
+def test_the_margin_of_a_429_ends_after_five_windows() -> None:
     desk = Desk()
     desk.slots.throttled(0, SECOND)
     desk.exchange(5 * 61 - 1, 5 * 61, 1)
@@ -332,7 +330,7 @@ def test_a_refused_request_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize(("others", "answered", "free"), [((), 122.4, 3), ((122.35,), 122.4, 2), ((121.5,), 121.9, 1)])
-def test_a_late_answer_with_the_count_of_the_window_before_does_not_block_the_new_one(
+def test_a_late_response_with_the_count_of_the_window_before_does_not_block_the_new_one(
     others: tuple[float, ...], answered: float, free: int
 ) -> None:
     slots = Slots(LimiterConfig())

@@ -25,7 +25,7 @@ ALONE = {
         never_sent=0.01,
     ),
 }
-"""Jobs that have the IP to themselves."""
+"""Jobs without foreign traffic."""
 
 REAL = Job(limit=150, window=60, late_arrival=30, requests=1000, concurrency=10, latency=(0.05, 0.5))
 RESTARTS = Job(limit=20, late_arrival=0, requests=120, concurrency=10, latency=(0.001, 0.45), restarts=0.1)
@@ -37,14 +37,14 @@ def played(job: Job, flavour: str, seeds: int) -> list[Tally]:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("name", ALONE)
-def test_alone_on_the_ip_nothing_is_ever_refused_and_nobody_waits_for_ever(name: str, flavour: str) -> None:
+def test_without_foreign_traffic_no_request_is_refused_and_every_job_ends(name: str, flavour: str) -> None:
     job = ALONE[name]
     tallies = played(job, flavour, 1 if job.limit == 150 else 8)
     assert sum(tally.refusals for tally in tallies) == 0
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_a_job_of_a_thousand_takes_hardly_longer_than_the_server_must_let_it(flavour: str) -> None:
+def test_a_job_of_a_thousand_requests_takes_little_more_than_the_shortest_possible_time(flavour: str) -> None:
     bound = (REAL.requests - 1) // REAL.limit * REAL.window
     for tally in played(REAL, flavour, 1):
         assert bound <= tally.ended <= bound * 61.5 / 60 + 3
@@ -52,7 +52,7 @@ def test_a_job_of_a_thousand_takes_hardly_longer_than_the_server_must_let_it(fla
 
 @pytest.mark.parametrize("headerless", [0.0, 0.1])
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_a_start_without_memory_costs_one_refusal_at_most(flavour: str, headerless: float) -> None:
+def test_a_start_without_a_stored_state_causes_at_most_one_refusal(flavour: str, headerless: float) -> None:
     tallies = played(attrs.evolve(RESTARTS, headerless=headerless), flavour, 8)
     assert sum(tally.cold_starts for tally in tallies) > len(tallies)
     assert all(tally.refusals <= tally.cold_starts for tally in tallies)
@@ -60,39 +60,39 @@ def test_a_start_without_memory_costs_one_refusal_at_most(flavour: str, headerle
 
 @pytest.mark.parametrize("lane", [Lane.INTERACTIVE, Lane.NORMAL])
 @pytest.mark.parametrize("concurrency", [1, 10, 50])
-def test_a_stranger_of_thirty_requests_a_minute_costs_no_refusal(concurrency: int, lane: Lane) -> None:
+def test_foreign_traffic_of_thirty_requests_a_minute_causes_no_refusal(concurrency: int, lane: Lane) -> None:
     job = attrs.evolve(REAL, foreign=30, before=20, requests=500, concurrency=concurrency, lane=lane)
     assert sum(tally.refusals for tally in played(job, "redis", 2)) == 0
 
 
 @pytest.mark.parametrize("concurrency", [1, 10, 50])
-def test_a_stranger_of_sixty_requests_a_minute_costs_fewer_than_one_job_in_ten_a_refusal(concurrency: int) -> None:
-    """Those that arrive within our own round trip cannot be known of; a margin is left for them."""
+def test_with_sixty_foreign_requests_a_minute_fewer_than_one_job_in_ten_is_refused(concurrency: int) -> None:
+    """Foreign requests that arrive during our own round trip are unknown. A margin is left for them."""
     tallies = played(attrs.evolve(REAL, foreign=60, before=20, requests=500, concurrency=concurrency), "redis", 15)
     assert sum(tally.refusals > 0 for tally in tallies) < len(tallies) / 10
 
 
 @pytest.mark.parametrize("foreign", [30, 60])
-def test_a_stranger_who_begins_with_us_costs_fewer_than_one_job_in_ten_a_refusal(foreign: int) -> None:
-    """Nothing has shown it when a burst takes the last slots; the next job knows."""
+def test_foreign_traffic_that_starts_with_our_job_causes_fewer_than_one_refusal_in_ten_jobs(foreign: int) -> None:
+    """No response has shown it when a burst takes the last slots. The next job takes it into account."""
     tallies = played(attrs.evolve(REAL, foreign=foreign, requests=500), "redis", 15)
     assert max(tally.refusals for tally in tallies) <= 1
     assert sum(tally.refusals for tally in tallies) < len(tallies) / 10
 
 
 @pytest.mark.parametrize("flavour", ["redis", "memcached"])
-def test_strangers_in_clumps_of_thirty_cost_two_refusals_a_job_on_average_at_most(flavour: str) -> None:
+def test_foreign_traffic_in_bursts_of_thirty_causes_at_most_two_refusals_a_job_on_average(flavour: str) -> None:
     tallies = played(attrs.evolve(REAL, foreign=36, clump=30), flavour, 5)
     assert sum(tally.refusals for tally in tallies) <= 2 * len(tallies)
 
 
-def test_control_without_the_counter_strangers_cost_many_refusals() -> None:
+def test_control_without_the_counter_foreign_traffic_causes_many_refusals() -> None:
     tallies = played(attrs.evolve(REAL, foreign=30, counter=False), "redis", 2)
     assert sum(tally.refusals for tally in tallies) > 5 * len(tallies)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
+def test_every_job_ends_with_all_faults_and_foreign_traffic_together(flavour: str) -> None:
     everything = Job(
         limit=20,
         late_arrival=1,
@@ -112,7 +112,7 @@ def test_whatever_comes_together_nobody_waits_for_ever(flavour: str) -> None:
 
 
 class FreedAfterSending(Slots):
-    """The wrong way: a slot comes free a window after it was taken, not after the answer."""
+    """The wrong way: a slot becomes free a window after it was taken, not after the response."""
 
     def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
         slot = super().take(now, lane, max_lifetime, slot)
@@ -137,5 +137,5 @@ def with_half_a_guard(config: LimiterConfig) -> Slots:
         (Job(counter=False, make=with_half_a_guard, latency=(0.001, 0.1)), "memcached"),
     ],
 )
-def test_negative_control_the_same_fuzz_finds_what_is_wrong(job: Job, flavour: str) -> None:
+def test_negative_control_the_fuzz_finds_a_wrong_implementation(job: Job, flavour: str) -> None:
     assert sum(play(job, flavour, seed).refusals > 0 for seed in range(40)) > 3

@@ -1,4 +1,4 @@
-"""What the server says about its limit, sensible or not."""
+"""The headers of the server about its limit, valid or not."""
 
 from collections.abc import Mapping
 
@@ -32,7 +32,7 @@ def test_the_counter_is_the_limit_less_what_remains(remaining: str, count: int) 
 
 @pytest.mark.parametrize("remaining", ["-1", "-20", "-150"])
 def test_a_negative_remaining_is_a_full_window(remaining: str) -> None:
-    """Laravel before 12.40 says so when it admitted more than the limit."""
+    """Laravel before 12.40 sends it when it admitted more than the limit."""
     assert counter("150", remaining) == 150
 
 
@@ -42,8 +42,8 @@ def test_a_remaining_above_the_limit_is_an_empty_window(remaining: str) -> None:
 
 
 @pytest.mark.parametrize("limit", ["60", "1000", "149", "151", "0", "-150", "1e2", "150.0", "", "a lot"])
-def test_headers_that_speak_of_another_limit_are_ignored(limit: str) -> None:
-    """Stacked limiters show the lowest of several: it may be another bucket's."""
+def test_headers_with_another_limit_are_ignored(limit: str) -> None:
+    """A server with several limiters sends the lowest counter, which may belong to another limit."""
     assert counter(limit, "3") is None
 
 
@@ -61,12 +61,12 @@ def test_one_header_without_the_other_is_no_counter(present: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("name", ["X-RateLimit", "x-ratelimit", "X-Ratelimit", "X-RATELIMIT"])
-def test_the_case_of_the_names_does_not_matter(name: str) -> None:
+def test_the_case_of_the_header_names_does_not_matter(name: str) -> None:
     assert counted(CIMultiDict({f"{name}-Limit": "150", f"{name}-Remaining": " 7 "})) == 143
 
 
 @given(remaining=st.text() | st.integers().map(str), limit=st.integers(1, 10_000))
-def test_whatever_the_server_says_the_counter_lies_within_the_limit(remaining: str, limit: int) -> None:
+def test_every_counter_is_between_zero_and_the_limit(remaining: str, limit: int) -> None:
     count = counter(str(limit), remaining, limit)
     assert count is None or 0 <= count <= limit
 
@@ -84,13 +84,13 @@ def test_a_429_is_a_refusal_with_the_pause_that_it_asks_for(remaining: str | Non
 
 
 @pytest.mark.parametrize("status", [199, 408, 421, 425, 500, 502, 599, 999])
-def test_a_gateways_answer_without_the_counter_may_be_counted_later(status: int) -> None:
+def test_a_gateways_response_without_the_counter_may_be_counted_later(status: int) -> None:
     assert budget_outcome(status, {}, 150) == Lost()
     assert budget_outcome(status, headers(X_RateLimit_Limit="150", X_RateLimit_Remaining="7"), 150) == Answered(143)
 
 
 @pytest.mark.parametrize("status", [200, 201, 299, 300, 301, 400, 404, 422, 428, 430, 499])
-def test_the_applications_answer_without_the_counter_was_counted(status: int) -> None:
+def test_the_applications_response_without_the_counter_was_counted(status: int) -> None:
     assert budget_outcome(status, {}, 150) == Answered()
 
 
@@ -141,11 +141,11 @@ def test_retry_after_in_the_other_forms_that_servers_send(text: str, seconds: fl
         "½",
     ],
 )
-def test_a_retry_after_that_makes_no_sense_is_none(text: str) -> None:
+def test_an_invalid_retry_after_is_none(text: str) -> None:
     assert parse_retry_after(headers(Retry_After=text)) is None
 
 
-def test_without_retry_after_there_is_none() -> None:
+def test_a_missing_retry_after_is_none() -> None:
     assert parse_retry_after(headers(Date="Wed, 21 Oct 2026 07:28:00 GMT")) is None
 
 
@@ -160,12 +160,12 @@ def test_without_retry_after_there_is_none() -> None:
     ],
 )
 def test_a_date_is_relative_to_the_servers_own_clock(until: str, seconds: float) -> None:
-    """Which may be years from ours."""
+    """The server's clock may differ from ours by years."""
     assert parse_retry_after(headers(Retry_After=until, Date="Wed, 21 Oct 1998 07:28:00 GMT")) == seconds
 
 
 @pytest.mark.parametrize("date", [{}, {"Date": "rubbish"}])
-def test_a_date_without_the_servers_own_is_relative_to_our_clock(date: dict[str, str]) -> None:
+def test_a_date_without_the_servers_date_header_is_relative_to_our_clock(date: dict[str, str]) -> None:
     past, future = "Wed, 21 Oct 1998 07:28:00 GMT", "Wed, 21 Oct 2999 07:28:00 GMT"
     assert parse_retry_after(headers(Retry_After=past, **date)) == 0
     assert (parse_retry_after(headers(Retry_After=future, **date)) or 0) > 1e9
@@ -173,6 +173,6 @@ def test_a_date_without_the_servers_own_is_relative_to_our_clock(date: dict[str,
 
 @settings(max_examples=40)
 @given(text=st.text(), date=st.text())
-def test_no_header_makes_it_fail(text: str, date: str) -> None:
+def test_no_header_makes_the_parser_fail(text: str, date: str) -> None:
     wait = parse_retry_after(CIMultiDict({"Retry-After": text, "Date": date}))
     assert wait is None or wait >= 0

@@ -1,4 +1,4 @@
-"""HostBudget: one budget for all processes of a host, over kills, reboots, forks and files that cannot be trusted."""
+"""HostBudget: one budget for all processes of a host, with kills, reboots, forks and unusable files."""
 
 import asyncio
 import logging
@@ -53,13 +53,12 @@ def python(interpreter: Interpreter, code: str, directory: Path) -> Process:
             return HostBudget(limit, period, directory={str(directory)!r}, name="test", **options)
         async def use(budget, number):
             for _ in range(number):
-                budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered())
-        """
+                budget.settle(await budget.take(Lane.INTERACTIVE, max_lifetime=1), Answered())"""
     program = textwrap.dedent(prelude) + textwrap.dedent(code)
     return interpreter.start("-c", program, cwd=directory, env=os.environ, stderr=2)
 
 
-async def test_the_next_start_remembers_what_the_one_before_sent(tmp_path: Path) -> None:
+async def test_a_restarted_program_counts_the_requests_of_its_last_run(tmp_path: Path) -> None:
     await use(budget_in(tmp_path), 7)
     later = budget_in(tmp_path)
     assert later.snapshot().used == 7
@@ -68,7 +67,7 @@ async def test_the_next_start_remembers_what_the_one_before_sent(tmp_path: Path)
         await use(budget_in(tmp_path), max_wait=1)
 
 
-async def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
+async def test_only_the_user_has_access_to_the_file(tmp_path: Path) -> None:
     await use(budget_in(tmp_path))
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0
@@ -84,8 +83,7 @@ def test_processes_share_one_limit(tmp_path: Path, warm: Interpreter) -> None:
                 grant = await budget.take(Lane.NORMAL, max_lifetime=1)
                 print(time.monotonic())
                 budget.settle(grant, Answered())
-        asyncio.run(main())
-    """
+        asyncio.run(main())"""
     running = [python(warm, code, tmp_path) for _ in range(3)]
     outputs = [process.communicate(timeout=SAFETY)[0] for process in running]
     assert all(process.returncode == 0 for process in running)
@@ -95,7 +93,7 @@ def test_processes_share_one_limit(tmp_path: Path, warm: Interpreter) -> None:
 
 
 @pytest.mark.slow
-async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp_path: Path, warm: Interpreter) -> None:
+async def test_the_slots_of_a_killed_process_stay_taken(tmp_path: Path, warm: Interpreter) -> None:
     code = """
         async def main():
             budget = budget_of()
@@ -103,8 +101,7 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
                 await budget.take(Lane.INTERACTIVE, max_lifetime=1)
             print("holding", flush=True)
             await asyncio.sleep(60)
-        asyncio.run(main())
-    """
+        asyncio.run(main())"""
     process = python(warm, code, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == b"holding\n"
@@ -116,7 +113,7 @@ async def test_a_holder_that_is_killed_leaves_its_slots_taken_for_their_time(tmp
     await use(budget, 6)
 
 
-async def test_slots_of_a_killed_holder_come_free_by_themselves(tmp_path: Path) -> None:
+async def test_slots_that_are_never_settled_become_free_after_their_time(tmp_path: Path) -> None:
     clock = VirtualClock()
     await budget_in(tmp_path, 1, late_arrival=30.0, clock=clock.monotonic_ns).take(Lane.INTERACTIVE, max_lifetime=5)
     clock.advance(94.9)
@@ -125,7 +122,7 @@ async def test_slots_of_a_killed_holder_come_free_by_themselves(tmp_path: Path) 
     assert budget_in(tmp_path, 1, late_arrival=30.0, clock=clock.monotonic_ns).snapshot().used == 0
 
 
-async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -> None:
+async def test_after_a_reboot_the_budget_starts_with_one_request_alone(tmp_path: Path) -> None:
     before, clock = VirtualClock(), VirtualClock()
     before.advance(1000)
     clock.advance(5)
@@ -137,14 +134,14 @@ async def test_after_a_reboot_it_starts_with_one_request_alone(tmp_path: Path) -
         await fresh.take(Lane.INTERACTIVE, max_lifetime=1, max_wait=0.05)
 
 
-async def test_a_state_from_before_a_reboot_counts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_state_from_before_a_reboot_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await use(budget_in(tmp_path), 10)
     monkeypatch.setattr("goedgepickt_async.budget.host._clock_id", lambda: 7)
-    monkeypatch.setattr("goedgepickt_async.budget.host._since_boot", lambda: 0)  # it started this very moment
+    monkeypatch.setattr("goedgepickt_async.budget.host._since_boot", lambda: 0)  # the host started at this moment
     assert budget_in(tmp_path).snapshot().used == 0
 
 
-async def test_two_sharers_with_different_clocks_refuse_to_share_and_say_so(
+async def test_a_process_with_another_clock_does_not_share_the_file_and_logs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await use(budget_in(tmp_path, 20), 2)
@@ -159,7 +156,7 @@ async def test_two_sharers_with_different_clocks_refuse_to_share_and_say_so(
     assert file_of(tmp_path).read_bytes() == before
 
 
-async def test_a_sharer_whose_clock_is_behind_does_not_wipe_the_state(
+async def test_a_process_whose_clock_is_behind_does_not_overwrite_the_state(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ahead, behind = VirtualClock(), VirtualClock()
@@ -173,7 +170,7 @@ async def test_a_sharer_whose_clock_is_behind_does_not_wipe_the_state(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
+def test_a_forked_child_uses_the_same_file(tmp_path: Path) -> None:
     budget = budget_in(tmp_path)
     asyncio.run(use(budget, 3))
     child = os.fork()
@@ -188,7 +185,7 @@ def test_a_forked_child_goes_on_with_the_same_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-def test_a_fork_while_another_thread_is_inside_a_transaction_leaves_a_child_that_shares(tmp_path: Path) -> None:
+def test_a_child_that_is_forked_during_a_transaction_of_another_thread_shares_the_file(tmp_path: Path) -> None:
     inside, forked = threading.Event(), threading.Event()
 
     def clock() -> int:
@@ -236,9 +233,7 @@ def restore_an_older_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [spoil_all, cut, remove, restore_an_older_one])
-async def test_a_state_that_is_lost_is_put_together_by_those_who_share_it(
-    tmp_path: Path, lose: Callable[[Path], None]
-) -> None:
+async def test_the_processes_that_share_a_lost_state_restore_it(tmp_path: Path, lose: Callable[[Path], None]) -> None:
     one, two = budget_in(tmp_path), budget_in(tmp_path)
     await use(one, 2)
     file_of(tmp_path).with_name("older").write_bytes(file_of(tmp_path).read_bytes())
@@ -251,7 +246,7 @@ async def test_a_state_that_is_lost_is_put_together_by_those_who_share_it(
 
 
 @pytest.mark.slow
-async def test_damage_at_any_place_costs_no_error_and_at_most_the_newest_transaction(tmp_path: Path) -> None:
+async def test_damage_at_any_place_causes_no_error_and_loses_at_most_the_newest_transaction(tmp_path: Path) -> None:
     draw, half = random.Random(14), 1 << 20
     living = budget_in(tmp_path, 1000)
     await use(living, 3)
@@ -304,7 +299,7 @@ def make_newer_version(path: Path) -> None:
         make_newer_version,
     ],
 )
-async def test_a_file_that_cannot_be_trusted_is_left_alone_and_a_part_of_the_limit_kept_to(
+async def test_an_unusable_file_is_not_changed_and_a_part_of_the_limit_is_used(
     tmp_path: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(file_of(tmp_path))
@@ -330,7 +325,7 @@ async def test_a_file_that_another_version_wrote_before_an_upgrade_is_used(tmp_p
     assert budget_in(tmp_path).snapshot().used == 3
 
 
-async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tmp_path: Path) -> None:
+async def test_requests_sent_while_the_file_was_unusable_count_when_it_is_usable_again(tmp_path: Path) -> None:
     clock = VirtualClock()
     file_of(tmp_path).mkdir()
     budget = budget_in(tmp_path, 20, clock=clock.monotonic_ns)
@@ -344,7 +339,7 @@ async def test_when_the_file_can_be_used_again_what_was_sent_meanwhile_counts(tm
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path, warm: Interpreter) -> None:
+def test_with_a_full_disk_a_part_of_the_limit_is_used_without_an_error(tmp_path: Path, warm: Interpreter) -> None:
     code = """
         import resource, signal, sys
         sys.dont_write_bytecode = True  # the limit would cut a .pyc file too
@@ -355,13 +350,12 @@ def test_a_full_disk_is_a_part_of_the_limit_and_not_an_error(tmp_path: Path, war
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
             await use(budget, 3)
             print(budget.snapshot().limit, budget._store._fallback is not None)
-        asyncio.run(main())
-    """
+        asyncio.run(main())"""
     process = python(warm, code, tmp_path)
     assert process.communicate(timeout=SAFETY)[0] == b"20 True\n"
 
 
-async def test_a_file_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+async def test_a_removed_file_is_created_again(tmp_path: Path) -> None:
     budget = budget_in(tmp_path)
     await use(budget, 2)
     for path in tmp_path.iterdir():
@@ -370,25 +364,26 @@ async def test_a_file_that_somebody_removed_is_made_again(tmp_path: Path) -> Non
     assert budget_in(tmp_path).snapshot().used == 3
 
 
-async def test_what_the_file_showed_is_not_forgotten_when_it_cannot_be_used_any_more(tmp_path: Path) -> None:
+async def test_the_last_state_of_a_file_still_counts_when_the_file_becomes_unusable(tmp_path: Path) -> None:
     budget = budget_in(tmp_path, 20, fallback=0.5)
     await use(budget_in(tmp_path, 20), 18)
     await use(budget, 1)
     file_of(tmp_path).unlink()
     file_of(tmp_path).mkdir()
-    with pytest.raises(BudgetExhaustedError):  # each of the two keeps to half of what was left
+    with pytest.raises(BudgetExhaustedError):  # each of the two may use half of the slots that were left
         await use(budget, 3, max_wait=0.1)
 
 
 @pytest.mark.slow
-async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_path: Path, warm: Interpreter) -> None:
+async def test_a_process_that_keeps_the_file_locked_does_not_block_other_processes_for_long(
+    tmp_path: Path, warm: Interpreter
+) -> None:
     code = """
         budget = budget_of()
         asyncio.run(use(budget, 1))
         assert budget.store.file.lock()
         print("inside", flush=True)
-        import time; time.sleep(60)
-    """
+        import time; time.sleep(60)"""
     process = python(warm, code, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == b"inside\n"
@@ -414,7 +409,7 @@ async def test_a_process_that_stays_in_the_file_holds_nobody_up_for_long(tmp_pat
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no numeric user id")
 @pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR", "LOCALAPPDATA"])
-def test_the_file_is_the_same_whatever_the_environment(
+def test_the_file_is_the_same_in_every_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path))
@@ -458,7 +453,7 @@ def test_a_directory_that_depends_on_the_working_directory_is_refused(directory:
         HostBudget(directory=directory)
 
 
-async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_path: Path) -> None:
+async def test_a_waiting_call_gets_a_slot_that_another_process_gave_back(tmp_path: Path) -> None:
     here, elsewhere = budget_in(tmp_path, 1), budget_in(tmp_path, 1)
     grant = await elsewhere.take(Lane.INTERACTIVE, max_lifetime=1)
     waiting = asyncio.ensure_future(here.take(Lane.INTERACTIVE, max_lifetime=1))
@@ -469,7 +464,7 @@ async def test_whoever_waits_hears_soon_of_what_another_process_gave_back(tmp_pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
-async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_and_not_before(tmp_path: Path) -> None:
+async def test_an_unusable_file_is_tried_again_after_five_seconds_and_not_earlier(tmp_path: Path) -> None:
     clock = VirtualClock()
     budget = budget_in(tmp_path, clock=clock.monotonic_ns)
     file_of(tmp_path).touch(mode=0o644)
@@ -485,7 +480,7 @@ async def test_a_file_that_could_not_be_used_is_tried_again_after_five_seconds_a
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
-async def test_what_was_taken_while_the_file_could_not_be_used_is_nobody_elses_slot_in_it(tmp_path: Path) -> None:
+async def test_settling_a_slot_taken_without_the_file_frees_no_slot_of_another_process(tmp_path: Path) -> None:
     clock = VirtualClock()
     elsewhere = budget_in(tmp_path, clock=clock.monotonic_ns)
     await elsewhere.take(Lane.INTERACTIVE, max_lifetime=30)

@@ -1,4 +1,4 @@
-"""Minutes of an endless job beside people's calls, in virtual time: what the lanes give to whom."""
+"""Minutes of an endless job and of people's calls, in virtual time: how the lanes share the slots."""
 
 import functools
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 LATENCIES = [(0.02, 0.1), (0.05, 1.5)]
 
 
-@functools.cache  # both tests look at the first seed
+@functools.cache  # both tests use the first seed
 def measured(latency: tuple[float, float], people: float, seed: int = 0) -> Tally:
     return BusyDesk(Lane.NORMAL, people=people, latency=latency, seed=seed).run(600, left_out=61)
 
@@ -28,7 +28,7 @@ def test_a_list_reaches_98_percent_of_what_slots_allow_and_is_never_refused(
 
 
 @pytest.mark.parametrize("latency", LATENCIES)
-def test_of_eight_interactive_calls_a_minute_beside_a_list_99_percent_wait_less_than_a_second(
+def test_during_a_list_99_percent_of_eight_interactive_calls_a_minute_wait_less_than_a_second(
     latency: tuple[float, float],
 ) -> None:
     waits = sorted(wait for seed in range(3) for wait in measured(latency, 8 / 60, seed).waits)

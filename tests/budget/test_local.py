@@ -82,7 +82,7 @@ async def test_a_refused_request_keeps_its_place() -> None:
     assert order == ["refused", "newcomer"]
 
 
-async def test_cancelled_waiters_leave_nothing_behind() -> None:
+async def test_cancelled_calls_leave_nothing_in_the_queue() -> None:
     budget = plain(1)
     held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiters = [asyncio.create_task(take(budget)) for _ in range(10)]
@@ -99,7 +99,7 @@ async def test_cancelled_waiters_leave_nothing_behind() -> None:
     await take(budget)
 
 
-async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_it_back() -> None:
+async def test_a_call_that_is_cancelled_in_the_tick_of_its_grant_gives_the_slot_back() -> None:
     budget = plain(1)
     held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     granted, following = asyncio.create_task(take(budget)), asyncio.create_task(take(budget))
@@ -123,21 +123,21 @@ async def test_a_wait_that_is_too_long_is_refused_before_queueing() -> None:
     assert budget.predicted_wait(Lane.INTERACTIVE) == pytest.approx(61)
 
 
-async def test_a_wait_that_turns_out_too_long_ends_in_time() -> None:
+async def test_a_wait_that_becomes_too_long_ends_with_an_error() -> None:
     budget = plain(1, period=0.02, safety_margin=0.0)
     await budget.take(Lane.INTERACTIVE, max_lifetime=30)
     with pytest.raises(BudgetExhaustedError):
         await asyncio.wait_for(take(budget, max_wait=0.05), 30)
 
 
-async def test_time_alone_wakes_whoever_waits() -> None:
+async def test_time_alone_wakes_a_waiting_call() -> None:
     budget = plain(2, period=0.03, safety_margin=0.0)
     async with asyncio.timeout(30):
         for _ in range(6):
             await take(budget)
 
 
-async def test_a_429_pauses_everybody_and_nobodys_finishing_ends_the_pause() -> None:
+async def test_a_429_pauses_all_calls_and_another_response_does_not_end_the_pause() -> None:
     budget = LocalBudget(10, 0.1, safety_margin=0.05)
     probe = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     budget.settle(probe, Answered(1))
@@ -152,13 +152,13 @@ async def test_a_429_pauses_everybody_and_nobodys_finishing_ends_the_pause() -> 
     assert budget.snapshot().throttled == 1
 
 
-async def test_an_absurd_retry_after_is_not_waited_out() -> None:
+async def test_an_extremely_long_retry_after_is_shortened() -> None:
     budget = LocalBudget(10, 60)
     budget.pause(1e9)
     assert budget.snapshot().paused_for <= 5 * 60 + 1
 
 
-def test_it_serves_one_event_loop_after_another() -> None:
+def test_a_budget_serves_one_event_loop_after_another() -> None:
     budget = plain(2, period=0.02, safety_margin=0.0)
     for _ in range(3):
         asyncio.run(asyncio.wait_for(_take_many(budget, 3), 30))
@@ -170,7 +170,7 @@ async def _take_many(budget: LocalBudget, number: int) -> None:
             group.create_task(take(budget))
 
 
-def test_it_serves_several_event_loops_in_several_threads_at_once() -> None:
+def test_a_budget_serves_event_loops_in_several_threads_at_the_same_time() -> None:
     budget = plain(10, period=0.02, safety_margin=0.0)
     threads = [threading.Thread(target=asyncio.run, args=(_take_many(budget, 30),)) for _ in range(4)]
     for thread in threads:
@@ -181,7 +181,7 @@ def test_it_serves_several_event_loops_in_several_threads_at_once() -> None:
     assert sum(budget.snapshot().waiting.values()) == 0
 
 
-def test_a_loop_that_closes_with_waiters_in_it_does_not_hold_the_others_up() -> None:
+def test_an_event_loop_that_closes_with_waiting_calls_does_not_block_other_loops() -> None:
     budget = plain(1)
     loop = asyncio.new_event_loop()
     held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, max_lifetime=1))
@@ -196,7 +196,7 @@ def test_a_loop_that_closes_with_waiters_in_it_does_not_hold_the_others_up() -> 
     waiting.close()
 
 
-def test_waiters_that_the_garbage_collector_finds_do_not_lock_the_budget_up() -> None:
+def test_waiting_calls_that_the_garbage_collector_finds_do_not_block_the_budget() -> None:
     budget = plain(1, period=0.01, safety_margin=0.0)
 
     def leave_a_cycle() -> None:
@@ -233,13 +233,13 @@ async def test_the_pace_of_the_bulk_lane_is_a_burst_and_then_an_even_flow() -> N
     assert time.monotonic() - began >= 10 * 3.0 / (0.92 * 150) * 0.9
 
 
-async def test_a_token_of_the_pace_that_nobody_used_stays_with_the_turn() -> None:
+async def test_an_unused_token_of_the_pace_goes_to_the_next_call() -> None:
     pacer = Pacer(15, 60)
 
     async def never() -> None:
         await asyncio.sleep(60)
 
-    async def at_once() -> int:
+    async def immediately() -> int:
         return 1
 
     waiting = asyncio.create_task(pacer.run_paced(never))
@@ -247,11 +247,11 @@ async def test_a_token_of_the_pace_that_nobody_used_stays_with_the_turn() -> Non
     waiting.cancel()
     await asyncio.wait([waiting])
     async with asyncio.timeout(30):
-        assert await pacer.run_paced(at_once) == 1
+        assert await pacer.run_paced(immediately) == 1
     assert pacer.waiting() == 0
 
 
-async def test_who_waits_too_long_moves_up_a_lane() -> None:
+async def test_a_call_that_waits_too_long_moves_up_a_lane() -> None:
     clock = VirtualClock()
     budget = plain(1, clock=clock.monotonic_ns)
     held = await budget.take(Lane.NORMAL, max_lifetime=30)
@@ -274,7 +274,7 @@ async def test_who_waits_too_long_moves_up_a_lane() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_forked_child_waits_for_nobody_who_stayed_behind() -> None:
+def test_a_forked_child_does_not_wait_for_a_probe_of_its_parent() -> None:
     budget = LocalBudget(5, 0.05, safety_margin=0.0, late_arrival=0.0)
     asyncio.run(_leave_a_probe_in_flight(budget))
     child = os.fork()
@@ -291,7 +291,7 @@ async def _leave_a_probe_in_flight(budget: LocalBudget) -> None:
     await budget.take(Lane.INTERACTIVE, max_lifetime=60)
 
 
-async def test_the_snapshot_tells_how_it_stands() -> None:
+async def test_the_snapshot_shows_the_state_of_the_slots() -> None:
     clock = VirtualClock()
     budget = plain(3, clock=clock.monotonic_ns)
     await budget.take(Lane.INTERACTIVE, max_lifetime=1)
@@ -315,7 +315,7 @@ async def test_a_slot_that_is_free_is_taken_without_waking_the_loop(monkeypatch:
     assert not woken
 
 
-def test_a_settlement_out_of_the_garbage_collector_never_waits_for_its_own_thread() -> None:
+def test_a_settlement_by_the_garbage_collector_does_not_wait_for_its_own_thread() -> None:
     """The collector may finalize an abandoned call just after the lock is taken, or just before it is released."""
 
     class Interrupted:
@@ -351,7 +351,7 @@ def test_a_settlement_out_of_the_garbage_collector_never_waits_for_its_own_threa
     assert budget.snapshot().used == 0
 
 
-def test_what_was_deferred_in_a_transaction_that_failed_is_done_when_it_ends() -> None:
+def test_deferred_work_of_a_failed_transaction_is_done_when_the_transaction_ends() -> None:
     budget, done = LocalBudget(), [0]
     budget._alone.deferred.append(lambda: done.append(1))
     with pytest.raises(ZeroDivisionError), budget._alone:

@@ -1,4 +1,4 @@
-"""The queue before the slots, whatever is called in whatever order: nobody overtakes, nobody who can go waits (I5, I7)."""
+"""The queue before the slots, after any calls in any order: first come, first served, without needless waits (I5, I7)."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ PERIOD, LIFE = 10.0, 1_000_000.0
 
 
 class Caller:
-    """Somebody who asked for a slot."""
+    """A call that asked for a slot."""
 
     def __init__(self, number: int, lane: Lane, task: asyncio.Task[Grant]) -> None:
         self.number, self.lane, self.task = number, lane, task
@@ -28,7 +28,7 @@ class Caller:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """One event loop that runs until all its tasks wait; the time is moved by hand, and alarms with it."""
+    """One event loop that runs until all its tasks wait. The machine moves the time, and alarms with it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class QueueMachine(RuleBasedStateMachine):
         grant = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         self.budget.settle(grant, data.draw(self.outcomes()))
         waiting = [caller for caller in self.callers if caller.waits]
-        if storm and waiting:  # in the very tick in which it may have been granted
+        if storm and waiting:  # in the same tick in which it may have been granted
             min(waiting, key=lambda caller: (caller.lane, caller.number)).task.cancel()
         self.settle_down()
 
@@ -80,7 +80,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.settle_down()
 
     def settle_down(self) -> None:
-        """Run until nothing moves; write down who was granted something, in the order in which it was."""
+        """Run until nothing changes, and store the calls that got a slot, in the order of their grants."""
         waited = [caller for caller in self.callers if caller.waits]
         for _ in range(6):
             self.loop.run_until_complete(asyncio.sleep(0))
@@ -91,15 +91,15 @@ class QueueMachine(RuleBasedStateMachine):
     # -- what always holds --------------------------------------------------------------------------------------
 
     @invariant()
-    def nobody_overtakes_within_a_lane(self) -> None:
-        """I5: who still waits came after all those of the same lane that were granted something."""
+    def each_lane_is_first_come_first_served(self) -> None:
+        """I5: a call that still waits came after all calls of its lane that got a slot."""
         for lane in Lane:
             waiting = [caller.number for caller in self.callers if caller.waits and caller.lane is lane]
             granted = [caller.number for caller in self.granted if caller.lane is lane]
             assert not waiting or not granted or max(granted) < min(waiting)
 
     @invariant()
-    def nobody_waits_who_can_go(self) -> None:
+    def no_call_waits_for_a_free_slot(self) -> None:
         waiting = [caller for caller in self.callers if caller.waits]
         counts = self.budget.snapshot().waiting
         assert sum(counts.values()) == len(waiting)
@@ -112,13 +112,13 @@ class QueueMachine(RuleBasedStateMachine):
             assert slots.next_change(now) < FAR or self.held
 
     @invariant()
-    def whoever_is_granted_something_holds_a_slot(self) -> None:
+    def a_granted_call_holds_a_slot(self) -> None:
         snapshot = self.budget.snapshot()
         assert snapshot.in_flight == len(self.held)
         assert len(self.held) <= snapshot.used <= self.budget.limit
 
     def teardown(self) -> None:
-        """I7: when all have gone, everything is there again, and nothing rings any more."""
+        """I7: when all calls have ended, all slots are free again, and no alarm is set."""
         try:
             for caller in self.callers:
                 caller.task.cancel()

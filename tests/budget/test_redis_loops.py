@@ -1,4 +1,4 @@
-"""RedisBudget over event loops, threads and forks: opened lazily, closed with the loop, one limit for all of them."""
+"""RedisBudget over event loops, threads and forks: opened at first use, closed with the loop, with one limit for all."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 def plain(server: RedisServer, limit: int = 3, period: float = 60.0, **options: Any) -> RedisBudget:
-    """A budget whose name is its own, unless one is given."""
+    """A budget with a unique name, unless the test gives one."""
     defaults: dict[str, Any] = {"use_server_counter": False, "headroom": 0, "name": uuid.uuid4().hex, "url": server.url}
     return RedisBudget(limit, period, **(defaults | options))
 
@@ -39,7 +39,7 @@ def waits(budget: Budget) -> int:
     return sum(budget.snapshot().waiting.values())
 
 
-async def test_closing_carries_what_is_left_and_tells_whoever_waits(server: RedisServer) -> None:
+async def test_closing_sends_the_last_settlements_and_raises_in_waiting_calls(server: RedisServer) -> None:
     budget, other = plain(server, 1, name="closed"), plain(server, 1, name="closed")
     held = await budget.take(Lane.INTERACTIVE, max_lifetime=1)
     waiter = asyncio.create_task(take(budget))
@@ -67,7 +67,7 @@ async def hold_then_wait(budget: Budget) -> None:
         budget.settle(held, NeverSent())
 
 
-async def test_a_closed_budget_opens_anew(server: RedisServer) -> None:
+async def test_a_closed_budget_opens_again(server: RedisServer) -> None:
     budget = plain(server, 2)
     await take(budget)
     await budget.close()
@@ -81,7 +81,7 @@ async def take_many(budget: Budget, number: int) -> None:
             group.create_task(take(budget))
 
 
-def test_it_serves_one_event_loop_after_another_and_keeps_the_limit_over_them(server: RedisServer) -> None:
+def test_a_budget_keeps_its_limit_over_event_loops_that_run_one_after_another(server: RedisServer) -> None:
     budget = plain(server, 2, period=60)
     asyncio.run(asyncio.wait_for(take_many(budget, 1), SAFETY))
     asyncio.run(asyncio.wait_for(take_many(budget, 1), SAFETY))
@@ -89,7 +89,7 @@ def test_it_serves_one_event_loop_after_another_and_keeps_the_limit_over_them(se
         asyncio.run(take(budget, max_wait=1))
 
 
-def test_a_loop_that_ends_carries_what_its_cancelled_callers_settled(server: RedisServer) -> None:
+def test_an_event_loop_that_ends_sends_the_settlements_of_its_cancelled_calls(server: RedisServer) -> None:
     async def die_holding(budget: Budget) -> None:
         grant = await budget.take(Lane.INTERACTIVE, max_lifetime=30)
         try:
@@ -107,7 +107,7 @@ def test_a_loop_that_ends_carries_what_its_cancelled_callers_settled(server: Red
     asyncio.run(take(budget, max_wait=0))
 
 
-def test_it_serves_several_event_loops_in_several_threads_at_once(server: RedisServer) -> None:
+def test_a_budget_serves_event_loops_in_several_threads_at_the_same_time(server: RedisServer) -> None:
     budget = plain(server, 10, period=0.02, safety_margin=0.0)
     threads = [threading.Thread(target=asyncio.run, args=(take_many(budget, 30),)) for _ in range(4)]
     for thread in threads:
@@ -118,7 +118,7 @@ def test_it_serves_several_event_loops_in_several_threads_at_once(server: RedisS
     assert sum(budget.snapshot().waiting.values()) == 0
 
 
-def test_what_one_thread_settles_wakes_whoever_waits_in_another(server: RedisServer) -> None:
+def test_a_settlement_in_one_thread_wakes_a_waiting_call_in_another(server: RedisServer) -> None:
     budget = plain(server, 1)
     held, done = threading.Event(), threading.Event()
 
@@ -135,12 +135,12 @@ def test_what_one_thread_settles_wakes_whoever_waits_in_another(server: RedisSer
     assert held.wait(SAFETY)
     asyncio.run(
         asyncio.wait_for(take(budget), SAFETY)
-    )  # nothing but the settling could wake it: else it waits for a minute
+    )  # only the settlement can wake it; otherwise it waits for a minute
     done.set()
     thread.join(SAFETY)
 
 
-def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer) -> None:
+def test_closing_in_one_event_loop_closes_the_connections_of_another(server: RedisServer) -> None:
     budget = plain(server, 5)
     opened, closed = threading.Event(), threading.Event()
 
@@ -163,7 +163,7 @@ def test_closing_in_one_loop_closes_what_is_open_in_another(server: RedisServer)
     thread.join(SAFETY)
 
 
-def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_others_up(server: RedisServer) -> None:
+def test_an_event_loop_that_ends_raises_in_its_waiting_calls_and_blocks_no_other_loop(server: RedisServer) -> None:
     budget = plain(server, 1)
     loop = asyncio.new_event_loop()
     held = loop.run_until_complete(budget.take(Lane.INTERACTIVE, max_lifetime=1))
@@ -177,7 +177,7 @@ def test_a_loop_that_ends_with_waiters_in_it_tells_them_and_does_not_hold_the_ot
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_forked_child_goes_its_own_way_to_the_same_slots(server: RedisServer) -> None:
+def test_a_forked_child_shares_the_slots_through_its_own_connection(server: RedisServer) -> None:
     budget = plain(server, 2)
 
     def in_child() -> None:

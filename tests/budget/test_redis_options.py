@@ -1,4 +1,4 @@
-"""What a RedisBudget is given: URLs, clients, numbers, and what it says of those that it cannot work with."""
+"""The arguments of RedisBudget: URLs, clients and numbers, and the errors for wrong ones."""
 
 import asyncio
 import sys
@@ -35,14 +35,14 @@ def test_a_password_is_in_no_repr() -> None:
     assert "secret" not in repr(RedisBudget(url="redis://:secret@127.0.0.1:1/0"))
 
 
-def test_redis_that_is_not_installed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_redis_package_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     with pytest.raises(ConfigurationError, match=r"goedgepickt-async\[redis\]"):
         RedisBudget(url="redis://127.0.0.1:1")
 
 
 @needs_redis
-async def test_a_client_of_the_users_is_used_and_left_open(server: RedisServer) -> None:
+async def test_a_client_of_the_user_is_used_and_left_open(server: RedisServer) -> None:
     redis = pytest.importorskip("redis.asyncio")
     async with redis.Redis.from_url(server.url, decode_responses=True) as client:
         budget = with_client(client)
@@ -52,7 +52,7 @@ async def test_a_client_of_the_users_is_used_and_left_open(server: RedisServer) 
 
 
 @needs_redis
-async def test_clients_of_a_users_maker_are_closed(server: RedisServer) -> None:
+async def test_clients_that_a_function_of_the_user_makes_are_closed(server: RedisServer) -> None:
     redis = pytest.importorskip("redis.asyncio")
     made: list[Any] = []
 
@@ -80,7 +80,7 @@ async def test_a_client_of_another_loop_is_refused(server: RedisServer) -> None:
 
 
 async def is_one_limit(make_client: Any) -> None:
-    """Two budgets with clients of this maker share the same two slots."""
+    """Check that two budgets with clients from this function share the same two slots."""
     name = uuid.uuid4().hex
     options: dict[str, Any] = {"client": make_client, "name": name, "use_server_counter": False, "headroom": 0}
     one, two = (RedisBudget(2, **options) for _ in range(2))

@@ -1,4 +1,4 @@
-"""RedisBudget while Redis is away, hangs, forgets, or is set up wrong."""
+"""RedisBudget while Redis is away, hangs, loses its data, or has a wrong configuration."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer
 
 @pytest.fixture
 def server(one_server: RedisServer) -> Iterator[RedisServer]:
-    """It is up and answers before each test."""
+    """A Redis server that runs and responds before each test."""
     yield one_server
     if one_server.is_up:
         one_server.go_on()
@@ -76,7 +76,7 @@ async def is_exhausted(budget: Budget) -> bool:
 
 
 async def settled(*budgets: RedisBudget) -> None:
-    """Until Redis knows what they sent."""
+    """Wait until Redis has all settlements of these budgets."""
     await until(lambda: all(budget.is_settled for budget in budgets))
 
 
@@ -84,7 +84,7 @@ async def is_back(budget: RedisBudget) -> None:
     await until(lambda: not budget.snapshot().problem)
 
 
-async def test_a_redis_that_was_never_reached_leaves_a_part_for_each_process_and_is_told_once(
+async def test_when_redis_was_never_reached_each_process_uses_a_part_and_warns_once(
     make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.kill()
@@ -114,9 +114,7 @@ async def test_the_processes_of_one_host_share_the_whole_limit_while_redis_is_aw
     assert await is_exhausted(two)
 
 
-async def test_what_was_in_flight_at_the_fall_counts_and_comes_free_by_its_answer(
-    make: Make, server: RedisServer
-) -> None:
+async def test_requests_in_flight_when_redis_stops_count_until_their_response(make: Make, server: RedisServer) -> None:
     budget = make(4, period=0.5, safety_margin=0.0, late_arrival=30.0)
     grants = [await take(budget) for _ in range(4)]
     server.kill()
@@ -127,7 +125,7 @@ async def test_what_was_in_flight_at_the_fall_counts_and_comes_free_by_its_answe
 
 
 @pytest.mark.slow
-async def test_what_was_sent_during_an_outage_counts_in_the_redis_that_comes_back_empty(
+async def test_requests_sent_during_an_outage_count_in_a_redis_that_returns_empty(
     make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     budget, late = make(8, name="back"), make(8, name="back")
@@ -170,7 +168,7 @@ async def test_a_redis_that_hangs_counts_as_away_after_the_patience(make: Make, 
 
 
 @pytest.mark.parametrize("how", ["flush", "restart", "older"])
-async def test_a_state_that_redis_lost_is_put_together_again(make: Make, server: RedisServer, how: str) -> None:
+async def test_a_state_that_redis_lost_is_restored(make: Make, server: RedisServer, how: str) -> None:
     one, two = (make(10, name=f"lost-{how}") for _ in range(2))
     await use(one, 2)
     await settled(one)
@@ -195,7 +193,7 @@ async def test_a_state_that_redis_lost_is_put_together_again(make: Make, server:
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"not a state at all, but long enough to be taken for one"])
-async def test_a_state_that_is_damaged_is_put_together_again(make: Make, server: RedisServer, damage: bytes) -> None:
+async def test_a_damaged_state_is_restored(make: Make, server: RedisServer, damage: bytes) -> None:
     budget = make(10, name="damaged")
     await use(budget, 4)
     await settled(budget)
@@ -207,7 +205,7 @@ async def test_a_state_that_is_damaged_is_put_together_again(make: Make, server:
     assert await is_exhausted(fresh)
 
 
-async def test_a_connection_that_was_dropped_is_no_outage(
+async def test_a_dropped_connection_is_no_outage(
     make: Make, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     budget = make(10)
@@ -238,7 +236,9 @@ async def test_a_429_during_an_outage_pauses_the_host(make: Make, server: RedisS
     assert await is_exhausted(budget)
 
 
-async def test_calls_that_give_up_during_an_outage_leave_nothing_behind(make: Make, server: RedisServer) -> None:
+async def test_calls_that_are_cancelled_during_an_outage_leave_nothing_in_the_queue(
+    make: Make, server: RedisServer
+) -> None:
     budget = make(2)
     await use(budget, 2)
     await settled(budget)
@@ -251,7 +251,7 @@ async def test_calls_that_give_up_during_an_outage_leave_nothing_behind(make: Ma
     assert sum(budget.snapshot().waiting.values()) == 0
 
 
-async def test_closing_while_redis_is_away_ends(make: Make, server: RedisServer) -> None:
+async def test_closing_during_an_outage_ends(make: Make, server: RedisServer) -> None:
     budget = make(4)
     server.kill()
     await use(budget, 1)
@@ -271,7 +271,7 @@ async def test_closing_while_redis_is_away_ends(make: Make, server: RedisServer)
         ("redis://{}/0", ("REPLICAOF", "127.0.0.1", "1"), "replica"),
     ],
 )
-async def test_what_will_never_work_is_a_configuration_error_that_names_the_remedy(
+async def test_a_wrong_setting_is_a_configuration_error_that_names_the_remedy(
     make: Make, server: RedisServer, setting: str, command: tuple[str, ...] | None, remedy: str
 ) -> None:
     server.command("SET", "anything", "1")

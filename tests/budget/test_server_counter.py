@@ -1,4 +1,4 @@
-"""What the slots make of the server's own counter; each rule of it by the example that needs it."""
+"""How the slots use the server's counter: an example for each rule."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.desk import Desk
 from tests.support.throttles import SECOND
 
 
-def test_the_counter_bounds_what_may_go() -> None:
+def test_the_counter_is_the_number_of_counted_requests() -> None:
     desk = Desk(use_server_counter=True)
     desk.exchange(0, 1, 1)
     assert desk.counted(1) == 1
@@ -16,7 +16,7 @@ def test_the_counter_bounds_what_may_go() -> None:
     assert desk.counted(3) == 60
 
 
-def test_what_is_under_way_or_lost_of_late_may_still_be_counted() -> None:
+def test_requests_in_flight_or_recently_lost_may_still_be_counted() -> None:
     desk = Desk(late_arrival=30)
     desk.exchange(0, 1, 60)
     lost, under_way = desk.take(2), desk.take(2)
@@ -28,7 +28,7 @@ def test_what_is_under_way_or_lost_of_late_may_still_be_counted() -> None:
     assert desk.counted(34) == 61
 
 
-def test_without_the_counter_switched_on_it_is_not_obeyed() -> None:
+def test_a_counter_that_is_switched_off_is_ignored() -> None:
     desk = Desk(use_server_counter=False)
     assert desk.how_many_go(0) == 100
     desk.exchange(0, 1, 99)
@@ -36,8 +36,8 @@ def test_without_the_counter_switched_on_it_is_not_obeyed() -> None:
     assert not desk.slots.foreign_traffic(SECOND)
 
 
-def test_an_answer_that_overlaps_the_newest_request_still_counts() -> None:
-    """Its counter may be the later one, though it was sent earlier."""
+def test_a_response_that_overlaps_the_newest_request_still_counts() -> None:
+    """Its counter may be newer, although its request was sent earlier."""
     desk = Desk()
     desk.exchange(0, 1, 10)
     early, late = desk.take(2), desk.take(3)
@@ -46,7 +46,7 @@ def test_an_answer_that_overlaps_the_newest_request_still_counts() -> None:
     assert desk.counted(5) == 30
 
 
-def test_an_answer_at_the_very_instant_of_the_newest_sending_overlaps_it() -> None:
+def test_a_response_at_the_instant_of_the_newest_request_overlaps_it() -> None:
     desk = Desk()
     desk.exchange(0, 1, 10)
     early = desk.take(2)
@@ -55,8 +55,8 @@ def test_an_answer_at_the_very_instant_of_the_newest_sending_overlaps_it() -> No
     assert desk.counted(5) == 30
 
 
-def test_an_answer_to_a_request_sent_before_the_newest_one_does_not_undo_it() -> None:
-    """What the newest sending superseded stays superseded, in whatever order the answers come."""
+def test_a_response_to_an_older_request_does_not_replace_the_newest_counter() -> None:
+    """A counter that a newer request replaced stays replaced, in any order of the responses."""
     desk = Desk()
     desk.exchange(0, 1, 10)
     slow = desk.take(2)
@@ -66,15 +66,15 @@ def test_an_answer_to_a_request_sent_before_the_newest_one_does_not_undo_it() ->
     assert desk.counted(7) == 14
 
 
-def test_a_request_sent_after_an_answer_supersedes_it() -> None:
+def test_a_request_sent_after_a_response_supersedes_it() -> None:
     desk = Desk()
     desk.exchange(0, 1, 40)
     desk.exchange(60, 60.5, 3)
     assert desk.counted(60.5) == 3
 
 
-def test_a_counter_that_falls_begins_a_new_window() -> None:
-    """The end of the old window would let the new one's counter be forgotten too early."""
+def test_a_counter_that_falls_starts_a_new_window() -> None:
+    """The end of the old window would discard the new window's counter too early."""
     desk = Desk()
     desk.exchange(0, 1, 40)
     desk.exchange(60, 60.5, 30)
@@ -83,7 +83,7 @@ def test_a_counter_that_falls_begins_a_new_window() -> None:
     assert desk.counted(60.5 + 61) is None
 
 
-def test_a_counter_that_rises_leaves_the_end_of_its_window_where_it_was() -> None:
+def test_a_counter_that_rises_does_not_move_the_end_of_its_window() -> None:
     desk = Desk()
     desk.exchange(0, 1, 40)
     desk.exchange(50, 51, 45)
@@ -91,8 +91,8 @@ def test_a_counter_that_rises_leaves_the_end_of_its_window_where_it_was() -> Non
     assert desk.counted(62) is None
 
 
-def test_a_counter_of_zero_begins_no_window_so_none_ends() -> None:
-    """The window ended while the controller ran: the next one has not begun, and calls for no probe at its end."""
+def test_a_counter_of_zero_starts_no_window() -> None:
+    """The window ended while the server handled the request. The next one has not started: it needs no probe."""
     desk = Desk()
     desk.exchange(0, 0.5, 1)
     desk.exchange(0.5, 1, 40)
@@ -102,7 +102,7 @@ def test_a_counter_of_zero_begins_no_window_so_none_ends() -> None:
     assert desk.how_many_go(200) > 1
 
 
-def test_the_window_after_a_counter_of_zero_ends_a_window_after_its_first_answer() -> None:
+def test_after_a_counter_of_zero_a_window_starts_with_the_first_higher_counter() -> None:
     desk = Desk()
     desk.exchange(0, 1, 40)
     desk.exchange(60, 61.5, 0)
@@ -111,7 +111,7 @@ def test_the_window_after_a_counter_of_zero_ends_a_window_after_its_first_answer
     assert desk.counted(162) is None
 
 
-def test_with_a_window_all_is_forgotten_that_was_known_of_it() -> None:
+def test_the_end_of_a_window_discards_what_is_known_of_it() -> None:
     desk = Desk()
     desk.exchange(0, 0.1, 1)
     slow = desk.take(0.5)
@@ -123,14 +123,14 @@ def test_with_a_window_all_is_forgotten_that_was_known_of_it() -> None:
     assert desk.counted(72) == 2
 
 
-def test_an_answer_without_the_counter_may_have_been_counted() -> None:
+def test_a_response_without_the_counter_may_have_been_counted() -> None:
     desk = Desk()
     desk.exchange(0, 1, 40)
     desk.exchange(2, 3, None)
     assert desk.counted(3) == 41
 
 
-def test_an_answer_without_the_counter_counts_until_a_newer_request_is_answered() -> None:
+def test_a_response_without_the_counter_counts_until_a_newer_request_is_answered() -> None:
     desk = Desk()
     desk.exchange(0, 1, 40)
     overlapping = desk.take(2)
@@ -141,7 +141,7 @@ def test_an_answer_without_the_counter_counts_until_a_newer_request_is_answered(
     assert desk.counted(7) == 40
 
 
-def test_an_answer_without_the_counter_may_have_begun_a_window() -> None:
+def test_a_response_without_the_counter_may_have_started_a_window() -> None:
     desk = Desk()
     desk.exchange(0, 1, 0)
     desk.exchange(10, 11, None)
@@ -149,7 +149,7 @@ def test_an_answer_without_the_counter_may_have_begun_a_window() -> None:
     assert desk.counted(72) is None
 
 
-def test_an_answer_without_the_counter_tells_nothing_while_nothing_is_known() -> None:
+def test_without_any_counter_a_response_takes_only_its_own_slot() -> None:
     desk = Desk(use_server_counter=False)
     desk.exchange(0, 1, None)
     assert desk.free(1) == 99
@@ -157,7 +157,7 @@ def test_an_answer_without_the_counter_tells_nothing_while_nothing_is_known() ->
 
 
 def counter_after(*answers: tuple[float, float, int]) -> ServerCounter:
-    """A counter with a cooldown of 60 s that observed answers: when each was sent and answered, and its number."""
+    """A counter with a cooldown of 60 s that observed responses: the times of request and response, and the number."""
     counter = ServerCounter(60 * SECOND)
     for sent, answered, number in answers:
         counter.observe(round(sent * SECOND), round(answered * SECOND), number)
@@ -175,7 +175,7 @@ def test_falls_half_a_cooldown_apart_prove_nothing() -> None:
     assert counter_after((0, 1, 10), (2, 3, 9), (4, 33, 8)).rolling_until == -FAR
 
 
-def test_with_a_rolling_limit_each_answer_moves_the_end_of_what_is_known() -> None:
+def test_with_a_rolling_limit_each_response_moves_the_end_of_what_is_known() -> None:
     falling = ((0, 1, 10), (2, 3, 9), (4, 5, 8))
     assert counter_after(*falling, (6, 7, 9)).ends == 67 * SECOND
     assert counter_after((0, 1, 8), (6, 7, 9)).ends == 61 * SECOND
@@ -187,24 +187,24 @@ def test_an_equal_counter_is_no_fall() -> None:
     assert counter.ends == counter_after((0, 1, 10)).ends
 
 
-def test_of_a_new_counter_all_instants_are_long_ago() -> None:
+def test_all_instants_of_a_new_counter_are_long_ago() -> None:
     counter = ServerCounter(60 * SECOND)
     assert {counter.since, counter.began, counter.told_at, counter.fell_at, counter.rolling_until} == {-FAR}
 
 
-def test_an_answer_without_the_counter_does_not_say_when_a_window_began() -> None:
+def test_a_response_without_the_counter_does_not_show_when_a_window_started() -> None:
     counter = counter_after((0, 1, 10))
     counter.unseen(3 * SECOND)
     counter.observe(4 * SECOND, 5 * SECOND, 3)
     assert (counter.began, counter.since) == (0, 5 * SECOND)
 
 
-def test_a_second_answer_to_requests_of_the_same_instant_does_not_move_the_window() -> None:
+def test_a_second_response_to_requests_of_the_same_instant_does_not_move_the_window() -> None:
     counter = counter_after((5, 6, 0), (5, 8, 0))
     assert (counter.began, counter.since) == (5 * SECOND, 6 * SECOND)
 
 
-def test_a_fall_proves_that_the_window_began_after_the_last_request_of_the_old_one() -> None:
+def test_a_fall_proves_that_the_window_started_after_the_last_request_of_the_old_one() -> None:
     counter = counter_after((0, 2, 40), (1, 3, 41), (50, 51, 30))
     assert (counter.began, counter.since, counter.fell_at) == (SECOND, 51 * SECOND, 51 * SECOND)
 

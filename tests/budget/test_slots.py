@@ -1,4 +1,4 @@
-"""The slots against four servers, with arrivals as unkind as they can be."""
+"""The slots against four servers, with the worst times of arrival."""
 
 import heapq
 import itertools
@@ -21,12 +21,12 @@ EPOCH = 1_700_000_000 * SECOND
 
 @attrs.frozen
 class Sending:
-    """One request: when after the last one it is wanted, how long it takes, when on the way it is counted."""
+    """One request: its time after the previous one, its duration, when the server counts it, its outcome."""
 
     gap: float
     latency: float
     counted_at: float
-    fate: str
+    outcome: str
 
 
 sendings = st.lists(
@@ -35,7 +35,7 @@ sendings = st.lists(
         gap=st.floats(0, 4),
         latency=st.floats(0.001, 6),
         counted_at=st.floats(0, 1),
-        fate=st.sampled_from(["answered", "answered", "answered", "lost", "never sent"]),
+        outcome=st.sampled_from(["answered", "answered", "answered", "lost", "never sent"]),
     ),
     min_size=6,
     max_size=60,
@@ -76,7 +76,7 @@ class World:
             act(when)
 
     def take(self, now: int, lane: Lane = Lane.INTERACTIVE) -> tuple[int, int]:
-        """Wait for a slot; nobody waits for ever, and time goes on."""
+        """Wait for a slot. Time moves forward in each step, and the wait ends."""
         while (slot := self.slots.take(now, lane, nanoseconds(6.0))) is None:
             following = min(self.slots.next_change(now), self._events[0][0] if self._events else FAR)
             assert now < following < FAR
@@ -90,10 +90,10 @@ class World:
 
     def send(self, slot: int, now: int, sending: Sending) -> None:
         ended = now + nanoseconds(sending.latency)
-        span = sending.latency + (LATE if sending.fate == "lost" else 0)
-        if sending.fate != "never sent":
+        span = sending.latency + (LATE if sending.outcome == "lost" else 0)
+        if sending.outcome != "never sent":
             self.at(now + nanoseconds(sending.counted_at * span), self.count)
-        match sending.fate:
+        match sending.outcome:
             case "answered":
                 self.at(ended, lambda when: self.slots.answered(slot, when))
             case "lost":
@@ -117,7 +117,9 @@ def drive(world: World, wanted: list[Sending]) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 @settings(max_examples=40)
 @given(wanted=sendings, phase=phases)
-def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: list[Sending], phase: float) -> None:
+def test_no_server_refuses_a_request_and_every_slot_becomes_free_again(
+    name: str, wanted: list[Sending], phase: float
+) -> None:
     world = World(Slots(config()), SERVERS[name](phase), phase)
     drive(world, wanted)
     assert world.refusals == 0
@@ -126,7 +128,7 @@ def test_no_server_ever_refuses_and_every_slot_comes_back(name: str, wanted: lis
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(wanted=sendings)
-def test_no_window_wherever_it_starts_holds_more_than_the_limit(wanted: list[Sending]) -> None:
+def test_a_window_that_starts_at_any_time_holds_at_most_the_limit(wanted: list[Sending]) -> None:
     world = World(Slots(config(safety_margin=0.0)), CacheThrottle(LIMIT, WINDOW), 0.0)
     drive(world, wanted)
     arrived = sorted(world.arrivals)
@@ -135,7 +137,7 @@ def test_no_window_wherever_it_starts_holds_more_than_the_limit(wanted: list[Sen
 
 
 def refusals_of(make: Callable[[], Slots], store: str, seeds: int) -> int:
-    """A plain fuzz: how many of so many random jobs are refused something."""
+    """The number of random jobs with a refused request."""
     bad = 0
     for seed in range(seeds):
         draw = random.Random(seed)
@@ -151,7 +153,7 @@ def refusals_of(make: Callable[[], Slots], store: str, seeds: int) -> int:
 
 
 class FreedAfterSending(Slots):
-    """The wrong way: a slot comes free a window after it was taken, not after the answer."""
+    """The wrong way: a slot becomes free a window after it was taken, not after the response."""
 
     def take(self, now: int, lane: Lane, max_lifetime: int, slot: int | None = None) -> int | None:
         slot = super().take(now, lane, max_lifetime, slot)
@@ -160,16 +162,16 @@ class FreedAfterSending(Slots):
         return slot
 
 
-def test_negative_control_a_guard_below_zero_is_refused() -> None:
+def test_negative_control_a_safety_margin_below_zero_causes_refusals() -> None:
     assert refusals_of(lambda: Slots(config(safety_margin=-0.5)), "redis", 60) > 4
 
 
-def test_negative_control_a_slot_keyed_to_sending_is_refused() -> None:
+def test_negative_control_slots_that_are_freed_after_sending_cause_refusals() -> None:
     assert refusals_of(lambda: FreedAfterSending(config(safety_margin=0.0)), "redis", 60) > 4
 
 
 @pytest.mark.slow
-def test_positive_control_of_the_same_fuzz() -> None:
+def test_positive_control_a_safety_margin_of_zero_or_more_causes_no_refusal() -> None:
     assert refusals_of(lambda: Slots(config(safety_margin=0.0)), "redis", 60) == 0
     assert refusals_of(lambda: Slots(config(safety_margin=1.0)), "memcached", 60) == 0
 
@@ -200,8 +202,10 @@ restarts = st.lists(
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(wanted=restarts, phase=phases)
-def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list[Restart], phase: float) -> None:
-    """The server's counter alone keeps a forgetful process safe; nobody can know more before the first answer."""
+def test_after_a_start_without_a_stored_state_only_the_probe_can_be_refused(
+    wanted: list[Restart], phase: float
+) -> None:
+    """Only the server's counter protects such a process. It is unknown before the first response."""
 
     def fresh() -> Slots:
         return Slots(config(late_arrival=0.0, use_server_counter=True, safety_margin=0.001))
@@ -244,7 +248,7 @@ def test_after_a_start_without_memory_only_the_probe_can_be_refused(wanted: list
     world.run_until(FAR)
 
 
-def test_lanes_other_than_the_interactive_leave_a_headroom() -> None:
+def test_the_normal_and_bulk_lanes_leave_a_headroom() -> None:
     slots = Slots(LimiterConfig(limit=100, use_server_counter=False))
     max_lifetime = nanoseconds(30)
     taken = [slots.take(0, Lane.BULK, max_lifetime) for _ in range(100)]
@@ -254,7 +258,7 @@ def test_lanes_other_than_the_interactive_leave_a_headroom() -> None:
     assert slots.take(0, Lane.INTERACTIVE, max_lifetime) is None
 
 
-def test_the_headroom_melts_as_the_slots_that_come_free_draw_nearer_down_to_one() -> None:
+def test_the_headroom_shrinks_to_one_slot_as_the_next_free_slots_come_nearer() -> None:
     slots = Slots(LimiterConfig(limit=100, window=60, safety_margin=0, headroom=10, use_server_counter=False))
     for _ in range(90):
         slot = slots.take(0, Lane.BULK, nanoseconds(30))
@@ -276,7 +280,7 @@ def test_the_headroom_melts_as_the_slots_that_come_free_draw_nearer_down_to_one(
     headroom=st.integers(0, 12),
     soon=st.floats(0.1, 5),
 )
-def test_after_each_of_theirs_there_is_room_at_every_moment_until_the_headroom_is_whole(
+def test_after_a_normal_request_interactive_requests_have_room_until_the_headroom_is_complete(
     ages: list[float], at: float, headroom: int, soon: float
 ) -> None:
     config = LimiterConfig(
@@ -309,7 +313,7 @@ def test_after_each_of_theirs_there_is_room_at_every_moment_until_the_headroom_i
         assert left >= 0.5 + (instant - now) / nanoseconds(soon) - 1e-6
 
 
-def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> None:
+def test_no_slot_is_granted_during_a_pause_and_then_one_request_goes_alone() -> None:
     slots = Slots(LimiterConfig(limit=10))
     slot = slots.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
@@ -324,7 +328,7 @@ def test_nobody_is_granted_anything_during_a_pause_and_then_one_goes_alone() -> 
     assert slots.take(7 * SECOND, Lane.INTERACTIVE, SECOND) is not None
 
 
-def test_a_probe_that_is_not_answered_does_not_hold_everybody_up() -> None:
+def test_a_probe_without_a_response_does_not_block_other_requests() -> None:
     slots = Slots(LimiterConfig(limit=10))
     assert slots.take(0, Lane.INTERACTIVE, 30 * SECOND) is not None
     assert slots.take(2 * SECOND, Lane.INTERACTIVE, SECOND) is None
@@ -333,7 +337,7 @@ def test_a_probe_that_is_not_answered_does_not_hold_everybody_up() -> None:
     assert slots.take(4 * SECOND, Lane.INTERACTIVE, SECOND) is None
 
 
-def test_a_holder_that_dies_gives_its_slot_back_by_itself() -> None:
+def test_a_slot_that_is_never_settled_becomes_free_after_its_time() -> None:
     slots = Slots(config(limit=1))
     assert slots.take(0, Lane.INTERACTIVE, nanoseconds(6)) is not None
     dead = nanoseconds(6 + LATE + WINDOW + 1)
@@ -342,7 +346,7 @@ def test_a_holder_that_dies_gives_its_slot_back_by_itself() -> None:
     assert slots.in_flight(dead) == 1
 
 
-def test_settling_twice_changes_nothing() -> None:
+def test_a_second_settlement_changes_nothing() -> None:
     slots = Slots(config())
     slot = slots.take(0, Lane.INTERACTIVE, SECOND)
     assert slot is not None
@@ -352,7 +356,7 @@ def test_settling_twice_changes_nothing() -> None:
     assert slots.used(nanoseconds(1 + LATE + WINDOW + 1) - 1) == 1
 
 
-def test_a_stranger_on_the_ip_is_noticed_and_reckoned_with() -> None:
+def test_foreign_traffic_is_detected_and_leaves_a_margin() -> None:
     slots = Slots(LimiterConfig(limit=100))
     for count in (1, 40):
         slot = slots.take(0, Lane.INTERACTIVE, SECOND)
@@ -374,7 +378,7 @@ def test_the_predicted_wait_is_zero_only_if_a_slot_is_free(ahead: int, answered:
     assert wait % nanoseconds(61) == 0
 
 
-def test_answers_without_a_counter_after_a_counter_of_zero_lock_nobody_out() -> None:
+def test_responses_without_a_counter_after_a_counter_of_zero_do_not_block_requests() -> None:
     slots = Slots(LimiterConfig(limit=5, window=10))
     now = 0
     for index in range(50):
@@ -385,7 +389,7 @@ def test_answers_without_a_counter_after_a_counter_of_zero_lock_nobody_out() -> 
         slots.answered(slot, now, 0 if index == 0 else None)
 
 
-def test_the_predicted_wait_knows_the_headroom_and_the_end_of_the_servers_window() -> None:
+def test_the_predicted_wait_includes_the_headroom_and_the_end_of_the_servers_window() -> None:
     slots = Slots(LimiterConfig(limit=100, window=60, safety_margin=1, use_server_counter=False))
     for _ in range(90):
         slot = slots.take(0, Lane.INTERACTIVE, SECOND)
@@ -400,7 +404,7 @@ def test_the_predicted_wait_knows_the_headroom_and_the_end_of_the_servers_window
     assert shared.predicted_wait(50 * SECOND, 0) == 12 * SECOND
 
 
-def test_probes_that_are_lost_are_not_followed_by_a_burst() -> None:
+def test_lost_probes_are_not_followed_by_a_burst() -> None:
     slots = Slots(LimiterConfig(limit=100, window=60))
     taken = 0
     for now in range(0, 6 * SECOND, SECOND // 10):

@@ -1,4 +1,4 @@
-"""The invariants of the slots, whatever is called in whatever order (rate-limit's I1 to I4, I6, I7)."""
+"""The invariants of the slots after any calls in any order (I1 to I4, I6, I7)."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ durations = st.one_of(
 
 
 class SlotsMachine(RuleBasedStateMachine):
-    """Holds a model of its own: which slots are in use, and until when at most."""
+    """Holds a separate model: which slots are in use, and until when at most."""
 
     taken: Bundle[int] = Bundle("taken")
     settled: Bundle[int] = Bundle("settled")
@@ -41,7 +41,7 @@ class SlotsMachine(RuleBasedStateMachine):
         self.slots = Slots(config)
         self.limit, self.hold, self.late = limit, config.cooldown, nanoseconds(late)
         self.now = 0
-        self.frees: dict[int, int] = {}  # slot -> when it comes free; the model
+        self.frees: dict[int, int] = {}  # slot -> when it becomes free; the model
         self.in_flight: set[int] = set()
         self.pause_ends = -1
 
@@ -88,7 +88,7 @@ class SlotsMachine(RuleBasedStateMachine):
 
     @rule(slot=settled, kind=st.sampled_from(["answered", "lost", "never sent"]))
     def settle_again(self, slot: int, kind: str) -> None:
-        """I2: only the first settling counts; the model does not hear of this one."""
+        """I2: only the first settlement counts; the model does not receive this one."""
         match kind:
             case "answered":
                 self.slots.answered(slot, self.now, self.limit)
@@ -120,7 +120,7 @@ class SlotsMachine(RuleBasedStateMachine):
     def _settle(self, slot: int, free_at: int) -> None:
         if slot in self.in_flight:
             self.in_flight.discard(slot)
-            self.frees[slot] = min(self.frees[slot], free_at)  # I3: only ever earlier
+            self.frees[slot] = min(self.frees[slot], free_at)  # I3: it moves only to an earlier time
         self._advance(self.now)
 
     def _advance(self, instant: int) -> None:
@@ -133,14 +133,14 @@ class SlotsMachine(RuleBasedStateMachine):
 
     @invariant()
     def never_more_slots_than_the_limit(self) -> None:
-        """I1, I2, I3: just those of the model are in use, for just as long."""
+        """I1, I2, I3: exactly the slots of the model are in use, for exactly as long."""
         assert self.slots.used(self.now) == len(self.frees) <= self.limit
         assert self.slots.in_flight(self.now) == len(self.in_flight)
         assert self.slots.free(self.now) <= self.limit - len(self.frees)
 
     @invariant()
-    def time_goes_on(self) -> None:
-        """I4, and a pause's end is what is waited for while there is one."""
+    def time_moves_forward(self) -> None:
+        """I4: the next change is in the future; during a pause it is the end of the pause."""
         change = self.slots.next_change(self.now)
         assert change > self.now
         if self.now < self.pause_ends:
@@ -150,18 +150,18 @@ class SlotsMachine(RuleBasedStateMachine):
             assert change <= min(self.frees.values(), default=FAR)
 
     @invariant()
-    def nothing_that_is_asked_changes_anything(self) -> None:
-        def asked() -> list[Any]:
+    def reading_changes_nothing(self) -> None:
+        def read() -> list[Any]:
             slots, now = self.slots, self.now
             waits = [slots.predicted_wait(now, ahead, lane) for ahead in (0, 3, 30) for lane in Lane]
             return [slots.free(now), slots.used(now), slots.next_change(now), slots.foreign_traffic(now), *waits]
 
-        first = asked()
-        assert first == asked()
+        first = read()
+        assert first == read()
         assert min(first[4:]) >= 0
 
     def teardown(self) -> None:
-        """I7: when everything is over, all of it is there again."""
+        """I7: at the end, all slots are free again."""
         if not hasattr(self, "slots"):
             return
         end = max([self.now, self.pause_ends, *self.frees.values()]) + (Slots.SHARED_FOR + 1) * self.hold

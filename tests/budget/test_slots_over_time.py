@@ -1,4 +1,4 @@
-"""When the slots are to be looked at again, how long a wait will be, and what a fork and a death leave behind."""
+"""When the slots change next, how long a wait lasts, and which slots stay taken after a fork."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ HOLD = 61 * SECOND
 LONG = 1000 * SECOND
 
 
-# -- when to look again ------------------------------------------------------------------------------------------
+# -- the next change ----------------------------------------------------------------------------------------------
 
 
-def test_when_the_servers_count_is_full_the_end_of_its_window_is_waited_for_even_if_our_own_slots_are_free() -> None:
-    """The answer came later than the attempt was to live, as on a machine that slept: its slot is free sooner."""
+def test_with_a_full_counter_requests_wait_for_the_end_of_the_servers_window_despite_free_slots() -> None:
+    """The response came after the longest life of its attempt, as on a computer that slept. Its slot is free earlier."""
     desk = Desk(5, window=10, late_arrival=0)
     slot = desk.take(0, max_lifetime=1)
     desk.answer(slot, 5, 5)
@@ -28,7 +28,7 @@ def test_when_the_servers_count_is_full_the_end_of_its_window_is_waited_for_even
     assert desk.try_take(16) is not None
 
 
-def test_the_moment_from_which_a_lost_request_cannot_be_counted_any_more_is_waited_for() -> None:
+def test_the_next_change_is_when_the_server_can_no_longer_count_a_lost_request() -> None:
     desk = Desk(5, window=60, late_arrival=30)
     for count in range(1, 5):
         desk.exchange(count / 10, count / 10, count)
@@ -38,8 +38,8 @@ def test_the_moment_from_which_a_lost_request_cannot_be_counted_any_more_is_wait
 
 
 @pytest.mark.parametrize("at", [62, 64.5])
-def test_whatever_is_asked_first_after_a_while_knows_the_time(at: float) -> None:
-    """Nothing moves by itself: each question makes the time pass."""
+def test_each_method_uses_the_current_time_when_it_is_called_first(at: float) -> None:
+    """The state does not change by itself: each call applies the time that has passed."""
 
     def desk() -> Desk:
         made = Desk(2, window=60, late_arrival=0, use_server_counter=False)
@@ -57,18 +57,18 @@ def test_whatever_is_asked_first_after_a_while_knows_the_time(at: float) -> None
     assert holder_died.slots.in_flight(now) == 0
 
 
-def test_where_nothing_is_held_nothing_is_waited_for() -> None:
+def test_without_taken_slots_there_is_no_next_change() -> None:
     assert Desk().slots.next_change(0) == FAR
 
 
-def test_the_predicted_wait_reaches_to_the_end_of_a_window_that_strangers_filled() -> None:
+def test_the_predicted_wait_lasts_until_the_end_of_a_window_full_of_foreign_traffic() -> None:
     desk = Desk(100)
     desk.exchange(0, 1, 90)
     assert desk.slots.predicted_wait(SECOND, 6) == 0
     assert desk.slots.predicted_wait(SECOND, 7) == HOLD
 
 
-def test_the_predicted_wait_reaches_to_the_moment_at_which_strangers_would_have_shown() -> None:
+def test_the_predicted_wait_lasts_until_foreign_traffic_would_have_shown() -> None:
     desk = Desk(100, window=60)
     for _ in range(3):
         desk.exchange(0, 0, None)
@@ -80,14 +80,14 @@ def test_the_predicted_wait_reaches_to_the_moment_at_which_strangers_would_have_
 
 
 @given(pause=st.integers(1, 1000), at=st.integers(0, 1000))
-def test_the_predicted_wait_reaches_to_the_end_of_a_pause(pause: int, at: int) -> None:
+def test_the_predicted_wait_lasts_until_the_end_of_a_pause(pause: int, at: int) -> None:
     desk = Desk()
     desk.slots.throttled(0, pause * SECOND)
     assert desk.slots.predicted_wait(at * SECOND, 0) == max(0, pause - at) * SECOND
 
 
 @pytest.mark.parametrize(("headroom", "limit", "left"), [(3, 100, 3), (10, 100, 10), (10, 40, 8), (10, 4, 0)])
-def test_the_headroom_is_what_was_asked_for_and_a_fifth_of_the_limit_at_most(
+def test_the_headroom_is_the_configured_number_and_at_most_a_fifth_of_the_limit(
     headroom: int, limit: int, left: int
 ) -> None:
     slots = Slots(LimiterConfig(limit=limit, headroom=headroom, use_server_counter=False))
@@ -98,19 +98,19 @@ def test_the_headroom_is_what_was_asked_for_and_a_fifth_of_the_limit_at_most(
 # -- after a fork ------------------------------------------------------------------------------------------------
 
 
-def test_what_a_parent_has_in_flight_stays_taken_in_the_child_for_its_longest_life() -> None:
+def test_slots_in_flight_in_a_parent_stay_taken_in_the_child_for_their_longest_life() -> None:
     desk = Desk(100, window=60, late_arrival=30)
     desk.exchange(0, 1, 1)
     slot = desk.take(2, max_lifetime=10)
     desk.slots.detach_in_flight(3 * SECOND)
     assert (desk.slots.in_flight(3 * SECOND), desk.slots.used(3 * SECOND)) == (0, 2)
-    desk.answer(slot, 4, 2)  # the parent's answer, should it come here: it is none of ours
+    desk.answer(slot, 4, 2)  # a response to a request of the parent has no effect in the child
     longest = (2 + 10 + 30 + 61) * SECOND
     assert desk.slots.used(longest - 1) == 1
     assert desk.slots.used(longest) == 0
 
 
-def test_a_child_begins_cold() -> None:
+def test_a_forked_child_starts_cold() -> None:
     desk = Desk(100)
     desk.exchange(0, 1, 1)
     desk.slots.detach_in_flight(2 * SECOND)
@@ -125,7 +125,7 @@ def test_a_child_begins_cold() -> None:
         lambda slots, slot: slots.give_back(slot),
     ],
 )
-def test_settling_what_was_never_taken_or_is_long_gone_changes_nothing(
+def test_settling_an_unknown_or_expired_slot_changes_nothing(
     settle: Callable[[Slots, int], None],
 ) -> None:
     desk = Desk(100)
@@ -137,12 +137,12 @@ def test_settling_what_was_never_taken_or_is_long_gone_changes_nothing(
     assert not desk.slots.foreign_traffic(LONG)
 
 
-def test_while_the_server_says_nothing_for_a_while_one_request_goes_to_hear_though_it_leaves_no_room() -> None:
+def test_when_the_counter_is_old_one_request_goes_without_room_to_refresh_it() -> None:
     desk = Desk(100, window=60)
     for count in range(1, 82):
         desk.exchange(0, 0, count)
-    heard = 4 * SECOND
-    assert desk.slots.take(heard - 1, Lane.NORMAL, SECOND) is None
-    assert desk.slots.next_change(heard - 1) == heard
-    assert desk.slots.take(heard, Lane.NORMAL, SECOND) is not None
-    assert desk.slots.take(heard, Lane.NORMAL, SECOND) is None
+    refreshed = 4 * SECOND
+    assert desk.slots.take(refreshed - 1, Lane.NORMAL, SECOND) is None
+    assert desk.slots.next_change(refreshed - 1) == refreshed
+    assert desk.slots.take(refreshed, Lane.NORMAL, SECOND) is not None
+    assert desk.slots.take(refreshed, Lane.NORMAL, SECOND) is None
