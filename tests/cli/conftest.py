@@ -1,4 +1,4 @@
-"""The command, run in this process; or as a process of its own, where signals, streams or an interpreter's end matter."""
+"""The command in this process, or in a separate process for tests of signals, streams or the end of the interpreter."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ def uuids(rows: list[dict[str, Any]]) -> list[str]:
     return [row["uuid"] for row in rows]
 
 
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait for the rate limit, which the sandbox has not, nor for a write that its server may still be at."""
+def skip_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the waits for the rate limit and for a write that the server may still be handling."""
 
-    async def settled_at_once(*_: object) -> None:
+    async def settled_immediately(*_: object) -> None:
         pass
 
     monkeypatch.setattr("goedgepickt_async.client.select_budget", lambda *_, **__: unlimited_budget())
-    monkeypatch.setattr(PlanRunner, "_wait_until_settled", settled_at_once)
+    monkeypatch.setattr(PlanRunner, "_wait_until_settled", settled_immediately)
 
 
 @attrs.frozen
 class Goedgepickt:
-    """Runs `goedgepickt` in a directory of its own, with nothing set in its environment but what a test sets.
+    """Runs `goedgepickt` in a separate directory. Its environment has only the settings of a test.
 
-    A call runs it in this process, from any thread: starting an interpreter costs as much as dozens of commands do.
+    A call runs it in this process, from any thread: a new interpreter takes as much time as dozens of commands.
     """
 
     folder: Path
@@ -77,7 +77,7 @@ class Goedgepickt:
         return self._inside(*arguments, **environment)
 
     def process(self, *arguments: str, **environment: str) -> Finished:
-        """Run it in a process of its own."""
+        """Run it in a separate process."""
         return self.finish(self.start(*arguments, **environment))
 
     def feed(self, stdin: bytes, *arguments: str) -> Finished:
@@ -90,7 +90,7 @@ class Goedgepickt:
         return self.finish(self._start("-m", "goedgepickt_async", *arguments, **streams))
 
     def python(self, code: str, *arguments: str) -> Finished:
-        """Run Python code with arguments, in a process of its own."""
+        """Run Python code with arguments, in a separate process."""
         return self.finish(self._start("-c", code, *arguments))
 
     def cold(self, *command: str) -> Finished:
@@ -101,7 +101,7 @@ class Goedgepickt:
         return Finished(done.returncode, done.stdout, done.stderr.decode())
 
     def start(self, *arguments: str, **environment: str) -> Process:
-        """Start it; it is killed at the end of the test, if it is still there."""
+        """Start it. At the end of the test it is killed, if it still runs."""
         return self._start("-m", "goedgepickt_async", *arguments, environment=environment)
 
     def start_on(self, terminal: int, *arguments: str, **environment: str) -> Process:
@@ -109,13 +109,13 @@ class Goedgepickt:
         return self._start("-m", "goedgepickt_async", *arguments, environment=environment, stdout=terminal)
 
     def on_terminal(self, *arguments: str, **environment: str) -> tuple[Process, bytes]:
-        """Run it on a terminal, until it closes that; and what it printed."""
+        """Run it on a terminal until it closes the terminal, and return what it printed."""
         ours, theirs = pty.openpty()
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
         process = self._start("-m", "goedgepickt_async", *arguments, environment=environment, **streams)
         os.close(theirs)
         printed = bytearray()
-        with contextlib.suppress(OSError):  # Linux says EIO when the other side is closed
+        with contextlib.suppress(OSError):  # Linux returns EIO when the other side is closed
             while part := os.read(ours, 65536):
                 printed += part
         os.close(ours)
@@ -143,7 +143,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _options_of_commands() -> Iterator[None]:
-    """Read the options of each command once. cyclopts reads them at each call, in half of a short call's time."""
+    """Read the options of each command once. cyclopts reads them at each call: half the time of a short call."""
     original: Any = getattr(ArgumentCollection, "_from_callable", None)
     found: dict[Any, ArgumentCollection] = {}
 
@@ -171,10 +171,10 @@ def _options_of_commands() -> Iterator[None]:
 def inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Callable[..., Finished]:
-    """Runs the command in this process, which is quicker; its working directory is `tmp_path`."""
+    """Runs the command in this process, which is faster; its working directory is `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr("goedgepickt_async._transport.pipeline.backoff", lambda *_: 0.001)  # no test looks at the pause
+    monkeypatch.setattr("goedgepickt_async._transport.pipeline.backoff", lambda *_: 0.001)  # no test checks the pause
     for name in [name for name in os.environ if name.startswith("GOEDGEPICKT_")]:
         monkeypatch.delenv(name)
 
@@ -183,7 +183,7 @@ def inside(
             for name, value in environment.items():
                 patch.setenv(name, value)
             if threading.current_thread() is not threading.main_thread():
-                patch.setattr(signal, "signal", lambda *_: None)  # only the main thread may listen to signals
+                patch.setattr(signal, "signal", lambda *_: None)  # only the main thread can set signal handlers
             code = main(arguments)
         seen = capfdbinary.readouterr()
         return Finished(int(code), seen.out, seen.err.decode())
@@ -193,7 +193,7 @@ def inside(
 
 @pytest.fixture(scope="session")
 def interpreter() -> Iterator[Interpreter]:
-    """What processes are forked from."""
+    """The interpreter that processes are forked from."""
     names = ("client", "sandbox.server", "cli.runner", "cli.sandbox", "cli.export", "cli.listen")
     with Interpreter([f"goedgepickt_async.{name}" for name in names], _environment({})) as started:
         yield started

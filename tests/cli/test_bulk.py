@@ -20,7 +20,7 @@ from goedgepickt_async.cli.plan import parse_limit
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 
-from .conftest import Finished, hurry
+from .conftest import Finished, skip_waits
 
 Inside = Callable[..., Finished]
 
@@ -31,7 +31,7 @@ def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        hurry(monkeypatch)
+        skip_waits(monkeypatch)
         monkeypatch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(running.world.webshops[0]["uuid"]))
         yield running
 
@@ -56,9 +56,7 @@ def test_a_plan_is_printed_and_nothing_is_sent(inside: Inside, sandbox: Sandbox,
 
 
 @pytest.mark.slow
-def test_a_saved_plan_and_a_file_are_applied_and_then_there_is_nothing_left(
-    inside: Inside, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_saved_plan_and_a_file_are_applied_once(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;12,34", "0012;Kom;1,50")
     assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
     assert inside("apply", "plan.json", "--dry-run").code == 0
@@ -66,7 +64,7 @@ def test_a_saved_plan_and_a_file_are_applied_and_then_there_is_nothing_left(
     done = inside("apply", "plan.json")
     assert done.code == 0, done.err
     assert writes(sandbox) == 2
-    assert inside("apply", "plan.json").code == 0  # its journal knows
+    assert inside("apply", "plan.json").code == 0  # its journal has these writes
     done = inside("apply", "p.csv", "--kind", "products")
     assert done.code == 0, done.err
     assert "2 rows were right already" in done.err
@@ -79,15 +77,15 @@ def test_bad_rows_are_named_and_nothing_is_sent(inside: Inside, sandbox: Sandbox
     for command in (("plan", "products", "p.csv"), ("apply", "p.csv", "--kind", "products")):
         done = inside(*command)
         assert done.code == 1
-        said = done.err + done.out.decode()
-        assert "p.csv:2: prijs: '1.234' is ambiguous" in said
-        assert "p.csv:3: artikelnr: is empty" in said
+        message = done.err + done.out.decode()
+        assert "p.csv:2: prijs: '1.234' is ambiguous" in message
+        assert "p.csv:3: artikelnr: is empty" in message
         assert "2 of 2 rows" in done.err
     assert "--skip-bad" in done.err
     assert writes(sandbox) == 0
 
 
-def test_with_skip_bad_the_others_are_done(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_skip_bad_applies_the_good_rows(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", ";x;1", "DUB;a;1", "DUB;b;2")
     blocked = inside("apply", "p.csv", "--kind", "products", "--column", "sku=artikelnr")
     assert (blocked.code, writes(sandbox)) == (1, 0)
@@ -100,7 +98,7 @@ def test_with_skip_bad_the_others_are_done(inside: Inside, sandbox: Sandbox, tmp
 
 
 @pytest.mark.slow
-def test_a_write_that_fails_is_told_and_done_the_next_time(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_failed_write_is_reported_and_done_in_the_next_run(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", "NIEUW-2;Kom;1,50")
     sandbox.fail("POST", "/products", faults.Status(403))
     failed = inside("apply", "p.csv", "--kind", "products")
@@ -111,7 +109,7 @@ def test_a_write_that_fails_is_told_and_done_the_next_time(inside: Inside, sandb
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("apply", "p.csv"), "pass the kind of its rows"),
         (("plan", "stock", "p.csv", "--mode", "set"), "--mode set needs --location"),
@@ -120,20 +118,22 @@ def test_a_write_that_fails_is_told_and_done_the_next_time(inside: Inside, sandb
     ],
 )
 @pytest.mark.usefixtures("sandbox")
-def test_what_makes_no_sense_is_refused(inside: Inside, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_refused(
+    inside: Inside, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     done = inside(*arguments)
-    assert (done.code, said in done.err) == (2, True), done.err
+    assert (done.code, message in done.err) == (2, True), done.err
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_file_that_is_not_there_is_one_line(inside: Inside) -> None:
+def test_a_missing_file_is_reported_in_one_line(inside: Inside) -> None:
     done = inside("apply", "nowhere.csv")
     assert (done.code, done.err.count("\n")) == (1, 1)
 
 
 @pytest.mark.slow
-def test_a_saved_plan_with_conflicts_sends_nothing_unless_told_to_whatever_its_name(
+def test_a_saved_plan_with_conflicts_needs_skip_bad_regardless_of_its_file_name(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", "DUB;a;1", "DUB;b;2")
@@ -146,7 +146,7 @@ def test_a_saved_plan_with_conflicts_sends_nothing_unless_told_to_whatever_its_n
     assert writes(sandbox) == 1
 
 
-def test_what_moved_is_planned_anew_the_next_time(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_rejected_write_is_planned_again_in_the_next_run(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     sandbox.fail("POST", "/products", faults.Status(422, body=b'{"message": "no", "errors": {"name": ["no"]}}'))
     assert inside("apply", "p.csv", "--kind", "products").code == 1
@@ -156,7 +156,7 @@ def test_what_moved_is_planned_anew_the_next_time(inside: Inside, sandbox: Sandb
 
 
 @pytest.mark.slow
-def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
+def test_an_unusable_journal_sends_nothing_and_suggests_no_second_run(
     inside: Inside, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
@@ -167,7 +167,9 @@ def test_a_journal_that_cannot_be_used_is_no_reason_to_try_again(
 
 
 @pytest.mark.slow
-def test_two_at_once_into_one_webshop_are_told_no(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_run_is_refused_while_another_run_writes_to_the_same_webshop(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
     catalogue(tmp_path, "EERST-1;Mok;1,50")
     assert inside("apply", "p.csv", "--kind", "products").code == 0
     sandbox.requests.clear()
@@ -180,14 +182,14 @@ def test_two_at_once_into_one_webshop_are_told_no(inside: Inside, sandbox: Sandb
     assert inside("apply", "p.csv", "--kind", "products").code == 0
 
 
-def test_a_dry_run_says_what_would_be_done(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_planned_writes(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     done = inside("apply", "p.csv", "--kind", "products", "--dry-run")
     assert (done.code, "+ NIEUW-1" in done.out.decode(), writes(sandbox)) == (0, True, 0)
 
 
 @pytest.mark.slow
-def test_of_several_webshops_none_is_guessed(
+def test_without_a_webshop_option_the_command_lists_the_webshops_and_stops(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
@@ -202,7 +204,7 @@ def test_of_several_webshops_none_is_guessed(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_a_server_that_is_gone_ends_it_soon_and_resumably(
+def test_an_unreachable_server_stops_the_run_early_and_the_run_can_continue(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
@@ -214,7 +216,9 @@ def test_a_server_that_is_gone_ends_it_soon_and_resumably(
 
 
 @pytest.mark.slow
-def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_key_without_write_access_stops_the_run_after_ten_failures(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
     catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
     sandbox.fail("POST", "/products", faults.Status(403), times=40)
     done = inside("apply", "p.csv", "--kind", "products")
@@ -226,7 +230,7 @@ def test_a_key_that_may_not_write_is_found_out_soon(inside: Inside, sandbox: San
 
 
 def interrupted(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A run of sixty new products that stopped before any was made."""
+    """A run of sixty new products that stopped before it created a product."""
     catalogue(tmp_path, *(f"NIEUW-{number};Mok;1,50" for number in range(60)))
     sandbox.fail("POST", "/products", faults.Status(403), times=40)
     done = inside("apply", "p.csv", "--kind", "products")
@@ -240,7 +244,7 @@ def made(sandbox: Sandbox, prefix: str) -> int:
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_is_gone_on_with_whatever_the_file_is_called(
+def test_an_interrupted_run_continues_after_its_file_is_renamed(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     interrupted(inside, sandbox, tmp_path)
@@ -251,7 +255,7 @@ def test_an_interrupted_run_is_gone_on_with_whatever_the_file_is_called(
 
 
 @pytest.mark.slow
-def test_another_file_after_an_interrupted_run_is_refused_until_that_is_settled(
+def test_another_file_is_refused_until_the_interrupted_run_is_continued_or_dropped(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     interrupted(inside, sandbox, tmp_path)
@@ -267,7 +271,7 @@ def test_another_file_after_an_interrupted_run_is_refused_until_that_is_settled(
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_can_be_given_up(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_interrupted_run_can_be_dropped(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     interrupted(inside, sandbox, tmp_path)
     catalogue(tmp_path, "ANDERS-1;Kom;2,50")
     done = inside("apply", "p.csv", "--kind", "products", "--drop")
@@ -291,7 +295,7 @@ def test_runs_are_listed_shown_finished_and_dropped(inside: Inside, sandbox: San
     assert inside("runs", "nope").code == 2
 
 
-def test_a_damaged_record_of_a_run_is_named_and_the_other_runs_are_listed(
+def test_a_damaged_record_of_a_run_is_reported_and_the_other_runs_are_listed(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     for price in ("1,50", "2,50"):
@@ -306,12 +310,12 @@ def test_a_damaged_record_of_a_run_is_named_and_the_other_runs_are_listed(
     assert inside("runs", latest.id).code == 0
     assert (inside("runs", first.id).code, f"{record} is damaged" in inside("runs", first.id).err) == (1, True)
     before = writes(sandbox)
-    refused = inside("apply", "p.csv", "--kind", "products")  # the damaged record may be of an unfinished run
+    refused = inside("apply", "p.csv", "--kind", "products")  # the damaged record may belong to an unfinished run
     assert (refused.code, writes(sandbox)) == (1, before), refused.err
 
 
 @pytest.mark.slow
-def test_what_a_run_changed_is_kept_from_what_to_what(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_run_records_the_old_and_new_values(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     assert inside("apply", "p.csv", "--kind", "products").code == 0
     catalogue(tmp_path, "NIEUW-1;Mok;2,75")
@@ -322,7 +326,7 @@ def test_what_a_run_changed_is_kept_from_what_to_what(inside: Inside, sandbox: S
     assert "1.50" in inside("runs", latest).out.decode()
 
 
-# -- brakes and what is told ----------------------------------------------------------------------------------------
+# -- limits and reports ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("limit", "code"), [("1", 1), ("2", 0), ("99%", 1), ("100%", 0), ("0", 1)])
@@ -335,12 +339,12 @@ def test_more_changes_than_allowed_are_not_sent(
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "101%", "1.5", "%", "10 %x"])
-def test_what_is_no_limit_is_refused(text: str) -> None:
+def test_an_invalid_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_limit(text, 10)
 
 
-def test_what_looks_like_a_mistake_needs_a_word(
+def test_a_suspicious_plan_needs_the_yes_option(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
@@ -356,7 +360,7 @@ def test_what_looks_like_a_mistake_needs_a_word(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("plan", "stock", "p.csv", "--key", "product_id"), "--key is for products, not for stock"),
         (("plan", "stock", "p.csv", "--update-pictures"), "--update-pictures is for products"),
@@ -377,18 +381,18 @@ def test_what_looks_like_a_mistake_needs_a_word(
     ],
 )
 @pytest.mark.usefixtures("sandbox")
-def test_options_of_another_kind_and_names_that_do_not_exist_are_refused(
-    inside: Inside, tmp_path: Path, arguments: tuple[str, ...], said: str
+def test_options_of_another_kind_and_unknown_names_are_refused(
+    inside: Inside, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     (tmp_path / "s.csv").write_text("sku;voorraad\nSB-00000;5\n")
     done = inside(*arguments)
-    assert (done.code, said in done.err) == (2, True), done.err
+    assert (done.code, message in done.err) == (2, True), done.err
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
-def test_options_of_rows_are_refused_for_a_saved_plan(inside: Inside, tmp_path: Path) -> None:
+def test_row_options_are_refused_for_a_saved_plan(inside: Inside, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     assert inside("plan", "products", "p.csv", "-o", "plan.json").code == 0
     done = inside("apply", "plan.json", "--webshop", "x")
@@ -397,7 +401,7 @@ def test_options_of_rows_are_refused_for_a_saved_plan(inside: Inside, tmp_path: 
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_location_and_a_webshop_are_known_by_their_names(inside: Inside, tmp_path: Path, sandbox: Sandbox) -> None:
+def test_a_location_and_a_webshop_can_be_given_by_name(inside: Inside, tmp_path: Path, sandbox: Sandbox) -> None:
     (tmp_path / "s.csv").write_text("sku;voorraad\nSB-00000;5\n")
     shop = str(sandbox.world.webshops[0]["name"]).upper()
     place = inside("export", "pick-locations").rows[0]["name"]
@@ -405,7 +409,7 @@ def test_a_location_and_a_webshop_are_known_by_their_names(inside: Inside, tmp_p
     assert shop.lower() in done.out.decode().lower(), done.err
 
 
-def test_rows_come_from_stdin_too(inside: Inside, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_can_come_from_stdin(inside: Inside, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stdin:
         buffer = io.BytesIO(b"sku;naam\nNIEUW-1;Mok\n;x\n")
 
@@ -416,7 +420,7 @@ def test_rows_come_from_stdin_too(inside: Inside, sandbox: Sandbox, monkeypatch:
 
 
 @pytest.mark.slow
-def test_what_became_of_all_rows_is_told_as_json(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_json_output_reports_the_result_of_all_rows(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50", ";x;1", "DUB;a;1", "DUB;b;2", "FOUT;Kom;1,50")
     sandbox.fail(
         "POST", "/products", faults.Status(422, body=b'{"message": "no", "errors": {"name": ["no"]}}'), after=1
@@ -443,16 +447,14 @@ def test_a_dry_run_names_rows_that_would_be_left_out(inside: Inside, sandbox: Sa
 # -- how rows are read and compared ---------------------------------------------------------------------------------
 
 
-def test_what_is_not_there_is_not_created_where_only_existing_ones_are_wanted(
-    inside: Inside, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_missing_product_is_not_created_with_existing_only(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     done = inside("apply", "p.csv", "--kind", "products", "--existing-only", "--skip-bad")
     assert (done.code, "1 of 1 row is left out" in done.err, writes(sandbox)) == (1, True, 0), done.err
 
 
 @pytest.mark.slow
-def test_what_exists_in_another_webshop_is_created_only_on_demand(
+def test_a_product_of_another_webshop_is_created_only_with_create_in(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     first, second = (str(shop["name"]) for shop in sandbox.world.webshops[:2])
@@ -480,7 +482,7 @@ def test_a_value_can_be_set_for_all_rows_instead_of_a_column(inside: Inside, san
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_profile_that_does_not_exist_is_told_with_those_that_do(inside: Inside, tmp_path: Path) -> None:
+def test_an_unknown_profile_is_refused_with_the_names_of_the_profiles(inside: Inside, tmp_path: Path) -> None:
     catalogue(tmp_path, "NIEUW-1;Mok;1,50")
     done = inside("plan", "products", "p.csv", "--profile", "nope")
     assert (done.code, "shopify" in done.err) == (2, True), done.err

@@ -1,4 +1,4 @@
-"""Flat rows and their cells: stable columns, no formulas, nothing lost."""
+"""Flat rows and their cells: stable columns, no formulas, and no lost text."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ RISKY = st.text(alphabet="'\"=+-@\t\r\n;,|0a \uff1d", max_size=12)
 
 
 @given(TEXT | RISKY)
-def test_no_text_is_a_formula_and_none_is_lost(text: str) -> None:
+def test_no_cell_is_a_formula_and_the_text_can_be_read_back(text: str) -> None:
     written = cell(text)
     assert not written.startswith(FORMULA)
     assert unescape_cell(written) == text
 
 
 @given(st.lists(TEXT | RISKY, min_size=1, max_size=3), st.sampled_from([",", ";", "\t", "|"]))
-def test_no_cell_is_a_formula_whatever_separator_a_spreadsheet_takes(texts: list[str], separator: str) -> None:
+def test_no_cell_is_a_formula_with_any_separator_of_a_spreadsheet(texts: list[str], separator: str) -> None:
     product = Product(uuid="u", name=texts[0], description=texts[-1], internal_comment=texts[len(texts) // 2])
     data = CsvEncoder(Selection(spec=PRODUCTS)).encode([product]).decode()
     rows = csv.reader(io.StringIO(data, newline=""), delimiter=separator)
     assert [part for row in rows for part in row if part.lstrip('"').startswith(FORMULA)] == []
 
 
-def test_cells_of_the_worst_text_are_escaped_in_linear_time() -> None:
+def test_cells_with_the_worst_text_are_escaped_in_linear_time() -> None:
     for text in ("'" * 200_000, ";'" * 100_000, '"' * 200_000 + "x", ";" * 200_000 + "=", "=" * 200_000):
         assert unescape_cell(cell(text)) == text
 
 
 @given(st.lists(TEXT | st.text(alphabet="'\"=,;\r\n", max_size=6), min_size=1, max_size=3))
-def test_csv_gives_back_any_text(tags: list[str]) -> None:
+def test_any_text_can_be_read_back_from_csv(tags: list[str]) -> None:
     product = Product(uuid="u", name=tags[0], description=tags[-1])
     encoder = CsvEncoder(Selection(spec=PRODUCTS))
     data = encoder.head + encoder.encode([product])
@@ -87,7 +87,7 @@ def test_numbers_stay_numbers_and_unsafe_text_gets_an_apostrophe(value: object, 
     assert cell(value) == written
 
 
-def test_the_columns_of_orders_are_these() -> None:
+def test_orders_have_the_expected_columns() -> None:
     address = [
         "first_name",
         "last_name",
@@ -142,7 +142,7 @@ def test_the_columns_of_a_table_exist(name: str) -> None:
     assert set(RESOURCES[name].table) <= set(RESOURCES[name].columns())
 
 
-def test_parts_become_columns_lists_one_cell_and_the_unknown_json() -> None:
+def test_nested_fields_become_columns_lists_become_cells_and_unknown_fields_become_json() -> None:
     order = Order(
         uuid="u",
         shipping=Address(city="Testdam"),
@@ -168,7 +168,7 @@ def test_a_product_without_stock_has_the_same_columns_as_one_with() -> None:
     assert full["product_attributes"] == '[{"a": 1}]'
 
 
-def test_an_order_without_lines_is_one_row_among_the_lines() -> None:
+def test_an_order_without_lines_is_one_row_with_the_option_lines() -> None:
     (row,) = ORDERS.rows(Order(uuid="u"), lines=True)
     assert list(row) == ORDERS.columns(lines=True)
     assert (row["line.number"], row["line.sku"]) == (None, None)
@@ -176,7 +176,7 @@ def test_an_order_without_lines_is_one_row_among_the_lines() -> None:
     assert [(row["uuid"], row["line.number"], row["line.sku"]) for row in rows] == [("u", 1, "a"), ("u", 2, "b")]
 
 
-def test_no_format_gives_a_secret_away() -> None:
+def test_every_format_masks_secrets() -> None:
     hook = Webhook(uuid="u", secret=Secret("hush-hush"))
     for data in (
         JsonLinesEncoder(Selection(spec=PRODUCTS)).encode([hook]),

@@ -28,7 +28,7 @@ def rows_of_csv(data: bytes) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_every_row_comes_once(goedgepickt: Goedgepickt) -> None:
+def test_every_row_is_exported_once(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("export", "orders", *FAST, "--sandbox-orders", "1001", "--output", "orders.jsonl")
     assert done.code == 0, done.err
     assert done.out == b""
@@ -39,7 +39,7 @@ def test_every_row_comes_once(goedgepickt: Goedgepickt) -> None:
 
 
 @pytest.mark.slow
-def test_under_the_throttle_no_request_is_refused(goedgepickt: Goedgepickt) -> None:
+def test_with_a_rate_limit_no_request_is_refused(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt(
         "export", "orders", "--sandbox", "--sandbox-orders", "510", "--sandbox-rate", "3/0.3", "-o", "o.jsonl"
     )
@@ -48,7 +48,7 @@ def test_under_the_throttle_no_request_is_refused(goedgepickt: Goedgepickt) -> N
     assert done.err.endswith(", 0 refusals\n")
 
 
-def test_data_is_on_stdout_and_all_else_on_stderr(goedgepickt: Goedgepickt) -> None:
+def test_data_goes_to_stdout_and_messages_go_to_stderr(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("export", "products", *FAST, "--limit", "150", "--output", "-")
     assert done.code == 0
     assert len(set(uuids(done.rows))) == 150
@@ -56,7 +56,7 @@ def test_data_is_on_stdout_and_all_else_on_stderr(goedgepickt: Goedgepickt) -> N
 
 
 @pytest.mark.slow
-def test_a_csv_file_has_one_row_an_order_with_its_addresses_in_columns(inside: Inside, tmp_path: Path) -> None:
+def test_a_csv_file_has_one_row_per_order_with_its_addresses_in_columns(inside: Inside, tmp_path: Path) -> None:
     done = inside("export", "orders", *FAST, "--sandbox-orders", "120", "-o", "orders.csv")
     assert done.code == 0, done.err
     rows = rows_of_csv((tmp_path / "orders.csv").read_bytes())
@@ -68,7 +68,7 @@ def test_a_csv_file_has_one_row_an_order_with_its_addresses_in_columns(inside: I
 
 
 @pytest.mark.slow
-def test_lines_makes_a_row_of_each_line_and_repeats_the_order(inside: Inside) -> None:
+def test_lines_writes_one_row_per_order_line_and_repeats_the_order(inside: Inside) -> None:
     options = (*FAST, "--sandbox-orders", "120")
     done = inside("export", "orders", *options, "--lines", "--format", "csv")
     assert done.code == 0, done.err
@@ -82,7 +82,7 @@ def test_lines_makes_a_row_of_each_line_and_repeats_the_order(inside: Inside) ->
     assert len(expected) > 120
 
 
-def test_a_table_shows_the_few_columns_one_line_a_row(inside: Inside) -> None:
+def test_a_table_has_few_columns_and_one_line_per_row(inside: Inside) -> None:
     done = inside("export", "orders", *FAST, "--limit", "30", "--format", "table")
     assert done.code == 0, done.err
     lines = [line for line in done.out.decode().splitlines() if line.strip()]
@@ -98,7 +98,7 @@ def test_a_table_shows_the_few_columns_one_line_a_row(inside: Inside) -> None:
     assert len(lines) == 2 + 30
 
 
-def test_filters_reach_the_list(inside: Inside) -> None:
+def test_filters_apply_to_the_exported_rows(inside: Inside) -> None:
     done = inside("export", "orders", *FAST, "--created-after", "2026-10-01", "--status", "backorder")
     assert done.code == 0, done.err
     assert done.rows
@@ -107,7 +107,7 @@ def test_filters_reach_the_list(inside: Inside) -> None:
 
 @pytest.mark.slow
 def test_secrets_of_webhooks_are_masked(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A sandbox starts without subscriptions, so one is made.
+    # A sandbox starts without subscriptions, so the test creates one.
     async def subscribe(sandbox: Sandbox) -> Webhook:
         async with GoedGepickt(sandbox.api_key, base_url=sandbox.url) as gg:
             shop = await gg.webshops.list().first()
@@ -127,7 +127,7 @@ def test_secrets_of_webhooks_are_masked(inside: Inside, monkeypatch: pytest.Monk
             assert made.secret.reveal().encode() not in done.out + done.err.encode()
 
 
-def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> None:
+def test_an_empty_list_gives_a_valid_file(inside: Inside, tmp_path: Path) -> None:
     assert inside("export", "orders", *FAST, "--sandbox-orders", "0", "-o", "none.csv").code == 0
     assert rows_of_csv((tmp_path / "none.csv").read_bytes()) == []
     assert (tmp_path / "none.csv").read_bytes().startswith(b"uuid,display_id,")
@@ -136,7 +136,7 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (
             ("webshops", "--status", "open"),
@@ -166,17 +166,17 @@ def test_an_empty_list_makes_a_whole_file(inside: Inside, tmp_path: Path) -> Non
         (("orders", "--base-url", "http://x.example.test"), "leave out --base-url"),
     ],
 )
-def test_options_that_make_no_sense_are_a_usage_error_that_says_so(
-    inside: Inside, options: tuple[str, ...], said: str
+def test_invalid_options_are_a_usage_error_with_the_reason(
+    inside: Inside, options: tuple[str, ...], message: str
 ) -> None:
     done = inside("export", *options, "--sandbox")
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
     assert done.out == b""
 
 
-def test_without_a_key_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path) -> None:
+def test_without_a_key_an_old_file_does_not_change(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("old")
     done = inside("export", "orders", "-o", "orders.csv")
     assert done.code == 2
@@ -185,7 +185,7 @@ def test_without_a_key_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path
     assert (tmp_path / "orders.csv").read_bytes() == b"old"
 
 
-def test_a_refused_key_is_exit_code_3_and_an_old_file_stays_as_it_is(inside: Inside, tmp_path: Path) -> None:
+def test_a_refused_key_gives_exit_code_3_and_an_old_file_does_not_change(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("old")
     done = inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:401", "-o", "orders.csv")
     assert done.code == 3
@@ -194,7 +194,7 @@ def test_a_refused_key_is_exit_code_3_and_an_old_file_stays_as_it_is(inside: Ins
     assert (tmp_path / "orders.csv").read_bytes() == b"old"
 
 
-def test_a_server_that_is_not_there_is_one_line(goedgepickt: Goedgepickt) -> None:
+def test_an_unreachable_server_is_reported_in_one_line(goedgepickt: Goedgepickt) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # it does not listen
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/api/v1"
@@ -205,7 +205,7 @@ def test_a_server_that_is_not_there_is_one_line(goedgepickt: Goedgepickt) -> Non
     assert "a-key" not in done.err
 
 
-def test_a_directory_that_is_not_there_is_said_before_a_request_is_spent(inside: Inside) -> None:
+def test_a_missing_directory_is_reported_before_the_first_request(inside: Inside) -> None:
     done = inside("export", "orders", *FAST, "--sandbox-faults", "*:*:500%1", "-o", "nowhere/orders.csv")
     assert done.code == 1
     assert "there is no directory" in done.err
@@ -218,7 +218,7 @@ def test_debug_shows_the_traceback(inside: Inside) -> None:
 
 
 @pytest.mark.slow
-def test_faults_are_endured_and_counted(inside: Inside) -> None:
+def test_an_export_is_complete_after_faults(inside: Inside) -> None:
     faults = ("--sandbox-faults", "GET:/orders:500,GET:/orders:drop+3")
     done = inside("export", "orders", *FAST, *faults, "--sandbox-orders", "150", "--background")
     assert done.code == 0, done.err
@@ -226,7 +226,7 @@ def test_faults_are_endured_and_counted(inside: Inside) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_before_the_first_row_is_said_with_what_the_file_holds(
+def test_a_disk_that_is_full_before_the_first_row_is_reported_with_the_file_content(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(file: int, data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Spreadsheets, chosen columns, who may read a file, and what is derived from the tables."""
+"""Spreadsheets, selected columns, file permissions, and what is derived from the tables."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_workbook_has_the_rows_of_the_csv_file(inside: Inside, tmp_path: Path)
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_text_in_a_workbook_stays_text_and_no_formula(tmp_path: Path) -> None:
+def test_text_in_a_workbook_stays_text_and_is_never_a_formula(tmp_path: Path) -> None:
     texts = ["0012", "=1+1", "-MIN-1", "8712345678901", "1-2", "http://x.example.test/", "a\x07b", "\ud83d", "\uffff"]
     products = [Product(uuid="u", sku=text, name=text) for text in texts]
     rows = workbook(tmp_path, products, "products")["products"]
@@ -75,26 +75,28 @@ def test_numbers_and_times_in_a_workbook_are_numbers_and_dutch_times(tmp_path: P
     long = Order(uuid="v", total_paid=Decimal("1234567890123.456789"), created_at=datetime(1800, 1, 1, tzinfo=UTC))
     head, first, second = workbook(tmp_path, [order, long], "orders")["orders"]
     created, paid = head.index("created_at"), head.index("total_paid")
-    assert first[created] == datetime(2026, 7, 1, 12)  # noqa: DTZ001  Excel knows no zones
+    assert first[created] == datetime(2026, 7, 1, 12)  # noqa: DTZ001  Excel has no time zones
     assert first[paid] == 12.5
     assert second[paid] == "1234567890123.456789"
     assert second[created].startswith("1800-01-01")
 
 
-def test_excel_holds_numbers_of_up_to_15_digits() -> None:
+def test_numbers_of_up_to_15_digits_are_exact_in_excel() -> None:
     assert formats._is_exact(Decimal("123456789012.345"))
     assert not formats._is_exact(Decimal("1234567890123.456"))
     assert not formats._is_exact(Decimal("NaN"))
 
 
-def test_rows_past_the_limit_of_a_sheet_go_on_in_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_past_the_limit_of_a_sheet_continue_in_another_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(formats, "_ROWS_IN_A_SHEET", 4)
     found = workbook(tmp_path, [Product(uuid=str(number)) for number in range(7)], "products")
     assert list(found) == ["products", "products 2", "products 3"]
     assert [row[0] for rows in found.values() for row in rows[1:]] == [str(number) for number in range(7)]
 
 
-def test_cells_that_excel_cannot_hold_are_cut_and_counted(tmp_path: Path) -> None:
+def test_cells_that_are_too_long_for_excel_are_cut_off_and_counted(tmp_path: Path) -> None:
     encoder = formats.ExcelEncoder(Selection(spec=RESOURCES["products"]))
     fitting, longer = "x" * 32_767, "x" * 32_768
     encoder.encode([Product(uuid="u", description=text) for text in (fitting, longer, "😀" * 16_383, "😀" * 16_384)])
@@ -104,7 +106,7 @@ def test_cells_that_excel_cannot_hold_are_cut_and_counted(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_stopped_workbook_leaves_nothing_behind(
+def test_a_stopped_export_to_a_workbook_leaves_no_new_files(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
@@ -117,7 +119,9 @@ def test_a_stopped_workbook_leaves_nothing_behind(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_csv_for_a_dutch_spreadsheet_has_semicolons_commas_and_a_mark(inside: Inside, tmp_path: Path) -> None:
+def test_csv_for_a_dutch_spreadsheet_has_semicolons_decimal_commas_and_a_byte_order_mark(
+    inside: Inside, tmp_path: Path
+) -> None:
     done = inside("export", "products", *FAST, "-o", "p.csv", "--excel-csv")
     assert done.code == 0, done.err
     data = (tmp_path / "p.csv").read_bytes()
@@ -129,14 +133,14 @@ def test_csv_for_a_dutch_spreadsheet_has_semicolons_commas_and_a_mark(inside: In
     assert any("," in row["price"] for row in rows)
 
 
-def test_decimals_and_times_of_a_dutch_spreadsheet() -> None:
+def test_decimals_and_times_have_the_notation_of_a_dutch_spreadsheet() -> None:
     assert cell(Decimal("-1.50"), decimal=",") == "-1,50"
     assert cell(datetime(2026, 7, 1, 10, tzinfo=UTC), decimal=",") == "2026-07-01 12:00:00"
     assert cell(3, decimal=",") == "3"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "excel-csv", "table"])
-def test_chosen_fields_come_alone_and_in_their_order(inside: Inside, form: str) -> None:
+def test_an_export_has_only_the_selected_fields_in_their_order(inside: Inside, form: str) -> None:
     done = inside("export", "orders", *FAST, "--limit", "5", "--format", form, "--fields", "shipping.city, uuid")
     assert done.code == 0, done.err
     if form == "jsonl":
@@ -149,7 +153,7 @@ def test_chosen_fields_come_alone_and_in_their_order(inside: Inside, form: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize(("resource", "mode"), [("orders", 0o600), ("shipments", 0o600), ("products", 0o644)])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "xlsx", "parquet"])
-def test_a_new_file_with_personal_data_is_for_its_owner_alone(
+def test_only_the_owner_can_read_a_new_file_with_personal_data(
     inside: Inside, tmp_path: Path, resource: str, mode: int, ending: str
 ) -> None:
     before = os.umask(0o022)
@@ -162,7 +166,7 @@ def test_a_new_file_with_personal_data_is_for_its_owner_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
-def test_an_old_file_keeps_the_mode_that_its_user_gave_it(inside: Inside, tmp_path: Path, ending: str) -> None:
+def test_an_old_file_keeps_its_mode(inside: Inside, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"x.{ending}"
     path.write_bytes(b"")
     path.chmod(0o640)
@@ -172,7 +176,7 @@ def test_an_old_file_keeps_the_mode_that_its_user_gave_it(inside: Inside, tmp_pa
 
 @pytest.mark.parametrize("ending", ["xlsx", "parquet"])
 @pytest.mark.parametrize("link", [os.symlink, os.link])
-def test_a_link_at_the_temporary_name_is_not_written_through(
+def test_a_link_at_the_name_of_the_temporary_file_is_refused(
     inside: Inside, tmp_path: Path, ending: str, link: Callable[[Path, Path], None]
 ) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
@@ -184,7 +188,7 @@ def test_a_link_at_the_temporary_name_is_not_written_through(
 
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
-def test_a_link_that_its_user_made_is_followed(inside: Inside, tmp_path: Path, ending: str) -> None:
+def test_a_link_at_the_name_of_the_output_file_is_followed(inside: Inside, tmp_path: Path, ending: str) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / f"x.{ending}").symlink_to(tmp_path / "there" / f"x.{ending}")
     assert inside("export", "products", *FAST, "--limit", "1", "-o", f"x.{ending}").code == 0
@@ -193,7 +197,7 @@ def test_a_link_that_its_user_made_is_followed(inside: Inside, tmp_path: Path, e
 
 
 @pytest.mark.slow
-def test_products_of_one_webshop_are_chosen_by_its_name(inside: Inside) -> None:
+def test_products_of_one_webshop_can_be_selected_by_its_name(inside: Inside) -> None:
     shop = inside("export", "webshops", *FAST).rows[1]
     everything = inside("export", "products", *FAST).rows
     by_name = inside("export", "products", *FAST, "--webshop", shop["name"].upper())
@@ -205,7 +209,7 @@ def test_products_of_one_webshop_are_chosen_by_its_name(inside: Inside) -> None:
 
 
 @pytest.mark.slow
-def test_a_status_that_is_not_known_is_told_with_the_closest_one(inside: Inside) -> None:
+def test_an_unknown_status_is_reported_with_the_closest_status(inside: Inside) -> None:
     done = inside("export", "orders", *FAST, "--status", "Compelted")
     assert done.code == 0
     assert "did you mean completed?" in done.err
@@ -231,7 +235,7 @@ def test_every_format_and_resource_is_in_the_help_and_the_reference(inside: Insi
         assert f"`{name}`" in page
 
 
-def test_a_line_comes_each_half_minute_where_there_is_no_terminal(
+def test_without_a_terminal_the_progress_is_one_line_every_30_seconds(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Page:
@@ -252,13 +256,13 @@ def test_a_line_comes_each_half_minute_where_there_is_no_terminal(
     assert [line.split(",")[0] for line in lines] == ["300 of 1", "600 of 1"]
 
 
-def test_a_csv_encoder_with_fields_and_lines_has_these_columns() -> None:
+def test_a_csv_encoder_with_fields_and_lines_has_only_the_selected_columns() -> None:
     encoder = CsvEncoder(Selection(spec=RESOURCES["orders"], lines=True, fields=("uuid", "line.sku")))
     assert encoder.head == b"uuid,line.sku\r\n"
 
 
 def broken_orders(sandbox: Sandbox, number: int) -> list[str]:
-    """So many orders among good ones that cannot be read; their uuids."""
+    """Add this number of unreadable orders between good orders, and return their uuids."""
     broken = []
     for _ in range(number):
         broken.append(str(sandbox.world.add_order(totalPaid={"no": "amount"})["uuid"]))
@@ -267,7 +271,7 @@ def broken_orders(sandbox: Sandbox, number: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
+def test_unreadable_rows_stop_an_export_or_are_written_to_a_separate_file(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(Sandbox(orders=66, products=5, limit=None, per_page_max=20)) as sandbox:
@@ -276,7 +280,7 @@ def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
         broken = broken_orders(sandbox, 4)
         stopped = inside("export", "orders", "-o", "o.jsonl")
         assert (stopped.code, "--skip-unreadable skips such rows" in stopped.err) == (4, True), stopped.err
-        for _ in range(2):  # the second one begins anew
+        for _ in range(2):  # the second export starts again
             done = inside("export", "orders", "-o", "o.jsonl", "--skip-unreadable")
             assert done.code == 1
             assert "4 rows could not be read and are not in the output: see o.jsonl.unreadable.jsonl" in done.err
@@ -292,7 +296,7 @@ def test_rows_that_cannot_be_read_stop_an_export_or_are_set_aside(
 
 
 @pytest.mark.slow
-def test_rows_set_aside_before_a_stop_are_there_once_when_it_goes_on(
+def test_unreadable_rows_are_written_once_when_a_stopped_export_continues(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(Sandbox(orders=66, products=5, limit=None, per_page_max=20)) as sandbox:

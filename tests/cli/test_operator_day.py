@@ -21,7 +21,7 @@ from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 from tests.support.waiting import until_in_thread
 
-from .conftest import Finished, Goedgepickt, hurry
+from .conftest import Finished, Goedgepickt, skip_waits
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
         monkeypatch.setenv("GOEDGEPICKT_WEBSHOP_UUID", str(running.world.webshops[0]["uuid"]))
-        hurry(monkeypatch)
+        skip_waits(monkeypatch)
         yield running
 
 

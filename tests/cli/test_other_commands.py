@@ -28,7 +28,7 @@ async def against(
     return await asyncio.to_thread(lambda: goedgepickt(*arguments, **settings))
 
 
-async def test_doctor_says_what_is_well_with_one_request(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+async def test_doctor_reports_the_configuration_with_one_request(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
     done = await against(goedgepickt, sandbox, "doctor", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
@@ -42,7 +42,7 @@ async def test_doctor_says_what_is_well_with_one_request(goedgepickt: Goedgepick
     assert sandbox.api_key.encode() not in done.out
 
 
-async def test_doctor_finds_the_api_that_a_key_is_for(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+async def test_doctor_finds_the_api_that_a_key_belongs_to(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
     done = await against(goedgepickt, sandbox, "doctor", key=sandbox.account_key)
     assert done.code == 3
     assert "GOEDGEPICKT_API=account" in done.out.decode()
@@ -52,13 +52,13 @@ async def test_doctor_finds_the_api_that_a_key_is_for(goedgepickt: Goedgepickt, 
     ]
 
 
-async def test_doctor_says_that_neither_api_takes_a_key(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+async def test_doctor_reports_a_key_that_neither_api_accepts(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
     done = await against(goedgepickt, sandbox, "doctor", key="wrong")
     assert done.code == 3
     assert "neither API accepts the key" in done.out.decode()
 
 
-async def test_doctor_at_an_address_without_an_api_does_not_blame_the_key(
+async def test_doctor_reports_an_address_without_an_api_instead_of_a_refused_key(
     goedgepickt: Goedgepickt, sandbox: Sandbox
 ) -> None:
     page = b"<!doctype html><title>Not Found</title>"
@@ -78,7 +78,7 @@ async def test_doctor_at_an_address_without_an_api_does_not_blame_the_key(
     assert "refused" not in done.out.decode()
 
 
-def test_a_403_says_once_that_the_key_may_be_of_the_other_api(goedgepickt: Goedgepickt) -> None:
+def test_a_403_error_names_the_other_api_once(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("request", "GET", "/orders", "--sandbox", "--sandbox-faults", "GET:/orders:403")
     assert done.code == 3
     line = done.err.splitlines()[-1]
@@ -87,20 +87,20 @@ def test_a_403_says_once_that_the_key_may_be_of_the_other_api(goedgepickt: Goedg
     assert "--api" in line
 
 
-def test_doctor_without_a_key_says_where_to_get_one(goedgepickt: Goedgepickt) -> None:
+def test_doctor_without_a_key_names_the_environment_variable(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("doctor")
     assert done.code == 1
     assert "GOEDGEPICKT_API_KEY" in done.out.decode()
 
 
-def test_doctor_knows_a_web_page_from_the_api(goedgepickt: Goedgepickt) -> None:
+def test_doctor_reports_a_web_page_as_response(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("doctor", "--sandbox", "--sandbox-faults", "GET:/webshops:html")
     assert done.code == 1
     assert "the response is a web page" in done.out.decode()
     assert done.err == ""
 
 
-async def test_request_sends_query_and_body_and_prints_the_answer(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
+async def test_request_sends_query_and_body_and_prints_the_response(goedgepickt: Goedgepickt, sandbox: Sandbox) -> None:
     read = await against(goedgepickt, sandbox, "request", "GET", "/orders", "--query", "perPage=2", "--query", "page=3")
     assert read.code == 0
     assert json.loads(read.out)["pageInfo"]["currentPage"] == 3
@@ -123,7 +123,7 @@ def test_request_takes_its_body_from_stdin(goedgepickt: Goedgepickt) -> None:
     assert "stdin is not JSON" in broken.err
 
 
-def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: Goedgepickt) -> None:
+def test_a_write_is_sent_again_only_with_the_option_idempotent(goedgepickt: Goedgepickt) -> None:
     sandbox = ("--sandbox", "--sandbox-rate", "off", "--sandbox-faults", "POST:/orders:drop")
     write = ("request", "POST", "/orders", "--json", "{}", *sandbox)
     once = goedgepickt(*write)
@@ -133,27 +133,27 @@ def test_a_write_is_sent_again_only_if_it_is_said_to_be_idempotent(goedgepickt: 
     assert "HTTP 422, 2 attempts" in goedgepickt(*write, "--idempotent").err
 
 
-def test_the_sandbox_says_how_to_use_it_serves_and_ends_on_ctrl_c(goedgepickt: Goedgepickt) -> None:
+def test_the_sandbox_prints_its_settings_serves_requests_and_ends_on_ctrl_c(goedgepickt: Goedgepickt) -> None:
     process = goedgepickt.start(
         "sandbox", "--port", "0", "--orders", "7", "--rate", "off", "--faults", "GET:/products:503x1"
     )
     assert process.stdout is not None
     line = next(line for line in process.stdout if line.startswith(b"export ")).decode()
-    said = dict(pair.split("=", 1) for pair in line.split()[1:])
+    settings = dict(pair.split("=", 1) for pair in line.split()[1:])
     request = urllib.request.Request(
-        said["GOEDGEPICKT_BASE_URL"] + "/orders",
-        headers={"Authorization": f"Bearer {said['GOEDGEPICKT_API_KEY']}", "Accept": "application/json"},
+        settings["GOEDGEPICKT_BASE_URL"] + "/orders",
+        headers={"Authorization": f"Bearer {settings['GOEDGEPICKT_API_KEY']}", "Accept": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=SAFETY) as response:
         assert json.load(response)["pageInfo"]["totalItems"] == 7
-    doctor = goedgepickt("doctor", **said)
+    doctor = goedgepickt("doctor", **settings)
     assert doctor.code == 0
     process.send_signal(signal.SIGINT)
     ended = goedgepickt.finish(process)
     assert (ended.code, ended.err) == (0, "")
 
 
-def test_a_port_that_is_taken_is_one_line(goedgepickt: Goedgepickt) -> None:
+def test_a_port_in_use_is_reported_in_one_line(goedgepickt: Goedgepickt) -> None:
     process = goedgepickt.start("sandbox", "--port", "0", "--orders", "1")
     assert process.stdout is not None
     url = next(line for line in process.stdout if line.startswith(b"fulfilment")).split()[-1].decode()
@@ -171,7 +171,7 @@ def test_a_port_that_is_taken_is_one_line(goedgepickt: Goedgepickt) -> None:
         ("dotenv", r"GOEDGEPICKT_API_KEY='a\$b\"c123'"),
     ],
 )
-def test_the_sandbox_prints_nothing_but_the_environment_if_asked(
+def test_the_sandbox_prints_only_the_environment_with_the_option_env(
     goedgepickt: Goedgepickt, form: str, line: str
 ) -> None:
     process = goedgepickt.start("sandbox", "--port", "0", "--orders", "1", "--env", form, "--key", 'a$b"c123')
@@ -184,7 +184,7 @@ def test_the_sandbox_prints_nothing_but_the_environment_if_asked(
 
 
 @pytest.mark.parametrize("code", [0, 7])
-def test_the_sandbox_runs_a_command_beside_it_and_ends_with_its_exit_code(goedgepickt: Goedgepickt, code: int) -> None:
+def test_the_sandbox_runs_a_command_and_ends_with_its_exit_code(goedgepickt: Goedgepickt, code: int) -> None:
     program = (
         "import json, os, sys, urllib.request as r\n"
         "q = r.Request(os.environ['GOEDGEPICKT_BASE_URL'] + '/orders', headers={'Accept': 'application/json',"
@@ -212,7 +212,7 @@ def test_the_sandbox_runs_a_command_beside_it_and_ends_with_its_exit_code(goedge
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--lively", "often"], "--lively must be a number of events per minute"),
         (["--quirk", "error_key"], "a quirk must be NAME=VALUE"),
@@ -222,12 +222,12 @@ def test_the_sandbox_runs_a_command_beside_it_and_ends_with_its_exit_code(goedge
         (["--webshops", "0"], "webshops"),
     ],
 )
-def test_options_of_a_sandbox_that_make_no_sense_are_one_line(
-    goedgepickt: Goedgepickt, options: list[str], said: str
+def test_an_invalid_option_of_the_sandbox_is_reported_in_one_line(
+    goedgepickt: Goedgepickt, options: list[str], message: str
 ) -> None:
     done = goedgepickt("sandbox", "--port", "0", *options)
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert said in done.err
+    assert message in done.err
 
 
 def test_every_argument_of_the_sandbox_is_an_option_of_the_command() -> None:
@@ -237,12 +237,12 @@ def test_every_argument_of_the_sandbox_is_an_option_of_the_command() -> None:
     assert {"allow_host", "rate"} <= options
 
 
-def test_the_names_of_faults_are_those_that_the_sandbox_has() -> None:
+def test_the_command_line_and_the_sandbox_have_the_same_fault_names() -> None:
     assert {name: text for name, (text, _) in faults.NAMED.items()} == FAULT_NAMES
 
 
 @pytest.mark.slow
-def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -> None:
+def test_without_the_extra_the_command_prints_how_to_install_it(goedgepickt: Goedgepickt) -> None:
     code = (
         "import sys; sys.modules['cyclopts'] = None; from goedgepickt_async.cli import main; sys.exit(main(['doctor']))"
     )
@@ -252,7 +252,7 @@ def test_without_the_extra_it_says_how_to_install_it(goedgepickt: Goedgepickt) -
 
 
 @pytest.mark.slow
-def test_help_does_not_wait_for_aiohttp(goedgepickt: Goedgepickt) -> None:
+def test_help_does_not_import_aiohttp(goedgepickt: Goedgepickt) -> None:
     code = """
 import sys
 from goedgepickt_async.cli import main

@@ -38,7 +38,7 @@ from goedgepickt_async.sandbox import Sandbox
 # -- the grammar of faults ----------------------------------------------------------------------------------------
 
 
-def test_a_fault_is_read_as_it_is_written() -> None:
+def test_a_fault_is_parsed_from_its_text() -> None:
     assert parse_faults(["GET:/orders:500x3,*:*:drop%2", "put:/products/*:slow=0.5x2+7"]) == [
         PlannedFault(method="GET", path="/orders", what="500", times=3),
         PlannedFault(method="*", path="*", what="drop", times=None, every=2),
@@ -47,7 +47,7 @@ def test_a_fault_is_read_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("what", ["429", "503", *(f"{name}=1" if name == "slow" else name for name in FAULT_NAMES)])
-def test_every_fault_of_the_grammar_can_be_played(what: str) -> None:
+def test_every_fault_of_the_grammar_can_be_added_to_the_sandbox(what: str) -> None:
     add_faults(Sandbox(orders=1, products=1), parse_faults([f"GET:/orders:{what}", f"GET:/orders:{what}%3"]))
 
 
@@ -55,13 +55,13 @@ def test_every_fault_of_the_grammar_can_be_played(what: str) -> None:
     "text",
     ["", "GET", "GET:/orders", "GET:/orders:boom", "GET:orders:500", "GET:/o:500x0", "GET:/o:200", "GET:/o:500x"],
 )
-def test_what_is_no_fault_is_refused(text: str) -> None:
+def test_an_invalid_fault_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_faults([text or "x"])
 
 
 @pytest.mark.parametrize("text", ["GET:/o:slow", "GET:/o:drop=3"])
-def test_seconds_belong_to_slow_alone(text: str) -> None:
+def test_only_the_fault_slow_accepts_seconds(text: str) -> None:
     with pytest.raises(UsageError, match="only the fault slow has seconds"):
         parse_faults([text])
 
@@ -76,19 +76,19 @@ def test_a_rate_is_requests_in_seconds_or_off() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "150", "0/60", "150/0", "-1/2", "1/x", "1/" + "9" * 400])
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_an_invalid_rate_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="requests/seconds"):
         parse_rate(text)
 
 
-def test_a_query_is_names_and_values() -> None:
+def test_a_query_has_names_and_values() -> None:
     assert name_values("--query", ["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
         with pytest.raises(UsageError):
             name_values("--query", wrong)
 
 
-def test_durations_and_counts_are_written_for_people() -> None:
+def test_durations_and_counts_have_a_readable_notation() -> None:
     assert [duration(seconds) for seconds in (0.04, 9.94, 12.4, 59.6, 62, 3599.6, 7384)] == [
         "0.0 s",
         "9.9 s",
@@ -113,25 +113,25 @@ def test_parts_become_sentences() -> None:
     )
 
 
-@pytest.mark.parametrize("told", [0, 1, 3, 5])
-def test_each_problem_of_an_answer_is_said_once(told: int) -> None:
+@pytest.mark.parametrize("shown", [0, 1, 3, 5])
+def test_each_problem_of_a_response_is_reported_once(shown: int) -> None:
     problems = [f"$.items[{number}].name: expected text" for number in range(5)]
-    line, _ = describe(DecodeError("cannot be read: " + "; ".join(problems[:told]), problems=problems))
-    assert [line.count(problem) for problem in problems] == [1] * max(3, told) + [0] * (5 - max(3, told))
+    line, _ = describe(DecodeError("cannot be read: " + "; ".join(problems[:shown]), problems=problems))
+    assert [line.count(problem) for problem in problems] == [1] * max(3, shown) + [0] * (5 - max(3, shown))
 
 
-def test_an_answer_without_known_problems_leads_to_the_doctor() -> None:
+def test_the_error_for_an_unreadable_response_names_the_command_doctor() -> None:
     assert "`goedgepickt doctor`" in describe(DecodeError("it is not JSON"))[0]
 
 
 # -- the time left ------------------------------------------------------------------------------------------------
 
 
-def test_a_list_that_fits_the_budget_takes_its_requests_alone() -> None:
+def test_a_list_within_the_budget_takes_only_the_time_of_its_requests() -> None:
     assert seconds_left(requests_left(900, [100, 100]), pace=0.2, hold=61, free=150, cooling=[]) == pytest.approx(2.0)
 
 
-def test_a_list_past_the_budget_waits_for_its_slots() -> None:
+def test_a_list_over_the_budget_waits_for_slots() -> None:
     seconds = seconds_left(300, pace=0.0, hold=61, free=150, cooling=[])
     assert seconds == pytest.approx(61)
     assert seconds_left(100, pace=0.0, hold=61, free=0, cooling=[30.0] * 150) == pytest.approx(30)
@@ -169,7 +169,7 @@ STATE = State(
 )
 
 
-def test_a_resume_file_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+def test_a_resume_file_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     seen = Watermark(date(2026, 3, 1), date(2026, 3, 2), {"": frozenset("ab"), "2026-03-02": frozenset("c")})
     checkpoint = Checkpoint(account="k", done=Mark(STATE, seen), running=Mark(STATE, Watermark()), renaming="x.part")
     assert load_checkpoint(tmp_path / "state") is None
@@ -225,7 +225,7 @@ def test_a_resume_file_with_any_bytes_changed_is_read_or_refused(data: st.DataOb
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"resource": "products"}, "the resource was orders and is now products"),
         ({"source": "elsewhere"}, "the server was https"),
@@ -235,16 +235,16 @@ def test_a_resume_file_with_any_bytes_changed_is_read_or_refused(data: st.DataOb
         ({"filters": {"--status": "open", "--limit": "5"}}, "--limit was not given and is now 5"),
     ],
 )
-def test_what_differs_is_named(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_the_error_names_the_option_that_differs(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         refuse_difference(STATE, attrs.evolve(STATE, **change))
 
 
-def test_how_far_it_came_is_no_difference() -> None:
+def test_progress_does_not_count_as_a_difference() -> None:
     refuse_difference(STATE, attrs.evolve(STATE, offset=0, tail=None, token=None, rows=0, read=0))
 
 
-def test_the_command_that_goes_on_is_the_same_with_its_resume_file(tmp_path: Path) -> None:
+def test_the_command_to_continue_is_the_same_command_with_the_resume_file(tmp_path: Path) -> None:
     state = tmp_path / "my orders.csv.resume"
     bare = ["/usr/bin/goedgepickt", "export", "orders", "-o", "my orders.csv"]
     assert command_again(bare, state) == f"goedgepickt export orders -o 'my orders.csv' --resume '{state}'"
@@ -256,14 +256,16 @@ def test_the_command_that_goes_on_is_the_same_with_its_resume_file(tmp_path: Pat
 # -- the doctor ---------------------------------------------------------------------------------------------------
 
 
-def test_the_other_api_is_found_from_either() -> None:
+def test_the_url_of_each_api_gives_the_url_of_the_other() -> None:
     assert other_api("https://h.example.test/api/v1") == "https://h.example.test/api/fulfilment/v1"
     assert other_api("https://h.example.test/api/fulfilment/v1") == "https://h.example.test/api/v1"
     assert other_api("https://h.example.test/") is None
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 5), st.floats(0, 1))
-def test_a_clock_that_is_ahead_is_seen_to_be_within_the_uncertainty(ahead: float, trip: float, share: float) -> None:
+def test_the_measured_clock_difference_is_correct_within_its_uncertainty(
+    ahead: float, trip: float, share: float
+) -> None:
     asked = 1_800_000_000.25
     server = int(asked + trip * share + ahead)
     found = clock_of(formatdate(server, usegmt=True), asked, asked + trip)
@@ -271,6 +273,6 @@ def test_a_clock_that_is_ahead_is_seen_to_be_within_the_uncertainty(ahead: float
     assert abs(found.ahead - ahead) <= found.uncertainty + 1e-3
 
 
-def test_a_server_without_a_date_has_no_clock() -> None:
+def test_a_response_without_a_valid_date_gives_no_clock() -> None:
     assert clock_of(None, 0, 1) is None
     assert clock_of("soon", 0, 1) is None

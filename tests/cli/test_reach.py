@@ -1,4 +1,4 @@
-"""What `--since-last` knows of the rows it saw, as a pure thing."""
+"""The watermark of `--since-last`: which rows an export has seen already."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def order(uuid: str, day: int | None) -> Order:
 
 
 def read(world: list[Order], since: date | None) -> list[Order]:
-    """What the API would answer."""
+    """The rows that the API would return."""
     return [row for row in world if since is None or (created_day(row) or START) >= since]
 
 
 def stored(watermark: Watermark) -> Watermark:
-    """The same, through the file."""
+    """The watermark after it is saved to a file and loaded again."""
     state = State(resource="orders", source="here", filters={}, format="jsonl", output="-")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.json"
@@ -49,13 +49,13 @@ def stored(watermark: Watermark) -> Watermark:
     return loaded.done.watermark
 
 
-# Each night some orders come, of the newest day, the day before or a later one.
+# Each night adds some orders of the newest day, the day before or a later day.
 nights = st.lists(st.lists(st.integers(-1, 4), max_size=6), max_size=8)
 
 
 @pytest.mark.slow
 @given(nights, st.booleans())
-def test_every_row_that_comes_at_most_a_day_late_is_new_exactly_once(
+def test_every_row_that_appears_at_most_a_day_late_is_new_exactly_once(
     growth: list[list[int]], through_json: bool
 ) -> None:
     world: list[Order] = []
@@ -77,23 +77,23 @@ def test_every_row_that_comes_at_most_a_day_late_is_new_exactly_once(
 
 @pytest.mark.slow
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.randoms(use_true_random=False))
-def test_it_does_not_matter_in_what_order_or_pages_rows_come(days: list[int], random: Random) -> None:
+def test_the_watermark_does_not_depend_on_the_order_or_pages_of_rows(days: list[int], random: Random) -> None:
     rows = [order(f"order {number}", day) for number, day in enumerate(days)]
-    at_once = Watermark().advanced(rows, TODAY)
+    all_together = Watermark().advanced(rows, TODAY)
     shuffled = random.sample(rows, len(rows))
-    bit_by_bit = Watermark()
+    row_by_row = Watermark()
     for row in shuffled:
-        bit_by_bit = bit_by_bit.advanced([row], TODAY)
-    assert (bit_by_bit.since, bit_by_bit.newest) == (at_once.since, at_once.newest)
-    assert all((row in bit_by_bit) == (row in at_once) for row in rows)
+        row_by_row = row_by_row.advanced([row], TODAY)
+    assert (row_by_row.since, row_by_row.newest) == (all_together.since, all_together.newest)
+    assert all((row in row_by_row) == (row in all_together) for row in rows)
 
 
-def test_only_two_days_are_remembered() -> None:
+def test_the_watermark_keeps_the_rows_of_two_days_only() -> None:
     watermark = Watermark().advanced([order(str(day), day) for day in range(300)], TODAY)
     assert sum(map(len, watermark.seen.values())) == 2
 
 
-def test_a_row_of_the_future_does_not_hide_those_of_tomorrow() -> None:
+def test_a_row_with_a_future_date_does_not_hide_the_rows_of_tomorrow() -> None:
     today = START + timedelta(days=10)
     watermark = Watermark().advanced([order("now", 10), order("typo", 4000)], today)
     assert watermark.since == START + timedelta(days=9)
@@ -101,18 +101,18 @@ def test_a_row_of_the_future_does_not_hide_those_of_tomorrow() -> None:
     assert order("tomorrow", 11) not in watermark
 
 
-def test_a_clock_that_was_set_back_reads_nothing_twice() -> None:
+def test_a_clock_that_was_set_back_does_not_move_the_watermark_back() -> None:
     before = Watermark().advanced([order("a", 20)], START + timedelta(days=20))
     after = before.advanced([order("b", 21)], START)
     assert after.since == before.since
 
 
-def test_rows_without_a_date_are_remembered() -> None:
+def test_the_watermark_keeps_rows_without_a_date() -> None:
     watermark = Watermark().advanced([order("undated", None), order("x", 9)], TODAY)
     assert order("undated", None) in watermark
 
 
-def test_a_shipment_without_a_uuid_is_told_by_its_code_and_else_by_what_does_not_change() -> None:
+def test_a_shipment_without_a_uuid_has_its_code_or_its_constant_fields_as_key() -> None:
     assert row_key(Shipment(track_trace_code="3S1")) != row_key(Shipment(track_trace_code="3S2"))
     assert row_key(Shipment(shipping_city="Ede", status="shipped")) == row_key(  # type: ignore[arg-type]
         Shipment(shipping_city="Ede", status="delivered")  # type: ignore[arg-type]

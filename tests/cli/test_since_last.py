@@ -1,4 +1,4 @@
-"""`goedgepickt export --since-last`: night after night each row comes once, whatever happens in between."""
+"""`goedgepickt export --since-last`: repeated exports write each row once, also after a failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NIGHTLY = ("orders", "-o", "orders.jsonl", "--since-last")
 
 @pytest.fixture
 def sandbox(inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox that `inside` talks to."""
+    """A sandbox that receives the requests of `inside`."""
     with serving(Sandbox(orders=66, products=5, limit=None, per_page_max=20)) as running:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", running.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", running.url)
@@ -48,7 +48,7 @@ def rows_in(path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
+def test_a_second_export_reads_only_new_rows_and_appends_them_to_the_file(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     first = inside("export", *NIGHTLY)
@@ -67,7 +67,7 @@ def test_a_second_night_costs_only_the_new_rows_and_adds_them_to_the_file(
 
 
 @pytest.mark.slow
-def test_a_night_without_anything_new_changes_nothing(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_export_without_new_rows_does_not_change_the_file(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     before = (tmp_path / "orders.jsonl").read_bytes()
     done = inside("export", *NIGHTLY)
@@ -76,7 +76,7 @@ def test_a_night_without_anything_new_changes_nothing(inside: Inside, sandbox: S
 
 
 @pytest.mark.slow
-def test_a_row_that_comes_a_day_late_is_brought(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_row_that_appears_a_day_late_is_exported(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     grow(sandbox, "2026-11-10")
     assert inside("export", *NIGHTLY).code == 0
     grow(sandbox, "2026-11-09", "2026-11-10")
@@ -86,7 +86,7 @@ def test_a_row_that_comes_a_day_late_is_brought(inside: Inside, sandbox: Sandbox
 
 
 @pytest.mark.slow
-def test_a_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_separate_files_for_each_night_have_each_row_once(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     rows = []
     for night in (1, 2, 3):
         grow(sandbox, f"2026-11-0{night}")
@@ -98,7 +98,7 @@ def test_a_file_for_each_night_has_each_row_once(inside: Inside, sandbox: Sandbo
 
 
 @pytest.mark.slow
-def test_a_csv_file_that_grows_has_one_head(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_csv_file_that_grows_has_one_header(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     for night in (1, 2):
         grow(sandbox, f"2026-11-0{night}")
         assert inside("export", "orders", "-o", "orders.csv", "--lines", "--since-last").code == 0
@@ -108,7 +108,7 @@ def test_a_csv_file_that_grows_has_one_head(inside: Inside, sandbox: Sandbox, tm
 
 
 @pytest.mark.slow
-def test_filters_and_resources_have_checkpoints_of_their_own(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_each_filter_and_resource_has_a_separate_checkpoint(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     done = inside("export", "orders", "-o", "late.jsonl", "--since-last", "--created-after", "2026-10-01")
     assert done.code == 0, done.err
@@ -119,7 +119,7 @@ def test_filters_and_resources_have_checkpoints_of_their_own(inside: Inside, san
 
 
 @pytest.mark.slow
-def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_same_command_continues_a_stopped_export(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.fail("GET", "/orders", faults.Status(404), after=2)
     stopped = inside("export", *NIGHTLY)
     assert stopped.code == 4
@@ -135,7 +135,9 @@ def test_a_stopped_night_goes_on_with_the_same_command(inside: Inside, sandbox: 
 
 
 @pytest.mark.slow
-def test_a_stopped_night_goes_on_in_the_next_nights_file(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_stopped_export_continues_in_the_file_of_the_next_night(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
     sandbox.fail("GET", "/orders", faults.Status(404), after=2)
     assert inside("export", "orders", "-o", "monday.jsonl", "--since-last").code == 4
     with (tmp_path / "monday.jsonl").open("ab") as file:
@@ -149,7 +151,7 @@ def test_a_stopped_night_goes_on_in_the_next_nights_file(inside: Inside, sandbox
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", range(6))
-def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
+def test_a_crash_at_any_write_of_the_checkpoint_loses_and_repeats_no_row(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
     calls = iter(range(1_000))
@@ -171,7 +173,7 @@ def test_a_crash_at_any_write_of_the_checkpoint_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
-def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
+def test_a_killed_export_continues_with_each_row_once(goedgepickt: Goedgepickt) -> None:
     options = (*NIGHTLY, "--checkpoint", "kept.json", "--sandbox", "--sandbox-orders", "310")
     process = goedgepickt.start("export", *options, "--sandbox-rate", "2/30")
     kept = goedgepickt.folder / "kept.json"
@@ -186,7 +188,7 @@ def test_a_killed_night_goes_on(goedgepickt: Goedgepickt) -> None:
 
 
 @pytest.mark.slow
-def test_the_checkpoint_is_for_its_owner_alone_and_does_not_hold_the_key(
+def test_only_the_owner_can_read_the_checkpoint_and_it_has_no_api_key(
     inside: Inside, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     assert inside("export", *NIGHTLY).code == 0
@@ -198,7 +200,9 @@ def test_the_checkpoint_is_for_its_owner_alone_and_does_not_hold_the_key(
 
 
 @pytest.mark.slow
-def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_export_is_refused_while_another_export_uses_its_checkpoint(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
     assert inside("export", *NIGHTLY).code == 0
     lock = FileLock(the_checkpoint(tmp_path).with_suffix(".json.lock"))
     assert lock.take()
@@ -212,7 +216,7 @@ def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("products", "-o", "p.jsonl", "--since-last"), "the API has no creation date"),
         (("orders", "--since-last"), "--since-last needs --output FILE"),
@@ -223,15 +227,19 @@ def test_two_nights_at_once_are_refused(inside: Inside, sandbox: Sandbox, tmp_pa
     ],
 )
 @pytest.mark.usefixtures("sandbox")
-def test_what_makes_no_sense_with_it_is_refused(inside: Inside, options: tuple[str, ...], said: str) -> None:
+def test_options_that_since_last_does_not_allow_are_refused(
+    inside: Inside, options: tuple[str, ...], message: str
+) -> None:
     done = inside("export", *options)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_a_file_that_it_did_not_write_is_left_alone(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_file_that_the_export_did_not_write_is_refused_and_kept(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
     assert inside("export", *NIGHTLY).code == 0
     (tmp_path / "mine.jsonl").write_text("mine")
     done = inside("export", "orders", "-o", "mine.jsonl", "--since-last")
@@ -241,7 +249,9 @@ def test_a_file_that_it_did_not_write_is_left_alone(inside: Inside, sandbox: San
 
 
 @pytest.mark.slow
-def test_a_file_that_was_changed_since_is_refused(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_after_the_last_export_is_refused(
+    inside: Inside, sandbox: Sandbox, tmp_path: Path
+) -> None:
     assert inside("export", *NIGHTLY).code == 0
     (tmp_path / "orders.jsonl").write_text("edited")
     done = inside("export", *NIGHTLY)
@@ -250,7 +260,7 @@ def test_a_file_that_was_changed_since_is_refused(inside: Inside, sandbox: Sandb
 
 
 @pytest.mark.slow
-def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_deleted_file_is_reported_and_created_again(inside: Inside, sandbox: Sandbox, tmp_path: Path) -> None:
     assert inside("export", *NIGHTLY).code == 0
     (tmp_path / "orders.jsonl").unlink()
     grow(sandbox, "2026-11-02")
@@ -261,7 +271,7 @@ def test_a_file_that_is_gone_is_begun_anew_and_said(inside: Inside, sandbox: San
 
 
 @pytest.mark.slow
-def test_another_format_into_the_same_file_is_refused(inside: Inside, sandbox: Sandbox) -> None:
+def test_another_format_for_the_same_file_is_refused(inside: Inside, sandbox: Sandbox) -> None:
     nightly = ("orders", "-o", "orders.csv", "--since-last")
     assert inside("export", *nightly).code == 0
     done = inside("export", *nightly, "--excel-csv")
@@ -298,7 +308,7 @@ def test_a_checkpoint_of_another_key_server_or_filter_is_refused(
     ],
 )
 @pytest.mark.usefixtures("sandbox")
-def test_what_is_no_checkpoint_is_refused_and_kept(inside: Inside, tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused_and_kept(inside: Inside, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kept.json").write_bytes(content)
     done = inside("export", *NIGHTLY, "--checkpoint", "kept.json")
     assert done.code == 2
@@ -314,7 +324,7 @@ def test_a_checkpoint_of_another_version_is_refused(inside: Inside, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_checkpoint_never_runs_ahead_of_the_file(
+def test_the_checkpoint_is_saved_only_after_the_file(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []

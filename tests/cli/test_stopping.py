@@ -1,4 +1,4 @@
-"""An export that is stopped, killed or cut off: what is left is whole, and going on gives each row once."""
+"""An interrupted export leaves only complete rows, and a continued export writes each row once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .test_export import rows_of_csv
 
 pytestmark = pytest.mark.slow
 
-# Two pages, then half a minute of waiting for the rate limit: it is never done before the signal.
+# Two pages, then a wait of 30 seconds for the rate limit: the export does not end before the signal.
 SLOW = ("--sandbox", "--sandbox-orders", "310", "--sandbox-rate", "2/30")
 WITHOUT_LIMIT = ("--sandbox", "--sandbox-rate", "off")
 FAST = (*WITHOUT_LIMIT, "--sandbox-orders", "310")
@@ -39,24 +39,26 @@ def has_rows(path: Path) -> bool:
 
 
 @pytest.fixture
-def heard_hang_up() -> Iterator[None]:
-    """SIGHUP as a terminal has it: a test run under nohup would hand "ignore" on to what it starts."""
+def default_sighup() -> Iterator[None]:
+    """SIGHUP with its default action. A test run under nohup would pass "ignore" to its child processes."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
-def ignored_hang_up() -> Iterator[None]:
-    """SIGHUP as under nohup."""
+def ignored_sighup() -> Iterator[None]:
+    """SIGHUP is ignored, as under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.usefixtures("heard_hang_up")
+@pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepickt, number: signal.Signals) -> None:
+def test_a_stopped_export_leaves_complete_rows_and_can_continue(
+    goedgepickt: Goedgepickt, number: signal.Signals
+) -> None:
     process = goedgepickt.start("export", "orders", *SLOW, "-o", "orders.csv")
     until(lambda: has_rows(goedgepickt.folder / "orders.csv"))
     process.send_signal(number)
@@ -80,8 +82,8 @@ def test_a_stopped_export_leaves_a_whole_file_and_goes_on(goedgepickt: Goedgepic
     assert not (goedgepickt.folder / "orders.csv.resume").exists()
 
 
-@pytest.mark.usefixtures("ignored_hang_up")
-def test_under_nohup_a_closed_terminal_does_not_stop_it(goedgepickt: Goedgepickt) -> None:
+@pytest.mark.usefixtures("ignored_sighup")
+def test_under_nohup_a_closed_terminal_does_not_stop_the_export(goedgepickt: Goedgepickt) -> None:
     slow = ("--sandbox", "--sandbox-orders", "310", "--sandbox-rate", "5/0.5")
     process = goedgepickt.start("export", "orders", *slow, "-o", "orders.jsonl")
     until(lambda: has_rows(goedgepickt.folder / "orders.jsonl"))
@@ -92,7 +94,7 @@ def test_under_nohup_a_closed_terminal_does_not_stop_it(goedgepickt: Goedgepickt
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume", "state.json")])
-def test_a_second_export_into_the_same_file_is_refused_and_harms_nothing(
+def test_a_second_export_to_the_same_file_is_refused_and_changes_nothing(
     goedgepickt: Goedgepickt, resume: tuple[str, ...]
 ) -> None:
     first = goedgepickt.start("export", "orders", *SLOW, "-o", "orders.jsonl", "--resume", "orders.jsonl.resume")
@@ -110,7 +112,7 @@ def test_a_second_export_into_the_same_file_is_refused_and_harms_nothing(
     assert len(rows) == len(set(uuids(rows))) == 310
 
 
-def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) -> None:
+def test_a_killed_export_continues_with_each_row_once(goedgepickt: Goedgepickt) -> None:
     options = ("-o", "orders.jsonl", "--resume", "state.json")
     process = goedgepickt.start("export", "orders", *SLOW, *options)
     until((goedgepickt.folder / "state.json").exists)
@@ -120,14 +122,14 @@ def test_a_killed_export_goes_on_with_each_row_once(goedgepickt: Goedgepickt) ->
         file.write(b'{"uuid":"a row that was being writ')
     done = goedgepickt("export", "orders", *FAST, *options)
     assert done.code == 0, done.err
-    assert "(310 in all)" in done.err  # it went on, and did not begin again
+    assert "(310 in all)" in done.err  # it continued, and did not start again
     rows = jsonl(goedgepickt.read("orders.jsonl"))
     assert len(rows) == len(set(uuids(rows))) == 310
     assert not (goedgepickt.folder / "state.json").exists()
 
 
 def stop_part_way(inside: Inside, tmp_path: Path) -> bytes:
-    """An export of orders.csv that failed after its first page."""
+    """The content of orders.csv after an export that failed after its first page."""
     failing = ("--sandbox-faults", "GET:/orders:403+1")
     done = inside("export", "orders", *FAST, *failing, "-o", "orders.csv", "--resume", "state.json")
     assert done.code == 3
@@ -136,7 +138,7 @@ def stop_part_way(inside: Inside, tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("orders", *FAST, "-o", "orders.csv", "--status", "open"), "--status was not given and is now open"),
         (("orders", *FAST, "-o", "orders.csv", "--limit", "9"), "--limit was not given"),
@@ -147,18 +149,18 @@ def stop_part_way(inside: Inside, tmp_path: Path) -> bytes:
         (("orders", *FAST, "-o", "orders.csv", "--sandbox-seed", "2"), "the server was"),
     ],
 )
-def test_going_on_with_another_export_is_refused(
-    inside: Inside, tmp_path: Path, options: tuple[str, ...], said: str
+def test_a_resume_file_of_another_export_is_refused(
+    inside: Inside, tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     before = stop_part_way(inside, tmp_path)
     done = inside("export", *options, "--resume", "state.json")
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert (tmp_path / "orders.csv").read_bytes() == before
     assert (tmp_path / "state.json").exists()
 
 
-def test_going_on_with_a_file_that_was_changed_is_refused(inside: Inside, tmp_path: Path) -> None:
+def test_resuming_with_a_changed_output_file_is_refused(inside: Inside, tmp_path: Path) -> None:
     before = stop_part_way(inside, tmp_path)
     changed = before[:-20] + b"x" * 20
     (tmp_path / "orders.csv").write_bytes(changed)
@@ -168,7 +170,7 @@ def test_going_on_with_a_file_that_was_changed_is_refused(inside: Inside, tmp_pa
     assert (tmp_path / "orders.csv").read_bytes() == changed
 
 
-def test_a_resume_file_that_is_something_else_is_refused_and_kept(inside: Inside, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_resume_file_is_refused_and_kept(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     done = inside("export", "orders", *FAST, "-o", "orders.csv", "--resume", "notes.txt")
     assert done.code == 2
@@ -176,7 +178,7 @@ def test_a_resume_file_that_is_something_else_is_refused_and_kept(inside: Inside
     assert (tmp_path / "notes.txt").read_bytes() == b"mine"
 
 
-def test_starting_afresh_drops_what_an_earlier_stop_left(inside: Inside, tmp_path: Path) -> None:
+def test_a_new_export_removes_the_resume_file_of_a_stopped_export(inside: Inside, tmp_path: Path) -> None:
     failing = ("--sandbox-faults", "GET:/orders:404+1")
     assert inside("export", "orders", *FAST, *failing, "-o", "orders.jsonl").code == 4
     assert (tmp_path / "orders.jsonl.resume").exists()
@@ -187,7 +189,7 @@ def test_starting_afresh_drops_what_an_earlier_stop_left(inside: Inside, tmp_pat
     assert len(jsonl((tmp_path / "orders.jsonl").read_bytes())) == 310
 
 
-def test_a_limit_counts_over_all_runs(inside: Inside, tmp_path: Path) -> None:
+def test_a_limit_applies_to_all_runs_together(inside: Inside, tmp_path: Path) -> None:
     options = ("-o", "orders.jsonl", "--limit", "150", "--resume", "state.json")
     assert inside("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options).code == 4
     assert inside("export", "orders", *FAST, *options).code == 0
@@ -212,7 +214,7 @@ def test_rows_are_counted_over_all_pages_of_all_runs(inside: Inside, tmp_path: P
     assert len(rows) == len(set(uuids(rows))) == 450
 
 
-def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goedgepickt) -> None:
+def test_a_resumed_export_to_stdout_prints_only_the_remaining_rows(goedgepickt: Goedgepickt) -> None:
     options = ("--limit", "250", "--resume", "state.json")
     first = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1", *options)
     second = goedgepickt("export", "orders", *FAST, *options)
@@ -221,14 +223,14 @@ def test_an_export_to_stdout_goes_on_with_the_rows_that_follow(goedgepickt: Goed
     assert uuids(first.rows + second.rows) == uuids(goedgepickt("export", "orders", *FAST, "--limit", "250").rows)
 
 
-def test_an_export_to_stdout_without_a_resume_file_says_that_it_cannot_go_on(goedgepickt: Goedgepickt) -> None:
+def test_a_stopped_export_to_stdout_without_a_resume_file_names_the_option(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt("export", "orders", *FAST, "--sandbox-faults", "GET:/orders:404+1")
     assert done.code == 1
     assert "only be continued with --resume FILE" in done.err
     assert len(done.rows) == 100
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(goedgepickt: Goedgepickt) -> None:
+def test_an_export_ends_without_a_message_when_its_reader_closes_the_pipe(goedgepickt: Goedgepickt) -> None:
     process = goedgepickt.start("export", "orders", *FAST)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["uuid"]
@@ -238,11 +240,11 @@ def test_a_reader_that_goes_away_ends_it_quietly(goedgepickt: Goedgepickt) -> No
     assert process.stderr.read() == b""
 
 
-def test_a_second_signal_ends_it_at_once(goedgepickt: Goedgepickt) -> None:
+def test_a_second_signal_ends_the_export_immediately(goedgepickt: Goedgepickt) -> None:
     process = goedgepickt.start("export", "orders", *FAST)
     assert process.stdout is not None
     pipe = process.stdout.fileno()
-    # Nobody reads: the export hangs in a write and cannot heed the first signal.
+    # The pipe has no reader: the export waits in a write and cannot handle the first signal.
     until(lambda: struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0] >= 60_000)
     end = time.monotonic() + SAFETY
     while process.poll() is None and time.monotonic() < end:
@@ -251,7 +253,7 @@ def test_a_second_signal_ends_it_at_once(goedgepickt: Goedgepickt) -> None:
     assert process.returncode == -signal.SIGINT
 
 
-def test_a_full_device_is_one_line(goedgepickt: Goedgepickt) -> None:
+def test_a_full_device_is_reported_in_one_line(goedgepickt: Goedgepickt) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     done = goedgepickt("export", "orders", *FAST, "-o", "/dev/full")
@@ -260,7 +262,7 @@ def test_a_full_device_is_one_line(goedgepickt: Goedgepickt) -> None:
     assert done.err.count("\n") == 1
 
 
-def test_a_disk_that_fills_up_leaves_whole_rows_and_the_export_goes_on(goedgepickt: Goedgepickt) -> None:
+def test_a_full_disk_leaves_complete_rows_and_the_export_can_continue(goedgepickt: Goedgepickt) -> None:
     code = """
 import resource, sys
 sys.dont_write_bytecode = True  # the limit would cut a .pyc file too
@@ -279,7 +281,7 @@ sys.exit(main())
     assert len(rows) == len(set(uuids(rows))) == 310
 
 
-async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
+async def test_a_signal_before_the_first_page_does_not_change_an_old_file(
     goedgepickt: Goedgepickt, sandbox: Sandbox
 ) -> None:
     (goedgepickt.folder / "orders.jsonl").write_text("old")
@@ -294,7 +296,7 @@ async def test_a_signal_before_the_first_page_leaves_an_old_file_alone(
 
 
 @pytest.mark.parametrize(("columns", "shown"), [("40", False), ("100", True)])
-def test_a_narrow_terminal_has_the_time_left_and_neither_speed_nor_budget(
+def test_a_narrow_terminal_shows_the_time_left_without_speed_and_budget(
     goedgepickt: Goedgepickt, columns: str, shown: bool
 ) -> None:
     slow = ("--sandbox", "--sandbox-orders", "310", "--sandbox-rate", "5/0.5")

@@ -1,4 +1,4 @@
-"""What people type: words for help, one thing by its id, days, tenants, and mistakes."""
+"""Input of users: words for help, the id of one row, days, tenants, and mistakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.settings import BASE_URLS
 from goedgepickt_async.testing import serving
 
-from .conftest import Finished, hurry
+from .conftest import Finished, skip_waits
 
 Inside = Callable[..., Finished]
 FAST = ("--sandbox", "--sandbox-rate", "off", "--sandbox-orders", "120", "--sandbox-products", "60")
@@ -49,7 +49,7 @@ def commands() -> list[tuple[str, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_every_help_has_an_example(inside: Inside, command: tuple[str, ...]) -> None:
+def test_every_help_page_has_an_example(inside: Inside, command: tuple[str, ...]) -> None:
     done = inside(*command, "--help", COLUMNS="200")
     assert done.code == 0
     body = done.out.decode().split("\n", 1)[1]
@@ -65,7 +65,8 @@ def test_the_help_summarizes_every_command(inside: Inside) -> None:
         assert any(re.match(rf"│ {name} +\w.*", line) for line in lines), name
 
 
-# They serve until Ctrl-C, need a receiver, an inbox or a run, or have their own slow tests. Their options are checked.
+# These run until Ctrl-C, need a receiver, an inbox or a run, or have separate slow tests.
+# Only their options are checked.
 ONLY_PARSED = (
     "completion",
     "probe",
@@ -88,10 +89,10 @@ def examples() -> Iterator[list[str]]:
 
 
 @pytest.mark.slow
-def test_every_example_of_every_help_works(
+def test_every_example_of_every_help_page_works(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    skip_waits(monkeypatch)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     shop = sandbox.world.webshops[0]["uuid"]
     monkeypatch.setenv("GOEDGEPICKT_WEBSHOP_UUID", shop)
@@ -137,13 +138,13 @@ def test_every_example_of_every_help_works(
         (("help", "webhooks", "list"), ("webhooks", "list", "--help")),
     ],
 )
-def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], same: tuple[str, ...]) -> None:
+def test_help_and_version_work_as_commands(inside: Inside, words: tuple[str, ...], same: tuple[str, ...]) -> None:
     done = inside(*words)
     assert (done.code, done.out) == (0, inside(*same).out)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("exprot",), "Did you mean export?"),
         (("orders", "list"), "goedgepickt export orders"),
@@ -225,16 +226,18 @@ def test_help_and_version_are_words_too(inside: Inside, words: tuple[str, ...], 
         (("plan", "stock", os.devnull, "--sandbox", "--delimiter", ";;"), "delimiter must be one character"),
     ],
 )
-def test_a_mistake_is_one_line_that_says_what_to_write(inside: Inside, words: tuple[str, ...], said: str) -> None:
+def test_a_mistake_is_reported_in_one_line_with_a_correction(
+    inside: Inside, words: tuple[str, ...], message: str
+) -> None:
     done = inside(*words)
     assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1)
-    assert said in done.err
+    assert message in done.err
 
 
 @pytest.mark.parametrize(
     "words", [("plan", "products", "rows.csv", "-o"), ("apply", "rows.csv", "--kind=products", "--journal")]
 )
-def test_a_file_of_rows_is_never_overwritten(inside: Inside, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_an_input_file_is_never_overwritten(inside: Inside, tmp_path: Path, words: tuple[str, ...]) -> None:
     rows, link = tmp_path / "rows.csv", tmp_path / "link.csv"
     rows.write_text("sku,price\nSB-00002,12.50\n")
     link.symlink_to(rows)
@@ -250,21 +253,21 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_first_request(
 ) -> None:
     (tmp_path / "rows.csv").write_text("sku,price\nSB-00002,12.50\n")
     assert "--write-env needs a file" in inside("sandbox", "--port", "0", "--write-env", ".").err
-    for file, said in ((".", "is a directory"), ("nowhere/file", "there is no directory")):
+    for file, message in ((".", "is a directory"), ("nowhere/file", "there is no directory")):
         done = inside("probe", "--sandbox", option, file)
-        assert (done.code, said in done.err, "This command only reads" in done.err) == (1, True, False)
+        assert (done.code, message in done.err, "This command only reads" in done.err) == (1, True, False)
         if option == "--output":
             done = inside("plan", "products", "rows.csv", "--sandbox", option, file)
-            assert (done.code, said in done.err, done.err.count("\n")) == (1, True, 1)
+            assert (done.code, message in done.err, done.err.count("\n")) == (1, True, 1)
 
 
-def test_a_sheet_of_a_file_that_is_no_workbook_is_refused(inside: Inside, tmp_path: Path) -> None:
+def test_the_option_sheet_is_refused_for_a_file_that_is_not_a_workbook(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("sku,price\nSB-00002,12.50\n")
     done = inside("plan", "products", "rows.csv", "--sheet", "Blad1", "--sandbox", "--webshop", "Bloemwinkel 1")
     assert (done.code, "leave out sheet (--sheet)" in done.err) == (1, True)
 
 
-def test_a_checkpoint_that_cannot_be_kept_names_the_options(inside: Inside, tmp_path: Path) -> None:
+def test_an_error_of_an_unwritable_checkpoint_names_the_options(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     words = ("export", "orders", "--sandbox", "--sandbox-orders", "1", "-o", "a.csv", "--since-last")
     done = inside(*words, XDG_STATE_HOME=str(tmp_path / "file"))
@@ -275,24 +278,24 @@ def test_a_checkpoint_that_cannot_be_kept_names_the_options(inside: Inside, tmp_
 @pytest.mark.parametrize(
     "variable", ["GOEDGEPICKT_APIKEY", "GOEDGEPICKT_KEY", "GOEDGEPIKT_API_KEY", "goedgepickt_api_key"]
 )
-def test_a_misspelt_variable_is_named(inside: Inside, variable: str) -> None:
-    said = f"the variable {variable} is set; did you mean GOEDGEPICKT_API_KEY?"
-    assert said in inside("export", "orders", **{variable: "secret-key"}).err
+def test_a_misspelt_variable_is_reported(inside: Inside, variable: str) -> None:
+    message = f"the variable {variable} is set; did you mean GOEDGEPICKT_API_KEY?"
+    assert message in inside("export", "orders", **{variable: "secret-key"}).err
     report = inside("doctor", **{variable: "secret-key"})
-    assert said in report.out.decode()
+    assert message in report.out.decode()
     assert "secret-key" not in report.out.decode() + report.err
 
 
-def test_other_variables_are_not_named(inside: Inside) -> None:
+def test_other_variables_are_not_reported(inside: Inside) -> None:
     assert "is set" not in inside("export", "orders", GOEDGEPICKT_KEY_LAMPS="x", GOEDGEPICKT_WEBHOOK_SECRETS="x").err
 
 
-def test_a_list_of_no_runs_says_where_it_looked(inside: Inside, tmp_path: Path) -> None:
+def test_an_empty_list_of_runs_names_the_directory(inside: Inside, tmp_path: Path) -> None:
     done = inside("runs", XDG_STATE_HOME=str(tmp_path / "state"))
     assert (done.code, done.out, str(tmp_path / "state" / "goedgepickt" / "runs") in done.err) == (0, b"", True)
 
 
-def test_commands_are_named_in_their_order(inside: Inside) -> None:
+def test_the_error_for_an_unknown_command_lists_the_commands_in_alphabetical_order(inside: Inside) -> None:
     line = inside("exprot").err
     names = line.split("Commands: ")[1].split(". See")[0].split(", ")
     assert names == sorted(names)
@@ -305,14 +308,14 @@ class Token:
 
 
 @given(st.dates(date(1000, 1, 1)), st.sampled_from("-/. "))
-def test_a_day_as_dutch_people_write_it_is_named_in_the_error(day: date, sign: str) -> None:
+def test_the_error_for_a_day_in_dutch_notation_has_the_iso_notation(day: date, sign: str) -> None:
     assert read_day(date, [Token(day.isoformat())]) == day
     with pytest.raises(ValueError, match=f"write {day.isoformat()} for"):
         read_day(date, [Token(f"{day.day}{sign}{day.month}{sign}{day.year}")])
 
 
 @given(st.text())
-def test_what_is_no_day_is_a_value_error(text: str) -> None:
+def test_text_that_is_not_a_day_raises_a_value_error(text: str) -> None:
     try:
         assert isinstance(read_day(date, [Token(text)]), date)
     except ValueError as error:
@@ -341,7 +344,7 @@ def test_a_product_is_found_by_its_sku_and_a_webshop_by_its_name(inside: Inside)
     assert (missing.code, missing.out, "nothing among the products" in missing.err) == (1, b"", True)
 
 
-def test_of_several_products_with_one_sku_all_are_printed(inside: Inside, sandbox: Sandbox) -> None:
+def test_get_prints_all_products_with_the_same_sku(inside: Inside, sandbox: Sandbox) -> None:
     for name in ("a", "b"):
         sandbox.world.add_product(sku="TWICE", name=name)
     done = inside("get", "products", "TWICE")
@@ -353,7 +356,7 @@ def config(tmp_path: Path, text: str) -> None:
     (tmp_path / "config" / "goedgepickt" / "config.toml").write_text(text)
 
 
-def test_a_tenant_says_where_its_key_comes_from(
+def test_a_tenant_gets_its_key_from_a_variable_or_a_command(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOEDGEPICKT_API_KEY")
@@ -374,7 +377,7 @@ def test_a_tenant_says_where_its_key_comes_from(
 
 @pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "there are: none"),
         ("x = [", "cannot be read"),
@@ -395,13 +398,13 @@ def test_a_tenant_says_where_its_key_comes_from(
         ("[tenants.a]\nkey_env = 'A'\napi = 'x'", "account or fulfilment"),
     ],
 )
-def test_a_configuration_that_is_not_right_is_one_line_without_a_key(
-    inside: Inside, tmp_path: Path, text: str, said: str
+def test_an_invalid_configuration_is_reported_in_one_line_without_a_key(
+    inside: Inside, tmp_path: Path, text: str, message: str
 ) -> None:
     config(tmp_path, text)
     done = inside("doctor", "--tenant", "a")
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert said in done.err
+    assert message in done.err
     assert "secret-key" not in done.err
 
 
@@ -422,7 +425,7 @@ def test_colours_can_be_turned_off(inside: Inside, variable: str) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_the_budget_is_chosen_by_option_or_variable_and_told_by_doctor(inside: Inside, tmp_path: Path) -> None:
+def test_the_budget_is_set_by_option_or_variable_and_reported_by_doctor(inside: Inside, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     by_option = json.loads(inside("doctor", "--json", "--budget", f"host:{folder}").out)["configured"]["budget"]
     assert (by_option["kind"], by_option["place"].startswith(str(folder))) == ("host", True)
@@ -436,13 +439,13 @@ def test_the_budget_is_chosen_by_option_or_variable_and_told_by_doctor(inside: I
     assert wrong.code == 2, wrong.err
 
 
-def test_a_sandbox_takes_no_budget(inside: Inside) -> None:
+def test_a_sandbox_refuses_the_option_budget(inside: Inside) -> None:
     done = inside("doctor", "--sandbox", "--budget", "local")
     assert (done.code, "leave out --budget" in done.err) == (2, True)
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_the_proxy_that_is_used_is_told_without_its_password(inside: Inside) -> None:
+def test_doctor_reports_the_proxy_without_its_password(inside: Inside) -> None:
     assert "proxy" not in inside("doctor", NO_PROXY="*").out.decode()
     done = inside(
         "doctor",

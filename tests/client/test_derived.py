@@ -1,4 +1,4 @@
-"""Clients made by `with_options` and `for_key`: what they share, what they close, and whose retries they take."""
+"""Clients of `with_options` and `for_key`: what they share, what they close, and which retry quota they use."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ def is_open(client: GoedGepickt) -> bool:
 
 
 @pytest.mark.slow
-async def test_entered_alone_a_derived_client_closes_the_session_at_the_end(sandbox: Sandbox) -> None:
+async def test_a_block_of_a_derived_client_alone_closes_the_session_at_the_end(sandbox: Sandbox) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         async with client_of(sandbox).with_options(timeout=50).for_key(sandbox.api_key) as client:
@@ -41,7 +41,7 @@ async def test_entered_alone_a_derived_client_closes_the_session_at_the_end(sand
         gc.collect()
 
 
-async def test_entered_inside_its_parents_block_it_leaves_the_session_open(sandbox: Sandbox) -> None:
+async def test_a_derived_client_inside_the_block_of_its_parent_leaves_the_session_open(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as parent:
         async with parent.with_options(timeout=50) as derived:
             await derived.request("GET", "/webshops")
@@ -51,7 +51,7 @@ async def test_entered_inside_its_parents_block_it_leaves_the_session_open(sandb
     assert len({recorded.connection for recorded in sandbox.requests}) == 1
 
 
-async def test_entered_while_its_parent_is_in_use_it_leaves_the_session_open(sandbox: Sandbox) -> None:
+async def test_a_derived_client_leaves_the_session_open_that_its_parent_has_opened(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
     await parent.request("GET", "/webshops")
     async with parent.with_options(timeout=50) as derived:
@@ -60,7 +60,7 @@ async def test_entered_while_its_parent_is_in_use_it_leaves_the_session_open(san
     await parent.close()
 
 
-async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> None:
+async def test_a_derived_client_does_not_end_calls_on_a_borrowed_session(sandbox: Sandbox) -> None:
     release = asyncio.Event()
 
     class Held:
@@ -73,7 +73,7 @@ async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> N
     async with aiohttp.ClientSession() as session:
         parent = client_of(sandbox, session=session)
         call = asyncio.create_task(parent.request("GET", "/orders"))
-        while not sandbox.requests:  # noqa: ASYNC110  nothing else tells that it has arrived
+        while not sandbox.requests:  # noqa: ASYNC110  no event reports the arrival
             await asyncio.sleep(0.005)
         async with parent.with_options(timeout=50) as derived:
             await derived.request("GET", "/webshops")
@@ -82,7 +82,7 @@ async def test_a_borrowed_session_in_use_stays_in_use_too(sandbox: Sandbox) -> N
         assert (await call).status == 200
 
 
-async def test_of_several_blocks_the_last_one_closes(sandbox: Sandbox) -> None:
+async def test_the_last_of_several_blocks_closes_the_session(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
     first, second = parent.with_options(timeout=50), parent.with_options(timeout=60)
     await first.__aenter__()
@@ -94,7 +94,7 @@ async def test_of_several_blocks_the_last_one_closes(sandbox: Sandbox) -> None:
     assert not is_open(parent)
 
 
-async def test_a_session_that_was_opened_again_is_not_the_blocks_to_close(sandbox: Sandbox) -> None:
+async def test_a_block_does_not_close_a_session_that_its_parent_opened_again(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
     async with parent.with_options(timeout=50):
         await parent.close()
@@ -103,7 +103,7 @@ async def test_a_session_that_was_opened_again_is_not_the_blocks_to_close(sandbo
     await parent.close()
 
 
-async def test_a_block_that_outlives_its_parents_closes_what_it_has_opened_again(sandbox: Sandbox) -> None:
+async def test_a_block_that_ends_after_the_block_of_its_parent_closes_its_session(sandbox: Sandbox) -> None:
     parent = client_of(sandbox)
     derived = parent.with_options(timeout=50)
     async with parent:
@@ -115,8 +115,8 @@ async def test_a_block_that_outlives_its_parents_closes_what_it_has_opened_again
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the sandbox's thread has no part in it
-def test_a_forked_childs_block_is_not_one_of_its_parents() -> None:
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # because of the thread of the sandbox
+def test_a_block_in_a_forked_child_closes_the_session_of_the_child() -> None:
     with serving(Sandbox(orders=1, limit=None)) as sandbox:
         parent = client_of(sandbox)
         loop = asyncio.new_event_loop()
@@ -147,7 +147,7 @@ async def failing_attempts(client: GoedGepickt, sandbox: Sandbox) -> int:
     return len(sandbox.requests)
 
 
-async def test_a_quota_of_another_size_is_a_quota_of_its_own(sandbox: Sandbox, make_client: Make) -> None:
+async def test_clients_with_quotas_of_different_sizes_do_not_share_a_quota(sandbox: Sandbox, make_client: Make) -> None:
     sandbox.fail("GET", "/webshops", faults.Status(500), times=None)
     policy = {"base": 0.001, "cap": 0.01, "max_attempts": 4}
     client = make_client(sandbox.url, sandbox.api_key, retry=RetryPolicy(quota=3, **policy))  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ async def test_a_quota_of_another_size_is_a_quota_of_its_own(sandbox: Sandbox, m
     assert [await failing_attempts(ample, sandbox) for _ in range(2)] == [4, 4]
 
 
-async def test_a_quota_of_the_same_size_is_shared(sandbox: Sandbox, make_client: Make) -> None:
+async def test_clients_with_quotas_of_the_same_size_share_one_quota(sandbox: Sandbox, make_client: Make) -> None:
     sandbox.fail("GET", "/webshops", faults.Status(500), times=None)
     policy = RetryPolicy(quota=3, base=0.001, cap=0.01)
     client = make_client(sandbox.url, sandbox.api_key, retry=policy)
@@ -167,7 +167,7 @@ async def test_a_quota_of_the_same_size_is_shared(sandbox: Sandbox, make_client:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer versions of aiohttp advise against auth=
-async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_what_to_do(
+async def test_a_borrowed_session_with_credentials_is_refused_and_the_error_names_auth(
     sandbox: Sandbox,
 ) -> None:
     async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("somebody", "s3cret")) as session:
@@ -178,7 +178,7 @@ async def test_a_borrowed_session_with_credentials_of_its_own_is_refused_with_wh
     assert len(sandbox.requests) == 0
 
 
-async def test_credentials_from_netrc_give_way_to_the_key(
+async def test_the_key_replaces_credentials_from_netrc(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -189,6 +189,6 @@ async def test_credentials_from_netrc_give_way_to_the_key(
         assert (await client_of(sandbox, session=session).request("GET", "/webshops")).status == 200
 
 
-async def test_an_authorization_header_of_a_borrowed_session_gives_way_to_the_key(sandbox: Sandbox) -> None:
+async def test_the_key_replaces_an_authorization_header_of_a_borrowed_session(sandbox: Sandbox) -> None:
     async with aiohttp.ClientSession(headers={"Authorization": "Basic c29tZWJvZHk6czNjcmV0"}) as session:
         assert (await client_of(sandbox, session=session).request("GET", "/webshops")).status == 200

@@ -1,4 +1,4 @@
-"""The client against the sandbox, promise by promise."""
+"""Each promise of the client, tested with the sandbox."""
 
 import asyncio
 from collections.abc import Callable
@@ -43,7 +43,7 @@ async def test_six_hundred_requests_to_both_apis_forty_at_a_time_are_never_throt
     assert sandbox.throttled == 0
     assert len(answers) == 600
     assert client.budget.snapshot().throttled == 0
-    assert took > 3 * 60.0  # (600 - 1) // 150 windows cannot be beaten: the throttle was real
+    assert took > 3 * 60.0  # at least (600 - 1) // 150 windows: the sandbox limited the rate
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ async def test_an_interactive_call_does_not_wait_behind_a_long_job(make_client: 
         await asyncio.wait(job)
 
 
-async def test_a_wait_over_max_wait_raises_at_once_and_says_how_long(make_client: Make) -> None:
+async def test_a_wait_over_max_wait_raises_immediately_and_the_error_has_the_wait(make_client: Make) -> None:
     async with Sandbox(orders=3, products=3, limit=5, period=60, clock=loop_seconds()) as sandbox:
         budget = LocalBudget(5, 60, clock=loop_nanoseconds())
         client = make_client(sandbox.url, sandbox.api_key, budget=budget)
@@ -76,7 +76,7 @@ async def test_a_wait_over_max_wait_raises_at_once_and_says_how_long(make_client
 
 
 @pytest.mark.slow
-async def test_a_429_in_spite_of_all_costs_nobody_their_answer(make_client: Make) -> None:
+async def test_a_list_is_complete_after_unexpected_429_responses(make_client: Make) -> None:
     async with Sandbox(orders=500, products=3, limit=None) as sandbox:
         seen: list[int] = []
         sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after="0"), times=3, after=2)
@@ -101,7 +101,7 @@ def uuids_in(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.slow
-async def test_a_list_is_whole_while_rows_come_and_go(make_client: Make) -> None:
+async def test_a_list_is_complete_while_rows_are_added_and_removed(make_client: Make) -> None:
     async with shorten_rows(Sandbox(orders=900, products=3, limit=None, seed=5)) as sandbox:
         before = set(uuids_in(sandbox))
         gone: list[str] = []
@@ -137,7 +137,7 @@ async def test_a_list_is_whole_while_rows_come_and_go(make_client: Make) -> None
     ],
     ids=lambda fault: type(fault).__name__,
 )
-async def test_a_list_is_whole_through_faults(make_client: Make, fault: Any) -> None:
+async def test_a_list_is_complete_after_faults(make_client: Make, fault: Any) -> None:
     async with Sandbox(orders=420, products=3, limit=None, seed=5) as sandbox:
         sandbox.fail("GET", "/orders", fault, times=2, after=2)
         client = make_client(sandbox.url, sandbox.api_key, timeout=0.3)
@@ -147,20 +147,20 @@ async def test_a_list_is_whole_through_faults(make_client: Make, fault: Any) -> 
 
 
 @pytest.mark.slow
-async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(make_client: Make) -> None:
+async def test_a_lasting_fault_raises_and_the_list_can_be_resumed(make_client: Make) -> None:
     async with Sandbox(orders=420, products=3, limit=None, seed=5) as sandbox:
         client = make_client(sandbox.url, sandbox.api_key)
         sandbox.fail("GET", "/orders", faults.Status(500), times=None, after=2)
         read: list[Order] = []
 
-        async def read_on(resume: str | None) -> None:
+        async def read_rest(resume: str | None) -> None:
             async for page in client.orders.list().pages(resume=resume):
                 read.extend(page.items)
 
         with pytest.raises(ServerError, match="Server Error") as caught:
-            await read_on(None)
+            await read_rest(None)
         sandbox.clear_faults()
-        await read_on(caught.value.resume)
+        await read_rest(caught.value.resume)
         assert [order.uuid for order in read] == uuids_in(sandbox)
 
 
@@ -178,7 +178,7 @@ async def test_a_lasting_fault_raises_with_what_came_before_and_can_be_resumed(m
     ids=lambda quirks: next(iter(quirks)),
 )
 @pytest.mark.parametrize("largest", [100, 50])
-async def test_a_list_is_whole_whatever_the_server_says_of_it(
+async def test_a_list_is_complete_with_wrong_page_info_or_another_page_size(
     make_client: Make, quirks: dict[str, Any], largest: int
 ) -> None:
     async with shorten_rows(Sandbox(orders=333, products=3, limit=None, seed=5, per_page_max=largest)) as sandbox:
@@ -188,7 +188,7 @@ async def test_a_list_is_whole_whatever_the_server_says_of_it(
         assert found == uuids_in(sandbox)
 
 
-async def test_a_page_without_items_is_no_end_of_a_list_but_raises(make_client: Make) -> None:
+async def test_a_page_without_items_raises_a_decode_error(make_client: Make) -> None:
     async with Sandbox(orders=33, products=3, limit=None) as sandbox:
         sandbox.quirks.drop_empty_items = True
         with pytest.raises(DecodeError, match="it has no items") as caught:
@@ -205,7 +205,7 @@ async def test_a_list_that_repeats_its_last_page_raises(make_client: Make) -> No
 
 @pytest.mark.parametrize("cursor", [True, False])
 @pytest.mark.slow
-async def test_a_list_past_the_reach_of_page_numbers_is_whole(make_client: Make, cursor: bool) -> None:
+async def test_a_list_past_the_reach_of_page_numbers_is_complete(make_client: Make, cursor: bool) -> None:
     async with shorten_rows(Sandbox(orders=10_105, products=0, limit=None, cursor=cursor)) as sandbox:
         found = await uuids_of(make_client(sandbox.url, sandbox.api_key))
         assert len(found) == len(set(found)) == 10_105
@@ -228,7 +228,7 @@ async def test_looking_at_the_first_items_costs_one_request(gg: GoedGepickt, san
     assert [recorded.query["perPage"] for recorded in sandbox.requests] == ["100", "20", "20"]
 
 
-async def test_the_next_page_is_fetched_while_one_is_worked_on(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_the_next_page_is_fetched_while_the_current_page_is_handled(gg: GoedGepickt, sandbox: Sandbox) -> None:
     requests: list[int] = []
     async for _ in gg.orders.list().pages():
         await asyncio.sleep(0.1)
@@ -236,7 +236,7 @@ async def test_the_next_page_is_fetched_while_one_is_worked_on(gg: GoedGepickt, 
     assert requests == [1, 3, 4]
 
 
-async def test_leaving_a_list_half_way_ends_what_was_fetched_ahead(gg: GoedGepickt, sandbox: Sandbox) -> None:
+async def test_leaving_a_list_half_way_cancels_the_request_for_the_next_page(gg: GoedGepickt, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/orders", faults.NeverAnswer(), times=None, after=2)
     pages = gg.orders.list().pages()
     await anext(pages)
@@ -261,7 +261,7 @@ async def test_resuming_yields_each_row_once(gg: GoedGepickt, sandbox: Sandbox) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [None, "completed"])
-async def test_resuming_a_limited_list_goes_on_with_the_next_row(
+async def test_resuming_a_limited_list_continues_with_the_next_row(
     gg: GoedGepickt, sandbox: Sandbox, status: str | None
 ) -> None:
     shorten_rows(sandbox)
@@ -287,7 +287,7 @@ async def test_leaving_a_list_on_its_second_page_opens_no_second_session(sandbox
     assert not client._sender.pipeline.sessions.open_here
 
 
-async def test_a_reading_ends_when_its_client_is_closed(sandbox: Sandbox) -> None:
+async def test_reading_a_list_raises_after_its_client_is_closed(sandbox: Sandbox) -> None:
     client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(10_000, 60))
     pages = client.orders.list().pages()
     await anext(pages)
@@ -297,7 +297,7 @@ async def test_a_reading_ends_when_its_client_is_closed(sandbox: Sandbox) -> Non
     assert not client._sender.pipeline.sessions.open_here
 
 
-async def test_a_token_of_another_list_or_another_filter_is_refused(gg: GoedGepickt) -> None:
+async def test_a_resume_token_of_another_list_or_another_filter_is_refused(gg: GoedGepickt) -> None:
     page = await anext(gg.shipments.list(status="delivered").pages())
     for other in (gg.orders.list(), gg.shipments.list(), gg.shipments.list(status="problem")):
         with pytest.raises(ConfigurationError, match="another list"):
@@ -308,6 +308,6 @@ async def test_a_token_of_another_list_or_another_filter_is_refused(gg: GoedGepi
 
 
 @pytest.mark.parametrize("limit", [-1, 2.5, True, "3"])
-async def test_a_limit_that_is_no_number_of_items_is_refused(gg: GoedGepickt, limit: Any) -> None:
+async def test_a_limit_that_is_not_a_number_of_items_is_refused(gg: GoedGepickt, limit: Any) -> None:
     with pytest.raises(ConfigurationError, match="limit"):
         await gg.orders.list().collect(limit=limit)

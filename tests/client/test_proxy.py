@@ -1,4 +1,4 @@
-"""Requests go through the proxy that the environment names; with a proxy of its own process on loopback."""
+"""Requests use the proxy of the environment. The proxy of these tests is a separate process on this machine."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ Make = Callable[..., GoedGepickt]
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD")
 NOWHERE = "goedgepickt.invalid"
-"""A name that has no address. So a request can arrive by way of the proxy alone."""
+"""A host name without an address: a request can arrive only through the proxy."""
 
 _PROXY = r"""
 import socket, sys, threading
@@ -62,7 +62,7 @@ while True:
 
 
 class Proxy:
-    """What came through it."""
+    """A running proxy, with the requests that it received."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -70,7 +70,7 @@ class Proxy:
         self.port = int(process.stdout.readline())
 
     def requests(self) -> list[str]:
-        """Ends it."""
+        """Stop the proxy and return the requests that it received."""
         self._process.terminate()
         out, _ = self._process.communicate(timeout=60)
         return out.splitlines()
@@ -104,7 +104,7 @@ def elsewhere(sandbox: Sandbox) -> str:
 
 @pytest.mark.filterwarnings("ignore:base_url is http")
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-async def test_requests_go_through_the_environments_proxy(
+async def test_requests_use_the_proxy_of_the_environment(
     sandbox: Sandbox, make_client: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -120,7 +120,7 @@ async def test_requests_go_through_the_environments_proxy(
         assert all(line.endswith("proxy-authorization: basic dxnlcjpwqhnz") for line in proxy.requests())
 
 
-async def test_a_server_on_this_machine_is_asked_directly(
+async def test_requests_to_a_server_on_this_machine_use_no_proxy(
     sandbox: Sandbox, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in VARIABLES[:3]:
@@ -135,7 +135,7 @@ async def test_a_server_on_this_machine_is_asked_directly(
         *(f"example.test {NOWHERE}",),
     ],
 )
-def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+def test_the_variable_no_proxy_excludes_a_host(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
     assert environment_proxy(f"https://{NOWHERE}/api") == "http://127.0.0.1:3128"
     monkeypatch.setenv("NO_PROXY", no_proxy)
@@ -159,7 +159,7 @@ def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch, no_proxy: str) ->
         ("https://example.test/api", "a.example.test, ,:443,*.", False),
     ],
 )
-def test_no_proxy_takes_networks_ports_and_addresses(
+def test_the_variable_no_proxy_accepts_networks_ports_and_addresses(
     monkeypatch: pytest.MonkeyPatch, url: str, no_proxy: str, is_excluded: bool
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", " http://127.0.0.1:3128 ")
@@ -181,7 +181,7 @@ def test_the_proxy_is_shown_without_its_credentials(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("proxy", ["socks5://user:pw@127.0.0.1:1080", "http://", "http://127.0.0.1:99999999"])
-async def test_a_proxy_that_cannot_be_used_is_told_at_the_first_call_without_its_credentials(
+async def test_an_unusable_proxy_is_reported_at_the_first_call_without_its_credentials(
     make_client: Make, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
@@ -190,7 +190,7 @@ async def test_a_proxy_that_cannot_be_used_is_told_at_the_first_call_without_its
     assert "pw" not in str(caught.value)
 
 
-async def test_what_the_proxy_answers_is_told_and_nothing_counts_as_sent(
+async def test_a_response_of_the_proxy_is_reported_and_the_request_counts_as_not_sent(
     sandbox: Sandbox, make_client: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with proxy_to(sandbox) as proxy:
@@ -216,7 +216,7 @@ COMMANDS: dict[str, list[str]] = {
 
 @pytest.mark.filterwarnings("ignore:base_url is http")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_goes_through_the_environments_proxy(
+def test_every_command_uses_the_proxy_of_the_environment(
     goedgepickt_sandbox_options: dict[str, Any],
     command: str,
     tmp_path: Path,

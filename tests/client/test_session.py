@@ -1,4 +1,4 @@
-"""Who owns the aiohttp session: over tasks, event loops, threads, forks, and when it ends."""
+"""The aiohttp session of a client with tasks, event loops, threads and forks, and when it closes."""
 
 import asyncio
 import gc
@@ -35,7 +35,7 @@ Make = Callable[..., GoedGepickt]
 
 @pytest.fixture
 def lasting_sandbox() -> Iterator[Sandbox]:
-    """A sandbox in an event loop of its own, for tests that run loops themselves."""
+    """A sandbox in a separate event loop, for tests that run loops themselves."""
     loop = asyncio.new_event_loop()
     running = loop.run_until_complete(_started())
     thread = threading.Thread(target=loop.run_forever)
@@ -57,7 +57,7 @@ def client_of(sandbox: Sandbox, **options: Any) -> GoedGepickt:
     return GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(10_000, 60), **options)
 
 
-async def test_fifty_tasks_share_one_session_that_one_of_them_opened(sandbox: Sandbox) -> None:
+async def test_fifty_tasks_share_one_session(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
         opened = (await client._sender.pipeline.sessions.get()).http
 
@@ -71,14 +71,14 @@ async def test_fifty_tasks_share_one_session_that_one_of_them_opened(sandbox: Sa
     assert len({recorded.connection for recorded in sandbox.requests}) <= 25
 
 
-async def test_opened_lazily_by_many_tasks_at_once_it_is_still_one(sandbox: Sandbox) -> None:
+async def test_many_first_calls_at_the_same_time_open_one_session(sandbox: Sandbox) -> None:
     client = client_of(sandbox)
     await asyncio.gather(*(client.request("GET", "/webshops") for _ in range(20)))
     assert len(client._sender.pipeline.sessions._by_loop) == 1
     await client.close()
 
 
-async def test_closed_twice_and_opened_again(sandbox: Sandbox) -> None:
+async def test_a_client_can_be_closed_twice_and_opened_again(sandbox: Sandbox) -> None:
     client = client_of(sandbox)
     await client.request("GET", "/webshops")
     await client.close()
@@ -113,7 +113,7 @@ def test_four_event_loops_in_four_threads_each_have_a_session(lasting_sandbox: S
     assert not client._sender.pipeline.sessions.open_here  # each ended with its loop
 
 
-def test_one_event_loop_after_another(lasting_sandbox: Sandbox) -> None:
+def test_a_client_works_in_one_event_loop_after_another(lasting_sandbox: Sandbox) -> None:
     client = client_of(lasting_sandbox)
     for _ in range(3):
         asyncio.run(client.request("GET", "/webshops"))
@@ -140,7 +140,7 @@ async def _use(client: GoedGepickt) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandbox: Sandbox) -> None:
+def test_a_forked_child_opens_a_separate_session_and_keeps_the_parents_session_open(lasting_sandbox: Sandbox) -> None:
     client = client_of(lasting_sandbox)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(_use(client))
@@ -165,9 +165,9 @@ def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone(lasting_sandb
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forking beside threads is the point
-def test_children_forked_beside_threads_at_work_can_call(lasting_sandbox: Sandbox) -> None:
-    """Threads open and close sessions all the time, so that forks meet the pool half changed."""
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the test forks while threads run
+def test_children_can_call_after_a_fork_while_threads_call(lasting_sandbox: Sandbox) -> None:
+    """Threads open and close sessions all the time, so a fork can copy a pool that is partly changed."""
     client = client_of(lasting_sandbox)
     stop, started = threading.Event(), threading.Barrier(3)
 
@@ -185,7 +185,7 @@ def test_children_forked_beside_threads_at_work_can_call(lasting_sandbox: Sandbo
         child = os.fork()
         if child == 0:
             try:
-                signal.alarm(300)  # one that hangs ends the test
+                signal.alarm(300)  # a child that hangs ends after 300 seconds and the test fails
                 asyncio.run(_use(client))
                 os._exit(0)
             except BaseException:
@@ -201,7 +201,7 @@ def test_children_forked_beside_threads_at_work_can_call(lasting_sandbox: Sandbo
 
 @pytest.mark.parametrize("borrowed", [True, False])
 async def test_no_cookie_of_the_server_is_sent_back(borrowed: bool) -> None:
-    """It belongs to one key, and the next request may have another one."""
+    """A cookie belongs to one key, and the next request may have another key."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.answer(b"{}", "200 OK", "Set-Cookie: session=of-the-first-key; Path=/")
@@ -225,7 +225,7 @@ async def _use_and_close(client: GoedGepickt) -> None:
     await client.close()
 
 
-async def test_a_client_that_is_forgotten_says_where_it_was_made(sandbox: Sandbox) -> None:
+async def test_a_client_that_is_not_closed_warns_with_the_place_of_its_creation(sandbox: Sandbox) -> None:
     client = client_of(sandbox)
     await client.orders.list().first()
     with pytest.warns(ResourceWarning, match=r"not closed; it was made at .*test_session\.py:\d+"):
@@ -234,7 +234,7 @@ async def test_a_client_that_is_forgotten_says_where_it_was_made(sandbox: Sandbo
     await asyncio.sleep(0.01)
 
 
-def test_a_client_that_was_never_used_warns_of_nothing() -> None:
+def test_an_unused_client_gives_no_warning() -> None:
     client = GoedGepickt("key")
     del client
     gc.collect()
@@ -260,7 +260,7 @@ async def test_a_borrowed_session_is_used_and_never_closed(sandbox: Sandbox) -> 
 
 @pytest.mark.parametrize("error", [KeyError("k"), RuntimeError("r"), UnicodeError("u")], ids=repr)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_what_code_of_a_borrowed_session_raises_becomes_our_error(
+async def test_an_error_in_the_code_of_a_borrowed_session_becomes_an_error_of_the_package(
     sandbox: Sandbox, error: Exception, after: bool
 ) -> None:
     async def theirs(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -277,7 +277,7 @@ async def test_what_code_of_a_borrowed_session_raises_becomes_our_error(
         assert type(error).__name__ in str(caught.value)
 
 
-async def test_a_borrowed_session_that_is_closed_is_said_so() -> None:
+async def test_a_borrowed_session_that_is_closed_is_refused() -> None:
     session = aiohttp.ClientSession()
     await session.close()
     client = GoedGepickt("key", session=session, base_url="http://127.0.0.1:9/x")
@@ -285,9 +285,9 @@ async def test_a_borrowed_session_that_is_closed_is_said_so() -> None:
         await client.request("GET", "/a")
 
 
-async def test_closing_ends_the_calls_that_are_under_way_with_our_error(sandbox: Sandbox) -> None:
+async def test_closing_the_client_ends_running_calls_with_an_error_of_the_package(sandbox: Sandbox) -> None:
     sandbox.fail("*", "*", faults.NeverAnswer(), times=None)
-    # With the server's counter, the second request would wait for the first answer, or for three seconds.
+    # With the server's counter, the second request would wait for the first response, or for three seconds.
     client = GoedGepickt(
         sandbox.api_key,
         base_url=sandbox.url,
@@ -305,19 +305,19 @@ async def test_closing_ends_the_calls_that_are_under_way_with_our_error(sandbox:
     assert client.budget.snapshot().in_flight == 0
 
 
-async def test_closing_while_the_loop_was_busy_raises_nothing_and_closes(sandbox: Sandbox) -> None:
+async def test_closing_the_client_after_a_blocked_loop_raises_no_error(sandbox: Sandbox) -> None:
     sandbox.fail("*", "*", faults.NeverAnswer(), times=None)
     client = client_of(sandbox, timeout=0.05)
     call = asyncio.create_task(client.request("GET", "/orders"))
     await asyncio.sleep(0.04)
-    time.sleep(0.1)  # noqa: ASYNC251  the time limit expires while nobody looks
+    time.sleep(0.1)  # noqa: ASYNC251  the timeout expires while the loop is blocked
     await client.close()
     with pytest.raises(GoedGepicktError):
         await call
     assert not client._sender.pipeline.sessions.open_here
 
 
-def test_a_borrowed_session_of_another_loop_is_said_so() -> None:
+def test_a_borrowed_session_of_another_event_loop_is_refused() -> None:
     loop = asyncio.new_event_loop()
 
     async def make() -> aiohttp.ClientSession:
@@ -331,14 +331,14 @@ def test_a_borrowed_session_of_another_loop_is_said_so() -> None:
     loop.close()
 
 
-def test_a_hook_that_nobody_would_await_is_refused() -> None:
+def test_an_async_function_as_a_hook_is_refused() -> None:
     async def hook(_: object) -> None: ...
 
     with pytest.raises(ConfigurationError, match="plain function"):
         Hooks(retry=hook)
 
 
-async def test_options_and_keys_share_the_session_and_the_budget(sandbox: Sandbox) -> None:
+async def test_clients_with_other_options_or_keys_share_the_session_and_the_budget(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
         web = client.with_options(timeout=31, max_wait=1, lane="bulk")
         other = client.for_key("another-key", webshop_uuid="w")

@@ -1,4 +1,4 @@
-"""The dlt source, with real dlt and DuckDB: incremental, merged, under the same limit as everything."""
+"""The dlt source with real dlt and DuckDB: loads are incremental, merge rows and respect the rate limit."""
 
 from __future__ import annotations
 
@@ -54,15 +54,13 @@ def count(pipeline: Any, table: str) -> int:
     return int(number)
 
 
-def test_all_of_it_is_loaded_then_what_is_new_and_what_is_read_again_is_brought_up_to_date(
-    sandbox: Sandbox, pipeline: Any
-) -> None:
+def test_a_first_load_has_all_rows_and_later_loads_add_new_and_changed_rows(sandbox: Sandbox, pipeline: Any) -> None:
     sandbox.fail("GET", "/orders", faults.Status(404), after=2)
     with pytest.raises(PipelineStepFailed):
         pipeline.run(goedgepickt_source(resources=["orders"]))
     sandbox.clear_faults()
 
-    pipeline.run(goedgepickt_source())  # the load that failed did not move where this one begins
+    pipeline.run(goedgepickt_source())  # the failed load did not change where this load starts
     shipments = len(ask(pipeline, "select distinct key from shipments"))
     assert (count(pipeline, "orders"), count(pipeline, "products")) == (230, 40)
     assert count(pipeline, "shipments") == shipments > 0
@@ -88,12 +86,12 @@ def test_all_of_it_is_loaded_then_what_is_new_and_what_is_read_again_is_brought_
     sandbox.world.add_order(createDate="2036-01-01 10:00:00")
     pipeline.run(goedgepickt_source(resources=["orders"], overlap_days=30))
     assert ask(pipeline, f"select status from orders where uuid = '{older}'") == ["on_hold"]
-    sandbox.world.add_order()  # the order of the future does not hide it
+    sandbox.world.add_order()  # the order with a future date does not hide this order
     pipeline.run(goedgepickt_source(resources=["orders"]))
     assert count(pipeline, "orders") == 233
 
 
-def test_an_empty_account_has_whole_tables_and_uses_the_budget_of_the_environment(
+def test_an_empty_account_has_complete_tables_and_uses_the_budget_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, pipeline: Any, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -107,7 +105,9 @@ def test_an_empty_account_has_whole_tables_and_uses_the_budget_of_the_environmen
     assert [path.suffix for path in (tmp_path / "budget").iterdir()] == [".state"]
 
 
-def test_the_limit_is_kept_and_a_lent_client_stays_open(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_respects_the_rate_limit_and_leaves_a_borrowed_client_open(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     with serving(Sandbox(orders=210, products=1, limit=2, period=0.3)) as sandbox:
         client = GoedGepickt(sandbox.api_key, base_url=sandbox.url, budget=LocalBudget(2, 0.3, safety_margin=0.02))
@@ -123,7 +123,7 @@ async def _first_page(client: GoedGepickt) -> int:
         return len(await client.orders.list().collect(limit=20))
 
 
-def test_a_load_that_fails_half_way_goes_on_where_it_stopped(
+def test_a_load_that_fails_half_way_continues_where_it_stopped(
     pipeline: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -148,12 +148,12 @@ def test_a_load_that_fails_half_way_goes_on_where_it_stopped(
 
 
 @pytest.mark.parametrize("wrong", [{"resources": ["webshops"]}, {"resources": []}, {"overlap_days": 0}])
-def test_what_it_does_not_know_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_arguments_of_the_source_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         goedgepickt_source(**wrong)
 
 
-def test_without_dlt_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dlt_the_error_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlt", None)
     with pytest.raises(ConfigurationError, match=r"goedgepickt-async\[dlt\]"):
         goedgepickt_source()

@@ -1,4 +1,4 @@
-"""With a real PostgreSQL: a dlt load that fails half-way, and the mirror of the how-to page that is killed."""
+"""Tests with a real PostgreSQL: a dlt load that fails half-way, and the mirror of the how-to page after a kill."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The URL of a server of these tests alone, on this machine. PostgreSQL refuses to run as root."""
+    """The URL of a server on this machine for these tests only. PostgreSQL refuses to run as root."""
     assert BINARIES is not None
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     user: dict[str, Any] = {}
@@ -69,14 +69,14 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def database(server: str, request: pytest.FixtureRequest) -> str:
-    """The URL of a database of this test alone."""
+    """The URL of a database for this test only."""
     name = f"of_{request.node.name}"[:60]
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"create database {name}")
     return f"{server}/{name}"
 
 
-def test_a_failed_load_into_postgres_goes_on_and_ends_whole(
+def test_a_failed_load_into_postgres_continues_and_is_complete(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -111,7 +111,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 def run_mirror(folder: Path, database: str, *, kill_at: int | None = None) -> int:
-    """Run the page's program, kill it once it has stored so many orders, and give its exit code."""
+    """Run the program of the page, kill it after it has stored `kill_at` orders, and return its exit code."""
     program = folder / "mirror.py"
     program.write_text(block("incremental-mirror.md", "postgres") + PROGRAM, "utf-8")
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -134,7 +134,7 @@ def count(database: str, where: str = "true") -> int:
             return 0
 
 
-def test_the_mirror_is_killed_and_goes_on_and_reads_new_orders_and_changes(
+def test_the_mirror_continues_after_a_kill_and_reads_new_orders_and_changes(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(Sandbox(orders=610, products=1, limit=None)) as sandbox:
@@ -157,8 +157,8 @@ def test_the_mirror_is_killed_and_goes_on_and_reads_new_orders_and_changes(
         assert all(request.query["createdAfter"] for request in sandbox.requests)
     mirror = module(tmp_path, "postgres", block("incremental-mirror.md", "postgres"))
 
-    async def hear_of(order: Order) -> list[str]:
-        """Store an order as a webhook handler does, and then the same one as an older page would."""
+    async def store(order: Order) -> list[str]:
+        """Store an order as a webhook handler does, and then an older state of the order as a page does."""
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as db:
             now = await mirror.now(db)
             await mirror.save(db, [order], now)
@@ -166,4 +166,4 @@ def test_the_mirror_is_killed_and_goes_on_and_reads_new_orders_and_changes(
             rows = await (await db.execute("select status from orders where uuid = %s", (order.uuid,))).fetchall()
         return [status for (status,) in rows]
 
-    assert asyncio.run(hear_of(Order(uuid=str(added), status=OrderStatus("brand_new")))) == ["brand_new"]
+    assert asyncio.run(store(Order(uuid=str(added), status=OrderStatus("brand_new")))) == ["brand_new"]

@@ -1,4 +1,4 @@
-"""Lists that move, lie and break off, read by the pure core from a server of three lines."""
+"""The reader without IO, with lists that change, have wrong page info, or stop too early."""
 
 import functools
 import itertools
@@ -44,7 +44,7 @@ async def read(fetch: Fetch, position: Position | None = None, **options: Any) -
     return read
 
 
-def test_a_row_without_an_identifier_that_is_nested_too_deep_raises_an_error_of_the_package() -> None:
+def test_a_deeply_nested_row_without_an_identifier_raises_a_decode_error() -> None:
     value: list[Any] = []
     for _ in range(10_000):
         value = [value]
@@ -64,7 +64,7 @@ def serving(rows: list[int], **info: Any) -> tuple[Fetch, list[PageRequest]]:
 
 
 @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 194, 200, 1234])
-async def test_a_list_at_rest_is_read_whole_and_in_order(number: int) -> None:
+async def test_an_unchanged_list_is_read_completely_and_in_order(number: int) -> None:
     fetch, asks = serving(list(range(number)))
     assert await read(fetch) == [f"u{key}" for key in range(number)]
     assert len(asks) <= 2 + 1.25 * number / 100
@@ -72,7 +72,7 @@ async def test_a_list_at_rest_is_read_whole_and_in_order(number: int) -> None:
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 2**32), number=st.integers(0, 900), leaving=st.floats(0, 12), coming=st.floats(0, 12))
-async def test_rows_that_stay_come_exactly_once_while_others_come_and_go(
+async def test_remaining_rows_are_read_exactly_once_while_others_are_added_and_removed(
     seed: int, number: int, leaving: float, coming: float
 ) -> None:
     draw = random.Random(seed)
@@ -96,7 +96,7 @@ async def test_rows_that_stay_come_exactly_once_while_others_come_and_go(
     assert {f"u{key}" for key in range(number) if key not in gone} <= set(found)
 
 
-async def test_a_last_page_whose_rows_move_to_the_next_page_is_no_repetition() -> None:
+async def test_a_last_page_whose_rows_move_to_the_next_page_does_not_count_as_repeated() -> None:
     rows = list(range(101))
     count = 0
 
@@ -112,8 +112,8 @@ async def test_a_last_page_whose_rows_move_to_the_next_page_is_no_repetition() -
     assert sorted(await read(fetch)) == sorted(f"u{key}" for key in [*range(101), 1001, 1002, 1003])
 
 
-async def test_naive_paging_would_have_missed_rows_in_that_test() -> None:
-    """The control: page after page of 100, one row leaves at each."""
+async def test_paging_without_overlap_misses_rows_when_rows_are_removed() -> None:
+    """For comparison: pages of 100 rows without overlap, and one row is removed after each page."""
     rows = list(range(1000))
     found: list[int] = []
     for number in range(12):
@@ -122,7 +122,7 @@ async def test_naive_paging_would_have_missed_rows_in_that_test() -> None:
     assert len(set(found)) < len(set(found) | set(rows))
 
 
-async def test_a_list_that_shrinks_below_what_was_read_is_stepped_back_into() -> None:
+async def test_the_reader_steps_back_when_a_list_becomes_shorter_than_what_it_read() -> None:
     rows = list(range(500))
     first = True
 
@@ -138,7 +138,7 @@ async def test_a_list_that_shrinks_below_what_was_read_is_stepped_back_into() ->
     assert await read(fetch) == [f"u{key}" for key in [*range(100), *rows[20:]]]
 
 
-async def test_a_clamped_page_size_is_noticed_and_kept_to() -> None:
+async def test_the_reader_detects_and_keeps_a_clamped_page_size() -> None:
     rows = list(range(333))
     asks: list[PageRequest] = []
 
@@ -153,7 +153,7 @@ async def test_a_clamped_page_size_is_noticed_and_kept_to() -> None:
     assert all(ask.per_page <= 40 for ask in asks[1:])
 
 
-async def test_a_page_size_that_is_clamped_in_silence_loses_nothing() -> None:
+async def test_no_row_is_lost_when_the_page_size_is_clamped_without_notice() -> None:
     rows = list(range(333))
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -165,7 +165,7 @@ async def test_a_page_size_that_is_clamped_in_silence_loses_nothing() -> None:
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
-async def test_a_server_that_knows_one_page_size_only_is_read_page_by_page() -> None:
+async def test_a_list_is_complete_when_the_server_has_only_one_page_size() -> None:
     rows = list(range(100))
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -175,13 +175,13 @@ async def test_a_server_that_knows_one_page_size_only_is_read_page_by_page() -> 
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
-@pytest.mark.parametrize("lie", [{"last_page": 1}, {"total_items": 3}, {"last_page": 900, "total_items": 90_000}])
-async def test_what_the_server_says_of_the_length_does_not_matter(lie: dict[str, int]) -> None:
-    fetch, _ = serving(list(range(250)), **lie)
+@pytest.mark.parametrize("wrong", [{"last_page": 1}, {"total_items": 3}, {"last_page": 900, "total_items": 90_000}])
+async def test_a_wrong_list_length_in_the_page_info_has_no_effect(wrong: dict[str, int]) -> None:
+    fetch, _ = serving(list(range(250)), **wrong)
     assert len(await read(fetch)) == 250
 
 
-async def test_the_last_page_for_ever_is_an_error_not_an_endless_list() -> None:
+async def test_a_server_that_repeats_the_last_page_raises_a_paging_error() -> None:
     rows = list(range(150))
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -200,7 +200,7 @@ async def test_a_list_without_pages_and_without_page_info_is_read_once() -> None
     assert await read(fetch) == ["a", "b"]
 
 
-async def test_a_list_that_only_repeats_known_rows_in_new_orders_is_an_error() -> None:
+async def test_a_list_that_only_repeats_rows_in_another_order_raises_a_paging_error() -> None:
     draw = random.Random(1)
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -213,7 +213,7 @@ async def test_a_list_that_only_repeats_known_rows_in_new_orders_is_an_error() -
 
 
 def reaching(rows: list[int], *, cursor: bool) -> tuple[Fetch, list[tuple[PageRequest, date | None]]]:
-    """Page numbers reach 10,000; a cursor is the place to go on from."""
+    """Page numbers reach 10,000 rows; a cursor is the start of the next page."""
     asks: list[tuple[PageRequest, date | None]] = []
 
     async def fetch(ask: PageRequest, window: date | None) -> RawPage:
@@ -239,7 +239,7 @@ def day_of(key: int) -> date:
     return date.fromordinal(date(2026, 1, 1).toordinal() + key // 300)
 
 
-async def test_past_the_reach_of_page_numbers_a_cursor_goes_on() -> None:
+async def test_a_cursor_continues_a_list_past_the_reach_of_page_numbers() -> None:
     fetch, asks = reaching(list(range(12_345)), cursor=True)
     found = await read(fetch)
     assert found == [f"u{key}" for key in range(12_345)]
@@ -248,26 +248,26 @@ async def test_past_the_reach_of_page_numbers_a_cursor_goes_on() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [9_999, 10_000, 10_001])
-async def test_where_pages_offer_cursors_the_page_at_the_reach_that_offers_none_is_the_last(number: int) -> None:
+async def test_if_pages_have_cursors_a_page_without_one_at_the_reach_is_the_last(number: int) -> None:
     fetch, _ = reaching(list(range(number)), cursor=True)
     assert await read(fetch) == [f"u{key}" for key in range(number)]
 
 
 @pytest.mark.slow
-async def test_without_a_cursor_a_later_date_goes_on() -> None:
+async def test_without_a_cursor_a_later_date_continues_the_list() -> None:
     fetch, asks = reaching(list(range(21_000)), cursor=False)
     assert await read(fetch, by_date=True) == [f"u{key}" for key in range(21_000)]
     assert {window for _, window in asks} > {None}
 
 
-async def test_without_a_cursor_and_a_date_it_raises_instead_of_stopping() -> None:
+async def test_a_list_without_cursor_and_date_raises_at_the_reach_of_page_numbers() -> None:
     fetch, _ = reaching(list(range(12_345)), cursor=False)
     with pytest.raises(PagingError, match="10000 rows"):
         await read(fetch)
 
 
 @pytest.mark.slow
-async def test_a_day_of_some_thousands_of_rows_is_read_on_by_date() -> None:
+async def test_a_list_with_thousands_of_rows_per_day_is_continued_by_date() -> None:
     rows = list(range(19_000))
 
     def day(key: int) -> date:
@@ -296,9 +296,7 @@ async def test_a_day_with_more_rows_than_page_numbers_reach_raises() -> None:
 
 
 @given(covered=st.integers(1, MAX_OFFSET - 1), largest=st.integers(1, 100))
-def test_the_next_page_overlaps_what_was_read_brings_something_new_and_stays_within_reach(
-    covered: int, largest: int
-) -> None:
+def test_the_next_page_overlaps_read_rows_has_new_rows_and_stays_within_the_reach(covered: int, largest: int) -> None:
     ask = overlapping(covered, largest, 3)
     assert ask.start <= (max(0, covered - 3) if largest >= 20 else covered)
     assert covered < ask.end <= MAX_OFFSET
@@ -306,12 +304,12 @@ def test_the_next_page_overlaps_what_was_read_brings_something_new_and_stays_wit
 
 
 @given(covered=st.integers(0, MAX_OFFSET), per_page=st.integers(1, 100))
-def test_a_plain_page_begins_where_nothing_was_read(covered: int, per_page: int) -> None:
+def test_a_plain_page_starts_after_the_rows_that_were_read(covered: int, per_page: int) -> None:
     assert covered <= plain(covered, per_page).start < covered + per_page
 
 
 async def resumed_everywhere(fetch: Fetch, **options: Any) -> list[str]:
-    """Read a list in as many readings as it has pages: each goes on where the one before stopped."""
+    """Read each page with a new reader: each reader continues where the one before stopped."""
     found: list[str] = []
     position = Position()
     while True:
@@ -330,7 +328,7 @@ async def test_resuming_after_every_page_yields_each_row_once(number: int, curso
 
 
 @pytest.mark.parametrize("number", [5, 137, pytest.param(10_250, marks=pytest.mark.slow)])
-async def test_a_position_in_the_middle_of_a_page_goes_on_with_the_next_row(number: int) -> None:
+async def test_a_position_in_the_middle_of_a_page_continues_with_the_next_row(number: int) -> None:
     fetch, _ = reaching(list(range(number)), cursor=True)
     found: list[str] = []
     position = Position()
@@ -341,7 +339,7 @@ async def test_a_position_in_the_middle_of_a_page_goes_on_with_the_next_row(numb
     assert found == [f"u{key}" for key in range(number)]
 
 
-async def test_rows_that_came_after_the_last_reading_are_found_by_resuming() -> None:
+async def test_resuming_finds_rows_that_were_added_after_the_last_page() -> None:
     rows = list(range(37))
     fetch, _ = serving(rows)
     reader = ListReader(fetch, Position())
@@ -351,7 +349,7 @@ async def test_rows_that_came_after_the_last_reading_are_found_by_resuming() -> 
     assert await read(fetch, reader.position) == [f"u{key}" for key in range(37, 60)]
 
 
-async def test_resuming_in_a_list_of_somebody_else_raises() -> None:
+async def test_resuming_in_another_list_raises_a_paging_error() -> None:
     fetch, _ = serving(list(range(300)))
     reader = ListReader(fetch, Position())
     await reader.next_batch()
@@ -361,7 +359,7 @@ async def test_resuming_in_a_list_of_somebody_else_raises() -> None:
         await read(other, reader.position)
 
 
-async def test_a_row_that_moves_to_the_back_takes_no_others_with_it() -> None:
+async def test_a_row_that_moves_to_the_end_hides_no_other_row() -> None:
     rows = list(range(300))
     moved = False
 
@@ -376,8 +374,8 @@ async def test_a_row_that_moves_to_the_back_takes_no_others_with_it() -> None:
     assert sorted(await read(fetch)) == sorted(f"u{key}" for key in range(300))
 
 
-async def test_rows_of_one_instant_whose_order_nobody_fixes_are_all_read() -> None:
-    """SQL orders ties as it likes, and differently for another page size."""
+async def test_rows_with_equal_dates_in_an_unstable_order_are_all_read() -> None:
+    """SQL does not define the order of rows with equal dates, and another page size gives another order."""
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         order = sorted(range(1000), key=lambda key: (key // 8, key * (ask.per_page * 7919) % 1009))
@@ -394,7 +392,7 @@ async def test_rows_of_one_instant_whose_order_nobody_fixes_are_all_read() -> No
 
 
 @pytest.mark.parametrize("cursor", ["", "ignored"])
-async def test_a_cursor_that_is_empty_or_ignored_does_not_repeat_the_beginning_and_drop_the_rest(cursor: str) -> None:
+async def test_an_empty_or_ignored_cursor_raises_a_paging_error(cursor: str) -> None:
     rows = list(range(12_345))
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -406,7 +404,7 @@ async def test_a_cursor_that_is_empty_or_ignored_does_not_repeat_the_beginning_a
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [{9_950}, {9_999}, {3, 500, 9_998}])
-async def test_a_page_that_is_not_full_where_page_numbers_end_does_not_end_the_list(hidden: set[int]) -> None:
+async def test_an_incomplete_page_at_the_reach_of_page_numbers_does_not_end_the_list(hidden: set[int]) -> None:
     fetch, _ = reaching(list(range(12_345)), cursor=False)
 
     async def hiding(ask: PageRequest, window: date | None) -> RawPage:
@@ -418,13 +416,13 @@ async def test_a_page_that_is_not_full_where_page_numbers_end_does_not_end_the_l
     assert found == [f"u{key}" for key in range(12_345) if key not in hidden]
 
 
-async def test_a_list_that_ends_just_before_the_reach_ends_there() -> None:
+async def test_a_list_that_ends_just_before_the_reach_is_read_completely() -> None:
     fetch, _ = serving(list(range(9_950)), total_items=9_950)
     assert len(await read(fetch)) == 9_950
 
 
-async def test_rows_that_are_left_out_of_every_page_do_not_hold_the_reading_up() -> None:
-    """As where a server filters after it has paged."""
+async def test_rows_missing_from_every_page_do_not_cause_many_requests() -> None:
+    """For example, a server filters the rows of a page after it has divided the list into pages."""
     asks = 0
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -437,7 +435,7 @@ async def test_rows_that_are_left_out_of_every_page_do_not_hold_the_reading_up()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 10, 15])
-async def test_small_pages_are_read_too(size: int) -> None:
+async def test_a_list_with_small_pages_is_read_completely(size: int) -> None:
     rows = list(range(200))
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -451,7 +449,7 @@ async def test_small_pages_are_read_too(size: int) -> None:
 
 @pytest.mark.parametrize("has_info", [True, False])
 @pytest.mark.parametrize(("count", "size"), [(100, 50), (50, 50), (20, 15), (15, 15), (9, 1), (200, 15)])
-async def test_a_server_with_one_page_size_only_is_read_to_the_end_or_raises(
+async def test_a_list_with_one_fixed_page_size_is_read_completely_or_raises(
     count: int, size: int, has_info: bool
 ) -> None:
     rows = list(range(count))
@@ -467,7 +465,7 @@ async def test_a_server_with_one_page_size_only_is_read_to_the_end_or_raises(
         assert not has_info
 
 
-async def test_rows_on_a_page_that_is_read_again_with_another_size_are_not_left_out() -> None:
+async def test_rows_of_a_page_that_is_read_again_with_another_size_are_included() -> None:
     rows = list(range(21))
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
@@ -478,15 +476,15 @@ async def test_rows_on_a_page_that_is_read_again_with_another_size_are_not_left_
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
-@pytest.mark.parametrize("says", [100, 15])
-async def test_a_page_size_that_is_said_wrongly_changes_nothing(says: int) -> None:
+@pytest.mark.parametrize("reported", [100, 15])
+async def test_a_wrong_page_size_in_the_page_info_loses_no_row(reported: int) -> None:
     rows = list(range(500))
     asks = 0
 
     async def fetch(ask: PageRequest, _: date | None) -> RawPage:
         nonlocal asks
         asks += 1
-        answer = page(rows[ask.start : ask.end], ask, items_per_page=says)
+        answer = page(rows[ask.start : ask.end], ask, items_per_page=reported)
         if asks in {2, 4}:
             del rows[:5]
         return answer
@@ -497,7 +495,7 @@ async def test_a_page_size_that_is_said_wrongly_changes_nothing(says: int) -> No
     assert asks < 12
 
 
-async def test_where_pages_cannot_overlap_rows_that_leave_cost_none_of_the_others() -> None:
+async def test_removed_rows_hide_no_other_rows_when_pages_cannot_overlap() -> None:
     rows = list(range(200))
     asks = 0
 
@@ -515,7 +513,7 @@ async def test_where_pages_cannot_overlap_rows_that_leave_cost_none_of_the_other
     assert len(found) == len(set(found))
 
 
-async def test_a_silent_clamp_with_rows_that_leave_is_found_by_looking_twice() -> None:
+async def test_no_row_is_lost_when_the_page_size_is_clamped_and_rows_are_removed() -> None:
     rows = list(range(42))
     first = True
 
