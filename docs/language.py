@@ -1,4 +1,4 @@
-"""Checks the language of everything that people read: `python docs/language.py [--all] [PATH ...]`.
+"""Checks the language of everything that people read: `python docs/language.py [PATH ...]`.
 
 It reads Markdown pages, docstrings, comments, messages and test names. It reports long sentences, forbidden
 constructions, and synonyms of a glossary term. CONTRIBUTING.md explains the rules and has the glossary.
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_YET = ROOT / "docs" / "language-exceptions.txt"
 LONGEST = 25
 LONGEST_TEST_NAME = 16
 
@@ -329,41 +328,18 @@ def tracked(paths: list[str]) -> list[Path]:
     return [ROOT / name for name in names if (ROOT / name).exists()]
 
 
-def not_yet() -> dict[str, None]:
-    """The files that are known not to pass yet."""
-    lines = NOT_YET.read_text("utf-8").splitlines() if NOT_YET.exists() else []
-    return dict.fromkeys(line for line in lines if line and not line.startswith("#"))
-
-
 def main() -> int:
     """Print what breaks a rule.
 
     Returns:
-        1 if a file breaks a rule that is not on the list of exceptions, else 0.
+        1 if a file breaks a rule, else 0.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", nargs="*", help="files or directories; default: all")
-    parser.add_argument("--all", action="store_true", help="show the files on the list of exceptions, too")
-    parser.add_argument("--prune", action="store_true", help="take clean files off the list of exceptions")
-    options = parser.parse_args()
-    synonyms, excused = glossary(), not_yet()
-    paths = [str(Path(path).resolve()) for path in options.paths]
-    show_all = options.all or bool(paths)
-    failed, clean = False, []
-    for path in tracked(paths):
-        found = list(check(path, synonyms))
-        name = path.relative_to(ROOT).as_posix()
-        if name in excused and not found:
-            clean.append(name)
-        failed = failed or bool(found and name not in excused)
-        if show_all or name not in excused:
-            print(*found, sep="\n", end="\n" if found else "")
-    if options.prune:
-        kept = [line for line in NOT_YET.read_text("utf-8").splitlines() if line not in clean]
-        NOT_YET.write_text("\n".join(kept) + "\n", "utf-8")
-    elif clean and not paths:
-        print("These files are clean; `python docs/language.py --prune` takes them off the list:", *clean, sep="\n  ")
-    return int(failed)
+    synonyms, paths = glossary(), [str(Path(path).resolve()) for path in parser.parse_args().paths]
+    found = [finding for path in tracked(paths) for finding in check(path, synonyms)]
+    print(*found, sep="\n", end="\n" if found else "")
+    return int(bool(found))
 
 
 if __name__ == "__main__":
