@@ -1,6 +1,7 @@
 """The files of docs/howto/deployment: the services run without containers, and share one limit."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shlex
@@ -29,14 +30,14 @@ def free_port() -> str:
 
 
 async def status(session: aiohttp.ClientSession, method: str, url: str, **options: object) -> int:
-    """The status, once the service listens."""
+    """The status, once the service listens and is not busy."""
     while True:
-        try:
+        with contextlib.suppress(aiohttp.ClientConnectionError):  # the service closes idle connections too
             async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
                 await response.read()
-                return response.status
-        except aiohttp.ClientConnectionError:  # or the service closed it: this process may be slow
-            await asyncio.sleep(0.05)
+                if response.status != 503:  # on a slow machine a request waits for more than `max_wait`
+                    return response.status
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
