@@ -80,11 +80,14 @@ class _Row:
 
 _SUCCESS: Final = _Row(None)
 _REDIRECT: Final = _Row(Evidence.FINAL, RedirectedError)
+_DONE_ELSEWHERE: Final = _Row(Evidence.UNKNOWN, RedirectedError)
 _REFUSED: Final = _Row(Evidence.FINAL)
 _SERVER_ERROR: Final = _Row(Evidence.UNKNOWN, ServerError, is_gateways=True)
 _STATUSES: Final[Mapping[int, _Row]] = {
-    # RFC 9110, 15.4.4: the response to a request that was carried out, such as a POST, is at another URL.
-    HTTPStatus.SEE_OTHER: _Row(Evidence.UNKNOWN, RedirectedError),
+    # RFC 9110, 15.4.4: the response to a request that was carried out, such as a POST, is at another URL. Frameworks send
+    # 302 with this meaning, such as Laravel's `redirect()`.
+    HTTPStatus.FOUND: _DONE_ELSEWHERE,
+    HTTPStatus.SEE_OTHER: _DONE_ELSEWHERE,
     HTTPStatus.UNAUTHORIZED: _Row(Evidence.FINAL, AuthenticationError),
     HTTPStatus.FORBIDDEN: _Row(Evidence.FINAL, PermissionDeniedError),
     HTTPStatus.NOT_FOUND: _Row(Evidence.FINAL, NotFoundError),
@@ -266,6 +269,8 @@ def _error_from_response(response: RawResponse, request: Request, secret: str, a
         )
     details["evidence"] = row.evidence or Evidence.FINAL
     if row.error is RedirectedError:
+        if request.idempotency is Idempotency.SAFE:
+            details["evidence"] = Evidence.FINAL  # a retry would be redirected, too
         host = _host_of(response.headers.get("Location", ""), secret)
         return RedirectedError(
             f"the server redirects to {host}. The client does not follow redirects: check base_url", **details
