@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 __all__ = [
+    "MOST_LEVELS",
     "MaskedBytes",
     "MaskedStr",
     "as_name",
@@ -20,6 +21,7 @@ __all__ = [
     "limited_fields",
     "mask_personal",
     "masked",
+    "nests_too_deep",
     "printable",
     "safe_repr",
     "shown",
@@ -108,6 +110,25 @@ def _limited_texts(problems: Any, text_of: Callable[[Any], str]) -> list[str]:
     every = problems if isinstance(problems, list | tuple) else [problems]
     shown = [printable(text_of(problem), 300) for problem in every[:_MOST_TEXTS]]
     return shown if len(every) <= _MOST_TEXTS else [*shown, f"and {len(every) - _MOST_TEXTS:,} more"]
+
+
+MOST_LEVELS: Final = 100
+"""The deepest nesting of JSON values in a model. Copies and serializers need several calls for each level."""
+
+
+def nests_too_deep(value: object) -> bool:
+    """Whether lists and dicts are nested in more than `MOST_LEVELS` levels."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [
+            part
+            for each in level
+            if isinstance(each, dict | list)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def html_table(caption: str, rows: Iterable[Iterable[object]]) -> str:

@@ -48,7 +48,7 @@ from goedgepickt_async.cli.progress import ExportProgress, RequestCounter, count
 from goedgepickt_async.cli.resources import DUTCH, RESOURCES, ResourceSpec, Selection, parse_fields
 from goedgepickt_async.paths import make_private_file
 
-__all__ = ["ExportJob", "ExportPlan", "command_again", "export"]
+__all__ = ["ExportJob", "ExportPlan", "add_unreadable", "command_again", "export"]
 
 
 @attrs.frozen
@@ -348,7 +348,7 @@ class ExportJob:
         self._open_output()
         read, page = page, page if self.since is None else self.since.new_of(page)
         if self._set_aside is not None:
-            _add_unreadable(self._set_aside, page.unreadable)
+            add_unreadable(self._set_aside, page.unreadable)
         self._output.append(self._encoder.encode(page.items))
         self.state = attrs.evolve(
             self.state,
@@ -382,17 +382,24 @@ class ExportJob:
         self.since.finish(ended)
 
 
-def _add_unreadable(path: Path, rows: Sequence[UnreadableRow]) -> None:
+def add_unreadable(path: Path, rows: Sequence[UnreadableRow]) -> None:
     """Add rows as JSON Lines, each row once: a resumed run may read some rows again."""
     if not rows:
         return
     make_private_file(path)
     there = set(path.read_bytes().splitlines())
-    lines = [json.dumps(attrs.asdict(row, recurse=False), ensure_ascii=True, default=str).encode() for row in rows]
+    lines = [_as_line(row) for row in rows]
     with path.open("ab") as file:
         file.writelines(line + b"\n" for line in lines if line not in there)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _as_line(row: UnreadableRow) -> bytes:
+    try:
+        return json.dumps(attrs.asdict(row, recurse=False), ensure_ascii=True, default=str).encode()
+    except RecursionError:  # nested too deep, as `problems` says
+        return _as_line(attrs.evolve(row, row=None))
 
 
 def _beside(output: Output) -> Path | None:

@@ -52,7 +52,7 @@ def generate_class(spec: ModelSpec, converter: Converter) -> Callable[..., Any]:
     names: dict[str, Any] = {field.name: override(rename=field.wire.name) for field in spec.fields}
     names |= {field.name: override(rename=field.wire.name) for field in spec.flat}
     if spec.keeps_extra:
-        names["extra"] = override(struct_hook=lambda value, _: value)
+        names["extra"] = override(struct_hook=scalars.parse_json)
     generated = make_dict_structure_fn(
         spec.cls, converter, _cattrs_detailed_validation=converter.detailed_validation, **names
     )
@@ -177,6 +177,7 @@ def _register_scalars(converter: Converter) -> None:
     converter.register_structure_hook(Secret, scalars.parse_secret)
     converter.register_structure_hook_factory(lambda tp: tp == Identifier, lambda _: scalars.parse_identifier)
     converter.register_structure_hook_factory(lambda tp: tp == Label, lambda _: scalars.parse_label)
+    converter.register_structure_hook_factory(lambda tp: tp is Any, lambda _: scalars.parse_json)
     # By class and not by predicate, because cattrs would use the hook of the base class `str` first.
     converter.register_structure_hook(OpenEnum, scalars.enum_member)
 

@@ -264,6 +264,7 @@ class _Writer:
             "combine": datetime.combine,
             "AMSTERDAM": AMSTERDAM,
             "in_amsterdam": scalars.in_amsterdam,
+            "read_json": scalars.parse_json,
         }
 
     def body(self, spec: ModelSpec) -> list[str]:
@@ -302,7 +303,7 @@ class _Writer:
     def _read(self, field: ReadField, v: str) -> str:
         """Return the expression for a field, whose raw value is in the variable `v`."""
         if field.type is Any:
-            return v
+            return f"read_json({v})"
         get_hook = self._converter.get_structure_hook
         item = item_of_tuple(field.type)
         if item is not None and not field.is_optional:
@@ -375,7 +376,7 @@ class _Shapes(dict[Keys, Read]):
         self._any_shape = self._compiled(
             [
                 f"{', '.join(self._writer.keys.values())}, = map(data.get, keys)",
-                "extra = {} if known.issuperset(data) else {k: v for k, v in data.items() if k not in known}",
+                "extra = {} if known.issuperset(data) else read_json({k: v for k, v in data.items() if k not in known})",
             ],
             keys=tuple(self._writer.keys),
             known=spec.known,
@@ -422,7 +423,8 @@ class _Shapes(dict[Keys, Read]):
         head = [f"{''.join(f'{variables.get(key) or unknown[key]}, ' for key in keys)}= data.values()"]
         if missing:
             head.append(f"{' = '.join(missing)} = None")
-        head.append(f"extra = {{{', '.join(f'key_{variable}: {variable}' for variable in unknown.values())}}}")
+        extra = f"{{{', '.join(f'key_{variable}: {variable}' for variable in unknown.values())}}}"
+        head.append(f"extra = read_json({extra})" if unknown else "extra = {}")
         return self._compiled(head, **{f"key_{variable}": key for key, variable in unknown.items()})
 
     def _compiled(self, head: list[str], **names: Any) -> Read:

@@ -15,6 +15,7 @@ import attrs
 from goedgepickt_async.logs import report_drift
 from goedgepickt_async.models import OpenEnum, Secret
 from goedgepickt_async.models.base import AMSTERDAM, Identifier, Label
+from goedgepickt_async.text import MOST_LEVELS, nests_too_deep
 
 __all__ = [
     "Mismatch",
@@ -30,6 +31,7 @@ __all__ = [
     "parse_decimal",
     "parse_identifier",
     "parse_int",
+    "parse_json",
     "parse_label",
     "parse_secret",
     "parse_text",
@@ -171,6 +173,13 @@ def parse_identifier(value: Any, _: Any = None) -> str:
         mismatch("an identifier", value)
     if not value:
         raise Mismatch("expected an identifier, got empty text")
+    return value
+
+
+def parse_json(value: Any, _: Any = None) -> Any:
+    """Check a value that is kept as it is: a field of unknown form, or the unknown fields of an object."""
+    if (value.__class__ is dict or value.__class__ is list) and nests_too_deep(value):
+        raise Mismatch(f"expected at most {MOST_LEVELS} levels of lists and objects, got more")
     return value
 
 

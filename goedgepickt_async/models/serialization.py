@@ -21,7 +21,7 @@ from goedgepickt_async.models.validators import (
     type_name,
     validation_error,
 )
-from goedgepickt_async.text import as_name, html_table
+from goedgepickt_async.text import MOST_LEVELS, as_name, html_table, nests_too_deep
 
 __all__ = ["Model", "members", "plain_scalar", "to_plain"]
 
@@ -246,7 +246,7 @@ def members(tp: Any) -> tuple[Any, ...]:
 
 def _read(value: Any, tp: Any, *, wire: bool) -> Any:
     if tp is Any:
-        return value
+        return _json_value(value)
     if value is None and NoneType in get_args(tp):
         return None
     kind = members(tp)[0]
@@ -264,6 +264,12 @@ def _read(value: Any, tp: Any, *, wire: bool) -> Any:
 def _checked(value: Any, kind: type[Any], called: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise FieldError(f"must be {called}, not {type_name(value)}")
+    return value
+
+
+def _json_value(value: Any) -> Any:
+    if nests_too_deep(value):
+        raise FieldError(f"must have at most {MOST_LEVELS} levels of lists and objects")
     return value
 
 
@@ -304,7 +310,7 @@ def _secret(value: Any) -> Secret:
 
 
 _SCALARS: Final[Mapping[Any, Callable[[Any], Any]]] = {
-    dict: lambda value: dict(_checked(value, dict, "an object")),
+    dict: lambda value: dict(_json_value(_checked(value, dict, "an object"))),
     str: lambda value: _checked(value, str, "text"),
     Identifier: lambda value: _checked(value, str, "text"),
     Label: lambda value: _checked(value, str, "text"),

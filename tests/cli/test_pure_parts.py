@@ -30,9 +30,10 @@ from goedgepickt_async.cli.checkpoint import (
 from goedgepickt_async.cli.common import UsageError, describe, name_values, sentences
 from goedgepickt_async.cli.connect import add_faults
 from goedgepickt_async.cli.doctor import clock_of, other_api
-from goedgepickt_async.cli.export import command_again
+from goedgepickt_async.cli.export import add_unreadable, command_again
 from goedgepickt_async.cli.options import FAULT_NAMES, PlannedFault, Rate, parse_faults, parse_rate
 from goedgepickt_async.cli.progress import clock, count, duration, requests_left, seconds_left
+from goedgepickt_async.paging import UnreadableRow
 from goedgepickt_async.sandbox import Sandbox
 
 # -- the grammar of faults ----------------------------------------------------------------------------------------
@@ -254,6 +255,16 @@ def test_the_command_to_continue_is_the_same_command_with_the_resume_file(tmp_pa
 
 
 # -- the doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_an_unreadable_row_that_is_nested_too_deep_for_json_is_listed_without_its_values(tmp_path: Path) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    row = UnreadableRow(page=1, place="$.items[0]", id="u-1", problems=("$.items[0].extra: …",), row=deep)
+    add_unreadable(tmp_path / "rows", [row])
+    assert json.loads((tmp_path / "rows").read_bytes())["row"] is None
+    assert json.loads((tmp_path / "rows").read_bytes())["id"] == "u-1"
 
 
 def test_the_url_of_each_api_gives_the_url_of_the_other() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import pickle
 from typing import Any
 
 import attrs
@@ -11,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goedgepickt_async.convert import converters, decode, decode_rows
-from goedgepickt_async.errors import DecodeError
+from goedgepickt_async.convert.converter import decode_readable
+from goedgepickt_async.errors import DecodeError, ValidationError
 from goedgepickt_async.models import Order, Product, Shipment
 from goedgepickt_async.models.base import alias
+from goedgepickt_async.text import MOST_LEVELS
 
 MARK = "Persoonlijk"
 
@@ -52,6 +56,32 @@ def test_every_problem_is_named_with_its_place(order_data: dict[str, Any]) -> No
     ]
     assert "and 6 more" in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {MARK: value}
+    return value
+
+
+@pytest.mark.parametrize("key", ["extra", "productAttributes"])
+def test_values_of_a_hundred_levels_leave_as_they_came_and_deeper_ones_are_unreadable(key: str) -> None:
+    most = MOST_LEVELS - (key == "extra")  # the unknown fields are an object themselves
+    wire = "newThing" if key == "extra" else key
+    deep: list[dict[str, Any]] = [{"uuid": str(index), wire: nested(most)} for index in range(200)]
+    read, bad_rows = decode_readable(deep, Product)
+    assert (len(read), bad_rows) == (200, [])
+    for product, row in ((read[0], deep[0]), (read[-1], deep[-1])):  # the last ones have a frequent shape
+        assert product.to_dict(wire=True)[wire] == row[wire] == json.loads(product.to_json(wire=True))[wire]
+        assert copy.deepcopy(product) == pickle.loads(pickle.dumps(product)) == product
+        assert Product.from_dict(product.to_dict()) == product
+    deep[150][wire] = nested(most + 1)
+    read, (bad,) = decode_readable(deep, Product)
+    assert (len(read), bad.index) == (199, 150)
+    assert bad.lines == (f"$.items[150].{key}: expected at most 100 levels of lists and objects, got more",)
+    with pytest.raises(ValidationError, match="at most 100 levels"):
+        Product.from_dict({**read[0].to_dict(), "extra": {}, "product_attributes": nested(101)})
 
 
 def test_no_value_is_in_the_error_and_no_other_error_behind_it(order_data: dict[str, Any]) -> None:
