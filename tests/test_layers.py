@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "logs": set(),
     "paths": set(),
     "models": {"text", "errors"},
-    "convert": {"models", "errors", "logs"},
+    "convert": {"text", "models", "errors", "logs"},
     "budget": {"text", "errors", "logs", "paths"},
     "hooks": {"text", "errors", "budget", "logs"},
     "settings": {"errors", "text", "budget", "__version__"},
