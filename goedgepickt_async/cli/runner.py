@@ -229,6 +229,8 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
             name = next((name for name in names if name in _OTHER_OPTIONS and name in str(error)), None)
             if name is not None:
                 return f"Unknown option: {name}. {_OTHER_OPTIONS[name]}."
+            if "--" not in str(error):  # cyclopts 4 reads `-output` as `-o -u -t ...`
+                return " ".join(str(error).split()).rstrip(".") + _dashes("-", arguments)
     return " ".join(str(error).split())
 
 

@@ -185,6 +185,7 @@ def test_help_and_version_work_as_commands(inside: Inside, words: tuple[str, ...
         (("export", "orders", "--sandbox", "--fields", "lines"), "--lines writes a row for each line"),
         (("export", "orders", "\u2014sandbox"), "write two hyphens: --sandbox"),
         (("export", "orders", "-output", "a.csv", "--sandbox"), "write two hyphens: --output"),
+        (("export", "orders", "-format", "csv", "--sandbox"), "write two hyphens: --format"),
         (("export", "orders", "--", "--sandbox"), "leave out --"),
         (("EXPORT", "orders", "--sandbox"), "Did you mean export?"),
         (("exprot", "orders"), "Did you mean export?"),
