@@ -94,6 +94,7 @@ SAME_WITH_ALL_VERSIONS = (
 SMOKE = (
     "tests/test_smoke.py",
     "tests/test_paths.py",
+    "tests/budget/test_host.py",
     "tests/convert",
     "tests/models",
     "tests/paging",

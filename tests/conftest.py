@@ -62,6 +62,8 @@ def _own_state(_states: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Interpreter]:
     """An interpreter with the package, for processes that start in milliseconds."""
+    if not hasattr(os, "fork"):
+        pytest.skip("Windows has no fork")
     names = ("budget.redis", "bulk.apply", "bulk.orders", "bulk.products", "client", "convert.dump", "resources.orders")
     modules = [f"goedgepickt_async.{name}" for name in names]
     with Interpreter(modules, os.environ) as started:

@@ -1,6 +1,7 @@
 """What every system and every Python must do: a budget of two processes, a list, writes, a command, an inbox.
 
-`nox -s smoke` runs it with `test_paths.py` and the tests of pure parts. It uses no signals, modes or POSIX paths.
+`nox -s smoke` runs it with `test_paths.py`, `budget/test_host.py` and the tests of pure parts.
+It uses no signals, modes or POSIX paths.
 """
 
 import asyncio

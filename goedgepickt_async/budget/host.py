@@ -441,7 +441,8 @@ class HostStore(SlotStore):
     def _is_in_use_elsewhere(self, slots: Slots, now: int) -> bool:
         """Whether a process with another clock writes the file."""
         booted = time.time_ns() - _since_boot()
-        if slots.clock != _clock_id() and slots.written_at < booted + 2 * SECOND and self._slots is None:
+        is_same_boot = slots.clock == _clock_id() != 0  # Windows and macOS have no id
+        if not is_same_boot and slots.written_at < booted + 2 * SECOND and self._slots is None:
             return False
         if self._conflict is None or self._conflict[0] != slots.sequence:
             self._conflict = (slots.sequence, now)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import sys
 from pathlib import Path
 
 from goedgepickt_async.cli.common import UsageError, check_writable, write_all
@@ -196,6 +197,7 @@ class AtomicFile(FileOutput):
     def finish(self) -> None:
         """Rename the file, which replaces an older file."""
         self.fsync()
+        self._close_on_windows()
         self.temp_path.replace(self.path)
         sync_directory(self.path.parent)
         super().close()
@@ -203,9 +205,15 @@ class AtomicFile(FileOutput):
     def close(self) -> None:
         """Close the file, and delete it if it is incomplete."""
         if self._file is not None:
+            self._close_on_windows()
             with contextlib.suppress(OSError):
-                os.unlink(self.temp_path)  # noqa: PTH108  while it is locked
+                self.temp_path.unlink()  # while it is locked
         super().close()
+
+    def _close_on_windows(self) -> None:
+        """Close the file before it is renamed or deleted: Windows does neither with an open file."""
+        if sys.platform == "win32":
+            super().close()
 
     def _not_ours(self) -> UsageError:
         return UsageError(f"{self.temp_path} is a link or belongs to another user; delete it, or pass another --output")

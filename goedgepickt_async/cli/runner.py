@@ -229,9 +229,9 @@ def _reason(error: CycloptsError, arguments: Sequence[str], known: list[str]) ->
             name = next((name for name in names if name in _OTHER_OPTIONS and name in str(error)), None)
             if name is not None:
                 return f"Unknown option: {name}. {_OTHER_OPTIONS[name]}."
-            if "--" not in str(error):  # cyclopts 4 reads `-output` as `-o -u -t ...`
-                return " ".join(str(error).split()).rstrip(".") + _dashes("-", arguments)
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    is_short = isinstance(error, UnknownOptionError) and "--" not in text  # cyclopts 4.0 reads `-output` as `-o -u ...`
+    return text.rstrip(".") + _dashes("-", arguments) if is_short else text
 
 
 def _dashes(first: str, arguments: Sequence[str]) -> str:

@@ -67,6 +67,7 @@ async def test_a_restarted_program_counts_the_requests_of_its_last_run(tmp_path:
         await use(budget_in(tmp_path), max_wait=1)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
 async def test_only_the_user_has_access_to_the_file(tmp_path: Path) -> None:
     await use(budget_in(tmp_path))
     for path in tmp_path.iterdir():
@@ -139,6 +140,20 @@ async def test_a_state_from_before_a_reboot_is_not_counted(tmp_path: Path, monke
     monkeypatch.setattr("goedgepickt_async.budget.host._clock_id", lambda: 7)
     monkeypatch.setattr("goedgepickt_async.budget.host._since_boot", lambda: 0)  # the host started at this moment
     assert budget_in(tmp_path).snapshot().used == 0
+
+
+async def test_after_a_reboot_the_file_is_used_on_systems_without_a_boot_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, clock = VirtualClock(), VirtualClock()
+    before.advance(1000)
+    clock.advance(5)
+    monkeypatch.setattr("goedgepickt_async.budget.host._clock_id", lambda: 0)
+    await use(budget_in(tmp_path, clock=before.monotonic_ns), 10)
+    monkeypatch.setattr("goedgepickt_async.budget.host._since_boot", lambda: 0)  # the host started at this moment
+    fresh = budget_in(tmp_path, clock=clock.monotonic_ns)
+    await use(fresh)
+    assert (fresh.snapshot().problem, fresh.snapshot().used) == ("", 1)
 
 
 async def test_a_process_with_another_clock_does_not_share_the_file_and_logs_a_warning(
@@ -232,7 +247,10 @@ def restore_an_older_one(path: Path) -> None:
     path.write_bytes(path.with_name("older").read_bytes())
 
 
-@pytest.mark.parametrize("lose", [spoil_all, cut, remove, restore_an_older_one])
+not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove an open file")
+
+
+@pytest.mark.parametrize("lose", [spoil_all, cut, pytest.param(remove, marks=not_on_windows), restore_an_older_one])
 async def test_the_processes_that_share_a_lost_state_restore_it(tmp_path: Path, lose: Callable[[Path], None]) -> None:
     one, two = budget_in(tmp_path), budget_in(tmp_path)
     await use(one, 2)
@@ -355,6 +373,7 @@ def test_with_a_full_disk_a_part_of_the_limit_is_used_without_an_error(tmp_path:
     assert process.communicate(timeout=SAFETY)[0] == b"20 True\n"
 
 
+@not_on_windows
 async def test_a_removed_file_is_created_again(tmp_path: Path) -> None:
     budget = budget_in(tmp_path)
     await use(budget, 2)
@@ -364,6 +383,7 @@ async def test_a_removed_file_is_created_again(tmp_path: Path) -> None:
     assert budget_in(tmp_path).snapshot().used == 3
 
 
+@not_on_windows
 async def test_the_last_state_of_a_file_still_counts_when_the_file_becomes_unusable(tmp_path: Path) -> None:
     budget = budget_in(tmp_path, 20, fallback=0.5)
     await use(budget_in(tmp_path, 20), 18)

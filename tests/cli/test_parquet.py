@@ -139,6 +139,28 @@ def test_a_parquet_file_for_each_night_has_each_row_once(inside: Inside, sandbox
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("finish", [True, False])
+def test_on_windows_the_file_is_closed_before_it_is_renamed_or_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finish: bool
+) -> None:
+    output = AtomicFile(tmp_path / "orders.parquet")
+    output.begin(None, None)
+    output.append(b"rows")
+    for name in ("replace", "unlink"):
+        real = getattr(Path, name)
+
+        def strict(path: Path, *target: Path, real: Callable[..., object] = real) -> object:
+            assert output._file is None, "Windows refuses it for an open file"
+            return real(path, *target)
+
+        monkeypatch.setattr(Path, name, strict)
+    monkeypatch.setattr("sys.platform", "win32")
+    if finish:
+        output.finish()
+    output.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.parquet"] * finish
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_crash_around_the_renaming_loses_and_doubles_nothing(
     inside: Inside, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
