@@ -470,8 +470,12 @@ class ListReader:
 
     def _at_max_offset(self, page: RawPage, *, is_full: bool) -> None:
         """Page numbers end here: continue with a cursor or a later date."""
-        if not page.info.cursor and self._gives_cursors:
-            self._ended = True  # every page before had one, because rows followed
+        claims_more = (page.info.total_items or 0) > self.position.rows
+        if not page.info.cursor and self._gives_cursors and not (claims_more and self._by_date):
+            self._ended = self._looked_twice or not claims_more  # every page before had one, because rows followed
+            if not self._ended:
+                self._looked_twice = True
+                self.position = attrs.evolve(self.position, covered=MAX_OFFSET - 1)  # read the page again
         elif page.info.cursor or is_full or self._by_date or (page.info.total_items or 0) >= MAX_OFFSET:
             self.position = attrs.evolve(
                 self.position, covered=MAX_OFFSET, short=False, cursor=page.info.cursor or None
@@ -493,18 +497,22 @@ class ListReader:
             raise PagingError("the latest rows disappeared from the list while it was continued by date")
         if ask.start and ask.start < position.covered and self._fixed is None:
             self._step_back(ask)  # it overlaps known rows but is empty: the list has become shorter
-        elif self._looked_twice or not (self._claims_more or (self._fixed and position.rows)):
+        elif self._looked_twice or not (self._claims_more or (position.rows and (self._fixed or not position.short))):
             self._ended = True
         else:
             self._look_twice(ask)
 
     def _look_twice(self, ask: PageRequest) -> None:
-        """The list seems to end before its total: the server may send smaller pages than it reports."""
+        """The list may not have ended: the total is higher, or the pages are too small to overlap.
+
+        The server may send smaller pages than it reports, or an empty page by mistake.
+        """
         self._looked_twice = True
         if self._fixed is not None:
             self._again = (ask.page or 1) - 1 or None
             return
         self._largest = max(1, min(self._largest, len(self._last_keys)))
+        self._back = 0 if self.position.short else 1
         self.position = attrs.evolve(self.position, short=False)
 
     def _at_repetition(self, ask: PageRequest, page: RawPage) -> None:
@@ -564,9 +572,13 @@ class ListReader:
             raise PagingError("the server ignores its own cursor and sends the list from its start")
         fresh = self._seen.unknown(keys)
         self._seen.extend(keys[index] for index in fresh)
-        following = page.info.cursor or None
-        self._ended = not page.rows or following in {None, ask.cursor}
-        before = self.position
+        following, before = page.info.cursor or None, self.position
+        is_last = not page.rows or following in {None, ask.cursor}
+        claims_more = (page.info.total_items or self._total or 0) > before.rows + len(fresh)
+        if is_last and claims_more and not self._looked_twice:
+            self._looked_twice, following = True, ask.cursor  # the page may be empty by mistake: read it again
+        else:
+            self._ended = is_last
         self.position = attrs.evolve(
             before,
             cursor=ask.cursor if self._ended else following,

@@ -416,6 +416,50 @@ async def test_an_incomplete_page_at_the_reach_of_page_numbers_does_not_end_the_
     assert found == [f"u{key}" for key in range(12_345) if key not in hidden]
 
 
+@pytest.mark.parametrize("missing", ["rows", "cursor", "both"])
+@pytest.mark.parametrize("bad", [100, 101, 107, 123])
+async def test_a_page_without_rows_or_cursor_by_mistake_does_not_end_a_list_with_a_higher_total(
+    missing: str, bad: int
+) -> None:
+    fetch, asks = reaching(list(range(12_045)), cursor=True)
+
+    async def failing(ask: PageRequest, window: date | None) -> RawPage:
+        answer = await fetch(ask, window)
+        info = attrs.evolve(answer.info, total_items=12_045)
+        if len(asks) == bad:
+            info = info if missing == "rows" else attrs.evolve(info, cursor=None)
+            answer = answer if missing == "cursor" else attrs.evolve(answer, rows=[])
+        return attrs.evolve(answer, info=info)
+
+    position = Position(
+        covered=9_900, rows=9_900, seam=tuple(key_of({"uuid": f"u{key}"}, ("uuid",)) for key in range(9_780, 9_900))
+    )
+    asks += [(PageRequest(page=1, per_page=100), None)] * 98
+    assert await read(failing, position) == [f"u{key}" for key in range(9_900, 12_045)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize(("bad", "times"), [(2, 1), (3, 1), (4, 2), (7, 1), (8, 3)])
+async def test_an_empty_page_by_mistake_does_not_end_a_list_whose_pages_cannot_overlap(
+    size: int, bad: int, times: int
+) -> None:
+    asks = 0
+
+    async def fetch(ask: PageRequest, _: date | None) -> RawPage:
+        nonlocal asks
+        asks += 1
+        given = min(ask.per_page, size)
+        start = ((ask.page or 1) - 1) * given
+        keys = [] if bad <= asks < bad + times else list(range(20))[start : start + given]
+        return page(keys, ask, items_per_page=given)
+
+    assert await read(fetch) == [f"u{key}" for key in range(20)]
+    times = 1_000
+    asks = 0
+    with pytest.raises(PagingError, match="rows were read, but now the server reports an empty list"):
+        await read(fetch)
+
+
 async def test_a_list_that_ends_just_before_the_reach_is_read_completely() -> None:
     fetch, _ = serving(list(range(9_950)), total_items=9_950)
     assert len(await read(fetch)) == 9_950
