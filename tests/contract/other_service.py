@@ -75,10 +75,10 @@ class Service:
         self.rows: dict[str, list[dict[str, Any]]] = {
             "webshops": self.shops,
             "webhooks": [],
-            "picklocations": [{"uuid": _uuid(), "name": f"A-{n}"} for n in range(150)],
-            "products": [self._product(n) for n in range(330)],
-            "orders": [self._order(n) for n in range(330)],
-            "shipments": [{"uuid": _uuid(), "createDate": self._moment(n), "status": "shipped"} for n in range(330)],
+            "picklocations": [{"uuid": _uuid(), "name": f"A-{n}"} for n in range(105)],
+            "products": [self._product(n) for n in range(115)],
+            "orders": [self._order(n) for n in range(115)],
+            "shipments": [{"uuid": _uuid(), "createDate": self._moment(n), "status": "shipped"} for n in range(115)],
         }
 
     def _moment(self, number: int) -> Any:

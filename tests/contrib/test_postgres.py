@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,7 +22,8 @@ from goedgepickt_async import NotFoundError, Order, OrderStatus
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 from tests.recipes.pages import block, module
-from tests.support.waiting import SAFETY, until_in_thread
+from tests.support.waiting import until_in_thread
+from tests.support.warm import Interpreter
 
 dlt: Any = pytest.importorskip("dlt", reason="the dependency group contrib is not installed")
 psycopg: Any = pytest.importorskip("psycopg", reason="the dependency group contrib is not installed")
@@ -86,72 +86,66 @@ def test_a_failed_load_into_postgres_continues_and_is_complete(
         dataset_name="goedgepickt",
         pipelines_dir=str(tmp_path / "pipelines"),
     )
-    with serving(Sandbox(orders=310, products=1, limit=None)) as sandbox:
+    with serving(Sandbox(orders=210, products=1, limit=None)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
-        sandbox.fail("GET", "/orders", faults.Status(404), after=3)
+        sandbox.fail("GET", "/orders", faults.Status(404), after=2)
         with pytest.raises(NotFoundError):
             load(pipeline, resources=["orders"])
         sandbox.clear_faults()
         sandbox.requests.clear()
         load(pipeline, resources=["orders"])
-        assert int(sandbox.requests[0].query["page"]) > 2
+        assert int(sandbox.requests[0].query["page"]) > 1
         assert len(sandbox.requests) <= 4
     with psycopg.connect(database) as connection:
         query = "select count(*), count(distinct uuid) from goedgepickt.orders"
-        assert connection.execute(query).fetchone() == (310, 310)
+        assert connection.execute(query).fetchone() == (210, 210)
 
 
-PROGRAM = """
-import asyncio
-import sys
-
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-def run_mirror(folder: Path, database: str, *, kill_at: int | None = None) -> int:
+def run_mirror(warm: Interpreter, folder: Path, database: str, *, kill_at: int | None = None) -> int:
     """Run the program of the page, kill it after it has stored `kill_at` orders, and return its exit code."""
-    program = folder / "mirror.py"
-    program.write_text(block("incremental-mirror.md", "postgres") + PROGRAM, "utf-8")
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, str(program), database], env=env)
+    program = block("incremental-mirror.md", "postgres") + "\n\nimport asyncio, sys\n\nasyncio.run(main(sys.argv[1]))\n"
+    process = warm.start("-c", program, database, cwd=folder, env=os.environ, stdout=2, stderr=2)
     try:
         if kill_at is not None:
-            until_in_thread(lambda: process.poll() is not None or count(database) >= kill_at)
+            with psycopg.connect(database, autocommit=True) as watching:
+                until_in_thread(lambda: process.poll() is not None or rows_of(watching) >= kill_at)
             process.kill()
-        return process.wait(SAFETY)
+        return process.wait()
     finally:
         process.kill()
-        process.wait()
 
 
 def count(database: str, where: str = "true") -> int:
     with psycopg.connect(database) as connection:
-        try:
-            return int(connection.execute(f"select count(*) from orders where {where}").fetchone()[0])
-        except psycopg.errors.UndefinedTable:
-            return 0
+        return rows_of(connection, where)
+
+
+def rows_of(connection: Any, where: str = "true") -> int:
+    try:
+        return int(connection.execute(f"select count(*) from orders where {where}").fetchone()[0])
+    except psycopg.errors.UndefinedTable:
+        return 0
 
 
 def test_the_mirror_continues_after_a_kill_and_reads_new_orders_and_changes(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warm: Interpreter, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(Sandbox(orders=610, products=1, limit=None)) as sandbox:
+    with serving(Sandbox(orders=510, products=1, limit=None)) as sandbox:
         monkeypatch.setenv("GOEDGEPICKT_API_KEY", sandbox.api_key)
         monkeypatch.setenv("GOEDGEPICKT_BASE_URL", sandbox.url)
         sandbox.fail("GET", "/orders", faults.NeverAnswer(), after=4)  # so that it does not end before it is killed
-        assert run_mirror(tmp_path, database, kill_at=300) == -signal.SIGKILL
-        assert 300 <= count(database) < 610
+        assert run_mirror(warm, tmp_path, database, kill_at=300) == -signal.SIGKILL
+        assert 300 <= count(database) < 510
         sandbox.clear_faults()
         sandbox.requests.clear()
-        assert run_mirror(tmp_path, database) == 0
-        assert count(database) == 610
+        assert run_mirror(warm, tmp_path, database) == 0
+        assert count(database) == 510
         assert int(sandbox.requests[0].query["page"]) > 3
         newest = max(str(order["createDate"]) for order in sandbox.world.orders)
         added = sandbox.world.add_order(createDate=newest)["uuid"]
         sandbox.requests.clear()
-        assert run_mirror(tmp_path, database) == 0
+        assert run_mirror(warm, tmp_path, database) == 0
         assert count(database, f"uuid = '{added}' and data->>'uuid' = uuid") == 1
         assert len(sandbox.requests) <= 4
         assert all(request.query["createdAfter"] for request in sandbox.requests)

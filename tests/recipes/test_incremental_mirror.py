@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,12 +17,12 @@ from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.webhooks import MemoryInbox, WebhookReceiver, sign
 from tests.recipes.pages import blocks, module
+from tests.support.warm import Interpreter
 from tests.webhooks.support import until
 
 pytestmark = pytest.mark.slow
 
 PAGE = "incremental-mirror.md"
-ROOT = Path(__file__).parents[2]
 CODE = blocks(PAGE, "mirror", "reading", "following")
 PROGRAM = """
 import asyncio
@@ -63,22 +62,19 @@ def in_world(sandbox: Sandbox) -> dict[str, str]:
     return {str(order["uuid"]): str(order["status"]) for order in sandbox.world.orders}
 
 
-async def run_program(path: Path, sandbox: Sandbox, *, kill_at: int | None = None) -> int | None:
+async def run_program(warm: Interpreter, path: Path, sandbox: Sandbox, *, kill_at: int | None = None) -> int | None:
     """Run the page's reading in a process, kill it once so many rows are there, and give its exit code."""
-    program = path.with_name("program.py")
-    program.write_text(CODE + PROGRAM, "utf-8")
-    key = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url, "PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(sys.executable, str(program), str(path), env=os.environ | key)
+    key = {"GOEDGEPICKT_API_KEY": sandbox.api_key, "GOEDGEPICKT_BASE_URL": sandbox.url}
+    program = ("-c", CODE + PROGRAM, str(path))
+    process = warm.start(*program, cwd=path.parent, env=os.environ | key, stdout=2, stderr=2)
     try:
-        async with asyncio.timeout(240):
-            if kill_at is None:
-                return await process.wait()
+        if kill_at is not None:
             with closing(sqlite3.connect(path)) as looking:
                 await until(lambda: _count(looking) >= kill_at)
-    finally:
-        if process.returncode is None:
             process.kill()
-    return await process.wait()
+        return await asyncio.to_thread(process.wait)
+    finally:
+        process.kill()
 
 
 def _count(db: sqlite3.Connection) -> int:
@@ -88,18 +84,20 @@ def _count(db: sqlite3.Connection) -> int:
         return 0
 
 
-async def test_killed_several_times_it_continues_and_ends_complete(mirror: ModuleType, tmp_path: Path) -> None:
+async def test_killed_several_times_it_continues_and_ends_complete(
+    mirror: ModuleType, tmp_path: Path, warm: Interpreter
+) -> None:
     path = tmp_path / "killed.sqlite3"
     async with Sandbox(orders=800, products=0, seed=7, limit=None) as sandbox:
         for rows in (200, 350):
             sandbox.clear_faults()  # one that the kill came before would hold the next reading up
             sandbox.fail("GET", "/orders", faults.NeverAnswer(), after=3)  # so that it is not done before it is killed
-            assert await run_program(path, sandbox, kill_at=rows) == -signal.SIGKILL
+            assert await run_program(warm, path, sandbox, kill_at=rows) == -signal.SIGKILL
             before = len(sandbox.requests)
             with closing(sqlite3.connect(path)) as looking:
                 assert rows <= _count(looking) < 800
         sandbox.clear_faults()
-        assert await run_program(path, sandbox) == 0
+        assert await run_program(warm, path, sandbox) == 0
         with closing(mirror.open_mirror(str(path))) as db:
             assert statuses(in_mirror(db)) == in_world(sandbox)
         assert len(sandbox.requests) < 20, "what was kept was not asked for again"
