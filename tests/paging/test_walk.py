@@ -418,7 +418,7 @@ async def test_an_incomplete_page_at_the_reach_of_page_numbers_does_not_end_the_
 
 @pytest.mark.parametrize("missing", ["rows", "cursor", "both"])
 @pytest.mark.parametrize("bad", [100, 101, 107, 123])
-async def test_a_page_without_rows_or_cursor_by_mistake_does_not_end_a_list_with_a_higher_total(
+async def test_a_page_without_rows_or_cursor_by_mistake_ends_no_list_with_a_higher_total(
     missing: str, bad: int
 ) -> None:
     fetch, asks = reaching(list(range(12_045)), cursor=True)
