@@ -187,7 +187,7 @@ def country(value: str) -> str:
 
 def optional_country(value: str | Unset) -> str | Unset:
     """Return the country code, or UNSET for UNSET and for an empty text, as web forms send it."""
-    return UNSET if value is UNSET or value == "" else country(value)
+    return UNSET if value is UNSET or (isinstance(value, str) and not value) else country(value)
 
 
 def optional_address(value: Address | Mapping[str, Any] | Unset) -> Address | Unset:

@@ -43,6 +43,7 @@ __all__ = [
     "text",
     "type_name",
     "validation_error",
+    "whole",
 ]
 
 _SHOWN: Final = 6
@@ -162,10 +163,18 @@ def aware_datetime(value: datetime | str) -> datetime:
 
 def quantity(value: int) -> int:
     """Check for a number of pieces, at least 1."""
+    kept = whole(value)
+    if kept < 1:
+        raise FieldError("must be at least 1")
+    return kept
+
+
+def whole(value: int) -> int:
+    """Check for a whole number of at most 12 digits, which every JSON reader keeps exactly."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise FieldError(f"must be a whole number, not {type_name(value)}")
-    if value < 1:
-        raise FieldError("must be at least 1")
+    if abs(value) >= 10**_MOST_WHOLE_DIGITS:
+        raise FieldError(f"must have at most {_MOST_WHOLE_DIGITS} digits")
     return int(value)
 
 

@@ -12,7 +12,7 @@ from goedgepickt_async.convert import decode, decode_rows, encode
 from goedgepickt_async.convert.hooks import as_list
 from goedgepickt_async.errors import DecodeError, Evidence, MultipleFoundError, ValidationError, without_frames
 from goedgepickt_async.models import UNSET, NewProduct, Product, ProductUpdate, StockLocation
-from goedgepickt_async.models.validators import coerce_input
+from goedgepickt_async.models.validators import FieldError, coerce_input, whole
 from goedgepickt_async.paging import OnUnreadable, Paginator
 from goedgepickt_async.resources.base import (
     Resource,
@@ -398,9 +398,11 @@ def _locations(rows: list[Any]) -> list[StockLocation]:
 
 
 def _whole(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise refused(name, "must be a whole number")
-    return value
+    try:
+        return whole(value)
+    except FieldError as error:
+        (why,) = error.problems.values()
+    raise refused(name, why)
 
 
 def _not_negative(value: int, name: str) -> int:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
+import json
+import re
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
+import attrs
 import pytest
 
 from goedgepickt_async import (
     ConfigurationError,
     GoedGepickt,
     GoedGepicktError,
+    NewOrder,
+    NewOrderLine,
+    NewProduct,
+    NewWebhook,
     OrderStatus,
+    PickupLocation,
+    ProductUpdate,
     RetryPolicy,
     ValidationError,
 )
 from goedgepickt_async.bulk import OutcomeStream
+from goedgepickt_async.convert import encode
+from goedgepickt_async.models import Unset
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, raw_server
 
@@ -38,6 +50,10 @@ class Text(str):
     """As `numpy.str_`."""
 
     __slots__ = ()
+
+
+class Number(enum.IntEnum):
+    ONE = 1
 
 
 VALUES: dict[str, Any] = {
@@ -166,6 +182,40 @@ def test_a_retry_policy_of_any_value_is_made_or_raises_our_error(name: str) -> N
             RetryPolicy(**{name: value})
         assert_short(caught.value)
     assert getattr(RetryPolicy(**{name: 3}), name) == 3
+
+
+LEAST: dict[type[Any], dict[str, Any]] = {
+    NewOrder: ORDER,
+    NewOrderLine: LINE,
+    NewProduct: {"name": "n", "sku": "s"},
+    NewWebhook: {"event": "order.statusChanged", "target_url": "https://x.example.test/"},
+    PickupLocation: {},
+    ProductUpdate: {},
+}
+NUMERIC: dict[Any, list[Any]] = {
+    int: [1],
+    Decimal | Unset: [-1, 0, 1],
+    Decimal | Unset | None: [None, -1, 0, 1],
+}
+NUMBERS: list[Any] = [-1, 0, 10**12, 1.5, float("nan"), "1e5", "1,5", " 1", "12.1234567", Decimal("1E+12"), Number.ONE]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # an event that no version knows
+@pytest.mark.parametrize("cls", LEAST)
+def test_a_writable_field_of_any_value_is_refused_by_its_name_or_can_be_sent(cls: type[Any]) -> None:
+    for field in attrs.fields(attrs.resolve_types(cls)):
+        accepted = []
+        for value in [*VALUES.values(), *NUMBERS]:
+            try:
+                made = cls(**LEAST[cls] | {field.name: value})
+            except ValidationError as error:
+                assert_short(error)
+                assert {re.split(r"[.[]", name)[0] for name in error.fields} == {field.name}
+                continue
+            accepted.append(value)
+            assert json.loads(json.dumps(encode(made), allow_nan=False)) == encode(made)
+            assert cls.from_json(made.to_json()) == made
+        assert accepted == NUMERIC.get(field.type, accepted)
 
 
 def test_a_text_of_another_class_is_an_open_value() -> None:
