@@ -14,6 +14,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -21,6 +22,9 @@ import attrs
 from goedgepickt_async.errors import ConfigurationError, DecodeError, GoedGepicktError, WebhookVerificationError
 from goedgepickt_async.logs import log_event
 from goedgepickt_async.models import Secret, WebhookEvent
+from goedgepickt_async.models.base import warn_unknown
+from goedgepickt_async.text import shown
+from goedgepickt_async.webhooks.events import EVENTS
 from goedgepickt_async.webhooks.signature import Bytes, Secrets, digest_of, matches, no_match, usable_secrets
 
 if TYPE_CHECKING:
@@ -211,7 +215,27 @@ def checked_secrets(source: SecretSource | CurrentSecrets) -> CurrentSecrets | s
     number = sum(len(some) if isinstance(some, _SEVERAL) else 1 for some in given)
     if not number or sum(map(len, keys.values())) < number:
         return "a webhook receiver needs at least one secret, and no secret may be empty"
-    return keys
+    return _misspelt(keys) or keys
+
+
+_NAMES: Final = {event.lower(): event for event in WebhookEvent} | {
+    name.lower(): cls.subscription for name, cls in EVENTS.items() if cls.subscription
+}
+"""The subscriptions, by their names and by the names in deliveries."""
+
+
+def _misspelt(names: Iterable[str]) -> str:
+    """Return why the name of a subscription is refused, and warn about an unknown one; "" if none is refused.
+
+    A new event of the service is possible. But with a misspelt name, all its deliveries would be refused.
+    """
+    for name in names:
+        if name != _ANY and not isinstance(name, WebhookEvent) and name not in list(WebhookEvent):
+            if near := get_close_matches(name[:100].lower(), _NAMES, 1, 0.9):
+                meant = _NAMES[near[0]].value
+                return f"webhook secrets for the unknown event {shown(name)}; did you mean {meant!r}? For a new event of the service pass WebhookEvent({shown(name)})"
+            warn_unknown(WebhookEvent, name, effect="known events with its secret are refused", stacklevel=5)
+    return ""
 
 
 _SEVERAL: Final = (list, tuple, set, frozenset)
@@ -220,7 +244,8 @@ _SEVERAL: Final = (list, tuple, set, frozenset)
 def _by_event(secrets: Any) -> _Keys:
     """The usable secrets by subscription."""
     named = secrets if isinstance(secrets, Mapping) else {_ANY: secrets}
-    return {str(event): usable_secrets(some) for event, some in named.items()}
+    names = (event if isinstance(event, WebhookEvent) else str(event) for event in named)
+    return {name: usable_secrets(some) for name, some in zip(names, named.values(), strict=True)}
 
 
 def _check(keys: _Keys, raw_body: bytes, digest: bytes) -> frozenset[str] | str | None:

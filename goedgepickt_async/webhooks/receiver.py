@@ -79,7 +79,7 @@ class WebhookReceiver:
         handler_timeout: Seconds after which a call of a handler has failed, unless `on` sets another time.
 
     Raises:
-        ConfigurationError: There is no secret, or an argument is invalid.
+        ConfigurationError: There is no secret, a subscription is misspelt, or an argument is invalid.
     """
 
     def __init__(
@@ -351,7 +351,8 @@ class WebhookReceiver:
         event = parse(delivery.body)
         allowed = delivery.subscriptions
         if allowed is not None and event.subscription is not None and event.subscription not in allowed:
-            raise WebhookVerificationError("the signature is made with the secret of another subscription")
+            names = ", ".join(sorted(allowed))
+            raise WebhookVerificationError(f"an event of {event.subscription} is signed with the secret of {names}")
         digest = hashlib.sha256(delivery.body).hexdigest()
         ordering_key = event.ordering_key or f"body:{digest}"
         matching = [handler for handler in self._handlers.values() if isinstance(event, handler.events)]

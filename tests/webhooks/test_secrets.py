@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goedgepickt_async import ConfigurationError, GoedGepicktError, Secret
+from goedgepickt_async import ConfigurationError, GoedGepicktError, Secret, WebhookEvent
 from goedgepickt_async.webhooks import DeliveryEndpoint, MemoryInbox, StockUpdated, WebhookReceiver, sign, verify
 from tests.webhooks.support import deliver, stock
 
@@ -33,6 +33,7 @@ ACTIONS: dict[str, Callable[[], Any]] = {
     "receiver, one of bytes": lambda: WebhookReceiver([HIDDEN.encode()]),  # type: ignore[list-item]
     "receiver, another argument": lambda: WebhookReceiver(HIDDEN, concurrency=0),
     "receiver, by event": lambda: WebhookReceiver({"order.statusChanged": [HIDDEN, ""]}),
+    "receiver, by misspelt event": lambda: WebhookReceiver({"order.statusChangd": HIDDEN}),
     "endpoint": lambda: DeliveryEndpoint([HIDDEN, ""], None),  # type: ignore[arg-type]
     "rotate": lambda: WebhookReceiver("other").rotate([HIDDEN, ""]),
 }
@@ -107,3 +108,34 @@ async def test_the_secret_of_one_subscription_signs_nothing_of_another_also_duri
     assert [(await deliver(receiver, stock(), secret)).status for secret in ("s-old", "s-new", "o-old", "o-new")] == [
         200, 200, 401, 401
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("order.statusChangd", "order.statusChanged"),
+        ("order_status_changed", "order.statusChanged"),
+        ("orderStatusChanged", "order.statusChanged"),
+        ("PRODUCT.STOCKCHANGED", "product.stockChanged"),
+        ("compoundProductStockUpdated", "product.stockChanged"),
+    ],
+)
+def test_secrets_for_a_misspelt_event_are_refused_with_the_right_name(name: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"did you mean '{meant}'"):
+        WebhookReceiver({name: HIDDEN})
+    receiver = WebhookReceiver(HIDDEN)
+    with pytest.raises(ConfigurationError, match=f"did you mean '{meant}'"):
+        receiver.rotate({name: HIDDEN})
+
+
+async def test_secrets_for_an_event_that_this_version_does_not_know_are_accepted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.warns(UserWarning, match=r"'parcel\.lost' is no WebhookEvent"):
+        WebhookReceiver({"parcel.lost": HIDDEN})
+    receiver = WebhookReceiver({WebhookEvent("order.statusChange"): HIDDEN})
+    receiver.on(StockUpdated)(print)
+    new = b'{"event": "orderStatusChange", "orderUuid": "1"}'
+    assert (await deliver(receiver, new, HIDDEN)).status == 200
+    assert (await deliver(receiver, stock(), HIDDEN)).status == 401
+    assert "product.stockChanged is signed with the secret of order.statusChange" in caplog.text
