@@ -9,6 +9,7 @@ import pytest
 
 from goedgepickt_async import errors
 from goedgepickt_async.errors import Evidence, GoedGepicktError
+from tests.support.tables import each_row
 
 CONTEXT: dict[str, Any] = {"evidence": Evidence.UNKNOWN, "attempts": 3, "method": "POST", "path": "/orders"}
 NEEDED: dict[str, dict[str, Any]] = {
@@ -24,8 +25,8 @@ KINDS = [kind for name in errors.__all__ if issubclass(kind := getattr(errors, n
 WAYS: list[Callable[[Any], Any]] = [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("way", WAYS, ids=["pickle", "copy", "deepcopy"])
+@each_row("kind", KINDS)
+@each_row("way", WAYS, ids=["pickle", "copy", "deepcopy"])
 def test_an_error_is_whole_after_pickling_and_copying(kind: type[GoedGepicktError], way: Callable[[Any], Any]) -> None:
     error = kind("it failed", **CONTEXT, **NEEDED.get(kind.__name__, {}))
     error.resume = "a token"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import goedgepickt_async
+from tests.support.tables import each_row
 
 ROOT = Path(goedgepickt_async.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -118,7 +119,7 @@ def packages_in(names: set[str]) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("goedgepickt_async.")}
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@each_row("package", MAY_IMPORT)
 def test_a_package_imports_only_from_the_layers_below(package: str) -> None:
     files = [path for path in FILES if path.relative_to(ROOT).parts[0].removesuffix(".py") == package]
     assert files
@@ -214,7 +215,7 @@ def test_every_public_name_of_the_webhooks_is_in_their_docs() -> None:
     assert {name for name in webhooks.__all__ if name not in text} == set()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("imported", "heavy"),
     [
         ("goedgepickt_async", "aiohttp attrs cattrs asyncio"),

@@ -13,6 +13,7 @@ import pytest
 
 import goedgepickt_async
 from goedgepickt_async import ConfigurationError, GoedGepickt, NewOrder, RetryPolicy, Settings, ValidationError
+from tests.support.tables import each_row
 
 MIXINS = {"Model"}
 """These classes have no direct instances."""
@@ -44,14 +45,14 @@ def _can_raise(cls: type[Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("cls", list(classes()), ids=lambda cls: cls.__qualname__)
+@each_row("cls", list(classes()), ids=lambda cls: cls.__qualname__)
 def test_the_repr_of_a_half_made_object_raises_nothing(cls: type[Any]) -> None:
     made: Any = cls.__new__(cls)  # type: ignore[call-overload]
     assert cls.__name__.lower() in repr(made).lower()
     getattr(made, "__del__", int)()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("make", "error"),
     [
         (lambda: GoedGepickt("a key"), ConfigurationError),

@@ -11,6 +11,7 @@ from goedgepickt_async import HostBudget, LocalBudget
 from goedgepickt_async.budget.protocol import Answered, Budget
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
+from tests.support.tables import each_row
 
 WINDOW = 60.0
 
@@ -31,7 +32,7 @@ def local(clock: VirtualClock, **options: Any) -> LocalBudget:
     return LocalBudget(20, WINDOW, clock=clock.monotonic_ns, use_server_counter=False, **options)
 
 
-@pytest.mark.parametrize("lane", [Lane.INTERACTIVE, Lane.NORMAL, Lane.BULK])
+@each_row("lane", [Lane.INTERACTIVE, Lane.NORMAL, Lane.BULK])
 def test_a_single_call_of_a_tenant_waits_less_than_a_window_behind_three_hundred_of_another(lane: Lane) -> None:
     clock = VirtualClock()
 

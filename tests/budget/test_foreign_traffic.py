@@ -1,9 +1,8 @@
 """What the slots do before the first response, after a 429, and with foreign traffic."""
 
-import pytest
-
 from goedgepickt_async.budget.slots import Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.desk import Desk
+from tests.support.tables import each_row
 from tests.support.throttles import SECOND
 
 HOLD = 61 * SECOND
@@ -180,7 +179,7 @@ def test_a_new_state_keeps_the_margin_in_its_first_window_and_reports_no_foreign
     assert desk.free(63) == 100 - 2
 
 
-@pytest.mark.parametrize("start", [62, 500])
+@each_row("start", [62, 500])
 def test_a_new_state_reports_foreign_traffic_from_the_second_window_on(start: float) -> None:
     desk = Desk(window=60)
     desk.exchange(0, 1, 40)
@@ -283,15 +282,13 @@ def test_foreign_traffic_is_expected_for_five_windows() -> None:
     assert desk.free(1 + 5 * 61 + 1) == 99
 
 
-@pytest.mark.parametrize(("limit", "margin"), [(100, 3), (29, 2), (19, 1), (9, 0)])
+@each_row(("limit", "margin"), [(100, 3), (29, 2), (19, 1), (9, 0)])
 def test_the_margin_for_foreign_traffic_is_at_most_three_and_a_tenth_of_the_limit(limit: int, margin: int) -> None:
     desk = with_foreign_traffic(6, limit=limit)
     assert desk.free(1) == limit - 6 - margin
 
 
-@pytest.mark.parametrize(
-    ("limit", "margins"), [(100, [2, 4, 8, 16, 16]), (20, [2, 4, 8, 10, 10]), (5, [2, 2, 2, 2, 2])]
-)
+@each_row(("limit", "margins"), [(100, [2, 4, 8, 16, 16]), (20, [2, 4, 8, 10, 10]), (5, [2, 2, 2, 2, 2])])
 def test_each_429_doubles_the_margin_up_to_sixteen_or_half_the_limit(limit: int, margins: list[int]) -> None:
     desk = Desk(limit, window=6)
     seen = []
@@ -329,7 +326,7 @@ def test_a_refused_request_is_not_counted() -> None:
     assert desk.slots.used(3 * SECOND) == 1
 
 
-@pytest.mark.parametrize(("others", "answered", "free"), [((), 122.4, 3), ((122.35,), 122.4, 2), ((121.5,), 121.9, 1)])
+@each_row(("others", "answered", "free"), [((), 122.4, 3), ((122.35,), 122.4, 2), ((121.5,), 121.9, 1)])
 def test_a_late_response_with_the_count_of_the_window_before_does_not_block_the_new_one(
     others: tuple[float, ...], answered: float, free: int
 ) -> None:

@@ -21,6 +21,7 @@ from goedgepickt_async.budget.encoding import HEADER, length_of
 from goedgepickt_async.budget.protocol import Answered, NeverSent
 from goedgepickt_async.budget.slots import Lane
 from goedgepickt_async.testing import VirtualClock
+from tests.support.tables import each_row
 from tests.support.waiting import SAFETY, until
 from tests.support.warm import Interpreter, Process
 
@@ -467,7 +468,7 @@ async def test_without_a_writable_tmp_all_processes_take_the_same_next_directory
     assert str(one.path) in caplog.text
 
 
-@pytest.mark.parametrize("directory", ["", ".", "budget", "../budget", Path("budget")])
+@each_row("directory", ["", ".", "budget", "../budget", Path("budget")])
 def test_a_directory_that_depends_on_the_working_directory_is_refused(directory: Path | str) -> None:
     with pytest.raises(ConfigurationError, match="directory must be an absolute path"):
         HostBudget(directory=directory)

@@ -8,6 +8,7 @@ import pytest
 from goedgepickt_async import ConfigurationError, GoedGepickt, HostBudget, LocalBudget, RedisBudget
 from goedgepickt_async.budget import describe_budget, select_budget
 from goedgepickt_async.budget.selection import VARIABLE
+from tests.support.tables import each_row
 
 REAL = "https://account.goedgepickt.nl/api/v1"
 
@@ -39,7 +40,7 @@ def test_the_environment_and_an_explicit_redis_budget_are_the_same_key(monkeypat
     assert "secret" not in describe_budget(chosen) + repr(chosen)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("one", "other"),
     [
         (REAL, "https://account.goedgepickt.nl:443"),
@@ -51,7 +52,7 @@ def test_one_server_has_one_budget_however_its_url_is_spelled(one: str, other: s
     assert select_budget(server=one) is select_budget(server=other)
 
 
-@pytest.mark.parametrize("other", ["https://sandbox.example.test", "https://account.goedgepickt.nl:8443"])
+@each_row("other", ["https://sandbox.example.test", "https://account.goedgepickt.nl:8443"])
 def test_servers_do_not_share_a_budget(other: str) -> None:
     one, another = select_budget("host", server=REAL), select_budget("host", server=other)
     assert isinstance(one, HostBudget)
@@ -75,7 +76,7 @@ def test_a_server_on_this_machine_has_a_local_budget_unless_another_is_chosen(mo
     assert isinstance(GoedGepickt("key").budget, LocalBudget)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "choice",
     [
         "hosts",
@@ -155,7 +156,7 @@ OF_REDIS = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("budget", "options", "message"),
     [(LocalBudget, *row) for row in OF_EACH]
     + [(HostBudget, *row) for row in OF_EACH + OF_SHARED]

@@ -1,10 +1,9 @@
 """How the slots use the server's counter: an example for each rule."""
 
-import pytest
-
 from goedgepickt_async.budget.config import FAR
 from goedgepickt_async.budget.server_counter import ServerCounter
 from tests.support.desk import Desk
+from tests.support.tables import each_row
 from tests.support.throttles import SECOND
 
 
@@ -209,7 +208,7 @@ def test_a_fall_proves_that_the_window_started_after_the_last_request_of_the_old
     assert (counter.began, counter.since, counter.fell_at) == (SECOND, 51 * SECOND, 51 * SECOND)
 
 
-@pytest.mark.parametrize("answers", [(), ((0, 1, 0),), ((0, 1, 1),), ((0, 1, 10), (2, 3, 9), (4, 5, 8))])
+@each_row("answers", [(), ((0, 1, 0),), ((0, 1, 1),), ((0, 1, 10), (2, 3, 9), (4, 5, 8))])
 def test_a_loaded_counter_equals_the_dumped_one(answers: tuple[tuple[float, float, int], ...]) -> None:
     counter, other = counter_after(*answers), ServerCounter(60 * SECOND)
     other.load(counter.dump(), counter.overlapping)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.budget.slots import Demand, Lane, LimiterConfig, Slots
 from goedgepickt_async.budget.store import Plan, SharerMemory
+from tests.support.tables import each_row
 from tests.support.throttles import SECOND
 
 ME, OTHER = 7, 6
@@ -89,16 +90,14 @@ def test_after_a_transaction_the_memory_holds_its_slots_on_the_clock_of_this_pro
     assert memory._seen == slots.rows.free_at
 
 
-@pytest.mark.parametrize(("count", "kept"), [(60, 60), (61, 51)])
+@each_row(("count", "kept"), [(60, 60), (61, 51)])
 def test_free_slots_are_forgotten_when_the_memory_holds_more_than_two_limits(count: int, kept: int) -> None:
     memory = known({mine(number): number - 10 for number in range(1, count + 1)})
     assert len(memory.own) == kept
     assert min(memory.own.values()) == (at(-9) if kept == count else at(1))
 
 
-@pytest.mark.parametrize(
-    ("epoch", "sequence", "is_older"), [(5, 9, False), (5, 10, False), (5, 8, True), (4, 99, True)]
-)
+@each_row(("epoch", "sequence", "is_older"), [(5, 9, False), (5, 10, False), (5, 8, True), (4, 99, True)])
 def test_only_a_state_from_before_the_last_one_is_repaired(epoch: int, sequence: int, is_older: bool) -> None:
     memory = known({mine(1): 20}, {theirs(1): 30})
     slots = state({mine(1): 20}, epoch=epoch, sequence=sequence)
@@ -136,9 +135,7 @@ def test_a_repaired_slot_is_never_later_than_the_state_says() -> None:
     assert slots._sent == {mine(1): 55, mine(2): 66}
 
 
-@pytest.mark.parametrize(
-    ("tolerance", "seconds", "is_lost"), [(0, 0, False), (0, 1, True), (SECOND, 1, False), (SECOND, 2, True)]
-)
+@each_row(("tolerance", "seconds", "is_lost"), [(0, 0, False), (0, 1, True), (SECOND, 1, False), (SECOND, 2, True)])
 def test_a_lost_slot_is_restored_unless_its_time_is_over_within_the_tolerance(
     tolerance: int, seconds: int, is_lost: bool
 ) -> None:
@@ -171,7 +168,7 @@ def test_a_slot_of_this_process_that_no_read_state_had_is_restored() -> None:
     assert rows_of(slots) == {mine(1): 20, mine(2): 9, theirs(1): 30}
 
 
-@pytest.mark.parametrize("sequence", [8, 10])
+@each_row("sequence", [8, 10])
 def test_after_a_write_without_a_response_slots_that_no_call_got_are_dropped_once(sequence: int) -> None:
     memory = known({mine(1): 20})
     memory.is_uncertain = True
@@ -195,8 +192,8 @@ def remembered_window(foreign: int = 0) -> SharerMemory:
     return memory
 
 
-@pytest.mark.parametrize("is_part", [False, True])
-@pytest.mark.parametrize("shift", [0, 5000 * SECOND])
+@each_row("is_part", [False, True])
+@each_row("shift", [0, 5000 * SECOND])
 def test_a_lost_state_does_not_prolong_the_servers_window(is_part: bool, shift: int) -> None:
     memory = remembered_window()
     if is_part:
@@ -264,7 +261,7 @@ def test_a_second_process_does_not_wait_for_a_single_request_that_is_overdue() -
     assert lost.can_take(now + SECOND, Lane.INTERACTIVE)
 
 
-@pytest.mark.parametrize(("free", "sharers", "waits"), [(2, 2, True), (3, 2, False), (2, 1, False)])
+@each_row(("free", "sharers", "waits"), [(2, 2, True), (3, 2, False), (2, 1, False)])
 def test_if_few_slots_seem_free_other_processes_first_get_time_to_restore_theirs(
     free: int, sharers: int, waits: bool
 ) -> None:
@@ -284,7 +281,7 @@ def test_if_few_slots_seem_free_other_processes_first_get_time_to_restore_theirs
         assert not lost.can_take(NOW, Lane.INTERACTIVE)
 
 
-@pytest.mark.parametrize(("excess", "margin"), [(0, 2), (2, 2), (3, 3)])
+@each_row(("excess", "margin"), [(0, 2), (2, 2), (3, 3)])
 def test_after_a_lost_state_requests_of_others_in_this_window_are_no_foreign_traffic(excess: int, margin: int) -> None:
     memory, end = known({mine(1): 9}, {theirs(1): 9}), NOW + 11 * SECOND
     lost = Slots(CONFIG, ME)
@@ -308,7 +305,7 @@ def part(memory: SharerMemory, me: int, hosts: list[int], config: LimiterConfig 
     return memory.part(me, hosts, HERE, config)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("me", "hosts", "kept"),
     [
         (20, [30, 10, 20], {1, 4}),
@@ -339,13 +336,13 @@ def test_slots_in_flight_are_kept_by_their_process_and_its_others_are_known_as_i
     assert last.own == {mine(1): at(20), mine(2): at(21), mine(3): at(22)}
 
 
-@pytest.mark.parametrize(("numbers", "kept"), [((3, 6, 9), {3}), ((3, 6, 9, 12), {3, 6}), ((12, 9, 4, 3), {3, 4})])
+@each_row(("numbers", "kept"), [((3, 6, 9), {3}), ((3, 6, 9, 12), {3, 6}), ((12, 9, 4, 3), {3, 4})])
 def test_a_host_whose_rank_few_slots_have_keeps_its_share_of_all(numbers: tuple[int, ...], kept: set[int]) -> None:
     own = part(known({}, {theirs(number): 10 for number in numbers}), 2, [1, 2, 3])
     assert own._seen == {theirs(number): at(10) for number in kept}
 
 
-@pytest.mark.parametrize(("used", "hosts", "more"), [(27, [1, 2], 0), (28, [1, 2], 2), (30, [1, 2], 0), (28, [1], 0)])
+@each_row(("used", "hosts", "more"), [(27, [1, 2], 0), (28, [1, 2], 2), (30, [1, 2], 0), (28, [1], 0)])
 def test_slots_that_seem_free_count_as_used_when_only_a_few_do(used: int, hosts: list[int], more: int) -> None:
     memory = known({}, {theirs(number): 10 for number in range(used)})
     parts = [part(memory, host, hosts)._seen or {} for host in hosts]

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.budget.slots import FAR, Lane, LimiterConfig, Slots, nanoseconds
 from tests.support.desk import Desk
+from tests.support.tables import each_row
 from tests.support.throttles import SECOND
 
 HOLD = 61 * SECOND
@@ -37,7 +37,7 @@ def test_the_next_change_is_when_the_server_can_no_longer_count_a_lost_request()
     assert desk.slots.next_change(12 * SECOND) == 33 * SECOND
 
 
-@pytest.mark.parametrize("at", [62, 64.5])
+@each_row("at", [62, 64.5])
 def test_each_method_uses_the_current_time_when_it_is_called_first(at: float) -> None:
     """The state does not change by itself: each call applies the time that has passed."""
 
@@ -86,7 +86,7 @@ def test_the_predicted_wait_lasts_until_the_end_of_a_pause(pause: int, at: int) 
     assert desk.slots.predicted_wait(at * SECOND, 0) == max(0, pause - at) * SECOND
 
 
-@pytest.mark.parametrize(("headroom", "limit", "left"), [(3, 100, 3), (10, 100, 10), (10, 40, 8), (10, 4, 0)])
+@each_row(("headroom", "limit", "left"), [(3, 100, 3), (10, 100, 10), (10, 40, 8), (10, 4, 0)])
 def test_the_headroom_is_the_configured_number_and_at_most_a_fifth_of_the_limit(
     headroom: int, limit: int, left: int
 ) -> None:
@@ -117,7 +117,7 @@ def test_a_forked_child_starts_cold() -> None:
     assert desk.how_many_go(3) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "settle",
     [
         lambda slots, slot: slots.answered(slot, LONG, 5),

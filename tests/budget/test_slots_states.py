@@ -29,6 +29,7 @@ from goedgepickt_async.budget.slots import (
     Slots,
 )
 from goedgepickt_async.budget.store import Plan, settle_operation
+from tests.support.tables import each_row
 from tests.support.throttles import SECOND
 
 ROWS_ONLY = LimiterConfig(
@@ -127,7 +128,7 @@ def test_an_index_with_one_slot_in_two_rows_is_refused() -> None:
 # -- a new state, and its bytes -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("counter", [True, False])
+@each_row("counter", [True, False])
 def test_a_new_state_knows_nothing_and_is_cold_only_with_the_servers_counter(counter: bool) -> None:
     slots = Slots(attrs.evolve(ROWS_ONLY, use_server_counter=counter))
     never = dict.fromkeys([*SCALARS[5:10], "at", "_cold_since", "_probe_until", "_gone_since"], -FAR)
@@ -203,7 +204,7 @@ def test_a_state_is_known_by_its_first_bytes() -> None:
         assert (length_of(other), sequence_of(other)) == (0, 0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("damage", "reason"),
     [
         (lambda data: b"", "it is too short"),
@@ -235,14 +236,14 @@ def test_each_changed_byte_of_a_state_is_noticed() -> None:
     unseal(sealed([0] * 35))
 
 
-@pytest.mark.parametrize("version", [2, 4])
+@each_row("version", [2, 4])
 def test_a_state_of_another_version_is_refused_with_both_numbers(version: int) -> None:
     with pytest.raises(StateVersionError) as raised:
         unseal(sealed([0] * 35, version=version))
     assert str(raised.value) == f"it has format {version}, and this version reads format 3"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "counts",
     [
         (1, 0, 0, 0),
@@ -330,7 +331,7 @@ def test_while_a_probe_is_out_all_others_wait_for_its_response_or_its_time() -> 
     assert slots.nth_change(ns(1), 0) == ns(11), "the window of 60 s is old enough to show foreign traffic"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("ahead", "interactive", "normal"),
     [
         (0, 0, 2.5),
@@ -360,7 +361,7 @@ def test_the_predicted_wait_of_other_lanes_is_zero_while_more_than_the_headroom_
     assert [slots.predicted_wait(ns(8), 0, lane) for lane in Lane] == [ns(20)] * 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("config", "rows", "from_"),
     [
         (ROWS_ONLY, range(11, 19), 10.5),
@@ -490,7 +491,7 @@ def test_the_margin_and_the_doubt_end_exactly_at_their_time() -> None:
     assert [alone._is_unsure(ns(150) - 1), alone._is_unsure(ns(150))] == [False, True]
 
 
-@pytest.mark.parametrize(("highest", "before", "after"), [(0, 59, 59), (1, 58, 59), (9, 50, 51), (10, 47, 50)])
+@each_row(("highest", "before", "after"), [(0, 59, 59), (1, 58, 59), (9, 50, 51), (10, 47, 50)])
 def test_a_rolling_counter_may_have_fallen_by_one_a_fifteenth_of_a_window_later(
     highest: int, before: int, after: int
 ) -> None:
@@ -498,11 +499,11 @@ def test_a_rolling_counter_may_have_fallen_by_one_a_fifteenth_of_a_window_later(
     assert [slots.free(ns(at)) for at in (100, 103.9, 104, 130)] == [before, before, after, after]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("gone", "count", "starts"),
     [((10, 20), 4, 3), ((20, 10), 4, 3), ((10, 19), 4, 0), ((30, 0), 5, 0), ((31, 0), 1, 3)],
 )
-@pytest.mark.parametrize("limit", [60, 61])
+@each_row("limit", [60, 61])
 def test_a_low_counter_after_half_a_limit_of_requests_is_the_start_of_a_window(
     limit: int, gone: tuple[int, int], count: int, starts: int
 ) -> None:
@@ -515,7 +516,7 @@ def test_a_low_counter_after_half_a_limit_of_requests_is_the_start_of_a_window(
     assert slots._fixed_until == -FAR
 
 
-@pytest.mark.parametrize(("count", "is_fixed"), [(14, True), (15, False)])
+@each_row(("count", "is_fixed"), [(14, True), (15, False)])
 def test_a_counter_below_what_any_rolling_limit_would_count_proves_a_fixed_window(count: int, is_fixed: bool) -> None:
     """Responses at 48, 73 and 95 s are 5, 30 and 52 s from the end of their window; 3 s are for lateness."""
     answered = [*[40] * 20, 48, *[73] * 36, 95, *[99] * 9]
@@ -547,7 +548,7 @@ def concluded(slots: Slots, sent: int, count: int, *, first: bool = False) -> st
     }[state]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "sent", "count", "conclusion"),
     [
         # The window is known to be fixed: four requests since its start, and two of known programs.
@@ -583,9 +584,7 @@ def test_a_counter_above_our_own_requests_is_foreign_traffic(
     assert concluded(slots, ns(190) + sent, count) == conclusion
 
 
-@pytest.mark.parametrize(
-    ("used", "count", "conclusion"), [(4, 20, HIDDEN), (4, 21, ROLLING), (25, 30, HIDDEN), (25, 31, ROLLING)]
-)
+@each_row(("used", "count", "conclusion"), [(4, 20, HIDDEN), (4, 21, ROLLING), (25, 30, HIDDEN), (25, 31, ROLLING)])
 def test_a_window_that_starts_far_above_our_requests_is_a_rolling_one(used: int, count: int, conclusion: str) -> None:
     config = attrs.evolve(WITH_COUNTER, others=2)
     slots = told(config, *[160 + 61] * used, began=ns(150), since=ns(190), _gone=20, _gone_before=7)
@@ -594,7 +593,7 @@ def test_a_window_that_starts_far_above_our_requests_is_a_rolling_one(used: int,
     assert concluded(again, ns(190), count, first=False) == HIDDEN
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "seconds", "highest", "margin"),
     [
         ({"_shared_until": ns(180), "_margin": 3}, 100, 0, 3),
@@ -620,7 +619,7 @@ def test_the_margin_below_the_limit_is_as_wide_as_the_doubt(
     assert slots._margin_at(ns(seconds), highest) == margin
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "ahead", "opens"),
     [
         ({"_alone_until": FAR}, 19, 150),
@@ -644,7 +643,7 @@ def test_the_servers_counter_lets_a_call_wait_for_its_window_or_for_foreign_traf
     assert slots.predicted_wait(ns(150), ahead) == max(ns(opens - 150), 61 * SECOND if ahead >= 60 else 0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("rows", "values", "change"),
     [
         ([120, 170], {"highest": 5}, 170 - 61),
@@ -682,7 +681,7 @@ def test_a_response_with_the_counter_or_three_without_it_end_the_cold_start() ->
     assert (slots._cold, slots._silent) == (0, 0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "may"),
     [
         ({"_gone": 1}, True),
@@ -700,7 +699,7 @@ def test_requests_of_the_last_window_may_be_counted_unless_the_window_is_fixed(
     assert told(WITH_COUNTER, **values)._may_linger(ns(100)) is may
 
 
-@pytest.mark.parametrize(("probe", "starts"), [(1, 3), (2, 2)])
+@each_row(("probe", "starts"), [(1, 3), (2, 2)])
 def test_only_the_response_to_the_probe_counts_as_the_first_of_a_window(probe: int, starts: int) -> None:
     values = {"_gone": 30, "_gone_since": ns(100), "_fresh_starts": 2, "_cold": 1, "_probe": probe}
     slots = told(WITH_COUNTER, 300, **values)
@@ -728,7 +727,7 @@ def test_an_event_of_foreign_traffic_has_the_largest_number_of_requests_that_can
     assert slots.used(ns(102)) == 10
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("rows", "others", "fixed_until", "before", "count", "is_rolling"),
     [
         (16, 0, 0, 40, 21, True),
@@ -755,7 +754,7 @@ def test_a_small_fall_to_more_than_a_new_window_can_count_proves_a_rolling_limit
     assert slots._counter.rolling_until == (ns(102 + 20 * 61) if is_rolling else -FAR)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("rows", "values", "from_"),
     [
         ([170], {"highest": 17, "ends": ns(150)}, 149.5),
@@ -790,7 +789,7 @@ def test_a_suspicion_lasts_while_a_rolling_limit_stays_rolling() -> None:
 # -- the sharing processes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("lane", "tag", "wins_ties", "count"),
     [
         (Lane.INTERACTIVE, 4, True, 0),
@@ -832,9 +831,7 @@ LINE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("free", "line"), [(0, []), (1, [9]), (2, [9, 4]), (3, [9, 4, 7]), (4, [9, 4, 7, 3]), (10, [9, 4, 7, 3])]
-)
+@each_row(("free", "line"), [(0, []), (1, [9]), (2, [9, 4]), (3, [9, 4, 7]), (4, [9, 4, 7, 3]), (10, [9, 4, 7, 3])])
 def test_the_processes_in_line_are_sorted_by_lane_turn_and_number(free: int, line: list[int]) -> None:
     assert shared(LINE, free).next_in_line(ns(20)) == line
 
@@ -852,7 +849,7 @@ def test_a_process_in_line_only_for_a_lane_without_room_is_left_out() -> None:
     assert slots.next_in_line(ns(20)) == [1]
 
 
-@pytest.mark.parametrize(("sharer", "ahead"), [(5, 1 + 1), (3, 4 + 1), (10, 4 + 1 + 1 + 1)])
+@each_row(("sharer", "ahead"), [(5, 1 + 1), (3, 4 + 1), (10, 4 + 1 + 1 + 1)])
 def test_calls_of_other_processes_that_wrote_of_late_go_first(sharer: int, ahead: int) -> None:
     """Calls with the same turn are sorted by the number of their process."""
     assert shared(LINE, sharer=sharer).ahead(ns(20), Lane.INTERACTIVE, 9) == ahead
@@ -887,7 +884,7 @@ def test_a_process_without_a_write_for_five_windows_is_forgotten() -> None:
     assert alone.sharers == {5: mine}
 
 
-@pytest.mark.parametrize(("count", "kept"), [(512, range(512)), (513, range(1, 513)), (600, range(88, 600))])
+@each_row(("count", "kept"), [(512, range(512)), (513, range(1, 513)), (600, range(88, 600))])
 def test_of_more_than_512_processes_the_latest_are_remembered(count: int, kept: range) -> None:
     slots = shared({number: Demand(ns(60) + (number * 7919) % 1000, number) for number in range(count)})
     slots.sharer = 0
@@ -901,7 +898,7 @@ def test_of_more_than_512_processes_the_latest_are_remembered(count: int, kept: 
 # -- what a restored state keeps of the server ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("since", "fixed", "shared_until", "others", "counts"),
     [
         (50, 200, 0, 0, [False, False, True]),  # two requests may be in the present window
@@ -934,7 +931,7 @@ def knowing(highest: int | None, ends: float, rolling_until: float = -FAR) -> Sl
     return slots
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("highest", "ends", "rolling_until", "window", "rolling"),
     [
         (7, 101, -FAR, [7, 111, 108], -FAR),
@@ -963,7 +960,7 @@ def test_a_restored_state_knows_the_most_of_what_the_states_before_it_knew() -> 
     assert (slots._margin, slots._probe, slots.is_cold(), slots._cold_since) == (4, -1, True, ns(100))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "meanwhile"),
     [
         ((58, 103), (59, 160)),  # a process without this knowledge saw the same window later
@@ -981,7 +978,7 @@ def test_a_restored_state_waits_for_the_earliest_end_of_a_window_that_is_known(
     assert slots.is_cold()  # a single request finds out the rest
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("probe", "until", "stays"),
     [(5, 100, False), (5, 100.5, True), (5, 103, True), (5, 103.5, False), (-1, 101, False)],
 )
@@ -996,7 +993,7 @@ def test_a_restored_state_waits_for_the_probe_of_another_process(probe: int, unt
     assert warm._probe == -1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("shared", "cold_since", "used", "highest", "is_awaited"),
     [
         (True, 0, 56, 0, True),
@@ -1017,9 +1014,7 @@ def test_while_few_slots_seem_free_the_others_get_time_to_restore_theirs(
     assert (slots._probe, slots._probe_until) == ((0, ns(101.5)) if is_awaited else (-1, -FAR))
 
 
-@pytest.mark.parametrize(
-    ("since", "cold_since", "saw_none"), [(None, 5, True), (7, 8, True), (8, 8, False), (9, 8, False)]
-)
+@each_row(("since", "cold_since", "saw_none"), [(None, 5, True), (7, 8, True), (8, 8, False), (9, 8, False)])
 def test_whether_a_window_has_begun_since_the_state_began_or_was_restored(
     since: int | None, cold_since: int, saw_none: bool
 ) -> None:
@@ -1027,7 +1022,7 @@ def test_whether_a_window_has_begun_since_the_state_began_or_was_restored(
     assert slots._saw_no_start() is saw_none
 
 
-@pytest.mark.parametrize("is_shared", [False, True])
+@each_row("is_shared", [False, True])
 def test_a_first_count_above_our_requests_in_the_window_shows_a_rolling_limit_without_foreign_traffic(
     is_shared: bool,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from goedgepickt_async import ConfigurationError, GoedGepickt, GoedGepicktError, Plan
 from goedgepickt_async.bulk import RowSource
 from goedgepickt_async.sandbox import Sandbox
+from tests.support.tables import each_row
 
 CONFLICT = {"key": "C", "indexes": [1], "reason": "why", "code": "bad_row", "uuids": []}
 ODD: tuple[Any, ...] = (None, 0, -1, 1.5, True, "", "é", "x" * 50, [], {}, [None], {"a": 1}, "\ud800", 10**30)
@@ -120,7 +121,7 @@ async def test_a_crafted_plan_cannot_control_the_terminal_that_shows_it(gg: Goed
     assert shown > 30
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"format": "goedgepickt-async plan"}', "[" * 100_000])
+@each_row("text", ["", "null", "[]", "{}", '{"format": "goedgepickt-async plan"}', "[" * 100_000])
 def test_a_text_that_is_not_a_plan_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError):
         Plan.from_json(text)

@@ -26,6 +26,7 @@ from goedgepickt_async.bulk.strategy import ProductsSeen
 from goedgepickt_async.bulk.values import NOT_REPORTED, Change, Resolution
 from goedgepickt_async.errors import Evidence
 from goedgepickt_async.models import Address, NewOrder, StockLocation
+from tests.support.tables import each_row
 
 SHOP = "shop"
 PLACEHOLDER = "https://x.test/Image_Placeholder.png"
@@ -54,7 +55,7 @@ def unchanged(uuid: str | None = "u") -> Unchanged:
 # -- products -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value", "normal"),
     [
         ("name", None, None),
@@ -82,7 +83,7 @@ def test_a_value_has_one_normal_form_for_comparison(field: str, value: Any, norm
     assert equal(field, value, "other") is False
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "key", "decision"),
     [
         ({"sku": " x ", "name": "a", "uuid": "u"}, "sku", row("u", name="a")),
@@ -149,7 +150,7 @@ def test_a_product_is_changed_only_where_it_differs() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("wanted", "there", "update_pictures", "is_sent"),
     [
         ("https://x.test/a.png", None, False, True),
@@ -205,7 +206,7 @@ ELSEWHERE = ProductsSeen(elsewhere="webshop 'Noord'")
 SIMILAR = ProductsSeen(similar=("X", "x1", "x2", "x3"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seen", "options", "expected"),
     [
         (ELSEWHERE, {}, conflict("it exists in webshop 'Noord', not in this one", ConflictCode.OTHER_WEBSHOP)),
@@ -250,7 +251,7 @@ def test_a_saved_write_is_checked_with_the_options_of_its_plan() -> None:
 # -- stock --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "expected"),
     [
         ((" x ", " 4.0 "), ("x", 4, None)),
@@ -278,7 +279,7 @@ NO_SKU = conflict("the sku is empty", key="", fields={"sku": "must be text, not 
 NO_LEVEL = conflict("the level must be a whole number", fields={"level": "must be a whole number"})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "expected"),
     [
         ("xy", PAIR),
@@ -335,7 +336,7 @@ TWO = conflict("2 products have it", ConflictCode.AMBIGUOUS, uuids=("u", "v"))
 IN_NORTH = conflict("it exists in webshop 'Noord', not in this one", ConflictCode.OTHER_WEBSHOP)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("level", "there", "expected"),
     [
         (3, seen(stocked()), written(Action.MUTATE, "free_stock", 5, 3)),
@@ -357,7 +358,7 @@ def test_the_free_stock_is_changed_by_a_mutation(level: int, there: ProductsSeen
     assert diff_free_stock(row(level=level), there) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("level", "there", "expected"),
     [
         (3, seen(stocked()), written(Action.SET, "quantity", 7, 3)),
@@ -396,7 +397,7 @@ UNREPORTED = Resolution(None, "the API does not report the total stock")
 OTHERS = Resolution(None, "the stock was changed by others meanwhile")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("delta", "before", "now", "expected"),
     [
         (2, (5, 1), (7, 1), Resolution(is_done=True)),
@@ -470,7 +471,7 @@ def test_an_order_of_another_webshop_is_refused_and_one_of_this_is_not() -> None
     assert normalize_order(ORDER | {"webshop_name": "Bloemen 1"}, 4, webshop=SHOP) == named
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change_of", "field", "why"),
     [
         ({"created_at": "yesterday"}, "created_at", "must be ISO 8601 text with an offset, such as 2026-11-01T09:30:00+01:00"),

@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from goedgepickt_async.bulk.products import (
     resolve_mutation,
 )
 from goedgepickt_async.bulk.strategy import ProductsSeen, split_duplicates
+from tests.support.tables import each_row
 
 SHOP = "shop"
 amounts = st.decimals(min_value=0, max_value=10**6, places=2)
@@ -94,7 +94,7 @@ def test_unset_keeps_a_field_and_none_empties_it() -> None:
     assert isinstance(diffed({"sku": "x", "price": None, "product_id": ""}, empty), Unchanged)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("row", "why"),
     [
         ({"sku": ""}, "the sku is empty"),
@@ -119,7 +119,7 @@ def test_an_invalid_row_is_a_conflict_with_a_reason(row: Any, why: str) -> None:
     assert decision.indexes == (0,)
 
 
-@pytest.mark.parametrize("field", ["sku", "product_id", "name", "url", "picture", "webshop_uuid"])
+@each_row("field", ["sku", "product_id", "name", "url", "picture", "webshop_uuid"])
 def test_a_number_with_thousands_of_digits_is_a_conflict(field: str) -> None:
     conflict = normalize_product({"sku": "A", field: 10**5_000}, 0, key="sku", webshop=SHOP)
     assert isinstance(conflict, Conflict)
@@ -187,7 +187,7 @@ def test_an_order_is_equal_after_it_was_normalized_and_rebuilt() -> None:
     assert "Sien" not in repr(desired)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "why"),
     [
         ({"created_at": "yesterday"}, "created_at"),

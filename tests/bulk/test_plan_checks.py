@@ -10,6 +10,7 @@ from goedgepickt_async import ConfigurationError, GoedGepickt, NewProduct, Plan
 from goedgepickt_async.bulk import ConflictCode, RowSource, strategy
 from goedgepickt_async.bulk.strategy import fold
 from goedgepickt_async.sandbox import Sandbox
+from tests.support.tables import each_row
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ async def test_the_search_for_similar_keys_sends_few_requests_in_a_long_list(
     assert "similar keys were not searched" in str(many)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("one", "other", "same"),
     [("0012", "12", True), ("A 1", "a1", True), ("Å-1", "Å-1", True), ("10", "1", False), ("0", "00", True),
      ("A-1", "A1", False), ("\uff10\uff11", "1", True), ("", "0", False)],

@@ -23,6 +23,7 @@ from goedgepickt_async.bulk import (
 from goedgepickt_async.bulk.runs import Target, save_run
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.settings import Settings
+from tests.support.tables import each_row
 from tests.support.warm import Interpreter
 
 ROWS = 30
@@ -215,7 +216,7 @@ async def test_the_record_of_a_completed_run_of_orders_has_no_address(gg: GoedGe
     assert not any(b"Sien" in path.read_bytes() for path in run.record.folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("path", ["", "/v1"])
+@each_row("path", ["", "/v1"])
 def test_a_run_has_the_same_target_in_every_spelling_of_its_server(path: str) -> None:
     def targets(*urls: str) -> set[str]:
         return {Target.of(Settings(api_key="k", base_url=url + path), "W", "stock").name for url in urls}

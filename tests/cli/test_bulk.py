@@ -19,6 +19,7 @@ from goedgepickt_async.cli.common import UsageError
 from goedgepickt_async.cli.plan import parse_limit
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
+from tests.support.tables import each_row
 
 from .conftest import Finished, skip_waits
 
@@ -338,7 +339,7 @@ def test_more_changes_than_allowed_are_not_sent(
     assert (done.code, writes(sandbox)) == (code, 0 if code else 2), done.err
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "101%", "1.5", "%", "10 %x"])
+@each_row("text", ["", "x", "-1", "101%", "1.5", "%", "10 %x"])
 def test_an_invalid_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_limit(text, 10)

@@ -7,7 +7,6 @@ import io
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from goedgepickt_async import (
 from goedgepickt_async.bulk.files import unescape_cell
 from goedgepickt_async.cli.formats import CsvEncoder, JsonLinesEncoder, cell
 from goedgepickt_async.cli.resources import RESOURCES, Selection
+from tests.support.tables import each_row
 
 from .conftest import jsonl
 
@@ -65,7 +65,7 @@ def test_any_text_can_be_read_back_from_csv(tags: list[str]) -> None:
     assert (unescape_cell(row["name"]), unescape_cell(row["description"])) == (tags[0], tags[-1])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "written"),
     [
         (None, ""),
@@ -137,7 +137,7 @@ def test_orders_have_the_expected_columns() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", RESOURCES)
+@each_row("name", RESOURCES)
 def test_the_columns_of_a_table_exist(name: str) -> None:
     assert set(RESOURCES[name].table) <= set(RESOURCES[name].columns())
 

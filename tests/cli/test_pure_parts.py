@@ -35,6 +35,7 @@ from goedgepickt_async.cli.options import FAULT_NAMES, PlannedFault, Rate, parse
 from goedgepickt_async.cli.progress import clock, count, duration, requests_left, seconds_left
 from goedgepickt_async.paging import UnreadableRow
 from goedgepickt_async.sandbox import Sandbox
+from tests.support.tables import each_row
 
 # -- the grammar of faults ----------------------------------------------------------------------------------------
 
@@ -47,12 +48,12 @@ def test_a_fault_is_parsed_from_its_text() -> None:
     ]
 
 
-@pytest.mark.parametrize("what", ["429", "503", *(f"{name}=1" if name == "slow" else name for name in FAULT_NAMES)])
+@each_row("what", ["429", "503", *(f"{name}=1" if name == "slow" else name for name in FAULT_NAMES)])
 def test_every_fault_of_the_grammar_can_be_added_to_the_sandbox(what: str) -> None:
     add_faults(Sandbox(orders=1, products=1), parse_faults([f"GET:/orders:{what}", f"GET:/orders:{what}%3"]))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     ["", "GET", "GET:/orders", "GET:/orders:boom", "GET:orders:500", "GET:/o:500x0", "GET:/o:200", "GET:/o:500x"],
 )
@@ -61,7 +62,7 @@ def test_an_invalid_fault_is_refused(text: str) -> None:
         parse_faults([text or "x"])
 
 
-@pytest.mark.parametrize("text", ["GET:/o:slow", "GET:/o:drop=3"])
+@each_row("text", ["GET:/o:slow", "GET:/o:drop=3"])
 def test_only_the_fault_slow_accepts_seconds(text: str) -> None:
     with pytest.raises(UsageError, match="only the fault slow has seconds"):
         parse_faults([text])
@@ -76,7 +77,7 @@ def test_a_rate_is_requests_in_seconds_or_off() -> None:
     assert parse_rate("off") == Rate(None)
 
 
-@pytest.mark.parametrize("text", ["", "150", "0/60", "150/0", "-1/2", "1/x", "1/" + "9" * 400])
+@each_row("text", ["", "150", "0/60", "150/0", "-1/2", "1/x", "1/" + "9" * 400])
 def test_an_invalid_rate_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="requests/seconds"):
         parse_rate(text)
@@ -114,7 +115,7 @@ def test_parts_become_sentences() -> None:
     )
 
 
-@pytest.mark.parametrize("shown", [0, 1, 3, 5])
+@each_row("shown", [0, 1, 3, 5])
 def test_each_problem_of_a_response_is_reported_once(shown: int) -> None:
     problems = [f"$.items[{number}].name: expected text" for number in range(5)]
     line, _ = describe(DecodeError("cannot be read: " + "; ".join(problems[:shown]), problems=problems))
@@ -225,7 +226,7 @@ def test_a_resume_file_with_any_bytes_changed_is_read_or_refused(data: st.DataOb
             load_checkpoint(path)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "message"),
     [
         ({"resource": "products"}, "the resource was orders and is now products"),

@@ -38,6 +38,7 @@ from goedgepickt_async.cli.send import example_payload
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.webhooks import EVENTS, InboxEntry, SqliteInbox, UnknownEvent, parse
 from tests.support.receiver import Receiver, receiving
+from tests.support.tables import each_row
 from tests.support.waiting import SAFETY
 from tests.support.waiting import until_in_thread as until
 from tests.support.warm import Process
@@ -334,7 +335,7 @@ def test_no_listener_and_no_secret_have_different_messages(inside: Inside, monke
     assert inside("webhooks", "send", "http://127.0.0.1:9/", "--body", "@nothing").code == 1
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@each_row("event", EVENTS)
 def test_a_known_event_that_is_made_up_is_whole(event: str) -> None:
     parsed = parse(json.dumps(example_payload(event)).encode())
     assert not isinstance(parsed, UnknownEvent)
@@ -453,7 +454,7 @@ def test_every_verified_delivery_can_be_printed(body: bytes) -> None:
     assert json.loads(json.dumps(as_row(body)))
 
 
-@pytest.mark.parametrize("url", ["", "x", "//host/", "http://?", "http://[", "http://a\n/", "file:///etc/passwd"])
+@each_row("url", ["", "x", "//host/", "http://?", "http://[", "http://a\n/", "file:///etc/passwd"])
 def test_what_is_no_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         checked_url(url)

@@ -28,6 +28,7 @@ from goedgepickt_async import (
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, raw_server
+from tests.support.tables import each_row
 from tests.support.waiting import SAFETY, until
 
 Make = Callable[..., GoedGepickt]
@@ -360,7 +361,7 @@ def test_clients_of_one_server_share_one_budget_by_default() -> None:
     assert elsewhere.budget is not one.budget
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("spelled", "kept"),
     [
         ("HTTPS://API.Example.test.:443/V1/", "https://api.example.test/V1"),

@@ -32,6 +32,7 @@ from goedgepickt_async import (
 from goedgepickt_async.contrib.arrow import SCHEMA_VERSION, schema, to_batch
 from goedgepickt_async.convert import decode, field_names
 from goedgepickt_async.testing import strategies
+from tests.support.tables import each_row
 
 MODELS = {
     "orders": Order,
@@ -66,7 +67,7 @@ def test_every_resource_has_its_columns_and_its_models_fit(resource: str, data: 
     assert tuple(row_of(resource, item)) == tuple(schema(resource).names) == field_names(MODELS[resource])
 
 
-@pytest.mark.parametrize("resource", MODELS)
+@each_row("resource", MODELS)
 def test_a_schema_that_changes_gets_another_version(resource: str) -> None:
     """Raise SCHEMA_VERSION, tell it in the changelog and in docs/howto/exports.md, and put the new digests here."""
     assert SCHEMA_VERSION == 1
@@ -75,13 +76,13 @@ def test_a_schema_that_changes_gets_another_version(resource: str) -> None:
     assert digest == FINGERPRINTS[resource]
 
 
-@pytest.mark.parametrize("resource", ["order", "", None, ["orders"]])
+@each_row("resource", ["order", "", None, ["orders"]])
 def test_a_resource_without_a_schema_is_refused(resource: Any) -> None:
     with pytest.raises(ConfigurationError, match="schema for webshops, products"):
         schema(resource)
 
 
-@pytest.mark.parametrize("item", [Product(uuid="p"), Order(uuid="o").to_dict(), None, "o"])
+@each_row("item", [Product(uuid="p"), Order(uuid="o").to_dict(), None, "o"])
 def test_what_is_no_model_of_the_resource_is_refused(item: Any) -> None:
     with pytest.raises(ConfigurationError, match="must be Order, not"):
         to_batch("orders", [item])

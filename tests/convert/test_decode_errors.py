@@ -18,6 +18,7 @@ from goedgepickt_async.errors import DecodeError, ValidationError
 from goedgepickt_async.models import Order, Product, Shipment
 from goedgepickt_async.models.base import alias
 from goedgepickt_async.text import MOST_LEVELS
+from tests.support.tables import each_row
 
 MARK = "Persoonlijk"
 
@@ -65,7 +66,7 @@ def nested(levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize("key", ["extra", "productAttributes"])
+@each_row("key", ["extra", "productAttributes"])
 def test_values_of_a_hundred_levels_leave_as_they_came_and_deeper_ones_are_unreadable(key: str) -> None:
     most = MOST_LEVELS - (key == "extra")  # the unknown fields are an object themselves
     wire = "newThing" if key == "extra" else key
@@ -107,7 +108,7 @@ def test_the_place_of_the_rows_is_the_callers_to_say() -> None:
         decode({}, Order)
 
 
-@pytest.mark.parametrize("data", [None, [], "", 5, True, [{"uuid": "x"}]])
+@each_row("data", [None, [], "", 5, True, [{"uuid": "x"}]])
 def test_what_is_no_object_is_refused(data: object) -> None:
     with pytest.raises(DecodeError, match=r"\$: expected an object"):
         decode(data, Order)

@@ -27,6 +27,7 @@ from goedgepickt_async.models import (
     ProductUpdate,
     WebhookEvent,
 )
+from tests.support.tables import each_row
 
 LINE = NewOrderLine(sku="0012", product_name="Mok", quantity=2, tax_rate=21)
 
@@ -113,7 +114,7 @@ def test_unset_is_not_sent_and_none_is_null() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("amount", "text"),
     [
         (Decimal("1E+3"), "1000"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from goedgepickt_async.convert import python_name
 from goedgepickt_async.models import NewOrder, ProductUpdate
+from tests.support.tables import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("wire", "python"),
     [
         ("orderId", "order_id"),

@@ -27,6 +27,7 @@ from goedgepickt_async.models import (
     Webhook,
 )
 from goedgepickt_async.models.base import Identifier, alias
+from tests.support.tables import each_row
 
 EMPTY_TEXT_FIELDS: list[tuple[type[Any], dict[str, Any], str, str]] = [
     (OrderLine, {}, "productQuantity", "quantity"),
@@ -43,7 +44,7 @@ EMPTY_TEXT_FIELDS: list[tuple[type[Any], dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "least", "key", "name"), EMPTY_TEXT_FIELDS, ids=lambda value: str(value)[:20])
+@each_row(("cls", "least", "key", "name"), EMPTY_TEXT_FIELDS, ids=lambda value: str(value)[:20])
 def test_an_empty_text_where_no_text_belongs_is_none(
     cls: type[Any], least: dict[str, Any], key: str, name: str
 ) -> None:
@@ -58,20 +59,20 @@ def test_an_empty_text_where_text_belongs_is_that_text() -> None:
     assert decode({"status": ""}, Shipment).status is ShipmentStatus.EMPTY
 
 
-@pytest.mark.parametrize("empty", [[], {}, ""])
+@each_row("empty", [[], {}, ""])
 def test_an_empty_object_as_php_writes_it_is_none(empty: Any) -> None:
     product = decode({"uuid": "p-1", "stock": empty, "supplier": empty}, Product)
     assert (product.stock, product.supplier) == (None, None)
     assert decode({"linkedOrder": empty}, Shipment).linked_order is None
 
 
-@pytest.mark.parametrize("empty", [None, [], {}, ""])
+@each_row("empty", [None, [], {}, ""])
 def test_an_empty_list_as_php_writes_it_is_empty(empty: Any) -> None:
     order = decode({"uuid": "o-1", "products": empty, "shipments": empty, "tags": empty}, Order)
     assert (order.lines, order.shipments, order.tags) == ((), (), ())
 
 
-@pytest.mark.parametrize(
+@each_row(
     "raw",
     [
         "0000-00-00",
@@ -106,7 +107,7 @@ def test_a_zero_date_is_none(raw: Any) -> None:
     assert decode({"deliveredDate": raw}, Shipment).delivered_at is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "raw",
     [
         "0000-00-01",
@@ -140,8 +141,8 @@ SCALARS: list[tuple[type[Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("nothing", [False, [], {}], ids=str)
-@pytest.mark.parametrize(("cls", "key", "name"), SCALARS, ids=lambda value: str(value)[:20])
+@each_row("nothing", [False, [], {}], ids=str)
+@each_row(("cls", "key", "name"), SCALARS, ids=lambda value: str(value)[:20])
 def test_the_empty_values_of_php_are_read_as_none(cls: type[Any], key: str, name: str, nothing: Any) -> None:
     read = decode({"uuid": "u-1", key: nothing}, cls)
     assert attrgetter(name)(read) is None
@@ -206,7 +207,7 @@ def test_tags_are_texts_and_other_values_are_kept_as_their_json_text() -> None:
     assert to_plain(order)["tags"] == list(order.tags)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("cls", "data", "problem"),
     [
         (Product, {"uuid": "p", "stock": [1]}, "$.stock: expected an object, got a list"),
@@ -229,9 +230,7 @@ def test_a_value_that_is_unreadable_and_not_empty_is_refused(cls: Any, data: dic
     assert caught.value.problems == (problem,)
 
 
-@pytest.mark.parametrize(
-    ("cls", "data"), [(Order, {"uuid": ""}), (Order, {"uuid": []}), (StockLocation, {"picklocationUuid": ""})]
-)
+@each_row(("cls", "data"), [(Order, {"uuid": ""}), (Order, {"uuid": []}), (StockLocation, {"picklocationUuid": ""})])
 def test_a_required_identifier_refuses_an_empty_value(cls: Any, data: dict[str, Any]) -> None:
     with pytest.raises(DecodeError, match="expected an identifier"):
         decode(data, cls)

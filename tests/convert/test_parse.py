@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from goedgepickt_async import convert as parsing
 from goedgepickt_async.convert import parse
 from goedgepickt_async.errors import DecodeError
+from tests.support.tables import each_row
 
 MARK = "Persoonlijk"
 PARSERS = ["orjson", "json"]
@@ -128,6 +129,6 @@ def test_the_error_says_where_it_broke() -> None:
         parse(b'{"a": 1,}')
 
 
-@pytest.mark.parametrize("rest", [b"{}", b"[1]", b' {"a": "\xef\xbb\xbf"}'])
+@each_row("rest", [b"{}", b"[1]", b' {"a": "\xef\xbb\xbf"}'])
 def test_a_byte_order_mark_in_front_is_left_out(rest: bytes) -> None:
     assert parse(b"\xef\xbb\xbf" + rest) == parse(rest)

@@ -6,10 +6,9 @@ import json
 import pickle
 from typing import Any
 
-import pytest
-
 from goedgepickt_async.convert import decode_rows, parse
 from goedgepickt_async.models import Order
+from tests.support.tables import each_row
 
 _FIELDS = ("webshopName", "paymentMethod", "shippingMethod", "billingCountry", "shippingCountry")
 
@@ -30,7 +29,7 @@ def held(order: Order) -> list[str | None]:
     ]
 
 
-@pytest.mark.parametrize("number", [2, 400], ids=["a few rows", "enough to compile their shape"])
+@each_row("number", [2, 400], ids=["a few rows", "enough to compile their shape"])
 def test_equal_texts_of_such_a_field_are_one_object(number: int) -> None:
     orders = read(number, {field: f"{field}, and something" for field in _FIELDS} | {"tags": ["spoed, graag"]})
     for first, last in zip(held(orders[-2]), held(orders[-1]), strict=True):

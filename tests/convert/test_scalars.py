@@ -13,20 +13,21 @@ from hypothesis import strategies as st
 from goedgepickt_async.convert import decode
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine, Product
+from tests.support.tables import each_row
 
 
 def line(**data: Any) -> OrderLine:
     return decode(data, OrderLine)
 
 
-@pytest.mark.parametrize(("raw", "read"), [("5", 5), (5, 5), ("-3", -3), ("+4", 4), (5.0, 5), ("5.0", 5), ("0", 0)])
+@each_row(("raw", "read"), [("5", 5), (5, 5), ("-3", -3), ("+4", 4), (5.0, 5), ("5.0", 5), ("0", 0)])
 def test_whole_numbers_are_read_in_each_spelling(raw: object, read: int) -> None:
     quantity = line(productQuantity=raw).quantity
     assert quantity == read
     assert type(quantity) is int
 
 
-@pytest.mark.parametrize(
+@each_row(
     "raw", ["abc", " 5", "5,0", "5.9", "1_000", "\u0665", "0x10", "1e3", 5.9, 1e300, True, [1], {"a": 1}, "9" * 40]
 )
 def test_what_is_no_whole_number_is_refused(raw: object) -> None:
@@ -34,7 +35,7 @@ def test_what_is_no_whole_number_is_refused(raw: object) -> None:
         line(productQuantity=raw)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("raw", "read"),
     [
         ("12.34", "12.34"),
@@ -50,7 +51,7 @@ def test_money_is_read_exactly(raw: object, read: str) -> None:
     assert str(line(productPrice=raw).price) == read
 
 
-@pytest.mark.parametrize(
+@each_row(
     "raw",
     [
         "abc",
@@ -81,7 +82,7 @@ def test_a_float_is_the_decimal_that_it_is_written_as(number: float) -> None:
     assert line(productPrice=number).price == Decimal(repr(number))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("raw", "read"),
     [
         *((raw, True) for raw in (True, 1, "1", "true", "True")),
@@ -92,24 +93,24 @@ def test_flags_are_read_in_each_spelling(raw: object, *, read: bool) -> None:
     assert decode({"uuid": "p-1", "allowBackorders": raw}, Product).allow_backorders is read
 
 
-@pytest.mark.parametrize("raw", [" ", "yes", "ja", 2, -1, 1.0, [1], {"a": 1}])
+@each_row("raw", [" ", "yes", "ja", 2, -1, 1.0, [1], {"a": 1}])
 def test_what_is_no_flag_is_refused(raw: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\.allowBackorders: expected true or false"):
         decode({"uuid": "p-1", "allowBackorders": raw}, Product)
 
 
-@pytest.mark.parametrize(("raw", "read"), [("0012", "0012"), (12, "12"), ("", ""), ("1e5", "1e5")])
+@each_row(("raw", "read"), [("0012", "0012"), (12, "12"), ("", ""), ("1e5", "1e5")])
 def test_digits_are_text(raw: object, read: str) -> None:
     assert line(sku=raw).sku == read
 
 
-@pytest.mark.parametrize("raw", [True, 1.5, [1], {"a": 1}])
+@each_row("raw", [True, 1.5, [1], {"a": 1}])
 def test_what_is_no_text_is_refused(raw: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\.sku: expected text"):
         line(sku=raw)
 
 
-@pytest.mark.parametrize("raw", [None, "", 5, True, []])
+@each_row("raw", [None, "", 5, True, []])
 def test_a_uuid_is_text_that_is_not_empty(raw: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\.uuid: expected an identifier"):
         decode({"uuid": raw}, Order)
@@ -121,7 +122,7 @@ def moment(raw: object) -> datetime:
     return order.created_at
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("raw", "utc"),
     [
         ("2026-11-01 09:30:00", datetime(2026, 11, 1, 8, 30, tzinfo=UTC)),
@@ -154,15 +155,13 @@ def test_every_wall_clock_time_is_read_as_itself(wall: datetime) -> None:
     assert read.utcoffset() in {timedelta(hours=1), timedelta(hours=2)}
 
 
-@pytest.mark.parametrize(
-    "raw", ["gisteren", "01-11-2026", "2026-13-01 00:00:00", "0001-00-00 00:00:00", 5, True, [1], {"a": 1}]
-)
+@each_row("raw", ["gisteren", "01-11-2026", "2026-13-01 00:00:00", "0001-00-00 00:00:00", 5, True, [1], {"a": 1}])
 def test_what_is_no_date_time_is_refused(raw: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\.createDate: expected a date and time"):
         decode({"uuid": "o-1", "createDate": raw}, Order)
 
 
-@pytest.mark.parametrize("raw", [5, True, [1], {"a": 1}])
+@each_row("raw", [5, True, [1], {"a": 1}])
 def test_an_enumeration_takes_text_only(raw: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\.status: expected text"):
         decode({"uuid": "o-1", "status": raw}, Order)

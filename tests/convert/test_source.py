@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import pytest
 
 from goedgepickt_async.convert import converter as registry
 from goedgepickt_async.convert import generate as fast
 from goedgepickt_async.models.base import alias, flatten
+from tests.support.tables import each_row
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -33,7 +33,7 @@ class value:  # noqa: N801 - named to collide with what the source uses
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@pytest.mark.parametrize("is_hot", [False, True])
+@each_row("is_hot", [False, True])
 def test_generated_names_differ_from_any_name_of_a_class_and_its_fields(is_hot: bool) -> None:
     data = {
         "data": 1,
@@ -72,7 +72,7 @@ class Twice:
     third: str | None = attrs.field(default=None, metadata=alias("c"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("data", "expected"),
     [
         ({"a": "1", "b": "2"}, Twice(text="1", number=2)),

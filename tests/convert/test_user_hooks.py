@@ -15,6 +15,7 @@ from goedgepickt_async.convert import converters, decode, decode_rows
 from goedgepickt_async.errors import DecodeError
 from goedgepickt_async.models import Order, OrderLine
 from goedgepickt_async.models.base import alias
+from tests.support.tables import each_row
 
 WEAK_SLOTS_ARE_SHARED = sys.version_info >= (3, 12)
 """Since Python 3.12 a slot for weak references is no part of a layout, and a class with one has a clone."""
@@ -155,7 +156,7 @@ def test_a_class_that_checks_or_calculates_a_value_is_read_by_its_init_and_wire_
         decode({}, Plain)
 
 
-@pytest.mark.parametrize("cls", [OwnOrder, OwnerOrder, BareOrder, Loose])
+@each_row("cls", [OwnOrder, OwnerOrder, BareOrder, Loose])
 def test_subclasses_and_classes_without_slots_are_read_by_a_compiled_function(cls: type[Any]) -> None:
     hook: Any = converters().fast.get_structure_hook(cls)
     assert hasattr(hook, "read_all")
@@ -173,7 +174,7 @@ def test_a_subclass_of_a_read_model_is_as_frozen_as_it_and_has_its_fields() -> N
     assert decode({"uuid": "o-1", "externalDisplayId": "#1", "status": "open"}, BareOrder).title() == "#1 (open)"
 
 
-@pytest.mark.parametrize("cls", [WeakOrder, CheckedOrder, CountingOrder, MadeOrder])
+@each_row("cls", [WeakOrder, CheckedOrder, CountingOrder, MadeOrder])
 def test_a_subclass_that_cannot_be_filled_directly_is_read_in_another_way(cls: type[Any]) -> None:
     hook = converters().fast.get_structure_hook(cls)
     assert hasattr(hook, "read_all") is (cls is WeakOrder and WEAK_SLOTS_ARE_SHARED)

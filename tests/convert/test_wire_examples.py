@@ -32,6 +32,7 @@ from goedgepickt_async.models import (
     WebhookEvent,
     Webshop,
 )
+from tests.support.tables import each_row
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -83,13 +84,13 @@ def test_a_product_reads_whole(product_data: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("cls", [Webshop, PickLocation, Product, Order])
+@each_row("cls", [Webshop, PickLocation, Product, Order])
 def test_a_uuid_alone_is_enough(cls: Any) -> None:
     assert decode({"uuid": "x"}, cls) == cls(uuid="x")
     assert decode({"uuid": "x", "later": 1}, cls) == cls(uuid="x", extra={"later": 1})
 
 
-@pytest.mark.parametrize("cls", [PageInfo, OrderLine, OrderShipment, Shipment, ProductStock, Supplier])
+@each_row("cls", [PageInfo, OrderLine, OrderShipment, Shipment, ProductStock, Supplier])
 def test_an_object_without_a_uuid_may_be_empty(cls: Any) -> None:
     assert decode({}, cls) == cls()
 
@@ -100,15 +101,15 @@ def test_an_orders_uuid_is_read_in_both_spellings() -> None:
     assert decode({"uuid": "o-2", "orderUuid": "o-1"}, Order).uuid == "o-2"
 
 
-@pytest.mark.parametrize("side", ["billing", "shipping"])
-@pytest.mark.parametrize("spelling", ["HousenumberAddition", "HouseNumberAddition"])
+@each_row("side", ["billing", "shipping"])
+@each_row("spelling", ["HousenumberAddition", "HouseNumberAddition"])
 def test_the_house_number_addition_is_read_in_both_spellings(side: str, spelling: str) -> None:
     order = decode({"uuid": "o-1", f"{side}{spelling}": "bis"}, Order)
     assert getattr(order, side) == Address(house_number_addition="bis")
     assert order.extra == {}
 
 
-@pytest.mark.parametrize(("bare", "free"), [(5, 5), ("5", 5), ("-2", -2), (0, 0), (7.0, 7)])
+@each_row(("bare", "free"), [(5, 5), ("5", 5), ("-2", -2), (0, 0), (7.0, 7)])
 def test_stock_as_a_bare_number_is_free_stock(bare: object, free: int) -> None:
     assert decode({"uuid": "p-1", "stock": bare}, Product).stock == ProductStock(free_stock=free)
 
@@ -150,7 +151,7 @@ def test_a_response_without_a_list_is_refused() -> None:
             decode_rows(data, Order)
 
 
-@pytest.mark.parametrize("rows", [{}, "", 0, False, {"0": {"uuid": "x"}}])
+@each_row("rows", [{}, "", 0, False, {"0": {"uuid": "x"}}])
 def test_items_that_are_no_list_are_refused(rows: object) -> None:
     with pytest.raises(DecodeError, match=r"\$\.items: expected a list"):
         decode_rows(rows, Order)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.tables import each_row
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "language.py"
 spec = importlib.util.spec_from_file_location("language", SCRIPT)
@@ -43,7 +43,7 @@ def found(texts: Iterable[Any]) -> set[tuple[int, str]]:
     return {(text.line, problem) for text in texts for problem in language.problems(text, synonyms)}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "sentence",
     [
         "Whoever calls it gets an error.",
@@ -67,7 +67,7 @@ def test_page_sentence_of_forbidden_kind_is_found(sentence: str) -> None:
     assert found(language.in_markdown(f"# Title\n\nA good sentence. {sentence}\n"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "sentence",
     [
         "The client sends the request again.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.support.tables import each_row
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def _blocks() -> Iterator[tuple[str, str]]:
 BLOCKS = dict(_blocks())
 
 
-@pytest.mark.parametrize("place", BLOCKS)
+@each_row("place", BLOCKS)
 def test_block_with_top_level_await_can_be_pasted_into_the_console_line_by_line(place: str) -> None:
     """In the console of Python 3.11 and 3.12 an empty line ends a compound statement."""
     compiler = codeop.CommandCompiler()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tables import each_row
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text("utf-8")
 REPOSITORY = "https://github.com/goedgepickt-async/goedgepickt-async"
@@ -82,7 +84,7 @@ SEARCHED = {
 """A word that people search for, and the page that has it in a heading."""
 
 
-@pytest.mark.parametrize("word", SEARCHED)
+@each_row("word", SEARCHED)
 def test_a_searched_word_is_in_a_heading_of_a_page_with_an_answer(word: str) -> None:
     page = next((ROOT / "docs").rglob(f"{SEARCHED[word]}.md")).read_text("utf-8")
     section = re.search(

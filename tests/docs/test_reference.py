@@ -9,6 +9,7 @@ import pytest
 
 import goedgepickt_async
 from goedgepickt_async import ConfigurationError, contrib
+from tests.support.tables import each_row
 
 DOCS = Path(__file__).parents[2] / "docs"
 _DIRECTIVE = re.compile(r"^\.\. (?:auto(\w+)|py:module):: (\S+)$", re.MULTILINE)
@@ -74,7 +75,7 @@ def shown_names() -> set[str]:
     return {path for _, _, path in SHOWN}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@each_row("module", MODULES)
 def test_every_public_name_is_in_the_reference(module: str) -> None:
     names = the_module(module).__all__  # type: ignore[attr-defined]
     assert names
@@ -94,7 +95,7 @@ def test_each_module_is_public_or_listed_as_private() -> None:
     assert {module for module in modules if not module.startswith("_")} == public - {"contrib"} | NOT_PUBLIC
 
 
-@pytest.mark.parametrize("path", sorted(shown_names()))
+@each_row("path", sorted(shown_names()))
 def test_what_the_reference_shows_is_there_and_public(path: str) -> None:
     if path in MODULES:
         assert the_module(path) is not None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import attrs
-import pytest
 
 from goedgepickt_async import models
 from goedgepickt_async.models.base import SOURCES, Confidence, field_info
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.webhooks import events
+from tests.support.tables import each_row
 
 MODELS = [
     thing for name in models.__all__ if isinstance(thing := getattr(models, name), type) and issubclass(thing, Model)
@@ -18,7 +18,7 @@ MODELS = [
 EVENTS = [events.OrderStatusChanged, events.StockUpdated, events.CompoundProductStockUpdated]
 
 
-@pytest.mark.parametrize("cls", [*MODELS, *EVENTS], ids=lambda cls: cls.__name__)
+@each_row("cls", [*MODELS, *EVENTS], ids=lambda cls: cls.__name__)
 def test_each_field_has_a_wire_name_a_confidence_and_a_source(cls: type[Any]) -> None:
     of_the_api = [field for field in attrs.fields(cls) if field_info(field.metadata) is not None]
     assert of_the_api
@@ -33,7 +33,7 @@ def test_each_field_has_a_wire_name_a_confidence_and_a_source(cls: type[Any]) ->
         assert info.section in SOURCES, field.name
 
 
-@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+@each_row("cls", MODELS, ids=lambda cls: cls.__name__)
 def test_no_personal_field_is_in_a_repr(cls: type[Any]) -> None:
     for field in attrs.fields(cls):
         info = field_info(field.metadata)

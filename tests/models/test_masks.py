@@ -23,6 +23,7 @@ from goedgepickt_async.models import (
     Webhook,
     WebhookEvent,
 )
+from tests.support.tables import each_row
 
 MARK = "Persoonlijk"
 PERSON = Address(
@@ -42,7 +43,7 @@ PERSON = Address(
 LINE = NewOrderLine(sku="0012", product_name=MARK, quantity=1, tax_rate=21)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model", "shown"),
     [
         (PERSON, ["NL"]),

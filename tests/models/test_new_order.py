@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async.errors import Evidence, ValidationError
 from goedgepickt_async.models import UNSET, Address, NewOrder, NewOrderLine, OrderStatus, PickupLocation, Unset
+from tests.support.tables import each_row
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -62,7 +63,7 @@ def test_an_unknown_keyword_is_reported_with_the_other_problems() -> None:
     assert set(error.fields) == {"oder_id", "order_id"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value"),
     [
         ("order_id", ""),
@@ -133,7 +134,7 @@ def test_an_invalid_value_is_refused_under_its_name(field: str, value: object) -
     assert set(refused(lambda: order(**{field: value})).fields) == {field}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value"),
     [
         ("sku", ""),
@@ -222,7 +223,7 @@ def test_every_float_is_refused_as_an_amount(amount: float) -> None:
     assert set(refused(lambda: line(unit_price_incl=amount)).fields) == {"unit_price_incl"}
 
 
-@pytest.mark.parametrize("status", ["open", "on_hold", "completed", "cancelled", OrderStatus.ON_HOLD])
+@each_row("status", ["open", "on_hold", "completed", "cancelled", OrderStatus.ON_HOLD])
 def test_an_order_can_be_created_in_the_four_documented_states(status: str) -> None:
     assert order(status=status).status is OrderStatus(status)
 

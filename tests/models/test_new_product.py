@@ -10,6 +10,7 @@ import pytest
 from goedgepickt_async.errors import ValidationError
 from goedgepickt_async.models import UNSET, NewProduct, NewWebhook, ProductUpdate, WebhookEvent
 from goedgepickt_async.models.validators import COUNTRY_CODES
+from tests.support.tables import each_row
 
 
 def test_a_new_product_needs_a_name_and_a_sku() -> None:
@@ -26,7 +27,7 @@ def test_an_update_does_not_change_fields_that_are_not_given() -> None:
     assert not update.name
 
 
-@pytest.mark.parametrize("field", ["name", "sku", "stock_management", "webshop_uuid"])
+@each_row("field", ["name", "sku", "stock_management", "webshop_uuid"])
 def test_a_required_field_of_a_product_cannot_be_emptied(field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         ProductUpdate(**{field: None})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -44,7 +45,7 @@ def test_a_webhook_accepts_known_and_unknown_events() -> None:
     assert NewWebhook(event=WebhookEvent("shipment.created"), target_url="https://x.test").event == "shipment.created"
 
 
-@pytest.mark.parametrize(("field", "value"), [("event", ""), ("event", 5), ("target_url", ""), ("target_url", None)])
+@each_row(("field", "value"), [("event", ""), ("event", 5), ("target_url", ""), ("target_url", None)])
 def test_an_invalid_webhook_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:
         NewWebhook(**{"event": "order.statusChanged", "target_url": "https://x.test", field: value})  # type: ignore[arg-type]

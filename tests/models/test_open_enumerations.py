@@ -12,11 +12,12 @@ import pytest
 
 from goedgepickt_async.models import LineType, OpenEnum, OrderStatus, ProductType, ShipmentStatus, WebhookEvent
 from goedgepickt_async.models import base as module
+from tests.support.tables import each_row
 
 CLASSES = (OrderStatus, LineType, ProductType, ShipmentStatus, WebhookEvent)
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@each_row("cls", CLASSES)
 def test_known_values_are_the_named_members(cls: type[OpenEnum]) -> None:
     for member in cls:
         assert cls(member.value) is member
@@ -25,7 +26,7 @@ def test_known_values_are_the_named_members(cls: type[OpenEnum]) -> None:
         assert str(member) == member.value
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@each_row("cls", CLASSES)
 def test_an_unknown_value_is_a_member_like_value_that_equals_its_text(cls: type[OpenEnum]) -> None:
     unknown = cls("from_the_future")
     assert isinstance(unknown, cls)
@@ -62,7 +63,7 @@ def test_a_value_that_spells_a_members_name_is_still_unknown() -> None:
     assert shouted != OrderStatus.OPEN
 
 
-@pytest.mark.parametrize("value", ["open", "from_the_future", ""])
+@each_row("value", ["open", "from_the_future", ""])
 def test_members_survive_pickle_and_copies(value: str) -> None:
     status = OrderStatus(value)
     for again in (pickle.loads(pickle.dumps(status)), copy.copy(status), copy.deepcopy(status)):
@@ -71,7 +72,7 @@ def test_members_survive_pickle_and_copies(value: str) -> None:
         assert again.is_known is status.is_known
 
 
-@pytest.mark.parametrize("value", [5, None, True, b"open", 1.5])
+@each_row("value", [5, None, True, b"open", 1.5])
 def test_what_is_no_text_is_no_member(value: object) -> None:
     with pytest.raises(ValueError, match="is not a valid OrderStatus"):
         OrderStatus(value)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ from goedgepickt_async.models import (
     Webhook,
     Webshop,
 )
+from tests.support.tables import each_row
 
 EXAMPLES: list[Any] = [
     Webshop(uuid="w-1", name="Voorbeeldwinkel"),
@@ -107,7 +108,7 @@ def test_counted_lines_leave_a_bundles_header_out_and_keep_its_parts() -> None:
     assert order.items_to_count == 5
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("picture", "has_picture"),
     [
         (None, False),
@@ -121,7 +122,7 @@ def test_a_placeholder_is_no_picture(picture: str | None, *, has_picture: bool) 
     assert Product(uuid="p-1", picture=picture).has_picture is has_picture
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("stock", "available"),
     [
         (ProductStock(free_stock=3), 3),

@@ -22,6 +22,7 @@ from goedgepickt_async.errors import DecodeError, ValidationError
 from goedgepickt_async.models import UNSET, NewOrder, NewOrderLine, Order, ProductUpdate, Secret, Webhook
 from goedgepickt_async.models.serialization import Model
 from goedgepickt_async.testing.strategies import for_model
+from tests.support.tables import each_row
 
 ALL = sorted(
     (thing for name in models.__all__ if isinstance(thing := getattr(models, name), type) and issubclass(thing, Model)),
@@ -85,7 +86,7 @@ def test_every_model_is_tested() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("cls", "data", "path"),
     [
         (Order, {"externalDisplayId": "#1", "uuid": "o"}, "externalDisplayId"),
@@ -114,7 +115,7 @@ def test_data_that_does_not_fit_the_model_is_refused_with_its_place(cls: type[Mo
         cls.from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize("text", ["", "{", "nee", b"\xff", "null", "[" * 100_000])
+@each_row("text", ["", "{", "nee", b"\xff", "null", "[" * 100_000])
 def test_a_text_that_is_not_a_json_object_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValidationError):
         Order.from_json(text)

@@ -10,6 +10,7 @@ import pytest
 from goedgepickt_async import ConfigurationError, Evidence, GoedGepickt, GoedGepicktError, ValidationError, errors
 from goedgepickt_async.bulk import Applied, Outcome, Plan, PlannedWrite
 from goedgepickt_async.sandbox import Sandbox
+from tests.support.tables import each_row
 
 
 async def test_a_plan_and_its_outcomes_come_back_equal(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -40,7 +41,7 @@ ERRORS: list[GoedGepicktError] = [
 ]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@each_row("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_of_an_outcome_comes_back_without_its_body(error: GoedGepicktError) -> None:
     outcome = Outcome[str, None](index=1, item="a", error=error)
     plain = outcome.to_dict()
@@ -59,7 +60,7 @@ def test_a_foreign_error_keeps_its_name() -> None:
     assert str(Outcome.from_dict(plain).error) == "KeyError: 'sku'"
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"index": 1}, {"message": 5}, "{}", {"format": "x"}])
+@each_row("data", [None, [], {}, {"index": 1}, {"message": 5}, "{}", {"format": "x"}])
 def test_what_was_not_saved_is_refused(data: Any) -> None:
     for read in (Plan, Outcome, PlannedWrite, Applied, GoedGepicktError):
         with pytest.raises(ConfigurationError):

@@ -4,7 +4,6 @@ import json
 from datetime import date
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,11 +23,12 @@ from goedgepickt_async.paging.reader import (
     plain,
     reaching_back,
 )
+from tests.support.tables import each_row
 
 # -- the next page --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("page", "per_page", "start", "end"),
     [(None, 100, 0, 100), (1, 30, 0, 30), (4, 30, 90, 120), (101, 99, 9900, 9999), (102, 99, 9999, 10_000)],
 )
@@ -39,7 +39,7 @@ def test_a_page_covers_its_places_as_far_as_page_numbers_reach(
     assert (ask.start, ask.end, ask.size) == (start, end, end - start)
 
 
-@pytest.mark.parametrize(("covered", "per_page", "page"), [(0, 7, 1), (1, 7, 2), (7, 7, 2), (8, 7, 3), (100, 1, 101)])
+@each_row(("covered", "per_page", "page"), [(0, 7, 1), (1, 7, 2), (7, 7, 2), (8, 7, 3), (100, 1, 101)])
 def test_a_plain_page_is_the_first_one_that_begins_behind(covered: int, per_page: int, page: int) -> None:
     assert plain(covered, per_page) == PageRequest(page=page, per_page=per_page)
 
@@ -77,7 +77,7 @@ def test_a_page_of_one_row_cannot_overlap() -> None:
 # -- what a page says of itself -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("asked", "claimed", "rows", "size"),
     [
         (100, None, 40, 100),
@@ -105,7 +105,7 @@ def created(*moments: str | None) -> list[Any]:
     return [{"createDate": moment} for moment in moments]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("rows", "number"),
     [
         (created("a"), 0),
@@ -122,7 +122,7 @@ def test_ties_are_the_rows_before_the_last_one_of_its_instant_up_to_a_limit(rows
     assert _ties(rows) == number
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("row", "day"),
     [
         ({"createDate": "2026-05-06 10:00:00"}, date(2026, 5, 6)),
@@ -152,8 +152,8 @@ def test_a_key_that_was_read_or_comes_twice_is_not_new() -> None:
     assert ("a" in seen, "c" in seen, len(seen)) == (True, False, 2)
 
 
-@pytest.mark.parametrize("number", [MEMORY - 1, MEMORY, MEMORY + 1, 2 * MEMORY + 5])
-@pytest.mark.parametrize("at_once", [False, True])
+@each_row("number", [MEMORY - 1, MEMORY, MEMORY + 1, 2 * MEMORY + 5])
+@each_row("at_once", [False, True])
 def test_the_last_thousand_keys_are_remembered(number: int, at_once: bool) -> None:
     keys = [str(index) for index in range(number)]
     seen = SeenKeys(keys[:10], whole=True)
@@ -174,7 +174,7 @@ def test_a_reading_that_was_not_whole_does_not_become_whole() -> None:
 NAMES = ("uuid", "sku")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("one", "other", "same"),
     [
         ({"uuid": "1", "sku": "a"}, {"uuid": "1", "sku": "b"}, True),

@@ -33,6 +33,7 @@ from goedgepickt_async.convert import encode
 from goedgepickt_async.models import Unset
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, raw_server
+from tests.support.tables import each_row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -174,7 +175,7 @@ async def test_any_argument_is_accepted_or_raises_our_error(
                 assert_short(error)
 
 
-@pytest.mark.parametrize("name", ["max_attempts", "base", "cap", "max_refusals", "max_retry_after", "quota"])
+@each_row("name", ["max_attempts", "base", "cap", "max_refusals", "max_retry_after", "quota"])
 def test_a_retry_policy_of_any_value_is_made_or_raises_our_error(name: str) -> None:
     values: list[Any] = [*VALUES.values(), -1, -0.5, float("nan")]
     for value in values:

@@ -25,6 +25,7 @@ from goedgepickt_async.resources.webhooks import KeyedLock, diff, same_target
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving, unlimited_budget
 from tests.resources.test_resources import LOST, NEVER_DONE, applied, name_of
+from tests.support.tables import each_row
 from tests.support.waiting import SAFETY, until
 
 pytestmark = pytest.mark.virtual_time
@@ -256,7 +257,7 @@ async def test_an_unknown_webshop_is_refused_by_the_api_and_created_subscription
     assert len(sandbox.world.webhooks) == 1
 
 
-@pytest.mark.parametrize("secret", [None, Secret("")])
+@each_row("secret", [None, Secret("")])
 def test_a_subscription_without_its_secret_raises_an_error(secret: Secret | None) -> None:
     done = EnsuredWebhooks(
         existing=(Webhook(uuid="h-1", secret=secret),), created=(Webhook(uuid="h-2", secret=Secret("x")),)
@@ -270,7 +271,7 @@ def test_a_secret_of_several_subscriptions_is_returned_once() -> None:
     assert EnsuredWebhooks(existing=hooks).secrets == (Secret("geheim"),)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("one", "other", "same"),
     [
         (URL, URL, True),

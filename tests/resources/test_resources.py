@@ -27,6 +27,7 @@ from goedgepickt_async import (
     WebhookEvent,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.tables import each_row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -346,7 +347,7 @@ async def test_a_write_without_a_webshop_is_refused_before_it_is_sent(
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "field"),
     [
         ({"paid_total": 19.9}, "paid_total"),

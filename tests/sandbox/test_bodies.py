@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.sandbox.requests import clean_input, parse_body
+from tests.support.tables import each_row
 
 if TYPE_CHECKING:
     from .conftest import Api
@@ -43,7 +44,7 @@ def test_brackets_bring_any_tree_of_texts_back(tree: dict[str, Any]) -> None:
     assert (parse_body(raw, FORM) or {}) == tree
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("raw", "parsed"),
     [
         (b"a=1&a=2", {"a": "2"}),

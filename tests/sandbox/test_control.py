@@ -13,6 +13,7 @@ from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.app import Quirks
 from goedgepickt_async.sandbox.world import ACTIONS
 from tests.support.receiver import receiving
+from tests.support.tables import each_row
 
 if TYPE_CHECKING:
     from .conftest import Api, Serve
@@ -249,7 +250,7 @@ async def test_a_key_that_is_given_opens_both_apis_and_no_other_does(serve: Serv
                 assert reply.status == (200 if opens else 401)
 
 
-@pytest.mark.parametrize("key", ["", "short", "with space in it", "é" * 12, "x" * 5000])
+@each_row("key", ["", "short", "with space in it", "é" * 12, "x" * 5000])
 def test_keys_that_no_client_could_send_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match="key must be 8 to 4096 visible ASCII characters"):
         Sandbox(key=key)
@@ -323,7 +324,7 @@ async def test_a_lively_sandbox_moves_by_itself_and_stops(serve: Serve) -> None:
     assert "sandbox lively" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
-@pytest.mark.parametrize("rate", [0, -1, 6001])
+@each_row("rate", [0, -1, 6001])
 def test_an_impossible_liveliness_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="lively must be a number of events a minute"):
         Sandbox(lively=rate)

@@ -26,6 +26,7 @@ from goedgepickt_async.sandbox.deliveries import (
     sign,
 )
 from tests.support.receiver import Receiver, receiving
+from tests.support.tables import each_row
 
 from .conftest import Api, Serve
 
@@ -277,7 +278,7 @@ async def test_the_pauses_between_attempts_are_kept_at_the_pace_that_was_asked_f
     assert all(gap >= 0.9 * least for gap, least in zip(gaps, (0.02, 0.04, 0.08, 0.16), strict=True))
 
 
-@pytest.mark.parametrize("wrong", [{"delivery_pace": -1}, {"delivery_timeout": 0}, {"delivery_timeout": float("nan")}])
+@each_row("wrong", [{"delivery_pace": -1}, {"delivery_timeout": 0}, {"delivery_timeout": float("nan")}])
 def test_a_pace_that_is_none_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="pace"):
         Sandbox(**wrong)  # type: ignore[arg-type]  # a float
@@ -369,9 +370,7 @@ async def test_a_sandbox_calls_only_this_machine(
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/", "http://127.9.9.9/", "https://[::1]:8443/x", "http://LOCALHOST/"]
-)
+@each_row("url", ["http://127.0.0.1:1/", "http://127.9.9.9/", "https://[::1]:8443/x", "http://LOCALHOST/"])
 def test_this_machine_is_known_by_its_names(url: str) -> None:
     assert is_loopback(url)
 

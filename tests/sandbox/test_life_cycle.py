@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from goedgepickt_async.sandbox import World
 from goedgepickt_async.sandbox.world import ACTIONS, ActionError, ChangeKind, Lively, WorldSettings
 from goedgepickt_async.sandbox.world.table import parse_moment
+from tests.support.tables import each_row
 
 NOW = 1_800_000_000.0
 RESERVING = {"open", "ready_for_picking", "backorder", "on_hold"}
@@ -209,7 +210,7 @@ def test_completing_a_backorder_leaves_its_stock_reserved_and_asks_for_attention
     assert broken_rules(world) == []
 
 
-@pytest.mark.parametrize("status", ["completed", "cancelled", "on_hold", "teleported"])
+@each_row("status", ["completed", "cancelled", "on_hold", "teleported"])
 def test_a_status_that_is_set_has_its_effects_where_the_service_has_them(status: str) -> None:
     world = make_world(4, orders=0, oddities=False)
     uuid = str(world.place_order([(world.product_label(0)[0], 2)])["uuid"])

@@ -13,6 +13,7 @@ import pytest
 
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.sandbox.faults import seeded_latency
+from tests.support.tables import each_row
 
 if TYPE_CHECKING:
     from .conftest import Api, Serve
@@ -215,7 +216,7 @@ async def test_a_form_may_name_its_method(api: Api) -> None:
     assert reply.items[0]["name"] == "Anders"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "arguments",
     [{"limit": 0}, {"limit": True}, {"limit": "150"}, {"period": 0}, {"period": math.nan}, {"period": "60"}],
 )

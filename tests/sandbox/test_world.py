@@ -20,6 +20,7 @@ from goedgepickt_async import sandbox as sandbox_package
 from goedgepickt_async.sandbox import Sandbox, World
 from goedgepickt_async.sandbox.world import Change, ChangeKind, WorldSettings
 from goedgepickt_async.sandbox.world.table import Calendar, SeededIds, day_start, parse_moment, write_moment
+from tests.support.tables import each_row
 
 if TYPE_CHECKING:
     from .conftest import Api
@@ -110,7 +111,7 @@ def test_every_uuid_is_unique_and_every_link_leads_somewhere() -> None:
     assert all(world.order(link["uuid"]) for link in linked if link)
 
 
-@pytest.mark.parametrize("shipments", [None, 0, 7, 500])
+@each_row("shipments", [None, 0, 7, 500])
 def test_orders_and_shipments_agree(shipments: int | None) -> None:
     world = make_world(shipments=shipments)
     of_orders = {parcel["trackTraceCode"] for order in world.orders for parcel in order.get("shipments", [])}
@@ -194,7 +195,7 @@ def test_a_tidy_world_has_none_of_them() -> None:
     assert not any(order[field] is None for order in orders for field in ("shippingMethod", *SELDOM_NULL))
 
 
-@pytest.mark.parametrize("sizes", [{"orders": 0}, {"products": 0}, {"orders": 0, "products": 0, "shipments": 3}])
+@each_row("sizes", [{"orders": 0}, {"products": 0}, {"orders": 0, "products": 0, "shipments": 3}])
 def test_any_table_may_be_empty(sizes: dict[str, int]) -> None:
     world = make_world(**sizes)
     assert json.loads(everything(world))

@@ -18,6 +18,7 @@ from goedgepickt_async.testing import VirtualClock
 from goedgepickt_async.testing.clock import VirtualLoop
 from goedgepickt_async.webhooks import InboxEntry, SqliteInbox
 from tests.support.receiver import receiving
+from tests.support.tables import each_row
 
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 ROOM_FOR_MANY = _SOMAXCONN.exists() and int(_SOMAXCONN.read_text(encoding="ascii")) > 1000
@@ -205,7 +206,7 @@ def test_less_than_a_nanosecond_is_rounded_up() -> None:
     assert clock.monotonic_ns() == 1
 
 
-@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+@each_row("seconds", [-1, float("inf"), float("nan")])
 def test_the_clock_cannot_advance_by_a_negative_or_infinite_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="at least 0"):
         VirtualClock().advance(seconds)

@@ -16,9 +16,10 @@ from goedgepickt_async.testing import (
     webhook,
 )
 from goedgepickt_async.webhooks import UnknownEvent, parse, verify
+from tests.support.tables import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "event",
     [
         order_status_changed(),

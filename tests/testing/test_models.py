@@ -20,6 +20,7 @@ from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import order, product, shipment, stock_location, to_wire, webhook, without_personal_data
 from goedgepickt_async.testing.strategies import for_model
 from goedgepickt_async.webhooks import OrderStatusChanged
+from tests.support.tables import each_row
 
 MODELS = [
     testing.address,
@@ -52,20 +53,20 @@ def test_all_factories_are_tested_here() -> None:
     assert {factory.__name__ for factory in MODELS} == set(testing.__all__) - others
 
 
-@pytest.mark.parametrize("factory", MODELS)
+@each_row("factory", MODELS)
 def test_the_same_number_gives_the_same_model_and_another_number_another_model(factory: Factory) -> None:
     assert factory() == factory(1)
     assert factory(2) == factory(2) != factory(1)
 
 
-@pytest.mark.parametrize("factory", MODELS)
+@each_row("factory", MODELS)
 def test_a_model_that_was_written_and_read_is_equal(factory: Factory) -> None:
     for number in range(5):
         model = factory(number)
         assert decode(json.loads(json.dumps(to_wire(model))), type(model)) == model
 
 
-@pytest.mark.parametrize("factory", [testing.order, testing.product, testing.shipment, testing.webshop])
+@each_row("factory", [testing.order, testing.product, testing.shipment, testing.webshop])
 def test_a_model_has_the_wire_names_of_a_row_that_the_sandbox_serves(factory: Factory) -> None:
     world = Sandbox(orders=40, products=40, oddities=False).world
     table = {"order": world.orders, "product": world.products, "shipment": world.shipments, "webshop": world.webshops}
@@ -74,7 +75,7 @@ def test_a_model_has_the_wire_names_of_a_row_that_the_sandbox_serves(factory: Fa
     assert unexpected <= {"orderNumber", "orderId", "stock"}  # only some orders of the sandbox have these
 
 
-@pytest.mark.parametrize("factory", MODELS)
+@each_row("factory", MODELS)
 def test_personal_data_belongs_to_no_real_person(factory: Factory) -> None:
     text = json.dumps(to_wire(factory(3)))
     assert "@" not in text.replace("@example.test", "")
@@ -140,7 +141,7 @@ def test_a_value_that_the_api_cannot_send_is_refused_with_its_place() -> None:
         order(lines=[{"quantity": 1}, 7])
 
 
-@pytest.mark.parametrize("thing", [7, "text", None, {"uuid": "x"}])
+@each_row("thing", [7, "text", None, {"uuid": "x"}])
 def test_a_value_that_is_not_a_model_is_refused(thing: object) -> None:
     with pytest.raises(TypeError, match="is no model"):
         to_wire(thing)

@@ -11,6 +11,7 @@ from goedgepickt_async import ConfigurationError, GoedGepickt, LocalBudget, Retr
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import VirtualClock, serving, unlimited_budget
 from goedgepickt_async.testing.sandbox import check, client_of, fitting_budget, is_asynchronous, running
+from tests.support.tables import each_row
 
 
 async def test_an_asynchronous_test_reads_through_the_client(
@@ -41,7 +42,7 @@ def test_the_sandbox_has_no_thread_with_a_virtual_clock(
     assert not [thread for thread in threading.enumerate() if "sandbox" in thread.name]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("options", "message"),
     [
         ({"oders": 1, "limt": 2}, "unknown option limt, oders; the options are .*, orders, "),
@@ -56,7 +57,7 @@ def test_invalid_options_of_a_sandbox_are_refused_with_an_explanation(options: d
         check(options)
 
 
-@pytest.mark.parametrize("limit", [None, 10])
+@each_row("limit", [None, 10])
 def test_a_request_without_the_virtual_clock_is_refused_with_the_call_to_use(limit: int | None) -> None:
     options = {"orders": 1, "limit": limit}
     with (
@@ -90,7 +91,7 @@ def test_retries_pause_in_virtual_time_only() -> None:
         assert quick.settings.retry.cap <= 0.01
 
 
-@pytest.mark.parametrize("used", [{"stopped"}, {"running"}, {"stopped", "running"}])
+@each_row("used", [{"stopped"}, {"running"}, {"stopped", "running"}])
 def test_a_client_is_closed_in_stopped_and_running_event_loops(used: set[str]) -> None:
     stopped, running_loop = asyncio.new_event_loop(), asyncio.new_event_loop()
     thread = threading.Thread(target=running_loop.run_forever)

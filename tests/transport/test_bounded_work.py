@@ -23,6 +23,7 @@ from goedgepickt_async._transport.request import RawResponse, Request
 from goedgepickt_async._transport.verdict import judge
 from goedgepickt_async.budget import protocol
 from goedgepickt_async.budget.protocol import parse_retry_after
+from tests.support.tables import each_row
 
 SIZE = 400_000
 STEPS = 20_000
@@ -128,7 +129,7 @@ def test_an_errors_body_is_bounded_work(worst: str) -> None:
                 assert sum(map(len, getattr(verdict.error, "fields", {}))) < 50_000
 
 
-@pytest.mark.parametrize("worst", WORST)
+@each_row("worst", WORST)
 def test_a_redirects_location_is_bounded_work(worst: str) -> None:
     for location in (WORST[worst], "https://" + WORST[worst]):
         with bounded():
@@ -137,7 +138,7 @@ def test_a_redirects_location_is_bounded_work(worst: str) -> None:
         assert len(str(verdict.error)) < 1_000
 
 
-@pytest.mark.parametrize("worst", WORST)
+@each_row("worst", WORST)
 def test_making_text_fit_to_be_shown_is_bounded_work(worst: str) -> None:
     with bounded():
         for shown in (text.printable(WORST[worst]), text.mask_personal(WORST[worst]), text.printable(WORST[worst], 80)):
@@ -145,7 +146,7 @@ def test_making_text_fit_to_be_shown_is_bounded_work(worst: str) -> None:
             assert shown.isprintable()
 
 
-@pytest.mark.parametrize("worst", WORST)
+@each_row("worst", WORST)
 def test_headers_are_bounded_work(worst: str) -> None:
     names = ("Retry-After", "Date", "X-RateLimit-Limit", "X-RateLimit-Remaining")
     headers = CIMultiDict([(name, WORST[worst]) for name in names])
@@ -154,7 +155,7 @@ def test_headers_are_bounded_work(worst: str) -> None:
         verdict.budget_outcome(200, headers, 150)
 
 
-@pytest.mark.parametrize("worst", WORST)
+@each_row("worst", WORST)
 def test_what_aiohttp_quotes_of_a_server_is_bounded_work(worst: str) -> None:
     with bounded():
         for error in (
@@ -165,7 +166,7 @@ def test_what_aiohttp_quotes_of_a_server_is_bounded_work(worst: str) -> None:
             assert len(verdict.describe(error)) < 1_000
 
 
-@pytest.mark.parametrize("worst", WORST)
+@each_row("worst", WORST)
 def test_reporting_what_is_unknown_is_bounded_work(worst: str) -> None:
     with bounded():
         logs.report_unknown([WORST[worst]], RawResponse)

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-import pytest
 from aiohttp.http_exceptions import BadHttpMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -16,6 +15,7 @@ from yarl import URL
 from goedgepickt_async import ConnectFailedError, ConnectionLostError, Evidence, RequestTimeoutError
 from goedgepickt_async._transport.request import RawResponse, TransportFailure
 from goedgepickt_async._transport.verdict import EndedError, _unquoted, describe, failure_of
+from tests.support.tables import each_row
 
 SECRET = "a-key"
 HEADERS = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {SECRET}"}))
@@ -47,7 +47,7 @@ def failed(
     return failure
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("exc", "words"),
     [
         (aiohttp.InvalidURL("http://:::"), "the host in base_url is not valid"),
@@ -116,7 +116,7 @@ def test_a_timeout_says_whether_the_request_had_been_sent() -> None:
     assert after.message == "the request timed out: no complete response within 30 s"
 
 
-@pytest.mark.parametrize("status", [199, 200, 299, 300])
+@each_row("status", [199, 200, 299, 300])
 def test_after_the_headers_of_an_error_a_timeout_leaves_the_response_that_they_tell(status: int) -> None:
     head = (status, {"Retry-After": "3"})
     found = failure_of(TimeoutError(), sent=True, head=head, evidence=Evidence.UNKNOWN, timeout=30, proxy=None)
@@ -126,7 +126,7 @@ def test_after_the_headers_of_an_error_a_timeout_leaves_the_response_that_they_t
         assert found == RawResponse(status=status, headers=head[1], body=b"")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("cause", "kept"),
     [
         (unverified(), ssl.SSLCertVerificationError),
@@ -140,7 +140,7 @@ def test_only_causes_from_the_standard_library_are_kept(cause: OSError, kept: ty
     assert found is None if kept is None else type(found) is kept
 
 
-@pytest.mark.parametrize(("links", "kept"), [(4, True), (5, False)])
+@each_row(("links", "kept"), [(4, True), (5, False)])
 def test_a_cause_is_looked_for_behind_four_exceptions(links: int, kept: bool) -> None:
     exc: BaseException = refused()
     for _ in range(links):
@@ -148,20 +148,20 @@ def test_a_cause_is_looked_for_behind_four_exceptions(links: int, kept: bool) ->
     assert (failed(exc).cause is not None) is kept
 
 
-@pytest.mark.parametrize(("length", "shown"), [(255, "h" * 255), (256, "h" * 255 + "…")])
+@each_row(("length", "shown"), [(255, "h" * 255), (256, "h" * 255 + "…")])
 def test_of_a_hosts_name_255_characters_are_shown(length: int, shown: str) -> None:
     place: Any = SimpleNamespace(host="h" * length, port=443, is_ssl=True, ssl=True, proxy=None)
     assert describe(aiohttp.ClientConnectorDNSError(place, OSError(-2, "x"))) == f"the host {shown!r} has no address"
     assert describe(aiohttp.ClientConnectorError(place, refused())) == f"{shown}:443: Connection refused"
 
 
-@pytest.mark.parametrize(("length", "shown"), [(200, "x" * 200), (201, "x" * 200 + "…")])
+@each_row(("length", "shown"), [(200, "x" * 200), (201, "x" * 200 + "…")])
 def test_of_a_reason_200_characters_are_shown(length: int, shown: str) -> None:
     assert describe(OSError(1, "x" * length)) == shown
     assert describe(aiohttp.ClientResponseError(INFO, (), message="x" * 300 + "'De Vries'")) == "x" * 200 + "…"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "shown"),
     [("X: bad X:", "X: bad X"), ("x" * 300, "x" * 300), ("x" * 301, "x" * 300 + "…"), ("bad <^ 'De Vries'", "bad")],
 )

@@ -28,6 +28,7 @@ from goedgepickt_async import (
 from goedgepickt_async.testing import unlimited_budget
 from goedgepickt_async.webhooks import MemoryInbox, OrderStatusChanged, WebhookReceiver, sign, verify
 from tests.support.raw_server import Exchange, raw_server
+from tests.support.tables import each_row
 
 KEY = "key-that-nobody-may-see"
 NAME = "Geheimenberg"
@@ -239,7 +240,7 @@ async def test_no_frame_of_input_that_is_refused_shows_anything_personal(call: s
         assert leaks(caught.value) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [
         {"base_url": "nonsense"},
@@ -261,7 +262,7 @@ def test_no_frame_of_a_client_that_cannot_be_made_shows_the_key(options: dict[st
     traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
-@pytest.mark.parametrize("key", [f"{KEY} with a space", f"{KEY}\u202e", f" {KEY}\n{KEY}"])
+@each_row("key", [f"{KEY} with a space", f"{KEY}\u202e", f" {KEY}\n{KEY}"])
 def test_no_frame_of_a_key_that_is_none_shows_it(key: str) -> None:
     gg = client("http://127.0.0.1:9")
     makers: list[Callable[[], Any]] = [lambda: GoedGepickt(key), lambda: gg.for_key(key)]

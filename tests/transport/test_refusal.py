@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
@@ -32,6 +31,7 @@ from goedgepickt_async._transport.verdict import (
     judge,
     may_send_again,
 )
+from tests.support.tables import each_row
 
 THROTTLED = b'{\n    "message": "Too Many Attempts."\n}'
 
@@ -59,7 +59,7 @@ def error_of(status: int, body: Any = b"", *, secret: str = "a-key", **headers: 
 # -- the throttle's text -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         THROTTLED,
@@ -84,7 +84,7 @@ def test_the_throttle_text_with_a_success_status_means_an_unknown_outcome() -> N
     assert verdict_on(299, THROTTLED).evidence is Evidence.UNKNOWN
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         b'{"message": "Too many attempts to connect to the database"}',
@@ -115,7 +115,7 @@ def test_the_throttle_text_is_found_in_a_body_of_ten_thousand_bytes() -> None:
     assert not isinstance(error_of(500, THROTTLED.ljust(10_001)), RateLimitedError)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "body", "is_throttled", "pause_budget"),
     [
         (429, b"", True, False),
@@ -135,7 +135,7 @@ def test_the_budget_pauses_where_only_the_body_shows_the_throttle(
     assert verdict.data is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "evidence"),
     [
         (200, Evidence.APPLIED),
@@ -153,7 +153,7 @@ def test_the_status_in_the_headers_gives_the_evidence(status: int, evidence: Evi
     assert evidence_at_headers(status) is evidence
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "evidence"),
     [
         (101, Evidence.UNKNOWN),
@@ -181,16 +181,12 @@ def test_the_status_of_a_response_gives_the_evidence(status: int, evidence: Evid
     assert error_of(status).evidence is evidence
 
 
-@pytest.mark.parametrize(
-    ("status", "refused"), [(199, True), (200, False), (204, False), (299, False), (300, True), (404, True)]
-)
+@each_row(("status", "refused"), [(199, True), (200, False), (204, False), (299, False), (300, True), (404, True)])
 def test_only_a_status_from_200_to_299_is_a_success(status: int, refused: bool) -> None:
     assert is_error(answer(status, b"{}")) is refused
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", 0.0), ("soon", None), ("99999999", 99999999.0)]
-)
+@each_row(("text", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", 0.0), ("soon", None), ("99999999", 99999999.0)])
 def test_the_error_of_a_429_has_the_retry_after_and_the_message_of_the_server(text: str, seconds: float | None) -> None:
     error = error_of(429, THROTTLED, Retry_After=text)
     assert isinstance(error, RateLimitedError)
@@ -205,7 +201,7 @@ def test_the_error_of_a_429_without_text_has_a_message() -> None:
 # -- which error, and what is in it ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "body", "error"),
     [
         (400, b"", APIError),
@@ -228,7 +224,7 @@ def test_each_status_has_its_error_class(status: int, body: Any, error: type[API
     assert (found.status, found.attempts, found.method, found.path) == (status, 2, "POST", "/orders")
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@each_row("status", [401, 403])
 def test_a_refused_key_comes_with_a_hint(status: int) -> None:
     assert "check the API key" in str(error_of(status, {"message": "Unauthenticated."}))
 
@@ -240,7 +236,7 @@ def test_the_error_of_a_redirect_names_the_host_but_not_the_query() -> None:
     assert "another path" in str(error_of(302, Location="/login"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "message"),
     [
         ({"message": "a", "error": "b", "errorMessage": "c"}, "a"),
@@ -268,7 +264,7 @@ def test_the_fields_are_named_as_in_python() -> None:
 # -- what is never shown -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "personal",
     [
         "jan@example.test",
@@ -290,7 +286,7 @@ def test_e_mail_addresses_and_telephone_numbers_are_masked_in_what_is_shown(pers
     assert error.body == body  # for programs
 
 
-@pytest.mark.parametrize("harmless", ["12", "2026", "SKU 12345", "1,234.50", "12 of 34"])
+@each_row("harmless", ["12", "2026", "SKU 12345", "1,234.50", "12 of 34"])
 def test_short_numbers_are_not_masked(harmless: str) -> None:
     assert harmless in error_of(422, {"message": f"bad: {harmless}"}).message
 
@@ -317,20 +313,20 @@ def judged(body: bytes, *, kind: str = "application/json", **request: Any) -> Ve
     return judge(result, Request(**{**options, **request}), secret="a-key", attempts=3)
 
 
-@pytest.mark.parametrize("body", [b'{"items": [1]}', b"[]", b"5", b'{"message": "Created"}'])
+@each_row("body", [b'{"items": [1]}', b"[]", b"5", b'{"message": "Created"}'])
 def test_a_success_has_the_data_of_its_body(body: bytes) -> None:
     assert judged(body) == judged(body, may_be_empty=True) == Verdict(data=json.loads(body))
     assert judged(body, read=lambda data: ["read", data]) == Verdict(data=["read", json.loads(body)])
 
 
-@pytest.mark.parametrize("body", [b"", b" \r\n"])
+@each_row("body", [b"", b" \r\n"])
 def test_an_empty_body_is_a_success_only_where_it_may_be_empty(body: bytes) -> None:
     assert judged(body, may_be_empty=True) == Verdict()
     assert isinstance(judged(body).error, DecodeError)
 
 
-@pytest.mark.parametrize("idempotency", list(Idempotency))
-@pytest.mark.parametrize("kind", ["application/json", "text/HTML; charset=utf-8"])
+@each_row("idempotency", list(Idempotency))
+@each_row("kind", ["application/json", "text/HTML; charset=utf-8"])
 def test_a_success_that_cannot_be_read_may_have_been_applied(idempotency: Idempotency, kind: str) -> None:
     verdict = judged(b"<html>", kind=kind, idempotency=idempotency)
     is_write = idempotency is Idempotency.NON_IDEMPOTENT
@@ -361,7 +357,7 @@ def test_a_success_that_names_an_error_is_an_error() -> None:
     assert (verdict.error.message, verdict.evidence, verdict.data) == ("no such product", Evidence.FINAL, None)
 
 
-@pytest.mark.parametrize("evidence", [Evidence.NOT_SENT, Evidence.UNKNOWN])
+@each_row("evidence", [Evidence.NOT_SENT, Evidence.UNKNOWN])
 def test_a_failure_of_the_transport_is_an_error_with_its_cause(evidence: Evidence) -> None:
     cause = OSError("gone")
     failure = TransportFailure(evidence=evidence, error=ConnectionLostError, message="closed", cause=cause)
@@ -376,12 +372,12 @@ def test_a_failure_of_the_transport_is_an_error_with_its_cause(evidence: Evidenc
 # -- errors behind a success -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [{"error": "x"}, {"errorMessage": "x"}, {"errors": {"a": ["x"]}}])
+@each_row("data", [{"error": "x"}, {"errorMessage": "x"}, {"errors": {"a": ["x"]}}])
 def test_a_body_that_names_an_error_is_an_error_body(data: Any) -> None:
     assert has_error_body(data)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "data",
     [
         {"message": "Created"},
@@ -415,7 +411,7 @@ def test_an_error_status_with_any_body_becomes_an_error_with_evidence(status: in
     assert error.message
 
 
-@pytest.mark.parametrize("depth", [600, 900, 5_000, 100_000])
+@each_row("depth", [600, 900, 5_000, 100_000])
 def test_a_very_deeply_nested_body_becomes_a_normal_error(depth: int) -> None:
     deep = b"[" * depth + b'"a-key"' + b"]" * depth
     for body in (deep, b'{"errors": {"a": ' + deep + b"}}"):
@@ -429,7 +425,7 @@ def test_a_very_deeply_nested_body_becomes_a_normal_error(depth: int) -> None:
         assert "a-key" not in inner
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("location", "shown"),
     [
         ("https://other.test/login?key=A-key", "other.test"),
@@ -458,7 +454,7 @@ def test_the_texts_of_a_field_are_shown_up_to_ten_and_the_rest_is_counted() -> N
     assert error_of(422, {"errors": {"a": [*ten, "x", "y"]}}).fields == {"A": (*ten, "and 2 more")}
 
 
-@pytest.mark.parametrize(("number", "rest"), [(100, None), (101, "and 1 more fields"), (1300, "and 1,200 more fields")])
+@each_row(("number", "rest"), [(100, None), (101, "and 1 more fields"), (1300, "and 1,200 more fields")])
 def test_a_hundred_fields_are_shown_and_the_rest_is_counted(number: int, rest: str | None) -> None:
     fields = error_of(422, {"errors": {f"f{index}": "wrong" for index in range(number)}}).fields
     shown = {f"F{index}": ("wrong",) for index in range(100)}
@@ -475,7 +471,7 @@ def test_a_nested_value_in_place_of_a_text_is_shown_as_its_type() -> None:
     assert fields == {"A": ("(dict)", "(list)", "3", "text")}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "body", "message"),
     [
         (200, {"error": {"a": 1}}, "HTTP 200, but the body reports an error"),
@@ -489,7 +485,7 @@ def test_the_message_of_a_refusal_without_text_has_the_status(status: int, body:
     assert error_of(status, body).message == message
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "error"), [(300, RedirectedError), (301, RedirectedError), (399, RedirectedError), (400, APIError)]
 )
 def test_the_class_of_an_error_follows_its_status(status: int, error: type[APIError]) -> None:
@@ -504,7 +500,7 @@ def test_a_request_is_sent_again_only_where_that_is_safe() -> None:
     assert not any(may_send_again(Evidence.FINAL, idempotency) for idempotency in Idempotency)
 
 
-@pytest.mark.parametrize("size", [10, 1 << 18, (1 << 18) + 1, 1 << 19])
+@each_row("size", [10, 1 << 18, (1 << 18) + 1, 1 << 19])
 def test_the_key_is_masked_in_a_body_of_any_size_and_kind(size: int) -> None:
     for body in (b'{"message": "a-key"}', b"no JSON: a-key \xff", b"[" * 5_000 + b"a-key"):
         shown = error_of(500, body.ljust(size)).body

@@ -1,14 +1,14 @@
 """When a call is repeated, and how often: the pause after a failure and the quota, without a server."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async import RetryPolicy
 from goedgepickt_async._transport.pipeline import RetryQuota, backoff
+from tests.support.tables import each_row
 
 
-@pytest.mark.parametrize(("failures", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 20.0), (5000, 20.0)])
+@each_row(("failures", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 20.0), (5000, 20.0)])
 def test_the_longest_pause_doubles_up_to_the_cap(failures: int, longest: float) -> None:
     policy = RetryPolicy(base=0.5, cap=20.0)
     assert backoff(policy, failures, 1.0) == longest

@@ -29,6 +29,7 @@ from goedgepickt_async.webhooks import (
     starlette_endpoint,
 )
 from goedgepickt_async.webhooks.receiver import _length
+from tests.support.tables import each_row
 from tests.webhooks.support import SECRET, stock, until
 
 Served = Callable[[WebhookReceiver], Any]
@@ -195,7 +196,7 @@ async def test_a_slow_handler_does_not_slow_the_answer(served: Served) -> None:
             assert (await post(session, url, body, sign(body, SECRET)))[0] == 200
 
 
-@pytest.mark.parametrize(("header", "length"), [("9" * 5000, 10**20 - 1), ("75", 75), ("-1", None), ("", None)])
+@each_row(("header", "length"), [("9" * 5000, 10**20 - 1), ("75", 75), ("-1", None), ("", None)])
 def test_any_content_length_is_read_or_left_out(header: str, length: int | None) -> None:
     assert _length(header) == length
 

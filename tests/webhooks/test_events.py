@@ -14,6 +14,7 @@ from goedgepickt_async.webhooks import (
     UnknownEvent,
     parse,
 )
+from tests.support.tables import each_row
 
 ORDER = {"event": "orderStatusChanged", "newStatus": "completed", "orderNumber": "S-1", "orderUuid": "o-1"}
 STOCK = {"event": "stockUpdated", "newStock": "12", "productSku": "0012", "productUuid": "p-1"}
@@ -47,31 +48,29 @@ def test_a_new_status_and_new_fields_are_data() -> None:
     assert event.extra == {"webshop": {"a": 1}}
 
 
-@pytest.mark.parametrize("odd", ["many", "1.5", {"a": 1}, [1], True])
+@each_row("odd", ["many", "1.5", {"a": 1}, [1], True])
 def test_an_odd_field_is_kept_with_the_valid_fields(odd: Any) -> None:
     event = read(STOCK | {"newStock": odd, "more": 1})
     assert event == StockUpdated(product_uuid="p-1", product_sku="0012", extra={"newStock": odd, "more": 1})
 
 
-@pytest.mark.parametrize("nothing", [None, ""])
+@each_row("nothing", [None, ""])
 def test_nothing_said_is_none(nothing: Any) -> None:
     assert read(STOCK | {"newStock": nothing}) == StockUpdated(product_uuid="p-1", product_sku="0012")
 
 
-@pytest.mark.parametrize("uuid", [None, "", 5, ["p-1"]])
+@each_row("uuid", [None, "", 5, ["p-1"]])
 def test_a_known_event_that_does_not_say_about_what_is_an_unknown_one(uuid: Any) -> None:
     event = read(STOCK | {"productUuid": uuid})
     assert event == UnknownEvent(name="stockUpdated", data=STOCK | {"productUuid": uuid})
 
 
-@pytest.mark.parametrize(
-    ("data", "name"), [({"event": "new"}, "new"), ({"event": 5}, None), ({}, None), ([], None), (3, None)]
-)
+@each_row(("data", "name"), [({"event": "new"}, "new"), ({"event": 5}, None), ({}, None), ([], None), (3, None)])
 def test_other_json_is_an_unknown_event(data: Any, name: Any) -> None:
     assert read(data) == UnknownEvent(name=name, data=data)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN", b"[" * 100_000, b'{"event":"stockUpdated"'])
+@each_row("body", [b"", b"{", b"\xff", b"NaN", b"[" * 100_000, b'{"event":"stockUpdated"'])
 def test_what_is_no_json_is_a_decode_error(body: Any) -> None:
     with pytest.raises(DecodeError):
         parse(body)

@@ -27,6 +27,7 @@ from goedgepickt_async.webhooks import (
     sign,
 )
 from goedgepickt_async.webhooks.endpoint import RejectionLog
+from tests.support.tables import each_row
 from tests.webhooks.support import SECRET, Clock, body_of, deliver, order, stock, until
 
 UNVERIFIED = "0" * 64
@@ -242,7 +243,7 @@ async def test_an_event_may_be_signed_with_a_secret_of_the_same_subscription_onl
     assert (await deliver(receiver, body_of(event="new"), "of orders")).status == 200
 
 
-@pytest.mark.parametrize("secrets", ["", [], [""], ["good", ""], {}, {"order.statusChanged": ""}, None, 5, Secret("")])
+@each_row("secrets", ["", [], [""], ["good", ""], {}, {"order.statusChanged": ""}, None, 5, Secret("")])
 def test_a_receiver_without_a_secret_is_none(secrets: Any) -> None:
     with pytest.raises(ConfigurationError):
         WebhookReceiver(secrets)
@@ -530,7 +531,7 @@ def test_a_handler_that_cannot_be_is_refused(receiver: WebhookReceiver, register
         register(receiver)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "setting",
     [{"concurrency": 0}, {"concurrency": 2.5}, {"lease": 0}, {"grace": -1}, {"max_body": "x"}, {"dedup_window": True}],
 )
@@ -539,9 +540,7 @@ def test_a_setting_that_cannot_be_is_refused(setting: Any) -> None:
         WebhookReceiver(SECRET, **setting)
 
 
-@pytest.mark.parametrize(
-    "setting", [{"attempts": -(10**5000)}, {"base": "1"}, {"cap": math.inf}], ids=lambda one: next(iter(one))
-)
+@each_row("setting", [{"attempts": -(10**5000)}, {"base": "1"}, {"cap": math.inf}], ids=lambda one: next(iter(one)))
 def test_a_retry_that_cannot_be_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
         HandlerRetry(**setting)

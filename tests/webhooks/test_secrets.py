@@ -9,6 +9,7 @@ import pytest
 
 from goedgepickt_async import ConfigurationError, GoedGepicktError, Secret, WebhookEvent
 from goedgepickt_async.webhooks import DeliveryEndpoint, MemoryInbox, StockUpdated, WebhookReceiver, sign, verify
+from tests.support.tables import each_row
 from tests.webhooks.support import deliver, stock
 
 HIDDEN = "whsec_7f3a"
@@ -39,7 +40,7 @@ ACTIONS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+@each_row("name", ACTIONS)
 def test_no_frame_of_an_exception_shows_a_secret(name: str) -> None:
     try:
         ACTIONS[name]()

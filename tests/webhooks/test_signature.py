@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from goedgepickt_async import Secret, WebhookVerificationError
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.webhooks import sign, verify
+from tests.support.tables import each_row
 
 HERE = Path(__file__).parent
 PHP = [tuple(json.loads(line)) for line in (HERE / "php_vectors.jsonl").read_text("utf-8").splitlines()]
@@ -22,13 +23,13 @@ anything = st.none() | texts | st.binary() | st.integers() | st.floats() | st.li
 secrets = anything | texts.map(Secret) | st.lists(texts | texts.map(Secret) | anything)
 
 
-@pytest.mark.parametrize(("secret", "body", "signature"), PHP)
+@each_row(("secret", "body", "signature"), PHP)
 def test_what_php_signed_is_verified(secret: Any, body: Any, signature: Any) -> None:
     assert sign(body.encode(), secret) == signature
     verify(body.encode(), signature, secret)
 
 
-@pytest.mark.parametrize(("secret", "body", "signature"), PHP)
+@each_row(("secret", "body", "signature"), PHP)
 def test_json_that_was_written_again_does_not_match(secret: Any, body: Any, signature: Any) -> None:
     again = json.dumps(json.loads(body)).encode()
     with pytest.raises(WebhookVerificationError):
@@ -67,7 +68,7 @@ def test_one_flipped_bit_is_noticed(body: Any, data: Any) -> None:
         verify(bytes(flipped), signature, "secret")
 
 
-@pytest.mark.parametrize("secret", ["", Secret(""), [], [""], None, b"secret", 5, [None, b"secret"]])
+@each_row("secret", ["", Secret(""), [], [""], None, b"secret", 5, [None, b"secret"]])
 def test_no_signature_matches_an_empty_secret(secret: Any) -> None:
     signature = hmac.digest(b"", BODY, "sha256").hex()
     with pytest.raises(WebhookVerificationError):
@@ -76,7 +77,7 @@ def test_no_signature_matches_an_empty_secret(secret: Any) -> None:
         verify(BODY, sign(BODY, "secret"), secret)
 
 
-@pytest.mark.parametrize("secret", ["", Secret(""), None, 5])
+@each_row("secret", ["", Secret(""), None, 5])
 def test_nothing_is_signed_with_an_empty_secret(secret: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^the secret of a webhook must be text that is not empty$"):
         sign(BODY, secret)
@@ -106,7 +107,7 @@ def test_any_of_several_secrets_verifies_wherever_it_stands() -> None:
         verify(BODY, signature, secrets)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "signature", "secret", "reason"),
     [
         ({}, sign(BODY, "s"), "s", "only the raw bytes of a body can be verified"),

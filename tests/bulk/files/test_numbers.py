@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.bulk.files.cells import CellError, Notation, amount, whole
+from tests.support.tables import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "number"),
     [
         ("12", "12"),
@@ -36,7 +37,7 @@ def test_a_number_with_one_meaning_is_read(text: str, number: str) -> None:
     assert amount(text) == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["1.234", "1,234", "12.345", "999,000"])
+@each_row("text", ["1.234", "1,234", "12.345", "999,000"])
 def test_an_ambiguous_number_is_refused_unless_the_notation_is_given(text: str) -> None:
     with pytest.raises(CellError, match="is ambiguous"):
         amount(text)
@@ -46,9 +47,7 @@ def test_an_ambiguous_number_is_refused_unless_the_notation_is_given(text: str) 
     }
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "1.23.4", "1,2,3", "1e5", "1_000", "--1", "1.", ".5", "1.234,56,7", "٣", "9" * 50]
-)
+@each_row("text", ["", "x", "1.23.4", "1,2,3", "1e5", "1_000", "--1", "1.", ".5", "1.234,56,7", "٣", "9" * 50])
 def test_a_text_that_is_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(CellError):
         amount(text)

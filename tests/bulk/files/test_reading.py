@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from goedgepickt_async import InputFileError
 from goedgepickt_async.bulk.files import FileRows, escape_cell, read_bytes, read_rows
+from tests.support.tables import each_row
 
 NAMES = (  # outer blanks are not part of a text
     st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs", "Cc", "Cf"]), min_size=1)
@@ -27,7 +28,7 @@ def values(rows: FileRows) -> list[dict[str, object]]:
     return [dict(row.values) for row in rows.rows]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("head", "row"),
     [
         (
@@ -118,7 +119,7 @@ def test_the_error_for_an_unknown_header_names_its_columns_and_the_option_to_cho
         read_bytes(b"foo,bar\n1,2\n", "stock")
 
 
-@pytest.mark.parametrize("columns", [{"nope": "sku"}, {"sku": "nope"}])
+@each_row("columns", [{"nope": "sku"}, {"sku": "nope"}])
 def test_a_mapping_of_a_missing_field_or_column_is_refused(columns: dict[str, str]) -> None:
     with pytest.raises(InputFileError):
         read_bytes(b"sku,stock\n1,2\n", "stock", columns=columns)
@@ -160,7 +161,7 @@ def test_rows_of_one_order_are_its_lines_and_must_agree() -> None:
     assert "Piet" not in repr(clash)
 
 
-@pytest.mark.parametrize("bad", ["S1,open,X,half", "S1,open,X,1,1", ",open,X,1", "S1,closed,X,1", "S1,open,,1"])
+@each_row("bad", ["S1,open,X,half", "S1,open,X,1,1", ",open,X,1", "S1,closed,X,1", "S1,open,,1"])
 def test_an_order_with_a_bad_line_is_left_out_completely(bad: str) -> None:
     rows = ["S1,open,A,1", bad, "S1,open,B,1", "S2,open,A,1"]
     read = read_bytes("\n".join(["order id,status,sku,aantal", *rows]).encode(), "orders", name="o.csv")

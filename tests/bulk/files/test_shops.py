@@ -14,6 +14,7 @@ from goedgepickt_async.bulk.files.fields import PROFILES
 from goedgepickt_async.bulk.orders import new_order
 from goedgepickt_async.errors import InputFileError
 from goedgepickt_async.models import Address
+from tests.support.tables import each_row
 
 SHOPS = Path(__file__).parent / "shops"
 
@@ -38,7 +39,7 @@ def by_sku(rows: FileRows) -> dict[str, Any]:
     return {row.values["sku"]: row.values for row in rows.rows}
 
 
-@pytest.mark.parametrize("case", PRODUCTS, ids=lambda case: str(case[0]))
+@each_row("case", PRODUCTS, ids=lambda case: str(case[0]))
 def test_products_of_a_complete_file_are_read_with_its_profile(case: tuple[Any, ...]) -> None:
     file, profile, name, price, other, other_price, skipped = case
     read = read_rows(SHOPS / file, "products")
@@ -51,7 +52,7 @@ def test_products_of_a_complete_file_are_read_with_its_profile(case: tuple[Any, 
     assert not any("virtual" in sku or sku in {"shirt", "woo-tee", "woo-gift"} for sku in found)
 
 
-@pytest.mark.parametrize("file", [row[0] for row in PRODUCTS if not row[0].startswith("google")])
+@each_row("file", [row[0] for row in PRODUCTS if not row[0].startswith("google")])
 def test_stock_of_a_complete_file_is_read(file: str) -> None:
     read = read_rows(SHOPS / file, "stock")
     read.check()
@@ -86,7 +87,7 @@ def test_a_price_without_tax_is_noted_and_not_read() -> None:
     assert any("Price tax excluded" in note for note in read.notes)
 
 
-@pytest.mark.parametrize("kind", ["products", "stock"])
+@each_row("kind", ["products", "stock"])
 def test_a_profile_can_be_chosen_or_disabled(kind: str) -> None:
     chosen = read_rows(SHOPS / "woocommerce_nl.csv", kind, profile="woocommerce")
     assert chosen.profile == "woocommerce"
@@ -196,7 +197,7 @@ QUIRKS: Mapping[str, tuple[str, str, dict[str, Any], list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", QUIRKS)
+@each_row("name", QUIRKS)
 def test_rows_of_other_layouts_are_read_skipped_or_refused_by_line(name: str) -> None:
     kind, text, wanted, skipped, refused = QUIRKS[name]
     read = read_bytes(text.encode(), kind, name="f")

@@ -17,6 +17,7 @@ from goedgepickt_async import InputFileError
 from goedgepickt_async.bulk.files import FileRows, read_bytes
 from goedgepickt_async.bulk.orders import normalize_order
 from goedgepickt_async.bulk.values import Conflict
+from tests.support.tables import each_row
 
 
 def values(rows: FileRows) -> list[dict[str, Any]]:
@@ -26,7 +27,7 @@ def values(rows: FileRows) -> list[dict[str, Any]]:
 ORDERS = "Ordernummer;Status;Land;Artikelnummer;Aantal\n"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("rows", "line", "why"),
     [
         ("1;open;NL;a;2\n2;open;NL;b;1\n1;open;NL;c;2\n", 4, "other orders between"),
@@ -83,7 +84,7 @@ def test_shopify_orders_that_are_cancelled_unpaid_or_refunded_are_reported_as_sk
     assert [row["order_id"] for row in values(with_status)] == ["#1", "#4"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("date", "read"),
     [("28-11-2026 9:05", "2026-11-28T09:05"), ("2026/11/28", "2026-11-28T00:00"), ("28 nov 2026", "2026-11-28T00:00"),
      ("28 november 2026 10:34", "2026-11-28T10:34"), ("Nov 28, 2026 1:34:19 PM", "2026-11-28T13:34"),
@@ -96,7 +97,7 @@ def test_a_date_is_read_if_it_can_mean_only_one_day(date: str, read: str | None)
     assert [row["created_at"].isoformat()[:16] for row in rows] == ([] if read is None else [read])
 
 
-@pytest.mark.parametrize("data", [b"sku;naam\n1;Caf\x82\n", b"sku;naam\n1;Caf\x8e\n", b"sku;naam\n1;cr\x8ame\n"])
+@each_row("data", [b"sku;naam\n1;Caf\x82\n", b"sku;naam\n1;Caf\x8e\n", b"sku;naam\n1;cr\x8ame\n"])
 def test_text_in_a_dos_or_old_mac_encoding_is_not_read_as_windows_1252(data: bytes) -> None:
     with pytest.raises(InputFileError, match="line 2: read as Windows-1252 it says"):
         read_bytes(data, "products")
@@ -108,7 +109,7 @@ def test_a_file_that_may_be_incomplete_or_has_no_rows_gets_a_note() -> None:
     assert read_bytes(b"sku;naam\n", "products").notes == ("it has no rows",)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "head", ["sku;prijs;price", "sku;verkoopprijs;prijs", "sku;Reguliere prijs;prijs", "sku;prijs incl btw;adviesprijs"]
 )
 def test_two_possible_columns_for_the_price_are_refused(head: str) -> None:
@@ -116,7 +117,7 @@ def test_two_possible_columns_for_the_price_are_refused(head: str) -> None:
         read_bytes(f"{head}\nA;1;2\n".encode(), "products")
 
 
-@pytest.mark.parametrize("head", ["sku,artikelnummer,stock", "Product code,Item number,stock"])
+@each_row("head", ["sku,artikelnummer,stock", "Product code,Item number,stock"])
 def test_two_possible_columns_for_the_sku_are_refused(head: str) -> None:
     with pytest.raises(InputFileError, match="could both hold sku"):
         read_bytes(f"{head}\na,b,1\n".encode(), "stock")
@@ -127,7 +128,7 @@ def test_unread_columns_that_look_like_a_price_or_stock_are_noted() -> None:
     assert read.notes == ("not read: 'Inkoopprijs', 'Actie'",)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("data", "line"),
     [
         (b"sku;naam;prijs\nSB-0;Mok\nblauw;1,95\n", 2),
@@ -145,7 +146,7 @@ def test_a_row_may_lack_cells_of_columns_that_are_not_read() -> None:
     assert values(read_bytes(b"sku,name,remark,more\na,b\n", "products")) == [{"sku": "a", "name": "b"}]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "data", ["sku;naam\n1;théé\n2;cr\udce8me\n", "sku;naam\n1;€ 1\n2;half \udce2\udc82", "sku;naam\n1;x\udce8\n2;ü\n"]
 )
 def test_utf_8_with_a_bad_byte_is_refused_with_its_line(data: str) -> None:
@@ -186,7 +187,7 @@ def test_a_gzip_file_and_a_zip_with_one_file_are_read() -> None:
         read_bytes(gzip.compress(data)[:-4], "stock")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("data", "why"),
     [(b'sku;naam\n1;"Mok\n2;x\n', "line 2: a quote is opened here and never closed"),
      (b'sku\tnaam\n1\t"Mok"x\n', "line 2: a quote within a cell is not doubled")],
@@ -196,13 +197,13 @@ def test_a_wrong_quote_is_explained_with_its_line(data: bytes, why: str) -> None
         read_bytes(data, "products")
 
 
-@pytest.mark.parametrize("data", [b"<html><table>", b"<?xml version='1.0'?><Workbook>", b" <table>"])
+@each_row("data", [b"<html><table>", b"<?xml version='1.0'?><Workbook>", b" <table>"])
 def test_an_html_or_xml_file_is_refused_with_its_format(data: bytes) -> None:
     with pytest.raises(InputFileError, match="HTML or XML"):
         read_bytes(data, "products")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text", ['[{"sku":"1","level":2}]', '{"items": [{"sku":"1","level":2}]}', '{\n "sku": "1",\n "level": 2\n}\n']
 )
 def test_a_json_array_or_object_is_read_like_json_lines(text: str) -> None:
@@ -214,21 +215,19 @@ def test_a_duplicate_key_in_json_is_refused() -> None:
     assert read.problems == ("s.jsonl:1: has the key 'sku' twice",)
 
 
-@pytest.mark.parametrize(
-    "error", ["#N/B", "#N/A", "#NAAM?", "#NAME?", "#VALUE!", "#WAARDE!", "#REF!", "#DIV/0!", "#NV", "####"]
-)
+@each_row("error", ["#N/B", "#N/A", "#NAAM?", "#NAME?", "#VALUE!", "#WAARDE!", "#REF!", "#DIV/0!", "#NV", "####"])
 def test_a_spreadsheet_error_in_a_cell_is_refused(error: str) -> None:
     read = read_bytes(f"sku;naam\nA;{error}\n{error};Mok\n".encode(), "products")
     assert len(read.problems) == 2
     assert all("spreadsheet error" in problem for problem in read.problems)
 
 
-@pytest.mark.parametrize("sku", ["8E+12", "8.71E12", "8,71E+12", "1e+05"])
+@each_row("sku", ["8E+12", "8.71E12", "8,71E+12", "1e+05"])
 def test_a_number_that_a_spreadsheet_shortened_is_refused_as_sku(sku: str) -> None:
     assert "shortened" in read_bytes(f'sku;voorraad\n"{sku}";1\n'.encode(), "stock").problems[0]
 
 
-@pytest.mark.parametrize(("cell", "sku"), [('"=""0012"""', "0012"), ("A-1\u200b", "A-1"), ("\u00a0A", "A"), ("'0012", "0012"),
+@each_row(("cell", "sku"), [('"=""0012"""', "0012"), ("A-1\u200b", "A-1"), ("\u00a0A", "A"), ("'0012", "0012"),
                                            ("12E5", "12E5"), ("'-MIN-1", "-MIN-1")])  # fmt: skip
 def test_characters_that_spreadsheets_add_to_an_identifier_are_removed(cell: str, sku: str) -> None:
     assert values(read_bytes(f"sku;voorraad\n{cell};1\n".encode(), "stock"))[0]["sku"] == sku
@@ -239,7 +238,7 @@ def test_the_apostrophe_of_a_name_is_kept() -> None:
     assert [one["name"] for one in row] == ["'t Hart", "'80s lamp"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "iso"),
     [
         ("28-11-2026 9:05", "2026-11-28T09:05:00+01:00"),
@@ -265,7 +264,7 @@ def test_an_ambiguous_date_is_refused_unless_the_order_of_day_and_month_is_given
     assert "'28-11-26'" in shown
 
 
-@pytest.mark.parametrize(("text", "code"), [("Nederland", "NL"), ("NLD", "NL"), ("België", "BE"), ("belgie", "BE"), ("the Netherlands", "NL"),
+@each_row(("text", "code"), [("Nederland", "NL"), ("NLD", "NL"), ("België", "BE"), ("belgie", "BE"), ("the Netherlands", "NL"),
                                             ("Deutschland", "DE"), ("nl", "NL"), ("United Kingdom", "GB"), ("XX", "XX")])  # fmt: skip
 def test_countries_are_read_by_name(text: str, code: str) -> None:
     read = read_bytes((ORDERS + f"1;open;{text};a;1\n").encode(), "orders")
@@ -330,7 +329,7 @@ def test_a_workbook_with_several_sheets_needs_the_name_of_a_sheet() -> None:
         read_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "stock")
 
 
-@pytest.mark.parametrize("order_id", ["[]", '{"a": 1}', "[1]", "null", "true", "5"])
+@each_row("order_id", ["[]", '{"a": 1}', "[1]", "null", "true", "5"])
 def test_an_order_id_of_any_json_type_is_checked_by_the_plan(order_id: str) -> None:
     data = f'{{"order_id": {order_id}, "status": "open"}}\n'.encode()
     read = read_bytes(data, "orders", name="s.jsonl")
