@@ -33,9 +33,15 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     return {"real": asyncio.new_event_loop}
 
 
+_numbers = itertools.count()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Remove a test's reports of unknown fields if it made many: a process makes at most 256, and later tests need some."""
+    """Remove a test's reports of unknown fields if it made many: a process makes at most 256, and later tests need some.
+
+    The next test gets another directory for its state: a fixture would cost more, in thousands of tests.
+    """
     before = len(logs._seen)
     try:
         return (yield)
@@ -44,19 +50,16 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
         if len(added) > 20:  # the sandbox's own are fewer
             for report in added:
                 del logs._seen[report]
+        if "XDG_STATE_HOME" in os.environ:  # after the last test it is removed
+            os.environ["XDG_STATE_HOME"] = str(Path(os.environ["XDG_STATE_HOME"]).with_name(str(next(_numbers))))
 
 
-@pytest.fixture(scope="session")
-def _states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A new path with each `next`; `mktemp` would read the whole list of directories for each test."""
-    base = tmp_path_factory.mktemp("states")
-    return (base / str(number) for number in itertools.count())
-
-
-@pytest.fixture(autouse=True)
-def _own_state(_states: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a test keeps, such as runs that it interrupts, is of no other test, and not of the user."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(next(_states)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("states") / "first"))
+        yield
 
 
 @pytest.fixture(scope="session")
