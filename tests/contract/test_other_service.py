@@ -51,7 +51,7 @@ def deviations(report: Report) -> set[str]:
     return {finding.fact for finding in report.deviations}
 
 
-async def test_a_service_that_is_as_the_facts_say_has_no_deviation_and_what_reads_cannot_show_is_listed() -> None:
+async def test_a_service_that_is_as_the_facts_say_has_no_deviation() -> None:
     report = await probed(Service())
     assert deviations(report) == set()
     verdicts = {finding.fact: finding for finding in report.findings}
