@@ -153,6 +153,9 @@ class GoedGepickt:
         sender = getattr(self, "_sender", None)  # missing if the arguments were refused
         return f"<GoedGepickt {'half made' if sender is None else sender.settings.base_url}>"
 
+    def __copy__(self) -> GoedGepickt:
+        return self.with_options()
+
     def _set_up(self, sender: Sender, parent: GoedGepickt | None) -> None:
         """Make the resources. They hold the sender, not the client: a cycle would delay the warning of `__del__`."""
         # The first client imports these modules. A command's `--help` and annotations do not need them.
@@ -171,6 +174,7 @@ class GoedGepickt:
 
     def _sharing(self, settings: Settings) -> GoedGepickt:
         client = object.__new__(type(self))
+        client.__dict__.update(self.__dict__)  # what a subclass has set
         client._set_up(self._sender.with_settings(settings), self)
         return client
 

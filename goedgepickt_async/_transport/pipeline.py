@@ -166,6 +166,10 @@ class Sender:
             **settings.headers,
         }
 
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        """Raise TypeError: a copy would share no connections and no budget."""
+        raise TypeError("a client cannot be pickled or copied deeply: make one client in each process")
+
     async def send(self, request: Request, lane: Lane = _INTERACTIVE) -> CallResult:
         """Send a call until it succeeds, or until a verdict says to stop.
 

@@ -53,6 +53,7 @@ class Plan:
     """The writes that change the present state to the desired state, and the reasons for rows without a write.
 
     It is a frozen value: `print` shows it, `to_json` saves it, `gg.bulk.load_plan` loads it, `apply` carries it out.
+    An unpickled plan can only be read, like one from `from_json`.
 
     Attributes:
         kind: `products`, `stock` or `orders`.
@@ -190,6 +191,16 @@ class Plan:
             inner = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in rows)
             lines.append(f"  {json.dumps(name)}: [\n{inner}\n  ]" if rows else f"  {json.dumps(name)}: []")
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the saved plan, without the client."""
+        return type(self).from_json, (self.to_json(),)
+
+    def __copy__(self) -> Plan:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Plan:
+        return self
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:

@@ -1,8 +1,10 @@
 """A plan is applied once, also with a damaged journal, lost responses or changes of other programs."""
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import sqlite3
 import textwrap
 import threading
@@ -94,7 +96,8 @@ async def test_existing_orders_are_not_created_again(gg: GoedGepickt, sandbox: S
 
 async def test_a_saved_plan_is_loaded_as_an_equal_plan(gg: GoedGepickt, sandbox: Sandbox) -> None:
     plan = await stock_plan(gg)
-    assert gg.bulk.load_plan(plan.to_json()) == plan
+    assert gg.bulk.load_plan(plan.to_json()) == plan == pickle.loads(pickle.dumps(plan))
+    assert copy.deepcopy(plan) is copy.copy(plan) is plan  # with its client
     assert sandbox.api_key not in plan.to_json()
     with pytest.raises(ConfigurationError):
         Plan.from_json(plan.to_json()).apply()

@@ -1,8 +1,10 @@
 """Clients of `with_options` and `for_key`: what they share, what they close, and which retry quota they use."""
 
 import asyncio
+import copy
 import gc
 import os
+import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +147,29 @@ async def failing_attempts(client: GoedGepickt, sandbox: Sandbox) -> int:
     with pytest.raises(ServerError):
         await client.request("GET", "/webshops")
     return len(sandbox.requests)
+
+
+async def test_a_client_is_copied_as_a_derived_client_and_cannot_be_pickled(sandbox: Sandbox) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with client_of(sandbox) as client:
+            assert await copy.copy(client).webshops.list().collect() == await client.webshops.list().collect()
+            gc.collect()
+            assert is_open(client)
+            for thing in (client, client.orders, client.bulk, client.orders.get):
+                with pytest.raises(TypeError, match="make one client in each process"):
+                    pickle.dumps(thing)
+
+
+def test_clients_that_a_subclass_derives_have_its_attributes() -> None:
+    class Shop(GoedGepickt):
+        def __init__(self, name: str) -> None:
+            super().__init__("key", budget=LocalBudget())
+            self.name = name
+
+    shop = Shop("Voorbeeld")
+    assert [client.name for client in (shop.with_options(timeout=5), shop.for_key("other"))] == [shop.name] * 2  # type: ignore[attr-defined]
+    assert shop.for_key("other").settings.api_key == "other"
 
 
 async def test_clients_with_quotas_of_different_sizes_do_not_share_a_quota(sandbox: Sandbox, make_client: Make) -> None:
