@@ -1,11 +1,11 @@
-"""The numbers of a budget, and its lanes. Internal times and durations are whole nanoseconds."""
+"""The numbers of a budget, its lanes and the calls that wait in them. Internal times and durations are whole nanoseconds."""
 
 from __future__ import annotations
 
 import enum
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -16,6 +16,7 @@ __all__ = [
     "FAR",
     "MARGIN",
     "SECOND",
+    "Demand",
     "Lane",
     "LimiterConfig",
     "check_numbers",
@@ -46,6 +47,32 @@ class Lane(enum.IntEnum):
     """Lists after their first page. This lane leaves slots free for interactive calls."""
     BULK = 2
     """Long jobs. This lane leaves slots free for interactive calls."""
+
+
+class Demand(NamedTuple):
+    """The waiting calls of one process, in each lane.
+
+    Attributes:
+        seen: The time of its last write.
+        host: The number of its host.
+        calls: The number of waiting calls, by lane.
+        keys: The number of keys of these calls, by lane.
+        tags: The turn of the first of these calls, by lane.
+    """
+
+    seen: int
+    host: int
+    calls: tuple[int, int, int] = (0, 0, 0)
+    keys: tuple[int, int, int] = (0, 0, 0)
+    tags: tuple[int, int, int] = (0, 0, 0)
+
+    def before(self, lane: Lane, tag: int, *, wins_ties: bool) -> int:
+        """The number of these calls that are served before a call with this lane and turn."""
+        count = sum(self.calls[:lane])
+        if self.calls[lane]:
+            rounds = tag - self.tags[lane] + wins_ties
+            count += min(self.calls[lane], max(0, rounds) * max(1, self.keys[lane]))
+        return count
 
 
 @safe_repr

@@ -34,41 +34,15 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from goedgepickt_async.budget.config import FAR, Lane, LimiterConfig, nanoseconds
+from goedgepickt_async.budget.config import FAR, Demand, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.encoding import StateError, seal, unseal
 from goedgepickt_async.budget.server_counter import ExpiryIndex, ServerCounter
 
 __all__ = ["FAR", "Demand", "Lane", "LimiterConfig", "Slots", "nanoseconds"]
 
 _MAX_SHARERS = 512
-
-
-class Demand(NamedTuple):
-    """The waiting calls of one process, in each lane.
-
-    Attributes:
-        seen: The time of its last write.
-        host: The number of its host.
-        calls: The number of waiting calls, by lane.
-        keys: The number of keys of these calls, by lane.
-        tags: The turn of the first of these calls, by lane.
-    """
-
-    seen: int
-    host: int
-    calls: tuple[int, int, int] = (0, 0, 0)
-    keys: tuple[int, int, int] = (0, 0, 0)
-    tags: tuple[int, int, int] = (0, 0, 0)
-
-    def before(self, lane: Lane, tag: int, *, wins_ties: bool) -> int:
-        """The number of these calls that are served before a call with this lane and turn."""
-        count = sum(self.calls[:lane])
-        if self.calls[lane]:
-            rounds = tag - self.tags[lane] + wins_ties
-            count += min(self.calls[lane], max(0, rounds) * max(1, self.keys[lane]))
-        return count
 
 
 _SCALARS: Final = (
@@ -227,6 +201,7 @@ class Slots:
         if self._counter.highest is not None:
             if now < self._counter.rolling_until:
                 instants.append(self._counter.told_at + self._heard)
+            instants.append(self._refresh_at(now))
             instants.append(self._next_after(now, self._cooldown))  # a lost request can no longer arrive
         return min(instant for instant in instants if instant > now)
 
@@ -268,8 +243,11 @@ class Slots:
         highest, ends = self._counter.highest, self._counter.ends
         if highest is None or ends == FAR or now < self._counter.rolling_until:
             return now
-        if highest + self._margin_at(now, highest) + ahead < self.config.limit:
+        lacking = highest + self._margin_at(now, highest) + ahead + 1 - self.config.limit
+        if lacking <= 0:
             return now
+        if (refresh := self._refresh_at(now)) < FAR:
+            return min(ends, refresh + (lacking - 1) * (refresh - self._counter.told_at))
         return self._young_until() if self._is_unsure(now) and highest + ahead < self.config.limit else ends
 
     def _freed(self, now: int, number: int) -> int:
@@ -313,10 +291,11 @@ class Slots:
             self._counter.unseen(now)
         elif self.config.use_server_counter:
             rolling_until, before = self._counter.rolling_until, self._counter.highest or 0
+            drained = self.config.limit * (now + self._lateness - self._counter.told_at) // self._window
             self._counter.observe(sent, now, count)
             if self._counter.rolling_until > rolling_until:  # proven by two falls
                 self._shared_until = min(self._shared_until, self._announced_until)
-            self._look_for_a_fixed_window(sent, now, count, first=first)
+            self._look_for_a_fixed_window(sent, now, count, before - drained, first=first)
             fell = self._counter.fell_at == now and now >= self._fixed_until
             # After a larger fall, foreign traffic may have followed the start of a fixed window.
             is_small_fall = fell and before <= count + self.config.limit // 3
@@ -553,7 +532,8 @@ class Slots:
             return self.config.limit
         if now < self._counter.rolling_until:  # the counter falls with time; a single request finds out how fast
             highest = max(0, highest - int(now >= self._counter.told_at + self._heard))
-        return self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
+        free = self.config.limit - self._margin_at(now, highest) - highest - self._may_still_arrive(now)
+        return 1 if free < 1 and self._refresh_at(now) <= now and not self._may_still_arrive(now) else free
 
     def _margin_at(self, now: int, highest: int) -> int:
         if now < self._shared_until:  # other programs may have used the allowed requests since the last counter
@@ -561,11 +541,27 @@ class Slots:
             return self._margin + min(since, self.config.limit * 2 // 5)
         if now < self._counter.rolling_until:
             return 1 if highest <= self._ours_lately() + self.config.others else self._careful
+        if self._refresh_at(now) < FAR:
+            return self._unsure
         if now >= self._alone_until:  # foreign traffic would have shown by now: a single request refreshes the counter
             may_listen = now >= self._young_until() and not self._may_still_arrive(now)
             return self._careful if may_listen else self._unsure
         answered = self._perhaps_counted() - self._may_still_arrive(now)
         return 0 if highest <= answered + self.config.others else self._careful
+
+    def _refresh_at(self, now: int) -> int:
+        """The time when one request may look for the end of a window with many requests that this state does not know.
+
+        Until the latest end of that window, the requests that the server still allows are sent at equal intervals. FAR
+        for another window.
+        """
+        counter, left = self._counter, self.config.limit - (self._counter.highest or 0)
+        known = len(self.rows) + self.config.others + self._unsure
+        if not self._saw_no_start() or now < max(self._shared_until, counter.rolling_until):
+            return FAR
+        if not 0 < left < self.config.limit - known:
+            return FAR
+        return counter.told_at + max(self._heard, (counter.ends - counter.told_at) // (left + 1))
 
     def _is_unsure(self, now: int) -> bool:
         """Whether it is unknown if there is foreign traffic."""
@@ -592,7 +588,7 @@ class Slots:
         """Detect foreign traffic: the counter is higher than the requests of all known processes.
 
         With a fixed window, only requests since its start count. With a rolling one, all requests of the last window
-        count. So a proof that needs a fixed window is used as a precaution, and reported only if the window is known to
+        count. In a new state, also the ones that the first counter shows. So a proof that needs a fixed window is used as a precaution, and reported only if the window is known to
         be fixed.
 
         If the counter is at most the number of our requests with a response, there was no foreign traffic until then.
@@ -600,21 +596,24 @@ class Slots:
         window.
         """
         ours, others = self._perhaps_counted(), self.config.others
+        is_new = self._saw_no_start() and not self.foreign_traffic(now)
         counted = ours + others
         by_window = counted if sent >= self._counter.since else len(self.rows) + others
-        most = by_window if now < self._fixed_until else self._ours_lately() + others
+        if first and is_new:  # the others may be of an earlier run or a sharing process, and count for two windows
+            self._gone += max(0, count - by_window - self._gone - self._gone_before)
+            self._gone_since = now
+        most = self._ours_lately() + others if is_new or now >= self._fixed_until else by_window
         self.most_ours = most
         if first and self._cold_since == -FAR and count + others <= by_window:
             self._counter.since = max(self._counter.since, sent)  # all requests of this window are in the new state
-        if count > by_window and self._saw_no_start() and not self.foreign_traffic(now):
-            # The requests may be of a sharing process or of an earlier run, and are not in this new state.
-            if count > most + self._unsure:
-                self._suspect(self._counter.ends, announce=False)
-        elif count > most:
-            self._suspect(now + self.SHARED_FOR * self._cooldown, announce=True)
+        if count > most:  # in a new state, some requests of an earlier run may have arrived late
+            is_proof = not is_new or count > most + self._unsure
+            self._suspect(now + self.SHARED_FOR * self._cooldown if is_proof else self._counter.ends, announce=is_proof)
         elif now < self._counter.rolling_until:
             if count <= len(self.rows):
                 self._alone_until = now + self.SHARED_FOR * self._cooldown
+        elif is_new and count > by_window:
+            pass
         elif first and now >= self._shared_until and count > max(counted + self._careful, self.config.limit // 3):
             self._counter.rolling_until = now + 20 * self._cooldown  # requests outside the window are still counted
         elif count > by_window:
@@ -628,19 +627,19 @@ class Slots:
         """Whether no window of the server has begun since this state began, was restored, or saw a 429."""
         return self._counter.since == -FAR or self._counter.since < self._cold_since
 
-    def _look_for_a_fixed_window(self, sent: int, now: int, count: int, *, first: bool) -> None:
+    def _look_for_a_fixed_window(self, sent: int, now: int, count: int, in_bucket: int, *, first: bool) -> None:
         """Detect a fixed window: the counter is lower than any rolling limit would count our own requests.
 
-        The lowest count comes from a sliding window that is estimated from two fixed windows. It counts at least the
-        part of a request's window that has not passed. After a pause of one window this is zero, but then one of the
-        next starts shows it.
+        A token bucket counts at least `in_bucket`, by the last counter. A sliding window that is estimated from two
+        fixed windows counts at least the part of a request's window that has not passed. After a pause of one window
+        this is zero, but then one of the next starts shows it.
         """
         if first:
             was_busy = self._gone + self._gone_before >= self.config.limit // 2
             self._fresh_starts = self._fresh_starts + 1 if was_busy and count <= self._careful + 1 else 0
         window, latest = self._window, now + self._lateness
         begin, end = self.rows.free_by(latest + self._cooldown - window), self.rows.free_by(sent + self._cooldown)
-        if count + self._careful >= end - begin:
+        if count + self._careful >= min(end - begin, in_bucket):
             return
         instants = self.rows.instants[begin:end]
         least = len(instants) * (window - latest - self._cooldown) + sum(instants)

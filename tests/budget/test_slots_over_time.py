@@ -64,8 +64,9 @@ def test_without_taken_slots_there_is_no_next_change() -> None:
 def test_the_predicted_wait_lasts_until_the_end_of_a_window_full_of_foreign_traffic() -> None:
     desk = Desk(100)
     desk.exchange(0, 1, 90)
-    assert desk.slots.predicted_wait(SECOND, 6) == 0
-    assert desk.slots.predicted_wait(SECOND, 7) == HOLD
+    each = HOLD // 11  # the ten requests that the server still allows are sent at equal intervals
+    waits = [desk.slots.predicted_wait(SECOND, ahead) for ahead in (3, 4, 5, 13, 15)]
+    assert waits == [0, each, 2 * each, 10 * each, HOLD]
 
 
 def test_the_predicted_wait_lasts_until_foreign_traffic_would_have_shown() -> None:

@@ -509,20 +509,22 @@ def test_a_low_counter_after_half_a_limit_of_requests_is_the_start_of_a_window(
 ) -> None:
     config = attrs.evolve(WITH_COUNTER, limit=limit)
     slots = told(config, _gone=gone[0], _gone_before=gone[1], _fresh_starts=2)
-    slots._look_for_a_fixed_window(ns(200), ns(200), count, first=False)
+    slots._look_for_a_fixed_window(ns(200), ns(200), count, 0, first=False)
     assert slots._fresh_starts == 2
-    slots._look_for_a_fixed_window(ns(200), ns(200), count, first=True)
+    slots._look_for_a_fixed_window(ns(200), ns(200), count, 0, first=True)
     assert slots._fresh_starts == starts
     assert slots._fixed_until == -FAR
 
 
-@each_row(("count", "is_fixed"), [(14, True), (15, False)])
-def test_a_counter_below_what_any_rolling_limit_would_count_proves_a_fixed_window(count: int, is_fixed: bool) -> None:
+@each_row(("count", "in_bucket", "is_fixed"), [(14, 18, True), (14, 17, False), (15, 90, False)])
+def test_a_counter_below_what_any_rolling_limit_would_count_proves_a_fixed_window(
+    count: int, in_bucket: int, is_fixed: bool
+) -> None:
     """Responses at 48, 73 and 95 s are 5, 30 and 52 s from the end of their window; 3 s are for lateness."""
     answered = [*[40] * 20, 48, *[73] * 36, 95, *[99] * 9]
     config = attrs.evolve(WITH_COUNTER, limit=100, share=100)
     slots = told(config, *(at + 61 for at in answered), rolling_until=ns(500))
-    slots._look_for_a_fixed_window(ns(98), ns(100), count, first=False)
+    slots._look_for_a_fixed_window(ns(98), ns(100), count, in_bucket, first=False)
     fixed = (ns(100 + 20 * 61), -FAR) if is_fixed else (-FAR, ns(500))
     assert (slots._fixed_until, slots._counter.rolling_until) == fixed
 
@@ -659,12 +661,16 @@ def test_the_servers_counter_lets_a_call_wait_for_its_window_or_for_foreign_traf
         ([], {"highest": 5, "ends": FAR}, FAR),
         ([120], {"highest": None, "_paused_until": ns(180)}, 180),
         ([120], {"highest": None, "_paused_until": ns(100)}, 120),
+        ([120], {"highest": 49, "since": -FAR}, 107.5),
+        ([120], {"highest": 6, "since": -FAR}, 104),
+        ([120], {"highest": 5, "since": -FAR}, 120),
+        ([120], {"highest": 60, "since": -FAR}, 120),
     ],
 )
 def test_the_next_change_is_the_first_of_all_that_can_free_a_slot(
     rows: list[float], values: dict[str, Any], change: float
 ) -> None:
-    slots = told(WITH_COUNTER, *rows, **{"ends": ns(190), **values})
+    slots = told(WITH_COUNTER, *rows, **{"ends": ns(190), "since": 0, **values})
     assert slots.next_change(ns(100)) == ns(change)
 
 
