@@ -71,7 +71,7 @@ async def test_a_damaged_plan_raises_only_errors_of_this_package(gg: GoedGepickt
     assert refused > 30
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "value"),
     [
         (("rate",), 10**400),

@@ -16,6 +16,7 @@ from goedgepickt_async.bulk.map import BulkRunner, OutcomeStream, eta
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.recording_budget import RecordingBudget
+from tests.support.tables import each_row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -46,8 +47,8 @@ async def numbers(most: int) -> AsyncIterator[int]:
         yield number
 
 
-@pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize("items", [lambda: list(range(50)), lambda: (n for n in range(50)), lambda: numbers(50)])
+@each_row("ordered", [True, False])
+@each_row("items", [lambda: list(range(50)), lambda: (n for n in range(50)), lambda: numbers(50)])
 async def test_each_item_has_one_outcome_for_every_kind_of_source(items: Callable[[], Any], ordered: bool) -> None:
     outcomes = [outcome async for outcome in stream(double, items(), ordered=ordered)]
     assert sorted((o.index, o.item, o.unwrap()) for o in outcomes) == [(n, n, 2 * n) for n in range(50)]

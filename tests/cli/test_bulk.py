@@ -360,7 +360,7 @@ def test_a_suspicious_plan_needs_the_yes_option(
     assert inside("apply", "p.csv", "--kind", "products", "--yes").code == 0
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "message"),
     [
         (("plan", "stock", "p.csv", "--key", "product_id"), "--key is for products, not for stock"),

@@ -16,6 +16,7 @@ import pytest
 from goedgepickt_async import GoedGepickt, Webhook
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import serving
+from tests.support.tables import each_row
 
 from .conftest import Finished, Goedgepickt, jsonl, uuids
 
@@ -135,7 +136,7 @@ def test_an_empty_list_gives_a_valid_file(inside: Inside, tmp_path: Path) -> Non
     assert (tmp_path / "none.jsonl").read_bytes() == b""
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("options", "message"),
     [
         (

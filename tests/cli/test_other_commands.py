@@ -16,6 +16,7 @@ import pytest
 
 from goedgepickt_async.cli.options import FAULT_NAMES, SandboxOptions
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.tables import each_row
 from tests.support.waiting import SAFETY
 
 from .conftest import Finished, Goedgepickt
@@ -211,7 +212,7 @@ def test_the_sandbox_runs_a_command_and_ends_with_its_exit_code(goedgepickt: Goe
     assert [line.partition("=")[0] for line in written] == ["GOEDGEPICKT_API_KEY", "GOEDGEPICKT_BASE_URL"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("options", "message"),
     [
         (["--lively", "often"], "--lively must be a number of events per minute"),

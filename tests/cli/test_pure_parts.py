@@ -189,7 +189,7 @@ def saved_with(folder: Path, **changes: Any) -> bytes:
     return json.dumps(values).encode()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "spoiled",
     [
         b"",

@@ -15,6 +15,7 @@ from goedgepickt_async.cli import checkpoint as checkpoints
 from goedgepickt_async.paths import FileLock
 from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
+from tests.support.tables import each_row
 from tests.support.waiting import until_in_thread as until
 
 from .conftest import Finished, Goedgepickt, jsonl, uuids
@@ -215,7 +216,7 @@ def test_an_export_is_refused_while_another_export_uses_its_checkpoint(
     assert not (tmp_path / "other.jsonl").exists()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("options", "message"),
     [
         (("products", "-o", "p.jsonl", "--since-last"), "the API has no creation date"),
@@ -295,7 +296,7 @@ def test_a_checkpoint_of_another_key_server_or_filter_is_refused(
     assert "another-key" not in done.err
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content",
     [
         b"",

@@ -301,7 +301,7 @@ async def test_send_sends_a_body_as_it_stands(goedgepickt: Goedgepickt, receiver
     assert all(came.is_signed_with("geheim") for came in receiver.came)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "arguments",
     [
         ("no-url", "stockUpdated"),
@@ -397,7 +397,7 @@ async def test_a_replay_that_is_interrupted_says_how_to_continue(goedgepickt: Go
     assert (stopped.code, stopped.err) == (4, "goedgepickt: stopped; 1 delivered. To continue: --from-line 2\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "bad",
     [
         b"no JSON",

@@ -21,6 +21,7 @@ from goedgepickt_async.cli.common import read_day
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.settings import BASE_URLS
 from goedgepickt_async.testing import serving
+from tests.support.tables import each_row
 
 from .conftest import Finished, skip_waits
 
@@ -128,7 +129,7 @@ def test_every_example_of_every_help_page_works(
     assert len(tried) > 40
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("words", "same"),
     [
         (("help",), ("--help",)),
@@ -143,7 +144,7 @@ def test_help_and_version_work_as_commands(inside: Inside, words: tuple[str, ...
     assert (done.code, done.out) == (0, inside(*same).out)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("words", "message"),
     [
         (("exprot",), "Did you mean export?"),
@@ -377,7 +378,7 @@ def test_a_tenant_gets_its_key_from_a_variable_or_a_command(
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "there are: none"),

@@ -14,6 +14,7 @@ from goedgepickt_async.cli import main
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.settings import environment_proxy
 from goedgepickt_async.testing import serving
+from tests.support.tables import each_row
 
 Make = Callable[..., GoedGepickt]
 
@@ -128,7 +129,7 @@ async def test_requests_to_a_server_on_this_machine_use_no_proxy(
     assert (await make_client(sandbox.url, sandbox.api_key).request("GET", "/webshops")).status == 200
 
 
-@pytest.mark.parametrize(
+@each_row(
     "no_proxy",
     [
         *(NOWHERE, ".invalid", "*", f"example.test,{NOWHERE}", f" {NOWHERE.upper()}. ", "*.invalid", f"{NOWHERE}:443"),
@@ -137,13 +138,14 @@ async def test_requests_to_a_server_on_this_machine_use_no_proxy(
 )
 def test_the_variable_no_proxy_excludes_a_host(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
     assert environment_proxy(f"https://{NOWHERE}/api") == "http://127.0.0.1:3128"
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert environment_proxy(f"https://{NOWHERE}/api") is None
     assert Settings(api_key="k", base_url=f"https://{NOWHERE}/api").proxy is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "no_proxy", "is_excluded"),
     [
         ("https://10.1.2.3/api", "10.0.0.0/8", True),

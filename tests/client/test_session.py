@@ -259,8 +259,8 @@ async def test_a_borrowed_session_is_used_and_never_closed(sandbox: Sandbox) -> 
     assert sandbox.requests[0].headers["X-Theirs"] == "1"
 
 
-@pytest.mark.parametrize("error", [KeyError("k"), RuntimeError("r"), UnicodeError("u")], ids=repr)
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@each_row("error", [KeyError("k"), RuntimeError("r"), UnicodeError("u")], ids=repr)
+@each_row("after", [False, True], ids=["before", "after"])
 async def test_an_error_in_the_code_of_a_borrowed_session_becomes_an_error_of_the_package(
     sandbox: Sandbox, error: Exception, after: bool
 ) -> None:
@@ -374,7 +374,7 @@ def test_a_server_has_one_base_url_in_every_spelling(spelled: str, kept: str) ->
     assert GoedGepickt("k", base_url=spelled).settings.base_url == kept
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "hint"),
     [
         ({}, "GOEDGEPICKT_API_KEY"),

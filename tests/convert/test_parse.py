@@ -46,7 +46,7 @@ def test_what_is_json_is_read_the_same_by_both_parsers(data: Any, as_php: bool) 
 
 
 @pytest.mark.usefixtures("_each_parser")
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         b"",
@@ -97,7 +97,7 @@ def test_escaped_pairs_of_surrogates_are_the_character_that_they_mean() -> None:
 
 
 @pytest.mark.usefixtures("_each_parser")
-@pytest.mark.parametrize(
+@each_row(
     ("digits", "read"),
     [
         ("0", 0),
@@ -118,7 +118,7 @@ def test_a_whole_number_of_more_than_64_bits_is_a_float(digits: str, read: float
 
 
 @pytest.mark.usefixtures("_each_parser")
-@pytest.mark.parametrize("length", [400, 5000])
+@each_row("length", [400, 5000])
 def test_a_number_beyond_all_floats_is_refused(length: int) -> None:
     with pytest.raises(DecodeError, match="is not valid JSON"):
         parse(b'{"a": ' + b"1" * length + b"}")

@@ -8,6 +8,7 @@ import pytest
 from goedgepickt_async import APIError, GoedGepicktError, errors
 from goedgepickt_async.cli.common import Exit
 from tests.docs.provoking import PROVOCATIONS, provoke
+from tests.support.tables import each_row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
 SECTIONS = dict(re.findall(r"^#{2,3} (\w+)\n(.*?)(?=^#{2,3} |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
@@ -44,26 +45,19 @@ def test_every_error_that_is_raised_is_provoked() -> None:
     assert {error.__name__ for error in PROVOCATIONS} == raised
 
 
-@pytest.mark.parametrize("error", PROVOCATIONS, ids=lambda error: error.__name__)
-async def test_the_example_is_what_the_error_says(
+@each_row("error", PROVOCATIONS, ids=lambda error: error.__name__)
+async def test_the_catalogue_has_the_text_and_the_attributes_of_an_error(
     error: type[GoedGepicktError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / error.__name__).mkdir()
+    monkeypatch.chdir(tmp_path / error.__name__)
     monkeypatch.delenv("GOEDGEPICKT_API_KEY", raising=False)
     met = await provoke(error)
     assert type(met) is error
     pattern = re.escape(example_of(error.__name__)).replace("…", ".*")
     assert re.fullmatch(pattern, str(met)), str(met)
-
-
-@pytest.mark.parametrize("error", PROVOCATIONS, ids=lambda error: error.__name__)
-async def test_the_catalogue_names_what_the_error_carries(
-    error: type[GoedGepicktError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GOEDGEPICKT_API_KEY", raising=False)
     text = SECTIONS[error.__name__]
-    carried = attributes_of(await provoke(error)) - IN_ALL
+    carried = attributes_of(met) - IN_ALL
     if issubclass(error, APIError) and error is not APIError:
         assert "As `APIError`" in text
         carried -= OF_API

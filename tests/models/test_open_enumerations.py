@@ -87,7 +87,7 @@ def test_type_checkers_see_the_class() -> None:
     assert isinstance(OrderStatus.OPEN, enum.Enum)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("cls", "value", "nearest"),
     [
         (OrderStatus, "opne", "open"),

@@ -54,7 +54,7 @@ EXAMPLES: list[Any] = [
     Address(city="Utrecht", country="NL"),
     PageInfo(total_items=3),
 ]
-each = pytest.mark.parametrize("example", EXAMPLES, ids=lambda value: type(value).__name__)
+each = each_row("example", EXAMPLES, ids=lambda value: type(value).__name__)
 
 
 @each

@@ -10,10 +10,11 @@ import pytest
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import unlimited_budget
+from tests.support.tables import each_row
 
 
-@pytest.mark.parametrize("how", ["items", "pages"])
-@pytest.mark.parametrize("taken", [1, 3, 150])
+@each_row("how", ["items", "pages"])
+@each_row("taken", [1, 3, 150])
 @pytest.mark.filterwarnings("ignore:a GoedGepickt client was not closed")
 def test_an_iterator_that_outlives_its_loop_logs_nothing(
     how: str, taken: int, caplog: pytest.LogCaptureFixture

@@ -25,6 +25,7 @@ from goedgepickt_async.paging.reader import (
     overlapping,
     plain,
 )
+from tests.support.tables import each_row
 
 DATES = [f"2026-{month:02}-{day:02} 10:00:00" for month in range(1, 13) for day in range(1, 29)]
 
@@ -63,7 +64,7 @@ def serving(rows: list[int], **info: Any) -> tuple[Fetch, list[PageRequest]]:
     return fetch, asks
 
 
-@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 194, 200, 1234])
+@each_row("number", [0, 1, 99, 100, 101, 194, 200, 1234])
 async def test_an_unchanged_list_is_read_completely_and_in_order(number: int) -> None:
     fetch, asks = serving(list(range(number)))
     assert await read(fetch) == [f"u{key}" for key in range(number)]
@@ -416,8 +417,8 @@ async def test_an_incomplete_page_at_the_reach_of_page_numbers_does_not_end_the_
     assert found == [f"u{key}" for key in range(12_345) if key not in hidden]
 
 
-@pytest.mark.parametrize("missing", ["rows", "cursor", "both"])
-@pytest.mark.parametrize("bad", [100, 101, 107, 123])
+@each_row("missing", ["rows", "cursor", "both"])
+@each_row("bad", [100, 101, 107, 123])
 async def test_a_page_without_rows_or_cursor_by_mistake_ends_no_list_with_a_higher_total(
     missing: str, bad: int
 ) -> None:
@@ -438,8 +439,8 @@ async def test_a_page_without_rows_or_cursor_by_mistake_ends_no_list_with_a_high
     assert await read(failing, position) == [f"u{key}" for key in range(9_900, 12_045)]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize(("bad", "times"), [(2, 1), (3, 1), (4, 2), (7, 1), (8, 3)])
+@each_row("size", [1, 2, 3])
+@each_row(("bad", "times"), [(2, 1), (3, 1), (4, 2), (7, 1), (8, 3)])
 async def test_an_empty_page_by_mistake_does_not_end_a_list_whose_pages_cannot_overlap(
     size: int, bad: int, times: int
 ) -> None:
@@ -478,7 +479,7 @@ async def test_rows_missing_from_every_page_do_not_cause_many_requests() -> None
     assert asks < 25
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 10, 15])
+@each_row("size", [1, 2, 3, 5, 7, 10, 15])
 async def test_a_list_with_small_pages_is_read_completely(size: int) -> None:
     rows = list(range(200))
 
@@ -491,8 +492,8 @@ async def test_a_list_with_small_pages_is_read_completely(size: int) -> None:
     assert await read(fetch) == [f"u{key}" for key in rows]
 
 
-@pytest.mark.parametrize("has_info", [True, False])
-@pytest.mark.parametrize(("count", "size"), [(100, 50), (50, 50), (20, 15), (15, 15), (9, 1), (200, 15)])
+@each_row("has_info", [True, False])
+@each_row(("count", "size"), [(100, 50), (50, 50), (20, 15), (15, 15), (9, 1), (200, 15)])
 async def test_a_list_with_one_fixed_page_size_is_read_completely_or_raises(
     count: int, size: int, has_info: bool
 ) -> None:

@@ -23,6 +23,7 @@ from goedgepickt_async.sandbox import Sandbox, faults
 from goedgepickt_async.testing import serving
 from tests.recipes.pages import block, module
 from tests.recipes.serving import LIMIT, PAGE, PERIOD, Serve, a_budget, on_aiohttp, on_django, on_fastapi
+from tests.support.tables import each_row
 
 SKU = "SB-00000"
 
@@ -115,7 +116,7 @@ async def test_in_fastapi_an_order_is_named_by_its_uuid(tmp_path: Path) -> None:
         assert (await get(visitor, "/orders/none-such"))[:2] == (404, {"error": "NotFoundError"})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "status", "retry_after"),
     [
         (BudgetExhaustedError("busy", wait=12.2), 503, "13"),

@@ -21,6 +21,7 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.sandbox import Sandbox, faults
 from tests.recipes.pages import block, blocks, module
+from tests.support.tables import each_row
 
 PAGE = "workers.md"
 ONCE = RetryPolicy(max_attempts=1, max_refusals=0)
@@ -112,7 +113,7 @@ async def test_what_would_meet_the_same_answer_does_not_run_again(
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "once", "repeatable"),
     [
         (BudgetExhaustedError("busy", wait=5.0, evidence=Evidence.NOT_SENT), True, True),

@@ -157,11 +157,13 @@ async def answer(exchange: Exchange) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # a status that no version knows
-@pytest.mark.parametrize("call", CALLS)
+@each_row("call", CALLS)
 async def test_any_argument_is_accepted_or_raises_our_error(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / call).mkdir()
+    monkeypatch.chdir(tmp_path / call)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / call / "state"))
     async with (
         raw_server(answer) as server,
         GoedGepickt(
@@ -202,7 +204,7 @@ NUMBERS: list[Any] = [-1, 0, 10**12, 1.5, float("nan"), "1e5", "1,5", " 1", "12.
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # an event that no version knows
-@pytest.mark.parametrize("cls", LEAST)
+@each_row("cls", LEAST)
 def test_a_writable_field_of_any_value_is_refused_by_its_name_or_can_be_sent(cls: type[Any]) -> None:
     for field in attrs.fields(attrs.resolve_types(cls)):
         accepted = []

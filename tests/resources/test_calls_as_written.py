@@ -21,6 +21,7 @@ from goedgepickt_async import (
     ValidationError,
 )
 from goedgepickt_async.sandbox import Sandbox, faults
+from tests.support.tables import each_row
 
 
 async def test_creates_and_updates_take_mappings_of_python_names(gg: GoedGepickt, sandbox: Sandbox) -> None:
@@ -38,7 +39,7 @@ async def test_creates_and_updates_take_mappings_of_python_names(gg: GoedGepickt
     assert (await gg.products.get(made.uuid)).name == "Beker"
 
 
-@pytest.mark.parametrize("given", [{}, {"order_id": "M-1", "no_such_field": 1}, None, 3, "M-1", [("order_id", "M-1")]])
+@each_row("given", [{}, {"order_id": "M-1", "no_such_field": 1}, None, 3, "M-1", [("order_id", "M-1")]])
 async def test_what_does_not_describe_an_order_is_a_validation_error(
     gg: GoedGepickt, sandbox: Sandbox, given: Any
 ) -> None:
@@ -148,7 +149,7 @@ async def test_a_mapping_that_came_through_json_is_created(gg: GoedGepickt) -> N
     assert (await gg.orders.get(created.uuid)).created_at == new.created_at
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "said"),
     [
         ({"orderId": "S"}, "did you mean order_id"),
@@ -213,7 +214,7 @@ async def test_headers_of_a_client_and_of_a_call_go_out_and_never_replace_the_cl
     assert "abc" not in repr(traced.settings)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         {"Authorization": "x"},

@@ -198,7 +198,7 @@ def test_a_forked_child_does_not_wait_for_its_parent() -> None:
     loop.close()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("wrong", "field"),
     [
         (("", BOTH, None), "url"),

@@ -24,6 +24,7 @@ from goedgepickt_async import (
 )
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, RawServer, raw_server
+from tests.support.tables import each_row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -98,7 +99,7 @@ async def test_what_is_no_list_raises_and_nothing_is_written(name: str, data: An
         assert written(server) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "data",
     [{"message": "Even geduld"}, {}, [], None, {"success": False, "items": []}, {"items": [], "error": "busy"}, 5],
     ids=str,
@@ -112,7 +113,7 @@ async def test_a_list_that_is_none_is_asked_for_again_as_any_read(data: Any) -> 
         assert len(server.arrivals) == 2
 
 
-@pytest.mark.parametrize("data", [{"message": "Even geduld"}, {}, [], {"items": {"a": 1}}, {"items": None}], ids=str)
+@each_row("data", [{"message": "Even geduld"}, {}, [], {"items": {"a": 1}}, {"items": None}], ids=str)
 async def test_a_create_whose_answer_tells_nothing_is_looked_up_in_a_proven_list_only(data: Any) -> None:
     async with answering(lambda _: data) as (gg, server):
         for create in (lambda: gg.orders.create(ORDER), lambda: gg.products.create(PRODUCT)):
@@ -202,8 +203,8 @@ async def test_a_first_page_that_is_empty_although_it_says_that_there_are_rows_r
         assert len(server.arrivals) == 2
 
 
-@pytest.mark.parametrize("row", [0, {"uuid": "u"}], ids=str)
-@pytest.mark.parametrize(
+@each_row("row", [0, {"uuid": "u"}], ids=str)
+@each_row(
     ("count", "info"),
     [
         (1_001, {"totalItems": 5_000}),
@@ -254,10 +255,8 @@ LOOK_UPS: dict[str, Callable[[GoedGepickt], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", LOOK_UPS)
-@pytest.mark.parametrize(
-    "absent", [{}, dict.fromkeys(("sku", "productId", "externalDisplayId", "webhookEvent"))], ids=str
-)
+@each_row("name", LOOK_UPS)
+@each_row("absent", [{}, dict.fromkeys(("sku", "productId", "externalDisplayId", "webhookEvent"))], ids=str)
 async def test_rows_without_the_field_that_tells_them_apart_prove_nothing(name: str, absent: dict[str, Any]) -> None:
     """A renamed field is no reason to create all products again."""
     rows = [{"uuid": f"u-{n}", "webhookUuid": f"u-{n}", "Sku": "A", "name": "x", **absent} for n in range(3)]

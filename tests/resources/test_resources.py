@@ -257,7 +257,7 @@ async def test_a_link_whose_response_is_lost_is_looked_up(gg: GoedGepickt, sandb
     assert sum(recorded.method == "POST" for recorded in sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("quantity", [0, 1.5, True, "2", None])
+@each_row("quantity", [0, 1.5, True, "2", None])
 async def test_an_invalid_quantity_of_a_mutation_is_refused_before_it_is_sent(
     gg: GoedGepickt, sandbox: Sandbox, quantity: Any
 ) -> None:

@@ -139,8 +139,8 @@ async def test_a_multipart_form_of_a_put_is_no_input_as_in_php(api: Api) -> None
     ]
 
 
-@pytest.mark.parametrize("keys", [(1,), (3, 7), ("a", "b"), (0, 2)])
-@pytest.mark.parametrize("form", ["json", "urlencoded", "multipart"])
+@each_row("keys", [(1,), (3, 7), ("a", "b"), (0, 2)])
+@each_row("form", ["json", "urlencoded", "multipart"])
 async def test_a_php_array_may_have_any_keys(api: Api, form: str, keys: tuple[int | str, ...]) -> None:
     lines = {str(key): {**ITEM, "sku": f"SB-0000{place}"} for place, key in enumerate(keys)}
     body = {**ORDER, "webshopUuid": api.webshop(), "orderItems": lines}

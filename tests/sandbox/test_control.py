@@ -59,7 +59,7 @@ async def test_what_cannot_be_done_is_said_and_changes_nothing(api: Api) -> None
     assert api.sandbox.world.order(uuid) == before
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path", "body", "status"),
     [
         ("GET", "/nowhere", None, 404),
@@ -172,7 +172,7 @@ async def test_long_lists_are_searched_and_windowed(serve: Serve) -> None:
 # What protects it
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("host", "status"),
     [
         ("127.0.0.1:{port}", 200),
@@ -208,7 +208,7 @@ async def test_on_all_addresses_it_answers_to_any_address_but_to_no_name(serve: 
     assert api.sandbox.page_url.startswith("http://127.0.0.1:")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "status"),
     [
         ({}, 200),

@@ -440,9 +440,7 @@ async def test_a_write_whose_answer_is_lost_is_still_delivered(quick: Api, recei
 # -- the pieces ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url", ["", "no url", "ftp://127.0.0.1/", "http://[::1/", "http://127.0.0.1:99999/", "http://"]
-)
+@each_row("url", ["", "no url", "ftp://127.0.0.1/", "http://[::1/", "http://127.0.0.1:99999/", "http://"])
 async def test_a_webhook_sender_says_of_a_bad_url_that_it_is_one(url: str) -> None:
     async with WebhookSender() as sender:
         attempt = await sender.attempt(url, b"{}", "0" * 64)

@@ -11,6 +11,7 @@ import pytest
 
 from goedgepickt_async.sandbox import Sandbox, World, faults
 from goedgepickt_async.testing import VirtualClock
+from tests.support.tables import each_row
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def test_faults_queue_and_can_last_until_they_are_cleared(api: Api) -> Non
     assert (await api.get("/orders")).status == 200
 
 
-@pytest.mark.parametrize("retry_after", ["0", "-5", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999", "soon", None])
+@each_row("retry_after", ["0", "-5", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999", "soon", None])
 async def test_a_429_storm_says_what_was_set(api: Api, retry_after: str | None) -> None:
     api.sandbox.fail("GET", "/orders", faults.TooManyRequests(retry_after=retry_after))
     reply = await api.get("/orders")
@@ -80,8 +81,8 @@ async def test_faults_of_the_application_are_counted_and_faults_of_a_gateway_are
     assert api.sandbox.throttled == 1
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@each_row("chunked", [False, True])
+@each_row("share", [0.0, 0.5, 1.0])
 async def test_a_body_can_be_cut(api: Api, *, chunked: bool, share: float) -> None:
     api.sandbox.fail("GET", "/orders", faults.CutBody(share=share, chunked=chunked))
     with pytest.raises(aiohttp.ClientPayloadError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from goedgepickt_async.sandbox.world.table import AMSTERDAM, day_start, parse_moment
+from tests.support.tables import each_row
 
 if TYPE_CHECKING:
     from .conftest import Api, Reply, Serve
@@ -36,7 +37,7 @@ async def read_cursors(api: Api, path: str, cursor: str, **query: Any) -> list[d
     return rows
 
 
-@pytest.mark.parametrize("table", ["products", "orders", "shipments", "pick_locations", "webshops"])
+@each_row("table", ["products", "orders", "shipments", "pick_locations", "webshops"])
 async def test_pages_together_are_the_whole_list_oldest_first(api: Api, table: str) -> None:
     path = f"/{table.replace('_', '')}"
     assert await read_pages(api, path, perPage=7) == list(getattr(api.sandbox.world, table))
@@ -58,8 +59,8 @@ async def test_page_sizes_are_clamped(api: Api, asked: str, given: int) -> None:
     assert reply.info["itemsPerPage"] == len(reply.items) == given
 
 
-@pytest.mark.parametrize("name", ["page", "perPage"])
-@pytest.mark.parametrize(("value", "rule"), [("x", "een getal zijn"), ("", "een getal zijn"), ("0", "minimaal 1 zijn")])
+@each_row("name", ["page", "perPage"])
+@each_row(("value", "rule"), [("x", "een getal zijn"), ("", "een getal zijn"), ("0", "minimaal 1 zijn")])
 async def test_a_page_or_size_that_is_no_positive_number_is_refused(api: Api, name: str, value: str, rule: str) -> None:
     reply = await api.get("/orders", **{name: value})
     assert (reply.status, list(reply.errors)) == (422, [name])
@@ -174,7 +175,7 @@ async def test_a_search_without_a_hit_is_an_empty_list(api: Api) -> None:
     assert (reply.status, reply.items) == (200, [])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "attribute"),
     [
         ("/products", "productId"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PATHS = ("/webshops", "/products", "/picklocations", "/orders", "/shipments", "/webhooks")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@each_row("path", PATHS)
 async def test_every_list_is_at_both_bases_with_their_own_keys(api: Api, path: str) -> None:
     account = {"Authorization": f"Bearer {api.sandbox.account_key}"}
     ours = await api.get(path)

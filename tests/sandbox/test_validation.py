@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from goedgepickt_async.sandbox.validation import spoken_name
+from tests.support.tables import each_row
 
 if TYPE_CHECKING:
     from .conftest import Api
@@ -34,7 +35,7 @@ async def test_all_that_is_required_is_named_and_the_message_counts_it(api: Api)
     assert two.json["message"] == "Webshop uuid is verplicht. (en 1 andere foutmelding)"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value", "text"),
     [
         ("webshopUuid", "none", "Webshop uuid bestaat niet."),
@@ -67,7 +68,7 @@ def test_the_names_of_fields_are_spoken_in_words() -> None:
     assert spoken_name("orderItems.0.productQuantity") == "Order items.0.product quantity"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value", "text"),
     [
         ("sku", None, "Order items.0.sku is verplicht."),
@@ -92,7 +93,7 @@ async def test_nested_objects_are_checked(api: Api) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "text"),
     [
         ({}, "Mutation is verplicht."),
@@ -134,7 +135,7 @@ async def test_a_bad_webhook_is_refused(api: Api, field: str, value: Any) -> Non
     assert (await api.post("/webhooks", {**good, field: value})).errors.keys() == {field}
 
 
-@pytest.mark.parametrize("raw", [b"{broken", b"[]", b'"text"', b"null", b"", b"\xff\xfe", b"[" * 100_000])
+@each_row("raw", [b"{broken", b"[]", b'"text"', b"null", b"", b"\xff\xfe", b"[" * 100_000])
 async def test_a_body_that_is_no_object_counts_as_no_input(api: Api, raw: bytes) -> None:
     reply = await api.call("POST", "/orders", data=raw, headers={"Content-Type": "application/json"})
     assert (reply.status, len(reply.errors)) == (422, 4)

@@ -38,6 +38,7 @@ from goedgepickt_async import (
 )
 from tests.support.raw_server import Exchange, raw_server
 from tests.support.recording_budget import RecordingBudget
+from tests.support.tables import each_row
 from tests.support.virtual import loop_nanoseconds
 
 pytestmark = pytest.mark.virtual_time
@@ -197,7 +198,7 @@ async def _bad_gzip(exchange: Exchange) -> None:
     await exchange.answer(b"no gzip at all", "200 OK", "Content-Encoding: gzip")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("play", "evidence", "error"),
     [
         (_silence, Evidence.UNKNOWN, RequestTimeoutError),
@@ -274,7 +275,7 @@ async def test_a_login_page_instead_of_json_says_to_look_at_the_base_url(make_cl
     assert len(server.arrivals) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         b"",
@@ -317,7 +318,7 @@ async def test_an_error_behind_a_success_status_is_an_error(make_client: Make, b
             await make_client(server.url).request("POST", "/orders", json={})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         (),
@@ -327,7 +328,7 @@ async def test_an_error_behind_a_success_status_is_an_error(make_client: Make, b
         ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", "Date: Wed, 21 Oct 2026 07:28:00 GMT"),
     ],
 )
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "403 Forbidden", "200 OK"])
+@each_row("status", ["429 Too Many Requests", "403 Forbidden", "200 OK"])
 async def test_a_throttled_call_is_sent_again_with_any_headers(
     make_client: Make, headers: tuple[str, ...], status: str
 ) -> None:
@@ -635,9 +636,7 @@ async def test_a_body_that_repeats_the_key_is_shown_nowhere(make_client: Make, s
     assert "jan@" not in str(error)
 
 
-@pytest.mark.parametrize(
-    "path", ["https://evil.example.test/x", "//evil.example.test/x", "/../x", "/%2e%2E/x", "/x?a=1", "/x#y"]
-)
+@each_row("path", ["https://evil.example.test/x", "//evil.example.test/x", "/../x", "/%2e%2E/x", "/x?a=1", "/x#y"])
 async def test_a_raw_path_cannot_send_the_key_to_another_host(make_client: Make, path: str) -> None:
     with pytest.raises(ConfigurationError):
         await make_client("http://127.0.0.1:9/api").request("GET", path)
@@ -676,8 +675,8 @@ async def test_no_exception_of_another_library_escapes_from_random_bytes(make_cl
     gc.collect()
 
 
-@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "429 X", "500 X", "503 Service Unavailable"])
-@pytest.mark.parametrize("refusals", [0, 1, 3])
+@each_row("status", ["400 Bad Request", "403 Forbidden", "429 X", "500 X", "503 Service Unavailable"])
+@each_row("refusals", [0, 1, 3])
 async def test_the_throttle_text_has_the_same_result_with_every_error_status(
     make_client: Make, status: str, refusals: int
 ) -> None:
@@ -705,7 +704,7 @@ async def test_a_write_with_the_throttle_text_in_a_success_is_unknown_and_sent_o
     assert len(server.arrivals) == caught.value.attempts == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "method", "sent"),
     [
         ("408 Request Timeout", "GET", 2),
@@ -758,7 +757,7 @@ async def test_a_response_without_a_request_is_not_used_for_the_next_request(mak
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("raw", "said"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: " + b"a" * 9000 + b"\r\n\r\n{}", "8190"),

@@ -153,8 +153,8 @@ def client(url: str, **options: Any) -> GoedGepickt:
     return GoedGepickt(KEY, base_url=url, budget=unlimited_budget(), **(defaults | options))
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-@pytest.mark.parametrize("server", SERVERS, ids=str)
+@each_row("call", CALLS, ids=str)
+@each_row("server", SERVERS, ids=str)
 @pytest.mark.virtual_time
 async def test_no_frame_of_a_failing_call_shows_anything_personal(server: str, call: str) -> None:
     async with raw_server(SERVERS[server]) as running, client(running.url) as gg:
@@ -165,7 +165,7 @@ async def test_no_frame_of_a_failing_call_shows_anything_personal(server: str, c
             traceback.TracebackException.from_exception(error, capture_locals=True)
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
+@each_row("call", CALLS, ids=str)
 @pytest.mark.virtual_time
 async def test_no_frame_of_a_cancelled_call_shows_anything_personal(call: str) -> None:
     async with raw_server(silence) as running, client(running.url, timeout=60) as gg:
@@ -175,7 +175,7 @@ async def test_no_frame_of_a_cancelled_call_shows_anything_personal(call: str) -
         assert leaks(caught.value) == []
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
+@each_row("call", CALLS, ids=str)
 @pytest.mark.virtual_time
 async def test_no_frame_of_a_call_past_its_deadline_shows_anything_personal(call: str) -> None:
     async with raw_server(silence) as running, client(running.url, timeout=60, deadline=1.0) as gg:
@@ -184,7 +184,7 @@ async def test_no_frame_of_a_call_past_its_deadline_shows_anything_personal(call
         assert leaks(caught.value) == []
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
+@each_row("call", CALLS, ids=str)
 async def test_no_frame_of_a_refused_connection_shows_anything_personal(call: str) -> None:
     async with client("http://127.0.0.1:9") as gg:
         with pytest.raises(Exception) as caught:  # noqa: PT011  any
@@ -232,7 +232,7 @@ REFUSED: dict[str, Callable[[GoedGepickt], Any]] = {
 }
 
 
-@pytest.mark.parametrize("call", REFUSED)
+@each_row("call", REFUSED)
 async def test_no_frame_of_input_that_is_refused_shows_anything_personal(call: str) -> None:
     async with client("http://127.0.0.1:9") as gg:
         with pytest.raises(GoedGepicktError) as caught:
@@ -275,8 +275,8 @@ def test_no_frame_of_a_key_that_is_none_shows_it(key: str) -> None:
 ROWS = [{"order_id": "S-1", "webshop_uuid": "w", "status": "open", "shipping": {"last_name": NAME}, "lines": []}]
 
 
-@pytest.mark.parametrize("stop", [None, StopAfter(errors=1)], ids=["outcomes", "stopped"])
-@pytest.mark.parametrize("server", ["drop", "422", "no JSON"])
+@each_row("stop", [None, StopAfter(errors=1)], ids=["outcomes", "stopped"])
+@each_row("server", ["drop", "422", "no JSON"])
 @pytest.mark.virtual_time
 async def test_no_frame_of_a_failing_bulk_job_shows_anything_personal(server: str, stop: StopAfter | None) -> None:
     async def create(row: dict[str, Any]) -> Any:

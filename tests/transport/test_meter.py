@@ -24,6 +24,7 @@ from goedgepickt_async.budget.protocol import Answered, Budget, Lost, NeverSent,
 from goedgepickt_async.budget.slots import Lane
 from tests.support.raw_server import Exchange, raw_server
 from tests.support.recording_budget import Asked, RecordingBudget
+from tests.support.tables import each_row
 from tests.support.virtual import loop_nanoseconds
 
 pytestmark = pytest.mark.virtual_time
@@ -60,7 +61,7 @@ def test_the_budget_that_records_is_a_budget() -> None:
     assert isinstance(RecordingBudget(), Budget)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "headers", "outcome"),
     [
         ("200 OK", rate(150, 149), Answered(1)),
@@ -300,8 +301,8 @@ async def _silence(_: Exchange) -> None:
     await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("play", [_no_http, _bad_chunks, _bad_gzip, _drop, _silence, answering("500 Error")])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@each_row("play", [_no_http, _bad_chunks, _bad_gzip, _drop, _silence, answering("500 Error")])
+@each_row("method", ["GET", "POST"])
 async def test_no_exception_in_the_chain_holds_the_key(make_client: Make, play: Play, method: str) -> None:
     async with raw_server(play) as server:
         client = make_client(server.url, KEY, timeout=0.1, retry=ONE_TRY)

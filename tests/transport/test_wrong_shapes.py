@@ -41,6 +41,7 @@ from goedgepickt_async.cli.progress import RequestCounter
 from goedgepickt_async.cli.resources import RESOURCES
 from goedgepickt_async.testing import unlimited_budget
 from tests.support.raw_server import Exchange, Play, RawServer, raw_server
+from tests.support.tables import each_row
 
 ROWS = 25
 TEXTS = ("", "Mok", "Even geduld, er wordt onderhoud gepleegd.", "0", "-1", "null", "[]", "\u202e\x1b[2J", "é" * 50)
@@ -323,7 +324,7 @@ async def test_call_with_any_json_is_right_or_raises_our_error(call: str) -> Non
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("call", CALLS)
+@each_row("call", CALLS)
 async def test_call_of_a_server_that_tells_the_truth_succeeds(call: str) -> None:
     assert await play(1, call, lies=0.0) == "done"
 
@@ -345,9 +346,7 @@ async def test_doctor_reads_webshops_as_php_writes_them_with_any_name() -> None:
     assert report.replace("\n", "").isprintable()
 
 
-@pytest.mark.parametrize(
-    "items", ["x", 5, [5], [None], [[]], [{}], [{"name": "x"}], {"a": {"uuid": "w"}}, {"0": 1}], ids=str
-)
+@each_row("items", ["x", 5, [5], [None], [[]], [{}], [{"name": "x"}], {"a": {"uuid": "w"}}, {"0": 1}], ids=str)
 async def test_doctor_accepts_no_list_without_webshops_in_it(items: Any) -> None:
     async def play(exchange: Exchange) -> None:
         await exchange.answer(json.dumps({"items": items, "pageInfo": {}}).encode())

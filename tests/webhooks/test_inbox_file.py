@@ -15,6 +15,7 @@ from goedgepickt_async.errors import InboxError
 from goedgepickt_async.webhooks import InboxEntry, SqliteInbox, StockUpdated, WebhookReceiver
 from goedgepickt_async.webhooks.inbox.sqlite import default_inbox_path
 from goedgepickt_async.webhooks.inbox.tables import SqliteTable, migrate, sizes
+from tests.support.tables import each_row
 from tests.webhooks.support import SECRET, Clock, deliver, stock
 
 HERE = Path(__file__).parent
@@ -150,11 +151,17 @@ async def filled(path: Path, number: int = 60) -> None:
     await inbox.close()
 
 
-@pytest.mark.parametrize("seed", range(60))
-async def test_a_file_that_was_damaged_anywhere_is_usable_again(tmp_path: Path, seed: int) -> None:
-    path, draw = tmp_path / "inbox", random.Random(seed)
-    await filled(path)
-    content = bytearray(path.read_bytes())
+@pytest.fixture
+async def undamaged(tmp_path: Path) -> bytes:
+    """The file of an inbox with 60 entries; three are given up."""
+    await filled(tmp_path / "undamaged")
+    return (tmp_path / "undamaged").read_bytes()
+
+
+@each_row("seed", range(60))
+async def test_a_file_that_was_damaged_anywhere_is_usable_again(tmp_path: Path, undamaged: bytes, seed: int) -> None:
+    path, draw = tmp_path / f"inbox-{seed}", random.Random(seed)
+    content = bytearray(undamaged)
     kind = seed % 4
     start = draw.randrange(len(content))
     if kind == 0:  # a few bytes
@@ -247,15 +254,15 @@ async def test_all_entries_of_a_file_with_a_damaged_header_are_saved(tmp_path: P
     await inbox.close()
 
 
-@pytest.mark.parametrize(
-    "text", [b"CREATE TABLE entries", b"dedup_key TEXT", b"entries_by_due", b"body BLOB", b"stored"]
-)
-async def test_all_entries_of_a_file_with_a_damaged_list_of_tables_are_saved(tmp_path: Path, text: bytes) -> None:
-    await filled(tmp_path / "inbox")
-    content = bytearray((tmp_path / "inbox").read_bytes())
+@each_row("text", [b"CREATE TABLE entries", b"dedup_key TEXT", b"entries_by_due", b"body BLOB", b"stored"])
+async def test_all_entries_of_a_file_with_a_damaged_list_of_tables_are_saved(
+    tmp_path: Path, undamaged: bytes, text: bytes
+) -> None:
+    path = tmp_path / text.decode()
+    content = bytearray(undamaged)
     content[content.rindex(text, 0, 4096) + 3] = 0xFF
-    (tmp_path / "inbox").write_bytes(content)
-    inbox = SqliteInbox(tmp_path / "inbox", survives_power_cut=False)
+    path.write_bytes(content)
+    inbox = SqliteInbox(path, survives_power_cut=False)
     assert len(await contents(inbox)) == 57
     assert len(await inbox.failed()) == 3
     await inbox.close()

@@ -127,7 +127,7 @@ async def test_a_body_in_pieces_is_read_no_further_than_the_cap(receiver: Webhoo
     assert read == 5
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("signature", "length", "status"),
     [(None, None, 401), ("", 5, 401), ("0" * 63, None, 401), ("g" * 64, None, 401), ("0" * 64, 262_145, 413)],
 )
@@ -507,7 +507,7 @@ def yields_plainly(_: Any) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize(
+@each_row(
     "register",
     [
         lambda receiver: receiver.on()(print),

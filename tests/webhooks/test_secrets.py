@@ -96,7 +96,7 @@ async def test_a_secret_is_rotated_without_a_lost_delivery() -> None:
     assert (await deliver(receiver, stock(), "old")).status == 401
 
 
-@pytest.mark.parametrize("wrong", ["", [], ["new", ""], {}, 5, None])
+@each_row("wrong", ["", [], ["new", ""], {}, 5, None])
 async def test_a_rotation_that_is_refused_leaves_the_present_secrets(wrong: Any) -> None:
     receiver = WebhookReceiver("old")
     with pytest.raises(ConfigurationError):
@@ -111,7 +111,7 @@ async def test_the_secret_of_one_subscription_signs_nothing_of_another_also_duri
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "meant"),
     [
         ("order.statusChangd", "order.statusChanged"),

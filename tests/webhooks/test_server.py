@@ -16,6 +16,7 @@ import pytest
 from goedgepickt_async import ConfigurationError
 from goedgepickt_async.webhooks import DeliveryEndpoint, ReceivedDelivery, WebhookResponse, sign
 from goedgepickt_async.webhooks.server import _MAX_RECEIVED, DeliveryServer, _Connections, _source
+from tests.support.tables import each_row
 from tests.webhooks.support import SECRET, Clock, stock, until
 
 BODY = stock()
@@ -345,7 +346,7 @@ async def test_a_compressed_body_is_verified_as_it_arrived_and_then_decompressed
     assert (one.body, one.raw_body) == (BODY, compressed)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "encoding", "status"),
     [
         (gzip.compress(b"0" * 300_000, mtime=0), "gzip", 413),
@@ -403,7 +404,7 @@ async def test_malformed_requests_write_one_line_per_minute_and_no_traceback(
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("data", "status"),
     [
         (b"GET /hook HTTP/1.1\r\nHost: x\r\n\r\n", 405),
@@ -456,7 +457,7 @@ async def test_what_is_in_flight_is_answered_when_it_stops() -> None:
         await send(port, request(BODY))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [
         *({"max_connections": number} for number in (0, -1, True, "many", 2.5)),
