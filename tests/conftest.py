@@ -68,8 +68,11 @@ def warm() -> Iterator[Interpreter]:
     if not hasattr(os, "fork"):
         pytest.skip("Windows has no fork")
     names = ("budget.redis", "bulk.apply", "bulk.orders", "bulk.products", "client", "convert.dump", "resources.orders")
-    modules = [f"goedgepickt_async.{name}" for name in names]
-    with Interpreter(modules, os.environ) as started:
+    names = (*names, "sandbox.server", "webhooks.receiver", "webhooks.server")
+    command = [f"goedgepickt_async.cli.{name}" for name in ("runner", "sandbox", "export", "listen")]
+    modules = [*(f"goedgepickt_async.{name}" for name in names), *command, "tests.support.command_options:read_options"]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GOEDGEPICKT_")}
+    with Interpreter(modules, ours) as started:
         yield started
 
 

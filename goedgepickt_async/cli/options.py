@@ -1,9 +1,8 @@
 """The options of the commands, as classes that cyclopts reads, and the faults and rate limits in them.
 
-`--help` imports this module, so it imports neither aiohttp nor cattrs.
+`--help` imports this module, so it imports neither aiohttp nor cattrs. It has no `from __future__ import annotations`: cyclopts would compile each annotation several
+times for each command.
 """
-
-from __future__ import annotations
 
 import dataclasses
 import math

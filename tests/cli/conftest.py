@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import functools
 import json
 import os
 import pty
@@ -13,16 +11,16 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any
 
 import attrs
 import pytest
-from cyclopts.argument import ArgumentCollection
 
 import goedgepickt_async
 from goedgepickt_async.bulk.apply import PlanRunner
 from goedgepickt_async.cli import main
 from goedgepickt_async.testing import unlimited_budget
+from tests.support import command_options  # noqa: F401  a command in this process is quicker
 from tests.support.waiting import SAFETY
 from tests.support.warm import CLOSED, Interpreter, Process
 
@@ -142,41 +140,6 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return ours | {"PYTHONPATH": str(_ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "100", **more}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _options_of_commands() -> Iterator[None]:
-    """Read the options of each command, and their types, once. cyclopts reads them at each call: half its time."""
-    original: Any = getattr(ArgumentCollection, "_from_callable", None)
-    found: dict[Any, ArgumentCollection] = {}
-
-    def copied(untouched: ArgumentCollection) -> ArgumentCollection:
-        copies = {id(argument): copy.copy(argument) for argument in untouched}
-        collection: Any = type(untouched)
-        for argument in copies.values():
-            argument.tokens = []
-            argument.children = collection(copies[id(child)] for child in argument.children)
-        return cast(ArgumentCollection, collection(copies.values()))
-
-    def read(command: Any, *parameters: Any, parse_docstring: bool = True, **options: Any) -> ArgumentCollection:
-        key = command, parse_docstring, options.get("_resolve_groups")
-        if key not in found:
-            found[key] = original(command, *parameters, parse_docstring=parse_docstring, **options)
-        return copied(found[key])
-
-    @functools.cache
-    def hints(described: Any, options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-        return get_type_hints(described, **dict(options))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "cyclopts.field_info.get_type_hints",
-            lambda described, **options: dict(hints(described, tuple(options.items()))),
-            raising=False,
-        )
-        if original is not None:
-            patch.setattr(ArgumentCollection, "_from_callable", read)
-        yield
-
-
 @pytest.fixture
 def inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
@@ -201,17 +164,9 @@ def inside(
     return run
 
 
-@pytest.fixture(scope="session")
-def interpreter() -> Iterator[Interpreter]:
-    """The interpreter that processes are forked from."""
-    names = ("client", "sandbox.server", "cli.runner", "cli.sandbox", "cli.export", "cli.listen")
-    with Interpreter([f"goedgepickt_async.{name}" for name in names], _environment({})) as started:
-        yield started
-
-
 @pytest.fixture
-def goedgepickt(tmp_path: Path, inside: Callable[..., Finished], interpreter: Interpreter) -> Iterator[Goedgepickt]:
-    command = Goedgepickt(tmp_path, inside, interpreter)
+def goedgepickt(tmp_path: Path, inside: Callable[..., Finished], warm: Interpreter) -> Iterator[Goedgepickt]:
+    command = Goedgepickt(tmp_path, inside, warm)
     yield command
     for process in command.started:
         process.kill()

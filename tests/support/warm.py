@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
@@ -41,7 +42,7 @@ class Interpreter:
     """An interpreter that has imported some modules, and turns into processes.
 
     Args:
-        modules: What it imports.
+        modules: What it imports; `MODULE:FUNCTION` calls the function as well.
         environment: Its environment while it imports them; each process gets its own.
     """
 
@@ -277,6 +278,8 @@ def _become(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    if os.environ.get("PYTHONWARNINGS") == "error":
+        warnings.simplefilter("error")
     name, _, errors = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")
     files = [_file(number, closed=number in request["closed"]) for number in range(3)]
     sys.stdin = _text(files[0], name)
@@ -292,8 +295,11 @@ def _become(request: dict[str, Any]) -> None:
 
 
 def _main() -> None:
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
+    for name in sys.argv[2:]:
+        module, _, function = name.partition(":")
+        imported = importlib.import_module(module)
+        if function:
+            getattr(imported, function)()
     gc.collect()
     gc.freeze()  # so that a collection in a new process copies no memory
     request = _serve(sys.argv[1])

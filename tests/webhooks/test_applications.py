@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(interpreter: Interpreter, folder: Path, sandbox: Sandbox, *command: str) -> AsyncIterator[Process]:
+async def running(warm: Interpreter, folder: Path, sandbox: Sandbox, *command: str) -> AsyncIterator[Process]:
     environment = {
         **os.environ,
         "GOEDGEPICKT_API_KEY": sandbox.api_key,
@@ -45,7 +45,7 @@ async def running(interpreter: Interpreter, folder: Path, sandbox: Sandbox, *com
     }
     run = 'run_module("uvicorn"' if command[0] == "uvicorn" else f'run_path("{command[0]}"'
     code = f"import runpy, sys; sys.argv = {list(command)}; sys.path.insert(0, ''); runpy.{run}, run_name='__main__')"
-    process = interpreter.start("-c", code, cwd=folder, env=environment, stderr=2)
+    process = warm.start("-c", code, cwd=folder, env=environment, stderr=2)
     try:
         yield process
     finally:
@@ -76,17 +76,15 @@ async def lines(process: Process, number: int) -> set[str]:
 
 @pytest.mark.slow
 async def test_the_applications_of_the_page_handle_deliveries(
-    tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, interpreter: Interpreter
+    tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, warm: Interpreter
 ) -> None:
     async with asyncio.TaskGroup() as group:  # each waits five seconds for further events of its product
         for name in ("fastapi", "aiohttp", "django"):
             (folder := tmp_path / name).mkdir()
-            group.create_task(handles_deliveries(name, folder, sandbox, gg, interpreter))
+            group.create_task(handles_deliveries(name, folder, sandbox, gg, warm))
 
 
-async def handles_deliveries(
-    name: str, tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, interpreter: Interpreter
-) -> None:
+async def handles_deliveries(name: str, tmp_path: Path, sandbox: Sandbox, gg: GoedGepickt, warm: Interpreter) -> None:
     port = free_port()
     text = program(f"{name}-application").replace("port=8080", f"port={port}")
     module = "service" if name == "django" else "app"
@@ -102,7 +100,7 @@ async def handles_deliveries(
         {"event": "orderStatusChanged", "orderUuid": order.uuid, "orderNumber": "S-1", "newStatus": "completed"}
     ).encode()
     url = f"http://127.0.0.1:{port}/webhooks"
-    async with running(interpreter, tmp_path, sandbox, *serve) as server:
+    async with running(warm, tmp_path, sandbox, *serve) as server:
         assert await delivered(url, stock) == 200
         assert await delivered(url, status) == 200
         assert await delivered(url, status, "wrong") == 401
@@ -114,6 +112,6 @@ async def handles_deliveries(
             ):
                 assert (await got.json())["status"] == order.status
         else:
-            async with running(interpreter, tmp_path, sandbox, *work) as worker:
+            async with running(warm, tmp_path, sandbox, *work) as worker:
                 told = await lines(worker, 2)
     assert told == {"S-1 is completed", f"{product.sku} has {product.stock.available if product.stock else None}"}

@@ -27,13 +27,13 @@ Start = Callable[..., AbstractAsyncContextManager[tuple[Process, str]]]
 
 
 @pytest.fixture
-def a_process(interpreter: Interpreter, tmp_path: Path) -> Start:
+def a_process(warm: Interpreter, tmp_path: Path) -> Start:
     """Starts a receiver; its process and URL."""
 
     @asynccontextmanager
     async def start(seconds: float = 0.0, *, lease: float = 1.0) -> AsyncIterator[tuple[Process, str]]:
         arguments = [str(tmp_path / "inbox"), str(tmp_path / "handled"), str(seconds), str(lease)]
-        worker = interpreter.start("-m", "tests.webhooks.serving_worker", *arguments, cwd=tmp_path, env=os.environ)
+        worker = warm.start("-m", "tests.webhooks.serving_worker", *arguments, cwd=tmp_path, env=os.environ)
         assert worker.stdout is not None
         try:
             yield worker, (await asyncio.to_thread(worker.stdout.readline)).decode().strip()
