@@ -67,10 +67,10 @@ def warm() -> Iterator[Interpreter]:
     """An interpreter with the package, for processes that start in milliseconds."""
     if not hasattr(os, "fork"):
         pytest.skip("Windows has no fork")
-    names = ("budget.redis", "bulk.apply", "bulk.orders", "bulk.products", "client", "convert.dump", "resources.orders")
-    names = (*names, "sandbox.server", "webhooks.receiver", "webhooks.server")
-    command = [f"goedgepickt_async.cli.{name}" for name in ("runner", "sandbox", "export", "listen")]
-    modules = [*(f"goedgepickt_async.{name}" for name in names), *command, "tests.support.command_options:read_options"]
+    names = "budget.redis bulk.apply bulk.orders bulk.products client convert.dump resources.orders sandbox.server"
+    names += " webhooks.receiver webhooks.server cli.runner cli.sandbox cli.export cli.listen"
+    modules = [f"goedgepickt_async.{name}" for name in names.split()]
+    modules.append("tests.support.command_options:read_options")
     ours = {name: value for name, value in os.environ.items() if not name.startswith("GOEDGEPICKT_")}
     with Interpreter(modules, ours) as started:
         yield started
