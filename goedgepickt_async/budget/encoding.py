@@ -11,10 +11,12 @@ from typing import Final
 __all__ = ["HEADER", "StateError", "StateVersionError", "length_of", "seal", "sequence_of", "unseal"]
 
 _VERSION = 3
-_HEADER: Final = struct.Struct("<4sHHQQI")  # magic, version, zero, epoch, sequence number, length; then the checksum
+_HEADER: Final = struct.Struct("<4sHHQQI4x")  # magic, version, zero, epoch, sequence number, length, checksum
 _MAGIC = b"GGB\0"
-HEADER: Final = _HEADER.size + 4
+HEADER: Final = _HEADER.size
 """The number of bytes that identify a written state."""
+_CHECKSUM: Final = HEADER - 4
+"""The offset of the checksum, which is made while its own bytes are zero."""
 
 
 class StateError(ValueError):
@@ -33,9 +35,10 @@ def seal(epoch: int, sequence: int, body: bytes) -> bytes:
         sequence: The number of its writes.
         body: Its numbers, as this machine stores them.
     """
-    body = _little_endian(body)
+    if sys.byteorder != "little":
+        body = _swapped(body)
     header = _HEADER.pack(_MAGIC, _VERSION, 0, epoch, sequence, len(body))
-    return header + _checksum(header, body) + body
+    return header[:_CHECKSUM] + zlib.crc32(header, zlib.crc32(body)).to_bytes(4, "little") + body
 
 
 def unseal(data: bytes) -> tuple[int, int, bytes]:
@@ -49,12 +52,12 @@ def unseal(data: bytes) -> tuple[int, int, bytes]:
         raise StateError("it is too short")
     magic, version, _, epoch, sequence, length = _HEADER.unpack_from(data)
     body = data[HEADER : HEADER + length]
-    checksum = _checksum(data[: _HEADER.size], body)
-    if magic != _MAGIC or len(body) < length or data[_HEADER.size : HEADER] != checksum:
+    checksum = zlib.crc32(data[:_CHECKSUM] + bytes(4), zlib.crc32(body))
+    if magic != _MAGIC or len(body) < length or int.from_bytes(data[_CHECKSUM:HEADER], "little") != checksum:
         raise StateError("its checksum is wrong")
     if version != _VERSION:
         raise StateVersionError(f"it has format {version}, and this version reads format {_VERSION}")
-    return epoch, sequence, _little_endian(body)
+    return epoch, sequence, body if sys.byteorder == "little" else _swapped(body)
 
 
 def length_of(data: bytes) -> int:
@@ -71,14 +74,8 @@ def _is_header(data: bytes) -> bool:
     return data[:4] == _MAGIC and len(data) >= HEADER
 
 
-def _checksum(header: bytes, body: bytes) -> bytes:
-    return zlib.crc32(header + bytes(4), zlib.crc32(body)).to_bytes(4, "little")
-
-
-def _little_endian(body: bytes) -> bytes:
-    """Swap the byte order on big-endian machines, because the stored form is little-endian."""
-    if sys.byteorder == "little":
-        return body
+def _swapped(body: bytes) -> bytes:
+    """Swap the byte order: a big-endian machine stores the numbers as little-endian."""
     numbers = array("q", body)
     numbers.byteswap()
     return numbers.tobytes()

@@ -67,7 +67,7 @@ class ExpiryIndex:
 
     def encode(self) -> bytes:
         """Return the values for `load`."""
-        return self.instants.tobytes() + self._slots.tobytes()
+        return (self.instants + self._slots).tobytes()
 
     def load(self, data: bytes) -> None:
         """Load the result of `encode`.
@@ -194,8 +194,10 @@ class ServerCounter:
 
     def dump(self) -> list[int]:
         """Return the scalar values; `observations` are separate."""
-        sent, highest, *times = _scalars_of(self)
-        return [sent, -1 if highest is None else highest, *times]
+        scalars = [*_scalars_of(self)]
+        if self.highest is None:
+            scalars[1] = -1
+        return scalars
 
     def load(self, scalars: list[int], overlapping: Iterable[tuple[int, int, int]]) -> None:
         """Load the result of `dump`."""

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import random
 import struct
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
@@ -68,6 +69,8 @@ _SCALARS: Final = (
     "_fresh_starts",
 )
 _scalars_of = attrgetter(*_SCALARS)
+_HEAD: Final = struct.Struct(f"{4 + len(_SCALARS) + 11}q")
+_DEMAND: Final = struct.Struct("12q")
 _KNOWN_UNTIL: Final = ("_paused_until", "_shared_until", "_announced_until", "_fixed_until", "_alone_until")
 """What is known of the server, until these times; no loss of a state changes it."""
 _NONE = -1
@@ -455,12 +458,12 @@ class Slots:
     def encode(self) -> bytes:
         """Encode the state as bytes with a version and a checksum."""
         overlapping = self._counter.overlapping
-        values = [len(self.rows.instants), len(self._sent), len(overlapping), len(self.sharers)]
-        values += (*_scalars_of(self), *self.turns, *self._counter.dump())
-        values += chain.from_iterable(chain(self._sent.items(), overlapping))
+        counts = len(self.rows.instants), len(self._sent), len(overlapping), len(self.sharers)
+        parts = [_HEAD.pack(*counts, *_scalars_of(self), *self.turns, *self._counter.dump())]
+        parts.append(array("q", chain.from_iterable(chain(self._sent.items(), overlapping))).tobytes())
         for sharer, (seen, host, calls, keys, tags) in self.sharers.items():
-            values += (sharer, host, seen, *calls, *keys, *tags)
-        return seal(self.epoch, self.sequence, struct.pack(f"{len(values)}q", *values) + self.rows.encode())
+            parts.append(_DEMAND.pack(sharer, host, seen, *calls, *keys, *tags))
+        return seal(self.epoch, self.sequence, b"".join((*parts, self.rows.encode())))
 
     @classmethod
     def decode(cls, data: bytes, config: LimiterConfig, sharer: int = 0) -> Slots:
@@ -480,7 +483,7 @@ class Slots:
 
     def _load(self, body: bytes) -> None:
         rows, sent, overlapping, sharers = struct.unpack_from("4q", body)
-        length = 4 + len(_SCALARS) + 11 + 2 * sent + 3 * overlapping + 12 * sharers
+        length = _HEAD.size // 8 + 2 * sent + 3 * overlapping + 12 * sharers
         if min(rows, sent, overlapping, sharers) < 0 or 8 * (length + 2 * rows) != len(body):
             raise ValueError("its length is wrong")
         values = islice(struct.unpack_from(f"{length}q", body), 4, None)
