@@ -22,7 +22,7 @@ class LocalStore(SlotStore):
         self._slots = Slots(config)
         self._clock = clock
 
-    def begin(self) -> tuple[Slots, int]:
+    def begin(self, *, settles: bool = False) -> tuple[Slots, int]:  # noqa: ARG002
         """The slots and the time."""
         return self._slots, self._clock()
 

@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -213,24 +213,24 @@ class QueuedBudget:
             self._alone.deferred.append(partial(self._change, operation))
             return
         with self._alone:
-            opened = None if self._queue.loops or self._operations else self._store.begin()
+            opened = None if self._queue.loops or self._operations else self._store.begin(settles=True)
             if opened is not None:  # and it concerns no other call
                 plan = Plan()
                 operation(*opened, plan)
-                if self._write_at_once(*opened, plan):
+                if self._write_at_once(*opened, (), plan.settled):
+                    for event in plan.events:
+                        self._alone.deferred.append(partial(self._listeners.tell, event))
                     return
             self._operations.append(operation)
             self._transact()
 
-    def _write_at_once(self, slots: Slots, now: int, plan: Plan) -> bool:
+    def _write_at_once(self, slots: Slots, now: int, taken: Iterable[int], settled: Iterable[int]) -> bool:
         """End a transaction that concerns no waiting call; False if it was not written. Called within `_alone`."""
         if self._store.sharer:  # otherwise the slots are in memory
             slots.announce(Demand(now, self._host_number))
             if not self._store.end(slots, now, changed=True):
                 return False
-            self._store.noted(slots, now, plan)
-        for event in plan.events:
-            self._alone.deferred.append(partial(self._listeners.tell, event))
+            self._store.noted(slots, now, taken, settled)
         return True
 
     # -- taking -------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ class QueuedBudget:
                 self._store.end(slots, now, changed=False)
                 return None
             slots.turns[lane] = turn
-            if self._store.sharer and not self._write_at_once(slots, now, Plan(taken=[slot])):
+            if self._store.sharer and not self._write_at_once(slots, now, (slot,), ()):
                 return None
             return Grant(slot, next(self._places) if place is None else place, 0.0)
 
@@ -431,7 +431,7 @@ class QueuedBudget:
         """The transaction is written: wake the calls that it concerns. Called within `_alone`."""
         done = {id(operation) for operation in plan.operations}
         self._operations = [operation for operation in self._operations if id(operation) not in done]
-        self._store.noted(slots, now, plan)
+        self._store.noted(slots, now, plan.taken, plan.settled)
         here = self._clock()
         if not plan.yielded:
             self._yielding_since = None

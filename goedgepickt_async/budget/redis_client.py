@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from goedgepickt_async.budget.config import FAR, SECOND, Lane, LimiterConfig, nanoseconds
 from goedgepickt_async.budget.encoding import StateError, StateVersionError
 from goedgepickt_async.budget.slots import Slots
-from goedgepickt_async.budget.store import Plan, SharerMemory, SlotStore, new_sharer
+from goedgepickt_async.budget.store import SharerMemory, SlotStore, new_sharer
 from goedgepickt_async.errors import ConfigurationError
 from goedgepickt_async.logs import log_event
 
@@ -122,13 +122,13 @@ class RedisStore(SlotStore):
 
     # -- a store of `QueuedBudget`, whose transactions are `RedisBudget`'s -----------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, *, settles: bool = False) -> None:
         """Not possible here: Redis responds later, so `RedisBudget` does it."""
 
-    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
+    def noted(self, slots: Slots, now: int, taken: Iterable[int], settled: Iterable[int]) -> None:
         """Remember the slots of this process."""
         self.is_cold = slots.is_cold()
-        self.memory.note(slots, now, self._clock(), plan)
+        self.memory.note(slots, now, self._clock(), taken, settled)
 
     def peek(self) -> tuple[Slots, int]:
         """The state as last seen."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -118,6 +118,7 @@ class ServerCounter:
     limit: a sliding window, GCRA or token bucket. Its counter falls with each request that leaves the window.
 
     Attributes:
+        overlapping: The responses that overlap the newest one.
         highest: The highest counter among the responses that overlap the newest one; None if it is unknown.
         ends: The time when the window of `highest` is over at the latest.
         began: The earliest start of that window; requests with earlier responses are not counted in it.
@@ -129,7 +130,7 @@ class ServerCounter:
 
     def __init__(self, cooldown: int) -> None:
         self._cooldown = cooldown
-        self._overlapping: deque[Observation] = deque()
+        self.overlapping: deque[Observation] = deque()
         self._newest_sent = -FAR
         self.highest: int | None = None
         self.ends: int = FAR
@@ -143,11 +144,11 @@ class ServerCounter:
         """Record a response with the counter."""
         self.told_at = now
         self._newest_sent = max(self._newest_sent, sent)
-        self._overlapping.append(Observation(now, count, sent))
+        self.overlapping.append(Observation(now, count, sent))
         dropped = []
-        while self._overlapping[0].answered < self._newest_sent:
-            dropped.append(self._overlapping.popleft())
-        highest = max(map(_counter_of, self._overlapping))
+        while self.overlapping[0].answered < self._newest_sent:
+            dropped.append(self.overlapping.popleft())
+        highest = max(map(_counter_of, self.overlapping))
         # In one fixed window the counter never falls: a higher one that no longer overlaps was an older window's.
         older = [told.sent for told in dropped if told.counter > highest]
         if older:
@@ -169,7 +170,7 @@ class ServerCounter:
             if not self.highest:
                 self.ends = now + self._cooldown  # no window was running; this one may have begun one
             self.highest += 1
-            self._overlapping.append(Observation(now, self.highest, -FAR))
+            self.overlapping.append(Observation(now, self.highest, -FAR))
 
     def advance(self, now: int) -> bool:
         """Whether the window is over; then nothing is known about the next one."""
@@ -181,7 +182,7 @@ class ServerCounter:
 
     def forget(self) -> None:
         """Forget the counter, but keep the start of the window."""
-        self._overlapping.clear()
+        self.overlapping.clear()
         self.highest, self.ends = None, FAR
 
     def resume(self, highest: int, ends: int, told_at: int) -> None:
@@ -193,7 +194,7 @@ class ServerCounter:
             self.began, self.since = sent, now
 
     def dump(self) -> list[int]:
-        """Return the scalar values; `observations` are separate."""
+        """Return the scalar values; `overlapping` is separate."""
         scalars = [*_scalars_of(self)]
         if self.highest is None:
             scalars[1] = -1
@@ -203,9 +204,4 @@ class ServerCounter:
         """Load the result of `dump`."""
         vars(self).update(zip(_SCALARS, scalars, strict=True))
         self.highest = None if scalars[1] < 0 else scalars[1]
-        self._overlapping = deque(Observation(*told) for told in overlapping)
-
-    @property
-    def overlapping(self) -> Collection[tuple[int, int, int]]:
-        """The observations, for `load`."""
-        return self._overlapping
+        self.overlapping = deque(Observation(*told) for told in overlapping)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -41,15 +41,18 @@ class SlotStore:
     kind: str
     sharer: int = 0
 
-    def begin(self) -> tuple[Slots, int] | None:
-        """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`)."""
+    def begin(self, *, settles: bool = False) -> tuple[Slots, int] | None:
+        """Return the slots and their clock's time in nanoseconds; None if not possible now (see `retry`).
+
+        With `settles`, no slot is taken, so it may be noticed later that the state was removed.
+        """
         raise NotImplementedError
 
     def end(self, slots: Slots, now: int, *, changed: bool) -> bool:  # noqa: ARG002
         """Write changed slots. False if they were not written, so that the transaction must be repeated."""
         return True
 
-    def noted(self, slots: Slots, now: int, plan: Plan) -> None:
+    def noted(self, slots: Slots, now: int, taken: Iterable[int], settled: Iterable[int]) -> None:
         """The transaction is written: remember the slots of this process."""
 
     def retry(self, attempt: Callable[[], object]) -> None:
@@ -187,13 +190,13 @@ class SharerMemory:
         slots.reopen(self.in_flight)
         return True
 
-    def note(self, slots: Slots, now: int, here: int, plan: Plan) -> None:
+    def note(self, slots: Slots, now: int, here: int, taken: Iterable[int], settled: Iterable[int]) -> None:
         """Called after the state was written or read."""
         free_at, shift = slots.rows.free_at, now - here
-        for slot in plan.taken:
+        for slot in taken:
             self.own[slot] = free_at[slot] - shift
             self.in_flight.add(slot)
-        for slot in plan.settled:
+        for slot in settled:
             self.in_flight.discard(slot)
             if slot not in free_at:
                 self.own.pop(slot, None)

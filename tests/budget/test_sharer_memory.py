@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goedgepickt_async.budget.slots import Demand, Lane, LimiterConfig, Slots
-from goedgepickt_async.budget.store import Plan, SharerMemory
+from goedgepickt_async.budget.store import SharerMemory
 from tests.support.tables import each_row
 from tests.support.throttles import SECOND
 
@@ -52,8 +52,8 @@ def known(
 ) -> SharerMemory:
     """The memory after a transaction with the slots of this process and of others."""
     memory = SharerMemory(ME, tolerance)
-    plan = Plan(taken=list(own), settled=[slot for slot in own if slot not in in_flight])
-    memory.note(state(own | (others or {})), NOW, HERE, plan)
+    settled = [slot for slot in own if slot not in in_flight]
+    memory.note(state(own | (others or {})), NOW, HERE, own, settled)
     return memory
 
 
@@ -68,7 +68,7 @@ def test_after_a_transaction_the_memory_holds_its_slots_on_the_clock_of_this_pro
     slots = state({mine(1): 20, mine(2): 21, theirs(1): 30})
     slots.sharers = {OTHER: Demand(1, 2)}
     memory = SharerMemory(ME)
-    memory.note(slots, NOW, HERE, Plan(taken=[mine(1), mine(2)]))
+    memory.note(slots, NOW, HERE, [mine(1), mine(2)], [])
     assert vars(memory) == {
         "sharer": ME,
         "own": {mine(1): at(20), mine(2): at(21)},
@@ -85,7 +85,7 @@ def test_after_a_transaction_the_memory_holds_its_slots_on_the_clock_of_this_pro
     slots.lower(mine(1), NOW + 15 * SECOND)
     slots.give_back(mine(2))
     slots.drop([mine(2)])
-    memory.note(slots, NOW, HERE, Plan(settled=[mine(1), mine(2), theirs(1), theirs(2)]))
+    memory.note(slots, NOW, HERE, [], [mine(1), mine(2), theirs(1), theirs(2)])
     assert (memory.own, memory.in_flight) == ({mine(1): at(15)}, set())
     assert memory._seen == slots.rows.free_at
 
@@ -188,7 +188,7 @@ def remembered_window(foreign: int = 0) -> SharerMemory:
     for number, slot in enumerate(sent, 1):
         assert slots.take(NOW, Lane.INTERACTIVE, SECOND, slot) is not None
         slots.answered(slot, NOW, number + foreign * (number > 1))
-    memory.note(slots, NOW, HERE, Plan(taken=sent, settled=sent))
+    memory.note(slots, NOW, HERE, sent, sent)
     return memory
 
 
