@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import sqlite3
+import subprocess
+import sys
 import textwrap
 import threading
 from collections.abc import Callable
@@ -285,17 +287,15 @@ async def test_a_rejected_api_key_stops_the_job(gg: GoedGepickt, sandbox: Sandbo
 # -- the journal
 
 
-async def test_a_journal_in_use_is_refused_in_this_and_in_another_process(
-    gg: GoedGepickt, tmp_path: Path, warm: Interpreter
-) -> None:
+async def test_a_journal_in_use_is_refused_in_this_and_in_another_process(gg: GoedGepickt, tmp_path: Path) -> None:
     plan = await stock_plan(gg)
     async with plan.apply(journal=tmp_path / "j") as outcomes:
         await anext(outcomes)
         with pytest.raises(JournalBusyError):
             await outcomes_of(plan, journal=tmp_path / "j")
         code = f"import sqlite3; sqlite3.connect({str(tmp_path / 'j')!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
-        process = warm.start("-c", code, cwd=tmp_path, env=os.environ)
-        _, errors = await asyncio.to_thread(process.communicate)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-IS", "-c", code, stderr=subprocess.PIPE)
+        _, errors = await process.communicate()
         assert b"locked" in errors
     await outcomes_of(plan, journal=tmp_path / "j")
 

@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -69,7 +69,7 @@ class Goedgepickt:
 
     folder: Path
     _inside: Callable[..., Finished]
-    _interpreter: Interpreter
+    _interpreter: Callable[[], Interpreter]
     started: list[Process] = attrs.field(factory=list)
 
     def __call__(self, *arguments: str, **environment: str) -> Finished:
@@ -122,7 +122,7 @@ class Goedgepickt:
 
     def _start(self, *arguments: str, environment: Mapping[str, str] | None = None, **streams: int) -> Process:
         env = _environment(environment or {})
-        process = self._interpreter.start(*arguments, cwd=self.folder, env=env, **streams)
+        process = self._interpreter().start(*arguments, cwd=self.folder, env=env, **streams)
         self.started.append(process)
         return process
 
@@ -165,8 +165,10 @@ def inside(
 
 
 @pytest.fixture
-def goedgepickt(tmp_path: Path, inside: Callable[..., Finished], warm: Interpreter) -> Iterator[Goedgepickt]:
-    command = Goedgepickt(tmp_path, inside, warm)
+def goedgepickt(
+    request: pytest.FixtureRequest, tmp_path: Path, inside: Callable[..., Finished]
+) -> Iterator[Goedgepickt]:
+    command = Goedgepickt(tmp_path, inside, lambda: cast(Interpreter, request.getfixturevalue("warm")))
     yield command
     for process in command.started:
         process.kill()

@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import signal
+import socket
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -115,6 +116,7 @@ async def test_request_sends_query_and_body_and_prints_the_response(goedgepickt:
     assert refused.err.startswith("HTTP 422, 1 attempt\ngoedgepickt: ")
 
 
+@pytest.mark.slow
 def test_request_takes_its_body_from_stdin(goedgepickt: Goedgepickt) -> None:
     post = ("request", "POST", "/orders", "--json", "-", "--sandbox")
     done = goedgepickt.feed(b'{"orderId": "7"}', *post)
@@ -134,6 +136,7 @@ def test_a_write_is_sent_again_only_with_the_option_idempotent(goedgepickt: Goed
     assert "HTTP 422, 2 attempts" in goedgepickt(*write, "--idempotent").err
 
 
+@pytest.mark.slow
 def test_the_sandbox_prints_its_settings_serves_requests_and_ends_on_ctrl_c(goedgepickt: Goedgepickt) -> None:
     process = goedgepickt.start(
         "sandbox", "--port", "0", "--orders", "7", "--rate", "off", "--faults", "GET:/products:503x1"
@@ -155,15 +158,16 @@ def test_the_sandbox_prints_its_settings_serves_requests_and_ends_on_ctrl_c(goed
 
 
 def test_a_port_in_use_is_reported_in_one_line(goedgepickt: Goedgepickt) -> None:
-    process = goedgepickt.start("sandbox", "--port", "0", "--orders", "1")
-    assert process.stdout is not None
-    url = next(line for line in process.stdout if line.startswith(b"fulfilment")).split()[-1].decode()
-    done = goedgepickt("sandbox", "--port", url.split(":")[2].split("/")[0])
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = goedgepickt("sandbox", "--port", str(other.getsockname()[1]))
     assert done.code == 1
     assert "cannot listen on" in done.err
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "line"),
     [
@@ -184,6 +188,7 @@ def test_the_sandbox_prints_only_the_environment_with_the_option_env(
     assert goedgepickt.finish(process).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [0, 7])
 def test_the_sandbox_runs_a_command_and_ends_with_its_exit_code(goedgepickt: Goedgepickt, code: int) -> None:
     program = (

@@ -14,6 +14,7 @@ from goedgepickt_async import __version__
 from .conftest import Finished, Goedgepickt
 
 
+@pytest.mark.slow
 def test_the_module_is_the_command_and_tells_its_version(goedgepickt: Goedgepickt) -> None:
     done = goedgepickt.process("--version")
     assert (done.code, done.out.decode().strip(), done.err) == (0, __version__, "")

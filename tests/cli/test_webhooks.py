@@ -149,6 +149,7 @@ def test_list_and_ensure_run_against_an_embedded_sandbox(inside: Inside) -> None
 # -- listening ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_listen_verifies_prints_and_records_what_arrives_and_ends_on_ctrl_c(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt, "--record", "deliveries.jsonl")
     assert post(url + "any/path", BODY, signed(BODY)) == 200
@@ -175,6 +176,7 @@ def test_listen_verifies_prints_and_records_what_arrives_and_ends_on_ctrl_c(goed
     assert not [secret for secret in ("geheim", "other") if secret in ended.err or secret.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_listen_ends_after_so_many(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt, "--count", "2")
     assert [post(url, BODY, signed(BODY)) for _ in range(2)] == [200, 200]
@@ -196,6 +198,7 @@ def test_listen_with_a_sandbox_that_fails_says_so(goedgepickt: Goedgepickt) -> N
     assert "PUT /products/" in done.err
 
 
+@pytest.mark.slow
 def test_a_delivery_that_cannot_be_printed_is_not_answered_200(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt)
     assert process.stdout is not None
@@ -204,6 +207,7 @@ def test_a_delivery_that_cannot_be_printed_is_not_answered_200(goedgepickt: Goed
     assert process.wait(SAFETY) == 141
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_delivery_that_cannot_be_recorded_is_not_answered_200(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt, "--record", "/dev/full")
@@ -213,6 +217,7 @@ def test_a_delivery_that_cannot_be_recorded_is_not_answered_200(goedgepickt: Goe
     assert "--record /dev/full cannot be written" in ended.err
 
 
+@pytest.mark.slow
 def test_a_body_in_chunks_without_a_length_does_not_get_past_the_cap(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt)
 
@@ -280,6 +285,7 @@ async def test_send_tries_ten_times_and_then_has_failed(goedgepickt: Goedgepickt
     assert (once.code, len(once.rows)) == (1, 1)
 
 
+@pytest.mark.slow
 async def test_each_attempt_is_printed_as_it_ends(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
     receiver.answer([503] * 20)
     arguments = ("webhooks", "send", receiver.url, "stockUpdated", "--first-pause", "60")
@@ -367,6 +373,7 @@ async def test_replay_sends_the_same_bytes_with_the_same_signatures(
     assert len(receiver.came) == 5
 
 
+@pytest.mark.slow
 async def test_what_listen_recorded_is_replayed_to_another_listener(goedgepickt: Goedgepickt, tmp_path: Path) -> None:
     process, url = await asyncio.to_thread(listen, goedgepickt, "--record", "r.jsonl", "--count", "1")
     assert (await command(goedgepickt, "send", url, "stockUpdated")).code == 0
@@ -387,6 +394,7 @@ async def test_a_replay_that_stops_says_how_to_continue(goedgepickt: Goedgepickt
     assert [came.body for came in receiver.came] == [b"1", b"2", b"2", b"2", b"3"]
 
 
+@pytest.mark.slow
 async def test_a_replay_that_is_interrupted_says_how_to_continue(goedgepickt: Goedgepickt, receiver: Receiver) -> None:
     record(goedgepickt.folder / "r.jsonl", b"1", b"2")
     receiver.answer([200, None])
@@ -480,6 +488,7 @@ def test_any_delivery_as_a_line_is_one_printable_line(body: bytes) -> None:
     assert len(line) <= 400
 
 
+@pytest.mark.slow
 def test_listen_on_a_terminal_prints_lines_for_people_and_json_when_asked(goedgepickt: Goedgepickt) -> None:
     for more, expected in (((), b"stockUpdated  "), (("--json",), b'"event": "stockUpdated"')):
         terminal, of_the_command = pty.openpty()
@@ -495,6 +504,7 @@ def test_listen_on_a_terminal_prints_lines_for_people_and_json_when_asked(goedge
         os.close(terminal)
 
 
+@pytest.mark.slow
 async def test_listen_forwards_the_original_bytes_and_headers_and_passes_the_status_on(
     goedgepickt: Goedgepickt, receiver: Receiver
 ) -> None:
@@ -520,6 +530,7 @@ async def test_listen_forwards_the_original_bytes_and_headers_and_passes_the_sta
     assert (first.headers["Content-Encoding"], first.headers["X-Of-The-Service"]) == ("gzip", "kept")
 
 
+@pytest.mark.slow
 def test_listen_says_when_nothing_is_there_to_forward_to(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt, "--forward-to", "http://127.0.0.1:9/")
     assert post(url, BODY, signed(BODY)) == 503
@@ -528,6 +539,7 @@ def test_listen_says_when_nothing_is_there_to_forward_to(goedgepickt: Goedgepick
     assert ended.rows[0]["forwarded"]["problem"].startswith("not delivered: ")
 
 
+@pytest.mark.slow
 def test_a_flood_of_forged_deliveries_is_summarised(goedgepickt: Goedgepickt) -> None:
     process, url = listen(goedgepickt)
     assert {post(url, BODY, signed(BODY, "wrong")) for _ in range(50)} == {401}

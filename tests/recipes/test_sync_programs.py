@@ -50,6 +50,7 @@ def portal(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
         function()
 
 
+@pytest.mark.slow
 def test_forty_calls_of_eight_threads_share_their_connections_and_the_program_ends(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
