@@ -97,8 +97,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the blocks that take seconds: one reads 10,250 orders, others import dlt."""
-    if isinstance(item, SybilItem) and re.search("orders=10_250|import dlt", str(item.example.parsed)):
+    """Mark the blocks that take seconds: one reads 10,250 rows, others import dlt."""
+    if isinstance(item, SybilItem) and re.search("=10_250|import dlt", str(item.example.parsed)):
         item.add_marker(pytest.mark.slow)
 
 

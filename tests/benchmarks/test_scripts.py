@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +31,16 @@ needs_contenders = pytest.mark.skipif(
 
 @pytest.fixture
 def tables_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Tables]:
-    """Runs a benchmark, and its contenders too, in this process: starting an interpreter costs more than they do."""
+    """Runs a benchmark, its contenders and the generator in this process: to start an interpreter costs more."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     start = subprocess.run
 
     def run(command: list[str], **options: Any) -> Any:
+        if command[1:3] == ["-m", "openapi_python_client"]:
+            with monkeypatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+                patch.setattr(os, "environ", options["env"])
+                importlib.import_module("openapi_python_client.cli").app(command[3:], standalone_mode=False)
+            return None
         if Path(command[1]).parent != BENCHMARKS:
             return start(command, **options)
         out = io.StringIO()

@@ -5,11 +5,13 @@ import contextlib
 import os
 import re
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
 import aiohttp
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from goedgepickt_async import GoedGepickt
 from goedgepickt_async.sandbox import Sandbox
 from goedgepickt_async.testing import order_status_changed, signed_delivery
+from tests.support.warm import Interpreter, Process
 
 FILES = Path(__file__).parents[2] / "docs" / "howto" / "deployment"
 COMPOSE = (FILES / "compose.yaml").read_text("utf-8")
@@ -40,24 +43,38 @@ async def status(session: aiohttp.ClientSession, method: str, url: str, **option
         await asyncio.sleep(0.05)
 
 
-@asynccontextmanager
-async def running(command: str, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+SCRIPT = """
+import runpy
+import sys
+
+sys.path.insert(0, "")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def start(command: str, env: dict[str, str], warm: Interpreter) -> Process | Popen[bytes]:
+    """A service. What starts its own processes has a new interpreter; the others are forked."""
     program, *arguments = shlex.split(command)
-    module = {"python": (), "goedgepickt": ("-m", "goedgepickt_async")}.get(program, ("-m", program))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *module, *arguments, cwd=FILES, env=env, stdout=asyncio.subprocess.PIPE
-    )
+    if program == "uvicorn":
+        return Popen([sys.executable, "-m", program, *arguments], cwd=FILES, env=env, stdout=DEVNULL)
+    python = ("-c", SCRIPT) if program == "python" else ("-m", "goedgepickt_async")
+    return warm.start(*python, *arguments, cwd=FILES, env=env, stderr=2)
+
+
+@asynccontextmanager
+async def running(command: str, env: dict[str, str], warm: Interpreter) -> AsyncIterator[Process | Popen[bytes]]:
+    process = start(command, env, warm)
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.communicate)
 
 
 @pytest.mark.slow
 async def test_web_workers_receiver_and_nightly_export_share_one_budget(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: Interpreter
 ) -> None:
     assert sorted(COMMANDS) == ["nightly", "receiver", "web"]
     (tmp_path / "budget").mkdir(mode=0o700)
@@ -84,7 +101,7 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(
             "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "300",  # it would kill workers that start slowly
         }
         services = {
-            name: await stack.enter_async_context(running(command, os.environ | variables))
+            name: await stack.enter_async_context(running(command, os.environ | variables, warm))
             for name, command in commands.items()
         }
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -96,8 +113,8 @@ async def test_web_workers_receiver_and_nightly_export_share_one_budget(
         assert set(statuses) == {200}
         printed = services["receiver"].stdout
         assert printed is not None
-        assert sandbox.world.orders[0]["uuid"].encode() in await printed.readline()
-        await services["nightly"].wait()
+        assert sandbox.world.orders[0]["uuid"].encode() in await asyncio.to_thread(printed.readline)
+        assert await asyncio.to_thread(services["nightly"].wait) == 0
         assert len((tmp_path / "orders.jsonl").read_bytes().splitlines()) == 310
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
